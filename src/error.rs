@@ -1,0 +1,232 @@
+//! Errors: what was tried, on what, why it failed, and which word the wire has for it.
+//!
+//! An [`Error`] has two readers. The peer gets [`Error::word`] and [`Error::sentence`]: a code and a
+//! short sentence with no path and no system error in it. The log, or the user at a terminal, gets
+//! the whole of it through `Display`.
+
+use std::fmt;
+use std::io;
+
+/// The kinds of failure that somebody tells apart: a peer by the word on the wire, the server's
+/// loop by whether there is anyone left to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// What was sent is not a request, or cannot be framed.
+    BadRequest,
+    /// The first word of a line is no command.
+    UnknownCommand,
+    /// A name breaks a rule, or leads to something that is not a plain file.
+    BadName,
+    /// There is no such file or folder.
+    NotFound,
+    /// The name is a folder's where a file's is needed.
+    IsFolder,
+    /// More than `--max-file-size`.
+    TooLarge,
+    /// The disk, or what `--max-total-size` allows, is full.
+    NoSpace,
+    /// The server was started with `--read-only`, or its disk has turned so.
+    ReadOnly,
+    /// All connections are taken.
+    Busy,
+    /// The peer was silent, or too slow, for too long.
+    Timeout,
+    /// Something failed here that is no fault of the peer's.
+    Internal,
+    /// The peer is gone. Never on the wire: nobody is left to hear it.
+    Gone,
+    /// The peer broke the protocol, in a reply. Never on the wire: only a client says it.
+    Nonsense,
+    /// This dialect has no such command. Never on the wire: nothing is sent.
+    Lacks,
+    /// No connection could be had. Never on the wire: there is none.
+    Unreachable,
+    /// A file or a folder of the client's own could not be used. Never on the wire.
+    Local,
+}
+
+impl Code {
+    /// The words of the wire, as `error CODE MESSAGE` has them.
+    const WORDS: [(Code, &'static str); 11] = [
+        (Code::BadRequest, "bad-request"),
+        (Code::UnknownCommand, "unknown-command"),
+        (Code::BadName, "bad-name"),
+        (Code::NotFound, "not-found"),
+        (Code::IsFolder, "is-folder"),
+        (Code::TooLarge, "too-large"),
+        (Code::NoSpace, "no-space"),
+        (Code::ReadOnly, "read-only"),
+        (Code::Busy, "busy"),
+        (Code::Timeout, "timeout"),
+        (Code::Internal, "internal"),
+    ];
+
+    /// The word that travels. Those that never travel have one for the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match Self::WORDS.iter().find(|(code, _)| *code == self) {
+            Some((_, word)) => word,
+            None => match self {
+                Code::Gone => "gone",
+                Code::Lacks => "lacks",
+                Code::Unreachable => "unreachable",
+                Code::Local => "local",
+                _ => "nonsense",
+            },
+        }
+    }
+
+    /// The code of a word that a server sent, if it is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Code> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(code, _)| *code)
+    }
+}
+
+/// Something that could not be done.
+pub struct Error {
+    code: Code,
+    sentence: String,
+    cause: Option<String>,
+    closes: bool,
+}
+
+/// What most functions here return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error that the peer may hear as it is.
+    #[must_use]
+    pub fn new(code: Code, sentence: impl Into<String>) -> Error {
+        Error { code, sentence: sentence.into(), cause: None, closes: false }
+    }
+
+    /// A system call that failed: `tried` is a verb and an object, `cause` the system's answer.
+    /// The peer hears only what kind of trouble it is.
+    #[must_use]
+    pub fn io(tried: impl fmt::Display, cause: &io::Error) -> Error {
+        use io::ErrorKind as Kind;
+        let (code, sentence) = match cause.kind() {
+            Kind::NotFound | Kind::NotADirectory => (Code::NotFound, "no such file"),
+            Kind::IsADirectory => (Code::IsFolder, "that is a folder"),
+            Kind::InvalidFilename => (Code::BadName, "the disk cannot hold such a name"),
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+                (Code::NoSpace, "the server's disk has no room for it")
+            }
+            Kind::ReadOnlyFilesystem => (Code::ReadOnly, "the server's disk is read-only"),
+            _ => (Code::Internal, "the server could not do it; its log says why"),
+        };
+        Error::new(code, sentence).because(format!("{tried}: {cause}"))
+    }
+
+    /// A connection that failed under a read or a write.
+    #[must_use]
+    pub fn connection(cause: &io::Error) -> Error {
+        use io::ErrorKind as Kind;
+        match cause.kind() {
+            Kind::WouldBlock | Kind::TimedOut => {
+                Error::new(Code::Timeout, "silent for too long").and_close()
+            }
+            Kind::UnexpectedEof => {
+                Error::new(Code::Gone, "the connection ended in the middle of a message")
+            }
+            _ => Error::new(Code::Gone, "the connection broke").because(cause.to_string()),
+        }
+    }
+
+    /// A file or a folder of the client's own that could not be used.
+    #[must_use]
+    pub fn local(tried: impl fmt::Display, cause: impl fmt::Display) -> Error {
+        Error::new(Code::Local, tried.to_string()).because(cause.to_string())
+    }
+
+    /// Adds what only the log and the person at the terminal may see.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Error {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Marks an error after which the two sides cannot be in step: it is answered, then the
+    /// connection is closed.
+    #[must_use]
+    pub fn and_close(mut self) -> Error {
+        self.closes = true;
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Whether the connection cannot go on after this.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.closes || self.code == Code::Gone
+    }
+
+    /// The word for the wire.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        self.code.word()
+    }
+
+    /// The sentence for the wire.
+    #[must_use]
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    /// What only the log and the person at the terminal may see.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.word(), self.sentence)?;
+        match &self.cause {
+            Some(cause) => write!(f, " ({cause})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The same sentence as `Display`, so that a failed test reads well too.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_as_it_is_written() {
+        for (code, word) in Code::WORDS {
+            assert_eq!(code.word(), word);
+            assert_eq!(Code::from_word(word), Some(code));
+        }
+        assert_eq!(Code::from_word("gone"), None);
+    }
+
+    #[test]
+    fn the_peer_never_sees_a_path_and_the_log_does() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = Error::io("open /srv/secret", &denied);
+        assert!(!error.sentence().contains("secret"));
+        assert_eq!(
+            error.to_string(),
+            "internal: the server could not do it; its log says why \
+             (open /srv/secret: permission denied)"
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Every fixed limit, time and size of the two programs: one constant, one reason.
+//!
+//! The first four have the names and the values that they have in the Python assignment; they are
+//! the defaults of flags.
+
+use std::time::Duration;
+
+/// The address that the server listens on and the client connects to, if no other is said.
+pub const TCP_IP: &str = "127.0.0.1";
+
+/// The port of the `text` dialect, if no other is said.
+pub const TCP_PORT: u16 = 1234;
+
+/// How many bytes one read asks for where a message is awaited, if `--buffer` does not say.
+pub const BUFFER_SIZE: usize = 1024;
+
+/// The folder that the server keeps its files in, if `--root` does not say.
+pub const UPLOAD_FOLDER: &str = "uploads";
+
+/// The folder that the client puts received files in, if `--downloads` does not say.
+pub const DOWNLOAD_FOLDER: &str = "downloads";
+
+/// The largest `--buffer`: beyond it a read brings no more, and memory is only held.
+pub const MAX_BUFFER: u64 = 16 << 20;
+
+/// How many bytes of a payload one read or write moves at most. Larger is slower: the buffer then
+/// no longer fits the processor's cache. It is held for the time of one transfer only.
+pub const PAYLOAD_BUFFER: usize = 512 << 10;
+
+/// Replies up to this size wait for the next flush, so that a header and a small file, or the
+/// replies to several commands that came in one segment, leave in one write.
+pub const SMALL_REPLY: usize = 16 << 10;
+
+/// The longest request line, without its end mark. A path on any common system fits.
+pub const LINE: usize = 4096;
+
+/// The longest line that a client believes from a server: a reply with a long name in it.
+pub const REPLY_LINE: usize = 16 << 10;
+
+/// The longest list that a client believes from a server.
+pub const LISTING: u64 = 1_000_000;
+
+/// The longest part of a file name in bytes: what the common file systems can store.
+pub const NAME_PART: usize = 255;
+
+/// How many digits a size header may have: 19 nines are the most that 64 bits surely hold.
+pub const SIZE_DIGITS: usize = 19;
+
+/// How much of a refused payload is read and thrown away to stay in step. Up to this much it is
+/// cheaper than a new connection; beyond it the connection is closed instead.
+pub const DRAIN: u64 = 1 << 20;
+
+/// How much is still read, after the last reply, from a peer that goes on sending. A close with
+/// unread bytes is a reset on the wire, and a reset can overtake the reply.
+pub const FAREWELL_BYTES: u64 = 64 << 20;
+
+/// How long that goes on at most.
+pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
+
+/// A message that has begun must be complete within this time, however many reads it takes.
+pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
+
+/// A payload must keep [`PAYLOAD_RATE`] on average over any stretch of this length.
+pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(30);
+
+/// The slowest payload that is waited for, in bytes a second: a bad telephone line, not a tease.
+pub const PAYLOAD_RATE: u64 = 1024;
+
+/// Silence between commands that ends a connection, if `--idle-timeout` does not say, in seconds.
+pub const IDLE_TIMEOUT: u64 = 300;
+
+/// How long a client waits for the first byte of a reply: a large upload may have to reach a slow
+/// disk first.
+pub const REPLY_TIME: Duration = Duration::from_secs(60);
+
+/// How long a client waits for a connection to be accepted.
+pub const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// Connections served at once, if `--max-connections` does not say: a class with room to spare.
+pub const MAX_CONNECTIONS: usize = 256;
+
+/// Connections that were turned away and are still being told so; beyond it they are just closed.
+pub const MAX_FAREWELLS: usize = 1024;
+
+/// The stack of a connection's thread. The deepest path, an upload through the store, was measured
+/// at under 24 KiB; only pages that are touched cost memory, so the rest is safety, not weight.
+pub const STACK: usize = 256 << 10;
+
+/// How long the accept loop rests after a failed accept, so that a full descriptor table does not
+/// turn into a busy loop.
+pub const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// At most one log line in this time about accepts that go on failing.
+pub const ACCEPT_LOG: Duration = Duration::from_secs(5);
+
+/// How much of a peer's text a log line or an error message shows.
+pub const SHOWN: usize = 300;

@@ -1,0 +1,235 @@
+//! What the server says while it works: one line an event, one write a line, nothing raw.
+//!
+//! ```text
+//! 2026-01-31T09:00:00.125Z 127.0.0.1:50312 text open
+//! 2026-01-31T09:00:00.131Z 127.0.0.1:50312 text upload "a.txt" stored "a_1.txt" 33 bytes 0.002 s ok
+//! 2026-01-31T09:00:00.140Z 127.0.0.1:50312 text size "b.txt" 0 bytes 0.000 s not-found: no such file
+//! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
+//! ```
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Code, Error, Result};
+use crate::limits;
+
+/// Where log lines go: standard error, and a file if there is one.
+#[derive(Default)]
+pub struct Log {
+    file: Option<File>,
+    quiet: bool,
+}
+
+impl Log {
+    /// A log on standard error and, where `file` is said, at the end of that file.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending.
+    pub fn open(file: Option<&Path>) -> Result<Log> {
+        let file = match file {
+            None => None,
+            Some(path) => {
+                Some(OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
+                    Error::io(format!("open the log {}", path.display()), &error)
+                })?)
+            }
+        };
+        Ok(Log { file, quiet: false })
+    }
+
+    /// A log that says nothing: for a client's own folder, and for tests.
+    #[must_use]
+    pub fn silent() -> Log {
+        Log { file: None, quiet: true }
+    }
+
+    /// Writes one line, with the time in front. A log that cannot be written stops no server.
+    #[allow(clippy::print_stderr, reason = "this is the one place where the server speaks")]
+    pub fn line(&self, what: impl fmt::Display) {
+        if self.quiet {
+            return;
+        }
+        let line = format!("{} {what}\n", utc(SystemTime::now()));
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        if let Some(mut file) = self.file.as_ref() {
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+
+    /// The part of the log that belongs to one connection.
+    #[must_use]
+    pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> Session<'_> {
+        Session { log: self, name: format!("{peer} {dialect}") }
+    }
+}
+
+/// One connection's lines.
+pub struct Session<'l> {
+    log: &'l Log,
+    name: String,
+}
+
+/// What a command did, beside its outcome.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Payload bytes that were moved.
+    pub bytes: u64,
+    /// The name a received file was stored under.
+    pub stored: Option<String>,
+}
+
+impl Done {
+    /// A command that moved so many bytes of a file.
+    #[must_use]
+    pub fn bytes(bytes: u64) -> Done {
+        Done { bytes, stored: None }
+    }
+}
+
+impl Session<'_> {
+    /// The connection begins.
+    pub fn open(&self) {
+        self.log.line(format_args!("{} open", self.name));
+    }
+
+    /// The connection has ended: quietly, or for a reason.
+    pub fn close(&self, why: &Result<()>) {
+        match why {
+            Ok(()) => self.log.line(format_args!("{} close", self.name)),
+            Err(error) => self.log.line(format_args!("{} close {error}", self.name)),
+        }
+    }
+
+    /// A command has been carried out or refused.
+    pub fn command(&self, word: &str, argument: &[u8], since: Instant, outcome: &Result<Done>) {
+        let mut line = format!("{} {}", self.name, escape(word.as_bytes()));
+        if !argument.is_empty() {
+            let _ = write!(line, " \"{}\"", escape(argument));
+        }
+        if let Ok(Done { stored: Some(stored), .. }) = outcome {
+            let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
+        }
+        let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
+        let _ = write!(line, " {bytes} bytes {:.3} s ", since.elapsed().as_secs_f64());
+        match outcome {
+            Ok(_) => line.push_str("ok"),
+            Err(error) if error.code() == Code::Gone => line.push_str("gone: cut short"),
+            Err(error) => {
+                let _ = write!(line, "{error}");
+            }
+        }
+        self.log.line(line);
+    }
+}
+
+/// A peer's bytes made fit to print: what is not printable is spelled out, and what is long is cut.
+/// A name can hold commands for a terminal, and direction marks that make it read as another name.
+#[must_use]
+pub fn escape(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if text.len() >= limits::SHOWN {
+                text.push('…');
+                return text;
+            }
+            match c {
+                '\'' => text.push(c),
+                // A combining mark is escaped only where it has nothing to stand on.
+                _ if !text.is_empty() && combines(c) => text.push(c),
+                _ => text.extend(c.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+        if text.len() >= limits::SHOWN {
+            text.push('…');
+            return text;
+        }
+    }
+    text
+}
+
+/// Whether `c` joins the letter before it: the standard library escapes such a character only at
+/// the beginning of a text.
+fn combines(c: char) -> bool {
+    c.escape_debug().len() > 1 && format!("a{c}").escape_debug().count() == 2
+}
+
+/// A moment as `2026-01-31T09:00:00.125Z`.
+fn utc(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = date(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        since.subsec_millis()
+    )
+}
+
+/// The Gregorian date `days` after 1970-01-01. The year is counted from March, so that the leap day
+/// is its last, and in eras of 400 years, which all have the same number of days.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_sent_is_printable() {
+        let table: [(&[u8], &str); 9] = [
+            (b"plain name.txt", "plain name.txt"),
+            ("é CJK 漢字 e\u{301}".as_bytes(), "é CJK 漢字 e\u{301}"),
+            (b"it's \"so\" \\", "it's \\\"so\\\" \\\\"),
+            (b"\x1b[31mred\x07", "\\u{1b}[31mred\\u{7}"),
+            (b"a\r\nb\0", "a\\r\\nb\\0"),
+            ("a\u{202e}txt.exe\u{200b}".as_bytes(), "a\\u{202e}txt.exe\\u{200b}"),
+            (b"\xff\xc0\x80", "\\xff\\xc0\\x80"),
+            ("\u{85}\u{2028}".as_bytes(), "\\u{85}\\u{2028}"),
+            ("\u{301}a".as_bytes(), "\\u{301}a"),
+        ];
+        for (bytes, shown) in table {
+            assert_eq!(escape(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!(escape(&[b'a'; 5000]).chars().count(), limits::SHOWN + 1);
+        assert!(escape(&[b'\n'; 5000]).len() < limits::SHOWN + 8);
+        assert!(escape(&[0xff; 5000]).len() < limits::SHOWN + 8);
+    }
+
+    #[test]
+    fn days_become_dates() {
+        let table = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ];
+        for (second, shown) in table {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(second)), shown);
+        }
+    }
+}
