@@ -1,0 +1,153 @@
+//! What a [`Wire`](crate::wire::Wire) needs of the thing below it: a socket, or a script in a test.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+/// A connection to a peer: bytes both ways, a bound on every wait, and a half-close.
+pub trait Stream: Read + Write + Send {
+    /// How long the next reads may wait for a byte; `None` is for ever. A read that waited in vain
+    /// fails with `WouldBlock` or `TimedOut`.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()>;
+
+    /// Says nothing for a while. Some old programs know a message by such a pause alone.
+    fn pause(&mut self, time: Duration);
+
+    /// Ends our direction: the peer reads an end, and may still speak.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn end_writing(&mut self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        // The system takes zero for "never wait in vain", and rounds to its own clock.
+        self.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))
+    }
+
+    fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn end_writing(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// Streams for tests: no socket and no clock.
+#[cfg(test)]
+pub mod script {
+    use super::{Duration, Read, Stream, Write, io};
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    /// What the peer does next.
+    #[derive(Clone, Debug)]
+    pub enum Step {
+        /// Bytes that one read may bring, or several if it asks for fewer.
+        Bytes(Vec<u8>),
+        /// Silence, for as long as anyone cares to wait.
+        Pause,
+        /// A reset.
+        Reset,
+    }
+
+    /// A peer that follows a script, and after it has ended its direction.
+    pub struct Script {
+        steps: VecDeque<Step>,
+        written: Written,
+    }
+
+    /// What was written to a script, kept where a test can look: bytes, `<pause>` and `<end>`.
+    #[derive(Clone, Default)]
+    pub struct Written(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Written {
+        /// All of it as text.
+        pub fn text(&self) -> String {
+            String::from_utf8_lossy(&self.bytes()).into_owned()
+        }
+
+        /// All of it.
+        pub fn bytes(&self) -> Vec<u8> {
+            self.0.lock().unwrap().0.clone()
+        }
+
+        /// How many writes it took.
+        pub fn writes(&self) -> usize {
+            self.0.lock().unwrap().1
+        }
+
+        fn push(&self, bytes: &[u8]) {
+            self.0.lock().unwrap().0.extend_from_slice(bytes);
+        }
+    }
+
+    impl Script {
+        /// A peer that does these things, one after the other.
+        pub fn new(steps: impl IntoIterator<Item = Step>) -> (Script, Written) {
+            let written = Written::default();
+            (Script { steps: steps.into_iter().collect(), written: written.clone() }, written)
+        }
+
+        /// A peer that sends all of it at once.
+        pub fn whole(bytes: impl AsRef<[u8]>) -> (Script, Written) {
+            Script::new([Step::Bytes(bytes.as_ref().to_vec())])
+        }
+
+        /// A peer that sends it byte by byte.
+        pub fn bytewise(bytes: impl AsRef<[u8]>) -> (Script, Written) {
+            Script::new(bytes.as_ref().iter().map(|byte| Step::Bytes(vec![*byte])))
+        }
+    }
+
+    impl Read for Script {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.steps.pop_front() {
+                None => Ok(0),
+                Some(Step::Pause) => Err(io::ErrorKind::WouldBlock.into()),
+                Some(Step::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+                Some(Step::Bytes(mut bytes)) => {
+                    let n = bytes.len().min(into.len());
+                    into[..n].copy_from_slice(&bytes[..n]);
+                    let rest = bytes.split_off(n);
+                    if !rest.is_empty() {
+                        self.steps.push_front(Step::Bytes(rest));
+                    }
+                    Ok(n)
+                }
+            }
+        }
+    }
+
+    impl Write for Script {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.written.push(bytes);
+            self.written.0.lock().unwrap().1 += 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Script {
+        fn patience(&mut self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn pause(&mut self, _: Duration) {
+            self.written.push(b"<pause>");
+        }
+
+        fn end_writing(&mut self) -> io::Result<()> {
+            self.written.push(b"<end>");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,606 @@
+//! Bytes to messages and back: the only code that reads from a peer or writes to one.
+//!
+//! TCP carries a stream of bytes, not messages: what one side wrote with one call, the other may
+//! get in ten reads, or glued to what came before. Everything that a dialect needs to find its
+//! messages again is here, once: a line up to its LF, a number of a fixed width, a word that ends
+//! where the peer falls silent, exactly N bytes of a payload.
+//!
+//! Four rules hold for all of it:
+//! - What we have to say leaves before we wait for the peer: [`Wire`] flushes before every read, so
+//!   two sides can never wait for each other's unsent bytes, and the replies to commands that came
+//!   in one segment leave in one write.
+//! - At a message boundary there are three outcomes: a message, a clean end, an error. An end in the
+//!   middle of a message is an error.
+//! - No number that a peer sent sizes a buffer. Lines are capped while they are read, payloads
+//!   stream through a buffer of fixed size that exists for the transfer only.
+//! - No message begins while a payload is owed: what was announced is taken off the wire first, or
+//!   the connection is closed.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::stream::Stream;
+
+/// How a [`Wire`] reads and how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// How many bytes one read asks for where a message is awaited.
+    pub buffer: usize,
+    /// How many bytes one read or write of a payload moves at most.
+    pub payload_buffer: usize,
+    /// How long the peer may be silent between messages.
+    pub idle: Duration,
+    /// How long a message that has begun may take to be complete.
+    pub message: Duration,
+}
+
+impl Default for Manner {
+    fn default() -> Manner {
+        Manner {
+            buffer: limits::BUFFER_SIZE,
+            payload_buffer: limits::PAYLOAD_BUFFER,
+            idle: Duration::from_secs(limits::IDLE_TIMEOUT),
+            message: limits::MESSAGE_TIME,
+        }
+    }
+}
+
+impl Manner {
+    /// The same, with every read of this size: `--buffer`.
+    #[must_use]
+    pub fn with_buffer(self, size: Option<usize>) -> Manner {
+        match size {
+            Some(size) => Manner { buffer: size, payload_buffer: size, ..self },
+            None => self,
+        }
+    }
+}
+
+/// What one read brought.
+enum Brought {
+    Bytes,
+    Silence,
+    End,
+}
+
+/// A connection to a peer, in messages.
+pub struct Wire {
+    stream: Box<dyn Stream>,
+    manner: Manner,
+    /// What has been read and not yet taken: `input[taken..]`.
+    input: Vec<u8>,
+    taken: usize,
+    /// What has been said and not yet sent.
+    output: Vec<u8>,
+    /// Bytes of an announced payload that are still to come.
+    owed: u64,
+    /// The patience that the stream was last told, so that it is told only what is new.
+    patience: Option<Duration>,
+    /// The peer has ended its direction.
+    ended: bool,
+    /// A write has failed; what the peer said before may still be read.
+    deaf: bool,
+}
+
+impl Wire {
+    /// A wire over a connected stream.
+    #[must_use]
+    pub fn new(stream: Box<dyn Stream>, manner: Manner) -> Wire {
+        Wire {
+            stream,
+            manner,
+            input: Vec::new(),
+            taken: 0,
+            output: Vec::new(),
+            owed: 0,
+            patience: None,
+            ended: false,
+            deaf: false,
+        }
+    }
+
+    /// Reads a line of at most `most` bytes, and gives it without its LF and a CR before it.
+    /// `None` is a clean end: the peer has closed, and no line was begun.
+    ///
+    /// # Errors
+    /// The line is too long, has no end, or does not come in time: what follows it cannot be
+    /// framed, so each of these closes the connection.
+    pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
+        self.must_owe_nothing()?;
+        let mut searched = 0;
+        let mut deadline = None;
+        loop {
+            let fresh = self.buffered().get(searched..).unwrap_or_default();
+            if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
+                let mut line = self.take(searched.saturating_add(at));
+                self.take(1);
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                if line.len() > most {
+                    return Err(too_long(most));
+                }
+                return Ok(Some(line));
+            }
+            searched = self.buffered().len();
+            // One byte more may be a CR, which does not count.
+            if searched > most.saturating_add(1) {
+                return Err(too_long(most));
+            }
+            match self.fill(&mut deadline)? {
+                Brought::Bytes => {}
+                Brought::Silence => return Err(silent()),
+                Brought::End if searched == 0 => return Ok(None),
+                Brought::End => {
+                    let sentence = "the connection ended in the middle of a line";
+                    return Err(Error::new(Code::BadRequest, sentence).and_close());
+                }
+            }
+        }
+    }
+
+    /// From now on the peer owes us this many bytes, and nothing else is read before them.
+    pub fn expect_payload(&mut self, size: u64) {
+        self.owed = size;
+    }
+
+    /// Takes the announced payload off the wire, piece by piece, each handed to `sink`. What is
+    /// left when `sink` fails stays owed: see [`Wire::settle`].
+    ///
+    /// # Errors
+    /// The sink's own, or the connection ended or stalled before all of it had come.
+    pub fn read_payload(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let already = usize::try_from(self.owed).unwrap_or(usize::MAX).min(self.buffered().len());
+        if already > 0 {
+            let piece = self.take(already);
+            self.owed = self.owed.saturating_sub(length(&piece));
+            sink(&piece)?;
+        }
+        if self.owed == 0 {
+            return Ok(());
+        }
+        self.flush()?;
+        let mut pace = Pace::new();
+        let most = usize::try_from(self.owed).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; most.min(self.manner.payload_buffer)];
+        while self.owed > 0 {
+            let want = usize::try_from(self.owed).unwrap_or(usize::MAX).min(buffer.len());
+            let space = buffer.get_mut(..want).unwrap_or_default();
+            self.wait_at_most(limits::PAYLOAD_WINDOW)?;
+            let n = match read(&mut *self.stream, space) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Err(Error::connection(&io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(n) => n,
+                Err(error) => return Err(Error::connection(&error)),
+            };
+            let piece = space.get(..n).unwrap_or_default();
+            self.owed = self.owed.saturating_sub(length(piece));
+            pace.moved(n)?;
+            sink(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Makes up for a payload that nobody wants: takes what is still owed off the wire, if it is
+    /// little, and says whether the two sides are in step again. If not, close after the reply.
+    ///
+    /// # Errors
+    /// The connection ended or stalled.
+    pub fn settle(&mut self) -> Result<bool> {
+        if self.owed > limits::DRAIN {
+            return Ok(false);
+        }
+        self.read_payload(&mut |_| Ok(()))?;
+        Ok(true)
+    }
+
+    /// Says something. It leaves with the next flush, at the latest before we wait for the peer.
+    ///
+    /// # Errors
+    /// There was much to say already, and sending it failed.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.output.extend_from_slice(bytes);
+        if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
+    }
+
+    /// Sends `size` bytes that `source` supplies, the first of them in one write with what was said
+    /// before: a header that travels alone would be answered by a delayed acknowledgement, and the
+    /// payload behind it would wait for that.
+    ///
+    /// # Errors
+    /// The source's own, or it supplies too little, or the connection broke or stalled. The peer
+    /// has then been promised bytes that will never come: the connection cannot go on.
+    pub fn write_payload(
+        &mut self,
+        size: u64,
+        source: &mut dyn FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<()> {
+        let mut left = size;
+        let mut pace = Pace::new();
+        let mut buffer = std::mem::take(&mut self.output);
+        let mut filled = buffer.len();
+        let most = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(filled);
+        buffer.resize(most.min(self.manner.payload_buffer.max(limits::SMALL_REPLY)), 0);
+        while left > 0 {
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(room.len());
+            let n = source(room.get_mut(..want).unwrap_or_default()).map_err(Error::and_close)?;
+            if n == 0 {
+                let sentence = "the file became shorter while it was sent";
+                return Err(Error::new(Code::Gone, sentence));
+            }
+            left = left.saturating_sub(n.try_into().unwrap_or(u64::MAX));
+            filled = filled.saturating_add(n);
+            if left > 0 && filled == buffer.len() {
+                self.send(&buffer, &mut pace)?;
+                filled = 0;
+            }
+        }
+        buffer.truncate(filled);
+        if buffer.len() < limits::SMALL_REPLY {
+            self.output = buffer;
+            return Ok(());
+        }
+        self.send(&buffer, &mut pace)
+    }
+
+    /// Sends what was said.
+    ///
+    /// # Errors
+    /// The connection broke or stalled.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let output = std::mem::take(&mut self.output);
+        let sent = self.send(&output, &mut Pace::new());
+        self.output = output;
+        self.output.clear();
+        sent
+    }
+
+    /// Ends a conversation so that our last words are heard: sends them, ends our direction, and
+    /// reads on for a while. A close with unread bytes is a reset, which can overtake the reply.
+    pub fn close(mut self) {
+        let sent = self.flush();
+        if self.ended || sent.is_err() || self.deaf || self.stream.end_writing().is_err() {
+            return;
+        }
+        let end = Instant::now() + limits::FAREWELL_TIME;
+        let mut left = limits::FAREWELL_BYTES;
+        let mut scrap = vec![0; 64 << 10];
+        while left > 0 {
+            let wait = end.saturating_duration_since(Instant::now());
+            if wait.is_zero() || self.wait_at_most(wait).is_err() {
+                return;
+            }
+            match read(&mut *self.stream, &mut scrap) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => left = left.saturating_sub(n.try_into().unwrap_or(u64::MAX)),
+            }
+        }
+    }
+
+    fn buffered(&self) -> &[u8] {
+        self.input.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Takes `n` of the bytes that were read.
+    fn take(&mut self, n: usize) -> Vec<u8> {
+        let piece = self.buffered().get(..n).unwrap_or_default().to_vec();
+        self.taken = self.taken.saturating_add(piece.len());
+        if self.taken >= self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+        }
+        piece
+    }
+
+    /// One read into the input buffer. The first byte of a message may keep us waiting for as long
+    /// as a peer may be idle; from then on the message has a deadline, which no drip can stretch.
+    fn fill(&mut self, deadline: &mut Option<Instant>) -> Result<Brought> {
+        let wait = if self.buffered().is_empty() {
+            self.manner.idle
+        } else {
+            let end = *deadline.get_or_insert_with(|| Instant::now() + self.manner.message);
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Brought::Silence);
+            }
+            left
+        };
+        self.read_more(wait)
+    }
+
+    fn read_more(&mut self, wait: Duration) -> Result<Brought> {
+        if !self.deaf {
+            self.flush()?;
+        }
+        if self.ended {
+            return Ok(Brought::End);
+        }
+        self.wait_at_most(wait)?;
+        self.input.drain(..self.taken.min(self.input.len()));
+        self.taken = 0;
+        let held = self.input.len();
+        self.input.resize(held.saturating_add(self.manner.buffer), 0);
+        let brought = read(&mut *self.stream, self.input.get_mut(held..).unwrap_or_default());
+        self.input.truncate(held.saturating_add(*brought.as_ref().unwrap_or(&0)));
+        match brought {
+            Ok(0) => {
+                self.ended = true;
+                Ok(Brought::End)
+            }
+            Ok(_) => Ok(Brought::Bytes),
+            Err(error) if is_silence(&error) => Ok(Brought::Silence),
+            Err(error) => Err(Error::connection(&error)),
+        }
+    }
+
+    fn must_owe_nothing(&mut self) -> Result<()> {
+        if self.settle()? {
+            return Ok(());
+        }
+        Err(Error::new(Code::BadRequest, "a payload is still to come").and_close())
+    }
+
+    fn wait_at_most(&mut self, wait: Duration) -> Result<()> {
+        if self.patience == Some(wait) {
+            return Ok(());
+        }
+        self.patience = Some(wait);
+        self.stream.patience(Some(wait)).map_err(|error| Error::connection(&error))
+    }
+
+    fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
+        if self.deaf {
+            return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
+        }
+        while !bytes.is_empty() {
+            let sent = match self.stream.write(bytes) {
+                Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
+                Ok(n) => pace.moved(n).map(|()| n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                Err(error) => Err(Error::connection(&error)),
+            };
+            match sent {
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(error) => {
+                    self.deaf = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a transfer keeps up [`limits::PAYLOAD_RATE`], looked at over the last
+/// [`limits::PAYLOAD_WINDOW`]: a timeout on each read alone would be renewed by every byte.
+struct Pace {
+    /// Moments, a second or more apart, and how much had been moved by then.
+    marks: std::collections::VecDeque<(Instant, u64)>,
+    moved: u64,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { marks: [(Instant::now(), 0)].into(), moved: 0 }
+    }
+
+    fn moved(&mut self, n: usize) -> Result<()> {
+        self.moved_at(n, Instant::now())
+    }
+
+    fn moved_at(&mut self, n: usize, now: Instant) -> Result<()> {
+        self.moved = self.moved.saturating_add(n.try_into().unwrap_or(u64::MAX));
+        let age = |mark: Option<&(Instant, u64)>| mark.map(|mark| now.duration_since(mark.0));
+        if age(self.marks.back()) >= Some(Duration::from_secs(1)) {
+            self.marks.push_back((now, self.moved));
+        }
+        while age(self.marks.get(1)) >= Some(limits::PAYLOAD_WINDOW) {
+            self.marks.pop_front();
+        }
+        let needed = limits::PAYLOAD_RATE.saturating_mul(limits::PAYLOAD_WINDOW.as_secs());
+        match self.marks.front() {
+            Some((then, moved))
+                if now.duration_since(*then) >= limits::PAYLOAD_WINDOW
+                    && self.moved.saturating_sub(*moved) < needed =>
+            {
+                Err(Error::new(Code::Timeout, "the payload came too slowly").and_close())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read(stream: &mut dyn Stream, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn silent() -> Error {
+    Error::connection(&io::ErrorKind::TimedOut.into())
+}
+
+fn too_long(most: usize) -> Error {
+    Error::new(Code::BadRequest, format!("a line has at most {most} bytes")).and_close()
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    bytes.len().try_into().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::script::{Script, Step, Written};
+
+    fn wire((script, written): (Script, Written)) -> (Wire, Written) {
+        (Wire::new(Box::new(script), Manner::default()), written)
+    }
+
+    /// Runs a reader over the same bytes whole, one byte a read, and with reads of one byte.
+    fn three_ways(bytes: &[u8], mut check: impl FnMut(&mut Wire)) {
+        check(&mut wire(Script::whole(bytes)).0);
+        check(&mut wire(Script::bytewise(bytes)).0);
+        let manner = Manner::default().with_buffer(Some(1));
+        check(&mut Wire::new(Box::new(Script::whole(bytes).0), manner));
+    }
+
+    #[test]
+    fn lines_end_at_lf_however_they_arrive() {
+        three_ways(b"one\r\n\ntwo words\nlast", |wire| {
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"one");
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"");
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"two words");
+            let cut = wire.read_line(9).unwrap_err();
+            assert_eq!((cut.code(), cut.closes()), (Code::BadRequest, true));
+        });
+    }
+
+    #[test]
+    fn a_clean_end_is_no_error() {
+        three_ways(b"one\n", |wire| {
+            assert!(wire.read_line(9).unwrap().is_some());
+            assert!(wire.read_line(9).unwrap().is_none());
+            assert!(wire.read_line(9).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_line_may_have_just_so_many_bytes() {
+        for (end, ok) in [("\n", true), ("\r\n", true), ("5\n", false), ("5\r\n", false)] {
+            three_ways(format!("1234{end}").as_bytes(), |wire| {
+                assert_eq!(wire.read_line(4).is_ok(), ok, "{end:?}");
+            });
+        }
+        // No end mark at all: refused as soon as it is too long, not when memory is full.
+        three_ways(&[b'a'; 100_000], |wire| {
+            assert_eq!(wire.read_line(4).unwrap_err().code(), Code::BadRequest);
+            assert!(wire.input.capacity() < 5_000);
+        });
+    }
+
+    #[test]
+    fn a_payload_is_exactly_its_size() {
+        three_ways(b"x\nhello\nrest\n", |wire| {
+            wire.read_line(9).unwrap();
+            wire.expect_payload(5);
+            let mut got = Vec::new();
+            wire.read_payload(&mut |piece| {
+                got.extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(got, b"hello");
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"");
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"rest");
+        });
+    }
+
+    #[test]
+    fn a_payload_that_stops_short_is_an_error() {
+        three_ways(b"hell", |wire| {
+            wire.expect_payload(5);
+            assert_eq!(wire.read_payload(&mut |_| Ok(())).unwrap_err().code(), Code::Gone);
+        });
+    }
+
+    #[test]
+    fn no_line_is_read_out_of_a_payload_that_nobody_took() {
+        three_ways(b"rm a\nrm b\nls\n", |wire| {
+            wire.expect_payload(10);
+            let full = || Err(Error::new(Code::NoSpace, "full"));
+            assert_eq!(wire.read_payload(&mut |_| full()).unwrap_err().code(), Code::NoSpace);
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"ls");
+        });
+        let (mut wire, _) = wire(Script::whole("rm a\n"));
+        wire.expect_payload(limits::DRAIN + 1);
+        assert!(!wire.settle().unwrap());
+        assert!(wire.read_line(9).unwrap_err().closes());
+    }
+
+    #[test]
+    fn silence_is_a_timeout_that_closes() {
+        for steps in [vec![], vec![Step::Bytes(b"half".to_vec())]] {
+            let (mut wire, _) = wire(Script::new(steps.into_iter().chain([Step::Pause])));
+            let error = wire.read_line(9).unwrap_err();
+            assert_eq!((error.code(), error.closes()), (Code::Timeout, true));
+        }
+    }
+
+    #[test]
+    fn what_was_said_leaves_before_we_wait_and_in_one_write() {
+        let (mut wire, written) = wire(Script::whole("a\nb\nc\n"));
+        for reply in ["1\n", "2\n", "3\n"] {
+            wire.read_line(9).unwrap();
+            wire.write(reply.as_bytes()).unwrap();
+        }
+        assert_eq!(written.text(), "");
+        assert!(wire.read_line(9).unwrap().is_none());
+        assert_eq!((written.text().as_str(), written.writes()), ("1\n2\n3\n", 1));
+    }
+
+    #[test]
+    fn a_header_and_its_payload_are_sent_together() {
+        for (size, writes) in [(5, 1), (20_000, 1), (600_000, 2)] {
+            let (mut wire, written) = wire(Script::whole(""));
+            wire.write(b"ok\n").unwrap();
+            wire.write_payload(size, &mut |room| {
+                room.fill(b'x');
+                Ok(room.len().min(7_000))
+            })
+            .unwrap();
+            wire.flush().unwrap();
+            assert_eq!(written.bytes().len() as u64, size + 3);
+            assert_eq!(written.writes(), writes, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_dries_up_ends_the_conversation() {
+        let (mut wire, _) = wire(Script::whole(""));
+        let mut supply = [4, 0].into_iter();
+        let error = wire.write_payload(5, &mut |_| Ok(supply.next().unwrap())).unwrap_err();
+        assert!(error.closes());
+    }
+
+    #[test]
+    fn a_close_is_said_before_it_is_done() {
+        let (mut wire, written) = wire(Script::whole("unread"));
+        wire.write(b"bye").unwrap();
+        wire.close();
+        assert_eq!(written.text(), "bye<end>");
+    }
+
+    #[test]
+    fn a_drip_does_not_stretch_the_deadline_of_a_payload() {
+        let start = Instant::now();
+        let seconds = |n| start + Duration::from_secs(n);
+        let mut pace = Pace::new();
+        for second in 0..30 {
+            assert!(pace.moved_at(1, seconds(second)).is_ok(), "{second}");
+        }
+        assert!(pace.moved_at(1, seconds(31)).is_err());
+        // Fast for a minute, then slow: judged by the last half minute, not by the average.
+        let mut pace = Pace::new();
+        for second in 0..60 {
+            pace.moved_at(100_000, seconds(second)).unwrap();
+        }
+        let gave_up = (60..200).find(|second| pace.moved_at(1, seconds(*second)).is_err());
+        assert!((89..=92).contains(&gave_up.unwrap()), "{gave_up:?}");
+    }
+}
