@@ -1,0 +1,417 @@
+//! The folder of files that every dialect serves, and every promise about it.
+//!
+//! - A file is visible only when every byte of it has arrived, and it replaces nothing: an upload
+//!   grows in [`workspace`], and is published under the first free name.
+//! - A name leads to a plain file inside the root, never through a symbolic link, never to a pipe or
+//!   a device.
+//! - Any number of servers may share one folder. They meet in the file system alone: exclusive
+//!   creation decides who gets a name, file locks tell the living from the dead.
+//!
+//! The store knows nothing of the wire. What a thread of a connection does here is all ordinary
+//! blocking file work, and no lock is held while it is done.
+
+mod name;
+mod numbers;
+mod quota;
+mod workspace;
+
+use std::fs::{self, File, Metadata};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::atomic::{self, Draft, Publishing, Turnstile};
+use crate::error::{Code, Error, Result};
+pub use name::FileName;
+use numbers::Numbers;
+use quota::{Quota, Reservation};
+use workspace::{PRIVATE, Workspace};
+
+/// What a store is told when it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Nothing may be stored or removed.
+    pub read_only: bool,
+    /// A confirmed file survives a loss of power, not only a kill.
+    pub fsync: bool,
+    /// The largest file, if there is a limit.
+    pub max_file_size: Option<u64>,
+    /// The most that all files together may hold, if there is a limit.
+    pub max_total_size: Option<u64>,
+    /// How files get their names.
+    pub publishing: Publishing,
+}
+
+/// A folder of files.
+pub struct Store {
+    root: PathBuf,
+    options: Options,
+    workspace: Mutex<Option<Arc<Workspace>>>,
+    turnstile: Turnstile,
+    numbers: Numbers,
+    quota: Quota,
+}
+
+/// What stands in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The last part of its name.
+    pub name: String,
+    /// The size of a file; `None` is a folder.
+    pub size: Option<u64>,
+}
+
+/// A folder's contents, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// What stands in it.
+    pub entries: Vec<Entry>,
+    /// The sizes of the files in it together.
+    pub total: u64,
+}
+
+/// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
+/// lies beyond is looked up in the memory of [`numbers`].
+const TRIED: u64 = 8;
+
+impl Store {
+    /// Opens the folder at `root`, makes it if it is not there, and sweeps what dead servers left.
+    ///
+    /// # Errors
+    /// It cannot be made, or is no folder, or cannot be written to.
+    pub fn open(root: &Path, options: Options) -> Result<Store> {
+        let shown = root.display();
+        if !options.read_only {
+            fs::create_dir_all(root)
+                .map_err(|error| Error::io(format!("create the folder {shown}"), &error))?;
+        }
+        let found =
+            fs::metadata(root).map_err(|error| Error::io(format!("open {shown}"), &error))?;
+        if !found.is_dir() {
+            let no_folder = io::ErrorKind::NotADirectory.into();
+            return Err(Error::io(format!("open {shown}"), &no_folder));
+        }
+        let workspace = if options.read_only {
+            None
+        } else {
+            let claimed = Workspace::claim(root)
+                .map_err(|error| Error::io(format!("write in the folder {shown}"), &error))?;
+            Some(Arc::new(claimed))
+        };
+        Ok(Store {
+            root: root.to_owned(),
+            workspace: Mutex::new(workspace),
+            turnstile: Turnstile::new(root.join(PRIVATE).join("renaming")),
+            numbers: Numbers::default(),
+            quota: Quota::new(root.to_owned(), options.max_total_size),
+            options,
+        })
+    }
+
+    /// What stands in the root, or in a folder below it.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read.
+    pub fn list(&self, folder: Option<&FileName>) -> Result<Listing> {
+        let path = match folder {
+            None => self.root.clone(),
+            Some(name) => self.walk(name.as_str().split('/'))?,
+        };
+        let reading = |error| Error::io(format!("list {}", path.display()), &error);
+        let mut listing = Listing::default();
+        for entry in fs::read_dir(&path).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if FileName::parse(name.as_bytes()).is_err() {
+                continue;
+            }
+            // What has gone since the folder was read is no error, and links are not followed.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let size = if metadata.is_file() {
+                listing.total = listing.total.saturating_add(metadata.len());
+                Some(metadata.len())
+            } else if metadata.is_dir() {
+                None
+            } else {
+                continue;
+            };
+            listing.entries.push(Entry { name, size });
+        }
+        listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(listing)
+    }
+
+    /// The size of a file.
+    ///
+    /// # Errors
+    /// There is no such plain file.
+    pub fn size(&self, name: &FileName) -> Result<u64> {
+        Ok(self.find(name)?.1.len())
+    }
+
+    /// Opens a file for reading, and says how much is in it now.
+    ///
+    /// # Errors
+    /// There is no such plain file, or it cannot be opened.
+    pub fn open_file(&self, name: &FileName) -> Result<(Outgoing, u64)> {
+        // Looked at before it is opened, because opening a pipe would wait for its other end.
+        let (path, found) = self.find(name)?;
+        let opening = |error| Error::io(format!("open {}", path.display()), &error);
+        let file = File::open(&path).map_err(opening)?;
+        let opened = file.metadata().map_err(opening)?;
+        if !same_file(&found, &opened) {
+            return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
+        }
+        let size = opened.len();
+        Ok((Outgoing { file, name: name.clone() }, size))
+    }
+
+    /// Removes a file, and says how large it was.
+    ///
+    /// # Errors
+    /// There is no such plain file, or nothing may be removed.
+    pub fn remove(&self, name: &FileName) -> Result<u64> {
+        self.must_be_writable()?;
+        let (path, found) = self.find(name)?;
+        fs::remove_file(&path)
+            .map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
+        self.quota.removed(found.len());
+        if let Some(folder) = path.parent() {
+            self.numbers.removed(folder, name.last());
+        }
+        Ok(found.len())
+    }
+
+    /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
+    ///
+    /// # Errors
+    /// The name leads nowhere, or nothing may be stored.
+    pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
+        self.must_be_writable()?;
+        match self.find(name) {
+            Err(error) if error.code() == Code::NotFound => {
+                // Free, or a folder on the way is missing: the walk knows which.
+                self.folder_of(name)?;
+            }
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        let storing = |error| Error::io(format!("store {}", name.as_str()), &error);
+        let (workspace, draft) = self.draft().map_err(storing)?;
+        Ok(Incoming {
+            store: self,
+            name: name.clone(),
+            draft,
+            reservation: None,
+            left: 0,
+            _workspace: workspace,
+        })
+    }
+
+    fn must_be_writable(&self) -> Result<()> {
+        if self.options.read_only {
+            return Err(Error::new(Code::ReadOnly, "this server only gives files away"));
+        }
+        Ok(())
+    }
+
+    /// A new draft, in our corner of the folder. If somebody has removed that corner, or the whole
+    /// root was away for a while, a new one is made.
+    fn draft(&self) -> io::Result<(Arc<Workspace>, Draft)> {
+        let current = || self.workspace.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(workspace) = current() {
+            match workspace.draft() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                draft => return draft.map(|draft| (workspace, draft)),
+            }
+        }
+        let workspace = Arc::new(Workspace::claim(&self.root)?);
+        let draft = workspace.draft()?;
+        let mut current = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(Arc::clone(&workspace));
+        Ok((workspace, draft))
+    }
+
+    /// The plain file that a name leads to, and what the system says of it.
+    fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
+        let path = self.folder_of(name)?.join(name.last());
+        let found = fs::symlink_metadata(&path)
+            .map_err(|error| Error::io(format!("look at {}", path.display()), &error))?;
+        if found.is_dir() {
+            return Err(Error::new(Code::IsFolder, "that is a folder"));
+        }
+        if !found.is_file() {
+            return Err(Error::new(Code::BadName, "that is no plain file"));
+        }
+        Ok((path, found))
+    }
+
+    /// The folder that a name's file stands in.
+    fn folder_of(&self, name: &FileName) -> Result<PathBuf> {
+        match name.folder() {
+            None => Ok(self.root.clone()),
+            Some(folder) => self.walk(folder.split('/')),
+        }
+    }
+
+    /// Walks down from the root, through real folders only.
+    fn walk<'n>(&self, parts: impl Iterator<Item = &'n str>) -> Result<PathBuf> {
+        let mut path = self.root.clone();
+        for part in parts {
+            path.push(part);
+            match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => {}
+                Ok(found) if found.is_symlink() => {
+                    return Err(Error::new(Code::BadName, "no part of a name may be a link"));
+                }
+                Ok(_) => return Err(Error::new(Code::NotFound, "no such folder")),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(Error::new(Code::NotFound, "no such folder"));
+                }
+                Err(error) => return Err(Error::io(format!("look at {}", path.display()), &error)),
+            }
+        }
+        Ok(path)
+    }
+}
+
+/// A file on its way out.
+pub struct Outgoing {
+    file: File,
+    name: FileName,
+}
+
+impl Outgoing {
+    /// The next bytes of the file; none at its end.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        loop {
+            match self.file.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => {
+                    let name = self.name.as_str();
+                    return other.map_err(|error| Error::io(format!("read {name}"), &error));
+                }
+            }
+        }
+    }
+}
+
+/// An upload that has begun. Dropped before it is published, it leaves nothing.
+pub struct Incoming<'s> {
+    store: &'s Store,
+    name: FileName,
+    draft: Draft,
+    reservation: Option<Reservation<'s>>,
+    left: u64,
+    /// Keeps the draft's folder, should the store have moved to another meanwhile.
+    _workspace: Arc<Workspace>,
+}
+
+impl Incoming<'_> {
+    /// Says how large the file will be, and sets that room aside.
+    ///
+    /// # Errors
+    /// It is more than the limits allow.
+    pub fn expect(&mut self, size: u64) -> Result<()> {
+        // No file system holds a file of 2^63 bytes or more: nobody has to send them to find out.
+        let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
+        if size > most {
+            let sentence = format!("a file here has at most {most} bytes");
+            return Err(Error::new(Code::TooLarge, sentence));
+        }
+        let Some(reservation) = self.store.quota.reserve(size) else {
+            return Err(Error::new(Code::NoSpace, "that is more than all files here may hold"));
+        };
+        self.reservation = Some(reservation);
+        self.left = size;
+        Ok(())
+    }
+
+    /// Adds to the file.
+    ///
+    /// # Errors
+    /// The disk does not take it, or it is more than was announced.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let more = || Error::new(Code::Internal, "more came than was announced");
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(length).ok_or_else(more)?;
+        let storing = |error| Error::io(format!("store {}", self.name.as_str()), &error);
+        self.draft.write(bytes).map_err(storing)
+    }
+
+    /// Makes the whole file visible under the first free name, and says which that is.
+    ///
+    /// # Errors
+    /// Not all of it is there, or the disk does not take it.
+    pub fn publish(mut self) -> Result<FileName> {
+        if self.left > 0 {
+            return Err(Error::new(Code::Internal, "less came than was announced"));
+        }
+        let tried = format!("publish {}", self.name.as_str());
+        let storing = |error| Error::io(&tried, &error);
+        let folder = self.store.folder_of(&self.name)?;
+        if self.store.options.fsync {
+            self.draft.sync().map_err(storing)?;
+        }
+        self.draft.finish();
+        let stored = self.take_free_name(&folder)?;
+        if self.store.options.fsync {
+            atomic::sync_folder(&folder).map_err(storing)?;
+        }
+        self.store.numbers.added(&folder, stored.last());
+        if let Some(reservation) = self.reservation.take() {
+            reservation.stored();
+        }
+        Ok(stored)
+    }
+
+    fn take_free_name(&mut self, folder: &Path) -> Result<FileName> {
+        if self.take_name(folder, &self.name.clone())? {
+            return Ok(self.name.clone());
+        }
+        let mut n = 1;
+        loop {
+            let numbered = self.name.numbered(n);
+            if self.take_name(folder, &numbered)? {
+                return Ok(numbered);
+            }
+            self.store.numbers.taken(folder, &self.name, n);
+            n = n.saturating_add(1);
+            if n > TRIED {
+                n = self.store.numbers.first_free(folder, &self.name, n);
+            }
+        }
+    }
+
+    fn take_name(&mut self, folder: &Path, name: &FileName) -> Result<bool> {
+        let target = folder.join(name.last());
+        self.draft
+            .publish(&target, self.store.options.publishing, &self.store.turnstile)
+            .map_err(|error| Error::io(format!("publish {}", target.display()), &error))
+    }
+}
+
+/// Whether what was looked at is what was opened: a name can change hands in between.
+fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        b.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        a.is_file() && b.is_file()
+    }
+}
+
+/// A number that nobody can guess, from the source that the standard library has for its maps.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! The one door from a peer's bytes to a path.
+//!
+//! A [`FileName`] is made by [`FileName::parse`] or not at all; nothing else in the crate turns what
+//! came over the wire into a path. A name that breaks a rule is refused, never cleaned: whoever
+//! sends `../a.txt` is told so, and gets neither that file nor `a.txt`.
+
+use crate::error::{Code, Error, Result};
+use crate::limits;
+
+/// A name that is safe to join to the root: parts joined by `/`, none of which leads anywhere else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String);
+
+impl FileName {
+    /// Takes a name as it came from a peer.
+    ///
+    /// # Errors
+    /// It breaks one of the rules; the error says which.
+    pub fn parse(bytes: &[u8]) -> Result<FileName> {
+        FileName::parse_on(bytes, cfg!(windows))
+    }
+
+    /// The same with the further rules of Windows on or off, so that both can be tested anywhere.
+    fn parse_on(bytes: &[u8], windows: bool) -> Result<FileName> {
+        let refused = |why: &str| Err(Error::new(Code::BadName, why));
+        let Ok(name) = std::str::from_utf8(bytes) else {
+            return refused("a name is UTF-8");
+        };
+        if name.is_empty() {
+            return refused("a name is missing");
+        }
+        for part in name.split('/') {
+            if let Some(why) = broken_rule(part)
+                .or_else(|| if windows { broken_rule_on_windows(part) } else { None })
+            {
+                return refused(why);
+            }
+        }
+        Ok(FileName(name.to_owned()))
+    }
+
+    /// The whole name, parts joined by `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The folders before the last part, if there are any, joined by `/`.
+    #[must_use]
+    pub fn folder(&self) -> Option<&str> {
+        self.0.rsplit_once('/').map(|(folder, _)| folder)
+    }
+
+    /// The last part: the name of the file itself.
+    #[must_use]
+    pub fn last(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, last)| last)
+    }
+
+    /// The name to try when this one is taken `number` times: `a.txt` becomes `a_1.txt`. Where that
+    /// would be longer than a name can be, the stem gives way, at a character's boundary.
+    #[must_use]
+    pub fn numbered(&self, number: u64) -> FileName {
+        let (stem, extension) = self.stem_and_extension();
+        let counter = format!("_{number}");
+        let room = limits::NAME_PART.saturating_sub(counter.len() + extension.len());
+        // An extension that leaves no room at all is no extension worth keeping.
+        let (stem, extension, room) = match room {
+            0 => (self.last(), "", limits::NAME_PART.saturating_sub(counter.len())),
+            _ => (stem, extension, room),
+        };
+        let stem = shortened(stem, room);
+        let last = format!("{stem}{counter}{extension}");
+        match self.folder() {
+            Some(folder) => FileName(format!("{folder}/{last}")),
+            None => FileName(last),
+        }
+    }
+
+    /// The last part in two, as Python's `os.path.splitext` does: the extension begins at the last
+    /// dot and has it.
+    #[must_use]
+    pub fn stem_and_extension(&self) -> (&str, &str) {
+        split_extension(self.last())
+    }
+}
+
+/// See [`FileName::stem_and_extension`].
+pub(super) fn split_extension(last: &str) -> (&str, &str) {
+    match last.rfind('.') {
+        Some(dot) if dot > 0 => last.split_at(dot),
+        _ => (last, ""),
+    }
+}
+
+/// At most `room` bytes of the beginning of `text`, whole characters only.
+fn shortened(text: &str, room: usize) -> &str {
+    (0..=room.min(text.len())).rev().find_map(|at| text.get(..at)).unwrap_or_default()
+}
+
+fn broken_rule(part: &str) -> Option<&'static str> {
+    let directs = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if part.is_empty() {
+        Some("a name has no empty part: no slash at either end, no two in a row")
+    } else if part.len() > limits::NAME_PART {
+        Some("a part of a name has at most 255 bytes")
+    } else if part.starts_with('.') {
+        Some("no part of a name begins with a dot")
+    } else if part.starts_with(' ') || part.ends_with(' ') {
+        Some("no part of a name begins or ends with a space")
+    } else if part.contains('\\') {
+        Some("a name has no backslash: folders are joined by /")
+    } else if part.contains(char::is_control) {
+        Some("a name has no control characters")
+    } else if part.contains(directs) {
+        Some("a name has no marks that turn the direction of writing")
+    } else {
+        None
+    }
+}
+
+fn broken_rule_on_windows(part: &str) -> Option<&'static str> {
+    if part.contains(['<', '>', ':', '"', '|', '?', '*']) {
+        Some("on this server's system a name has none of < > : \" | ? *")
+    } else if part.ends_with('.') {
+        Some("on this server's system a name does not end in a dot")
+    } else if is_device(part) {
+        Some("on this server's system that is the name of a device")
+    } else {
+        None
+    }
+}
+
+/// Whether Windows would open a device under this name; an extension does not help it.
+fn is_device(part: &str) -> bool {
+    let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let port = |stem: &str| {
+        let digit = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+        digit.is_some_and(|digit| {
+            let mut digits = digit.chars();
+            matches!((digits.next(), digits.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+        })
+    };
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") || port(&stem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_names_are_taken_as_they_are() {
+        let long = "é".repeat(127) + "x";
+        for name in [
+            "a",
+            "a.txt",
+            "a b.txt",
+            "-rf",
+            "--",
+            "~",
+            "$HOME",
+            "a..b",
+            "a.",
+            "é.txt",
+            "漢字",
+            "docs/a.txt",
+            "a/b/c/d",
+            "%2e%2e",
+            "CON.txt",
+            "a:b",
+            "'",
+            "\"",
+            "*",
+            "e\u{301}",
+            &long,
+        ] {
+            assert_eq!(FileName::parse_on(name.as_bytes(), false).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn bad_names_are_refused() {
+        let long = "x".repeat(256);
+        for name in [
+            "",
+            ".",
+            "..",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            "../a",
+            "a/..",
+            "a/../b",
+            "a/./b",
+            ".hidden",
+            "a/.hidden",
+            ".connme",
+            ".connme/incoming/x",
+            "a\\b",
+            "..\\a",
+            "C:\\a",
+            " a",
+            "a ",
+            "a/ b",
+            "a /b",
+            "a\nb",
+            "a\rb",
+            "a\tb",
+            "a\0b",
+            "a\x1b[2J",
+            "a\x7f",
+            "a\u{80}",
+            "a\u{9f}",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            &long,
+        ] {
+            let refused = FileName::parse_on(name.as_bytes(), false);
+            assert_eq!(refused.unwrap_err().code(), Code::BadName, "{name:?}");
+        }
+        for bytes in [
+            &b"\xff"[..],
+            b"a\xc0\xafb",
+            b"\xc0\xae\xc0\xae",
+            b"\xed\xa0\x80",
+            b"a\xf4\x90\x80\x80",
+        ] {
+            assert_eq!(FileName::parse_on(bytes, false).unwrap_err().code(), Code::BadName);
+        }
+    }
+
+    #[test]
+    fn windows_refuses_more() {
+        for name in [
+            "C:a",
+            "C:../x",
+            "a:stream",
+            "a<b",
+            "a>b",
+            "a|b",
+            "a?b",
+            "a*b",
+            "a\"b",
+            "a.",
+            "a./b",
+            "CON",
+            "con",
+            "NUL.txt",
+            "nul .txt",
+            "aux.tar.gz",
+            "COM1",
+            "com9.txt",
+            "LPT0",
+            "COM¹",
+            "CONIN$",
+            "docs/prn",
+        ] {
+            assert!(FileName::parse_on(name.as_bytes(), true).is_err(), "{name:?}");
+        }
+        for name in ["CONSOLE", "COM", "COM10", "COMx", "nullo.txt", "a.b", "LPT.txt"] {
+            assert!(FileName::parse_on(name.as_bytes(), true).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_counter_stands_before_the_extension() {
+        let table = [
+            ("hanyates.txt", 1, "hanyates_1.txt"),
+            ("a", 2, "a_2"),
+            ("a.tar.gz", 12, "a.tar_12.gz"),
+            ("a.", 1, "a_1."),
+            ("docs/v1.2/a.txt", 3, "docs/v1.2/a_3.txt"),
+            ("docs.d/a", 3, "docs.d/a_3"),
+        ];
+        for (name, number, numbered) in table {
+            let name = FileName::parse_on(name.as_bytes(), false).unwrap();
+            assert_eq!(name.numbered(number).as_str(), numbered);
+        }
+    }
+
+    #[test]
+    fn a_long_stem_gives_way_to_the_counter() {
+        for name in [
+            "x".repeat(255),
+            "x".repeat(251) + ".txt",
+            "é".repeat(125) + "x.txt",
+            "漢".repeat(85),
+            "x.".to_owned() + &"y".repeat(253),
+            "docs/".to_owned() + &"x".repeat(255),
+        ] {
+            let name = FileName::parse_on(name.as_bytes(), false).unwrap();
+            for number in [1, 10, 999, u64::MAX] {
+                let numbered = name.numbered(number);
+                assert!(numbered.last().len() <= 255);
+                assert!(numbered.last().contains(&format!("_{number}")));
+                assert_eq!(FileName::parse(numbered.as_str().as_bytes()).unwrap(), numbered);
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The store's promises, without a wire.
+
+use super::*;
+use std::time::Instant;
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+fn fixture(options: Options) -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), options).unwrap();
+    Fixture { folder, store }
+}
+
+fn name(name: &str) -> FileName {
+    FileName::parse(name.as_bytes()).unwrap()
+}
+
+impl Fixture {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn put(&self, file: &str, bytes: &[u8]) -> Result<String> {
+        let mut incoming = self.store.begin(&name(file))?;
+        incoming.expect(bytes.len() as u64)?;
+        incoming.write(bytes)?;
+        incoming.publish().map(|stored| stored.as_str().to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.store.list(None).unwrap().entries.into_iter().map(|entry| entry.name).collect()
+    }
+}
+
+#[test]
+fn a_file_goes_in_and_comes_out() {
+    for publishing in [Publishing::Link, Publishing::Rename] {
+        let fixture = fixture(Options { publishing, fsync: true, ..Options::default() });
+        assert_eq!(fixture.put("a.txt", b"hello").unwrap(), "a.txt");
+        let (mut file, size) = fixture.store.open_file(&name("a.txt")).unwrap();
+        let mut bytes = [0; 9];
+        assert_eq!((file.read(&mut bytes).unwrap(), size), (5, 5));
+        assert_eq!(&bytes[..5], b"hello");
+        assert_eq!(fixture.store.size(&name("a.txt")).unwrap(), 5);
+        assert_eq!(fixture.store.remove(&name("a.txt")).unwrap(), 5);
+        assert_eq!(fixture.store.size(&name("a.txt")).unwrap_err().code(), Code::NotFound);
+    }
+}
+
+#[test]
+fn the_first_free_number_is_taken_and_nothing_is_replaced() {
+    for publishing in [Publishing::Link, Publishing::Rename] {
+        let fixture = fixture(Options { publishing, ..Options::default() });
+        for n in 0..30 {
+            let expected = if n == 0 { "a.txt".to_owned() } else { format!("a_{n}.txt") };
+            assert_eq!(fixture.put("a.txt", expected.as_bytes()).unwrap(), expected);
+        }
+        for removed in ["a_3.txt", "a_17.txt", "a_25.txt"] {
+            fixture.store.remove(&name(removed)).unwrap();
+        }
+        for expected in ["a_3.txt", "a_17.txt", "a_25.txt", "a_30.txt"] {
+            assert_eq!(fixture.put("a.txt", expected.as_bytes()).unwrap(), expected);
+        }
+        // A gap made by hand, behind the server's back.
+        fs::remove_file(fixture.path("a_5.txt")).unwrap();
+        assert_eq!(fixture.put("a.txt", b"a_5.txt").unwrap(), "a_5.txt");
+        for file in fixture.names().iter().filter(|file| *file != "a.txt") {
+            assert_eq!(fs::read_to_string(fixture.path(file)).unwrap(), *file);
+        }
+    }
+}
+
+#[test]
+fn a_crowded_name_costs_no_more_than_a_new_one() {
+    let fixture = fixture(Options::default());
+    fixture.put("a.txt", b"").unwrap();
+    for n in 1..=20_000 {
+        fs::write(fixture.path(&format!("a_{n}.txt")), "").unwrap();
+    }
+    assert_eq!(fixture.put("a.txt", b"").unwrap(), "a_20001.txt");
+    fixture.store.remove(&name("a_777.txt")).unwrap();
+    assert_eq!(fixture.put("a.txt", b"").unwrap(), "a_777.txt");
+    let time = |file: &dyn Fn(u32) -> String| {
+        let mut times: Vec<_> = (0..200)
+            .map(|n| {
+                let start = Instant::now();
+                fixture.put(&file(n), b"").unwrap();
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        times[100]
+    };
+    let fresh = time(&|n| format!("fresh-{n}.txt"));
+    let crowded = time(&|_| "a.txt".to_owned());
+    // Trying all 20,000 names takes a hundred times as long; ten leaves room for a busy machine.
+    assert!(crowded < fresh * 10, "{crowded:?} against {fresh:?}");
+}
+
+#[test]
+fn a_long_name_finds_its_numbers_too() {
+    let fixture = fixture(Options::default());
+    let long = "x".repeat(251) + ".txt";
+    let mut stored: Vec<_> = (0..120).map(|_| fixture.put(&long, b"").unwrap()).collect();
+    let third = stored[30].clone();
+    fixture.store.remove(&name(&third)).unwrap();
+    assert_eq!(fixture.put(&long, b"").unwrap(), third);
+    stored.sort();
+    stored.dedup();
+    assert_eq!(stored.len(), 120);
+    assert!(stored.iter().all(|name| name.len() == 255));
+}
+
+#[test]
+fn what_is_not_whole_is_not_there() {
+    let fixture = fixture(Options::default());
+    let mut incoming = fixture.store.begin(&name("a")).unwrap();
+    incoming.expect(10).unwrap();
+    incoming.write(b"12345").unwrap();
+    assert_eq!(fixture.names(), [""; 0]);
+    assert!(incoming.publish().is_err());
+    let mut incoming = fixture.store.begin(&name("a")).unwrap();
+    incoming.expect(3).unwrap();
+    assert!(incoming.write(b"12345").is_err());
+    drop(incoming);
+    assert_eq!(fixture.names(), [""; 0]);
+    let workspace = fixture.store.workspace.lock().unwrap().clone().unwrap();
+    drop(workspace.draft().unwrap());
+}
+
+#[test]
+fn limits_are_kept() {
+    let fixture = fixture(Options {
+        max_file_size: Some(10),
+        max_total_size: Some(25),
+        ..Options::default()
+    });
+    assert_eq!(fixture.put("a", &[0; 11]).unwrap_err().code(), Code::TooLarge);
+    fixture.put("a", &[0; 10]).unwrap();
+    fixture.put("b", &[0; 10]).unwrap();
+    assert_eq!(fixture.put("c", &[0; 6]).unwrap_err().code(), Code::NoSpace);
+    fixture.put("c", &[0; 5]).unwrap();
+    fixture.store.remove(&name("a")).unwrap();
+    fixture.put("d", &[0; 10]).unwrap();
+    let unlimited = self::fixture(Options::default());
+    let mut incoming = unlimited.store.begin(&name("a")).unwrap();
+    assert_eq!(incoming.expect(1 << 63).unwrap_err().code(), Code::TooLarge);
+    assert!(incoming.expect((1 << 63) - 1).is_ok());
+}
+
+#[test]
+fn a_read_only_store_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "x").unwrap();
+    let options = Options { read_only: true, ..Options::default() };
+    let store = Store::open(folder.path(), options).unwrap();
+    assert_eq!(store.begin(&name("b")).err().unwrap().code(), Code::ReadOnly);
+    assert_eq!(store.remove(&name("a")).unwrap_err().code(), Code::ReadOnly);
+    assert_eq!(store.size(&name("a")).unwrap(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn folders_are_walked_and_listed() {
+    let fixture = fixture(Options::default());
+    fs::create_dir_all(fixture.path("docs/deep")).unwrap();
+    assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a.txt");
+    assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a_1.txt");
+    let listing = fixture.store.list(Some(&name("docs"))).unwrap();
+    let shown: Vec<_> = listing.entries.iter().map(|e| (e.name.as_str(), e.size)).collect();
+    assert_eq!(shown, [("a.txt", Some(3)), ("a_1.txt", Some(3)), ("deep", None)]);
+    assert_eq!(listing.total, 6);
+    for (lost, code) in [
+        ("nowhere/a", Code::NotFound),
+        ("docs/a.txt/b", Code::NotFound),
+        ("docs", Code::IsFolder),
+        ("docs/deep", Code::IsFolder),
+    ] {
+        assert_eq!(fixture.put(lost, b"").unwrap_err().code(), code, "{lost}");
+        assert_eq!(fixture.store.size(&name(lost)).unwrap_err().code(), code, "{lost}");
+        assert_eq!(fixture.store.remove(&name(lost)).unwrap_err().code(), code, "{lost}");
+    }
+    let no_folder = fixture.store.list(Some(&name("docs/a.txt"))).unwrap_err();
+    assert_eq!(no_folder.code(), Code::NotFound);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_pipes_and_devices_are_no_files() {
+    use std::os::unix::fs::symlink;
+    let fixture = fixture(Options::default());
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("secret"), "secret").unwrap();
+    symlink(outside.path().join("secret"), fixture.path("link")).unwrap();
+    symlink(outside.path().join("new"), fixture.path("dangling")).unwrap();
+    symlink(outside.path(), fixture.path("way-out")).unwrap();
+    symlink("/dev/zero", fixture.path("zero")).unwrap();
+    let pipe = fixture.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let _socket = std::os::unix::net::UnixListener::bind(fixture.path("socket")).unwrap();
+    for special in ["link", "dangling", "way-out/secret", "way-out", "zero", "pipe", "socket"] {
+        let code = |result: Result<()>| result.unwrap_err().code();
+        let name = name(special);
+        assert_eq!(code(fixture.store.size(&name).map(drop)), Code::BadName, "{special}");
+        assert_eq!(code(fixture.store.open_file(&name).map(drop)), Code::BadName, "{special}");
+        assert_eq!(code(fixture.store.remove(&name).map(drop)), Code::BadName, "{special}");
+        assert_eq!(code(fixture.store.begin(&name).map(drop)), Code::BadName, "{special}");
+    }
+    assert_eq!(fixture.store.list(Some(&name("way-out"))).unwrap_err().code(), Code::BadName);
+    assert_eq!(fixture.names(), [""; 0]);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_root_that_goes_and_comes_back_is_used_again() {
+    let fixture = fixture(Options::default());
+    fixture.put("a", b"1").unwrap();
+    fs::remove_dir_all(fixture.folder.path()).unwrap();
+    assert!(fixture.put("a", b"2").is_err());
+    assert!(fixture.store.list(None).is_err());
+    fs::create_dir(fixture.folder.path()).unwrap();
+    assert_eq!(fixture.put("a", b"3").unwrap(), "a");
+    assert_eq!(fixture.names(), ["a"]);
+}
+
+#[test]
+fn many_threads_of_two_stores_lose_nothing() {
+    for publishing in [Publishing::Link, Publishing::Rename] {
+        let options = Options { publishing, ..Options::default() };
+        let fixture = fixture(options.clone());
+        let other = Store::open(fixture.folder.path(), options).unwrap();
+        let mut stored: Vec<String> = std::thread::scope(|scope| {
+            let upload = |n: u8| {
+                let store = if n.is_multiple_of(2) { &fixture.store } else { &other };
+                let mut incoming = store.begin(&name("same.txt")).unwrap();
+                incoming.expect(1000).unwrap();
+                incoming.write(&[n; 1000]).unwrap();
+                incoming.publish().unwrap().as_str().to_owned()
+            };
+            let threads: Vec<_> = (0..64).map(|n| scope.spawn(move || upload(n))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        stored.sort();
+        assert_eq!(stored, fixture.names());
+        let mut seen: Vec<u8> = stored
+            .iter()
+            .map(|file| {
+                let bytes = fs::read(fixture.path(file)).unwrap();
+                assert!(bytes.len() == 1000 && bytes.iter().all(|byte| *byte == bytes[0]));
+                bytes[0]
+            })
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..64).collect::<Vec<u8>>());
+    }
+}
