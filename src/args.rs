@@ -1,0 +1,235 @@
+//! The command lines of both programs: what the user typed becomes a plain configuration, a wish
+//! for help, or one line that says what is wrong.
+//!
+//! Nothing here touches the system: whether a folder is there or a port is free, the programs find
+//! out when they use it.
+
+pub mod client;
+pub mod server;
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+
+use crate::dialect::Dialect;
+use crate::lang::Msg;
+use crate::limits;
+
+/// What a command line comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed<C> {
+    /// Do your work.
+    Run(C),
+    /// Print this, and no more.
+    Print(String),
+}
+
+/// What is wrong with a command line.
+pub type Wrong = Msg;
+
+/// One thing that stands on a command line.
+#[derive(Debug, PartialEq, Eq)]
+enum Arg {
+    /// `--name`, or `-n`.
+    Flag(String),
+    /// Anything else, and all that follows `--`.
+    Word(OsString),
+}
+
+/// A command line, taken from the left.
+struct Args {
+    words: VecDeque<OsString>,
+    flag: String,
+    /// What stood behind `=`, until somebody asks for it.
+    value: Option<OsString>,
+    only_words: bool,
+}
+
+impl Args {
+    fn new(words: impl IntoIterator<Item = OsString>) -> Args {
+        let words = words.into_iter().collect();
+        Args { words, flag: String::new(), value: None, only_words: false }
+    }
+
+    /// What stands next.
+    fn next(&mut self) -> Result<Option<Arg>, Wrong> {
+        if self.value.is_some() {
+            return Err(Msg::FlagTakesNoValue { flag: self.flag.clone() });
+        }
+        let Some(word) = self.words.pop_front() else { return Ok(None) };
+        let flag = match word.to_str() {
+            Some("--") if !self.only_words => {
+                self.only_words = true;
+                return self.next();
+            }
+            Some(flag) if !self.only_words && flag.len() > 1 && flag.starts_with('-') => flag,
+            _ => return Ok(Some(Arg::Word(word))),
+        };
+        match flag.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => {
+                self.value = Some(value.into());
+                self.flag = flag.to_owned();
+            }
+            _ => self.flag = flag.to_owned(),
+        }
+        Ok(Some(Arg::Flag(self.flag.clone())))
+    }
+
+    /// The value of the flag that was just taken.
+    fn value(&mut self) -> Result<OsString, Wrong> {
+        let flag = self.flag.clone();
+        self.value.take().or_else(|| self.words.pop_front()).ok_or(Msg::FlagNeedsValue { flag })
+    }
+
+    /// The value, as text that `read` understands; `wanted` says in words what that would be.
+    fn parsed<T>(
+        &mut self,
+        wanted: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Wrong> {
+        let value = self.value()?;
+        let parsed = value.to_str().and_then(read);
+        parsed.ok_or_else(|| Msg::FlagValue {
+            flag: self.flag.clone(),
+            value: value.to_string_lossy().into_owned(),
+            wanted,
+        })
+    }
+}
+
+/// `text`, and so on.
+fn dialect(name: &str) -> Option<Dialect> {
+    Dialect::named(name)
+}
+
+/// A number, from one on.
+fn count(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n| *n > 0)
+}
+
+/// A number of bytes: `1500`, `10k`, `5M`, `2G`.
+fn size(text: &str) -> Option<u64> {
+    let unit = match text.chars().last()? {
+        'k' | 'K' => 1_000,
+        'm' | 'M' => 1_000_000,
+        'g' | 'G' => 1_000_000_000,
+        _ => return digits(text),
+    };
+    digits(text.get(..text.len().checked_sub(1)?)?)?.checked_mul(unit)
+}
+
+/// The size of one read.
+fn buffer(text: &str) -> Option<usize> {
+    let size = size(text).filter(|size| (1..=limits::MAX_BUFFER).contains(size))?;
+    size.try_into().ok()
+}
+
+/// `HOST:PORT`, with either part left out where the default serves. An IPv6 host has brackets.
+fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
+            (Some(host), port)
+        }
+        None => match (text.split_once(':'), lone) {
+            (Some((host, port)), _) => (Some(host), Some(port)),
+            (None, Lone::Port) => (None, Some(text)),
+            (None, Lone::Host) => (Some(text), None),
+        },
+    };
+    if host == Some("") {
+        return None;
+    }
+    let port = match port {
+        None => None,
+        Some(port) => Some(u16::try_from(digits(port)?).ok()?),
+    };
+    Some((host.map(str::to_owned), port))
+}
+
+/// What something without a colon is.
+#[derive(Clone, Copy)]
+enum Lone {
+    Host,
+    Port,
+}
+
+/// Digits only: `parse` alone would take a plus sign too.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// What `--version` prints.
+fn version(program: &str) -> String {
+    format!("{program} {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_taken_from_the_left() {
+        let mut args =
+            Args::new(["--a", "1", "--b=2=3", "-c", "x", "-", "--", "--d", "--"].map(Into::into));
+        let flag = |name: &str| Some(Arg::Flag(name.to_owned()));
+        let word = |word: &str| Some(Arg::Word(word.into()));
+        assert_eq!(args.next().unwrap(), flag("--a"));
+        assert_eq!(args.value().unwrap(), "1");
+        assert_eq!(args.next().unwrap(), flag("--b"));
+        assert_eq!(args.value().unwrap(), "2=3");
+        assert_eq!(args.next().unwrap(), flag("-c"));
+        for expected in [word("x"), word("-"), word("--d"), word("--"), None] {
+            assert_eq!(args.next().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_must_be_there_and_be_wanted() {
+        let mut args = Args::new(["--a".into()]);
+        args.next().unwrap();
+        assert_eq!(args.value(), Err(Msg::FlagNeedsValue { flag: "--a".into() }));
+        let mut args = Args::new(["--a=1".into()]);
+        args.next().unwrap();
+        assert_eq!(args.next(), Err(Msg::FlagTakesNoValue { flag: "--a".into() }));
+    }
+
+    #[test]
+    fn sizes_have_units_of_a_thousand() {
+        let table = [
+            ("0", Some(0)),
+            ("1500", Some(1500)),
+            ("10k", Some(10_000)),
+            ("5M", Some(5_000_000)),
+            ("2G", Some(2_000_000_000)),
+            ("", None),
+            ("k", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5M", None),
+            ("1kk", None),
+            ("1T", None),
+            ("99999999999999G", None),
+            ("é", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(size(text), expected, "{text}");
+        }
+        assert_eq!((buffer("0"), buffer("1"), buffer("17M")), (None, Some(1), None));
+    }
+
+    #[test]
+    fn addresses_may_be_partial() {
+        let some = |host: &str, port| Some((Some(host.to_owned()), port));
+        assert_eq!(host_and_port("1234", Lone::Port), Some((None, Some(1234))));
+        assert_eq!(host_and_port("1234", Lone::Host), some("1234", None));
+        assert_eq!(host_and_port("host:0", Lone::Port), some("host", Some(0)));
+        assert_eq!(host_and_port("[::1]:80", Lone::Host), some("::1", Some(80)));
+        assert_eq!(host_and_port("[::1]", Lone::Host), some("::1", None));
+        for wrong in
+            ["::1:80", "host:", ":80", "", "host:65536", "host:+1", "[::1", "[::1]80", "[]:1"]
+        {
+            assert_eq!(host_and_port(wrong, Lone::Port), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `connme-server`: reads its flags, opens the folder and the ports, and serves.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use connme::args::Parsed;
+use connme::args::server::{Config, Listen, parse};
+use connme::dialect::Dialect;
+use connme::lang::Msg;
+use connme::log::Log;
+use connme::server::Server;
+use connme::store::Store;
+use connme::wire::Manner;
+
+fn main() -> ExitCode {
+    match parse(std::env::args_os().skip(1)) {
+        Ok(Parsed::Print(text)) => say(&text),
+        Err(wrong) => complain(&format!("{}; {}", wrong.say(), Msg::TryHelp.say()), 2),
+        Ok(Parsed::Run(config)) => match run(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(wrong) => complain(&wrong.say(), 1),
+        },
+    }
+}
+
+fn run(config: Config) -> Result<(), Msg> {
+    let unusable = |error: connme::error::Error| {
+        let why = error.cause().unwrap_or(error.sentence()).to_owned();
+        Msg::CannotUse { why }
+    };
+    let log = Log::open(config.log.as_deref()).map_err(unusable)?;
+    let store = Store::open(&config.root, config.store).map_err(unusable)?;
+    let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    for (dialect, listener) in &listeners {
+        let address = listener.local_addr().map(|address| address.to_string());
+        let address = address.unwrap_or_else(|error| error.to_string());
+        say(&format!("{}\n", Msg::Listening { address, dialect: dialect.name() }.say()));
+    }
+    let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
+    let server = Server::new(store, log, manner.with_buffer(config.buffer), config.max_connections);
+    server.run(listeners).map_err(|error| Msg::CannotUse { why: format!("start: {error}") })
+}
+
+fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
+    let Listen { dialect, host, port } = listen;
+    let address =
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    match TcpListener::bind((host.as_str(), *port)) {
+        Ok(listener) => Ok((*dialect, listener)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(Msg::PortTaken { address })
+        }
+        Err(error) => Err(Msg::CannotListen { address, why: error.to_string() }),
+    }
+}
+
+/// A closed standard output does not keep a server from serving.
+fn say(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    ExitCode::SUCCESS
+}
+
+fn complain(text: &str, status: u8) -> ExitCode {
+    let _ = std::io::stderr().write_all(format!("connme-server: {text}\n").as_bytes());
+    ExitCode::from(status)
+}

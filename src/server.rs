@@ -1,0 +1,142 @@
+//! The server: accepts, limits, starts a thread for each connection, and logs how each one ends.
+//!
+//! It knows sockets and threads and no dialect: what is said over a connection is the business of
+//! [`Dialect::handle_client`], which in turn sees no socket.
+
+mod doorman;
+mod places;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::dialect::Dialect;
+use crate::error::{Code, Error};
+use crate::limits;
+use crate::log::Log;
+use crate::store::Store;
+use crate::wire::{Manner, Wire};
+use doorman::Doorman;
+use places::{Place, Places};
+
+/// What all connections of a server share.
+pub struct Server {
+    store: Store,
+    log: Log,
+    manner: Manner,
+    places: Places,
+    doorman: Doorman,
+}
+
+impl Server {
+    /// A server over this store.
+    #[must_use]
+    pub fn new(store: Store, log: Log, manner: Manner, max_connections: usize) -> Server {
+        let places = Places::new(max_connections);
+        Server { store, log, manner, places, doorman: Doorman::default() }
+    }
+
+    /// Serves these listeners until the process ends.
+    ///
+    /// # Errors
+    /// A thread for a listener cannot be had.
+    pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> io::Result<()> {
+        let server = Arc::new(self);
+        let mut threads = Vec::new();
+        for (dialect, listener) in listeners {
+            let server = Arc::clone(&server);
+            let name = format!("accept {}", dialect.name());
+            let accept = move || server.accept(dialect, &listener);
+            threads.push(thread::Builder::new().name(name).spawn(accept)?);
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+        Ok(())
+    }
+
+    /// Takes connections for ever. No failed accept ends this: when descriptors run out, those who
+    /// knock wait until one is free again.
+    fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
+        let mut told: Option<Instant> = None;
+        loop {
+            match listener.accept() {
+                Ok((stream, peer)) => self.admit(dialect, stream, peer),
+                Err(error) if is_the_peers_fault(&error) => {}
+                Err(error) => {
+                    if told.is_none_or(|told| told.elapsed() >= limits::ACCEPT_LOG) {
+                        self.log.line(format_args!("{} accept: {error}", dialect.name()));
+                        told = Some(Instant::now());
+                    }
+                    thread::sleep(limits::ACCEPT_REST);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection a place and a thread, or turns it away.
+    fn admit(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
+        let Some(place) = self.places.take() else {
+            self.turn_away(dialect, stream, peer, "all connections are taken");
+            return;
+        };
+        // A closure that could not be started is dropped, and must not take the connection with it.
+        let parked = Arc::new(Mutex::new(Some(stream)));
+        let (server, stream) = (Arc::clone(self), Arc::clone(&parked));
+        let started = thread::Builder::new()
+            .name(dialect.name().to_owned())
+            .stack_size(limits::STACK)
+            .spawn(move || {
+                if let Some(stream) = take(&stream) {
+                    server.serve(dialect, stream, peer, place);
+                }
+            });
+        if started.is_err()
+            && let Some(stream) = take(&parked)
+        {
+            self.turn_away(dialect, stream, peer, "no thread is free");
+        }
+    }
+
+    fn turn_away(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, why: &str) {
+        let busy = Error::new(Code::Busy, format!("{why}: try again in a moment"));
+        self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
+        self.doorman.show_out(stream, &dialect.farewell(&busy));
+    }
+
+    /// One connection, from its first byte to its last.
+    fn serve(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, place: Place) {
+        let session = self.log.session(peer, dialect.name());
+        session.open();
+        // Nagle's algorithm would hold a small reply back until the one before is acknowledged.
+        let prepared = stream
+            .set_nodelay(true)
+            .and_then(|()| stream.set_write_timeout(Some(limits::PAYLOAD_WINDOW)));
+        let mut wire = Wire::new(Box::new(stream), self.manner);
+        let end = match prepared {
+            Err(error) => Err(Error::connection(&error)),
+            // A bug in here must not be silent, nor take more than this one connection with it.
+            Ok(()) => catch_unwind(AssertUnwindSafe(|| {
+                dialect.handle_client(&mut wire, &self.store, &session)
+            }))
+            .unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug"))),
+        };
+        wire.close();
+        // Free before the line is written: who reads the line may count on the place.
+        drop(place);
+        session.close(&end);
+    }
+}
+
+/// Some systems report here what befell one connection before it was accepted.
+fn is_the_peers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
+}
+
+fn take<T>(parked: &Mutex<Option<T>>) -> Option<T> {
+    parked.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
