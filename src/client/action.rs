@@ -1,0 +1,222 @@
+//! What a user asks for: a typed line, or the words of a command line, become an [`Action`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::lang::Msg;
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect, or test the connection.
+    Connme,
+    /// List the server's files.
+    Ls(Option<String>),
+    /// Say how large these are.
+    Size(Vec<String>),
+    /// Send these, each perhaps under another name.
+    Upload(Vec<(PathBuf, Option<String>)>),
+    /// Fetch these, each perhaps under another name.
+    Download(Vec<(String, Option<String>)>),
+    /// Remove these.
+    Rm(Vec<String>),
+    /// Have a text counted.
+    Count(String),
+    /// List what could be sent.
+    Lls,
+    /// Show the commands.
+    Help,
+    /// Close the connection.
+    Byebye,
+    /// Leave.
+    Exit,
+}
+
+/// What a command got to work on.
+enum Words {
+    /// Words that the user's shell has taken apart, or quotation marks at the prompt.
+    Apart(Vec<OsString>),
+    /// The rest of a typed line: one name, which may hold spaces.
+    Rest(String),
+}
+
+/// The words of a command line.
+///
+/// # Errors
+/// They are no command.
+pub fn from_words(words: &[OsString]) -> Result<Action, Msg> {
+    let (word, rest) = words.split_first().map_or((None, [].as_slice()), |(w, r)| (Some(w), r));
+    let word = word.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    action(&word, Words::Apart(rest.to_vec()))
+}
+
+/// A line that was typed at the prompt; `None` is an empty one.
+///
+/// # Errors
+/// It is no command.
+pub fn from_line(line: &str) -> Result<Option<Action>, Msg> {
+    let line = line.trim();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    let words = if rest.contains('"') && !word.eq_ignore_ascii_case("count") {
+        Words::Apart(unquote(rest)?)
+    } else {
+        Words::Rest(rest.to_owned())
+    };
+    action(word, words).map(Some)
+}
+
+/// What `answer`, given to a question for what a command lacked, makes of the command.
+///
+/// # Errors
+/// It is still no command.
+pub fn completed(command: &str, answer: &str) -> Result<Action, Msg> {
+    action(command, Words::Rest(answer.trim().to_owned()))
+}
+
+fn action(word: &str, words: Words) -> Result<Action, Msg> {
+    match word.to_ascii_lowercase().as_str() {
+        "connme" | "conme" => alone("connme", &words, Action::Connme),
+        "ls" => match words.names() {
+            names if names.len() > 1 => Err(Msg::OneFolder),
+            names => Ok(Action::Ls(names.into_iter().next())),
+        },
+        "size" => Ok(Action::Size(words.some_names("size")?)),
+        "rm" => Ok(Action::Rm(words.some_names("rm")?)),
+        "upload" => {
+            let pairs = words.some_pairs("upload")?.into_iter();
+            let text = |name: OsString| name.to_string_lossy().into_owned();
+            Ok(Action::Upload(pairs.map(|(path, name)| (path.into(), name.map(text))).collect()))
+        }
+        "download" => {
+            let pairs = words.some_pairs("download")?.into_iter();
+            let text = |name: OsString| name.to_string_lossy().into_owned();
+            Ok(Action::Download(pairs.map(|(name, to)| (text(name), to.map(text))).collect()))
+        }
+        "count" => match words {
+            Words::Rest(text) if text.is_empty() => Err(Msg::NameMissing { command: "count" }),
+            Words::Rest(text) => Ok(Action::Count(text)),
+            Words::Apart(words) if words.is_empty() => Err(Msg::NameMissing { command: "count" }),
+            Words::Apart(words) => {
+                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+                Ok(Action::Count(words.join(" ")))
+            }
+        },
+        "lls" => alone("lls", &words, Action::Lls),
+        "help" | "?" => alone("help", &words, Action::Help),
+        "byebye" => alone("byebye", &words, Action::Byebye),
+        "exit" | "quit" => alone("exit", &words, Action::Exit),
+        _ => Err(Msg::UnknownCommand { word: word.to_owned() }),
+    }
+}
+
+fn alone(command: &'static str, words: &Words, action: Action) -> Result<Action, Msg> {
+    match words {
+        Words::Rest(rest) if !rest.is_empty() => Err(Msg::TakesNothing { command }),
+        Words::Apart(words) if !words.is_empty() => Err(Msg::TakesNothing { command }),
+        _ => Ok(action),
+    }
+}
+
+impl Words {
+    fn apart(self) -> Vec<OsString> {
+        match self {
+            Words::Apart(words) => words,
+            Words::Rest(rest) if rest.is_empty() => Vec::new(),
+            Words::Rest(rest) => vec![rest.into()],
+        }
+    }
+
+    fn names(self) -> Vec<String> {
+        self.apart().into_iter().map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    fn some_names(self, command: &'static str) -> Result<Vec<String>, Msg> {
+        let names = self.names();
+        if names.is_empty() { Err(Msg::NameMissing { command }) } else { Ok(names) }
+    }
+
+    /// Names, or `ONE as OTHER`. At the prompt the last ` as ` of the line counts.
+    fn some_pairs(self, command: &'static str) -> Result<Vec<(OsString, Option<OsString>)>, Msg> {
+        let words = match self {
+            Words::Rest(rest) => match rest.rsplit_once(" as ") {
+                Some((one, other)) => vec![one.trim().into(), "as".into(), other.trim().into()],
+                None => Words::Rest(rest).apart(),
+            },
+            Words::Apart(words) => words,
+        };
+        match words.as_slice() {
+            [] => Err(Msg::NameMissing { command }),
+            [one, between, other] if between == "as" => {
+                Ok(vec![(one.clone(), Some(other.clone()))])
+            }
+            words => Ok(words.iter().map(|word| (word.clone(), None)).collect()),
+        }
+    }
+}
+
+/// Takes words apart at spaces, but not inside quotation marks.
+fn unquote(rest: &str) -> Result<Vec<OsString>, Msg> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    for c in rest.chars() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            c if c.is_whitespace() && !quoted => words.extend(word.take().map(Into::into)),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word.map(Into::into));
+    if quoted { Err(Msg::OpenQuote) } else { Ok(words) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_typed_line_is_one_name_unless_it_is_quoted() {
+        let line = |line: &str| from_line(line).unwrap().unwrap();
+        assert_eq!(from_line("  "), Ok(None));
+        assert_eq!(line("CONME"), Action::Connme);
+        assert_eq!(line("ls"), Action::Ls(None));
+        assert_eq!(line("ls my docs"), Action::Ls(Some("my docs".into())));
+        assert_eq!(line("rm my file.txt "), Action::Rm(names(&["my file.txt"])));
+        assert_eq!(line("rm \"a b\" c \"\""), Action::Rm(names(&["a b", "c", ""])));
+        assert_eq!(line("count a \"b"), Action::Count("a \"b".into()));
+        assert_eq!(
+            line("upload my as file as b c.txt"),
+            Action::Upload(vec![("my as file".into(), Some("b c.txt".into()))])
+        );
+        assert_eq!(line("download \"a as b\""), Action::Download(vec![("a as b".into(), None)]));
+        assert_eq!(from_line("rm \"a"), Err(Msg::OpenQuote));
+        assert_eq!(from_line("rm"), Err(Msg::NameMissing { command: "rm" }));
+        assert_eq!(from_line("exit now"), Err(Msg::TakesNothing { command: "exit" }));
+        assert_eq!(from_line("lsx"), Err(Msg::UnknownCommand { word: "lsx".into() }));
+    }
+
+    #[test]
+    fn a_command_line_has_words() {
+        let words = |words: &[&str]| from_words(&words.iter().map(Into::into).collect::<Vec<_>>());
+        assert_eq!(words(&["size", "a b", "c"]), Ok(Action::Size(names(&["a b", "c"]))));
+        assert_eq!(
+            words(&["upload", "a", "as", "b"]),
+            Ok(Action::Upload(vec![("a".into(), Some("b".into()))]))
+        );
+        assert_eq!(
+            words(&["download", "a", "as"]),
+            Ok(Action::Download(vec![("a".into(), None), ("as".into(), None)]))
+        );
+        assert_eq!(words(&["count", "a", "b"]), Ok(Action::Count("a b".into())));
+        assert!(words(&["ls", "a", "b"]).is_err());
+    }
+}
