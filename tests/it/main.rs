@@ -1,0 +1,26 @@
+//! The tests from outside: the real programs, on free ports, over temporary folders.
+//!
+//! - [`text`]: the text dialect in bytes; its rules, its transcripts, its two halves in step.
+//! - [`hostile`]: names that nobody should send, through every command.
+//! - [`store`]: many at once, kills, leftovers; what the store promises.
+//! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
+//! - [`tidy`]: the rules of this repository that a program can check.
+//! - [`support`]: a server that ends with its test, a peer that speaks in bytes.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should say so at once"
+)]
+
+mod cli;
+mod hostile;
+mod store;
+mod support;
+mod text;
+mod tidy;
