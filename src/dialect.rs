@@ -169,3 +169,6 @@ pub trait Requests {
 fn lacks<T>(command: &str) -> Result<T> {
     Err(Error::new(Code::Lacks, command))
 }
+
+#[cfg(test)]
+mod tests;

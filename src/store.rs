@@ -1,7 +1,7 @@
 //! The folder of files that every dialect serves, and every promise about it.
 //!
 //! - A file is visible only when every byte of it has arrived, and it replaces nothing: an upload
-//!   grows in [`workspace`], and is published under the first free name.
+//!   grows in `workspace`, and is published under the first free name.
 //! - A name leads to a plain file inside the root, never through a symbolic link, never to a pipe or
 //!   a device.
 //! - Any number of servers may share one folder. They meet in the file system alone: exclusive
@@ -72,7 +72,7 @@ pub struct Listing {
 }
 
 /// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
-/// lies beyond is looked up in the memory of [`numbers`].
+/// lies beyond is looked up in the memory of `numbers`.
 const TRIED: u64 = 8;
 
 impl Store {
