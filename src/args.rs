@@ -74,10 +74,16 @@ impl Args {
         Ok(Some(Arg::Flag(self.flag.clone())))
     }
 
-    /// The value of the flag that was just taken.
+    /// The value of the flag that was just taken. What looks like another flag is no value, unless
+    /// it stands behind `=`: `--root --read-only` is more likely a slip than a folder.
     fn value(&mut self) -> Result<OsString, Wrong> {
-        let flag = self.flag.clone();
-        self.value.take().or_else(|| self.words.pop_front()).ok_or(Msg::FlagNeedsValue { flag })
+        let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"--");
+        let value = match self.value.take() {
+            None if self.words.front().is_some_and(is_flag) => None,
+            None => self.words.pop_front(),
+            value => value,
+        };
+        value.ok_or_else(|| Msg::FlagNeedsValue { flag: self.flag.clone() })
     }
 
     /// The value, as text that `read` understands; `wanted` says in words what that would be.
@@ -189,6 +195,9 @@ mod tests {
         let mut args = Args::new(["--a".into()]);
         args.next().unwrap();
         assert_eq!(args.value(), Err(Msg::FlagNeedsValue { flag: "--a".into() }));
+        let mut args = Args::new(["--a".into(), "--b".into()]);
+        args.next().unwrap();
+        assert!(args.value().is_err());
         let mut args = Args::new(["--a=1".into()]);
         args.next().unwrap();
         assert_eq!(args.next(), Err(Msg::FlagTakesNoValue { flag: "--a".into() }));
