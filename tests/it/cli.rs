@@ -1,1 +1,289 @@
+//! Both programs as a user meets them: flags, results, failures, exit statuses.
 
+use std::fs;
+use std::process::Command;
+
+use crate::support::{TestServer, client, noise, visible};
+
+fn server(args: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_connme-server")).args(args).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_wrong_flag_is_one_line_that_says_what_to_do() {
+    let table = [
+        (vec!["--lisen", "1"], "there is no flag --lisen"),
+        (vec!["--root"], "--root needs a value behind it"),
+        (vec!["--read-only=yes"], "--read-only takes no value"),
+        (vec!["--buffer", "0"], "--buffer takes a size from 1 to 16M, not '0'"),
+        (vec!["--listen", "70000"], "--listen takes [DIALECT=][HOST:]PORT, not '70000'"),
+        (vec!["--listen", "morse=1"], "--listen takes [DIALECT=][HOST:]PORT, not 'morse=1'"),
+        (vec!["--max-connections", "0"], "--max-connections takes a number from 1 on, not '0'"),
+        (vec!["uploads"], "'uploads' is no flag"),
+    ];
+    for (args, what) in table {
+        let (status, said) = server(&args);
+        assert_eq!(said, format!("connme-server: {what}; --help shows what can be said\n"));
+        assert_eq!(status, 2);
+    }
+    for args in [["--sever", "x"], ["--server", "a:b"]] {
+        let failed = client(&args).assert().code(2).get_output().stderr.clone();
+        assert_eq!(String::from_utf8(failed).unwrap().lines().count(), 1);
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_one_line_and_status_1() {
+    let running = TestServer::start(&[]);
+    let taken = running.address().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, root) = (folder.path().join("file"), folder.path().join("root"));
+    fs::write(&file, "").unwrap();
+    let (file, root) = (file.to_str().unwrap(), root.to_str().unwrap());
+    let below = format!("{file}/log");
+    let table = [
+        (vec!["--root", root, "--listen", &taken], "another program has that port"),
+        (vec!["--root", file], "File exists"),
+        (vec!["--root", file, "--read-only"], "not a directory"),
+        (vec!["--root", root, "--log", &below], "open the log"),
+        (vec!["--root", root, "--listen", "192.0.2.1:0"], "say another place with --listen"),
+    ];
+    for (args, what) in table {
+        let (status, said) = server(&args);
+        assert!(said.contains(what) && said.starts_with("connme-server: cannot "), "{said}");
+        assert_eq!((status, said.lines().count()), (1, 1), "{said}");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for flag in ["--help", "-h"] {
+        let output = client(&[flag]).assert().success().get_output().clone();
+        assert!(output.stdout.starts_with(b"connme-client: ") && output.stderr.is_empty());
+    }
+    let version = format!("connme-client {}\n", env!("CARGO_PKG_VERSION"));
+    client(&["--version"]).assert().success().stdout(version);
+    let help = server(&["--help"]);
+    assert_eq!(help, (0, String::new()));
+}
+
+#[test]
+fn every_flag_in_the_help_is_known_and_in_the_readme() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for program in [env!("CARGO_BIN_EXE_connme-server"), env!("CARGO_BIN_EXE_connme-client")] {
+        let output = Command::new(program).arg("--help").output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        for flag in help.split(|c: char| !c.is_ascii_lowercase() && c != '-') {
+            if flag.starts_with("--") && flag.len() > 2 {
+                assert!(readme.contains(flag), "{flag} is not in the README");
+                let mut command = Command::new(program);
+                let output =
+                    command.args([flag, "--no-such"]).current_dir(&folder).output().unwrap();
+                let said = String::from_utf8(output.stderr).unwrap();
+                assert!(!said.contains(&format!("no flag {flag};")), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn single_commands_do_their_work() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = server.client(folder.path(), args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let bytes = noise(1, 700_000);
+    fs::write(folder.path().join("my file.bin"), &bytes).unwrap();
+    fs::write(folder.path().join("b"), "").unwrap();
+
+    let (status, out, err) = run(&["connme"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(out, format!("connected to {}\n", server.address()));
+
+    let (status, out, err) = run(&["upload", "my file.bin", "b", "b"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[0].starts_with("my file.bin uploaded: 700000 bytes in "), "{out}");
+    assert!(lines[1].starts_with("b uploaded: 0 bytes in "), "{out}");
+    assert!(lines[2].starts_with("b uploaded as b_1: 0 bytes in "), "{out}");
+    assert_eq!(server.get("my file.bin"), bytes);
+
+    let (_, out, _) = run(&["upload", "b", "as", "c d"]);
+    assert!(out.starts_with("b uploaded as c d: "), "{out}");
+    let (status, out, err) = run(&["ls"]);
+    let words: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(
+        words,
+        [
+            vec!["file", "0", "b"],
+            vec!["file", "0", "b_1"],
+            vec!["file", "0", "c", "d"],
+            vec!["file", "700000", "my", "file.bin"]
+        ]
+    );
+
+    let (status, out, err) = run(&["size", "b", "nope", "my file.bin"]);
+    assert_eq!(status, 1);
+    assert_eq!(out, "b: 0 bytes (0.000000 MB)\nmy file.bin: 700000 bytes (0.700000 MB)\n");
+    assert_eq!(
+        err,
+        "connme-client: cannot size nope: no such file (not-found); ls shows what is there\n"
+    );
+
+    let (status, out, _) = run(&["download", "my file.bin", "my file.bin", "b"]);
+    assert_eq!((status, out.lines().count()), (0, 3));
+    let downloads = folder.path().join("downloads");
+    assert_eq!(visible(&downloads), ["b", "my file.bin", "my file_1.bin"]);
+    assert_eq!(fs::read(downloads.join("my file_1.bin")).unwrap(), bytes);
+    run(&["download", "b", "as", "e", "--downloads", "other"]);
+    assert_eq!(visible(&folder.path().join("other")), ["e"]);
+
+    let (status, out, _) = run(&["rm", "--yes", "b", "c d"]);
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "b removed from the server\nc d removed from the server\n")
+    );
+    let (status, out, _) = run(&["count", "halo", "dunia é"]);
+    assert_eq!((status, out.as_str()), (0, "12 characters\n"));
+    let (status, out, _) = run(&["lls"]);
+    assert!(status == 0 && out.contains(" my file.bin\n") && !out.contains("downloads"));
+}
+
+#[test]
+fn failures_say_what_why_and_what_to_do() {
+    let server = TestServer::start(&["--max-file-size", "10"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("big"), vec![0; 5_000_000]).unwrap();
+    fs::create_dir(folder.path().join("dir")).unwrap();
+    fs::write(folder.path().join("blocked"), "").unwrap();
+    server.put("a", "hello");
+    let table: [(&[&str], i32, &str); 10] = [
+        (
+            &["upload", "nope"],
+            1,
+            "cannot open nope: No such file or directory (os error 2); lls shows what could be sent",
+        ),
+        (&["upload", "dir"], 1, "cannot send dir: it is a folder; lls shows what could be sent"),
+        (&["upload", "big"], 1, "cannot upload big: a file here has at most 10 bytes (too-large)"),
+        (
+            &["upload", "blocked", "as", "../x"],
+            1,
+            "cannot upload blocked: no part of a name begins with a dot (bad-name); 'as NAME' behind it gives another name",
+        ),
+        (
+            &["download", "../a"],
+            1,
+            "cannot download ../a: no part of a name begins with a dot (bad-name); 'as NAME' behind it gives another name",
+        ),
+        (
+            &["download", "a", "as", "../x"],
+            1,
+            "cannot keep ../x in downloads: no part of a name begins with a dot",
+        ),
+        (
+            &["download", "a", "--downloads", "blocked"],
+            1,
+            "cannot keep a in blocked: create the folder blocked: File exists (os error 17)",
+        ),
+        (
+            &["rm", "nope", "-y"],
+            1,
+            "cannot rm nope: no such file (not-found); ls shows what is there",
+        ),
+        (&["frobnicate"], 2, "there is no command 'frobnicate'; help shows all commands"),
+        (&["size"], 2, "size needs a name behind it"),
+    ];
+    for (args, status, what) in table {
+        let output = server.client(folder.path(), args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.lines().next(), Some(format!("connme-client: {what}").as_str()));
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{args:?}");
+    }
+    let address = server.address();
+    drop(server);
+    let output = client(&["--server", &address.to_string(), "ls"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = format!(
+        "connme-client: cannot connect to {address}: Connection refused (os error 111); \
+         is the server running? --server says where it is\n"
+    );
+    assert_eq!((output.status.code(), said), (Some(1), expected));
+}
+
+#[test]
+fn lines_without_a_terminal_are_commands() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a b.txt"), "hello").unwrap();
+    let run = |lines: &str| {
+        let output = server.client(folder.path(), &[]).write_stdin(lines).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let address = server.address();
+    let (status, out, err) =
+        run("connme\nconnme\nupload\na b.txt\nupload a b.txt as c\nls\nsize\nc\n\
+         rm c\nN\nrm\nc\nY\nls\nbyebye\nbyebye\n");
+    assert_eq!(status, 1);
+    let expected = [
+        format!("connected to {address}"),
+        format!("already connected to {address}, and it answers"),
+        "a b.txt uploaded: 5 bytes".into(),
+        "a b.txt uploaded as c: 5 bytes".into(),
+        "file            5 a b.txt".into(),
+        "file            5 c".into(),
+        "c: 5 bytes (0.000005 MB)".into(),
+        "c stays where it is".into(),
+        "c removed from the server".into(),
+        "file            5 a b.txt".into(),
+    ];
+    assert_eq!(out.lines().count(), expected.len(), "{out}");
+    for (line, beginning) in out.lines().zip(expected) {
+        assert!(line.starts_with(&beginning), "{line}");
+    }
+    assert_eq!(err, "connection closed\nconnme-client: not connected: connme opens a connection\n");
+    assert_eq!(run("connme\nexit\nls\n").0, 0);
+    assert_eq!(run("").0, 0);
+    let (status, _, err) = run("ls\n");
+    assert_eq!(
+        (status, err.as_str()),
+        (1, "connme-client: not connected: connme opens a connection\n")
+    );
+}
+
+#[test]
+fn a_question_that_nobody_answers_removes_nothing() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    server.put("a", "kept");
+    for (answer, status) in [("", 1), ("n\n", 1), ("yes\n", 1), ("Y\n", 0)] {
+        assert!(server.has("a"));
+        let mut client = server.client(folder.path(), &["rm", "a"]);
+        client.write_stdin(answer).assert().code(status);
+    }
+    assert!(!server.has("a"));
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_client_quietly() {
+    let server = TestServer::start(&[]);
+    for n in 0..3000 {
+        server.put(&format!("a file with a rather long name, number {n}"), "");
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_connme-client"))
+        .args(["--server", &server.address().to_string(), "ls"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}

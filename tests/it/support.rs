@@ -128,10 +128,6 @@ impl TestServer {
         self.child.wait().unwrap();
     }
 
-    pub fn is_alive(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
     /// The client program, told where this server is, in a folder of the test's.
     pub fn client(&self, folder: &Path, args: &[&str]) -> assert_cmd::Command {
         let mut command = client(args);
@@ -350,7 +346,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+    pub fn below(&mut self, end: u32) -> usize {
+        (self.next() % u64::from(end)).try_into().unwrap()
     }
 }

@@ -368,7 +368,7 @@ fn random_pieces_make_no_difference() {
     for round in 0..30 {
         let (mut said, mut heard) = (Vec::new(), Vec::new());
         for n in 0..20 {
-            let bytes = noise(n, random.below(3000) as usize);
+            let bytes = noise(n, random.below(3000));
             let name = format!("r{round}-{n}.bin");
             said.extend(format!("upload {name}\n{}\n", bytes.len()).bytes().chain(bytes.clone()));
             said.extend(format!("download {name}\nrm {name}\n").bytes());
@@ -385,8 +385,7 @@ fn random_pieces_make_no_difference() {
             scope.spawn(|| {
                 let mut rest = &said[..];
                 while !rest.is_empty() {
-                    let (piece, others) =
-                        rest.split_at((1 + random.below(700) as usize).min(rest.len()));
+                    let (piece, others) = rest.split_at((1 + random.below(700)).min(rest.len()));
                     stream.write_all(piece).unwrap();
                     rest = others;
                 }
