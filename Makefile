@@ -1,0 +1,33 @@
+# Short names for the commands of every day. What you put into ARGS goes to the program:
+#   make run-server ARGS="--root lecture --read-only"
+
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: help run-server run-client test check install clean .have-cargo
+
+help: ## show these targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+run-server: .have-cargo ## start the server; ARGS="--help" lists its flags
+	@$(CARGO) run --quiet --release --bin connme-server -- $(ARGS)
+
+run-client: .have-cargo ## start the client; ARGS="ls" runs a single command
+	@$(CARGO) run --quiet --release --bin connme-client -- $(ARGS)
+
+test: .have-cargo ## run all tests
+	@$(CARGO) test --quiet
+
+check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors
+	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --no-deps --document-private-items
+	$(CARGO) test
+
+install: .have-cargo ## put both programs where cargo keeps programs
+	$(CARGO) install --locked --path .
+
+clean: .have-cargo ## remove what was built
+	$(CARGO) clean
+
+.have-cargo:
+	@command -v $(CARGO) >/dev/null || { echo "make: there is no $(CARGO) here: install Rust 1.89 or later, see https://rustup.rs" >&2; exit 1; }
