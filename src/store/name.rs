@@ -94,7 +94,7 @@ pub(super) fn split_extension(last: &str) -> (&str, &str) {
 }
 
 /// At most `room` bytes of the beginning of `text`, whole characters only.
-fn shortened(text: &str, room: usize) -> &str {
+pub(super) fn shortened(text: &str, room: usize) -> &str {
     (0..=room.min(text.len())).rev().find_map(|at| text.get(..at)).unwrap_or_default()
 }
 
@@ -124,11 +124,21 @@ fn broken_rule_on_windows(part: &str) -> Option<&'static str> {
         Some("on this server's system a name has none of < > : \" | ? *")
     } else if part.ends_with('.') {
         Some("on this server's system a name does not end in a dot")
+    } else if is_short_name(part) {
+        Some("on this server's system that may be another file's short name")
     } else if is_device(part) {
         Some("on this server's system that is the name of a device")
     } else {
         None
     }
+}
+
+/// Whether Windows may have made this up as a second name for a longer one, as `CONNME~1` for
+/// `.connme`.
+fn is_short_name(part: &str) -> bool {
+    let stem = part.split('.').next().unwrap_or_default();
+    let number = stem.rsplit_once('~').map(|(_, number)| number);
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Whether Windows would open a device under this name; an extension does not help it.
@@ -255,6 +265,9 @@ mod tests {
             "COM¹",
             "CONIN$",
             "docs/prn",
+            "CONNME~1",
+            "connme~12/x",
+            "a~1.txt",
         ] {
             assert!(FileName::parse_on(name.as_bytes(), true).is_err(), "{name:?}");
         }

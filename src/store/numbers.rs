@@ -3,7 +3,9 @@
 //!
 //! This is a memory, and a hint: exclusive creation decides whether a number is free. The memory of
 //! a folder is filled in one pass over it, told of everything that this server does there, and
-//! doubted when the folder's time of change says that somebody else has been at work.
+//! doubted when the folder's time of change says that somebody else has been at work. (Where that
+//! time has a coarse grain, a change by another server in the same instant as one of ours is missed:
+//! a number that it freed is then found late.)
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -11,10 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::name::{FileName, split_extension};
+use super::name::{FileName, shortened, split_extension};
 use crate::limits;
 
-/// A pass over a folder is repeated only when it would take less than this share of the time, so
+/// A folder of so many entries is read whenever it has changed.
+const SMALL: usize = 1000;
+
+/// A pass over a larger one is repeated only when it would take less than this share of the time, so
 /// that two servers at work in one large folder do not keep each other reading it.
 const SHARE: u32 = 20;
 
@@ -32,6 +37,7 @@ struct Folder {
     changed: Option<SystemTime>,
     scanned: Instant,
     cost: Duration,
+    entries: usize,
     /// By stem and extension, with a slash between, which no name holds.
     families: HashMap<String, Family>,
 }
@@ -52,7 +58,8 @@ impl Numbers {
     pub(super) fn first_free(&self, folder: &Path, name: &FileName, from: u64) -> u64 {
         let changed = change_time(folder);
         let known = self.folders().get(folder).is_some_and(|known| {
-            known.changed == changed || known.scanned.elapsed() < known.cost * SHARE
+            known.changed == changed
+                || (known.entries > SMALL && known.scanned.elapsed() < known.cost * SHARE)
         });
         if !known {
             self.learn(folder, changed);
@@ -72,9 +79,15 @@ impl Numbers {
         }
     }
 
+    /// The folder's time of change before we do something in it, if it is remembered: for
+    /// [`Numbers::added`] and [`Numbers::removed`].
+    pub(super) fn before(&self, folder: &Path) -> Option<SystemTime> {
+        if self.folders().contains_key(folder) { change_time(folder) } else { None }
+    }
+
     /// A file called `last` has appeared in the folder, by our own doing.
-    pub(super) fn added(&self, folder: &Path, last: &str) {
-        self.told(folder, |known| {
+    pub(super) fn added(&self, folder: &Path, last: &str, before: Option<SystemTime>) {
+        self.told(folder, before, |known| {
             if let Some((key, n)) = counter(last) {
                 known.families.entry(key).or_default().take(n);
             }
@@ -82,28 +95,30 @@ impl Numbers {
     }
 
     /// A file called `last` has gone, by our own doing.
-    pub(super) fn removed(&self, folder: &Path, last: &str) {
-        self.told(folder, |known| {
+    pub(super) fn removed(&self, folder: &Path, last: &str, before: Option<SystemTime>) {
+        self.told(folder, before, |known| {
             if let Some((key, n)) = counter(last)
                 && let Some(family) = known.families.get_mut(&key)
             {
                 family.free(n);
-            }
-            // The counter of a very long name has eaten of its stem, so whose it is cannot be told.
-            if last.len() >= limits::NAME_PART.saturating_sub(4) {
-                known.families.retain(|key, _| key.len() < limits::NAME_PART.saturating_sub(24));
+                if family.is_empty() {
+                    known.families.remove(&key);
+                }
             }
         });
     }
 
-    fn told(&self, folder: &Path, what: impl FnOnce(&mut Folder)) {
+    fn told(&self, folder: &Path, before: Option<SystemTime>, what: impl FnOnce(&mut Folder)) {
         if !self.folders().contains_key(folder) {
             return;
         }
         let changed = change_time(folder);
         if let Some(known) = self.folders().get_mut(folder) {
             what(known);
-            known.changed = known.changed.max(changed);
+            // If somebody else had been here before us, the memory stays in doubt.
+            if known.changed == before {
+                known.changed = changed;
+            }
         }
     }
 
@@ -111,12 +126,14 @@ impl Numbers {
     fn learn(&self, folder: &Path, changed: Option<SystemTime>) {
         let scanned = Instant::now();
         let mut families: HashMap<String, Family> = HashMap::new();
+        let mut entries: usize = 0;
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            entries = entries.saturating_add(1);
             if let Some((key, n)) = entry.file_name().to_str().and_then(counter) {
                 families.entry(key).or_default().take(n);
             }
         }
-        let known = Folder { changed, scanned, cost: scanned.elapsed(), families };
+        let known = Folder { changed, scanned, cost: scanned.elapsed(), entries, families };
         let mut folders = self.folders();
         if folders.len() >= FOLDERS {
             folders.clear();
@@ -155,6 +172,12 @@ impl Family {
         }
     }
 
+    /// Whether no number of it is taken.
+    fn is_empty(&self) -> bool {
+        let below = self.low.saturating_sub(1);
+        self.above.is_empty() && u64::try_from(self.holes.len()).is_ok_and(|holes| holes == below)
+    }
+
     fn free(&mut self, n: u64) {
         if !self.above.remove(&n) && n < self.low {
             self.holes.insert(n);
@@ -162,8 +185,13 @@ impl Family {
     }
 }
 
+/// Whose counters they are. The counter of a very long name eats of its stem, so only as much of the
+/// stem counts as no counter can eat.
 fn key(stem: &str, extension: &str) -> String {
-    format!("{stem}/{extension}")
+    let room = limits::NAME_PART
+        .saturating_sub(extension.len())
+        .saturating_sub("_18446744073709551615".len());
+    format!("{}/{extension}", shortened(stem, room))
 }
 
 /// Takes `a_12.txt` apart: whose number it is, and which.
@@ -198,6 +226,16 @@ mod tests {
             family.take(taken);
             assert_eq!(family.first_free(1), free);
         }
+        for taken in [1, 3, 6].into_iter().chain(family.above.clone()) {
+            family.take(taken);
+        }
+        for n in 1..family.low {
+            assert!(!family.is_empty());
+            family.free(n);
+        }
+        assert!(family.is_empty());
+        let mut family = Family::default();
+        (1..6).for_each(|n| family.take(n));
         // A number that somebody made up costs nothing.
         family.take(u64::MAX - 1);
         assert_eq!((family.first_free(1), family.above.len()), (6, 1));

@@ -26,6 +26,7 @@ struct Account {
     /// What was stored since the running count began: the count may have missed it.
     meanwhile: u64,
     counted: Option<(Instant, Duration)>,
+    counting: bool,
 }
 
 /// Room that is set aside for one upload, until it is stored or given up.
@@ -45,17 +46,9 @@ impl Quota {
 
     /// Sets room aside, or says that there is none.
     pub(super) fn reserve(&self, size: u64) -> Option<Reservation<'_>> {
-        let Some(limit) = self.limit else {
-            return Some(Reservation { quota: self, size: 0 });
-        };
-        self.count_if_old();
-        let mut account = self.account();
-        let total = account.stored.saturating_add(account.reserved).saturating_add(size);
-        if total > limit {
-            return None;
-        }
-        account.reserved = account.reserved.saturating_add(size);
-        Some(Reservation { quota: self, size })
+        let mut reservation = Reservation { quota: self, size: 0 };
+        reservation.grow(size)?;
+        Some(reservation)
     }
 
     /// A file of this size has been removed.
@@ -70,11 +63,11 @@ impl Quota {
             let old = account
                 .counted
                 .is_none_or(|(when, cost)| when.elapsed() >= RECOUNT.max(cost * SHARE));
-            if !old {
+            // Whoever comes while somebody counts uses the last count.
+            if account.counting || !old {
                 return;
             }
-            // Whoever comes meanwhile uses the last count.
-            account.counted = Some((Instant::now(), Duration::ZERO));
+            account.counting = true;
             account.meanwhile = 0;
         }
         let start = Instant::now();
@@ -82,6 +75,7 @@ impl Quota {
         let mut account = self.account();
         account.stored = stored.saturating_add(account.meanwhile);
         account.counted = Some((Instant::now(), start.elapsed()));
+        account.counting = false;
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -90,8 +84,32 @@ impl Quota {
 }
 
 impl Reservation<'_> {
+    /// How much room it is.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Sets more room aside, or says that there is none.
+    pub(super) fn grow(&mut self, more: u64) -> Option<()> {
+        let size = self.size.saturating_add(more);
+        if let Some(limit) = self.quota.limit {
+            self.quota.count_if_old();
+            let mut account = self.quota.account();
+            let total = account.stored.saturating_add(account.reserved).saturating_add(more);
+            if total > limit {
+                return None;
+            }
+            account.reserved = account.reserved.saturating_add(more);
+        }
+        self.size = size;
+        Some(())
+    }
+
     /// The upload is stored: its room is no longer reserved, but used.
     pub(super) fn stored(self) {
+        if self.quota.limit.is_none() {
+            return;
+        }
         let mut account = self.quota.account();
         account.stored = account.stored.saturating_add(self.size);
         account.meanwhile = account.meanwhile.saturating_add(self.size);
@@ -100,6 +118,9 @@ impl Reservation<'_> {
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
+        if self.quota.limit.is_none() {
+            return;
+        }
         let mut account = self.quota.account();
         account.reserved = account.reserved.saturating_sub(self.size);
     }

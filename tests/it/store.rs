@@ -47,10 +47,17 @@ fn two_servers_share_a_folder() {
     let one = TestServer::start(&[]);
     let other = TestServer::over(one.root(), &[]);
     crowd(&[&one, &other], 64);
-    one.peer().say("rm same_3.bin\n").hear("ok removed same_3.bin\n");
-    other.peer().say("size same_3.bin\n").refused("not-found");
-    other.peer().say("upload same.bin\n1\nx").hear("ok ready\nok received 1 same_3.bin\n");
-    one.peer().say("size same_3.bin\n").hear("ok 1 bytes (0.000001 MB)\n");
+    for gap in ["same_3.bin", "same_12.bin", "same_40.bin"] {
+        one.peer().say(format!("rm {gap}\n")).hear(format!("ok removed {gap}\n"));
+        other.peer().say(format!("size {gap}\n")).refused("not-found");
+        // Something of its own in between must not hide from the other what has changed.
+        other
+            .peer()
+            .say("upload else\n0\nrm else\n")
+            .hear("ok ready\nok received 0 else\nok removed else\n");
+        other.peer().say("upload same.bin\n1\nx").hear(format!("ok ready\nok received 1 {gap}\n"));
+        one.peer().say(format!("size {gap}\n")).hear("ok 1 bytes (0.000001 MB)\n");
+    }
 }
 
 /// One upload; `None` if the server went away in the middle.
