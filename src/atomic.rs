@@ -4,7 +4,7 @@
 //! operation that fails if that name is taken. Looking first and creating after would lose to
 //! whoever comes between; a plain rename would replace silently. The hard link does neither.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -46,6 +46,16 @@ impl Draft {
         }
     }
 
+    /// Adds all that is in another draft.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn append(&mut self, other: &Draft) -> io::Result<()> {
+        let mut from = File::open(&other.path)?;
+        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        io::copy(&mut from, file).map(drop)
+    }
+
     /// Makes sure that what was written survives a loss of power.
     ///
     /// # Errors
@@ -54,9 +64,14 @@ impl Draft {
         self.file.as_ref().map_or(Ok(()), File::sync_all)
     }
 
-    /// The draft is complete: nothing more can be written. Windows renames no open file.
-    pub fn finish(&mut self) {
-        self.file = None;
+    /// The draft is complete: nothing more can be written, and this is what the system says of it.
+    /// Windows renames no open file, so it is closed here.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn finish(&mut self) -> io::Result<Metadata> {
+        let file = self.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        file.metadata()
     }
 
     /// Gives the finished draft its final name. `false` says that the name is taken; the draft is
@@ -70,22 +85,41 @@ impl Draft {
         how: Publishing,
         turnstile: &Turnstile,
     ) -> io::Result<bool> {
+        use io::ErrorKind as Kind;
         if how == Publishing::Rename {
             return turnstile.rename(&self.path, target);
         }
         match fs::hard_link(&self.path, target) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // FAT says "not permitted", others "not supported": there are no links here.
+            // A network file system may ask twice, and be told that the name is taken: by us.
+            Err(error) if error.kind() == Kind::AlreadyExists => Ok(self.has_two_names()),
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+                    Kind::NotFound
+                        | Kind::StorageFull
+                        | Kind::QuotaExceeded
+                        | Kind::ReadOnlyFilesystem
+                        | Kind::InvalidFilename
                 ) =>
             {
-                turnstile.rename(&self.path, target)
+                Err(error)
             }
-            Err(error) => Err(error),
+            // Each system has another word for it, and some have none: there are no links here.
+            Err(_) => turnstile.rename(&self.path, target),
+        }
+    }
+
+    /// Whether the link was made after all.
+    fn has_two_names(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            fs::metadata(&self.path).is_ok_and(|metadata| metadata.nlink() > 1)
+        }
+        #[cfg(not(unix))]
+        {
+            false
         }
     }
 }
@@ -117,10 +151,8 @@ impl Turnstile {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<bool> {
         let _here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = OpenOptions::new().create(true).append(true).open(&self.lock)?;
-        match lock.lock() {
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
-            _ => {}
-        }
+        // Where there are no locks either, the threads of this server still take turns.
+        let _ = lock.lock();
         match fs::symlink_metadata(to) {
             Ok(_) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -153,7 +185,7 @@ mod tests {
             fs::write(&a, "old").unwrap();
             let mut draft = Draft::create(folder.path().join("draft")).unwrap();
             draft.write(b"new").unwrap();
-            draft.finish();
+            draft.finish().unwrap();
             assert!(!draft.publish(&a, how, &turnstile).unwrap());
             assert!(draft.publish(&b, how, &turnstile).unwrap());
             drop(draft);

@@ -7,21 +7,27 @@
 //! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
 //! ```
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Where log lines go: standard error, and a file if there is one.
+/// Where log lines go: standard error, and a file if there is one; or nowhere. A copy is the same log.
+#[derive(Clone, Default)]
+pub struct Log(Option<Arc<Sink>>);
+
 #[derive(Default)]
-pub struct Log {
+struct Sink {
     file: Option<File>,
-    quiet: bool,
+    /// What has been said of late about conditions that last, and when.
+    lasting: Mutex<HashMap<String, Instant>>,
 }
 
 impl Log {
@@ -30,34 +36,44 @@ impl Log {
     /// # Errors
     /// The file cannot be opened for appending.
     pub fn open(file: Option<&Path>) -> Result<Log> {
-        let file = match file {
-            None => None,
-            Some(path) => {
-                Some(OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-                    Error::io(format!("open the log {}", path.display()), &error)
-                })?)
-            }
-        };
-        Ok(Log { file, quiet: false })
+        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
+        let file = file.map(|path| {
+            open(path)
+                .map_err(|error| Error::io(format!("open the log {}", path.display()), &error))
+        });
+        Ok(Log(Some(Arc::new(Sink { file: file.transpose()?, lasting: Mutex::default() }))))
     }
 
     /// A log that says nothing: for a client's own folder, and for tests.
     #[must_use]
     pub fn silent() -> Log {
-        Log { file: None, quiet: true }
+        Log(None)
     }
 
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
     #[allow(clippy::print_stderr, reason = "this is the one place where the server speaks")]
     pub fn line(&self, what: impl fmt::Display) {
-        if self.quiet {
-            return;
-        }
+        let Some(sink) = &self.0 else { return };
         let line = format!("{} {what}\n", utc(SystemTime::now()));
-        let _ = std::io::stderr().write_all(line.as_bytes());
-        if let Some(mut file) = self.file.as_ref() {
+        if let Some(mut file) = sink.file.as_ref() {
             let _ = file.write_all(line.as_bytes());
         }
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
+    /// Writes a line about something that will go on for a while, and then not again too soon.
+    pub fn lasting(&self, what: impl fmt::Display) {
+        let Some(sink) = &self.0 else { return };
+        let what = what.to_string();
+        {
+            let mut lasting = sink.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+            lasting.retain(|_, said| said.elapsed() < limits::LASTING);
+            if lasting.contains_key(&what) {
+                return;
+            }
+            lasting.insert(what.clone(), Instant::now());
+        }
+        self.line(what);
     }
 
     /// The part of the log that belongs to one connection.
@@ -100,7 +116,7 @@ impl Session<'_> {
     pub fn close(&self, why: &Result<()>) {
         match why {
             Ok(()) => self.log.line(format_args!("{} close", self.name)),
-            Err(error) => self.log.line(format_args!("{} close {error}", self.name)),
+            Err(error) => self.log.line(format_args!("{} close {}", self.name, shown(error))),
         }
     }
 
@@ -119,11 +135,16 @@ impl Session<'_> {
             Ok(_) => line.push_str("ok"),
             Err(error) if error.code() == Code::Gone => line.push_str("gone: cut short"),
             Err(error) => {
-                let _ = write!(line, "{error}");
+                line.push_str(&shown(error));
             }
         }
         self.log.line(line);
     }
+}
+
+/// An error as a log shows it: a path in it may hold a name that a peer made up.
+fn shown(error: &Error) -> String {
+    escape(error.to_string().as_bytes())
 }
 
 /// A peer's bytes made fit to print: what is not printable is spelled out, and what is long is cut.

@@ -8,8 +8,10 @@
 //!   creation decides who gets a name, file locks tell the living from the dead.
 //!
 //! The store knows nothing of the wire. What a thread of a connection does here is all ordinary
-//! blocking file work, and no lock is held while it is done.
+//! blocking file work, and no upload, download or removal waits for another's: locks are held across
+//! file work only at a start, where there are no hard links, and where an identity is given.
 
+mod catalog;
 mod name;
 mod numbers;
 mod quota;
@@ -23,6 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::atomic::{self, Draft, Publishing, Turnstile};
 use crate::error::{Code, Error, Result};
+use crate::log::Log;
+use catalog::{Catalog, Stamp};
+pub use catalog::{Id, Record};
 pub use name::FileName;
 use numbers::Numbers;
 use quota::{Quota, Reservation};
@@ -39,6 +44,8 @@ pub struct Options {
     pub max_file_size: Option<u64>,
     /// The most that all files together may hold, if there is a limit.
     pub max_total_size: Option<u64>,
+    /// Files have identities: see [`Store::records`].
+    pub identities: bool,
     /// How files get their names.
     pub publishing: Publishing,
 }
@@ -51,6 +58,7 @@ pub struct Store {
     turnstile: Turnstile,
     numbers: Numbers,
     quota: Quota,
+    catalog: Option<Catalog>,
 }
 
 /// What stands in a folder.
@@ -60,6 +68,8 @@ pub struct Entry {
     pub name: String,
     /// The size of a file; `None` is a folder.
     pub size: Option<u64>,
+    /// Its identity, where that is known.
+    pub id: Option<String>,
 }
 
 /// A folder's contents, sorted by name.
@@ -80,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be made, or is no folder, or cannot be written to.
-    pub fn open(root: &Path, options: Options) -> Result<Store> {
+    pub fn open(root: &Path, options: Options, log: &Log) -> Result<Store> {
         let shown = root.display();
         if !options.read_only {
             fs::create_dir_all(root)
@@ -92,10 +102,19 @@ impl Store {
             let no_folder = io::ErrorKind::NotADirectory.into();
             return Err(Error::io(format!("open {shown}"), &no_folder));
         }
+        let new_catalog = || Catalog::new(root, !options.read_only, log.clone());
+        let catalog = options.identities.then(new_catalog);
         let workspace = if options.read_only {
             None
         } else {
-            let claimed = Workspace::claim(root)
+            // A catalog that cannot be written anew still serves as it is.
+            let compact = || {
+                let Some(catalog) = &catalog else { return };
+                if let Err(error) = stamps(root).and_then(|files| catalog.compact(&files)) {
+                    log.line(format_args!("catalog: write it anew: {error}"));
+                }
+            };
+            let claimed = Workspace::claim(root, compact)
                 .map_err(|error| Error::io(format!("write in the folder {shown}"), &error))?;
             Some(Arc::new(claimed))
         };
@@ -105,6 +124,7 @@ impl Store {
             turnstile: Turnstile::new(root.join(PRIVATE).join("renaming")),
             numbers: Numbers::default(),
             quota: Quota::new(root.to_owned(), options.max_total_size),
+            catalog,
             options,
         })
     }
@@ -136,7 +156,7 @@ impl Store {
             } else {
                 continue;
             };
-            listing.entries.push(Entry { name, size });
+            listing.entries.push(Entry { name, size, id: None });
         }
         listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(listing)
@@ -174,13 +194,59 @@ impl Store {
     pub fn remove(&self, name: &FileName) -> Result<u64> {
         self.must_be_writable()?;
         let (path, found) = self.find(name)?;
+        let before = path.parent().and_then(|folder| self.numbers.before(folder));
         fs::remove_file(&path)
             .map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
         self.quota.removed(found.len());
         if let Some(folder) = path.parent() {
-            self.numbers.removed(folder, name.last());
+            self.numbers.removed(folder, name.last(), before);
+        }
+        if let Some(catalog) = self.catalog_of(name) {
+            catalog.removed(name.last(), Stamp::of(&found));
         }
         Ok(found.len())
+    }
+
+    /// The identities of all files at the top of the root, sorted by name.
+    ///
+    /// # Errors
+    /// The root cannot be read.
+    pub fn records(&self) -> Result<Vec<Record>> {
+        let Some(catalog) = &self.catalog else { return Ok(Vec::new()) };
+        let mut files = stamps(&self.root)
+            .map_err(|error| Error::io(format!("list {}", self.root.display()), &error))?;
+        files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(catalog.identify_all(&files))
+    }
+
+    /// The identity of one file at the top of the root.
+    ///
+    /// # Errors
+    /// There is no such plain file there.
+    pub fn record(&self, name: &FileName) -> Result<Record> {
+        let (_, found) = self.find(name)?;
+        match self.catalog_of(name) {
+            Some(catalog) => Ok(catalog.identify(name.last(), Stamp::of(&found))),
+            None => Err(Error::new(Code::NotFound, "only files at the top have an identity")),
+        }
+    }
+
+    /// The file that has this identity.
+    ///
+    /// # Errors
+    /// No file has it.
+    pub fn by_id(&self, id: Id) -> Result<FileName> {
+        let nobody = || Error::new(Code::NotFound, "no file has that identity");
+        let found = self.catalog.as_ref().and_then(|catalog| catalog.find(id));
+        let (name, stamp) = found.ok_or_else(nobody)?;
+        let name = FileName::parse(name.as_bytes())?;
+        let is_the_same = self.find(&name).is_ok_and(|(_, found)| Stamp::of(&found) == stamp);
+        if is_the_same { Ok(name) } else { Err(nobody()) }
+    }
+
+    /// The catalog, if the name is one of those that are in it.
+    fn catalog_of(&self, name: &FileName) -> Option<&Catalog> {
+        self.catalog.as_ref().filter(|_| name.folder().is_none())
     }
 
     /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
@@ -197,15 +263,14 @@ impl Store {
             Err(error) => return Err(error),
             Ok(_) => {}
         }
-        let storing = |error| Error::io(format!("store {}", name.as_str()), &error);
-        let (workspace, draft) = self.draft().map_err(storing)?;
+        let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
         Ok(Incoming {
             store: self,
             name: name.clone(),
             draft,
             reservation: None,
-            left: 0,
-            _workspace: workspace,
+            left: Some(0),
+            workspace,
         })
     }
 
@@ -226,7 +291,7 @@ impl Store {
                 draft => return draft.map(|draft| (workspace, draft)),
             }
         }
-        let workspace = Arc::new(Workspace::claim(&self.root)?);
+        let workspace = Arc::new(Workspace::claim(&self.root, || {})?);
         let draft = workspace.draft()?;
         let mut current = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Some(Arc::clone(&workspace));
@@ -306,41 +371,70 @@ pub struct Incoming<'s> {
     name: FileName,
     draft: Draft,
     reservation: Option<Reservation<'s>>,
-    left: u64,
+    /// How much is still to come; `None` where nobody has said.
+    left: Option<u64>,
     /// Keeps the draft's folder, should the store have moved to another meanwhile.
-    _workspace: Arc<Workspace>,
+    workspace: Arc<Workspace>,
 }
 
 impl Incoming<'_> {
-    /// Says how large the file will be, and sets that room aside.
+    /// Says how large the file will be, and sets that room aside. `None` is not known: the limits
+    /// then hold for what comes.
     ///
     /// # Errors
     /// It is more than the limits allow.
-    pub fn expect(&mut self, size: u64) -> Result<()> {
-        // No file system holds a file of 2^63 bytes or more: nobody has to send them to find out.
-        let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
-        if size > most {
-            let sentence = format!("a file here has at most {most} bytes");
-            return Err(Error::new(Code::TooLarge, sentence));
-        }
-        let Some(reservation) = self.store.quota.reserve(size) else {
-            return Err(Error::new(Code::NoSpace, "that is more than all files here may hold"));
-        };
-        self.reservation = Some(reservation);
+    pub fn expect(&mut self, size: Option<u64>) -> Result<()> {
         self.left = size;
-        Ok(())
+        self.make_room(size.unwrap_or(0))
     }
 
     /// Adds to the file.
     ///
     /// # Errors
-    /// The disk does not take it, or it is more than was announced.
+    /// The disk does not take it, or it is more than was announced or is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let more = || Error::new(Code::Internal, "more came than was announced");
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.left = self.left.checked_sub(length).ok_or_else(more)?;
-        let storing = |error| Error::io(format!("store {}", self.name.as_str()), &error);
-        self.draft.write(bytes).map_err(storing)
+        match self.left {
+            Some(left) => {
+                let more = || Error::new(Code::Internal, "more came than was announced");
+                self.left = Some(left.checked_sub(length).ok_or_else(more)?);
+            }
+            None => self.make_room(length)?,
+        }
+        self.draft.write(bytes).map_err(|error| not_stored(&self.name, &error))
+    }
+
+    /// Puts bytes in front of what is there, at the price of a copy: for a wire that tells only at
+    /// the end where the file began.
+    ///
+    /// # Errors
+    /// See [`Incoming::write`].
+    pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+        let (workspace, draft) =
+            self.store.draft().map_err(|error| not_stored(&self.name, &error))?;
+        let old = std::mem::replace(&mut self.draft, draft);
+        self.write(bytes)?;
+        self.draft.append(&old).map_err(|error| not_stored(&self.name, &error))?;
+        self.workspace = workspace;
+        Ok(())
+    }
+
+    fn make_room(&mut self, more: u64) -> Result<()> {
+        // No file system holds a file of 2^63 bytes or more: nobody has to send them to find out.
+        let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
+        let so_far = self.reservation.as_ref().map_or(0, Reservation::size);
+        if so_far.saturating_add(more) > most {
+            let sentence = format!("a file here has at most {most} bytes");
+            return Err(Error::new(Code::TooLarge, sentence));
+        }
+        let no_room = || Error::new(Code::NoSpace, "that is more than all files here may hold");
+        match &mut self.reservation {
+            Some(reservation) => reservation.grow(more).ok_or_else(no_room),
+            None => {
+                self.reservation = Some(self.store.quota.reserve(more).ok_or_else(no_room)?);
+                Ok(())
+            }
+        }
     }
 
     /// Makes the whole file visible under the first free name, and says which that is.
@@ -348,21 +442,26 @@ impl Incoming<'_> {
     /// # Errors
     /// Not all of it is there, or the disk does not take it.
     pub fn publish(mut self) -> Result<FileName> {
-        if self.left > 0 {
+        if self.left.is_some_and(|left| left > 0) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
-        let tried = format!("publish {}", self.name.as_str());
-        let storing = |error| Error::io(&tried, &error);
+        let _kept_to_the_end = Arc::clone(&self.workspace);
+        let name = self.name.clone();
+        let storing = |error| not_stored(&name, &error);
         let folder = self.store.folder_of(&self.name)?;
         if self.store.options.fsync {
             self.draft.sync().map_err(storing)?;
         }
-        self.draft.finish();
+        let stamp = self.draft.finish().map_err(storing)?;
+        let before = self.store.numbers.before(&folder);
         let stored = self.take_free_name(&folder)?;
         if self.store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        self.store.numbers.added(&folder, stored.last());
+        self.store.numbers.added(&folder, stored.last(), before);
+        if let Some(catalog) = self.store.catalog_of(&stored) {
+            catalog.stored(stored.last(), Stamp::of(&stamp));
+        }
         if let Some(reservation) = self.reservation.take() {
             reservation.stored();
         }
@@ -391,8 +490,35 @@ impl Incoming<'_> {
         let target = folder.join(name.last());
         self.draft
             .publish(&target, self.store.options.publishing, &self.store.turnstile)
-            .map_err(|error| Error::io(format!("publish {}", target.display()), &error))
+            .map_err(|error| not_stored(name, &error))
     }
+}
+
+/// An upload that failed under our hands. If something is not there now, that is not the peer's file.
+fn not_stored(name: &FileName, error: &io::Error) -> Error {
+    let failed = Error::io(format!("store {}", name.as_str()), error);
+    if failed.code() == Code::NotFound {
+        let sentence = "the server's folder is not as it should be; its log says why";
+        return Error::new(Code::Internal, sentence).because(failed.cause().unwrap_or_default());
+    }
+    failed
+}
+
+/// The plain files at the top of the root that a client could see.
+fn stamps(root: &Path) -> io::Result<Vec<(String, Stamp)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if FileName::parse(name.as_bytes()).is_err() {
+            continue;
+        }
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_file() => files.push((name, Stamp::of(&metadata))),
+            _ => {}
+        }
+    }
+    Ok(files)
 }
 
 /// Whether what was looked at is what was opened: a name can change hands in between.

@@ -10,7 +10,7 @@ struct Fixture {
 
 fn fixture(options: Options) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), options).unwrap();
+    let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
     Fixture { folder, store }
 }
 
@@ -25,7 +25,7 @@ impl Fixture {
 
     fn put(&self, file: &str, bytes: &[u8]) -> Result<String> {
         let mut incoming = self.store.begin(&name(file))?;
-        incoming.expect(bytes.len() as u64)?;
+        incoming.expect(Some(bytes.len() as u64))?;
         incoming.write(bytes)?;
         incoming.publish().map(|stored| stored.as_str().to_owned())
     }
@@ -118,12 +118,12 @@ fn a_long_name_finds_its_numbers_too() {
 fn what_is_not_whole_is_not_there() {
     let fixture = fixture(Options::default());
     let mut incoming = fixture.store.begin(&name("a")).unwrap();
-    incoming.expect(10).unwrap();
+    incoming.expect(Some(10)).unwrap();
     incoming.write(b"12345").unwrap();
     assert_eq!(fixture.names(), [""; 0]);
     assert!(incoming.publish().is_err());
     let mut incoming = fixture.store.begin(&name("a")).unwrap();
-    incoming.expect(3).unwrap();
+    incoming.expect(Some(3)).unwrap();
     assert!(incoming.write(b"12345").is_err());
     drop(incoming);
     assert_eq!(fixture.names(), [""; 0]);
@@ -147,8 +147,8 @@ fn limits_are_kept() {
     fixture.put("d", &[0; 10]).unwrap();
     let unlimited = self::fixture(Options::default());
     let mut incoming = unlimited.store.begin(&name("a")).unwrap();
-    assert_eq!(incoming.expect(1 << 63).unwrap_err().code(), Code::TooLarge);
-    assert!(incoming.expect((1 << 63) - 1).is_ok());
+    assert_eq!(incoming.expect(Some(1 << 63)).unwrap_err().code(), Code::TooLarge);
+    assert!(incoming.expect(Some((1 << 63) - 1)).is_ok());
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_read_only_store_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a"), "x").unwrap();
     let options = Options { read_only: true, ..Options::default() };
-    let store = Store::open(folder.path(), options).unwrap();
+    let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
     assert_eq!(store.begin(&name("b")).err().unwrap().code(), Code::ReadOnly);
     assert_eq!(store.remove(&name("a")).unwrap_err().code(), Code::ReadOnly);
     assert_eq!(store.size(&name("a")).unwrap(), 1);
@@ -232,12 +232,12 @@ fn many_threads_of_two_stores_lose_nothing() {
     for publishing in [Publishing::Link, Publishing::Rename] {
         let options = Options { publishing, ..Options::default() };
         let fixture = fixture(options.clone());
-        let other = Store::open(fixture.folder.path(), options).unwrap();
+        let other = Store::open(fixture.folder.path(), options, &Log::silent()).unwrap();
         let mut stored: Vec<String> = std::thread::scope(|scope| {
             let upload = |n: u8| {
                 let store = if n.is_multiple_of(2) { &fixture.store } else { &other };
                 let mut incoming = store.begin(&name("same.txt")).unwrap();
-                incoming.expect(1000).unwrap();
+                incoming.expect(Some(1000)).unwrap();
                 incoming.write(&[n; 1000]).unwrap();
                 incoming.publish().unwrap().as_str().to_owned()
             };

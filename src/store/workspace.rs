@@ -4,7 +4,7 @@
 //! the server ends. So whoever starts next can tell the leftovers of the dead, which it sweeps, from
 //! the uploads of the living, which it leaves alone.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +22,9 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Sweeps what dead servers left, then makes a corner of our own.
-    pub(super) fn claim(root: &Path) -> io::Result<Workspace> {
+    /// Sweeps what dead servers left, then makes a corner of our own. `alone` is done before anyone
+    /// else can start, if no other server is at work in this root.
+    pub(super) fn claim(root: &Path, alone: impl FnOnce()) -> io::Result<Workspace> {
         let private = root.join(PRIVATE);
         match fs::create_dir(&private) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -38,20 +39,15 @@ impl Workspace {
 
         // One start at a time: between making a lock file and locking it, it looks like a dead one's.
         let starting = open_lock(&private.join("starting"))?;
-        match starting.lock() {
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
-            _ => {}
+        // Where there are no locks, nothing looks dead, and nothing is swept.
+        let _ = starting.lock();
+        if sweep(&incoming)? == 0 {
+            alone();
         }
-        sweep(&incoming)?;
         let folder = incoming.join(format!("{:016x}", random()));
         fs::create_dir(&folder)?;
         let lock = open_lock(&folder.join("lock"))?;
-        match lock.try_lock() {
-            Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
-                return Err(error);
-            }
-            _ => {}
-        }
+        let _ = lock.try_lock();
         Ok(Workspace { folder, lock: Some(lock), drafts: AtomicU64::new(0) })
     }
 
@@ -74,9 +70,10 @@ fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Removes the corners whose owners are gone. On a file system without locks nobody can tell, and
-/// nothing is removed.
-fn sweep(incoming: &Path) -> io::Result<()> {
+/// Removes the corners whose owners are gone, and counts the others. On a file system without locks
+/// nobody can tell, and nothing is removed.
+fn sweep(incoming: &Path) -> io::Result<usize> {
+    let mut living: usize = 0;
     for entry in fs::read_dir(incoming)? {
         let folder = entry?.path();
         // Unlocked again before the removal, for Windows: under the start's lock nobody takes it.
@@ -84,13 +81,15 @@ fn sweep(incoming: &Path) -> io::Result<()> {
             Ok(lock) => lock.try_lock().is_ok(),
             Err(_) => false,
         };
-        if dead {
+        if !dead {
+            living = living.saturating_add(1);
+        } else {
             // Two causes to fail, neither to stop a start: it is gone already, or it stays until the
             // next one.
             let _ = fs::remove_dir_all(&folder);
         }
     }
-    Ok(())
+    Ok(living)
 }
 
 #[cfg(test)]
@@ -104,10 +103,10 @@ mod tests {
     #[test]
     fn the_dead_are_swept_and_the_living_are_not() {
         let root = tempfile::tempdir().unwrap();
-        let living = Workspace::claim(root.path()).unwrap();
+        let living = Workspace::claim(root.path(), || {}).unwrap();
         let mut draft = living.draft().unwrap();
         draft.write(b"half").unwrap();
-        let dead = Workspace::claim(root.path()).unwrap();
+        let dead = Workspace::claim(root.path(), || {}).unwrap();
         let left = dead.draft().unwrap();
         // What a kill leaves: the files stay, the lock goes with its owner.
         let folder = dead.folder.clone();
@@ -117,7 +116,7 @@ mod tests {
         assert!(folder.join("0").exists());
         assert_eq!(corners(root.path()), 2);
 
-        let next = Workspace::claim(root.path()).unwrap();
+        let next = Workspace::claim(root.path(), || {}).unwrap();
         assert!(!folder.exists());
         assert!(living.folder.join("0").exists());
         assert_eq!(corners(root.path()), 2);
