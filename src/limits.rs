@@ -11,6 +11,15 @@ pub const TCP_IP: &str = "127.0.0.1";
 /// The port of the `text` dialect, if no other is said.
 pub const TCP_PORT: u16 = 1234;
 
+/// The ports of the sibling assignments.
+pub const STRUCT_PORT: u16 = 1235;
+/// See [`STRUCT_PORT`].
+pub const FILESAVER_PORT: u16 = 5050;
+/// See [`STRUCT_PORT`].
+pub const JSON_PORT: u16 = 31000;
+/// See [`STRUCT_PORT`].
+pub const COUNT_PORT: u16 = 12345;
+
 /// How many bytes one read asks for where a message is awaited, if `--buffer` does not say.
 pub const BUFFER_SIZE: usize = 1024;
 
@@ -34,11 +43,28 @@ pub const SMALL_REPLY: usize = 16 << 10;
 /// The longest request line, without its end mark. A path on any common system fits.
 pub const LINE: usize = 4096;
 
+/// The longest request of the `json` dialect, and the longest message of `count`.
+pub const MESSAGE: usize = 64 << 10;
+
+/// The silence that ends a word where nothing else does. Much longer than a network holds a packet
+/// back, and shorter than a person waits.
+pub const WORD_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long `struct` waits between a receipt and the seconds behind it, so that a client that takes
+/// one read for one message finds them in two.
+pub const RECEIPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long `filesaver` and `json` wait between a file's head and its bytes, for the same reason.
+pub const HEAD_PAUSE: Duration = Duration::from_millis(50);
+
 /// The longest line that a client believes from a server: a reply with a long name in it.
 pub const REPLY_LINE: usize = 16 << 10;
 
 /// The longest list that a client believes from a server.
 pub const LISTING: u64 = 1_000_000;
+
+/// The same for a list that is a single line.
+pub const LISTING_BYTES: usize = 64 << 20;
 
 /// The longest part of a file name in bytes: what the common file systems can store.
 pub const NAME_PART: usize = 255;
@@ -79,8 +105,9 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Connections served at once, if `--max-connections` does not say: a class with room to spare.
 pub const MAX_CONNECTIONS: usize = 256;
 
-/// Connections that were turned away and are still being told so; beyond it they are just closed.
-pub const MAX_FAREWELLS: usize = 1024;
+/// Connections that were turned away and are still being told so; when one more comes, the oldest is
+/// closed. Each holds a descriptor that those who were let in may need.
+pub const MAX_FAREWELLS: usize = 128;
 
 /// The stack of a connection's thread. The deepest path, an upload through the store, was measured
 /// at under 24 KiB; only pages that are touched cost memory, so the rest is safety, not weight.
@@ -90,8 +117,8 @@ pub const STACK: usize = 256 << 10;
 /// turn into a busy loop.
 pub const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// At most one log line in this time about accepts that go on failing.
-pub const ACCEPT_LOG: Duration = Duration::from_secs(5);
+/// At most one log line in this time about a condition that lasts.
+pub const LASTING: Duration = Duration::from_secs(5);
 
 /// How much of a peer's text a log line or an error message shows.
 pub const SHOWN: usize = 300;
