@@ -7,6 +7,7 @@
 pub mod action;
 pub mod prompt;
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -17,12 +18,18 @@ use crate::args::client::Config;
 use crate::dialect::{Receiver, Requests};
 use crate::error::{Code, Error, Result};
 use crate::limits;
+use crate::log::Log;
 use crate::store::{FileName, Incoming, Listing, Options, Store};
 use crate::wire::{Manner, Wire};
 
 /// A client, connected or not.
 pub struct Client {
     config: Config,
+    /// The user has connected and not said goodbye.
+    connected: bool,
+    /// A single command connects by itself, and again if the connection was lost.
+    by_itself: bool,
+    /// The connection, in a dialect where it lasts.
     wire: Option<Wire>,
     /// Where received files go, opened when the first one comes.
     downloads: Option<Store>,
@@ -43,7 +50,7 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(config: Config) -> Client {
-        Client { config, wire: None, downloads: None }
+        Client { config, connected: false, by_itself: false, wire: None, downloads: None }
     }
 
     /// The server's address, as a user would write it.
@@ -59,20 +66,37 @@ impl Client {
         &self.config
     }
 
+    /// From now on a request opens the connection that it needs.
+    pub fn connect_by_itself(&mut self) {
+        self.by_itself = true;
+    }
+
+    /// Whether a request has a chance: there is a connection, or one will be opened.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        self.connected || self.by_itself
+    }
+
     /// Whether there is a connection, as far as is known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.wire.is_some()
+        self.connected
     }
 
-    /// Opens a connection, if there is none.
+    /// Opens a connection, if there is none. Where each request has a connection of its own, this
+    /// tries whether one can be had.
     ///
     /// # Errors
     /// The server cannot be reached.
     pub fn open(&mut self) -> Result<()> {
         if self.wire.is_none() {
-            self.wire = Some(self.connect()?);
+            let wire = self.connect()?;
+            match self.requests().one_a_connection() {
+                true => wire.close(),
+                false => self.wire = Some(wire),
+            }
         }
+        self.connected = true;
         Ok(())
     }
 
@@ -81,8 +105,19 @@ impl Client {
     /// # Errors
     /// The server cannot be reached, or does not say hello.
     pub fn connme(&mut self) -> Result<()> {
+        let had_one = self.wire.is_some();
         self.open()?;
-        self.ask(|requests, wire| requests.connme(wire))
+        if self.requests().one_a_connection() {
+            return Ok(());
+        }
+        match self.ask(|requests, wire| requests.connme(wire)) {
+            // The server had closed it, perhaps long ago: that is what this command is for.
+            Err(_) if had_one && !self.connected => {
+                self.open()?;
+                self.ask(|requests, wire| requests.connme(wire))
+            }
+            said => said,
+        }
     }
 
     /// Says goodbye and closes the connection. The connection is gone whatever comes of it.
@@ -90,16 +125,24 @@ impl Client {
     /// # Errors
     /// The server did not say goodbye.
     pub fn byebye(&mut self) -> Result<()> {
-        let said = self.ask(|requests, wire| requests.byebye(wire));
+        let said = match (self.connected, self.requests().one_a_connection()) {
+            (true, true) => Ok(()),
+            _ => self.ask(|requests, wire| requests.byebye(wire)),
+        };
         self.close();
         said
     }
 
     /// Closes the connection, if there is one, without a word.
     pub fn close(&mut self) {
+        self.connected = false;
         if let Some(wire) = self.wire.take() {
             wire.close();
         }
+    }
+
+    fn requests(&self) -> &'static dyn Requests {
+        self.config.dialect.requests()
     }
 
     /// What stands in the server's root, or in a folder of it.
@@ -177,39 +220,46 @@ impl Client {
     /// The folder's, the server's, or the connection's.
     pub fn download(&mut self, name: &str, local: Option<&str>) -> Result<Receipt> {
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
-        let here = |error: &Error| {
+        let local_name = FileName::parse(local.as_bytes()).map_err(|error| {
             let folder = self.config.downloads.display();
-            let cause = error.cause().unwrap_or(error.sentence());
-            Error::local(format!("keep {local} in {folder}"), cause)
-        };
-        let local_name = FileName::parse(local.as_bytes()).map_err(|error| here(&error))?;
-        let store = match self.downloads.take() {
-            Some(store) => store,
-            None => Store::open(&self.config.downloads, Options::default())
-                .map_err(|error| here(&error))?,
-        };
+            Error::local(format!("keep {local} in {folder}"), error.sentence())
+        })?;
         let start = Instant::now();
-        let received = receive(self, &store, &local_name, name);
-        self.downloads = Some(store);
+        let folder = self.config.downloads.clone();
+        let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
+        let received = receive(self, &folder, &store, &local_name, name);
+        self.downloads = store.into_inner();
         let (bytes, stored) = received?;
         let stored = self.config.downloads.join(stored.as_str()).display().to_string();
         Ok(Receipt { stored: Some(stored), bytes, time: start.elapsed() })
     }
 
-    /// Puts a request over the connection. One that has broken, or is out of step, is dropped.
+    /// Puts a request over the connection, or over one of its own. A connection that has broken, or
+    /// is out of step, is dropped.
     fn ask<T>(&mut self, what: impl FnOnce(&dyn Requests, &mut Wire) -> Result<T>) -> Result<T> {
-        let Some(wire) = self.wire.as_mut() else {
+        if self.by_itself && !self.connected {
+            self.open()?;
+        }
+        if !self.connected {
             return Err(Error::new(Code::Unreachable, "there is no connection"));
+        }
+        let requests = self.requests();
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => self.connect()?,
         };
-        let answer = what(self.config.dialect.requests(), wire);
+        let answer = what(requests, &mut wire);
+        if requests.one_a_connection() {
+            wire.close();
+            return answer;
+        }
         let in_step = match &answer {
             Ok(_) => true,
             // A payload that we did not want is owed to us all the same.
             Err(error) => !error.closes() && wire.settle().unwrap_or(false),
         };
-        if !in_step {
-            self.wire = None;
-        }
+        self.connected = in_step;
+        self.wire = in_step.then_some(wire);
         answer
     }
 
@@ -248,47 +298,61 @@ impl Client {
 /// A download into a store. The file is begun only when the server has said that it comes.
 fn receive(
     client: &mut Client,
-    store: &Store,
+    folder: &Path,
+    store: &OnceCell<Store>,
     local: &FileName,
     name: &str,
 ) -> Result<(u64, FileName)> {
-    let mut arriving = Arriving { store, name: local, incoming: None };
+    let mut arriving = Arriving { folder, store, name: local, incoming: None };
     let bytes = client.ask(|requests, wire| requests.download(wire, name, &mut arriving))?;
-    match arriving.incoming {
-        Some(incoming) => incoming
-            .publish()
-            .map(|stored| (bytes, stored))
-            .map_err(|error| arriving_at(local, &error)),
-        None => Err(Error::new(Code::Nonsense, "the server sent no file")),
-    }
+    let incoming = arriving.incoming.ok_or_else(too_early)?;
+    let stored = incoming.publish().map_err(|error| not_kept(local, folder, &error))?;
+    Ok((bytes, stored))
 }
 
 /// A file on its way in.
 struct Arriving<'s> {
-    store: &'s Store,
+    folder: &'s Path,
+    /// Opened when the first file comes, so that a refusal makes no folder.
+    store: &'s OnceCell<Store>,
     name: &'s FileName,
     incoming: Option<Incoming<'s>>,
 }
 
 impl Receiver for Arriving<'_> {
-    fn expect(&mut self, size: u64) -> Result<()> {
-        let mut incoming =
-            self.store.begin(self.name).map_err(|error| arriving_at(self.name, &error))?;
-        incoming.expect(size).map_err(|error| arriving_at(self.name, &error))?;
+    fn expect(&mut self, size: Option<u64>) -> Result<()> {
+        let kept = |error: Error| not_kept(self.name, self.folder, &error);
+        let store = match self.store.get() {
+            Some(store) => store,
+            None => {
+                let opened = Store::open(self.folder, Options::default(), &Log::silent());
+                let opened = opened.map_err(kept)?;
+                self.store.get_or_init(|| opened)
+            }
+        };
+        let mut incoming = store.begin(self.name).map_err(kept)?;
+        incoming.expect(size).map_err(kept)?;
         self.incoming = Some(incoming);
         Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        match self.incoming.as_mut() {
-            Some(incoming) => incoming.write(bytes).map_err(|error| arriving_at(self.name, &error)),
-            None => Err(Error::new(Code::Nonsense, "bytes came before their number")),
-        }
+        let incoming = self.incoming.as_mut().ok_or_else(too_early)?;
+        incoming.write(bytes).map_err(|error| not_kept(self.name, self.folder, &error))
+    }
+
+    fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+        let incoming = self.incoming.as_mut().ok_or_else(too_early)?;
+        incoming.put_before(bytes).map_err(|error| not_kept(self.name, self.folder, &error))
     }
 }
 
+fn too_early() -> Error {
+    Error::new(Code::Nonsense, "the server sent no file")
+}
+
 /// The store's trouble is here, not at the server's.
-fn arriving_at(name: &FileName, error: &Error) -> Error {
+fn not_kept(name: &FileName, folder: &Path, error: &Error) -> Error {
     let cause = error.cause().unwrap_or(error.sentence());
-    Error::local(format!("keep {}", name.as_str()), cause)
+    Error::local(format!("keep {} in {}", name.as_str(), folder.display()), cause)
 }

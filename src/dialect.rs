@@ -4,11 +4,17 @@
 //! half is a function `handle_client`, a conversation over a [`Wire`] and a [`Store`]. Its client
 //! half is a [`Requests`], one method for each thing that a user can ask for.
 
+pub mod count;
+pub mod filesaver;
+pub mod json;
+pub mod json_value;
+pub mod strukt;
 pub mod text;
 
 use crate::error::{Code, Error, Result};
-use crate::log::Session;
-use crate::store::{Listing, Store};
+use crate::limits;
+use crate::log::{Session, escape};
+use crate::store::{Incoming, Listing, Store};
 use crate::wire::Wire;
 
 /// The wires that are spoken here.
@@ -16,29 +22,49 @@ use crate::wire::Wire;
 pub enum Dialect {
     /// Newline-delimited commands, a size header line before each binary payload.
     Text,
+    /// Fixed-width little-endian integers in front of every name and payload.
+    Struct,
+    /// Words without an end mark; the end of the stream ends the file.
+    Filesaver,
+    /// One JSON object a line; `size` in it announces the payload.
+    Json,
+    /// One message a connection; nothing marks its end but a pause or the close.
+    Count,
 }
 
 impl Dialect {
-    /// All of them, with the names that flags and log lines have for them, and their ports.
-    pub const ALL: [(Dialect, &'static str, u16); 1] =
-        [(Dialect::Text, "text", crate::limits::TCP_PORT)];
+    /// All of them, in the order in which they are taught.
+    pub const ALL: [Dialect; 5] =
+        [Dialect::Text, Dialect::Struct, Dialect::Filesaver, Dialect::Json, Dialect::Count];
 
     /// The dialect of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Dialect> {
-        Self::ALL.iter().find(|(_, known, _)| *known == name).map(|(dialect, _, _)| *dialect)
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
     /// The name for flags and log lines.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.row().1
+        match self {
+            Dialect::Text => "text",
+            Dialect::Struct => "struct",
+            Dialect::Filesaver => "filesaver",
+            Dialect::Json => "json",
+            Dialect::Count => "count",
+        }
     }
 
     /// The port, if no other is said.
     #[must_use]
     pub fn port(self) -> u16 {
-        self.row().2
+        match self {
+            Dialect::Text => limits::TCP_PORT,
+            Dialect::Struct => limits::STRUCT_PORT,
+            Dialect::Filesaver => limits::FILESAVER_PORT,
+            Dialect::Json => limits::JSON_PORT,
+            Dialect::Count => limits::COUNT_PORT,
+        }
     }
 
     /// Serves one connection to its end.
@@ -48,14 +74,21 @@ impl Dialect {
     pub fn handle_client(self, wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
         match self {
             Dialect::Text => text::handle_client(wire, store, log),
+            Dialect::Struct => strukt::handle_client(wire, store, log),
+            Dialect::Filesaver => filesaver::handle_client(wire, store, log),
+            Dialect::Json => json::handle_client(wire, store, log),
+            Dialect::Count => count::handle_client(wire, log),
         }
     }
 
-    /// Tells a peer that no place is free, where the dialect has words for it.
+    /// What a peer is told that cannot be served, where the dialect has words for it.
     #[must_use]
     pub fn farewell(self, error: &Error) -> Vec<u8> {
         match self {
             Dialect::Text => text::error_line(error).into_bytes(),
+            Dialect::Json => json::error_line(error).into_bytes(),
+            Dialect::Count => count::error_text(error).into_bytes(),
+            Dialect::Struct | Dialect::Filesaver => Vec::new(),
         }
     }
 
@@ -64,28 +97,48 @@ impl Dialect {
     pub fn requests(self) -> &'static dyn Requests {
         match self {
             Dialect::Text => &text::Client,
+            Dialect::Struct => &strukt::Client,
+            Dialect::Filesaver => &filesaver::Client,
+            Dialect::Json => &json::Client,
+            Dialect::Count => &count::Client,
         }
-    }
-
-    fn row(self) -> (Dialect, &'static str, u16) {
-        let text = (Dialect::Text, "text", crate::limits::TCP_PORT);
-        Self::ALL.into_iter().find(|(dialect, _, _)| *dialect == self).unwrap_or(text)
     }
 }
 
 /// Where a client puts a file that it receives.
 pub trait Receiver {
-    /// The server has said how many bytes will come.
+    /// The file comes, and will have so many bytes; `None` is not known yet.
     ///
     /// # Errors
     /// There is no room for them.
-    fn expect(&mut self, size: u64) -> Result<()>;
+    fn expect(&mut self, size: Option<u64>) -> Result<()>;
 
     /// The next of them.
     ///
     /// # Errors
     /// They cannot be kept.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Bytes that belong in front of all that came.
+    ///
+    /// # Errors
+    /// They cannot be kept.
+    fn put_before(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+/// The server puts what it receives into the store.
+impl Receiver for Incoming<'_> {
+    fn expect(&mut self, size: Option<u64>) -> Result<()> {
+        Incoming::expect(self, size)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Incoming::write(self, bytes)
+    }
+
+    fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+        Incoming::put_before(self, bytes)
+    }
 }
 
 /// Where a client gets a file that it sends: fills the room it is given, and says how much of it.
@@ -95,6 +148,11 @@ pub type Source<'s> = dyn FnMut(&mut [u8]) -> Result<usize> + 's;
 /// names that the functions of the Python assignment have. What a dialect has no words for, it
 /// leaves as it is here; nothing is sent then.
 pub trait Requests {
+    /// Whether each request needs a connection of its own.
+    fn one_a_connection(&self) -> bool {
+        false
+    }
+
     /// Says hello.
     ///
     /// # Errors
@@ -164,6 +222,36 @@ pub trait Requests {
     fn byebye(&self, _wire: &mut Wire) -> Result<()> {
         lacks("byebye")
     }
+}
+
+/// The reply to a payload. A server that refuses one says why and closes, so where sending failed its
+/// reason is worth more than ours.
+fn reason_or<T>(sent: Result<()>, reply: impl FnOnce() -> Result<T>) -> Result<T> {
+    if let Err(error) = &sent
+        && error.code() == Code::Local
+    {
+        // Our own file failed, and the server waits for the rest of it: no reply will come.
+        return sent.and_then(|()| reply());
+    }
+    match (sent, reply()) {
+        (Ok(()), reply) => reply,
+        (Err(_), Err(reason)) if reason.code() != Code::Gone => Err(reason.and_close()),
+        (Err(broken), _) => Err(broken),
+    }
+}
+
+/// A reply that is not of this protocol: what came in its place, and how that began.
+fn nonsense(what: &str, shown: &[u8]) -> Error {
+    let error = Error::new(Code::Nonsense, format!("the server sent {what}")).and_close();
+    if shown.is_empty() { error } else { error.because(format!("\"{}\"", escape(shown))) }
+}
+
+/// A number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's digits.
+fn digits(text: &[u8]) -> Option<u64> {
+    if text.len() > limits::SIZE_DIGITS || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn lacks<T>(command: &str) -> Result<T> {

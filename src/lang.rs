@@ -24,8 +24,12 @@ pub enum Msg {
     CannotListen { address: String, why: String },
     /// The port is somebody else's already.
     PortTaken { address: String },
-    /// The server's folder, or its log, cannot be used.
+    /// Something else cannot be done.
     CannotUse { why: String },
+    /// The server's folder cannot be used.
+    CannotUseRoot { why: String },
+    /// The server's log cannot be written.
+    CannotUseLog { why: String },
 
     /// The prompt, and the server that it is connected to.
     Prompt { server: Option<String> },
@@ -124,6 +128,8 @@ impl Msg {
                  stop it, or say another with --listen"
             ),
             Msg::CannotUse { why } => format!("cannot {why}"),
+            Msg::CannotUseRoot { why } => format!("cannot {why}; say another folder with --root"),
+            Msg::CannotUseLog { why } => format!("cannot {why}; say another file with --log"),
             Msg::Prompt { server: None } => "connme (not connected)> ".to_owned(),
             Msg::Prompt { server: Some(server) } => format!("connme {server}> "),
             Msg::AskUpload => "Path of the file to upload: ".to_owned(),

@@ -11,7 +11,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use crate::dialect::Dialect;
 use crate::error::{Code, Error};
@@ -61,16 +60,12 @@ impl Server {
     /// Takes connections for ever. No failed accept ends this: when descriptors run out, those who
     /// knock wait until one is free again.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
-        let mut told: Option<Instant> = None;
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => self.admit(dialect, stream, peer),
                 Err(error) if is_the_peers_fault(&error) => {}
                 Err(error) => {
-                    if told.is_none_or(|told| told.elapsed() >= limits::ACCEPT_LOG) {
-                        self.log.line(format_args!("{} accept: {error}", dialect.name()));
-                        told = Some(Instant::now());
-                    }
+                    self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
                     thread::sleep(limits::ACCEPT_REST);
                 }
             }

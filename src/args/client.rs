@@ -45,7 +45,7 @@ usage: connme-client [FLAG]... [COMMAND [ARG]...]
 Without a COMMAND: a prompt, which takes these and help, byebye, exit.
 
   -s, --server HOST[:PORT]    the server (default 127.0.0.1:1234)
-  -d, --dialect NAME          what it speaks (default text)
+  -d, --dialect NAME          what it speaks: text (default), struct, filesaver, json, count
   -o, --downloads DIR         where received files go (default downloads)
   -y, --yes                   remove without a question
   -q, --quiet                 say only results and failures
@@ -87,7 +87,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
         match flag.as_str() {
             "--server" | "-s" => server = args.parsed("HOST[:PORT]", address)?,
             "--dialect" | "-d" => {
-                config.dialect = args.parsed("a dialect: text", super::dialect)?;
+                config.dialect = args.parsed(DIALECTS, super::dialect)?;
             }
             "--downloads" | "-o" => config.downloads = args.value()?.into(),
             "--yes" | "-y" => config.yes = true,
@@ -104,6 +104,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
     config.port = server.1.unwrap_or(config.dialect.port());
     Ok(Parsed::Run(config))
 }
+
+const DIALECTS: &str = "text, struct, filesaver, json or count";
 
 fn address(text: &str) -> Option<(Option<String>, Option<u16>)> {
     super::host_and_port(text, Lone::Host)

@@ -45,7 +45,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             root: limits::UPLOAD_FOLDER.into(),
-            store: store::Options::default(),
+            store: store::Options { identities: true, ..store::Options::default() },
             max_connections: limits::MAX_CONNECTIONS,
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
@@ -57,11 +57,14 @@ impl Default for Config {
 const USAGE: &str = "\
 connme-server: serves the files of one folder over TCP
 
-usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [FLAG]...
+usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
 
   --listen [DIALECT=][HOST:]PORT
                          where to listen (default text=127.0.0.1:1234); may be given often;
-                         port 0 takes a free one; an IPv6 host stands in brackets
+                         port 0 takes a free one; an IPv6 host stands in brackets;
+                         DIALECT is text, struct, filesaver, json or count
+  --all                  every dialect at its own port: text 1234, struct 1235, filesaver 5050,
+                         json 31000, count 12345
   --root DIR             the folder with the files (default uploads)
   --read-only            nothing can be uploaded or removed
   --max-connections N    connections at once (default 256)
@@ -97,6 +100,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
         };
         match flag.as_str() {
             "--listen" | "-l" => config.listen.push(args.parsed("[DIALECT=][HOST:]PORT", listen)?),
+            "--all" => config.listen.extend(Dialect::ALL.into_iter().map(at_home)),
             "--root" | "-r" => config.root = args.value()?.into(),
             "--read-only" => config.store.read_only = true,
             "--fsync" => config.store.fsync = true,
@@ -123,12 +127,17 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
         }
     }
     if config.listen.is_empty() {
-        config.listen.extend(listen(&limits::TCP_PORT.to_string()));
+        config.listen.push(at_home(Dialect::Text));
     }
     Ok(Parsed::Run(config))
 }
 
 const A_SIZE: &str = "a number of bytes, or one like 10k, 5M, 2G";
+
+/// A dialect where it is expected.
+fn at_home(dialect: Dialect) -> Listen {
+    Listen { dialect, host: limits::TCP_IP.to_owned(), port: dialect.port() }
+}
 
 fn listen(text: &str) -> Option<Listen> {
     let (dialect, address) = match text.split_once('=') {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use connme::args::Parsed;
 use connme::args::server::{Config, Listen, parse};
 use connme::dialect::Dialect;
+use connme::error::Error;
 use connme::lang::Msg;
 use connme::log::Log;
 use connme::server::Server;
@@ -25,13 +26,13 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> Result<(), Msg> {
-    let unusable = |error: connme::error::Error| {
-        let why = error.cause().unwrap_or(error.sentence()).to_owned();
-        Msg::CannotUse { why }
-    };
-    let log = Log::open(config.log.as_deref()).map_err(unusable)?;
-    let store = Store::open(&config.root, config.store).map_err(unusable)?;
+    let why = |error: Error| error.cause().unwrap_or(error.sentence()).to_owned();
+    let log =
+        Log::open(config.log.as_deref()).map_err(|error| Msg::CannotUseLog { why: why(error) })?;
+    // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    let store = Store::open(&config.root, config.store, &log)
+        .map_err(|error| Msg::CannotUseRoot { why: why(error) })?;
     for (dialect, listener) in &listeners {
         let address = listener.local_addr().map(|address| address.to_string());
         let address = address.unwrap_or_else(|error| error.to_string());

@@ -32,6 +32,9 @@ pub enum Action {
     Exit,
 }
 
+/// What stands between words.
+const BLANK: [char; 2] = [' ', '\t'];
+
 /// What a command got to work on.
 enum Words {
     /// Words that the user's shell has taken apart, or quotation marks at the prompt.
@@ -55,12 +58,13 @@ pub fn from_words(words: &[OsString]) -> Result<Action, Msg> {
 /// # Errors
 /// It is no command.
 pub fn from_line(line: &str) -> Result<Option<Action>, Msg> {
-    let line = line.trim();
+    // Not every kind of white space: a name may begin or end with one that is no ASCII.
+    let line = line.trim_matches(BLANK);
     if line.is_empty() {
         return Ok(None);
     }
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let rest = rest.trim();
+    let (word, rest) = line.split_once(BLANK).unwrap_or((line, ""));
+    let rest = rest.trim_matches(BLANK);
     let words = if rest.contains('"') && !word.eq_ignore_ascii_case("count") {
         Words::Apart(unquote(rest)?)
     } else {
@@ -74,7 +78,7 @@ pub fn from_line(line: &str) -> Result<Option<Action>, Msg> {
 /// # Errors
 /// It is still no command.
 pub fn completed(command: &str, answer: &str) -> Result<Action, Msg> {
-    action(command, Words::Rest(answer.trim().to_owned()))
+    action(command, Words::Rest(answer.trim_matches(BLANK).to_owned()))
 }
 
 fn action(word: &str, words: Words) -> Result<Action, Msg> {
@@ -143,7 +147,11 @@ impl Words {
     fn some_pairs(self, command: &'static str) -> Result<Vec<(OsString, Option<OsString>)>, Msg> {
         let words = match self {
             Words::Rest(rest) => match rest.rsplit_once(" as ") {
-                Some((one, other)) => vec![one.trim().into(), "as".into(), other.trim().into()],
+                Some((one, other)) => vec![
+                    one.trim_matches(BLANK).into(),
+                    "as".into(),
+                    other.trim_matches(BLANK).into(),
+                ],
                 None => Words::Rest(rest).apart(),
             },
             Words::Apart(words) => words,
@@ -167,7 +175,7 @@ fn unquote(rest: &str) -> Result<Vec<OsString>, Msg> {
                 quoted = !quoted;
                 word.get_or_insert_default();
             }
-            c if c.is_whitespace() && !quoted => words.extend(word.take().map(Into::into)),
+            c if BLANK.contains(&c) && !quoted => words.extend(word.take().map(Into::into)),
             c => word.get_or_insert_default().push(c),
         }
     }
@@ -190,6 +198,7 @@ mod tests {
         assert_eq!(line("CONME"), Action::Connme);
         assert_eq!(line("ls"), Action::Ls(None));
         assert_eq!(line("ls my docs"), Action::Ls(Some("my docs".into())));
+        assert_eq!(line("rm x\u{3000}"), Action::Rm(names(&["x\u{3000}"])));
         assert_eq!(line("rm my file.txt "), Action::Rm(names(&["my file.txt"])));
         assert_eq!(line("rm \"a b\" c \"\""), Action::Rm(names(&["a b", "c", ""])));
         assert_eq!(line("count a \"b"), Action::Count("a \"b".into()));

@@ -27,12 +27,8 @@ pub fn single(client: Client) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let needs_server =
-        !matches!(action, Action::Lls | Action::Help | Action::Exit | Action::Connme);
-    let done = match if needs_server { face.client.open() } else { Ok(()) } {
-        Ok(()) => face.perform(action),
-        Err(error) => face.fail(String::new(), &error),
-    };
+    face.client.connect_by_itself();
+    let done = face.perform(action);
     face.client.close();
     face.leave(done)
 }
@@ -196,11 +192,16 @@ impl Face {
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
         let question = Msg::AskSure { name: shown(name) };
-        if self.client.is_connected() && !self.client.config().yes {
+        if self.client.can_ask() && !self.client.config().yes {
             let answer = self.ask(&question)?.unwrap_or_default();
             if !answer.trim().eq_ignore_ascii_case("y") {
-                self.failures += usize::from(!self.asks);
-                return self.tell(&Msg::RmCancelled { name: shown(name) });
+                let cancelled = Msg::RmCancelled { name: shown(name) };
+                if self.asks {
+                    return self.tell(&cancelled);
+                }
+                self.failures += 1;
+                self.complain(&cancelled);
+                return Ok(());
             }
         }
         let removed = self.client.delete(name);
@@ -212,7 +213,7 @@ impl Face {
         if talks {
             self.tell(&Msg::Files { count: listing.entries.len() })?;
         }
-        for Entry { name, size } in &listing.entries {
+        for Entry { name, size, .. } in &listing.entries {
             match size {
                 Some(size) => self.print(&format!("file {size:>12} {}", shown(name)))?,
                 None => self.print(&format!("dir  {:>12} {}", "-", shown(name)))?,
@@ -322,7 +323,7 @@ fn local_files() -> Result<Listing> {
         if metadata.is_file() {
             let name = entry.file_name().to_string_lossy().into_owned();
             listing.total = listing.total.saturating_add(metadata.len());
-            listing.entries.push(Entry { name, size: Some(metadata.len()) });
+            listing.entries.push(Entry { name, size: Some(metadata.len()), id: None });
         }
     }
     listing.entries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -17,7 +17,7 @@ fn answer_over(
     dialect: Dialect,
     (script, written): (Script, Written),
 ) -> Vec<u8> {
-    let store = Store::open(root, Options::default()).unwrap();
+    let store = Store::open(root, Options::default(), &Log::silent()).unwrap();
     let log = Log::silent();
     let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), Manner::default());

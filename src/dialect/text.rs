@@ -21,7 +21,7 @@
 
 use std::time::Instant;
 
-use super::{Receiver, Requests, Source};
+use super::{Receiver, Requests, Source, digits, nonsense, reason_or};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::log::{Done, Session};
@@ -88,7 +88,15 @@ fn write_request(wire: &mut Wire, command: Command, argument: &str) -> Result<()
         // A line break in a name would make two commands of one.
         return Err(Error::new(Code::BadName, "a name has no control characters"));
     }
-    wire.write(format!("{} {argument}", command.word()).trim_end().as_bytes())?;
+    if argument.starts_with(' ') || argument.ends_with(' ') {
+        // The server would take it for another name, the one without the spaces.
+        let sentence = "on this wire nothing begins or ends with a space";
+        return Err(Error::new(Code::BadName, sentence));
+    }
+    wire.write(command.word().as_bytes())?;
+    if !argument.is_empty() {
+        wire.write(format!(" {argument}").as_bytes())?;
+    }
     wire.write(b"\n")
 }
 
@@ -123,17 +131,20 @@ fn read_reply(wire: &mut Wire) -> Result<String> {
     if let Some(what) = after_word(&line, OK) {
         return Ok(what.to_owned());
     }
-    let error = after_word(&line, ERROR).ok_or_else(|| nonsense("neither ok nor error", &line))?;
+    let error = after_word(&line, ERROR)
+        .ok_or_else(|| nonsense("neither ok nor error", line.as_bytes()))?;
     let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
     let code = Code::from_word(word).unwrap_or(Code::Internal);
-    Err(Error::new(code, sentence))
+    let error = Error::new(code, sentence);
+    // Behind these two the server closes.
+    Err(if matches!(code, Code::Busy | Code::Timeout) { error.and_close() } else { error })
 }
 
 /// A line of a reply.
 fn read_text(wire: &mut Wire) -> Result<String> {
     let line = wire.read_line(limits::REPLY_LINE)?;
     let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
-    String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", ""))
+    String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", b""))
 }
 
 fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
@@ -151,20 +162,13 @@ fn write_size(wire: &mut Wire, size: u64) -> Result<()> {
 fn read_size(wire: &mut Wire) -> Result<u64> {
     let line = wire.read_line(limits::LINE)?;
     let line = line.ok_or_else(|| Error::new(Code::Gone, "the upload was given up"))?;
-    parse_size(&line)
+    digits(&line)
         .ok_or_else(|| Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close())
-}
-
-fn parse_size(digits: &[u8]) -> Option<u64> {
-    if digits.len() > limits::SIZE_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
     write_ok(wire, listing.entries.len())?;
-    for Entry { name, size } in &listing.entries {
+    for Entry { name, size, .. } in &listing.entries {
         match size {
             Some(size) => wire.write(format!("file {size} {name}\n").as_bytes())?,
             None => wire.write(format!("dir - {name}\n").as_bytes())?,
@@ -175,19 +179,25 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
 
 fn read_listing(wire: &mut Wire) -> Result<Listing> {
     let count = read_reply(wire)?;
-    let count = parse_size(count.as_bytes()).ok_or_else(|| nonsense("a count", &count))?;
+    let count = digits(count.as_bytes()).ok_or_else(|| nonsense("no count", count.as_bytes()))?;
     if count > limits::LISTING {
-        return Err(nonsense("a count that nobody can mean", &count.to_string()));
+        return Err(nonsense("a count that nobody can mean", count.to_string().as_bytes()));
     }
     let mut listing = Listing::default();
+    let mut bytes: usize = 0;
     for _ in 0..count {
         let line = read_text(wire)?;
-        let entry = parse_entry(&line).ok_or_else(|| nonsense("a line of a list", &line))?;
+        bytes = bytes.saturating_add(line.len());
+        if bytes > limits::LISTING_BYTES {
+            return Err(nonsense("a list that is too long to be kept", b""));
+        }
+        let entry =
+            parse_entry(&line).ok_or_else(|| nonsense("no line of a list", line.as_bytes()))?;
         listing.entries.push(entry);
     }
     let line = read_text(wire)?;
-    let total = after_word(&line, "total").and_then(|total| parse_size(total.as_bytes()));
-    listing.total = total.ok_or_else(|| nonsense("a total", &line))?;
+    let total = after_word(&line, "total").and_then(|total| digits(total.as_bytes()));
+    listing.total = total.ok_or_else(|| nonsense("no total", line.as_bytes()))?;
     Ok(listing)
 }
 
@@ -195,23 +205,16 @@ fn parse_entry(line: &str) -> Option<Entry> {
     let (kind, rest) = line.split_once(' ')?;
     let (size, name) = rest.split_once(' ')?;
     let size = match (kind, size) {
-        ("file", size) => Some(parse_size(size.as_bytes())?),
+        ("file", size) => Some(digits(size.as_bytes())?),
         ("dir", "-") => None,
         _ => return None,
     };
-    Some(Entry { name: name.to_owned(), size })
+    Some(Entry { name: name.to_owned(), size, id: None })
 }
 
 /// A size as people like to see it beside the exact one: a megabyte is 1,000,000 bytes.
 fn readable(size: u64) -> String {
     format!("{size} bytes ({}.{:06} MB)", size / 1_000_000, size % 1_000_000)
-}
-
-fn nonsense(what: &str, line: &str) -> Error {
-    let shown = crate::log::escape(line.as_bytes());
-    Error::new(Code::Nonsense, format!("the server sent {what}, which is not this protocol"))
-        .because(format!("\"{shown}\""))
-        .and_close()
 }
 
 // The server's half.
@@ -252,9 +255,10 @@ fn refuse(wire: &mut Wire, error: &Error) -> Result<bool> {
     if error.code() == Code::Gone {
         return Ok(false);
     }
-    let in_step = !error.closes() && wire.settle()?;
+    // Answered whatever becomes of the rest: the peer may have ended its direction and still listen.
+    let settled = if error.closes() { Ok(false) } else { wire.settle() };
     wire.write(error_line(error).as_bytes())?;
-    Ok(in_step)
+    settled
 }
 
 /// Keeps out lines that come from something else than a client of this wire.
@@ -264,7 +268,9 @@ fn must_be_ours(line: &[u8], command: Option<Command>) -> Result<Command> {
         // A web page can make a browser send any lines it likes behind this one.
         return Err(Error::new(Code::BadRequest, "this is no web server").and_close());
     }
-    if trim(line).iter().all(u8::is_ascii_digit) {
+    let number = trim(line);
+    let number = number.strip_prefix(b"-").or(number.strip_prefix(b"+")).unwrap_or(number);
+    if number.iter().all(u8::is_ascii_digit) {
         let sentence = "a size header where a command is due: wait for 'ok ready' before it";
         return Err(Error::new(Code::BadRequest, sentence).and_close());
     }
@@ -324,7 +330,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     let size = read_size(wire)?;
     wire.expect_payload(size);
-    incoming.expect(size)?;
+    incoming.expect(Some(size))?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
@@ -385,16 +391,16 @@ impl Requests for Client {
     fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
         write_request(wire, Command::Size, name)?;
         let reply = read_reply(wire)?;
-        let size = reply.split_once(' ').and_then(|(size, _)| parse_size(size.as_bytes()));
-        size.ok_or_else(|| nonsense("a size", &reply))
+        let size = reply.split_once(' ').and_then(|(size, _)| digits(size.as_bytes()));
+        size.ok_or_else(|| nonsense("no size", reply.as_bytes()))
     }
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
         write_request(wire, Command::Download, name)?;
         let reply = read_reply(wire)?;
-        let size = parse_size(reply.as_bytes()).ok_or_else(|| nonsense("a size", &reply))?;
+        let size = digits(reply.as_bytes()).ok_or_else(|| nonsense("no size", reply.as_bytes()))?;
         wire.expect_payload(size);
-        into.expect(size)?;
+        into.expect(Some(size))?;
         wire.read_payload(&mut |bytes| into.write(bytes))?;
         Ok(size)
     }
@@ -409,29 +415,27 @@ impl Requests for Client {
         write_request(wire, Command::Upload, name)?;
         let ready = read_reply(wire)?;
         if ready != "ready" {
-            return Err(nonsense("another reply than 'ok ready'", &ready));
+            return Err(nonsense("another reply than 'ok ready'", ready.as_bytes()));
         }
         write_size(wire, size)?;
         let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
-        // A server that refuses a payload says why and closes: its reason is worth more than ours.
-        let reply = match (sent, read_reply(wire)) {
-            (Ok(()), reply) => reply?,
-            (Err(_), Err(reason)) if reason.code() != Code::Gone => return Err(reason.and_close()),
-            (Err(broken), _) => return Err(broken),
-        };
+        let reply = reason_or(sent, || read_reply(wire)).map_err(|error| {
+            // The server has read and dropped a little, or it closes: see limits::DRAIN.
+            if size > limits::DRAIN { error.and_close() } else { error }
+        })?;
         let stored = after_word(&reply, "received").and_then(|rest| rest.split_once(' '));
         match stored {
-            Some((received, stored)) if parse_size(received.as_bytes()) == Some(size) => {
+            Some((received, stored)) if digits(received.as_bytes()) == Some(size) => {
                 Ok(Some(stored.to_owned()))
             }
-            _ => Err(nonsense("another receipt than for this file", &reply)),
+            _ => Err(nonsense("another receipt than for this file", reply.as_bytes())),
         }
     }
 
     fn count(&self, wire: &mut Wire, text: &str) -> Result<u64> {
         write_request(wire, Command::Count, text)?;
         let reply = read_reply(wire)?;
-        parse_size(reply.as_bytes()).ok_or_else(|| nonsense("a number", &reply))
+        digits(reply.as_bytes()).ok_or_else(|| nonsense("no number", reply.as_bytes()))
     }
 
     fn byebye(&self, wire: &mut Wire) -> Result<()> {
@@ -462,14 +466,14 @@ mod tests {
     #[test]
     fn a_size_is_digits() {
         let good = [("0", 0), ("05", 5), ("9223372036854775808", 1 << 63)];
-        for (digits, size) in good {
-            assert_eq!(parse_size(digits.as_bytes()), Some(size));
+        for (text, size) in good {
+            assert_eq!(digits(text.as_bytes()), Some(size));
         }
-        assert_eq!(parse_size(&[b'9'; 19]), Some(9_999_999_999_999_999_999));
-        for digits in
+        assert_eq!(digits(&[b'9'; 19]), Some(9_999_999_999_999_999_999));
+        for text in
             ["", "-1", "+5", " 5", "5 ", "0x5", "1e3", "18446744073709551616", "٥", "５", "1_000"]
         {
-            assert_eq!(parse_size(digits.as_bytes()), None, "{digits:?}");
+            assert_eq!(digits(text.as_bytes()), None, "{text:?}");
         }
     }
 

@@ -37,7 +37,7 @@ impl Doorman {
         }
         let mut door = self.door();
         if door.leaving.len() >= limits::MAX_FAREWELLS {
-            return;
+            door.leaving.remove(0);
         }
         door.leaving.push((stream, Instant::now() + limits::FAREWELL_TIME));
         if !door.watched {

@@ -1,0 +1,299 @@
+//! `json`: one JSON object a line; `size` in it announces the payload.
+//!
+//! The wire of three sibling clients, made right. One request a connection, ended by LF; JSON itself
+//! can hold no raw line break, so the line's end is never in doubt. What the server says ends in CR LF.
+//! Unknown members are ignored.
+//!
+//! ```text
+//! > {"aksi":"transfer","file":"a.png","size":5,"type":".png"}\n   (and the 5 bytes)
+//! < OK {"id":"…","nama_file":"a.png","size":5,"type":".png"}\r\n
+//!
+//! > {"aksi":"list"}\n
+//! < [{"id":"…","nama_file":"a.png","size":5,"type":".png"}]\r\n
+//!
+//! > {"aksi":"get","file":"a.png"}\n        (or "id" in place of "file")
+//! < {"id":"…","nama_file":"a.png","size":5,"type":".png"}\r\n   (a pause, and the 5 bytes)
+//!
+//! > {"aksi":"hapus","id":"…"}\n
+//! < OK {"id":"…","nama_file":"a.png","size":5,"type":".png"}\r\n
+//! ```
+//!
+//! `null` says that there is no such file, `ERRCMD` that the `aksi` is unknown, `ERROR CODE MESSAGE`
+//! anything else. Two things are for the original clients alone: the one that fetches takes what one
+//! read brings as the record and all behind it as the file, so a pause stands between; the one that
+//! lists reads 16 bytes at a time and looks for CR LF at the end of one read, so an array whose last
+//! read would bring the LF alone gets a space.
+
+use std::time::Instant;
+
+use super::json_value::Value;
+use super::{Receiver, Requests, Source, nonsense, reason_or};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::log::{Done, Session};
+use crate::store::{Entry, FileName, Id, Listing, Record, Store};
+use crate::wire::Wire;
+
+const TRANSFER: &str = "transfer";
+const LIST: &str = "list";
+const GET: &str = "get";
+const HAPUS: &str = "hapus";
+
+const OK: &str = "OK";
+const ERROR: &str = "ERROR";
+const ERRCMD: &str = "ERRCMD";
+const END: &str = "\r\n";
+
+/// How many bytes the original listing client reads at a time.
+const ORIGINAL_READ: usize = 16;
+
+// The messages.
+
+fn write_request(wire: &mut Wire, aksi: &str, members: Vec<(&str, Value)>) -> Result<()> {
+    let aksi = ("aksi", Value::text(aksi));
+    let members = std::iter::once(aksi).chain(members);
+    let request = Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect());
+    wire.write(format!("{request}\n").as_bytes())
+}
+
+fn record_value(record: &Record) -> Value {
+    let member = |name: &str, value| (name.to_owned(), value);
+    Value::Object(vec![
+        member("id", Value::Text(record.id.to_string())),
+        member("nama_file", Value::text(&record.name)),
+        member("size", Value::number(record.size)),
+        member("type", Value::text(record.extension())),
+    ])
+}
+
+fn read_record(value: &Value) -> Option<Entry> {
+    Some(Entry {
+        name: value.get("nama_file")?.as_text()?.to_owned(),
+        size: Some(value.get("size")?.as_u64()?),
+        id: Some(value.get("id")?.as_text()?.to_owned()),
+    })
+}
+
+fn write_line(wire: &mut Wire, line: impl std::fmt::Display) -> Result<()> {
+    wire.write(format!("{line}{END}").as_bytes())
+}
+
+/// How a refusal reads on this wire.
+#[must_use]
+pub fn error_line(error: &Error) -> String {
+    format!("{ERROR} {} {}{END}", error.word(), error.sentence())
+}
+
+/// A line from the server: what it says, or the error that it says.
+fn read_reply(wire: &mut Wire, most: usize) -> Result<String> {
+    let line = wire.read_line(most)?;
+    let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
+    let line = String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", b""))?;
+    if line == ERRCMD {
+        return Err(Error::new(Code::UnknownCommand, "the server does not know this request"));
+    }
+    match line.strip_prefix(ERROR).and_then(|rest| rest.strip_prefix(' ')) {
+        Some(error) => {
+            let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
+            Err(Error::new(Code::from_word(word).unwrap_or(Code::Internal), sentence))
+        }
+        None => Ok(line),
+    }
+}
+
+/// The record behind `OK`, or alone; `null` is no file.
+fn parse_record(line: &str) -> Result<Entry> {
+    let text = line.strip_prefix(OK).unwrap_or(line);
+    let value = Value::parse(text.as_bytes());
+    if value == Some(Value::Null) {
+        return Err(Error::new(Code::NotFound, "no such file"));
+    }
+    let record = value.as_ref().and_then(read_record);
+    record.ok_or_else(|| nonsense("no record", line.as_bytes()))
+}
+
+// The server's half.
+
+/// Serves one connection: one request.
+///
+/// # Errors
+/// What ended the connection, if that was not the peer's wish.
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
+    let line = match wire.read_line(limits::MESSAGE) {
+        Ok(Some(line)) => line,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            refuse(wire, &error)?;
+            return Err(error);
+        }
+    };
+    let since = Instant::now();
+    let request = Value::parse(&line).unwrap_or(Value::Null);
+    let aksi = request.get("aksi").and_then(Value::as_text).unwrap_or_default();
+    let outcome = match aksi {
+        TRANSFER => handle_upload(wire, store, &request),
+        LIST => handle_list_files(wire, store),
+        GET => handle_download(wire, store, &request),
+        HAPUS => handle_delete(wire, store, &request),
+        _ if request == Value::Null => Err(bad_request("that is no JSON object on a line")),
+        _ => write_line(wire, ERRCMD).and(Err(Error::new(Code::UnknownCommand, "no such aksi"))),
+    };
+    let who = request.get("file").or(request.get("id")).and_then(Value::as_text);
+    log.command(aksi, who.unwrap_or_default().as_bytes(), since, &outcome);
+    match outcome {
+        Err(error) if error.code() != Code::UnknownCommand => refuse(wire, &error),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
+    match error.code() {
+        Code::Gone => Ok(()),
+        Code::NotFound => write_line(wire, Value::Null),
+        _ => wire.write(error_line(error).as_bytes()),
+    }
+}
+
+fn handle_upload(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
+    let name = member(request, "file").and_then(top_name)?;
+    let size = request.get("size").and_then(Value::as_u64);
+    let size = size.ok_or_else(|| bad_request("size is a whole number of bytes"))?;
+    wire.expect_payload(size);
+    let mut incoming = store.begin(&name)?;
+    incoming.expect(Some(size))?;
+    wire.read_payload(&mut |bytes| incoming.write(bytes))?;
+    let stored = incoming.publish()?;
+    write_line(wire, format_args!("{OK} {}", record_value(&store.record(&stored)?)))?;
+    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
+}
+
+fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
+    let records = store.records()?.iter().map(record_value).collect();
+    let mut array = Value::Array(records).to_string();
+    if array.len().saturating_add(END.len()) % ORIGINAL_READ == 1 {
+        array.push(' ');
+    }
+    write_line(wire, array)?;
+    Ok(Done::default())
+}
+
+fn handle_download(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
+    let name = wanted(store, request)?;
+    let mut record = store.record(&name)?;
+    let (mut file, size) = store.open_file(&name)?;
+    record.size = size;
+    write_line(wire, record_value(&record))?;
+    wire.pause(limits::HEAD_PAUSE)?;
+    wire.write_payload(size, &mut |room| file.read(room))
+        .map_err(|error| Error::new(Code::Gone, "download cut short").because(error.to_string()))?;
+    Ok(Done::bytes(size))
+}
+
+fn handle_delete(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
+    let name = wanted(store, request)?;
+    let record = store.record(&name)?;
+    store.remove(&name)?;
+    write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
+    Ok(Done::default())
+}
+
+/// The file that a request means: by name, or by identity.
+fn wanted(store: &Store, request: &Value) -> Result<FileName> {
+    let nobody = || Error::new(Code::NotFound, "no file has that identity");
+    match (member(request, "file"), member(request, "id")) {
+        (Ok(file), _) => match FileName::parse(file.as_bytes())? {
+            name if name.folder().is_some() => Err(nobody()),
+            name => Ok(name),
+        },
+        (_, Ok(id)) => store.by_id(Id::parse(id).ok_or_else(nobody)?),
+        _ => Err(bad_request("file or id is missing")),
+    }
+}
+
+/// A name at the top of the root, where files have records.
+fn top_name(file: &str) -> Result<FileName> {
+    match FileName::parse(file.as_bytes())? {
+        name if name.folder().is_some() => {
+            Err(Error::new(Code::BadName, "this wire knows no folders"))
+        }
+        name => Ok(name),
+    }
+}
+
+fn member<'v>(request: &'v Value, name: &str) -> Result<&'v str> {
+    let text = request.get(name).and_then(Value::as_text);
+    text.ok_or_else(|| bad_request(&format!("{name} is missing, or is no text")))
+}
+
+fn bad_request(sentence: &str) -> Error {
+    Error::new(Code::BadRequest, sentence)
+}
+
+// The client's half.
+
+/// The requests of this wire.
+pub struct Client;
+
+impl Requests for Client {
+    fn one_a_connection(&self) -> bool {
+        true
+    }
+
+    fn list_files(&self, wire: &mut Wire, folder: Option<&str>) -> Result<Listing> {
+        if folder.is_some() {
+            return super::lacks("ls FOLDER");
+        }
+        write_request(wire, LIST, vec![])?;
+        let line = read_reply(wire, limits::LISTING_BYTES)?;
+        let Some(Value::Array(records)) = Value::parse(line.as_bytes()) else {
+            return Err(nonsense("no list", line.as_bytes()));
+        };
+        let entries: Option<Vec<_>> = records.iter().map(read_record).collect();
+        let entries = entries.ok_or_else(|| nonsense("no record", line.as_bytes()))?;
+        let sizes = entries.iter().filter_map(|entry| entry.size);
+        let total = sizes.fold(0, u64::saturating_add);
+        Ok(Listing { entries, total })
+    }
+
+    fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
+        write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
+        parse_record(&read_reply(wire, limits::REPLY_LINE)?).map(drop)
+    }
+
+    /// This wire has no word for it, but its list says it.
+    fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
+        let listing = self.list_files(wire, None)?;
+        let entry = listing.entries.into_iter().find(|entry| entry.name == name);
+        let size = entry.and_then(|entry| entry.size);
+        size.ok_or_else(|| Error::new(Code::NotFound, "no such file"))
+    }
+
+    fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
+        write_request(wire, GET, vec![("file", Value::text(name))])?;
+        let record = parse_record(&read_reply(wire, limits::REPLY_LINE)?)?;
+        let size = record.size.unwrap_or_default();
+        wire.expect_payload(size);
+        into.expect(Some(size))?;
+        wire.read_payload(&mut |bytes| into.write(bytes))?;
+        Ok(size)
+    }
+
+    fn upload(
+        &self,
+        wire: &mut Wire,
+        name: &str,
+        size: u64,
+        from: &mut Source<'_>,
+    ) -> Result<Option<String>> {
+        let extension = name.rfind('.').filter(|dot| *dot > 0).and_then(|dot| name.get(dot..));
+        let members = vec![
+            ("file", Value::text(name)),
+            ("size", Value::number(size)),
+            ("type", Value::text(extension.unwrap_or_default())),
+        ];
+        write_request(wire, TRANSFER, members)?;
+        let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
+        let reply = reason_or(sent, || read_reply(wire, limits::REPLY_LINE))?;
+        parse_record(&reply).map(|record| Some(record.name))
+    }
+}
