@@ -30,4 +30,4 @@ clean: .have-cargo ## remove what was built
 	$(CARGO) clean
 
 .have-cargo:
-	@command -v $(CARGO) >/dev/null || { echo "make: there is no $(CARGO) here: install Rust 1.89 or later, see https://rustup.rs" >&2; exit 1; }
+	$(if $(shell command -v $(CARGO)),@:,$(error there is no $(CARGO) here: install Rust 1.89 or later, see https://rustup.rs))

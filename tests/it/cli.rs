@@ -44,9 +44,9 @@ fn what_cannot_be_used_is_one_line_and_status_1() {
     let below = format!("{file}/log");
     let table = [
         (vec!["--root", root, "--listen", &taken], "another program has that port"),
-        (vec!["--root", file], "File exists"),
-        (vec!["--root", file, "--read-only"], "not a directory"),
-        (vec!["--root", root, "--log", &below], "open the log"),
+        (vec!["--root", file], "say another folder with --root"),
+        (vec!["--root", file, "--read-only"], "say another folder with --root"),
+        (vec!["--root", root, "--log", &below], "say another file with --log"),
         (vec!["--root", root, "--listen", "192.0.2.1:0"], "say another place with --listen"),
     ];
     for (args, what) in table {
@@ -164,11 +164,16 @@ fn failures_say_what_why_and_what_to_do() {
     fs::create_dir(folder.path().join("dir")).unwrap();
     fs::write(folder.path().join("blocked"), "").unwrap();
     server.put("a", "hello");
-    let table: [(&[&str], i32, &str); 10] = [
+    let missing = fs::File::open("/no/such/file").unwrap_err();
+    let missing = format!("cannot open nope: {missing}; lls shows what could be sent");
+    let blocked = fs::create_dir(folder.path().join("blocked")).unwrap_err();
+    let blocked = format!("cannot keep a in blocked: create the folder blocked: {blocked}");
+    let table: [(&[&str], i32, &str); 11] = [
+        (&["upload", "nope"], 1, &missing),
         (
-            &["upload", "nope"],
+            &["rm", " a"],
             1,
-            "cannot open nope: No such file or directory (os error 2); lls shows what could be sent",
+            "cannot rm  a: on this wire nothing begins or ends with a space (bad-name); 'as NAME' behind it gives another name",
         ),
         (&["upload", "dir"], 1, "cannot send dir: it is a folder; lls shows what could be sent"),
         (&["upload", "big"], 1, "cannot upload big: a file here has at most 10 bytes (too-large)"),
@@ -187,11 +192,7 @@ fn failures_say_what_why_and_what_to_do() {
             1,
             "cannot keep ../x in downloads: no part of a name begins with a dot",
         ),
-        (
-            &["download", "a", "--downloads", "blocked"],
-            1,
-            "cannot keep a in blocked: create the folder blocked: File exists (os error 17)",
-        ),
+        (&["download", "a", "--downloads", "blocked"], 1, &blocked),
         (
             &["rm", "nope", "-y"],
             1,
@@ -201,7 +202,7 @@ fn failures_say_what_why_and_what_to_do() {
         (&["size"], 2, "size needs a name behind it"),
     ];
     for (args, status, what) in table {
-        let output = server.client(folder.path(), args).output().unwrap();
+        let output = server.client(folder.path(), args).write_stdin("y\n").output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(said.lines().next(), Some(format!("connme-client: {what}").as_str()));
         assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{args:?}");
@@ -210,11 +211,26 @@ fn failures_say_what_why_and_what_to_do() {
     drop(server);
     let output = client(&["--server", &address.to_string(), "ls"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
+    let refused = std::net::TcpStream::connect(address).unwrap_err();
     let expected = format!(
-        "connme-client: cannot connect to {address}: Connection refused (os error 111); \
+        "connme-client: cannot connect to {address}: {refused}; \
          is the server running? --server says where it is\n"
     );
     assert_eq!((output.status.code(), said), (Some(1), expected));
+}
+
+#[test]
+fn one_refusal_does_not_take_the_others_with_it() {
+    let server = TestServer::start(&["--max-file-size", "10"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("big"), vec![0; 5_000_000]).unwrap();
+    fs::write(folder.path().join("small"), "ok").unwrap();
+    let mut client = server.client(folder.path(), &["upload", "big", "small", "nope", "small"]);
+    let output = client.assert().code(1).get_output().clone();
+    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 2);
+    assert_eq!(server.names(), ["small", "small_1"]);
+    server.client(folder.path(), &["download", "nope"]).assert().code(1);
+    assert!(!folder.path().join("downloads").exists(), "a refusal makes no folder");
 }
 
 #[test]
@@ -240,7 +256,6 @@ fn lines_without_a_terminal_are_commands() {
         "file            5 a b.txt".into(),
         "file            5 c".into(),
         "c: 5 bytes (0.000005 MB)".into(),
-        "c stays where it is".into(),
         "c removed from the server".into(),
         "file            5 a b.txt".into(),
     ];
@@ -248,7 +263,11 @@ fn lines_without_a_terminal_are_commands() {
     for (line, beginning) in out.lines().zip(expected) {
         assert!(line.starts_with(&beginning), "{line}");
     }
-    assert_eq!(err, "connection closed\nconnme-client: not connected: connme opens a connection\n");
+    assert_eq!(
+        err,
+        "connme-client: c stays where it is\nconnection closed\n\
+         connme-client: not connected: connme opens a connection\n"
+    );
     assert_eq!(run("connme\nexit\nls\n").0, 0);
     assert_eq!(run("").0, 0);
     let (status, _, err) = run("ls\n");

@@ -1,6 +1,8 @@
 //! The tests from outside: the real programs, on free ports, over temporary folders.
 //!
 //! - [`text`]: the text dialect in bytes; its rules, its transcripts, its two halves in step.
+//! - [`strukt`], [`filesaver`], [`json`], [`count`]: the same for each sibling dialect.
+//! - [`siblings`]: what they have in common: one store, one client, Python peers.
 //! - [`hostile`]: names that nobody should send, through every command.
 //! - [`store`]: many at once, kills, leftovers; what the store promises.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
@@ -19,8 +21,13 @@
 )]
 
 mod cli;
+mod count;
+mod filesaver;
 mod hostile;
+mod json;
+mod siblings;
 mod store;
+mod strukt;
 mod support;
 mod text;
 mod tidy;

@@ -1,5 +1,6 @@
 //! A server that ends with its test, a peer that speaks in bytes, and transcripts to replay.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,10 +14,14 @@ use tempfile::TempDir;
 /// How long anything here waits before it calls the program stuck.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// All of them, in the order in which the server is told to listen.
+pub const DIALECTS: [&str; 5] = ["text", "struct", "filesaver", "json", "count"];
+
 /// The real server over a temporary folder, killed when the test is done with it.
 pub struct TestServer {
     child: Child,
-    address: SocketAddr,
+    /// By dialect.
+    addresses: BTreeMap<String, SocketAddr>,
     folder: Option<TempDir>,
     root: PathBuf,
     log: Arc<Log>,
@@ -42,7 +47,12 @@ impl TestServer {
     /// A server over a folder that is there already.
     pub fn over(root: &Path, flags: &[&str]) -> TestServer {
         let mut child = Command::new(env!("CARGO_BIN_EXE_connme-server"))
-            .args(["--listen", "127.0.0.1:0", "--root"])
+            .args(
+                DIALECTS
+                    .iter()
+                    .flat_map(|dialect| ["--listen".into(), format!("{dialect}=127.0.0.1:0")]),
+            )
+            .arg("--root")
             .arg(root)
             .args(flags)
             .stdin(Stdio::null())
@@ -61,20 +71,29 @@ impl TestServer {
                 line.clear();
             }
         });
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        let address = first
-            .strip_prefix("listening on ")
-            .and_then(|rest| rest.strip_suffix(" (text)\n"))
-            .unwrap_or_else(|| {
-                panic!("the server said {first:?}, then {}", log.text.lock().unwrap())
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut addresses = BTreeMap::new();
+        for _ in DIALECTS {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            let listening =
+                line.strip_prefix("listening on ").and_then(|rest| rest.trim().split_once(' '));
+            let (address, dialect) = listening.unwrap_or_else(|| {
+                panic!("the server said {line:?}, then {}", log.text.lock().unwrap())
             });
-        let address = address.parse().unwrap();
-        TestServer { child, address, folder: None, root: root.to_owned(), log }
+            let dialect = dialect.trim_matches(['(', ')']).to_owned();
+            addresses.insert(dialect, address.parse().unwrap());
+        }
+        TestServer { child, addresses, folder: None, root: root.to_owned(), log }
     }
 
+    /// Where `text` is spoken.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address_of("text")
+    }
+
+    pub fn address_of(&self, dialect: &str) -> SocketAddr {
+        self.addresses[dialect]
     }
 
     pub fn root(&self) -> &Path {
@@ -104,7 +123,12 @@ impl TestServer {
     }
 
     pub fn peer(&self) -> Peer {
-        Peer::to(self.address, Arc::clone(&self.log))
+        self.peer_of("text")
+    }
+
+    /// A peer that speaks another dialect.
+    pub fn peer_of(&self, dialect: &str) -> Peer {
+        Peer::to(self.address_of(dialect), Arc::clone(&self.log))
     }
 
     pub fn log(&self) -> String {
@@ -131,7 +155,7 @@ impl TestServer {
     /// The client program, told where this server is, in a folder of the test's.
     pub fn client(&self, folder: &Path, args: &[&str]) -> assert_cmd::Command {
         let mut command = client(args);
-        command.current_dir(folder).args(["--server", &self.address.to_string()]);
+        command.current_dir(folder).args(["--server", &self.address().to_string()]);
         command
     }
 }
@@ -208,6 +232,16 @@ impl Peer {
             self.fail(&format!("expected\n  {expected}\ngot\n  {got}\n({end:?})"));
         }
         self
+    }
+
+    /// Exactly so many bytes from the server.
+    #[track_caller]
+    pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+        let mut got = vec![0; n];
+        if let Err(error) = self.stream.read_exact(&mut got) {
+            self.fail(&format!("expected {n} bytes, got {error}"));
+        }
+        got
     }
 
     /// The next line from the server, with its LF.

@@ -133,6 +133,13 @@ fn a_size_header_is_digits() {
 fn a_browser_runs_no_command() {
     let server = TestServer::start(&[]);
     server.put("a.txt", "kept");
+    // A size with a sign is no size, and no command either.
+    server
+        .peer()
+        .say("upload .x\n-5\nrm a.txt\n")
+        .refused("bad-name")
+        .refused("bad-request")
+        .hear_end();
     for version in ["1.0", "1.1", "2.0"] {
         for method in ["POST / HTTP/", "GET /a.txt HTTP/", "rm a.txt HTTP/", "upload x HTTP/"] {
             let mut peer = server.peer();
@@ -190,6 +197,9 @@ fn a_late_refusal_drains_a_little_and_closes_on_much() {
             peer.hear_end();
         }
     }
+    // The reason is said to a peer that has ended its direction too.
+    let mut peer = server.peer();
+    peer.say("upload a\n500\nxxx").end_writing().hear("ok ready\n").refused("too-large").hear_end();
 }
 
 #[test]
@@ -343,21 +353,24 @@ fn ten_thousand_small_requests_never_wait_for_an_acknowledgement() {
     let server = TestServer::start(&[]);
     server.put("a", "x");
     let mut peer = server.peer();
-    let mut slow = 0;
-    let start = Instant::now();
-    for n in 0..10_000 {
-        let before = Instant::now();
-        match n % 3 {
-            0 => peer.say("download a\n").hear("ok 1\nx"),
-            1 => peer.say("size a\n").hear("ok 1 bytes (0.000001 MB)\n"),
-            _ => peer.say("ls\n").hear("ok 1\nfile 1 a\ntotal 1\n"),
-        };
-        slow += u32::from(before.elapsed() > Duration::from_millis(38));
-    }
-    // With Nagle's algorithm or a header sent apart, thousands would take 40 ms each. A machine that
-    // is busy elsewhere may stop for that long a few times.
-    assert!(slow < 20, "{slow} of 10,000 took 40 ms or more");
-    assert!(start.elapsed() < Duration::from_secs(60));
+    let mut slow_in_a_round = || {
+        let mut slow = 0;
+        for n in 0..10_000 {
+            let before = Instant::now();
+            match n % 3 {
+                0 => peer.say("download a\n").hear("ok 1\nx"),
+                1 => peer.say("size a\n").hear("ok 1 bytes (0.000001 MB)\n"),
+                _ => peer.say("ls\n").hear("ok 1\nfile 1 a\ntotal 1\n"),
+            };
+            slow += u32::from(before.elapsed() > Duration::from_millis(38));
+        }
+        slow
+    };
+    // A machine that is busy elsewhere may stop us now and then, but not in every round; a lost
+    // setting or a header sent apart does.
+    let rounds: Vec<_> =
+        (0..3).map_while(|_| Some(slow_in_a_round()).filter(|slow| *slow > 0)).collect();
+    assert!(rounds.len() < 3, "of 10,000 requests each, so many took 40 ms or more: {rounds:?}");
 }
 
 /// What goes in comes out, whatever is between: random commands, in random pieces.

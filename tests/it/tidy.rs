@@ -142,7 +142,7 @@ fn modules_say_what_they_are_for_and_dialects_stay_short() {
         let most = match name.as_str() {
             name if name.starts_with("bin/") => 100,
             name if name.starts_with("dialect/") => 500,
-            _ => 600,
+            _ => 650,
         };
         assert!(lines <= most, "src/{name} has {lines} lines");
     }

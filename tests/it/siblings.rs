@@ -1,0 +1,191 @@
+//! What the dialects have in common: one store, one client, peers in Python.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{DIALECTS, PATIENCE, TestServer, noise};
+
+/// The client over one dialect.
+fn run(
+    server: &TestServer,
+    folder: &std::path::Path,
+    dialect: &str,
+    args: &[&str],
+) -> (i32, String, String) {
+    let mut client = crate::support::client(args);
+    client.current_dir(folder).args(["--yes", "--dialect", dialect]);
+    client.args(["--server", &server.address_of(dialect).to_string()]);
+    let output = client.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn what_one_dialect_stores_every_other_has() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let carries = ["text", "struct", "filesaver", "json"];
+    for (n, from) in carries.iter().enumerate() {
+        let bytes = noise(n as u64, 300_000);
+        fs::write(folder.path().join("é file.bin"), &bytes).unwrap();
+        let (status, out, err) = run(&server, folder.path(), from, &["upload", "é file.bin"]);
+        assert!(
+            status == 0 && out.starts_with("é file.bin uploaded: 300000 bytes in "),
+            "{from} {out} {err}"
+        );
+        for to in carries {
+            let (status, out, err) = run(&server, folder.path(), to, &["download", "é file.bin"]);
+            assert_eq!((status, err.as_str()), (0, ""), "{from} to {to}: {out}");
+            let got = folder.path().join("downloads/é file.bin");
+            assert!(fs::read(&got).unwrap() == bytes, "{from} to {to}");
+            fs::remove_file(got).unwrap();
+            if to == "filesaver" {
+                continue;
+            }
+            let (_, out, _) = run(&server, folder.path(), to, &["ls"]);
+            assert_eq!(
+                out.split_whitespace().collect::<Vec<_>>(),
+                ["file", "300000", "é", "file.bin"]
+            );
+            let (_, out, _) = run(&server, folder.path(), to, &["size", "é file.bin"]);
+            assert_eq!(out, "é file.bin: 300000 bytes (0.300000 MB)\n");
+        }
+        let remover = if *from == "filesaver" { "json" } else { from };
+        let (status, out, _) = run(&server, folder.path(), remover, &["rm", "é file.bin"]);
+        assert_eq!((status, out.as_str()), (0, "é file.bin removed from the server\n"));
+        assert_eq!(server.names(), [""; 0]);
+    }
+    for dialect in ["text", "count"] {
+        let (_, out, _) = run(&server, folder.path(), dialect, &["count", "halo é"]);
+        assert_eq!(out, "6 characters\n");
+    }
+}
+
+#[test]
+fn the_client_says_by_name_what_a_dialect_lacks_and_sends_nothing() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "x").unwrap();
+    fs::create_dir(server.root().join("docs")).unwrap();
+    let lacking: [(&str, &[&[&str]]); 4] = [
+        ("struct", &[&["count", "x"], &["ls", "docs"]]),
+        ("filesaver", &[&["ls"], &["rm", "a"], &["size", "a"], &["count", "x"]]),
+        ("json", &[&["count", "x"], &["ls", "docs"]]),
+        ("count", &[&["ls"], &["rm", "a"], &["size", "a"], &["upload", "a"], &["download", "a"]]),
+    ];
+    for (dialect, commands) in lacking {
+        for command in commands {
+            let (status, out, err) = run(&server, folder.path(), dialect, command);
+            let said = format!("connme-client: the {dialect} dialect has no {}", command[0]);
+            assert!(err.starts_with(&said) && err.ends_with("; nothing was sent\n"), "{err}");
+            assert_eq!((status, out.as_str()), (1, ""));
+        }
+    }
+    for dialect in DIALECTS {
+        let (status, out, _) = run(&server, folder.path(), dialect, &["connme"]);
+        assert!(status == 0 && out.starts_with("connected to "), "{dialect}: {out}");
+    }
+    assert!(!server.log().contains("unknown"), "{}", server.log());
+}
+
+#[test]
+fn the_prompt_is_the_same_in_every_dialect() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "hello").unwrap();
+    for dialect in ["text", "struct", "json"] {
+        let mut client = crate::support::client(&["--dialect", dialect, "--yes"]);
+        client
+            .current_dir(folder.path())
+            .args(["--server", &server.address_of(dialect).to_string()]);
+        let lines =
+            "ls\nconnme\nupload a\nupload nope\nls\nsize a\nrm a\nls\nbyebye\nls\nconnme\nls\n";
+        let output = client.write_stdin(lines).output().unwrap();
+        let (out, err) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(out.lines().count(), 6, "{dialect}: {out}{err}");
+        assert_eq!(err.matches("not connected").count(), 2, "{dialect}: {err}");
+        assert_eq!(err.lines().count(), 4, "{dialect}: {err}");
+    }
+}
+
+#[test]
+fn a_refusal_that_a_wire_has_no_word_for_is_noticed() {
+    let server = TestServer::start(&["--max-file-size", "10"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("big"), vec![0; 100_000]).unwrap();
+    let (status, _, err) = run(&server, folder.path(), "struct", &["upload", "big"]);
+    assert_eq!(status, 1);
+    assert!(err.contains("the server did not take it, and this wire has no word for why"), "{err}");
+    let (status, _, err) = run(&server, folder.path(), "json", &["upload", "big"]);
+    assert_eq!(status, 1);
+    assert!(err.contains("a file here has at most 10 bytes (too-large)"), "{err}");
+}
+
+/// Where Python can be had; elsewhere the same exchanges run as raw bytes in the other modules.
+fn python() -> Option<Command> {
+    let there = Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        eprintln!("skipped: there is no python3 here");
+    }
+    there.then(|| Command::new("python3"))
+}
+
+fn run_python(mut python: Command, server: &TestServer, folder: &std::path::Path) -> String {
+    for dialect in DIALECTS {
+        let address = server.address_of(dialect);
+        python.env(format!("{}_PORT", dialect.to_uppercase()), address.port().to_string());
+    }
+    let mut command = assert_cmd::Command::from_std(python);
+    let output = command.current_dir(folder).timeout(PATIENCE * 3).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}\n{}",
+        text(output.stdout),
+        text(output.stderr),
+        server.log()
+    );
+    text(output.stdout)
+}
+
+/// Clients written as those of the assignments are: one read is one message, no end marks.
+#[test]
+fn clients_like_those_of_the_assignments_are_served() {
+    let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    for script in ["struct_client.py", "filesaver_client.py", "json_client.py", "count_client.py"] {
+        let Some(mut python) = python() else { return };
+        let server = TestServer::start(&[]);
+        let folder = tempfile::tempdir().unwrap();
+        python.arg(scripts.join(script));
+        let said = run_python(python, &server, folder.path());
+        assert!(said.ends_with("passed\n"), "{script}: {said}");
+    }
+}
+
+/// The snippets in the README do what the README says.
+#[test]
+fn the_readmes_python_works() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let snippets: Vec<_> = readme.split("```python\n").skip(1).collect();
+    assert_eq!(snippets.len(), DIALECTS.len());
+    let server = TestServer::start(&[]);
+    for (snippet, dialect) in snippets.iter().zip(DIALECTS) {
+        let Some(mut python) = python() else { return };
+        let (code, rest) = snippet.split_once("```").unwrap();
+        let expected = rest.split("```\n").nth(1).unwrap();
+        let ports = [
+            ("text", "1234"),
+            ("struct", "1235"),
+            ("filesaver", "5050"),
+            ("json", "31000"),
+            ("count", "12345"),
+        ];
+        let port = ports.iter().find(|(name, _)| *name == dialect).unwrap().1;
+        assert!(code.contains(port), "{dialect}");
+        let code = code.replace(port, &server.address_of(dialect).port().to_string());
+        python.arg("-c").arg(code);
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(run_python(python, &server, folder.path()), expected, "{dialect}");
+    }
+}
