@@ -195,14 +195,14 @@ impl Store {
         self.must_be_writable()?;
         let (path, found) = self.find(name)?;
         let before = path.parent().and_then(|folder| self.numbers.before(folder));
+        if let Some(catalog) = self.catalog_of(name) {
+            catalog.removed(name.last(), Stamp::of(&found));
+        }
         fs::remove_file(&path)
             .map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
         self.quota.removed(found.len());
         if let Some(folder) = path.parent() {
             self.numbers.removed(folder, name.last(), before);
-        }
-        if let Some(catalog) = self.catalog_of(name) {
-            catalog.removed(name.last(), Stamp::of(&found));
         }
         Ok(found.len())
     }
@@ -229,6 +229,14 @@ impl Store {
             Some(catalog) => Ok(catalog.identify(name.last(), Stamp::of(&found))),
             None => Err(Error::new(Code::NotFound, "only files at the top have an identity")),
         }
+    }
+
+    /// The identity of a file that was just stored, whatever has become of it since.
+    #[must_use]
+    pub fn record_of(&self, stored: &Stored) -> Option<Record> {
+        let (catalog, id) = (self.catalog_of(&stored.name)?, stored.id?);
+        let id = catalog.settled(stored.name.last(), stored.stamp, id);
+        Some(Record { id, name: stored.name.as_str().to_owned(), size: stored.stamp.size() })
     }
 
     /// The file that has this identity.
@@ -274,7 +282,11 @@ impl Store {
         })
     }
 
-    fn must_be_writable(&self) -> Result<()> {
+    /// Whether nothing may be stored or removed.
+    ///
+    /// # Errors
+    /// It is so.
+    pub fn must_be_writable(&self) -> Result<()> {
         if self.options.read_only {
             return Err(Error::new(Code::ReadOnly, "this server only gives files away"));
         }
@@ -441,31 +453,30 @@ impl Incoming<'_> {
     ///
     /// # Errors
     /// Not all of it is there, or the disk does not take it.
-    pub fn publish(mut self) -> Result<FileName> {
+    pub fn publish(mut self) -> Result<Stored> {
         if self.left.is_some_and(|left| left > 0) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
         let _kept_to_the_end = Arc::clone(&self.workspace);
-        let name = self.name.clone();
-        let storing = |error| not_stored(&name, &error);
+        let wanted = self.name.clone();
+        let storing = |error| not_stored(&wanted, &error);
         let folder = self.store.folder_of(&self.name)?;
         if self.store.options.fsync {
             self.draft.sync().map_err(storing)?;
         }
-        let stamp = self.draft.finish().map_err(storing)?;
+        let stamp = Stamp::of(&self.draft.finish().map_err(storing)?);
         let before = self.store.numbers.before(&folder);
-        let stored = self.take_free_name(&folder)?;
+        let name = self.take_free_name(&folder)?;
         if self.store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        self.store.numbers.added(&folder, stored.last(), before);
-        if let Some(catalog) = self.store.catalog_of(&stored) {
-            catalog.stored(stored.last(), Stamp::of(&stamp));
-        }
+        self.store.numbers.added(&folder, name.last(), before);
+        let catalog = self.store.catalog_of(&name);
+        let id = catalog.map(|catalog| catalog.stored(name.last(), stamp));
         if let Some(reservation) = self.reservation.take() {
             reservation.stored();
         }
-        Ok(stored)
+        Ok(Stored { name, stamp, id })
     }
 
     fn take_free_name(&mut self, folder: &Path) -> Result<FileName> {
@@ -491,6 +502,21 @@ impl Incoming<'_> {
         self.draft
             .publish(&target, self.store.options.publishing, &self.store.turnstile)
             .map_err(|error| not_stored(name, &error))
+    }
+}
+
+/// A file that has been stored.
+pub struct Stored {
+    name: FileName,
+    stamp: Stamp,
+    id: Option<Id>,
+}
+
+impl Stored {
+    /// The name it got.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.name.as_str()
     }
 }
 

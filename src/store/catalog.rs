@@ -6,11 +6,12 @@
 //! anew, if no other server is at work.
 //!
 //! ```text
+//! 1c0e9b52 = 7c9e6679f3d2a410
 //! 4f1c33e0 + 6f9619ff-8b86-4011-b42d-00cf4fc964ff 33 1767225600.000000000 a.png
 //! 9a02b7d1 - 33 1767225600.000000000 a.png
 //! ```
 //!
-//! The first word is a check of the rest: a line that is torn, or was changed by hand, is passed over.
+//! The line with `=` tells one journal from the next. The first word of each is a check of the rest: a line that is torn, or was changed by hand, is passed over.
 //! An identity belongs to a file of this name, size and time of change, not to the name: whoever
 //! takes the name later is somebody else. So what goes wrong here can cost an identity, but never
 //! gives a file another one's. For the same file the first line counts, so that two servers that met
@@ -54,6 +55,7 @@ pub(super) struct Stamp {
 
 /// The catalog of one store.
 pub(super) struct Catalog {
+    root: PathBuf,
     path: PathBuf,
     lock: PathBuf,
     writable: bool,
@@ -67,7 +69,12 @@ struct Known {
     names: HashMap<Id, String>,
     /// How much of the journal has been read.
     read: u64,
+    /// How it begins. One that begins otherwise is another journal.
+    head: Vec<u8>,
 }
+
+/// How much of a journal's beginning tells it from another: its first line has a random number in it.
+const HEAD: u64 = 64;
 
 impl Id {
     fn new() -> Id {
@@ -101,6 +108,10 @@ impl Record {
 }
 
 impl Stamp {
+    pub(super) fn size(self) -> u64 {
+        self.size
+    }
+
     pub(super) fn of(metadata: &Metadata) -> Stamp {
         let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Stamp { size: metadata.len(), changed: since.unwrap_or_default().as_nanos() }
@@ -118,6 +129,7 @@ impl Catalog {
     pub(super) fn new(root: &Path, writable: bool, log: Log) -> Catalog {
         let private = root.join(PRIVATE);
         Catalog {
+            root: root.to_owned(),
             path: private.join("mydatafile.dat"),
             lock: private.join("identifying"),
             writable,
@@ -126,12 +138,23 @@ impl Catalog {
         }
     }
 
-    /// A file was stored: one append, and nobody waits for anybody.
-    pub(super) fn stored(&self, name: &str, stamp: Stamp) {
-        self.append(&line(&format!("+ {} {stamp} {name}", Id::new())));
+    /// A file was stored: one append, and nobody waits for anybody. Says the identity that it got.
+    pub(super) fn stored(&self, name: &str, stamp: Stamp) -> Id {
+        let id = Id::new();
+        self.append(&line(&format!("+ {id} {stamp} {name}")));
+        id
     }
 
-    /// A file was removed.
+    /// The identity that a file goes by which was just stored with this one: another server may have
+    /// met it a moment before.
+    pub(super) fn settled(&self, name: &str, stamp: Stamp, id: Id) -> Id {
+        let mut known = self.known();
+        self.catch_up(&mut known);
+        known.id(name, stamp).unwrap_or(id)
+    }
+
+    /// A file is about to be removed. Said before it is done: whoever takes the name next must not
+    /// inherit the identity, not even if it has the same size and time.
     pub(super) fn removed(&self, name: &str, stamp: Stamp) {
         self.append(&line(&format!("- {stamp} {name}")));
     }
@@ -148,13 +171,18 @@ impl Catalog {
             let present: HashMap<&str, Stamp> =
                 files.iter().map(|(name, stamp)| (name.as_str(), *stamp)).collect();
             let mut news = String::new();
+            // What was seen may be over by now: only what is still so is written down.
+            let is_still = |name: &str, stamp: Stamp| {
+                let found = fs::symlink_metadata(self.root.join(name));
+                found.is_ok_and(|found| found.is_file() && Stamp::of(&found) == stamp)
+            };
             for (name, (_, stamp)) in &known.files {
-                if present.get(name.as_str()) != Some(stamp) {
+                if present.get(name.as_str()) != Some(stamp) && !is_still(name, *stamp) {
                     news += &line(&format!("- {stamp} {name}"));
                 }
             }
             for (name, stamp) in files {
-                if known.id(name, *stamp).is_none() {
+                if known.id(name, *stamp).is_none() && is_still(name, *stamp) {
                     news += &line(&format!("+ {} {stamp} {name}", Id::new()));
                 }
             }
@@ -197,7 +225,7 @@ impl Catalog {
     pub(super) fn compact(&self, files: &[(String, Stamp)]) -> io::Result<()> {
         let mut known = self.known();
         self.catch_up(&mut known);
-        let mut text = String::new();
+        let mut text = line(&format!("= {:016x}", random()));
         for (name, stamp) in files {
             let id = known.id(name, *stamp).unwrap_or_else(Id::new);
             text += &line(&format!("+ {id} {stamp} {name}"));
@@ -206,8 +234,7 @@ impl Catalog {
         fs::write(&new, &text)?;
         fs::rename(&new, &self.path)?;
         *known = Known::default();
-        self.take_in(&mut known, text.as_bytes());
-        known.read = text.len().try_into().unwrap_or(u64::MAX);
+        self.catch_up(&mut known);
         Ok(())
     }
 
@@ -243,19 +270,31 @@ impl Catalog {
     /// another one, and read from its beginning.
     fn catch_up(&self, known: &mut Known) {
         match self.read_on(known) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // Not there yet, or not any more: what we know is not lost with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if known.read > 0 {
+                    self.log.lasting("catalog: it is gone, and written anew");
+                    self.start_over(known);
+                    let _ = self.read_on(known);
+                }
+            }
+            Err(error) => {
                 self.log.lasting(format_args!("catalog: read {}: {error}", self.path.display()));
             }
-            _ => {}
+            Ok(()) => {}
         }
     }
 
     fn read_on(&self, known: &mut Known) -> io::Result<()> {
         let mut file = File::open(&self.path)?;
         let length = file.metadata()?.len();
-        if length < known.read {
-            *known = Known::default();
+        let mut head = Vec::new();
+        (&mut file).take(HEAD).read_to_end(&mut head)?;
+        if length < known.read || !head.starts_with(&known.head) {
+            self.start_over(known);
+            return self.read_on(known);
         }
+        known.head = head;
         if length == known.read {
             return Ok(());
         }
@@ -270,12 +309,25 @@ impl Catalog {
         Ok(())
     }
 
+    /// The journal is another than the one that was read. If that was an accident, what we know is
+    /// written into the new one; if not, it does no harm there.
+    fn start_over(&self, known: &mut Known) {
+        let before = std::mem::take(known);
+        let entry =
+            |(name, (id, stamp)): (&String, &(Id, Stamp))| line(&format!("+ {id} {stamp} {name}"));
+        let lines: String = before.files.iter().map(entry).collect();
+        if !lines.is_empty() && !self.append(&lines) {
+            self.take_in(known, lines.as_bytes());
+        }
+    }
+
     fn take_in(&self, known: &mut Known, lines: &[u8]) {
         let mut damaged: u64 = 0;
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match std::str::from_utf8(line).ok().and_then(entry) {
                 Some(Entry::Stored(id, stamp, name)) => known.add(id, stamp, name),
                 Some(Entry::Removed(stamp, name)) => known.remove(stamp, name),
+                Some(Entry::Generation) => {}
                 None => damaged = damaged.saturating_add(1),
             }
         }
@@ -323,6 +375,7 @@ impl Known {
 enum Entry<'l> {
     Stored(Id, Stamp, &'l str),
     Removed(Stamp, &'l str),
+    Generation,
 }
 
 /// A line of the journal, with its check in front and its end behind.
@@ -342,6 +395,7 @@ fn entry(line: &str) -> Option<Entry<'_>> {
             let (stamp, name) = stamp(rest)?;
             Some(Entry::Stored(Id::parse(id)?, stamp, name))
         }
+        "=" => Some(Entry::Generation),
         "-" => stamp(rest).map(|(stamp, name)| Entry::Removed(stamp, name)),
         _ => None,
     }
@@ -372,6 +426,49 @@ mod tests {
     fn catalog(root: &Path) -> Catalog {
         fs::create_dir_all(root.join(PRIVATE)).unwrap();
         Catalog::new(root, true, Log::silent())
+    }
+
+    fn put(root: &Path, name: &str) -> Stamp {
+        fs::write(root.join(name), name).unwrap();
+        Stamp::of(&fs::metadata(root.join(name)).unwrap())
+    }
+
+    #[test]
+    fn a_list_that_is_out_of_date_takes_nobodys_identity() {
+        let root = tempfile::tempdir().unwrap();
+        let catalog = catalog(root.path());
+        let old = [("a".to_owned(), put(root.path(), "a"))];
+        catalog.identify_all(&old);
+        // Stored behind the back of a list that has already looked.
+        let stamp = put(root.path(), "b");
+        let id = catalog.stored("b", stamp);
+        assert_eq!(catalog.identify_all(&old).len(), 1);
+        assert_eq!(catalog.settled("b", stamp, Id::new()), id);
+        // Removed behind its back: it gets no identity any more.
+        let gone = [("c".to_owned(), stamp_of(1, 1))];
+        assert_eq!(catalog.identify_all(&gone), []);
+    }
+
+    #[test]
+    fn a_journal_that_is_another_one_is_read_from_its_beginning() {
+        let root = tempfile::tempdir().unwrap();
+        let (one, other) = (catalog(root.path()), catalog(root.path()));
+        let files: Vec<_> = ["a", "b"].map(|name| (name.to_owned(), put(root.path(), name))).into();
+        let records = one.identify_all(&files);
+        assert_eq!(other.identify_all(&files), records);
+        // Written anew by a start, and grown beyond where the other had read to.
+        one.compact(&files).unwrap();
+        for n in 0..20 {
+            one.stored(&format!("n{n}"), stamp_of(n, 1));
+        }
+        assert_eq!(other.identify_all(&files), records);
+        // Removed by hand: whoever still knows says so to the rest.
+        fs::remove_file(&one.path).unwrap();
+        one.stored("c", stamp_of(1, 1));
+        assert_eq!(other.identify_all(&files), records);
+        fs::remove_file(&one.path).unwrap();
+        assert_eq!(one.identify_all(&files), records);
+        assert_eq!(catalog(root.path()).identify_all(&files), records);
     }
 
     #[test]
@@ -435,12 +532,14 @@ mod tests {
     fn two_servers_and_a_restart_agree() {
         let root = tempfile::tempdir().unwrap();
         let (one, other) = (catalog(root.path()), catalog(root.path()));
-        one.stored("a", stamp_of(1, 1));
-        let files = [("a".to_owned(), stamp_of(1, 1)), ("b".to_owned(), stamp_of(2, 2))];
+        let files =
+            [("a".to_owned(), put(root.path(), "a")), ("b".to_owned(), put(root.path(), "b"))];
+        one.stored("a", files[0].1);
         let records = other.identify_all(&files);
         assert_eq!(records.len(), 2);
         // Told by both: the first line counts.
-        one.stored("b", stamp_of(2, 2));
+        let second = one.stored("b", files[1].1);
+        assert_eq!(one.settled("b", files[1].1, second), records[1].id);
         assert_eq!(one.identify_all(&files), records);
         assert_eq!(other.identify_all(&files), records);
         let restarted = catalog(root.path());
@@ -453,7 +552,8 @@ mod tests {
     fn damage_costs_no_more_than_what_it_hit() {
         let root = tempfile::tempdir().unwrap();
         let one = catalog(root.path());
-        let files: Vec<_> = (0..5).map(|n| (n.to_string(), stamp_of(n, 1))).collect();
+        let name = |n: u32| n.to_string();
+        let files: Vec<_> = (0..5).map(|n| (name(n), put(root.path(), &name(n)))).collect();
         let records = one.identify_all(&files);
         let text = fs::read(&one.path).unwrap();
         for at in 0..text.len() {
