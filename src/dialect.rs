@@ -148,6 +148,14 @@ pub type Source<'s> = dyn FnMut(&mut [u8]) -> Result<usize> + 's;
 /// names that the functions of the Python assignment have. What a dialect has no words for, it
 /// leaves as it is here; nothing is sent then.
 pub trait Requests {
+    /// The commands that this dialect has words for.
+    fn commands(&self) -> &'static [&'static str];
+
+    /// Whether the server says that it has stored a file.
+    fn has_receipts(&self) -> bool {
+        true
+    }
+
     /// Whether each request needs a connection of its own.
     fn one_a_connection(&self) -> bool {
         false

@@ -44,8 +44,8 @@ pub fn error_text(error: &Error) -> String {
 /// What ended the connection, if that was not the peer's wish.
 pub fn handle_client(wire: &mut Wire, log: &Session<'_>) -> Result<()> {
     let message = match wire.read_word(limits::MESSAGE, limits::WORD_PAUSE) {
-        Ok(None) => return Ok(()),
-        Ok(Some(message)) => Ok(message),
+        // The end of the stream ends a message, even one of nothing.
+        Ok(message) => Ok(message.unwrap_or_default()),
         Err(error) if error.code() == Code::BadRequest => {
             Err(Error::new(Code::BadRequest, "too long"))
         }
@@ -82,7 +82,15 @@ impl Requests for Client {
         true
     }
 
+    fn commands(&self) -> &'static [&'static str] {
+        &["count"]
+    }
+
     fn count(&self, wire: &mut Wire, text: &str) -> Result<u64> {
+        if text.contains('\n') || text.ends_with('\r') {
+            let sentence = "this wire ends a message at the first line break";
+            return Err(Error::new(Code::BadRequest, sentence));
+        }
         wire.write(text.as_bytes())?;
         wire.write(b"\n")?;
         wire.end_writing()?;
@@ -94,6 +102,9 @@ impl Requests for Client {
         let text = String::from_utf8_lossy(&answer);
         if let Some(reason) = text.strip_prefix(ERROR) {
             return Err(Error::new(Code::BadRequest, reason));
+        }
+        if answer.is_empty() {
+            return Err(Error::new(Code::Gone, "the server closed the connection"));
         }
         super::digits(&answer).ok_or_else(|| nonsense(&answer))
     }

@@ -13,6 +13,9 @@
 //! > hello   (the end of the stream)       < hello   (the end of the stream)
 //! ```
 //!
+//! Behind a name with an LF the size ends like any word, at LF or in a pause. Behind a name without one
+//! it has no end at all, because an LF there is the first byte of the file.
+//!
 //! The original client's name and metadata may arrive glued to each other, and to the bytes:
 //! `a.txta.txt<SEPARATOR>5hello`. What stands before the separator is the name twice, so half of it is
 //! the name. Behind the separator nothing says where the digits of the size end and the bytes begin,
@@ -62,6 +65,9 @@ fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
                 bytes = rest;
             }
         }
+        if lead_ended && all > most_that_fits(&lead) {
+            return Err(Error::new(Code::BadRequest, "more came than any size says").and_close());
+        }
         if bytes.is_empty() { Ok(()) } else { into.write(bytes) }
     })?;
     if !lead_ended {
@@ -89,6 +95,13 @@ fn size_that_fits(lead: &[u8], all: u64) -> Option<(u64, usize)> {
     })
 }
 
+/// What comes at most, if all these digits are the size: a sender that goes on for ever is not kept.
+fn most_that_fits(lead: &[u8]) -> u64 {
+    let lead = if lead.first() == Some(&b'0') { b"0" } else { lead };
+    let length = u64::try_from(lead.len()).unwrap_or(u64::MAX);
+    digits(lead).map_or(0, |size| size.saturating_add(length))
+}
+
 /// The name, out of what stands before the separator: twice, with LF behind each or with nothing.
 fn name_before_separator(head: &[u8]) -> Option<(&[u8], bool)> {
     if let Some(at) = head.iter().position(|byte| *byte == b'\n') {
@@ -100,9 +113,9 @@ fn name_before_separator(head: &[u8]) -> Option<(&[u8], bool)> {
     (first == second).then_some((first, false))
 }
 
-/// The last part of a path.
+/// The last part of a path, of whichever system: the original client sends what its user typed.
 fn last_part(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+    path.rsplit(|byte| b"/\\".contains(byte)).next().unwrap_or(path)
 }
 
 // The server's half.
@@ -125,14 +138,16 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
 }
 
 fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
+    // The close is the only "no" of this wire, and here it comes in time.
+    store.must_be_writable()?;
     wire.write(OK)?;
     let head = wire.read_before(SEPARATOR.as_bytes(), limits::LINE * 2)?;
-    let (path, has_end_marks) = name_before_separator(&head)
+    let (path, has_end_mark) = name_before_separator(&head)
         .ok_or_else(|| Error::new(Code::BadRequest, "the name does not stand there twice"))?;
     *name = path.to_vec();
     let mut incoming = store.begin(&FileName::parse(last_part(path))?)?;
-    let size = if has_end_marks {
-        let size = wire.read_line(limits::LINE)?.as_deref().and_then(digits);
+    let size = if has_end_mark {
+        let size = wire.read_word(limits::LINE, limits::WORD_PAUSE)?.as_deref().and_then(digits);
         let size = size.ok_or_else(|| Error::new(Code::BadRequest, "a size is decimal digits"))?;
         wire.expect_payload(size);
         incoming.expect(Some(size))?;
@@ -149,7 +164,13 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
 
 fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(OK)?;
-    *name = wire.read_word(limits::LINE, limits::WORD_PAUSE)?.unwrap_or_default();
+    match wire.read_word(limits::LINE, limits::WORD_PAUSE) {
+        Ok(word) => *name = word.unwrap_or_default(),
+        Err(error) => {
+            wire.write(NOT_FOUND)?;
+            return Err(error);
+        }
+    }
     let opened = FileName::parse(name).and_then(|name| Ok((store.open_file(&name)?, name)));
     let ((mut file, size), name) = match opened {
         Ok(opened) => opened,
@@ -189,6 +210,14 @@ impl Client {
 impl Requests for Client {
     fn one_a_connection(&self) -> bool {
         true
+    }
+
+    fn has_receipts(&self) -> bool {
+        false
+    }
+
+    fn commands(&self) -> &'static [&'static str] {
+        &["upload", "download"]
     }
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {

@@ -101,10 +101,18 @@ fn read_reply(wire: &mut Wire, most: usize) -> Result<String> {
     }
 }
 
-/// The record behind `OK`, or alone; `null` is no file.
+/// The record behind `OK`, where something was done.
+fn parse_done(line: &str) -> Result<Entry> {
+    let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
+    match record {
+        None if line != "null" => Err(nonsense("no OK", line.as_bytes())),
+        record => parse_record(record.unwrap_or(line)),
+    }
+}
+
+/// A record; `null` is no file.
 fn parse_record(line: &str) -> Result<Entry> {
-    let text = line.strip_prefix(OK).unwrap_or(line);
-    let value = Value::parse(text.as_bytes());
+    let value = Value::parse(line.as_bytes());
     if value == Some(Value::Null) {
         return Err(Error::new(Code::NotFound, "no such file"));
     }
@@ -135,7 +143,9 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
         LIST => handle_list_files(wire, store),
         GET => handle_download(wire, store, &request),
         HAPUS => handle_delete(wire, store, &request),
-        _ if request == Value::Null => Err(bad_request("that is no JSON object on a line")),
+        _ if !matches!(request, Value::Object(_)) => {
+            Err(bad_request("that is no JSON object on a line"))
+        }
         _ => write_line(wire, ERRCMD).and(Err(Error::new(Code::UnknownCommand, "no such aksi"))),
     };
     let who = request.get("file").or(request.get("id")).and_then(Value::as_text);
@@ -163,7 +173,10 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done
     incoming.expect(Some(size))?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
-    write_line(wire, format_args!("{OK} {}", record_value(&store.record(&stored)?)))?;
+    let record = store.record_of(&stored);
+    let record =
+        record.ok_or_else(|| Error::new(Code::Internal, "files have no identities here"))?;
+    write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 
@@ -178,8 +191,7 @@ fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
 }
 
 fn handle_download(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
-    let name = wanted(store, request)?;
-    let mut record = store.record(&name)?;
+    let (name, mut record) = wanted(store, request)?;
     let (mut file, size) = store.open_file(&name)?;
     record.size = size;
     write_line(wire, record_value(&record))?;
@@ -190,22 +202,27 @@ fn handle_download(wire: &mut Wire, store: &Store, request: &Value) -> Result<Do
 }
 
 fn handle_delete(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
-    let name = wanted(store, request)?;
-    let record = store.record(&name)?;
+    let (name, record) = wanted(store, request)?;
     store.remove(&name)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
     Ok(Done::default())
 }
 
 /// The file that a request means: by name, or by identity.
-fn wanted(store: &Store, request: &Value) -> Result<FileName> {
+fn wanted(store: &Store, request: &Value) -> Result<(FileName, Record)> {
     let nobody = || Error::new(Code::NotFound, "no file has that identity");
     match (member(request, "file"), member(request, "id")) {
         (Ok(file), _) => match FileName::parse(file.as_bytes())? {
             name if name.folder().is_some() => Err(nobody()),
-            name => Ok(name),
+            name => store.record(&name).map(|record| (name, record)),
         },
-        (_, Ok(id)) => store.by_id(Id::parse(id).ok_or_else(nobody)?),
+        (_, Ok(id)) => {
+            let id = Id::parse(id).ok_or_else(nobody)?;
+            let name = store.by_id(id)?;
+            let record = store.record(&name)?;
+            // The name may have changed hands just now.
+            if record.id == id { Ok((name, record)) } else { Err(nobody()) }
+        }
         _ => Err(bad_request("file or id is missing")),
     }
 }
@@ -239,6 +256,10 @@ impl Requests for Client {
         true
     }
 
+    fn commands(&self) -> &'static [&'static str] {
+        &["ls", "rm", "size", "download", "upload"]
+    }
+
     fn list_files(&self, wire: &mut Wire, folder: Option<&str>) -> Result<Listing> {
         if folder.is_some() {
             return super::lacks("ls FOLDER");
@@ -257,7 +278,7 @@ impl Requests for Client {
 
     fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
         write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
-        parse_record(&read_reply(wire, limits::REPLY_LINE)?).map(drop)
+        parse_done(&read_reply(wire, limits::REPLY_LINE)?).map(drop)
     }
 
     /// This wire has no word for it, but its list says it.
@@ -294,6 +315,6 @@ impl Requests for Client {
         write_request(wire, TRANSFER, members)?;
         let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
         let reply = reason_or(sent, || read_reply(wire, limits::REPLY_LINE))?;
-        parse_record(&reply).map(|record| Some(record.name))
+        parse_done(&reply).map(|record| Some(record.name))
     }
 }

@@ -232,7 +232,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     }
     let since = Instant::now();
     let size = read_size(wire)?
-        .ok_or_else(|| Error::new(Code::BadRequest, "a payload of negative size"))?;
+        .ok_or_else(|| Error::new(Code::BadRequest, "a payload of negative size").and_close())?;
     wire.expect_payload(size);
     let begun = FileName::parse(name).and_then(|name| store.begin(&name));
     let stored = begun.and_then(|mut incoming| {
@@ -275,6 +275,11 @@ pub struct Client;
 impl Client {
     /// Sends a command that waits for `ready`, and what comes behind it.
     fn begin(wire: &mut Wire, command: &str, name: &str) -> Result<()> {
+        // Behind the command it would be too late to find out.
+        if i16::try_from(name.len()).is_err() {
+            let sentence = "this wire has two bytes for a name's length: 32767 at most";
+            return Err(Error::new(Code::BadName, sentence));
+        }
         wire.write(command.as_bytes())?;
         expect_word(wire, READY)?;
         write_name(wire, name)
@@ -282,6 +287,10 @@ impl Client {
 }
 
 impl Requests for Client {
+    fn commands(&self) -> &'static [&'static str] {
+        &["connme", "ls", "rm", "size", "download", "upload", "byebye"]
+    }
+
     fn connme(&self, wire: &mut Wire) -> Result<()> {
         wire.write(CONNME.as_bytes())?;
         expect_word(wire, CONNECTED)

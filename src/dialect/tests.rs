@@ -82,3 +82,126 @@ fn replies_to_commands_in_one_segment_leave_in_one_write() {
     assert!(answer.starts_with(b"ok connected\nok 0\ntotal 0\nerror not-found no such file\n"));
     assert_eq!(written.writes(), 1);
 }
+
+/// A place for a file that a client fetches.
+#[derive(Default)]
+struct Kept(Vec<u8>);
+
+impl Receiver for Kept {
+    fn expect(&mut self, _: Option<u64>) -> Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.splice(0..0, bytes.iter().copied());
+        Ok(())
+    }
+}
+
+/// What a client half makes of what a server says: the file that it fetched, if it fetched one.
+type Ask = fn(&dyn Requests, &mut Wire) -> Result<Vec<u8>>;
+
+const RECORD: &str = "{\"id\":\"6f9619ff-8b86-4011-b42d-00cf4fc964ff\",\"nama_file\":\"a\",\"size\":5,\"type\":\"\"}";
+
+/// One good reply to each request of each dialect, and how it is asked for.
+fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
+    let list: Ask = |requests, wire| requests.list_files(wire, None).map(|_| vec![]);
+    let size: Ask = |requests, wire| requests.get_size(wire, "a").map(|_| vec![]);
+    let rm: Ask = |requests, wire| requests.delete(wire, "a").map(|()| vec![]);
+    let count: Ask = |requests, wire| requests.count(wire, "a").map(|_| vec![]);
+    let connme: Ask = |requests, wire| requests.connme(wire).map(|()| vec![]);
+    let upload: Ask = |requests, wire| {
+        let mut source = |room: &mut [u8]| Ok(room.len());
+        requests.upload(wire, "a", 5, &mut source).map(|_| vec![])
+    };
+    let download: Ask = |requests, wire| {
+        let mut kept = Kept::default();
+        requests.download(wire, "a", &mut kept)?;
+        Ok(kept.0)
+    };
+    let i = |n: i32| n.to_le_bytes();
+    let float = 0.5_f32.to_le_bytes();
+    let struct_list = [&i(1)[..], &i(1), b"a", &i(5), &i(5)].concat();
+    let struct_file = [&b"ready"[..], &i(5), b"hello", &float].concat();
+    let struct_receipt = [&b"readyreceived"[..], &float, b"connected"].concat();
+    vec![
+        (Dialect::Text, b"ok connected\n".to_vec(), connme),
+        (Dialect::Text, b"ok 2\nfile 5 a\ndir - b\ntotal 5\n".to_vec(), list),
+        (Dialect::Text, b"ok 5 bytes (0.000005 MB)\n".to_vec(), size),
+        (Dialect::Text, b"ok removed a\n".to_vec(), rm),
+        (Dialect::Text, b"ok 5\nhello".to_vec(), download),
+        (Dialect::Text, b"ok ready\nok received 5 a\n".to_vec(), upload),
+        (Dialect::Text, b"ok 1\n".to_vec(), count),
+        (Dialect::Struct, b"connected".to_vec(), connme),
+        (Dialect::Struct, struct_list, list),
+        (Dialect::Struct, [&b"ready"[..], &i(5)].concat(), size),
+        (Dialect::Struct, [&b"ready"[..], &i(1)].concat(), rm),
+        (Dialect::Struct, struct_file, download),
+        (Dialect::Struct, struct_receipt, upload),
+        (Dialect::Filesaver, b"OKa<SEPARATOR>5hello".to_vec(), download),
+        (Dialect::Json, format!("[{RECORD}] \r\n").into_bytes(), list),
+        (Dialect::Json, format!("[{RECORD}]\r\n").into_bytes(), size),
+        (Dialect::Json, format!("OK {RECORD}\r\n").into_bytes(), rm),
+        (Dialect::Json, format!("{RECORD}\r\nhello").into_bytes(), download),
+        (Dialect::Json, format!("OK {RECORD}\r\n").into_bytes(), upload),
+    ]
+}
+
+fn asked(dialect: Dialect, ask: Ask, (script, _): (Script, Written)) -> Result<Vec<u8>> {
+    ask(dialect.requests(), &mut Wire::new(Box::new(script), Manner::default()))
+}
+
+#[test]
+fn a_client_half_understands_its_server_however_it_arrives() {
+    for (dialect, reply, ask) in conversations() {
+        for script in [Script::whole(&reply), Script::bytewise(&reply)] {
+            let fetched = asked(dialect, ask, script).unwrap();
+            assert!(fetched.is_empty() || fetched == b"hello", "{}", dialect.name());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_stops_anywhere_is_noticed() {
+    for (dialect, reply, ask) in conversations() {
+        for at in 0..reply.len() {
+            let cut = reply.get(..at).unwrap();
+            let bytes = (at > 0).then(|| Step::Bytes(cut.to_vec()));
+            for end in [None, Some(Step::Pause), Some(Step::Reset)] {
+                let steps = bytes.clone().into_iter().chain(end.clone());
+                let outcome = asked(dialect, ask, Script::new(steps));
+                let cut = String::from_utf8_lossy(cut);
+                assert!(outcome.is_err(), "{} {cut:?} {end:?}", dialect.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_talks_nonsense_is_an_error_or_an_answer() {
+    let mut seed = 5_u64;
+    let mut answers = 0;
+    for (dialect, reply, ask) in conversations() {
+        for _ in 0..400 {
+            let mut reply = reply.clone();
+            for _ in 0..3 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let [at, byte, kind, ..] = (seed >> 16).to_le_bytes();
+                let at = usize::from(at) % reply.len().max(1);
+                match kind % 3 {
+                    0 => reply.insert(at, byte),
+                    1 if !reply.is_empty() => reply[at] = byte,
+                    _ if !reply.is_empty() => drop(reply.remove(at)),
+                    _ => {}
+                }
+            }
+            answers += usize::from(asked(dialect, ask, Script::whole(&reply)).is_ok());
+        }
+    }
+    assert!(answers > 100, "{answers}");
+}

@@ -373,6 +373,10 @@ fn must_be_alone(argument: &[u8]) -> Result<()> {
 pub struct Client;
 
 impl Requests for Client {
+    fn commands(&self) -> &'static [&'static str] {
+        &["connme", "ls", "rm", "size", "download", "upload", "count", "byebye"]
+    }
+
     fn connme(&self, wire: &mut Wire) -> Result<()> {
         write_request(wire, Command::Connme, "")?;
         read_reply(wire).map(drop)

@@ -23,7 +23,7 @@ fn a_message_ends_at_lf_with_the_stream_or_in_silence() {
             server.peer_of("count").drip(message).say("\n").hear(count).hear_end();
         }
     }
-    server.peer_of("count").end_writing().hear_end();
+    server.peer_of("count").end_writing().hear("0").hear_end();
 }
 
 #[test]

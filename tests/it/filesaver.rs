@@ -84,7 +84,15 @@ fn names_that_are_their_own_halves_and_paths() {
         send_glued(&server, name, 2, b"hi");
         assert_eq!(server.get(name), b"hi", "{name}");
     }
-    send_glued(&server, "C/Users/me/last.txt", 2, b"hi");
+    send_glued(&server, "C:\\Users\\me\\last.txt", 2, b"hi");
+    // An LF behind the name, and a pause behind the size: we wait until nothing was said for so long.
+    let mut peer = server.peer_of("filesaver");
+    peer.say("SEND\n").hear("OK").say(format!("mixed\nmixed{SEPARATOR}5"));
+    peer.stream().set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    assert!(std::io::Read::read(peer.stream(), &mut [0]).is_err());
+    peer.stream().set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    peer.say("hello").end_writing().hear_end();
+    assert_eq!(server.get("mixed"), b"hello");
     send_lines(&server, "/home/me/../other.txt", b"hi");
     assert_eq!((server.get("last.txt"), server.get("other.txt")), (b"hi".to_vec(), b"hi".to_vec()));
 }
@@ -187,7 +195,7 @@ fn hostile_names_are_refused_or_taken_as_they_are() {
         peer.say("SEND\n").hear("OK").say([&raw[..], b"\n", &raw, separator, b"3\nabc"].concat());
         peer.end_writing().hear_end();
         let names = server.names();
-        let last = raw.rsplit(|byte| *byte == b'/').next().unwrap();
+        let last = raw.rsplit(|byte| b"/\\".contains(byte)).next().unwrap();
         match names.iter().filter(|name| *name != "docs").collect::<Vec<_>>().as_slice() {
             [] => {}
             [stored] => {
