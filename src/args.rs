@@ -5,13 +5,14 @@
 //! out when they use it.
 
 pub mod client;
+mod completions;
 pub mod server;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
 use crate::dialect::Dialect;
-use crate::lang::Msg;
+use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
 
 /// What a command line comes to.
@@ -86,10 +87,10 @@ impl Args {
         value.ok_or_else(|| Msg::FlagNeedsValue { flag: self.flag.clone() })
     }
 
-    /// The value, as text that `read` understands; `wanted` says in words what that would be.
+    /// The value, as text that `read` understands; `wanted` is what that would be.
     fn parsed<T>(
         &mut self,
-        wanted: &'static str,
+        wanted: Wanted,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Wrong> {
         let value = self.value()?;
@@ -100,6 +101,18 @@ impl Args {
             wanted,
         })
     }
+}
+
+/// The language for everything that is said, wrong flags included: that of a `--lang` anywhere on the
+/// command line, else what the environment asks for.
+#[must_use]
+pub fn language(words: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Lang {
+    let mut flags = words.iter().filter_map(|word| word.to_str());
+    let said = flags.clone().find_map(|word| word.strip_prefix("--lang=")).or_else(|| {
+        flags.find(|word| *word == "--lang")?;
+        flags.next()
+    });
+    said.and_then(Lang::named).unwrap_or_else(|| Lang::of_environment(variable))
 }
 
 /// `text`, and so on.
@@ -188,6 +201,18 @@ mod tests {
         for expected in [word("x"), word("-"), word("--d"), word("--"), None] {
             assert_eq!(args.next().unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn the_language_is_known_before_anything_is_said() {
+        let lang = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
+            language(&words, |name| (name == "LANG").then(|| "id_ID".to_owned()))
+        };
+        assert_eq!(lang("--nonsense"), Lang::Id);
+        assert_eq!(lang("--nonsense --lang en"), Lang::En);
+        assert_eq!(lang("--lang=en x"), Lang::En);
+        assert_eq!(lang("--lang xx"), Lang::Id);
     }
 
     #[test]

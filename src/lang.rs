@@ -1,11 +1,54 @@
-//! What the two programs say to people: one [`Msg`] for each thing there is to say, and one `match`
-//! that puts it into words. The wire speaks one language, and the log is for programs too; neither
-//! is translated.
+//! What the two programs say to people: one [`Msg`] for each thing there is to say, and for each
+//! language one `match` that puts it into words, so that the compiler finds a missing one.
+//!
+//! The Indonesian says what the assignment's programs say, where they say it. The wire speaks one
+//! language, and the words of its codes are the same in both.
+
+mod english;
+mod indonesian;
+
+/// The languages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Bahasa Indonesia.
+    Id,
+}
+
+impl Lang {
+    /// The language of this code, as a flag has it.
+    #[must_use]
+    pub fn named(code: &str) -> Option<Lang> {
+        match code {
+            "en" => Some(Lang::En),
+            "id" => Some(Lang::Id),
+            _ => None,
+        }
+    }
+
+    /// The language that the environment asks for: the first of these variables that says anything.
+    #[must_use]
+    pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Lang {
+        let said = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        match said {
+            Some(value) if value.to_ascii_lowercase().starts_with("id") => Lang::Id,
+            _ => Lang::En,
+        }
+    }
+}
 
 /// Something to say to a person.
 #[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Msg {
+    /// How to call the server.
+    ServerUsage,
+    /// How to call the client.
+    ClientUsage,
     /// A flag that does not exist.
     UnknownFlag { flag: String },
     /// A flag at the end of the line, without the value it needs.
@@ -13,27 +56,33 @@ pub enum Msg {
     /// `--flag=value` where the flag has no value.
     FlagTakesNoValue { flag: String },
     /// A value that is not what the flag takes.
-    FlagValue { flag: String, value: String, wanted: &'static str },
+    FlagValue { flag: String, value: String, wanted: Wanted },
     /// The server takes flags only.
     UnexpectedWord { word: String },
     /// Where to look for what is right.
     TryHelp,
     /// The server is ready at this address.
     Listening { address: String, dialect: &'static str },
+    /// The server waits for somebody to come.
+    Waiting,
+    /// Somebody has come.
+    PeerCame { peer: String },
+    /// Somebody has gone.
+    PeerWent { peer: String },
     /// The server cannot listen at an address.
     CannotListen { address: String, why: String },
     /// The port is somebody else's already.
     PortTaken { address: String },
-    /// Something else cannot be done.
-    CannotUse { why: String },
     /// The server's folder cannot be used.
     CannotUseRoot { why: String },
     /// The server's log cannot be written.
     CannotUseLog { why: String },
+    /// The server cannot begin its work.
+    CannotStart { why: String },
 
     /// The prompt, and the server that it is connected to.
     Prompt { server: Option<String> },
-    /// The questions for what a command needs.
+    /// The question for what a command needs.
     AskUpload,
     /// See [`Msg::AskUpload`].
     AskDownload,
@@ -53,14 +102,18 @@ pub enum Msg {
     Connected { server: String },
     /// Connected already, and the server answers.
     StillConnected { server: String },
-    /// There is no connection that could be used.
-    NotConnected,
     /// The connection has been closed at the user's wish.
     Closed,
     /// A file was sent.
-    Uploaded { name: String, stored: String, transfer: String },
+    Uploaded { name: String, stored: String, bytes: u64, seconds: String, rate: String },
+    /// A file was sent over a wire that has no receipts.
+    Sent { name: String, bytes: u64, seconds: String, rate: String },
     /// A file was received.
-    Downloaded { name: String, stored: String, transfer: String },
+    Downloaded { name: String, stored: String, bytes: u64, seconds: String, rate: String },
+    /// Several files were moved.
+    Together { files: usize, bytes: u64, seconds: String, rate: String },
+    /// A file became longer while it was sent.
+    Grew { name: String, bytes: u64 },
     /// A file's size.
     Size { name: String, size: u64 },
     /// The head of a list.
@@ -69,8 +122,8 @@ pub enum Msg {
     Total { bytes: u64 },
     /// A number of characters.
     Characters { count: u64 },
-    /// No command is called so.
-    UnknownCommand { word: String },
+    /// No command is called so; perhaps another was meant.
+    UnknownCommand { word: String, nearest: Option<&'static str> },
     /// A command that needs a name got none.
     NameMissing { command: &'static str },
     /// A command that takes nothing got something.
@@ -81,10 +134,55 @@ pub enum Msg {
     OpenQuote,
     /// What the prompt understands.
     PromptHelp,
+    /// The results cannot be written.
+    CannotWrite { why: String },
     /// A command failed.
-    Failed { tried: String, why: String, hint: Option<Hint> },
+    Failed { tried: String, why: Why, hint: Option<Hint> },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: String },
+}
+
+/// Why a command failed.
+#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// There is no connection.
+    NotConnected,
+    /// No connection can be had.
+    Unreachable { server: String, cause: String },
+    /// The connection is no more.
+    Gone { cause: String },
+    /// The server was silent for too long.
+    Silent,
+    /// The server's own words, and its word for the kind of trouble.
+    Refused { sentence: String, word: &'static str },
+    /// The server said something that is not of this protocol.
+    Nonsense { what: String },
+    /// A file or folder on this side.
+    Local { what: String },
+}
+
+/// What a flag takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// `[DIALECT=][HOST:]PORT`
+    Listen,
+    /// `HOST[:PORT]`
+    Server,
+    /// The name of a dialect.
+    Dialect,
+    /// A whole number that is not zero.
+    Count,
+    /// A number of bytes.
+    Size,
+    /// The size of one read.
+    Buffer,
+    /// A time.
+    Seconds,
+    /// The code of a language.
+    Language,
+    /// The name of a shell.
+    Shell,
 }
 
 /// What to do about a failure.
@@ -109,100 +207,68 @@ pub enum Hint {
 impl Msg {
     /// The sentence.
     #[must_use]
-    pub fn say(&self) -> String {
-        match self {
-            Msg::UnknownFlag { flag } => format!("there is no flag {flag}"),
-            Msg::FlagNeedsValue { flag } => format!("{flag} needs a value behind it"),
-            Msg::FlagTakesNoValue { flag } => format!("{flag} takes no value"),
-            Msg::FlagValue { flag, value, wanted } => {
-                format!("{flag} takes {wanted}, not '{value}'")
-            }
-            Msg::UnexpectedWord { word } => format!("'{word}' is no flag"),
-            Msg::TryHelp => "--help shows what can be said".to_owned(),
-            Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),
-            Msg::CannotListen { address, why } => {
-                format!("cannot listen on {address}: {why}; say another place with --listen")
-            }
-            Msg::PortTaken { address } => format!(
-                "cannot listen on {address}: another program has that port; \
-                 stop it, or say another with --listen"
-            ),
-            Msg::CannotUse { why } => format!("cannot {why}"),
-            Msg::CannotUseRoot { why } => format!("cannot {why}; say another folder with --root"),
-            Msg::CannotUseLog { why } => format!("cannot {why}; say another file with --log"),
-            Msg::Prompt { server: None } => "connme (not connected)> ".to_owned(),
-            Msg::Prompt { server: Some(server) } => format!("connme {server}> "),
-            Msg::AskUpload => "Path of the file to upload: ".to_owned(),
-            Msg::AskDownload => "Name of the file to download: ".to_owned(),
-            Msg::AskRm => "Name of the file to remove: ".to_owned(),
-            Msg::AskSize => "Name of the file whose size you want: ".to_owned(),
-            Msg::AskCount => "Text to count: ".to_owned(),
-            Msg::AskSure { name } => format!("Remove {name} from the server? (Y/N): "),
-            Msg::RmCancelled { name } => format!("{name} stays where it is"),
-            Msg::Removed { name } => format!("{name} removed from the server"),
-            Msg::Connected { server } => format!("connected to {server}"),
-            Msg::StillConnected { server } => {
-                format!("already connected to {server}, and it answers")
-            }
-            Msg::NotConnected => "not connected: connme opens a connection".to_owned(),
-            Msg::Closed => "connection closed".to_owned(),
-            Msg::Uploaded { name, stored, transfer } if name == stored => {
-                format!("{name} uploaded: {transfer}")
-            }
-            Msg::Uploaded { name, stored, transfer } => {
-                format!("{name} uploaded as {stored}: {transfer}")
-            }
-            Msg::Downloaded { name, stored, transfer } => {
-                format!("{name} downloaded to {stored}: {transfer}")
-            }
-            Msg::Size { name, size } => {
-                format!("{name}: {size} bytes ({}.{:06} MB)", size / 1_000_000, size % 1_000_000)
-            }
-            Msg::Files { count } => format!("files ({count}):"),
-            Msg::Total { bytes } => format!("total {bytes} bytes"),
-            Msg::Characters { count } => format!("{count} characters"),
-            Msg::UnknownCommand { word } => {
-                format!("there is no command '{word}'; help shows all commands")
-            }
-            Msg::NameMissing { command } => format!("{command} needs a name behind it"),
-            Msg::TakesNothing { command } => format!("nothing stands behind {command}"),
-            Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
-            Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
-            Msg::PromptHelp => PROMPT_HELP.to_owned(),
-            Msg::Failed { tried, why, hint: None } => format!("cannot {tried}: {why}"),
-            Msg::Failed { tried, why, hint: Some(hint) } => {
-                format!("cannot {tried}: {why}; {}", hint.say())
-            }
-            Msg::Lacks { dialect, command } => {
-                format!("the {dialect} dialect has no {command}; nothing was sent")
-            }
+    pub fn say(&self, lang: Lang) -> String {
+        match lang {
+            Lang::En => english::say(self),
+            Lang::Id => indonesian::say(self),
         }
     }
 }
 
-impl Hint {
-    fn say(self) -> &'static str {
-        match self {
-            Hint::IsServerRunning => "is the server running? --server says where it is",
-            Hint::SeeLs => "ls shows what is there",
-            Hint::SeeLls => "lls shows what could be sent",
-            Hint::OtherName => "'as NAME' behind it gives another name",
-            Hint::TryAgain => "try again in a moment",
-            Hint::Reconnect => "connme opens a new connection",
-            Hint::WrongServer => "is that a connme server, and the right port for this dialect?",
-        }
-    }
+/// A number of bytes as megabytes, a million each, to the byte.
+fn megabytes(size: u64) -> String {
+    format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000)
 }
 
-const PROMPT_HELP: &str = "\
-connme                  connect, or test the connection
-ls [FOLDER]             list the files on the server
-size NAME               say how large a file is
-upload PATH [as NAME]   send a file
-download NAME [as OTHER]  fetch a file
-rm NAME                 remove a file from the server
-count TEXT              have the characters of a text counted
-lls                     list the files here that could be sent
-byebye                  close the connection
-exit                    leave
-A name may hold spaces. With \"quotes\" there may be several: upload \"a b.txt\" c.txt";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_asked_in_order() {
+        let lang = |set: &[(&str, &str)]| {
+            Lang::of_environment(|name| {
+                let value = set.iter().find(|(variable, _)| *variable == name);
+                value.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(lang(&[]), Lang::En);
+        assert_eq!(lang(&[("LANG", "id_ID.UTF-8")]), Lang::Id);
+        assert_eq!(lang(&[("LANG", "id_ID.UTF-8"), ("LC_ALL", "C")]), Lang::En);
+        assert_eq!(lang(&[("LANG", "C"), ("LC_MESSAGES", "id")]), Lang::Id);
+        assert_eq!(lang(&[("LC_ALL", ""), ("LANG", "ID")]), Lang::Id);
+    }
+
+    /// Word for word what the assignment's programs say.
+    #[test]
+    fn indonesian_says_what_the_assignment_says() {
+        let name = || "NAME".to_owned();
+        let table = [
+            (Msg::AskUpload, "Masukkan path file yang ingin diunggah: "),
+            (Msg::AskDownload, "Masukkan nama file yang ingin diunduh: "),
+            (Msg::AskRm, "Masukkan nama file yang ingin dihapus: "),
+            (Msg::AskSize, "Masukkan nama file yang ingin diketahui ukurannya: "),
+            (Msg::AskSure { name: name() }, "Apakah Anda yakin ingin menghapus NAME? (Y/N): "),
+            (Msg::RmCancelled { name: name() }, "Penghapusan file NAME dibatalkan"),
+            (Msg::Removed { name: name() }, "File NAME berhasil dihapus dari server"),
+            (Msg::Files { count: 2 }, "Daftar file (2):"),
+            (Msg::Total { bytes: 33 }, "Total ukuran direktori: 33 bytes"),
+            (Msg::Closed, "Menutup koneksi"),
+            (Msg::Waiting, "Menunggu koneksi dari client..."),
+            (Msg::PeerCame { peer: name() }, "Terhubung dengan NAME"),
+            (Msg::PeerWent { peer: name() }, "Koneksi dengan NAME ditutup"),
+        ];
+        for (msg, said) in table {
+            assert_eq!(msg.say(Lang::Id), said);
+        }
+        let (seconds, rate) = ("0.01".to_owned(), String::new());
+        let uploaded =
+            Msg::Uploaded { name: name(), stored: name(), bytes: 5, seconds, rate }.say(Lang::Id);
+        assert!(uploaded.starts_with("File NAME berhasil diunggah dalam 0.01 detik"), "{uploaded}");
+        let size = Msg::Size { name: name(), size: 33 }.say(Lang::Id);
+        assert!(size.starts_with("Ukuran file NAME: 33 bytes"), "{size}");
+        let prompt = Msg::Prompt { server: None }.say(Lang::Id);
+        let choose = "Pilih perintah (upload/ls/download/rm/size/connme/byebye): ";
+        assert!(prompt.ends_with(choose), "{prompt}");
+    }
+}

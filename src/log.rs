@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
+use crate::lang::{Lang, Msg};
 use crate::limits;
 
 /// Where log lines go: standard error, and a file if there is one; or nowhere. A copy is the same log.
@@ -26,6 +27,7 @@ pub struct Log(Option<Arc<Sink>>);
 #[derive(Default)]
 struct Sink {
     file: Option<File>,
+    lang: Lang,
     /// What has been said of late about conditions that last, and when.
     lasting: Mutex<HashMap<String, Instant>>,
 }
@@ -35,13 +37,13 @@ impl Log {
     ///
     /// # Errors
     /// The file cannot be opened for appending.
-    pub fn open(file: Option<&Path>) -> Result<Log> {
+    pub fn open(file: Option<&Path>, lang: Lang) -> Result<Log> {
         let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
         let file = file.map(|path| {
             open(path)
                 .map_err(|error| Error::io(format!("open the log {}", path.display()), &error))
         });
-        Ok(Log(Some(Arc::new(Sink { file: file.transpose()?, lasting: Mutex::default() }))))
+        Ok(Log(Some(Arc::new(Sink { file: file.transpose()?, lang, lasting: Mutex::default() }))))
     }
 
     /// A log that says nothing: for a client's own folder, and for tests.
@@ -79,13 +81,14 @@ impl Log {
     /// The part of the log that belongs to one connection.
     #[must_use]
     pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> Session<'_> {
-        Session { log: self, name: format!("{peer} {dialect}") }
+        Session { log: self, peer, name: format!("{peer} {dialect}") }
     }
 }
 
 /// One connection's lines.
 pub struct Session<'l> {
     log: &'l Log,
+    peer: SocketAddr,
     name: String,
 }
 
@@ -109,15 +112,21 @@ impl Done {
 impl Session<'_> {
     /// The connection begins.
     pub fn open(&self) {
-        self.log.line(format_args!("{} open", self.name));
+        let came = self.say(&Msg::PeerCame { peer: self.peer.to_string() });
+        self.log.line(format_args!("{} {came}", self.name));
     }
 
     /// The connection has ended: quietly, or for a reason.
     pub fn close(&self, why: &Result<()>) {
+        let went = self.say(&Msg::PeerWent { peer: self.peer.to_string() });
         match why {
-            Ok(()) => self.log.line(format_args!("{} close", self.name)),
-            Err(error) => self.log.line(format_args!("{} close {}", self.name, shown(error))),
+            Ok(()) => self.log.line(format_args!("{} {went}", self.name)),
+            Err(error) => self.log.line(format_args!("{} {went} {}", self.name, shown(error))),
         }
+    }
+
+    fn say(&self, msg: &Msg) -> String {
+        msg.say(self.log.0.as_ref().map(|sink| sink.lang).unwrap_or_default())
     }
 
     /// A command has been carried out or refused.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Arg, Args, Lone, Parsed, Wrong};
 use crate::dialect::Dialect;
-use crate::lang::Msg;
+use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
 
 /// What a client is to do.
@@ -25,45 +25,20 @@ pub struct Config {
     pub quiet: bool,
     /// The size of every read, if the user wants one.
     pub buffer: Option<usize>,
+    /// The language for people.
+    pub lang: Lang,
     /// One command and its arguments; none is the prompt.
     pub command: Vec<OsString>,
 }
-
-const USAGE: &str = "\
-connme-client: moves files to and from a connme server
-
-usage: connme-client [FLAG]... [COMMAND [ARG]...]
-
-  connme                      test the connection
-  ls [FOLDER]                 list the files on the server
-  size NAME...                say how large files are
-  upload PATH...              send files; 'upload PATH as NAME' stores under another name
-  download NAME...            fetch files; 'download NAME as OTHER' keeps under another name
-  rm NAME...                  remove files from the server
-  count TEXT                  have the characters of a text counted
-  lls                         list the files here that could be sent
-Without a COMMAND: a prompt, which takes these and help, byebye, exit.
-
-  -s, --server HOST[:PORT]    the server (default 127.0.0.1:1234)
-  -d, --dialect NAME          what it speaks: text (default), struct, filesaver, json, count
-  -o, --downloads DIR         where received files go (default downloads)
-  -y, --yes                   remove without a question
-  -q, --quiet                 say only results and failures
-      --buffer SIZE           the size of one read from the socket, 1 byte to 16M
-  -h, --help, -V, --version   and -- ends the flags
-
-Results go to standard output, talk to standard error. 'ls' prints a line a file: kind, size, name.
-Exit status: 0, or 1 if anything failed, or 2 for wrong use.
-
-  connme-client upload report.pdf
-  connme-client --server 192.168.1.20 ls | awk '{ print $2 }'
-";
 
 /// Reads a command line, without the program's name.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>, Wrong> {
+pub fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    lang: Lang,
+) -> Result<Parsed<Config>, Wrong> {
     let mut args = Args::new(words);
     let mut server = (None, None);
     let mut config = Config {
@@ -74,6 +49,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
         yes: false,
         quiet: false,
         buffer: None,
+        lang,
         command: Vec::new(),
     };
     while let Some(arg) = args.next()? {
@@ -85,17 +61,21 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
             }
         };
         match flag.as_str() {
-            "--server" | "-s" => server = args.parsed("HOST[:PORT]", address)?,
+            "--server" | "-s" => server = args.parsed(Wanted::Server, address)?,
             "--dialect" | "-d" => {
-                config.dialect = args.parsed(DIALECTS, super::dialect)?;
+                config.dialect = args.parsed(Wanted::Dialect, super::dialect)?;
             }
             "--downloads" | "-o" => config.downloads = args.value()?.into(),
             "--yes" | "-y" => config.yes = true,
             "--quiet" | "-q" => config.quiet = true,
             "--buffer" => {
-                config.buffer = Some(args.parsed("a size from 1 to 16M", super::buffer)?);
+                config.buffer = Some(args.parsed(Wanted::Buffer, super::buffer)?);
             }
-            "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
+            "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
+            "--completions" => {
+                return args.parsed(Wanted::Shell, super::completions::script).map(Parsed::Print);
+            }
+            "--help" | "-h" => return Ok(Parsed::Print(Msg::ClientUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-client"))),
             _ => return Err(Msg::UnknownFlag { flag }),
         }
@@ -104,8 +84,6 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
     config.port = server.1.unwrap_or(config.dialect.port());
     Ok(Parsed::Run(config))
 }
-
-const DIALECTS: &str = "text, struct, filesaver, json or count";
 
 fn address(text: &str) -> Option<(Option<String>, Option<u16>)> {
     super::host_and_port(text, Lone::Host)
@@ -116,7 +94,7 @@ mod tests {
     use super::*;
 
     fn run(line: &str) -> Config {
-        match parse(line.split_whitespace().map(Into::into)).unwrap() {
+        match parse(line.split_whitespace().map(Into::into), Lang::En).unwrap() {
             Parsed::Run(config) => config,
             Parsed::Print(text) => panic!("{text}"),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Arg, Args, Lone, Parsed, Wrong};
 use crate::dialect::Dialect;
-use crate::lang::Msg;
+use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
 use crate::store;
 
@@ -27,6 +27,8 @@ pub struct Config {
     pub buffer: Option<usize>,
     /// A file for the log lines, beside standard error.
     pub log: Option<PathBuf>,
+    /// The language for people.
+    pub lang: Lang,
 }
 
 /// One address to listen on.
@@ -50,47 +52,21 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
             log: None,
+            lang: Lang::default(),
         }
     }
 }
-
-const USAGE: &str = "\
-connme-server: serves the files of one folder over TCP
-
-usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
-
-  --listen [DIALECT=][HOST:]PORT
-                         where to listen (default text=127.0.0.1:1234); may be given often;
-                         port 0 takes a free one; an IPv6 host stands in brackets;
-                         DIALECT is text, struct, filesaver, json or count
-  --all                  every dialect at its own port: text 1234, struct 1235, filesaver 5050,
-                         json 31000, count 12345
-  --root DIR             the folder with the files (default uploads)
-  --read-only            nothing can be uploaded or removed
-  --max-connections N    connections at once (default 256)
-  --max-file-size SIZE   the largest file that is taken
-  --max-total-size SIZE  the most that all files together may hold
-  --idle-timeout SECONDS silence between commands that ends a connection (default 300)
-  --fsync                what was confirmed survives a loss of power too
-  --buffer SIZE          the size of one read from a socket, 1 byte to 16M (default 1024 for
-                         commands, 524288 for files)
-  --log FILE             append the log to FILE too
-  --help, --version
-
-SIZE is in bytes, or has a unit: 10k, 5M, 2G (thousands). The log goes to standard error.
-
-  connme-server                                 files in ./uploads, on 127.0.0.1:1234
-  connme-server --listen 0.0.0.0:1234 --read-only --root lecture
-  connme-server --listen 0 --buffer 1           a free port; every read brings one byte
-";
 
 /// Reads a command line, without the program's name.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>, Wrong> {
+pub fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    lang: Lang,
+) -> Result<Parsed<Config>, Wrong> {
     let mut args = Args::new(words);
-    let mut config = Config::default();
+    let mut config = Config { lang, ..Config::default() };
     while let Some(arg) = args.next()? {
         let flag = match arg {
             Arg::Flag(flag) => flag,
@@ -99,29 +75,30 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
             }
         };
         match flag.as_str() {
-            "--listen" | "-l" => config.listen.push(args.parsed("[DIALECT=][HOST:]PORT", listen)?),
+            "--listen" | "-l" => config.listen.push(args.parsed(Wanted::Listen, listen)?),
             "--all" => config.listen.extend(Dialect::ALL.into_iter().map(at_home)),
             "--root" | "-r" => config.root = args.value()?.into(),
             "--read-only" => config.store.read_only = true,
             "--fsync" => config.store.fsync = true,
             "--max-connections" => {
-                config.max_connections = args.parsed("a number from 1 on", super::count)?;
+                config.max_connections = args.parsed(Wanted::Count, super::count)?;
             }
             "--max-file-size" => {
-                config.store.max_file_size = Some(args.parsed(A_SIZE, super::size)?);
+                config.store.max_file_size = Some(args.parsed(Wanted::Size, super::size)?);
             }
             "--max-total-size" => {
-                config.store.max_total_size = Some(args.parsed(A_SIZE, super::size)?);
+                config.store.max_total_size = Some(args.parsed(Wanted::Size, super::size)?);
             }
             "--idle-timeout" => {
-                let seconds = args.parsed("seconds, from 1 to 31536000", seconds)?;
+                let seconds = args.parsed(Wanted::Seconds, seconds)?;
                 config.idle_timeout = Duration::from_secs(seconds);
             }
             "--buffer" => {
-                config.buffer = Some(args.parsed("a size from 1 to 16M", super::buffer)?);
+                config.buffer = Some(args.parsed(Wanted::Buffer, super::buffer)?);
             }
             "--log" => config.log = Some(args.value()?.into()),
-            "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
+            "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
+            "--help" | "-h" => return Ok(Parsed::Print(Msg::ServerUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-server"))),
             _ => return Err(Msg::UnknownFlag { flag }),
         }
@@ -131,8 +108,6 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed<Config>
     }
     Ok(Parsed::Run(config))
 }
-
-const A_SIZE: &str = "a number of bytes, or one like 10k, 5M, 2G";
 
 /// A dialect where it is expected.
 fn at_home(dialect: Dialect) -> Listen {
@@ -159,7 +134,7 @@ mod tests {
     use super::*;
 
     fn run(line: &str) -> Config {
-        match parse(line.split_whitespace().map(Into::into)).unwrap() {
+        match parse(line.split_whitespace().map(Into::into), Lang::En).unwrap() {
             Parsed::Run(config) => config,
             Parsed::Print(text) => panic!("{text}"),
         }

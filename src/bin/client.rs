@@ -3,13 +3,15 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use connme::args::Parsed;
 use connme::args::client::parse;
+use connme::args::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::lang::Msg;
 
 fn main() -> ExitCode {
-    match parse(std::env::args_os().skip(1)) {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let lang = args::language(&words, |name| std::env::var(name).ok());
+    match parse(words, lang) {
         Ok(Parsed::Run(config)) if config.command.is_empty() => {
             prompt::interactive(Client::new(config))
         }
@@ -19,7 +21,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(wrong) => {
-            let text = format!("connme-client: {}; {}\n", wrong.say(), Msg::TryHelp.say());
+            let (wrong, try_help) = (wrong.say(lang), Msg::TryHelp.say(lang));
+            let text = format!("connme-client: {wrong}; {try_help}\n");
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(2)
         }

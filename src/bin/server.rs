@@ -4,8 +4,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
-use connme::args::Parsed;
 use connme::args::server::{Config, Listen, parse};
+use connme::args::{self, Parsed};
 use connme::dialect::Dialect;
 use connme::error::Error;
 use connme::lang::Msg;
@@ -15,20 +15,22 @@ use connme::store::Store;
 use connme::wire::Manner;
 
 fn main() -> ExitCode {
-    match parse(std::env::args_os().skip(1)) {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let lang = args::language(&words, |name| std::env::var(name).ok());
+    match parse(words, lang) {
         Ok(Parsed::Print(text)) => say(&text),
-        Err(wrong) => complain(&format!("{}; {}", wrong.say(), Msg::TryHelp.say()), 2),
+        Err(wrong) => complain(&format!("{}; {}", wrong.say(lang), Msg::TryHelp.say(lang)), 2),
         Ok(Parsed::Run(config)) => match run(config) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(wrong) => complain(&wrong.say(), 1),
+            Err(wrong) => complain(&wrong.say(lang), 1),
         },
     }
 }
 
 fn run(config: Config) -> Result<(), Msg> {
     let why = |error: Error| error.cause().unwrap_or(error.sentence()).to_owned();
-    let log =
-        Log::open(config.log.as_deref()).map_err(|error| Msg::CannotUseLog { why: why(error) })?;
+    let log = Log::open(config.log.as_deref(), config.lang)
+        .map_err(|error| Msg::CannotUseLog { why: why(error) })?;
     // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
     let store = Store::open(&config.root, config.store, &log)
@@ -36,11 +38,12 @@ fn run(config: Config) -> Result<(), Msg> {
     for (dialect, listener) in &listeners {
         let address = listener.local_addr().map(|address| address.to_string());
         let address = address.unwrap_or_else(|error| error.to_string());
-        say(&format!("{}\n", Msg::Listening { address, dialect: dialect.name() }.say()));
+        say(&format!("{}\n", Msg::Listening { address, dialect: dialect.name() }.say(config.lang)));
     }
+    say(&format!("{}\n", Msg::Waiting.say(config.lang)));
     let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
     let server = Server::new(store, log, manner.with_buffer(config.buffer), config.max_connections);
-    server.run(listeners).map_err(|error| Msg::CannotUse { why: format!("start: {error}") })
+    server.run(listeners).map_err(|error| Msg::CannotStart { why: error.to_string() })
 }
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {

@@ -1,0 +1,207 @@
+//! English.
+
+use super::{Hint, Msg, Wanted, Why, megabytes};
+
+pub(super) fn say(msg: &Msg) -> String {
+    match msg {
+        Msg::ServerUsage => SERVER_USAGE.to_owned(),
+        Msg::ClientUsage => CLIENT_USAGE.to_owned(),
+        Msg::UnknownFlag { flag } => format!("there is no flag {flag}"),
+        Msg::FlagNeedsValue { flag } => format!("{flag} needs a value behind it"),
+        Msg::FlagTakesNoValue { flag } => format!("{flag} takes no value"),
+        Msg::FlagValue { flag, value, wanted } => {
+            format!("{flag} takes {}, not '{value}'", wants(*wanted))
+        }
+        Msg::UnexpectedWord { word } => format!("'{word}' is no flag"),
+        Msg::TryHelp => "--help shows what can be said".to_owned(),
+        Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),
+        Msg::Waiting => "waiting for clients...".to_owned(),
+        Msg::PeerCame { .. } => "open".to_owned(),
+        Msg::PeerWent { .. } => "close".to_owned(),
+        Msg::CannotListen { address, why } => {
+            format!("cannot listen on {address}: {why}; say another place with --listen")
+        }
+        Msg::PortTaken { address } => format!(
+            "cannot listen on {address}: another program has that port; \
+             stop it, or say another with --listen"
+        ),
+        Msg::CannotUseRoot { why } => format!("cannot {why}; say another folder with --root"),
+        Msg::CannotUseLog { why } => format!("cannot {why}; say another file with --log"),
+        Msg::CannotStart { why } => format!("cannot start: {why}; try again in a moment"),
+        Msg::Prompt { server: None } => "connme (not connected)> ".to_owned(),
+        Msg::Prompt { server: Some(server) } => format!("connme {server}> "),
+        Msg::AskUpload => "Path of the file to upload: ".to_owned(),
+        Msg::AskDownload => "Name of the file to download: ".to_owned(),
+        Msg::AskRm => "Name of the file to remove: ".to_owned(),
+        Msg::AskSize => "Name of the file whose size you want: ".to_owned(),
+        Msg::AskCount => "Text to count: ".to_owned(),
+        Msg::AskSure { name } => format!("Remove {name} from the server? (Y/N): "),
+        Msg::RmCancelled { name } => format!("{name} stays where it is"),
+        Msg::Removed { name } => format!("{name} removed from the server"),
+        Msg::Connected { server } => format!("connected to {server}"),
+        Msg::StillConnected { server } => format!("already connected to {server}, and it answers"),
+        Msg::Closed => "connection closed".to_owned(),
+        Msg::Uploaded { name, stored, bytes, seconds, rate } => {
+            let renamed = if name == stored { String::new() } else { format!(" as {stored}") };
+            format!("{name} uploaded{renamed}: {bytes} bytes in {seconds} s ({rate})")
+        }
+        Msg::Sent { name, bytes, seconds, rate } => {
+            format!("{name} sent: {bytes} bytes in {seconds} s ({rate}); this wire has no receipt")
+        }
+        Msg::Downloaded { name, stored, bytes, seconds, rate } => {
+            format!("{name} downloaded to {stored}: {bytes} bytes in {seconds} s ({rate})")
+        }
+        Msg::Together { files, bytes, seconds, rate } => {
+            format!("{files} files: {bytes} bytes in {seconds} s ({rate})")
+        }
+        Msg::Grew { name, bytes } => {
+            format!("{name} became longer while it was sent: its first {bytes} bytes are stored")
+        }
+        Msg::Size { name, size } => format!("{name}: {size} bytes ({})", megabytes(*size)),
+        Msg::Files { count } => format!("files ({count}):"),
+        Msg::Total { bytes } => format!("total {bytes} bytes"),
+        Msg::Characters { count } => format!("{count} characters"),
+        Msg::UnknownCommand { word, nearest: Some(nearest) } => {
+            format!("there is no command '{word}'; did you mean {nearest}?")
+        }
+        Msg::UnknownCommand { word, nearest: None } => {
+            format!("there is no command '{word}'; help shows all commands")
+        }
+        Msg::NameMissing { command } => format!("{command} needs a name behind it"),
+        Msg::TakesNothing { command } => format!("nothing stands behind {command}"),
+        Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
+        Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
+        Msg::PromptHelp => PROMPT_HELP.to_owned(),
+        Msg::CannotWrite { why } => format!("cannot write the results: {why}"),
+        Msg::Failed { why: Why::NotConnected, .. } => {
+            "not connected: connme opens a connection".to_owned()
+        }
+        Msg::Failed { tried, why, hint } => {
+            let what = because(why);
+            let tried = match why {
+                Why::Unreachable { server, .. } => format!("connect to {server}: "),
+                Why::Local { .. } => String::new(),
+                _ => format!("{tried}: "),
+            };
+            let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
+            format!("cannot {tried}{what}{hint}")
+        }
+        Msg::Lacks { dialect, command } => {
+            format!("the {dialect} dialect has no {command}; nothing was sent")
+        }
+    }
+}
+
+fn because(why: &Why) -> String {
+    match why {
+        Why::NotConnected => "there is no connection".to_owned(),
+        Why::Unreachable { cause, .. } | Why::Gone { cause } => cause.clone(),
+        Why::Silent => "the server was silent for too long".to_owned(),
+        Why::Refused { sentence, word } => format!("{sentence} ({word})"),
+        Why::Nonsense { what } => format!("{what}, which is not this protocol"),
+        Why::Local { what } => what.clone(),
+    }
+}
+
+fn wants(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::Listen => "[DIALECT=][HOST:]PORT",
+        Wanted::Server => "HOST[:PORT]",
+        Wanted::Dialect => "text, struct, filesaver, json or count",
+        Wanted::Count => "a number from 1 on",
+        Wanted::Size => "a number of bytes, or one like 10k, 5M, 2G",
+        Wanted::Buffer => "a size from 1 to 16M",
+        Wanted::Seconds => "seconds, from 1 to 31536000",
+        Wanted::Language => "en or id",
+        Wanted::Shell => "bash, zsh or fish",
+    }
+}
+
+fn advise(hint: Hint) -> &'static str {
+    match hint {
+        Hint::IsServerRunning => "is the server running? --server says where it is",
+        Hint::SeeLs => "ls shows what is there",
+        Hint::SeeLls => "lls shows what could be sent",
+        Hint::OtherName => "'as NAME' behind it gives another name",
+        Hint::TryAgain => "try again in a moment",
+        Hint::Reconnect => "connme opens a new connection",
+        Hint::WrongServer => "is that a connme server, and the right port for this dialect?",
+    }
+}
+
+const PROMPT_HELP: &str = "\
+connme                    connect, or test the connection
+ls [FOLDER]               list the files on the server
+size NAME                 say how large a file is
+upload PATH [as NAME]     send a file
+download NAME [as OTHER]  fetch a file
+rm NAME                   remove a file from the server
+count TEXT                have the characters of a text counted
+lls                       list the files here that could be sent
+byebye                    close the connection
+exit                      leave
+A name may hold spaces. With \"quotes\" there may be several: upload \"a b.txt\" c.txt";
+
+const SERVER_USAGE: &str = "\
+connme-server: serves the files of one folder over TCP
+
+usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
+
+  -l, --listen [DIALECT=][HOST:]PORT
+                         where to listen (default text=127.0.0.1:1234); may be given often;
+                         port 0 takes a free one; an IPv6 host stands in brackets;
+                         DIALECT is text, struct, filesaver, json or count
+  --all                  every dialect at its own port: text 1234, struct 1235, filesaver 5050,
+                         json 31000, count 12345
+  -r, --root DIR         the folder with the files (default uploads)
+  --read-only            nothing can be uploaded or removed
+  --max-connections N    connections at once (default 256)
+  --max-file-size SIZE   the largest file that is taken
+  --max-total-size SIZE  the most that all files together may hold
+  --idle-timeout SECONDS silence between commands that ends a connection (default 300)
+  --fsync                what was confirmed survives a loss of power too
+  --buffer SIZE          the size of one read from a socket, 1 byte to 16M (default 1024 for
+                         commands, 524288 for files)
+  --log FILE             append the log to FILE too
+  --lang en|id           the language (default: that of the environment)
+  -h, --help, -V, --version
+
+SIZE is in bytes, or has a unit: 10k, 5M, 2G (thousands). The log goes to standard error.
+
+  connme-server                                 files in ./uploads, on 127.0.0.1:1234
+  connme-server --listen 0.0.0.0:1234 --read-only --root lecture
+  connme-server --listen 0 --buffer 1           a free port; every read brings one byte
+";
+
+const CLIENT_USAGE: &str = "\
+connme-client: moves files to and from a connme server
+
+usage: connme-client [FLAG]... [COMMAND [ARG]...]
+
+  connme                      test the connection
+  ls [FOLDER]                 list the files on the server
+  size NAME...                say how large files are
+  upload PATH...              send files; 'upload PATH as NAME' stores under another name
+  download NAME...            fetch files; 'download NAME as OTHER' keeps under another name
+  rm NAME...                  remove files from the server
+  count TEXT                  have the characters of a text counted
+  lls                         list the files here that could be sent
+Without a COMMAND: a prompt, which takes these and help, byebye, exit.
+
+  -s, --server HOST[:PORT]    the server (default 127.0.0.1:1234)
+  -d, --dialect NAME          what it speaks: text (default), struct, filesaver, json, count
+  -o, --downloads DIR         where received files go (default downloads)
+  -y, --yes                   remove without a question
+  -q, --quiet                 say only results and failures
+      --buffer SIZE           the size of one read from the socket, 1 byte to 16M
+      --lang en|id            the language (default: that of the environment)
+      --completions SHELL     print completions for bash, zsh or fish
+  -h, --help, -V, --version   and -- ends the flags
+
+Results go to standard output, talk to standard error. Where standard output is no terminal, 'ls'
+prints a line a file, with tabs between: kind, size, name; in the json dialect then id and type.
+Exit status: 0, or 1 if anything failed, or 2 for wrong use.
+
+  connme-client upload report.pdf
+  connme-client --server 192.168.1.20 ls | awk '{ print $2 }'
+";

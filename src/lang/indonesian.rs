@@ -1,0 +1,237 @@
+//! Bahasa Indonesia, in the words of the assignment's programs where those have words for it.
+
+use super::{Hint, Msg, Wanted, Why, megabytes};
+
+pub(super) fn say(msg: &Msg) -> String {
+    match msg {
+        Msg::ServerUsage => SERVER_USAGE.to_owned(),
+        Msg::ClientUsage => CLIENT_USAGE.to_owned(),
+        Msg::UnknownFlag { flag } => format!("tidak ada opsi {flag}"),
+        Msg::FlagNeedsValue { flag } => format!("{flag} memerlukan nilai di belakangnya"),
+        Msg::FlagTakesNoValue { flag } => format!("{flag} tidak menerima nilai"),
+        Msg::FlagValue { flag, value, wanted } => {
+            format!("{flag} menerima {}, bukan '{value}'", wants(*wanted))
+        }
+        Msg::UnexpectedWord { word } => format!("'{word}' bukan opsi"),
+        Msg::TryHelp => "--help menunjukkan apa yang bisa dipakai".to_owned(),
+        Msg::Listening { address, dialect } => {
+            format!("Server FTP berjalan di {address} ({dialect})")
+        }
+        Msg::Waiting => "Menunggu koneksi dari client...".to_owned(),
+        Msg::PeerCame { peer } => format!("Terhubung dengan {peer}"),
+        Msg::PeerWent { peer } => format!("Koneksi dengan {peer} ditutup"),
+        Msg::CannotListen { address, why } => {
+            format!("tidak bisa berjalan di {address}: {why}; pilih tempat lain dengan --listen")
+        }
+        Msg::PortTaken { address } => format!(
+            "tidak bisa berjalan di {address}: port itu sudah dipakai program lain; \
+             hentikan program itu, atau pilih port lain dengan --listen"
+        ),
+        Msg::CannotUseRoot { why } => {
+            format!("folder tidak bisa dipakai: {why}; pilih folder lain dengan --root")
+        }
+        Msg::CannotUseLog { why } => {
+            format!("log tidak bisa ditulis: {why}; pilih file lain dengan --log")
+        }
+        Msg::CannotStart { why } => format!("tidak bisa mulai: {why}; coba lagi sebentar lagi"),
+        Msg::Prompt { server } => {
+            let server = server.as_deref().unwrap_or("belum terhubung");
+            format!("[{server}] Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
+        }
+        Msg::AskUpload => "Masukkan path file yang ingin diunggah: ".to_owned(),
+        Msg::AskDownload => "Masukkan nama file yang ingin diunduh: ".to_owned(),
+        Msg::AskRm => "Masukkan nama file yang ingin dihapus: ".to_owned(),
+        Msg::AskSize => "Masukkan nama file yang ingin diketahui ukurannya: ".to_owned(),
+        Msg::AskCount => "Masukkan teks yang ingin dihitung: ".to_owned(),
+        Msg::AskSure { name } => format!("Apakah Anda yakin ingin menghapus {name}? (Y/N): "),
+        Msg::RmCancelled { name } => format!("Penghapusan file {name} dibatalkan"),
+        Msg::Removed { name } => format!("File {name} berhasil dihapus dari server"),
+        Msg::Connected { server } => {
+            format!("Terhubung ke server {server}\nKoneksi berhasil ditambahkan")
+        }
+        Msg::StillConnected { server } => {
+            format!("Sudah terhubung ke server {server}, dan server menjawab")
+        }
+        Msg::Closed => "Menutup koneksi".to_owned(),
+        Msg::Uploaded { name, stored, bytes, seconds, rate } => {
+            let renamed = if name == stored { String::new() } else { format!(" sebagai {stored}") };
+            format!(
+                "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({bytes} bytes, {rate})"
+            )
+        }
+        Msg::Sent { name, bytes, seconds, rate } => format!(
+            "File {name} dikirim dalam {seconds} detik ({bytes} bytes, {rate}); \
+             dialek ini tidak punya tanda terima"
+        ),
+        Msg::Downloaded { name, stored, bytes, seconds, rate } => format!(
+            "File {name} berhasil diunduh ke {stored} ({bytes} bytes, {rate})\n\
+             Waktu unduh: {seconds} detik"
+        ),
+        Msg::Together { files, bytes, seconds, rate } => {
+            format!("{files} file: {bytes} bytes dalam {seconds} detik ({rate})")
+        }
+        Msg::Grew { name, bytes } => {
+            format!("{name} bertambah panjang saat dikirim: {bytes} bytes pertama tersimpan")
+        }
+        Msg::Size { name, size } => {
+            format!("Ukuran file {name}: {size} bytes ({})", megabytes(*size))
+        }
+        Msg::Files { count } => format!("Daftar file ({count}):"),
+        Msg::Total { bytes } => format!("Total ukuran direktori: {bytes} bytes"),
+        Msg::Characters { count } => format!("{count} karakter"),
+        Msg::UnknownCommand { word, nearest: Some(nearest) } => {
+            format!("Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?")
+        }
+        Msg::UnknownCommand { word, nearest: None } => {
+            format!("Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah")
+        }
+        Msg::NameMissing { command } => format!("{command} memerlukan nama di belakangnya"),
+        Msg::TakesNothing { command } => format!("tidak ada apa-apa di belakang {command}"),
+        Msg::OneFolder => {
+            "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()
+        }
+        Msg::OpenQuote => "tanda kutip dibuka tetapi tidak ditutup".to_owned(),
+        Msg::PromptHelp => PROMPT_HELP.to_owned(),
+        Msg::CannotWrite { why } => format!("hasil tidak bisa ditulis: {why}"),
+        Msg::Failed { why: Why::NotConnected, .. } => {
+            "belum terhubung: connme membuka koneksi".to_owned()
+        }
+        Msg::Failed { tried, why, hint } => {
+            let tried = match why {
+                Why::Unreachable { server, .. } => format!("tidak bisa terhubung ke {server}: "),
+                Why::Local { .. } => "gagal: ".to_owned(),
+                _ => format!("{tried} gagal: "),
+            };
+            let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
+            format!("{tried}{}{hint}", because(why))
+        }
+        Msg::Lacks { dialect, command } => {
+            format!("dialek {dialect} tidak punya {command}; tidak ada yang dikirim")
+        }
+    }
+}
+
+fn because(why: &Why) -> String {
+    match why {
+        Why::NotConnected => "belum terhubung".to_owned(),
+        Why::Unreachable { cause, .. } => cause.clone(),
+        Why::Gone { cause } => format!("koneksi terputus ({cause})"),
+        Why::Silent => "server diam terlalu lama".to_owned(),
+        Why::Refused { sentence, word } => match *word {
+            "not-found" => format!("File tidak ditemukan di server ({word})"),
+            "unknown-command" => format!("Perintah tidak dikenali ({word})"),
+            "bad-name" => format!("nama ini ditolak: {sentence} ({word})"),
+            "is-folder" => format!("itu folder, bukan file ({word})"),
+            "too-large" => format!("file terlalu besar: {sentence} ({word})"),
+            "no-space" => format!("tidak ada tempat di server: {sentence} ({word})"),
+            "read-only" => format!("server ini hanya memberi file ({word})"),
+            "busy" => format!("semua koneksi server sedang terpakai ({word})"),
+            word => format!("kata server: {sentence} ({word})"),
+        },
+        Why::Nonsense { what } => format!("jawaban server bukan dari protokol ini: {what}"),
+        Why::Local { what } => what.clone(),
+    }
+}
+
+fn wants(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::Listen => "[DIALEK=][HOST:]PORT",
+        Wanted::Server => "HOST[:PORT]",
+        Wanted::Dialect => "text, struct, filesaver, json atau count",
+        Wanted::Count => "bilangan mulai dari 1",
+        Wanted::Size => "banyaknya byte, atau seperti 10k, 5M, 2G",
+        Wanted::Buffer => "ukuran dari 1 sampai 16M",
+        Wanted::Seconds => "detik, dari 1 sampai 31536000",
+        Wanted::Language => "en atau id",
+        Wanted::Shell => "bash, zsh atau fish",
+    }
+}
+
+fn advise(hint: Hint) -> &'static str {
+    match hint {
+        Hint::IsServerRunning => "apakah server berjalan? --server menyebut tempatnya",
+        Hint::SeeLs => "ls menunjukkan apa yang ada",
+        Hint::SeeLls => "lls menunjukkan apa yang bisa dikirim",
+        Hint::OtherName => "'as NAMA' di belakangnya memberi nama lain",
+        Hint::TryAgain => "coba lagi sebentar lagi",
+        Hint::Reconnect => "connme membuka koneksi baru",
+        Hint::WrongServer => "apakah itu server connme, dan port yang benar untuk dialek ini?",
+    }
+}
+
+const PROMPT_HELP: &str = "\
+connme                    menghubungkan, atau menguji koneksi
+ls [FOLDER]               daftar file di server
+size NAMA                 ukuran sebuah file
+upload PATH [as NAMA]     mengunggah file
+download NAMA [as LAIN]   mengunduh file
+rm NAMA                   menghapus file dari server
+count TEKS                menghitung karakter sebuah teks
+lls                       daftar file di sini yang bisa dikirim
+byebye                    menutup koneksi
+exit                      keluar
+Nama boleh berisi spasi. Dengan \"tanda kutip\" boleh beberapa: upload \"a b.txt\" c.txt";
+
+const SERVER_USAGE: &str = "\
+connme-server: melayani file dari satu folder lewat TCP
+
+pemakaian: connme-server [--listen [DIALEK=][HOST:]PORT]... [--all] [OPSI]...
+
+  -l, --listen [DIALEK=][HOST:]PORT
+                         tempat berjalan (bawaan text=127.0.0.1:1234); boleh berkali-kali;
+                         port 0 mengambil yang bebas; host IPv6 dalam kurung siku;
+                         DIALEK adalah text, struct, filesaver, json atau count
+  --all                  setiap dialek di portnya sendiri: text 1234, struct 1235,
+                         filesaver 5050, json 31000, count 12345
+  -r, --root DIR         folder berisi file (bawaan uploads)
+  --read-only            tidak ada yang bisa diunggah atau dihapus
+  --max-connections N    koneksi sekaligus (bawaan 256)
+  --max-file-size SIZE   file terbesar yang diterima
+  --max-total-size SIZE  ukuran terbesar semua file bersama
+  --idle-timeout SECONDS diam di antara perintah yang mengakhiri koneksi (bawaan 300)
+  --fsync                yang sudah dikonfirmasi juga bertahan jika listrik padam
+  --buffer SIZE          ukuran satu kali baca dari socket, 1 byte sampai 16M (bawaan 1024
+                         untuk perintah, 524288 untuk file)
+  --log FILE             log ditambahkan juga ke FILE
+  --lang en|id           bahasa (bawaan: menurut lingkungan)
+  -h, --help, -V, --version
+
+SIZE dalam byte, atau dengan satuan: 10k, 5M, 2G (ribuan). Log keluar di standard error.
+
+  connme-server                                 file di ./uploads, di 127.0.0.1:1234
+  connme-server --listen 0.0.0.0:1234 --read-only --root kuliah
+  connme-server --listen 0 --buffer 1           port bebas; setiap baca membawa satu byte
+";
+
+const CLIENT_USAGE: &str = "\
+connme-client: memindahkan file ke dan dari server connme
+
+pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
+
+  connme                      menguji koneksi
+  ls [FOLDER]                 daftar file di server
+  size NAMA...                ukuran file
+  upload PATH...              mengunggah file; 'upload PATH as NAMA' memberi nama lain
+  download NAMA...            mengunduh file; 'download NAMA as LAIN' memberi nama lain
+  rm NAMA...                  menghapus file dari server
+  count TEKS                  menghitung karakter sebuah teks
+  lls                         daftar file di sini yang bisa dikirim
+Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.
+
+  -s, --server HOST[:PORT]    server (bawaan 127.0.0.1:1234)
+  -d, --dialect NAMA          bahasanya: text (bawaan), struct, filesaver, json, count
+  -o, --downloads DIR         tempat file yang diterima (bawaan downloads)
+  -y, --yes                   menghapus tanpa bertanya
+  -q, --quiet                 hanya hasil dan kegagalan
+      --buffer SIZE           ukuran satu kali baca dari socket, 1 byte sampai 16M
+      --lang en|id            bahasa (bawaan: menurut lingkungan)
+      --completions SHELL     cetak pelengkapan untuk bash, zsh atau fish
+  -h, --help, -V, --version   dan -- mengakhiri opsi
+
+Hasil keluar di standard output, percakapan di standard error. Jika standard output bukan terminal,
+'ls' mencetak satu baris per file, dengan tab: jenis, ukuran, nama; di dialek json lalu id dan tipe.
+Status keluar: 0, atau 1 jika ada yang gagal, atau 2 untuk pemakaian yang salah.
+
+  connme-client upload laporan.pdf
+  connme-client --server 192.168.1.20 ls | awk '{ print $2 }'
+";
