@@ -5,7 +5,11 @@
 //! appears when it is whole, and it replaces nothing.
 
 pub mod action;
+mod columns;
+mod progress;
 pub mod prompt;
+mod table;
+mod terminal;
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
@@ -44,7 +48,14 @@ pub struct Receipt {
     pub bytes: u64,
     /// From the request to the last byte, or to the server's receipt.
     pub time: Duration,
+    /// The file became longer while it was sent.
+    pub grew: bool,
+    /// The server has said that it has it.
+    pub confirmed: bool,
 }
+
+/// Told how much of a transfer is done, and of how much if that is known.
+pub type Watch<'w> = dyn FnMut(u64, Option<u64>) + 'w;
 
 impl Client {
     /// A client that has not connected yet.
@@ -150,6 +161,7 @@ impl Client {
     /// # Errors
     /// The server's, or the connection's; so in all that follow.
     pub fn list_files(&mut self, folder: Option<&str>) -> Result<Listing> {
+        self.must_speak("ls")?;
         self.ask(|requests, wire| requests.list_files(wire, folder))
     }
 
@@ -158,6 +170,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn delete(&mut self, name: &str) -> Result<()> {
+        self.must_speak("rm")?;
         self.ask(|requests, wire| requests.delete(wire, name))
     }
 
@@ -166,6 +179,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn get_size(&mut self, name: &str) -> Result<u64> {
+        self.must_speak("size")?;
         self.ask(|requests, wire| requests.get_size(wire, name))
     }
 
@@ -174,6 +188,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn count(&mut self, text: &str) -> Result<u64> {
+        self.must_speak("count")?;
         self.ask(|requests, wire| requests.count(wire, text))
     }
 
@@ -181,7 +196,13 @@ impl Client {
     ///
     /// # Errors
     /// The file's, the server's, or the connection's.
-    pub fn upload(&mut self, path: &Path, name: Option<&str>) -> Result<Receipt> {
+    pub fn upload(
+        &mut self,
+        path: &Path,
+        name: Option<&str>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Receipt> {
+        self.must_speak("upload")?;
         let shown = path.display();
         let local = |error: std::io::Error| Error::local(format!("open {shown}"), error);
         // Looked at before it is opened: opening a pipe would wait for its other end.
@@ -198,8 +219,10 @@ impl Client {
         let mut file = File::open(path).map_err(local)?;
         let size = file.metadata().map_err(local)?.len();
         let start = Instant::now();
+        let mut done: u64 = 0;
         let stored = self.ask(|requests, wire| {
             requests.upload(wire, name, size, &mut |room| {
+                watch(done, Some(size));
                 let n = file
                     .read(room)
                     .map_err(|error| Error::local(format!("read {shown}"), error))?;
@@ -207,10 +230,18 @@ impl Client {
                     let why = "it became shorter while it was sent";
                     return Err(Error::local(format!("send {shown}"), why).and_close());
                 }
+                done = done.saturating_add(n.try_into().unwrap_or(u64::MAX));
                 Ok(n)
             })
         })?;
-        Ok(Receipt { stored, bytes: size, time: start.elapsed() })
+        let grew = file.metadata().is_ok_and(|now| now.len() > size);
+        Ok(Receipt {
+            stored,
+            bytes: size,
+            time: start.elapsed(),
+            grew,
+            confirmed: self.requests().has_receipts(),
+        })
     }
 
     /// Fetches a file into the downloads folder, under the last part of its name or another name.
@@ -218,7 +249,13 @@ impl Client {
     ///
     /// # Errors
     /// The folder's, the server's, or the connection's.
-    pub fn download(&mut self, name: &str, local: Option<&str>) -> Result<Receipt> {
+    pub fn download(
+        &mut self,
+        name: &str,
+        local: Option<&str>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Receipt> {
+        self.must_speak("download")?;
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
         let local_name = FileName::parse(local.as_bytes()).map_err(|error| {
             let folder = self.config.downloads.display();
@@ -227,11 +264,40 @@ impl Client {
         let start = Instant::now();
         let folder = self.config.downloads.clone();
         let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
-        let received = receive(self, &folder, &store, &local_name, name);
+        let arriving = Arriving {
+            folder: &folder,
+            store: &store,
+            name: &local_name,
+            incoming: None,
+            size: None,
+            done: 0,
+            watch,
+        };
+        let received = receive(self, arriving, name);
         self.downloads = store.into_inner();
         let (bytes, stored) = received?;
-        let stored = self.config.downloads.join(stored.as_str()).display().to_string();
-        Ok(Receipt { stored: Some(stored), bytes, time: start.elapsed() })
+        let stored = self.config.downloads.join(stored).display().to_string();
+        Ok(Receipt {
+            stored: Some(stored),
+            bytes,
+            time: start.elapsed(),
+            grew: false,
+            confirmed: true,
+        })
+    }
+
+    /// Whether the dialect has words for a command.
+    #[must_use]
+    pub fn speaks(&self, command: &str) -> bool {
+        self.requests().commands().contains(&command)
+    }
+
+    /// Refuses a command that the dialect has no words for, before anything is opened or sent.
+    fn must_speak(&self, command: &'static str) -> Result<()> {
+        if self.speaks(command) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Lacks, command))
     }
 
     /// Puts a request over the connection, or over one of its own. A connection that has broken, or
@@ -258,7 +324,9 @@ impl Client {
             // A payload that we did not want is owed to us all the same.
             Err(error) => !error.closes() && wire.settle().unwrap_or(false),
         };
-        self.connected = in_step;
+        // What failed here is no reason to send the user away: the next request connects anew.
+        let failed_here = answer.as_ref().is_err_and(|error| error.code() == Code::Local);
+        self.connected = in_step || failed_here;
         self.wire = in_step.then_some(wire);
         answer
     }
@@ -296,18 +364,11 @@ impl Client {
 }
 
 /// A download into a store. The file is begun only when the server has said that it comes.
-fn receive(
-    client: &mut Client,
-    folder: &Path,
-    store: &OnceCell<Store>,
-    local: &FileName,
-    name: &str,
-) -> Result<(u64, FileName)> {
-    let mut arriving = Arriving { folder, store, name: local, incoming: None };
-    let bytes = client.ask(|requests, wire| requests.download(wire, name, &mut arriving))?;
-    let incoming = arriving.incoming.ok_or_else(too_early)?;
-    let stored = incoming.publish().map_err(|error| not_kept(local, folder, &error))?;
-    Ok((bytes, stored))
+fn receive(client: &mut Client, mut to: Arriving<'_>, name: &str) -> Result<(u64, String)> {
+    let bytes = client.ask(|requests, wire| requests.download(wire, name, &mut to))?;
+    let incoming = to.incoming.ok_or_else(too_early)?;
+    let stored = incoming.publish().map_err(|error| not_kept(to.name, to.folder, &error))?;
+    Ok((bytes, stored.as_str().to_owned()))
 }
 
 /// A file on its way in.
@@ -317,6 +378,9 @@ struct Arriving<'s> {
     store: &'s OnceCell<Store>,
     name: &'s FileName,
     incoming: Option<Incoming<'s>>,
+    size: Option<u64>,
+    done: u64,
+    watch: &'s mut Watch<'s>,
 }
 
 impl Receiver for Arriving<'_> {
@@ -332,12 +396,15 @@ impl Receiver for Arriving<'_> {
         };
         let mut incoming = store.begin(self.name).map_err(kept)?;
         incoming.expect(size).map_err(kept)?;
+        self.size = size;
         self.incoming = Some(incoming);
         Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let incoming = self.incoming.as_mut().ok_or_else(too_early)?;
+        self.done = self.done.saturating_add(bytes.len().try_into().unwrap_or(u64::MAX));
+        (self.watch)(self.done, self.size);
         incoming.write(bytes).map_err(|error| not_kept(self.name, self.folder, &error))
     }
 

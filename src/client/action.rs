@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::lang::Msg;
+use crate::log::escape;
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +114,48 @@ fn action(word: &str, words: Words) -> Result<Action, Msg> {
         "help" | "?" => alone("help", &words, Action::Help),
         "byebye" => alone("byebye", &words, Action::Byebye),
         "exit" | "quit" => alone("exit", &words, Action::Exit),
-        _ => Err(Msg::UnknownCommand { word: word.to_owned() }),
+        lower => {
+            Err(Msg::UnknownCommand { word: escape(word.as_bytes()), nearest: nearest(lower) })
+        }
     }
+}
+
+/// All commands, for whoever mistyped one.
+const COMMANDS: [&str; 11] =
+    ["connme", "ls", "size", "upload", "download", "rm", "count", "lls", "help", "byebye", "exit"];
+
+/// The command that was probably meant: the one that fewest slips of the finger lead to.
+fn nearest(word: &str) -> Option<&'static str> {
+    let slips = |command: &&&str| distance(word, command);
+    let best = COMMANDS.iter().min_by_key(slips)?;
+    let few = if best.len() > 3 { 2 } else { 1 };
+    (distance(word, best) <= few).then_some(*best)
+}
+
+/// How many letters have to be put in, taken out, changed or swapped with the next.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(20).collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for (i, from) in a.iter().enumerate() {
+        let mut row = vec![i.saturating_add(1)];
+        for (j, to) in b.iter().enumerate() {
+            let cell = |up: usize, left: usize| {
+                let row = rows.len().checked_sub(up).and_then(|at| rows.get(at));
+                row.and_then(|row| row.get(j.checked_add(1)?.checked_sub(left)?)).copied()
+            };
+            let changed = cell(1, 1).unwrap_or(0).saturating_add(usize::from(from != to));
+            let removed = cell(1, 0).unwrap_or(0).saturating_add(1);
+            let added = row.last().copied().unwrap_or(0).saturating_add(1);
+            let before =
+                |text: &[char], at: usize| at.checked_sub(1).and_then(|at| text.get(at)).copied();
+            let are_swapped = before(&a, i) == Some(*to) && before(&b, j) == Some(*from);
+            let swapped = cell(2, 2).filter(|_| are_swapped).map(|cost| cost.saturating_add(1));
+            let best = changed.min(removed).min(added);
+            row.push(swapped.map_or(best, |swapped| swapped.min(best)));
+        }
+        rows.push(row);
+    }
+    rows.last().and_then(|row| row.last()).copied().unwrap_or(0)
 }
 
 fn alone(command: &'static str, words: &Words, action: Action) -> Result<Action, Msg> {
@@ -210,7 +251,31 @@ mod tests {
         assert_eq!(from_line("rm \"a"), Err(Msg::OpenQuote));
         assert_eq!(from_line("rm"), Err(Msg::NameMissing { command: "rm" }));
         assert_eq!(from_line("exit now"), Err(Msg::TakesNothing { command: "exit" }));
-        assert_eq!(from_line("lsx"), Err(Msg::UnknownCommand { word: "lsx".into() }));
+        assert_eq!(
+            from_line("lsx"),
+            Err(Msg::UnknownCommand { word: "lsx".into(), nearest: Some("ls") })
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        let table = [
+            ("uplaod", Some("upload")),
+            ("downlod", Some("download")),
+            ("sl", Some("ls")),
+            ("szie", Some("size")),
+            ("byeby", Some("byebye")),
+            ("konme", Some("connme")),
+            ("mr", Some("rm")),
+            ("delete", None),
+            ("x", None),
+            ("put", None),
+            ("", None),
+        ];
+        for (word, meant) in table {
+            assert_eq!(nearest(word), meant, "{word}");
+        }
+        assert_eq!((distance("ab", "ba"), distance("", "abc"), distance("abc", "abc")), (1, 3, 0));
     }
 
     #[test]

@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::action::{self, Action};
-use super::{Client, Receipt};
+use super::table::{self, Look};
+use super::terminal::{Bar, Terminal};
+use super::{Client, Receipt, progress};
 use crate::error::{Code, Error, Result};
-use crate::lang::{Hint, Msg};
+use crate::lang::{Hint, Msg, Why};
 use crate::log::escape;
 use crate::store::{Entry, Listing};
 
@@ -47,6 +49,7 @@ pub fn interactive(client: Client) -> ExitCode {
 /// The user's side of things.
 struct Face {
     client: Client,
+    terminal: Terminal,
     /// Somebody sits at the keyboard.
     asks: bool,
     failures: usize,
@@ -54,13 +57,14 @@ struct Face {
 
 impl Face {
     fn new(client: Client) -> Face {
-        Face { client, asks: io::stdin().is_terminal(), failures: 0 }
+        let asks = io::stdin().is_terminal();
+        Face { client, terminal: Terminal::look(), asks, failures: 0 }
     }
 
     fn leave(&self, done: io::Result<()>) -> ExitCode {
         match done {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.complain(&Msg::CannotUse { why: format!("write the results: {error}") });
+                self.complain(&Msg::CannotWrite { why: error.to_string() });
                 ExitCode::FAILURE
             }
             _ if self.failures > 0 => ExitCode::FAILURE,
@@ -85,7 +89,7 @@ impl Face {
                 Ok(Some(action)) => self.perform(action)?,
                 Err(wrong) => {
                     self.complain(&wrong);
-                    self.failures += 1;
+                    self.failures = self.failures.saturating_add(1);
                 }
             }
         }
@@ -110,13 +114,13 @@ impl Face {
     fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
         if self.asks {
             let mut stdout = io::stdout().lock();
-            stdout.write_all(question.say().as_bytes())?;
+            stdout.write_all(self.words(question).as_bytes())?;
             stdout.flush()?;
         }
         let mut line = Vec::new();
         if io::stdin().lock().read_until(b'\n', &mut line)? == 0 {
             if self.asks {
-                self.print("")?;
+                self.print("\n")?;
             }
             return Ok(None);
         }
@@ -133,29 +137,41 @@ impl Face {
             }
             Action::Size(names) => names.iter().try_for_each(|name| {
                 let size = self.client.get_size(name);
-                self.report("size", name, size, |face, size| {
-                    face.tell(&Msg::Size { name: shown(name), size })
-                })
+                let show = |face: &Face, size| face.tell(&Msg::Size { name: shown(name), size });
+                self.report("size", name, size, show)
             }),
-            Action::Upload(pairs) => pairs.iter().try_for_each(|(path, name)| {
-                let receipt = self.client.upload(path, name.as_deref());
-                let path = path.to_string_lossy();
-                self.report("upload", &path, receipt, |face, receipt| {
-                    let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next();
-                    let name = shown(own.unwrap_or(&path));
-                    let transfer = transfer(&receipt);
-                    let stored = receipt.stored.as_deref().map_or(name.clone(), shown);
-                    face.tell(&Msg::Uploaded { name, stored, transfer })
-                })
-            }),
-            Action::Download(pairs) => pairs.iter().try_for_each(|(name, local)| {
-                let receipt = self.client.download(name, local.as_deref());
-                self.report("download", name, receipt, |face, receipt| {
-                    let transfer = transfer(&receipt);
-                    let stored = shown(receipt.stored.as_deref().unwrap_or_default());
-                    face.tell(&Msg::Downloaded { name: shown(name), stored, transfer })
-                })
-            }),
+            Action::Upload(pairs) => {
+                let mut together = Together::default();
+                for (path, name) in &pairs {
+                    let mut bar = Bar::new(self.terminal);
+                    let receipt = self.client.upload(path, name.as_deref(), &mut |done, total| {
+                        bar.show(done, total);
+                    });
+                    drop(bar);
+                    together.add(&receipt);
+                    let path = path.to_string_lossy();
+                    self.report("upload", &path, receipt, |face, receipt| {
+                        face.uploaded(&path, &receipt)
+                    })?;
+                }
+                self.tell_together(&together)
+            }
+            Action::Download(pairs) => {
+                let mut together = Together::default();
+                for (name, local) in &pairs {
+                    let mut bar = Bar::new(self.terminal);
+                    let receipt =
+                        self.client.download(name, local.as_deref(), &mut |done, total| {
+                            bar.show(done, total);
+                        });
+                    drop(bar);
+                    together.add(&receipt);
+                    self.report("download", name, receipt, |face, receipt| {
+                        face.downloaded(name, &receipt)
+                    })?;
+                }
+                self.tell_together(&together)
+            }
             Action::Rm(names) => names.iter().try_for_each(|name| self.rm(name)),
             Action::Count(text) => {
                 let count = self.client.count(&text);
@@ -181,25 +197,19 @@ impl Face {
         let before = self.client.is_connected();
         let said = self.client.connme();
         let server = self.client.server();
-        self.report("connme", "", said, |face, ()| {
-            face.tell(&if before {
-                Msg::StillConnected { server }
-            } else {
-                Msg::Connected { server }
-            })
-        })
+        let msg = if before { Msg::StillConnected { server } } else { Msg::Connected { server } };
+        self.report("connme", "", said, |face, ()| face.tell(&msg))
     }
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
-        let question = Msg::AskSure { name: shown(name) };
-        if self.client.can_ask() && !self.client.config().yes {
-            let answer = self.ask(&question)?.unwrap_or_default();
+        if self.client.can_ask() && self.client.speaks("rm") && !self.client.config().yes {
+            let answer = self.ask(&Msg::AskSure { name: shown(name) })?.unwrap_or_default();
             if !answer.trim().eq_ignore_ascii_case("y") {
                 let cancelled = Msg::RmCancelled { name: shown(name) };
                 if self.asks {
                     return self.tell(&cancelled);
                 }
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 self.complain(&cancelled);
                 return Ok(());
             }
@@ -208,18 +218,44 @@ impl Face {
         self.report("rm", name, removed, |face, ()| face.tell(&Msg::Removed { name: shown(name) }))
     }
 
+    fn uploaded(&self, path: &str, receipt: &Receipt) -> io::Result<()> {
+        let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(path);
+        let stored = receipt.stored.as_deref().unwrap_or(own);
+        let (seconds, rate) = pace(receipt.bytes, receipt.time);
+        let (name, stored, bytes) = (shown(own), shown(stored), receipt.bytes);
+        if receipt.grew {
+            self.talk(&Msg::Grew { name: name.clone(), bytes });
+        }
+        if !receipt.confirmed {
+            return self.tell(&Msg::Sent { name, bytes, seconds, rate });
+        }
+        self.tell(&Msg::Uploaded { name, stored, bytes, seconds, rate })
+    }
+
+    fn downloaded(&self, name: &str, receipt: &Receipt) -> io::Result<()> {
+        let stored = shown(receipt.stored.as_deref().unwrap_or_default());
+        let (seconds, rate) = pace(receipt.bytes, receipt.time);
+        let (name, bytes) = (shown(name), receipt.bytes);
+        self.tell(&Msg::Downloaded { name, stored, bytes, seconds, rate })
+    }
+
+    fn tell_together(&self, together: &Together) -> io::Result<()> {
+        if together.files < 2 {
+            return Ok(());
+        }
+        let (seconds, rate) = pace(together.bytes, together.time);
+        let (files, bytes) = (together.files, together.bytes);
+        self.tell(&Msg::Together { files, bytes, seconds, rate })
+    }
+
     fn list(&self, listing: &Listing) -> io::Result<()> {
-        let talks = io::stdout().is_terminal();
-        if talks {
-            self.tell(&Msg::Files { count: listing.entries.len() })?;
+        if !self.terminal.out {
+            return self.print(&table::plain(listing, shown));
         }
-        for Entry { name, size, .. } in &listing.entries {
-            match size {
-                Some(size) => self.print(&format!("file {size:>12} {}", shown(name)))?,
-                None => self.print(&format!("dir  {:>12} {}", "-", shown(name)))?,
-            }
-        }
-        if talks { self.tell(&Msg::Total { bytes: listing.total }) } else { Ok(()) }
+        let look = Look { columns: self.terminal.columns, colour: self.terminal.colour };
+        self.tell(&Msg::Files { count: listing.entries.len() })?;
+        self.print(&table::table(listing, look, shown))?;
+        self.tell(&Msg::Total { bytes: listing.total })
     }
 
     /// Shows what came of a command.
@@ -232,80 +268,114 @@ impl Face {
     ) -> io::Result<()> {
         match outcome {
             Ok(value) => show(self, value),
-            Err(error) => self.fail(format!("{command} {}", shown(name)).trim().to_owned(), &error),
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let tried = format!("{command} {}", shown(name)).trim().to_owned();
+                let config = self.client.config();
+                self.complain(&explain(
+                    tried,
+                    &error,
+                    &self.client.server(),
+                    config.dialect.name(),
+                ));
+                Ok(())
+            }
         }
     }
 
-    fn fail(&mut self, tried: String, error: &Error) -> io::Result<()> {
-        self.failures += 1;
-        let dialect = self.client.config().dialect.name();
-        self.complain(&explain(tried, error, dialect));
-        Ok(())
+    fn words(&self, msg: &Msg) -> String {
+        msg.say(self.client.config().lang)
     }
 
     /// A result.
     fn tell(&self, msg: &Msg) -> io::Result<()> {
-        self.print(&msg.say())
+        self.print(&format!("{}\n", self.words(msg)))
     }
 
-    fn print(&self, line: &str) -> io::Result<()> {
+    fn print(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(format!("{line}\n").as_bytes())?;
+        stdout.write_all(text.as_bytes())?;
         stdout.flush()
     }
 
     /// Something that is no result.
     fn talk(&self, msg: &Msg) {
         if !self.client.config().quiet {
-            let _ = io::stderr().write_all(format!("{}\n", msg.say()).as_bytes());
+            let _ = io::stderr().write_all(format!("{}\n", self.words(msg)).as_bytes());
         }
     }
 
     /// Something that went wrong.
     fn complain(&self, msg: &Msg) {
-        let _ = io::stderr().write_all(format!("connme-client: {}\n", msg.say()).as_bytes());
+        let line = format!("connme-client: {}\n", self.words(msg));
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// What several transfers come to.
+#[derive(Default)]
+struct Together {
+    files: usize,
+    bytes: u64,
+    time: Duration,
+}
+
+impl Together {
+    fn add(&mut self, receipt: &Result<Receipt>) {
+        if let Ok(receipt) = receipt {
+            self.files = self.files.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(receipt.bytes);
+            self.time = self.time.saturating_add(receipt.time);
+        }
     }
 }
 
 /// A failure in words: what was tried, on what, why it failed and what to do.
-fn explain(tried: String, error: &Error, dialect: &'static str) -> Msg {
+fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) -> Msg {
     let sentence = shown(error.sentence());
-    let cause = error.cause().map(|cause| cause.to_owned());
-    let hint = match error.code() {
+    let cause = error.cause().map(str::to_owned);
+    let and_cause = |sentence: String| match error.cause() {
+        Some(cause) => format!("{sentence} ({cause})"),
+        None => sentence,
+    };
+    let (why, hint) = match error.code() {
         Code::Lacks => return Msg::Lacks { dialect, command: sentence },
         Code::Unreachable => match cause {
-            None => return Msg::NotConnected,
-            Some(why) => {
-                let hint = Some(Hint::IsServerRunning);
-                return Msg::Failed { tried: sentence, why, hint };
+            None => (Why::NotConnected, None),
+            Some(cause) => {
+                let server = server.to_owned();
+                (Why::Unreachable { server, cause }, Some(Hint::IsServerRunning))
             }
         },
         Code::Local => {
-            let hint = (tried.starts_with("upload")).then_some(Hint::SeeLls);
-            return Msg::Failed { tried: sentence, why: cause.unwrap_or_default(), hint };
+            let hint = tried.starts_with("upload").then_some(Hint::SeeLls);
+            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+            (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
-        Code::NotFound | Code::IsFolder => Some(Hint::SeeLs),
-        Code::BadName => Some(Hint::OtherName),
-        Code::Busy | Code::Internal => Some(Hint::TryAgain),
-        Code::Gone | Code::Timeout => Some(Hint::Reconnect),
-        Code::Nonsense => Some(Hint::WrongServer),
-        _ => None,
-    };
-    let why = match (error.code(), cause) {
-        (Code::Gone | Code::Nonsense, Some(cause)) => format!("{sentence} ({cause})"),
-        (Code::Gone | Code::Nonsense, None) => sentence,
-        (code, _) => format!("{sentence} ({})", code.word()),
+        Code::Gone => (Why::Gone { cause: and_cause(sentence) }, Some(Hint::Reconnect)),
+        Code::Timeout if sentence == SILENT => (Why::Silent, Some(Hint::Reconnect)),
+        Code::Nonsense => (Why::Nonsense { what: and_cause(sentence) }, Some(Hint::WrongServer)),
+        code => {
+            let hint = match code {
+                Code::NotFound | Code::IsFolder => Some(Hint::SeeLs),
+                Code::BadName => Some(Hint::OtherName),
+                Code::Busy | Code::Internal => Some(Hint::TryAgain),
+                Code::Timeout => Some(Hint::Reconnect),
+                _ => None,
+            };
+            (Why::Refused { sentence, word: code.word() }, hint)
+        }
     };
     Msg::Failed { tried, why, hint }
 }
 
-/// How much, how long, how fast.
-fn transfer(receipt: &Receipt) -> String {
-    let seconds = receipt.time.max(Duration::from_micros(1)).as_secs_f64();
-    // Only shown, never counted with: the nearest float is near enough.
-    #[allow(clippy::cast_precision_loss, reason = "a rate of more than 2^53 bytes is no concern")]
-    let rate = receipt.bytes as f64 / seconds / 1e6;
-    format!("{} bytes in {seconds:.3} s ({rate:.2} MB/s)", receipt.bytes)
+/// What an [`Error::connection`] says of a wait in vain.
+const SILENT: &str = "silent for too long";
+
+/// How long, and how fast.
+fn pace(bytes: u64, time: Duration) -> (String, String) {
+    let rate = progress::per_second(bytes, time);
+    (format!("{:.3}", time.as_secs_f64()), format!("{}/s", table::readable(rate)))
 }
 
 /// A name fit to be shown.

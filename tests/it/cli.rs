@@ -138,7 +138,8 @@ fn single_commands_do_their_work() {
     );
 
     let (status, out, _) = run(&["download", "my file.bin", "my file.bin", "b"]);
-    assert_eq!((status, out.lines().count()), (0, 3));
+    assert_eq!((status, out.lines().count()), (0, 4));
+    assert!(out.lines().next_back().unwrap().starts_with("3 files: 1400000 bytes in "), "{out}");
     let downloads = folder.path().join("downloads");
     assert_eq!(visible(&downloads), ["b", "my file.bin", "my file_1.bin"]);
     assert_eq!(fs::read(downloads.join("my file_1.bin")).unwrap(), bytes);
@@ -153,7 +154,7 @@ fn single_commands_do_their_work() {
     let (status, out, _) = run(&["count", "halo", "dunia é"]);
     assert_eq!((status, out.as_str()), (0, "12 characters\n"));
     let (status, out, _) = run(&["lls"]);
-    assert!(status == 0 && out.contains(" my file.bin\n") && !out.contains("downloads"));
+    assert!(status == 0 && out.contains("\tmy file.bin\n") && !out.contains("downloads"));
 }
 
 #[test]
@@ -234,6 +235,69 @@ fn one_refusal_does_not_take_the_others_with_it() {
 }
 
 #[test]
+fn both_programs_speak_indonesian() {
+    let server = TestServer::start(&["--lang", "id"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "hello").unwrap();
+    let address = server.address();
+    let lines = "ls\nconnme\nconnme\nupload\na.txt\nupload a.txt\nls\nsize\na.txt\ndownload\na.txt\n\
+                 rm a.txt\nN\nrm a.txt\nY\nsize a.txt\nuplod\nbyebye\n";
+    for by_flag in [true, false] {
+        let mut client = server.client(folder.path(), if by_flag { &["--lang=id"] } else { &[] });
+        if !by_flag {
+            client.env("LANG", "id_ID.UTF-8");
+        }
+        let output = client.write_stdin(lines).output().unwrap();
+        let (out, err) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let expected = [
+            format!("Terhubung ke server {address}"),
+            "Koneksi berhasil ditambahkan".into(),
+            format!("Sudah terhubung ke server {address}"),
+            "File a.txt berhasil diunggah dalam 0.".into(),
+            "File a.txt berhasil diunggah dalam 0.".into(),
+            "file\t5\ta.txt".into(),
+            "file\t5\ta_1.txt".into(),
+            "Ukuran file a.txt: 5 bytes (0.000005 MB)".into(),
+            "File a.txt berhasil diunduh ke downloads".into(),
+            "Waktu unduh: 0.".into(),
+            "File a.txt berhasil dihapus dari server".into(),
+        ];
+        assert_eq!(out.lines().count(), expected.len(), "{out}{err}");
+        for (line, beginning) in out.lines().zip(expected) {
+            assert!(line.starts_with(&beginning), "{line} instead of {beginning}");
+        }
+        let expected = [
+            "connme-client: belum terhubung: connme membuka koneksi",
+            "connme-client: Penghapusan file a.txt dibatalkan",
+            "connme-client: size a.txt gagal: File tidak ditemukan di server (not-found); ls menunjukkan apa yang ada",
+            "connme-client: Perintah tidak dikenali: 'uplod'; apakah maksud Anda upload?",
+            "Menutup koneksi",
+        ];
+        assert_eq!(err.lines().collect::<Vec<_>>(), expected);
+        server.peer().say("rm a_1.txt\n").hear("ok removed a_1.txt\n");
+    }
+    server.wait_for_log(" text Terhubung dengan 127.0.0.1:");
+    server.wait_for_log(" ditutup\n");
+    let said = client(&["--lang", "id", "--nope"]).output().unwrap().stderr;
+    assert_eq!(
+        String::from_utf8(said).unwrap(),
+        "connme-client: tidak ada opsi --nope; --help menunjukkan apa yang bisa dipakai\n"
+    );
+    let help = client(&["--lang", "id", "--help"]).output().unwrap().stdout;
+    assert!(help.starts_with(b"connme-client: memindahkan file"));
+}
+
+#[test]
+fn completions_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = client(&["--completions", shell]).assert().success().get_output().clone();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("connme-client"));
+    }
+    client(&["--completions", "tcsh"]).assert().code(2);
+}
+
+#[test]
 fn lines_without_a_terminal_are_commands() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
@@ -253,11 +317,11 @@ fn lines_without_a_terminal_are_commands() {
         format!("already connected to {address}, and it answers"),
         "a b.txt uploaded: 5 bytes".into(),
         "a b.txt uploaded as c: 5 bytes".into(),
-        "file            5 a b.txt".into(),
-        "file            5 c".into(),
+        "file\t5\ta b.txt".into(),
+        "file\t5\tc".into(),
         "c: 5 bytes (0.000005 MB)".into(),
         "c removed from the server".into(),
-        "file            5 a b.txt".into(),
+        "file\t5\ta b.txt".into(),
     ];
     assert_eq!(out.lines().count(), expected.len(), "{out}");
     for (line, beginning) in out.lines().zip(expected) {

@@ -76,11 +76,11 @@ impl TestServer {
         for _ in DIALECTS {
             let mut line = String::new();
             stdout.read_line(&mut line).unwrap();
-            let listening =
-                line.strip_prefix("listening on ").and_then(|rest| rest.trim().split_once(' '));
-            let (address, dialect) = listening.unwrap_or_else(|| {
+            // In whatever language: the address and the dialect stand at the end.
+            let mut words = line.trim().rsplit(' ');
+            let (Some(dialect), Some(address)) = (words.next(), words.next()) else {
                 panic!("the server said {line:?}, then {}", log.text.lock().unwrap())
-            });
+            };
             let dialect = dialect.trim_matches(['(', ')']).to_owned();
             addresses.insert(dialect, address.parse().unwrap());
         }
