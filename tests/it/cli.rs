@@ -370,3 +370,87 @@ fn a_reader_that_leaves_ends_the_client_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
 }
+
+/// A limit on the size of files stands for a full disk; the signal that comes with it is ignored.
+#[cfg(unix)]
+fn on_a_full_disk(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"", program]).args(args);
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_here_is_said_and_the_session_goes_on() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    server.put("small", "x");
+    for size in [500_000, 5_000_000] {
+        server.put("big", vec![1; size]);
+        let address = server.address().to_string();
+        let client = on_a_full_disk(env!("CARGO_BIN_EXE_connme-client"), &["--server", &address]);
+        let mut client = assert_cmd::Command::from_std(client);
+        client.current_dir(&folder).env("LANG", "C").env_remove("LC_ALL");
+        let output =
+            client.write_stdin("connme\ndownload big\ndownload small\nls\n").output().unwrap();
+        let (out, err) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(
+            err.starts_with("connme-client: cannot keep big in downloads: store big: "),
+            "{err}"
+        );
+        assert_eq!((err.lines().count(), out.lines().count()), (1, 4), "{out}{err}");
+        assert_eq!(visible(&folder.path().join("downloads")), ["small"]);
+        fs::remove_file(folder.path().join("downloads/small")).unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_no_half_file() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    server.put("small", "x");
+    let sparse = fs::File::create(server.root().join("sparse")).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_connme-client"))
+        .args(["--server", &server.address().to_string(), "download", "sparse"])
+        .current_dir(&folder)
+        .spawn()
+        .unwrap();
+    server.wait_for_log(" open\n");
+    let incoming = folder.path().join("downloads/.connme/incoming");
+    let end = std::time::Instant::now() + crate::support::PATIENCE;
+    while !incoming.exists() && std::time::Instant::now() < end {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(visible(&folder.path().join("downloads")), [""; 0]);
+    server.client(folder.path(), &["download", "small"]).assert().success();
+    assert_eq!(visible(&folder.path().join("downloads")), ["small"]);
+    assert_eq!(fs::read_dir(incoming).unwrap().count(), 0, "what was left is swept");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_sent_is_said_and_the_session_goes_on() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("small"), "x").unwrap();
+    // The system says that there are 4,096 bytes in this one, and gives fewer.
+    let short = std::path::Path::new("/sys/class/net/lo/mtu");
+    if !short.exists() {
+        eprintln!("skipped: no file here is shorter than it says");
+        return;
+    }
+    let mut client = server.client(folder.path(), &[]);
+    let lines = "connme\nupload /sys/class/net/lo/mtu\nupload small\nls\n";
+    let output = client.write_stdin(lines).output().unwrap();
+    let (out, err) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(
+        err,
+        "connme-client: cannot send /sys/class/net/lo/mtu: it became shorter while it was sent; \
+         lls shows what could be sent\n"
+    );
+    assert_eq!(out.lines().next_back(), Some("file\t1\tsmall"));
+}

@@ -46,7 +46,14 @@ impl TestServer {
 
     /// A server over a folder that is there already.
     pub fn over(root: &Path, flags: &[&str]) -> TestServer {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_connme-server"))
+        TestServer::over_by(&[], root, flags)
+    }
+
+    /// The same, started by another program.
+    pub fn over_by(starter: &[&str], root: &Path, flags: &[&str]) -> TestServer {
+        let words: Vec<_> = starter.iter().chain(&[env!("CARGO_BIN_EXE_connme-server")]).collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(
                 DIALECTS
                     .iter()

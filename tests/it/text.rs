@@ -407,3 +407,24 @@ fn random_pieces_make_no_difference() {
         });
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_said_and_nothing_half_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let shell = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let server = TestServer::over_by(&["sh", "-c", shell], folder.path(), &[]);
+    let mut peer = server.peer();
+    for size in [50_000, 600_000] {
+        peer.say(format!("upload a\n{size}\n")).say(noise(1, size)).hear("ok ready\n");
+        if size == 50_000 {
+            peer.hear("ok received 50000 a\n");
+        } else {
+            peer.refused("no-space");
+        }
+    }
+    peer.say(format!("upload a\n{}\n", 4 << 20)).say(vec![1; 4 << 20]);
+    peer.hear("ok ready\n").refused("no-space").hear_end();
+    server.peer().say("ls\n").hear("ok 1\nfile 50000 a\ntotal 50000\n");
+    server.wait_for_log("no-space: the server's disk has no room for it");
+}
