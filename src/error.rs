@@ -125,7 +125,8 @@ impl Error {
         use io::ErrorKind as Kind;
         match cause.kind() {
             Kind::WouldBlock | Kind::TimedOut => {
-                Error::new(Code::Timeout, "silent for too long").and_close()
+                let silent = Error::new(Code::Timeout, "silent for too long");
+                silent.because("nothing came in time").and_close()
             }
             Kind::UnexpectedEof => {
                 Error::new(Code::Gone, "the connection ended in the middle of a message")

@@ -14,9 +14,11 @@ use std::thread;
 
 use crate::dialect::Dialect;
 use crate::error::{Code, Error};
+use crate::lens::Lens;
 use crate::limits;
 use crate::log::Log;
 use crate::store::Store;
+use crate::trace::Side;
 use crate::wire::{Manner, Wire};
 use doorman::Doorman;
 use places::{Place, Places};
@@ -26,6 +28,7 @@ pub struct Server {
     store: Store,
     log: Log,
     manner: Manner,
+    lens: Lens,
     places: Places,
     doorman: Doorman,
 }
@@ -35,7 +38,13 @@ impl Server {
     #[must_use]
     pub fn new(store: Store, log: Log, manner: Manner, max_connections: usize) -> Server {
         let places = Places::new(max_connections);
-        Server { store, log, manner, places, doorman: Doorman::default() }
+        Server { store, log, manner, lens: Lens::default(), places, doorman: Doorman::default() }
+    }
+
+    /// The same, with every connection seen through this.
+    #[must_use]
+    pub fn with_lens(self, lens: Lens) -> Server {
+        Server { lens, ..self }
     }
 
     /// Serves these listeners until the process ends.
@@ -110,7 +119,8 @@ impl Server {
         let prepared = stream
             .set_nodelay(true)
             .and_then(|()| stream.set_write_timeout(Some(limits::PAYLOAD_WINDOW)));
-        let mut wire = Wire::new(Box::new(stream), self.manner);
+        let stream = self.lens.over(stream, Side::Server, dialect.name());
+        let mut wire = Wire::new(stream, self.manner);
         let end = match prepared {
             Err(error) => Err(Error::connection(&error)),
             // A bug in here must not be silent, nor take more than this one connection with it.

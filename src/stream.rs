@@ -21,6 +21,48 @@ pub trait Stream: Read + Write + Send {
     /// # Errors
     /// As the system says.
     fn end_writing(&mut self) -> io::Result<()>;
+
+    /// Does what it can so that the close that follows is a reset and no orderly end.
+    fn spoil(&mut self) {}
+
+    /// Told by the wire that a message is complete: so many bytes, which began like this, and how the
+    /// receiver knew. Of no use to a socket; a tracer shows it.
+    fn message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}
+}
+
+/// How a receiver knew where a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// At its LF.
+    Lf,
+    /// After the bytes that this kind of number always has, or that were announced for a name.
+    Width,
+    /// After as many bytes as a size announced.
+    Size,
+    /// Its bytes alone said so.
+    Word,
+    /// At a mark that stands behind it.
+    Mark,
+    /// Where the peer fell silent.
+    Pause,
+    /// With the stream.
+    Stream,
+}
+
+impl Ending {
+    /// A word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Ending::Lf => "LF",
+            Ending::Width => "width",
+            Ending::Size => "size",
+            Ending::Word => "word",
+            Ending::Mark => "mark",
+            Ending::Pause => "pause",
+            Ending::Stream => "end",
+        }
+    }
 }
 
 impl Stream for TcpStream {
@@ -35,6 +77,13 @@ impl Stream for TcpStream {
 
     fn end_writing(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    /// A socket that is closed while something in it is unread resets the connection. So this waits for
+    /// the peer to say something, and leaves it unread.
+    fn spoil(&mut self) {
+        let _ = self.set_read_timeout(Some(Duration::from_secs(1)));
+        let _ = self.peek(&mut [0]);
     }
 }
 

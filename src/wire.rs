@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::stream::Stream;
+use crate::stream::{Ending, Stream};
 use pace::Pace;
 
 /// How a [`Wire`] reads and how long it waits.
@@ -79,6 +79,8 @@ pub struct Wire {
     output: Vec<u8>,
     /// Bytes of an announced payload that are still to come.
     owed: u64,
+    /// How much was announced in all.
+    announced: u64,
     /// The patience that the stream was last told, so that it is told only what is new.
     patience: Option<Duration>,
     /// The peer has ended its direction.
@@ -98,6 +100,7 @@ impl Wire {
             taken: 0,
             output: Vec::new(),
             owed: 0,
+            announced: 0,
             patience: None,
             ended: false,
             deaf: false,
@@ -119,6 +122,7 @@ impl Wire {
             if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
                 let mut line = self.take(searched.saturating_add(at));
                 self.take(1);
+                self.complete(&line, 1, Ending::Lf);
                 line.pop_if(|last| *last == b'\r');
                 if line.len() > most {
                     return Err(too_long(most));
@@ -166,12 +170,18 @@ impl Wire {
                 (_, Some(end)) => {
                     let mut word = self.take(end);
                     self.take(1);
+                    self.complete(&word, 1, Ending::Lf);
                     word.pop_if(|last| *last == b'\r');
                     word
                 }
                 (Brought::End, None) if self.buffered().is_empty() => return Ok(None),
                 (Brought::Silence, None) if self.buffered().is_empty() => return Err(silent()),
-                _ => self.take(usize::MAX),
+                (brought, None) => {
+                    let word = self.take(usize::MAX);
+                    let by_end = matches!(brought, Brought::End);
+                    self.complete(&word, 0, if by_end { Ending::Stream } else { Ending::Pause });
+                    word
+                }
             };
             return if word.len() > most { Err(too_long(most)) } else { Ok(Some(word)) };
         }
@@ -192,7 +202,8 @@ impl Wire {
             let held = self.buffered();
             let found = words.iter().find(|word| held.starts_with(word.as_bytes()));
             if let Some(word) = found {
-                self.take(word.len());
+                let bytes = self.take(word.len());
+                self.complete(&bytes, 0, Ending::Word);
                 return Ok(Some(word));
             }
             if !words.iter().any(|word| word.as_bytes().starts_with(held)) {
@@ -243,7 +254,9 @@ impl Wire {
                 Brought::End => return Err(ended()),
             }
         }
-        Ok(self.take(n))
+        let bytes = self.take(n);
+        self.complete(&bytes, 0, Ending::Width);
+        Ok(bytes)
     }
 
     /// Reads up to a mark, and gives what stands before it.
@@ -258,6 +271,7 @@ impl Wire {
             if let Some(at) = held.windows(mark.len()).position(|window| window == mark) {
                 let before = self.take(at);
                 self.take(mark.len());
+                self.complete(&before, mark.len(), Ending::Mark);
                 return Ok(before);
             }
             if held.len() > most {
@@ -291,12 +305,17 @@ impl Wire {
         self.flush()?;
         let mut pace = Pace::new();
         let mut buffer = vec![0; self.manner.payload_buffer];
+        let mut all = length(&held);
         while !self.ended {
             self.wait_at_most(limits::PAYLOAD_WINDOW)?;
             let n = read(&mut *self.stream, &mut buffer).map_err(|e| Error::connection(&e))?;
             self.ended = n == 0;
             pace.moved(n)?;
+            all = all.saturating_add(n.try_into().unwrap_or(u64::MAX));
             sink(buffer.get(..n).unwrap_or_default())?;
+        }
+        if all > 0 {
+            self.stream.message(&held, all, Ending::Stream);
         }
         Ok(())
     }
@@ -304,6 +323,7 @@ impl Wire {
     /// From now on the peer owes us this many bytes, and nothing else is read before them.
     pub fn expect_payload(&mut self, size: u64) {
         self.owed = size;
+        self.announced = size;
     }
 
     /// Takes the announced payload off the wire, piece by piece, each handed to `sink`. What is
@@ -319,6 +339,7 @@ impl Wire {
             sink(&piece)?;
         }
         if self.owed == 0 {
+            self.complete_payload();
             return Ok(());
         }
         self.flush()?;
@@ -342,6 +363,7 @@ impl Wire {
             pace.moved(n)?;
             sink(piece)?;
         }
+        self.complete_payload();
         Ok(())
     }
 
@@ -497,6 +519,19 @@ impl Wire {
             }
         }
         piece
+    }
+
+    /// A message is complete; with its end mark it has so many bytes more.
+    fn complete(&mut self, bytes: &[u8], mark: usize, end: Ending) {
+        let all = length(bytes).saturating_add(mark.try_into().unwrap_or(0));
+        self.stream.message(bytes, all, end);
+    }
+
+    fn complete_payload(&mut self) {
+        let announced = std::mem::take(&mut self.announced);
+        if announced > 0 {
+            self.stream.message(&[], announced, Ending::Size);
+        }
     }
 
     /// One read into the input buffer. The first byte of a message may keep us waiting for as long

@@ -1,0 +1,317 @@
+//! Every single read and write on a socket, as the kernel did it.
+//!
+//! A [`Traced`] sits directly on the socket, below all buffering, or it would show our calls and not
+//! the wire's. It reports each call after it has returned, with the count that the kernel gave, never
+//! merged and never split. Above it, where bytes become messages, the wire says when one is complete:
+//! so a class sees two messages in one read, and one message in many.
+//!
+//! What becomes of the reports is a [`Watcher`]'s business: the [`Ladder`] prints them, another may
+//! count them.
+//!
+//! ```text
+//! #1       0.000   |client 127.0.0.1:40938               text               127.0.0.1:1234 server|
+//! #1       0.021 w |-- 10 -> connme\nls\n                                                         |
+//! #1       0.090 r |                                        ok connected\nok 0\ntotal 0\n <- 26 --|
+//! #1       0.095   |= ok connected (13, LF)                                                       |
+//! #1       0.097   |= ok 0 (5, LF)                                                                |
+//! ```
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::stream::{Ending, Stream};
+
+/// What happened on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'b> {
+    /// A read brought these bytes.
+    Read(&'b [u8]),
+    /// A write took these bytes.
+    Wrote(&'b [u8]),
+    /// A read brought the end: the peer has ended its direction.
+    End,
+    /// We have ended ours.
+    Ended,
+    /// The connection broke.
+    Reset,
+    /// A read waited in vain.
+    Silence,
+    /// A message that came is complete: so many bytes, which began like this.
+    Message(&'b [u8], u64, Ending),
+}
+
+/// Somebody who is told what happens on a socket.
+pub trait Watcher: Send + Sync {
+    /// It happened now, so long after the connection began, and the call took so long.
+    fn see(&self, event: Event<'_>, at: Duration, took: Duration);
+}
+
+/// A stream whose every call is reported.
+pub struct Traced {
+    inner: Box<dyn Stream>,
+    watcher: Arc<dyn Watcher>,
+    start: Instant,
+}
+
+impl Traced {
+    /// Reports on `inner` to `watcher`.
+    #[must_use]
+    pub fn new(inner: Box<dyn Stream>, watcher: Arc<dyn Watcher>) -> Traced {
+        Traced { inner, watcher, start: Instant::now() }
+    }
+
+    fn tell(&self, event: Event<'_>, began: Instant) {
+        self.watcher.see(event, self.start.elapsed(), began.elapsed());
+    }
+
+    fn tell_failure(&self, error: &io::Error, began: Instant) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.tell(Event::Silence, began),
+            io::ErrorKind::Interrupted => {}
+            _ => self.tell(Event::Reset, began),
+        }
+    }
+}
+
+impl Read for Traced {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let began = Instant::now();
+        let brought = self.inner.read(into);
+        match &brought {
+            Ok(0) => self.tell(Event::End, began),
+            Ok(n) => self.tell(Event::Read(into.get(..*n).unwrap_or_default()), began),
+            Err(error) => self.tell_failure(error, began),
+        }
+        brought
+    }
+}
+
+impl Write for Traced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let began = Instant::now();
+        let taken = self.inner.write(bytes);
+        match &taken {
+            Ok(n) => self.tell(Event::Wrote(bytes.get(..*n).unwrap_or_default()), began),
+            Err(error) => self.tell_failure(error, began),
+        }
+        taken
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Stream for Traced {
+    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        self.inner.patience(wait)
+    }
+
+    fn pause(&mut self, time: Duration) {
+        self.inner.pause(time);
+    }
+
+    fn end_writing(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        let ended = self.inner.end_writing();
+        if ended.is_ok() {
+            self.tell(Event::Ended, began);
+        }
+        ended
+    }
+
+    fn spoil(&mut self) {
+        let began = Instant::now();
+        self.inner.spoil();
+        self.tell(Event::Reset, began);
+    }
+
+    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+        self.tell(Event::Message(bytes, length, end), Instant::now());
+    }
+}
+
+/// Which end of the connection we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The left rail.
+    Client,
+    /// The right rail.
+    Server,
+}
+
+/// Prints what happens as a ladder: the client left, the server right, a rung an event.
+pub struct Ladder {
+    side: Side,
+    number: u64,
+}
+
+/// Between the rails. With number, time and rails a line has 97 columns.
+const ROOM: usize = 78;
+
+impl Ladder {
+    /// A ladder for a connection that has just begun, with a number of its own and a line at its head.
+    #[must_use]
+    pub fn begin(side: Side, dialect: &str, client: SocketAddr, server: SocketAddr) -> Ladder {
+        static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+        let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        let ladder = Ladder { side, number };
+        let (left, right) = (format!("client {client}"), format!("{server} server"));
+        let gap = ROOM.saturating_sub(left.len()).saturating_sub(right.len());
+        ladder.print(Duration::ZERO, ' ', &format!("{left}{dialect:^gap$}{right}"));
+        ladder
+    }
+
+    fn print(&self, at: Duration, call: char, between: &str) {
+        let line = rung(self.number, at, call, between);
+        // One write a line, so that the lines of several connections do not mix.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+}
+
+impl Watcher for Ladder {
+    fn see(&self, event: Event<'_>, at: Duration, _: Duration) {
+        let (call, between) = draw(self.side, event);
+        self.print(at, call, &between);
+    }
+}
+
+/// A line: whose, when in milliseconds, `r` or `w`, and what stands between the rails.
+fn rung(number: u64, at: Duration, call: char, between: &str) -> String {
+    let micros = at.as_micros();
+    let time = format!("{}.{:03}", micros / 1000, micros % 1000);
+    format!("#{number:<3}{time:>10} {call} |{between:<ROOM$}|\n")
+}
+
+/// What stands between the rails, and which call it was.
+fn draw(side: Side, event: Event<'_>) -> (char, String) {
+    let from_client = |ours: bool| ours == (side == Side::Client);
+    let arrow = |bytes: &[u8], ours: bool| {
+        let n = bytes.len().to_string();
+        let room = ROOM.saturating_sub(n.len()).saturating_sub(8);
+        let shown = show(bytes, room);
+        if from_client(ours) {
+            format!("-- {n} -> {shown}")
+        } else {
+            right(&format!("{shown} <- {n} --"))
+        }
+    };
+    let word = |word: &str, ours: bool| {
+        if from_client(ours) { format!("-- {word} ->") } else { right(&format!("<- {word} --")) }
+    };
+    match event {
+        Event::Read(bytes) => ('r', arrow(bytes, false)),
+        Event::Wrote(bytes) => ('w', arrow(bytes, true)),
+        Event::End => ('r', word("[end]", false)),
+        Event::Ended => ('w', word("[end]", true)),
+        Event::Reset => (' ', format!("{:^ROOM$}", "[reset]")),
+        Event::Silence => ('r', format!("{:^ROOM$}", "[silence]")),
+        Event::Message(bytes, length, end) => {
+            let about = format!(" ({length}, {})", end.word());
+            let room = ROOM.saturating_sub(about.len()).saturating_sub(2);
+            let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, room) };
+            let text = format!("= {shown}{about}");
+            (' ', if side == Side::Client { text } else { right(&text) })
+        }
+    }
+}
+
+fn right(text: &str) -> String {
+    format!("{text:>ROOM$}")
+}
+
+/// Bytes as they are, where they are printable ASCII; the others spelled out. What does not fit is cut.
+fn show(bytes: &[u8], room: usize) -> String {
+    let mut shown = String::new();
+    for byte in bytes {
+        let next: String = match byte {
+            b'\'' | b'"' => char::from(*byte).to_string(),
+            byte => byte.escape_ascii().map(char::from).collect(),
+        };
+        if shown.len().saturating_add(next.len()) > room.saturating_sub(2) {
+            shown.push_str("..");
+            break;
+        }
+        shown.push_str(&next);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::script::{Script, Step};
+    use crate::wire::{Manner, Wire};
+    use std::sync::Mutex;
+
+    struct Lines(Side, Mutex<String>);
+
+    impl Watcher for Lines {
+        fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+            let (call, between) = draw(self.0, event);
+            assert!(between.len() <= ROOM, "{between}");
+            *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
+        }
+    }
+
+    fn traced(side: Side, steps: Vec<Step>, talk: impl FnOnce(&mut Wire)) -> String {
+        let lines = Arc::new(Lines(side, Mutex::default()));
+        let (script, _) = Script::new(steps);
+        let stream = Traced::new(Box::new(script), Arc::<Lines>::clone(&lines));
+        let mut wire = Wire::new(Box::new(stream), Manner::default());
+        talk(&mut wire);
+        wire.close();
+        lines.1.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn messages_are_shown_apart_from_reads() {
+        let bytes = |bytes: &str| Step::Bytes(bytes.into());
+        let steps = vec![bytes("connme\nls\nsi"), bytes("ze a\n"), bytes("12345")];
+        let seen = traced(Side::Server, steps, |wire| {
+            for _ in 0..3 {
+                wire.read_line(99).unwrap().unwrap();
+                wire.write(b"ok\n").unwrap();
+            }
+            wire.expect_payload(5);
+            wire.read_payload(&mut |_| Ok(())).unwrap();
+            assert!(wire.read_line(9).unwrap().is_none());
+        });
+        let expected = "r -- 12 -> connme\\nls\\nsi\n  = connme (7, LF)\n  = ls (3, LF)\n\
+                        w ok\\nok\\n <- 6 --\nr -- 5 -> ze a\\n\n  = size a (7, LF)\n\
+                        w ok\\n <- 3 --\nr -- 5 -> 12345\n  = payload (5, size)\nr -- [end] ->\n";
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn ends_resets_and_silences_are_marked() {
+        let seen = traced(Side::Client, vec![Step::Pause], |wire| {
+            assert!(wire.read_line(9).is_err());
+        });
+        assert_eq!(seen, "r [silence]\nw -- [end] ->\nr <- [end] --\n");
+        let seen = traced(Side::Client, vec![Step::Reset], |wire| {
+            assert!(wire.read_line(9).is_err());
+        });
+        assert!(seen.starts_with("  [reset]\n"), "{seen}");
+    }
+
+    #[test]
+    fn a_rung_fits_on_a_slide() {
+        let long = vec![0; 100_000];
+        for side in [Side::Client, Side::Server] {
+            for event in [
+                Event::Read(&long),
+                Event::Wrote(&long),
+                Event::Message(&long, u64::MAX, Ending::Stream),
+                Event::Read(b""),
+            ] {
+                let (call, between) = draw(side, event);
+                let line = rung(12, Duration::from_secs(99), call, &between);
+                assert_eq!(line.trim_end().len(), 18 + ROOM + 1, "{line}");
+            }
+        }
+    }
+}
