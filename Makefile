@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run-server run-client test check install clean .have-cargo
+.PHONY: help run-server run-client demo compare test check install clean .have-cargo
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -14,6 +14,12 @@ run-server: .have-cargo ## start the server; ARGS="--help" lists its flags
 
 run-client: .have-cargo ## start the client; ARGS="ls" runs a single command
 	@$(CARGO) run --quiet --release --bin connme-client -- $(ARGS)
+
+demo: .have-cargo ## a short session with every byte shown, then the five dialects compared
+	@$(CARGO) run --quiet --release --bin connme-client -- demo $(ARGS)
+
+compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
+	@$(CARGO) run --quiet --release --bin connme-client -- compare "$(or $(FILE),README.md)" $(ARGS)
 
 test: .have-cargo ## run all tests
 	@$(CARGO) test --quiet

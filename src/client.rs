@@ -6,6 +6,7 @@
 
 pub mod action;
 mod columns;
+mod compare;
 mod progress;
 pub mod prompt;
 mod table;
@@ -16,14 +17,17 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::args::client::Config;
 use crate::dialect::{Receiver, Requests};
 use crate::error::{Code, Error, Result};
+use crate::lens::Lens;
 use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Listing, Options, Store};
+use crate::trace::{Side, Watcher};
 use crate::wire::{Manner, Wire};
 
 /// A client, connected or not.
@@ -35,6 +39,9 @@ pub struct Client {
     by_itself: bool,
     /// The connection, in a dialect where it lasts.
     wire: Option<Wire>,
+    lens: Lens,
+    /// How many connections there have been.
+    connections: u64,
     /// Where received files go, opened when the first one comes.
     downloads: Option<Store>,
 }
@@ -61,7 +68,16 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(config: Config) -> Client {
-        Client { config, connected: false, by_itself: false, wire: None, downloads: None }
+        let lens = Lens { trace: config.trace, faults: config.faults.clone(), watcher: None };
+        Client {
+            config,
+            connected: false,
+            by_itself: false,
+            wire: None,
+            lens,
+            connections: 0,
+            downloads: None,
+        }
     }
 
     /// The server's address, as a user would write it.
@@ -75,6 +91,17 @@ impl Client {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// From now on somebody is told of every read and write.
+    pub fn watch_with(&mut self, watcher: Arc<dyn Watcher>) {
+        self.lens.watcher = Some(watcher);
+    }
+
+    /// How many connections there have been.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections
     }
 
     /// From now on a request opens the connection that it needs.
@@ -150,6 +177,34 @@ impl Client {
         if let Some(wire) = self.wire.take() {
             wire.close();
         }
+    }
+
+    /// Sends each of these in a write of its own, with a pause between so that they stay apart, ends our
+    /// direction, and gives all that comes back, made fit to print. Netcat, for those who have none.
+    ///
+    /// # Errors
+    /// See [`Client::list_files`].
+    pub fn say(&mut self, texts: &[Vec<u8>]) -> Result<String> {
+        let mut wire = self.connect()?;
+        for text in texts {
+            wire.write(text)?;
+            wire.pause(limits::HEAD_PAUSE)?;
+        }
+        wire.end_writing()?;
+        let mut heard = Vec::new();
+        wire.read_to_end(&mut |bytes| {
+            if heard.len() < limits::MESSAGE {
+                heard.extend_from_slice(bytes);
+            }
+            Ok(())
+        })?;
+        let mut shown = String::new();
+        for line in heard.split_inclusive(|byte| *byte == b'\n') {
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            shown += &crate::log::escape(text);
+            shown.push('\n');
+        }
+        Ok(shown)
     }
 
     fn requests(&self) -> &'static dyn Requests {
@@ -304,7 +359,10 @@ impl Client {
     /// is out of step, is dropped.
     fn ask<T>(&mut self, what: impl FnOnce(&dyn Requests, &mut Wire) -> Result<T>) -> Result<T> {
         if self.by_itself && !self.connected {
-            self.open()?;
+            match self.requests().one_a_connection() {
+                true => self.connected = true,
+                false => self.open()?,
+            }
         }
         if !self.connected {
             return Err(Error::new(Code::Unreachable, "there is no connection"));
@@ -331,8 +389,18 @@ impl Client {
         answer
     }
 
-    fn connect(&self) -> Result<Wire> {
-        let Config { host, port, buffer, .. } = &self.config;
+    fn connect(&mut self) -> Result<Wire> {
+        let socket = self.reach()?;
+        self.connections = self.connections.saturating_add(1);
+        let manner =
+            Manner { idle: limits::REPLY_TIME, message: limits::REPLY_TIME, ..Manner::default() };
+        let stream = self.lens.over(socket, Side::Client, self.config.dialect.name());
+        Ok(Wire::new(stream, manner.with_buffer(self.config.buffer)))
+    }
+
+    /// The first of the server's addresses that answers.
+    fn reach(&self) -> Result<TcpStream> {
+        let Config { host, port, .. } = &self.config;
         let unreachable = |why: &dyn std::fmt::Display| {
             Error::new(Code::Unreachable, format!("connect to {}", self.server()))
                 .because(why.to_string())
@@ -348,14 +416,7 @@ impl Client {
                     Ok(stream)
                 });
             match prepared {
-                Ok(stream) => {
-                    let manner = Manner {
-                        idle: limits::REPLY_TIME,
-                        message: limits::REPLY_TIME,
-                        ..Manner::default()
-                    };
-                    return Ok(Wire::new(Box::new(stream), manner.with_buffer(*buffer)));
-                }
+                Ok(stream) => return Ok(stream),
                 Err(error) => failed = unreachable(&error),
             }
         }

@@ -120,6 +120,8 @@ pub enum Msg {
     Files { count: usize },
     /// The foot of a list.
     Total { bytes: u64 },
+    /// What stands over the columns of a comparison.
+    CompareHeads,
     /// A number of characters.
     Characters { count: u64 },
     /// No command is called so; perhaps another was meant.
@@ -179,6 +181,8 @@ pub enum Wanted {
     Buffer,
     /// A time.
     Seconds,
+    /// Faults, joined by commas.
+    Faults,
     /// The code of a language.
     Language,
     /// The name of a shell.

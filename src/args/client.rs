@@ -7,6 +7,7 @@ use super::{Arg, Args, Lone, Parsed, Wrong};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
+use crate::stammer::Faults;
 
 /// What a client is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,14 @@ pub struct Config {
     pub quiet: bool,
     /// The size of every read, if the user wants one.
     pub buffer: Option<usize>,
+    /// The user has named a server.
+    pub named: bool,
+    /// Show every read and write.
+    pub trace: bool,
+    /// What goes wrong with what is said.
+    pub faults: Option<Faults>,
+    /// Figures for programs.
+    pub json: bool,
     /// The language for people.
     pub lang: Lang,
     /// One command and its arguments; none is the prompt.
@@ -49,6 +58,10 @@ pub fn parse(
         yes: false,
         quiet: false,
         buffer: None,
+        named: false,
+        trace: false,
+        faults: None,
+        json: false,
         lang,
         command: Vec::new(),
     };
@@ -61,7 +74,13 @@ pub fn parse(
             }
         };
         match flag.as_str() {
-            "--server" | "-s" => server = args.parsed(Wanted::Server, address)?,
+            "--server" | "-s" => {
+                server = args.parsed(Wanted::Server, address)?;
+                config.named = true;
+            }
+            "--trace" | "-t" => config.trace = true,
+            "--stammer" => config.faults = Some(args.parsed(Wanted::Faults, Faults::parse)?),
+            "--json" => config.json = true,
             "--dialect" | "-d" => {
                 config.dialect = args.parsed(Wanted::Dialect, super::dialect)?;
             }

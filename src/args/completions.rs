@@ -1,7 +1,7 @@
 //! Shell completions for the client, printed by `--completions SHELL`.
 
-const COMMANDS: &str = "connme ls size upload download rm count lls";
-const FLAGS: &str = "--server --dialect --downloads --yes --quiet --buffer --lang --completions \
+const COMMANDS: &str = "connme ls size upload download rm count lls compare say demo";
+const FLAGS: &str = "--server --dialect --downloads --yes --quiet --buffer --trace --stammer --json --lang --completions \
                      --help --version";
 const DIALECTS: &str = "text struct filesaver json count";
 
@@ -41,6 +41,9 @@ pub(super) fn script(shell: &str) -> Option<String> {
              complete -c connme-client -s y -l yes\n\
              complete -c connme-client -s q -l quiet\n\
              complete -c connme-client -l buffer -x\n\
+             complete -c connme-client -s t -l trace\n\
+             complete -c connme-client -l stammer -x\n\
+             complete -c connme-client -l json\n\
              complete -c connme-client -l lang -xa 'en id'\n\
              complete -c connme-client -l completions -xa 'bash zsh fish'\n\
              complete -c connme-client -s h -l help\n\

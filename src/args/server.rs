@@ -8,6 +8,7 @@ use super::{Arg, Args, Lone, Parsed, Wrong};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
+use crate::stammer::Faults;
 use crate::store;
 
 /// What a server is to do.
@@ -27,6 +28,10 @@ pub struct Config {
     pub buffer: Option<usize>,
     /// A file for the log lines, beside standard error.
     pub log: Option<PathBuf>,
+    /// Show every read and write.
+    pub trace: bool,
+    /// What goes wrong with what is said.
+    pub faults: Option<Faults>,
     /// The language for people.
     pub lang: Lang,
 }
@@ -52,6 +57,8 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
             log: None,
+            trace: false,
+            faults: None,
             lang: Lang::default(),
         }
     }
@@ -97,6 +104,8 @@ pub fn parse(
                 config.buffer = Some(args.parsed(Wanted::Buffer, super::buffer)?);
             }
             "--log" => config.log = Some(args.value()?.into()),
+            "--trace" | "-t" => config.trace = true,
+            "--stammer" => config.faults = Some(args.parsed(Wanted::Faults, Faults::parse)?),
             "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
             "--help" | "-h" => return Ok(Parsed::Print(Msg::ServerUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-server"))),

@@ -9,6 +9,7 @@ use connme::args::{self, Parsed};
 use connme::dialect::Dialect;
 use connme::error::Error;
 use connme::lang::Msg;
+use connme::lens::Lens;
 use connme::log::Log;
 use connme::server::Server;
 use connme::store::Store;
@@ -43,6 +44,8 @@ fn run(config: Config) -> Result<(), Msg> {
     say(&format!("{}\n", Msg::Waiting.say(config.lang)));
     let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
     let server = Server::new(store, log, manner.with_buffer(config.buffer), config.max_connections);
+    let lens = Lens { trace: config.trace, faults: config.faults, watcher: None };
+    let server = server.with_lens(lens);
     server.run(listeners).map_err(|error| Msg::CannotStart { why: error.to_string() })
 }
 

@@ -25,6 +25,12 @@ pub enum Action {
     Count(String),
     /// List what could be sent.
     Lls,
+    /// The same job through every dialect.
+    Compare(PathBuf),
+    /// Send each of these in a write of its own.
+    Say(Vec<Vec<u8>>),
+    /// A session with a trace, then a comparison.
+    Demo,
     /// Show the commands.
     Help,
     /// Close the connection.
@@ -110,6 +116,17 @@ fn action(word: &str, words: Words) -> Result<Action, Msg> {
                 Ok(Action::Count(words.join(" ")))
             }
         },
+        "compare" => match words.apart().as_slice() {
+            [path] => Ok(Action::Compare(path.into())),
+            _ => Err(Msg::NameMissing { command: "compare" }),
+        },
+        "say" => match words.apart().as_slice() {
+            [] => Err(Msg::NameMissing { command: "say" }),
+            texts => {
+                Ok(Action::Say(texts.iter().map(|t| unescape(&t.to_string_lossy())).collect()))
+            }
+        },
+        "demo" => alone("demo", &words, Action::Demo),
         "lls" => alone("lls", &words, Action::Lls),
         "help" | "?" => alone("help", &words, Action::Help),
         "byebye" => alone("byebye", &words, Action::Byebye),
@@ -207,6 +224,34 @@ impl Words {
     }
 }
 
+/// Bytes as `printf` writes them: `\n`, `\r`, `\t`, `\0`, `\\` and `\xNN`.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        let (byte, length) = match (c, rest.chars().next()) {
+            ('\\', Some('n')) => (Some(b'\n'), 1),
+            ('\\', Some('r')) => (Some(b'\r'), 1),
+            ('\\', Some('t')) => (Some(b'\t'), 1),
+            ('\\', Some('0')) => (Some(0), 1),
+            ('\\', Some('\\')) => (Some(b'\\'), 1),
+            ('\\', Some('x')) => {
+                (rest.get(1..3).and_then(|digits| u8::from_str_radix(digits, 16).ok()), 3)
+            }
+            _ => (None, 0),
+        };
+        match byte {
+            Some(byte) => {
+                bytes.push(byte);
+                chars = rest.get(length..).unwrap_or_default().chars();
+            }
+            None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    bytes
+}
+
 /// Takes words apart at spaces, but not inside quotation marks.
 fn unquote(rest: &str) -> Result<Vec<OsString>, Msg> {
     let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
@@ -255,6 +300,21 @@ mod tests {
             from_line("lsx"),
             Err(Msg::UnknownCommand { word: "lsx".into(), nearest: Some("ls") })
         );
+    }
+
+    #[test]
+    fn bytes_are_written_as_printf_does() {
+        let table: [(&str, &[u8]); 6] = [
+            ("connme\\n", b"connme\n"),
+            ("\\x05\\0a\\\\n", b"\x05\0a\\n"),
+            ("\\xff", b"\xff"),
+            ("\\xzz\\q\\", b"\\xzz\\q\\"),
+            ("é", "é".as_bytes()),
+            ("\\r\\t", b"\r\t"),
+        ];
+        for (text, bytes) in table {
+            assert_eq!(unescape(text), bytes, "{text}");
+        }
     }
 
     #[test]

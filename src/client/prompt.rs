@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::action::{self, Action};
+use super::compare::{self, OwnServer, Scratch};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
 use super::{Client, Receipt, progress};
@@ -181,6 +182,16 @@ impl Face {
                 let listing = local_files();
                 self.report("lls", "", listing, |face, listing| face.list(&listing))
             }
+            Action::Compare(path) => {
+                let rows = compare::compare(self.client.config(), &path);
+                let path = path.to_string_lossy();
+                self.report("compare", &path, rows, |face, rows| face.compared(&rows))
+            }
+            Action::Say(texts) => {
+                let said = self.client.say(&texts);
+                self.report("say", "", said, |face, heard| face.print(&heard))
+            }
+            Action::Demo => self.demo(),
             Action::Help => self.tell(&Msg::PromptHelp),
             Action::Byebye => {
                 let said = self.client.byebye();
@@ -199,6 +210,53 @@ impl Face {
         let server = self.client.server();
         let msg = if before { Msg::StillConnected { server } } else { Msg::Connected { server } };
         self.report("connme", "", said, |face, ()| face.tell(&msg))
+    }
+
+    fn compared(&self, rows: &[compare::Row]) -> io::Result<()> {
+        if self.client.config().json {
+            return self.print(&format!("{}\n", compare::json(rows)));
+        }
+        let heads = self.words(&Msg::CompareHeads);
+        let mut heads = heads.split(' ');
+        self.print(&compare::table(rows, std::array::from_fn(|_| heads.next().unwrap_or_default())))
+    }
+
+    /// A session with everything shown, against a server of our own in a temporary folder.
+    fn demo(&mut self) -> io::Result<()> {
+        let ready = Scratch::new().and_then(|folder| {
+            let server = OwnServer::start(&folder.0.join("root"))?;
+            let file = folder.0.join("hello.txt");
+            fs::write(&file, "halo, dunia\n").map_err(|e| Error::local("write hello.txt", e))?;
+            Ok((folder, server, file))
+        });
+        let (folder, server, file) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return self.report("demo", "", Err::<(), _>(error), |_, ()| Ok(())),
+        };
+        let config = self.client.config().clone();
+        let show = crate::args::client::Config {
+            port: server.port(config.dialect),
+            downloads: folder.0.join("downloads"),
+            trace: true,
+            yes: true,
+            ..config
+        };
+        let mut face = Face { client: Client::new(show), ..*self };
+        let name = "hello.txt".to_owned();
+        let session = [
+            Action::Connme,
+            Action::Upload(vec![(file.clone(), None)]),
+            Action::Ls(None),
+            Action::Size(vec![name.clone()]),
+            Action::Download(vec![(name.clone(), None)]),
+            Action::Rm(vec![name]),
+            Action::Byebye,
+        ];
+        for action in session {
+            face.perform(action)?;
+        }
+        self.failures = face.failures;
+        self.perform(Action::Compare(file))
     }
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
@@ -353,7 +411,8 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
             (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
         Code::Gone => (Why::Gone { cause: and_cause(sentence) }, Some(Hint::Reconnect)),
-        Code::Timeout if sentence == SILENT => (Why::Silent, Some(Hint::Reconnect)),
+        // Ours: what the server says of a wait in vain has no cause of ours with it.
+        Code::Timeout if cause.is_some() => (Why::Silent, Some(Hint::Reconnect)),
         Code::Nonsense => (Why::Nonsense { what: and_cause(sentence) }, Some(Hint::WrongServer)),
         code => {
             let hint = match code {
@@ -368,9 +427,6 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
     };
     Msg::Failed { tried, why, hint }
 }
-
-/// What an [`Error::connection`] says of a wait in vain.
-const SILENT: &str = "silent for too long";
 
 /// How long, and how fast.
 fn pace(bytes: u64, time: Duration) -> (String, String) {

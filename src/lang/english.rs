@@ -60,6 +60,10 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Size { name, size } => format!("{name}: {size} bytes ({})", megabytes(*size)),
         Msg::Files { count } => format!("files ({count}):"),
         Msg::Total { bytes } => format!("total {bytes} bytes"),
+        Msg::CompareHeads => {
+            "dialect conns trips reads writes payload framing share waited seconds rate ends-by"
+                .to_owned()
+        }
         Msg::Characters { count } => format!("{count} characters"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
             format!("there is no command '{word}'; did you mean {nearest}?")
@@ -112,6 +116,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Size => "a number of bytes, or one like 10k, 5M, 2G",
         Wanted::Buffer => "a size from 1 to 16M",
         Wanted::Seconds => "seconds, from 1 to 31536000",
+        Wanted::Faults => "faults like slice=1,delay=20 (see --help)",
         Wanted::Language => "en or id",
         Wanted::Shell => "bash, zsh or fish",
     }
@@ -138,6 +143,7 @@ download NAME [as OTHER]  fetch a file
 rm NAME                   remove a file from the server
 count TEXT                have the characters of a text counted
 lls                       list the files here that could be sent
+compare FILE              the same job through all five dialects
 byebye                    close the connection
 exit                      leave
 A name may hold spaces. With \"quotes\" there may be several: upload \"a b.txt\" c.txt";
@@ -163,6 +169,9 @@ usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
   --buffer SIZE          the size of one read from a socket, 1 byte to 16M (default 1024 for
                          commands, 524288 for files)
   --log FILE             append the log to FILE too
+  -t, --trace            show every read and write on standard error
+  --stammer FAULTS       spoil what is said, for a class to see: slice=BYTES, coalesce=MS, delay=MS,
+                         drip=BYTES_PER_SECOND, cut=BYTES, reset=BYTES, seed=N; joined by commas
   --lang en|id           the language (default: that of the environment)
   -h, --help, -V, --version
 
@@ -186,6 +195,9 @@ usage: connme-client [FLAG]... [COMMAND [ARG]...]
   rm NAME...                  remove files from the server
   count TEXT                  have the characters of a text counted
   lls                         list the files here that could be sent
+  compare FILE                the same job through all five dialects, with figures
+  say TEXT...                 send each TEXT in a write of its own, and show what comes back
+  demo                        a short session with a trace, then a comparison
 Without a COMMAND: a prompt, which takes these and help, byebye, exit.
 
   -s, --server HOST[:PORT]    the server (default 127.0.0.1:1234)
@@ -194,6 +206,10 @@ Without a COMMAND: a prompt, which takes these and help, byebye, exit.
   -y, --yes                   remove without a question
   -q, --quiet                 say only results and failures
       --buffer SIZE           the size of one read from the socket, 1 byte to 16M
+  -t, --trace                 show every read and write on standard error
+      --stammer FAULTS        spoil what is said: slice=BYTES, coalesce=MS, delay=MS,
+                              drip=BYTES_PER_SECOND, cut=BYTES, reset=BYTES, seed=N
+      --json                  the figures of 'compare' as JSON
       --lang en|id            the language (default: that of the environment)
       --completions SHELL     print completions for bash, zsh or fish
   -h, --help, -V, --version   and -- ends the flags

@@ -78,6 +78,9 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::Files { count } => format!("Daftar file ({count}):"),
         Msg::Total { bytes } => format!("Total ukuran direktori: {bytes} bytes"),
+        Msg::CompareHeads => {
+            "dialek koneksi bolak baca tulis isi bingkai bagian tunggu detik laju akhir".to_owned()
+        }
         Msg::Characters { count } => format!("{count} karakter"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
             format!("Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?")
@@ -142,6 +145,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Size => "banyaknya byte, atau seperti 10k, 5M, 2G",
         Wanted::Buffer => "ukuran dari 1 sampai 16M",
         Wanted::Seconds => "detik, dari 1 sampai 31536000",
+        Wanted::Faults => "gangguan seperti slice=1,delay=20 (lihat --help)",
         Wanted::Language => "en atau id",
         Wanted::Shell => "bash, zsh atau fish",
     }
@@ -168,6 +172,7 @@ download NAMA [as LAIN]   mengunduh file
 rm NAMA                   menghapus file dari server
 count TEKS                menghitung karakter sebuah teks
 lls                       daftar file di sini yang bisa dikirim
+compare FILE              pekerjaan yang sama lewat kelima dialek
 byebye                    menutup koneksi
 exit                      keluar
 Nama boleh berisi spasi. Dengan \"tanda kutip\" boleh beberapa: upload \"a b.txt\" c.txt";
@@ -193,6 +198,9 @@ pemakaian: connme-server [--listen [DIALEK=][HOST:]PORT]... [--all] [OPSI]...
   --buffer SIZE          ukuran satu kali baca dari socket, 1 byte sampai 16M (bawaan 1024
                          untuk perintah, 524288 untuk file)
   --log FILE             log ditambahkan juga ke FILE
+  -t, --trace            tunjukkan setiap baca dan tulis di standard error
+  --stammer FAULTS       ganggu apa yang dikirim: slice=BYTE, coalesce=MS, delay=MS,
+                         drip=BYTE_PER_DETIK, cut=BYTE, reset=BYTE, seed=N; dipisah koma
   --lang en|id           bahasa (bawaan: menurut lingkungan)
   -h, --help, -V, --version
 
@@ -216,6 +224,9 @@ pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
   rm NAMA...                  menghapus file dari server
   count TEKS                  menghitung karakter sebuah teks
   lls                         daftar file di sini yang bisa dikirim
+  compare FILE                pekerjaan yang sama lewat kelima dialek, dengan angka
+  say TEKS...                 kirim setiap TEKS dengan satu tulis, tunjukkan jawabannya
+  demo                        sesi singkat dengan jejak, lalu perbandingan
 Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.
 
   -s, --server HOST[:PORT]    server (bawaan 127.0.0.1:1234)
@@ -224,6 +235,10 @@ Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.
   -y, --yes                   menghapus tanpa bertanya
   -q, --quiet                 hanya hasil dan kegagalan
       --buffer SIZE           ukuran satu kali baca dari socket, 1 byte sampai 16M
+  -t, --trace                 tunjukkan setiap baca dan tulis di standard error
+      --stammer FAULTS        ganggu apa yang dikirim: slice=BYTE, coalesce=MS, delay=MS,
+                              drip=BYTE_PER_DETIK, cut=BYTE, reset=BYTE, seed=N
+      --json                  angka 'compare' sebagai JSON
       --lang en|id            bahasa (bawaan: menurut lingkungan)
       --completions SHELL     cetak pelengkapan untuk bash, zsh atau fish
   -h, --help, -V, --version   dan -- mengakhiri opsi

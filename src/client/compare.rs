@@ -1,0 +1,290 @@
+//! The same job through every dialect, counted by the tracer: what each framing costs.
+//!
+//! The job: send a file, list, fetch it again, see that it is the same, remove it. A dialect that has
+//! no words for a step leaves it out. `count` carries no files: it is asked to count the file's name.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Client;
+use super::progress::per_second;
+use super::table::readable;
+use crate::args::client::Config;
+use crate::dialect::Dialect;
+use crate::dialect::json_value::Value;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::server::Server;
+use crate::store::{Options, Store};
+use crate::trace::{Event, Watcher};
+use crate::wire::Manner;
+
+/// A read that takes at least this long on one machine did not wait for the other program to work, but
+/// for a pause to pass.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// What one dialect's job cost.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    dialect: Dialect,
+    connections: u64,
+    trips: u64,
+    reads: u64,
+    writes: u64,
+    payload: u64,
+    framing: u64,
+    waited: Duration,
+    time: Duration,
+    endings: Vec<&'static str>,
+}
+
+/// Counts what a tracer reports.
+#[derive(Default)]
+struct Counter(Mutex<Counts>);
+
+#[derive(Clone, Default)]
+struct Counts {
+    reads: u64,
+    writes: u64,
+    bytes: u64,
+    trips: u64,
+    said: bool,
+    waited: Duration,
+    endings: BTreeSet<&'static str>,
+}
+
+impl Watcher for Counter {
+    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = |bytes: &[u8]| {
+            let n = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            counts.bytes = counts.bytes.saturating_add(n);
+        };
+        match event {
+            Event::Read(bytes) => {
+                moved(bytes);
+                counts.reads = counts.reads.saturating_add(1);
+                counts.trips = counts.trips.saturating_add(u64::from(counts.said));
+                counts.said = false;
+                if took >= PAUSE {
+                    counts.waited = counts.waited.saturating_add(took);
+                }
+            }
+            Event::Wrote(bytes) => {
+                moved(bytes);
+                counts.writes = counts.writes.saturating_add(1);
+                counts.said = true;
+            }
+            Event::End => {
+                counts.reads = counts.reads.saturating_add(1);
+                if took >= PAUSE {
+                    counts.waited = counts.waited.saturating_add(took);
+                }
+            }
+            Event::Message(_, _, end) => drop(counts.endings.insert(end.word())),
+            Event::Ended | Event::Reset | Event::Silence => {}
+        }
+    }
+}
+
+/// Does the job over every dialect: of the server that the user named, with each dialect at its own
+/// port, or of one that is started for the occasion in a temporary folder.
+///
+/// # Errors
+/// The file cannot be read, the server cannot be had, or what came back is not what was sent.
+pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Row>> {
+    let folder = Scratch::new()?;
+    let own = if config.named { None } else { Some(OwnServer::start(&folder.0.join("root"))?) };
+    Dialect::ALL
+        .into_iter()
+        .map(|dialect| {
+            let mut config = Config { dialect, downloads: folder.0.join("back"), ..config.clone() };
+            config.port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
+            job(config, path)
+        })
+        .collect()
+}
+
+fn job(config: Config, path: &Path) -> Result<Row> {
+    let counter = Arc::new(Counter::default());
+    let dialect = config.dialect;
+    let downloads = config.downloads.clone();
+    let mut client = Client::new(config);
+    client.watch_with(Arc::<Counter>::clone(&counter));
+    client.connect_by_itself();
+    let own_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let own_name = own_name.unwrap_or_default();
+    let name = format!("compare-{}-{own_name}", std::process::id());
+    let start = Instant::now();
+    let mut payload: u64;
+    if client.speaks("upload") {
+        payload = client.upload(path, Some(&name), &mut |_, _| {})?.bytes;
+        if client.speaks("ls") {
+            client.list_files(None)?;
+        }
+        let receipt = client.download(&name, None, &mut |_, _| {})?;
+        payload = payload.saturating_add(receipt.bytes);
+        let back = receipt.stored.map(PathBuf::from).unwrap_or_else(|| downloads.join(&name));
+        must_be_same(path, &back)?;
+        if client.speaks("rm") {
+            client.delete(&name)?;
+        }
+    } else {
+        client.count(&own_name)?;
+        payload = u64::try_from(own_name.len()).unwrap_or(u64::MAX);
+    }
+    let connections = client.connections();
+    client.close();
+    let time = start.elapsed();
+    let counts = counter.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Row {
+        dialect,
+        connections,
+        trips: counts.trips,
+        reads: counts.reads,
+        writes: counts.writes,
+        payload,
+        framing: counts.bytes.saturating_sub(payload),
+        waited: counts.waited,
+        time,
+        endings: counts.endings.into_iter().collect(),
+    })
+}
+
+fn must_be_same(sent: &Path, back: &Path) -> Result<()> {
+    let open = |path: &Path| {
+        let file = File::open(path);
+        file.map(BufReader::new).map_err(|e| Error::local(format!("open {}", path.display()), e))
+    };
+    let (sent, came) = (open(sent)?.bytes(), open(back)?.bytes());
+    let same = sent.map(std::result::Result::ok).eq(came.map(std::result::Result::ok));
+    let _ = fs::remove_file(back);
+    if same { Ok(()) } else { Err(Error::local("compare", "what came back is not what was sent")) }
+}
+
+/// The rows for people, under these heads.
+#[must_use]
+pub(super) fn table(rows: &[Row], heads: [&str; 12]) -> String {
+    let cells: Vec<[String; 12]> = std::iter::once(heads.map(str::to_owned))
+        .chain(rows.iter().map(|row| {
+            let millis = |time: Duration| format!("{} ms", time.as_millis());
+            let all = row.payload.saturating_add(row.framing).max(1);
+            let share = row.framing.saturating_mul(1000) / all;
+            [
+                row.dialect.name().to_owned(),
+                row.connections.to_string(),
+                row.trips.to_string(),
+                row.reads.to_string(),
+                row.writes.to_string(),
+                row.payload.to_string(),
+                row.framing.to_string(),
+                format!("{}.{}%", share / 10, share % 10),
+                millis(row.waited),
+                format!("{:.3}", row.time.as_secs_f64()),
+                format!("{}/s", readable(per_second(row.payload, row.time))),
+                row.endings.join(","),
+            ]
+        }))
+        .collect();
+    let mut widths = [0; 12];
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in &cells {
+        let mut line = String::new();
+        for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // The first and the last are words, the others numbers.
+            let padded = if n == 0 || n == 11 {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            };
+            line = format!("{line}{}{padded}", if n == 0 { "" } else { " " });
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// The rows for programs: one JSON array.
+#[must_use]
+pub(super) fn json(rows: &[Row]) -> String {
+    let number = |name: &str, n: u64| (name.to_owned(), Value::number(n));
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let object = |row: &Row| {
+        Value::Object(vec![
+            ("dialect".to_owned(), Value::text(row.dialect.name())),
+            number("connections", row.connections),
+            number("round_trips", row.trips),
+            number("reads", row.reads),
+            number("writes", row.writes),
+            number("payload_bytes", row.payload),
+            number("framing_bytes", row.framing),
+            number("waited_us", micros(row.waited)),
+            number("time_us", micros(row.time)),
+            (
+                "message_ends".to_owned(),
+                Value::Array(row.endings.iter().map(|end| Value::text(end)).collect()),
+            ),
+        ])
+    };
+    Value::Array(rows.iter().map(object).collect()).to_string()
+}
+
+/// A folder that is gone when this is dropped.
+pub(super) struct Scratch(pub(super) PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> Result<Scratch> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let unique =
+            format!("connme-{}-{}", std::process::id(), since.unwrap_or_default().as_nanos());
+        let path = std::env::temp_dir().join(unique);
+        fs::create_dir(&path)
+            .map_err(|error| Error::local(format!("create {}", path.display()), error))?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server of our own, with every dialect on a free port. It ends with the program.
+pub(super) struct OwnServer(Vec<(Dialect, u16)>);
+
+impl OwnServer {
+    pub(super) fn start(root: &Path) -> Result<OwnServer> {
+        let failed = |error: std::io::Error| Error::local("start a server", error);
+        let options = Options { identities: true, ..Options::default() };
+        let store = Store::open(root, options, &Log::silent())?;
+        let mut listeners = Vec::new();
+        let mut ports = Vec::new();
+        for dialect in Dialect::ALL {
+            let listener = TcpListener::bind((crate::limits::TCP_IP, 0)).map_err(failed)?;
+            ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
+            listeners.push((dialect, listener));
+        }
+        let server =
+            Server::new(store, Log::silent(), Manner::default(), crate::limits::MAX_CONNECTIONS);
+        let run = move || drop(server.run(listeners));
+        std::thread::Builder::new().spawn(run).map_err(failed)?;
+        Ok(OwnServer(ports))
+    }
+
+    pub(super) fn port(&self, dialect: Dialect) -> u16 {
+        let port = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
+        port.unwrap_or(dialect.port())
+    }
+}
