@@ -7,14 +7,18 @@
 //! | [`limits`] | every cap, time and size, with its reason | nothing |
 //! | [`error`] | what was tried, on what, why it failed, and the wire's word for it | nothing |
 //! | [`stream`] | what a wire needs of a socket, and a script that plays one in tests | nothing |
+//! | [`trace`] | every read and write on a socket, as a ladder | `stream` |
+//! | [`stammer`] | an adversary between a program and its socket | `stream` |
+//! | [`lens`] | which of the two stand over a socket | `trace`, `stammer` |
 //! | [`wire`] | bytes to messages and back | `stream` |
 //! | [`dialect`] | the conversations, a file each, both halves | `wire`, `store`, `log` |
 //! | [`store`] | the folder of files, and every promise about it | `atomic` |
 //! | [`atomic`] | a file that is published whole or not at all | nothing |
-//! | [`server`] | accepts, limits, a thread a connection | `dialect`, `wire`, `store`, `log` |
-//! | [`client`] | what a user can do, and what a user sees of it | `dialect`, `wire`, `store`, `lang` |
+//! | [`server`] | accepts, limits, a thread a connection | `dialect`, `wire`, `store`, `log`, `lens` |
+//! | [`client`] | what a user can do, and what a user sees of it | `dialect`, `wire`, `store`, `lens`, `lang` |
 //! | [`log`] | the server's lines, and the one function that makes a peer's bytes printable | nothing |
 //! | [`args`] | command lines to configurations | `lang` |
+//! | [`lessons`] | ten exercises, run by the tests | nothing |
 //! | [`lang`] | every sentence that a person reads | nothing |
 //!
 //! Everything may use `limits` and `error`. The two programs in `src/bin` join the ends.
@@ -24,7 +28,8 @@
 //!   terminal.
 //! - Files are touched by `atomic`, `store`, `client` and the log alone; connections are made by
 //!   `server`, `client` and the programs alone.
-//! - Standard output belongs to the prompt and the programs, standard error to the log and to them.
+//! - Standard output belongs to the prompt and the programs, standard error to the log, the trace and
+//!   to them.
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.
 
 pub mod args;
@@ -33,9 +38,13 @@ pub mod client;
 pub mod dialect;
 pub mod error;
 pub mod lang;
+pub mod lens;
+pub mod lessons;
 pub mod limits;
 pub mod log;
 pub mod server;
+pub mod stammer;
 pub mod store;
 pub mod stream;
+pub mod trace;
 pub mod wire;

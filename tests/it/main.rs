@@ -6,6 +6,7 @@
 //! - [`hostile`]: names that nobody should send, through every command.
 //! - [`store`]: many at once, kills, leftovers; what the store promises.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
+//! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
 //! - [`liar`]: the client against servers that lie.
 //! - [`tidy`]: the rules of this repository that a program can check.
 //! - [`support`]: a server that ends with its test, a peer that speaks in bytes.
@@ -26,6 +27,7 @@ mod count;
 mod filesaver;
 mod hostile;
 mod json;
+mod lecture;
 mod liar;
 mod siblings;
 mod store;

@@ -1,0 +1,327 @@
+//! What a lecture shows: the trace, the adversary, the comparison, the lessons; all as the pages say.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{DIALECTS, PATIENCE, TestServer, noise};
+
+fn page(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// A line without what differs from run to run: times, rates, and the addresses at a ladder's head.
+fn blanked(line: &str) -> String {
+    if let Some((left, right)) = line.split_once('|').filter(|_| line.starts_with('#')) {
+        let call = left.trim_end().chars().last().filter(char::is_ascii_lowercase);
+        let between = if right.starts_with("client ") { "head" } else { right };
+        return format!("# {} |{between}", call.unwrap_or(' '));
+    }
+    let rated =
+        line.split_once(" (").filter(|(_, rest)| rest.ends_with("/s)") || rest.contains("/s);"));
+    let rated = rated.or_else(|| line.rsplit_once(", ").filter(|(_, rest)| rest.ends_with("/s)")));
+    let text = rated.map_or(line, |(text, _)| text);
+    let word = |word: &str| {
+        if word.contains('.') && word.parse::<f64>().is_ok() { "T".into() } else { word.to_owned() }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn blanked_all(text: &str) -> Vec<String> {
+    text.lines().map(blanked).collect()
+}
+
+/// A shell command of a page, with every client in it told where this server is.
+fn run(server: &TestServer, folder: &Path, lang: &str, command: &str) -> String {
+    let mut calls = command.split("connme-client");
+    let mut told = calls.next().unwrap().to_owned();
+    for call in calls {
+        let dialect = call.split(';').next().unwrap().split("--dialect ").nth(1);
+        let dialect = dialect.map_or("text", |rest| rest.split(' ').next().unwrap());
+        told += &format!("connme-client --server {}{call}", server.address_of(dialect));
+    }
+    let programs = Path::new(env!("CARGO_BIN_EXE_connme-client")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("({told}) 2>&1")]).current_dir(folder);
+    shell.env("PATH", path).env("LANG", lang).env_remove("LC_ALL").env_remove("LC_MESSAGES");
+    let output = assert_cmd::Command::from_std(shell).timeout(PATIENCE).output().unwrap();
+    let mut said = String::from_utf8(output.stdout).unwrap();
+    for (dialect, port) in DIALECTS.iter().zip([1234, 1235, 5050, 31000, 12345]) {
+        said = said.replace(&server.address_of(dialect).to_string(), &format!("127.0.0.1:{port}"));
+    }
+    said
+}
+
+#[cfg(unix)]
+#[test]
+fn every_lesson_is_as_it_says() {
+    let mut commands = Vec::new();
+    for (page_name, lang) in [("src/lessons/english.md", "C"), ("src/lessons/indonesian.md", "id")]
+    {
+        let text = page(page_name);
+        let lessons: Vec<_> = text.split("\n## ").skip(1).collect();
+        assert!(lessons.len() >= 10, "{}", lessons.len());
+        let mut here = Vec::new();
+        for lesson in lessons {
+            let flags = lesson
+                .split_once("`connme-server --all ")
+                .map(|(_, rest)| rest.split('`').next().unwrap());
+            let flags: Vec<_> = flags.unwrap_or_default().split_whitespace().collect();
+            let server = TestServer::start(&flags);
+            let folder = tempfile::tempdir().unwrap();
+            let mut blocks = lesson.split("```sh\n").skip(1).peekable();
+            assert!(blocks.peek().is_some(), "{lesson}");
+            for block in blocks {
+                let (command, rest) = block.split_once("\n```\n```text\n").unwrap();
+                let expected = rest.split("```\n").next().unwrap();
+                let said = run(&server, folder.path(), lang, command);
+                assert_eq!(
+                    blanked_all(&said),
+                    blanked_all(expected),
+                    "{page_name}: {command}\n{said}"
+                );
+                here.push(command.to_owned());
+            }
+        }
+        commands.push(here);
+    }
+    assert_eq!(commands[0], commands[1], "both pages run the same commands");
+}
+
+/// The table in the README, a cell a test: what becomes of a file that is sent with each fault.
+#[test]
+fn the_table_of_faults_is_true() {
+    let readme = page("README.md");
+    let rows: Vec<Vec<&str>> = readme
+        .split("| fault |")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .take_while(|line| line.starts_with('|') || line.ends_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let (heads, rows) = (&rows[0], &rows[2..]);
+    assert_eq!(heads.len(), DIALECTS.len(), "{heads:?}");
+    assert!(rows.len() >= 7, "{rows:?}");
+    let server = TestServer::start(&[]);
+    let mut cells = 0;
+    for row in rows {
+        let faults = row[0].trim_matches('`');
+        for (dialect, outcome) in heads.iter().zip(&row[1..]) {
+            let folder = tempfile::tempdir().unwrap();
+            let bytes = noise(1, 300);
+            fs::write(folder.path().join("sent.bin"), &bytes).unwrap();
+            let job: &[&str] = if *dialect == "count" {
+                &["count", "halo, dunia"]
+            } else {
+                &["upload", "sent.bin"]
+            };
+            let mut client = crate::support::client(job);
+            client.args(["--dialect", dialect, "--stammer", faults]).current_dir(&folder);
+            client.args(["--server", &server.address_of(dialect).to_string()]);
+            let output = client.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let whole = match *dialect {
+                "count" => said == "11 characters\n",
+                _ => server.has("sent.bin") && server.get("sent.bin") == bytes,
+            };
+            let got = match (whole, output.status.success(), server.names().is_empty()) {
+                (true, true, _) => "whole",
+                (false, false, true) => "nothing",
+                other => panic!(
+                    "{dialect} {faults}: {other:?} {said} {}",
+                    String::from_utf8_lossy(&output.stderr)
+                ),
+            };
+            assert_eq!(got, *outcome, "{dialect} under {faults}");
+            let _ = fs::remove_file(server.root().join("sent.bin"));
+            cells += 1;
+        }
+    }
+    assert!(cells >= 35, "{cells}");
+    // The server may stammer too.
+    for faults in ["slice=1", "coalesce=40", "delay=5", "slice=3,delay=2,seed=7"] {
+        let server = TestServer::start(&["--stammer", faults]);
+        for dialect in ["text", "struct", "filesaver", "json"] {
+            let folder = tempfile::tempdir().unwrap();
+            server.put("f", noise(2, 200));
+            let mut client = crate::support::client(&["--dialect", dialect, "download", "f"]);
+            client.args(["--server", &server.address_of(dialect).to_string()]).current_dir(&folder);
+            client.assert().success();
+            assert_eq!(
+                fs::read(folder.path().join("downloads/f")).unwrap(),
+                noise(2, 200),
+                "{dialect} {faults}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_trace_is_as_it_was_recorded() {
+    let golden = page("tests/golden/trace.txt");
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "hello\nrm a.txt\n").unwrap();
+    let mut client = server.client(folder.path(), &["--trace", "--yes"]);
+    let lines =
+        "connme\nupload a.txt\nls\nsize a.txt\ndownload a.txt\nrm a.txt\nsize a.txt\nbyebye\n";
+    let output = client.write_stdin(lines).output().unwrap();
+    let trace = String::from_utf8(output.stderr).unwrap();
+    let trace: Vec<_> = trace.lines().filter(|line| line.starts_with('#')).collect();
+    assert!(trace.iter().all(|line| line.chars().count() <= 100), "{trace:#?}");
+    let trace: Vec<_> = trace.into_iter().map(blanked).collect();
+    assert_eq!(trace, golden.lines().collect::<Vec<_>>(), "{trace:#?}");
+}
+
+/// Cut into single bytes, the same messages come out on the other side.
+#[test]
+fn slices_change_the_reads_and_not_the_messages() {
+    let messages = |faults: &[&str]| {
+        let server = TestServer::start(&["--trace"]);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "hello").unwrap();
+        let mut client = server.client(folder.path(), &[&["--trace"][..], faults].concat());
+        let output = client.write_stdin("connme\nupload a.txt\nls\nbyebye\n").output().unwrap();
+        let own = String::from_utf8(output.stderr).unwrap();
+        server.wait_for_log("<- [end] --");
+        server.wait_for_log(" close\n");
+        let log = server.log();
+        let said = |line: &&str| line.contains("= ");
+        let messages: Vec<_> =
+            log.lines().filter(said).filter(|l| l.starts_with('#')).map(blanked).collect();
+        let writes = own
+            .lines()
+            .filter(|line| line.contains(" w |-- "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        (messages, writes)
+    };
+    let (plain, few) = messages(&[]);
+    let (sliced, many) = messages(&["--stammer", "slice=1"]);
+    assert!(plain.len() >= 5 && plain == sliced, "{plain:#?} {sliced:#?}");
+    assert_eq!(few.len(), 6, "{few:#?}");
+    let single = many.iter().filter(|line| line.contains("|-- 1 -> ")).count();
+    assert_eq!(single + 1, many.len(), "all but the end are single bytes: {many:#?}");
+    assert_eq!(single, "connme\nupload a.txt\n5\nhellols\nbyebye\n".len());
+}
+
+#[test]
+fn each_rung_says_whose_it_is() {
+    let server = TestServer::start(&["--trace"]);
+    let (mut one, mut other) = (server.peer(), server.peer());
+    one.say("connme\n").hear("ok connected\n");
+    other.say("ls\n").hear("ok 0\ntotal 0\n");
+    one.say("size x\n").refused("not-found");
+    drop((one, other));
+    server.wait_for_log("#2 ");
+    server.wait_for_log("= size x (7, LF)");
+    let log = server.log();
+    let whose = |what: &str| log.lines().find(|line| line.contains(what)).unwrap()[..2].to_owned();
+    assert_eq!(whose("= connme"), whose("= size x"));
+    assert_ne!(whose("= connme"), whose("= ls"));
+}
+
+/// The figures of `compare` against a count of our own: a proxy between the client and the server.
+/// Every address that begins with 127 is this machine's, on Linux: one of our own has all ports free.
+#[cfg(target_os = "linux")]
+#[test]
+fn compare_counts_what_a_proxy_counts() {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let server = TestServer::start(&[]);
+    let id = std::process::id();
+    let host = format!("127.{}.{}.{}", 100 + id % 100, 1 + id / 100 % 250, 1 + id / 25_000 % 250);
+    let counts: Vec<_> = DIALECTS
+        .iter()
+        .zip([1234, 1235, 5050, 31000, 12345])
+        .map(|(dialect, port)| {
+            let listener = TcpListener::bind((host.as_str(), port)).unwrap();
+            let target = server.address_of(dialect);
+            let counts = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+            let told = Arc::clone(&counts);
+            std::thread::spawn(move || {
+                for client in listener.incoming() {
+                    let client = client.unwrap();
+                    let server = TcpStream::connect(target).unwrap();
+                    told.0.fetch_add(1, Ordering::SeqCst);
+                    for (mut from, mut to) in [
+                        (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                        (server, client),
+                    ] {
+                        to.set_nodelay(true).unwrap();
+                        let told = Arc::clone(&told);
+                        std::thread::spawn(move || {
+                            let mut piece = [0; 65_536];
+                            while let Ok(n @ 1..) = from.read(&mut piece) {
+                                told.1.fetch_add(n as u64, Ordering::SeqCst);
+                                if to.write_all(&piece[..n]).is_err() {
+                                    break;
+                                }
+                            }
+                            let _ = to.shutdown(Shutdown::Write);
+                        });
+                    }
+                }
+            });
+            counts
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f.bin"), noise(3, 50_000)).unwrap();
+    let mut client = crate::support::client(&["--server", &host, "compare", "f.bin", "--json"]);
+    let output = client.current_dir(&folder).assert().success().get_output().clone();
+    let json = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<_> = json.split('{').skip(1).collect();
+    assert_eq!(rows.len(), 5, "{json}");
+    let figure = |row: &str, name: &str| -> u64 {
+        let rest = row.split(&format!("\"{name}\":")).nth(1).unwrap();
+        rest.split([',', '}']).next().unwrap().parse().unwrap()
+    };
+    for ((row, dialect), counts) in rows.iter().zip(DIALECTS).zip(counts) {
+        assert!(row.starts_with(&format!("\"dialect\":\"{dialect}\"")), "{row}");
+        let payload = figure(row, "payload_bytes");
+        assert_eq!(payload, if dialect == "count" { 5 } else { 100_000 }, "{row}");
+        let all = payload + figure(row, "framing_bytes");
+        assert_eq!(all, counts.1.load(Ordering::SeqCst), "{dialect} bytes");
+        assert_eq!(figure(row, "connections"), counts.0.load(Ordering::SeqCst), "{dialect}");
+        assert!(
+            figure(row, "reads") > 0 && figure(row, "writes") > 0 && figure(row, "round_trips") > 0
+        );
+        let pauses = matches!(dialect, "struct" | "filesaver" | "json");
+        assert!(!pauses || figure(row, "waited_us") >= 15_000, "{row}");
+    }
+    assert_eq!(crate::support::visible(folder.path()), ["f.bin"]);
+}
+
+#[test]
+fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = crate::support::client(&["demo"]);
+    client.current_dir(&folder).env("TMPDIR", folder.path());
+    let output = client.assert().success().get_output().clone();
+    let (out, err) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    for part in [
+        "connected to 127.0.0.1:",
+        "hello.txt uploaded: 12 bytes",
+        "dialect ",
+        "\ntext ",
+        "\ncount ",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(err.contains("-> connme\\n") && err.contains("= ok connected (13, LF)"), "{err}");
+    let slide = |line: &&str| line.starts_with('#') || line.contains(" ms ");
+    assert!(out.lines().chain(err.lines()).filter(slide).all(|line| line.chars().count() <= 100));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    // The file of the user's choice.
+    fs::write(folder.path().join("f"), "x").unwrap();
+    crate::support::client(&["compare", "f"]).current_dir(&folder).assert().success();
+    crate::support::client(&["compare", "nope"]).current_dir(&folder).assert().code(1);
+    assert_eq!(crate::support::visible(folder.path()), ["f"]);
+}
