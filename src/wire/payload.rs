@@ -1,0 +1,160 @@
+//! Payloads: exactly as many bytes as were announced, or all until the end of the stream.
+//!
+//! They stream through a buffer that exists for the transfer only. Both ways a payload has a pace to
+//! keep, and what is left of one that nobody wants stays owed until [`Wire::settle`].
+
+use super::pace::Pace;
+use super::{Wire, ended, length, read};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::stream::Ending;
+
+impl Wire {
+    /// From now on the peer owes us this many bytes, and nothing else is read before them.
+    pub fn expect_payload(&mut self, size: u64) {
+        self.owed = size;
+        self.announced = size;
+    }
+
+    /// Takes the announced payload off the wire, piece by piece, each handed to `sink`. What is
+    /// left when `sink` fails stays owed: see [`Wire::settle`].
+    ///
+    /// # Errors
+    /// The sink's own, or the connection ended or stalled before all of it had come.
+    pub fn read_payload(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let already = usize::try_from(self.owed).unwrap_or(usize::MAX).min(self.buffered().len());
+        if already > 0 {
+            let piece = self.take(already);
+            self.owed = self.owed.saturating_sub(length(&piece));
+            sink(&piece)?;
+        }
+        if self.owed == 0 {
+            self.complete_payload();
+            return Ok(());
+        }
+        self.flush()?;
+        let mut pace = Pace::new();
+        let most = usize::try_from(self.owed).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; most.min(self.manner.payload_buffer)];
+        while self.owed > 0 {
+            let want = usize::try_from(self.owed).unwrap_or(usize::MAX).min(buffer.len());
+            let space = buffer.get_mut(..want).unwrap_or_default();
+            self.wait_at_most(limits::PAYLOAD_WINDOW)?;
+            let n = match read(&mut *self.stream, space) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Err(ended());
+                }
+                Ok(n) => n,
+                Err(error) => return Err(Error::connection(&error)),
+            };
+            let piece = space.get(..n).unwrap_or_default();
+            self.owed = self.owed.saturating_sub(length(piece));
+            pace.moved(n)?;
+            sink(piece)?;
+        }
+        self.complete_payload();
+        Ok(())
+    }
+
+    /// Makes up for a payload that nobody wants: takes what is still owed off the wire, if it is
+    /// little, and says whether the two sides are in step again. If not, close after the reply.
+    ///
+    /// # Errors
+    /// The connection ended or stalled.
+    pub fn settle(&mut self) -> Result<bool> {
+        if self.owed > limits::DRAIN {
+            return Ok(false);
+        }
+        self.read_payload(&mut |_| Ok(()))?;
+        Ok(true)
+    }
+
+    /// Hands all that comes until the peer ends its direction to `sink`, piece by piece, at the pace
+    /// of a payload.
+    ///
+    /// # Errors
+    /// The sink's own, or the connection broke or stalled.
+    pub fn read_to_end(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.must_owe_nothing()?;
+        let held = self.take(usize::MAX);
+        sink(&held)?;
+        self.flush()?;
+        let mut pace = Pace::new();
+        let mut buffer = vec![0; self.manner.payload_buffer];
+        let mut all = length(&held);
+        while !self.ended {
+            self.wait_at_most(limits::PAYLOAD_WINDOW)?;
+            let n = read(&mut *self.stream, &mut buffer).map_err(|e| Error::connection(&e))?;
+            self.ended = n == 0;
+            pace.moved(n)?;
+            all = all.saturating_add(n.try_into().unwrap_or(u64::MAX));
+            sink(buffer.get(..n).unwrap_or_default())?;
+        }
+        if all > 0 {
+            self.stream.message(&held, all, Ending::Stream);
+        }
+        Ok(())
+    }
+
+    /// Sends `size` bytes that `source` supplies, the first of them in one write with what was said
+    /// before: a header that travels alone would be answered by a delayed acknowledgement, and the
+    /// payload behind it would wait for that.
+    ///
+    /// # Errors
+    /// The source's own, or it supplies too little, or the connection broke or stalled. The peer
+    /// has then been promised bytes that will never come: the connection cannot go on.
+    pub fn write_payload(
+        &mut self,
+        size: u64,
+        source: &mut dyn FnMut(&mut [u8]) -> Result<usize>,
+    ) -> Result<()> {
+        let mut left = size;
+        let mut pace = Pace::new();
+        let mut buffer = std::mem::take(&mut self.output);
+        let mut filled = buffer.len();
+        let most = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(filled);
+        buffer.resize(most.min(self.manner.payload_buffer.max(limits::SMALL_REPLY)), 0);
+        while left > 0 {
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(room.len());
+            let supplied = match source(room.get_mut(..want).unwrap_or_default()) {
+                Ok(0) => {
+                    let sentence = "the file became shorter while it was sent";
+                    Err(Error::new(Code::Gone, sentence))
+                }
+                Ok(n) => Ok(n),
+                Err(error) => Err(error.and_close()),
+            };
+            let n = match supplied {
+                Ok(n) => n,
+                Err(error) => {
+                    // What was said before, replies to other commands perhaps, still leaves.
+                    buffer.truncate(filled);
+                    self.output = buffer;
+                    return Err(error);
+                }
+            };
+            left = left.saturating_sub(n.try_into().unwrap_or(u64::MAX));
+            filled = filled.saturating_add(n);
+            if left > 0 && filled == buffer.len() {
+                self.send(&buffer, &mut pace)?;
+                filled = 0;
+            }
+        }
+        buffer.truncate(filled);
+        if buffer.len() < limits::SMALL_REPLY {
+            // A copy, so that the large buffer does not stay with the connection.
+            self.output = buffer.as_slice().to_vec();
+            return Ok(());
+        }
+        self.send(&buffer, &mut pace)
+    }
+
+    fn complete_payload(&mut self) {
+        let announced = std::mem::take(&mut self.announced);
+        if announced > 0 {
+            self.stream.message(&[], announced, Ending::Size);
+        }
+    }
+}
