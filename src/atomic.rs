@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::disk::op;
+
 /// How a draft gets its final name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Publishing {
@@ -31,7 +33,7 @@ impl Draft {
     /// # Errors
     /// As the system says.
     pub fn create(path: PathBuf) -> io::Result<Draft> {
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
         Ok(Draft { file: Some(file), path })
     }
 
@@ -41,7 +43,7 @@ impl Draft {
     /// As the system says.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.file.as_mut() {
-            Some(file) => file.write_all(bytes),
+            Some(file) => op(|| file.write_all(bytes)),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -51,9 +53,9 @@ impl Draft {
     /// # Errors
     /// As the system says.
     pub fn append(&mut self, other: &Draft) -> io::Result<()> {
-        let mut from = File::open(&other.path)?;
+        let mut from = op(|| File::open(&other.path))?;
         let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        io::copy(&mut from, file).map(drop)
+        op(|| io::copy(&mut from, file)).map(drop)
     }
 
     /// Makes sure that what was written survives a loss of power.
@@ -61,7 +63,7 @@ impl Draft {
     /// # Errors
     /// As the system says.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_all)
+        self.file.as_ref().map_or(Ok(()), |file| op(|| file.sync_all()))
     }
 
     /// The draft is complete: nothing more can be written, and this is what the system says of it.
@@ -71,7 +73,7 @@ impl Draft {
     /// As the system says.
     pub fn finish(&mut self) -> io::Result<Metadata> {
         let file = self.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        file.metadata()
+        op(|| file.metadata())
     }
 
     /// Gives the finished draft its final name. `false` says that the name is taken; the draft is
@@ -89,7 +91,7 @@ impl Draft {
         if how == Publishing::Rename {
             return turnstile.rename(&self.path, target);
         }
-        match fs::hard_link(&self.path, target) {
+        match op(|| fs::hard_link(&self.path, target)) {
             Ok(()) => Ok(true),
             // A network file system may ask twice, and be told that the name is taken: by us.
             Err(error) if error.kind() == Kind::AlreadyExists => Ok(self.has_two_names()),
@@ -128,7 +130,7 @@ impl Drop for Draft {
     /// After a link this takes away the second name, after a rename there is nothing left to take.
     fn drop(&mut self) {
         self.file = None;
-        let _ = fs::remove_file(&self.path);
+        let _ = op(|| fs::remove_file(&self.path));
     }
 }
 
@@ -150,13 +152,13 @@ impl Turnstile {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<bool> {
         let _here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        let lock = OpenOptions::new().create(true).append(true).open(&self.lock)?;
+        let lock = op(|| OpenOptions::new().create(true).append(true).open(&self.lock))?;
         // Where there are no locks either, the threads of this server still take turns.
         let _ = lock.lock();
-        match fs::symlink_metadata(to) {
+        match op(|| fs::symlink_metadata(to)) {
             Ok(_) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::rename(from, to).map(|()| true)
+                op(|| fs::rename(from, to)).map(|()| true)
             }
             Err(error) => Err(error),
         }
@@ -169,7 +171,7 @@ impl Turnstile {
 /// # Errors
 /// As the system says.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) { op(|| File::open(folder)?.sync_all()) } else { Ok(()) }
 }
 
 #[cfg(test)]

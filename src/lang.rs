@@ -72,7 +72,7 @@ pub enum Msg {
     /// The server cannot listen at an address.
     CannotListen { address: String, why: String },
     /// The port is somebody else's already.
-    PortTaken { address: String },
+    PortTaken { address: String, by_us: bool },
     /// The server's folder cannot be used.
     CannotUseRoot { why: String },
     /// The server's log cannot be written.

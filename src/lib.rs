@@ -13,7 +13,9 @@
 //! | [`wire`] | bytes to messages and back | `stream` |
 //! | [`dialect`] | the conversations, a file each, both halves | `wire`, `store`, `log` |
 //! | [`store`] | the folder of files, and every promise about it | `atomic` |
-//! | [`atomic`] | a file that is published whole or not at all | nothing |
+//! | `fuzz` | random peers against everything, in tests only | everything |
+//! | `disk` | the gate of every file operation, where tests put faults | nothing |
+//! | [`atomic`] | a file that is published whole or not at all | `disk` |
 //! | [`server`] | accepts, limits, a thread a connection | `dialect`, `wire`, `store`, `log`, `lens` |
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect`, `wire`, `store`, `lens`, `lang` |
 //! | [`log`] | the server's lines, and the one function that makes a peer's bytes printable | nothing |
@@ -36,7 +38,10 @@ pub mod args;
 pub mod atomic;
 pub mod client;
 pub mod dialect;
+mod disk;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod lang;
 pub mod lens;
 pub mod lessons;

@@ -105,6 +105,15 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Connections served at once, if `--max-connections` does not say: a class with room to spare.
 pub const MAX_CONNECTIONS: usize = 256;
 
+/// Connections from one address, if `--max-per-address` does not say: a whole room behind one router.
+pub const MAX_PER_ADDRESS: usize = 64;
+
+/// How long a server that is asked to end waits for what is in flight.
+pub const ENDING_TIME: Duration = Duration::from_secs(10);
+
+/// What all lists together may hold in memory while they are sent. A list that is alone may be larger.
+pub const LISTS_HELD: usize = 64 << 20;
+
 /// Connections that were turned away and are still being told so; when one more comes, the oldest is
 /// closed. Each holds a descriptor that those who were let in may need.
 pub const MAX_FAREWELLS: usize = 128;

@@ -9,8 +9,10 @@ mod places;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use crate::dialect::Dialect;
 use crate::error::{Code, Error};
@@ -23,6 +25,21 @@ use crate::wire::{Manner, Wire};
 use doorman::Doorman;
 use places::{Place, Places};
 
+/// How many connections a server takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// In all.
+    pub connections: usize,
+    /// From one address.
+    pub per_address: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Caps {
+        Caps { connections: limits::MAX_CONNECTIONS, per_address: limits::MAX_PER_ADDRESS }
+    }
+}
+
 /// What all connections of a server share.
 pub struct Server {
     store: Store,
@@ -31,14 +48,26 @@ pub struct Server {
     lens: Lens,
     places: Places,
     doorman: Doorman,
+    /// Connections that are served now; those of them that only wait are counted by the manner.
+    here: AtomicUsize,
+    ending: AtomicBool,
 }
 
 impl Server {
     /// A server over this store.
     #[must_use]
-    pub fn new(store: Store, log: Log, manner: Manner, max_connections: usize) -> Server {
-        let places = Places::new(max_connections);
-        Server { store, log, manner, lens: Lens::default(), places, doorman: Doorman::default() }
+    pub fn new(store: Store, log: Log, manner: Manner, caps: Caps) -> Server {
+        let places = Places::new(caps.connections, caps.per_address);
+        Server {
+            store,
+            log,
+            manner,
+            lens: Lens::default(),
+            places,
+            doorman: Doorman::default(),
+            here: AtomicUsize::new(0),
+            ending: AtomicBool::new(false),
+        }
     }
 
     /// The same, with every connection seen through this.
@@ -47,11 +76,16 @@ impl Server {
         Server { lens, ..self }
     }
 
-    /// Serves these listeners until the process ends.
+    /// Serves these listeners until `end` comes back, or for ever. Then what is in flight is finished,
+    /// within a bound; whoever only waits is let go.
     ///
     /// # Errors
     /// A thread for a listener cannot be had.
-    pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> io::Result<()> {
+    pub fn run(
+        self,
+        listeners: Vec<(Dialect, TcpListener)>,
+        end: Option<Box<dyn FnOnce()>>,
+    ) -> io::Result<()> {
         let server = Arc::new(self);
         let mut threads = Vec::new();
         for (dialect, listener) in listeners {
@@ -60,10 +94,26 @@ impl Server {
             let accept = move || server.accept(dialect, &listener);
             threads.push(thread::Builder::new().name(name).spawn(accept)?);
         }
+        if let Some(end) = end {
+            end();
+            server.finish();
+            return Ok(());
+        }
         for thread in threads {
             let _ = thread.join();
         }
         Ok(())
+    }
+
+    /// Waits until every connection is between two commands.
+    fn finish(&self) {
+        self.ending.store(true, Ordering::Release);
+        let until = Instant::now() + limits::ENDING_TIME;
+        let in_flight = || self.here.load(Ordering::Acquire) > self.manner.resting();
+        while in_flight() && Instant::now() < until {
+            thread::sleep(limits::ACCEPT_REST);
+        }
+        self.store.leave();
     }
 
     /// Takes connections for ever. No failed accept ends this: when descriptors run out, those who
@@ -83,9 +133,10 @@ impl Server {
 
     /// Gives a connection a place and a thread, or turns it away.
     fn admit(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
-        let Some(place) = self.places.take() else {
-            self.turn_away(dialect, stream, peer, "all connections are taken");
-            return;
+        let place = match self.places.take(peer.ip()) {
+            Ok(place) if !self.ending.load(Ordering::Acquire) => place,
+            Ok(_) => return self.turn_away(dialect, stream, peer, "the server is ending"),
+            Err(why) => return self.turn_away(dialect, stream, peer, why),
         };
         // A closure that could not be started is dropped, and must not take the connection with it.
         let parked = Arc::new(Mutex::new(Some(stream)));
@@ -120,7 +171,8 @@ impl Server {
             .set_nodelay(true)
             .and_then(|()| stream.set_write_timeout(Some(limits::PAYLOAD_WINDOW)));
         let stream = self.lens.over(stream, Side::Server, dialect.name());
-        let mut wire = Wire::new(stream, self.manner);
+        let mut wire = Wire::new(stream, self.manner.clone());
+        self.here.fetch_add(1, Ordering::AcqRel);
         let end = match prepared {
             Err(error) => Err(Error::connection(&error)),
             // A bug in here must not be silent, nor take more than this one connection with it.
@@ -130,6 +182,7 @@ impl Server {
             .unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug"))),
         };
         wire.close();
+        self.here.fetch_sub(1, Ordering::AcqRel);
         // Free before the line is written: who reads the line may count on the place.
         drop(place);
         session.close(&end);

@@ -21,10 +21,13 @@ use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::atomic::{self, Draft, Publishing, Turnstile};
+use crate::disk;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::log::Log;
 use catalog::{Catalog, Stamp};
 pub use catalog::{Id, Record};
@@ -59,6 +62,7 @@ pub struct Store {
     numbers: Numbers,
     quota: Quota,
     catalog: Option<Catalog>,
+    lists_held: Arc<AtomicUsize>,
 }
 
 /// What stands in a folder.
@@ -93,11 +97,11 @@ impl Store {
     pub fn open(root: &Path, options: Options, log: &Log) -> Result<Store> {
         let shown = root.display();
         if !options.read_only {
-            fs::create_dir_all(root)
+            disk::op(|| fs::create_dir_all(root))
                 .map_err(|error| Error::io(format!("create the folder {shown}"), &error))?;
         }
-        let found =
-            fs::metadata(root).map_err(|error| Error::io(format!("open {shown}"), &error))?;
+        let found = disk::op(|| fs::metadata(root))
+            .map_err(|error| Error::io(format!("open {shown}"), &error))?;
         if !found.is_dir() {
             let no_folder = io::ErrorKind::NotADirectory.into();
             return Err(Error::io(format!("open {shown}"), &no_folder));
@@ -125,6 +129,7 @@ impl Store {
             numbers: Numbers::default(),
             quota: Quota::new(root.to_owned(), options.max_total_size),
             catalog,
+            lists_held: Arc::default(),
             options,
         })
     }
@@ -133,13 +138,14 @@ impl Store {
     ///
     /// # Errors
     /// There is no such folder, or it cannot be read.
-    pub fn list(&self, folder: Option<&FileName>) -> Result<Listing> {
+    pub fn list(&self, folder: Option<&FileName>) -> Result<Held<Listing>> {
         let path = match folder {
             None => self.root.clone(),
             Some(name) => self.walk(name.as_str().split('/'))?,
         };
         let reading = |error| Error::io(format!("list {}", path.display()), &error);
         let mut listing = Listing::default();
+        let mut room = Room::new(&self.lists_held);
         for entry in fs::read_dir(&path).map_err(reading)? {
             let entry = entry.map_err(reading)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -156,10 +162,11 @@ impl Store {
             } else {
                 continue;
             };
+            room.take(size_of::<Entry>().saturating_add(name.len()))?;
             listing.entries.push(Entry { name, size, id: None });
         }
         listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(listing)
+        Ok(Held { list: listing, _room: room })
     }
 
     /// The size of a file.
@@ -178,7 +185,7 @@ impl Store {
         // Looked at before it is opened, because opening a pipe would wait for its other end.
         let (path, found) = self.find(name)?;
         let opening = |error| Error::io(format!("open {}", path.display()), &error);
-        let file = File::open(&path).map_err(opening)?;
+        let file = disk::op(|| File::open(&path)).map_err(opening)?;
         let opened = file.metadata().map_err(opening)?;
         if !same_file(&found, &opened) {
             return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
@@ -198,7 +205,7 @@ impl Store {
         if let Some(catalog) = self.catalog_of(name) {
             catalog.removed(name.last(), Stamp::of(&found));
         }
-        fs::remove_file(&path)
+        disk::op(|| fs::remove_file(&path))
             .map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
         self.quota.removed(found.len());
         if let Some(folder) = path.parent() {
@@ -211,12 +218,21 @@ impl Store {
     ///
     /// # Errors
     /// The root cannot be read.
-    pub fn records(&self) -> Result<Vec<Record>> {
-        let Some(catalog) = &self.catalog else { return Ok(Vec::new()) };
+    pub fn records(&self) -> Result<Held<Vec<Record>>> {
+        let mut room = Room::new(&self.lists_held);
+        let Some(catalog) = &self.catalog else {
+            return Ok(Held { list: Vec::new(), _room: room });
+        };
         let mut files = stamps(&self.root)
             .map_err(|error| Error::io(format!("list {}", self.root.display()), &error))?;
         files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Ok(catalog.identify_all(&files))
+        for (name, _) in &files {
+            // Once as a record, and once as the line that it becomes.
+            room.take(name.len().saturating_add(size_of::<Record>()).saturating_mul(2))?;
+        }
+        let list =
+            catalog.identify_all(&files).map_err(|error| Error::io("read the catalog", &error))?;
+        Ok(Held { list, _room: room })
     }
 
     /// The identity of one file at the top of the root.
@@ -226,7 +242,9 @@ impl Store {
     pub fn record(&self, name: &FileName) -> Result<Record> {
         let (_, found) = self.find(name)?;
         match self.catalog_of(name) {
-            Some(catalog) => Ok(catalog.identify(name.last(), Stamp::of(&found))),
+            Some(catalog) => catalog
+                .identify(name.last(), Stamp::of(&found))
+                .map_err(|error| Error::io("read the catalog", &error)),
             None => Err(Error::new(Code::NotFound, "only files at the top have an identity")),
         }
     }
@@ -255,6 +273,11 @@ impl Store {
     /// The catalog, if the name is one of those that are in it.
     fn catalog_of(&self, name: &FileName) -> Option<&Catalog> {
         self.catalog.as_ref().filter(|_| name.folder().is_none())
+    }
+
+    /// Gives up our corner of the folder: an orderly end leaves nothing to sweep.
+    pub fn leave(&self) {
+        self.workspace.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
@@ -313,7 +336,7 @@ impl Store {
     /// The plain file that a name leads to, and what the system says of it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
         let path = self.folder_of(name)?.join(name.last());
-        let found = fs::symlink_metadata(&path)
+        let found = disk::op(|| fs::symlink_metadata(&path))
             .map_err(|error| Error::io(format!("look at {}", path.display()), &error))?;
         if found.is_dir() {
             return Err(Error::new(Code::IsFolder, "that is a folder"));
@@ -337,7 +360,7 @@ impl Store {
         let mut path = self.root.clone();
         for part in parts {
             path.push(part);
-            match fs::symlink_metadata(&path) {
+            match disk::op(|| fs::symlink_metadata(&path)) {
                 Ok(found) if found.is_dir() => {}
                 Ok(found) if found.is_symlink() => {
                     return Err(Error::new(Code::BadName, "no part of a name may be a link"));
@@ -350,6 +373,50 @@ impl Store {
             }
         }
         Ok(path)
+    }
+}
+
+/// A list, and the room that it takes for as long as it is held.
+pub struct Held<L> {
+    list: L,
+    _room: Room,
+}
+
+impl<L> std::ops::Deref for Held<L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        &self.list
+    }
+}
+
+/// A share of what all lists together may hold, given back when it is dropped. A peer that asks for a
+/// long list and does not read it must not be able to fill the memory, not even with friends.
+struct Room {
+    all: Arc<AtomicUsize>,
+    taken: usize,
+}
+
+impl Room {
+    fn new(all: &Arc<AtomicUsize>) -> Room {
+        Room { all: Arc::clone(all), taken: 0 }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        let before = self.all.fetch_add(bytes, Ordering::AcqRel);
+        self.taken = self.taken.saturating_add(bytes);
+        let alone = before < self.taken;
+        if before.saturating_add(bytes) > limits::LISTS_HELD && !alone {
+            let sentence = "too many long lists are being sent: try again in a moment";
+            return Err(Error::new(Code::Busy, sentence));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.taken, Ordering::AcqRel);
     }
 }
 
@@ -533,7 +600,7 @@ fn not_stored(name: &FileName, error: &io::Error) -> Error {
 /// The plain files at the top of the root that a client could see.
 fn stamps(root: &Path) -> io::Result<Vec<(String, Stamp)>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(root)? {
+    for entry in disk::op(|| fs::read_dir(root))? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         if FileName::parse(name.as_bytes()).is_err() {

@@ -20,6 +20,8 @@ mod pace;
 mod payload;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
@@ -28,7 +30,7 @@ use crate::stream::{Ending, Stream};
 use pace::Pace;
 
 /// How a [`Wire`] reads and how long it waits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Manner {
     /// How many bytes one read asks for where a message is awaited.
     pub buffer: usize,
@@ -38,6 +40,8 @@ pub struct Manner {
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
     pub message: Duration,
+    /// How many wires of this manner wait for a message to begin.
+    pub resting: Arc<AtomicUsize>,
 }
 
 impl Default for Manner {
@@ -47,11 +51,18 @@ impl Default for Manner {
             payload_buffer: limits::PAYLOAD_BUFFER,
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
             message: limits::MESSAGE_TIME,
+            resting: Arc::default(),
         }
     }
 }
 
 impl Manner {
+    /// How many wires of this manner wait for a message to begin.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.resting.load(Ordering::Acquire)
+    }
+
     /// The same, with every read of this size: `--buffer`.
     #[must_use]
     pub fn with_buffer(self, size: Option<usize>) -> Manner {
@@ -362,6 +373,12 @@ impl Wire {
         }
     }
 
+    /// How much memory the buffers hold, for tests.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.input.capacity().saturating_add(self.output.capacity())
+    }
+
     fn buffered(&self) -> &[u8] {
         self.input.get(self.taken..).unwrap_or_default()
     }
@@ -391,7 +408,11 @@ impl Wire {
     /// as a peer may be idle; from then on the message has a deadline, which no drip can stretch.
     fn fill(&mut self, deadline: &mut Option<Instant>) -> Result<Brought> {
         if self.buffered().is_empty() {
-            return self.read_more(self.manner.idle);
+            self.flush_unless_deaf()?;
+            self.manner.resting.fetch_add(1, Ordering::AcqRel);
+            let brought = self.read_more(self.manner.idle);
+            self.manner.resting.fetch_sub(1, Ordering::AcqRel);
+            return brought;
         }
         let longest = self.manner.message;
         self.fill_before(deadline, longest)
@@ -408,9 +429,7 @@ impl Wire {
     }
 
     fn read_more(&mut self, wait: Duration) -> Result<Brought> {
-        if !self.deaf {
-            self.flush()?;
-        }
+        self.flush_unless_deaf()?;
         if self.ended {
             return Ok(Brought::End);
         }
@@ -435,6 +454,11 @@ impl Wire {
             Err(error) if is_silence(&error) => Ok(Brought::Silence),
             Err(error) => Err(Error::connection(&error)),
         }
+    }
+
+    /// After a write has failed there is still something to be heard, perhaps.
+    fn flush_unless_deaf(&mut self) -> Result<()> {
+        if self.deaf { Ok(()) } else { self.flush() }
     }
 
     fn must_owe_nothing(&mut self) -> Result<()> {

@@ -22,6 +22,10 @@ pub struct Config {
     pub store: store::Options,
     /// Connections at once.
     pub max_connections: usize,
+    /// Connections at once from one address.
+    pub max_per_address: usize,
+    /// End when standard input does.
+    pub until_eof: bool,
     /// Silence that ends a connection.
     pub idle_timeout: Duration,
     /// The size of every read, if the user wants one.
@@ -54,6 +58,8 @@ impl Default for Config {
             root: limits::UPLOAD_FOLDER.into(),
             store: store::Options { identities: true, ..store::Options::default() },
             max_connections: limits::MAX_CONNECTIONS,
+            max_per_address: limits::MAX_PER_ADDRESS,
+            until_eof: false,
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
             log: None,
@@ -90,6 +96,10 @@ pub fn parse(
             "--max-connections" => {
                 config.max_connections = args.parsed(Wanted::Count, super::count)?;
             }
+            "--max-per-address" => {
+                config.max_per_address = args.parsed(Wanted::Count, super::count)?;
+            }
+            "--until-eof" => config.until_eof = true,
             "--max-file-size" => {
                 config.store.max_file_size = Some(args.parsed(Wanted::Size, super::size)?);
             }

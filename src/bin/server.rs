@@ -1,8 +1,9 @@
 //! `connme-server`: reads its flags, opens the folder and the ports, and serves.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use connme::args::server::{Config, Listen, parse};
 use connme::args::{self, Parsed};
@@ -11,9 +12,9 @@ use connme::error::Error;
 use connme::lang::Msg;
 use connme::lens::Lens;
 use connme::log::Log;
-use connme::server::Server;
+use connme::server::{Caps, Server};
 use connme::store::Store;
-use connme::wire::Manner;
+use connme::wire::{Manner, Wire};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
@@ -43,10 +44,15 @@ fn run(config: Config) -> Result<(), Msg> {
     }
     say(&format!("{}\n", Msg::Waiting.say(config.lang)));
     let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
-    let server = Server::new(store, log, manner.with_buffer(config.buffer), config.max_connections);
+    let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
+    let server = Server::new(store, log, manner.with_buffer(config.buffer), caps);
     let lens = Lens { trace: config.trace, faults: config.faults, watcher: None };
     let server = server.with_lens(lens);
-    server.run(listeners).map_err(|error| Msg::CannotStart { why: error.to_string() })
+    let end = || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    };
+    let end: Option<Box<dyn FnOnce()>> = if config.until_eof { Some(Box::new(end)) } else { None };
+    server.run(listeners, end).map_err(|error| Msg::CannotStart { why: error.to_string() })
 }
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
@@ -56,10 +62,20 @@ fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
     match TcpListener::bind((host.as_str(), *port)) {
         Ok(listener) => Ok((*dialect, listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Err(Msg::PortTaken { address })
+            let by_us = speaks(*dialect, host, *port);
+            Err(Msg::PortTaken { address, by_us })
         }
         Err(error) => Err(Msg::CannotListen { address, why: error.to_string() }),
     }
+}
+
+/// Whether a server of ours answers there: then it is the one to blame for a port that is taken.
+fn speaks(dialect: Dialect, host: &str, port: u16) -> bool {
+    let quick = Duration::from_millis(500);
+    let Ok(stream) = TcpStream::connect((host, port)) else { return false };
+    let bounded = stream.set_write_timeout(Some(quick)).is_ok();
+    let manner = Manner { idle: quick, message: quick, ..Manner::default() };
+    bounded && dialect.requests().connme(&mut Wire::new(Box::new(stream), manner)).is_ok()
 }
 
 /// A closed standard output does not keep a server from serving.

@@ -19,7 +19,7 @@ use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
 use crate::error::{Error, Result};
 use crate::log::Log;
-use crate::server::Server;
+use crate::server::{Caps, Server};
 use crate::store::{Options, Store};
 use crate::trace::{Event, Watcher};
 use crate::wire::Manner;
@@ -276,9 +276,8 @@ impl OwnServer {
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push((dialect, listener));
         }
-        let server =
-            Server::new(store, Log::silent(), Manner::default(), crate::limits::MAX_CONNECTIONS);
-        let run = move || drop(server.run(listeners));
+        let server = Server::new(store, Log::silent(), Manner::default(), Caps::default());
+        let run = move || drop(server.run(listeners, None));
         std::thread::Builder::new().spawn(run).map_err(failed)?;
         Ok(OwnServer(ports))
     }

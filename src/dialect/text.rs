@@ -299,7 +299,8 @@ fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
 
 fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
-    write_listing(wire, &store.list(folder.as_ref())?)?;
+    let listing = store.list(folder.as_ref())?;
+    write_listing(wire, &listing)?;
     Ok(Done::default())
 }
 

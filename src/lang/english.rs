@@ -21,7 +21,11 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotListen { address, why } => {
             format!("cannot listen on {address}: {why}; say another place with --listen")
         }
-        Msg::PortTaken { address } => format!(
+        Msg::PortTaken { address, by_us: true } => format!(
+            "cannot listen on {address}: a connme-server is running there already; \
+             use that one, stop it, or say another port with --listen"
+        ),
+        Msg::PortTaken { address, by_us: false } => format!(
             "cannot listen on {address}: another program has that port; \
              stop it, or say another with --listen"
         ),
@@ -162,6 +166,7 @@ usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
   -r, --root DIR         the folder with the files (default uploads)
   --read-only            nothing can be uploaded or removed
   --max-connections N    connections at once (default 256)
+  --max-per-address N    connections at once from one address (default 64)
   --max-file-size SIZE   the largest file that is taken
   --max-total-size SIZE  the most that all files together may hold
   --idle-timeout SECONDS silence between commands that ends a connection (default 300)
@@ -172,6 +177,7 @@ usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
   -t, --trace            show every read and write on standard error
   --stammer FAULTS       spoil what is said, for a class to see: slice=BYTES, coalesce=MS, delay=MS,
                          drip=BYTES_PER_SECOND, cut=BYTES, reset=BYTES, seed=N; joined by commas
+  --until-eof            end when standard input does, and finish what is in flight
   --lang en|id           the language (default: that of the environment)
   -h, --help, -V, --version
 

@@ -23,7 +23,11 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotListen { address, why } => {
             format!("tidak bisa berjalan di {address}: {why}; pilih tempat lain dengan --listen")
         }
-        Msg::PortTaken { address } => format!(
+        Msg::PortTaken { address, by_us: true } => format!(
+            "tidak bisa berjalan di {address}: di sana sudah ada connme-server; \
+             pakai yang itu, hentikan, atau pilih port lain dengan --listen"
+        ),
+        Msg::PortTaken { address, by_us: false } => format!(
             "tidak bisa berjalan di {address}: port itu sudah dipakai program lain; \
              hentikan program itu, atau pilih port lain dengan --listen"
         ),
@@ -191,6 +195,7 @@ pemakaian: connme-server [--listen [DIALEK=][HOST:]PORT]... [--all] [OPSI]...
   -r, --root DIR         folder berisi file (bawaan uploads)
   --read-only            tidak ada yang bisa diunggah atau dihapus
   --max-connections N    koneksi sekaligus (bawaan 256)
+  --max-per-address N    koneksi sekaligus dari satu alamat (bawaan 64)
   --max-file-size SIZE   file terbesar yang diterima
   --max-total-size SIZE  ukuran terbesar semua file bersama
   --idle-timeout SECONDS diam di antara perintah yang mengakhiri koneksi (bawaan 300)
@@ -201,6 +206,7 @@ pemakaian: connme-server [--listen [DIALEK=][HOST:]PORT]... [--all] [OPSI]...
   -t, --trace            tunjukkan setiap baca dan tulis di standard error
   --stammer FAULTS       ganggu apa yang dikirim: slice=BYTE, coalesce=MS, delay=MS,
                          drip=BYTE_PER_DETIK, cut=BYTE, reset=BYTE, seed=N; dipisah koma
+  --until-eof            berakhir bila standard input berakhir, yang sedang berjalan diselesaikan
   --lang en|id           bahasa (bawaan: menurut lingkungan)
   -h, --help, -V, --version
 

@@ -1,35 +1,64 @@
-//! How many connections there are, and how many there may be.
+//! How many connections there are, and how many there may be: in all, and from one address.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The places of one server.
+#[derive(Clone)]
 pub(super) struct Places {
     most: usize,
-    taken: Arc<AtomicUsize>,
+    most_per_address: usize,
+    taken: Arc<Mutex<Taken>>,
 }
 
-/// One of them, free again when it is dropped.
-pub(super) struct Place(Arc<AtomicUsize>);
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// A place, free again when it is dropped.
+pub(super) struct Place {
+    address: IpAddr,
+    places: Places,
+}
 
 impl Places {
-    pub(super) fn new(most: usize) -> Places {
-        Places { most, taken: Arc::default() }
+    pub(super) fn new(most: usize, most_per_address: usize) -> Places {
+        Places { most, most_per_address, taken: Arc::default() }
     }
 
-    /// A place, if one is free.
-    pub(super) fn take(&self) -> Option<Place> {
-        if self.taken.fetch_add(1, Ordering::AcqRel) < self.most {
-            return Some(Place(Arc::clone(&self.taken)));
+    /// A place for somebody from this address; or why there is none.
+    pub(super) fn take(&self, address: IpAddr) -> Result<Place, &'static str> {
+        let mut taken = self.taken();
+        if taken.all >= self.most {
+            return Err("all connections are taken");
         }
-        self.taken.fetch_sub(1, Ordering::AcqRel);
-        None
+        let here = taken.by_address.entry(address).or_default();
+        if *here >= self.most_per_address {
+            return Err("your address has all the connections that it may have");
+        }
+        *here = here.saturating_add(1);
+        taken.all = taken.all.saturating_add(1);
+        Ok(Place { address, places: self.clone() })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut taken = self.places.taken();
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(here) = taken.by_address.get_mut(&self.address) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -39,12 +68,19 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_owner_goes() {
-        let places = Places::new(2);
-        let first = places.take();
-        let second = places.take();
-        assert!(first.is_some() && second.is_some() && places.take().is_none());
+        let [one, other, third]: [IpAddr; 3] =
+            ["192.0.2.1", "192.0.2.2", "::1"].map(|text| text.parse().unwrap());
+        let places = Places::new(3, 2);
+        let first = places.take(one);
+        let second = places.take(one);
+        assert!(first.is_ok() && second.is_ok());
+        assert!(places.take(one).is_err_and(|why| why.starts_with("your address")));
+        let fourth = places.take(other);
+        assert!(fourth.is_ok());
+        assert!(places.take(third).is_err_and(|why| why.starts_with("all connections")));
         drop(first);
-        assert!(places.take().is_some());
-        drop(second);
+        assert!(places.take(one).is_ok());
+        drop((second, fourth));
+        assert!(places.taken().by_address.is_empty() && places.taken().all == 0);
     }
 }

@@ -28,6 +28,7 @@ use std::time::UNIX_EPOCH;
 use super::name::split_extension;
 use super::random;
 use super::workspace::PRIVATE;
+use crate::disk::op;
 use crate::log::Log;
 
 /// An identity: a random (version 4) UUID.
@@ -149,7 +150,7 @@ impl Catalog {
     /// met it a moment before.
     pub(super) fn settled(&self, name: &str, stamp: Stamp, id: Id) -> Id {
         let mut known = self.known();
-        self.catch_up(&mut known);
+        let _ = self.catch_up(&mut known);
         known.id(name, stamp).unwrap_or(id)
     }
 
@@ -161,13 +162,16 @@ impl Catalog {
 
     /// The identities of all these files, in their order. Those that nobody has met yet get one, and
     /// those that are not among them lose theirs.
-    pub(super) fn identify_all(&self, files: &[(String, Stamp)]) -> Vec<Record> {
+    ///
+    /// # Errors
+    /// The journal is there and cannot be read: whoever is in it keeps an identity that we do not know.
+    pub(super) fn identify_all(&self, files: &[(String, Stamp)]) -> io::Result<Vec<Record>> {
         let mut known = self.known();
-        self.catch_up(&mut known);
+        self.catch_up(&mut known)?;
         let all_met = files.iter().all(|(name, stamp)| known.id(name, *stamp).is_some());
         if !all_met || known.files.len() > files.len() {
             let _one_at_a_time = self.lock();
-            self.catch_up(&mut known);
+            self.catch_up(&mut known)?;
             let present: HashMap<&str, Stamp> =
                 files.iter().map(|(name, stamp)| (name.as_str(), *stamp)).collect();
             let mut news = String::new();
@@ -192,29 +196,32 @@ impl Catalog {
             let id = known.id(name, *stamp)?;
             Some(Record { id, name: name.clone(), size: stamp.size })
         };
-        files.iter().filter_map(record).collect()
+        Ok(files.iter().filter_map(record).collect())
     }
 
     /// The identity of one file; it gets one, if nobody has met it yet.
-    pub(super) fn identify(&self, name: &str, stamp: Stamp) -> Record {
+    ///
+    /// # Errors
+    /// See [`Catalog::identify_all`].
+    pub(super) fn identify(&self, name: &str, stamp: Stamp) -> io::Result<Record> {
         let mut known = self.known();
-        self.catch_up(&mut known);
+        self.catch_up(&mut known)?;
         if known.id(name, stamp).is_none() {
             let _one_at_a_time = self.lock();
-            self.catch_up(&mut known);
+            self.catch_up(&mut known)?;
             if known.id(name, stamp).is_none() {
                 let news = line(&format!("+ {} {stamp} {name}", Id::new()));
                 self.learn(&mut known, &news);
             }
         }
         let id = known.id(name, stamp).unwrap_or_else(Id::new);
-        Record { id, name: name.to_owned(), size: stamp.size }
+        Ok(Record { id, name: name.to_owned(), size: stamp.size })
     }
 
     /// The name of the file that has this identity, and how to tell whether it still is that file.
     pub(super) fn find(&self, id: Id) -> Option<(String, Stamp)> {
         let mut known = self.known();
-        self.catch_up(&mut known);
+        let _ = self.catch_up(&mut known);
         let name = known.names.get(&id)?;
         let (_, stamp) = known.files.get(name)?;
         Some((name.clone(), *stamp))
@@ -224,18 +231,21 @@ impl Catalog {
     /// at work.
     pub(super) fn compact(&self, files: &[(String, Stamp)]) -> io::Result<()> {
         let mut known = self.known();
-        self.catch_up(&mut known);
+        // A journal that cannot be read now is not to be written over.
+        match self.read_on(&mut known) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut text = line(&format!("= {:016x}", random()));
         for (name, stamp) in files {
             let id = known.id(name, *stamp).unwrap_or_else(Id::new);
             text += &line(&format!("+ {id} {stamp} {name}"));
         }
         let new = self.path.with_extension("new");
-        fs::write(&new, &text)?;
-        fs::rename(&new, &self.path)?;
+        op(|| fs::write(&new, &text))?;
+        op(|| fs::rename(&new, &self.path))?;
         *known = Known::default();
-        self.catch_up(&mut known);
-        Ok(())
+        self.catch_up(&mut known)
     }
 
     /// Appends news, and knows them even if they could not be appended.
@@ -244,7 +254,7 @@ impl Catalog {
             return;
         }
         if self.append(news) {
-            self.catch_up(known);
+            let _ = self.catch_up(known);
         } else {
             self.take_in(known, news.as_bytes());
         }
@@ -255,11 +265,9 @@ impl Catalog {
         if !self.writable {
             return false;
         }
-        let appended = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&self.path)
-            .and_then(|mut file| file.write_all(format!("\n{lines}").as_bytes()));
+        let open = || OpenOptions::new().append(true).create(true).open(&self.path);
+        let write = |mut file: File| op(|| file.write_all(format!("\n{lines}").as_bytes()));
+        let appended = op(open).and_then(write);
         if let Err(error) = &appended {
             self.log.lasting(format_args!("catalog: write {}: {error}", self.path.display()));
         }
@@ -268,7 +276,7 @@ impl Catalog {
 
     /// Reads what has been appended since the last look. A journal that has become shorter is
     /// another one, and read from its beginning.
-    fn catch_up(&self, known: &mut Known) {
+    fn catch_up(&self, known: &mut Known) -> io::Result<()> {
         match self.read_on(known) {
             // Not there yet, or not any more: what we know is not lost with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -277,16 +285,18 @@ impl Catalog {
                     self.start_over(known);
                     let _ = self.read_on(known);
                 }
+                Ok(())
             }
             Err(error) => {
                 self.log.lasting(format_args!("catalog: read {}: {error}", self.path.display()));
+                Err(error)
             }
-            Ok(()) => {}
+            Ok(()) => Ok(()),
         }
     }
 
     fn read_on(&self, known: &mut Known) -> io::Result<()> {
-        let mut file = File::open(&self.path)?;
+        let mut file = op(|| File::open(&self.path))?;
         let length = file.metadata()?.len();
         let mut head = Vec::new();
         (&mut file).take(HEAD).read_to_end(&mut head)?;
@@ -438,15 +448,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let catalog = catalog(root.path());
         let old = [("a".to_owned(), put(root.path(), "a"))];
-        catalog.identify_all(&old);
+        catalog.identify_all(&old).unwrap();
         // Stored behind the back of a list that has already looked.
         let stamp = put(root.path(), "b");
         let id = catalog.stored("b", stamp);
-        assert_eq!(catalog.identify_all(&old).len(), 1);
+        assert_eq!(catalog.identify_all(&old).unwrap().len(), 1);
         assert_eq!(catalog.settled("b", stamp, Id::new()), id);
         // Removed behind its back: it gets no identity any more.
         let gone = [("c".to_owned(), stamp_of(1, 1))];
-        assert_eq!(catalog.identify_all(&gone), []);
+        assert_eq!(catalog.identify_all(&gone).unwrap(), []);
     }
 
     #[test]
@@ -454,21 +464,21 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (one, other) = (catalog(root.path()), catalog(root.path()));
         let files: Vec<_> = ["a", "b"].map(|name| (name.to_owned(), put(root.path(), name))).into();
-        let records = one.identify_all(&files);
-        assert_eq!(other.identify_all(&files), records);
+        let records = one.identify_all(&files).unwrap();
+        assert_eq!(other.identify_all(&files).unwrap(), records);
         // Written anew by a start, and grown beyond where the other had read to.
         one.compact(&files).unwrap();
         for n in 0..20 {
             one.stored(&format!("n{n}"), stamp_of(n, 1));
         }
-        assert_eq!(other.identify_all(&files), records);
+        assert_eq!(other.identify_all(&files).unwrap(), records);
         // Removed by hand: whoever still knows says so to the rest.
         fs::remove_file(&one.path).unwrap();
         one.stored("c", stamp_of(1, 1));
-        assert_eq!(other.identify_all(&files), records);
+        assert_eq!(other.identify_all(&files).unwrap(), records);
         fs::remove_file(&one.path).unwrap();
-        assert_eq!(one.identify_all(&files), records);
-        assert_eq!(catalog(root.path()).identify_all(&files), records);
+        assert_eq!(one.identify_all(&files).unwrap(), records);
+        assert_eq!(catalog(root.path()).identify_all(&files).unwrap(), records);
     }
 
     #[test]
@@ -513,18 +523,18 @@ mod tests {
     fn an_identity_belongs_to_the_file_and_not_to_the_name() {
         let root = tempfile::tempdir().unwrap();
         let catalog = catalog(root.path());
-        let first = catalog.identify("a", stamp_of(1, 1)).id;
-        assert_eq!(catalog.identify("a", stamp_of(1, 1)).id, first);
+        let first = catalog.identify("a", stamp_of(1, 1)).unwrap().id;
+        assert_eq!(catalog.identify("a", stamp_of(1, 1)).unwrap().id, first);
         assert_eq!(catalog.find(first), Some(("a".into(), stamp_of(1, 1))));
-        let second = catalog.identify("a", stamp_of(1, 2)).id;
+        let second = catalog.identify("a", stamp_of(1, 2)).unwrap().id;
         assert!(second != first && catalog.find(first).is_none());
         catalog.removed("a", stamp_of(1, 2));
-        let third = catalog.identify("a", stamp_of(1, 2)).id;
+        let third = catalog.identify("a", stamp_of(1, 2)).unwrap().id;
         assert_ne!(third, second);
         // A removal that is told late does not hit who came after.
         catalog.removed("a", stamp_of(9, 9));
-        assert_eq!(catalog.identify("a", stamp_of(1, 2)).id, third);
-        assert_eq!(catalog.identify_all(&[]), []);
+        assert_eq!(catalog.identify("a", stamp_of(1, 2)).unwrap().id, third);
+        assert_eq!(catalog.identify_all(&[]).unwrap(), []);
         assert!(catalog.find(third).is_none());
     }
 
@@ -535,17 +545,17 @@ mod tests {
         let files =
             [("a".to_owned(), put(root.path(), "a")), ("b".to_owned(), put(root.path(), "b"))];
         one.stored("a", files[0].1);
-        let records = other.identify_all(&files);
+        let records = other.identify_all(&files).unwrap();
         assert_eq!(records.len(), 2);
         // Told by both: the first line counts.
         let second = one.stored("b", files[1].1);
         assert_eq!(one.settled("b", files[1].1, second), records[1].id);
-        assert_eq!(one.identify_all(&files), records);
-        assert_eq!(other.identify_all(&files), records);
+        assert_eq!(one.identify_all(&files).unwrap(), records);
+        assert_eq!(other.identify_all(&files).unwrap(), records);
         let restarted = catalog(root.path());
         restarted.compact(&files).unwrap();
-        assert_eq!(restarted.identify_all(&files), records);
-        assert_eq!(catalog(root.path()).identify_all(&files), records);
+        assert_eq!(restarted.identify_all(&files).unwrap(), records);
+        assert_eq!(catalog(root.path()).identify_all(&files).unwrap(), records);
     }
 
     #[test]
@@ -554,14 +564,14 @@ mod tests {
         let one = catalog(root.path());
         let name = |n: u32| n.to_string();
         let files: Vec<_> = (0..5).map(|n| (name(n), put(root.path(), &name(n)))).collect();
-        let records = one.identify_all(&files);
+        let records = one.identify_all(&files).unwrap();
         let text = fs::read(&one.path).unwrap();
         for at in 0..text.len() {
             let mut damaged = text.clone();
             damaged[at] = b'#';
             for damaged in [damaged, text[..at].to_vec()] {
                 fs::write(&one.path, damaged).unwrap();
-                let again = catalog(root.path()).identify_all(&files);
+                let again = catalog(root.path()).identify_all(&files).unwrap();
                 assert_eq!(again.len(), 5);
                 for (record, again) in records.iter().zip(&again) {
                     assert!(again.name == record.name);
@@ -575,6 +585,6 @@ mod tests {
             }
         }
         fs::remove_file(&one.path).unwrap();
-        assert_eq!(catalog(root.path()).identify_all(&files).len(), 5);
+        assert_eq!(catalog(root.path()).identify_all(&files).unwrap().len(), 5);
     }
 }

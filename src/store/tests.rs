@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn names(&self) -> Vec<String> {
-        self.store.list(None).unwrap().entries.into_iter().map(|entry| entry.name).collect()
+        self.store.list(None).unwrap().entries.iter().map(|entry| entry.name.clone()).collect()
     }
 }
 
@@ -183,7 +183,7 @@ fn folders_are_walked_and_listed() {
         assert_eq!(fixture.store.size(&name(lost)).unwrap_err().code(), code, "{lost}");
         assert_eq!(fixture.store.remove(&name(lost)).unwrap_err().code(), code, "{lost}");
     }
-    let no_folder = fixture.store.list(Some(&name("docs/a.txt"))).unwrap_err();
+    let no_folder = fixture.store.list(Some(&name("docs/a.txt"))).err().unwrap();
     assert_eq!(no_folder.code(), Code::NotFound);
 }
 
@@ -210,7 +210,7 @@ fn links_pipes_and_devices_are_no_files() {
         assert_eq!(code(fixture.store.remove(&name).map(drop)), Code::BadName, "{special}");
         assert_eq!(code(fixture.store.begin(&name).map(drop)), Code::BadName, "{special}");
     }
-    assert_eq!(fixture.store.list(Some(&name("way-out"))).unwrap_err().code(), Code::BadName);
+    assert_eq!(fixture.store.list(Some(&name("way-out"))).err().unwrap().code(), Code::BadName);
     assert_eq!(fixture.names(), [""; 0]);
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
 }
@@ -256,5 +256,165 @@ fn many_threads_of_two_stores_lose_nothing() {
             .collect();
         seen.sort_unstable();
         assert_eq!(seen, (0..64).collect::<Vec<u8>>());
+    }
+}
+
+/// What a crash or a failing disk leaves: tried at every file operation there is, one after the other.
+mod faults {
+    use super::*;
+    use crate::disk::fault::{Fault, during};
+
+    /// Opens the folder as the next start would, and looks at everything in it.
+    fn look(root: &Path) -> Vec<(String, Vec<u8>)> {
+        let options = Options { identities: true, ..Options::default() };
+        let store = Store::open(root, options, &Log::silent()).unwrap();
+        let names: Vec<_> =
+            store.list(None).unwrap().entries.iter().map(|entry| entry.name.clone()).collect();
+        assert_eq!(store.records().unwrap().len(), names.len());
+        let incoming = fs::read_dir(root.join(PRIVATE).join("incoming")).unwrap();
+        assert_eq!(incoming.count(), 1, "the next start sweeps what is left");
+        names.into_iter().map(|name| (name.clone(), fs::read(root.join(name)).unwrap())).collect()
+    }
+
+    fn options(publishing: Publishing) -> Options {
+        Options { publishing, fsync: true, identities: true, ..Options::default() }
+    }
+
+    fn upload(store: &Store, file: &str, bytes: &[u8]) -> Result<String> {
+        let mut incoming = store.begin(&name(file))?;
+        incoming.expect(Some(bytes.len() as u64))?;
+        incoming.write(&bytes[..bytes.len() / 2])?;
+        incoming.write(&bytes[bytes.len() / 2..])?;
+        incoming.publish().map(|stored| stored.as_str().to_owned())
+    }
+
+    /// Does `work` with a fault at its k-th operation for every k, each time in a new folder with one
+    /// file in it, and hands what is there afterwards to `check`.
+    fn at_every_operation(
+        work: impl Fn(&Store) -> Result<String>,
+        check: impl Fn(Option<String>, Vec<(String, Vec<u8>)>),
+    ) {
+        let mut tried = 0;
+        for publishing in [Publishing::Link, Publishing::Rename] {
+            for fault in [Fault::Fails, Fault::Ends] {
+                for k in 1.. {
+                    let folder = tempfile::tempdir().unwrap();
+                    let store = Store::open(folder.path(), options(publishing), &Log::silent());
+                    let store = store.unwrap();
+                    upload(&store, "old", b"old").unwrap();
+                    let (done, came) = during(k, fault, || {
+                        let done = work(&store);
+                        // Nothing that is cleaned up after a crash is cleaned up by the crash.
+                        drop(store);
+                        done
+                    });
+                    check(done.ok(), look(folder.path()));
+                    if !came {
+                        break;
+                    }
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried >= 15, "{tried}");
+    }
+
+    #[test]
+    fn an_upload_is_whole_or_not_there() {
+        at_every_operation(
+            |store| upload(store, "new", b"whole"),
+            |confirmed, files| {
+                let file =
+                    |name: &str| files.iter().find(|(n, _)| n == name).map(|(_, b)| b.clone());
+                assert_eq!(file("old").unwrap(), b"old");
+                match (confirmed, file("new")) {
+                    (Some(_), None) => panic!("confirmed, and lost"),
+                    (_, Some(bytes)) => assert_eq!(bytes, b"whole"),
+                    (None, None) => {}
+                }
+                assert!(files.len() <= 2, "{files:?}");
+            },
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_never_given_away() {
+        at_every_operation(
+            |store| upload(store, "old", b"whole"),
+            |confirmed, files| {
+                assert_eq!(files.iter().find(|(name, _)| name == "old").unwrap().1, b"old");
+                for (name, bytes) in files.iter().filter(|(name, _)| name != "old") {
+                    assert_eq!((name.as_str(), bytes.as_slice()), ("old_1", b"whole".as_slice()));
+                }
+                assert!(confirmed.is_none_or(|name| files.iter().any(|(n, _)| *n == name)));
+            },
+        );
+    }
+
+    #[test]
+    fn a_removal_happens_or_does_not() {
+        at_every_operation(
+            |store| store.remove(&name("old")).map(|_| String::new()),
+            |confirmed, files| match files.as_slice() {
+                [] => {}
+                [(name, bytes)] if confirmed.is_none() => {
+                    assert_eq!((name.as_str(), bytes.as_slice()), ("old", b"old".as_slice()));
+                }
+                other => panic!("{confirmed:?} {other:?}"),
+            },
+        );
+    }
+
+    #[test]
+    fn a_start_that_fails_hurts_nothing_and_the_next_is_clean() {
+        for fault in [Fault::Fails, Fault::Ends] {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || Store::open(folder.path(), options(Publishing::Link), &Log::silent());
+            let store = open().unwrap();
+            upload(&store, "old", b"old").unwrap();
+            let id = store.record(&name("old")).unwrap().id;
+            drop(store);
+            for k in 1.. {
+                let ((), came) = during(k, fault, || drop(open()));
+                assert_eq!(look(folder.path()), [("old".to_owned(), b"old".to_vec())]);
+                let store = open().unwrap();
+                assert_eq!(store.record(&name("old")).unwrap().id, id, "operation {k}");
+                if !came {
+                    assert!(k > 8, "{k}");
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_catalog_that_fails_gives_nobody_another_ones_identity() {
+        for fault in [Fault::Fails, Fault::Ends] {
+            for k in 1.. {
+                let folder = tempfile::tempdir().unwrap();
+                let open = || Store::open(folder.path(), options(Publishing::Link), &Log::silent());
+                let store = open().unwrap();
+                upload(&store, "a", b"1").unwrap();
+                upload(&store, "b", b"2").unwrap();
+                let before: Vec<_> = store.records().unwrap().to_vec();
+                fs::write(folder.path().join("by-hand"), "3").unwrap();
+                let (_, came) = during(k, fault, || {
+                    let _ = store.records();
+                    let _ = store.record(&name("by-hand"));
+                    let _ = store.remove(&name("b"));
+                    drop(store);
+                });
+                let store = open().unwrap();
+                let after: Vec<_> = store.records().unwrap().to_vec();
+                for record in &after {
+                    let same = before.iter().find(|old| old.id == record.id);
+                    assert!(same.is_none_or(|old| old.name == record.name), "{before:?} {after:?}");
+                }
+                assert_eq!(after.first(), before.first(), "operation {k}");
+                if !came {
+                    break;
+                }
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::random;
 use crate::atomic::Draft;
+use crate::disk::op;
 
 /// The folder inside the root that is out of every client's reach.
 pub(super) const PRIVATE: &str = ".connme";
@@ -26,16 +27,16 @@ impl Workspace {
     /// else can start, if no other server is at work in this root.
     pub(super) fn claim(root: &Path, alone: impl FnOnce()) -> io::Result<Workspace> {
         let private = root.join(PRIVATE);
-        match fs::create_dir(&private) {
+        match op(|| fs::create_dir(&private)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
         // A link here would lead all that is ours to somewhere else.
-        if !fs::symlink_metadata(&private)?.is_dir() {
+        if !op(|| fs::symlink_metadata(&private))?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let incoming = private.join("incoming");
-        fs::create_dir_all(&incoming)?;
+        op(|| fs::create_dir_all(&incoming))?;
 
         // One start at a time: between making a lock file and locking it, it looks like a dead one's.
         let starting = open_lock(&private.join("starting"))?;
@@ -45,7 +46,7 @@ impl Workspace {
             alone();
         }
         let folder = incoming.join(format!("{:016x}", random()));
-        fs::create_dir(&folder)?;
+        op(|| fs::create_dir(&folder))?;
         let lock = open_lock(&folder.join("lock"))?;
         let _ = lock.try_lock();
         Ok(Workspace { folder, lock: Some(lock), drafts: AtomicU64::new(0) })
@@ -62,19 +63,19 @@ impl Drop for Workspace {
     /// An orderly end leaves nothing to sweep. Windows removes no file that is open.
     fn drop(&mut self) {
         self.lock = None;
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = op(|| fs::remove_dir_all(&self.folder));
     }
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    op(|| OpenOptions::new().create(true).append(true).open(path))
 }
 
 /// Removes the corners whose owners are gone, and counts the others. On a file system without locks
 /// nobody can tell, and nothing is removed.
 fn sweep(incoming: &Path) -> io::Result<usize> {
     let mut living: usize = 0;
-    for entry in fs::read_dir(incoming)? {
+    for entry in op(|| fs::read_dir(incoming))? {
         let folder = entry?.path();
         // Unlocked again before the removal, for Windows: under the start's lock nobody takes it.
         let dead = match open_lock(&folder.join("lock")) {
@@ -86,7 +87,7 @@ fn sweep(incoming: &Path) -> io::Result<usize> {
         } else {
             // Two causes to fail, neither to stop a start: it is gone already, or it stays until the
             // next one.
-            let _ = fs::remove_dir_all(&folder);
+            let _ = op(|| fs::remove_dir_all(&folder));
         }
     }
     Ok(living)

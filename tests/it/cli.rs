@@ -43,7 +43,7 @@ fn what_cannot_be_used_is_one_line_and_status_1() {
     let (file, root) = (file.to_str().unwrap(), root.to_str().unwrap());
     let below = format!("{file}/log");
     let table = [
-        (vec!["--root", root, "--listen", &taken], "another program has that port"),
+        (vec!["--root", root, "--listen", &taken], "a connme-server is running there already"),
         (vec!["--root", file], "say another folder with --root"),
         (vec!["--root", file, "--read-only"], "say another folder with --root"),
         (vec!["--root", root, "--log", &below], "say another file with --log"),

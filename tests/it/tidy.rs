@@ -200,7 +200,7 @@ fn the_map_of_the_code_is_whole() {
         assert!(readme.contains(name.as_str()), "src/{name} is not in the README's map");
         if !name.contains('/') && name != "lib.rs" {
             let module = name.trim_end_matches(".rs");
-            assert!(lib.contains(&format!("[`{module}`]")), "{module} is not in the map of lib.rs");
+            assert!(lib.contains(&format!("`{module}`")), "{module} is not in the map of lib.rs");
         }
     }
 }
