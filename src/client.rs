@@ -412,7 +412,7 @@ impl Client {
             let prepared =
                 TcpStream::connect_timeout(&address, limits::CONNECT_TIME).and_then(|stream| {
                     stream.set_nodelay(true)?;
-                    stream.set_write_timeout(Some(limits::PAYLOAD_WINDOW))?;
+                    stream.set_write_timeout(Some(limits::WRITE_WAIT))?;
                     Ok(stream)
                 });
             match prepared {

@@ -1,4 +1,4 @@
-//! Ten lessons for a course: predict, run one command, see, explain.
+//! Lessons for a course: predict, run one command, see, explain.
 //!
 //! Every command and every output in them is run and compared by the tests. The same in Bahasa
 //! Indonesia: `src/lessons/indonesian.md`.

@@ -92,6 +92,9 @@ pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(30);
 /// The slowest payload that is waited for, in bytes a second: a bad telephone line, not a tease.
 pub const PAYLOAD_RATE: u64 = 1024;
 
+/// How long one write may wait for the peer to read. After each such wait the pace is looked at.
+pub const WRITE_WAIT: Duration = Duration::from_secs(5);
+
 /// Silence between commands that ends a connection, if `--idle-timeout` does not say, in seconds.
 pub const IDLE_TIMEOUT: u64 = 300;
 

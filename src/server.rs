@@ -169,7 +169,7 @@ impl Server {
         // Nagle's algorithm would hold a small reply back until the one before is acknowledged.
         let prepared = stream
             .set_nodelay(true)
-            .and_then(|()| stream.set_write_timeout(Some(limits::PAYLOAD_WINDOW)));
+            .and_then(|()| stream.set_write_timeout(Some(limits::WRITE_WAIT)));
         let stream = self.lens.over(stream, Side::Server, dialect.name());
         let mut wire = Wire::new(stream, self.manner.clone());
         self.here.fetch_add(1, Ordering::AcqRel);

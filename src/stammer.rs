@@ -22,7 +22,8 @@ pub struct Faults {
     pub drip: Option<u64>,
     /// The connection is closed after so many bytes.
     pub cut: Option<u64>,
-    /// The connection is reset after so many bytes.
+    /// The connection is reset after so many bytes, if the peer says anything within a second; std can
+    /// only reset a connection that has something unread. Otherwise it is closed.
     pub reset: Option<u64>,
     /// With this, slices and delays are of random size up to theirs: the same for the same seed.
     pub seed: Option<u64>,

@@ -628,7 +628,7 @@ fn same_file(a: &Metadata, b: &Metadata) -> bool {
 }
 
 /// A number that nobody can guess, from the source that the standard library has for its maps.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -22,8 +22,11 @@ pub trait Stream: Read + Write + Send {
     /// As the system says.
     fn end_writing(&mut self) -> io::Result<()>;
 
-    /// Does what it can so that the close that follows is a reset and no orderly end.
-    fn spoil(&mut self) {}
+    /// Does what it can so that the close that follows is a reset and no orderly end; says whether it
+    /// will be one.
+    fn spoil(&mut self) -> bool {
+        false
+    }
 
     /// Told by the wire that a message is complete: so many bytes, which began like this, and how the
     /// receiver knew. Of no use to a socket; a tracer shows it.
@@ -81,9 +84,9 @@ impl Stream for TcpStream {
 
     /// A socket that is closed while something in it is unread resets the connection. So this waits for
     /// the peer to say something, and leaves it unread.
-    fn spoil(&mut self) {
+    fn spoil(&mut self) -> bool {
         let _ = self.set_read_timeout(Some(Duration::from_secs(1)));
-        let _ = self.peek(&mut [0]);
+        self.peek(&mut [0]).is_ok_and(|n| n > 0)
     }
 }
 

@@ -123,10 +123,11 @@ impl Stream for Traced {
         ended
     }
 
-    fn spoil(&mut self) {
+    fn spoil(&mut self) -> bool {
         let began = Instant::now();
-        self.inner.spoil();
-        self.tell(Event::Reset, began);
+        let resets = self.inner.spoil();
+        self.tell(if resets { Event::Reset } else { Event::Ended }, began);
+        resets
     }
 
     fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {

@@ -485,6 +485,8 @@ impl Wire {
                 Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
                 Ok(n) => pace.moved(n).map(|()| n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                // The peer does not read for a while; whether for too long, the pace says.
+                Err(error) if is_silence(&error) => pace.moved(0).map(|()| 0),
                 Err(error) => Err(Error::connection(&error)),
             };
             match sent {

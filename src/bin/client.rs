@@ -17,8 +17,8 @@ fn main() -> ExitCode {
         }
         Ok(Parsed::Run(config)) => prompt::single(Client::new(config)),
         Ok(Parsed::Print(text)) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            let written = std::io::stdout().write_all(text.as_bytes());
+            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(wrong) => {
             let (wrong, try_help) = (wrong.say(lang), Msg::TryHelp.say(lang));

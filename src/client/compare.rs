@@ -96,18 +96,27 @@ impl Watcher for Counter {
 /// port, or of one that is started for the occasion in a temporary folder.
 ///
 /// # Errors
-/// The file cannot be read, the server cannot be had, or what came back is not what was sent.
-pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Row>> {
+/// No server could be started for the occasion. What fails in one dialect is the error of its row.
+pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Result<Row>>> {
     let folder = Scratch::new()?;
     let own = if config.named { None } else { Some(OwnServer::start(&folder.0.join("root"))?) };
-    Dialect::ALL
-        .into_iter()
-        .map(|dialect| {
-            let mut config = Config { dialect, downloads: folder.0.join("back"), ..config.clone() };
-            config.port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
-            job(config, path)
-        })
-        .collect()
+    let over = |dialect: Dialect| {
+        let mut config = Config { dialect, downloads: folder.0.join("back"), ..config.clone() };
+        config.port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
+        config
+    };
+    let rows = Dialect::ALL.into_iter().map(|dialect| job(over(dialect), path)).collect();
+    // What a wire without "rm" has left behind goes by another, uncounted.
+    let mut cleaner = Client::new(over(Dialect::Text));
+    cleaner.connect_by_itself();
+    let _ = cleaner.delete(&name_for(Dialect::Filesaver));
+    cleaner.close();
+    Ok(rows)
+}
+
+/// The name of the file on the server: each dialect has its own, and no other run the same.
+fn name_for(dialect: Dialect) -> String {
+    format!("compare-{:010}-{}", std::process::id(), dialect.name())
 }
 
 fn job(config: Config, path: &Path) -> Result<Row> {
@@ -119,8 +128,9 @@ fn job(config: Config, path: &Path) -> Result<Row> {
     client.connect_by_itself();
     let own_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let own_name = own_name.unwrap_or_default();
-    let name = format!("compare-{}-{own_name}", std::process::id());
+    let name = name_for(dialect);
     let start = Instant::now();
+    let mut aside = Duration::ZERO;
     let mut payload: u64;
     if client.speaks("upload") {
         payload = client.upload(path, Some(&name), &mut |_, _| {})?.bytes;
@@ -130,7 +140,9 @@ fn job(config: Config, path: &Path) -> Result<Row> {
         let receipt = client.download(&name, None, &mut |_, _| {})?;
         payload = payload.saturating_add(receipt.bytes);
         let back = receipt.stored.map(PathBuf::from).unwrap_or_else(|| downloads.join(&name));
+        let looking = Instant::now();
         must_be_same(path, &back)?;
+        aside = looking.elapsed();
         if client.speaks("rm") {
             client.delete(&name)?;
         }
@@ -140,7 +152,7 @@ fn job(config: Config, path: &Path) -> Result<Row> {
     }
     let connections = client.connections();
     client.close();
-    let time = start.elapsed();
+    let time = start.elapsed().saturating_sub(aside);
     let counts = counter.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Row {
         dialect,
@@ -240,23 +252,36 @@ pub(super) fn json(rows: &[Row]) -> String {
     Value::Array(rows.iter().map(object).collect()).to_string()
 }
 
-/// A folder that is gone when this is dropped.
-pub(super) struct Scratch(pub(super) PathBuf);
+/// A folder that is gone when this is dropped. What a run that was killed has left is swept by the
+/// next: the system lets go of its lock.
+pub(super) struct Scratch(pub(super) PathBuf, Option<File>);
+
+const SCRATCH: &str = "connme-scratch-";
 
 impl Scratch {
     pub(super) fn new() -> Result<Scratch> {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let unique =
-            format!("connme-{}-{}", std::process::id(), since.unwrap_or_default().as_nanos());
-        let path = std::env::temp_dir().join(unique);
-        fs::create_dir(&path)
-            .map_err(|error| Error::local(format!("create {}", path.display()), error))?;
-        Ok(Scratch(path))
+        let temporary = std::env::temp_dir();
+        for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
+            let ours = entry.file_name().as_encoded_bytes().starts_with(SCRATCH.as_bytes());
+            let lock = ours.then(|| File::open(entry.path().join("lock")));
+            if let Some(Ok(lock)) = lock
+                && lock.try_lock().is_ok()
+            {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
+        let failed = |error| Error::local(format!("create {}", path.display()), error);
+        fs::create_dir(&path).map_err(failed)?;
+        let lock = File::create(path.join("lock")).map_err(failed)?;
+        let _ = lock.lock();
+        Ok(Scratch(path, Some(lock)))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        self.1 = None;
         let _ = fs::remove_dir_all(&self.0);
     }
 }

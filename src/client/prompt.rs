@@ -78,10 +78,12 @@ impl Face {
             let server = self.client.is_connected().then(|| self.client.server());
             let Some(line) = self.ask(&Msg::Prompt { server })? else { return Ok(()) };
             let action = match action::from_line(&line) {
-                Err(Msg::NameMissing { command }) => match self.ask_for(command)? {
-                    Some(action) => action.map(Some),
-                    None => return Ok(()),
-                },
+                Err(Msg::NameMissing { command }) if question(command).is_some() => {
+                    match self.ask_for(command)? {
+                        Some(action) => action.map(Some),
+                        None => return Ok(()),
+                    }
+                }
                 action => action,
             };
             match action {
@@ -101,13 +103,7 @@ impl Face {
         &self,
         command: &'static str,
     ) -> io::Result<Option<std::result::Result<Action, Msg>>> {
-        let question = match command {
-            "upload" => Msg::AskUpload,
-            "download" => Msg::AskDownload,
-            "rm" => Msg::AskRm,
-            "size" => Msg::AskSize,
-            _ => Msg::AskCount,
-        };
+        let Some(question) = question(command) else { return Ok(None) };
         Ok(self.ask(&question)?.map(|answer| action::completed(command, &answer)))
     }
 
@@ -144,7 +140,7 @@ impl Face {
             Action::Upload(pairs) => {
                 let mut together = Together::default();
                 for (path, name) in &pairs {
-                    let mut bar = Bar::new(self.terminal);
+                    let mut bar = self.bar();
                     let receipt = self.client.upload(path, name.as_deref(), &mut |done, total| {
                         bar.show(done, total);
                     });
@@ -160,7 +156,7 @@ impl Face {
             Action::Download(pairs) => {
                 let mut together = Together::default();
                 for (name, local) in &pairs {
-                    let mut bar = Bar::new(self.terminal);
+                    let mut bar = self.bar();
                     let receipt =
                         self.client.download(name, local.as_deref(), &mut |done, total| {
                             bar.show(done, total);
@@ -185,7 +181,18 @@ impl Face {
             Action::Compare(path) => {
                 let rows = compare::compare(self.client.config(), &path);
                 let path = path.to_string_lossy();
-                self.report("compare", &path, rows, |face, rows| face.compared(&rows))
+                let rows = match rows {
+                    Ok(rows) => rows,
+                    Err(error) => return self.report("compare", &path, Err(error), |_, ()| Ok(())),
+                };
+                let mut good = Vec::new();
+                for row in rows {
+                    match row {
+                        Ok(row) => good.push(row),
+                        Err(error) => self.report("compare", &path, Err(error), |_, ()| Ok(()))?,
+                    }
+                }
+                if good.is_empty() { Ok(()) } else { self.compared(&good) }
             }
             Action::Say(texts) => {
                 let said = self.client.say(&texts);
@@ -235,11 +242,13 @@ impl Face {
         };
         let config = self.client.config().clone();
         let show = crate::args::client::Config {
+            host: crate::limits::TCP_IP.to_owned(),
             port: server.port(config.dialect),
+            named: false,
             downloads: folder.0.join("downloads"),
             trace: true,
             yes: true,
-            ..config
+            ..config.clone()
         };
         let mut face = Face { client: Client::new(show), ..*self };
         let name = "hello.txt".to_owned();
@@ -256,7 +265,9 @@ impl Face {
             face.perform(action)?;
         }
         self.failures = face.failures;
-        self.perform(Action::Compare(file))
+        let rows = compare::compare(&crate::args::client::Config { named: false, ..config }, &file);
+        let rows = rows.map(|rows| rows.into_iter().flatten().collect::<Vec<_>>());
+        self.report("demo", "", rows, |face, rows| face.compared(&rows))
     }
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
@@ -274,6 +285,13 @@ impl Face {
         }
         let removed = self.client.delete(name);
         self.report("rm", name, removed, |face, ()| face.tell(&Msg::Removed { name: shown(name) }))
+    }
+
+    /// A bar, where nothing else is drawn and something may be.
+    fn bar(&self) -> Bar {
+        let config = self.client.config();
+        let colour = self.terminal.colour && !config.quiet && !config.trace;
+        Bar::new(Terminal { colour, ..self.terminal })
     }
 
     fn uploaded(&self, path: &str, receipt: &Receipt) -> io::Result<()> {
@@ -370,6 +388,18 @@ impl Face {
     }
 }
 
+/// What a command that was typed alone asks for, if it is one of the assignment's.
+fn question(command: &str) -> Option<Msg> {
+    match command {
+        "upload" => Some(Msg::AskUpload),
+        "download" => Some(Msg::AskDownload),
+        "rm" => Some(Msg::AskRm),
+        "size" => Some(Msg::AskSize),
+        "count" => Some(Msg::AskCount),
+        _ => None,
+    }
+}
+
 /// What several transfers come to.
 #[derive(Default)]
 struct Together {
@@ -401,7 +431,8 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
         Code::Unreachable => match cause {
             None => (Why::NotConnected, None),
             Some(cause) => {
-                let server = server.to_owned();
+                let server =
+                    error.sentence().strip_prefix("connect to ").unwrap_or(server).to_owned();
                 (Why::Unreachable { server, cause }, Some(Hint::IsServerRunning))
             }
         },

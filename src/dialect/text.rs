@@ -142,7 +142,11 @@ fn read_reply(wire: &mut Wire) -> Result<String> {
 
 /// A line of a reply.
 fn read_text(wire: &mut Wire) -> Result<String> {
-    let line = wire.read_line(limits::REPLY_LINE)?;
+    let line = wire.read_line(limits::REPLY_LINE).map_err(|error| match error.code() {
+        // Half a line from a server is no request of anybody's: the connection is gone.
+        Code::BadRequest => Error::new(Code::Gone, error.sentence()),
+        _ => error,
+    })?;
     let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
     String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", b""))
 }

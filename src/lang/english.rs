@@ -76,7 +76,7 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("there is no command '{word}'; help shows all commands")
         }
         Msg::NameMissing { command } => format!("{command} needs a name behind it"),
-        Msg::TakesNothing { command } => format!("nothing stands behind {command}"),
+        Msg::TakesNothing { command } => format!("{command} takes nothing behind it"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
         Msg::PromptHelp => PROMPT_HELP.to_owned(),
@@ -148,6 +148,8 @@ rm NAME                   remove a file from the server
 count TEXT                have the characters of a text counted
 lls                       list the files here that could be sent
 compare FILE              the same job through all five dialects
+say TEXT                  send just these bytes, and show what comes back
+demo                      a short session with a trace, then a comparison
 byebye                    close the connection
 exit                      leave
 A name may hold spaces. With \"quotes\" there may be several: upload \"a b.txt\" c.txt";
@@ -201,7 +203,8 @@ usage: connme-client [FLAG]... [COMMAND [ARG]...]
   rm NAME...                  remove files from the server
   count TEXT                  have the characters of a text counted
   lls                         list the files here that could be sent
-  compare FILE                the same job through all five dialects, with figures
+  compare FILE                the same job through all five dialects, with figures; of a server that
+                              is named it uses each dialect's own port
   say TEXT...                 send each TEXT in a write of its own, and show what comes back
   demo                        a short session with a trace, then a comparison
 Without a COMMAND: a prompt, which takes these and help, byebye, exit.

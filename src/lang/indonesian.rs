@@ -83,7 +83,8 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Files { count } => format!("Daftar file ({count}):"),
         Msg::Total { bytes } => format!("Total ukuran direktori: {bytes} bytes"),
         Msg::CompareHeads => {
-            "dialek koneksi bolak baca tulis isi bingkai bagian tunggu detik laju akhir".to_owned()
+            "dialek koneksi bolak-balik baca tulis isi bingkai bagian tunggu detik laju akhir"
+                .to_owned()
         }
         Msg::Characters { count } => format!("{count} karakter"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
@@ -93,7 +94,7 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah")
         }
         Msg::NameMissing { command } => format!("{command} memerlukan nama di belakangnya"),
-        Msg::TakesNothing { command } => format!("tidak ada apa-apa di belakang {command}"),
+        Msg::TakesNothing { command } => format!("{command} tidak menerima apa-apa di belakangnya"),
         Msg::OneFolder => {
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()
         }
@@ -122,7 +123,7 @@ fn because(why: &Why) -> String {
     match why {
         Why::NotConnected => "belum terhubung".to_owned(),
         Why::Unreachable { cause, .. } => cause.clone(),
-        Why::Gone { cause } => format!("koneksi terputus ({cause})"),
+        Why::Gone { .. } => "koneksi terputus".to_owned(),
         Why::Silent => "server diam terlalu lama".to_owned(),
         Why::Refused { sentence, word } => match *word {
             "not-found" => format!("File tidak ditemukan di server ({word})"),
@@ -136,8 +137,28 @@ fn because(why: &Why) -> String {
             word => format!("kata server: {sentence} ({word})"),
         },
         Why::Nonsense { what } => format!("jawaban server bukan dari protokol ini: {what}"),
-        Why::Local { what } => what.clone(),
+        Why::Local { what } => local(what),
     }
+}
+
+/// What failed on this side, phrase by phrase; what the system says itself stays as it is.
+fn local(what: &str) -> String {
+    const PHRASES: [(&str, &str); 13] = [
+        ("open ", "membuka "),
+        ("send ", "mengirim "),
+        ("read ", "membaca "),
+        ("keep ", "menyimpan "),
+        (" in ", " di "),
+        ("list this folder", "membaca folder ini"),
+        ("create the folder ", "membuat folder "),
+        ("it is a folder", "itu folder"),
+        ("it is no plain file", "itu bukan file biasa"),
+        ("its name is not UTF-8", "namanya bukan UTF-8"),
+        ("it became shorter while it was sent", "menjadi lebih pendek saat dikirim"),
+        ("No such file or directory", "tidak ada file atau folder itu"),
+        ("Permission denied", "tidak diizinkan"),
+    ];
+    PHRASES.iter().fold(what.to_owned(), |text, (english, ours)| text.replacen(english, ours, 1))
 }
 
 fn wants(wanted: Wanted) -> &'static str {
@@ -177,6 +198,8 @@ rm NAMA                   menghapus file dari server
 count TEKS                menghitung karakter sebuah teks
 lls                       daftar file di sini yang bisa dikirim
 compare FILE              pekerjaan yang sama lewat kelima dialek
+say TEKS                  kirim byte ini saja, tunjukkan jawabannya
+demo                      sesi singkat dengan jejak, lalu perbandingan
 byebye                    menutup koneksi
 exit                      keluar
 Nama boleh berisi spasi. Dengan \"tanda kutip\" boleh beberapa: upload \"a b.txt\" c.txt";
@@ -230,7 +253,8 @@ pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
   rm NAMA...                  menghapus file dari server
   count TEKS                  menghitung karakter sebuah teks
   lls                         daftar file di sini yang bisa dikirim
-  compare FILE                pekerjaan yang sama lewat kelima dialek, dengan angka
+  compare FILE                pekerjaan yang sama lewat kelima dialek, dengan angka; pada server yang
+                              disebut dipakai port bawaan setiap dialek
   say TEKS...                 kirim setiap TEKS dengan satu tulis, tunjukkan jawabannya
   demo                        sesi singkat dengan jejak, lalu perbandingan
 Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.

@@ -5,6 +5,7 @@
 //! - [`siblings`]: what they have in common: one store, one client, Python peers.
 //! - [`hostile`]: names that nobody should send, through every command.
 //! - [`store`]: many at once, kills, leftovers; what the store promises.
+//! - [`sturdy`]: load, faults of the system, attack.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
 //! - [`liar`]: the client against servers that lie.
@@ -32,6 +33,7 @@ mod liar;
 mod siblings;
 mod store;
 mod strukt;
+mod sturdy;
 mod support;
 mod text;
 mod tidy;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 
 use crate::support::{PATIENCE, Random, TestServer, noise};
@@ -60,40 +60,100 @@ fn two_servers_share_a_folder() {
     }
 }
 
-/// One upload; `None` if the server went away in the middle.
-fn upload(address: std::net::SocketAddr, name: &str, bytes: &[u8]) -> Option<()> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(format!("upload {name}\n{}\n", bytes.len()).as_bytes()).ok()?;
-    stream.write_all(bytes).ok()?;
-    let receipt = format!("ok ready\nok received {} {name}\n", bytes.len());
-    let mut got = Vec::new();
-    stream.take(receipt.len() as u64).read_to_end(&mut got).ok()?;
-    (got == receipt.as_bytes()).then_some(())
+/// What a server has confirmed of an upload; nothing on a wire without receipts.
+#[derive(Debug)]
+struct Confirmed {
+    name: String,
+    id: Option<String>,
 }
 
+/// One upload over a dialect; `None` if the server went away before it confirmed anything.
+fn upload(address: SocketAddr, dialect: &str, name: &str, bytes: &[u8]) -> Option<Confirmed> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let size = bytes.len();
+    let hear = |stream: &mut TcpStream, expected: &str| {
+        let mut got = vec![0; expected.len()];
+        stream.read_exact(&mut got).ok()?;
+        (got == expected.as_bytes()).then_some(())
+    };
+    let mut id = None;
+    match dialect {
+        "text" => {
+            stream.write_all(format!("upload {name}\n{size}\n").as_bytes()).ok()?;
+            stream.write_all(bytes).ok()?;
+            hear(&mut stream, &format!("ok ready\nok received {size} {name}\n"))?;
+        }
+        "struct" => {
+            stream.write_all(b"upload").ok()?;
+            hear(&mut stream, "ready")?;
+            stream.write_all(&i16::try_from(name.len()).unwrap().to_le_bytes()).ok()?;
+            stream.write_all(name.as_bytes()).ok()?;
+            stream.write_all(&i32::try_from(size).unwrap().to_le_bytes()).ok()?;
+            stream.write_all(bytes).ok()?;
+            hear(&mut stream, "received")?;
+        }
+        "json" => {
+            let request =
+                format!("{{\"aksi\":\"transfer\",\"file\":\"{name}\",\"size\":{size}}}\n");
+            stream.write_all(request.as_bytes()).ok()?;
+            stream.write_all(bytes).ok()?;
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).ok()?;
+            let record = reply.strip_prefix("OK ").filter(|_| reply.ends_with("}\r\n"))?;
+            id = Some(record.split('"').nth(3)?.to_owned());
+        }
+        _ => {
+            stream.write_all(b"SEND\n").ok()?;
+            hear(&mut stream, "OK")?;
+            stream.write_all(format!("{name}\n{name}<SEPARATOR>{size}\n").as_bytes()).ok()?;
+            stream.write_all(bytes).ok()?;
+            return None;
+        }
+    }
+    Some(Confirmed { name: name.to_owned(), id })
+}
+
+/// Killed at two hundred moments under uploads over every dialect that carries files.
 #[test]
 fn a_kill_loses_nothing_that_was_confirmed_and_shows_nothing_half() {
     let folder = tempfile::tempdir().unwrap();
     let mut random = Random(1);
-    let mut confirmed: Vec<(String, u64, usize)> = Vec::new();
-    for round in 0..50 {
+    let (mut confirmed, mut identities): (Vec<Confirmed>, usize) = (Vec::new(), 0);
+    for round in 0..200 {
         let mut server = TestServer::over(folder.path(), &[]);
-        let address = server.address();
+        if !confirmed.is_empty() {
+            // Who was confirmed before the kill is still there after it, and still the same.
+            let list = server.peer_of("json").say("{\"aksi\":\"list\"}\n").rest();
+            let list = String::from_utf8(list).unwrap();
+            for Confirmed { name, id } in confirmed.drain(..) {
+                assert!(server.has(&name), "{name} was confirmed and is lost");
+                if let Some(id) = id {
+                    let record = format!("{{\"id\":\"{id}\",\"nama_file\":\"{name}\"");
+                    assert!(list.contains(&record), "{name} is another: {list}");
+                    identities += 1;
+                }
+            }
+            for name in server.names() {
+                fs::remove_file(folder.path().join(name)).unwrap();
+            }
+        }
         let (sender, receiver) = mpsc::channel();
-        let enough = random.below(40);
+        let enough = random.below(25);
         std::thread::scope(|scope| {
-            for thread in 0..4_u64 {
-                let sender = sender.clone();
+            for (thread, dialect) in ["text", "struct", "json", "filesaver"].into_iter().enumerate()
+            {
+                let (sender, address) = (sender.clone(), server.address_of(dialect));
                 scope.spawn(move || {
                     for n in 0.. {
-                        let seed = round << 32 | thread << 16 | n;
+                        let seed = round << 32 | (thread as u64) << 16 | n;
                         let size = Random(seed).below(60_000);
                         let name = format!("{seed:x}.bin");
-                        if upload(address, &name, &noise(seed, size)).is_none() {
-                            return;
+                        match upload(address, dialect, &name, &noise(seed, size)) {
+                            Some(confirmed) => sender.send(confirmed).unwrap(),
+                            None if TcpStream::connect(address).is_ok() => {}
+                            None => return,
                         }
-                        sender.send((name, seed, size)).unwrap();
                     }
                 });
             }
@@ -110,16 +170,8 @@ fn a_kill_loses_nothing_that_was_confirmed_and_shows_nothing_half() {
             let size = Random(seed).below(60_000);
             assert!(fs::read(folder.path().join(&name)).unwrap() == noise(seed, size), "{name}");
         }
-        for (name, _, _) in &confirmed {
-            assert!(server.has(name), "{name} was confirmed and is lost");
-        }
-        for (name, _, _) in confirmed.drain(..) {
-            fs::remove_file(folder.path().join(name)).unwrap();
-        }
-        for name in server.names() {
-            fs::remove_file(folder.path().join(name)).unwrap();
-        }
     }
+    assert!(identities > 100, "{identities}");
     // The next start sweeps what all those left.
     let _server = TestServer::over(folder.path(), &[]);
     assert_eq!(fs::read_dir(folder.path().join(".connme/incoming")).unwrap().count(), 1);

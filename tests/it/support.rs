@@ -62,7 +62,7 @@ impl TestServer {
             .arg("--root")
             .arg(root)
             .args(flags)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -151,6 +151,21 @@ impl TestServer {
             assert!(!left.is_zero(), "the log never said {text:?}:\n{log}");
             log = self.log.grown.wait_timeout(log, left).unwrap().0;
         }
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the server's standard input.
+    pub fn end_input(&mut self) {
+        self.child.stdin.take();
+    }
+
+    /// Waits until the server has ended by itself, and says with which status.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// SIGKILL, where there are signals.

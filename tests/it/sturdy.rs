@@ -1,0 +1,376 @@
+//! Load, faults of the system, and attack: nothing lost, nobody held up, well again afterwards.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::support::{PATIENCE, Peer, TestServer, noise};
+
+#[cfg(target_os = "linux")]
+mod proc {
+    use std::time::{Duration, Instant};
+
+    /// A line of the system's about a process: `Threads`, for one.
+    pub fn status(pid: u32, name: &str) -> u64 {
+        figure(&std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap(), name)
+    }
+
+    /// Memory that is this process's own share, in KiB.
+    pub fn pss(pid: u32) -> u64 {
+        figure(&std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap(), "Pss")
+    }
+
+    fn figure(text: &str, name: &str) -> u64 {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Processor time that a process has used, in hundredths of a second.
+    pub fn processor(pid: u32) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Looks until it is so, within a bound.
+    pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+        let end = Instant::now() + super::PATIENCE;
+        while !so() {
+            assert!(Instant::now() < end, "never {what}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_reset_never_eats_the_reply() {
+    let server = TestServer::start(&["--max-file-size", "10"]);
+    let payload = vec![0; 8 << 20];
+    for _ in 0..100 {
+        let mut peer = server.peer();
+        peer.say(format!("upload a\n{}\n", payload.len())).hear("ok ready\n");
+        peer.say(&payload).refused("too-large").hear_end();
+    }
+}
+
+#[test]
+fn one_address_has_its_share_and_no_more() {
+    let server = TestServer::start(&["--max-per-address", "3", "--max-connections", "100"]);
+    let mut peers: Vec<Peer> = (0..3).map(|_| server.peer()).collect();
+    for peer in &mut peers {
+        peer.say("connme\n").hear("ok connected\n");
+    }
+    server.peer().refused("busy").hear_end();
+    server.peer_of("json").hear("ERROR busy your address has all the connections that it may have: try again in a moment\r\n").hear_end();
+    server.peer_of("count").hear("error: busy").hear_end();
+    server.peer_of("struct").hear_end();
+    server.wait_for_log("refused busy: your address has all the connections that it may have");
+    peers.pop().unwrap().say("byebye\n").hear("ok byebye\n").hear_end();
+    server.wait_for_log(" close\n");
+    server.peer().say("connme\n").hear("ok connected\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
+    let server = TestServer::start(&["--max-connections", "64", "--max-per-address", "64"]);
+    let mut inside: Vec<Peer> = (0..64).map(|_| server.peer()).collect();
+    for peer in &mut inside {
+        peer.say("connme\n").hear("ok connected\n");
+    }
+    for _ in 0..936 {
+        server.peer().say("ls\n").refused("busy").hear_end();
+    }
+    for peer in &mut inside {
+        peer.say("connme\n").hear("ok connected\n");
+    }
+    drop(inside);
+    // The main thread and one for each listener.
+    proc::wait_until("without the threads of connections", || {
+        proc::status(server.id(), "Threads") <= 6
+    });
+    server.peer().say("connme\n").hear("ok connected\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thousand_within_a_cap_are_all_served_and_cost_little() {
+    let caps = ["--max-connections", "2000", "--max-per-address", "2000"];
+    let server = TestServer::start(&caps);
+    let mut first = server.peer();
+    first.say("connme\n").hear("ok connected\n");
+    let before = proc::pss(server.id());
+    let mut peers: Vec<Peer> = (0..1000).map(|_| server.peer()).collect();
+    for peer in &mut peers {
+        peer.say("connme\nls\n").hear("ok connected\nok 0\ntotal 0\n");
+    }
+    let each = (proc::pss(server.id()) - before) as f64 / 1000.0;
+    eprintln!("{each:.1} KiB for each idle connection");
+    assert!(each < 24.0, "{each:.1} KiB for each idle connection");
+}
+
+#[test]
+fn slow_senders_hold_nobody_up_and_are_gone_in_time() {
+    let server = TestServer::start(&["--max-connections", "600", "--max-per-address", "600"]);
+    let start = Instant::now();
+    let slow: Vec<Mutex<TcpStream>> = (0..500)
+        .map(|n| {
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            stream.set_nodelay(true).unwrap();
+            // Half in a line, half in a payload.
+            if n % 2 == 0 {
+                stream.write_all(b"upload x\n1000000\n").unwrap();
+            }
+            Mutex::new(stream)
+        })
+        .collect();
+    let mut good = server.peer();
+    let mut times = Vec::new();
+    let mut gone = None;
+    while start.elapsed() < Duration::from_secs(45) && gone.is_none() {
+        let round = Instant::now();
+        for stream in &slow {
+            let _ = stream.lock().unwrap().write(b"x");
+        }
+        while round.elapsed() < Duration::from_secs(1) {
+            let before = Instant::now();
+            good.say("connme\n").hear("ok connected\n");
+            times.push(before.elapsed());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        if server.log().matches(" close ").count() >= 500 {
+            gone = Some(start.elapsed());
+        }
+    }
+    times.sort();
+    let median = times[times.len() / 2];
+    eprintln!(
+        "a good client's median beside 500 slow ones: {median:?}; they were gone after {gone:?}"
+    );
+    assert!(median < Duration::from_millis(100), "{median:?}");
+    let gone = gone.expect("the slow ones are still there");
+    assert!((29..40).contains(&gone.as_secs()), "{gone:?}");
+    for stream in &slow {
+        let mut stream = stream.lock().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard);
+        let heard = String::from_utf8(heard).unwrap();
+        assert!(heard.contains("error timeout "), "{heard}");
+    }
+}
+
+/// A download whose reader takes a byte now and then is ended too.
+#[test]
+fn a_reader_that_does_not_read_is_let_go() {
+    let server = TestServer::start(&[]);
+    let file = std::fs::File::create(server.root().join("large")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let mut peer = server.peer();
+    peer.say("download large\n").hear("ok 1073741824\n");
+    let start = Instant::now();
+    let mut gone = false;
+    while start.elapsed() < Duration::from_secs(75) && !gone {
+        peer.bytes(1);
+        std::thread::park_timeout(Duration::from_millis(500));
+        gone = server.log().contains(" close ");
+    }
+    assert!(gone, "still there after {:?}", start.elapsed());
+    assert!(start.elapsed() > Duration::from_secs(25));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_descriptors_the_server_waits_and_is_well_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server =
+        TestServer::over_by(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""], folder.path(), &[]);
+    let mut good = server.peer();
+    good.say("upload a\n2\nhi").hear("ok ready\nok received 2 a\n");
+    let crowd: Vec<Peer> = (0..100).map(|_| server.peer()).collect();
+    server.wait_for_log("accept: ");
+    let before = proc::processor(server.id());
+    std::thread::park_timeout(Duration::from_secs(2));
+    let used = proc::processor(server.id()) - before;
+    assert!(used <= 10, "{used} hundredths of a second in two");
+    // Who is inside and needs a descriptor is told, and loses nothing.
+    good.say("connme\n").hear("ok connected\n").say("download a\n").refused("internal");
+    good.say("upload b\n").refused("internal");
+    let lines = server.log().matches("accept: ").count();
+    assert!(lines <= 4, "{lines} lines about one lasting condition");
+    drop(crowd);
+    proc::wait_until("well again", || {
+        good.say("download a\n");
+        match good.line().as_str() {
+            "ok 2\n" => {
+                good.hear("hi");
+                true
+            }
+            _ => false,
+        }
+    });
+    server.peer().say("upload b\n1\nx").hear("ok ready\nok received 1 b\n");
+}
+
+/// The number of threads is limited for a user; root is not limited, so this needs another user.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_threads_the_server_refuses_and_is_well_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let other = "setpriv --reuid=64321 --regid=64321 --clear-groups";
+    let can = std::process::Command::new("sh")
+        .args(["-c", &format!("prlimit --nproc=12 {other} true")])
+        .output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no other user can be had here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    for path in [folder.path(), &root] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    // A copy that the other user can reach.
+    let program = folder.path().join("server");
+    std::fs::copy(env!("CARGO_BIN_EXE_connme-server"), &program).unwrap();
+    let shell = format!("shift; exec prlimit --nproc=12 {other} {} \"$@\"", program.display());
+    let server = TestServer::over_by(&["sh", "-c", &shell, "sh"], &root, &[]);
+    let mut first = server.peer();
+    first.say("connme\n").hear("ok connected\n");
+    let mut crowd: Vec<Peer> = (0..20).map(|_| server.peer()).collect();
+    server.wait_for_log("no thread is free");
+    crowd.last_mut().unwrap().refused("busy").hear_end();
+    first.say("connme\n").hear("ok connected\n");
+    drop(crowd);
+    proc::wait_until("well again", || {
+        let mut peer = server.peer();
+        peer.say("connme\n").line() == "ok connected\n"
+    });
+}
+
+#[test]
+fn a_root_that_goes_and_comes_back_is_used_again() {
+    let server = TestServer::start(&[]);
+    let mut peer = server.peer();
+    let away = server.outside().join("away");
+    peer.say("upload a\n1\nx").hear("ok ready\nok received 1 a\n");
+    std::fs::rename(server.root(), &away).unwrap();
+    peer.say("ls\n").refused("not-found").say("upload b\n").refused("internal");
+    peer.say("size a\n").refused("not-found");
+    std::fs::rename(&away, server.root()).unwrap();
+    peer.say("upload b\n1\ny").hear("ok ready\nok received 1 b\n");
+    peer.say("ls\n").hear("ok 2\nfile 1 a\nfile 1 b\ntotal 2\n");
+}
+
+/// A folder in the catalog's place: it can be neither read nor written.
+#[test]
+fn a_catalog_that_cannot_be_written_costs_no_file() {
+    let server = TestServer::start(&[]);
+    let catalog = server.root().join(".connme/mydatafile.dat");
+    std::fs::remove_file(&catalog).unwrap();
+    std::fs::create_dir(&catalog).unwrap();
+    let mut peer = server.peer();
+    for n in 0..20 {
+        peer.say(format!("upload {n}\n1\nx")).hear(format!("ok ready\nok received 1 {n}\n"));
+    }
+    server.wait_for_log("catalog: ");
+    assert!(server.log().matches("catalog: ").count() < 5, "{}", server.log());
+    server.peer_of("json").say("{\"aksi\":\"list\"}\n").hear("ERROR ");
+    std::fs::remove_dir(&catalog).unwrap();
+    let list = server.peer_of("json").say("{\"aksi\":\"list\"}\n").rest();
+    assert_eq!(String::from_utf8(list).unwrap().matches("\"id\"").count(), 20);
+}
+
+#[test]
+fn a_server_that_is_asked_to_end_finishes_what_is_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = TestServer::over(folder.path(), &["--until-eof"]);
+    let mut idle = server.peer();
+    idle.say("connme\n").hear("ok connected\n");
+    let mut busy = server.peer();
+    busy.say("upload a\n10\n12345").hear("ok ready\n");
+    server.wait_for_log(" open\n");
+    idle.say("connme\n").hear("ok connected\n");
+    server.end_input();
+    // Once somebody new is told so, the end has begun.
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let mut late = server.peer();
+        late.say("connme\n");
+        match late.line() {
+            line if line.starts_with("error busy ") => break,
+            line => assert!(line == "ok connected\n" && Instant::now() < end, "{line}"),
+        }
+    }
+    busy.say("67890").hear("ok received 10 a\n");
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), b"1234567890");
+    let incoming = std::fs::read_dir(folder.path().join(".connme/incoming")).unwrap();
+    assert_eq!(incoming.count(), 0, "an orderly end leaves nothing to sweep");
+}
+
+/// Long lists that nobody reads do not add up.
+#[cfg(target_os = "linux")]
+#[test]
+fn lists_that_nobody_reads_do_not_fill_the_memory() {
+    let server = TestServer::start(&["--max-per-address", "200"]);
+    for n in 0..20_000 {
+        server.put(&format!("{n:0>200}"), "");
+    }
+    let before = proc::pss(server.id());
+    let mut peers: Vec<Peer> = (0..100).map(|_| server.peer()).collect();
+    for peer in &mut peers {
+        peer.say("ls\n");
+    }
+    let started: Vec<_> = peers.iter_mut().map(|peer| peer.bytes(3)).collect();
+    assert!(started.iter().any(|reply| reply == b"ok "), "nobody was served");
+    assert!(started.iter().any(|reply| reply == b"err"), "everybody was served");
+    let more = (proc::pss(server.id()) - before) / 1024;
+    assert!(more < 160, "{more} MiB");
+    drop(peers);
+    proc::wait_until("served again", || {
+        let mut peer = server.peer();
+        peer.say("ls\n").bytes(3) == b"ok "
+    });
+}
+
+/// Four processes on one root, the same name a thousand times, with removals and lists in between.
+#[test]
+fn four_servers_on_one_root_lose_nothing() {
+    let first = TestServer::start(&[]);
+    let others: Vec<TestServer> = (0..3).map(|_| TestServer::over(first.root(), &[])).collect();
+    let servers: Vec<&TestServer> = std::iter::once(&first).chain(&others).collect();
+    let confirmed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for (number, server) in servers.iter().enumerate() {
+            let (mut peer, confirmed) = (server.peer(), &confirmed);
+            scope.spawn(move || {
+                for n in 0..250_u64 {
+                    let seed = number as u64 * 1000 + n;
+                    peer.say("upload same.bin\n500\n").say(noise(seed, 500)).hear("ok ready\n");
+                    let line = peer.line();
+                    let name = line.strip_prefix("ok received 500 ").unwrap().trim().to_owned();
+                    if n % 10 == 9 {
+                        peer.say(format!("rm {name}\n")).hear(format!("ok removed {name}\n"));
+                        peer.say("ls\n");
+                        let count: usize = peer.line()[3..].trim().parse().unwrap();
+                        for _ in 0..=count {
+                            peer.line();
+                        }
+                    } else {
+                        confirmed.lock().unwrap().push((name, seed));
+                    }
+                }
+            });
+        }
+    });
+    let mut confirmed = confirmed.into_inner().unwrap();
+    confirmed.sort();
+    assert_eq!(confirmed.len(), 4 * 225);
+    assert_eq!(first.names(), confirmed.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    for (name, seed) in &confirmed {
+        assert!(first.get(name) == noise(*seed, 500), "{name}");
+    }
+}
