@@ -121,8 +121,9 @@ pub const LISTS_HELD: usize = 64 << 20;
 /// closed. Each holds a descriptor that those who were let in may need.
 pub const MAX_FAREWELLS: usize = 128;
 
-/// The stack of a connection's thread. The deepest path, an upload through the store, was measured
-/// at under 24 KiB; only pages that are touched cost memory, so the rest is safety, not weight.
+/// The stack of a connection's thread. Only pages that are touched cost memory, and a thousand idle
+/// connections touched three each, so the rest is safety and not weight: room for every path through
+/// the store in an unoptimised build, and for a JSON value nested as deep as it may be.
 pub const STACK: usize = 256 << 10;
 
 /// How long the accept loop rests after a failed accept, so that a full descriptor table does not

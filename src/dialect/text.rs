@@ -281,6 +281,9 @@ fn must_be_ours(line: &[u8], command: Option<Command>) -> Result<Command> {
     command.ok_or_else(|| Error::new(Code::UnknownCommand, "say help for the commands"))
 }
 
+/// Out of line: what a command needs of the stack is not to lie on it while a connection only waits. It
+/// saves a page, a quarter of what an idle connection holds.
+#[inline(never)]
 fn obey(wire: &mut Wire, store: &Store, command: Command, argument: &[u8]) -> Result<Done> {
     match command {
         Command::Connme => handle_connme(wire, argument),

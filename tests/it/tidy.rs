@@ -23,7 +23,7 @@ fn sources() -> Vec<(String, String)> {
     let sources: Vec<_> = files
         .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .filter(|path| path.file_name().unwrap() != "tests.rs")
+        .filter(|path| !["tests.rs", "fuzz.rs"].iter().any(|test| path.ends_with(test)))
         .map(|path| {
             let name =
                 path.strip_prefix(top.join("src")).unwrap().to_str().unwrap().replace('\\', "/");
