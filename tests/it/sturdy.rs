@@ -213,41 +213,68 @@ fn without_descriptors_the_server_waits_and_is_well_again() {
     server.peer().say("upload b\n1\nx").hear("ok ready\nok received 1 b\n");
 }
 
-/// The number of threads is limited for a user; root is not limited, so this needs another user.
+/// A server that runs as nobody in particular, over a folder of its own: root may do everything. `None`
+/// where no other user can be had.
 #[cfg(target_os = "linux")]
-#[test]
-fn without_threads_the_server_refuses_and_is_well_again() {
+fn as_another_user(folder: &std::path::Path, limit: &str) -> Option<TestServer> {
     use std::os::unix::fs::PermissionsExt;
-    let other = "setpriv --reuid=64321 --regid=64321 --clear-groups";
-    let can = std::process::Command::new("sh")
-        .args(["-c", &format!("prlimit --nproc=12 {other} true")])
-        .output();
+    // Threads are counted by user: each test is one of its own.
+    let user = 100_000 + std::process::id() * 2 + u32::from(limit.is_empty());
+    let other = format!("{limit} setpriv --reuid={user} --regid={user} --clear-groups");
+    let can = std::process::Command::new("sh").args(["-c", &format!("{other} true")]).output();
     if !can.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: no other user can be had here");
-        return;
+        return None;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("root");
+    let root = folder.join("root");
     std::fs::create_dir(&root).unwrap();
-    for path in [folder.path(), &root] {
+    for path in [folder, &root] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
     // A copy that the other user can reach.
-    let program = folder.path().join("server");
+    let program = folder.join("server");
     std::fs::copy(env!("CARGO_BIN_EXE_connme-server"), &program).unwrap();
-    let shell = format!("shift; exec prlimit --nproc=12 {other} {} \"$@\"", program.display());
-    let server = TestServer::over_by(&["sh", "-c", &shell, "sh"], &root, &[]);
+    let shell = format!("shift; exec {other} {} \"$@\"", program.display());
+    Some(TestServer::over_by(&["sh", "-c", &shell, "sh"], &root, &[]))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_threads_the_server_refuses_and_is_well_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = as_another_user(folder.path(), "prlimit --nproc=12") else { return };
     let mut first = server.peer();
     first.say("connme\n").hear("ok connected\n");
-    let mut crowd: Vec<Peer> = (0..20).map(|_| server.peer()).collect();
-    server.wait_for_log("no thread is free");
-    crowd.last_mut().unwrap().refused("busy").hear_end();
+    let crowd: Vec<Peer> = (0..20).map(|_| server.peer()).collect();
+    server.wait_for_log("refused busy: no thread is free");
     first.say("connme\n").hear("ok connected\n");
     drop(crowd);
     proc::wait_until("well again", || {
         let mut peer = server.peer();
         peer.say("connme\n").line() == "ok connected\n"
     });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_root_that_turns_read_only_costs_no_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let Some(server) = as_another_user(folder.path(), "") else { return };
+    let may = |mode| std::fs::set_permissions(server.root(), std::fs::Permissions::from_mode(mode));
+    let mut peer = server.peer();
+    peer.say("upload a\n1\nx").hear("ok ready\nok received 1 a\n");
+    may(0o555).unwrap();
+    peer.say("upload b\n1\ny").hear("ok ready\n").refused("internal");
+    peer.say("rm a\n").refused("internal");
+    peer.say("download a\nls\n").hear("ok 1\nxok 1\nfile 1 a\ntotal 1\n");
+    server.wait_for_log("Permission denied");
+    may(0o777).unwrap();
+    peer.say("upload b\n1\ny")
+        .hear("ok ready\nok received 1 b\n")
+        .say("rm a\n")
+        .hear("ok removed a\n");
+    assert_eq!(server.names(), ["b"]);
 }
 
 #[test]
