@@ -77,8 +77,6 @@ pub enum Msg {
     CannotUseRoot { why: String },
     /// The server's log cannot be written.
     CannotUseLog { why: String },
-    /// The server cannot begin its work.
-    CannotStart { why: String },
 
     /// The prompt, and the server that it is connected to.
     Prompt { server: Option<String> },

@@ -78,31 +78,41 @@ impl Server {
 
     /// Serves these listeners until `end` comes back, or for ever. Then what is in flight is finished,
     /// within a bound; whoever only waits is let go.
-    ///
-    /// # Errors
-    /// A thread for a listener cannot be had.
-    pub fn run(
-        self,
-        listeners: Vec<(Dialect, TcpListener)>,
-        end: Option<Box<dyn FnOnce()>>,
-    ) -> io::Result<()> {
+    pub fn run(self, listeners: Vec<(Dialect, TcpListener)>, end: Option<Box<dyn FnOnce()>>) {
         let server = Arc::new(self);
         let mut threads = Vec::new();
         for (dialect, listener) in listeners {
-            let server = Arc::clone(&server);
-            let name = format!("accept {}", dialect.name());
-            let accept = move || server.accept(dialect, &listener);
-            threads.push(thread::Builder::new().name(name).spawn(accept)?);
+            threads.push(server.start_to_accept(dialect, listener));
         }
         if let Some(end) = end {
             end();
             server.finish();
-            return Ok(());
+            return;
         }
         for thread in threads {
             let _ = thread.join();
         }
-        Ok(())
+    }
+
+    /// A thread for a listener. Those who come to the first listener may have taken all the threads
+    /// that there are; then this waits for one.
+    fn start_to_accept(
+        self: &Arc<Server>,
+        dialect: Dialect,
+        listener: TcpListener,
+    ) -> thread::JoinHandle<()> {
+        let listener = Arc::new(listener);
+        loop {
+            let (server, listener) = (Arc::clone(self), Arc::clone(&listener));
+            let accept = thread::Builder::new().name(format!("accept {}", dialect.name()));
+            match accept.spawn(move || server.accept(dialect, &listener)) {
+                Ok(thread) => return thread,
+                Err(error) => {
+                    self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
+                    thread::sleep(limits::ACCEPT_REST);
+                }
+            }
+        }
     }
 
     /// Waits until every connection is between two commands.

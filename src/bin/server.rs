@@ -52,7 +52,8 @@ fn run(config: Config) -> Result<(), Msg> {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
     };
     let end: Option<Box<dyn FnOnce()>> = if config.until_eof { Some(Box::new(end)) } else { None };
-    server.run(listeners, end).map_err(|error| Msg::CannotStart { why: error.to_string() })
+    server.run(listeners, end);
+    Ok(())
 }
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {

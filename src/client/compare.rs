@@ -302,7 +302,7 @@ impl OwnServer {
             listeners.push((dialect, listener));
         }
         let server = Server::new(store, Log::silent(), Manner::default(), Caps::default());
-        let run = move || drop(server.run(listeners, None));
+        let run = move || server.run(listeners, None);
         std::thread::Builder::new().spawn(run).map_err(failed)?;
         Ok(OwnServer(ports))
     }

@@ -31,7 +31,6 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::CannotUseRoot { why } => format!("cannot {why}; say another folder with --root"),
         Msg::CannotUseLog { why } => format!("cannot {why}; say another file with --log"),
-        Msg::CannotStart { why } => format!("cannot start: {why}; try again in a moment"),
         Msg::Prompt { server: None } => "connme (not connected)> ".to_owned(),
         Msg::Prompt { server: Some(server) } => format!("connme {server}> "),
         Msg::AskUpload => "Path of the file to upload: ".to_owned(),

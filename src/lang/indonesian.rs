@@ -37,7 +37,6 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotUseLog { why } => {
             format!("log tidak bisa ditulis: {why}; pilih file lain dengan --log")
         }
-        Msg::CannotStart { why } => format!("tidak bisa mulai: {why}; coba lagi sebentar lagi"),
         Msg::Prompt { server } => {
             let server = server.as_deref().unwrap_or("belum terhubung");
             format!("[{server}] Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
