@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run-server run-client demo compare test fuzz check install clean .have-cargo
+.PHONY: help run-server run-client demo compare test fuzz bench check install clean .have-cargo
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ test: .have-cargo ## run all tests
 
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 	@FUZZ_SEED="$(or $(SEED),1)" FUZZ_COUNT="$(or $(COUNT),100000)" $(CARGO) test --release --lib fuzz -- --nocapture
+
+bench: .have-cargo ## the server beside bare loops; ARGS="--quick" is short, ARGS="--help" lists more
+	@ulimit -n "$$(ulimit -Hn)" 2>/dev/null; $(CARGO) bench --quiet --bench bench -- $(ARGS)
 
 check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors
 	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- --deny warnings
