@@ -126,7 +126,11 @@ pub const MAX_FAREWELLS: usize = 128;
 /// the store in an unoptimised build, and for a JSON value nested as deep as it may be.
 pub const STACK: usize = 256 << 10;
 
-/// How long the accept loop rests after a failed accept, so that a full descriptor table does not
+/// Threads that wait for the next connection of a dialect, once there were so many. Each holds a stack
+/// of which two or three pages are in use.
+pub const WAITING_AT_A_DOOR: usize = 16;
+
+/// How long an accepting thread rests after a failed accept, so that a full descriptor table does not
 /// turn into a busy loop.
 pub const ACCEPT_REST: Duration = Duration::from_millis(50);
 

@@ -1,16 +1,17 @@
-//! The server: accepts, limits, starts a thread for each connection, and logs how each one ends.
+//! The server: accepts, limits, gives each connection a thread, and logs how each one ends.
 //!
 //! It knows sockets and threads and no dialect: what is said over a connection is the business of
 //! [`Dialect::handle_client`], which in turn sees no socket.
 
+mod door;
 mod doorman;
 mod places;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use crate::log::Log;
 use crate::store::Store;
 use crate::trace::Side;
 use crate::wire::{Manner, Wire};
+use door::Door;
 use doorman::Doorman;
 use places::{Place, Places};
 
@@ -80,39 +82,36 @@ impl Server {
     /// within a bound; whoever only waits is let go.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>, end: Option<Box<dyn FnOnce()>>) {
         let server = Arc::new(self);
-        let mut threads = Vec::new();
         for (dialect, listener) in listeners {
-            threads.push(server.start_to_accept(dialect, listener));
+            let door = Arc::new(Door::new(dialect, listener));
+            // Those who come to the first listener may have taken all the threads that there are; then
+            // this waits for one.
+            while let Err(error) = server.call_to(&door) {
+                server.log.lasting(format_args!("{} accept: {error}", dialect.name()));
+                thread::sleep(limits::ACCEPT_REST);
+            }
         }
-        if let Some(end) = end {
-            end();
-            server.finish();
-            return;
-        }
-        for thread in threads {
-            let _ = thread.join();
+        match end {
+            Some(end) => {
+                end();
+                server.finish();
+            }
+            None => loop {
+                thread::park();
+            },
         }
     }
 
-    /// A thread for a listener. Those who come to the first listener may have taken all the threads
-    /// that there are; then this waits for one.
-    fn start_to_accept(
-        self: &Arc<Server>,
-        dialect: Dialect,
-        listener: TcpListener,
-    ) -> thread::JoinHandle<()> {
-        let listener = Arc::new(listener);
-        loop {
-            let (server, listener) = (Arc::clone(self), Arc::clone(&listener));
-            let accept = thread::Builder::new().name(format!("accept {}", dialect.name()));
-            match accept.spawn(move || server.accept(dialect, &listener)) {
-                Ok(thread) => return thread,
-                Err(error) => {
-                    self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
-                    thread::sleep(limits::ACCEPT_REST);
-                }
-            }
+    /// Starts a thread that takes connections at this door.
+    fn call_to(self: &Arc<Server>, door: &Arc<Door>) -> io::Result<()> {
+        let (server, its_door) = (Arc::clone(self), Arc::clone(door));
+        let thread = thread::Builder::new().name(door.dialect.name().to_owned());
+        door.come();
+        let started = thread.stack_size(limits::STACK).spawn(move || server.keep(&its_door));
+        if started.is_err() {
+            door.leave();
         }
+        started.map(drop)
     }
 
     /// Waits until every connection is between two commands.
@@ -126,12 +125,21 @@ impl Server {
         self.store.leave();
     }
 
-    /// Takes connections for ever. No failed accept ends this: when descriptors run out, those who
-    /// knock wait until one is free again.
-    fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
+    /// Takes connections, one after the other, until it is not needed any more. No failed accept ends
+    /// this: when descriptors run out, those who knock wait until one is free again.
+    fn keep(self: Arc<Server>, door: &Arc<Door>) {
+        let dialect = door.dialect;
         loop {
-            match listener.accept() {
-                Ok((stream, peer)) => self.admit(dialect, stream, peer),
+            match door.wait() {
+                Ok((stream, peer)) => match self.admit(door, peer) {
+                    Ok(place) => {
+                        self.serve(dialect, stream, peer, place);
+                        if !door.come_back() {
+                            return;
+                        }
+                    }
+                    Err(why) => self.turn_away(dialect, stream, peer, why),
+                },
                 Err(error) if is_the_peers_fault(&error) => {}
                 Err(error) => {
                     self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
@@ -141,29 +149,22 @@ impl Server {
         }
     }
 
-    /// Gives a connection a place and a thread, or turns it away.
-    fn admit(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
-        let place = match self.places.take(peer.ip()) {
-            Ok(place) if !self.ending.load(Ordering::Acquire) => place,
-            Ok(_) => return self.turn_away(dialect, stream, peer, "the server is ending"),
-            Err(why) => return self.turn_away(dialect, stream, peer, why),
-        };
-        // A closure that could not be started is dropped, and must not take the connection with it.
-        let parked = Arc::new(Mutex::new(Some(stream)));
-        let (server, stream) = (Arc::clone(self), Arc::clone(&parked));
-        let started = thread::Builder::new()
-            .name(dialect.name().to_owned())
-            .stack_size(limits::STACK)
-            .spawn(move || {
-                if let Some(stream) = take(&stream) {
-                    server.serve(dialect, stream, peer, place);
-                }
-            });
-        if started.is_err()
-            && let Some(stream) = take(&parked)
-        {
-            self.turn_away(dialect, stream, peer, "no thread is free");
+    /// Gives a connection a place, and the door another thread; or says why that cannot be. With the
+    /// place, this thread has left the door.
+    fn admit(
+        self: &Arc<Server>,
+        door: &Arc<Door>,
+        peer: SocketAddr,
+    ) -> Result<Place, &'static str> {
+        let place = self.places.take(peer.ip())?;
+        if self.ending.load(Ordering::Acquire) {
+            return Err("the server is ending");
         }
+        if !door.leave() && self.call_to(door).is_err() {
+            door.come();
+            return Err("no thread is free");
+        }
+        Ok(place)
     }
 
     fn turn_away(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, why: &str) {
@@ -203,8 +204,4 @@ impl Server {
 fn is_the_peers_fault(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
-}
-
-fn take<T>(parked: &Mutex<Option<T>>) -> Option<T> {
-    parked.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

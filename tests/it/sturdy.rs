@@ -12,6 +12,11 @@ mod proc {
     use std::time::{Duration, Instant};
 
     /// A line of the system's about a process: `Threads`, for one.
+    pub fn threads(pid: u32) -> Vec<std::ffi::OsString> {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.map(|task| task.unwrap().file_name()).collect()
+    }
+
     pub fn status(pid: u32, name: &str) -> u64 {
         figure(&std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap(), name)
     }
@@ -86,11 +91,28 @@ fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
         peer.say("connme\n").hear("ok connected\n");
     }
     drop(inside);
-    // The main thread and one for each listener.
+    // The main thread, those that wait where the crowd was, and one at each other listener.
+    let few = 1 + connme::limits::WAITING_AT_A_DOOR as u64 + 4;
     proc::wait_until("without the threads of connections", || {
-        proc::status(server.id(), "Threads") <= 6
+        proc::status(server.id(), "Threads") <= few
     });
     server.peer().say("connme\n").hear("ok connected\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_of_a_connection_that_has_ended_takes_the_next() {
+    let server = TestServer::start(&[]);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..300 {
+        server.peer().say("connme\nbyebye\n").hear("ok connected\nok byebye\n").hear_end();
+        seen.extend(proc::threads(server.id()));
+    }
+    assert!(
+        seen.len() <= 6 + connme::limits::WAITING_AT_A_DOOR,
+        "{} threads for 300 visits",
+        seen.len()
+    );
 }
 
 #[cfg(target_os = "linux")]
