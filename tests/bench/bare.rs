@@ -2,14 +2,15 @@
 //! them. What they leave out is what a real server is made of: they check no name, keep no limit and
 //! no deadline, replace what is there, show half a file while it grows, and say nothing.
 //!
-//! A request is one line, `OP NAME SIZE`; a reply is one byte, or the bytes that were asked for.
+//! A request is one line, `OP NAME SIZE`; a reply is one byte, or the bytes that were asked for. The
+//! two sides take turns as in the `text` dialect: before an upload the client waits to be bidden.
 //!
 //! ```text
-//! h                       > k
-//! u NAME SIZE, the bytes  > k
-//! d NAME SIZE             > the bytes
-//! r NAME                  > k
-//! l FOLDER                > lines "SIZE NAME", and at last "."
+//! h                          -> k
+//! u NAME SIZE -> k, the bytes -> k
+//! d NAME SIZE                -> the bytes
+//! r NAME                     -> k
+//! l FOLDER                   -> lines "SIZE NAME", and at last "."
 //! ```
 
 use std::fmt::Write as _;
@@ -66,7 +67,7 @@ fn connection(mut stream: TcpStream, root: &Path) -> io::Result<()> {
             buffer.resize(BUFFER, 0);
         }
         match op {
-            "u" => upload(&mut stream, &path, size, &mut buffer, end + 1..held)?,
+            "u" => upload(&mut stream, &path, size, &mut buffer)?,
             "d" => download(&mut stream, &path, size, &mut buffer)?,
             "r" => fs::remove_file(&path)?,
             "l" => list(&mut stream, &path)?,
@@ -78,18 +79,10 @@ fn connection(mut stream: TcpStream, root: &Path) -> io::Result<()> {
     }
 }
 
-fn upload(
-    stream: &mut TcpStream,
-    path: &Path,
-    size: usize,
-    buffer: &mut [u8],
-    held: std::ops::Range<usize>,
-) -> io::Result<()> {
+fn upload(stream: &mut TcpStream, path: &Path, size: usize, buffer: &mut [u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
-    let mut left = size.saturating_sub(held.len());
-    if !held.is_empty() {
-        file.write_all(&buffer[held])?;
-    }
+    stream.write_all(b"k")?;
+    let mut left = size;
     while left > 0 {
         let want = left.min(buffer.len());
         let n = stream.read(&mut buffer[..want])?;

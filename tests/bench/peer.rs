@@ -61,41 +61,33 @@ impl Peer {
         }
     }
 
-    /// Sends a small file: the whole request in one write, as `printf … | nc` would.
+    /// Sends a small file: its size and its bytes in one write.
     pub fn upload(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let size = bytes.len();
-        let head = match self.speaks {
-            Speaks::Bare => format!("u {name} {size}\n"),
-            Speaks::Text => format!("upload {name}\n{size}\n"),
-        };
-        self.stream.write_all(&[head.as_bytes(), bytes].concat())?;
-        match self.speaks {
-            Speaks::Bare => self.byte(),
-            Speaks::Text => {
-                self.line(b"ok ready")?;
-                self.line(b"ok received ").map(drop)
-            }
-        }
+        let size = bytes.len() as u64;
+        self.upload_by(name, size, &mut |stream, head| {
+            stream.write_all(&[head.as_bytes(), bytes].concat())
+        })
     }
 
-    /// Sends a file of this size after it was bidden to: `send` does it.
+    /// Sends a file of this size: once it is bidden to, `send` writes what must stand in front of the
+    /// bytes, and them.
     pub fn upload_by(
         &mut self,
         name: &str,
         size: u64,
-        send: &mut dyn FnMut(&mut TcpStream) -> io::Result<()>,
+        send: &mut dyn FnMut(&mut TcpStream, &str) -> io::Result<()>,
     ) -> io::Result<()> {
         match self.speaks {
-            Speaks::Bare => self.stream.write_all(format!("u {name} {size}\n").as_bytes())?,
+            Speaks::Bare => {
+                self.ask(&format!("u {name} {size}\n"), b"")?;
+                send(&mut self.stream, "")?;
+                self.byte()
+            }
             Speaks::Text => {
                 self.ask(&format!("upload {name}\n"), b"ok ready")?;
-                self.stream.write_all(format!("{size}\n").as_bytes())?;
+                send(&mut self.stream, &format!("{size}\n"))?;
+                self.line(b"ok received ").map(drop)
             }
-        }
-        send(&mut self.stream)?;
-        match self.speaks {
-            Speaks::Bare => self.byte(),
-            Speaks::Text => self.line(b"ok received ").map(drop),
         }
     }
 

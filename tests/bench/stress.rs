@@ -41,7 +41,9 @@ pub fn run(
         if direction == "download" {
             peer.download(&source, size, &mut |_| Ok(()))?;
         } else {
-            peer.upload_by(&name(client), size, &mut |stream| send(stream, size, piece))?;
+            peer.upload_by(&name(client), size, &mut |stream, head| {
+                send(stream, head, size, piece)
+            })?;
         }
         Ok::<_, io::Error>(megabytes as f64 / start.elapsed().as_secs_f64())
     };

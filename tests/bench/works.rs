@@ -197,9 +197,8 @@ pub fn works(scale: Scale) -> Vec<Work> {
         ("ls of 10", |peer| timed(|| peer.list("ten").map(drop))),
         ("size", |peer| timed(|| peer.size("one-kib"))),
         ("download 1 KiB", |peer| timed(|| peer.download("one-kib", KIB, &mut |_| Ok(())))),
-        ("upload 1 KiB, after ready", |peer| {
-            let send = &mut |stream: &mut TcpStream| stream.write_all(&[7; KIB as usize]);
-            let time = timed(|| peer.upload_by("slow", KIB, send))?;
+        ("upload 1 KiB", |peer| {
+            let time = timed(|| peer.upload("slow", &[7; KIB as usize]))?;
             peer.remove("slow").map(|()| time)
         }),
         ("rm", |peer| {
@@ -348,15 +347,16 @@ fn uploads(setting: &Setting<'_>, subject: &Subject, size: u64, times: u32) -> i
     let mut time = Duration::ZERO;
     for _ in 0..times {
         let start = Instant::now();
-        peer.upload_by("big", size, &mut |stream| send(stream, size, setting.piece))?;
+        peer.upload_by("big", size, &mut |stream, head| send(stream, head, size, setting.piece))?;
         time += start.elapsed();
         peer.remove("big")?;
     }
     Ok((u64::from(times) * size / MIB) as f64 / time.as_secs_f64())
 }
 
-/// Sends so many bytes, all of them out of this piece.
-pub fn send(stream: &mut TcpStream, size: u64, piece: &[u8]) -> io::Result<()> {
+/// Sends what stands in front of them, and so many bytes, all of them out of this piece.
+pub fn send(stream: &mut TcpStream, head: &str, size: u64, piece: &[u8]) -> io::Result<()> {
+    stream.write_all(head.as_bytes())?;
     let mut left = usize::try_from(size).map_err(io::Error::other)?;
     while left > 0 {
         let n = left.min(piece.len());
@@ -457,7 +457,8 @@ fn client(
             let mut peer = server.connect()?;
             if up {
                 let mut file = File::open(&here)?;
-                peer.upload_by(&name, size, &mut |stream| {
+                peer.upload_by(&name, size, &mut |stream, head| {
+                    stream.write_all(head.as_bytes())?;
                     let mut buffer = vec![0; MIB as usize];
                     loop {
                         match file.read(&mut buffer)? {
