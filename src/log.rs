@@ -56,7 +56,8 @@ impl Log {
     #[allow(clippy::print_stderr, reason = "this is the one place where the server speaks")]
     pub fn line(&self, what: impl fmt::Display) {
         let Some(sink) = &self.0 else { return };
-        let line = format!("{} {what}\n", utc(SystemTime::now()));
+        let mut line = String::with_capacity(USUAL_LINE);
+        let _ = writeln!(line, "{} {what}", utc(SystemTime::now()));
         if let Some(mut file) = sink.file.as_ref() {
             let _ = file.write_all(line.as_bytes());
         }
@@ -84,6 +85,9 @@ impl Log {
         Session { log: self, peer, name: format!("{peer} {dialect}") }
     }
 }
+
+/// Room for most lines, so that they do not grow bit by bit.
+const USUAL_LINE: usize = 256;
 
 /// One connection's lines.
 pub struct Session<'l> {
@@ -131,7 +135,8 @@ impl Session<'_> {
 
     /// A command has been carried out or refused.
     pub fn command(&self, word: &str, argument: &[u8], since: Instant, outcome: &Result<Done>) {
-        let mut line = format!("{} {}", self.name, escape(word.as_bytes()));
+        let mut line = String::with_capacity(USUAL_LINE);
+        let _ = write!(line, "{} {}", self.name, escape(word.as_bytes()));
         if !argument.is_empty() {
             let _ = write!(line, " \"{}\"", escape(argument));
         }
@@ -139,7 +144,8 @@ impl Session<'_> {
             let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
         }
         let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
-        let _ = write!(line, " {bytes} bytes {:.3} s ", since.elapsed().as_secs_f64());
+        let took = since.elapsed();
+        let _ = write!(line, " {bytes} bytes {}.{:03} s ", took.as_secs(), took.subsec_millis());
         match outcome {
             Ok(_) => line.push_str("ok"),
             Err(error) if error.code() == Code::Gone => line.push_str("gone: cut short"),
@@ -160,6 +166,11 @@ fn shown(error: &Error) -> String {
 /// A name can hold commands for a terminal, and direction marks that make it read as another name.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if bytes.len() <= limits::SHOWN && bytes.iter().all(plain) {
+        // What nearly every name is.
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -191,18 +202,31 @@ fn combines(c: char) -> bool {
     c.escape_debug().len() > 1 && format!("a{c}").escape_debug().count() == 2
 }
 
-/// A moment as `2026-01-31T09:00:00.125Z`.
+/// A moment as `2026-01-31T09:00:00.125Z`. Digit by digit, because every line has one: the general way
+/// to format seven padded numbers takes as long as the rest of the line.
 fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = date(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    )
+    let millisecond = u64::from(since.subsec_millis());
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    // Where each number ends; it begins behind the mark before it.
+    for (end, mut number) in [
+        (4, year),
+        (7, month),
+        (10, day),
+        (13, second / 3600),
+        (16, second / 60 % 60),
+        (19, second % 60),
+        (23, millisecond),
+    ] {
+        let places = text.iter_mut().take(end).rev();
+        for place in places.take_while(|place| **place == b'0') {
+            *place += (number % 10) as u8;
+            number /= 10;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The Gregorian date `days` after 1970-01-01. The year is counted from March, so that the leap day
