@@ -40,6 +40,9 @@ pub const PAYLOAD_BUFFER: usize = 512 << 10;
 /// replies to several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;
 
+/// What one read brings at most where a file is about to come: its size and all of it, if it is small.
+pub const SMALL_FILE: usize = 4 << 10;
+
 /// The longest request line, without its end mark. A path on any common system fits.
 pub const LINE: usize = 4096;
 

@@ -19,7 +19,8 @@
 mod pace;
 mod payload;
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -89,6 +90,8 @@ pub struct Wire {
     taken: usize,
     /// What has been said and not yet sent.
     output: Vec<u8>,
+    /// The next read may bring more than a message: see [`Wire::expect_more`].
+    wide: bool,
     /// Bytes of an announced payload that are still to come.
     owed: u64,
     /// How much was announced in all.
@@ -111,6 +114,7 @@ impl Wire {
             input: Vec::new(),
             taken: 0,
             output: Vec::new(),
+            wide: false,
             owed: 0,
             announced: 0,
             patience: None,
@@ -133,7 +137,7 @@ impl Wire {
             let fresh = self.buffered().get(searched..).unwrap_or_default();
             if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
                 let mut line = self.take(searched.saturating_add(at));
-                self.take(1);
+                self.skip(1);
                 self.complete(&line, 1, Ending::Lf);
                 line.pop_if(|last| *last == b'\r');
                 if line.len() > most {
@@ -181,7 +185,7 @@ impl Wire {
                 (Brought::Bytes, _) => continue,
                 (_, Some(end)) => {
                     let mut word = self.take(end);
-                    self.take(1);
+                    self.skip(1);
                     self.complete(&word, 1, Ending::Lf);
                     word.pop_if(|last| *last == b'\r');
                     word
@@ -210,7 +214,7 @@ impl Wire {
         let mut deadline = None;
         loop {
             let white = self.buffered().iter().take_while(|byte| b" \r\n".contains(byte)).count();
-            self.take(white);
+            self.skip(white);
             let held = self.buffered();
             let found = words.iter().find(|word| held.starts_with(word.as_bytes()));
             if let Some(word) = found {
@@ -282,7 +286,7 @@ impl Wire {
             let held = self.buffered();
             if let Some(at) = held.windows(mark.len()).position(|window| window == mark) {
                 let before = self.take(at);
-                self.take(mark.len());
+                self.skip(mark.len());
                 self.complete(&before, mark.len(), Ending::Mark);
                 return Ok(before);
             }
@@ -305,6 +309,11 @@ impl Wire {
         self.read_bytes(N)?.try_into().map_err(|_| ended())
     }
 
+    /// A file is about to come, right behind its size: if it is small, the next read brings both.
+    pub fn expect_more(&mut self) {
+        self.wide = true;
+    }
+
     /// Says something. It leaves with the next flush, at the latest before we wait for the peer.
     ///
     /// # Errors
@@ -312,6 +321,16 @@ impl Wire {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.output.extend_from_slice(bytes);
         if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
+    }
+
+    /// The same for `write!` and `writeln!`.
+    ///
+    /// # Errors
+    /// See [`Wire::write`].
+    pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
+        // Nothing can fail on the way into a vector.
+        let _ = self.output.write_fmt(what);
+        self.write(b"")
     }
 
     /// Sends what was said.
@@ -387,15 +406,20 @@ impl Wire {
     fn take(&mut self, n: usize) -> Vec<u8> {
         let held = self.buffered();
         let piece = held.get(..n).unwrap_or(held).to_vec();
-        self.taken = self.taken.saturating_add(piece.len());
+        self.skip(piece.len());
+        piece
+    }
+
+    fn skip(&mut self, n: usize) {
+        self.taken = self.taken.saturating_add(n);
         if self.taken >= self.input.len() {
             self.input.clear();
             self.taken = 0;
-            if self.input.capacity() > limits::SMALL_REPLY * 2 {
+            if self.input.capacity() > limits::SMALL_REPLY * 2 || self.wide {
                 self.input = Vec::new();
+                self.wide = false;
             }
         }
-        piece
     }
 
     /// A message is complete; with its end mark it has so many bytes more.
@@ -437,11 +461,13 @@ impl Wire {
         self.input.drain(..self.taken.min(self.input.len()));
         self.taken = 0;
         let held = self.input.len();
-        if held == 0 && self.manner.buffer > limits::SMALL_REPLY {
+        let more = if self.wide { limits::SMALL_FILE.min(self.manner.payload_buffer) } else { 0 };
+        let most = self.manner.buffer.max(more);
+        if held == 0 && most > limits::SMALL_REPLY {
             // New pages cost nothing until the system writes to them; a small buffer is kept.
-            self.input = vec![0; self.manner.buffer];
+            self.input = vec![0; most];
         } else {
-            self.input.resize(held.saturating_add(self.manner.buffer), 0);
+            self.input.resize(held.saturating_add(most), 0);
         }
         let brought = read(&mut *self.stream, self.input.get_mut(held..).unwrap_or_default());
         self.input.truncate(held.saturating_add(*brought.as_ref().unwrap_or(&0)));

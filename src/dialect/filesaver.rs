@@ -46,7 +46,7 @@ const NOT_FOUND: &[u8] = b"ERROR: File not found";
 
 /// The metadata, without an end mark: the size's digits are found by [`read_file`].
 fn write_head(wire: &mut Wire, name: &str, size: u64) -> Result<()> {
-    wire.write(format!("{name}{SEPARATOR}{size}").as_bytes())
+    write!(wire, "{name}{SEPARATOR}{size}")
 }
 
 /// The size and the bytes behind a separator, up to the end of the stream. Says how large the file is.

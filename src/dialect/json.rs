@@ -53,7 +53,7 @@ fn write_request(wire: &mut Wire, aksi: &str, members: Vec<(&str, Value)>) -> Re
     let aksi = ("aksi", Value::text(aksi));
     let members = std::iter::once(aksi).chain(members);
     let request = Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect());
-    wire.write(format!("{request}\n").as_bytes())
+    writeln!(wire, "{request}")
 }
 
 fn record_value(record: &Record) -> Value {
@@ -75,7 +75,7 @@ fn read_record(value: &Value) -> Option<Entry> {
 }
 
 fn write_line(wire: &mut Wire, line: impl std::fmt::Display) -> Result<()> {
-    wire.write(format!("{line}{END}").as_bytes())
+    write!(wire, "{line}{END}")
 }
 
 /// How a refusal reads on this wire.

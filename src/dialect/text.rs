@@ -95,7 +95,7 @@ fn write_request(wire: &mut Wire, command: Command, argument: &str) -> Result<()
     }
     wire.write(command.word().as_bytes())?;
     if !argument.is_empty() {
-        wire.write(format!(" {argument}").as_bytes())?;
+        write!(wire, " {argument}")?;
     }
     wire.write(b"\n")
 }
@@ -116,7 +116,7 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
 }
 
 fn write_ok(wire: &mut Wire, what: impl std::fmt::Display) -> Result<()> {
-    wire.write(format!("{OK} {what}\n").as_bytes())
+    writeln!(wire, "{OK} {what}")
 }
 
 /// The reply that says what is wrong: a code for programs, a sentence for people.
@@ -160,7 +160,7 @@ fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
 
 /// The size header: decimal digits and nothing else. No sign, no space, no other script's digits.
 fn write_size(wire: &mut Wire, size: u64) -> Result<()> {
-    wire.write(format!("{size}\n").as_bytes())
+    writeln!(wire, "{size}")
 }
 
 fn read_size(wire: &mut Wire) -> Result<u64> {
@@ -174,11 +174,11 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
     write_ok(wire, listing.entries.len())?;
     for Entry { name, size, .. } in &listing.entries {
         match size {
-            Some(size) => wire.write(format!("file {size} {name}\n").as_bytes())?,
-            None => wire.write(format!("dir - {name}\n").as_bytes())?,
+            Some(size) => writeln!(wire, "file {size} {name}")?,
+            None => writeln!(wire, "dir - {name}")?,
         }
     }
-    wire.write(format!("total {}\n", listing.total).as_bytes())
+    writeln!(wire, "total {}", listing.total)
 }
 
 fn read_listing(wire: &mut Wire) -> Result<Listing> {
@@ -336,6 +336,7 @@ fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Do
 fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
+    wire.expect_more();
     let size = read_size(wire)?;
     wire.expect_payload(size);
     incoming.expect(Some(size))?;
@@ -357,7 +358,7 @@ fn handle_help(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     write_ok(wire, COMMANDS.len())?;
     for (_, word, argument, what) in COMMANDS {
         let usage = format!("{word}{argument}");
-        wire.write(format!("{usage:<16}{what}\n").as_bytes())?;
+        writeln!(wire, "{usage:<16}{what}")?;
     }
     Ok(Done::default())
 }

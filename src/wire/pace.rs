@@ -9,14 +9,16 @@ use crate::limits;
 /// Whether a transfer keeps up [`limits::PAYLOAD_RATE`], looked at over the last
 /// [`limits::PAYLOAD_WINDOW`]: a timeout on each read alone would be renewed by every byte.
 pub(super) struct Pace {
-    /// Moments, a second or more apart, and how much had been moved by then.
+    /// Where the stretch that is looked at begins, and how much had been moved by then.
+    begin: (Instant, u64),
+    /// The same for moments in it, a second or more apart.
     marks: VecDeque<(Instant, u64)>,
     moved: u64,
 }
 
 impl Pace {
     pub(super) fn new() -> Pace {
-        Pace { marks: [(Instant::now(), 0)].into(), moved: 0 }
+        Pace { begin: (Instant::now(), 0), marks: VecDeque::new(), moved: 0 }
     }
 
     pub(super) fn moved(&mut self, n: usize) -> Result<()> {
@@ -25,23 +27,23 @@ impl Pace {
 
     fn moved_at(&mut self, n: usize, now: Instant) -> Result<()> {
         self.moved = self.moved.saturating_add(n.try_into().unwrap_or(u64::MAX));
-        let age = |mark: Option<&(Instant, u64)>| mark.map(|mark| now.duration_since(mark.0));
-        if age(self.marks.back()) >= Some(Duration::from_secs(1)) {
+        let age = |mark: &(Instant, u64)| now.duration_since(mark.0);
+        if age(self.marks.back().unwrap_or(&self.begin)) >= Duration::from_secs(1) {
             self.marks.push_back((now, self.moved));
         }
-        while age(self.marks.get(1)) >= Some(limits::PAYLOAD_WINDOW) {
+        while let Some(mark) = self.marks.front().copied()
+            && age(&mark) >= limits::PAYLOAD_WINDOW
+        {
+            self.begin = mark;
             self.marks.pop_front();
         }
         let needed = limits::PAYLOAD_RATE.saturating_mul(limits::PAYLOAD_WINDOW.as_secs());
-        match self.marks.front() {
-            Some((then, moved))
-                if now.duration_since(*then) >= limits::PAYLOAD_WINDOW
-                    && self.moved.saturating_sub(*moved) < needed =>
-            {
-                Err(Error::new(Code::Timeout, "the payload came too slowly").and_close())
-            }
-            _ => Ok(()),
+        let (_, before) = self.begin;
+        if age(&self.begin) >= limits::PAYLOAD_WINDOW && self.moved.saturating_sub(before) < needed
+        {
+            return Err(Error::new(Code::Timeout, "the payload came too slowly").and_close());
         }
+        Ok(())
     }
 }
 

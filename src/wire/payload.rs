@@ -144,8 +144,9 @@ impl Wire {
         }
         buffer.truncate(filled);
         if buffer.len() < limits::SMALL_REPLY {
-            // A copy, so that the large buffer does not stay with the connection.
-            self.output = buffer.as_slice().to_vec();
+            // No large buffer stays with the connection.
+            buffer.shrink_to(limits::SMALL_REPLY);
+            self.output = buffer;
             return Ok(());
         }
         self.send(&buffer, &mut pace)
