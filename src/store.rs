@@ -149,7 +149,7 @@ impl Store {
         for entry in fs::read_dir(&path).map_err(reading)? {
             let entry = entry.map_err(reading)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if FileName::parse(name.as_bytes()).is_err() {
+            if !FileName::can_be(&name) {
                 continue;
             }
             // What has gone since the folder was read is no error, and links are not followed.
@@ -286,14 +286,7 @@ impl Store {
     /// The name leads nowhere, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
-        match self.find(name) {
-            Err(error) if error.code() == Code::NotFound => {
-                // Free, or a folder on the way is missing: the walk knows which.
-                self.folder_of(name)?;
-            }
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
+        self.look(name)?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
         Ok(Incoming {
             store: self,
@@ -335,16 +328,25 @@ impl Store {
 
     /// The plain file that a name leads to, and what the system says of it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
+        match self.look(name)? {
+            (path, Some(found)) => Ok((path, found)),
+            (path, None) => {
+                let missing = io::ErrorKind::NotFound.into();
+                Err(Error::io(format!("look at {}", path.display()), &missing))
+            }
+        }
+    }
+
+    /// The same where there may be nothing yet.
+    fn look(&self, name: &FileName) -> Result<(PathBuf, Option<Metadata>)> {
         let path = self.folder_of(name)?.join(name.last());
-        let found = disk::op(|| fs::symlink_metadata(&path))
-            .map_err(|error| Error::io(format!("look at {}", path.display()), &error))?;
-        if found.is_dir() {
-            return Err(Error::new(Code::IsFolder, "that is a folder"));
+        match disk::op(|| fs::symlink_metadata(&path)) {
+            Ok(found) if found.is_file() => Ok((path, Some(found))),
+            Ok(found) if found.is_dir() => Err(Error::new(Code::IsFolder, "that is a folder")),
+            Ok(_) => Err(Error::new(Code::BadName, "that is no plain file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((path, None)),
+            Err(error) => Err(Error::io(format!("look at {}", path.display()), &error)),
         }
-        if !found.is_file() {
-            return Err(Error::new(Code::BadName, "that is no plain file"));
-        }
-        Ok((path, found))
     }
 
     /// The folder that a name's file stands in.
@@ -603,7 +605,7 @@ fn stamps(root: &Path) -> io::Result<Vec<(String, Stamp)>> {
     for entry in disk::op(|| fs::read_dir(root))? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if FileName::parse(name.as_bytes()).is_err() {
+        if !FileName::can_be(&name) {
             continue;
         }
         match entry.metadata() {

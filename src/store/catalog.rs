@@ -11,19 +11,20 @@
 //! 9a02b7d1 - 33 1767225600.000000000 a.png
 //! ```
 //!
-//! The line with `=` tells one journal from the next. The first word of each is a check of the rest: a line that is torn, or was changed by hand, is passed over.
+//! The line with `=` tells one journal from the next. The first word of each is a check of the rest: a
+//! line that is torn, or was changed by hand, is passed over.
 //! An identity belongs to a file of this name, size and time of change, not to the name: whoever
 //! takes the name later is somebody else. So what goes wrong here can cost an identity, but never
 //! gives a file another one's. For the same file the first line counts, so that two servers that met
 //! it at the same moment agree.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::name::split_extension;
 use super::random;
@@ -50,8 +51,8 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     size: u64,
-    /// Nanoseconds since 1970.
-    changed: u128,
+    /// When it was changed, as the time since 1970.
+    changed: Duration,
 }
 
 /// The catalog of one store.
@@ -61,6 +62,8 @@ pub(super) struct Catalog {
     lock: PathBuf,
     writable: bool,
     log: Log,
+    /// The journal, open for appending, for as long as it is the one at `path`.
+    journal: Mutex<Option<Arc<File>>>,
     known: Mutex<Known>,
 }
 
@@ -76,6 +79,9 @@ struct Known {
 
 /// How much of a journal's beginning tells it from another: its first line has a random number in it.
 const HEAD: u64 = 64;
+
+/// Room for most lines.
+const USUAL_LINE: usize = 128;
 
 impl Id {
     fn new() -> Id {
@@ -115,14 +121,13 @@ impl Stamp {
 
     pub(super) fn of(metadata: &Metadata) -> Stamp {
         let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        Stamp { size: metadata.len(), changed: since.unwrap_or_default().as_nanos() }
+        Stamp { size: metadata.len(), changed: since.unwrap_or_default() }
     }
 }
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (second, part) = (self.changed / 1_000_000_000, self.changed % 1_000_000_000);
-        write!(f, "{} {second}.{part:09}", self.size)
+        write!(f, "{} {}.{:09}", self.size, self.changed.as_secs(), self.changed.subsec_nanos())
     }
 }
 
@@ -135,6 +140,7 @@ impl Catalog {
             lock: private.join("identifying"),
             writable,
             log,
+            journal: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -142,7 +148,7 @@ impl Catalog {
     /// A file was stored: one append, and nobody waits for anybody. Says the identity that it got.
     pub(super) fn stored(&self, name: &str, stamp: Stamp) -> Id {
         let id = Id::new();
-        self.append(&line(&format!("+ {id} {stamp} {name}")));
+        self.append(&line(format_args!("+ {id} {stamp} {name}")));
         id
     }
 
@@ -151,13 +157,17 @@ impl Catalog {
     pub(super) fn settled(&self, name: &str, stamp: Stamp, id: Id) -> Id {
         let mut known = self.known();
         let _ = self.catch_up(&mut known);
+        if known.id(name, stamp).is_none() && self.is_still(name, stamp) {
+            // The journal that it was written to had been taken away.
+            self.learn(&mut known, &line(format_args!("+ {id} {stamp} {name}")));
+        }
         known.id(name, stamp).unwrap_or(id)
     }
 
     /// A file is about to be removed. Said before it is done: whoever takes the name next must not
     /// inherit the identity, not even if it has the same size and time.
     pub(super) fn removed(&self, name: &str, stamp: Stamp) {
-        self.append(&line(&format!("- {stamp} {name}")));
+        self.append(&line(format_args!("- {stamp} {name}")));
     }
 
     /// The identities of all these files, in their order. Those that nobody has met yet get one, and
@@ -176,18 +186,14 @@ impl Catalog {
                 files.iter().map(|(name, stamp)| (name.as_str(), *stamp)).collect();
             let mut news = String::new();
             // What was seen may be over by now: only what is still so is written down.
-            let is_still = |name: &str, stamp: Stamp| {
-                let found = fs::symlink_metadata(self.root.join(name));
-                found.is_ok_and(|found| found.is_file() && Stamp::of(&found) == stamp)
-            };
             for (name, (_, stamp)) in &known.files {
-                if present.get(name.as_str()) != Some(stamp) && !is_still(name, *stamp) {
-                    news += &line(&format!("- {stamp} {name}"));
+                if present.get(name.as_str()) != Some(stamp) && !self.is_still(name, *stamp) {
+                    news += &line(format_args!("- {stamp} {name}"));
                 }
             }
             for (name, stamp) in files {
-                if known.id(name, *stamp).is_none() && is_still(name, *stamp) {
-                    news += &line(&format!("+ {} {stamp} {name}", Id::new()));
+                if known.id(name, *stamp).is_none() && self.is_still(name, *stamp) {
+                    news += &line(format_args!("+ {} {stamp} {name}", Id::new()));
                 }
             }
             self.learn(&mut known, &news);
@@ -210,12 +216,17 @@ impl Catalog {
             let _one_at_a_time = self.lock();
             self.catch_up(&mut known)?;
             if known.id(name, stamp).is_none() {
-                let news = line(&format!("+ {} {stamp} {name}", Id::new()));
+                let news = line(format_args!("+ {} {stamp} {name}", Id::new()));
                 self.learn(&mut known, &news);
             }
         }
         let id = known.id(name, stamp).unwrap_or_else(Id::new);
         Ok(Record { id, name: name.to_owned(), size: stamp.size })
+    }
+
+    fn is_still(&self, name: &str, stamp: Stamp) -> bool {
+        let found = fs::symlink_metadata(self.root.join(name));
+        found.is_ok_and(|found| found.is_file() && Stamp::of(&found) == stamp)
     }
 
     /// The name of the file that has this identity, and how to tell whether it still is that file.
@@ -236,14 +247,15 @@ impl Catalog {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut text = line(&format!("= {:016x}", random()));
+        let mut text = line(format_args!("= {:016x}", random()));
         for (name, stamp) in files {
             let id = known.id(name, *stamp).unwrap_or_else(Id::new);
-            text += &line(&format!("+ {id} {stamp} {name}"));
+            text += &line(format_args!("+ {id} {stamp} {name}"));
         }
         let new = self.path.with_extension("new");
         op(|| fs::write(&new, &text))?;
         op(|| fs::rename(&new, &self.path))?;
+        self.let_go();
         *known = Known::default();
         self.catch_up(&mut known)
     }
@@ -265,13 +277,31 @@ impl Catalog {
         if !self.writable {
             return false;
         }
-        let open = || OpenOptions::new().append(true).create(true).open(&self.path);
-        let write = |mut file: File| op(|| file.write_all(format!("\n{lines}").as_bytes()));
-        let appended = op(open).and_then(write);
+        let write =
+            |journal: Arc<File>| op(|| (&*journal).write_all(&[b"\n", lines.as_bytes()].concat()));
+        let appended = self.journal().and_then(write);
         if let Err(error) = &appended {
+            self.let_go();
             self.log.lasting(format_args!("catalog: write {}: {error}", self.path.display()));
         }
         appended.is_ok()
+    }
+
+    /// The journal to append to. Nobody waits here for another's writing.
+    fn journal(&self) -> io::Result<Arc<File>> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &*journal {
+            return Ok(Arc::clone(file));
+        }
+        let open = || OpenOptions::new().append(true).create(true).open(&self.path);
+        let file = Arc::new(op(open)?);
+        *journal = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// What is open may not be what stands at `path` any more.
+    fn let_go(&self) {
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Reads what has been appended since the last look. A journal that has become shorter is
@@ -322,9 +352,11 @@ impl Catalog {
     /// The journal is another than the one that was read. If that was an accident, what we know is
     /// written into the new one; if not, it does no harm there.
     fn start_over(&self, known: &mut Known) {
+        self.let_go();
         let before = std::mem::take(known);
-        let entry =
-            |(name, (id, stamp)): (&String, &(Id, Stamp))| line(&format!("+ {id} {stamp} {name}"));
+        let entry = |(name, (id, stamp)): (&String, &(Id, Stamp))| {
+            line(format_args!("+ {id} {stamp} {name}"))
+        };
         let lines: String = before.files.iter().map(entry).collect();
         if !lines.is_empty() && !self.append(&lines) {
             self.take_in(known, lines.as_bytes());
@@ -389,8 +421,12 @@ enum Entry<'l> {
 }
 
 /// A line of the journal, with its check in front and its end behind.
-fn line(entry: &str) -> String {
-    format!("{:08x} {entry}\n", check(entry))
+fn line(entry: fmt::Arguments<'_>) -> String {
+    let mut line = String::with_capacity(USUAL_LINE);
+    let _ = writeln!(line, "{entry}");
+    let sum = check(line.trim_end_matches('\n'));
+    line.insert_str(0, &format!("{sum:08x} "));
+    line
 }
 
 fn entry(line: &str) -> Option<Entry<'_>> {
@@ -415,9 +451,9 @@ fn stamp(text: &str) -> Option<(Stamp, &str)> {
     let (size, rest) = text.split_once(' ')?;
     let (time, name) = rest.split_once(' ')?;
     let (second, part) = time.split_once('.')?;
-    let second: u128 = second.parse::<u64>().ok()?.into();
-    let part: u128 = part.parse::<u32>().ok()?.into();
-    Some((Stamp { size: size.parse().ok()?, changed: second * 1_000_000_000 + part }, name))
+    let part = part.parse().ok().filter(|part| *part < 1_000_000_000)?;
+    let changed = Duration::new(second.parse().ok()?, part);
+    Some((Stamp { size: size.parse().ok()?, changed }, name))
 }
 
 /// FNV-1a: finds accidents, and is not meant to find more.
@@ -429,8 +465,8 @@ fn check(text: &str) -> u32 {
 mod tests {
     use super::*;
 
-    fn stamp_of(size: u64, changed: u128) -> Stamp {
-        Stamp { size, changed }
+    fn stamp_of(size: u64, changed: u64) -> Stamp {
+        Stamp { size, changed: Duration::from_nanos(changed) }
     }
 
     fn catalog(root: &Path) -> Catalog {
@@ -479,6 +515,11 @@ mod tests {
         fs::remove_file(&one.path).unwrap();
         assert_eq!(one.identify_all(&files).unwrap(), records);
         assert_eq!(catalog(root.path()).identify_all(&files).unwrap(), records);
+        // Taken away under a writer that has it open: what was told stays true.
+        fs::remove_file(&one.path).unwrap();
+        let stamp = put(root.path(), "d");
+        let told = one.settled("d", stamp, one.stored("d", stamp));
+        assert_eq!(other.identify("d", stamp).unwrap().id, told);
     }
 
     #[test]
@@ -502,7 +543,7 @@ mod tests {
     fn lines_are_read_as_they_are_written() {
         let id = Id::new();
         let written =
-            line(&format!("+ {id} {} my file.txt", stamp_of(5, 1_700_000_000_000_000_042)));
+            line(format_args!("+ {id} {} my file.txt", stamp_of(5, 1_700_000_000_000_000_042)));
         match entry(written.trim_end()) {
             Some(Entry::Stored(read, stamp, name)) => {
                 assert_eq!((read, name), (id, "my file.txt"));

@@ -29,14 +29,19 @@ impl FileName {
         if name.is_empty() {
             return refused("a name is missing");
         }
-        for part in name.split('/') {
-            if let Some(why) = broken_rule(part)
-                .or_else(|| if windows { broken_rule_on_windows(part) } else { None })
-            {
-                return refused(why);
-            }
+        let broken = |part| {
+            broken_rule(part).or_else(|| if windows { broken_rule_on_windows(part) } else { None })
+        };
+        match name.split('/').find_map(broken) {
+            Some(why) => refused(why),
+            None => Ok(FileName(name.to_owned())),
         }
-        Ok(FileName(name.to_owned()))
+    }
+
+    /// Whether what stands in a folder under this name can be asked for.
+    #[must_use]
+    pub(super) fn can_be(part: &str) -> bool {
+        broken_rule(part).is_none() && !(cfg!(windows) && broken_rule_on_windows(part).is_some())
     }
 
     /// The whole name, parts joined by `/`.
@@ -99,7 +104,6 @@ pub(super) fn shortened(text: &str, room: usize) -> &str {
 }
 
 fn broken_rule(part: &str) -> Option<&'static str> {
-    let directs = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if part.is_empty() {
         Some("a name has no empty part: no slash at either end, no two in a row")
     } else if part.len() > limits::NAME_PART {
@@ -108,14 +112,19 @@ fn broken_rule(part: &str) -> Option<&'static str> {
         Some("no part of a name begins with a dot")
     } else if part.starts_with(' ') || part.ends_with(' ') {
         Some("no part of a name begins or ends with a space")
-    } else if part.contains('\\') {
-        Some("a name has no backslash: folders are joined by /")
-    } else if part.contains(char::is_control) {
-        Some("a name has no control characters")
-    } else if part.contains(directs) {
-        Some("a name has no marks that turn the direction of writing")
     } else {
-        None
+        part.chars().find_map(broken_by)
+    }
+}
+
+fn broken_by(c: char) -> Option<&'static str> {
+    match c {
+        '\\' => Some("a name has no backslash: folders are joined by /"),
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            Some("a name has no marks that turn the direction of writing")
+        }
+        c if c.is_control() => Some("a name has no control characters"),
+        _ => None,
     }
 }
 
