@@ -214,7 +214,7 @@ impl Besieged {
 
     /// What has piled up makes each list longer, and the hundred-thousandth case slow.
     fn clear(&self) {
-        for entry in &self.store.list(None).unwrap().entries {
+        for entry in self.store.list(None).unwrap().entries() {
             if entry.size.is_some() {
                 self.store.remove(&FileName::parse(entry.name.as_bytes()).unwrap()).unwrap();
             }
@@ -233,7 +233,7 @@ impl Besieged {
         let own = self.folder.path().join("root/.connme/incoming");
         let corner = std::fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
         assert_eq!(names(&corner), ["lock"], "an upload was left behind");
-        for entry in &self.store.list(None).unwrap().entries {
+        for entry in self.store.list(None).unwrap().entries() {
             assert!(FileName::parse(entry.name.as_bytes()).is_ok());
         }
     }

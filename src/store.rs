@@ -12,6 +12,7 @@
 //! file work only at a start, where there are no hard links, and where an identity is given.
 
 mod catalog;
+mod listing;
 mod name;
 mod numbers;
 mod quota;
@@ -21,16 +22,17 @@ use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::atomic::{self, Draft, Publishing, Turnstile};
 use crate::disk;
 use crate::error::{Code, Error, Result};
-use crate::limits;
 use crate::log::Log;
 use catalog::{Catalog, Stamp};
 pub use catalog::{Id, Record};
+use listing::Room;
+pub use listing::{Entry, Held, Listing};
 pub use name::FileName;
 use numbers::Numbers;
 use quota::{Quota, Reservation};
@@ -63,26 +65,6 @@ pub struct Store {
     quota: Quota,
     catalog: Option<Catalog>,
     lists_held: Arc<AtomicUsize>,
-}
-
-/// What stands in a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The last part of its name.
-    pub name: String,
-    /// The size of a file; `None` is a folder.
-    pub size: Option<u64>,
-    /// Its identity, where that is known.
-    pub id: Option<String>,
-}
-
-/// A folder's contents, sorted by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// What stands in it.
-    pub entries: Vec<Entry>,
-    /// The sizes of the files in it together.
-    pub total: u64,
 }
 
 /// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
@@ -155,17 +137,16 @@ impl Store {
             // What has gone since the folder was read is no error, and links are not followed.
             let Ok(metadata) = entry.metadata() else { continue };
             let size = if metadata.is_file() {
-                listing.total = listing.total.saturating_add(metadata.len());
                 Some(metadata.len())
             } else if metadata.is_dir() {
                 None
             } else {
                 continue;
             };
-            room.take(size_of::<Entry>().saturating_add(name.len()))?;
-            listing.entries.push(Entry { name, size, id: None });
+            listing.push(Entry { name: &name, size, id: None });
+            room.hold(&listing)?;
         }
-        listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        listing.sort();
         Ok(Held { list: listing, _room: room })
     }
 
@@ -375,50 +356,6 @@ impl Store {
             }
         }
         Ok(path)
-    }
-}
-
-/// A list, and the room that it takes for as long as it is held.
-pub struct Held<L> {
-    list: L,
-    _room: Room,
-}
-
-impl<L> std::ops::Deref for Held<L> {
-    type Target = L;
-
-    fn deref(&self) -> &L {
-        &self.list
-    }
-}
-
-/// A share of what all lists together may hold, given back when it is dropped. A peer that asks for a
-/// long list and does not read it must not be able to fill the memory, not even with friends.
-struct Room {
-    all: Arc<AtomicUsize>,
-    taken: usize,
-}
-
-impl Room {
-    fn new(all: &Arc<AtomicUsize>) -> Room {
-        Room { all: Arc::clone(all), taken: 0 }
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<()> {
-        let before = self.all.fetch_add(bytes, Ordering::AcqRel);
-        self.taken = self.taken.saturating_add(bytes);
-        let alone = before < self.taken;
-        if before.saturating_add(bytes) > limits::LISTS_HELD && !alone {
-            let sentence = "too many long lists are being sent: try again in a moment";
-            return Err(Error::new(Code::Busy, sentence));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.taken, Ordering::AcqRel);
     }
 }
 

@@ -329,7 +329,7 @@ impl Face {
             return self.print(&table::plain(listing, shown));
         }
         let look = Look { columns: self.terminal.columns, colour: self.terminal.colour };
-        self.tell(&Msg::Files { count: listing.entries.len() })?;
+        self.tell(&Msg::Files { count: listing.count() })?;
         self.print(&table::table(listing, look, shown))?;
         self.tell(&Msg::Total { bytes: listing.total })
     }
@@ -479,10 +479,9 @@ fn local_files() -> Result<Listing> {
         let Ok(metadata) = fs::metadata(entry.path()) else { continue };
         if metadata.is_file() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            listing.total = listing.total.saturating_add(metadata.len());
-            listing.entries.push(Entry { name, size: Some(metadata.len()), id: None });
+            listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
         }
     }
-    listing.entries.sort_by(|a, b| a.name.cmp(&b.name));
+    listing.sort();
     Ok(listing)
 }

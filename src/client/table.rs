@@ -17,11 +17,11 @@ pub(super) struct Look {
 #[must_use]
 pub(super) fn plain(listing: &Listing, shown: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
-    for entry in &listing.entries {
+    for entry in listing.entries() {
         let size = entry.size.map_or("-".to_owned(), |size| size.to_string());
-        text += &format!("{}\t{size}\t{}", kind(entry), shown(&entry.name));
-        if let Some(id) = &entry.id {
-            text += &format!("\t{}\t{}", shown(id), shown(extension(&entry.name)));
+        text += &format!("{}\t{size}\t{}", kind(entry), shown(entry.name));
+        if let Some(id) = entry.id {
+            text += &format!("\t{}\t{}", shown(id), shown(extension(entry.name)));
         }
         text.push('\n');
     }
@@ -33,15 +33,14 @@ pub(super) fn plain(listing: &Listing, shown: impl Fn(&str) -> String) -> String
 #[must_use]
 pub(super) fn table(listing: &Listing, look: Look, shown: impl Fn(&str) -> String) -> String {
     let rows: Vec<[String; 4]> = listing
-        .entries
-        .iter()
+        .entries()
         .map(|entry| {
-            let identity = entry.id.as_ref().map(|id| {
-                format!("{}  {}", shown(id), shown(extension(&entry.name))).trim_end().to_owned()
+            let identity = entry.id.map(|id| {
+                format!("{}  {}", shown(id), shown(extension(entry.name))).trim_end().to_owned()
             });
             let exact = entry.size.map_or("-".to_owned(), |size| size.to_string());
             let readable = entry.size.map_or(String::new(), readable);
-            [readable, exact, shown(&entry.name), identity.unwrap_or_default()]
+            [readable, exact, shown(entry.name), identity.unwrap_or_default()]
         })
         .collect();
     let widest = |column: usize| {
@@ -52,7 +51,7 @@ pub(super) fn table(listing: &Listing, look: Look, shown: impl Fn(&str) -> Strin
     let others = [4, 2, readable, 2, exact, 2, identity].iter().sum();
     let room = name.min(look.columns.saturating_sub(others).max(8));
     let mut text = String::new();
-    for (entry, [small, full, name, identity]) in listing.entries.iter().zip(&rows) {
+    for (entry, [small, full, name, identity]) in listing.entries().zip(&rows) {
         let name = cut(name, room);
         let gap = " ".repeat(room.saturating_sub(width(&name)));
         let name = if look.colour && entry.size.is_none() {
@@ -92,7 +91,7 @@ pub(super) fn readable(size: u64) -> String {
     }
 }
 
-fn kind(entry: &Entry) -> &'static str {
+fn kind(entry: Entry<'_>) -> &'static str {
     if entry.size.is_some() { "file" } else { "dir" }
 }
 
@@ -105,12 +104,11 @@ mod tests {
     use super::*;
 
     fn listing(entries: &[(&str, Option<u64>, Option<&str>)]) -> Listing {
-        let entry = |(name, size, id): &(&str, Option<u64>, Option<&str>)| Entry {
-            name: (*name).to_owned(),
-            size: *size,
-            id: id.map(str::to_owned),
-        };
-        Listing { entries: entries.iter().map(entry).collect(), total: 0 }
+        let mut listing = Listing::default();
+        for (name, size, id) in entries {
+            listing.push(Entry { name, size: *size, id: *id });
+        }
+        listing
     }
 
     const WIDE: Look = Look { columns: 80, colour: false };

@@ -66,11 +66,11 @@ fn record_value(record: &Record) -> Value {
     ])
 }
 
-fn read_record(value: &Value) -> Option<Entry> {
+fn read_record(value: &Value) -> Option<Entry<'_>> {
     Some(Entry {
-        name: value.get("nama_file")?.as_text()?.to_owned(),
+        name: value.get("nama_file")?.as_text()?,
         size: Some(value.get("size")?.as_u64()?),
-        id: Some(value.get("id")?.as_text()?.to_owned()),
+        id: Some(value.get("id")?.as_text()?),
     })
 }
 
@@ -101,8 +101,8 @@ fn read_reply(wire: &mut Wire, most: usize) -> Result<String> {
     }
 }
 
-/// The record behind `OK`, where something was done.
-fn parse_done(line: &str) -> Result<Entry> {
+/// The name and the size in the record behind `OK`, where something was done.
+fn parse_done(line: &str) -> Result<(String, u64)> {
     let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
     match record {
         None if line != "null" => Err(nonsense("no OK", line.as_bytes())),
@@ -110,13 +110,14 @@ fn parse_done(line: &str) -> Result<Entry> {
     }
 }
 
-/// A record; `null` is no file.
-fn parse_record(line: &str) -> Result<Entry> {
+/// The name and the size in a record; `null` is no file.
+fn parse_record(line: &str) -> Result<(String, u64)> {
     let value = Value::parse(line.as_bytes());
     if value == Some(Value::Null) {
         return Err(Error::new(Code::NotFound, "no such file"));
     }
     let record = value.as_ref().and_then(read_record);
+    let record = record.and_then(|record| Some((record.name.to_owned(), record.size?)));
     record.ok_or_else(|| nonsense("no record", line.as_bytes()))
 }
 
@@ -269,11 +270,13 @@ impl Requests for Client {
         let Some(Value::Array(records)) = Value::parse(line.as_bytes()) else {
             return Err(nonsense("no list", line.as_bytes()));
         };
-        let entries: Option<Vec<_>> = records.iter().map(read_record).collect();
-        let entries = entries.ok_or_else(|| nonsense("no record", line.as_bytes()))?;
-        let sizes = entries.iter().filter_map(|entry| entry.size);
-        let total = sizes.fold(0, u64::saturating_add);
-        Ok(Listing { entries, total })
+        let mut listing = Listing::default();
+        for record in &records {
+            let entry =
+                read_record(record).ok_or_else(|| nonsense("no record", line.as_bytes()))?;
+            listing.push(entry);
+        }
+        Ok(listing)
     }
 
     fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
@@ -284,15 +287,13 @@ impl Requests for Client {
     /// This wire has no word for it, but its list says it.
     fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
         let listing = self.list_files(wire, None)?;
-        let entry = listing.entries.into_iter().find(|entry| entry.name == name);
-        let size = entry.and_then(|entry| entry.size);
+        let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
         size.ok_or_else(|| Error::new(Code::NotFound, "no such file"))
     }
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
         write_request(wire, GET, vec![("file", Value::text(name))])?;
-        let record = parse_record(&read_reply(wire, limits::REPLY_LINE)?)?;
-        let size = record.size.unwrap_or_default();
+        let (_, size) = parse_record(&read_reply(wire, limits::REPLY_LINE)?)?;
         wire.expect_payload(size);
         into.expect(Some(size))?;
         wire.read_payload(&mut |bytes| into.write(bytes))?;
@@ -315,6 +316,6 @@ impl Requests for Client {
         write_request(wire, TRANSFER, members)?;
         let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
         let reply = reason_or(sent, || read_reply(wire, limits::REPLY_LINE))?;
-        parse_done(&reply).map(|record| Some(record.name))
+        parse_done(&reply).map(|(name, _)| Some(name))
     }
 }

@@ -101,14 +101,14 @@ fn read_seconds(wire: &mut Wire) -> Result<f32> {
 
 /// A listing, file by file, each with a nod between: `nod` takes one or gives one.
 fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
-    let fits = |entry: &&Entry| entry.size.is_some_and(|size| i32::try_from(size).is_ok());
-    let files: Vec<_> = listing.entries.iter().filter(fits).collect();
-    let total = files.iter().filter_map(|file| file.size).fold(0, u64::saturating_add);
-    write_size(wire, files.len().try_into().ok())?;
-    for Entry { name, size, .. } in files {
+    let fits = |entry: &Entry<'_>| entry.size.is_some_and(|size| i32::try_from(size).is_ok());
+    let files = || listing.entries().filter(fits);
+    let total = files().filter_map(|file| file.size).fold(0, u64::saturating_add);
+    write_size(wire, files().count().try_into().ok())?;
+    for Entry { name, size, .. } in files() {
         write_size(wire, name.len().try_into().ok())?;
         wire.write(name.as_bytes())?;
-        write_size(wire, *size)?;
+        write_size(wire, size)?;
         wire.read_array::<1>()?;
     }
     write_size(wire, Some(total))
@@ -123,13 +123,11 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
         let length = length.filter(|length| *length <= limits::LINE).ok_or_else(nonsense)?;
         let name = String::from_utf8(wire.read_bytes(length)?).map_err(|_| nonsense())?;
         let size = Some(read_size(wire)?.ok_or_else(nonsense)?);
-        listing.entries.push(Entry { name, size, id: None });
+        listing.push(Entry { name: &name, size, id: None });
         wire.write(NOD)?;
     }
     // The total of many large files does not fit: counted here, it does.
     read_size(wire)?;
-    let sizes = listing.entries.iter().filter_map(|entry| entry.size);
-    listing.total = sizes.fold(0, u64::saturating_add);
     Ok(listing)
 }
 

@@ -171,8 +171,8 @@ fn read_size(wire: &mut Wire) -> Result<u64> {
 }
 
 fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
-    write_ok(wire, listing.entries.len())?;
-    for Entry { name, size, .. } in &listing.entries {
+    write_ok(wire, listing.count())?;
+    for Entry { name, size, .. } in listing.entries() {
         match size {
             Some(size) => writeln!(wire, "file {size} {name}")?,
             None => writeln!(wire, "dir - {name}")?,
@@ -197,7 +197,7 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
         }
         let entry =
             parse_entry(&line).ok_or_else(|| nonsense("no line of a list", line.as_bytes()))?;
-        listing.entries.push(entry);
+        listing.push(entry);
     }
     let line = read_text(wire)?;
     let total = after_word(&line, "total").and_then(|total| digits(total.as_bytes()));
@@ -205,7 +205,7 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
     Ok(listing)
 }
 
-fn parse_entry(line: &str) -> Option<Entry> {
+fn parse_entry(line: &str) -> Option<Entry<'_>> {
     let (kind, rest) = line.split_once(' ')?;
     let (size, name) = rest.split_once(' ')?;
     let size = match (kind, size) {
@@ -213,7 +213,7 @@ fn parse_entry(line: &str) -> Option<Entry> {
         ("dir", "-") => None,
         _ => return None,
     };
-    Some(Entry { name: name.to_owned(), size, id: None })
+    Some(Entry { name, size, id: None })
 }
 
 /// A size as people like to see it beside the exact one: a megabyte is 1,000,000 bytes.

@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn names(&self) -> Vec<String> {
-        self.store.list(None).unwrap().entries.iter().map(|entry| entry.name.clone()).collect()
+        self.store.list(None).unwrap().entries().map(|entry| entry.name.to_owned()).collect()
     }
 }
 
@@ -170,7 +170,7 @@ fn folders_are_walked_and_listed() {
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a.txt");
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a_1.txt");
     let listing = fixture.store.list(Some(&name("docs"))).unwrap();
-    let shown: Vec<_> = listing.entries.iter().map(|e| (e.name.as_str(), e.size)).collect();
+    let shown: Vec<_> = listing.entries().map(|e| (e.name, e.size)).collect();
     assert_eq!(shown, [("a.txt", Some(3)), ("a_1.txt", Some(3)), ("deep", None)]);
     assert_eq!(listing.total, 6);
     for (lost, code) in [
@@ -269,7 +269,7 @@ mod faults {
         let options = Options { identities: true, ..Options::default() };
         let store = Store::open(root, options, &Log::silent()).unwrap();
         let names: Vec<_> =
-            store.list(None).unwrap().entries.iter().map(|entry| entry.name.clone()).collect();
+            store.list(None).unwrap().entries().map(|entry| entry.name.to_owned()).collect();
         assert_eq!(store.records().unwrap().len(), names.len());
         let incoming = fs::read_dir(root.join(PRIVATE).join("incoming")).unwrap();
         assert_eq!(incoming.count(), 1, "the next start sweeps what is left");
