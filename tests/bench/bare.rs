@@ -3,14 +3,16 @@
 //! no deadline, replace what is there, show half a file while it grows, and say nothing.
 //!
 //! A request is one line, `OP NAME SIZE`; a reply is one byte, or the bytes that were asked for. The
-//! two sides take turns as in the `text` dialect: before an upload the client waits to be bidden.
+//! two sides take turns as in the `text` dialect: before an upload the client waits to be bidden, or
+//! sends a small file along.
 //!
 //! ```text
-//! h                          -> k
+//! h                           -> k
 //! u NAME SIZE -> k, the bytes -> k
-//! d NAME SIZE                -> the bytes
-//! r NAME                     -> k
-//! l FOLDER                   -> lines "SIZE NAME", and at last "."
+//! u NAME SIZE, the bytes      -> k
+//! d NAME SIZE                 -> the bytes
+//! r NAME                      -> k
+//! l FOLDER                    -> lines "SIZE NAME", and at last "."
 //! ```
 
 use std::fmt::Write as _;
@@ -67,7 +69,7 @@ fn connection(mut stream: TcpStream, root: &Path) -> io::Result<()> {
             buffer.resize(BUFFER, 0);
         }
         match op {
-            "u" => upload(&mut stream, &path, size, &mut buffer)?,
+            "u" => upload(&mut stream, &path, size, &mut buffer, end + 1..held)?,
             "d" => download(&mut stream, &path, size, &mut buffer)?,
             "r" => fs::remove_file(&path)?,
             "l" => list(&mut stream, &path)?,
@@ -79,10 +81,20 @@ fn connection(mut stream: TcpStream, root: &Path) -> io::Result<()> {
     }
 }
 
-fn upload(stream: &mut TcpStream, path: &Path, size: usize, buffer: &mut [u8]) -> io::Result<()> {
+fn upload(
+    stream: &mut TcpStream,
+    path: &Path,
+    size: usize,
+    buffer: &mut [u8],
+    along: std::ops::Range<usize>,
+) -> io::Result<()> {
     let mut file = File::create(path)?;
-    stream.write_all(b"k")?;
-    let mut left = size;
+    let mut left = size.saturating_sub(along.len());
+    if along.is_empty() {
+        stream.write_all(b"k")?;
+    } else {
+        file.write_all(&buffer[along])?;
+    }
     while left > 0 {
         let want = left.min(buffer.len());
         let n = stream.read(&mut buffer[..want])?;

@@ -61,12 +61,21 @@ impl Peer {
         }
     }
 
-    /// Sends a small file: its size and its bytes in one write.
+    /// Sends a small file: the whole request in one write, as `printf … | nc` would.
     pub fn upload(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let size = bytes.len() as u64;
-        self.upload_by(name, size, &mut |stream, head| {
-            stream.write_all(&[head.as_bytes(), bytes].concat())
-        })
+        let size = bytes.len();
+        let head = match self.speaks {
+            Speaks::Bare => format!("u {name} {size}\n"),
+            Speaks::Text => format!("upload {name}\n{size}\n"),
+        };
+        self.stream.write_all(&[head.as_bytes(), bytes].concat())?;
+        match self.speaks {
+            Speaks::Bare => self.byte(),
+            Speaks::Text => {
+                self.line(b"ok ready")?;
+                self.line(b"ok received ").map(drop)
+            }
+        }
     }
 
     /// Sends a file of this size: once it is bidden to, `send` writes what must stand in front of the
