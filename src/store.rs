@@ -69,7 +69,7 @@ pub struct Store {
 
 /// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
 /// lies beyond is looked up in the memory of `numbers`.
-const TRIED: u64 = 8;
+const TRIED: u64 = 4;
 
 impl Store {
     /// Opens the folder at `root`, makes it if it is not there, and sweeps what dead servers left.

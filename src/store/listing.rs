@@ -16,7 +16,7 @@ pub struct Entry<'l> {
     pub name: &'l str,
     /// The size of a file; `None` is a folder.
     pub size: Option<u64>,
-    /// Its identity, where that is known.
+    /// Its identity, where that is known. An empty one is none.
     pub id: Option<&'l str>,
 }
 
@@ -34,8 +34,10 @@ pub struct Listing {
 struct Line {
     /// How the name begins: in most comparisons it is all that is looked at.
     head: u128,
-    name: (usize, usize),
-    id: Option<usize>,
+    /// Where the name begins, how long it is, and how long the identity is behind it.
+    start: usize,
+    name: u32,
+    id: u32,
     size: Option<u64>,
 }
 
@@ -43,12 +45,13 @@ impl Listing {
     /// Adds an entry at the end, and its size to the total.
     pub fn push(&mut self, entry: Entry<'_>) {
         let Entry { name, size, id } = entry;
+        let id = id.unwrap_or_default();
         let start = self.text.len();
         self.text.push_str(name);
-        let end = self.text.len();
-        self.text.push_str(id.unwrap_or_default());
-        let id = id.map(|_| self.text.len());
-        self.lines.push(Line { head: head(name), name: (start, end), id, size });
+        self.text.push_str(id);
+        // Neither a system's names nor a line from a server are longer than that.
+        let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.lines.push(Line { head: head(name), start, name: length(name), id: length(id), size });
         self.total = self.total.saturating_add(size.unwrap_or(0));
     }
 
@@ -77,9 +80,10 @@ impl Listing {
 
 impl Line {
     fn entry<'l>(&self, text: &'l str) -> Entry<'l> {
-        let (start, end) = self.name;
-        let name = text.get(start..end).unwrap_or_default();
-        Entry { name, size: self.size, id: self.id.and_then(|id| text.get(end..id)) }
+        let rest = text.get(self.start..).unwrap_or_default();
+        let (name, rest) = rest.split_at_checked(self.name as usize).unwrap_or_default();
+        let id = rest.get(..self.id as usize).filter(|id| !id.is_empty());
+        Entry { name, size: self.size, id }
     }
 }
 
@@ -179,7 +183,7 @@ mod tests {
         let entries = [
             Entry { name: "a", size: Some(u64::MAX), id: Some("x-1") },
             Entry { name: "docs", size: None, id: None },
-            Entry { name: "b", size: Some(1), id: Some("") },
+            Entry { name: "b", size: Some(1), id: None },
         ];
         entries.into_iter().for_each(|entry| listing.push(entry));
         assert!(listing.entries().eq(entries));
