@@ -40,7 +40,8 @@ pub const PAYLOAD_BUFFER: usize = 512 << 10;
 /// replies to several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;
 
-/// What one read brings at most where a file is about to come: its size and all of it, if it is small.
+/// What one read asks for where a message is awaited, once a peer has filled the buffer: requests and
+/// small files that were sent together then come together.
 pub const SMALL_FILE: usize = 4 << 10;
 
 /// The longest request line, without its end mark. A path on any common system fits.
@@ -131,7 +132,7 @@ pub const STACK: usize = 256 << 10;
 
 /// Threads that wait for the next connection of a dialect, once there were so many. Each holds a stack
 /// of which two or three pages are in use.
-pub const WAITING_AT_A_DOOR: usize = 16;
+pub const WAITING_AT_A_DOOR: usize = 8;
 
 /// How long an accepting thread rests after a failed accept, so that a full descriptor table does not
 /// turn into a busy loop.

@@ -90,7 +90,8 @@ pub struct Wire {
     taken: usize,
     /// What has been said and not yet sent.
     output: Vec<u8>,
-    /// The next read may bring more than a message: see [`Wire::expect_more`].
+    /// A read has brought all that was asked for: this peer sends more at a time, a small file with its
+    /// size perhaps.
     wide: bool,
     /// Bytes of an announced payload that are still to come.
     owed: u64,
@@ -309,11 +310,6 @@ impl Wire {
         self.read_bytes(N)?.try_into().map_err(|_| ended())
     }
 
-    /// A file is about to come, right behind its size: if it is small, the next read brings both.
-    pub fn expect_more(&mut self) {
-        self.wide = true;
-    }
-
     /// Says something. It leaves with the next flush, at the latest before we wait for the peer.
     ///
     /// # Errors
@@ -415,9 +411,8 @@ impl Wire {
         if self.taken >= self.input.len() {
             self.input.clear();
             self.taken = 0;
-            if self.input.capacity() > limits::SMALL_REPLY * 2 || self.wide {
+            if self.input.capacity() > limits::SMALL_REPLY * 2 {
                 self.input = Vec::new();
-                self.wide = false;
             }
         }
     }
@@ -476,7 +471,10 @@ impl Wire {
                 self.ended = true;
                 Ok(Brought::End)
             }
-            Ok(_) => Ok(Brought::Bytes),
+            Ok(n) => {
+                self.wide |= n == most;
+                Ok(Brought::Bytes)
+            }
             Err(error) if is_silence(&error) => Ok(Brought::Silence),
             Err(error) => Err(Error::connection(&error)),
         }

@@ -336,7 +336,6 @@ fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Do
 fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
-    wire.expect_more();
     let size = read_size(wire)?;
     wire.expect_payload(size);
     incoming.expect(Some(size))?;
