@@ -20,7 +20,7 @@
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect`, `wire`, `store`, `lens`, `lang` |
 //! | [`log`] | the server's lines, and the one function that makes a peer's bytes printable | nothing |
 //! | [`args`] | command lines to configurations | `lang` |
-//! | [`lessons`] | ten exercises, run by the tests | nothing |
+//! | [`lessons`] | eleven exercises, run by the tests | nothing |
 //! | [`lang`] | every sentence that a person reads | nothing |
 //!
 //! Everything may use `limits` and `error`. The two programs in `src/bin` join the ends.

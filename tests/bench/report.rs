@@ -76,7 +76,7 @@ impl Row {
         for (n, figures) in self.servers.iter().enumerate() {
             let Some(spread) = Spread::of(&figures.turns) else { continue };
             let work = if text.is_empty() { self.work.as_str() } else { "" };
-            let _ = write!(text, "{work:<47} {:<7}", figures.server);
+            let _ = write!(text, "{work:<38} {:<7}", figures.server);
             let _ = write!(text, "{:>9}", short(spread.median));
             let range = format!("{}..{}", short(spread.min), short(spread.max));
             let _ = write!(text, " {:<5} {range:<15}", self.unit.word());
@@ -100,7 +100,7 @@ impl Row {
 /// The head of the first table.
 pub fn head() -> String {
     format!(
-        "{:<47} {:<7}{:>9} {:<5} {:<15} {:<18} {:>6} {:>5} {:>7}\n",
+        "{:<38} {:<7}{:>9} {:<5} {:<15} {:<18} {:>6} {:>5} {:>7}\n",
         "work", "server", "median", "", "min..max", "of bare (turns)", "cpu s", "ratio", "MiB"
     )
 }

@@ -179,13 +179,13 @@ pub fn works(scale: Scale) -> Vec<Work> {
             Ok(Some((after - before) / idle.len() as f64))
         })
     }));
-    works.push(work(&format!("ls beside {held} idle, beside 100"), Unit::Times, turns(3), {
+    works.push(work(&format!("ls beside {held} idle / beside 100"), Unit::Times, turns(3), {
         Box::new(move |_, subject| beside(subject, held, scale.of(400, 100, 10)).map(Some))
     }));
 
     let taken = scale.of(20_000, 2_000, 40);
     works.push(work(
-        &format!("upload to a name taken {taken} times, to a free one"),
+        &format!("upload, name taken {taken} times / free"),
         Unit::Times,
         1,
         Box::new(move |_, subject| namesakes(subject, taken, taken / 10)),
