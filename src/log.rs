@@ -26,6 +26,9 @@ pub struct Log(Option<Arc<Sink>>);
 
 #[derive(Default)]
 struct Sink {
+    /// Standard error without the lock that the standard library puts around each write to it: a line is
+    /// one write, and no connection has to wait for another's.
+    stderr: Option<File>,
     file: Option<File>,
     lang: Lang,
     /// What has been said of late about conditions that last, and when.
@@ -43,7 +46,8 @@ impl Log {
             open(path)
                 .map_err(|error| Error::io(format!("open the log {}", path.display()), &error))
         });
-        Ok(Log(Some(Arc::new(Sink { file: file.transpose()?, lang, lasting: Mutex::default() }))))
+        let (stderr, file) = (unlocked_stderr(), file.transpose()?);
+        Ok(Log(Some(Arc::new(Sink { stderr, file, lang, lasting: Mutex::default() }))))
     }
 
     /// A log that says nothing: for a client's own folder, and for tests.
@@ -61,7 +65,10 @@ impl Log {
         if let Some(mut file) = sink.file.as_ref() {
             let _ = file.write_all(line.as_bytes());
         }
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = match sink.stderr.as_ref() {
+            Some(mut stderr) => stderr.write_all(line.as_bytes()),
+            None => std::io::stderr().write_all(line.as_bytes()),
+        };
     }
 
     /// Writes a line about something that will go on for a while, and then not again too soon.
@@ -83,6 +90,19 @@ impl Log {
     #[must_use]
     pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> Session<'_> {
         Session { log: self, peer, name: format!("{peer} {dialect}") }
+    }
+}
+
+/// Elsewhere than on Unix a console may not take our bytes as they are: the standard library knows.
+fn unlocked_stderr() -> Option<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        std::io::stderr().as_fd().try_clone_to_owned().ok().map(File::from)
+    }
+    #[cfg(not(unix))]
+    {
+        None
     }
 }
 
