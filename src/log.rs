@@ -187,7 +187,7 @@ fn shown(error: &Error) -> String {
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if bytes.len() <= limits::SHOWN && bytes.iter().all(plain) {
+    if bytes.len() < limits::SHOWN && bytes.iter().all(plain) {
         // What nearly every name is.
         return String::from_utf8_lossy(bytes).into_owned();
     }

@@ -8,6 +8,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::dialect::Dialect;
 use crate::limits;
@@ -15,17 +16,21 @@ use crate::limits;
 pub(super) struct Door {
     pub(super) dialect: Dialect,
     listener: TcpListener,
+    /// Held by the one whose turn it is: whoever waits in `accept` holds a descriptor already, which
+    /// those who are served may need.
+    turn: Mutex<()>,
     /// Threads that wait here, or are on their way.
     waiting: AtomicUsize,
 }
 
 impl Door {
     pub(super) fn new(dialect: Dialect, listener: TcpListener) -> Door {
-        Door { dialect, listener, waiting: AtomicUsize::new(0) }
+        Door { dialect, listener, turn: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 
     /// The next connection.
     pub(super) fn wait(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.listener.accept()
     }
 
@@ -34,17 +39,35 @@ impl Door {
         self.waiting.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The same for somebody who may go home instead, and does if enough are here.
+    /// The same, unless enough wait here; says whether it is so.
     pub(super) fn come_back(&self) -> bool {
-        let enough = self.waiting.fetch_add(1, Ordering::AcqRel) >= limits::WAITING_AT_A_DOOR;
-        if enough {
-            self.leave();
-        }
-        !enough
+        let one_more = |n: usize| (n < limits::WAITING_AT_A_DOOR).then_some(n.saturating_add(1));
+        self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
     }
 
     /// One fewer waits here. Says whether anybody still does.
     pub(super) fn leave(&self) -> bool {
         self.waiting.fetch_sub(1, Ordering::AcqRel) > 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_leave_knows_it_and_no_more_come_back_than_are_needed() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let door = Door::new(Dialect::Text, listener);
+        door.come();
+        assert!(!door.leave());
+        for _ in 0..limits::WAITING_AT_A_DOOR {
+            assert!(door.come_back());
+        }
+        assert!(!door.come_back());
+        for _ in 1..limits::WAITING_AT_A_DOOR {
+            assert!(door.leave());
+        }
+        assert!(!door.leave());
     }
 }

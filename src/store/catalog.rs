@@ -27,8 +27,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::name::split_extension;
-use super::random;
 use super::workspace::PRIVATE;
+use super::{random, same_file};
 use crate::disk::op;
 use crate::log::Log;
 
@@ -62,8 +62,8 @@ pub(super) struct Catalog {
     lock: PathBuf,
     writable: bool,
     log: Log,
-    /// The journal, open for appending, for as long as it is the one at `path`.
-    journal: Mutex<Option<Arc<File>>>,
+    /// The journal, open for appending, and what the system said of it then.
+    journal: Mutex<Option<(Arc<File>, Metadata)>>,
     known: Mutex<Known>,
 }
 
@@ -255,7 +255,6 @@ impl Catalog {
         let new = self.path.with_extension("new");
         op(|| fs::write(&new, &text))?;
         op(|| fs::rename(&new, &self.path))?;
-        self.let_go();
         *known = Known::default();
         self.catch_up(&mut known)
     }
@@ -281,27 +280,26 @@ impl Catalog {
             |journal: Arc<File>| op(|| (&*journal).write_all(&[b"\n", lines.as_bytes()].concat()));
         let appended = self.journal().and_then(write);
         if let Err(error) = &appended {
-            self.let_go();
             self.log.lasting(format_args!("catalog: write {}: {error}", self.path.display()));
         }
         appended.is_ok()
     }
 
-    /// The journal to append to. Nobody waits here for another's writing.
+    /// The journal to append to. To look whether what is open still is what stands at `path` costs
+    /// less than to open it; where the system does not tell one file from another, it is opened.
     fn journal(&self) -> io::Result<Arc<File>> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &*journal {
-            return Ok(Arc::clone(file));
+        let held = || self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = held().clone();
+        if cfg!(unix)
+            && let Some((file, known)) = open
+            && fs::symlink_metadata(&self.path).is_ok_and(|found| same_file(&known, &found))
+        {
+            return Ok(file);
         }
         let open = || OpenOptions::new().append(true).create(true).open(&self.path);
         let file = Arc::new(op(open)?);
-        *journal = Some(Arc::clone(&file));
+        *held() = file.metadata().ok().map(|metadata| (Arc::clone(&file), metadata));
         Ok(file)
-    }
-
-    /// What is open may not be what stands at `path` any more.
-    fn let_go(&self) {
-        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Reads what has been appended since the last look. A journal that has become shorter is
@@ -352,7 +350,6 @@ impl Catalog {
     /// The journal is another than the one that was read. If that was an accident, what we know is
     /// written into the new one; if not, it does no harm there.
     fn start_over(&self, known: &mut Known) {
-        self.let_go();
         let before = std::mem::take(known);
         let entry = |(name, (id, stamp)): (&String, &(Id, Stamp))| {
             line(format_args!("+ {id} {stamp} {name}"))
@@ -520,6 +517,12 @@ mod tests {
         let stamp = put(root.path(), "d");
         let told = one.settled("d", stamp, one.stored("d", stamp));
         assert_eq!(other.identify("d", stamp).unwrap().id, told);
+        // A copy in its place, the same to the last byte: what is written now is in the copy.
+        let copy = root.path().join("copy");
+        fs::copy(&one.path, &copy).unwrap();
+        fs::rename(&copy, &one.path).unwrap();
+        one.removed("d", stamp);
+        assert_ne!(other.identify("d", stamp).unwrap().id, told);
     }
 
     #[test]

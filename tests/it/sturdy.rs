@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Peer, TestServer, noise};
+use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, noise};
 
 #[cfg(target_os = "linux")]
 mod proc {
@@ -278,6 +278,27 @@ fn without_threads_the_server_refuses_and_is_well_again() {
         let said = stream.write_all(b"connme\n").and_then(|()| stream.read_exact(&mut heard));
         said.is_ok() && heard == *b"ok connected\n"
     });
+}
+
+/// Whoever waits in `accept` has a descriptor set aside for the connection to come.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_wait_for_connections_take_no_descriptors_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let few = ["sh", "-c", "ulimit -n 40; exec \"$@\"", "sh"];
+    let server = TestServer::over_by(&few, folder.path(), &[]);
+    proc::wait_until("one waits at each door", || proc::threads(server.id()).len() == 6);
+    for dialect in DIALECTS {
+        let before = proc::threads(server.id()).len();
+        let has = |more| proc::threads(server.id()).len() == before + more;
+        let crowd: Vec<_> = (0..10).map(|_| server.peer_of(dialect)).collect();
+        proc::wait_until("all ten are served", || has(10));
+        drop(crowd);
+        // One waited there already.
+        let waiting = connme::limits::WAITING_AT_A_DOOR - 1;
+        proc::wait_until("as many wait as may", || has(waiting));
+    }
+    server.peer().say("upload a\n1\nx").hear("ok ready\nok received 1 a\n");
 }
 
 #[cfg(target_os = "linux")]
