@@ -81,6 +81,7 @@ fn run(words: Vec<String>) -> io::Result<()> {
     if words.iter().any(|word| word == "--list") {
         return Ok(());
     }
+    let words = words.into_iter().filter(|word| word != "--bench").collect();
     let options = if bench { parse(words)? } else { Some(smoke()) };
     match options {
         Some(options) => measure(&options),
@@ -98,7 +99,6 @@ fn parse(words: Vec<String>) -> io::Result<Option<Options>> {
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| failed(format!("{word} wants a value")));
         match word.as_str() {
-            "--bench" => {}
             "--quick" => options.scale = Scale::Quick,
             "--json" => options.json = true,
             "--only" => options.only = value()?,
@@ -153,6 +153,9 @@ fn measure(options: &Options) -> io::Result<()> {
             }
         }
     }
+    if rows.is_empty() && lines.is_empty() {
+        return Err(failed(format!("no row has {:?} in its name", options.only)));
+    }
     let json = report::json(&rows, &lines);
     if smoke {
         println!(
@@ -194,7 +197,7 @@ fn take_turns(work: &Work, setting: &Setting<'_>, subjects: &[Subject]) -> io::R
         .collect();
     for _ in 0..work.turns {
         for (subject, figures) in subjects.iter().zip(&mut servers) {
-            subject.calm()?;
+            subject.calm();
             let turn = (work.turn)(setting, subject)
                 .map_err(|error| failed(format!("{}: {}: {error}", work.name, subject.name)))?;
             figures.turns.extend(turn);

@@ -10,6 +10,9 @@ use crate::subject::failed;
 /// How much one read takes at most.
 const BUFFER: usize = 1 << 20;
 
+/// How long a server may be silent, or deaf.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a server understands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Speaks {
@@ -33,7 +36,8 @@ impl Peer {
     pub fn connect(address: SocketAddr, speaks: Speaks) -> io::Result<Peer> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Peer { stream, speaks, buffer: Vec::new(), held: 0 })
     }
 

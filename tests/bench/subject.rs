@@ -1,16 +1,18 @@
 //! The servers that are measured: each a process of its own over a folder of its own.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::peer::{Peer, Speaks};
 
-/// How long anything may take to come up or to calm down.
+/// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The places that our server is told to have.
@@ -53,31 +55,33 @@ impl Subject {
         }
         let root = root_in(folder)?;
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let fill = |word: &str| {
+        let fill = |word: &&str| {
             let word = word.replace("{port}", &address.port().to_string());
             word.replace("{root}", &root.to_string_lossy())
         };
-        let mut words = words.into_iter().map(fill);
-        let log = File::create(folder.join("log"))?;
-        let process = Command::new(words.next().unwrap_or_default())
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let name = name.to_owned();
-        let subject = Subject { name, speaks: Speaks::Text, root, address, process, _stdin: None };
-        wait_until(&format!("{command} does not answer on {address}"), || {
-            TcpStream::connect(address).is_ok()
-        })?;
+        let words: Vec<_> = words.iter().map(fill).collect();
+        let log = folder.join("log");
+        let (out, err) = (File::create(&log)?, File::options().append(true).open(&log)?);
+        let mut command = command_of(&words)?;
+        let process = command.stdin(Stdio::null()).stdout(out).stderr(err);
+        let process = process.spawn().map_err(|error| cannot_start(&command, &error))?;
+        let mut subject = Subject::new(name, Speaks::Text, root, process);
+        subject.address = address;
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            if subject.process.try_wait()?.is_some() || Instant::now() > end {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                return Err(failed(format!("{words:?} does not answer on {address}\n{said}")));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         Ok(subject)
     }
 
     /// The log goes to a file, where a server's log is on most days.
     fn like_ours(name: &str, words: &[&str], folder: &Path) -> io::Result<Subject> {
         let root = root_in(folder)?;
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
+        let mut command = command_of(words)?;
         command.args(["--listen", "text=127.0.0.1:0", "--until-eof", "--root"]).arg(&root);
         command.args(["--max-connections", PLACES, "--max-per-address", PLACES]);
         let log = File::create(folder.join("log"))?;
@@ -92,18 +96,28 @@ impl Subject {
         mut command: Command,
         log: Stdio,
     ) -> io::Result<Subject> {
-        let mut process =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = process.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let process = command.spawn().map_err(|error| cannot_start(&command, &error))?;
+        let mut subject = Subject::new(name, speaks, root, process);
+        let (tell, told) = mpsc::channel();
+        if let Some(stdout) = subject.process.stdout.take() {
+            thread::spawn(move || {
+                let mut line = String::new();
+                let _ = BufReader::new(stdout).read_line(&mut line);
+                let _ = tell.send(line);
+            });
         }
+        let line = told.recv_timeout(PATIENCE).unwrap_or_default();
         let address = line.split_whitespace().find_map(|word| word.parse().ok());
-        let address =
-            address.ok_or_else(|| failed(format!("{name}: no address in its line {line:?}")))?;
+        subject.address = address
+            .ok_or_else(|| failed(format!("{command:?}: no address in its first line {line:?}")))?;
+        Ok(subject)
+    }
+
+    fn new(name: &str, speaks: Speaks, root: PathBuf, mut process: Child) -> Subject {
         let stdin = process.stdin.take();
-        let name = name.to_owned();
-        Ok(Subject { name, speaks, root, address, process, _stdin: stdin })
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Subject { name: name.to_owned(), speaks, root, address, process, _stdin: stdin }
     }
 
     /// A new connection.
@@ -137,11 +151,14 @@ impl Subject {
         field(&self.proc("smaps_rollup"), "Pss:")
     }
 
-    /// Waits until the threads of connections that have ended are gone, but for a few.
-    pub fn calm(&self) -> io::Result<()> {
-        wait_until(&format!("{}: its connections do not end", self.name), || {
-            field(&self.proc("status"), "Threads:").is_none_or(|threads| threads < 64.0)
-        })
+    /// Waits while the threads of connections that have ended become fewer.
+    pub fn calm(&self) {
+        let threads = || field(&self.proc("status"), "Threads:").unwrap_or(0.0);
+        let mut before = f64::INFINITY;
+        while threads() > 1.0 && threads() < before {
+            before = threads();
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn proc(&self, file: &str) -> PathBuf {
@@ -161,6 +178,17 @@ pub fn failed(words: impl Into<String>) -> io::Error {
     io::Error::other(words.into())
 }
 
+fn command_of(words: &[impl AsRef<OsStr>]) -> io::Result<Command> {
+    let (program, words) = words.split_first().ok_or_else(|| failed("an empty command"))?;
+    let mut command = Command::new(program);
+    command.args(words);
+    Ok(command)
+}
+
+fn cannot_start(command: &Command, error: &io::Error) -> io::Error {
+    failed(format!("start {}: {error}", command.get_program().display()))
+}
+
 fn root_in(folder: &Path) -> io::Result<PathBuf> {
     let root = folder.join("root");
     fs::create_dir_all(&root)?;
@@ -171,15 +199,4 @@ fn field(path: &Path, name: &str) -> Option<f64> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) -> io::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while !so() {
-        if Instant::now() > end {
-            return Err(failed(what));
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
 }
