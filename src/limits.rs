@@ -130,11 +130,14 @@ pub const MAX_FAREWELLS: usize = 128;
 /// the store in an unoptimised build, and for a JSON value nested as deep as it may be.
 pub const STACK: usize = 256 << 10;
 
-/// Threads that wait for the next connection of a dialect, once there were so many. Each holds a stack
-/// of which two or three pages are in use.
-pub const WAITING_AT_A_DOOR: usize = 8;
+/// Threads that wait for the next connection after their own has ended. Each holds a stack of which two
+/// or three pages are in use.
+pub const MAX_WAITING: usize = 16;
 
-/// How long an accepting thread rests after a failed accept, so that a full descriptor table does not
+/// How long they wait for it.
+pub const WAITING_TIME: Duration = Duration::from_secs(10);
+
+/// How long the accept loop rests after a failed accept, so that a full descriptor table does not
 /// turn into a busy loop.
 pub const ACCEPT_REST: Duration = Duration::from_millis(50);
 

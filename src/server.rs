@@ -3,15 +3,15 @@
 //! It knows sockets and threads and no dialect: what is said over a connection is the business of
 //! [`Dialect::handle_client`], which in turn sees no socket.
 
-mod door;
+mod crew;
 mod doorman;
 mod places;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::log::Log;
 use crate::store::Store;
 use crate::trace::Side;
 use crate::wire::{Manner, Wire};
-use door::Door;
+use crew::Crew;
 use doorman::Doorman;
 use places::{Place, Places};
 
@@ -49,10 +49,19 @@ pub struct Server {
     manner: Manner,
     lens: Lens,
     places: Places,
+    crew: Crew<Guest>,
     doorman: Doorman,
     /// Connections that are served now; those of them that only wait are counted by the manner.
     here: AtomicUsize,
     ending: AtomicBool,
+}
+
+/// A connection that was let in.
+struct Guest {
+    dialect: Dialect,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
 }
 
 impl Server {
@@ -66,6 +75,7 @@ impl Server {
             manner,
             lens: Lens::default(),
             places,
+            crew: Crew::new(),
             doorman: Doorman::default(),
             here: AtomicUsize::new(0),
             ending: AtomicBool::new(false),
@@ -82,36 +92,39 @@ impl Server {
     /// within a bound; whoever only waits is let go.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>, end: Option<Box<dyn FnOnce()>>) {
         let server = Arc::new(self);
+        let mut threads = Vec::new();
         for (dialect, listener) in listeners {
-            let door = Arc::new(Door::new(dialect, listener));
-            // Those who come to the first listener may have taken all the threads that there are; then
-            // this waits for one.
-            while let Err(error) = server.call_to(&door) {
-                server.log.lasting(format_args!("{} accept: {error}", dialect.name()));
-                thread::sleep(limits::ACCEPT_REST);
-            }
+            threads.push(server.start_to_accept(dialect, listener));
         }
-        match end {
-            Some(end) => {
-                end();
-                server.finish();
-            }
-            None => loop {
-                thread::park();
-            },
+        if let Some(end) = end {
+            end();
+            server.finish();
+            return;
+        }
+        for thread in threads {
+            let _ = thread.join();
         }
     }
 
-    /// Starts a thread that takes connections at this door.
-    fn call_to(self: &Arc<Server>, door: &Arc<Door>) -> io::Result<()> {
-        let (server, its_door) = (Arc::clone(self), Arc::clone(door));
-        let thread = thread::Builder::new().name(door.dialect.name().to_owned());
-        door.come();
-        let started = thread.stack_size(limits::STACK).spawn(move || server.keep(&its_door));
-        if started.is_err() {
-            door.leave();
+    /// A thread for a listener. Those who come to the first listener may have taken all the threads
+    /// that there are; then this waits for one.
+    fn start_to_accept(
+        self: &Arc<Server>,
+        dialect: Dialect,
+        listener: TcpListener,
+    ) -> thread::JoinHandle<()> {
+        let listener = Arc::new(listener);
+        loop {
+            let (server, listener) = (Arc::clone(self), Arc::clone(&listener));
+            let accept = thread::Builder::new().name(format!("accept {}", dialect.name()));
+            match accept.spawn(move || server.accept(dialect, &listener)) {
+                Ok(thread) => return thread,
+                Err(error) => {
+                    self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
+                    thread::sleep(limits::ACCEPT_REST);
+                }
+            }
         }
-        started.map(drop)
     }
 
     /// Waits until every connection is between two commands.
@@ -125,21 +138,12 @@ impl Server {
         self.store.leave();
     }
 
-    /// Takes connections, one after the other, until it is not needed any more. No failed accept ends
-    /// this: when descriptors run out, those who knock wait until one is free again.
-    fn keep(self: Arc<Server>, door: &Arc<Door>) {
-        let dialect = door.dialect;
+    /// Takes connections for ever. No failed accept ends this: when descriptors run out, those who
+    /// knock wait until one is free again.
+    fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         loop {
-            match door.wait() {
-                Ok((stream, peer)) => match self.admit(door, peer) {
-                    Ok(place) => {
-                        self.serve(dialect, stream, peer, place);
-                        if !door.come_back() {
-                            return;
-                        }
-                    }
-                    Err(why) => self.turn_away(dialect, stream, peer, why),
-                },
+            match listener.accept() {
+                Ok((stream, peer)) => self.admit(dialect, stream, peer),
                 Err(error) if is_the_peers_fault(&error) => {}
                 Err(error) => {
                     self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
@@ -149,22 +153,29 @@ impl Server {
         }
     }
 
-    /// Gives a connection a place, and the door another thread; or says why that cannot be. With the
-    /// place, this thread has left the door.
-    fn admit(
-        self: &Arc<Server>,
-        door: &Arc<Door>,
-        peer: SocketAddr,
-    ) -> Result<Place, &'static str> {
-        let place = self.places.take(peer.ip())?;
-        if self.ending.load(Ordering::Acquire) {
-            return Err("the server is ending");
+    /// Gives a connection a place and a thread, or turns it away.
+    fn admit(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
+        let place = match self.places.take(peer.ip()) {
+            Ok(place) if !self.ending.load(Ordering::Acquire) => place,
+            Ok(_) => return self.turn_away(dialect, stream, peer, "the server is ending"),
+            Err(why) => return self.turn_away(dialect, stream, peer, why),
+        };
+        let Err(guest) = self.crew.give(Guest { dialect, stream, peer, place }) else { return };
+        // A closure that could not be started is dropped, and must not take the guest with it.
+        let parked = Arc::new(Mutex::new(Some(guest)));
+        let (server, waits) = (Arc::clone(self), Arc::clone(&parked));
+        let started = thread::Builder::new().stack_size(limits::STACK).spawn(move || {
+            let mut next = take(&waits);
+            while let Some(guest) = next {
+                server.serve(guest);
+                next = server.crew.next();
+            }
+        });
+        if started.is_err()
+            && let Some(guest) = take(&parked)
+        {
+            self.turn_away(dialect, guest.stream, peer, "no thread is free");
         }
-        if !door.leave() && self.call_to(door).is_err() {
-            door.come();
-            return Err("no thread is free");
-        }
-        Ok(place)
     }
 
     fn turn_away(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, why: &str) {
@@ -174,7 +185,8 @@ impl Server {
     }
 
     /// One connection, from its first byte to its last.
-    fn serve(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, place: Place) {
+    fn serve(&self, guest: Guest) {
+        let Guest { dialect, stream, peer, place } = guest;
         let session = self.log.session(peer, dialect.name());
         session.open();
         // Nagle's algorithm would hold a small reply back until the one before is acknowledged.
@@ -204,4 +216,8 @@ impl Server {
 fn is_the_peers_fault(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
+}
+
+fn take<T>(parked: &Mutex<Option<T>>) -> Option<T> {
+    parked.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

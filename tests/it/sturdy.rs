@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, noise};
+use crate::support::{PATIENCE, Peer, TestServer, noise};
 
 #[cfg(target_os = "linux")]
 mod proc {
@@ -91,8 +91,8 @@ fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
         peer.say("connme\n").hear("ok connected\n");
     }
     drop(inside);
-    // The main thread, those that wait where the crowd was, and one at each other listener.
-    let few = 1 + connme::limits::WAITING_AT_A_DOOR as u64 + 4;
+    // The main thread, one at each listener, and those that wait for the next connection.
+    let few = 6 + connme::limits::MAX_WAITING as u64;
     proc::wait_until("without the threads of connections", || {
         proc::status(server.id(), "Threads") <= few
     });
@@ -108,11 +108,7 @@ fn the_thread_of_a_connection_that_has_ended_takes_the_next() {
         server.peer().say("connme\nbyebye\n").hear("ok connected\nok byebye\n").hear_end();
         seen.extend(proc::threads(server.id()));
     }
-    assert!(
-        seen.len() <= 6 + connme::limits::WAITING_AT_A_DOOR,
-        "{} threads for 300 visits",
-        seen.len()
-    );
+    assert!(seen.len() <= 6 + connme::limits::MAX_WAITING, "{} threads for 300 visits", seen.len());
 }
 
 #[cfg(target_os = "linux")]
@@ -278,27 +274,6 @@ fn without_threads_the_server_refuses_and_is_well_again() {
         let said = stream.write_all(b"connme\n").and_then(|()| stream.read_exact(&mut heard));
         said.is_ok() && heard == *b"ok connected\n"
     });
-}
-
-/// Whoever waits in `accept` has a descriptor set aside for the connection to come.
-#[cfg(target_os = "linux")]
-#[test]
-fn threads_that_wait_for_connections_take_no_descriptors_from_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let few = ["sh", "-c", "ulimit -n 40; exec \"$@\"", "sh"];
-    let server = TestServer::over_by(&few, folder.path(), &[]);
-    proc::wait_until("one waits at each door", || proc::threads(server.id()).len() == 6);
-    for dialect in DIALECTS {
-        let before = proc::threads(server.id()).len();
-        let has = |more| proc::threads(server.id()).len() == before + more;
-        let crowd: Vec<_> = (0..10).map(|_| server.peer_of(dialect)).collect();
-        proc::wait_until("all ten are served", || has(10));
-        drop(crowd);
-        // One waited there already.
-        let waiting = connme::limits::WAITING_AT_A_DOOR - 1;
-        proc::wait_until("as many wait as may", || has(waiting));
-    }
-    server.peer().say("upload a\n1\nx").hear("ok ready\nok received 1 a\n");
 }
 
 #[cfg(target_os = "linux")]
