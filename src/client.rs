@@ -392,8 +392,12 @@ impl Client {
     fn connect(&mut self) -> Result<Wire> {
         let socket = self.reach()?;
         self.connections = self.connections.saturating_add(1);
-        let manner =
-            Manner { idle: limits::REPLY_TIME, message: limits::REPLY_TIME, ..Manner::default() };
+        let manner = Manner {
+            payload_buffer: limits::LONE_BUFFER,
+            idle: limits::REPLY_TIME,
+            message: limits::REPLY_TIME,
+            ..Manner::default()
+        };
         let stream = self.lens.over(socket, Side::Client, self.config.dialect.name());
         Ok(Wire::new(stream, manner.with_buffer(self.config.buffer)))
     }

@@ -36,6 +36,9 @@ pub const MAX_BUFFER: u64 = 16 << 20;
 /// no longer fits the processor's cache. It is held for the time of one transfer only.
 pub const PAYLOAD_BUFFER: usize = 512 << 10;
 
+/// The same for a client, which has only one transfer at a time and the cache for itself.
+pub const LONE_BUFFER: usize = 1 << 20;
+
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the
 /// replies to several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;

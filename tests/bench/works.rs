@@ -109,7 +109,7 @@ pub fn works(scale: Scale) -> Vec<Work> {
             uploads(setting, subject, 16 * MIB, scale.of(8, 4, 1)).map(Some)
         })
     }));
-    works.push(work(&format!("upload {}", megabytes(huge)), Unit::Rate, turns(3), {
+    works.push(work(&format!("upload {}", megabytes(huge)), Unit::Rate, turns(5), {
         Box::new(move |setting, subject| uploads(setting, subject, huge, 1).map(Some))
     }));
 
