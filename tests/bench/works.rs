@@ -179,8 +179,8 @@ pub fn works(scale: Scale) -> Vec<Work> {
             Ok(Some((after - before) / idle.len() as f64))
         })
     }));
-    works.push(work(&format!("ls beside {held} idle / beside 100"), Unit::Times, turns(3), {
-        Box::new(move |_, subject| beside(subject, held, scale.of(400, 100, 10)).map(Some))
+    works.push(work(&format!("cpu of ls beside {held} idle / 100"), Unit::Times, turns(5), {
+        Box::new(move |_, subject| beside(subject, held, scale.of(2000, 500, 10)))
     }));
 
     let taken = scale.of(20_000, 2_000, 40);
@@ -399,23 +399,22 @@ fn idle(subject: &Subject, count: usize) -> io::Result<Vec<Peer>> {
     (0..count).map(connect).collect()
 }
 
-/// How much longer an `ls` takes beside so many idle connections than beside a hundred. A connection is
-/// as fast as the scheduler places its two threads, so of many medians the best is taken.
-fn beside(subject: &Subject, held: usize, times: usize) -> io::Result<f64> {
+/// How much more of the processor's time an `ls` takes beside so many idle connections than beside a
+/// hundred. The time that passes would tell how the scheduler places the threads, and no more.
+fn beside(subject: &Subject, held: usize, times: usize) -> io::Result<Option<f64>> {
     filled(&subject.root.join("ten"), 10)?;
     let ls = || {
-        let one = |_| {
+        let before = subject.processor();
+        for _ in 0..10 {
             let mut peer = subject.connect()?;
-            let times = (0..times).map(|_| timed(|| peer.list("ten").map(drop)));
-            times.collect::<io::Result<Vec<_>>>().map(|times| median(&times))
-        };
-        let medians = (0..25).map(one).collect::<io::Result<Vec<_>>>()?;
-        Ok::<_, io::Error>(medians.into_iter().fold(f64::INFINITY, f64::min))
+            (0..times).try_for_each(|_| peer.list("ten").map(drop))?;
+        }
+        Ok::<_, io::Error>(subject.processor().zip(before).map(|(after, before)| after - before))
     };
     let mut idlers = idle(subject, held.min(100))?;
     let few = ls()?;
     idlers.extend(idle(subject, held - idlers.len())?);
-    Ok(ls()? / few)
+    Ok(ls()?.zip(few).map(|(many, few)| many / few))
 }
 
 /// How much longer an upload takes under a name that is taken so often already than under a free one.
