@@ -1,7 +1,7 @@
 //! Threads whose connection has ended, and who wait a while for the next.
 //!
-//! It is still a thread a connection. But to start one costs more than all that a short connection
-//! costs, so those that are there already are asked first.
+//! It is still a thread a connection. But to start one costs about as much as all that a short
+//! connection does, so those that are there already are asked first.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

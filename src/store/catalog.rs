@@ -157,10 +157,6 @@ impl Catalog {
     pub(super) fn settled(&self, name: &str, stamp: Stamp, id: Id) -> Id {
         let mut known = self.known();
         let _ = self.catch_up(&mut known);
-        if known.id(name, stamp).is_none() && self.is_still(name, stamp) {
-            // The journal that it was written to had been taken away.
-            self.learn(&mut known, &line(format_args!("+ {id} {stamp} {name}")));
-        }
         known.id(name, stamp).unwrap_or(id)
     }
 

@@ -89,34 +89,33 @@ fn upload(
     along: std::ops::Range<usize>,
 ) -> io::Result<()> {
     let mut file = File::create(path)?;
-    let mut left = size.saturating_sub(along.len());
+    let left = size.saturating_sub(along.len());
     if along.is_empty() {
         stream.write_all(b"k")?;
     } else {
         file.write_all(&buffer[along])?;
     }
-    while left > 0 {
-        let want = left.min(buffer.len());
-        let n = stream.read(&mut buffer[..want])?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        file.write_all(&buffer[..n])?;
-        left -= n;
-    }
-    Ok(())
+    carry(stream, &mut file, left, buffer)
 }
 
 fn download(stream: &mut TcpStream, path: &Path, size: usize, buffer: &mut [u8]) -> io::Result<()> {
-    let mut file = File::open(path)?;
-    let mut left = size;
+    carry(&mut File::open(path)?, stream, size, buffer)
+}
+
+/// The loop: a read and a write, until all is there.
+fn carry(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    mut left: usize,
+    buffer: &mut [u8],
+) -> io::Result<()> {
     while left > 0 {
         let want = left.min(buffer.len());
-        let n = file.read(&mut buffer[..want])?;
+        let n = from.read(&mut buffer[..want])?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        stream.write_all(&buffer[..n])?;
+        to.write_all(&buffer[..n])?;
         left -= n;
     }
     Ok(())

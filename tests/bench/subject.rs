@@ -155,9 +155,10 @@ impl Subject {
     pub fn calm(&self) {
         let threads = || field(&self.proc("status"), "Threads:").unwrap_or(0.0);
         let mut before = f64::INFINITY;
-        while threads() > 1.0 && threads() < before {
-            before = threads();
+        let mut now = threads();
+        while now < before {
             thread::sleep(Duration::from_millis(20));
+            (before, now) = (now, threads());
         }
     }
 

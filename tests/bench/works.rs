@@ -251,12 +251,15 @@ pub fn present(subject: &Subject, name: &str, size: u64) -> io::Result<()> {
     if fs::metadata(&path).is_ok_and(|found| found.len() == size) {
         return Ok(());
     }
-    let mut file = File::create(path)?;
-    let piece = vec![7; MIB as usize];
+    write_of(&mut File::create(path)?, size, &vec![7; MIB as usize])
+}
+
+/// Writes so many bytes, all of them out of this piece.
+fn write_of(to: &mut impl Write, size: u64, piece: &[u8]) -> io::Result<()> {
     let mut left = usize::try_from(size).map_err(io::Error::other)?;
     while left > 0 {
         let n = left.min(piece.len());
-        file.write_all(&piece[..n])?;
+        to.write_all(&piece[..n])?;
         left -= n;
     }
     Ok(())
@@ -289,11 +292,12 @@ pub fn at_once<T>(
             started.push(thread.spawn_scoped(scope, move || {
                 let begun = begin(n);
                 let _ = ready.send(());
+                drop(ready);
                 drop(gate.read());
                 begun.and_then(|begun| work(begun, n))
             })?);
         }
-        // A thread that panics lets go of its end, and nobody waits for it.
+        // Who panics lets go of it too: nobody waits for more than come.
         drop(ready);
         for _ in all_ready.iter().take(threads) {}
         let start = Instant::now();
@@ -364,13 +368,7 @@ fn uploads(setting: &Setting<'_>, subject: &Subject, size: u64, times: u32) -> i
 /// Sends what stands in front of them, and so many bytes, all of them out of this piece.
 pub fn send(stream: &mut TcpStream, head: &str, size: u64, piece: &[u8]) -> io::Result<()> {
     stream.write_all(head.as_bytes())?;
-    let mut left = usize::try_from(size).map_err(io::Error::other)?;
-    while left > 0 {
-        let n = left.min(piece.len());
-        stream.write_all(&piece[..n])?;
-        left -= n;
-    }
-    Ok(())
+    write_of(stream, size, piece)
 }
 
 /// How long it took, in microseconds.
