@@ -15,6 +15,7 @@ mod catalog;
 mod listing;
 mod name;
 mod numbers;
+mod plain;
 mod quota;
 mod workspace;
 
@@ -163,16 +164,8 @@ impl Store {
     /// # Errors
     /// There is no such plain file, or it cannot be opened.
     pub fn open_file(&self, name: &FileName) -> Result<(Outgoing, u64)> {
-        // Looked at before it is opened, because opening a pipe would wait for its other end.
-        let (path, found) = self.find(name)?;
-        let opening = |error| Error::io(format!("open {}", path.display()), &error);
-        let file = disk::op(|| File::open(&path)).map_err(opening)?;
-        let opened = file.metadata().map_err(opening)?;
-        if !same_file(&found, &opened) {
-            return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
-        }
-        let size = opened.len();
-        Ok((Outgoing { file, name: name.clone() }, size))
+        let (file, opened) = plain::open(&self.path_of(name)?)?;
+        Ok((Outgoing { file, name: name.clone() }, opened.len()))
     }
 
     /// Removes a file, and says how large it was.
@@ -267,7 +260,7 @@ impl Store {
     /// The name leads nowhere, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
-        self.look(name)?;
+        free_of_others(&self.path_of(name)?)?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
         Ok(Incoming {
             store: self,
@@ -309,25 +302,14 @@ impl Store {
 
     /// The plain file that a name leads to, and what the system says of it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
-        match self.look(name)? {
-            (path, Some(found)) => Ok((path, found)),
-            (path, None) => {
-                let missing = io::ErrorKind::NotFound.into();
-                Err(Error::io(format!("look at {}", path.display()), &missing))
-            }
-        }
+        let path = self.path_of(name)?;
+        let found = plain::look(&path)?;
+        Ok((path, found))
     }
 
-    /// The same where there may be nothing yet.
-    fn look(&self, name: &FileName) -> Result<(PathBuf, Option<Metadata>)> {
-        let path = self.folder_of(name)?.join(name.last());
-        match disk::op(|| fs::symlink_metadata(&path)) {
-            Ok(found) if found.is_file() => Ok((path, Some(found))),
-            Ok(found) if found.is_dir() => Err(Error::new(Code::IsFolder, "that is a folder")),
-            Ok(_) => Err(Error::new(Code::BadName, "that is no plain file")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((path, None)),
-            Err(error) => Err(Error::io(format!("look at {}", path.display()), &error)),
-        }
+    /// Where a name leads to; whether there is anything, nobody has looked.
+    fn path_of(&self, name: &FileName) -> Result<PathBuf> {
+        Ok(self.folder_of(name)?.join(name.last()))
     }
 
     /// The folder that a name's file stands in.
@@ -526,6 +508,14 @@ impl Stored {
     }
 }
 
+/// Nothing stands at this path that a file could not stand beside under another number.
+fn free_of_others(path: &Path) -> Result<()> {
+    match plain::look(path) {
+        Err(error) if error.code() != Code::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// An upload that failed under our hands. If something is not there now, that is not the peer's file.
 fn not_stored(name: &FileName, error: &io::Error) -> Error {
     let failed = Error::io(format!("store {}", name.as_str()), error);
@@ -551,19 +541,6 @@ fn stamps(root: &Path) -> io::Result<Vec<(String, Stamp)>> {
         }
     }
     Ok(files)
-}
-
-/// Whether what was looked at is what was opened: a name can change hands in between.
-fn same_file(a: &Metadata, b: &Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        b.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
-    }
-    #[cfg(not(unix))]
-    {
-        a.is_file() && b.is_file()
-    }
 }
 
 /// A number that nobody can guess, from the source that the standard library has for its maps.

@@ -27,8 +27,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::name::split_extension;
+use super::plain::same_file;
+use super::random;
 use super::workspace::PRIVATE;
-use super::{random, same_file};
 use crate::disk::op;
 use crate::log::Log;
 
