@@ -259,8 +259,20 @@ impl Store {
     /// # Errors
     /// The name leads nowhere, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
-        self.must_be_writable()?;
+        let incoming = self.begin_unseen(name)?;
         free_of_others(&self.path_of(name)?)?;
+        Ok(incoming)
+    }
+
+    /// The same without a look at what stands there: for a file that comes whether we answer or not.
+    /// [`Incoming::publish`] sees it in any case, and a look that finds nothing costs the system as much
+    /// as a new file.
+    ///
+    /// # Errors
+    /// See [`Store::begin`].
+    pub fn begin_unseen(&self, name: &FileName) -> Result<Incoming<'_>> {
+        self.must_be_writable()?;
+        self.folder_of(name)?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
         Ok(Incoming {
             store: self,
@@ -471,6 +483,7 @@ impl Incoming<'_> {
         if self.take_name(folder, &self.name.clone())? {
             return Ok(self.name.clone());
         }
+        free_of_others(&folder.join(self.name.last()))?;
         let mut n = 1;
         loop {
             let numbered = self.name.numbered(n);
