@@ -7,6 +7,7 @@
 //! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
 //! ```
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -57,11 +58,21 @@ impl Log {
     }
 
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
-    #[allow(clippy::print_stderr, reason = "this is the one place where the server speaks")]
     pub fn line(&self, what: impl fmt::Display) {
+        self.write(|line| {
+            let _ = write!(line, "{what}");
+        });
+    }
+
+    /// The same with what `fill` puts behind the time.
+    #[allow(clippy::print_stderr, reason = "this is the one place where the server speaks")]
+    fn write(&self, fill: impl FnOnce(&mut String)) {
         let Some(sink) = &self.0 else { return };
         let mut line = String::with_capacity(USUAL_LINE);
-        let _ = writeln!(line, "{} {what}", utc(SystemTime::now()));
+        line.push_str(&utc(SystemTime::now()));
+        line.push(' ');
+        fill(&mut line);
+        line.push('\n');
         if let Some(mut file) = sink.file.as_ref() {
             let _ = file.write_all(line.as_bytes());
         }
@@ -154,49 +165,57 @@ impl Session<'_> {
     }
 
     /// A command has been carried out or refused.
-    pub fn command(&self, word: &str, argument: &[u8], since: Instant, outcome: &Result<Done>) {
-        let mut line = String::with_capacity(USUAL_LINE);
-        let _ = write!(line, "{} {}", self.name, escape(word.as_bytes()));
-        if !argument.is_empty() {
-            let _ = write!(line, " \"{}\"", escape(argument));
-        }
-        if let Ok(Done { stored: Some(stored), .. }) = outcome {
-            let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
-        }
-        let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
-        let took = since.elapsed();
-        let _ = write!(line, " {bytes} bytes {}.{:03} s ", took.as_secs(), took.subsec_millis());
-        match outcome {
-            Ok(_) => line.push_str("ok"),
-            Err(error) if error.code() == Code::Gone => line.push_str("gone: cut short"),
-            Err(error) => {
-                line.push_str(&shown(error));
+    pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
+        self.log.write(|line| {
+            // Every command has such a line: pieces that are text already are put together as they are.
+            for piece in [&self.name, " ", &escape(word)] {
+                line.push_str(piece);
             }
-        }
-        self.log.line(line);
+            if !argument.is_empty() {
+                quote(line, " ", argument);
+            }
+            if let Ok(Done { stored: Some(stored), .. }) = outcome {
+                quote(line, " stored ", stored.as_bytes());
+            }
+            let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
+            let took = since.elapsed();
+            let (seconds, milliseconds) = (took.as_secs(), took.subsec_millis());
+            let _ = write!(line, " {bytes} bytes {seconds}.{milliseconds:03} s ");
+            match outcome {
+                Ok(_) => line.push_str("ok"),
+                Err(error) if error.code() == Code::Gone => line.push_str("gone: cut short"),
+                Err(error) => line.push_str(&shown(error)),
+            }
+        });
+    }
+}
+
+fn quote(line: &mut String, before: &str, bytes: &[u8]) {
+    for piece in [before, "\"", &escape(bytes), "\""] {
+        line.push_str(piece);
     }
 }
 
 /// An error as a log shows it: a path in it may hold a name that a peer made up.
 fn shown(error: &Error) -> String {
-    escape(error.to_string().as_bytes())
+    escape(error.to_string().as_bytes()).into_owned()
 }
 
 /// A peer's bytes made fit to print: what is not printable is spelled out, and what is long is cut.
 /// A name can hold commands for a terminal, and direction marks that make it read as another name.
 #[must_use]
-pub fn escape(bytes: &[u8]) -> String {
+pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if bytes.len() < limits::SHOWN && bytes.iter().all(plain) {
         // What nearly every name is.
-        return String::from_utf8_lossy(bytes).into_owned();
+        return String::from_utf8_lossy(bytes);
     }
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             if text.len() >= limits::SHOWN {
                 text.push('…');
-                return text;
+                return text.into();
             }
             match c {
                 '\'' => text.push(c),
@@ -210,10 +229,10 @@ pub fn escape(bytes: &[u8]) -> String {
         }
         if text.len() >= limits::SHOWN {
             text.push('…');
-            return text;
+            return text.into();
         }
     }
-    text
+    text.into()
 }
 
 /// Whether `c` joins the letter before it: the standard library escapes such a character only at

@@ -132,7 +132,8 @@ fn action(word: &str, words: Words) -> Result<Action, Msg> {
         "byebye" => alone("byebye", &words, Action::Byebye),
         "exit" | "quit" => alone("exit", &words, Action::Exit),
         lower => {
-            Err(Msg::UnknownCommand { word: escape(word.as_bytes()), nearest: nearest(lower) })
+            let word = escape(word.as_bytes()).into_owned();
+            Err(Msg::UnknownCommand { word, nearest: nearest(lower) })
         }
     }
 }

@@ -467,7 +467,7 @@ fn pace(bytes: u64, time: Duration) -> (String, String) {
 
 /// A name fit to be shown.
 fn shown(name: &str) -> String {
-    escape(name.as_bytes())
+    escape(name.as_bytes()).into_owned()
 }
 
 /// The files in this folder that could be sent.

@@ -61,7 +61,7 @@ pub fn handle_client(wire: &mut Wire, log: &Session<'_>) -> Result<()> {
             Err(error)
         }
     };
-    log.command("count", b"", since, &outcome);
+    log.command(b"count", b"", since, &outcome);
     outcome.map(drop)
 }
 

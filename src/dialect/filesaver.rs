@@ -133,7 +133,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
         RECEIVE => handle_download(wire, store, &mut name),
         _ => Err(Error::new(Code::UnknownCommand, "neither SEND nor RECEIVE")),
     };
-    log.command(&String::from_utf8_lossy(&word), &name, since, &outcome);
+    log.command(&word, &name, since, &outcome);
     outcome.map(drop)
 }
 

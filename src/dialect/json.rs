@@ -150,7 +150,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
         _ => write_line(wire, ERRCMD).and(Err(Error::new(Code::UnknownCommand, "no such aksi"))),
     };
     let who = request.get("file").or(request.get("id")).and_then(Value::as_text);
-    log.command(aksi, who.unwrap_or_default().as_bytes(), since, &outcome);
+    log.command(aksi.as_bytes(), who.unwrap_or_default().as_bytes(), since, &outcome);
     match outcome {
         Err(error) if error.code() != Code::UnknownCommand => refuse(wire, &error),
         _ => Ok(()),

@@ -150,7 +150,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
             UPLOAD => handle_upload(wire, store, &mut name),
             _ => Ok(Done::default()),
         };
-        log.command(command, &name, since, &outcome);
+        log.command(command.as_bytes(), &name, since, &outcome);
         match outcome {
             Err(error) if error.closes() => return Err(error),
             _ if command == BYEBYE => return Ok(()),

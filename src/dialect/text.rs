@@ -244,7 +244,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
             Ok(command) => obey(wire, store, command, argument),
             Err(error) => Err(error),
         };
-        log.command(&String::from_utf8_lossy(word), argument, since, &outcome);
+        log.command(word, argument, since, &outcome);
         match outcome {
             Err(error) if !refuse(wire, &error)? => return Err(error),
             Ok(_) if command == Some(Command::Byebye) => return Ok(()),
