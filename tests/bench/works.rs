@@ -113,6 +113,15 @@ pub fn works(scale: Scale) -> Vec<Work> {
         Box::new(move |setting, subject| uploads(setting, subject, huge, 1).map(Some))
     }));
 
+    let terminal = has_terminals();
+    let bar = if terminal { "with its bar" } else { "without a terminal" };
+    for (direction, up) in [("down", false), ("up", true)] {
+        let name = format!("the client, {} {direction}, {bar}", megabytes(huge));
+        works.push(work(&name, Unit::Rate, turns(9), {
+            Box::new(move |setting, subject| client(setting, subject, huge, up, terminal))
+        }));
+    }
+
     for clients in [1, 32, 256] {
         // One connection is as fast as the scheduler places its two threads: many short turns.
         let turns = if clients == 1 { turns(15) } else { turns(5) };
@@ -220,15 +229,6 @@ pub fn works(scale: Scale) -> Vec<Work> {
             times.collect::<io::Result<Vec<_>>>().map(|times| Some(median(&times)))
         });
         works.push(work(&format!("one {name}"), Unit::Micros, turns(7), turn));
-    }
-
-    let terminal = has_terminals();
-    let bar = if terminal { "with its bar" } else { "without a terminal" };
-    for (direction, up) in [("down", false), ("up", true)] {
-        let name = format!("the client, {} {direction}, {bar}", megabytes(huge));
-        works.push(work(&name, Unit::Rate, turns(5), {
-            Box::new(move |setting, subject| client(setting, subject, huge, up, terminal))
-        }));
     }
     works
 }
