@@ -4,6 +4,8 @@ const COMMANDS: &str = "connme ls size upload download rm count lls compare say 
 const FLAGS: &str = "--server --dialect --downloads --yes --quiet --buffer --trace --stammer --json --lang --completions \
                      --help --version";
 const DIALECTS: &str = "text struct filesaver json count";
+const LANGUAGES: &str = "en id";
+const SHELLS: &str = "bash zsh fish";
 
 /// The script for a shell, if it is one of the three.
 pub(super) fn script(shell: &str) -> Option<String> {
@@ -14,6 +16,9 @@ pub(super) fn script(shell: &str) -> Option<String> {
              \x20 case ${{COMP_WORDS[COMP_CWORD-1]}} in\n\
              \x20   -d|--dialect) COMPREPLY=($(compgen -W '{DIALECTS}' -- \"$word\")) ;;\n\
              \x20   -o|--downloads) COMPREPLY=($(compgen -d -- \"$word\")) ;;\n\
+             \x20   --lang) COMPREPLY=($(compgen -W '{LANGUAGES}' -- \"$word\")) ;;\n\
+             \x20   --completions) COMPREPLY=($(compgen -W '{SHELLS}' -- \"$word\")) ;;\n\
+             \x20   -s|--server|--buffer|--stammer) COMPREPLY=() ;;\n\
              \x20   *) case $word in\n\
              \x20        -*) COMPREPLY=($(compgen -W '{FLAGS}' -- \"$word\")) ;;\n\
              \x20        *) COMPREPLY=($(compgen -f -W '{COMMANDS}' -- \"$word\")) ;;\n\
@@ -27,6 +32,9 @@ pub(super) fn script(shell: &str) -> Option<String> {
              case $words[CURRENT-1] in\n\
              \x20 -d|--dialect) compadd {DIALECTS} ;;\n\
              \x20 -o|--downloads) _files -/ ;;\n\
+             \x20 --lang) compadd {LANGUAGES} ;;\n\
+             \x20 --completions) compadd {SHELLS} ;;\n\
+             \x20 -s|--server|--buffer|--stammer) ;;\n\
              \x20 *) case $PREFIX in\n\
              \x20      -*) compadd -- {FLAGS} ;;\n\
              \x20      *) compadd {COMMANDS}; _files ;;\n\
@@ -44,8 +52,8 @@ pub(super) fn script(shell: &str) -> Option<String> {
              complete -c connme-client -s t -l trace\n\
              complete -c connme-client -l stammer -x\n\
              complete -c connme-client -l json\n\
-             complete -c connme-client -l lang -xa 'en id'\n\
-             complete -c connme-client -l completions -xa 'bash zsh fish'\n\
+             complete -c connme-client -l lang -xa '{LANGUAGES}'\n\
+             complete -c connme-client -l completions -xa '{SHELLS}'\n\
              complete -c connme-client -s h -l help\n\
              complete -c connme-client -s V -l version\n"
         ),
@@ -65,6 +73,11 @@ mod tests {
         {
             for shell in ["bash", "zsh", "fish"] {
                 assert!(script(shell).unwrap().contains(flag), "{flag} in {shell}");
+            }
+        }
+        for words in [DIALECTS, LANGUAGES, SHELLS] {
+            for shell in SHELLS.split(' ') {
+                assert!(script(shell).unwrap().contains(words), "{words} in {shell}");
             }
         }
         assert_eq!(script("tcsh"), None);
