@@ -9,11 +9,11 @@
 //! count them.
 //!
 //! ```text
-//! #1       0.000   |client 127.0.0.1:40938               text               127.0.0.1:1234 server|
-//! #1       0.021 w |-- 10 -> connme\nls\n                                                         |
-//! #1       0.090 r |                                        ok connected\nok 0\ntotal 0\n <- 26 --|
-//! #1       0.095   |= ok connected (13, LF)                                                       |
-//! #1       0.097   |= ok 0 (5, LF)                                                                |
+//! #2       0.000   |client 127.0.0.1:33726               text                127.0.0.1:1234 server|
+//! #2       0.002 r |-- 10 -> connme\nls\n                                                         |
+//! #2       0.006   |                                                              = connme (7, LF)|
+//! #2       0.011   |                                                                  = ls (3, LF)|
+//! #2       0.046 w |                                        ok connected\nok 0\ntotal 0\n <- 26 --|
 //! ```
 
 use std::io::{self, Read, Write};
