@@ -12,7 +12,10 @@ pub(super) fn script(shell: &str) -> Option<String> {
     Some(match shell {
         "bash" => format!(
             "_connme_client() {{\n\
-             \x20 local word=${{COMP_WORDS[COMP_CWORD]}}\n\
+             \x20 local word=${{COMP_WORDS[COMP_CWORD]}} command= one\n\
+             \x20 for one in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n\
+             \x20   case ' {COMMANDS} ' in *\" $one \"*) command=$one ;; esac\n\
+             \x20 done\n\
              \x20 case ${{COMP_WORDS[COMP_CWORD-1]}} in\n\
              \x20   -d|--dialect) COMPREPLY=($(compgen -W '{DIALECTS}' -- \"$word\")) ;;\n\
              \x20   -o|--downloads) COMPREPLY=($(compgen -d -- \"$word\")) ;;\n\
@@ -21,7 +24,11 @@ pub(super) fn script(shell: &str) -> Option<String> {
              \x20   -s|--server|--buffer|--stammer) COMPREPLY=() ;;\n\
              \x20   *) case $word in\n\
              \x20        -*) COMPREPLY=($(compgen -W '{FLAGS}' -- \"$word\")) ;;\n\
-             \x20        *) COMPREPLY=($(compgen -f -W '{COMMANDS}' -- \"$word\")) ;;\n\
+             \x20        *) case $command in\n\
+             \x20             '') COMPREPLY=($(compgen -W '{COMMANDS}' -- \"$word\")) ;;\n\
+             \x20             upload|compare) local IFS=$'\\n'; COMPREPLY=($(compgen -f -- \"$word\")) ;;\n\
+             \x20             *) COMPREPLY=() ;;\n\
+             \x20           esac ;;\n\
              \x20      esac ;;\n\
              \x20 esac\n\
              }}\n\
