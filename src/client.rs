@@ -201,7 +201,7 @@ impl Client {
         let mut shown = String::new();
         for line in heard.split_inclusive(|byte| *byte == b'\n') {
             let text = line.strip_suffix(b"\n").unwrap_or(line);
-            shown += &crate::log::escape(text);
+            shown += &crate::log::readable(text);
             shown.push('\n');
         }
         Ok(shown)

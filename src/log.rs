@@ -210,15 +210,27 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
         // What nearly every name is.
         return String::from_utf8_lossy(bytes);
     }
+    spell_out(bytes, limits::SHOWN, true).into()
+}
+
+/// The same for somebody who reads a whole conversation: nothing is cut, and quotation marks and
+/// backslashes stay as they are.
+#[must_use]
+pub fn readable(bytes: &[u8]) -> String {
+    spell_out(bytes, usize::MAX, false)
+}
+
+fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if text.len() >= limits::SHOWN {
+            if text.len() >= most {
                 text.push('…');
-                return text.into();
+                return text;
             }
             match c {
                 '\'' => text.push(c),
+                '"' | '\\' if !quoted => text.push(c),
                 // A combining mark is escaped only where it has nothing to stand on.
                 _ if !text.is_empty() && combines(c) => text.push(c),
                 _ => text.extend(c.escape_debug()),
@@ -227,12 +239,12 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
         for byte in chunk.invalid() {
             let _ = write!(text, "\\x{byte:02x}");
         }
-        if text.len() >= limits::SHOWN {
+        if text.len() >= most {
             text.push('…');
-            return text.into();
+            return text;
         }
     }
-    text.into()
+    text
 }
 
 /// Whether `c` joins the letter before it: the standard library escapes such a character only at
@@ -302,6 +314,12 @@ mod tests {
         for (bytes, shown) in table {
             assert_eq!(escape(bytes), shown);
         }
+    }
+
+    #[test]
+    fn a_conversation_is_readable_and_whole() {
+        assert_eq!(readable(b"{\"a\":\"\\u00e9\"}\x1b[31m\r"), "{\"a\":\"\\u00e9\"}\\u{1b}[31m\\r");
+        assert_eq!(readable(&[b'a'; 5000]).len(), 5000);
     }
 
     #[test]
