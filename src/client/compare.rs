@@ -96,8 +96,13 @@ impl Watcher for Counter {
 /// port, or of one that is started for the occasion in a temporary folder.
 ///
 /// # Errors
-/// No server could be started for the occasion. What fails in one dialect is the error of its row.
+/// There is no such file, or no server could be started for the occasion. What fails in one dialect is the error of its row.
 pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Result<Row>>> {
+    let plain = fs::metadata(path).and_then(|found| match found.is_file() {
+        true => File::open(path).map(drop),
+        false => Err(std::io::ErrorKind::IsADirectory.into()),
+    });
+    plain.map_err(|error| Error::local(format!("open {}", path.display()), error))?;
     let folder = Scratch::new()?;
     let own = if config.named { None } else { Some(OwnServer::start(&folder.0.join("root"))?) };
     let over = |dialect: Dialect| {
