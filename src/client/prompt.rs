@@ -16,7 +16,7 @@ use super::{Client, Receipt, progress};
 use crate::error::{Code, Error, Result};
 use crate::lang::{Hint, Msg, Why};
 use crate::log::escape;
-use crate::store::{Entry, Listing};
+use crate::store::{Entry, FileName, Listing};
 
 /// Runs one command from the command line.
 #[must_use]
@@ -451,6 +451,7 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
                 Code::BadName => Some(Hint::OtherName),
                 Code::Busy | Code::Internal => Some(Hint::TryAgain),
                 Code::Timeout => Some(Hint::Reconnect),
+                _ if error.closes() => Some(Hint::Reconnect),
                 _ => None,
             };
             (Why::Refused { sentence, word: code.word() }, hint)
@@ -477,8 +478,8 @@ fn local_files() -> Result<Listing> {
     for entry in fs::read_dir(".").map_err(reading)? {
         let entry = entry.map_err(reading)?;
         let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        if metadata.is_file() {
-            let name = entry.file_name().to_string_lossy().into_owned();
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {
             listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
         }
     }
