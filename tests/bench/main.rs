@@ -136,9 +136,11 @@ fn measure(options: &Options) -> io::Result<()> {
     };
     let wanted = |name: &str| name.contains(&options.only);
     let mut rows = Vec::new();
-    say(report::head())?;
     for work in works::works(options.scale).into_iter().filter(|work| wanted(&work.name)) {
         let row = take_turns(&work, &setting, &subjects)?;
+        if rows.is_empty() {
+            say(report::head())?;
+        }
         say(row.table())?;
         rows.push(row);
     }
