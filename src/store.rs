@@ -3,7 +3,8 @@
 //! - A file is visible only when every byte of it has arrived, and it replaces nothing: an upload
 //!   grows in `workspace`, and is published under the first free name.
 //! - A name leads to a plain file inside the root, never through a symbolic link, never to a pipe or
-//!   a device.
+//!   a device. (Somebody on this machine who swaps a folder for a link while a name is walked can lead
+//!   it astray: the standard library cannot open a file below a folder that it holds.)
 //! - Any number of servers may share one folder. They meet in the file system alone: exclusive
 //!   creation decides who gets a name, file locks tell the living from the dead.
 //!
@@ -259,20 +260,8 @@ impl Store {
     /// # Errors
     /// The name leads nowhere, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
-        let incoming = self.begin_unseen(name)?;
-        free_of_others(&self.path_of(name)?)?;
-        Ok(incoming)
-    }
-
-    /// The same without a look at what stands there: for a file that comes whether we answer or not.
-    /// [`Incoming::publish`] sees it in any case, and a look that finds nothing costs the system as much
-    /// as a new file.
-    ///
-    /// # Errors
-    /// See [`Store::begin`].
-    pub fn begin_unseen(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
-        self.folder_of(name)?;
+        free_of_others(&self.path_of(name)?)?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
         Ok(Incoming {
             store: self,
@@ -483,7 +472,6 @@ impl Incoming<'_> {
         if self.take_name(folder, &self.name.clone())? {
             return Ok(self.name.clone());
         }
-        free_of_others(&folder.join(self.name.last()))?;
         let mut n = 1;
         loop {
             let numbered = self.name.numbered(n);

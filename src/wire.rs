@@ -124,12 +124,6 @@ impl Wire {
         }
     }
 
-    /// Whether the peer has said more already, without waiting for an answer.
-    #[must_use]
-    pub fn has_more(&self) -> bool {
-        !self.buffered().is_empty()
-    }
-
     /// Reads a line of at most `most` bytes, and gives it without its LF and a CR before it.
     /// `None` is a clean end: the peer has closed, and no line was begun.
     ///

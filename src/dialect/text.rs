@@ -334,11 +334,7 @@ fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Do
 }
 
 fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
-    let name = FileName::parse(argument)?;
-    // Who waits to be bidden is told at once if nothing can be stored there; who has sent the file
-    // along, when it is published.
-    let begun = if wire.has_more() { store.begin_unseen(&name) } else { store.begin(&name) };
-    let mut incoming = begun?;
+    let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
     let size = read_size(wire)?;
     wire.expect_payload(size);

@@ -209,8 +209,6 @@ fn links_pipes_and_devices_are_no_files() {
         assert_eq!(code(fixture.store.open_file(&name).map(drop)), Code::BadName, "{special}");
         assert_eq!(code(fixture.store.remove(&name).map(drop)), Code::BadName, "{special}");
         assert_eq!(code(fixture.store.begin(&name).map(drop)), Code::BadName, "{special}");
-        let unseen = fixture.store.begin_unseen(&name).and_then(Incoming::publish);
-        assert_eq!(code(unseen.map(drop)), Code::BadName, "{special}");
     }
     assert_eq!(fixture.store.list(Some(&name("way-out"))).err().unwrap().code(), Code::BadName);
     assert_eq!(fixture.names(), [""; 0]);
