@@ -1,5 +1,5 @@
 //! Plain files and nothing else. A name may lead to a folder, or to a symbolic link, a pipe, a device,
-//! a socket: what leads out of the root, waits for ever or has no end is refused, and never followed.
+//! a socket: what leads out of the root, waits for ever or has no end is refused.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -8,15 +8,15 @@ use std::path::Path;
 use crate::disk::op;
 use crate::error::{Code, Error, Result};
 
-/// What makes the system itself refuse a link (`O_NOFOLLOW`), and not wait for the other end of a pipe
-/// (`O_NONBLOCK`). The standard library passes such flags on and names none: where their numbers are
-/// not known here, a file is looked at before it is opened, which costs a system call more.
+/// What makes the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
+/// (`O_NONBLOCK`) and not take a terminal for ours (`O_NOCTTY`). The standard library passes such flags
+/// on and names none: where their numbers are not known here, there is the way with a look alone.
 const UNFOLLOWED: Option<i32> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-    Some(0o400_000 | 0o4_000)
+    Some(0o400_000 | 0o4_000 | 0o400)
 } else if cfg!(all(target_os = "linux", target_arch = "aarch64")) {
-    Some(0o100_000 | 0o4_000)
+    Some(0o100_000 | 0o4_000 | 0o400)
 } else if cfg!(target_os = "macos") {
-    Some(0x100 | 0x4)
+    Some(0x100 | 0x4 | 0x2_0000)
 } else {
     None
 };
@@ -29,32 +29,43 @@ pub(super) fn look(path: &Path) -> Result<Metadata> {
     Ok(found)
 }
 
-/// Opens the plain file at this path for reading.
+/// Opens the plain file at this path for reading. With one call where nothing is in the way, because to
+/// look at it first would cost as much again; what turns out to be no plain file is closed unread.
 pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
-    open_with(path, UNFOLLOWED)
+    match UNFOLLOWED.map(|flags| open_unfollowed(path, flags)) {
+        Some(Ok(file)) => {
+            let opened = file.metadata().map_err(|error| not_opened(path, &error))?;
+            must_be_plain(&opened)?;
+            Ok((file, opened))
+        }
+        // A look says best what it is; and a plain file that somebody has a lease of may be waited for.
+        Some(Err(_)) | None => open_with_a_look(path),
+    }
 }
 
-fn open_with(path: &Path, unfollowed: Option<i32>) -> Result<(File, Metadata)> {
-    let opening = |error: &io::Error| Error::io(format!("open {}", path.display()), error);
-    let seen = if unfollowed.is_none() { Some(look(path)?) } else { None };
+fn open_unfollowed(path: &Path, flags: i32) -> io::Result<File> {
     let mut how = OpenOptions::new();
     how.read(true);
     #[cfg(unix)]
-    if let Some(flags) = unfollowed {
-        use std::os::unix::fs::OpenOptionsExt;
-        how.custom_flags(flags);
-    }
-    let file = op(|| how.open(path)).map_err(|error| match look(path) {
-        // It says better why a link or a socket cannot be opened.
-        Err(reason) => reason,
-        Ok(_) => opening(&error),
-    })?;
-    let opened = file.metadata().map_err(|error| opening(&error))?;
-    must_be_plain(&opened)?;
-    if seen.is_some_and(|seen| !same_file(&seen, &opened)) {
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut how, flags);
+    #[cfg(not(unix))]
+    let _ = flags;
+    op(|| how.open(path))
+}
+
+/// Looks before it opens, because to open a pipe is to wait for its other end, and looks again after.
+fn open_with_a_look(path: &Path) -> Result<(File, Metadata)> {
+    let seen = look(path)?;
+    let file = op(|| File::open(path)).map_err(|error| not_opened(path, &error))?;
+    let opened = file.metadata().map_err(|error| not_opened(path, &error))?;
+    if !same_file(&seen, &opened) {
         return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
     }
     Ok((file, opened))
+}
+
+fn not_opened(path: &Path, error: &io::Error) -> Error {
+    Error::io(format!("open {}", path.display()), error)
 }
 
 fn must_be_plain(found: &Metadata) -> Result<()> {
@@ -82,11 +93,10 @@ pub(super) fn same_file(a: &Metadata, b: &Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[cfg(unix)]
     #[test]
     fn both_ways_to_open_open_the_same() {
+        use super::*;
         use std::io::Read;
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
@@ -99,8 +109,8 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
         assert!(made.success());
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
-        for unfollowed in [UNFOLLOWED, None] {
-            let (mut file, found) = open_with(&path("plain"), unfollowed).unwrap();
+        for way in [open, open_with_a_look] {
+            let (mut file, found) = way(&path("plain")).unwrap();
             let mut text = String::new();
             file.read_to_string(&mut text).unwrap();
             assert_eq!((text.as_str(), found.len()), ("plain", 5));
@@ -113,9 +123,27 @@ mod tests {
                 ("socket", Code::BadName),
                 ("nothing", Code::NotFound),
             ] {
-                let refused = open_with(&path(name), unfollowed).unwrap_err();
-                assert_eq!(refused.code(), code, "{name} {unfollowed:?}");
+                assert_eq!(way(&path(name)).unwrap_err().code(), code, "{name}");
             }
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_flags_are_those_of_this_system() {
+        use super::*;
+        let linux =
+            cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
+        assert_eq!(UNFOLLOWED.is_some(), linux || cfg!(target_os = "macos"));
+        let Some(flags) = UNFOLLOWED else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("plain"), "plain").unwrap();
+        std::os::unix::fs::symlink(path("plain"), path("link")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+        assert!(made.success());
+        assert!(open_unfollowed(&path("plain"), flags).is_ok());
+        assert!(open_unfollowed(&path("link"), flags).is_err());
+        assert!(open_unfollowed(&path("pipe"), flags).is_ok());
     }
 }
