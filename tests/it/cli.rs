@@ -44,9 +44,9 @@ fn what_cannot_be_used_is_one_line_and_status_1() {
     let below = format!("{file}/log");
     let table = [
         (vec!["--root", root, "--listen", &taken], "a connme-server is running there already"),
-        (vec!["--root", file], "say another folder with --root"),
-        (vec!["--root", file, "--read-only"], "say another folder with --root"),
-        (vec!["--root", root, "--log", &below], "say another file with --log"),
+        (vec!["--root", file, "--listen", "0"], "say another folder with --root"),
+        (vec!["--root", file, "--listen", "0", "--read-only"], "say another folder with --root"),
+        (vec!["--root", root, "--listen", "0", "--log", &below], "say another file with --log"),
         (vec!["--root", root, "--listen", "192.0.2.1:0"], "say another place with --listen"),
     ];
     for (args, what) in table {
