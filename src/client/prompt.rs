@@ -451,7 +451,6 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
                 Code::BadName => Some(Hint::OtherName),
                 Code::Busy | Code::Internal => Some(Hint::TryAgain),
                 Code::Timeout => Some(Hint::Reconnect),
-                _ if error.closes() => Some(Hint::Reconnect),
                 _ => None,
             };
             (Why::Refused { sentence, word: code.word() }, hint)
