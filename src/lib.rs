@@ -18,7 +18,7 @@
 //! | [`atomic`] | a file that is published whole or not at all | `disk` |
 //! | [`server`] | accepts, limits, a thread a connection | `dialect`, `wire`, `store`, `log`, `lens` |
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect`, `wire`, `store`, `lens`, `lang` |
-//! | [`log`] | the server's lines, and the one function that makes a peer's bytes printable | nothing |
+//! | [`log`] | the server's lines, and what makes a peer's bytes printable | nothing |
 //! | [`args`] | command lines to configurations | `lang` |
 //! | [`lessons`] | eleven exercises, run by the tests | nothing |
 //! | [`lang`] | every sentence that a person reads | nothing |

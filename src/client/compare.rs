@@ -96,7 +96,8 @@ impl Watcher for Counter {
 /// port, or of one that is started for the occasion in a temporary folder.
 ///
 /// # Errors
-/// There is no such file, or no server could be started for the occasion. What fails in one dialect is the error of its row.
+/// There is no such file, or no server could be started for the occasion. What fails in one dialect is
+/// the error of its row.
 pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Result<Row>>> {
     let plain = fs::metadata(path).and_then(|found| match found.is_file() {
         true => File::open(path).map(drop),
