@@ -73,6 +73,16 @@ pub const LISTING: u64 = 1_000_000;
 /// The same for a list that is a single line.
 pub const LISTING_BYTES: usize = 64 << 20;
 
+/// How long a request waits for a lock that another process holds on a file in `.connme`. Ours hold one for
+/// some milliseconds.
+pub const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a start waits for another server's start, which clears what dead servers left.
+pub const START_WAIT: Duration = Duration::from_secs(30);
+
+/// How often such a lock is tried: the standard library has no lock with a deadline.
+pub const LOCK_POLL: Duration = Duration::from_millis(2);
+
 /// The longest part of a file name in bytes: what the common file systems can store.
 pub const NAME_PART: usize = 255;
 
@@ -93,11 +103,18 @@ pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// A message that has begun must be complete within this time, however many reads it takes.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
-/// A payload must keep [`PAYLOAD_RATE`] on average over any stretch of this length.
+/// A payload that comes must keep [`PAYLOAD_RATE`] on average over any stretch of this length.
 pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(30);
 
 /// The slowest payload that is waited for, in bytes a second: a bad telephone line, not a tease.
 pub const PAYLOAD_RATE: u64 = 1024;
+
+/// What a peer that reads has to take, or all that is left, in any [`READER_WINDOW`]: the step in which a
+/// system takes more into its buffer, so that a reader of 2 KiB a second is never cut.
+pub const READER_STEP: u64 = 64 << 10;
+
+/// See [`READER_STEP`].
+pub const READER_WINDOW: Duration = Duration::from_secs(90);
 
 /// How long one write may wait for the peer to read. After each such wait the pace is looked at.
 pub const WRITE_WAIT: Duration = Duration::from_secs(5);
@@ -123,6 +140,10 @@ pub const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// What all lists together may hold in memory while they are sent. A list that is alone may be larger.
 pub const LISTS_HELD: usize = 64 << 20;
+
+/// How long a list waits for room among them. A list whose peer takes nothing of it for [`WRITE_WAIT`] is
+/// closed meanwhile.
+pub const LIST_WAIT: Duration = Duration::from_secs(8);
 
 /// Connections that were turned away and are still being told so; when one more comes, the oldest is
 /// closed. Each holds a descriptor that those who were let in may need.

@@ -103,6 +103,8 @@ pub struct Wire {
     ended: bool,
     /// A write has failed; what the peer said before may still be read.
     deaf: bool,
+    /// How many others wait for what is being sent here to be done with.
+    gives_way_to: Option<Arc<AtomicUsize>>,
 }
 
 impl Wire {
@@ -121,6 +123,7 @@ impl Wire {
             patience: None,
             ended: false,
             deaf: false,
+            gives_way_to: None,
         }
     }
 
@@ -338,12 +341,56 @@ impl Wire {
             return Ok(());
         }
         let output = std::mem::take(&mut self.output);
-        let sent = self.send(&output, &mut Pace::new());
+        let sent = self.send(&output, &mut Pace::of_a_reader());
         if output.capacity() <= limits::SMALL_REPLY * 2 {
             self.output = output;
             self.output.clear();
         }
         sent
+    }
+
+    /// Says that a reply is complete. It leaves now, before what is done after it, unless a further request
+    /// has come already: the replies to requests that came together leave together.
+    ///
+    /// # Errors
+    /// The connection broke or stalled.
+    pub fn reply_is_complete(&mut self) -> Result<()> {
+        if self.buffered().is_empty() { self.flush() } else { Ok(()) }
+    }
+
+    /// Does what `write` does. Meanwhile, as long as `others` is not zero, the connection ends where the
+    /// peer takes nothing for [`limits::WRITE_WAIT`]: others wait for the memory that this takes.
+    ///
+    /// # Errors
+    /// Those of `write`, or the peer takes nothing.
+    pub fn giving_way_to(
+        &mut self,
+        others: &Arc<AtomicUsize>,
+        write: impl FnOnce(&mut Wire) -> Result<()>,
+    ) -> Result<()> {
+        self.gives_way_to = Some(Arc::clone(others));
+        let written = write(self);
+        self.gives_way_to = None;
+        written
+    }
+
+    /// Reads the byte by which a peer asks for the next part of a long message. All of these together have
+    /// the time that one message has.
+    ///
+    /// # Errors
+    /// The stream ends before, or the byte does not come in time.
+    pub fn read_nod(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
+        self.must_owe_nothing()?;
+        while self.buffered().is_empty() {
+            match self.fill_before(deadline, limits::WRITE_WAIT)? {
+                Brought::Bytes => {}
+                Brought::End => return Err(ended()),
+                Brought::Silence => self.must_not_be_in_the_way()?,
+            }
+        }
+        let nod = self.take(1);
+        self.complete(&nod, 0, Ending::Width);
+        Ok(())
     }
 
     /// Sends what was said, and then nothing for a while: for peers that know a message by such a
@@ -500,6 +547,15 @@ impl Wire {
         self.stream.patience(Some(wait)).map_err(|error| Error::connection(&error))
     }
 
+    fn must_not_be_in_the_way(&self) -> Result<()> {
+        let waiting = self.gives_way_to.as_ref().map_or(0, |others| others.load(Ordering::Acquire));
+        if waiting == 0 {
+            return Ok(());
+        }
+        let sentence = "the list was not read, and another waits for its memory";
+        Err(Error::new(Code::Timeout, sentence).and_close())
+    }
+
     fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
         if self.deaf {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
@@ -510,7 +566,9 @@ impl Wire {
                 Ok(n) => pace.moved(n).map(|()| n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
                 // The peer does not read for a while; whether for too long, the pace says.
-                Err(error) if is_silence(&error) => pace.moved(0).map(|()| 0),
+                Err(error) if is_silence(&error) => {
+                    self.must_not_be_in_the_way().and_then(|()| pace.moved(0)).map(|()| 0)
+                }
                 Err(error) => Err(Error::connection(&error)),
             };
             match sent {
