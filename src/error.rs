@@ -110,6 +110,11 @@ impl Error {
             Kind::NotFound | Kind::NotADirectory => (Code::NotFound, "no such file"),
             Kind::IsADirectory => (Code::IsFolder, "that is a folder"),
             Kind::InvalidFilename => (Code::BadName, "the disk cannot hold such a name"),
+            Kind::CrossesDevices => {
+                let sentence =
+                    "that folder is on another file system: a file cannot be stored there";
+                (Code::BadName, sentence)
+            }
             Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
                 (Code::NoSpace, "the server's disk has no room for it")
             }

@@ -191,7 +191,6 @@ impl Besieged {
         std::fs::write(folder.path().join("x"), "secret").unwrap();
         std::fs::create_dir_all(folder.path().join("root/docs")).unwrap();
         let options = Options {
-            identities: true,
             max_file_size: Some(100_000),
             max_total_size: Some(1_000_000),
             ..Options::default()

@@ -35,7 +35,6 @@
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.
 
 pub mod args;
-pub mod atomic;
 pub mod client;
 pub mod dialect;
 mod disk;

@@ -12,11 +12,13 @@
 //! blocking file work, and no upload, download or removal waits for another's: locks are held across
 //! file work only at a start, where there are no hard links, and where an identity is given.
 
+mod atomic;
 mod catalog;
 mod listing;
 mod name;
 mod numbers;
 mod plain;
+mod private;
 mod quota;
 mod workspace;
 
@@ -24,21 +26,21 @@ use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use crate::atomic::{self, Draft, Publishing, Turnstile};
 use crate::disk;
 use crate::error::{Code, Error, Result};
 use crate::log::Log;
+use atomic::{Draft, Publishing};
 use catalog::{Catalog, Stamp};
 pub use catalog::{Id, Record};
-use listing::Room;
-pub use listing::{Entry, Held, Listing};
+use listing::{Budget, Share};
+pub use listing::{Budgeted, Entry, Listing};
 pub use name::FileName;
 use numbers::Numbers;
 use quota::{Quota, Reservation};
-use workspace::{PRIVATE, Workspace};
+use workspace::Workspace;
 
 /// What a store is told when it is opened.
 #[derive(Clone, Debug, Default)]
@@ -51,10 +53,6 @@ pub struct Options {
     pub max_file_size: Option<u64>,
     /// The most that all files together may hold, if there is a limit.
     pub max_total_size: Option<u64>,
-    /// Files have identities: see [`Store::records`].
-    pub identities: bool,
-    /// How files get their names.
-    pub publishing: Publishing,
 }
 
 /// A folder of files.
@@ -62,11 +60,12 @@ pub struct Store {
     root: PathBuf,
     options: Options,
     workspace: Mutex<Option<Arc<Workspace>>>,
-    turnstile: Turnstile,
     numbers: Numbers,
     quota: Quota,
-    catalog: Option<Catalog>,
-    lists_held: Arc<AtomicUsize>,
+    catalog: Catalog,
+    lists: Arc<Budget>,
+    /// For tests: how drafts get their names, whatever the file system can do.
+    publishing: Option<Publishing>,
 }
 
 /// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
@@ -74,11 +73,20 @@ pub struct Store {
 const TRIED: u64 = 4;
 
 impl Store {
-    /// Opens the folder at `root`, makes it if it is not there, and sweeps what dead servers left.
+    /// Opens the folder at `root`, creates it if it is not there, and clears what dead servers left.
     ///
     /// # Errors
-    /// It cannot be made, or is no folder, or cannot be written to.
+    /// It cannot be created, or is not a folder, or cannot be written to.
     pub fn open(root: &Path, options: Options, log: &Log) -> Result<Store> {
+        Store::open_with(root, options, None, log)
+    }
+
+    fn open_with(
+        root: &Path,
+        options: Options,
+        publishing: Option<Publishing>,
+        log: &Log,
+    ) -> Result<Store> {
         let shown = root.display();
         if !options.read_only {
             disk::op(|| fs::create_dir_all(root))
@@ -90,30 +98,27 @@ impl Store {
             let no_folder = io::ErrorKind::NotADirectory.into();
             return Err(Error::io(format!("open {shown}"), &no_folder));
         }
-        let new_catalog = || Catalog::new(root, !options.read_only, log.clone());
-        let catalog = options.identities.then(new_catalog);
         let workspace = if options.read_only {
             None
         } else {
-            // A catalog that cannot be written anew still serves as it is.
-            let compact = || {
-                let Some(catalog) = &catalog else { return };
-                if let Err(error) = stamps(root).and_then(|files| catalog.compact(&files)) {
-                    log.line(format_args!("catalog: write it anew: {error}"));
-                }
-            };
-            let claimed = Workspace::claim(root, compact)
+            let claimed = Workspace::claim(root, publishing)
                 .map_err(|error| Error::io(format!("write in the folder {shown}"), &error))?;
+            if claimed.publishing() == Publishing::Rename {
+                log.line(format_args!(
+                    "{shown}: this file system has neither hard links nor file locks: another server \
+                     or program that stores the same name at the same moment can lose its file"
+                ));
+            }
             Some(Arc::new(claimed))
         };
         Ok(Store {
             root: root.to_owned(),
             workspace: Mutex::new(workspace),
-            turnstile: Turnstile::new(root.join(PRIVATE).join("renaming")),
             numbers: Numbers::default(),
             quota: Quota::new(root.to_owned(), options.max_total_size),
-            catalog,
-            lists_held: Arc::default(),
+            catalog: Catalog::new(root, options.fsync, log.clone()),
+            lists: Arc::default(),
+            publishing,
             options,
         })
     }
@@ -122,14 +127,17 @@ impl Store {
     ///
     /// # Errors
     /// There is no such folder, or it cannot be read.
-    pub fn list(&self, folder: Option<&FileName>) -> Result<Held<Listing>> {
+    pub fn list(&self, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
+        self.lists.build(|share| self.read_folder(folder, share))
+    }
+
+    fn read_folder(&self, folder: Option<&FileName>, share: &mut Share) -> Result<Listing> {
         let path = match folder {
             None => self.root.clone(),
             Some(name) => self.walk(name.as_str().split('/'))?,
         };
         let reading = |error| Error::io(format!("list {}", path.display()), &error);
         let mut listing = Listing::default();
-        let mut room = Room::new(&self.lists_held);
         for entry in fs::read_dir(&path).map_err(reading)? {
             let entry = entry.map_err(reading)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -146,10 +154,10 @@ impl Store {
                 continue;
             };
             listing.push(Entry { name: &name, size, id: None });
-            room.hold(&listing)?;
+            share.hold(&listing)?;
         }
         listing.sort();
-        Ok(Held { list: listing, _room: room })
+        Ok(listing)
     }
 
     /// The size of a file.
@@ -177,9 +185,6 @@ impl Store {
         self.must_be_writable()?;
         let (path, found) = self.find(name)?;
         let before = path.parent().and_then(|folder| self.numbers.before(folder));
-        if let Some(catalog) = self.catalog_of(name) {
-            catalog.removed(name.last(), Stamp::of(&found));
-        }
         disk::op(|| fs::remove_file(&path))
             .map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
         self.quota.removed(found.len());
@@ -189,68 +194,136 @@ impl Store {
         Ok(found.len())
     }
 
-    /// The identities of all files at the top of the root, sorted by name.
+    /// Removes a file at the top of the root if it still is the one with this stamp. Another file that has
+    /// taken its name meanwhile stays.
+    fn remove_exactly(&self, name: &FileName, stamp: Stamp) -> Result<()> {
+        let is_meant = |found: &Metadata| found.is_file() && Stamp::of(found) == stamp;
+        let nobody = || Error::new(Code::NotFound, "no such file");
+        if !is_meant(&self.find(name)?.1) {
+            return Err(nobody());
+        }
+        let before = self.numbers.before(&self.root);
+        let workspace = self.workspace().map_err(|error| not_stored(name, &error))?;
+        let removing = |error| Error::io(format!("remove {}", name.as_str()), &error);
+        if !workspace.remove_if(name, is_meant).map_err(removing)? {
+            return Err(nobody());
+        }
+        self.quota.removed(stamp.size());
+        self.numbers.removed(&self.root, name.last(), before);
+        Ok(())
+    }
+
+    /// The records of all files at the top of the root, sorted by name.
     ///
     /// # Errors
-    /// The root cannot be read.
-    pub fn records(&self) -> Result<Held<Vec<Record>>> {
-        let mut room = Room::new(&self.lists_held);
-        let Some(catalog) = &self.catalog else {
-            return Ok(Held { list: Vec::new(), _room: room });
-        };
-        let mut files = stamps(&self.root)
-            .map_err(|error| Error::io(format!("list {}", self.root.display()), &error))?;
-        files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (name, _) in &files {
-            // Once as a record, and once as the line that it becomes.
-            room.take(name.len().saturating_add(size_of::<Record>()).saturating_mul(2))?;
-        }
-        let list =
-            catalog.identify_all(&files).map_err(|error| Error::io("read the catalog", &error))?;
-        Ok(Held { list, _room: room })
+    /// The root cannot be read, or an identity cannot be kept.
+    pub fn records(&self) -> Result<Budgeted<Vec<Record>>> {
+        self.lists.build(|share| {
+            let mut files = self.stamps(share)?;
+            files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            // What is needed beside the files while they are identified.
+            share.take(files.len().saturating_mul(size_of::<(&str, Stamp)>() * 2))?;
+            let asked: Vec<_> = files.iter().map(|(name, stamp)| (name.as_str(), *stamp)).collect();
+            let ids = self.identify(&asked, false)?;
+            let record =
+                |((name, stamp), id): ((_, Stamp), _)| Record { id, name, size: stamp.size() };
+            Ok(files.into_iter().zip(ids).map(record).collect())
+        })
     }
 
-    /// The identity of one file at the top of the root.
+    fn record_as(&self, name: &FileName, stamp: Stamp, is_unique: bool) -> Result<Record> {
+        let ids = self.identify(&[(name.as_str(), stamp)], is_unique)?;
+        let id = ids.into_iter().next().flatten();
+        Ok(Record { id, name: name.as_str().to_owned(), size: stamp.size() })
+    }
+
+    fn identify(&self, files: &[(&str, Stamp)], is_unique: bool) -> Result<Vec<Option<Id>>> {
+        if self.options.read_only {
+            return self.catalog.identify(files, is_unique, None);
+        }
+        let workspace = self.workspace().map_err(|error| Error::io("write", &error))?;
+        self.catalog.identify(files, is_unique, Some(&workspace))
+    }
+
+    /// Opens a file at the top of the root for reading, and says what is known of it.
     ///
     /// # Errors
-    /// There is no such plain file there.
-    pub fn record(&self, name: &FileName) -> Result<Record> {
-        let (_, found) = self.find(name)?;
-        match self.catalog_of(name) {
-            Some(catalog) => catalog
-                .identify(name.last(), Stamp::of(&found))
-                .map_err(|error| Error::io("read the catalog", &error)),
-            None => Err(Error::new(Code::NotFound, "only files at the top have an identity")),
-        }
+    /// There is no such plain file, or its identity cannot be kept.
+    pub fn open_recorded(&self, name: &FileName) -> Result<(Outgoing, Record)> {
+        let (file, opened) = plain::open(&self.path_of(name)?)?;
+        let record = self.record_as(name, Stamp::of(&opened), false)?;
+        Ok((Outgoing { file, name: name.clone() }, record))
     }
 
-    /// The identity of a file that was just stored, whatever has become of it since.
-    #[must_use]
-    pub fn record_of(&self, stored: &Stored) -> Option<Record> {
-        let (catalog, id) = (self.catalog_of(&stored.name)?, stored.id?);
-        let id = catalog.settled(stored.name.last(), stored.stamp, id);
-        Some(Record { id, name: stored.name.as_str().to_owned(), size: stored.stamp.size() })
-    }
-
-    /// The file that has this identity.
+    /// Opens the file that has this identity.
     ///
     /// # Errors
     /// No file has it.
-    pub fn by_id(&self, id: Id) -> Result<FileName> {
-        let nobody = || Error::new(Code::NotFound, "no file has that identity");
-        let found = self.catalog.as_ref().and_then(|catalog| catalog.find(id));
-        let (name, stamp) = found.ok_or_else(nobody)?;
+    pub fn open_by_id(&self, id: Id) -> Result<(Outgoing, Record)> {
+        let (name, stamp) = self.stamped_by_id(id)?;
+        let (file, opened) = plain::open(&self.path_of(&name)?)?;
+        if Stamp::of(&opened) != stamp {
+            return Err(no_such_identity());
+        }
+        let record = Record { id: Some(id), name: name.as_str().to_owned(), size: stamp.size() };
+        Ok((Outgoing { file, name }, record))
+    }
+
+    fn stamped_by_id(&self, id: Id) -> Result<(FileName, Stamp)> {
+        let (name, stamp) = self.catalog.find(id)?.ok_or_else(no_such_identity)?;
         let name = FileName::parse(name.as_bytes())?;
         let is_the_same = self.find(&name).is_ok_and(|(_, found)| Stamp::of(&found) == stamp);
-        if is_the_same { Ok(name) } else { Err(nobody()) }
+        if is_the_same { Ok((name, stamp)) } else { Err(no_such_identity()) }
     }
 
-    /// The catalog, if the name is one of those that are in it.
-    fn catalog_of(&self, name: &FileName) -> Option<&Catalog> {
-        self.catalog.as_ref().filter(|_| name.folder().is_none())
+    /// Removes the file that has this identity, and no other that takes its name meanwhile.
+    ///
+    /// # Errors
+    /// No file has it, or nothing may be removed.
+    pub fn remove_by_id(&self, id: Id) -> Result<Record> {
+        self.must_be_writable()?;
+        let (name, stamp) = self.stamped_by_id(id)?;
+        self.remove_exactly(&name, stamp)?;
+        Ok(Record { id: Some(id), name: name.as_str().to_owned(), size: stamp.size() })
     }
 
-    /// Gives up our corner of the folder: an orderly end leaves nothing to sweep.
+    /// Removes a file at the top of the root, and says what it was. A file whose identity cannot be kept
+    /// is removed all the same.
+    ///
+    /// # Errors
+    /// There is no such plain file, or nothing may be removed.
+    pub fn remove_recorded(&self, name: &FileName) -> Result<Record> {
+        self.must_be_writable()?;
+        let stamp = Stamp::of(&self.find(name)?.1);
+        let record = self.record_as(name, stamp, false);
+        self.remove_exactly(name, stamp)?;
+        let unknown = |_| Record { id: None, name: name.as_str().to_owned(), size: stamp.size() };
+        Ok(record.unwrap_or_else(unknown))
+    }
+
+    /// The plain files at the top of the root that a client could see.
+    fn stamps(&self, share: &mut Share) -> Result<Vec<(String, Stamp)>> {
+        let reading = |error| Error::io(format!("list {}", self.root.display()), &error);
+        let mut files = Vec::new();
+        for entry in disk::op(|| fs::read_dir(&self.root)).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if !FileName::can_be(&name) {
+                continue;
+            }
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_file() => {
+                    // Twice what a line takes: a vector that grows has room for as much again.
+                    share.take(name.capacity().saturating_add(size_of::<(String, Stamp)>() * 2))?;
+                    files.push((name, Stamp::of(&metadata)));
+                }
+                _ => {}
+            }
+        }
+        Ok(files)
+    }
+
+    /// Gives up our own folder in the root: an orderly end leaves nothing to clear.
     pub fn leave(&self) {
         self.workspace.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -261,8 +334,14 @@ impl Store {
     /// The name leads nowhere, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
-        free_of_others(&self.path_of(name)?)?;
+        let folder = self.folder_of(name)?;
+        free_of_others(&folder.join(name.last()))?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
+        let reaches = name.folder().is_none() || workspace.reaches(&folder).unwrap_or(true);
+        if !reaches {
+            // Found out now, and not after the payload has come.
+            return Err(Error::io("", &io::ErrorKind::CrossesDevices.into()));
+        }
         Ok(Incoming {
             store: self,
             name: name.clone(),
@@ -284,21 +363,28 @@ impl Store {
         Ok(())
     }
 
-    /// A new draft, in our corner of the folder. If somebody has removed that corner, or the whole
-    /// root was away for a while, a new one is made.
+    /// A new draft, in our own folder. If somebody has removed that folder, or the whole root was away for
+    /// a while, a new one is made.
     fn draft(&self) -> io::Result<(Arc<Workspace>, Draft)> {
-        let current = || self.workspace.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(workspace) = current() {
-            match workspace.draft() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                draft => return draft.map(|draft| (workspace, draft)),
-            }
+        let workspace = self.workspace()?;
+        match workspace.draft() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            draft => return draft.map(|draft| (workspace, draft)),
         }
-        let workspace = Arc::new(Workspace::claim(&self.root, || {})?);
+        self.leave();
+        let workspace = self.workspace()?;
         let draft = workspace.draft()?;
-        let mut current = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = Some(Arc::clone(&workspace));
         Ok((workspace, draft))
+    }
+
+    fn workspace(&self) -> io::Result<Arc<Workspace>> {
+        let current = || self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(workspace) = current().clone() {
+            return Ok(workspace);
+        }
+        let claimed = Arc::new(Workspace::claim(&self.root, self.publishing)?);
+        *current() = Some(Arc::clone(&claimed));
+        Ok(claimed)
     }
 
     /// The plain file that a name leads to, and what the system says of it.
@@ -446,7 +532,6 @@ impl Incoming<'_> {
         if self.left.is_some_and(|left| left > 0) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
-        let _kept_to_the_end = Arc::clone(&self.workspace);
         let wanted = self.name.clone();
         let storing = |error| not_stored(&wanted, &error);
         let folder = self.store.folder_of(&self.name)?;
@@ -460,12 +545,27 @@ impl Incoming<'_> {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
         self.store.numbers.added(&folder, name.last(), before);
-        let catalog = self.store.catalog_of(&name);
-        let id = catalog.map(|catalog| catalog.stored(name.last(), stamp));
         if let Some(reservation) = self.reservation.take() {
             reservation.stored();
         }
-        Ok(Stored { name, stamp, id })
+        Ok(Stored { name, stamp, _draft: self.draft, _workspace: self.workspace })
+    }
+
+    /// The same for a file at the top of the root, with its identity. If that cannot be kept, nothing is
+    /// stored.
+    ///
+    /// # Errors
+    /// See [`Incoming::publish`], or its identity cannot be kept.
+    pub fn publish_recorded(self) -> Result<Record> {
+        let store = self.store;
+        // To the nanosecond, where the file system has those: no other file gets the same by accident.
+        let is_unique = self.draft.set_modified(SystemTime::now()).is_ok();
+        let Stored { name, stamp, .. } = self.publish()?;
+        let record = store.record_as(&name, stamp, is_unique);
+        if record.is_err() {
+            store.remove_exactly(&name, stamp)?;
+        }
+        record
     }
 
     fn take_free_name(&mut self, folder: &Path) -> Result<FileName> {
@@ -488,17 +588,17 @@ impl Incoming<'_> {
 
     fn take_name(&mut self, folder: &Path, name: &FileName) -> Result<bool> {
         let target = folder.join(name.last());
-        self.draft
-            .publish(&target, self.store.options.publishing, &self.store.turnstile)
-            .map_err(|error| not_stored(name, &error))
+        self.workspace.publish(&mut self.draft, &target).map_err(|error| not_stored(name, &error))
     }
 }
 
-/// A file that has been stored.
+/// A file that has been stored. What is left of its upload is removed when this is dropped, so that a client
+/// can be told before.
 pub struct Stored {
     name: FileName,
     stamp: Stamp,
-    id: Option<Id>,
+    _draft: Draft,
+    _workspace: Arc<Workspace>,
 }
 
 impl Stored {
@@ -527,21 +627,8 @@ fn not_stored(name: &FileName, error: &io::Error) -> Error {
     failed
 }
 
-/// The plain files at the top of the root that a client could see.
-fn stamps(root: &Path) -> io::Result<Vec<(String, Stamp)>> {
-    let mut files = Vec::new();
-    for entry in disk::op(|| fs::read_dir(root))? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if !FileName::can_be(&name) {
-            continue;
-        }
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_file() => files.push((name, Stamp::of(&metadata))),
-            _ => {}
-        }
-    }
-    Ok(files)
+fn no_such_identity() -> Error {
+    Error::new(Code::NotFound, "no file has that identity")
 }
 
 /// A number that nobody can guess, from the source that the standard library has for its maps.

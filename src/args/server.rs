@@ -56,7 +56,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             root: limits::UPLOAD_FOLDER.into(),
-            store: store::Options { identities: true, ..store::Options::default() },
+            store: store::Options::default(),
             max_connections: limits::MAX_CONNECTIONS,
             max_per_address: limits::MAX_PER_ADDRESS,
             until_eof: false,

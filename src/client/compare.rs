@@ -303,8 +303,7 @@ pub(super) struct OwnServer(Vec<(Dialect, u16)>);
 impl OwnServer {
     pub(super) fn start(root: &Path) -> Result<OwnServer> {
         let failed = |error: std::io::Error| Error::local("start a server", error);
-        let options = Options { identities: true, ..Options::default() };
-        let store = Store::open(root, options, &Log::silent())?;
+        let store = Store::open(root, Options::default(), &Log::silent())?;
         let mut listeners = Vec::new();
         let mut ports = Vec::new();
         for dialect in Dialect::ALL {

@@ -56,10 +56,11 @@ fn write_request(wire: &mut Wire, aksi: &str, members: Vec<(&str, Value)>) -> Re
     writeln!(wire, "{request}")
 }
 
+/// A file that has no identity yet, on a server that is read-only, has an empty one.
 fn record_value(record: &Record) -> Value {
     let member = |name: &str, value| (name.to_owned(), value);
     Value::Object(vec![
-        member("id", Value::Text(record.id.to_string())),
+        member("id", Value::Text(record.id.map(|id| id.to_string()).unwrap_or_default())),
         member("nama_file", Value::text(&record.name)),
         member("size", Value::number(record.size)),
         member("type", Value::text(record.extension())),
@@ -123,6 +124,25 @@ fn parse_record(line: &str) -> Result<(String, u64)> {
 
 // The server's half.
 
+/// What a request asks for. The line and the tree that it was read from are gone when a payload comes.
+struct Request {
+    aksi: String,
+    file: Option<String>,
+    id: Option<String>,
+    size: Option<u64>,
+}
+
+impl Request {
+    fn parse(line: &[u8]) -> Result<Request> {
+        let value = Value::parse(line).filter(|value| matches!(value, Value::Object(_)));
+        let value = value.ok_or_else(|| bad_request("that is not a JSON object on a line"))?;
+        let text = |name| value.get(name).and_then(Value::as_text).map(str::to_owned);
+        let size = value.get("size").and_then(Value::as_u64);
+        let aksi = text("aksi").unwrap_or_default();
+        Ok(Request { aksi, file: text("file"), id: text("id"), size })
+    }
+}
+
 /// Serves one connection: one request.
 ///
 /// # Errors
@@ -137,20 +157,26 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
         }
     };
     let since = Instant::now();
-    let request = Value::parse(&line).unwrap_or(Value::Null);
-    let aksi = request.get("aksi").and_then(Value::as_text).unwrap_or_default();
-    let outcome = match aksi {
-        TRANSFER => handle_upload(wire, store, &request),
-        LIST => handle_list_files(wire, store),
-        GET => handle_download(wire, store, &request),
-        HAPUS => handle_delete(wire, store, &request),
-        _ if !matches!(request, Value::Object(_)) => {
-            Err(bad_request("that is no JSON object on a line"))
+    let request = Request::parse(&line);
+    drop(line);
+    let mut shown = (String::new(), String::new());
+    let outcome = request.and_then(|request| {
+        shown = (
+            request.aksi.clone(),
+            request.file.as_ref().or(request.id.as_ref()).cloned().unwrap_or_default(),
+        );
+        match request.aksi.as_str() {
+            TRANSFER => handle_upload(wire, store, &request),
+            LIST => handle_list_files(wire, store),
+            GET => handle_download(wire, store, &request),
+            HAPUS => handle_delete(wire, store, &request),
+            _ => {
+                write_line(wire, ERRCMD).and(Err(Error::new(Code::UnknownCommand, "no such aksi")))
+            }
         }
-        _ => write_line(wire, ERRCMD).and(Err(Error::new(Code::UnknownCommand, "no such aksi"))),
-    };
-    let who = request.get("file").or(request.get("id")).and_then(Value::as_text);
-    log.command(aksi.as_bytes(), who.unwrap_or_default().as_bytes(), since, &outcome);
+    });
+    let (aksi, name) = &shown;
+    log.command(aksi.as_bytes(), name.as_bytes(), since, &outcome);
     match outcome {
         Err(error) if error.code() != Code::UnknownCommand => refuse(wire, &error),
         _ => Ok(()),
@@ -165,66 +191,74 @@ fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
     }
 }
 
-fn handle_upload(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
-    let name = member(request, "file").and_then(top_name)?;
-    let size = request.get("size").and_then(Value::as_u64);
-    let size = size.ok_or_else(|| bad_request("size is a whole number of bytes"))?;
+fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
+    let file =
+        request.file.as_deref().ok_or_else(|| bad_request("file is missing, or is not a text"))?;
+    let name = top_name(file)?;
+    let size = request.size.ok_or_else(|| bad_request("size is a whole number of bytes"))?;
     wire.expect_payload(size);
     let mut incoming = store.begin(&name)?;
     incoming.expect(Some(size))?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
-    let stored = incoming.publish()?;
-    let record = store.record_of(&stored);
-    let record =
-        record.ok_or_else(|| Error::new(Code::Internal, "files have no identities here"))?;
+    let record = incoming.publish_recorded()?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
-    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
+    Ok(Done { bytes: size, stored: Some(record.name) })
 }
 
+/// Writes an array record by record, so that only the records are in memory, and not their text as well.
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    let records = store.records()?.iter().map(record_value).collect();
-    let mut array = Value::Array(records).to_string();
-    if array.len().saturating_add(END.len()) % ORIGINAL_READ == 1 {
-        array.push(' ');
-    }
-    write_line(wire, array)?;
+    let records = store.records()?;
+    wire.giving_way_to(&records.waiting(), |wire| {
+        let mut length = "[]".len().saturating_add(END.len());
+        wire.write(b"[")?;
+        for (n, record) in records.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            let text = format!("{comma}{}", record_value(record));
+            length = length.saturating_add(text.len());
+            wire.write(text.as_bytes())?;
+        }
+        let space = if length % ORIGINAL_READ == 1 { " " } else { "" };
+        write_line(wire, format_args!("]{space}"))
+    })?;
     Ok(Done::default())
 }
 
-fn handle_download(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
-    let (name, mut record) = wanted(store, request)?;
-    let (mut file, size) = store.open_file(&name)?;
-    record.size = size;
+fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
+    let (mut file, record) = match wanted(request)? {
+        Wanted::Named(name) => store.open_recorded(&name)?,
+        Wanted::Identified(id) => store.open_by_id(id)?,
+    };
     write_line(wire, record_value(&record))?;
     wire.pause(limits::HEAD_PAUSE)?;
-    wire.write_payload(size, &mut |room| file.read(room))
+    wire.write_payload(record.size, &mut |room| file.read(room))
         .map_err(|error| Error::new(Code::Gone, "download cut short").because(error.to_string()))?;
-    Ok(Done::bytes(size))
+    Ok(Done::bytes(record.size))
 }
 
-fn handle_delete(wire: &mut Wire, store: &Store, request: &Value) -> Result<Done> {
-    let (name, record) = wanted(store, request)?;
-    store.remove(&name)?;
+fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
+    let record = match wanted(request)? {
+        Wanted::Named(name) => store.remove_recorded(&name)?,
+        Wanted::Identified(id) => store.remove_by_id(id)?,
+    };
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
     Ok(Done::default())
 }
 
-/// The file that a request means: by name, or by identity.
-fn wanted(store: &Store, request: &Value) -> Result<(FileName, Record)> {
-    let nobody = || Error::new(Code::NotFound, "no file has that identity");
-    match (member(request, "file"), member(request, "id")) {
-        (Ok(file), _) => match FileName::parse(file.as_bytes())? {
-            name if name.folder().is_some() => Err(nobody()),
-            name => store.record(&name).map(|record| (name, record)),
+/// The file that a request means.
+enum Wanted {
+    Named(FileName),
+    Identified(Id),
+}
+
+fn wanted(request: &Request) -> Result<Wanted> {
+    let no_such_file = || Error::new(Code::NotFound, "no such file at the top of the folder");
+    match (&request.file, &request.id) {
+        (Some(file), _) => match FileName::parse(file.as_bytes())? {
+            name if name.folder().is_some() => Err(no_such_file()),
+            name => Ok(Wanted::Named(name)),
         },
-        (_, Ok(id)) => {
-            let id = Id::parse(id).ok_or_else(nobody)?;
-            let name = store.by_id(id)?;
-            let record = store.record(&name)?;
-            // The name may have changed hands just now.
-            if record.id == id { Ok((name, record)) } else { Err(nobody()) }
-        }
-        _ => Err(bad_request("file or id is missing")),
+        (None, Some(id)) => Id::parse(id).map(Wanted::Identified).ok_or_else(no_such_file),
+        (None, None) => Err(bad_request("file or id is missing")),
     }
 }
 
@@ -236,11 +270,6 @@ fn top_name(file: &str) -> Result<FileName> {
         }
         name => Ok(name),
     }
-}
-
-fn member<'v>(request: &'v Value, name: &str) -> Result<&'v str> {
-    let text = request.get(name).and_then(Value::as_text);
-    text.ok_or_else(|| bad_request(&format!("{name} is missing, or is no text")))
 }
 
 fn bad_request(sentence: &str) -> Error {

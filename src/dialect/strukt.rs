@@ -105,11 +105,14 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
     let files = || listing.entries().filter(fits);
     let total = files().filter_map(|file| file.size).fold(0, u64::saturating_add);
     write_size(wire, files().count().try_into().ok())?;
+    // One deadline for all the nods: a client that sends one now and then holds the list no longer than one
+    // that sends none.
+    let mut deadline = None;
     for Entry { name, size, .. } in files() {
         write_size(wire, name.len().try_into().ok())?;
         wire.write(name.as_bytes())?;
         write_size(wire, size)?;
-        wire.read_array::<1>()?;
+        wire.read_nod(&mut deadline)?;
     }
     write_size(wire, Some(total))
 }
@@ -166,13 +169,10 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
 }
 
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    match store.list(None) {
-        Ok(listing) => write_listing(wire, &listing).map(|()| Done::default()),
-        Err(error) => {
-            write_listing(wire, &Listing::default())?;
-            Err(error)
-        }
-    }
+    // No word of this wire refuses a list, and an empty one would be a lie: only the close is left.
+    let listing = store.list(None).map_err(Error::and_close)?;
+    wire.giving_way_to(&listing.waiting(), |wire| write_listing(wire, &listing))?;
+    Ok(Done::default())
 }
 
 fn handle_get_file_size(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
@@ -249,6 +249,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     wire.write(RECEIVED.as_bytes())?;
     wire.pause(limits::RECEIPT_PAUSE)?;
     write_seconds(wire, since)?;
+    wire.reply_is_complete()?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 

@@ -244,11 +244,14 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
             Ok(command) => obey(wire, store, command, argument),
             Err(error) => Err(error),
         };
+        let in_step = outcome.as_ref().map_or_else(|error| refuse(wire, error), |_| Ok(true));
+        // The client has its answer before the log has its line.
+        let sent = wire.reply_is_complete();
         log.command(word, argument, since, &outcome);
         match outcome {
-            Err(error) if !refuse(wire, &error)? => return Err(error),
+            Err(error) if !in_step? => return Err(error),
             Ok(_) if command == Some(Command::Byebye) => return Ok(()),
-            _ => {}
+            _ => sent?,
         }
     }
 }
@@ -307,7 +310,7 @@ fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
 fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
     let listing = store.list(folder.as_ref())?;
-    write_listing(wire, &listing)?;
+    wire.giving_way_to(&listing.waiting(), |wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
@@ -342,6 +345,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
+    // What is left of the upload is removed after the client has been told.
+    wire.reply_is_complete()?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 

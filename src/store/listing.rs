@@ -3,8 +3,9 @@
 //! A string of its own for each name would cost more than the name, and sorting would follow a pointer
 //! at every look. Here all names lie in one text, and each line has the first bytes of its name at hand.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -95,13 +96,31 @@ fn head(name: &str) -> u128 {
     u128::from_be_bytes(head)
 }
 
-/// A list, and the room that it takes for as long as it is held.
-pub struct Held<L> {
-    pub(super) list: L,
-    pub(super) _room: Room,
+/// What all lists together may hold in memory. A peer that asks for a long list and does not read it must
+/// not be able to fill the memory, not even with friends.
+#[derive(Default)]
+pub(super) struct Budget {
+    held: Mutex<usize>,
+    freed: Condvar,
+    /// How many lists wait for room.
+    waiting: Arc<AtomicUsize>,
 }
 
-impl<L> std::ops::Deref for Held<L> {
+/// A share of the budget, given back when it is dropped.
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    taken: usize,
+    /// How much it would have taken in all when there was no room.
+    needed: usize,
+}
+
+/// A list, and the share of the budget that it has for as long as it is held.
+pub struct Budgeted<L> {
+    list: L,
+    share: Share,
+}
+
+impl<L> std::ops::Deref for Budgeted<L> {
     type Target = L;
 
     fn deref(&self) -> &L {
@@ -109,18 +128,54 @@ impl<L> std::ops::Deref for Held<L> {
     }
 }
 
-/// A share of what all lists together may hold, given back when it is dropped. A peer that asks for a
-/// long list and does not read it must not be able to fill the memory, not even with friends.
-pub(super) struct Room {
-    all: Arc<AtomicUsize>,
-    taken: usize,
+impl<L> Budgeted<L> {
+    /// How many lists wait for room. While there are any, a list whose peer does not take it gives way.
+    #[must_use]
+    pub fn waiting(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.share.budget.waiting)
+    }
 }
 
-impl Room {
-    pub(super) fn new(all: &Arc<AtomicUsize>) -> Room {
-        Room { all: Arc::clone(all), taken: 0 }
+impl Budget {
+    /// Builds a list, which takes its share as it grows. Where there is no room, waits for some and builds
+    /// it again.
+    pub(super) fn build<L>(
+        self: &Arc<Budget>,
+        list: impl Fn(&mut Share) -> Result<L>,
+    ) -> Result<Budgeted<L>> {
+        let until = Instant::now() + limits::LIST_WAIT;
+        loop {
+            let mut share = Share { budget: Arc::clone(self), taken: 0, needed: 0 };
+            match list(&mut share) {
+                // What was taken is given back while we wait, or two could wait for each other.
+                Err(error) if error.code() == Code::Busy => {
+                    let needed = share.needed;
+                    drop(share);
+                    if !self.wait_for(needed, until) {
+                        return Err(error);
+                    }
+                }
+                list => return list.map(|list| Budgeted { list, share }),
+            }
+        }
     }
 
+    /// Waits until there is this much room; `false` says that there is none in time.
+    fn wait_for(&self, needed: usize, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let has_none = |held: &mut usize| !has_room(*held, 0, needed);
+        let waited = self.freed.wait_timeout_while(self.held(), left, has_none);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        waited.is_ok_and(|(_, waited)| !waited.timed_out())
+    }
+
+    fn held(&self) -> MutexGuard<'_, usize> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
     /// Makes sure that there is room for a list as it is now.
     pub(super) fn hold(&mut self, listing: &Listing) -> Result<()> {
         match listing.memory().saturating_sub(self.taken) {
@@ -129,21 +184,34 @@ impl Room {
         }
     }
 
+    /// Takes more.
     pub(super) fn take(&mut self, bytes: usize) -> Result<()> {
-        let before = self.all.fetch_add(bytes, Ordering::AcqRel);
-        self.taken = self.taken.saturating_add(bytes);
-        let alone = before < self.taken;
-        if before.saturating_add(bytes) > limits::LISTS_HELD && !alone {
+        let mut held = self.budget.held();
+        if !has_room(*held, self.taken, bytes) {
+            self.needed = self.taken.saturating_add(bytes);
             let sentence = "too many long lists are being sent: try again in a moment";
             return Err(Error::new(Code::Busy, sentence));
         }
+        *held = held.saturating_add(bytes);
+        self.taken = self.taken.saturating_add(bytes);
         Ok(())
     }
 }
 
-impl Drop for Room {
+/// Whether a list that holds `own` of all that is held may take more. A list that is alone may be larger
+/// than the budget.
+fn has_room(held: usize, own: usize, more: usize) -> bool {
+    held == own || held.saturating_add(more) <= limits::LISTS_HELD
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.taken, Ordering::AcqRel);
+        if self.taken > 0 {
+            let mut held = self.budget.held();
+            *held = held.saturating_sub(self.taken);
+            drop(held);
+            self.budget.freed.notify_all();
+        }
     }
 }
 
@@ -190,15 +258,46 @@ mod tests {
         assert_eq!(listing.total, u64::MAX);
     }
 
+    fn share(budget: &Arc<Budget>) -> Share {
+        Share { budget: Arc::clone(budget), taken: 0, needed: 0 }
+    }
+
     #[test]
     fn one_list_may_be_long_and_many_together_may_not() {
-        let all = Arc::default();
-        let mut first = Room::new(&all);
-        first.take(limits::LISTS_HELD * 2).unwrap();
-        let mut second = Room::new(&all);
+        let budget = Arc::default();
+        let mut first = share(&budget);
+        first.take(limits::LISTS_HELD).unwrap();
+        first.take(limits::LISTS_HELD).unwrap();
+        let mut second = share(&budget);
         assert!(second.take(1).is_err());
         drop((first, second));
-        assert!(Room::new(&all).take(1).is_ok());
-        assert_eq!(all.load(Ordering::Acquire), 0);
+        assert!(share(&budget).take(1).is_ok());
+        assert_eq!(*budget.held(), 0);
+    }
+
+    /// A list that had taken half of the budget took the other half beside a list that had a little.
+    #[test]
+    fn a_list_that_grows_beside_another_keeps_within_the_budget() {
+        let budget = Arc::default();
+        let (mut growing, mut other) = (share(&budget), share(&budget));
+        growing.take(limits::LISTS_HELD / 2).unwrap();
+        other.take(limits::LISTS_HELD / 4).unwrap();
+        assert!(growing.take(limits::LISTS_HELD / 2).is_err());
+        assert!(growing.take(limits::LISTS_HELD / 4).is_ok());
+    }
+
+    #[test]
+    fn a_list_waits_for_the_room_that_another_gives_back() {
+        let budget: Arc<Budget> = Arc::default();
+        let mut first = share(&budget);
+        first.take(limits::LISTS_HELD).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| budget.build(|share| share.take(1)).map(drop));
+            while budget.waiting.load(Ordering::Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            drop(first);
+            assert!(second.join().unwrap().is_ok());
+        });
     }
 }

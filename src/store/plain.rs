@@ -32,7 +32,8 @@ pub(super) fn look(path: &Path) -> Result<Metadata> {
 /// Opens the plain file at this path for reading. With one call where nothing is in the way, because to
 /// look at it first would cost as much again; what turns out to be no plain file is closed unread.
 pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
-    match UNFOLLOWED.map(|flags| open_unfollowed(path, flags)) {
+    let options = unfollowed(OpenOptions::new().read(true));
+    match options.map(|options| op(|| options.open(path))) {
         Some(Ok(file)) => {
             let opened = file.metadata().map_err(|error| not_opened(path, &error))?;
             must_be_plain(&opened)?;
@@ -43,14 +44,16 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
     }
 }
 
-fn open_unfollowed(path: &Path, flags: i32) -> io::Result<File> {
-    let mut how = OpenOptions::new();
-    how.read(true);
+/// The same way to open a file, with the flags that make the system refuse a link and not wait for a
+/// pipe; `None` where their numbers are not known.
+pub(super) fn unfollowed(options: &OpenOptions) -> Option<OpenOptions> {
+    let flags = UNFOLLOWED?;
+    let mut options = options.clone();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut how, flags);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     #[cfg(not(unix))]
     let _ = flags;
-    op(|| how.open(path))
+    Some(options)
 }
 
 /// Looks before it opens, because to open a pipe is to wait for its other end, and looks again after.
@@ -130,8 +133,8 @@ mod tests {
         let linux =
             cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
         assert_eq!(UNFOLLOWED.is_some(), linux || cfg!(target_os = "macos"));
-        if let Some(flags) = UNFOLLOWED {
-            let opens = |name| open_unfollowed(&path(name), flags).is_ok();
+        if let Some(options) = unfollowed(OpenOptions::new().read(true)) {
+            let opens = |name| options.open(path(name)).is_ok();
             assert_eq!(["plain", "link", "pipe"].map(opens), [true, false, true]);
         }
     }

@@ -8,9 +8,15 @@ struct Fixture {
     store: Store,
 }
 
+const EVERY_WAY: [Publishing; 3] = [Publishing::Link, Publishing::LockedRename, Publishing::Rename];
+
 fn fixture(options: Options) -> Fixture {
+    published(None, options)
+}
+
+fn published(publishing: Option<Publishing>, options: Options) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
+    let store = Store::open_with(folder.path(), options, publishing, &Log::silent()).unwrap();
     Fixture { folder, store }
 }
 
@@ -37,8 +43,9 @@ impl Fixture {
 
 #[test]
 fn a_file_goes_in_and_comes_out() {
-    for publishing in [Publishing::Link, Publishing::Rename] {
-        let fixture = fixture(Options { publishing, fsync: true, ..Options::default() });
+    for publishing in EVERY_WAY {
+        let options = Options { fsync: true, ..Options::default() };
+        let fixture = published(Some(publishing), options);
         assert_eq!(fixture.put("a.txt", b"hello").unwrap(), "a.txt");
         let (mut file, size) = fixture.store.open_file(&name("a.txt")).unwrap();
         let mut bytes = [0; 9];
@@ -52,8 +59,8 @@ fn a_file_goes_in_and_comes_out() {
 
 #[test]
 fn the_first_free_number_is_taken_and_nothing_is_replaced() {
-    for publishing in [Publishing::Link, Publishing::Rename] {
-        let fixture = fixture(Options { publishing, ..Options::default() });
+    for publishing in EVERY_WAY {
+        let fixture = published(Some(publishing), Options::default());
         for n in 0..30 {
             let expected = if n == 0 { "a.txt".to_owned() } else { format!("a_{n}.txt") };
             assert_eq!(fixture.put("a.txt", expected.as_bytes()).unwrap(), expected);
@@ -229,10 +236,11 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
 
 #[test]
 fn many_threads_of_two_stores_lose_nothing() {
-    for publishing in [Publishing::Link, Publishing::Rename] {
-        let options = Options { publishing, ..Options::default() };
-        let fixture = fixture(options.clone());
-        let other = Store::open(fixture.folder.path(), options, &Log::silent()).unwrap();
+    // Without locks two servers can replace each other's files, which a start says.
+    for publishing in [Publishing::Link, Publishing::LockedRename] {
+        let fixture = published(Some(publishing), Options::default());
+        let (path, options) = (fixture.folder.path(), Options::default());
+        let other = Store::open_with(path, options, Some(publishing), &Log::silent()).unwrap();
         let mut stored: Vec<String> = std::thread::scope(|scope| {
             let upload = |n: u8| {
                 let store = if n.is_multiple_of(2) { &fixture.store } else { &other };
@@ -259,6 +267,34 @@ fn many_threads_of_two_stores_lose_nothing() {
     }
 }
 
+/// An upload was confirmed under a name that another file kept, because the backup had given the draft a
+/// second name.
+#[test]
+fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
+    let fixture = fixture(Options::default());
+    fixture.put("a.txt", b"old").unwrap();
+    let mut incoming = fixture.store.begin(&name("a.txt")).unwrap();
+    incoming.expect(Some(3)).unwrap();
+    incoming.write(b"n").unwrap();
+    let mut folders = vec![fixture.path(private::PRIVATE)];
+    let mut linked = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                fs::hard_link(entry, fixture.path(&format!(".backup-{linked}"))).unwrap();
+                linked += 1;
+            }
+        }
+    }
+    assert!(linked > 0);
+    incoming.write(b"ew").unwrap();
+    assert_eq!(incoming.publish().unwrap().as_str(), "a_1.txt");
+    assert_eq!(fs::read(fixture.path("a.txt")).unwrap(), b"old");
+    assert_eq!(fs::read(fixture.path("a_1.txt")).unwrap(), b"new");
+}
+
 /// What a crash or a failing disk leaves: tried at every file operation there is, one after the other.
 mod faults {
     use super::*;
@@ -266,18 +302,22 @@ mod faults {
 
     /// Opens the folder as the next start would, and looks at everything in it.
     fn look(root: &Path) -> Vec<(String, Vec<u8>)> {
-        let options = Options { identities: true, ..Options::default() };
-        let store = Store::open(root, options, &Log::silent()).unwrap();
+        let store = Store::open(root, Options::default(), &Log::silent()).unwrap();
         let names: Vec<_> =
             store.list(None).unwrap().entries().map(|entry| entry.name.to_owned()).collect();
         assert_eq!(store.records().unwrap().len(), names.len());
-        let incoming = fs::read_dir(root.join(PRIVATE).join("incoming")).unwrap();
+        let incoming = fs::read_dir(root.join(private::PRIVATE).join("incoming")).unwrap();
         assert_eq!(incoming.count(), 1, "the next start sweeps what is left");
         names.into_iter().map(|name| (name.clone(), fs::read(root.join(name)).unwrap())).collect()
     }
 
-    fn options(publishing: Publishing) -> Options {
-        Options { publishing, fsync: true, identities: true, ..Options::default() }
+    fn open(root: &Path, publishing: Publishing) -> Result<Store> {
+        let options = Options { fsync: true, ..Options::default() };
+        Store::open_with(root, options, Some(publishing), &Log::silent())
+    }
+
+    fn id_of(store: &Store, file: &str) -> Option<Id> {
+        store.open_recorded(&name(file)).unwrap().1.id
     }
 
     fn upload(store: &Store, file: &str, bytes: &[u8]) -> Result<String> {
@@ -288,6 +328,13 @@ mod faults {
         incoming.publish().map(|stored| stored.as_str().to_owned())
     }
 
+    fn recorded_upload(store: &Store, file: &str, bytes: &[u8]) -> Result<Record> {
+        let mut incoming = store.begin(&name(file))?;
+        incoming.expect(Some(bytes.len() as u64))?;
+        incoming.write(bytes)?;
+        incoming.publish_recorded()
+    }
+
     /// Does `work` with a fault at its k-th operation for every k, each time in a new folder with one
     /// file in it, and hands what is there afterwards to `check`.
     fn at_every_operation(
@@ -295,12 +342,11 @@ mod faults {
         check: impl Fn(Option<String>, Vec<(String, Vec<u8>)>),
     ) {
         let mut tried = 0;
-        for publishing in [Publishing::Link, Publishing::Rename] {
+        for publishing in [Publishing::Link, Publishing::LockedRename] {
             for fault in [Fault::Fails, Fault::Ends] {
                 for k in 1.. {
                     let folder = tempfile::tempdir().unwrap();
-                    let store = Store::open(folder.path(), options(publishing), &Log::silent());
-                    let store = store.unwrap();
+                    let store = open(folder.path(), publishing).unwrap();
                     upload(&store, "old", b"old").unwrap();
                     let (done, came) = during(k, fault, || {
                         let done = work(&store);
@@ -366,19 +412,62 @@ mod faults {
     }
 
     #[test]
+    fn a_removal_of_just_this_file_happens_or_does_not() {
+        at_every_operation(
+            |store| store.remove_recorded(&name("old")).map(|record| record.name),
+            |confirmed, files| match files.as_slice() {
+                [] => {}
+                [(name, bytes)] if confirmed.is_none() => {
+                    assert_eq!((name.as_str(), bytes.as_slice()), ("old", b"old".as_slice()));
+                }
+                other => panic!("{confirmed:?} {other:?}"),
+            },
+        );
+    }
+
+    /// A transfer whose identity cannot be kept was confirmed with an identity that a restart changed.
+    #[test]
+    fn a_transfer_is_confirmed_with_an_identity_that_stays_or_is_not_there() {
+        for fault in [Fault::Fails, Fault::Ends] {
+            for k in 1.. {
+                let folder = tempfile::tempdir().unwrap();
+                let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+                let (record, came) = during(k, fault, || {
+                    let record = recorded_upload(&store, "new", b"whole");
+                    drop(store);
+                    record
+                });
+                let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+                match record {
+                    Ok(record) => assert_eq!(id_of(&store, "new"), record.id, "operation {k}"),
+                    Err(_) if fault == Fault::Fails => {
+                        assert!(!folder.path().join("new").exists(), "operation {k}");
+                    }
+                    // What ends there has confirmed nothing.
+                    Err(_) => {}
+                }
+                if !came {
+                    assert!(k > 10, "{k}");
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_start_that_fails_hurts_nothing_and_the_next_is_clean() {
         for fault in [Fault::Fails, Fault::Ends] {
             let folder = tempfile::tempdir().unwrap();
-            let open = || Store::open(folder.path(), options(Publishing::Link), &Log::silent());
+            let open = || open(folder.path(), Publishing::Link);
             let store = open().unwrap();
             upload(&store, "old", b"old").unwrap();
-            let id = store.record(&name("old")).unwrap().id;
+            let id = id_of(&store, "old");
             drop(store);
             for k in 1.. {
                 let ((), came) = during(k, fault, || drop(open()));
                 assert_eq!(look(folder.path()), [("old".to_owned(), b"old".to_vec())]);
                 let store = open().unwrap();
-                assert_eq!(store.record(&name("old")).unwrap().id, id, "operation {k}");
+                assert_eq!(id_of(&store, "old"), id, "operation {k}");
                 if !came {
                     assert!(k > 8, "{k}");
                     break;
@@ -392,7 +481,7 @@ mod faults {
         for fault in [Fault::Fails, Fault::Ends] {
             for k in 1.. {
                 let folder = tempfile::tempdir().unwrap();
-                let open = || Store::open(folder.path(), options(Publishing::Link), &Log::silent());
+                let open = || open(folder.path(), Publishing::Link);
                 let store = open().unwrap();
                 upload(&store, "a", b"1").unwrap();
                 upload(&store, "b", b"2").unwrap();
@@ -400,8 +489,9 @@ mod faults {
                 fs::write(folder.path().join("by-hand"), "3").unwrap();
                 let (_, came) = during(k, fault, || {
                     let _ = store.records();
-                    let _ = store.record(&name("by-hand"));
-                    let _ = store.remove(&name("b"));
+                    let _ = store.open_recorded(&name("by-hand"));
+                    let _ = recorded_upload(&store, "c", b"4");
+                    let _ = store.remove_recorded(&name("b"));
                     drop(store);
                 });
                 let store = open().unwrap();

@@ -1,127 +1,362 @@
-//! A server's own corner of the store: `.connme/incoming/ID/`, where its uploads grow.
+//! A server's own folder in the store: `.connme/incoming/ID/`, where its uploads grow.
 //!
-//! Its `lock` file is locked for as long as the server lives, and the system lets go of it however
-//! the server ends. So whoever starts next can tell the leftovers of the dead, which it sweeps, from
-//! the uploads of the living, which it leaves alone.
+//! ```text
+//! .connme/starting               locked while a server starts
+//! .connme/incoming/ID/lock       locked for as long as the server ID lives
+//! .connme/incoming/ID/17         an upload that has begun
+//! .connme/incoming/ID/taken-18/  a file on its way out: see `take_away`
+//! ```
+//!
+//! The system lets go of the lock however the server ends. So the next start can tell the folders of dead
+//! servers, which it clears, from those of the living, which it leaves alone.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::atomic::{Draft, Publishing, RenameLock};
+use super::name::FileName;
+use super::private::{self, Lock, PRIVATE};
 use super::random;
-use crate::atomic::Draft;
 use crate::disk::op;
+use crate::limits;
 
-/// The folder inside the root that is out of every client's reach.
-pub(super) const PRIVATE: &str = ".connme";
+const LOCK: &str = "lock";
+
+/// What the name of a folder for a file on its way out begins with.
+const TAKEN: &str = "taken-";
 
 pub(super) struct Workspace {
+    root: PathBuf,
     folder: PathBuf,
     lock: Option<File>,
-    drafts: AtomicU64,
+    /// The next number for a file of ours.
+    next: AtomicU64,
+    /// How this folder lets a draft get its final name.
+    publishing: Publishing,
+    rename_lock: RenameLock,
+    /// The file system that drafts are on.
+    device: Option<u64>,
 }
 
 impl Workspace {
-    /// Sweeps what dead servers left, then makes a corner of our own. `alone` is done before anyone
-    /// else can start, if no other server is at work in this root.
-    pub(super) fn claim(root: &Path, alone: impl FnOnce()) -> io::Result<Workspace> {
-        let private = root.join(PRIVATE);
-        match op(|| fs::create_dir(&private)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        // A link here would lead all that is ours to somewhere else.
-        if !op(|| fs::symlink_metadata(&private))?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        let incoming = private.join("incoming");
-        op(|| fs::create_dir_all(&incoming))?;
-
-        // One start at a time: between making a lock file and locking it, it looks like a dead one's.
-        let starting = open_lock(&private.join("starting"))?;
-        // Where there are no locks, nothing looks dead, and nothing is swept.
-        let _ = starting.lock();
-        if sweep(&incoming)? == 0 {
-            alone();
-        }
+    /// Clears what dead servers left, makes a folder of our own, and finds out what the file system can
+    /// do. `publishing` is for tests: the way to use instead of what is found.
+    pub(super) fn claim(root: &Path, publishing: Option<Publishing>) -> io::Result<Workspace> {
+        let private = private::folder(root, PRIVATE)?;
+        let incoming = private::folder(&private, "incoming")?;
+        let rename_lock = RenameLock::new(private.join("renaming"));
+        // One start at a time: between creating a lock file and locking it, it looks like a dead
+        // server's. Where there are no locks nobody can tell the dead from the living, and nothing is
+        // cleared.
+        let starting = private::lock(&private.join("starting"), limits::START_WAIT)?;
+        let has_locks = match starting {
+            Lock::Held(_) => true,
+            Lock::Unsupported => false,
+            Lock::Taken => {
+                let what = "another process has been starting here for too long";
+                return Err(io::Error::other(format!("{what}: it holds .connme/starting")));
+            }
+        };
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
-        let lock = open_lock(&folder.join("lock"))?;
-        let _ = lock.try_lock();
-        Ok(Workspace { folder, lock: Some(lock), drafts: AtomicU64::new(0) })
+        let lock = private::lock(&folder.join(LOCK), limits::START_WAIT)?;
+        let device = private::device(&op(|| fs::symlink_metadata(&folder))?);
+        let publishing = match publishing {
+            Some(publishing) => publishing,
+            None if links(&folder, root)? => Publishing::Link,
+            None if has_locks => Publishing::LockedRename,
+            None => Publishing::Rename,
+        };
+        let workspace = Workspace {
+            root: root.to_owned(),
+            folder,
+            lock: if let Lock::Held(lock) = lock { Some(lock) } else { None },
+            next: AtomicU64::new(0),
+            publishing,
+            rename_lock,
+            device,
+        };
+        if has_locks {
+            workspace.clear_the_dead(&incoming)?;
+        }
+        Ok(workspace)
+    }
+
+    pub(super) fn publishing(&self) -> Publishing {
+        self.publishing
     }
 
     /// A new draft for an upload.
     pub(super) fn draft(&self) -> io::Result<Draft> {
-        let n = self.drafts.fetch_add(1, Ordering::Relaxed);
-        Draft::create(self.folder.join(n.to_string()))
+        Draft::create(self.folder.join(self.number().to_string()))
+    }
+
+    /// Gives a finished draft its final name: see [`Draft::publish`].
+    pub(super) fn publish(&self, draft: &mut Draft, target: &Path) -> io::Result<bool> {
+        draft.publish(target, self.publishing, &self.rename_lock)
+    }
+
+    /// Whether a draft can be given a name in this folder, as far as can be known before.
+    pub(super) fn reaches(&self, folder: &Path) -> io::Result<bool> {
+        let found = op(|| fs::symlink_metadata(folder))?;
+        Ok(private::device(&found) == self.device)
+    }
+
+    /// Takes whatever has this name at the top of the root out of it, and removes it if it is the file
+    /// that `is_meant` knows; anything else is put back. A look and then a removal could remove a file
+    /// that took the name in between.
+    pub(super) fn remove_if(
+        &self,
+        name: &FileName,
+        is_meant: impl FnOnce(&fs::Metadata) -> bool,
+    ) -> io::Result<bool> {
+        let folder = self.folder.join(format!("{TAKEN}{}", self.number()));
+        let (path, taken) = (self.root.join(name.last()), folder.join(name.last()));
+        op(|| fs::create_dir(&folder))?;
+        let renamed = op(|| fs::rename(&path, &taken));
+        let is_meant = renamed.is_ok() && is_meant(&op(|| fs::symlink_metadata(&taken))?);
+        if is_meant {
+            op(|| fs::remove_file(&taken))?;
+        } else if renamed.is_ok() {
+            self.put_back(&taken)?;
+        }
+        op(|| fs::remove_dir(&folder))?;
+        renamed.map(|()| is_meant)
+    }
+
+    /// Gives a file that was taken away its name again, or the first free number of it.
+    fn put_back(&self, taken: &Path) -> io::Result<()> {
+        let name = taken.file_name().and_then(OsStr::to_str).map(str::as_bytes);
+        let Some(Ok(name)) = name.map(FileName::parse) else { return Ok(()) };
+        if !op(|| fs::symlink_metadata(taken))?.is_file() {
+            return op(|| fs::rename(taken, self.root.join(name.last())));
+        }
+        let mut file = Draft::finished(taken.to_owned());
+        let mut wanted = name.clone();
+        for n in 1.. {
+            match self.publish(&mut file, &self.root.join(wanted.last())) {
+                Ok(true) => break,
+                Ok(false) => wanted = name.numbered(n),
+                Err(error) => {
+                    // Still taken, and not lost: the next start tries again.
+                    std::mem::forget(file);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the folders of servers that have ended. What is in one of them and is not of our naming
+    /// stays, and the folder with it.
+    fn clear_the_dead(&self, incoming: &Path) -> io::Result<()> {
+        for entry in op(|| fs::read_dir(incoming))? {
+            let folder = entry?.path();
+            if folder != self.folder && is_ours(&folder) && is_dead(&folder) {
+                // Two causes to fail, neither to stop a start: it is gone already, or it stays until
+                // the next one.
+                let _ = self.clear(&folder);
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&self, folder: &Path) -> io::Result<()> {
+        for entry in op(|| fs::read_dir(folder))? {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let taken = name.strip_prefix(TAKEN).is_some_and(is_number);
+            if kind.is_dir() && taken {
+                for entry in op(|| fs::read_dir(&path))? {
+                    self.put_back(&entry?.path())?;
+                }
+                op(|| fs::remove_dir(&path))?;
+            } else if kind.is_file() && is_number(name) {
+                op(|| fs::remove_file(&path))?;
+            }
+        }
+        // The lock is the last to go: a folder without one is a dead server's, too.
+        let lock = folder.join(LOCK);
+        if fs::symlink_metadata(&lock).is_ok_and(|found| found.is_file()) {
+            op(|| fs::remove_file(&lock))?;
+        }
+        op(|| fs::remove_dir(folder))
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 impl Drop for Workspace {
-    /// An orderly end leaves nothing to sweep. Windows removes no file that is open.
+    /// An orderly end leaves nothing to clear. Windows removes no file that is open.
     fn drop(&mut self) {
         self.lock = None;
-        let _ = op(|| fs::remove_dir_all(&self.folder));
+        let _ = self.clear(&self.folder);
     }
 }
 
-fn open_lock(path: &Path) -> io::Result<File> {
-    op(|| OpenOptions::new().create(true).append(true).open(path))
+/// Whether a hard link can be made from a folder of ours to the root: tried between two names of our own,
+/// if both folders are on one file system.
+fn links(folder: &Path, root: &Path) -> io::Result<bool> {
+    let device = |path| op(|| fs::symlink_metadata(path)).map(|found| private::device(&found));
+    if device(folder)? != device(root)? {
+        return Err(io::Error::other(".connme in it is on another file system"));
+    }
+    let (one, other) = (folder.join("0"), folder.join("1"));
+    let made = Draft::create(one.clone())?;
+    let linked = op(|| fs::hard_link(&one, &other)).map(|()| Draft::finished(other));
+    drop(made);
+    Ok(linked.is_ok())
 }
 
-/// Removes the corners whose owners are gone, and counts the others. On a file system without locks
-/// nobody can tell, and nothing is removed.
-fn sweep(incoming: &Path) -> io::Result<usize> {
-    let mut living: usize = 0;
-    for entry in op(|| fs::read_dir(incoming))? {
-        let folder = entry?.path();
-        // Unlocked again before the removal, for Windows: under the start's lock nobody takes it.
-        let dead = match open_lock(&folder.join("lock")) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => false,
-        };
-        if !dead {
-            living = living.saturating_add(1);
-        } else {
-            // Two causes to fail, neither to stop a start: it is gone already, or it stays until the
-            // next one.
-            let _ = op(|| fs::remove_dir_all(&folder));
+/// Whether this is a folder that only a start gives such a name.
+fn is_ours(folder: &Path) -> bool {
+    let hex = |name: &str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = folder.file_name().and_then(OsStr::to_str);
+    name.is_some_and(hex) && fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir())
+}
+
+/// Whether nobody holds the lock of this folder. Its owner has held it since the folder was a moment old,
+/// and that moment is over: only one server starts at a time.
+fn is_dead(folder: &Path) -> bool {
+    // Unlocked again before the removal, for Windows: under the start's lock nobody takes it.
+    match private::open(&folder.join(LOCK), OpenOptions::new().read(true)) {
+        Ok(lock) => {
+            !matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_)))
         }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
-    Ok(living)
+}
+
+fn is_number(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn corners(root: &Path) -> usize {
+    fn folders(root: &Path) -> usize {
         fs::read_dir(root.join(PRIVATE).join("incoming")).unwrap().count()
     }
 
+    fn claim(root: &Path) -> Workspace {
+        Workspace::claim(root, None).unwrap()
+    }
+
+    /// What a kill leaves: the files stay, the lock goes with its owner.
+    fn kill(workspace: Workspace) -> PathBuf {
+        let mut workspace = std::mem::ManuallyDrop::new(workspace);
+        workspace.lock = None;
+        workspace.folder.clone()
+    }
+
     #[test]
-    fn the_dead_are_swept_and_the_living_are_not() {
+    fn the_dead_are_cleared_and_the_living_are_not() {
         let root = tempfile::tempdir().unwrap();
-        let living = Workspace::claim(root.path(), || {}).unwrap();
+        let living = claim(root.path());
         let mut draft = living.draft().unwrap();
         draft.write(b"half").unwrap();
-        let dead = Workspace::claim(root.path(), || {}).unwrap();
-        let left = dead.draft().unwrap();
-        // What a kill leaves: the files stay, the lock goes with its owner.
-        let folder = dead.folder.clone();
-        std::mem::forget(left);
-        let mut dead = std::mem::ManuallyDrop::new(dead);
-        dead.lock = None;
+        let dead = claim(root.path());
+        std::mem::forget(dead.draft().unwrap());
+        let folder = kill(dead);
         assert!(folder.join("0").exists());
-        assert_eq!(corners(root.path()), 2);
+        assert_eq!(folders(root.path()), 2);
 
-        let next = Workspace::claim(root.path(), || {}).unwrap();
+        let next = claim(root.path());
         assert!(!folder.exists());
         assert!(living.folder.join("0").exists());
-        assert_eq!(corners(root.path()), 2);
+        assert_eq!(folders(root.path()), 2);
         drop((next, draft, living));
-        assert_eq!(corners(root.path()), 0);
+        assert_eq!(folders(root.path()), 0);
+    }
+
+    /// `.connme/incoming -> DIR` removed every folder in DIR; a git repository can carry such a link.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_not_ours_is_not_followed_waited_for_or_removed() {
+        use std::os::unix::fs::symlink;
+        let precious = tempfile::tempdir().unwrap();
+        fs::create_dir_all(precious.path().join("0123456789abcdef/project")).unwrap();
+        fs::write(precious.path().join("0123456789abcdef/0"), "precious").unwrap();
+        for (at, is_start_refused) in [
+            (PRIVATE, true),
+            (".connme/incoming", true),
+            (".connme/starting", true),
+            (".connme/incoming/0123456789abcdef", false),
+            (".connme/incoming/0123456789abcdef/lock", false),
+            (".connme/incoming/0123456789abcdef/0", false),
+            (".connme/incoming/0123456789abcdef/taken-1", false),
+            (".connme/incoming/0123456789abcdef/own", false),
+            (".connme/incoming/.DS_Store", false),
+        ] {
+            for plant in ["link", "pipe", "folder"] {
+                let root = tempfile::tempdir().unwrap();
+                let planted = root.path().join(at);
+                fs::create_dir_all(planted.parent().unwrap()).unwrap();
+                match plant {
+                    "link" => symlink(precious.path(), &planted).unwrap(),
+                    "pipe" => {
+                        let made = std::process::Command::new("mkfifo").arg(&planted).status();
+                        assert!(made.unwrap().success());
+                    }
+                    _ => fs::create_dir(&planted).unwrap(),
+                }
+                let claimed = Workspace::claim(root.path(), None);
+                let is_a_folder_of_ours = plant == "folder" && at != ".connme/starting";
+                assert_eq!(
+                    claimed.is_err(),
+                    is_start_refused && !is_a_folder_of_ours,
+                    "{plant} at {at}"
+                );
+                drop(claimed);
+                let emptied = plant == "folder"
+                    && (at.ends_with("taken-1") || at.ends_with("0123456789abcdef"));
+                assert_eq!(fs::symlink_metadata(&planted).is_ok(), !emptied, "{plant} at {at}");
+                let kept = fs::read(precious.path().join("0123456789abcdef/0")).unwrap();
+                assert_eq!(kept, b"precious");
+                assert!(precious.path().join("0123456789abcdef/project").exists());
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_took_the_name_is_put_back() {
+        for publishing in [Publishing::Link, Publishing::LockedRename, Publishing::Rename] {
+            let root = tempfile::tempdir().unwrap();
+            let workspace = Workspace::claim(root.path(), Some(publishing)).unwrap();
+            let name = FileName::parse(b"a.txt").unwrap();
+            fs::write(root.path().join("a.txt"), "another").unwrap();
+            assert!(!workspace.remove_if(&name, |_| false).unwrap());
+            assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"another");
+            // The name is taken once more before it can be given back: nothing is replaced.
+            let meanwhile = |_: &_| fs::write(root.path().join("a.txt"), "a third").is_err();
+            assert!(!workspace.remove_if(&name, meanwhile).unwrap());
+            assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"a third");
+            assert_eq!(fs::read(root.path().join("a_1.txt")).unwrap(), b"another");
+            assert!(workspace.remove_if(&name, |_| true).unwrap());
+            assert!(!root.path().join("a.txt").exists());
+            let gone = workspace.remove_if(&name, |_| true).unwrap_err();
+            assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_dead_server_had_taken_away_is_put_back_by_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let dead = claim(root.path());
+        let taken = dead.folder.join("taken-7");
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("a.txt"), "stored").unwrap();
+        let folder = kill(dead);
+        let _next = claim(root.path());
+        assert!(!folder.exists());
+        assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"stored");
     }
 }
