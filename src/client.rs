@@ -27,7 +27,7 @@ use crate::lens::Lens;
 use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Listing, Options, Store};
-use crate::trace::{Side, Watcher};
+use crate::trace::{self, Side, Watcher};
 use crate::wire::{Manner, Wire};
 
 /// A client, connected or not.
@@ -68,7 +68,8 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(config: Config) -> Client {
-        let lens = Lens { trace: config.trace, faults: config.faults.clone(), watcher: None };
+        let trace = config.trace.then(trace::on_stderr);
+        let lens = Lens { trace, faults: config.faults.clone(), watcher: None };
         Client {
             config,
             connected: false,

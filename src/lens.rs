@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::stammer::{Faults, Stammering};
 use crate::stream::Stream;
-use crate::trace::{Ladder, Side, Traced, Watcher};
+use crate::trace::{Ladder, Print, Side, Traced, Watcher};
 
 /// How sockets are dressed.
 #[derive(Clone, Default)]
 pub struct Lens {
-    /// Every read and write is printed.
-    pub trace: bool,
+    /// Every read and write is printed there.
+    pub trace: Option<Print>,
     /// What is said goes wrong.
     pub faults: Option<Faults>,
     /// Somebody else who is told of every read and write.
@@ -22,11 +22,11 @@ impl Lens {
     /// A connected socket as the wire will see it.
     #[must_use]
     pub fn over(&self, socket: TcpStream, side: Side, dialect: &str) -> Box<dyn Stream> {
-        let ladder = self.trace.then(|| match (socket.local_addr(), socket.peer_addr()) {
+        let ladder = self.trace.clone().map(|to| match (socket.local_addr(), socket.peer_addr()) {
             (Ok(ours), Ok(theirs)) if side == Side::Client => {
-                Some(Ladder::begin(side, dialect, ours, theirs))
+                Some(Ladder::begin(side, dialect, ours, theirs, to))
             }
-            (Ok(ours), Ok(theirs)) => Some(Ladder::begin(side, dialect, theirs, ours)),
+            (Ok(ours), Ok(theirs)) => Some(Ladder::begin(side, dialect, theirs, ours, to)),
             _ => None,
         });
         let mut stream: Box<dyn Stream> = Box::new(socket);

@@ -165,6 +165,19 @@ pub const WAITING_TIME: Duration = Duration::from_secs(10);
 /// turn into a busy loop.
 pub const ACCEPT_REST: Duration = Duration::from_millis(50);
 
+/// Log lines that wait to be written, in bytes: a second's lines under full load. What comes while they are
+/// not read is dropped.
+pub const LOG_QUEUE: usize = 1 << 20;
+
+/// How long the thread that writes log lines rests after a write: lines that come fast are written together.
+pub const LOG_REST: Duration = Duration::from_millis(1);
+
+/// How often it looks whether the file of `--log` has been moved away.
+pub const LOG_LOOK: Duration = Duration::from_millis(500);
+
+/// How long the end of the program waits for its last lines to be written.
+pub const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// At most one log line in this time about a condition that lasts.
 pub const LASTING: Duration = Duration::from_secs(5);
 

@@ -10,11 +10,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
@@ -23,32 +24,44 @@ use crate::limits;
 
 /// Where log lines go: standard error, and a file if there is one; or nowhere. A copy is the same log.
 #[derive(Clone, Default)]
-pub struct Log(Option<Arc<Sink>>);
+pub struct Log(Option<Arc<Outputs>>);
 
-#[derive(Default)]
-struct Sink {
-    /// Standard error without the lock that the standard library puts around each write to it: a line is
-    /// one write, and no connection has to wait for another's.
-    stderr: Option<File>,
-    file: Option<File>,
+struct Outputs {
+    stderr: Arc<Queue>,
+    file: Option<Arc<Queue>>,
     lang: Lang,
     /// What has been said of late about conditions that last, and when.
     lasting: Mutex<HashMap<String, Instant>>,
 }
 
+/// The lines on their way to one output. A connection leaves its line here and goes on; one thread writes
+/// them. If nobody reads what it writes, it alone waits, and lines that find no room are dropped.
+#[derive(Default)]
+struct Queue {
+    lines: Mutex<Lines>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+    /// Lines that found no room since the last that did.
+    dropped: u64,
+    /// The thread that writes has nothing to do.
+    is_idle: bool,
+}
+
 impl Log {
-    /// A log on standard error and, where `file` is said, at the end of that file.
+    /// A log on standard error and, where `file` is given, at the end of that file.
     ///
     /// # Errors
-    /// The file cannot be opened for appending.
+    /// The file cannot be opened for appending, or no thread can be started.
     pub fn open(file: Option<&Path>, lang: Lang) -> Result<Log> {
-        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
-        let file = file.map(|path| {
-            open(path)
-                .map_err(|error| Error::io(format!("open the log {}", path.display()), &error))
-        });
-        let (stderr, file) = (unlocked_stderr(), file.transpose()?);
-        Ok(Log(Some(Arc::new(Sink { stderr, file, lang, lasting: Mutex::default() }))))
+        let file = file.map(LogFile::open).transpose()?;
+        let mut stderr = stderr();
+        let stderr = Queue::start(move |text| stderr.write_all(text))?;
+        let file = file.map(|mut file| Queue::start(move |text| file.write(text))).transpose()?;
+        Ok(Log(Some(Arc::new(Outputs { stderr, file, lang, lasting: Mutex::default() }))))
     }
 
     /// A log that says nothing: for a client's own folder, and for tests.
@@ -64,30 +77,44 @@ impl Log {
         });
     }
 
-    /// The same with what `fill` puts behind the time.
-    #[allow(clippy::print_stderr, reason = "this is the one place where the server speaks")]
+    /// The same with what `fill` puts after the time.
     fn write(&self, fill: impl FnOnce(&mut String)) {
-        let Some(sink) = &self.0 else { return };
+        let Some(outputs) = &self.0 else { return };
         let mut line = String::with_capacity(USUAL_LINE);
         line.push_str(&utc(SystemTime::now()));
         line.push(' ');
         fill(&mut line);
         line.push('\n');
-        if let Some(mut file) = sink.file.as_ref() {
-            let _ = file.write_all(line.as_bytes());
+        if let Some(file) = &outputs.file {
+            file.push(&line);
         }
-        let _ = match sink.stderr.as_ref() {
-            Some(mut stderr) => stderr.write_all(line.as_bytes()),
-            None => std::io::stderr().write_all(line.as_bytes()),
-        };
+        outputs.stderr.push(&line);
+    }
+
+    /// Shows a line of a trace on standard error, in its turn among the others.
+    pub fn trace(&self, line: &str) {
+        if let Some(outputs) = &self.0 {
+            outputs.stderr.push(line);
+        }
+    }
+
+    /// Waits until all lines are written, within a bound: for the end of the program.
+    pub fn flush(&self) {
+        let until = Instant::now() + limits::LAST_LINES;
+        let Some(outputs) = &self.0 else { return };
+        for queue in [Some(&outputs.stderr), outputs.file.as_ref()].into_iter().flatten() {
+            while !queue.is_written() && Instant::now() < until {
+                thread::sleep(limits::LOG_REST);
+            }
+        }
     }
 
     /// Writes a line about something that will go on for a while, and then not again too soon.
     pub fn lasting(&self, what: impl fmt::Display) {
-        let Some(sink) = &self.0 else { return };
+        let Some(outputs) = &self.0 else { return };
         let what = what.to_string();
         {
-            let mut lasting = sink.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lasting = outputs.lasting.lock().unwrap_or_else(PoisonError::into_inner);
             lasting.retain(|_, said| said.elapsed() < limits::LASTING);
             if lasting.contains_key(&what) {
                 return;
@@ -104,18 +131,126 @@ impl Log {
     }
 }
 
-/// Elsewhere than on Unix a console may not take our bytes as they are: the standard library knows.
-fn unlocked_stderr() -> Option<File> {
+impl Queue {
+    /// A queue, and the thread that hands what is in it to `write`, many lines at a time where they come
+    /// fast.
+    fn start(
+        mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    ) -> Result<Arc<Queue>> {
+        let queue = Arc::new(Queue::default());
+        let lines = Arc::clone(&queue);
+        let writer = thread::Builder::new().name("log".to_owned()).stack_size(limits::STACK);
+        let started = writer.spawn(move || {
+            let mut text = String::new();
+            loop {
+                lines.take(&mut text);
+                let _ = write(text.as_bytes());
+            }
+        });
+        started.map_err(|error| Error::io("start a thread for the log", &error))?;
+        Ok(queue)
+    }
+
+    /// Leaves a line, or drops it where there is no room. Never waits.
+    fn push(&self, line: &str) {
+        let mut lines = self.lines();
+        if lines.text.len().saturating_add(line.len()) > limits::LOG_QUEUE {
+            lines.dropped = lines.dropped.saturating_add(1);
+            return;
+        }
+        if let dropped @ 1.. = std::mem::take(&mut lines.dropped) {
+            let now = utc(SystemTime::now());
+            let _ =
+                writeln!(lines.text, "{now} log: {dropped} lines were dropped, not read in time");
+        }
+        lines.text.push_str(line);
+        if std::mem::take(&mut lines.is_idle) {
+            drop(lines);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Takes all lines that are there, and waits for some if there are none.
+    fn take(&self, text: &mut String) {
+        text.clear();
+        text.shrink_to(KEPT);
+        // Lines that come while we rest are written together.
+        thread::sleep(limits::LOG_REST);
+        let mut lines = self.lines();
+        while lines.text.is_empty() {
+            lines.is_idle = true;
+            lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut lines.text, text);
+    }
+
+    fn is_written(&self) -> bool {
+        let lines = self.lines();
+        lines.is_idle && lines.text.is_empty()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file that `--log` names.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    looked: Instant,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> Result<LogFile> {
+        let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
+        let file = append_to(path).map_err(opening)?;
+        Ok(LogFile { path: path.to_owned(), file, looked: Instant::now() })
+    }
+
+    /// A file that was moved away, to keep its lines or to save room, is opened anew.
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.looked.elapsed() >= limits::LOG_LOOK {
+            self.looked = Instant::now();
+            if !self.is_at_its_path() {
+                self.file = append_to(&self.path)?;
+            }
+        }
+        self.file.write_all(text)
+    }
+
+    fn is_at_its_path(&self) -> bool {
+        match (fs::metadata(&self.path), self.file.metadata()) {
+            #[cfg(unix)]
+            (Ok(there), Ok(open)) => {
+                use std::os::unix::fs::MetadataExt;
+                (there.dev(), there.ino()) == (open.dev(), open.ino())
+            }
+            (there, _) => there.is_ok(),
+        }
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Standard error without the lock that the standard library puts around it: a line that somebody else
+/// writes there, and nobody reads, must not keep ours. Elsewhere than on Unix a console may not take our
+/// bytes as they are: the standard library knows.
+fn stderr() -> Box<dyn Write + Send> {
     #[cfg(unix)]
     {
         use std::os::fd::AsFd;
-        std::io::stderr().as_fd().try_clone_to_owned().ok().map(File::from)
+        if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+            return Box::new(File::from(stderr));
+        }
     }
-    #[cfg(not(unix))]
-    {
-        None
-    }
+    Box::new(io::stderr())
 }
+
+/// How much room a queue keeps for the next lines.
+const KEPT: usize = 64 << 10;
 
 /// Room for most lines, so that they do not grow bit by bit.
 const USUAL_LINE: usize = 256;
@@ -161,7 +296,7 @@ impl Session<'_> {
     }
 
     fn say(&self, msg: &Msg) -> String {
-        msg.say(self.log.0.as_ref().map(|sink| sink.lang).unwrap_or_default())
+        msg.say(self.log.0.as_ref().map(|outputs| outputs.lang).unwrap_or_default())
     }
 
     /// A command has been carried out or refused.
@@ -314,6 +449,36 @@ mod tests {
         for (bytes, shown) in table {
             assert_eq!(escape(bytes), shown);
         }
+    }
+
+    /// A full pipe behind standard error stopped every connection.
+    #[test]
+    fn lines_that_nobody_reads_are_dropped_and_counted() {
+        let (written, read) = std::sync::mpsc::sync_channel::<Vec<u8>>(0);
+        let queue = Queue::start(move |text| {
+            written.send(text.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        });
+        let queue = queue.unwrap();
+        let line = "x".repeat(99) + "\n";
+        let all = 4 * limits::LOG_QUEUE / line.len();
+        for _ in 0..all {
+            queue.push(&line);
+        }
+        assert!(queue.lines().text.len() <= limits::LOG_QUEUE && queue.lines().dropped > 0);
+        // The next line that finds room says how many there were.
+        let (mut came, mut dropped) = (0, 0);
+        while came + dropped < all {
+            let text = String::from_utf8(read.recv().unwrap()).unwrap();
+            came += text.matches(&line).count();
+            for notice in text.lines().filter(|line| line.contains(" lines were dropped")) {
+                dropped += notice.split(' ').nth(2).unwrap().parse::<usize>().unwrap();
+            }
+            if queue.lines().text.is_empty() {
+                queue.push("after\n");
+            }
+        }
+        assert_eq!(came + dropped, all);
+        assert!(dropped > all / 4, "{dropped}");
     }
 
     #[test]

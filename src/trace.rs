@@ -144,10 +144,23 @@ pub enum Side {
     Server,
 }
 
+/// Where a ladder's lines go, each with its end, in a single call.
+pub type Print = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Prints on standard error at once, in step with what the program prints itself.
+#[must_use]
+pub fn on_stderr() -> Print {
+    Arc::new(|line| {
+        // One write a line, so that the lines of several connections do not mix.
+        let _ = io::stderr().write_all(line.as_bytes());
+    })
+}
+
 /// Prints what happens as a ladder: the client left, the server right, a rung an event.
 pub struct Ladder {
     side: Side,
     number: u64,
+    to: Print,
 }
 
 /// Between the rails. With number, time and rails a line has 97 columns.
@@ -156,10 +169,16 @@ const ROOM: usize = 78;
 impl Ladder {
     /// A ladder for a connection that has just begun, with a number of its own and a line at its head.
     #[must_use]
-    pub fn begin(side: Side, dialect: &str, client: SocketAddr, server: SocketAddr) -> Ladder {
+    pub fn begin(
+        side: Side,
+        dialect: &str,
+        client: SocketAddr,
+        server: SocketAddr,
+        to: Print,
+    ) -> Ladder {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-        let ladder = Ladder { side, number };
+        let ladder = Ladder { side, number, to };
         let (left, right) = (format!("client {client}"), format!("{server} server"));
         let gap = ROOM.saturating_sub(left.len()).saturating_sub(right.len());
         ladder.print(Duration::ZERO, ' ', &format!("{left}{dialect:^gap$}{right}"));
@@ -167,9 +186,7 @@ impl Ladder {
     }
 
     fn print(&self, at: Duration, call: char, between: &str) {
-        let line = rung(self.number, at, call, between);
-        // One write a line, so that the lines of several connections do not mix.
-        let _ = io::stderr().write_all(line.as_bytes());
+        (self.to)(&rung(self.number, at, call, between));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connme::args::server::{Config, Listen, parse};
@@ -14,6 +15,7 @@ use connme::lens::Lens;
 use connme::log::Log;
 use connme::server::{Caps, Server};
 use connme::store::Store;
+use connme::trace::Print;
 use connme::wire::{Manner, Wire};
 
 fn main() -> ExitCode {
@@ -29,14 +31,24 @@ fn main() -> ExitCode {
     }
 }
 
+/// The system's words on what the user can do something about.
+fn why(error: &Error) -> String {
+    error.cause().unwrap_or(error.sentence()).to_owned()
+}
+
 fn run(config: Config) -> Result<(), Msg> {
-    let why = |error: Error| error.cause().unwrap_or(error.sentence()).to_owned();
     let log = Log::open(config.log.as_deref(), config.lang)
-        .map_err(|error| Msg::CannotUseLog { why: why(error) })?;
+        .map_err(|error| Msg::CannotUseLog { why: why(&error) })?;
+    let served = serve(config, &log);
+    log.flush();
+    served
+}
+
+fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    let store = Store::open(&config.root, config.store, &log)
-        .map_err(|error| Msg::CannotUseRoot { why: why(error) })?;
+    let store = Store::open(&config.root, config.store, log)
+        .map_err(|error| Msg::CannotUseRoot { why: why(&error) })?;
     for (dialect, listener) in &listeners {
         let address = listener.local_addr().map(|address| address.to_string());
         let address = address.unwrap_or_else(|error| error.to_string());
@@ -45,8 +57,11 @@ fn run(config: Config) -> Result<(), Msg> {
     say(&format!("{}\n", Msg::Waiting.say(config.lang)));
     let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
     let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
-    let server = Server::new(store, log, manner.with_buffer(config.buffer), caps);
-    let lens = Lens { trace: config.trace, faults: config.faults, watcher: None };
+    let traced = log.clone();
+    let server = Server::new(store, log.clone(), manner.with_buffer(config.buffer), caps);
+    let trace: Option<Print> =
+        if config.trace { Some(Arc::new(move |line| traced.trace(line))) } else { None };
+    let lens = Lens { trace, faults: config.faults, watcher: None };
     let server = server.with_lens(lens);
     let end = || {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());

@@ -353,6 +353,7 @@ impl Known {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Entry<'l> {
     Head(u64),
     File(Id, Stamp, &'l str),
