@@ -12,10 +12,9 @@
 //! | [`lens`] | which of the two stand over a socket | `trace`, `stammer` |
 //! | [`wire`] | bytes to messages and back | `stream` |
 //! | [`dialect`] | the conversations, a file each, both halves | `wire`, `store`, `log` |
-//! | [`store`] | the folder of files, and every promise about it | `atomic` |
+//! | [`store`] | the folder of files, and every promise about it | `disk`, `log` |
 //! | `fuzz` | random peers against everything, in tests only | everything |
 //! | `disk` | the gate of every file operation, where tests put faults | nothing |
-//! | [`atomic`] | a file that is published whole or not at all | `disk` |
 //! | [`server`] | accepts, limits, a thread a connection | `dialect`, `wire`, `store`, `log`, `lens` |
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect`, `wire`, `store`, `lens`, `lang` |
 //! | [`log`] | the server's lines, and what makes a peer's bytes printable | nothing |
@@ -28,7 +27,7 @@
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, a dialect knows no socket, no file system and no
 //!   terminal.
-//! - Files are touched by `atomic`, `store`, `client` and the log alone; connections are made by
+//! - Files are touched by `store`, `client` and the log alone; connections are made by
 //!   `server`, `client` and the programs alone.
 //! - Standard output belongs to the prompt and the programs, standard error to the log, the trace and
 //!   to them.

@@ -14,6 +14,7 @@
 
 mod atomic;
 mod catalog;
+mod incoming;
 mod listing;
 mod name;
 mod numbers;
@@ -27,7 +28,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use crate::disk;
 use crate::error::{Code, Error, Result};
@@ -35,11 +35,13 @@ use crate::log::Log;
 use atomic::{Draft, Publishing};
 use catalog::{Catalog, Stamp};
 pub use catalog::{Id, Record};
+use incoming::not_stored;
+pub use incoming::{Incoming, Stored};
 use listing::{Budget, Share};
 pub use listing::{Budgeted, Entry, Listing};
 pub use name::FileName;
 use numbers::Numbers;
-use quota::{Quota, Reservation};
+use quota::Quota;
 use workspace::Workspace;
 
 /// What a store is told when it is opened.
@@ -68,9 +70,8 @@ pub struct Store {
     publishing: Option<Publishing>,
 }
 
-/// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
-/// lies beyond is looked up in the memory of `numbers`.
-const TRIED: u64 = 4;
+/// How many files are identified at a time.
+const BATCH: usize = 500;
 
 impl Store {
     /// Opens the folder at `root`, creates it if it is not there, and clears what dead servers left.
@@ -153,8 +154,10 @@ impl Store {
             } else {
                 continue;
             };
+            if !share.take_line(&name) {
+                break;
+            }
             listing.push(Entry { name: &name, size, id: None });
-            share.hold(&listing)?;
         }
         listing.sort();
         Ok(listing)
@@ -213,22 +216,42 @@ impl Store {
         Ok(())
     }
 
-    /// The records of all files at the top of the root, sorted by name.
+    /// The files at the top of the root, sorted by name, each with an identity that is kept: see
+    /// [`Store::each_record`].
     ///
     /// # Errors
     /// The root cannot be read, or an identity cannot be kept.
-    pub fn records(&self) -> Result<Budgeted<Vec<Record>>> {
-        self.lists.build(|share| {
-            let mut files = self.stamps(share)?;
-            files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            // What is needed beside the files while they are identified.
-            share.take(files.len().saturating_mul(size_of::<(&str, Stamp)>() * 2))?;
-            let asked: Vec<_> = files.iter().map(|(name, stamp)| (name.as_str(), *stamp)).collect();
-            let ids = self.identify(&asked, false)?;
-            let record =
-                |((name, stamp), id): ((_, Stamp), _)| Record { id, name, size: stamp.size() };
-            Ok(files.into_iter().zip(ids).map(record).collect())
+    pub fn files(&self) -> Result<Budgeted<Listing>> {
+        let files = self.lists.build(|share| self.read_files(share))?;
+        for_each_batch(&files, |files| self.identify(files, false).map(drop))?;
+        Ok(files)
+    }
+
+    /// Hands the record of each of these files to `tell`. Only some of them are in memory at a time.
+    ///
+    /// # Errors
+    /// Those of `tell`, or the catalog cannot be read.
+    pub fn each_record(
+        &self,
+        files: &Listing,
+        tell: &mut dyn FnMut(&Record) -> Result<()>,
+    ) -> Result<()> {
+        for_each_batch(files, |files| {
+            let ids = self.identify(files, false)?;
+            files.iter().zip(ids).try_for_each(|((name, stamp), id)| {
+                tell(&Record { id, name: (*name).to_owned(), size: stamp.size() })
+            })
         })
+    }
+
+    /// Opens a file at the top of the root for reading, and says what is known of it.
+    ///
+    /// # Errors
+    /// There is no such plain file, or its identity cannot be kept.
+    pub fn open_recorded(&self, name: &FileName) -> Result<(Outgoing, Record)> {
+        let (file, opened) = plain::open(&self.path_of(name)?)?;
+        let record = self.record_as(name, Stamp::of(&opened), false)?;
+        Ok((Outgoing { file, name: name.clone() }, record))
     }
 
     fn record_as(&self, name: &FileName, stamp: Stamp, is_unique: bool) -> Result<Record> {
@@ -243,16 +266,6 @@ impl Store {
         }
         let workspace = self.workspace().map_err(|error| Error::io("write", &error))?;
         self.catalog.identify(files, is_unique, Some(&workspace))
-    }
-
-    /// Opens a file at the top of the root for reading, and says what is known of it.
-    ///
-    /// # Errors
-    /// There is no such plain file, or its identity cannot be kept.
-    pub fn open_recorded(&self, name: &FileName) -> Result<(Outgoing, Record)> {
-        let (file, opened) = plain::open(&self.path_of(name)?)?;
-        let record = self.record_as(name, Stamp::of(&opened), false)?;
-        Ok((Outgoing { file, name: name.clone() }, record))
     }
 
     /// Opens the file that has this identity.
@@ -302,9 +315,9 @@ impl Store {
     }
 
     /// The plain files at the top of the root that a client could see.
-    fn stamps(&self, share: &mut Share) -> Result<Vec<(String, Stamp)>> {
+    fn read_files(&self, share: &mut Share) -> Result<Listing> {
         let reading = |error| Error::io(format!("list {}", self.root.display()), &error);
-        let mut files = Vec::new();
+        let mut files = Listing::default();
         for entry in disk::op(|| fs::read_dir(&self.root)).map_err(reading)? {
             let entry = entry.map_err(reading)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -313,13 +326,15 @@ impl Store {
             }
             match entry.metadata() {
                 Ok(metadata) if metadata.is_file() => {
-                    // Twice what a line takes: a vector that grows has room for as much again.
-                    share.take(name.capacity().saturating_add(size_of::<(String, Stamp)>() * 2))?;
-                    files.push((name, Stamp::of(&metadata)));
+                    if !share.take_line(&name) {
+                        break;
+                    }
+                    files.push_file(&name, Stamp::of(&metadata));
                 }
                 _ => {}
             }
         }
+        files.sort();
         Ok(files)
     }
 
@@ -342,14 +357,7 @@ impl Store {
             // Found out now, and not after the payload has come.
             return Err(Error::io("", &io::ErrorKind::CrossesDevices.into()));
         }
-        Ok(Incoming {
-            store: self,
-            name: name.clone(),
-            draft,
-            reservation: None,
-            left: Some(0),
-            workspace,
-        })
+        Ok(Incoming::new(self, name.clone(), draft, workspace))
     }
 
     /// Whether nothing may be stored or removed.
@@ -452,163 +460,6 @@ impl Outgoing {
     }
 }
 
-/// An upload that has begun. Dropped before it is published, it leaves nothing.
-pub struct Incoming<'s> {
-    store: &'s Store,
-    name: FileName,
-    draft: Draft,
-    reservation: Option<Reservation<'s>>,
-    /// How much is still to come; `None` where nobody has said.
-    left: Option<u64>,
-    /// Keeps the draft's folder, should the store have moved to another meanwhile.
-    workspace: Arc<Workspace>,
-}
-
-impl Incoming<'_> {
-    /// Says how large the file will be, and sets that room aside. `None` is not known: the limits
-    /// then hold for what comes.
-    ///
-    /// # Errors
-    /// It is more than the limits allow.
-    pub fn expect(&mut self, size: Option<u64>) -> Result<()> {
-        self.left = size;
-        self.make_room(size.unwrap_or(0))
-    }
-
-    /// Adds to the file.
-    ///
-    /// # Errors
-    /// The disk does not take it, or it is more than was announced or is allowed.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        match self.left {
-            Some(left) => {
-                let more = || Error::new(Code::Internal, "more came than was announced");
-                self.left = Some(left.checked_sub(length).ok_or_else(more)?);
-            }
-            None => self.make_room(length)?,
-        }
-        self.draft.write(bytes).map_err(|error| not_stored(&self.name, &error))
-    }
-
-    /// Puts bytes in front of what is there, at the price of a copy: for a wire that tells only at
-    /// the end where the file began.
-    ///
-    /// # Errors
-    /// See [`Incoming::write`].
-    pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
-        let (workspace, draft) =
-            self.store.draft().map_err(|error| not_stored(&self.name, &error))?;
-        let old = std::mem::replace(&mut self.draft, draft);
-        self.write(bytes)?;
-        self.draft.append(&old).map_err(|error| not_stored(&self.name, &error))?;
-        self.workspace = workspace;
-        Ok(())
-    }
-
-    fn make_room(&mut self, more: u64) -> Result<()> {
-        // No file system holds a file of 2^63 bytes or more: nobody has to send them to find out.
-        let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
-        let so_far = self.reservation.as_ref().map_or(0, Reservation::size);
-        if so_far.saturating_add(more) > most {
-            let sentence = format!("a file here has at most {most} bytes");
-            return Err(Error::new(Code::TooLarge, sentence));
-        }
-        let no_room = || Error::new(Code::NoSpace, "that is more than all files here may hold");
-        match &mut self.reservation {
-            Some(reservation) => reservation.grow(more).ok_or_else(no_room),
-            None => {
-                self.reservation = Some(self.store.quota.reserve(more).ok_or_else(no_room)?);
-                Ok(())
-            }
-        }
-    }
-
-    /// Makes the whole file visible under the first free name, and says which that is.
-    ///
-    /// # Errors
-    /// Not all of it is there, or the disk does not take it.
-    pub fn publish(mut self) -> Result<Stored> {
-        if self.left.is_some_and(|left| left > 0) {
-            return Err(Error::new(Code::Internal, "less came than was announced"));
-        }
-        let wanted = self.name.clone();
-        let storing = |error| not_stored(&wanted, &error);
-        let folder = self.store.folder_of(&self.name)?;
-        if self.store.options.fsync {
-            self.draft.sync().map_err(storing)?;
-        }
-        let stamp = Stamp::of(&self.draft.finish().map_err(storing)?);
-        let before = self.store.numbers.before(&folder);
-        let name = self.take_free_name(&folder)?;
-        if self.store.options.fsync {
-            atomic::sync_folder(&folder).map_err(storing)?;
-        }
-        self.store.numbers.added(&folder, name.last(), before);
-        if let Some(reservation) = self.reservation.take() {
-            reservation.stored();
-        }
-        Ok(Stored { name, stamp, _draft: self.draft, _workspace: self.workspace })
-    }
-
-    /// The same for a file at the top of the root, with its identity. If that cannot be kept, nothing is
-    /// stored.
-    ///
-    /// # Errors
-    /// See [`Incoming::publish`], or its identity cannot be kept.
-    pub fn publish_recorded(self) -> Result<Record> {
-        let store = self.store;
-        // To the nanosecond, where the file system has those: no other file gets the same by accident.
-        let is_unique = self.draft.set_modified(SystemTime::now()).is_ok();
-        let Stored { name, stamp, .. } = self.publish()?;
-        let record = store.record_as(&name, stamp, is_unique);
-        if record.is_err() {
-            store.remove_exactly(&name, stamp)?;
-        }
-        record
-    }
-
-    fn take_free_name(&mut self, folder: &Path) -> Result<FileName> {
-        if self.take_name(folder, &self.name.clone())? {
-            return Ok(self.name.clone());
-        }
-        let mut n = 1;
-        loop {
-            let numbered = self.name.numbered(n);
-            if self.take_name(folder, &numbered)? {
-                return Ok(numbered);
-            }
-            self.store.numbers.taken(folder, &self.name, n);
-            n = n.saturating_add(1);
-            if n > TRIED {
-                n = self.store.numbers.first_free(folder, &self.name, n);
-            }
-        }
-    }
-
-    fn take_name(&mut self, folder: &Path, name: &FileName) -> Result<bool> {
-        let target = folder.join(name.last());
-        self.workspace.publish(&mut self.draft, &target).map_err(|error| not_stored(name, &error))
-    }
-}
-
-/// A file that has been stored. What is left of its upload is removed when this is dropped, so that a client
-/// can be told before.
-pub struct Stored {
-    name: FileName,
-    stamp: Stamp,
-    _draft: Draft,
-    _workspace: Arc<Workspace>,
-}
-
-impl Stored {
-    /// The name it got.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.name.as_str()
-    }
-}
-
 /// Nothing stands at this path that a file could not stand beside under another number.
 fn free_of_others(path: &Path) -> Result<()> {
     match plain::look(path) {
@@ -617,14 +468,19 @@ fn free_of_others(path: &Path) -> Result<()> {
     }
 }
 
-/// An upload that failed under our hands. If something is not there now, that is not the peer's file.
-fn not_stored(name: &FileName, error: &io::Error) -> Error {
-    let failed = Error::io(format!("store {}", name.as_str()), error);
-    if failed.code() == Code::NotFound {
-        let sentence = "the server's folder is not as it should be; its log says why";
-        return Error::new(Code::Internal, sentence).because(failed.cause().unwrap_or_default());
+/// Does something for all files of a list, some hundred at a time.
+fn for_each_batch(
+    files: &Listing,
+    mut work: impl FnMut(&[(&str, Stamp)]) -> Result<()>,
+) -> Result<()> {
+    let mut files = files.files();
+    loop {
+        let batch: Vec<_> = files.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        work(&batch)?;
     }
-    failed
 }
 
 fn no_such_identity() -> Error {

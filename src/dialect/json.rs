@@ -205,18 +205,19 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
     Ok(Done { bytes: size, stored: Some(record.name) })
 }
 
-/// Writes an array record by record, so that only the records are in memory, and not their text as well.
+/// Writes an array record by record, so that only the files' names are in memory, and not their text too.
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    let records = store.records()?;
-    wire.giving_way_to(&records.waiting(), |wire| {
+    let files = store.files()?;
+    wire.giving_way_to(&files.waiting(), |wire| {
         let mut length = "[]".len().saturating_add(END.len());
+        let mut comma = "";
         wire.write(b"[")?;
-        for (n, record) in records.iter().enumerate() {
-            let comma = if n == 0 { "" } else { "," };
+        store.each_record(&files, &mut |record| {
             let text = format!("{comma}{}", record_value(record));
+            comma = ",";
             length = length.saturating_add(text.len());
-            wire.write(text.as_bytes())?;
-        }
+            wire.write(text.as_bytes())
+        })?;
         let space = if length % ORIGINAL_READ == 1 { " " } else { "" };
         write_line(wire, format_args!("]{space}"))
     })?;

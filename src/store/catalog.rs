@@ -130,8 +130,16 @@ impl Stamp {
         Stamp { size: metadata.len(), changed: since.unwrap_or_default() }
     }
 
+    pub(super) fn new(size: u64, changed: Duration) -> Stamp {
+        Stamp { size, changed }
+    }
+
     pub(super) fn size(self) -> u64 {
         self.size
+    }
+
+    pub(super) fn changed(self) -> Duration {
+        self.changed
     }
 
     /// How long it takes until a file that takes the name has another stamp for certain: a file system

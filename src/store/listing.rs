@@ -1,16 +1,14 @@
-//! What stands in a folder: a list that takes two blocks of memory, however many names are in it.
-//!
-//! A string of its own for each name would cost more than the name, and sorting would follow a pointer
-//! at every look. Here all names lie in one text, and each line has the first bytes of its name at hand.
+//! What a folder contains, and how much memory all lists together may take.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::catalog::Stamp;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Something that stands in a folder.
+/// A file or a folder in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'l> {
     /// The last part of its name.
@@ -21,79 +19,128 @@ pub struct Entry<'l> {
     pub id: Option<&'l str>,
 }
 
-/// A folder's contents.
+/// A folder's contents, in chunks of memory. A string for each name, and one large block for all lines, are
+/// what an allocator keeps when they are freed, once for every thread that ever sent a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// The sizes of the files in it together.
     pub total: u64,
+    chunks: Vec<Chunk>,
+    /// The lines, sorted by name, each as a chunk and a line in it; empty as long as they are in the order in
+    /// which they came.
+    order: Vec<(u32, u32)>,
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    /// The names, and each one's identity after it.
     text: String,
     lines: Vec<Line>,
 }
 
-/// An entry, whose name and identity lie in the text, the one behind the other.
 #[derive(Clone, Copy, Debug)]
 struct Line {
-    /// How the name begins: in most comparisons it is all that is looked at.
-    head: u128,
-    /// Where the name begins, how long it is, and how long the identity is behind it.
-    start: usize,
-    name: u32,
-    id: u32,
+    /// Where in the text the name begins, and where it and the identity end.
+    start: u32,
+    name_end: u32,
+    id_end: u32,
     size: Option<u64>,
+    changed: Duration,
 }
+
+/// How much text a chunk has at most, beside a name that is longer than that.
+const CHUNK: usize = 64 << 10;
+
+/// Room for the lines of a chunk.
+const LINES: usize = 512;
 
 impl Listing {
     /// Adds an entry at the end, and its size to the total.
     pub fn push(&mut self, entry: Entry<'_>) {
-        let Entry { name, size, id } = entry;
+        self.push_line(entry, Duration::ZERO);
+    }
+
+    /// Adds a file, and when it was changed.
+    pub(super) fn push_file(&mut self, name: &str, stamp: Stamp) {
+        self.push_line(Entry { name, size: Some(stamp.size()), id: None }, stamp.changed());
+    }
+
+    fn push_line(&mut self, Entry { name, size, id }: Entry<'_>, changed: Duration) {
         let id = id.unwrap_or_default();
-        let start = self.text.len();
-        self.text.push_str(name);
-        self.text.push_str(id);
+        let fits = |chunk: &Chunk| {
+            let text = chunk.text.len().saturating_add(name.len()).saturating_add(id.len());
+            text <= CHUNK && chunk.lines.len() < LINES
+        };
+        if !self.chunks.last().is_some_and(fits) {
+            // Most lists are short: the first chunk grows with them.
+            let (text, lines) = if self.chunks.is_empty() { (0, 0) } else { (CHUNK, LINES) };
+            let (text, lines) = (String::with_capacity(text), Vec::with_capacity(lines));
+            self.chunks.push(Chunk { text, lines });
+        }
+        let Some(chunk) = self.chunks.last_mut() else { return };
         // Neither a system's names nor a line from a server are longer than that.
-        let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.lines.push(Line { head: head(name), start, name: length(name), id: length(id), size });
+        let at = |text: &String| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let start = at(&chunk.text);
+        chunk.text.push_str(name);
+        let name_end = at(&chunk.text);
+        chunk.text.push_str(id);
+        let id_end = at(&chunk.text);
+        chunk.lines.push(Line { start, name_end, id_end, size, changed });
         self.total = self.total.saturating_add(size.unwrap_or(0));
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lines.len()
+        self.chunks.iter().map(|chunk| chunk.lines.len()).sum()
     }
 
     /// The entries, in their order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.lines.iter().map(|line| line.entry(&self.text))
+        self.lines().map(|(chunk, line)| chunk.entry(line))
+    }
+
+    /// The files, and how each is told from others that had its name.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, Stamp)> {
+        self.lines().filter_map(|(chunk, line)| {
+            let stamp = Stamp::new(line.size?, line.changed);
+            Some((chunk.entry(line).name, stamp))
+        })
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (&Chunk, &Line)> {
+        let as_they_came = if self.order.is_empty() { self.chunks.as_slice() } else { &[] };
+        let as_they_came =
+            as_they_came.iter().flat_map(|chunk| chunk.lines.iter().map(move |line| (chunk, line)));
+        let sorted = self.order.iter().filter_map(|at| line(&self.chunks, *at));
+        as_they_came.chain(sorted)
     }
 
     /// Sorts the entries by name, byte by byte.
     pub fn sort(&mut self) {
-        let name = |line: &Line| line.entry(&self.text).name;
-        self.lines.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| name(a).cmp(name(b))));
-    }
-
-    /// The memory that it holds.
-    fn memory(&self) -> usize {
-        self.text.capacity().saturating_add(self.lines.capacity().saturating_mul(size_of::<Line>()))
-    }
-}
-
-impl Line {
-    fn entry<'l>(&self, text: &'l str) -> Entry<'l> {
-        let rest = text.get(self.start..).unwrap_or_default();
-        let (name, rest) = rest.split_at_checked(self.name as usize).unwrap_or_default();
-        let id = rest.get(..self.id as usize).filter(|id| !id.is_empty());
-        Entry { name, size: self.size, id }
+        let Listing { chunks, order, .. } = self;
+        order.clear();
+        order.reserve_exact(chunks.iter().map(|chunk| chunk.lines.len()).sum());
+        for (number, chunk) in (0..).zip(chunks.iter()) {
+            order.extend((0..).zip(&chunk.lines).map(|(line, _)| (number, line)));
+        }
+        let name = |at: &(u32, u32)| line(chunks, *at).map(|(chunk, line)| chunk.entry(line).name);
+        order.sort_unstable_by(|a, b| name(a).cmp(&name(b)));
     }
 }
 
-/// The first sixteen bytes of a name, as a number that sorts as they do. A shorter name ends in zeros,
-/// which no name has in it.
-fn head(name: &str) -> u128 {
-    let mut head = [0; 16];
-    head.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    u128::from_be_bytes(head)
+impl Chunk {
+    fn entry(&self, line: &Line) -> Entry<'_> {
+        let text =
+            |from: u32, to: u32| self.text.get(from as usize..to as usize).unwrap_or_default();
+        let id = Some(text(line.name_end, line.id_end)).filter(|id| !id.is_empty());
+        Entry { name: text(line.start, line.name_end), size: line.size, id }
+    }
+}
+
+fn line(chunks: &[Chunk], (chunk, line): (u32, u32)) -> Option<(&Chunk, &Line)> {
+    let chunk = chunks.get(chunk as usize)?;
+    Some((chunk, chunk.lines.get(line as usize)?))
 }
 
 /// What all lists together may hold in memory. A peer that asks for a long list and does not read it must
@@ -110,9 +157,14 @@ pub(super) struct Budget {
 pub(super) struct Share {
     budget: Arc<Budget>,
     taken: usize,
-    /// How much it would have taken in all when there was no room.
-    needed: usize,
+    /// How much of it the list needs so far.
+    used: usize,
+    /// The list needs more than there is.
+    is_full: bool,
 }
+
+/// How much a share takes at a time, so that a list does not ask for every name.
+const STEP: usize = 64 << 10;
 
 /// A list, and the share of the budget that it has for as long as it is held.
 pub struct Budgeted<L> {
@@ -137,37 +189,47 @@ impl<L> Budgeted<L> {
 }
 
 impl Budget {
-    /// Builds a list, which takes its share as it grows. Where there is no room, waits for some and builds
-    /// it again.
+    /// Builds a list, which takes its share as it grows. Where there is no room, gives back what it has,
+    /// waits for more, and builds the list again: two lists never wait for each other.
     pub(super) fn build<L>(
         self: &Arc<Budget>,
         list: impl Fn(&mut Share) -> Result<L>,
     ) -> Result<Budgeted<L>> {
         let until = Instant::now() + limits::LIST_WAIT;
+        let mut share = self.share(0);
         loop {
-            let mut share = Share { budget: Arc::clone(self), taken: 0, needed: 0 };
-            match list(&mut share) {
-                // What was taken is given back while we wait, or two could wait for each other.
-                Err(error) if error.code() == Code::Busy => {
-                    let needed = share.needed;
-                    drop(share);
-                    if !self.wait_for(needed, until) {
-                        return Err(error);
-                    }
-                }
-                list => return list.map(|list| Budgeted { list, share }),
+            let list = list(&mut share)?;
+            if !share.is_full {
+                share.give_back_unused();
+                return Ok(Budgeted { list, share });
             }
+            // It may need more than what it had asked for by then.
+            let needed = share.used.saturating_mul(2).min(limits::LISTS_HELD);
+            drop((list, share));
+            share = self.wait_for(needed, until).ok_or_else(|| {
+                let sentence = "too many long lists are being sent: try again in a moment";
+                Error::new(Code::Busy, sentence)
+            })?;
         }
     }
 
-    /// Waits until there is this much room; `false` says that there is none in time.
-    fn wait_for(&self, needed: usize, until: Instant) -> bool {
+    fn share(self: &Arc<Budget>, taken: usize) -> Share {
+        Share { budget: Arc::clone(self), taken, used: 0, is_full: false }
+    }
+
+    /// A share of this size, as soon as there is room for it.
+    fn wait_for(self: &Arc<Budget>, needed: usize, until: Instant) -> Option<Share> {
         let left = until.saturating_duration_since(Instant::now());
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let has_none = |held: &mut usize| !has_room(*held, 0, needed);
         let waited = self.freed.wait_timeout_while(self.held(), left, has_none);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
-        waited.is_ok_and(|(_, waited)| !waited.timed_out())
+        let (mut held, _) = waited.ok()?;
+        if !has_room(*held, 0, needed) {
+            return None;
+        }
+        *held = held.saturating_add(needed);
+        Some(self.share(needed))
     }
 
     fn held(&self) -> MutexGuard<'_, usize> {
@@ -176,25 +238,42 @@ impl Budget {
 }
 
 impl Share {
-    /// Makes sure that there is room for a list as it is now.
-    pub(super) fn hold(&mut self, listing: &Listing) -> Result<()> {
-        match listing.memory().saturating_sub(self.taken) {
-            0 => Ok(()),
-            more => self.take(more),
+    /// Takes more, and says whether there was room for it. If not, the list is of no use: it ends there, and
+    /// is built again when there is.
+    #[must_use]
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        self.used = self.used.saturating_add(bytes);
+        if self.used > self.taken && !self.is_full {
+            let more = self.used.saturating_sub(self.taken).max(STEP);
+            let mut held = self.budget.held();
+            self.is_full = !has_room(*held, self.taken, more);
+            if !self.is_full {
+                *held = held.saturating_add(more);
+                self.taken = self.taken.saturating_add(more);
+            }
+        }
+        !self.is_full
+    }
+
+    /// Takes what a line with this name needs.
+    #[must_use]
+    pub(super) fn take_line(&mut self, name: &str) -> bool {
+        self.take(name.len().saturating_add(size_of::<Line>() + size_of::<(u32, u32)>()))
+    }
+
+    fn give_back_unused(&mut self) {
+        let unused = self.taken.saturating_sub(self.used);
+        if unused > STEP {
+            self.give_back(unused);
         }
     }
 
-    /// Takes more.
-    pub(super) fn take(&mut self, bytes: usize) -> Result<()> {
+    fn give_back(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_sub(bytes);
         let mut held = self.budget.held();
-        if !has_room(*held, self.taken, bytes) {
-            self.needed = self.taken.saturating_add(bytes);
-            let sentence = "too many long lists are being sent: try again in a moment";
-            return Err(Error::new(Code::Busy, sentence));
-        }
-        *held = held.saturating_add(bytes);
-        self.taken = self.taken.saturating_add(bytes);
-        Ok(())
+        *held = held.saturating_sub(bytes);
+        drop(held);
+        self.budget.freed.notify_all();
     }
 }
 
@@ -206,12 +285,7 @@ fn has_room(held: usize, own: usize, more: usize) -> bool {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if self.taken > 0 {
-            let mut held = self.budget.held();
-            *held = held.saturating_sub(self.taken);
-            drop(held);
-            self.budget.freed.notify_all();
-        }
+        self.give_back(self.taken);
     }
 }
 
@@ -235,13 +309,19 @@ mod tests {
             "file-00000000010",
             "file-000000000",
         ];
+        let many: Vec<_> = (0..3000).map(|n| format!("n{}", n * 7919 % 3000)).collect();
+        names.extend(many.iter().map(String::as_str));
         let mut listing = Listing::default();
         for name in &names {
             listing.push(Entry { name, size: Some(2), id: None });
         }
+        let in_order = |listing: &Listing| -> Vec<String> {
+            listing.entries().map(|entry| entry.name.to_owned()).collect()
+        };
+        assert_eq!(in_order(&listing), names);
         listing.sort();
         names.sort_unstable();
-        assert_eq!(listing.entries().map(|entry| entry.name).collect::<Vec<_>>(), names);
+        assert_eq!(in_order(&listing), names);
         assert_eq!((listing.count(), listing.total), (names.len(), 2 * names.len() as u64));
     }
 
@@ -258,41 +338,37 @@ mod tests {
         assert_eq!(listing.total, u64::MAX);
     }
 
-    fn share(budget: &Arc<Budget>) -> Share {
-        Share { budget: Arc::clone(budget), taken: 0, needed: 0 }
-    }
-
     #[test]
     fn one_list_may_be_long_and_many_together_may_not() {
-        let budget = Arc::default();
-        let mut first = share(&budget);
-        first.take(limits::LISTS_HELD).unwrap();
-        first.take(limits::LISTS_HELD).unwrap();
-        let mut second = share(&budget);
-        assert!(second.take(1).is_err());
+        let budget: Arc<Budget> = Arc::default();
+        let mut first = budget.share(0);
+        assert!(first.take(limits::LISTS_HELD));
+        assert!(first.take(limits::LISTS_HELD));
+        let mut second = budget.share(0);
+        assert!(!second.take(1));
         drop((first, second));
-        assert!(share(&budget).take(1).is_ok());
+        assert!(budget.share(0).take(1));
         assert_eq!(*budget.held(), 0);
     }
 
     /// A list that had taken half of the budget took the other half beside a list that had a little.
     #[test]
     fn a_list_that_grows_beside_another_keeps_within_the_budget() {
-        let budget = Arc::default();
-        let (mut growing, mut other) = (share(&budget), share(&budget));
-        growing.take(limits::LISTS_HELD / 2).unwrap();
-        other.take(limits::LISTS_HELD / 4).unwrap();
-        assert!(growing.take(limits::LISTS_HELD / 2).is_err());
-        assert!(growing.take(limits::LISTS_HELD / 4).is_ok());
+        let budget: Arc<Budget> = Arc::default();
+        let (mut growing, mut other) = (budget.share(0), budget.share(0));
+        assert!(growing.take(limits::LISTS_HELD / 2));
+        assert!(other.take(limits::LISTS_HELD / 4));
+        assert!(!growing.take(limits::LISTS_HELD / 2));
+        assert!(other.take(limits::LISTS_HELD / 4));
     }
 
     #[test]
     fn a_list_waits_for_the_room_that_another_gives_back() {
         let budget: Arc<Budget> = Arc::default();
-        let mut first = share(&budget);
-        first.take(limits::LISTS_HELD).unwrap();
+        let mut first = budget.share(0);
+        assert!(first.take(limits::LISTS_HELD));
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| budget.build(|share| share.take(1)).map(drop));
+            let second = scope.spawn(|| budget.build(|share| Ok(share.take(STEP))).map(drop));
             while budget.waiting.load(Ordering::Acquire) == 0 {
                 std::thread::yield_now();
             }

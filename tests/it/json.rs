@@ -186,8 +186,8 @@ fn identities_survive_a_restart_and_belong_to_their_files() {
     drop(server);
     fs::write(&catalog, b"\xff\xfe garbage\n\n\0\0\0").unwrap();
     let server = TestServer::over(folder.path(), &[]);
-    server.wait_for_log("catalog: ");
     let fourth = text(&server, list);
+    server.wait_for_log("catalog: ");
     assert_eq!(fourth.matches("\"id\"").count(), 3);
     assert_ne!(id_of(&fourth, "by-text"), id_of(&third, "by-hand"));
     fs::remove_file(&catalog).unwrap();

@@ -189,13 +189,13 @@ fn a_reader_that_does_not_read_is_let_go() {
     peer.say("download large\n").hear("ok 1073741824\n");
     let start = Instant::now();
     let mut gone = false;
-    while start.elapsed() < Duration::from_secs(75) && !gone {
+    while start.elapsed() < Duration::from_secs(120) && !gone {
         peer.bytes(1);
         std::thread::park_timeout(Duration::from_millis(500));
         gone = server.log().contains(" close ");
     }
     assert!(gone, "still there after {:?}", start.elapsed());
-    assert!(start.elapsed() > Duration::from_secs(25));
+    assert!(start.elapsed() > Duration::from_secs(85));
 }
 
 #[cfg(target_os = "linux")]
@@ -317,18 +317,98 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
 fn a_catalog_that_cannot_be_written_costs_no_file() {
     let server = TestServer::start(&[]);
     let catalog = server.root().join(".connme/mydatafile.dat");
-    std::fs::remove_file(&catalog).unwrap();
     std::fs::create_dir(&catalog).unwrap();
     let mut peer = server.peer();
     for n in 0..20 {
         peer.say(format!("upload {n}\n1\nx")).hear(format!("ok ready\nok received 1 {n}\n"));
     }
-    server.wait_for_log("catalog: ");
-    assert!(server.log().matches("catalog: ").count() < 5, "{}", server.log());
-    server.peer_of("json").say("{\"aksi\":\"list\"}\n").hear("ERROR ");
+    let json = |request: &str| {
+        let reply = server.peer_of("json").say(request).rest();
+        String::from_utf8(reply).unwrap()
+    };
+    // An identity that cannot be kept is not told, and a file is not stored for it.
+    for request in ["{\"aksi\":\"list\"}\n", "{\"aksi\":\"get\",\"file\":\"0\"}\n"] {
+        assert!(json(request).starts_with("ERROR internal "), "{request}");
+    }
+    let transfer = "{\"aksi\":\"transfer\",\"file\":\"new\",\"size\":1}\nx";
+    assert!(json(transfer).starts_with("ERROR internal "));
+    assert!(!server.has("new"));
+    assert!(json("{\"aksi\":\"hapus\",\"file\":\"0\"}\n").starts_with("OK "));
     std::fs::remove_dir(&catalog).unwrap();
-    let list = server.peer_of("json").say("{\"aksi\":\"list\"}\n").rest();
-    assert_eq!(String::from_utf8(list).unwrap().matches("\"id\"").count(), 20);
+    assert_eq!(json("{\"aksi\":\"list\"}\n").matches("\"id\"").count(), 19);
+}
+
+/// Every list and transfer of others waited for ever.
+#[cfg(unix)]
+#[test]
+fn a_process_that_holds_the_catalog_is_not_waited_for_for_ever() {
+    let server = TestServer::start(&[]);
+    server.put("a", "x");
+    let lock = server.root().join(".connme/identifying");
+    let held = std::fs::File::create(lock).unwrap();
+    held.lock().unwrap();
+    let start = Instant::now();
+    let mut peers: Vec<Peer> = (0..8).map(|_| server.peer_of("json")).collect();
+    for peer in &mut peers {
+        peer.say("{\"aksi\":\"list\"}\n");
+    }
+    for peer in &mut peers {
+        peer.hear("ERROR internal ");
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    server.peer().say("upload b\n1\nx").hear("ok ready\nok received 1 b\n");
+    drop(held);
+    server.peer_of("json").say("{\"aksi\":\"list\"}\n").hear("[{");
+}
+
+/// A full pipe behind standard error stopped every dialect: after 368 connections or 896 commands.
+#[cfg(unix)]
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    for flags in [&[][..], &["--trace"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        let log = file.to_str().unwrap();
+        let root = folder.path().join("root");
+        let server = TestServer::unread(&root, &[flags, &["--log", log]].concat());
+        let mut peer = server.peer();
+        let mut longest = Duration::ZERO;
+        for _ in 0..400 {
+            let start = Instant::now();
+            peer.say("connme\n".repeat(50)).hear("ok connected\n".repeat(50));
+            longest = longest.max(start.elapsed());
+        }
+        assert!(longest < Duration::from_secs(2), "{longest:?}");
+        server.peer_of("json").say("{\"aksi\":\"list\"}\n").hear("[]\r\n");
+        // The file is written all the same.
+        let lines = || std::fs::read_to_string(&file).unwrap().lines().count();
+        let end = Instant::now() + PATIENCE;
+        while lines() < 20_000 {
+            assert!(Instant::now() < end, "{} lines", lines());
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_file_that_was_moved_away_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+    let server = TestServer::start(&["--log", log.to_str().unwrap()]);
+    let mut peer = server.peer();
+    peer.say("connme\n").hear("ok connected\n");
+    let end = Instant::now() + PATIENCE;
+    let mut look = |path: &std::path::Path| {
+        while !std::fs::read_to_string(path).is_ok_and(|text| text.contains(" connme ")) {
+            assert!(Instant::now() < end, "nothing in {}", path.display());
+            peer.say("connme\n").hear("ok connected\n");
+        }
+    };
+    look(&log);
+    std::fs::rename(&log, &moved).unwrap();
+    look(&log);
+    look(&moved);
 }
 
 #[test]
@@ -359,29 +439,56 @@ fn a_server_that_is_asked_to_end_finishes_what_is_in_flight() {
     assert_eq!(incoming.count(), 0, "an orderly end leaves nothing to sweep");
 }
 
-/// Long lists that nobody reads do not add up.
+/// Long lists that nobody reads do not add up; 60 of json took 2.4 GB.
 #[cfg(target_os = "linux")]
 #[test]
 fn lists_that_nobody_reads_do_not_fill_the_memory() {
+    for (dialect, request) in [("text", "ls\n"), ("json", "{\"aksi\":\"list\"}\n")] {
+        let server = TestServer::start(&["--max-per-address", "200"]);
+        for n in 0..20_000 {
+            server.put(&format!("{n:0>240}"), "");
+        }
+        let mut peers: Vec<Peer> = (0..60).map(|_| server.peer_of(dialect)).collect();
+        for peer in &mut peers {
+            peer.say(request);
+        }
+        let started: Vec<_> = peers.iter_mut().map(|peer| peer.bytes(2)).collect();
+        let refused = |reply: &&Vec<u8>| reply.eq_ignore_ascii_case(b"er");
+        let refused = started.iter().filter(refused).count();
+        assert!((1..60).contains(&refused), "{refused} of 60 were refused");
+        let peak = proc::status(server.id(), "VmHWM") / 1024;
+        eprintln!("{dialect}: {peak} MiB");
+        assert!(peak < 128, "{dialect}: {peak} MiB");
+        drop(peers);
+        proc::wait_until("served again", || {
+            let mut peer = server.peer();
+            peer.say("ls\n").bytes(3) == b"ok "
+        });
+    }
+}
+
+/// Twelve clients that never nodded kept everyone from a list for 140 s and more.
+#[test]
+fn a_list_that_nobody_takes_gives_way_to_another() {
     let server = TestServer::start(&["--max-per-address", "200"]);
     for n in 0..20_000 {
-        server.put(&format!("{n:0>200}"), "");
+        server.put(&format!("{n:0>240}"), "");
     }
-    let before = proc::pss(server.id());
-    let mut peers: Vec<Peer> = (0..100).map(|_| server.peer()).collect();
-    for peer in &mut peers {
-        peer.say("ls\n");
+    let mut deaf: Vec<Peer> = (0..16).map(|_| server.peer_of("struct")).collect();
+    for peer in &mut deaf {
+        peer.say("ls");
     }
-    let started: Vec<_> = peers.iter_mut().map(|peer| peer.bytes(3)).collect();
-    assert!(started.iter().any(|reply| reply == b"ok "), "nobody was served");
-    assert!(started.iter().any(|reply| reply == b"err"), "everybody was served");
-    let more = (proc::pss(server.id()) - before) / 1024;
-    assert!(more < 160, "{more} MiB");
-    drop(peers);
-    proc::wait_until("served again", || {
-        let mut peer = server.peer();
-        peer.say("ls\n").bytes(3) == b"ok "
-    });
+    let first: Vec<_> = deaf.iter_mut().map(|peer| peer.first_bytes()).collect();
+    let served = first.iter().filter(|count| **count == 20_000_i32.to_le_bytes()).count();
+    assert!(served > 4, "{served} lists were begun");
+    // Who is refused is not told that the folder is empty.
+    assert!(first.iter().all(|count| count.is_empty() || count.len() == 4));
+    assert!(!first.contains(&0_i32.to_le_bytes().to_vec()));
+    for _ in 0..3 {
+        let start = Instant::now();
+        server.peer().say("ls\n").hear("ok 20000\n");
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    }
 }
 
 /// Four processes on one root, the same name a thousand times, with removals and lists in between.

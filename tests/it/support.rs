@@ -49,8 +49,17 @@ impl TestServer {
         TestServer::over_by(&[], root, flags)
     }
 
+    /// The same, with a log that nobody reads.
+    pub fn unread(root: &Path, flags: &[&str]) -> TestServer {
+        TestServer::run(&[], root, flags, false)
+    }
+
     /// The same, started by another program.
     pub fn over_by(starter: &[&str], root: &Path, flags: &[&str]) -> TestServer {
+        TestServer::run(starter, root, flags, true)
+    }
+
+    fn run(starter: &[&str], root: &Path, flags: &[&str], is_read: bool) -> TestServer {
         let words: Vec<_> = starter.iter().chain(&[env!("CARGO_BIN_EXE_connme-server")]).collect();
         let mut child = Command::new(words[0])
             .args(&words[1..])
@@ -68,16 +77,18 @@ impl TestServer {
             .spawn()
             .unwrap();
         let log = Arc::new(Log::default());
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let writer = Arc::clone(&log);
-        std::thread::spawn(move || {
-            let mut line = Vec::new();
-            while stderr.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                writer.text.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
-                writer.grown.notify_all();
-                line.clear();
-            }
-        });
+        // What is not taken stays open, and fills.
+        if let Some(stderr) = if is_read { child.stderr.take() } else { None } {
+            let (mut stderr, writer) = (BufReader::new(stderr), Arc::clone(&log));
+            std::thread::spawn(move || {
+                let mut line = Vec::new();
+                while stderr.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                    writer.text.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                    writer.grown.notify_all();
+                    line.clear();
+                }
+            });
+        }
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut addresses = BTreeMap::new();
         for _ in DIALECTS {
@@ -262,6 +273,17 @@ impl Peer {
         let mut got = vec![0; n];
         if let Err(error) = self.stream.read_exact(&mut got) {
             self.fail(&format!("expected {n} bytes, got {error}"));
+        }
+        got
+    }
+
+    /// What one read brings: nothing where the server has closed.
+    #[track_caller]
+    pub fn first_bytes(&mut self) -> Vec<u8> {
+        let mut got = vec![0; 4];
+        match self.stream.read(&mut got) {
+            Ok(n) => got.truncate(n),
+            Err(error) => self.fail(&format!("expected some bytes or the end, got {error}")),
         }
         got
     }

@@ -68,11 +68,6 @@ fn rooms_do_not_look_into_each_other() {
     );
     absent(is("store.rs"), &["crate::wire", "crate::dialect", "std::net"], "store knows no wire");
     absent(
-        is("atomic.rs"),
-        &["crate::store", "crate::wire", "std::net"],
-        "atomic knows files only",
-    );
-    absent(
         is("dialect.rs"),
         &["std::net", "std::fs", "std::thread", "std::io", "stdout", "stderr", "TcpStream"],
         "a dialect knows no socket, no file system, no terminal",
@@ -102,7 +97,6 @@ fn files_and_sockets_are_touched_in_few_places() {
     };
     absent(
         listed(&[
-            "atomic.rs",
             "store.rs",
             "store/",
             "client.rs",
@@ -163,7 +157,7 @@ fn modules_say_what_they_are_for_and_dialects_stay_short() {
         assert!(code.starts_with("//! "), "src/{name} does not say what it is for");
         let lines = code.lines().count();
         let most = match name.as_str() {
-            name if name.starts_with("bin/") => 100,
+            name if name.starts_with("bin/") => 120,
             name if name.starts_with("dialect/") => 500,
             _ => 650,
         };
