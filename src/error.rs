@@ -83,12 +83,51 @@ impl Code {
     }
 }
 
+/// What a read waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A line, up to its newline.
+    Line,
+    /// A word, up to its newline or a pause.
+    Word,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// This many bytes.
+    Bytes(usize),
+    /// Bytes up to a mark.
+    Mark,
+    /// A JSON value, up to its end.
+    Value,
+    /// The end of the stream.
+    Close,
+    /// A payload of `size` bytes, of which `came` have come.
+    Payload {
+        /// How many bytes have come.
+        came: u64,
+        /// How many were announced.
+        size: u64,
+    },
+}
+
+/// A message that is not complete: what has arrived of it, and what was awaited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waited {
+    /// How it begins; of a payload nothing.
+    pub got: Vec<u8>,
+    /// What the read waits for.
+    pub wanted: Awaited,
+}
+
 /// Something that could not be done.
 pub struct Error {
     code: Code,
     sentence: String,
     cause: Option<String>,
     closes: bool,
+    /// A server's word for it that is not in [`Code::WORDS`].
+    their_word: Option<String>,
+    waited: Option<Box<Waited>>,
+    first: bool,
 }
 
 /// What most functions here return.
@@ -98,7 +137,29 @@ impl Error {
     /// An error that the peer may hear as it is.
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Error {
-        Error { code, sentence: sentence.into(), cause: None, closes: false }
+        Error {
+            code,
+            sentence: sentence.into(),
+            cause: None,
+            closes: false,
+            their_word: None,
+            waited: None,
+            first: false,
+        }
+    }
+
+    /// What a server said with an error reply. A word that is not known here is kept as it came.
+    #[must_use]
+    pub fn said(word: &str, sentence: &str) -> Error {
+        match Code::from_word(word) {
+            // After these two the server closes.
+            Some(code @ (Code::Busy | Code::Timeout)) => Error::new(code, sentence).and_close(),
+            Some(code) => Error::new(code, sentence),
+            None => {
+                let their_word = Some(word.to_owned());
+                Error { their_word, ..Error::new(Code::Internal, sentence) }
+            }
+        }
     }
 
     /// A system call that failed: `tried` is a verb and an object, `cause` the system's answer.
@@ -159,6 +220,47 @@ impl Error {
     pub fn and_close(mut self) -> Error {
         self.closes = true;
         self
+    }
+
+    /// Adds what had arrived of the message that was awaited.
+    #[must_use]
+    pub fn waiting(mut self, got: &[u8], wanted: Awaited) -> Error {
+        let got = got.get(..crate::limits::SHOWN).unwrap_or(got).to_vec();
+        self.waited = Some(Box::new(Waited { got, wanted }));
+        self
+    }
+
+    /// The same error as another kind.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Error {
+        self.code = code;
+        self
+    }
+
+    /// Marks an error of the first exchange on a connection: perhaps the server speaks another
+    /// dialect.
+    #[must_use]
+    pub fn on_first_exchange(mut self) -> Error {
+        self.first = true;
+        self
+    }
+
+    /// Whether this happened in the first exchange on a connection.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+
+    /// What had arrived of the message that was awaited, if one was.
+    #[must_use]
+    pub fn waited(&self) -> Option<&Waited> {
+        self.waited.as_deref()
+    }
+
+    /// A server's word for it, where that is not known here.
+    #[must_use]
+    pub fn their_word(&self) -> Option<&str> {
+        self.their_word.as_deref()
     }
 
     /// What kind of failure this is.

@@ -126,6 +126,14 @@ pub const IDLE_TIMEOUT: u64 = 300;
 /// disk first.
 pub const REPLY_TIME: Duration = Duration::from_secs(60);
 
+/// How long a client waits for a reply before it says, once and to a terminal only, what has come so
+/// far: a person who sees nothing for longer takes the program for dead.
+pub const NOTICE_TIME: Duration = Duration::from_secs(3);
+
+/// How long a client of `struct` waits for `received` before it asks whether the upload was refused. To
+/// this it adds twice the time that sending took, for a server that is slower than the network.
+pub const RECEIPT_TIME: Duration = Duration::from_secs(2);
+
 /// How long a client waits for a connection to be accepted.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 

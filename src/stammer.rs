@@ -196,6 +196,10 @@ impl Stream for Stammering {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.patience(wait))
     }
 
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.read_now(into)
+    }
+
     fn pause(&mut self, time: Duration) {
         self.sleep(time);
     }

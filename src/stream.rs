@@ -13,6 +13,14 @@ pub trait Stream: Read + Write + Send {
     /// As the system says.
     fn patience(&mut self, wait: Option<Duration>) -> io::Result<()>;
 
+    /// Reads what has arrived already. Where nothing has, it does not wait but fails with `WouldBlock`.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.read(into)
+    }
+
     /// Says nothing for a while. Some old programs know a message by such a pause alone.
     fn pause(&mut self, time: Duration);
 
@@ -72,6 +80,13 @@ impl Stream for TcpStream {
     fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
         // The system takes zero for "never wait in vain", and rounds to its own clock.
         self.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))
+    }
+
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let brought = self.read(into);
+        self.set_nonblocking(false)?;
+        brought
     }
 
     fn pause(&mut self, time: Duration) {

@@ -110,6 +110,19 @@ impl Stream for Traced {
         self.inner.patience(wait)
     }
 
+    /// A look that finds nothing is not shown: it waited for nobody.
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let began = Instant::now();
+        let brought = self.inner.read_now(into);
+        match &brought {
+            Ok(0) => self.tell(Event::End, began),
+            Ok(n) => self.tell(Event::Read(into.get(..*n).unwrap_or_default()), began),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => self.tell_failure(error, began),
+        }
+        brought
+    }
+
     fn pause(&mut self, time: Duration) {
         self.inner.pause(time);
     }

@@ -17,7 +17,9 @@
 //!   the connection is closed.
 
 mod pace;
+mod part;
 mod payload;
+mod waiting;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -25,10 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
 use crate::stream::{Ending, Stream};
 use pace::Pace;
+pub use waiting::Notice;
+use waiting::Wait;
 
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
@@ -105,6 +109,10 @@ pub struct Wire {
     deaf: bool,
     /// How many others wait for what is being sent here to be done with.
     gives_way_to: Option<Arc<AtomicUsize>>,
+    /// Told once when a message takes long to come.
+    notice: Option<Notice>,
+    /// What was taken already of a message that is read in parts: its first bytes, and its length.
+    part: (Vec<u8>, u64),
 }
 
 impl Wire {
@@ -124,6 +132,8 @@ impl Wire {
             ended: false,
             deaf: false,
             gives_way_to: None,
+            notice: None,
+            part: (Vec::new(), 0),
         }
     }
 
@@ -134,13 +144,20 @@ impl Wire {
     /// The line is too long, has no end, or does not come in time: what follows it cannot be
     /// framed, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
+        self.read_line_or(b"", most)
+    }
+
+    /// The same, where `last` may be all that the peer says before it closes: then `last` needs no LF.
+    ///
+    /// # Errors
+    /// See [`Wire::read_line`].
+    pub fn read_line_or(&mut self, last: &[u8], most: usize) -> Result<Option<Vec<u8>>> {
         self.must_owe_nothing()?;
         let mut searched = 0;
-        let mut deadline = None;
+        let mut wait = Wait::new(Awaited::Line);
         loop {
-            let fresh = self.buffered().get(searched..).unwrap_or_default();
-            if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
-                let mut line = self.take(searched.saturating_add(at));
+            if let Some(at) = self.find(b"\n", searched) {
+                let mut line = self.take(at);
                 self.skip(1);
                 self.complete(&line, 1, Ending::Lf);
                 line.pop_if(|last| *last == b'\r');
@@ -154,13 +171,19 @@ impl Wire {
             if searched > most.saturating_add(1) {
                 return Err(too_long(most));
             }
-            match self.fill(&mut deadline)? {
+            match self.fill(&mut wait)? {
                 Brought::Bytes => {}
-                Brought::Silence => return Err(silent()),
+                Brought::Silence => return Err(self.silent(&wait)),
                 Brought::End if searched == 0 => return Ok(None),
+                Brought::End if self.buffered() == last => {
+                    let line = self.take(usize::MAX);
+                    self.complete(&line, 0, Ending::Stream);
+                    return Ok(Some(line));
+                }
                 Brought::End => {
                     let sentence = "the connection ended in the middle of a line";
-                    return Err(Error::new(Code::BadRequest, sentence).and_close());
+                    let error = Error::new(Code::BadRequest, sentence).and_close();
+                    return Err(error.waiting(self.buffered(), wait.wanted));
                 }
             }
         }
@@ -173,17 +196,18 @@ impl Wire {
     /// The word has more than `most` bytes, or does not come in time.
     pub fn read_word(&mut self, most: usize, pause: Duration) -> Result<Option<Vec<u8>>> {
         self.must_owe_nothing()?;
-        let mut deadline = None;
+        let mut searched = 0;
+        let mut wait = Wait::new(Awaited::Word);
         loop {
-            let held = self.buffered();
-            let end = held.iter().position(|byte| *byte == b'\n');
-            if end.unwrap_or(held.len()) > most.saturating_add(1) {
+            let end = self.find(b"\n", searched);
+            searched = self.buffered().len();
+            if end.unwrap_or(searched) > most.saturating_add(1) {
                 return Err(too_long(most));
             }
             let brought = match end {
                 Some(_) => Brought::End,
-                None if held.is_empty() => self.fill(&mut deadline)?,
-                None => self.fill_before(&mut deadline, pause)?,
+                None if searched == 0 => self.fill(&mut wait)?,
+                None => self.fill_before(&mut wait, pause)?,
             };
             let word = match (brought, end) {
                 (Brought::Bytes, _) => continue,
@@ -195,7 +219,9 @@ impl Wire {
                     word
                 }
                 (Brought::End, None) if self.buffered().is_empty() => return Ok(None),
-                (Brought::Silence, None) if self.buffered().is_empty() => return Err(silent()),
+                (Brought::Silence, None) if self.buffered().is_empty() => {
+                    return Err(self.silent(&wait));
+                }
                 (brought, None) => {
                     let word = self.take(usize::MAX);
                     let by_end = matches!(brought, Brought::End);
@@ -213,9 +239,9 @@ impl Wire {
     ///
     /// # Errors
     /// Something else came, or it does not come in time.
-    pub fn read_word_of(&mut self, words: &[&'static str]) -> Result<Option<&'static str>> {
+    pub fn read_word_of(&mut self, words: &'static [&'static str]) -> Result<Option<&'static str>> {
         self.must_owe_nothing()?;
-        let mut deadline = None;
+        let mut wait = Wait::new(Awaited::Words(words));
         loop {
             let white = self.buffered().iter().take_while(|byte| b" \r\n".contains(byte)).count();
             self.skip(white);
@@ -230,11 +256,11 @@ impl Wire {
                 let sentence = "that is no command of this wire";
                 return Err(Error::new(Code::UnknownCommand, sentence).and_close());
             }
-            match self.fill(&mut deadline)? {
+            match self.fill(&mut wait)? {
                 Brought::Bytes => {}
-                Brought::Silence => return Err(silent()),
+                Brought::Silence => return Err(self.silent(&wait)),
                 Brought::End if self.buffered().is_empty() => return Ok(None),
-                Brought::End => return Err(ended()),
+                Brought::End => return Err(self.cut_short(&wait)),
             }
         }
     }
@@ -244,16 +270,16 @@ impl Wire {
     /// # Errors
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
-        let mut deadline = None;
+        let mut wait = Wait::new(Awaited::Bytes(most));
         while self.buffered().len() < most {
             let brought = if self.buffered().is_empty() {
-                self.fill(&mut deadline)?
+                self.fill(&mut wait)?
             } else {
-                self.fill_before(&mut deadline, pause)?
+                self.fill_before(&mut wait, pause)?
             };
             match brought {
                 Brought::Bytes => {}
-                Brought::Silence if self.buffered().is_empty() => return Err(silent()),
+                Brought::Silence if self.buffered().is_empty() => return Err(self.silent(&wait)),
                 _ => break,
             }
         }
@@ -266,12 +292,12 @@ impl Wire {
     /// The stream ends before, or they do not come in time.
     pub fn read_bytes(&mut self, n: usize) -> Result<Vec<u8>> {
         self.must_owe_nothing()?;
-        let mut deadline = None;
+        let mut wait = Wait::new(Awaited::Bytes(n));
         while self.buffered().len() < n {
-            match self.fill(&mut deadline)? {
+            match self.fill(&mut wait)? {
                 Brought::Bytes => {}
-                Brought::Silence => return Err(silent()),
-                Brought::End => return Err(ended()),
+                Brought::Silence => return Err(self.silent(&wait)),
+                Brought::End => return Err(self.cut_short(&wait)),
             }
         }
         let bytes = self.take(n);
@@ -285,22 +311,24 @@ impl Wire {
     /// The mark does not come within `most` bytes, or not in time, or the stream ends before.
     pub fn read_before(&mut self, mark: &[u8], most: usize) -> Result<Vec<u8>> {
         self.must_owe_nothing()?;
-        let mut deadline = None;
+        let mut searched = 0;
+        let mut wait = Wait::new(Awaited::Mark);
         loop {
-            let held = self.buffered();
-            if let Some(at) = held.windows(mark.len()).position(|window| window == mark) {
+            if let Some(at) = self.find(mark, searched) {
                 let before = self.take(at);
                 self.skip(mark.len());
                 self.complete(&before, mark.len(), Ending::Mark);
                 return Ok(before);
             }
-            if held.len() > most {
+            // The mark may have begun.
+            searched = self.buffered().len().saturating_sub(mark.len().saturating_sub(1));
+            if self.buffered().len() > most {
                 return Err(too_long(most));
             }
-            match self.fill(&mut deadline)? {
+            match self.fill(&mut wait)? {
                 Brought::Bytes => {}
-                Brought::Silence => return Err(silent()),
-                Brought::End => return Err(ended()),
+                Brought::Silence => return Err(self.silent(&wait)),
+                Brought::End => return Err(self.cut_short(&wait)),
             }
         }
     }
@@ -381,13 +409,16 @@ impl Wire {
     /// The stream ends before, or the byte does not come in time.
     pub fn read_nod(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
         self.must_owe_nothing()?;
+        let mut wait = Wait::new(Awaited::Bytes(1));
+        wait.deadline = *deadline;
         while self.buffered().is_empty() {
-            match self.fill_before(deadline, limits::WRITE_WAIT)? {
+            match self.fill_before(&mut wait, limits::WRITE_WAIT)? {
                 Brought::Bytes => {}
-                Brought::End => return Err(ended()),
+                Brought::End => return Err(self.cut_short(&wait)),
                 Brought::Silence => self.must_not_be_in_the_way()?,
             }
         }
+        *deadline = wait.deadline;
         let nod = self.take(1);
         self.complete(&nod, 0, Ending::Width);
         Ok(())
@@ -464,42 +495,79 @@ impl Wire {
         }
     }
 
+    /// Where this stands in what was read and not yet taken. `searched` bytes are known not to hold it.
+    fn find(&self, mark: &[u8], searched: usize) -> Option<usize> {
+        let fresh = self.buffered().get(searched..)?;
+        let at = match mark {
+            [mark] => fresh.iter().position(|byte| byte == mark),
+            _ => fresh.windows(mark.len()).position(|window| window == mark),
+        };
+        at.map(|at| searched.saturating_add(at))
+    }
+
     /// A message is complete; with its end mark it has so many bytes more.
     fn complete(&mut self, bytes: &[u8], mark: usize, end: Ending) {
         let all = length(bytes).saturating_add(mark.try_into().unwrap_or(0));
-        self.stream.message(bytes, all, end);
+        match std::mem::take(&mut self.part) {
+            (_, 0) => self.stream.message(bytes, all, end),
+            (begin, before) => self.stream.message(&begin, before.saturating_add(all), end),
+        }
     }
 
     /// One read into the input buffer. The first byte of a message may keep us waiting for as long
     /// as a peer may be idle; from then on the message has a deadline, which no drip can stretch.
-    fn fill(&mut self, deadline: &mut Option<Instant>) -> Result<Brought> {
+    fn fill(&mut self, wait: &mut Wait) -> Result<Brought> {
         if self.buffered().is_empty() {
             self.flush_unless_deaf()?;
             self.manner.resting.fetch_add(1, Ordering::AcqRel);
-            let brought = self.read_more(self.manner.idle);
+            let brought = self.read_more(self.manner.idle, wait);
             self.manner.resting.fetch_sub(1, Ordering::AcqRel);
             return brought;
         }
         let longest = self.manner.message;
-        self.fill_before(deadline, longest)
+        self.fill_before(wait, longest)
     }
 
     /// The same within a message, where a silence of `pause` is worth knowing of.
-    fn fill_before(&mut self, deadline: &mut Option<Instant>, pause: Duration) -> Result<Brought> {
-        let end = *deadline.get_or_insert_with(|| Instant::now() + self.manner.message);
+    fn fill_before(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
+        let end = *wait.deadline.get_or_insert_with(|| Instant::now() + self.manner.message);
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(silent());
+            return Err(self.silent(wait));
         }
-        self.read_more(left.min(pause))
+        self.read_more(left.min(pause), wait)
     }
 
-    fn read_more(&mut self, wait: Duration) -> Result<Brought> {
+    /// One read that waits for at most `longest`. A wait in the middle of which a notice is due is cut
+    /// in two.
+    fn read_more(&mut self, longest: Duration, wait: &mut Wait) -> Result<Brought> {
         self.flush_unless_deaf()?;
         if self.ended {
             return Ok(Brought::End);
         }
-        self.wait_at_most(wait)?;
+        let Some(before) = self.time_to_notice(wait).filter(|before| *before < longest) else {
+            return self.read_within(longest);
+        };
+        if !before.is_zero() {
+            match self.read_within(before)? {
+                Brought::Silence => {}
+                brought => return Ok(brought),
+            }
+        }
+        self.give_notice(wait);
+        self.read_within(longest.saturating_sub(before))
+    }
+
+    fn read_within(&mut self, longest: Duration) -> Result<Brought> {
+        self.wait_at_most(longest)?;
+        self.read_with(|stream, into| read(stream, into))
+    }
+
+    /// One read into the input buffer, behind what is held.
+    fn read_with(
+        &mut self,
+        read: impl FnOnce(&mut dyn Stream, &mut [u8]) -> io::Result<usize>,
+    ) -> Result<Brought> {
         self.input.drain(..self.taken.min(self.input.len()));
         self.taken = 0;
         let held = self.input.len();
@@ -594,10 +662,6 @@ fn read(stream: &mut dyn Stream, into: &mut [u8]) -> io::Result<usize> {
 
 fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-fn silent() -> Error {
-    Error::connection(&io::ErrorKind::TimedOut.into())
 }
 
 fn ended() -> Error {
@@ -703,6 +767,92 @@ mod tests {
         three_ways(b"uplo", |wire| {
             assert_eq!(wire.read_word_of(&["upload"]).unwrap_err().code(), Code::Gone);
         });
+    }
+
+    /// A word byte by byte costs what a line byte by byte costs: no byte is looked at twice.
+    #[test]
+    fn a_long_word_is_searched_once() {
+        let bytes = vec![b'a'; limits::MESSAGE];
+        let timed = |take: &dyn Fn(&mut Wire)| {
+            let mut wire = wire(Script::bytewise(&bytes)).0;
+            let start = Instant::now();
+            take(&mut wire);
+            start.elapsed()
+        };
+        let line = timed(&|wire| assert!(wire.read_line(limits::MESSAGE).is_err()));
+        let pause = Duration::from_secs(9);
+        let word = timed(&|wire| assert!(wire.read_word(limits::MESSAGE, pause).is_ok()));
+        let before = timed(&|wire| assert!(wire.read_before(b"<>", limits::MESSAGE).is_err()));
+        let most = line * 8;
+        assert!(word < most && before < most, "{line:?} {word:?} {before:?}");
+    }
+
+    #[test]
+    fn a_mark_is_found_where_its_bytes_came_apart() {
+        three_ways(b"a<<SEP>b<SEP>", |wire| {
+            assert_eq!(wire.read_before(b"<SEP>", 9).unwrap(), b"a<");
+            assert_eq!(wire.read_before(b"<SEP>", 9).unwrap(), b"b");
+        });
+    }
+
+    #[test]
+    fn a_part_ends_where_it_is_said_to_and_the_whole_is_one_message() {
+        three_ways(b"[ab][c]\n", |wire| {
+            let ends = &mut |byte| byte == b']';
+            assert_eq!(wire.read_part(9, ends).unwrap(), b"[ab]");
+            assert_eq!(wire.read_part(9, ends).unwrap(), b"[c]");
+            assert_eq!(wire.read_line(9).unwrap().unwrap(), b"");
+            assert_eq!(wire.read_part(9, ends).unwrap_err().code(), Code::Gone);
+        });
+        three_ways(&[b'a'; 100_000], |wire| {
+            assert_eq!(wire.read_part(9, &mut |_| false).unwrap_err().code(), Code::BadRequest);
+        });
+    }
+
+    #[test]
+    fn a_line_may_be_all_that_a_peer_says() {
+        three_ways(b"null", |wire| {
+            assert_eq!(wire.read_line_or(b"null", 9).unwrap().unwrap(), b"null");
+            assert!(wire.read_line_or(b"null", 9).unwrap().is_none());
+        });
+        three_ways(b"nul", |wire| assert!(wire.read_line_or(b"null", 9).is_err()));
+        three_ways(b"null\r\n", |wire| {
+            assert_eq!(wire.read_line_or(b"null", 9).unwrap().unwrap(), b"null");
+        });
+    }
+
+    #[test]
+    fn a_long_wait_is_told_once_with_what_has_come() {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (mut wire, _) = wire(Script::new([
+            Step::Bytes(b"ok connected".to_vec()),
+            Step::Pause, // The three seconds.
+            Step::Bytes(b"\n".to_vec()),
+            Step::Bytes(b"conn".to_vec()),
+            Step::Pause, // The rest of the time.
+        ]));
+        let sink = Arc::clone(&told);
+        wire.notify(Some(Arc::new(move |waited: &crate::error::Waited| {
+            sink.lock().unwrap().push(waited.clone());
+        })));
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");
+        let waited = |got: &[u8], wanted| crate::error::Waited { got: got.to_vec(), wanted };
+        assert_eq!(*told.lock().unwrap(), [waited(b"ok connected", Awaited::Line)]);
+        let error = wire.read_word_of(&["connected"]).unwrap_err();
+        let wanted = Awaited::Words(&["connected"]);
+        assert_eq!(error.waited(), Some(&waited(b"conn", wanted)));
+        assert_eq!(told.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_has_arrived_is_taken_without_waiting() {
+        let bytes = |bytes: &str| Step::Bytes(bytes.into());
+        let (mut wire, _) =
+            wire(Script::new([bytes("a\nb"), Step::Pause, bytes("c"), Step::Pause, Step::Pause]));
+        assert_eq!(wire.take_arrived().unwrap(), b"a\nb");
+        assert_eq!(wire.take_arrived().unwrap(), b"c");
+        assert_eq!(wire.take_arrived().unwrap(), b"");
+        assert_eq!(wire.take_arrived().unwrap_err().code(), Code::Gone);
     }
 
     #[test]

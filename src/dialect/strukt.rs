@@ -280,7 +280,7 @@ impl Client {
             return Err(Error::new(Code::BadName, sentence));
         }
         wire.write(command.as_bytes())?;
-        expect_word(wire, READY)?;
+        expect_word(wire, &[READY])?;
         write_name(wire, name)
     }
 }
@@ -292,7 +292,7 @@ impl Requests for Client {
 
     fn connme(&self, wire: &mut Wire) -> Result<()> {
         wire.write(CONNME.as_bytes())?;
-        expect_word(wire, CONNECTED)
+        expect_word(wire, &[CONNECTED]).map(drop)
     }
 
     fn list_files(&self, wire: &mut Wire, folder: Option<&str>) -> Result<Listing> {
@@ -348,12 +348,12 @@ impl Requests for Client {
         wire.write_payload(size, from)?;
         // Where "received" does not come, "connected" will.
         wire.write(CONNME.as_bytes())?;
-        if expect_one_of(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
+        if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
             let sentence = "the server did not take it, and this wire has no word for why";
             return Err(Error::new(Code::Internal, sentence));
         }
         read_seconds(wire)?;
-        expect_word(wire, CONNECTED)?;
+        expect_word(wire, &[CONNECTED])?;
         Ok(None)
     }
 
@@ -363,11 +363,7 @@ impl Requests for Client {
     }
 }
 
-fn expect_word(wire: &mut Wire, word: &'static str) -> Result<()> {
-    expect_one_of(wire, &[word]).map(drop)
-}
-
-fn expect_one_of(wire: &mut Wire, words: &[&'static str]) -> Result<&'static str> {
+fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Result<&'static str> {
     match wire.read_word_of(words) {
         Ok(Some(word)) => Ok(word),
         Ok(None) => Err(Error::new(Code::Gone, "the server closed the connection")),

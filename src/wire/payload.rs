@@ -4,8 +4,9 @@
 //! keep, and what is left of one that nobody wants stays owed until [`Wire::settle`].
 
 use super::pace::Pace;
-use super::{Wire, ended, length, read};
-use crate::error::{Code, Error, Result};
+use super::waiting::Wait;
+use super::{Brought, Wire, ended, length, read};
+use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
 use crate::stream::Ending;
 
@@ -43,14 +44,14 @@ impl Wire {
             let n = match read(&mut *self.stream, space) {
                 Ok(0) => {
                     self.ended = true;
-                    return Err(ended());
+                    return Err(self.payload_stopped(ended()));
                 }
                 Ok(n) => n,
-                Err(error) => return Err(Error::connection(&error)),
+                Err(error) => return Err(self.payload_stopped(Error::connection(&error))),
             };
             let piece = space.get(..n).unwrap_or_default();
             self.owed = self.owed.saturating_sub(length(piece));
-            pace.moved(n)?;
+            pace.moved(n).map_err(|error| self.payload_stopped(error))?;
             sink(piece)?;
         }
         self.complete_payload();
@@ -95,6 +96,28 @@ impl Wire {
             self.stream.message(&held, all, Ending::Stream);
         }
         Ok(())
+    }
+
+    /// Reads a message that ends with the stream. Of one that is longer than `most` it gives the
+    /// beginning, a little longer than `most`.
+    ///
+    /// # Errors
+    /// The connection broke, or the end does not come in time.
+    pub fn read_to_close(&mut self, most: usize) -> Result<Vec<u8>> {
+        self.must_owe_nothing()?;
+        let mut wait = Wait::new(Awaited::Close);
+        while self.buffered().len() <= most {
+            match self.fill(&mut wait)? {
+                Brought::Bytes => {}
+                Brought::Silence => return Err(self.silent(&wait)),
+                Brought::End => break,
+            }
+        }
+        let bytes = self.take(usize::MAX);
+        if !bytes.is_empty() {
+            self.complete(&bytes, 0, Ending::Stream);
+        }
+        Ok(bytes)
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was said
@@ -154,6 +177,12 @@ impl Wire {
             return Ok(());
         }
         self.send(&buffer, &mut pace)
+    }
+
+    /// Adds how much of the payload had come.
+    fn payload_stopped(&self, error: Error) -> Error {
+        let (size, came) = (self.announced, self.announced.saturating_sub(self.owed));
+        error.waiting(b"", Awaited::Payload { came, size })
     }
 
     fn complete_payload(&mut self) {
