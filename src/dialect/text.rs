@@ -281,7 +281,21 @@ fn must_be_ours(line: &[u8], command: Option<Command>) -> Result<Command> {
         let sentence = "a size header where a command is due: wait for 'ok ready' before it";
         return Err(Error::new(Code::BadRequest, sentence).and_close());
     }
-    command.ok_or_else(|| Error::new(Code::UnknownCommand, "say help for the commands"))
+    match command {
+        Some(command) => Ok(command),
+        None if is_binary(line) => {
+            // Lines after this one may be commands that somebody hid in it, in a TLS hello perhaps.
+            Err(Error::new(Code::BadRequest, "that is not text").and_close())
+        }
+        None => Err(Error::new(Code::UnknownCommand, "say help for the commands")),
+    }
+}
+
+/// Whether no person has typed this. Tabs, and what the arrow keys and the backspace key send, come
+/// from people with netcat.
+fn is_binary(line: &[u8]) -> bool {
+    let typed = |c: char| !c.is_control() || matches!(c, '\t' | '\u{1b}' | '\u{8}');
+    !std::str::from_utf8(line).is_ok_and(|line| line.chars().all(typed))
 }
 
 /// Out of line: what a command needs of the stack is not to lie on it while a connection only waits. It

@@ -321,7 +321,7 @@ fn the_log_has_a_line_for_each_event_and_nothing_raw() {
     let local = peer.stream().local_addr().unwrap();
     peer.say("upload a\n2\nhiupload a\n2\nhi");
     peer.hear("ok ready\nok received 2 a\nok ready\nok received 2 a_1\n");
-    peer.say(b"size \x1b[31m\xff\n").refused("bad-name").say("\x07\n").refused("unknown-command");
+    peer.say(b"size \x1b[31m\xff\n").refused("bad-name").say("\x1b[A\n").refused("unknown-command");
     peer.say("byebye\n").hear("ok byebye\n").hear_end();
     server.wait_for_log(" close\n");
     let log = server.log();
@@ -338,7 +338,7 @@ fn the_log_has_a_line_for_each_event_and_nothing_raw() {
         "upload \"a\" stored \"a\" 2 bytes 0.",
         "upload \"a\" stored \"a_1\" 2 bytes 0.",
         "size \"\\u{1b}[31m\\xff\" 0 bytes 0.",
-        "\\u{7} 0 bytes 0.",
+        "\\u{1b}[A 0 bytes 0.",
         "byebye 0 bytes 0.",
         "close",
     ];
@@ -429,4 +429,35 @@ fn a_full_disk_is_said_and_nothing_half_is_left() {
     peer.hear("ok ready\n").refused("no-space").hear_end();
     server.peer().say("ls\n").hear("ok 1\nfile 50000 a\ntotal 50000\n");
     server.wait_for_log("no-space: the server's disk has no room for it");
+}
+
+/// What a browser or a scanner sends may hold a line break and, behind it, what somebody hid there.
+#[test]
+fn binary_noise_closes_and_runs_nothing_that_is_hidden_in_it() {
+    let server = TestServer::start(&[]);
+    server.put("a.txt", "kept");
+    // A TLS hello, with a session ticket that a server elsewhere has chosen.
+    let ticket = b"\nrm a.txt\n";
+    let hello = [
+        b"\x16\x03\x01\x00\x48\x01\x00\x00\x44\x03\x03".as_slice(),
+        &[0xa7; 32],
+        b"\x00\x00\x02\x13\x01\x01\x00\x00\x19\x00\x23\x00\x0a",
+        ticket,
+        b"\x00\x0b\x00\x02\x01\x00",
+    ]
+    .concat();
+    server.peer().say(&hello).refused("bad-request").hear_end();
+    server.wait_for_log("bad-request: that is not text");
+    for noise in [&b"\xff\xfe"[..], b"\x07", b"\0", b"lx\x01", b"\x7f", "\u{85}".as_bytes()] {
+        let mut peer = server.peer();
+        peer.say([noise, b"\nrm a.txt\n"].concat()).refused("bad-request").hear_end();
+    }
+    assert_eq!(server.get("a.txt"), b"kept");
+    // What people type into netcat, and what no command may hold but a line may, leaves it open.
+    let mut peer = server.peer();
+    for typed in ["\x1b[A", "lx\x08s", "\tls", "é", "漢字 x"] {
+        peer.say(format!("{typed}\n")).refused("unknown-command");
+    }
+    peer.say(b"rm \xff\n").refused("bad-name").say(b"size \x01\n").refused("bad-name");
+    peer.say("connme\n").hear("ok connected\n");
 }
