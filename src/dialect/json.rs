@@ -18,7 +18,8 @@
 //! < OK {"id":"…","nama_file":"a.png","size":5,"type":".png"}\r\n
 //! ```
 //!
-//! `null` says that there is no such file, `ERRCMD` that the `aksi` is unknown, `ERROR CODE MESSAGE`
+//! `null` says that there is no such file: these four bytes and the close, without CR LF, because the
+//! original client compares what one read brings with them. `ERRCMD` that the `aksi` is unknown, `ERROR CODE MESSAGE`
 //! anything else. Two things are for the original clients alone: the one that fetches takes what one
 //! read brings as the record and all behind it as the file, so a pause stands between; the one that
 //! lists reads 16 bytes at a time and looks for CR LF at the end of one read, so an array whose last
@@ -42,6 +43,7 @@ const HAPUS: &str = "hapus";
 const OK: &str = "OK";
 const ERROR: &str = "ERROR";
 const ERRCMD: &str = "ERRCMD";
+const NULL: &str = "null";
 const END: &str = "\r\n";
 
 /// How many bytes the original listing client reads at a time.
@@ -87,7 +89,7 @@ pub fn error_line(error: &Error) -> String {
 
 /// A line from the server: what it says, or the error that it says.
 fn read_reply(wire: &mut Wire, most: usize) -> Result<String> {
-    let line = wire.read_line(most)?;
+    let line = wire.read_line_or(NULL.as_bytes(), most)?;
     let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
     let line = String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", b""))?;
     if line == ERRCMD {
@@ -106,7 +108,7 @@ fn read_reply(wire: &mut Wire, most: usize) -> Result<String> {
 fn parse_done(line: &str) -> Result<(String, u64)> {
     let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
     match record {
-        None if line != "null" => Err(nonsense("no OK", line.as_bytes())),
+        None if line != NULL => Err(nonsense("no OK", line.as_bytes())),
         record => parse_record(record.unwrap_or(line)),
     }
 }
@@ -186,7 +188,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
 fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
     match error.code() {
         Code::Gone => Ok(()),
-        Code::NotFound => write_line(wire, Value::Null),
+        Code::NotFound => wire.write(NULL.as_bytes()),
         _ => wire.write(error_line(error).as_bytes()),
     }
 }

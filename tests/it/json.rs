@@ -47,11 +47,11 @@ fn every_row_of_the_table() {
     }
     let b_id = id(&b);
     assert_eq!(text(&server, &format!("{{\"aksi\":\"hapus\",\"id\":\"{b_id}\"}}")), b);
-    assert_eq!(text(&server, &format!("{{\"id\":\"{b_id}\",\"aksi\":\"hapus\"}}\r")), "null\r\n");
+    assert_eq!(text(&server, &format!("{{\"id\":\"{b_id}\",\"aksi\":\"hapus\"}}\r")), "null");
     assert_eq!(text(&server, "{\"aksi\":\"hapus\",\"file\":\"a.png\"}"), a);
-    assert_eq!(text(&server, "{\"aksi\":\"hapus\",\"file\":\"a.png\"}"), "null\r\n");
-    assert_eq!(text(&server, "{\"aksi\":\"get\",\"file\":\"a.png\"}"), "null\r\n");
-    assert_eq!(text(&server, "{\"aksi\":\"get\",\"id\":\"x\"}"), "null\r\n");
+    assert_eq!(text(&server, "{\"aksi\":\"hapus\",\"file\":\"a.png\"}"), "null");
+    assert_eq!(text(&server, "{\"aksi\":\"get\",\"file\":\"a.png\"}"), "null");
+    assert_eq!(text(&server, "{\"aksi\":\"get\",\"id\":\"x\"}"), "null");
     for unknown in ["{\"aksi\":\"LIST\"}", "{}", "{\"aksi\":5}", "{\"x\":null}"] {
         assert_eq!(text(&server, unknown), "ERRCMD\r\n", "{unknown}");
     }
@@ -181,7 +181,7 @@ fn identities_survive_a_restart_and_belong_to_their_files() {
     assert_eq!(id_of(&third, "by-text"), id_of(&second, "by-text"));
     assert_eq!(
         text(&server, &format!("{{\"aksi\":\"get\",\"id\":\"{}\"}}", id_of(&second, "by-hand"))),
-        "null\r\n"
+        "null"
     );
     drop(server);
     fs::write(&catalog, b"\xff\xfe garbage\n\n\0\0\0").unwrap();
@@ -238,7 +238,7 @@ fn hostile_names_are_refused_or_taken_as_they_are() {
             assert!(reply.starts_with(b"ERROR "), "{}: {}", escape(&raw), escape(&reply));
             for aksi in ["get", "hapus"] {
                 let reply = ask(&server, request(aksi, "\"}"));
-                assert!(reply == b"null\r\n" || reply.starts_with(b"ERROR "), "{}", escape(&reply));
+                assert!(reply == b"null" || reply.starts_with(b"ERROR "), "{}", escape(&reply));
             }
         }
     }

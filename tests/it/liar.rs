@@ -124,6 +124,7 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
         ("json", &["download", "a"], record("a", "-1").into(), Then::Close, 1),
         ("json", &["download", "a"], b"ERROR \x1b[2J boo\r\n".into(), Then::Close, 1),
         ("json", &["download", "a"], b"null\r\n".into(), Then::Close, 1),
+        ("json", &["download", "a"], b"null".into(), Then::Close, 1),
         ("json", &["upload", "own"], b"OK null\r\n".into(), Then::Close, 1),
         ("count", &["count", "x"], b"twelve".into(), Then::Close, 1),
         ("count", &["count", "x"], b"1".into(), Then::Repeat, 1),

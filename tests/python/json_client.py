@@ -33,6 +33,15 @@ def listing():
         assert piece, "the end was not seen"
 
 
+def get_as_the_original_does(name):
+    s = connect()
+    s.sendall((json.dumps({"aksi": "get", "file": name}) + "\n").encode())
+    reply = s.recv(1024).decode()
+    if reply != "null":  # Compared as it came: one byte more would be a record.
+        return json.loads(reply)["nama_file"]
+    return "tidak ada"
+
+
 def get(**which):
     s = connect()
     s.sendall((json.dumps({"aksi": "get", **which}) + "\n").encode())
@@ -56,7 +65,8 @@ e = transfer("é \"quoted\".bin", big)
 assert listing() == sorted([a, e], key=lambda record: record["nama_file"])
 assert get(file="a.png") == (a, b"hello") and get(id=e["id"]) == (e, big)
 assert get(file="nope") == (None, b"")
-assert hapus(id=e["id"]).startswith(b"OK {") and hapus(id=e["id"]) == b"null\r\n"
+assert get_as_the_original_does("nope") == "tidak ada" and get_as_the_original_does("a.png") == "a.png"
+assert hapus(id=e["id"]).startswith(b"OK {") and hapus(id=e["id"]) == b"null"
 for n in range(20):
     transfer("x" * (n + 1), b"")
     assert len(listing()) == n + 2
