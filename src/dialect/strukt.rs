@@ -29,13 +29,16 @@
 //!   its next command. So where a size is due, what arrives up to a pause may be exactly a command:
 //!   then the upload was given up.
 //! - There is no word for "no". An upload that is refused is read and dropped, and nothing is said; the
-//!   server's log says why. Our own client asks `connme` right behind its upload: if `connected` comes
-//!   where `received` is due, the file was refused.
+//!   server's log says why. Our own client waits for `received`, and where nothing comes for a while it
+//!   asks `connme`: if `connected` comes, the file was refused. It asks nothing before that, because the
+//!   original server takes what comes behind a payload for more of the file.
+//!
+//! The original server does not notice the end of a stream. So our client says `byebye` before it closes.
 
 use std::time::Instant;
 
 use super::{Receiver, Requests, Source};
-use crate::error::{Code, Error, Result};
+use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
 use crate::log::{Done, Session};
 use crate::store::{Entry, FileName, Listing, Store};
@@ -345,8 +348,16 @@ impl Requests for Client {
         };
         Client::begin(wire, UPLOAD, name)?;
         wire.write(&announced.to_le_bytes())?;
+        let begun = Instant::now();
         wire.write_payload(size, from)?;
-        // Where "received" does not come, "connected" will.
+        wire.flush()?;
+        let patience = limits::RECEIPT_TIME.saturating_add(begun.elapsed().saturating_mul(2));
+        if wire.wait_for_any(patience, Awaited::Words(&[RECEIVED]))? {
+            expect_word(wire, &[RECEIVED])?;
+            read_seconds(wire)?;
+            return Ok(None);
+        }
+        // Not a word: either the server refused the file, or it is slow.
         wire.write(CONNME.as_bytes())?;
         if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
             let sentence = "the server did not take it, and this wire has no word for why";

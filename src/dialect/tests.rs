@@ -128,7 +128,7 @@ fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
     let float = 0.5_f32.to_le_bytes();
     let struct_list = [&i(1)[..], &i(1), b"a", &i(5), &i(5)].concat();
     let struct_file = [&b"ready"[..], &i(5), b"hello", &float].concat();
-    let struct_receipt = [&b"readyreceived"[..], &float, b"connected"].concat();
+    let struct_receipt = [&b"readyreceived"[..], &float].concat();
     vec![
         (Dialect::Text, b"ok connected\n".to_vec(), connme),
         (Dialect::Text, b"ok 2\nfile 5 a\ndir - b\ntotal 5\n".to_vec(), list),
@@ -204,4 +204,41 @@ fn a_server_that_talks_nonsense_is_an_error_or_an_answer() {
         }
     }
     assert!(answers > 100, "{answers}");
+}
+
+/// What a client of `struct` makes of an upload of five bytes, and all that it wrote.
+fn struct_upload(steps: Vec<Step>) -> (Result<Option<String>>, Vec<u8>) {
+    let (script, written) = Script::new(steps);
+    let mut wire = Wire::new(Box::new(script), Manner::default());
+    let mut source = |room: &mut [u8]| {
+        room.fill(b'x');
+        Ok(room.len())
+    };
+    let stored = Dialect::Struct.requests().upload(&mut wire, "a", 5, &mut source);
+    (stored, written.bytes())
+}
+
+#[test]
+fn nothing_follows_a_payload_of_struct_before_its_receipt() {
+    let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
+    let float = 0.5_f32.to_le_bytes();
+    let upload = [&b"upload\x01\0a"[..], &5_i32.to_le_bytes(), b"xxxxx"].concat();
+    let asked = [&upload[..], b"connme"].concat();
+    let (ready, received, connected) = (bytes(b"ready"), bytes(b"received"), bytes(b"connected"));
+
+    let (stored, written) = struct_upload(vec![ready.clone(), received.clone(), bytes(&float)]);
+    assert_eq!((stored.unwrap(), written), (None, upload.clone()));
+    // Half a word is not nothing: it is waited for, and nothing is asked.
+    let halves = [bytes(b"rec"), bytes(b"eived"), bytes(&float)];
+    let (stored, written) = struct_upload([&[ready.clone()][..], &halves].concat());
+    assert_eq!((stored.unwrap(), written), (None, upload));
+    // Silence: asked, and refused.
+    let (stored, written) = struct_upload(vec![ready.clone(), Step::Pause, connected.clone()]);
+    assert_eq!((stored.unwrap_err().code(), written), (Code::Internal, asked.clone()));
+    // Silence: asked, but it was only slow.
+    let late = vec![ready, Step::Pause, received, bytes(&float), connected];
+    let (stored, written) = struct_upload(late.clone());
+    assert_eq!((stored.unwrap(), written), (None, asked));
+    let without_the_answer = late.split_last().unwrap().1.to_vec();
+    assert!(struct_upload(without_the_answer).0.is_err());
 }
