@@ -168,12 +168,18 @@ impl Client {
             (true, true) => Ok(()),
             _ => self.ask(|requests, wire| requests.byebye(wire)),
         };
-        self.close();
+        self.connected = false;
+        if let Some(wire) = self.wire.take() {
+            wire.close();
+        }
         said
     }
 
-    /// Closes the connection, if there is one, without a word.
+    /// Closes the connection, if there is one. Says goodbye only where the server needs it.
     pub fn close(&mut self) {
+        if self.wire.is_some() && self.requests().needs_goodbye() {
+            let _ = self.byebye();
+        }
         self.connected = false;
         if let Some(wire) = self.wire.take() {
             wire.close();

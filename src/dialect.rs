@@ -161,6 +161,11 @@ pub trait Requests {
         false
     }
 
+    /// Whether the server has to be told goodbye, because it does not notice the end of the stream.
+    fn needs_goodbye(&self) -> bool {
+        false
+    }
+
     /// Says hello.
     ///
     /// # Errors

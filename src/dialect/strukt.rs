@@ -293,6 +293,10 @@ impl Requests for Client {
         &["connme", "ls", "rm", "size", "download", "upload", "byebye"]
     }
 
+    fn needs_goodbye(&self) -> bool {
+        true
+    }
+
     fn connme(&self, wire: &mut Wire) -> Result<()> {
         wire.write(CONNME.as_bytes())?;
         expect_word(wire, &[CONNECTED]).map(drop)

@@ -1,6 +1,7 @@
 //! What the dialects have in common: one store, one client, peers in Python.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 use crate::support::{DIALECTS, PATIENCE, TestServer, noise};
@@ -162,6 +163,54 @@ fn clients_like_those_of_the_assignments_are_served() {
         let said = run_python(python, &server, folder.path());
         assert!(said.ends_with("passed\n"), "{script}: {said}");
     }
+}
+
+/// A server that the test did not end itself ends with it.
+struct Ending(std::process::Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Our client against a server that is written as the assignment's is: single commands, one after the
+/// other, each of which has to leave the server able to answer the next.
+#[test]
+fn a_server_like_that_of_the_assignment_is_spoken_to() {
+    let Some(mut python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/struct_server.py");
+    python.arg(script).current_dir(&folder).stdout(std::process::Stdio::piped());
+    let mut server = Ending(python.spawn().unwrap());
+    let mut port = String::new();
+    let stdout = server.0.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut port).unwrap();
+    let run = |args: &[&str]| {
+        let mut client = crate::support::client(args);
+        client.current_dir(&folder).args(["--dialect", "struct"]);
+        let output = client.args(["--server", &format!("127.0.0.1:{}", port.trim())]).output();
+        let output = output.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let bytes = noise(8, 100_000);
+    for (name, bytes) in [("a.bin", &bytes[..]), ("empty", b""), ("é.txt", b"hello")] {
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let (status, out, err) = run(&["upload", name]);
+        assert!(status == Some(0) && out.contains(" uploaded: "), "{name}: {out}{err}");
+        let stored = fs::read(folder.path().join("stored").join(name)).unwrap();
+        assert!(stored == bytes, "{name} has {} bytes", stored.len());
+    }
+    let list = "file\t100000\ta.bin\nfile\t0\tempty\nfile\t5\té.txt\n".to_owned();
+    assert_eq!(run(&["ls"]), (Some(0), list, String::new()));
+    assert!(run(&["size", "a.bin"]).1.starts_with("a.bin: 100000 bytes"));
+    assert_eq!(run(&["download", "a.bin"]).0, Some(0));
+    assert!(fs::read(folder.path().join("downloads/a.bin")).unwrap() == bytes);
+    assert!(run(&["size", "nope"]).2.contains("no such file"));
+    assert_eq!(run(&["connme"]).0, Some(0));
+    assert!(server.0.try_wait().unwrap().is_none(), "the server has given up");
 }
 
 /// The snippets in the README do what the README says.
