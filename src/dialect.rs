@@ -11,10 +11,12 @@ pub mod json_value;
 pub mod strukt;
 pub mod text;
 
+use std::time::{Duration, Instant};
+
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::log::{Session, escape};
-use crate::store::{Incoming, Listing, Store};
+use crate::store::{Entry, FileName, Incoming, Listing, Store};
 use crate::wire::Wire;
 
 /// The wires that are spoken here.
@@ -166,6 +168,11 @@ pub trait Requests {
         false
     }
 
+    /// The error that a server says, where these bytes are an error reply.
+    fn error_in(&self, _bytes: &[u8]) -> Option<Error> {
+        None
+    }
+
     /// Says hello.
     ///
     /// # Errors
@@ -253,10 +260,110 @@ fn reason_or<T>(sent: Result<()>, reply: impl FnOnce() -> Result<T>) -> Result<T
     }
 }
 
-/// A reply that is not of this protocol: what came in its place, and how that began.
-fn nonsense(what: &str, shown: &[u8]) -> Error {
-    let error = Error::new(Code::Nonsense, format!("the server sent {what}")).and_close();
-    if shown.is_empty() { error } else { error.because(format!("\"{}\"", escape(shown))) }
+/// Makes sure that nothing has come since the last reply: before a request nothing is owed to us, and a
+/// stale reply would be taken for the answer to it. A server that gives up says why before it closes.
+///
+/// # Errors
+/// Something has come, or the server has closed the connection.
+pub fn must_be_quiet(requests: &dyn Requests, wire: &mut Wire) -> Result<()> {
+    let came = wire.take_arrived()?;
+    if came.is_empty() {
+        return Ok(());
+    }
+    match requests.error_in(&came) {
+        Some(error) if matches!(error.code(), Code::Busy | Code::Timeout) => {
+            let last_words = format!("the server's last words: {}", error.sentence());
+            Err(Error::new(error.code(), last_words).and_close())
+        }
+        _ => Err(nonsense("nothing before the request", &came)),
+    }
+}
+
+/// A reply that is not of this protocol: what was expected, and what came in its place.
+fn nonsense(expected: &str, got: &[u8]) -> Error {
+    let got = match got {
+        [] => "got nothing".to_owned(),
+        got => format!("got \"{}\"", escape(got)),
+    };
+    Error::new(Code::Nonsense, format!("expected {expected}")).because(got).and_close()
+}
+
+/// The same, where what came is still to be read: what has arrived of it is shown.
+fn nonsense_ahead(expected: &str, wire: &mut Wire) -> Error {
+    nonsense(expected, &wire.take_arrived().unwrap_or_default())
+}
+
+/// A line of a reply as text. `last` needs no newline where the server closes after it.
+fn read_reply_line(wire: &mut Wire, last: &str) -> Result<String> {
+    let line = match wire.read_line_or(last.as_bytes(), limits::REPLY_LINE) {
+        Ok(line) => line,
+        // Half a line from a server is no bad request: the connection is gone.
+        Err(error) if error.code() == Code::BadRequest && error.waited().is_some() => {
+            return Err(error.with_code(Code::Gone));
+        }
+        Err(error) if error.code() == Code::BadRequest => {
+            return Err(nonsense_ahead("a shorter line", wire));
+        }
+        Err(error) => return Err(error),
+    };
+    let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
+    String::from_utf8(line).map_err(|error| nonsense("a line in UTF-8", error.as_bytes()))
+}
+
+/// What an entry of a list costs in memory beside its text.
+const ENTRY: usize = 64;
+
+/// A list as it comes from a server, within bounds of memory and time.
+struct Gathered {
+    listing: Listing,
+    memory: usize,
+    begun: Instant,
+}
+
+impl Gathered {
+    /// More entries than this cannot be kept, however short their names are.
+    const MOST: usize = limits::LIST_MEMORY / ENTRY;
+
+    fn new() -> Gathered {
+        Gathered { listing: Listing::default(), memory: 0, begun: Instant::now() }
+    }
+
+    fn push(&mut self, entry: Entry<'_>) -> Result<()> {
+        let count = self.listing.count();
+        let text = entry.name.len().saturating_add(entry.id.unwrap_or_default().len());
+        self.memory = self.memory.saturating_add(text).saturating_add(ENTRY);
+        if self.memory > limits::LIST_MEMORY {
+            let error = Error::new(Code::Nonsense, "the list is too long to be kept");
+            return Err(error.because(format!("{count} names so far")).and_close());
+        }
+        if self.begun.elapsed() > time_for(count, self.memory) {
+            let sentence = format!("the list came too slowly: {count} names so far");
+            return Err(Error::new(Code::Timeout, sentence).and_close());
+        }
+        self.listing.push(entry);
+        Ok(())
+    }
+}
+
+/// How long a list may have taken when this much of it has come: each entry buys time, so that a long
+/// list over a slow line has enough of it.
+fn time_for(entries: usize, bytes: usize) -> Duration {
+    let entries = limits::ENTRY_TIME.saturating_mul(entries.try_into().unwrap_or(u32::MAX));
+    let seconds = u64::try_from(bytes).unwrap_or(u64::MAX) / limits::PAYLOAD_RATE;
+    limits::REPLY_TIME.saturating_add(entries).saturating_add(Duration::from_secs(seconds))
+}
+
+/// Whether a server can have stored under the name `stored` what was sent as `asked`: under that name,
+/// or under one with a counter in it.
+fn is_stored_name(asked: &str, stored: &str) -> bool {
+    let counters = stored.match_indices('_').filter_map(|(at, _)| {
+        let rest = stored.get(at..)?.strip_prefix('_')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    });
+    let mut counters = counters.filter(|counter| *counter > 0);
+    let numbered = |asked: &FileName| counters.any(|n| asked.numbered(n).as_str() == stored);
+    asked == stored || FileName::parse(asked.as_bytes()).as_ref().is_ok_and(numbered)
 }
 
 /// A number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's digits.

@@ -67,11 +67,14 @@ pub const HEAD_PAUSE: Duration = Duration::from_millis(50);
 /// The longest line that a client believes from a server: a reply with a long name in it.
 pub const REPLY_LINE: usize = 16 << 10;
 
-/// The longest list that a client believes from a server.
-pub const LISTING: u64 = 1_000_000;
+/// What a list from a server may take of a client's memory: its names and identities, and 64 bytes for
+/// each entry. That is room for half a million names of 30 bytes. While a block of memory grows it can
+/// be there twice, so a client that is sent a list without end stays under 100 MB.
+pub const LIST_MEMORY: usize = 47_000_000;
 
-/// The same for a list that is a single line.
-pub const LISTING_BYTES: usize = 64 << 20;
+/// How much longer a list may take for each entry that has come: a round trip around the earth, because
+/// `struct` has one for each entry.
+pub const ENTRY_TIME: Duration = Duration::from_millis(300);
 
 /// How long a request waits for a lock that another process holds on a file in `.connme`. Ours hold one for
 /// some milliseconds.

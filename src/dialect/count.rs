@@ -86,6 +86,13 @@ impl Requests for Client {
         &["count"]
     }
 
+    fn error_in(&self, bytes: &[u8]) -> Option<Error> {
+        // Two of the reasons are the words that the other wires have for them.
+        let reason = String::from_utf8_lossy(bytes);
+        let reason = reason.strip_prefix(ERROR)?;
+        Some(Error::new(Code::from_word(reason).unwrap_or(Code::BadRequest), reason))
+    }
+
     fn count(&self, wire: &mut Wire, text: &str) -> Result<u64> {
         if text.contains('\n') || text.ends_with('\r') {
             let sentence = "this wire ends a message at the first line break";
@@ -94,14 +101,12 @@ impl Requests for Client {
         wire.write(text.as_bytes())?;
         wire.write(b"\n")?;
         wire.end_writing()?;
-        let mut answer = Vec::new();
-        wire.read_to_end(&mut |bytes| {
-            answer.extend_from_slice(bytes);
-            if answer.len() <= ANSWER { Ok(()) } else { Err(nonsense(&answer)) }
-        })?;
-        let text = String::from_utf8_lossy(&answer);
-        if let Some(reason) = text.strip_prefix(ERROR) {
-            return Err(Error::new(Code::BadRequest, reason));
+        let answer = wire.read_to_close(ANSWER)?;
+        if answer.len() > ANSWER {
+            return Err(nonsense(&answer));
+        }
+        if let Some(error) = self.error_in(&answer) {
+            return Err(error);
         }
         if answer.is_empty() {
             return Err(Error::new(Code::Gone, "the server closed the connection"));
@@ -111,5 +116,5 @@ impl Requests for Client {
 }
 
 fn nonsense(answer: &[u8]) -> Error {
-    super::nonsense("an answer that is no number", answer)
+    super::nonsense("a number", answer)
 }

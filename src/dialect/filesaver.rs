@@ -73,8 +73,12 @@ fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
     if !lead_ended {
         into.expect(None)?;
     }
-    let (size, length) = size_that_fits(&lead, all)
-        .ok_or_else(|| Error::new(Code::BadRequest, "cut short: no size fits what came"))?;
+    let (size, length) = size_that_fits(&lead, all).ok_or_else(|| {
+        // The size, unless the file itself begins with digits.
+        let size = String::from_utf8_lossy(&lead);
+        let came = all.saturating_sub(lead.len().try_into().unwrap_or(u64::MAX));
+        Error::new(Code::BadRequest, format!("cut short: {came} of {size} bytes came"))
+    })?;
     match lead.get(length..).unwrap_or_default() {
         [] => {}
         // These digits were bytes of the file.
@@ -200,7 +204,10 @@ impl Client {
         wire.write(b"\n")?;
         match wire.read_bytes(OK.len())? {
             ok if ok == OK => {}
-            other => return Err(super::nonsense("another word than OK", &other)),
+            mut other => {
+                other.extend(wire.take_arrived().unwrap_or_default());
+                return Err(super::nonsense("'OK'", &other));
+            }
         }
         wire.write(name.as_bytes())?;
         wire.write(b"\n")
@@ -228,12 +235,16 @@ impl Requests for Client {
         // Looked at in this order, a file called ERROR.txt can be fetched.
         if begins.starts_with(head.as_bytes()) {
             wire.read_bytes(head.len())?;
-            return read_file(wire, into);
+            // Here it is the server that broke off.
+            return read_file(wire, into).map_err(|error| match error.code() {
+                Code::BadRequest => error.with_code(Code::Gone),
+                _ => error,
+            });
         }
         if begins == NOT_FOUND {
             return Err(Error::new(Code::NotFound, "no such file"));
         }
-        Err(super::nonsense("something else than the file's name", begins))
+        Err(super::nonsense(&format!("'{head}'"), begins))
     }
 
     fn upload(
@@ -249,7 +260,7 @@ impl Requests for Client {
         wire.write_payload(size, from)?;
         wire.end_writing()?;
         // Nothing is replied; when the server closes, it is done with the file.
-        wire.read_to_end(&mut |_| Ok(()))?;
+        wire.read_to_close(limits::REPLY_LINE)?;
         Ok(None)
     }
 }

@@ -28,7 +28,8 @@
 use std::time::Instant;
 
 use super::json_value::Value;
-use super::{Receiver, Requests, Source, nonsense, reason_or};
+use super::{Gathered, Receiver, Requests, Source, is_stored_name, nonsense, nonsense_ahead};
+use super::{read_reply_line, reason_or};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::log::{Done, Session};
@@ -88,27 +89,28 @@ pub fn error_line(error: &Error) -> String {
 }
 
 /// A line from the server: what it says, or the error that it says.
-fn read_reply(wire: &mut Wire, most: usize) -> Result<String> {
-    let line = wire.read_line_or(NULL.as_bytes(), most)?;
-    let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
-    let line = String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", b""))?;
-    if line == ERRCMD {
-        return Err(Error::new(Code::UnknownCommand, "the server does not know this request"));
-    }
-    match line.strip_prefix(ERROR).and_then(|rest| rest.strip_prefix(' ')) {
-        Some(error) => {
-            let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
-            Err(Error::new(Code::from_word(word).unwrap_or(Code::Internal), sentence))
-        }
+fn read_reply(wire: &mut Wire) -> Result<String> {
+    let line = read_reply_line(wire, NULL)?;
+    match parse_error(&line) {
+        Some(error) => Err(error),
         None => Ok(line),
     }
+}
+
+fn parse_error(line: &str) -> Option<Error> {
+    if line == ERRCMD {
+        return Some(Error::new(Code::UnknownCommand, "the server does not know this request"));
+    }
+    let error = line.strip_prefix(ERROR)?.strip_prefix(' ')?;
+    let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
+    Some(Error::said(word, sentence))
 }
 
 /// The name and the size in the record behind `OK`, where something was done.
 fn parse_done(line: &str) -> Result<(String, u64)> {
     let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
     match record {
-        None if line != NULL => Err(nonsense("no OK", line.as_bytes())),
+        None if line != NULL => Err(nonsense("OK and a record", line.as_bytes())),
         record => parse_record(record.unwrap_or(line)),
     }
 }
@@ -121,7 +123,68 @@ fn parse_record(line: &str) -> Result<(String, u64)> {
     }
     let record = value.as_ref().and_then(read_record);
     let record = record.and_then(|record| Some((record.name.to_owned(), record.size?)));
-    record.ok_or_else(|| nonsense("no record", line.as_bytes()))
+    record.ok_or_else(|| nonsense("a record", line.as_bytes()))
+}
+
+/// Reads a list record by record: the line as a whole is never in memory, nor is a tree of it.
+fn read_listing(wire: &mut Wire) -> Result<Listing> {
+    if !wire.peek(1, limits::MESSAGE_TIME)?.starts_with(b"[") {
+        let line = read_reply(wire)?;
+        return Err(nonsense("a list", line.as_bytes()));
+    }
+    let mut gathered = Gathered::new();
+    let mut first = true;
+    wire.read_part(1, &mut |byte| byte == b'[')?;
+    loop {
+        let mut nesting = Nesting::default();
+        let part = match wire.read_part(limits::REPLY_LINE, &mut |byte| nesting.ends_with(byte)) {
+            Err(error) if error.code() == Code::BadRequest => {
+                return Err(nonsense_ahead("a shorter record", wire));
+            }
+            part => part?,
+        };
+        let text = part.trim_ascii_start();
+        if text == b"]" {
+            break;
+        }
+        // Between two records stands a comma.
+        let record = if first { Some(text) } else { text.strip_prefix(b",") };
+        let value = record.and_then(Value::parse);
+        let record = value.as_ref().and_then(read_record);
+        gathered.push(record.ok_or_else(|| nonsense("a record", &part))?)?;
+        first = false;
+    }
+    let rest = read_reply_line(wire, "")?;
+    if rest.trim_ascii().is_empty() {
+        Ok(gathered.listing)
+    } else {
+        Err(nonsense("the end of the list", rest.as_bytes()))
+    }
+}
+
+/// How deep in a list of objects a byte lies; for that it has to be known what is inside a text.
+#[derive(Default)]
+struct Nesting {
+    depth: u64,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl Nesting {
+    /// Whether this byte ends an object of the list, or the list.
+    fn ends_with(&mut self, byte: u8) -> bool {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_text => self.escaped = true,
+            b'"' => self.in_text = !self.in_text,
+            _ if self.in_text => {}
+            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+            b'}' | b']' if self.depth <= 1 => return true,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        false
+    }
 }
 
 // The server's half.
@@ -293,27 +356,25 @@ impl Requests for Client {
         &["ls", "rm", "size", "download", "upload"]
     }
 
+    fn error_in(&self, bytes: &[u8]) -> Option<Error> {
+        parse_error(std::str::from_utf8(bytes).ok()?.trim_end())
+    }
+
     fn list_files(&self, wire: &mut Wire, folder: Option<&str>) -> Result<Listing> {
         if folder.is_some() {
             return super::lacks("ls FOLDER");
         }
         write_request(wire, LIST, vec![])?;
-        let line = read_reply(wire, limits::LISTING_BYTES)?;
-        let Some(Value::Array(records)) = Value::parse(line.as_bytes()) else {
-            return Err(nonsense("no list", line.as_bytes()));
-        };
-        let mut listing = Listing::default();
-        for record in &records {
-            let entry =
-                read_record(record).ok_or_else(|| nonsense("no record", line.as_bytes()))?;
-            listing.push(entry);
-        }
-        Ok(listing)
+        read_listing(wire)
     }
 
     fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
         write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
-        parse_done(&read_reply(wire, limits::REPLY_LINE)?).map(drop)
+        let reply = read_reply(wire)?;
+        match parse_done(&reply)? {
+            (removed, _) if removed == name => Ok(()),
+            _ => Err(nonsense(&format!("the record of {name}"), reply.as_bytes())),
+        }
     }
 
     /// This wire has no word for it, but its list says it.
@@ -325,7 +386,7 @@ impl Requests for Client {
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
         write_request(wire, GET, vec![("file", Value::text(name))])?;
-        let (_, size) = parse_record(&read_reply(wire, limits::REPLY_LINE)?)?;
+        let (_, size) = parse_record(&read_reply(wire)?)?;
         wire.expect_payload(size);
         into.expect(Some(size))?;
         wire.read_payload(&mut |bytes| into.write(bytes))?;
@@ -347,7 +408,12 @@ impl Requests for Client {
         ];
         write_request(wire, TRANSFER, members)?;
         let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
-        let reply = reason_or(sent, || read_reply(wire, limits::REPLY_LINE))?;
-        parse_done(&reply).map(|(name, _)| Some(name))
+        let reply = reason_or(sent, || read_reply(wire))?;
+        match parse_done(&reply)? {
+            (stored, received) if received == size && is_stored_name(name, &stored) => {
+                Ok(Some(stored))
+            }
+            _ => Err(nonsense(&format!("{size} bytes of {name}"), reply.as_bytes())),
+        }
     }
 }

@@ -37,7 +37,7 @@
 
 use std::time::Instant;
 
-use super::{Receiver, Requests, Source};
+use super::{Gathered, Receiver, Requests, Source, nonsense, nonsense_ahead};
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
 use crate::log::{Done, Session};
@@ -89,9 +89,24 @@ fn write_size(wire: &mut Wire, size: Option<u64>) -> Result<()> {
     wire.write(&size.to_le_bytes())
 }
 
+fn read_int(wire: &mut Wire) -> Result<i32> {
+    Ok(i32::from_le_bytes(wire.read_array()?))
+}
+
+/// A number that has to be in reason. One that is not may be the letters of another wire, so the bytes
+/// are shown too, and those after them.
+fn read_number(wire: &mut Wire, what: &str, most: usize) -> Result<usize> {
+    let bytes = wire.read_array()?;
+    let number = i32::from_le_bytes(bytes);
+    usize::try_from(number).ok().filter(|number| *number <= most).ok_or_else(|| {
+        let after = wire.take_arrived().unwrap_or_default();
+        nonsense(&format!("{what}, not {number}"), &[&bytes, &after[..]].concat())
+    })
+}
+
 /// A number of bytes; `None` is a negative one.
 fn read_size(wire: &mut Wire) -> Result<Option<u64>> {
-    Ok(u64::try_from(i32::from_le_bytes(wire.read_array()?)).ok())
+    Ok(u64::try_from(read_int(wire)?).ok())
 }
 
 fn write_seconds(wire: &mut Wire, since: Instant) -> Result<()> {
@@ -121,19 +136,24 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
 }
 
 fn read_listing(wire: &mut Wire) -> Result<Listing> {
-    let nonsense = || super::nonsense("a list that cannot be", b"");
-    let count = read_size(wire)?.filter(|count| *count <= limits::LISTING).ok_or_else(nonsense)?;
-    let mut listing = Listing::default();
+    let count = read_number(wire, "a number of files", Gathered::MOST)?;
+    let mut gathered = Gathered::new();
     for _ in 0..count {
-        let length = read_size(wire)?.and_then(|length| usize::try_from(length).ok());
-        let length = length.filter(|length| *length <= limits::LINE).ok_or_else(nonsense)?;
-        let name = String::from_utf8(wire.read_bytes(length)?).map_err(|_| nonsense())?;
-        let size = Some(read_size(wire)?.ok_or_else(nonsense)?);
-        listing.push(Entry { name: &name, size, id: None });
+        let length = read_number(wire, "the length of a name", limits::LINE)?;
+        let name = String::from_utf8(wire.read_bytes(length)?)
+            .map_err(|error| nonsense("a name in UTF-8", error.as_bytes()))?;
+        let size = read_number(wire, "the size of a file", usize::MAX)?;
+        let size = Some(size.try_into().unwrap_or(u64::MAX));
+        gathered.push(Entry { name: &name, size, id: None })?;
         wire.write(NOD)?;
     }
-    // The total of many large files does not fit: counted here, it does.
-    read_size(wire)?;
+    let (listing, total) = (gathered.listing, read_int(wire)?);
+    // A total that does not fit is sent as "none".
+    let expected = i32::try_from(listing.total).unwrap_or(NONE);
+    if total != expected {
+        let expected = format!("{expected} as the total of the sizes");
+        return Err(nonsense(&expected, total.to_string().as_bytes()));
+    }
     Ok(listing)
 }
 
@@ -286,6 +306,15 @@ impl Client {
         expect_word(wire, &[READY])?;
         write_name(wire, name)
     }
+
+    /// The size of a file, or that there is none.
+    fn size(wire: &mut Wire) -> Result<u64> {
+        match read_int(wire)? {
+            NONE => Err(not_found()),
+            size => u64::try_from(size)
+                .map_err(|_| nonsense("a size, or -1", size.to_string().as_bytes())),
+        }
+    }
 }
 
 impl Requests for Client {
@@ -313,17 +342,21 @@ impl Requests for Client {
     fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
         Client::begin(wire, RM, name)?;
         wire.write(&[YES])?;
-        read_size(wire)?.map(drop).ok_or_else(not_found)
+        match read_int(wire)? {
+            1 => Ok(()),
+            NONE => Err(not_found()),
+            other => Err(nonsense("1 or -1", other.to_string().as_bytes())),
+        }
     }
 
     fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
         Client::begin(wire, SIZE, name)?;
-        read_size(wire)?.ok_or_else(not_found)
+        Client::size(wire)
     }
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
         Client::begin(wire, DOWNLOAD, name)?;
-        let size = read_size(wire)?.ok_or_else(not_found)?;
+        let size = Client::size(wire)?;
         wire.expect_payload(size);
         let kept = into
             .expect(Some(size))
@@ -383,7 +416,7 @@ fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Result<&'stat
         Ok(Some(word)) => Ok(word),
         Ok(None) => Err(Error::new(Code::Gone, "the server closed the connection")),
         Err(error) if error.code() == Code::UnknownCommand => {
-            Err(super::nonsense("another word than is due", b""))
+            Err(nonsense_ahead(&format!("'{}'", words.join("' or '")), wire))
         }
         Err(error) => Err(error),
     }

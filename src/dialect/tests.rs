@@ -176,7 +176,15 @@ fn a_server_that_stops_anywhere_is_noticed() {
                 let steps = bytes.clone().into_iter().chain(end.clone());
                 let outcome = asked(dialect, ask, Script::new(steps));
                 let cut = String::from_utf8_lossy(cut);
-                assert!(outcome.is_err(), "{} {cut:?} {end:?}", dialect.name());
+                let error = match outcome {
+                    Err(error) => error,
+                    Ok(_) => panic!("{} {cut:?} {end:?}", dialect.name()),
+                };
+                if error.code() == Code::Timeout {
+                    // What had come of the message, and what was awaited.
+                    let waited = error.waited().unwrap_or_else(|| panic!("{cut:?}: {error}"));
+                    assert!(reply[..at].ends_with(&waited.got), "{cut:?}: {waited:?}");
+                }
             }
         }
     }
@@ -241,4 +249,46 @@ fn nothing_follows_a_payload_of_struct_before_its_receipt() {
     assert_eq!((stored.unwrap(), written), (None, asked));
     let without_the_answer = late.split_last().unwrap().1.to_vec();
     assert!(struct_upload(without_the_answer).0.is_err());
+}
+
+#[test]
+fn a_stored_name_is_the_one_that_was_asked_for_or_has_a_counter() {
+    let long = format!("{}.txt", "n".repeat(251));
+    let long_numbered = format!("{}_12.txt", "n".repeat(248));
+    for (asked, stored, is_it) in [
+        ("a.txt", "a.txt", true),
+        ("a.txt", "a_1.txt", true),
+        ("a.txt", "a_20.txt", true),
+        ("a_7.txt", "a_7_1.txt", true),
+        ("docs/a", "docs/a_3", true),
+        (&long, &long_numbered, true),
+        ("a.txt", "b.txt", false),
+        ("a.txt", "b_1.txt", false),
+        ("a.txt", "a_0.txt", false),
+        ("a.txt", "a_01.txt", false),
+        ("a.txt", "a_1", false),
+        ("a.txt", "a_.txt", false),
+        ("a.txt", "docs/a.txt", false),
+        ("docs/a", "a_3", false),
+        ("a.txt", "", false),
+    ] {
+        assert_eq!(is_stored_name(asked, stored), is_it, "{asked} {stored}");
+    }
+}
+
+#[test]
+fn a_list_has_a_deadline_that_grows_with_it() {
+    let entry = Entry { name: "name", size: Some(1), id: None };
+    let pushed = |count: usize, ago: Duration| {
+        let mut gathered = Gathered::new();
+        (0..count).for_each(|_| gathered.push(entry).unwrap());
+        gathered.begun = gathered.begun.checked_sub(ago).unwrap();
+        gathered.push(entry)
+    };
+    // An entry in 59 seconds, each in good time by itself.
+    assert!(pushed(1, Duration::from_secs(59)).is_ok());
+    assert_eq!(pushed(2, Duration::from_secs(2 * 59)).unwrap_err().code(), Code::Timeout);
+    // Ten thousand round trips of a quarter of a second.
+    assert!(pushed(10_000, Duration::from_secs(2_500)).is_ok());
+    assert!(pushed(10_000, Duration::from_secs(6_000)).is_err());
 }

@@ -21,7 +21,8 @@
 
 use std::time::Instant;
 
-use super::{Receiver, Requests, Source, digits, nonsense, reason_or};
+use super::{Gathered, Receiver, Requests, Source, digits, is_stored_name, nonsense};
+use super::{read_reply_line, reason_or};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::log::{Done, Session};
@@ -131,24 +132,24 @@ fn read_reply(wire: &mut Wire) -> Result<String> {
     if let Some(what) = after_word(&line, OK) {
         return Ok(what.to_owned());
     }
-    let error = after_word(&line, ERROR)
-        .ok_or_else(|| nonsense("neither ok nor error", line.as_bytes()))?;
+    let expected = "a line starting with ok or error";
+    Err(parse_error(&line).unwrap_or_else(|| nonsense(expected, line.as_bytes())))
+}
+
+fn parse_error(line: &str) -> Option<Error> {
+    let error = after_word(line, ERROR)?;
     let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
-    let code = Code::from_word(word).unwrap_or(Code::Internal);
-    let error = Error::new(code, sentence);
-    // Behind these two the server closes.
-    Err(if matches!(code, Code::Busy | Code::Timeout) { error.and_close() } else { error })
+    Some(Error::said(word, sentence))
+}
+
+/// A reply that begins with `ok` and goes on in another way than expected.
+fn unexpected(expected: &str, reply: &str) -> Error {
+    nonsense(expected, format!("{OK} {reply}").as_bytes())
 }
 
 /// A line of a reply.
 fn read_text(wire: &mut Wire) -> Result<String> {
-    let line = wire.read_line(limits::REPLY_LINE).map_err(|error| match error.code() {
-        // Half a line from a server is no request of anybody's: the connection is gone.
-        Code::BadRequest => Error::new(Code::Gone, error.sentence()),
-        _ => error,
-    })?;
-    let line = line.ok_or_else(|| Error::new(Code::Gone, "the server closed the connection"))?;
-    String::from_utf8(line).map_err(|_| nonsense("a line that is not UTF-8", b""))
+    read_reply_line(wire, "")
 }
 
 fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
@@ -183,25 +184,18 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
 
 fn read_listing(wire: &mut Wire) -> Result<Listing> {
     let count = read_reply(wire)?;
-    let count = digits(count.as_bytes()).ok_or_else(|| nonsense("no count", count.as_bytes()))?;
-    if count > limits::LISTING {
-        return Err(nonsense("a count that nobody can mean", count.to_string().as_bytes()));
-    }
-    let mut listing = Listing::default();
-    let mut bytes: usize = 0;
+    let count = digits(count.as_bytes()).ok_or_else(|| unexpected("'ok COUNT'", &count))?;
+    let mut gathered = Gathered::new();
     for _ in 0..count {
         let line = read_text(wire)?;
-        bytes = bytes.saturating_add(line.len());
-        if bytes > limits::LISTING_BYTES {
-            return Err(nonsense("a list that is too long to be kept", b""));
-        }
-        let entry =
-            parse_entry(&line).ok_or_else(|| nonsense("no line of a list", line.as_bytes()))?;
-        listing.push(entry);
+        let expected = "'file SIZE NAME' or 'dir - NAME'";
+        gathered.push(parse_entry(&line).ok_or_else(|| nonsense(expected, line.as_bytes()))?)?;
     }
-    let line = read_text(wire)?;
+    let (listing, line) = (gathered.listing, read_text(wire)?);
     let total = after_word(&line, "total").and_then(|total| digits(total.as_bytes()));
-    listing.total = total.ok_or_else(|| nonsense("no total", line.as_bytes()))?;
+    if total != Some(listing.total) {
+        return Err(nonsense(&format!("'total {}'", listing.total), line.as_bytes()));
+    }
     Ok(listing)
 }
 
@@ -404,6 +398,10 @@ impl Requests for Client {
         &["connme", "ls", "rm", "size", "download", "upload", "count", "byebye"]
     }
 
+    fn error_in(&self, bytes: &[u8]) -> Option<Error> {
+        parse_error(std::str::from_utf8(bytes).ok()?.trim_end())
+    }
+
     fn connme(&self, wire: &mut Wire) -> Result<()> {
         write_request(wire, Command::Connme, "")?;
         read_reply(wire).map(drop)
@@ -416,20 +414,24 @@ impl Requests for Client {
 
     fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
         write_request(wire, Command::Rm, name)?;
-        read_reply(wire).map(drop)
+        let reply = read_reply(wire)?;
+        if reply.strip_prefix("removed ") == Some(name) {
+            return Ok(());
+        }
+        Err(unexpected(&format!("'ok removed {name}'"), &reply))
     }
 
     fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
         write_request(wire, Command::Size, name)?;
         let reply = read_reply(wire)?;
         let size = reply.split_once(' ').and_then(|(size, _)| digits(size.as_bytes()));
-        size.ok_or_else(|| nonsense("no size", reply.as_bytes()))
+        size.ok_or_else(|| unexpected("'ok SIZE bytes'", &reply))
     }
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
         write_request(wire, Command::Download, name)?;
         let reply = read_reply(wire)?;
-        let size = digits(reply.as_bytes()).ok_or_else(|| nonsense("no size", reply.as_bytes()))?;
+        let size = digits(reply.as_bytes()).ok_or_else(|| unexpected("'ok SIZE'", &reply))?;
         wire.expect_payload(size);
         into.expect(Some(size))?;
         wire.read_payload(&mut |bytes| into.write(bytes))?;
@@ -446,7 +448,7 @@ impl Requests for Client {
         write_request(wire, Command::Upload, name)?;
         let ready = read_reply(wire)?;
         if ready != "ready" {
-            return Err(nonsense("another reply than 'ok ready'", ready.as_bytes()));
+            return Err(unexpected("'ok ready'", &ready));
         }
         write_size(wire, size)?;
         let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
@@ -456,17 +458,19 @@ impl Requests for Client {
         })?;
         let stored = after_word(&reply, "received").and_then(|rest| rest.split_once(' '));
         match stored {
-            Some((received, stored)) if digits(received.as_bytes()) == Some(size) => {
+            Some((received, stored))
+                if digits(received.as_bytes()) == Some(size) && is_stored_name(name, stored) =>
+            {
                 Ok(Some(stored.to_owned()))
             }
-            _ => Err(nonsense("another receipt than for this file", reply.as_bytes())),
+            _ => Err(unexpected(&format!("'ok received {size} {name}'"), &reply)),
         }
     }
 
     fn count(&self, wire: &mut Wire, text: &str) -> Result<u64> {
         write_request(wire, Command::Count, text)?;
         let reply = read_reply(wire)?;
-        digits(reply.as_bytes()).ok_or_else(|| nonsense("no number", reply.as_bytes()))
+        digits(reply.as_bytes()).ok_or_else(|| unexpected("'ok N'", &reply))
     }
 
     fn byebye(&self, wire: &mut Wire) -> Result<()> {
