@@ -21,14 +21,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::args::client::Config;
-use crate::dialect::{Receiver, Requests};
-use crate::error::{Code, Error, Result};
+use crate::dialect::{self, Receiver, Requests};
+use crate::error::{Awaited, Code, Error, Result};
 use crate::lens::Lens;
 use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Listing, Options, Store};
 use crate::trace::{self, Side, Watcher};
-use crate::wire::{Manner, Wire};
+use crate::wire::{Manner, Notice, Wire};
 
 /// A client, connected or not.
 pub struct Client {
@@ -44,6 +44,10 @@ pub struct Client {
     connections: u64,
     /// Where received files go, opened when the first one comes.
     downloads: Option<Store>,
+    /// Told when a reply takes long to come.
+    notice: Option<Notice>,
+    /// The server has answered on this connection: it speaks the dialect.
+    understood: bool,
 }
 
 /// What is known of a file that was moved.
@@ -78,6 +82,8 @@ impl Client {
             lens,
             connections: 0,
             downloads: None,
+            notice: None,
+            understood: false,
         }
     }
 
@@ -97,6 +103,11 @@ impl Client {
     /// From now on somebody is told of every read and write.
     pub fn watch_with(&mut self, watcher: Arc<dyn Watcher>) {
         self.lens.watcher = Some(watcher);
+    }
+
+    /// From now on `notice` is told, once for each request, when a reply takes long to come.
+    pub fn notify(&mut self, notice: Notice) {
+        self.notice = Some(notice);
     }
 
     /// How many connections there have been.
@@ -379,7 +390,10 @@ impl Client {
             Some(wire) => wire,
             None => self.connect()?,
         };
-        let answer = what(requests, &mut wire);
+        wire.notify(self.notice.clone());
+        let answer =
+            dialect::must_be_quiet(requests, &mut wire).and_then(|()| what(requests, &mut wire));
+        let answer = self.known_by(answer);
         if requests.one_a_connection() {
             wire.close();
             return answer;
@@ -396,7 +410,35 @@ impl Client {
         answer
     }
 
+    /// Notes whether the server has been understood. Where a connection fails before that, it may be that
+    /// the server speaks another dialect.
+    fn known_by<T>(&mut self, answer: Result<T>) -> Result<T> {
+        let suspicious = match &answer {
+            Ok(_) => {
+                self.understood = true;
+                false
+            }
+            Err(error) => match error.code() {
+                Code::Nonsense => true,
+                Code::Gone | Code::Timeout => match error.waited().map(|waited| waited.wanted) {
+                    // A payload comes after a reply that was understood.
+                    Some(Awaited::Payload { .. }) => false,
+                    Some(_) => true,
+                    // The server's own word for it, not ours, would be understood too.
+                    None => error.code() == Code::Gone,
+                },
+                _ => false,
+            },
+        };
+        if suspicious && !self.understood {
+            answer.map_err(Error::on_first_exchange)
+        } else {
+            answer
+        }
+    }
+
     fn connect(&mut self) -> Result<Wire> {
+        self.understood = false;
         let socket = self.reach()?;
         self.connections = self.connections.saturating_add(1);
         let manner = Manner {

@@ -271,7 +271,10 @@ pub fn must_be_quiet(requests: &dyn Requests, wire: &mut Wire) -> Result<()> {
         return Ok(());
     }
     match requests.error_in(&came) {
-        Some(error) if matches!(error.code(), Code::Busy | Code::Timeout) => {
+        // Said to a connection that has just begun.
+        Some(error) if error.code() == Code::Busy => Err(error.and_close()),
+        // Said to one that was idle, perhaps long ago.
+        Some(error) if error.code() == Code::Timeout => {
             let last_words = format!("the server's last words: {}", error.sentence());
             Err(Error::new(error.code(), last_words).and_close())
         }

@@ -138,6 +138,8 @@ pub enum Msg {
     CannotWrite { why: String },
     /// A command failed.
     Failed { tried: String, why: Why, hint: Option<Hint> },
+    /// A reply takes long to come.
+    StillWaiting { waited: Waited },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: String },
 }
@@ -150,16 +152,51 @@ pub enum Why {
     NotConnected,
     /// No connection can be had.
     Unreachable { server: String, cause: String },
-    /// The connection is no more.
-    Gone { cause: String },
-    /// The server was silent for too long.
-    Silent,
+    /// The connection is no more; and what had come of a message, if one was awaited.
+    Gone { cause: String, waited: Option<Waited> },
+    /// What was awaited did not come in time.
+    Silent { waited: Waited },
     /// The server's own words, and its word for the kind of trouble.
-    Refused { sentence: String, word: &'static str },
+    Refused { sentence: String, word: String },
     /// The server said something that is not of this protocol.
     Nonsense { what: String },
     /// A file or folder on this side.
     Local { what: String },
+}
+
+/// A message that is not complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// What has arrived of it, made fit to print.
+    pub got: String,
+    /// What is awaited.
+    pub wanted: Awaited,
+}
+
+impl Waited {
+    /// Whether anything of it has arrived.
+    fn has_come(&self) -> bool {
+        !self.got.is_empty() || matches!(self.wanted, Awaited::File { .. })
+    }
+}
+
+/// What is awaited from a server.
+#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Awaited {
+    /// A line, up to its newline.
+    #[default]
+    Line,
+    /// One of these words.
+    Words { words: Vec<&'static str> },
+    /// This many bytes.
+    Bytes { count: usize },
+    /// The end of something that marks its end itself.
+    Rest,
+    /// The end of the stream.
+    Close,
+    /// A file of `size` bytes, of which `came` have come.
+    File { came: u64, size: u64 },
 }
 
 /// What a flag takes.
@@ -188,6 +225,7 @@ pub enum Wanted {
 }
 
 /// What to do about a failure.
+#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// Perhaps no server is there.
@@ -204,6 +242,8 @@ pub enum Hint {
     Reconnect,
     /// Perhaps something else listens there.
     WrongServer,
+    /// Perhaps the server speaks another dialect than this.
+    OtherDialect { dialect: &'static str },
 }
 
 impl Msg {
@@ -272,5 +312,37 @@ mod tests {
         let prompt = Msg::Prompt { server: None }.say(Lang::Id);
         let choose = "Pilih perintah (upload/ls/download/rm/size/connme/byebye): ";
         assert!(prompt.ends_with(choose), "{prompt}");
+    }
+
+    #[test]
+    fn a_wait_says_what_has_come_and_what_is_awaited() {
+        let waited = |got: &str, wanted| Waited { got: got.to_owned(), wanted };
+        let words = Awaited::Words { words: vec!["received", "connected"] };
+        let table = [
+            (
+                waited("ok connected", Awaited::Line),
+                "so far came \"ok connected\" with no newline; still waiting for the newline",
+                "sejauh ini diterima \"ok connected\" tanpa newline; masih menunggu newline",
+            ),
+            (
+                waited("", Awaited::Line),
+                "nothing has come so far; still waiting for a line",
+                "belum ada yang diterima; masih menunggu satu baris",
+            ),
+            (
+                waited("rec", words),
+                "so far came \"rec\"; still waiting for \"received\" or \"connected\"",
+                "sejauh ini diterima \"rec\"; masih menunggu \"received\" atau \"connected\"",
+            ),
+            (
+                waited("", Awaited::File { came: 5, size: 10 }),
+                "5 of 10 bytes came; still waiting for the rest",
+                "5 dari 10 byte diterima; masih menunggu sisanya",
+            ),
+        ];
+        for (waited, en, id) in table {
+            let msg = Msg::StillWaiting { waited };
+            assert_eq!((msg.say(Lang::En).as_str(), msg.say(Lang::Id).as_str()), (en, id));
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{self, Action};
@@ -13,8 +14,8 @@ use super::compare::{self, OwnServer, Scratch};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
 use super::{Client, Receipt, progress};
-use crate::error::{Code, Error, Result};
-use crate::lang::{Hint, Msg, Why};
+use crate::error::{self, Awaited, Code, Error, Result};
+use crate::lang::{self, Hint, Msg, Why};
 use crate::log::escape;
 use crate::store::{Entry, FileName, Listing};
 
@@ -59,7 +60,17 @@ struct Face {
 impl Face {
     fn new(client: Client) -> Face {
         let asks = io::stdin().is_terminal();
-        Face { client, terminal: Terminal::look(), asks, failures: 0 }
+        let mut face = Face { client, terminal: Terminal::look(), asks, failures: 0 };
+        if io::stderr().is_terminal() && !face.client.config().quiet {
+            let lang = face.client.config().lang;
+            // A bar may have been drawn on this line.
+            let begin = if face.terminal.colour { "\r\x1b[K" } else { "" };
+            face.client.notify(Arc::new(move |waited: &error::Waited| {
+                let line = Msg::StillWaiting { waited: so_far(waited) }.say(lang);
+                let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
+            }));
+        }
+        face
     }
 
     fn leave(&self, done: io::Result<()>) -> ExitCode {
@@ -426,6 +437,7 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
         Some(cause) => format!("{sentence} ({cause})"),
         None => sentence,
     };
+    let waited = error.waited().map(so_far);
     let (why, hint) = match error.code() {
         Code::Lacks => return Msg::Lacks { dialect, command: sentence },
         Code::Unreachable => match cause {
@@ -441,22 +453,44 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
             let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
             (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
-        Code::Gone => (Why::Gone { cause: and_cause(sentence) }, Some(Hint::Reconnect)),
-        // Ours: what the server says of a wait in vain has no cause of ours with it.
-        Code::Timeout if cause.is_some() => (Why::Silent, Some(Hint::Reconnect)),
-        Code::Nonsense => (Why::Nonsense { what: and_cause(sentence) }, Some(Hint::WrongServer)),
+        Code::Gone => (Why::Gone { cause: and_cause(sentence), waited }, Some(Hint::Reconnect)),
+        Code::Timeout if waited.is_some() => {
+            // What the server says of a wait in vain comes without a wait of ours.
+            (Why::Silent { waited: waited.unwrap_or_default() }, Some(Hint::Reconnect))
+        }
+        // Ours: what the server says of a wait in vain comes without a wait.
+        Code::Nonsense => {
+            let cause = cause.map(|cause| format!(", {cause}")).unwrap_or_default();
+            (Why::Nonsense { what: format!("{sentence}{cause}") }, Some(Hint::WrongServer))
+        }
         code => {
             let hint = match code {
+                _ if error.their_word().is_some() => None,
                 Code::NotFound | Code::IsFolder => Some(Hint::SeeLs),
                 Code::BadName => Some(Hint::OtherName),
                 Code::Busy | Code::Internal => Some(Hint::TryAgain),
                 Code::Timeout => Some(Hint::Reconnect),
                 _ => None,
             };
-            (Why::Refused { sentence, word: code.word() }, hint)
+            let word = shown(error.their_word().unwrap_or(code.word()));
+            (Why::Refused { sentence, word }, hint)
         }
     };
+    let hint = if error.is_first() { Some(Hint::OtherDialect { dialect }) } else { hint };
     Msg::Failed { tried, why, hint }
+}
+
+/// A message that is not complete, fit to be shown.
+fn so_far(waited: &error::Waited) -> lang::Waited {
+    let wanted = match waited.wanted {
+        Awaited::Line => lang::Awaited::Line,
+        Awaited::Words(words) => lang::Awaited::Words { words: words.to_vec() },
+        Awaited::Bytes(count) => lang::Awaited::Bytes { count },
+        Awaited::Word | Awaited::Mark | Awaited::Value => lang::Awaited::Rest,
+        Awaited::Close => lang::Awaited::Close,
+        Awaited::Payload { came, size } => lang::Awaited::File { came, size },
+    };
+    lang::Waited { got: escape(&waited.got).into_owned(), wanted }
 }
 
 /// How long, and how fast.

@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Hint, Msg, Wanted, Why, megabytes};
+use super::{Awaited, Hint, Msg, Waited, Wanted, Why, megabytes};
 
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
@@ -93,6 +93,9 @@ pub(super) fn say(msg: &Msg) -> String {
             let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
             format!("cannot {tried}{what}{hint}")
         }
+        Msg::StillWaiting { waited } => {
+            format!("{}; still waiting for {}", so_far(waited), awaited(waited))
+        }
         Msg::Lacks { dialect, command } => {
             format!("the {dialect} dialect has no {command}; nothing was sent")
         }
@@ -102,11 +105,41 @@ pub(super) fn say(msg: &Msg) -> String {
 fn because(why: &Why) -> String {
     match why {
         Why::NotConnected => "there is no connection".to_owned(),
-        Why::Unreachable { cause, .. } | Why::Gone { cause } => cause.clone(),
-        Why::Silent => "the server was silent for too long".to_owned(),
+        Why::Unreachable { cause, .. } => cause.clone(),
+        Why::Gone { cause, waited } => {
+            let waited = waited.as_ref().filter(|waited| waited.has_come());
+            let waited = waited.map(|waited| format!("; {}", so_far(waited)));
+            format!("{cause}{}", waited.unwrap_or_default())
+        }
+        Why::Silent { waited } if waited.has_come() => {
+            format!("{}; gave up waiting for {}", so_far(waited), awaited(waited))
+        }
+        Why::Silent { waited } => {
+            format!("the server was silent for too long; waited for {}", awaited(waited))
+        }
         Why::Refused { sentence, word } => format!("{sentence} ({word})"),
-        Why::Nonsense { what } => format!("{what}, which is not this protocol"),
+        Why::Nonsense { what } => what.clone(),
         Why::Local { what } => what.clone(),
+    }
+}
+
+fn so_far(waited: &Waited) -> String {
+    match &waited.wanted {
+        Awaited::File { came, size } => format!("{came} of {size} bytes came"),
+        _ if waited.got.is_empty() => "nothing has come so far".to_owned(),
+        Awaited::Line => format!("so far came \"{}\" with no newline", waited.got),
+        _ => format!("so far came \"{}\"", waited.got),
+    }
+}
+
+fn awaited(waited: &Waited) -> String {
+    match &waited.wanted {
+        Awaited::Line if waited.has_come() => "the newline".to_owned(),
+        Awaited::Line => "a line".to_owned(),
+        Awaited::Words { words } => format!("\"{}\"", words.join("\" or \"")),
+        Awaited::Bytes { count } => format!("{count} bytes"),
+        Awaited::Rest | Awaited::File { .. } => "the rest".to_owned(),
+        Awaited::Close => "the server to close the connection".to_owned(),
     }
 }
 
@@ -125,8 +158,11 @@ fn wants(wanted: Wanted) -> &'static str {
     }
 }
 
-fn advise(hint: Hint) -> &'static str {
-    match hint {
+fn advise(hint: Hint) -> String {
+    let advice = match hint {
+        Hint::OtherDialect { dialect } => {
+            return format!("tried the {dialect} dialect; try another with --dialect NAME");
+        }
         Hint::IsServerRunning => "is the server running? --server says where it is",
         Hint::SeeLs => "ls shows what is there",
         Hint::SeeLls => "lls shows what could be sent",
@@ -134,7 +170,8 @@ fn advise(hint: Hint) -> &'static str {
         Hint::TryAgain => "try again in a moment",
         Hint::Reconnect => "connme opens a new connection",
         Hint::WrongServer => "is that a connme server, and the right port for this dialect?",
-    }
+    };
+    advice.to_owned()
 }
 
 const PROMPT_HELP: &str = "\

@@ -1,6 +1,6 @@
 //! Bahasa Indonesia, in the words of the assignment's programs where those have words for it.
 
-use super::{Hint, Msg, Wanted, Why, megabytes};
+use super::{Awaited, Hint, Msg, Waited, Wanted, Why, megabytes};
 
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
@@ -112,6 +112,9 @@ pub(super) fn say(msg: &Msg) -> String {
             let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
             format!("{tried}{}{hint}", because(why))
         }
+        Msg::StillWaiting { waited } => {
+            format!("{}; masih menunggu {}", so_far(waited), awaited(waited))
+        }
         Msg::Lacks { dialect, command } => {
             format!("dialek {dialect} tidak punya {command}; tidak ada yang dikirim")
         }
@@ -122,9 +125,18 @@ fn because(why: &Why) -> String {
     match why {
         Why::NotConnected => "belum terhubung".to_owned(),
         Why::Unreachable { cause, .. } => cause.clone(),
-        Why::Gone { .. } => "koneksi terputus".to_owned(),
-        Why::Silent => "server diam terlalu lama".to_owned(),
-        Why::Refused { sentence, word } => match *word {
+        Why::Gone { waited, .. } => {
+            let waited = waited.as_ref().filter(|waited| waited.has_come());
+            let waited = waited.map(|waited| format!("; {}", so_far(waited)));
+            format!("koneksi terputus{}", waited.unwrap_or_default())
+        }
+        Why::Silent { waited } if waited.has_come() => {
+            format!("{}; berhenti menunggu {}", so_far(waited), awaited(waited))
+        }
+        Why::Silent { waited } => {
+            format!("server diam terlalu lama; yang ditunggu: {}", awaited(waited))
+        }
+        Why::Refused { sentence, word } => match word.as_str() {
             "not-found" => format!("File tidak ditemukan di server ({word})"),
             "unknown-command" => format!("Perintah tidak dikenali ({word})"),
             "bad-name" => format!("nama ini ditolak: {sentence} ({word})"),
@@ -160,6 +172,26 @@ fn local(what: &str) -> String {
     PHRASES.iter().fold(what.to_owned(), |text, (english, ours)| text.replacen(english, ours, 1))
 }
 
+fn so_far(waited: &Waited) -> String {
+    match &waited.wanted {
+        Awaited::File { came, size } => format!("{came} dari {size} byte diterima"),
+        _ if waited.got.is_empty() => "belum ada yang diterima".to_owned(),
+        Awaited::Line => format!("sejauh ini diterima \"{}\" tanpa newline", waited.got),
+        _ => format!("sejauh ini diterima \"{}\"", waited.got),
+    }
+}
+
+fn awaited(waited: &Waited) -> String {
+    match &waited.wanted {
+        Awaited::Line if waited.has_come() => "newline".to_owned(),
+        Awaited::Line => "satu baris".to_owned(),
+        Awaited::Words { words } => format!("\"{}\"", words.join("\" atau \"")),
+        Awaited::Bytes { count } => format!("{count} byte"),
+        Awaited::Rest | Awaited::File { .. } => "sisanya".to_owned(),
+        Awaited::Close => "server menutup koneksi".to_owned(),
+    }
+}
+
 fn wants(wanted: Wanted) -> &'static str {
     match wanted {
         Wanted::Listen => "[DIALEK=][HOST:]PORT",
@@ -175,8 +207,11 @@ fn wants(wanted: Wanted) -> &'static str {
     }
 }
 
-fn advise(hint: Hint) -> &'static str {
-    match hint {
+fn advise(hint: Hint) -> String {
+    let advice = match hint {
+        Hint::OtherDialect { dialect } => {
+            return format!("dialek yang dicoba: {dialect}; coba yang lain dengan --dialect NAMA");
+        }
         Hint::IsServerRunning => "apakah server berjalan? --server menyebut tempatnya",
         Hint::SeeLs => "ls menunjukkan apa yang ada",
         Hint::SeeLls => "lls menunjukkan apa yang bisa dikirim",
@@ -184,7 +219,8 @@ fn advise(hint: Hint) -> &'static str {
         Hint::TryAgain => "coba lagi sebentar lagi",
         Hint::Reconnect => "connme membuka koneksi baru",
         Hint::WrongServer => "apakah itu server connme, dan port yang benar untuk dialek ini?",
-    }
+    };
+    advice.to_owned()
 }
 
 const PROMPT_HELP: &str = "\

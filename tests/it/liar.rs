@@ -2,11 +2,13 @@
 //! downloads, no wrong file under a final name, no raw control character on the screen.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use crate::support::{client, escape, visible};
+use crate::support::{PATIENCE, client, escape, visible};
 
 /// What a liar does when it has said its words.
 #[derive(Clone, Copy, PartialEq)]
@@ -85,7 +87,7 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
             &["upload", "own"],
             b"ok ready\nok received 5 \x1b[31m../../x\n".into(),
             Then::Close,
-            0,
+            1,
         ),
         ("struct", &["ls"], i(-5).into(), Then::Close, 1),
         ("struct", &["ls"], i(i32::MAX).into(), Then::Repeat, 1),
@@ -125,6 +127,8 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
         ("json", &["download", "a"], b"ERROR \x1b[2J boo\r\n".into(), Then::Close, 1),
         ("json", &["download", "a"], b"null\r\n".into(), Then::Close, 1),
         ("json", &["download", "a"], b"null".into(), Then::Close, 1),
+        ("json", &["ls"], b"[1,2]\r\n".into(), Then::Close, 1),
+        ("json", &["ls"], b"[{},]\r\n".into(), Then::Close, 1),
         ("json", &["upload", "own"], b"OK null\r\n".into(), Then::Close, 1),
         ("count", &["count", "x"], b"twelve".into(), Then::Close, 1),
         ("count", &["count", "x"], b"1".into(), Then::Repeat, 1),
@@ -155,6 +159,132 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
     }
 }
 
+/// What a client says of these words from a server, in a dialect, asked for something.
+fn said_of(dialect: &str, args: &[&str], words: impl Into<Vec<u8>>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("own"), "hello").unwrap();
+    let address = liar(words.into(), Then::Close);
+    let mut command = client(args);
+    command.current_dir(&folder).args(["--yes", "--dialect", dialect]);
+    let output = command.args(["--server", &address.to_string()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{dialect} {args:?}");
+    let err = String::from_utf8(output.stderr).unwrap();
+    let err = err.strip_prefix("connme-client: cannot ").unwrap_or_else(|| panic!("{err}"));
+    let end = format!("; tried the {dialect} dialect; try another with --dialect NAME");
+    let err = err.trim_end();
+    err.strip_suffix(&end).map_or(format!("{err} (no hint)"), str::to_owned)
+}
+
+#[test]
+fn what_came_is_compared_with_what_was_asked() {
+    let i = |n: i32| n.to_le_bytes();
+    let record = |name: &str, size: u64| {
+        format!("{{\"id\":\"i\",\"nama_file\":\"{name}\",\"size\":{size},\"type\":\"\"}}\r\n")
+    };
+    let expected = [
+        said_of("text", &["rm", "a"], "ok removed b\n"),
+        said_of("text", &["ls"], "ok 1\nfile 5 a\ntotal 6\n"),
+        said_of("text", &["ls"], "ok 1\nfile a\ntotal 6\n"),
+        said_of("text", &["upload", "own"], "ok ready\nok received 4 own\n"),
+        said_of("text", &["upload", "own"], "ok ready\nok received 5 other\n"),
+        said_of("text", &["connme"], "hello\n"),
+        said_of("struct", &["connme"], "hello"),
+        said_of("struct", &["rm", "a"], [&b"ready"[..], &i(5)].concat()),
+        said_of("struct", &["ls"], [&i(1)[..], &i(1), b"a", &i(5), &i(6)].concat()),
+        said_of("struct", &["ls"], i(-2)),
+        said_of("struct", &["ls"], "error timeout\n"),
+        said_of("filesaver", &["download", "a"], "NO, NEVER"),
+        said_of("filesaver", &["download", "a"], "OKb<SEPARATOR>5hello"),
+        said_of("json", &["ls"], "{}\r\n"),
+        said_of("json", &["rm", "a"], format!("OK {}", record("b", 5))),
+        said_of("json", &["upload", "own"], format!("OK {}", record("own", 4))),
+        said_of("json", &["upload", "own"], format!("OK {}", record("other", 5))),
+        said_of("count", &["count", "x"], "twelve"),
+    ];
+    let wanted = [
+        "rm a: expected 'ok removed a', got \"ok removed b\"",
+        "ls: expected 'total 5', got \"total 6\"",
+        "ls: expected 'file SIZE NAME' or 'dir - NAME', got \"file a\"",
+        "upload own: expected 'ok received 5 own', got \"ok received 4 own\"",
+        "upload own: expected 'ok received 5 own', got \"ok received 5 other\"",
+        "connme: expected a line starting with ok or error, got \"hello\"",
+        "connme: expected 'connected', got \"hello\"",
+        "rm a: expected 1 or -1, got \"5\"",
+        "ls: expected 5 as the total of the sizes, got \"6\"",
+        "ls: expected a number of files, not -2, got \"\\xfe\\xff\\xff\\xff\"",
+        "ls: expected a number of files, not 1869771365, got \"error timeout\\n\"",
+        "download a: expected 'OK', got \"NO, NEVER\"",
+        "download a: expected 'a<SEPARATOR>', got \"b<SEPARATOR>5hello\"",
+        "ls: expected a list, got \"{}\"",
+        "rm a: expected the record of a, got \"OK {",
+        "upload own: expected 5 bytes of own, got \"OK {",
+        "upload own: expected 5 bytes of own, got \"OK {",
+        "count: expected a number, got \"twelve\"",
+    ];
+    for (said, wanted) in expected.iter().zip(wanted) {
+        let same = if wanted.ends_with('{') { said.starts_with(wanted) } else { said == wanted };
+        assert!(same, "{said}\n{wanted}");
+    }
+}
+
+#[test]
+fn a_server_that_stops_is_told_with_what_had_come() {
+    let i = |n: i32| n.to_le_bytes();
+    let record = "{\"id\":\"i\",\"nama_file\":\"a\",\"size\":10,\"type\":\"\"}\r\nhello";
+    let stopped = "the connection ended in the middle of a message";
+    let table = [
+        (
+            said_of("text", &["connme"], "ok connected"),
+            "connme: the connection ended in the middle of a line; \
+             so far came \"ok connected\" with no newline"
+                .to_owned(),
+        ),
+        (
+            said_of("struct", &["connme"], "conn"),
+            format!("connme: {stopped}; so far came \"conn\""),
+        ),
+        (said_of("struct", &["ls"], [1, 0]), format!("ls: {stopped}; so far came \"\\u{{1}}\\0\"")),
+        (
+            said_of("json", &["ls"], "[{\"id\""),
+            format!("ls: {stopped}; so far came \"{{\\\"id\\\"\""),
+        ),
+        // A payload comes after a reply: it is no question of the dialect.
+        (
+            said_of("text", &["download", "a"], "ok 10\nhello"),
+            format!(
+                "download a: {stopped}; 5 of 10 bytes came; connme opens a new connection (no hint)"
+            ),
+        ),
+        (
+            said_of("struct", &["download", "a"], [&b"ready"[..], &i(10), b"hello"].concat()),
+            format!(
+                "download a: {stopped}; 5 of 10 bytes came; connme opens a new connection (no hint)"
+            ),
+        ),
+        (
+            said_of("json", &["download", "a"], record),
+            format!(
+                "download a: {stopped}; 5 of 10 bytes came; connme opens a new connection (no hint)"
+            ),
+        ),
+        (
+            said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>10hello"),
+            "download a: cut short: 5 of 10 bytes came".to_owned(),
+        ),
+        (
+            said_of("text", &["size", "a"], "error strange-code some words\n"),
+            "size a: some words (strange-code) (no hint)".to_owned(),
+        ),
+        (
+            said_of("json", &["download", "a"], "ERROR strange\x1b[0m some words\r\n"),
+            "download a: some words (strange\\u{1b}[0m) (no hint)".to_owned(),
+        ),
+    ];
+    for (said, wanted) in table {
+        assert_eq!(said, wanted);
+    }
+}
+
 /// Whatever a server calls the file, it goes under the name that was asked for.
 #[test]
 fn a_server_has_no_say_in_where_a_file_goes() {
@@ -167,4 +297,160 @@ fn a_server_has_no_say_in_where_a_file_goes() {
     command.current_dir(&folder).args(["--server", &address.to_string()]).assert().success();
     assert_eq!(visible(folder.path()), ["downloads"]);
     assert_eq!(visible(&folder.path().join("downloads")), ["a"]);
+}
+
+/// A server that answers one request, and says more when it is told to; then it tells that it has.
+fn talkative(reply: &'static str, more: &'static str) -> (SocketAddr, Sender<()>, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let ((go, told), (say, said)) = (channel(), channel());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        stream.write_all(reply.as_bytes()).unwrap();
+        told.recv().unwrap();
+        stream.write_all(more.as_bytes()).unwrap();
+        say.send(()).unwrap();
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    (address, go, said)
+}
+
+/// Before a request nothing is owed: a stale reply must not become the answer to the next question.
+#[test]
+fn what_nobody_asked_for_is_shown_and_answers_nothing() {
+    let stale = "ok 5 bytes (0.000005 MB)\n";
+    let last_words = "error timeout silent for too long\n";
+    let table = [
+        // In one segment with the reply before, or by itself.
+        ("ok connected\nok 5 bytes (0.000005 MB)\n", "", stale),
+        ("ok connected\n", stale, stale),
+        ("ok connected\n", last_words, last_words),
+    ];
+    for (reply, more, unasked) in table {
+        for flags in [&[][..], &["--trace"], &["--stammer", "slice=1"]] {
+            let (address, go, said) = talkative(reply, more);
+            let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_connme-client"))
+                .args(["--server", &address.to_string()])
+                .args(flags)
+                .env_remove("LC_ALL")
+                .env("LANG", "C")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            stdin.write_all(b"connme\n").unwrap();
+            let mut line = String::new();
+            let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            stdout.read_line(&mut line).unwrap();
+            assert!(line.starts_with("connected to "), "{line}");
+            go.send(()).unwrap();
+            said.recv_timeout(PATIENCE).unwrap();
+            stdin.write_all(b"size b\n").unwrap();
+            drop(stdin);
+            let output = child.wait_with_output().unwrap();
+            let mut out = String::new();
+            stdout.read_to_string(&mut out).unwrap();
+            let err = String::from_utf8(output.stderr).unwrap();
+            let shown = match unasked == stale {
+                true => {
+                    "cannot size b: expected nothing before the request, \
+                         got \"ok 5 bytes (0.000005 MB)\\n\""
+                }
+                false => "cannot size b: the server's last words: silent for too long (timeout)",
+            };
+            assert!(err.contains(shown) && out.is_empty(), "{flags:?}: {err}{out}");
+            // Nothing of the request has left.
+            assert!(!err.contains("size b\\n"), "{err}");
+            if flags == ["--trace"] && unasked == last_words {
+                assert!(err.contains("error timeout silent for too long\\n <- 34 --"), "{err}");
+            }
+        }
+    }
+}
+
+/// The most memory that a client's `ls` takes from a server that says `begin`, then `entry` again and again
+/// up to so many bytes, then `end`; and what the client says of it.
+#[cfg(target_os = "linux")]
+fn memory_of_ls(
+    dialect: &str,
+    begin: &[u8],
+    entry: &[u8],
+    bytes: usize,
+    end: &[u8],
+) -> (u64, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_connme-client"))
+        .args(["--server", &address.to_string(), "--dialect", dialect, "ls"])
+        .env_remove("LC_ALL")
+        .env("LANG", "C")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let path = format!("/proc/{}/status", child.id());
+    let peak = || {
+        let status = fs::read_to_string(&path).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    };
+    let (mut stream, _) = listener.accept().unwrap();
+    let _ = stream.read(&mut [0; 4096]);
+    let mut nods = stream.try_clone().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut nods, &mut std::io::sink()));
+    let entries = entry.repeat(100_000 / entry.len());
+    let (mut most, mut sent) = (0, 0);
+    let mut said = stream.write_all(begin);
+    while said.is_ok() && sent < bytes {
+        said = stream.write_all(&entries);
+        sent += entries.len();
+        most = most.max(peak());
+    }
+    let _ = stream.write_all(end);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => most = most.max(peak()),
+        }
+        std::thread::yield_now();
+    };
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(status.code(), Some(1), "{dialect}: {err}");
+    (most, err)
+}
+
+/// A list without end, in each dialect: the client gives up, and takes little memory for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_list_without_end_takes_bounded_memory() {
+    const ENDLESS: usize = 3_000_000_000;
+    let check = |dialect: &str, begin: &[u8], entry: &[u8], (bytes, end), known: &str| {
+        let (most, err) = memory_of_ls(dialect, begin, entry, bytes, end);
+        let case = format!("{dialect} {}", escape(&entry[..entry.len().min(80)]));
+        assert!(most < 100_000_000, "{case}: {most} bytes, {err}");
+        assert!(err.contains(known), "{case}: {err}");
+    };
+    let i = |n: usize| i32::try_from(n).unwrap().to_le_bytes();
+    let endless = (ENDLESS, &b""[..]);
+    for length in [12, 4000] {
+        let name = "n".repeat(length);
+        let record = format!("{{\"id\":\"i\",\"nama_file\":\"{name}\",\"size\":1,\"type\":\"\"}}");
+        let (line, comma) = (format!("file 1 {name}\n"), format!(",{record}"));
+        let strukt = [&i(length), name.as_bytes(), &i(1)].concat();
+        let known = "the list is too long to be kept";
+        check("text", b"ok 700000\n", line.as_bytes(), endless, known);
+        check("struct", &i(700_000), &strukt, endless, known);
+        check("json", format!("[{record}").as_bytes(), comma.as_bytes(), endless, known);
+        // A text in it that has no end.
+        check("json", b"[{\"id\":\"", name.as_bytes(), endless, "expected a shorter record");
+    }
+    // A line of 60 MB that is JSON, and a tree of which is many times as large.
+    check("json", b"[0", b",0", (60_000_000, b"]\r\n"), "expected a shorter record");
+    check("json", b"[{}", b",{}", (60_000_000, b"]\r\n"), "expected a record, got \"{}\"");
 }

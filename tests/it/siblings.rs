@@ -196,7 +196,7 @@ fn a_server_like_that_of_the_assignment_is_spoken_to() {
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
     let bytes = noise(8, 100_000);
-    for (name, bytes) in [("a.bin", &bytes[..]), ("empty", b""), ("é.txt", b"hello")] {
+    for (name, bytes) in [("é.txt", &b"hello"[..]), ("a.bin", &bytes), ("empty", b"")] {
         fs::write(folder.path().join(name), bytes).unwrap();
         let (status, out, err) = run(&["upload", name]);
         assert!(status == Some(0) && out.contains(" uploaded: "), "{name}: {out}{err}");
