@@ -332,6 +332,11 @@ impl Gathered {
     }
 
     fn push(&mut self, entry: Entry<'_>) -> Result<()> {
+        let elapsed = self.begun.elapsed();
+        self.push_after(elapsed, entry)
+    }
+
+    fn push_after(&mut self, elapsed: Duration, entry: Entry<'_>) -> Result<()> {
         let count = self.listing.count();
         let text = entry.name.len().saturating_add(entry.id.unwrap_or_default().len());
         self.memory = self.memory.saturating_add(text).saturating_add(ENTRY);
@@ -339,7 +344,7 @@ impl Gathered {
             let error = Error::new(Code::Nonsense, "the list is too long to be kept");
             return Err(error.because(format!("{count} names so far")).and_close());
         }
-        if self.begun.elapsed() > time_for(count, self.memory) {
+        if elapsed > time_for(count, self.memory) {
             let sentence = format!("the list came too slowly: {count} names so far");
             return Err(Error::new(Code::Timeout, sentence).and_close());
         }

@@ -318,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_is_read_in_parts_is_one_and_a_look_in_vain_is_none() {
+        let steps = vec![Step::Pause, Step::Bytes(b"[1,2]\r\n".to_vec())];
+        let seen = traced(Side::Client, steps, |wire| {
+            assert!(wire.take_arrived().unwrap().is_empty());
+            wire.read_part(9, &mut |byte| byte == b',').unwrap();
+            wire.read_line(9).unwrap().unwrap();
+        });
+        let expected = "r [1,2]\\r\\n <- 7 --\n  = [1,2]\\r (7, LF)\nw -- [end] ->\n";
+        assert!(seen.starts_with(expected), "{seen}");
+    }
+
+    #[test]
     fn ends_resets_and_silences_are_marked() {
         let seen = traced(Side::Client, vec![Step::Pause], |wire| {
             assert!(wire.read_line(9).is_err());

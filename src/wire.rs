@@ -510,7 +510,10 @@ impl Wire {
         let all = length(bytes).saturating_add(mark.try_into().unwrap_or(0));
         match std::mem::take(&mut self.part) {
             (_, 0) => self.stream.message(bytes, all, end),
-            (begin, before) => self.stream.message(&begin, before.saturating_add(all), end),
+            (mut begin, before) => {
+                begin.extend(bytes);
+                self.stream.message(&begin, before.saturating_add(all), end);
+            }
         }
     }
 

@@ -279,11 +279,10 @@ fn a_stored_name_is_the_one_that_was_asked_for_or_has_a_counter() {
 #[test]
 fn a_list_has_a_deadline_that_grows_with_it() {
     let entry = Entry { name: "name", size: Some(1), id: None };
-    let pushed = |count: usize, ago: Duration| {
+    let pushed = |count: usize, elapsed: Duration| {
         let mut gathered = Gathered::new();
         (0..count).for_each(|_| gathered.push(entry).unwrap());
-        gathered.begun = gathered.begun.checked_sub(ago).unwrap();
-        gathered.push(entry)
+        gathered.push_after(elapsed, entry)
     };
     // An entry in 59 seconds, each in good time by itself.
     assert!(pushed(1, Duration::from_secs(59)).is_ok());
@@ -291,4 +290,34 @@ fn a_list_has_a_deadline_that_grows_with_it() {
     // Ten thousand round trips of a quarter of a second.
     assert!(pushed(10_000, Duration::from_secs(2_500)).is_ok());
     assert!(pushed(10_000, Duration::from_secs(6_000)).is_err());
+}
+
+#[test]
+fn what_comes_before_a_request_is_an_error_that_shows_it() {
+    let closed = "gone: the server closed the connection";
+    let last_words = "timeout: the server's last words: idle";
+    let unasked = "nonsense: expected nothing before the request (got";
+    let table = [
+        (Dialect::Text, "error busy try later\n", "busy: try later"),
+        (Dialect::Text, "error timeout idle\n", last_words),
+        (Dialect::Text, "error not-found x\n", &format!("{unasked} \"error not-found x\\n\")")),
+        (Dialect::Text, "ok 5", &format!("{unasked} \"ok 5\")")),
+        (Dialect::Json, "ERROR busy try later\r\n", "busy: try later"),
+        (Dialect::Json, "ERROR timeout idle\r\n", last_words),
+        (Dialect::Json, "null", &format!("{unasked} \"null\")")),
+        (Dialect::Count, "error: busy", "busy: busy"),
+        (Dialect::Struct, "connected", &format!("{unasked} \"connected\")")),
+        (Dialect::Filesaver, "OK", &format!("{unasked} \"OK\")")),
+        (Dialect::Text, "", closed),
+        (Dialect::Struct, "", closed),
+    ];
+    for (dialect, came, said) in table {
+        let steps = (!came.is_empty()).then(|| Step::Bytes(came.into()));
+        let mut wire = Wire::new(Box::new(Script::new(steps).0), Manner::default());
+        let error = must_be_quiet(dialect.requests(), &mut wire).unwrap_err();
+        assert!(error.closes());
+        assert_eq!(error.to_string(), said, "{} {came:?}", dialect.name());
+    }
+    let mut wire = Wire::new(Box::new(Script::new([Step::Pause]).0), Manner::default());
+    assert!(must_be_quiet(Dialect::Text.requests(), &mut wire).is_ok());
 }

@@ -3,6 +3,7 @@
 use super::waiting::Wait;
 use super::{Brought, Wire, length, too_long};
 use crate::error::{Awaited, Result};
+use crate::limits;
 
 impl Wire {
     /// Reads a part of a message, up to and with the byte at which `ends` says so; it is shown every
@@ -18,9 +19,9 @@ impl Wire {
             let fresh = self.buffered().get(searched..).unwrap_or_default();
             if let Some(at) = fresh.iter().position(|byte| ends(*byte)) {
                 let part = self.take(searched.saturating_add(at).saturating_add(1));
-                if self.part.1 == 0 {
-                    self.part.0 = part.clone();
-                }
+                // Enough of it to be shown when the message is complete.
+                let room = limits::SHOWN.saturating_sub(self.part.0.len());
+                self.part.0.extend(part.iter().take(room));
                 self.part.1 = self.part.1.saturating_add(length(&part));
                 return Ok(part);
             }
