@@ -410,8 +410,8 @@ impl Client {
         answer
     }
 
-    /// Notes whether the server has been understood. Where a connection fails before that, it may be that
-    /// the server speaks another dialect.
+    /// Remembers whether the server has been understood. If a connection fails before that, the server may
+    /// speak another dialect.
     fn known_by<T>(&mut self, answer: Result<T>) -> Result<T> {
         let suspicious = match &answer {
             Ok(_) => {
@@ -424,7 +424,7 @@ impl Client {
                     // A payload comes after a reply that was understood.
                     Some(Awaited::Payload { .. }) => false,
                     Some(_) => true,
-                    // The server's own word for it, not ours, would be understood too.
+                    // Without a wait of ours the server itself reported the timeout: it was understood.
                     None => error.code() == Code::Gone,
                 },
                 _ => false,

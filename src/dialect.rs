@@ -260,8 +260,8 @@ fn reason_or<T>(sent: Result<()>, reply: impl FnOnce() -> Result<T>) -> Result<T
     }
 }
 
-/// Makes sure that nothing has come since the last reply: before a request nothing is owed to us, and a
-/// stale reply would be taken for the answer to it. A server that gives up says why before it closes.
+/// Makes sure that nothing has come since the last reply. Before a request no reply is owed, and a stale one
+/// would be taken for the answer. A server that closes by itself says why, and that is shown as it is.
 ///
 /// # Errors
 /// Something has come, or the server has closed the connection.
@@ -271,9 +271,9 @@ pub fn must_be_quiet(requests: &dyn Requests, wire: &mut Wire) -> Result<()> {
         return Ok(());
     }
     match requests.error_in(&came) {
-        // Said to a connection that has just begun.
+        // The server says this to a new connection.
         Some(error) if error.code() == Code::Busy => Err(error.and_close()),
-        // Said to one that was idle, perhaps long ago.
+        // The server says this to an idle one, perhaps long ago.
         Some(error) if error.code() == Code::Timeout => {
             let last_words = format!("the server's last words: {}", error.sentence());
             Err(Error::new(error.code(), last_words).and_close())
@@ -291,7 +291,7 @@ fn nonsense(expected: &str, got: &[u8]) -> Error {
     Error::new(Code::Nonsense, format!("expected {expected}")).because(got).and_close()
 }
 
-/// The same, where what came is still to be read: what has arrived of it is shown.
+/// The same, where the reply is not read yet: shows what has arrived of it.
 fn nonsense_ahead(expected: &str, wire: &mut Wire) -> Error {
     nonsense(expected, &wire.take_arrived().unwrap_or_default())
 }
@@ -300,7 +300,7 @@ fn nonsense_ahead(expected: &str, wire: &mut Wire) -> Error {
 fn read_reply_line(wire: &mut Wire, last: &str) -> Result<String> {
     let line = match wire.read_line_or(last.as_bytes(), limits::REPLY_LINE) {
         Ok(line) => line,
-        // Half a line from a server is no bad request: the connection is gone.
+        // Half a line from a server is not a bad request: the connection is gone.
         Err(error) if error.code() == Code::BadRequest && error.waited().is_some() => {
             return Err(error.with_code(Code::Gone));
         }
@@ -316,7 +316,7 @@ fn read_reply_line(wire: &mut Wire, last: &str) -> Result<String> {
 /// What an entry of a list costs in memory beside its text.
 const ENTRY: usize = 64;
 
-/// A list as it comes from a server, within bounds of memory and time.
+/// A list while it arrives from a server, within bounds of memory and time.
 struct Gathered {
     listing: Listing,
     memory: usize,
@@ -353,8 +353,8 @@ impl Gathered {
     }
 }
 
-/// How long a list may have taken when this much of it has come: each entry buys time, so that a long
-/// list over a slow line has enough of it.
+/// How long a list may have taken when this much of it has come: each entry adds to it, so that a long
+/// list over a slow line has enough time.
 fn time_for(entries: usize, bytes: usize) -> Duration {
     let entries = limits::ENTRY_TIME.saturating_mul(entries.try_into().unwrap_or(u32::MAX));
     let seconds = u64::try_from(bytes).unwrap_or(u64::MAX) / limits::PAYLOAD_RATE;

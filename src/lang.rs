@@ -152,7 +152,7 @@ pub enum Why {
     NotConnected,
     /// No connection can be had.
     Unreachable { server: String, cause: String },
-    /// The connection is no more; and what had come of a message, if one was awaited.
+    /// The connection is gone; and what had come of a message, if one was awaited.
     Gone { cause: String, waited: Option<Waited> },
     /// What was awaited did not come in time.
     Silent { waited: Waited },
@@ -191,7 +191,7 @@ pub enum Awaited {
     Words { words: Vec<&'static str> },
     /// This many bytes.
     Bytes { count: usize },
-    /// The end of something that marks its end itself.
+    /// The rest of a message, or a message.
     Rest,
     /// The end of the stream.
     Close,

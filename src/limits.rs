@@ -69,7 +69,7 @@ pub const REPLY_LINE: usize = 16 << 10;
 
 /// What a list from a server may take of a client's memory: its names and identities, and 64 bytes for
 /// each entry. That is room for half a million names of 30 bytes. While a block of memory grows it can
-/// be there twice, so a client that is sent a list without end stays under 100 MB.
+/// exist twice, so a client that is sent a list without end stays under 100 MB.
 pub const LIST_MEMORY: usize = 47_000_000;
 
 /// How much longer a list may take for each entry that has come: a round trip around the earth, because
@@ -130,7 +130,7 @@ pub const IDLE_TIMEOUT: u64 = 300;
 pub const REPLY_TIME: Duration = Duration::from_secs(60);
 
 /// How long a client waits for a reply before it says, once and to a terminal only, what has come so
-/// far: a person who sees nothing for longer takes the program for dead.
+/// far. A person who sees nothing for longer thinks that the program hangs.
 pub const NOTICE_TIME: Duration = Duration::from_secs(3);
 
 /// How long a client of `struct` waits for `received` before it asks whether the upload was refused. To

@@ -110,7 +110,7 @@ impl Stream for Traced {
         self.inner.patience(wait)
     }
 
-    /// A look that finds nothing is not shown: it waited for nobody.
+    /// Reports what was read. A read that finds nothing is not reported, because it did not wait.
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let began = Instant::now();
         let brought = self.inner.read_now(into);

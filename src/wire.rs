@@ -270,7 +270,7 @@ impl Wire {
     /// # Errors
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
-        let mut wait = Wait::new(Awaited::Bytes(most));
+        let mut wait = Wait::new(Awaited::Word);
         while self.buffered().len() < most {
             let brought = if self.buffered().is_empty() {
                 self.fill(&mut wait)?
@@ -495,7 +495,8 @@ impl Wire {
         }
     }
 
-    /// Where this stands in what was read and not yet taken. `searched` bytes are known not to hold it.
+    /// The position of `mark` in what was read and not yet taken. The first `searched` bytes are known not to
+    /// contain its beginning.
     fn find(&self, mark: &[u8], searched: usize) -> Option<usize> {
         let fresh = self.buffered().get(searched..)?;
         let at = match mark {
@@ -541,8 +542,7 @@ impl Wire {
         self.read_more(left.min(pause), wait)
     }
 
-    /// One read that waits for at most `longest`. A wait in the middle of which a notice is due is cut
-    /// in two.
+    /// Waits for at most `longest` for one read. If a notice is due before that, the wait has two parts.
     fn read_more(&mut self, longest: Duration, wait: &mut Wait) -> Result<Brought> {
         self.flush_unless_deaf()?;
         if self.ended {
@@ -566,7 +566,7 @@ impl Wire {
         self.read_with(|stream, into| read(stream, into))
     }
 
-    /// One read into the input buffer, behind what is held.
+    /// One read into the input buffer, after what is held.
     fn read_with(
         &mut self,
         read: impl FnOnce(&mut dyn Stream, &mut [u8]) -> io::Result<usize>,

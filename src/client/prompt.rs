@@ -454,11 +454,10 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
             (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
         Code::Gone => (Why::Gone { cause: and_cause(sentence), waited }, Some(Hint::Reconnect)),
+        // Our own timeout. One that the server reports is a refusal, and no wait comes with it.
         Code::Timeout if waited.is_some() => {
-            // What the server says of a wait in vain comes without a wait of ours.
             (Why::Silent { waited: waited.unwrap_or_default() }, Some(Hint::Reconnect))
         }
-        // Ours: what the server says of a wait in vain comes without a wait.
         Code::Nonsense => {
             let cause = cause.map(|cause| format!(", {cause}")).unwrap_or_default();
             (Why::Nonsense { what: format!("{sentence}{cause}") }, Some(Hint::WrongServer))

@@ -87,7 +87,7 @@ impl Requests for Client {
     }
 
     fn error_in(&self, bytes: &[u8]) -> Option<Error> {
-        // Two of the reasons are the words that the other wires have for them.
+        // Two of the reasons are code words of the other wires.
         let reason = String::from_utf8_lossy(bytes);
         let reason = reason.strip_prefix(ERROR)?;
         Some(Error::new(Code::from_word(reason).unwrap_or(Code::BadRequest), reason))

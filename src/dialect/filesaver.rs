@@ -235,7 +235,7 @@ impl Requests for Client {
         // Looked at in this order, a file called ERROR.txt can be fetched.
         if begins.starts_with(head.as_bytes()) {
             wire.read_bytes(head.len())?;
-            // Here it is the server that broke off.
+            // Here the server broke off.
             return read_file(wire, into).map_err(|error| match error.code() {
                 Code::BadRequest => error.with_code(Code::Gone),
                 _ => error,

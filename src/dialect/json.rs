@@ -19,11 +19,11 @@
 //! ```
 //!
 //! `null` says that there is no such file: these four bytes and the close, without CR LF, because the
-//! original client compares what one read brings with them. `ERRCMD` that the `aksi` is unknown, `ERROR CODE MESSAGE`
-//! anything else. Two things are for the original clients alone: the one that fetches takes what one
-//! read brings as the record and all behind it as the file, so a pause stands between; the one that
-//! lists reads 16 bytes at a time and looks for CR LF at the end of one read, so an array whose last
-//! read would bring the LF alone gets a space.
+//! original client compares what one read brings with them. `ERRCMD` says that the `aksi` is unknown,
+//! `ERROR CODE MESSAGE` anything else. Two things are for the original clients alone: the one that fetches
+//! takes what one read brings as the record and all behind it as the file, so a pause stands between; the
+//! one that lists reads 16 bytes at a time and looks for CR LF at the end of one read, so an array whose
+//! last read would bring the LF alone gets a space.
 
 use std::time::Instant;
 
@@ -126,7 +126,7 @@ fn parse_record(line: &str) -> Result<(String, u64)> {
     record.ok_or_else(|| nonsense("a record", line.as_bytes()))
 }
 
-/// Reads a list record by record: the line as a whole is never in memory, nor is a tree of it.
+/// Reads a list record by record, so that neither the whole line nor a tree of it is ever in memory.
 fn read_listing(wire: &mut Wire) -> Result<Listing> {
     if !wire.peek(1, limits::MESSAGE_TIME)?.starts_with(b"[") {
         let line = read_reply(wire)?;
@@ -147,7 +147,7 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
         if text == b"]" {
             break;
         }
-        // Between two records stands a comma.
+        // There is a comma between two records.
         let record = if first { Some(text) } else { text.strip_prefix(b",") };
         let value = record.and_then(Value::parse);
         let record = value.as_ref().and_then(read_record);
@@ -162,7 +162,7 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
     }
 }
 
-/// How deep in a list of objects a byte lies; for that it has to be known what is inside a text.
+/// How deeply nested a byte of a list is. Brackets inside a text do not count.
 #[derive(Default)]
 struct Nesting {
     depth: u64,

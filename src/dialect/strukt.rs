@@ -31,7 +31,7 @@
 //! - There is no word for "no". An upload that is refused is read and dropped, and nothing is said; the
 //!   server's log says why. Our own client waits for `received`, and where nothing comes for a while it
 //!   asks `connme`: if `connected` comes, the file was refused. It asks nothing before that, because the
-//!   original server takes what comes behind a payload for more of the file.
+//!   original server takes what comes after a payload for more of the file.
 //!
 //! The original server does not notice the end of a stream. So our client says `byebye` before it closes.
 
@@ -93,8 +93,8 @@ fn read_int(wire: &mut Wire) -> Result<i32> {
     Ok(i32::from_le_bytes(wire.read_array()?))
 }
 
-/// A number that has to be in reason. One that is not may be the letters of another wire, so the bytes
-/// are shown too, and those after them.
+/// A number from 0 to `most`. Another one may be letters of another wire, so the error shows its bytes
+/// and those after them.
 fn read_number(wire: &mut Wire, what: &str, most: usize) -> Result<usize> {
     let bytes = wire.read_array()?;
     let number = i32::from_le_bytes(bytes);
@@ -394,7 +394,7 @@ impl Requests for Client {
             read_seconds(wire)?;
             return Ok(None);
         }
-        // Not a word: either the server refused the file, or it is slow.
+        // Silence: either the server refused the file, or it is slow.
         wire.write(CONNME.as_bytes())?;
         if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
             let sentence = "the server did not take it, and this wire has no word for why";

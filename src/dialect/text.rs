@@ -142,7 +142,7 @@ fn parse_error(line: &str) -> Option<Error> {
     Some(Error::said(word, sentence))
 }
 
-/// A reply that begins with `ok` and goes on in another way than expected.
+/// A reply that begins with `ok` but does not continue as expected.
 fn unexpected(expected: &str, reply: &str) -> Error {
     nonsense(expected, format!("{OK} {reply}").as_bytes())
 }
@@ -278,15 +278,15 @@ fn must_be_ours(line: &[u8], command: Option<Command>) -> Result<Command> {
     match command {
         Some(command) => Ok(command),
         None if is_binary(line) => {
-            // Lines after this one may be commands that somebody hid in it, in a TLS hello perhaps.
+            // The lines after this one may be commands that were hidden in it: in a TLS hello, for example.
             Err(Error::new(Code::BadRequest, "that is not text").and_close())
         }
         None => Err(Error::new(Code::UnknownCommand, "say help for the commands")),
     }
 }
 
-/// Whether no person has typed this. Tabs, and what the arrow keys and the backspace key send, come
-/// from people with netcat.
+/// Whether a line was not typed by a person. Tabs, and what the arrow keys and the backspace key send,
+/// are typed into netcat.
 fn is_binary(line: &[u8]) -> bool {
     let typed = |c: char| !c.is_control() || matches!(c, '\t' | '\u{1b}' | '\u{8}');
     !std::str::from_utf8(line).is_ok_and(|line| line.chars().all(typed))

@@ -138,6 +138,7 @@ fn awaited(waited: &Waited) -> String {
         Awaited::Line => "a line".to_owned(),
         Awaited::Words { words } => format!("\"{}\"", words.join("\" or \"")),
         Awaited::Bytes { count } => format!("{count} bytes"),
+        Awaited::Rest if !waited.has_come() => "a reply".to_owned(),
         Awaited::Rest | Awaited::File { .. } => "the rest".to_owned(),
         Awaited::Close => "the server to close the connection".to_owned(),
     }

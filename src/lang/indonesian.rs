@@ -187,6 +187,7 @@ fn awaited(waited: &Waited) -> String {
         Awaited::Line => "satu baris".to_owned(),
         Awaited::Words { words } => format!("\"{}\"", words.join("\" atau \"")),
         Awaited::Bytes { count } => format!("{count} byte"),
+        Awaited::Rest if !waited.has_come() => "jawaban".to_owned(),
         Awaited::Rest | Awaited::File { .. } => "sisanya".to_owned(),
         Awaited::Close => "server menutup koneksi".to_owned(),
     }

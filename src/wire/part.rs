@@ -1,4 +1,4 @@
-//! Messages that are read in parts: a list that is one line of 100 MB is never in memory as a whole.
+//! Messages that are read in parts, so that a list that is one long line is never in memory as a whole.
 
 use super::waiting::Wait;
 use super::{Brought, Wire, length, too_long};

@@ -86,7 +86,8 @@ impl Wire {
         let mut all = length(&held);
         while !self.ended {
             self.wait_at_most(limits::PAYLOAD_WINDOW)?;
-            let n = read(&mut *self.stream, &mut buffer).map_err(|e| Error::connection(&e))?;
+            let n = read(&mut *self.stream, &mut buffer)
+                .map_err(|error| Error::connection(&error).waiting(b"", Awaited::Close))?;
             self.ended = n == 0;
             pace.moved(n)?;
             all = all.saturating_add(n.try_into().unwrap_or(u64::MAX));

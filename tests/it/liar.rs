@@ -362,6 +362,8 @@ fn what_nobody_asked_for_is_shown_and_answers_nothing() {
                 false => "cannot size b: the server's last words: silent for too long (timeout)",
             };
             assert!(err.contains(shown) && out.is_empty(), "{flags:?}: {err}{out}");
+            // The dialect was understood before.
+            assert!(!err.contains("--dialect"), "{err}");
             // Nothing of the request has left.
             assert!(!err.contains("size b\\n"), "{err}");
             if flags == ["--trace"] && unasked == last_words {
