@@ -7,6 +7,8 @@
 pub mod action;
 mod columns;
 mod compare;
+mod names;
+mod places;
 mod progress;
 pub mod prompt;
 mod table;

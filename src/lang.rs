@@ -92,6 +92,18 @@ pub enum Msg {
     AskCount,
     /// Whether a file should really go.
     AskSure { name: String },
+    /// Whether all of these should really go.
+    AskSureAll { names: Vec<String> },
+    /// All of them stay.
+    RmAllCancelled,
+    /// A pattern that no file matches.
+    NoMatch { pattern: String },
+    /// Another name for several files.
+    AsNeedsOne,
+    /// Arrow keys and the like, which no editor has read; and whether the rest of the line counts.
+    KeysIgnored { is_used: bool },
+    /// A command that works on one file got several.
+    OneFile,
     /// It stays.
     RmCancelled { name: String },
     /// It is gone.

@@ -1,8 +1,8 @@
 //! What a user asks for: a typed line, or the words of a command line, become an [`Action`].
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
+use super::names;
 use crate::lang::Msg;
 use crate::log::escape;
 
@@ -14,19 +14,19 @@ pub enum Action {
     /// List the server's files.
     Ls(Option<String>),
     /// Say how large these are.
-    Size(Vec<String>),
+    Size(Names),
     /// Send these, each perhaps under another name.
-    Upload(Vec<(PathBuf, Option<String>)>),
+    Upload(Names),
     /// Fetch these, each perhaps under another name.
-    Download(Vec<(String, Option<String>)>),
+    Download(Names),
     /// Remove these.
-    Rm(Vec<String>),
+    Rm(Names),
     /// Have a text counted.
     Count(String),
     /// List what could be sent.
     Lls,
     /// The same job through every dialect.
-    Compare(PathBuf),
+    Compare(Names),
     /// Send each of these in a write of its own.
     Say(Vec<Vec<u8>>),
     /// A session with a trace, then a comparison.
@@ -39,15 +39,16 @@ pub enum Action {
     Exit,
 }
 
-/// What stands between words.
-const BLANK: [char; 2] = [' ', '\t'];
+/// What separates words.
+pub(super) const BLANK: [char; 2] = [' ', '\t'];
 
-/// What a command got to work on.
-enum Words {
-    /// Words that the user's shell has taken apart, or quotation marks at the prompt.
-    Apart(Vec<OsString>),
-    /// The rest of a typed line: one name, which may hold spaces.
-    Rest(String),
+/// What a command works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Words that the user's shell has split.
+    Words(Vec<OsString>),
+    /// The rest of a typed line. What it means depends on the files that exist.
+    Typed(String),
 }
 
 /// The words of a command line.
@@ -57,7 +58,7 @@ enum Words {
 pub fn from_words(words: &[OsString]) -> Result<Action, Msg> {
     let (word, rest) = words.split_first().map_or((None, [].as_slice()), |(w, r)| (Some(w), r));
     let word = word.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    action(&word, Words::Apart(rest.to_vec()))
+    action(&word, Names::Words(rest.to_vec()))
 }
 
 /// A line that was typed at the prompt; `None` is an empty one.
@@ -71,13 +72,7 @@ pub fn from_line(line: &str) -> Result<Option<Action>, Msg> {
         return Ok(None);
     }
     let (word, rest) = line.split_once(BLANK).unwrap_or((line, ""));
-    let rest = rest.trim_matches(BLANK);
-    let words = if rest.contains('"') && !word.eq_ignore_ascii_case("count") {
-        Words::Apart(unquote(rest)?)
-    } else {
-        Words::Rest(rest.to_owned())
-    };
-    action(word, words).map(Some)
+    action(word, Names::Typed(rest.trim_matches(BLANK).to_owned())).map(Some)
 }
 
 /// What `answer`, given to a question for what a command lacked, makes of the command.
@@ -85,52 +80,38 @@ pub fn from_line(line: &str) -> Result<Option<Action>, Msg> {
 /// # Errors
 /// It is still no command.
 pub fn completed(command: &str, answer: &str) -> Result<Action, Msg> {
-    action(command, Words::Rest(answer.trim_matches(BLANK).to_owned()))
+    action(command, Names::Typed(answer.trim_matches(BLANK).to_owned()))
 }
 
-fn action(word: &str, words: Words) -> Result<Action, Msg> {
+fn action(word: &str, names: Names) -> Result<Action, Msg> {
     match word.to_ascii_lowercase().as_str() {
-        "connme" | "conme" => alone("connme", &words, Action::Connme),
-        "ls" => match words.names() {
-            names if names.len() > 1 => Err(Msg::OneFolder),
-            names => Ok(Action::Ls(names.into_iter().next())),
+        "connme" | "conme" => alone("connme", &names, Action::Connme),
+        "ls" => match names.quoted()?.as_slice() {
+            [] => Ok(Action::Ls(None)),
+            [folder] => Ok(Action::Ls(Some(folder.to_string_lossy().into_owned()))),
+            _ => Err(Msg::OneFolder),
         },
-        "size" => Ok(Action::Size(words.some_names("size")?)),
-        "rm" => Ok(Action::Rm(words.some_names("rm")?)),
-        "upload" => {
-            let pairs = words.some_pairs("upload")?.into_iter();
-            let text = |name: OsString| name.to_string_lossy().into_owned();
-            Ok(Action::Upload(pairs.map(|(path, name)| (path.into(), name.map(text))).collect()))
-        }
-        "download" => {
-            let pairs = words.some_pairs("download")?.into_iter();
-            let text = |name: OsString| name.to_string_lossy().into_owned();
-            Ok(Action::Download(pairs.map(|(name, to)| (text(name), to.map(text))).collect()))
-        }
-        "count" => match words {
-            Words::Rest(text) if text.is_empty() => Err(Msg::NameMissing { command: "count" }),
-            Words::Rest(text) => Ok(Action::Count(text)),
-            Words::Apart(words) if words.is_empty() => Err(Msg::NameMissing { command: "count" }),
-            Words::Apart(words) => {
+        "size" => Ok(Action::Size(names.some("size")?)),
+        "rm" => Ok(Action::Rm(names.some("rm")?)),
+        "upload" => Ok(Action::Upload(names.some("upload")?)),
+        "download" => Ok(Action::Download(names.some("download")?)),
+        "count" => match names.some("count")? {
+            Names::Typed(text) => Ok(Action::Count(text)),
+            Names::Words(words) => {
                 let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
                 Ok(Action::Count(words.join(" ")))
             }
         },
-        "compare" => match words.apart().as_slice() {
-            [path] => Ok(Action::Compare(path.into())),
-            _ => Err(Msg::NameMissing { command: "compare" }),
-        },
-        "say" => match words.apart().as_slice() {
-            [] => Err(Msg::NameMissing { command: "say" }),
-            texts => {
-                Ok(Action::Say(texts.iter().map(|t| unescape(&t.to_string_lossy())).collect()))
-            }
-        },
-        "demo" => alone("demo", &words, Action::Demo),
-        "lls" => alone("lls", &words, Action::Lls),
-        "help" | "?" => alone("help", &words, Action::Help),
-        "byebye" => alone("byebye", &words, Action::Byebye),
-        "exit" | "quit" => alone("exit", &words, Action::Exit),
+        "compare" => Ok(Action::Compare(names.some("compare")?)),
+        "say" => {
+            let texts = names.some("say")?.quoted()?;
+            Ok(Action::Say(texts.iter().map(|t| unescape(&t.to_string_lossy())).collect()))
+        }
+        "demo" => alone("demo", &names, Action::Demo),
+        "lls" => alone("lls", &names, Action::Lls),
+        "help" | "?" => alone("help", &names, Action::Help),
+        "byebye" => alone("byebye", &names, Action::Byebye),
+        "exit" | "quit" => alone("exit", &names, Action::Exit),
         lower => {
             let word = escape(word.as_bytes()).into_owned();
             Err(Msg::UnknownCommand { word, nearest: nearest(lower) })
@@ -176,51 +157,41 @@ fn distance(a: &str, b: &str) -> usize {
     rows.last().and_then(|row| row.last()).copied().unwrap_or(0)
 }
 
-fn alone(command: &'static str, words: &Words, action: Action) -> Result<Action, Msg> {
-    match words {
-        Words::Rest(rest) if !rest.is_empty() => Err(Msg::TakesNothing { command }),
-        Words::Apart(words) if !words.is_empty() => Err(Msg::TakesNothing { command }),
-        _ => Ok(action),
-    }
+fn alone(command: &'static str, names: &Names, action: Action) -> Result<Action, Msg> {
+    if names.is_empty() { Ok(action) } else { Err(Msg::TakesNothing { command }) }
 }
 
-impl Words {
-    fn apart(self) -> Vec<OsString> {
+impl Names {
+    fn is_empty(&self) -> bool {
         match self {
-            Words::Apart(words) => words,
-            Words::Rest(rest) if rest.is_empty() => Vec::new(),
-            Words::Rest(rest) => vec![rest.into()],
+            Names::Words(words) => words.is_empty(),
+            Names::Typed(rest) => rest.is_empty(),
         }
     }
 
-    fn names(self) -> Vec<String> {
-        self.apart().into_iter().map(|name| name.to_string_lossy().into_owned()).collect()
+    fn some(self, command: &'static str) -> Result<Names, Msg> {
+        if self.is_empty() { Err(Msg::NameMissing { command }) } else { Ok(self) }
     }
 
-    fn some_names(self, command: &'static str) -> Result<Vec<String>, Msg> {
-        let names = self.names();
-        if names.is_empty() { Err(Msg::NameMissing { command }) } else { Ok(names) }
-    }
-
-    /// Names, or `ONE as OTHER`. At the prompt the last ` as ` of the line counts.
-    fn some_pairs(self, command: &'static str) -> Result<Vec<(OsString, Option<OsString>)>, Msg> {
-        let words = match self {
-            Words::Rest(rest) => match rest.rsplit_once(" as ") {
-                Some((one, other)) => vec![
-                    one.trim_matches(BLANK).into(),
-                    "as".into(),
-                    other.trim_matches(BLANK).into(),
-                ],
-                None => Words::Rest(rest).apart(),
-            },
-            Words::Apart(words) => words,
-        };
-        match words.as_slice() {
-            [] => Err(Msg::NameMissing { command }),
-            [one, between, other] if between == "as" => {
-                Ok(vec![(one.clone(), Some(other.clone()))])
+    /// The words, where a typed line without quotes is one, spaces and backslashes and all.
+    fn quoted(self) -> Result<Vec<OsString>, Msg> {
+        match self {
+            Names::Words(words) => Ok(words),
+            Names::Typed(rest) if rest.is_empty() => Ok(Vec::new()),
+            Names::Typed(rest) if !rest.contains(['\'', '"']) => Ok(vec![rest.into()]),
+            Names::Typed(rest) => {
+                let words = names::unquote(&rest).ok_or(Msg::OpenQuote)?;
+                Ok(words.into_iter().map(Into::into).collect())
             }
-            words => Ok(words.iter().map(|word| (word.clone(), None)).collect()),
+        }
+    }
+
+    /// Words as names, or `ONE as OTHER`: then the last is another name for the first.
+    #[must_use]
+    pub fn pairs(words: &[OsString]) -> Vec<(OsString, Option<OsString>)> {
+        match words {
+            [one, between, other] if between == "as" => vec![(one.clone(), Some(other.clone()))],
+            words => words.iter().map(|word| (word.clone(), None)).collect(),
         }
     }
 }
@@ -253,48 +224,26 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Takes words apart at spaces, but not inside quotation marks.
-fn unquote(rest: &str) -> Result<Vec<OsString>, Msg> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
-    for c in rest.chars() {
-        match c {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            c if BLANK.contains(&c) && !quoted => words.extend(word.take().map(Into::into)),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word.map(Into::into));
-    if quoted { Err(Msg::OpenQuote) } else { Ok(words) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
     #[test]
-    fn a_typed_line_is_one_name_unless_it_is_quoted() {
+    fn a_typed_line_is_a_command_and_the_rest() {
         let line = |line: &str| from_line(line).unwrap().unwrap();
+        let typed = |rest: &str| Names::Typed(rest.to_owned());
         assert_eq!(from_line("  "), Ok(None));
         assert_eq!(line("CONME"), Action::Connme);
         assert_eq!(line("ls"), Action::Ls(None));
         assert_eq!(line("ls my docs"), Action::Ls(Some("my docs".into())));
-        assert_eq!(line("rm x\u{3000}"), Action::Rm(names(&["x\u{3000}"])));
-        assert_eq!(line("rm my file.txt "), Action::Rm(names(&["my file.txt"])));
-        assert_eq!(line("rm \"a b\" c \"\""), Action::Rm(names(&["a b", "c", ""])));
+        assert_eq!(line("ls 'my docs'"), Action::Ls(Some("my docs".into())));
+        assert_eq!(from_line("ls \"a\" b"), Err(Msg::OneFolder));
+        assert_eq!(line("rm x\u{3000}"), Action::Rm(typed("x\u{3000}")));
+        assert_eq!(line("rm my file.txt "), Action::Rm(typed("my file.txt")));
         assert_eq!(line("count a \"b"), Action::Count("a \"b".into()));
-        assert_eq!(
-            line("upload my as file as b c.txt"),
-            Action::Upload(vec![("my as file".into(), Some("b c.txt".into()))])
-        );
-        assert_eq!(line("download \"a as b\""), Action::Download(vec![("a as b".into(), None)]));
-        assert_eq!(from_line("rm \"a"), Err(Msg::OpenQuote));
+        assert_eq!(line("say connme\\nls x\\n"), Action::Say(vec![b"connme\nls x\n".to_vec()]));
+        assert_eq!(line("say 'a\\n' \"b c\""), Action::Say(vec![b"a\n".to_vec(), b"b c".to_vec()]));
+        assert_eq!(from_line("say 'a"), Err(Msg::OpenQuote));
         assert_eq!(from_line("rm"), Err(Msg::NameMissing { command: "rm" }));
         assert_eq!(from_line("exit now"), Err(Msg::TakesNothing { command: "exit" }));
         assert_eq!(
@@ -341,17 +290,19 @@ mod tests {
 
     #[test]
     fn a_command_line_has_words() {
-        let words = |words: &[&str]| from_words(&words.iter().map(Into::into).collect::<Vec<_>>());
-        assert_eq!(words(&["size", "a b", "c"]), Ok(Action::Size(names(&["a b", "c"]))));
+        let os = |words: &[&str]| words.iter().map(Into::into).collect::<Vec<OsString>>();
+        let words = |words: &[&str]| from_words(&os(words));
+        assert_eq!(words(&["size", "a b", "c"]), Ok(Action::Size(Names::Words(os(&["a b", "c"])))));
         assert_eq!(
-            words(&["upload", "a", "as", "b"]),
-            Ok(Action::Upload(vec![("a".into(), Some("b".into()))]))
+            Names::pairs(&os(&["a", "as", "b"])),
+            [("a".into(), Some("b".into()))] as [(OsString, Option<OsString>); 1]
         );
         assert_eq!(
-            words(&["download", "a", "as"]),
-            Ok(Action::Download(vec![("a".into(), None), ("as".into(), None)]))
+            Names::pairs(&os(&["a", "as"])),
+            [("a".into(), None), ("as".into(), None)] as [(OsString, Option<OsString>); 2]
         );
         assert_eq!(words(&["count", "a", "b"]), Ok(Action::Count("a b".into())));
         assert!(words(&["ls", "a", "b"]).is_err());
+        assert!(words(&["rm"]).is_err());
     }
 }

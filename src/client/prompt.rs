@@ -3,14 +3,18 @@
 //! Results go to standard output, talk and failures to standard error. A reader that closes standard
 //! output ends the program quietly.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::action::{self, Action};
+use super::action::{self, Action, Names};
 use super::compare::{self, OwnServer, Scratch};
+use super::names::{self, Named, Problem, Rules};
+use super::places::{Here, There};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
 use super::{Client, Receipt, progress};
@@ -101,10 +105,7 @@ impl Face {
                 Ok(None) => {}
                 Ok(Some(Action::Exit)) => return Ok(()),
                 Ok(Some(action)) => self.perform(action)?,
-                Err(wrong) => {
-                    self.complain(&wrong);
-                    self.failures = self.failures.saturating_add(1);
-                }
+                Err(wrong) => self.refuse(&wrong)?,
             }
         }
     }
@@ -133,7 +134,14 @@ impl Face {
             return Ok(None);
         }
         let line = String::from_utf8_lossy(&line);
-        Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
+        let line = line.trim_end_matches(['\n', '\r']);
+        let Some((typed, only_before)) = without_keys(line) else {
+            return Ok(Some(line.to_owned()));
+        };
+        // Keys in the middle were meant to change the line, and have not.
+        let is_used = only_before && !typed.is_empty();
+        self.complain(&Msg::KeysIgnored { is_used: only_before });
+        Ok(Some(if is_used { typed } else { String::new() }))
     }
 
     fn perform(&mut self, action: Action) -> io::Result<()> {
@@ -143,12 +151,17 @@ impl Face {
                 let listing = self.client.list_files(folder.as_deref());
                 self.report("ls", "", listing, |face, listing| face.list(&listing))
             }
-            Action::Size(names) => names.iter().try_for_each(|name| {
-                let size = self.client.get_size(name);
-                let show = |face: &Face, size| face.tell(&Msg::Size { name: shown(name), size });
-                self.report("size", name, size, show)
-            }),
-            Action::Upload(pairs) => {
+            Action::Size(names) => {
+                let Some(found) = self.on_server("size", &names)? else { return Ok(()) };
+                found.names.iter().try_for_each(|(name, _)| {
+                    let size = self.client.get_size(name);
+                    let show =
+                        |face: &Face, size| face.tell(&Msg::Size { name: shown(name), size });
+                    self.report("size", name, size, show)
+                })
+            }
+            Action::Upload(names) => {
+                let Some(pairs) = self.here("upload", &names)? else { return Ok(()) };
                 let mut together = Together::default();
                 for (path, name) in &pairs {
                     let mut bar = self.bar();
@@ -164,9 +177,10 @@ impl Face {
                 }
                 self.tell_together(&together)
             }
-            Action::Download(pairs) => {
+            Action::Download(names) => {
+                let Some(found) = self.on_server("download", &names)? else { return Ok(()) };
                 let mut together = Together::default();
-                for (name, local) in &pairs {
+                for (name, local) in &found.names {
                     let mut bar = self.bar();
                     let receipt =
                         self.client.download(name, local.as_deref(), &mut |done, total| {
@@ -180,7 +194,14 @@ impl Face {
                 }
                 self.tell_together(&together)
             }
-            Action::Rm(names) => names.iter().try_for_each(|name| self.rm(name)),
+            Action::Rm(names) => {
+                let Some(found) = self.on_server("rm", &names)? else { return Ok(()) };
+                let names: Vec<_> = found.names.into_iter().map(|(name, _)| name).collect();
+                if found.by_pattern && names.len() > 1 {
+                    return self.rm_all(&names);
+                }
+                names.iter().try_for_each(|name| self.rm(name))
+            }
             Action::Count(text) => {
                 let count = self.client.count(&text);
                 self.report("count", "", count, |face, count| face.tell(&Msg::Characters { count }))
@@ -189,7 +210,12 @@ impl Face {
                 let listing = local_files();
                 self.report("lls", "", listing, |face, listing| face.list(&listing))
             }
-            Action::Compare(path) => {
+            Action::Compare(names) => {
+                let path = match self.here("compare", &names)?.as_deref() {
+                    None => return Ok(()),
+                    Some([(path, None)]) => path.clone(),
+                    Some(_) => return self.refuse(&Msg::OneFile),
+                };
                 let rows = compare::compare(self.client.config(), &path);
                 let path = path.to_string_lossy();
                 let rows = match rows {
@@ -220,6 +246,84 @@ impl Face {
             }
             Action::Exit => Ok(()),
         }
+    }
+
+    /// The files here that a command means. `None`: it means none, and that has been said.
+    fn here(
+        &mut self,
+        command: &str,
+        names: &Names,
+    ) -> io::Result<Option<Vec<(PathBuf, Option<String>)>>> {
+        let line = match names {
+            Names::Typed(line) => line,
+            Names::Words(words) => {
+                let text = |name: &OsString| name.to_string_lossy().into_owned();
+                let pairs = Names::pairs(words).into_iter();
+                return Ok(Some(
+                    pairs.map(|(p, name)| (p.into(), name.as_ref().map(text))).collect(),
+                ));
+            }
+        };
+        let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
+        let rules = Rules { escapes: !cfg!(windows), home };
+        let found = names::resolve(line, &rules, command != "compare", &mut Here);
+        let found = self.found(command, line, found)?;
+        Ok(found.map(|found| found.names.into_iter().map(|(p, name)| (p.into(), name)).collect()))
+    }
+
+    /// The files on the server that a command means. `None`: it means none, and that has been said.
+    fn on_server(&mut self, command: &str, names: &Names) -> io::Result<Option<Named>> {
+        let renames = command == "download";
+        // The command itself says that the dialect lacks it.
+        let can_ask = self.client.speaks(command);
+        let (line, found) = match names {
+            Names::Typed(line) if can_ask => {
+                let rules = Rules { escapes: !cfg!(windows), home: None };
+                let found = names::resolve(line, &rules, renames, &mut There(&mut self.client));
+                (line.clone(), found)
+            }
+            Names::Typed(line) => {
+                return Ok(Some(Named { names: vec![(line.clone(), None)], by_pattern: false }));
+            }
+            Names::Words(words) => {
+                let text = |name: OsString| name.to_string_lossy().into_owned();
+                let pairs = Names::pairs(words).into_iter().map(|(a, b)| (text(a), b.map(text)));
+                let pairs: Vec<_> = pairs.collect();
+                let are_plain = |names: &[(String, Option<String>)]| {
+                    !names.iter().any(|(name, _)| name.contains(['*', '?']))
+                };
+                if !can_ask || are_plain(&pairs) || (renames && pairs.iter().any(|p| p.1.is_some()))
+                {
+                    return Ok(Some(Named { names: pairs, by_pattern: false }));
+                }
+                let names: Vec<_> = pairs.into_iter().map(|(name, _)| name).collect();
+                let found = names::resolve_words(&names, &mut There(&mut self.client));
+                (names.join(" "), found)
+            }
+        };
+        self.found(command, &line, found)
+    }
+
+    fn found(
+        &mut self,
+        command: &str,
+        line: &str,
+        found: std::result::Result<Named, Problem>,
+    ) -> io::Result<Option<Named>> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(Problem::Line(wrong)) => self.refuse(&wrong).map(|()| None),
+            Err(Problem::Place(error)) => {
+                self.report(command, line, Err(error), |_, ()| Ok(())).map(|()| None)
+            }
+        }
+    }
+
+    /// A command that cannot be done as it was given.
+    fn refuse(&mut self, wrong: &Msg) -> io::Result<()> {
+        self.failures = self.failures.saturating_add(1);
+        self.complain(wrong);
+        Ok(())
     }
 
     fn connme(&mut self) -> io::Result<()> {
@@ -262,14 +366,14 @@ impl Face {
             ..config.clone()
         };
         let mut face = Face { client: Client::new(show), ..*self };
-        let name = "hello.txt".to_owned();
+        let name = || Names::Words(vec!["hello.txt".into()]);
         let session = [
             Action::Connme,
-            Action::Upload(vec![(file.clone(), None)]),
+            Action::Upload(Names::Words(vec![file.clone().into()])),
             Action::Ls(None),
-            Action::Size(vec![name.clone()]),
-            Action::Download(vec![(name.clone(), None)]),
-            Action::Rm(vec![name]),
+            Action::Size(name()),
+            Action::Download(name()),
+            Action::Rm(name()),
             Action::Byebye,
         ];
         for action in session {
@@ -281,6 +385,21 @@ impl Face {
         self.report("demo", "", rows, |face, rows| face.compared(&rows))
     }
 
+    /// Removes what a pattern has matched, after one question for all of it.
+    fn rm_all(&mut self, names: &[String]) -> io::Result<()> {
+        if !self.client.config().yes {
+            let list: Vec<_> = names.iter().map(|name| shown(name)).collect();
+            let answer = self.ask(&Msg::AskSureAll { names: list })?.unwrap_or_default();
+            if !answer.trim().eq_ignore_ascii_case("y") {
+                if self.asks {
+                    return self.tell(&Msg::RmAllCancelled);
+                }
+                return self.refuse(&Msg::RmAllCancelled);
+            }
+        }
+        names.iter().try_for_each(|name| self.remove(name))
+    }
+
     fn rm(&mut self, name: &str) -> io::Result<()> {
         if self.client.can_ask() && self.client.speaks("rm") && !self.client.config().yes {
             let answer = self.ask(&Msg::AskSure { name: shown(name) })?.unwrap_or_default();
@@ -289,11 +408,13 @@ impl Face {
                 if self.asks {
                     return self.tell(&cancelled);
                 }
-                self.failures = self.failures.saturating_add(1);
-                self.complain(&cancelled);
-                return Ok(());
+                return self.refuse(&cancelled);
             }
         }
+        self.remove(name)
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
         let removed = self.client.delete(name);
         self.report("rm", name, removed, |face, ()| face.tell(&Msg::Removed { name: shown(name) }))
     }
@@ -397,6 +518,30 @@ impl Face {
         let line = format!("connme-client: {}\n", self.words(msg));
         let _ = io::stderr().write_all(line.as_bytes());
     }
+}
+
+/// A line without what arrow keys and the like send where no editor reads them, and whether all of
+/// that was before the first character. `None`: there is nothing of the kind in it.
+fn without_keys(line: &str) -> Option<(String, bool)> {
+    let mut parts = line.split('\x1b');
+    let mut typed = parts.next().unwrap_or_default().to_owned();
+    let (mut is_there, mut only_before) = (false, true);
+    for part in parts {
+        is_there = true;
+        only_before &= typed.is_empty();
+        typed.push_str(after_key(part));
+    }
+    is_there.then_some((typed, only_before))
+}
+
+/// What follows a key, of which ESC is gone: `[`, parameters and a letter, or `O` and a letter.
+fn after_key(part: &str) -> &str {
+    let key = match (part.strip_prefix('['), part.strip_prefix('O')) {
+        (Some(key), _) => key.trim_start_matches(|c: char| (' '..='?').contains(&c)),
+        (None, Some(key)) => key,
+        (None, None) => return part,
+    };
+    key.strip_prefix(|c: char| ('@'..='~').contains(&c)).unwrap_or(key)
 }
 
 /// What a command that was typed alone asks for, if it is one of the assignment's.
@@ -517,4 +662,30 @@ fn local_files() -> Result<Listing> {
     }
     listing.sort();
     Ok(listing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_taken_out_of_a_line() {
+        let table = [
+            ("ls", None),
+            ("\x1b[A", Some(("", true))),
+            ("\x1b[A\x1b[Bls", Some(("ls", true))),
+            ("\x1bOA\x1bOBls", Some(("ls", true))),
+            ("\x1b[1;5Cls", Some(("ls", true))),
+            ("\x1b[3~ls", Some(("ls", true))),
+            ("\x1b\x1b[Dls", Some(("ls", true))),
+            ("rm a\x1b[D\x1b[Db", Some(("rm ab", false))),
+            ("ls\x1b[C", Some(("ls", false))),
+            ("\x1bé", Some(("é", true))),
+            ("\x1b[", Some(("", true))),
+        ];
+        for (line, expected) in table {
+            let expected = expected.map(|(text, before)| (String::from(text), before));
+            assert_eq!(without_keys(line), expected, "{line:?}");
+        }
+    }
 }

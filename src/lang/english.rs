@@ -39,6 +39,25 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::AskSize => "Name of the file whose size you want: ".to_owned(),
         Msg::AskCount => "Text to count: ".to_owned(),
         Msg::AskSure { name } => format!("Remove {name} from the server? (Y/N): "),
+        Msg::AskSureAll { names } => format!(
+            "{}\nRemove these {} files from the server? (Y/N): ",
+            names.join("\n"),
+            names.len()
+        ),
+        Msg::RmAllCancelled => "nothing was removed".to_owned(),
+        Msg::NoMatch { pattern } => format!("no file matches {pattern}"),
+        Msg::AsNeedsOne => {
+            "'as NAME' needs exactly one file before it; put quotes around a name with spaces"
+                .to_owned()
+        }
+        Msg::KeysIgnored { is_used } => {
+            let line = if *is_used { "" } else { ", so this line was not run" };
+            format!(
+                "arrow keys do not work here{line}; \
+                 'rlwrap connme-client' gives them, and a history"
+            )
+        }
+        Msg::OneFile => "compare takes one file; put quotes around a name with spaces".to_owned(),
         Msg::RmCancelled { name } => format!("{name} stays where it is"),
         Msg::Removed { name } => format!("{name} removed from the server"),
         Msg::Connected { server } => format!("connected to {server}"),
@@ -178,18 +197,22 @@ fn advise(hint: Hint) -> String {
 const PROMPT_HELP: &str = "\
 connme                    connect, or test the connection
 ls [FOLDER]               list the files on the server
-size NAME                 say how large a file is
-upload PATH [as NAME]     send a file
-download NAME [as OTHER]  fetch a file
-rm NAME                   remove a file from the server
+size NAME...              show how large files are
+upload PATH...            send files; 'upload PATH as NAME' chooses another name
+download NAME...          fetch files; 'download NAME as OTHER' likewise
+rm NAME...                remove files from the server
 count TEXT                have the characters of a text counted
 lls                       list the files here that could be sent
 compare FILE              the same job through all five dialects
-say TEXT                  send just these bytes, and show what comes back
+say TEXT...               send just these bytes, and show the answer
 demo                      a short session with a trace, then a comparison
 byebye                    close the connection
 exit                      leave
-A name may hold spaces. With \"quotes\" there may be several: upload \"a b.txt\" c.txt";
+
+upload a.txt 'b c.txt' ~/d.txt    quotes and ~ work as in a shell
+upload *.txt                      all files here that end in .txt
+download *.txt                    all files on the server that end in .txt
+A line that is the name of an existing file is that file, with its spaces.";
 
 const SERVER_USAGE: &str = "\
 connme-server: serves the files of one folder over TCP

@@ -47,6 +47,26 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::AskSize => "Masukkan nama file yang ingin diketahui ukurannya: ".to_owned(),
         Msg::AskCount => "Masukkan teks yang ingin dihitung: ".to_owned(),
         Msg::AskSure { name } => format!("Apakah Anda yakin ingin menghapus {name}? (Y/N): "),
+        Msg::AskSureAll { names } => format!(
+            "{}\nApakah Anda yakin ingin menghapus {} file ini? (Y/N): ",
+            names.join("\n"),
+            names.len()
+        ),
+        Msg::RmAllCancelled => "Penghapusan dibatalkan, tidak ada file yang dihapus".to_owned(),
+        Msg::NoMatch { pattern } => format!("tidak ada file yang cocok dengan {pattern}"),
+        Msg::AsNeedsOne => {
+            "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi".to_owned()
+        }
+        Msg::KeysIgnored { is_used } => {
+            let line = if *is_used { "" } else { ", jadi baris ini tidak dijalankan" };
+            format!(
+                "tombol panah tidak berfungsi di sini{line}; \
+                 dengan 'rlwrap connme-client' bisa, juga riwayat perintah"
+            )
+        }
+        Msg::OneFile => {
+            "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi".to_owned()
+        }
         Msg::RmCancelled { name } => format!("Penghapusan file {name} dibatalkan"),
         Msg::Removed { name } => format!("File {name} berhasil dihapus dari server"),
         Msg::Connected { server } => {
@@ -227,18 +247,22 @@ fn advise(hint: Hint) -> String {
 const PROMPT_HELP: &str = "\
 connme                    menghubungkan, atau menguji koneksi
 ls [FOLDER]               daftar file di server
-size NAMA                 ukuran sebuah file
-upload PATH [as NAMA]     mengunggah file
-download NAMA [as LAIN]   mengunduh file
-rm NAMA                   menghapus file dari server
+size NAMA...              ukuran file
+upload PATH...            mengunggah file; 'upload PATH as NAMA' memberi nama lain
+download NAMA...          mengunduh file; 'download NAMA as LAIN' juga begitu
+rm NAMA...                menghapus file dari server
 count TEKS                menghitung karakter sebuah teks
 lls                       daftar file di sini yang bisa dikirim
 compare FILE              pekerjaan yang sama lewat kelima dialek
-say TEKS                  kirim byte ini saja, tunjukkan jawabannya
+say TEKS...               kirim byte ini saja, tunjukkan jawabannya
 demo                      sesi singkat dengan jejak, lalu perbandingan
 byebye                    menutup koneksi
 exit                      keluar
-Nama boleh berisi spasi. Dengan \"tanda kutip\" boleh beberapa: upload \"a b.txt\" c.txt";
+
+upload a.txt 'b c.txt' ~/d.txt    tanda kutip dan ~ seperti di shell
+upload *.txt                      semua file di sini yang berakhiran .txt
+download *.txt                    semua file di server yang berakhiran .txt
+Baris yang sama dengan nama file yang ada berarti file itu, dengan spasinya.";
 
 const SERVER_USAGE: &str = "\
 connme-server: melayani file dari satu folder lewat TCP

@@ -100,6 +100,7 @@ fn files_and_sockets_are_touched_in_few_places() {
             "store.rs",
             "store/",
             "client.rs",
+            "client/places.rs",
             "client/prompt.rs",
             "client/terminal.rs",
             "client/compare.rs",

@@ -1,0 +1,62 @@
+//! Where names lead to: the files in this folder, and those on the server.
+
+use std::fs;
+
+use super::Client;
+use super::names::{Found, Place};
+use crate::error::{Code, Error};
+
+/// The files here, by paths.
+pub(super) struct Here;
+
+impl Place for Here {
+    fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        Ok(Some(fs::symlink_metadata(name).is_ok()))
+    }
+
+    fn list(&mut self, folder: &str) -> Result<Vec<Found>, Error> {
+        let folder = if folder.is_empty() { "." } else { folder };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A pipe or a device cannot be sent.
+            if metadata.is_file() || metadata.is_dir() {
+                found.push(Found { name, folder: metadata.is_dir() });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The files on the server.
+pub(super) struct There<'c>(pub(super) &'c mut Client);
+
+impl Place for There<'_> {
+    fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        if !self.0.speaks("size") {
+            return Ok(None);
+        }
+        match self.0.get_size(name) {
+            Ok(_) => Ok(Some(true)),
+            Err(error) => match error.code() {
+                Code::IsFolder => Ok(Some(true)),
+                Code::NotFound | Code::BadName => Ok(Some(false)),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn list(&mut self, folder: &str) -> Result<Vec<Found>, Error> {
+        let folder = folder.trim_end_matches('/');
+        let listing = match self.0.list_files((!folder.is_empty()).then_some(folder)) {
+            Ok(listing) => listing,
+            Err(error) if matches!(error.code(), Code::NotFound | Code::BadName) => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
+        let entries = listing.entries();
+        Ok(entries.map(|e| Found { name: e.name.to_owned(), folder: e.size.is_none() }).collect())
+    }
+}
