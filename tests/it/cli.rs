@@ -342,6 +342,106 @@ fn lines_without_a_terminal_are_commands() {
 }
 
 #[test]
+fn the_prompt_takes_paths_as_a_shell_does() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("files");
+    fs::create_dir(&files).unwrap();
+    for name in ["a b.txt", "c.txt", "d.md", "it's", "my as file"] {
+        fs::write(files.join(name), name).unwrap();
+    }
+    fs::create_dir(files.join("sub.txt")).unwrap();
+    let run = |lines: &str| {
+        let mut client = server.client(&files, &[]);
+        client.env("HOME", folder.path()).env("USERPROFILE", folder.path());
+        let output = client.write_stdin(format!("connme\n{lines}\n")).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let table: [(&str, &[&str]); 9] = [
+        ("upload 'a b.txt' c.txt", &["a b.txt", "c.txt"]),
+        ("upload\n\"a b.txt\" d.md", &["a b.txt", "d.md"]),
+        ("upload a b.txt", &["a b.txt"]),
+        ("upload it's", &["it's"]),
+        ("upload my as file", &["my as file"]),
+        ("upload *.txt d.*", &["a b.txt", "c.txt", "d.md"]),
+        ("upload ~/files/?.txt", &["c.txt"]),
+        ("upload 'a b.txt' as x y", &["x y"]),
+        ("upload c.txt *.pdf", &[]),
+    ];
+    for (lines, expected) in table {
+        let (out, err) = run(lines);
+        assert_eq!(server.names(), expected, "{lines}: {out}{err}");
+        server.names().iter().for_each(|name| fs::remove_file(server.root().join(name)).unwrap());
+    }
+    if cfg!(unix) {
+        run("upload a\\ b.txt c.txt");
+        assert_eq!(server.names(), ["a b.txt", "c.txt"]);
+        fs::write(server.root().join("*.txt"), "a star").unwrap();
+        let (out, _) = run("size *.txt");
+        assert_eq!(out.lines().nth(1), Some("*.txt: 6 bytes (0.000006 MB)"), "{out}");
+        fs::remove_file(server.root().join("*.txt")).unwrap();
+    }
+    for (name, bytes) in [("a b.txt", "1"), ("a", "2"), ("b.txt", "3"), ("d.md", "4")] {
+        server.put(name, bytes);
+    }
+    let downloads = files.join("downloads");
+    let table: [(&str, &[&str]); 5] = [
+        ("download a b.txt", &["a b.txt"]),
+        ("download a d.md", &["a", "d.md"]),
+        ("download ?.txt 'a b.txt'", &["a b.txt", "b.txt", "c.txt"]),
+        ("download a as e f", &["e f"]),
+        ("download *.pdf", &[]),
+    ];
+    for (lines, expected) in table {
+        let (out, err) = run(lines);
+        assert_eq!(visible(&downloads), expected, "{lines}: {out}{err}");
+        fs::remove_dir_all(&downloads).unwrap();
+        fs::create_dir(&downloads).unwrap();
+    }
+    let (_, err) = run("download *.pdf\nupload 'c.txt\nupload c.txt d.md as x");
+    assert_eq!(
+        err,
+        "connme-client: no file matches *.pdf\n\
+         connme-client: a quotation mark is opened and not closed\n\
+         connme-client: 'as NAME' needs exactly one file before it; \
+         put quotes around a name with spaces\n"
+    );
+    // One question for all that a pattern matches.
+    let (out, err) = run("rm *.txt\nN");
+    assert_eq!((server.names().len(), err.as_str()), (5, "connme-client: nothing was removed\n"));
+    assert_eq!(out.lines().count(), 1, "{out}");
+    run("rm *.txt\nY");
+    assert_eq!(server.names(), ["a", "d.md"]);
+    // On a command line the shell has done its part: what is left is for the server's list.
+    server.client(&files, &["download", "?", "*.md"]).assert().success();
+    assert_eq!(visible(&downloads), ["a", "d.md"]);
+    server.client(&files, &["upload", "*.md"]).assert().code(1);
+    server.client(&files, &["rm", "-y", "*"]).assert().success();
+    assert_eq!(server.names(), [""; 0]);
+}
+
+#[test]
+fn arrow_keys_are_dropped_with_a_sentence() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    server.put("a", "");
+    server.put("ab", "");
+    let lines = "\x1b[Aconnme\nrm a\x1b[D\x1b[Db\n\x1b[A\n\x1b[Bls\n";
+    let output = server.client(folder.path(), &["--yes"]).write_stdin(lines).output().unwrap();
+    let (out, err) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(out.lines().skip(1).collect::<Vec<_>>(), ["file\t0\ta", "file\t0\tab"], "{err}");
+    let said = |rest: &str| {
+        format!(
+            "connme-client: arrow keys do not work here{rest}; 'rlwrap connme-client' gives them, and a history"
+        )
+    };
+    let expected = [said(""), said(", so this line was not run"), said(""), said("")];
+    assert_eq!(err.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_question_that_nobody_answers_removes_nothing() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
