@@ -9,17 +9,28 @@ ARGS ?=
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
+# Runs a program without a line of make's own when it fails or ends with Ctrl-C. This drops its exit
+# status: scripts call the program itself.
+define run
+	@$(CARGO) build --quiet --release --bin $(1)
+	@trap : INT; $(2) $(CARGO) run --quiet --release --bin $(1) -- $(3) || true
+endef
+
+# Where a person types and rlwrap is installed, it gives the prompt arrow keys, a history and Tab.
+with_rlwrap = lines=; if [ -t 0 ] && [ -t 1 ] && command -v rlwrap >/dev/null; \
+	then lines="rlwrap -c -C connme-client"; fi; $$lines
+
 run-server: .have-cargo ## start the server; ARGS="--help" lists its flags
-	@$(CARGO) run --quiet --release --bin connme-server -- $(ARGS)
+	$(call run,connme-server,,$(ARGS))
 
 run-client: .have-cargo ## start the client; ARGS="ls" runs a single command
-	@$(CARGO) run --quiet --release --bin connme-client -- $(ARGS)
+	$(call run,connme-client,$(with_rlwrap),$(ARGS))
 
 demo: .have-cargo ## a short session with every byte shown, then the five dialects compared
-	@$(CARGO) run --quiet --release --bin connme-client -- demo $(ARGS)
+	$(call run,connme-client,,demo $(ARGS))
 
 compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
-	@$(CARGO) run --quiet --release --bin connme-client -- compare "$(or $(FILE),README.md)" $(ARGS)
+	$(call run,connme-client,,compare "$(or $(FILE),README.md)" $(ARGS))
 
 test: .have-cargo ## run all tests
 	@$(CARGO) test --quiet

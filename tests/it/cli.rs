@@ -421,6 +421,35 @@ fn the_prompt_takes_paths_as_a_shell_does() {
     assert_eq!(server.names(), [""; 0]);
 }
 
+/// A stand-in for cargo, so that nothing is built: the program fails, or Ctrl-C ends all of it.
+#[cfg(unix)]
+#[test]
+fn make_adds_no_line_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if !Command::new("make").arg("--version").output().is_ok_and(|o| o.status.success()) {
+        eprintln!("skipped: there is no make here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    for (end, name) in [("exit 1", "fails"), ("kill -INT 0", "Ctrl-C")] {
+        let script = format!("#!/bin/sh\n[ $1 = build ] && exit\necho \"$@\"\n{end}\n");
+        fs::write(&cargo, script).unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        for target in ["run-server", "run-client", "demo", "compare"] {
+            let mut make = Command::new("make");
+            make.args([target, "ARGS=--no-such"]).arg(format!("CARGO={}", cargo.display()));
+            make.env("LC_ALL", "C").env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+            make.current_dir(env!("CARGO_MANIFEST_DIR")).process_group(0);
+            let output = make.output().unwrap();
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{target} {name}");
+            let out = String::from_utf8(output.stdout).unwrap();
+            assert!(out.starts_with("run ") && out.ends_with("--no-such\n"), "{target}: {out}");
+        }
+    }
+}
+
 #[test]
 fn arrow_keys_are_dropped_with_a_sentence() {
     let server = TestServer::start(&[]);

@@ -89,6 +89,27 @@ fn every_lesson_is_as_it_says() {
     assert_eq!(commands[0], commands[1], "both pages run the same commands");
 }
 
+/// What the lessons say to do before `make install`, with the programs of this test in place of the
+/// release build.
+#[cfg(unix)]
+#[test]
+fn the_lessons_work_before_the_programs_are_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = folder.path().join("target/release");
+    fs::create_dir_all(&release).unwrap();
+    let program = env!("CARGO_BIN_EXE_connme-client");
+    std::os::unix::fs::symlink(program, release.join("connme-client")).unwrap();
+    for page_name in ["src/lessons/english.md", "src/lessons/indonesian.md", "README.md"] {
+        let text = page(page_name);
+        let (_, rest) = text.split_once("\ncargo build --release\n").unwrap();
+        let export = rest.lines().next().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{export}\ncd /; connme-client --version")]);
+        let output = shell.env("PATH", "/nowhere").current_dir(&folder).output().unwrap();
+        assert!(output.stdout.starts_with(b"connme-client "), "{page_name}: {export}");
+    }
+}
+
 /// The table in the README, a cell a test: what becomes of a file that is sent with each fault.
 #[test]
 fn the_table_of_faults_is_true() {
