@@ -152,8 +152,11 @@ fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)
         }
         None => match (text.split_once(':'), lone) {
             (Some((host, port)), _) => (Some(host), Some(port)),
-            (None, Lone::Port) => (None, Some(text)),
-            (None, Lone::Host) => (Some(text), None),
+            (None, Lone::Either) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (None, Some(text))
+            }
+            (None, Lone::Either) if !is_host(text) => return None,
+            (None, Lone::Either | Lone::Host) => (Some(text), None),
         },
     };
     if host == Some("") {
@@ -166,11 +169,18 @@ fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)
     Some((host.map(str::to_owned), port))
 }
 
-/// What something without a colon is.
+/// What text without a colon is.
 #[derive(Clone, Copy)]
 enum Lone {
     Host,
-    Port,
+    /// A port if it is a number, else a host.
+    Either,
+}
+
+/// Whether this looks like the name or the number of a host: `+1` was meant for a port.
+fn is_host(text: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    text.starts_with(char::is_alphanumeric) && text.chars().all(allowed)
 }
 
 /// Digits only: `parse` alone would take a plus sign too.
@@ -255,15 +265,28 @@ mod tests {
     #[test]
     fn addresses_may_be_partial() {
         let some = |host: &str, port| Some((Some(host.to_owned()), port));
-        assert_eq!(host_and_port("1234", Lone::Port), Some((None, Some(1234))));
+        assert_eq!(host_and_port("1234", Lone::Either), Some((None, Some(1234))));
         assert_eq!(host_and_port("1234", Lone::Host), some("1234", None));
-        assert_eq!(host_and_port("host:0", Lone::Port), some("host", Some(0)));
+        assert_eq!(host_and_port("host:0", Lone::Either), some("host", Some(0)));
         assert_eq!(host_and_port("[::1]:80", Lone::Host), some("::1", Some(80)));
         assert_eq!(host_and_port("[::1]", Lone::Host), some("::1", None));
-        for wrong in
-            ["::1:80", "host:", ":80", "", "host:65536", "host:+1", "[::1", "[::1]80", "[]:1"]
-        {
-            assert_eq!(host_and_port(wrong, Lone::Port), None, "{wrong}");
+        assert_eq!(host_and_port("0.0.0.0", Lone::Either), some("0.0.0.0", None));
+        assert_eq!(host_and_port("my-host", Lone::Either), some("my-host", None));
+        for wrong in [
+            "+1",
+            "70000",
+            "a,b",
+            "::1:80",
+            "host:",
+            ":80",
+            "",
+            "host:65536",
+            "host:+1",
+            "[::1",
+            "[::1]80",
+            "[]:1",
+        ] {
+            assert_eq!(host_and_port(wrong, Lone::Either), None, "{wrong}");
         }
     }
 }

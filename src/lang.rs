@@ -63,6 +63,10 @@ pub enum Msg {
     TryHelp,
     /// The server is ready at this address.
     Listening { address: String, dialect: &'static str },
+    /// What users of other machines type. If this machine's address is not known, it has HOST.
+    TypeElsewhere { command: String, host_is_known: bool },
+    /// The folder with the files, and whether it has just been created.
+    Root { path: String, is_new: bool },
     /// The server waits for somebody to come.
     Waiting,
     /// Somebody has come.
@@ -216,6 +220,8 @@ pub enum Awaited {
 pub enum Wanted {
     /// `[DIALECT=][HOST:]PORT`
     Listen,
+    /// A host without a port.
+    Host,
     /// `HOST[:PORT]`
     Server,
     /// The name of a dialect.

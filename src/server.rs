@@ -3,6 +3,7 @@
 //! It knows sockets and threads and no dialect: what is said over a connection is the business of
 //! [`Dialect::handle_client`], which in turn sees no socket.
 
+pub mod address;
 mod crew;
 mod doorman;
 mod places;

@@ -104,6 +104,17 @@ pub fn parse(
     Ok(Parsed::Run(config))
 }
 
+/// The command line that reaches a server. An IPv6 host has its brackets.
+#[must_use]
+pub fn reaching(host: &str, port: u16, dialect: Dialect) -> String {
+    let port = if port == dialect.port() { String::new() } else { format!(":{port}") };
+    let dialect = match dialect {
+        Dialect::Text => String::new(),
+        other => format!(" --dialect {}", other.name()),
+    };
+    format!("connme-client --server {host}{port}{dialect}")
+}
+
 fn address(text: &str) -> Option<(Option<String>, Option<u16>)> {
     super::host_and_port(text, Lone::Host)
 }
@@ -126,6 +137,18 @@ mod tests {
         assert_eq!(config.command, ["upload", "a", "--yes"]);
         assert_eq!(config.downloads, PathBuf::from("d"));
         assert!(config.quiet && !config.yes);
+    }
+
+    #[test]
+    fn a_line_that_reaches_a_server_is_as_short_as_it_can_be() {
+        for (port, dialect) in [(1234, "text"), (99, "text"), (31000, "json"), (99, "count")] {
+            let line = reaching("[::1]", port, Dialect::named(dialect).unwrap());
+            let config = run(line.strip_prefix("connme-client ").unwrap());
+            assert_eq!((config.host.as_str(), config.port), ("::1", port));
+            assert_eq!(config.dialect.name(), dialect);
+        }
+        let line = reaching("192.168.1.20", 1234, Dialect::Text);
+        assert_eq!(line, "connme-client --server 192.168.1.20");
     }
 
     #[test]

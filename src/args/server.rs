@@ -80,6 +80,8 @@ pub fn parse(
 ) -> Result<Parsed<Config>, Wrong> {
     let mut args = Args::new(words);
     let mut config = Config { lang, ..Config::default() };
+    let mut host = limits::TCP_IP.to_owned();
+    let mut asked = Vec::new();
     while let Some(arg) = args.next()? {
         let flag = match arg {
             Arg::Flag(flag) => flag,
@@ -88,8 +90,9 @@ pub fn parse(
             }
         };
         match flag.as_str() {
-            "--listen" | "-l" => config.listen.push(args.parsed(Wanted::Listen, listen)?),
-            "--all" => config.listen.extend(Dialect::ALL.into_iter().map(at_home)),
+            "--listen" | "-l" => asked.push(args.parsed(Wanted::Listen, listen)?),
+            "--all" => asked.extend(Dialect::ALL.map(|dialect| (dialect, None, None))),
+            "--host" => host = args.parsed(Wanted::Host, lone_host)?,
             "--root" | "-r" => config.root = args.value()?.into(),
             "--read-only" => config.store.read_only = true,
             "--fsync" => config.store.fsync = true,
@@ -122,25 +125,42 @@ pub fn parse(
             _ => return Err(Msg::UnknownFlag { flag }),
         }
     }
-    if config.listen.is_empty() {
-        config.listen.push(at_home(Dialect::Text));
+    if asked.is_empty() {
+        asked.push((Dialect::Text, None, None));
     }
+    // `--host` may follow the flags that it is for.
+    let whole = |(dialect, own, port): Asked| Listen {
+        dialect,
+        host: own.unwrap_or_else(|| host.clone()),
+        port: port.unwrap_or(dialect.port()),
+    };
+    config.listen = asked.into_iter().map(whole).collect();
     Ok(Parsed::Run(config))
 }
 
-/// A dialect where it is expected.
-fn at_home(dialect: Dialect) -> Listen {
-    Listen { dialect, host: limits::TCP_IP.to_owned(), port: dialect.port() }
-}
+/// A dialect, and the host and the port for it if the user has given them.
+type Asked = (Dialect, Option<String>, Option<u16>);
 
-fn listen(text: &str) -> Option<Listen> {
+fn listen(text: &str) -> Option<Asked> {
     let (dialect, address) = match text.split_once('=') {
         Some((name, address)) => (super::dialect(name)?, address),
-        None => (Dialect::Text, text),
+        None => match super::dialect(text) {
+            Some(dialect) => return Some((dialect, None, None)),
+            None => (Dialect::Text, text),
+        },
     };
-    let (host, port) = super::host_and_port(address, Lone::Port)?;
-    let port = port.unwrap_or(dialect.port());
-    Some(Listen { dialect, host: host.unwrap_or_else(|| limits::TCP_IP.to_owned()), port })
+    let (host, port) = super::host_and_port(address, Lone::Either)?;
+    Some((dialect, host, port))
+}
+
+/// A host without a port. Only an IPv6 address has colons, at least two, and may have brackets.
+fn lone_host(text: &str) -> Option<String> {
+    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_v6 = |host: &str| host.matches(':').count() > 1 && !host.contains(['[', ']']);
+    match inside.unwrap_or(text) {
+        host if is_v6(host) || (inside.is_none() && super::is_host(host)) => Some(host.to_owned()),
+        _ => None,
+    }
 }
 
 /// At most a year: a timeout that no clock overflows.
@@ -166,6 +186,29 @@ mod tests {
         assert_eq!(config.listen, [text]);
         assert_eq!(config.root, PathBuf::from("uploads"));
         assert_eq!((config.max_connections, config.buffer), (256, None));
+    }
+
+    #[test]
+    fn what_is_not_given_of_an_address_is_the_dialects_and_the_hosts() {
+        let hosts = |line: &str| -> Vec<String> {
+            let listen = run(line).listen.into_iter();
+            listen.map(|l| format!("{} {} {}", l.dialect.name(), l.host, l.port)).collect()
+        };
+        assert_eq!(hosts("--listen 0.0.0.0"), ["text 0.0.0.0 1234"]);
+        assert_eq!(hosts("--listen json=0.0.0.0"), ["json 0.0.0.0 31000"]);
+        assert_eq!(hosts("--listen json=[::]"), ["json :: 31000"]);
+        assert_eq!(hosts("--listen count"), ["count 127.0.0.1 12345"]);
+        assert_eq!(hosts("--host 0.0.0.0"), ["text 0.0.0.0 1234"]);
+        assert_eq!(hosts("--host [::]"), ["text :: 1234"]);
+        assert_eq!(hosts("--listen 9 --listen json=h:9 --host ::"), ["text :: 9", "json h 9"]);
+        let all = ["text", "struct", "filesaver", "json", "count"]
+            .map(|name| Dialect::named(name).unwrap())
+            .map(|dialect| format!("{} 0.0.0.0 {}", dialect.name(), dialect.port()));
+        assert_eq!(hosts("--host 0.0.0.0 --all"), all);
+        assert_eq!(hosts("--all --host 0.0.0.0"), all);
+        for wrong in ["", "0.0.0.0:80", "[::", "[::]:80", "a b", "[host]"] {
+            assert!(parse(["--host".into(), wrong.into()], Lang::En).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! `connme-server`: reads its flags, opens the folder and the ports, and serves.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
+use connme::args::client::reaching;
 use connme::args::server::{Config, Listen, parse};
 use connme::args::{self, Parsed};
 use connme::dialect::Dialect;
@@ -13,10 +13,10 @@ use connme::error::Error;
 use connme::lang::Msg;
 use connme::lens::Lens;
 use connme::log::Log;
-use connme::server::{Caps, Server};
+use connme::server::{Caps, Server, address};
 use connme::store::Store;
 use connme::trace::Print;
-use connme::wire::{Manner, Wire};
+use connme::wire::Manner;
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
@@ -47,14 +47,27 @@ fn run(config: Config) -> Result<(), Msg> {
 fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    let is_new = !config.root.exists();
     let store = Store::open(&config.root, config.store, log)
         .map_err(|error| Msg::CannotUseRoot { why: why(&error) })?;
+    let tell = |msg: Msg| say(&format!("{}\n", msg.say(config.lang)));
+    let of = |l: &TcpListener| l.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     for (dialect, listener) in &listeners {
-        let address = listener.local_addr().map(|address| address.to_string());
-        let address = address.unwrap_or_else(|error| error.to_string());
-        say(&format!("{}\n", Msg::Listening { address, dialect: dialect.name() }.say(config.lang)));
+        let address = of(listener).to_string();
+        tell(Msg::Listening { address, dialect: dialect.name() });
     }
-    say(&format!("{}\n", Msg::Waiting.say(config.lang)));
+    for (dialect, at) in listeners.iter().map(|(d, l)| (*d, of(l))) {
+        if !at.ip().is_loopback() {
+            let host = address::for_others(at.ip());
+            tell(Msg::TypeElsewhere {
+                host_is_known: host.is_some(),
+                command: reaching(host.as_deref().unwrap_or("HOST"), at.port(), dialect),
+            });
+        }
+    }
+    let root = std::path::absolute(&config.root).unwrap_or(config.root);
+    tell(Msg::Root { path: root.display().to_string(), is_new });
+    tell(Msg::Waiting);
     let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
     let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
     let traced = log.clone();
@@ -78,20 +91,11 @@ fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
     match TcpListener::bind((host.as_str(), *port)) {
         Ok(listener) => Ok((*dialect, listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let by_us = speaks(*dialect, host, *port);
+            let by_us = address::is_ours(*dialect, host, *port);
             Err(Msg::PortTaken { address, by_us })
         }
         Err(error) => Err(Msg::CannotListen { address, why: error.to_string() }),
     }
-}
-
-/// Whether a server of ours answers there: then it is the one to blame for a port that is taken.
-fn speaks(dialect: Dialect, host: &str, port: u16) -> bool {
-    let quick = Duration::from_millis(500);
-    let Ok(stream) = TcpStream::connect((host, port)) else { return false };
-    let bounded = stream.set_write_timeout(Some(quick)).is_ok();
-    let manner = Manner { idle: quick, message: quick, ..Manner::default() };
-    bounded && dialect.requests().connme(&mut Wire::new(Box::new(stream), manner)).is_ok()
 }
 
 /// A closed standard output does not keep a server from serving.

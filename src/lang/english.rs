@@ -15,6 +15,16 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnexpectedWord { word } => format!("'{word}' is no flag"),
         Msg::TryHelp => "--help shows what can be said".to_owned(),
         Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),
+        Msg::TypeElsewhere { command, host_is_known: true } => {
+            format!("on other machines, type: {command}")
+        }
+        Msg::TypeElsewhere { command, host_is_known: false } => {
+            format!(
+                "on other machines, type: {command}\n(HOST is this machine's address: see 'ip addr' or 'ipconfig')"
+            )
+        }
+        Msg::Root { path, is_new: false } => format!("files are in {path}"),
+        Msg::Root { path, is_new: true } => format!("files are in {path} (created)"),
         Msg::Waiting => "waiting for clients...".to_owned(),
         Msg::PeerCame { .. } => "open".to_owned(),
         Msg::PeerWent { .. } => "close".to_owned(),
@@ -166,6 +176,7 @@ fn awaited(waited: &Waited) -> String {
 fn wants(wanted: Wanted) -> &'static str {
     match wanted {
         Wanted::Listen => "[DIALECT=][HOST:]PORT",
+        Wanted::Host => "a host name or an address, without a port",
         Wanted::Server => "HOST[:PORT]",
         Wanted::Dialect => "text, struct, filesaver, json or count",
         Wanted::Count => "a number from 1 on",

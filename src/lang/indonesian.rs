@@ -17,6 +17,16 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Listening { address, dialect } => {
             format!("Server FTP berjalan di {address} ({dialect})")
         }
+        Msg::TypeElsewhere { command, host_is_known: true } => {
+            format!("di komputer lain, ketik: {command}")
+        }
+        Msg::TypeElsewhere { command, host_is_known: false } => {
+            format!(
+                "di komputer lain, ketik: {command}\n(HOST adalah alamat komputer ini: lihat 'ip addr' atau 'ipconfig')"
+            )
+        }
+        Msg::Root { path, is_new: false } => format!("file disimpan di {path}"),
+        Msg::Root { path, is_new: true } => format!("file disimpan di {path} (folder baru dibuat)"),
         Msg::Waiting => "Menunggu koneksi dari client...".to_owned(),
         Msg::PeerCame { peer } => format!("Terhubung dengan {peer}"),
         Msg::PeerWent { peer } => format!("Koneksi dengan {peer} ditutup"),
@@ -216,6 +226,7 @@ fn awaited(waited: &Waited) -> String {
 fn wants(wanted: Wanted) -> &'static str {
     match wanted {
         Wanted::Listen => "[DIALEK=][HOST:]PORT",
+        Wanted::Host => "nama host atau alamat, tanpa port",
         Wanted::Server => "HOST[:PORT]",
         Wanted::Dialect => "text, struct, filesaver, json atau count",
         Wanted::Count => "bilangan mulai dari 1",

@@ -33,6 +33,49 @@ fn a_wrong_flag_is_one_line_that_says_what_to_do() {
     }
 }
 
+/// The lines on standard output until the server is ready.
+fn greeting(args: &[&str], root: &std::path::Path) -> Vec<String> {
+    use std::io::{BufRead, BufReader};
+    let mut command = Command::new(env!("CARGO_BIN_EXE_connme-server"));
+    command.args(args).arg("--root").arg(root).env_remove("LC_ALL").env("LANG", "C");
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines = lines.take_while(|line| !line.starts_with("waiting ")).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines
+}
+
+#[test]
+fn the_server_says_how_to_reach_it_and_where_the_files_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("new");
+    let lines = greeting(&["--listen", "127.0.0.1:0"], &root);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("listening on 127.0.0.1:") && lines[0].ends_with(" (text)"));
+    assert_eq!(lines[1], format!("files are in {} (created)", root.display()));
+
+    let lines = greeting(&["--host", "0.0.0.0", "--listen", "0", "--listen", "json=0"], &root);
+    let port = |line: &str| line.split([':', ' ']).nth(3).unwrap().to_owned();
+    let (text, json) = (port(&lines[0]), port(&lines[1]));
+    assert_eq!(lines[0], format!("listening on 0.0.0.0:{text} (text)"));
+    assert_eq!(lines[1], format!("listening on 0.0.0.0:{json} (json)"));
+    // What the system would send from is what others see. Connecting a UDP socket sends nothing.
+    let own = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        Ok(socket.local_addr()?.ip().to_string())
+    });
+    let host = own.as_deref().unwrap_or("HOST");
+    let line = format!("on other machines, type: connme-client --server {host}");
+    assert!(lines.contains(&format!("{line}:{text}")), "{lines:?}");
+    assert!(lines.contains(&format!("{line}:{json} --dialect json")), "{lines:?}");
+    assert_eq!(lines.last(), Some(&format!("files are in {}", root.display())));
+}
+
 #[test]
 fn what_cannot_be_used_is_one_line_and_status_1() {
     let running = TestServer::start(&[]);

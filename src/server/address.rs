@@ -1,0 +1,78 @@
+//! Where a server can be reached: this machine's own address, as another machine in the same network
+//! sees it, and whether another server has an address already.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::dialect::Dialect;
+use crate::wire::{Manner, Wire};
+
+/// The address under which other machines reach a listener at this one, as a command line has it.
+/// `None`: there is none, or this machine is in no network that leads anywhere.
+#[must_use]
+pub fn for_others(listening: IpAddr) -> Option<String> {
+    find(listening).map(|own| match own {
+        IpAddr::V4(own) => own.to_string(),
+        IpAddr::V6(own) => format!("[{own}]"),
+    })
+}
+
+fn find(listening: IpAddr) -> Option<IpAddr> {
+    if listening.is_loopback() {
+        return None;
+    }
+    if !listening.is_unspecified() {
+        return Some(listening);
+    }
+    // These addresses are kept for documentation, so nothing can be behind them.
+    let v4 = || source_towards(Ipv4Addr::new(192, 0, 2, 1).into());
+    let v6 = || source_towards(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+    match listening {
+        IpAddr::V4(_) => v4(),
+        // A Windows socket for IPv6 takes no IPv4 connections.
+        IpAddr::V6(_) if cfg!(windows) => v6(),
+        IpAddr::V6(_) => v6().or_else(v4),
+    }
+}
+
+/// The address from which this machine would send there. To connect a UDP socket sends nothing: the
+/// system only chooses the route, and with it the address.
+fn source_towards(there: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match there {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(SocketAddr::new(there, 9)).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback() && !own.is_unspecified()).then_some(own)
+}
+
+/// Whether a server of this program answers there: then it is why the port is taken.
+#[must_use]
+pub fn is_ours(dialect: Dialect, host: &str, port: u16) -> bool {
+    let quick = Duration::from_millis(500);
+    let Ok(stream) = TcpStream::connect((host, port)) else { return false };
+    let bounded = stream.set_write_timeout(Some(quick)).is_ok();
+    let manner = Manner { idle: quick, message: quick, ..Manner::default() };
+    bounded && dialect.requests().connme(&mut Wire::new(Box::new(stream), manner)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_address_is_for_nobody_else() {
+        for own in ["127.0.0.1", "127.5.6.7", "::1"] {
+            assert_eq!(for_others(own.parse().unwrap()), None, "{own}");
+        }
+        for (own, typed) in [("192.168.1.20", "192.168.1.20"), ("2001:db8::20", "[2001:db8::20]")] {
+            assert_eq!(for_others(own.parse().unwrap()), Some(typed.to_owned()));
+        }
+        for any in ["0.0.0.0", "::"] {
+            let found = find(any.parse().unwrap());
+            assert!(found.is_none_or(|own| !own.is_loopback() && !own.is_unspecified()));
+        }
+    }
+}
