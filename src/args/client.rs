@@ -92,7 +92,10 @@ pub fn parse(
             }
             "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
             "--completions" => {
-                return args.parsed(Wanted::Shell, super::completions::script).map(Parsed::Print);
+                let usage = Msg::ClientUsage.say(lang);
+                let script =
+                    |shell: &str| super::completions::script(shell, "connme-client", &usage);
+                return args.parsed(Wanted::Shell, script).map(Parsed::Print);
             }
             "--help" | "-h" => return Ok(Parsed::Print(Msg::ClientUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-client"))),

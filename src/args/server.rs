@@ -120,6 +120,12 @@ pub fn parse(
             "--trace" | "-t" => config.trace = true,
             "--stammer" => config.faults = Some(args.parsed(Wanted::Faults, Faults::parse)?),
             "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
+            "--completions" => {
+                let usage = Msg::ServerUsage.say(lang);
+                let script =
+                    |shell: &str| super::completions::script(shell, "connme-server", &usage);
+                return args.parsed(Wanted::Shell, script).map(Parsed::Print);
+            }
             "--help" | "-h" => return Ok(Parsed::Print(Msg::ServerUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-server"))),
             _ => return Err(Msg::UnknownFlag { flag }),

@@ -228,37 +228,46 @@ A line that is the name of an existing file is that file, with its spaces.";
 const SERVER_USAGE: &str = "\
 connme-server: serves the files of one folder over TCP
 
-usage: connme-server [--listen [DIALECT=][HOST:]PORT]... [--all] [FLAG]...
+usage: connme-server [FLAG]...
 
   -l, --listen [DIALECT=][HOST:]PORT
-                         where to listen (default text=127.0.0.1:1234); may be given often;
-                         port 0 takes a free one; an IPv6 host stands in brackets;
-                         DIALECT is text, struct, filesaver, json or count
-  --all                  every dialect at its own port: text 1234, struct 1235, filesaver 5050,
-                         json 31000, count 12345
-  -r, --root DIR         the folder with the files (default uploads)
-  --read-only            nothing can be uploaded or removed
-  --max-connections N    connections at once (default 256)
-  --max-per-address N    connections at once from one address (default 64)
-  --max-file-size SIZE   the largest file that is taken
-  --max-total-size SIZE  the most that all files together may hold
-  --idle-timeout SECONDS silence between commands that ends a connection (default 300)
-  --fsync                what was confirmed survives a loss of power too
-  --buffer SIZE          the size of one read from a socket, 1 byte to 16M (default 1024 for
-                         commands, 524288 for files)
-  --log FILE             append the log to FILE too
-  -t, --trace            show every read and write on standard error
-  --stammer FAULTS       spoil what is said, for a class to see: slice=BYTES, coalesce=MS, delay=MS,
-                         drip=BYTES_PER_SECOND, cut=BYTES, reset=BYTES, seed=N; joined by commas
-  --until-eof            end when standard input does, and finish what is in flight
-  --lang en|id           the language (default: that of the environment)
-  -h, --help, -V, --version
+                          where to listen (default text=127.0.0.1:1234); may be
+                          repeated; HOST or DIALECT alone takes the default
+                          port; port 0 takes a free one; an IPv6 host needs
+                          [brackets];
+                          DIALECT is text, struct, filesaver, json or count
+  --all                   every dialect at its own port: text 1234, struct 1235,
+                          filesaver 5050, json 31000, count 12345
+  --host ADDR             the host for --all, for the default, and for every
+                          --listen without one (0.0.0.0: all networks)
+  -r, --root DIR          the folder with the files (default uploads)
+  --read-only             refuse uploads and removals
+  --max-connections N     connections at once (default 256)
+  --max-per-address N     connections at once from one address (default 64)
+  --max-file-size SIZE    the largest file that is accepted
+  --max-total-size SIZE   the most that all files together may hold
+  --idle-timeout SECONDS  close a connection after this silence (default 300)
+  --fsync                 flush files to disk before confirming
+  --buffer SIZE           the size of one read from a socket, 1 byte to 16M
+                          (default 1024 for commands, 524288 for files)
+  --log FILE              append the log to FILE too
+  -t, --trace             show every read and write on standard error
+  --stammer FAULTS        simulate a bad network: slice=BYTES, coalesce=MS,
+                          delay=MS, drip=BYTES_PER_SECOND, cut=BYTES,
+                          reset=BYTES, seed=N; joined by commas
+  --until-eof             end when standard input does; transfers are finished
+  --lang en|id            the language (default: that of the environment)
+  --completions SHELL     print completions for bash, zsh or fish
+  -h, --help              print this help
+  -V, --version           print the version
 
-SIZE is in bytes, or has a unit: 10k, 5M, 2G (thousands). The log goes to standard error.
+SIZE is in bytes, or has a unit: 10k, 5M, 2G (thousands). The log goes to
+standard error.
 
-  connme-server                                 files in ./uploads, on 127.0.0.1:1234
-  connme-server --listen 0.0.0.0:1234 --read-only --root lecture
-  connme-server --listen 0 --buffer 1           a free port; every read brings one byte
+  connme-server                        files in ./uploads, on 127.0.0.1:1234
+  connme-server --host 0.0.0.0 --read-only --root lecture
+                                       for a class; it prints what to type
+  connme-server --listen 0 --buffer 1  a free port; each read brings one byte
 ";
 
 const CLIENT_USAGE: &str = "\
@@ -266,36 +275,42 @@ connme-client: moves files to and from a connme server
 
 usage: connme-client [FLAG]... [COMMAND [ARG]...]
 
-  connme                      test the connection
-  ls [FOLDER]                 list the files on the server
-  size NAME...                say how large files are
-  upload PATH...              send files; 'upload PATH as NAME' stores under another name
-  download NAME...            fetch files; 'download NAME as OTHER' keeps under another name
-  rm NAME...                  remove files from the server
-  count TEXT                  have the characters of a text counted
-  lls                         list the files here that could be sent
-  compare FILE                the same job through all five dialects, with figures; of a server that
-                              is named it uses each dialect's own port
-  say TEXT...                 send each TEXT in a write of its own, and show what comes back
-  demo                        a short session with a trace, then a comparison
+  connme                    test the connection
+  ls [FOLDER]               list the files on the server
+  size NAME...              show how large files are
+  upload PATH...            send files; 'upload PATH as NAME' renames one
+  download NAME...          fetch files; 'download NAME as OTHER' renames one
+  rm NAME...                remove files from the server
+  count TEXT                count the characters of a text
+  lls                       list the files here that could be sent
+  compare FILE              the same job through all five dialects, with figures;
+                            with --server HOST, each at its default port there
+  say TEXT...               send each TEXT in one write, and show the answer
+  demo                      a short session with a trace, then a comparison
 Without a COMMAND: a prompt, which takes these and help, byebye, exit.
 
-  -s, --server HOST[:PORT]    the server (default 127.0.0.1:1234)
-  -d, --dialect NAME          what it speaks: text (default), struct, filesaver, json, count
-  -o, --downloads DIR         where received files go (default downloads)
-  -y, --yes                   remove without a question
-  -q, --quiet                 say only results and failures
-      --buffer SIZE           the size of one read from the socket, 1 byte to 16M
-  -t, --trace                 show every read and write on standard error
-      --stammer FAULTS        spoil what is said: slice=BYTES, coalesce=MS, delay=MS,
-                              drip=BYTES_PER_SECOND, cut=BYTES, reset=BYTES, seed=N
-      --json                  the figures of 'compare' as JSON
-      --lang en|id            the language (default: that of the environment)
-      --completions SHELL     print completions for bash, zsh or fish
-  -h, --help, -V, --version   and -- ends the flags
+  -s, --server HOST[:PORT]  the server (default 127.0.0.1:1234)
+  -d, --dialect NAME        the dialect: text (default), struct, filesaver,
+                            json or count
+  -o, --downloads DIR       where received files go (default downloads)
+  -y, --yes                 remove without asking
+  -q, --quiet               print only results and failures
+      --buffer SIZE         the size of one read from the socket, 1 byte to 16M
+  -t, --trace               show every read and write on standard error
+      --stammer FAULTS      simulate a bad network: slice=BYTES, coalesce=MS,
+                            delay=MS, drip=BYTES_PER_SECOND, cut=BYTES,
+                            reset=BYTES, seed=N; joined by commas
+      --json                the figures of 'compare' as JSON
+      --lang en|id          the language (default: that of the environment)
+      --completions SHELL   print completions for bash, zsh or fish
+  -h, --help                print this help
+  -V, --version             print the version
+Words after -- are not flags.
 
-Results go to standard output, talk to standard error. Where standard output is no terminal, 'ls'
-prints a line a file, with tabs between: kind, size, name; in the json dialect then id and type.
+NAME may have * and ? for files on the server: quote it ('*.txt').
+Results go to standard output, messages to standard error. If standard output is
+not a terminal, 'ls' prints one line per file, with tabs: kind, size, name; in
+the json dialect also id and type.
 Exit status: 0, or 1 if anything failed, or 2 for wrong use.
 
   connme-client upload report.pdf

@@ -278,37 +278,47 @@ Baris yang sama dengan nama file yang ada berarti file itu, dengan spasinya.";
 const SERVER_USAGE: &str = "\
 connme-server: melayani file dari satu folder lewat TCP
 
-pemakaian: connme-server [--listen [DIALEK=][HOST:]PORT]... [--all] [OPSI]...
+pemakaian: connme-server [OPSI]...
 
   -l, --listen [DIALEK=][HOST:]PORT
-                         tempat berjalan (bawaan text=127.0.0.1:1234); boleh berkali-kali;
-                         port 0 mengambil yang bebas; host IPv6 dalam kurung siku;
-                         DIALEK adalah text, struct, filesaver, json atau count
-  --all                  setiap dialek di portnya sendiri: text 1234, struct 1235,
-                         filesaver 5050, json 31000, count 12345
-  -r, --root DIR         folder berisi file (bawaan uploads)
-  --read-only            tidak ada yang bisa diunggah atau dihapus
-  --max-connections N    koneksi sekaligus (bawaan 256)
-  --max-per-address N    koneksi sekaligus dari satu alamat (bawaan 64)
-  --max-file-size SIZE   file terbesar yang diterima
-  --max-total-size SIZE  ukuran terbesar semua file bersama
-  --idle-timeout SECONDS diam di antara perintah yang mengakhiri koneksi (bawaan 300)
-  --fsync                yang sudah dikonfirmasi juga bertahan jika listrik padam
-  --buffer SIZE          ukuran satu kali baca dari socket, 1 byte sampai 16M (bawaan 1024
-                         untuk perintah, 524288 untuk file)
-  --log FILE             log ditambahkan juga ke FILE
-  -t, --trace            tunjukkan setiap baca dan tulis di standard error
-  --stammer FAULTS       ganggu apa yang dikirim: slice=BYTE, coalesce=MS, delay=MS,
-                         drip=BYTE_PER_DETIK, cut=BYTE, reset=BYTE, seed=N; dipisah koma
-  --until-eof            berakhir bila standard input berakhir, yang sedang berjalan diselesaikan
-  --lang en|id           bahasa (bawaan: menurut lingkungan)
-  -h, --help, -V, --version
+                          alamat dan port server (bawaan text=127.0.0.1:1234);
+                          boleh diulang; HOST atau DIALEK saja memakai port
+                          bawaan; port 0 memakai port bebas; host IPv6 dalam
+                          [kurung siku]; DIALEK adalah text, struct, filesaver,
+                          json atau count
+  --all                   setiap dialek di portnya sendiri: text 1234,
+                          struct 1235, filesaver 5050, json 31000, count 12345
+  --host ADDR             host untuk --all, untuk bawaan, dan untuk setiap
+                          --listen tanpa host (0.0.0.0: semua jaringan)
+  -r, --root DIR          folder berisi file (bawaan uploads)
+  --read-only             menolak unggahan dan penghapusan
+  --max-connections N     koneksi sekaligus (bawaan 256)
+  --max-per-address N     koneksi sekaligus dari satu alamat (bawaan 64)
+  --max-file-size SIZE    file terbesar yang diterima
+  --max-total-size SIZE   ukuran terbesar semua file bersama
+  --idle-timeout SECONDS  tutup koneksi yang diam selama ini (bawaan 300)
+  --fsync                 tulis file ke disk sebelum dikonfirmasi
+  --buffer SIZE           ukuran satu kali baca dari socket, 1 byte sampai 16M
+                          (bawaan 1024 untuk perintah, 524288 untuk file)
+  --log FILE              log ditambahkan juga ke FILE
+  -t, --trace             tunjukkan setiap baca dan tulis di standard error
+  --stammer FAULTS        tiru jaringan yang buruk: slice=BYTE, coalesce=MS,
+                          delay=MS, drip=BYTE_PER_DETIK, cut=BYTE,
+                          reset=BYTE, seed=N; dipisah koma
+  --until-eof             berhenti bila standard input berakhir, setelah
+                          transfer yang sedang berjalan selesai
+  --lang en|id            bahasa (bawaan: menurut lingkungan)
+  --completions SHELL     cetak pelengkapan untuk bash, zsh atau fish
+  -h, --help              cetak bantuan ini
+  -V, --version           cetak versi
 
-SIZE dalam byte, atau dengan satuan: 10k, 5M, 2G (ribuan). Log keluar di standard error.
+SIZE dalam byte, atau dengan satuan: 10k, 5M, 2G (ribuan). Log keluar di
+standard error.
 
-  connme-server                                 file di ./uploads, di 127.0.0.1:1234
-  connme-server --listen 0.0.0.0:1234 --read-only --root kuliah
-  connme-server --listen 0 --buffer 1           port bebas; setiap baca membawa satu byte
+  connme-server                        file di ./uploads, di 127.0.0.1:1234
+  connme-server --host 0.0.0.0 --read-only --root kuliah
+                                       untuk kelas; mencetak apa yang diketik
+  connme-server --listen 0 --buffer 1  port bebas; sekali baca, satu byte
 ";
 
 const CLIENT_USAGE: &str = "\
@@ -316,36 +326,45 @@ connme-client: memindahkan file ke dan dari server connme
 
 pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
 
-  connme                      menguji koneksi
-  ls [FOLDER]                 daftar file di server
-  size NAMA...                ukuran file
-  upload PATH...              mengunggah file; 'upload PATH as NAMA' memberi nama lain
-  download NAMA...            mengunduh file; 'download NAMA as LAIN' memberi nama lain
-  rm NAMA...                  menghapus file dari server
-  count TEKS                  menghitung karakter sebuah teks
-  lls                         daftar file di sini yang bisa dikirim
-  compare FILE                pekerjaan yang sama lewat kelima dialek, dengan angka; pada server yang
-                              disebut dipakai port bawaan setiap dialek
-  say TEKS...                 kirim setiap TEKS dengan satu tulis, tunjukkan jawabannya
-  demo                        sesi singkat dengan jejak, lalu perbandingan
+  connme                    menguji koneksi
+  ls [FOLDER]               daftar file di server
+  size NAMA...              ukuran file
+  upload PATH...            mengunggah file; 'upload PATH as NAMA' memberi nama
+                            lain
+  download NAMA...          mengunduh file; 'download NAMA as LAIN' memberi nama
+                            lain
+  rm NAMA...                menghapus file dari server
+  count TEKS                menghitung karakter sebuah teks
+  lls                       daftar file di sini yang bisa dikirim
+  compare FILE              pekerjaan yang sama lewat kelima dialek, dengan angka;
+                            dengan --server HOST, di port bawaan masing-masing
+  say TEKS...               kirim setiap TEKS dengan satu write, tunjukkan
+                            jawabannya
+  demo                      sesi singkat dengan jejak, lalu perbandingan
 Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.
 
-  -s, --server HOST[:PORT]    server (bawaan 127.0.0.1:1234)
-  -d, --dialect NAMA          bahasanya: text (bawaan), struct, filesaver, json, count
-  -o, --downloads DIR         tempat file yang diterima (bawaan downloads)
-  -y, --yes                   menghapus tanpa bertanya
-  -q, --quiet                 hanya hasil dan kegagalan
-      --buffer SIZE           ukuran satu kali baca dari socket, 1 byte sampai 16M
-  -t, --trace                 tunjukkan setiap baca dan tulis di standard error
-      --stammer FAULTS        ganggu apa yang dikirim: slice=BYTE, coalesce=MS, delay=MS,
-                              drip=BYTE_PER_DETIK, cut=BYTE, reset=BYTE, seed=N
-      --json                  angka 'compare' sebagai JSON
-      --lang en|id            bahasa (bawaan: menurut lingkungan)
-      --completions SHELL     cetak pelengkapan untuk bash, zsh atau fish
-  -h, --help, -V, --version   dan -- mengakhiri opsi
+  -s, --server HOST[:PORT]  server (bawaan 127.0.0.1:1234)
+  -d, --dialect NAMA        dialek: text (bawaan), struct, filesaver, json
+                            atau count
+  -o, --downloads DIR       tempat file yang diterima (bawaan downloads)
+  -y, --yes                 menghapus tanpa bertanya
+  -q, --quiet               hanya hasil dan kegagalan
+      --buffer SIZE         ukuran satu kali baca dari socket, 1 byte sampai 16M
+  -t, --trace               tunjukkan setiap baca dan tulis di standard error
+      --stammer FAULTS      tiru jaringan yang buruk: slice=BYTE, coalesce=MS,
+                            delay=MS, drip=BYTE_PER_DETIK, cut=BYTE,
+                            reset=BYTE, seed=N; dipisah koma
+      --json                angka 'compare' sebagai JSON
+      --lang en|id          bahasa (bawaan: menurut lingkungan)
+      --completions SHELL   cetak pelengkapan untuk bash, zsh atau fish
+  -h, --help                cetak bantuan ini
+  -V, --version             cetak versi
+Kata setelah -- bukan opsi.
 
-Hasil keluar di standard output, percakapan di standard error. Jika standard output bukan terminal,
-'ls' mencetak satu baris per file, dengan tab: jenis, ukuran, nama; di dialek json lalu id dan tipe.
+NAMA boleh berisi * dan ? untuk file di server: pakai tanda kutip ('*.txt').
+Hasil keluar di standard output, pesan di standard error. Jika standard output
+bukan terminal, 'ls' mencetak satu baris per file, dengan tab: jenis, ukuran,
+nama; di dialek json juga id dan tipe.
 Status keluar: 0, atau 1 jika ada yang gagal, atau 2 untuk pemakaian yang salah.
 
   connme-client upload laporan.pdf

@@ -118,7 +118,6 @@ fn every_flag_in_the_help_is_known_and_in_the_readme() {
     for program in [env!("CARGO_BIN_EXE_connme-server"), env!("CARGO_BIN_EXE_connme-client")] {
         let output = Command::new(program).arg("--help").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         for flag in help.split(|c: char| !c.is_ascii_lowercase() && c != '-') {
             if flag.starts_with("--") && flag.len() > 2 {
                 assert!(readme.contains(flag), "{flag} is not in the README");
@@ -128,6 +127,24 @@ fn every_flag_in_the_help_is_known_and_in_the_readme() {
                 let said = String::from_utf8(output.stderr).unwrap();
                 assert!(!said.contains(&format!("no flag {flag};")), "{said}");
             }
+        }
+    }
+}
+
+#[test]
+fn help_fits_a_terminal_of_80_columns() {
+    for lang in ["en", "id"] {
+        let server = Command::new(env!("CARGO_BIN_EXE_connme-server"))
+            .args(["--lang", lang, "--help"])
+            .output()
+            .unwrap();
+        let own = client(&["--lang", lang, "--help"]).output().unwrap();
+        let prompt = client(&["--lang", lang]).write_stdin("help\n").output().unwrap();
+        for output in [server, own, prompt] {
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.lines().count() > 10);
+            let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(wide.is_empty(), "{wide:#?}");
         }
     }
 }
@@ -338,6 +355,66 @@ fn completions_are_printed() {
         assert!(String::from_utf8(output.stdout).unwrap().contains("connme-client"));
     }
     client(&["--completions", "tcsh"]).assert().code(2);
+    assert_eq!(server(&["--completions", "tcsh"]).0, 2);
+}
+
+/// In the shells themselves, where they are installed.
+#[cfg(unix)]
+#[test]
+fn completions_work_in_each_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_connme-client")).parent().unwrap();
+    let run = |shell: &str, args: &[&str]| {
+        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(shell);
+        command.args(args).env("PATH", path).env("LANG", "C").env_remove("LC_ALL");
+        let output = command.env("HOME", folder.path()).current_dir(&folder).output().ok()?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(text(&output.stderr), "", "{shell}");
+        Some(text(&output.stdout))
+    };
+    fs::write(folder.path().join("own.txt"), "").unwrap();
+    fs::create_dir(folder.path().join("docs")).unwrap();
+    // The words of a line, and what completes the last.
+    let table = [
+        ("connme-client|u", "upload"),
+        ("connme-client|-d|count|dem", "demo"),
+        ("connme-client|--dialect|js", "json"),
+        ("connme-client|upload|o", "own.txt"),
+        ("connme-client|rm|o", ""),
+        ("connme-client|-o|d", "docs"),
+        ("connme-server|--max-t", "--max-total-size"),
+        ("connme-server|--log|o", "own.txt"),
+        ("connme-server|--completions|z", "zsh"),
+    ];
+    for (line, expected) in table {
+        let words: Vec<_> = line.split('|').collect();
+        let program = words[0];
+        let script = format!(
+            "eval \"$({program} --completions bash)\"; COMP_WORDS=({}); COMP_CWORD={}; \
+             _{}; printf %s \"${{COMPREPLY[*]}}\"",
+            words.join(" "),
+            words.len() - 1,
+            program.replace('-', "_")
+        );
+        let got = run("bash", &["--norc", "-c", &script]);
+        assert!(got.is_none_or(|got| got == expected), "bash: {line}");
+        let script =
+            format!("{program} --completions fish | source; complete -C '{}'", words.join(" "));
+        if let Some(got) = run("fish", &["--no-config", "-c", &script]) {
+            let (value, about) = got.trim_end().split_once('\t').unwrap_or((got.trim_end(), ""));
+            assert_eq!(value.trim_end_matches('/'), expected, "fish: {line}");
+            assert_eq!(
+                about.is_empty(),
+                expected.ends_with(".txt") || expected.is_empty(),
+                "{got}"
+            );
+        }
+    }
+    let script = "autoload -U compinit; compinit -D; for program in connme-client connme-server; do \
+                  source <($program --completions zsh); print -r -- $_comps[$program]; done";
+    let got = run("zsh", &["-f", "-c", script]);
+    assert!(got.is_none_or(|got| got == "_connme_client\n_connme_server\n"));
 }
 
 #[test]
