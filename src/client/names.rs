@@ -18,11 +18,12 @@ pub(super) trait Place {
     /// The answer could not be had; so in `list`.
     fn has(&mut self, name: &str) -> Result<Option<bool>, Error>;
 
-    /// What is in a folder; the empty name is the top. A folder that does not exist is empty.
+    /// What is in a folder; the empty name is the top. A folder that does not exist is empty. `None`:
+    /// there is no way to find out.
     ///
     /// # Errors
     /// See [`Place::has`].
-    fn list(&mut self, folder: &str) -> Result<Vec<Found>, Error>;
+    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error>;
 }
 
 /// Something in a folder.
@@ -81,7 +82,12 @@ pub(super) fn resolve(
 ) -> Result<Named, Problem> {
     let whole = with_home(line, rules);
     if !line.contains(|c| SPECIAL.contains(&c) || (c == '\\' && rules.escapes)) {
-        return Ok(one(whole, None));
+        if !line.contains(['*', '?']) {
+            return Ok(one(whole, None));
+        }
+        // A pattern and nothing else: the list says whether it is also a name.
+        let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote))?;
+        return expand_all(&words, place);
     }
     let there = place.has(&whole)?;
     if there == Some(true) {
@@ -134,8 +140,8 @@ pub(super) fn unquote(line: &str) -> Option<Vec<String>> {
     Some(words.iter().map(Word::text).collect())
 }
 
-/// What makes a line more than one plain name. A backslash too, where it escapes.
-const SPECIAL: [char; 6] = [' ', '\t', '\'', '"', '*', '?'];
+/// What makes a line more than one word. A backslash too, where it escapes.
+const SPECIAL: [char; 4] = [' ', '\t', '\'', '"'];
 
 fn one(name: String, other: Option<String>) -> Named {
     Named { names: vec![(name, other)], by_pattern: false }
@@ -256,7 +262,7 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Problem> {
 /// The names that a word stands for: its own, unless it is a pattern that is not also a name.
 fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
     let text = word.text();
-    if !word.is_pattern() || place.has(&text)? != Some(false) {
+    if !word.is_pattern() {
         return Ok(vec![text]);
     }
     let parts: Vec<_> = word.letters.split(|(c, _)| is_separator(*c)).collect();
@@ -264,7 +270,8 @@ fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
     let mut found = vec![String::new()];
     let mut matched = false;
     for (n, part) in parts.into_iter().enumerate() {
-        matched |= is_pattern(part);
+        let is_first = !matched && is_pattern(part);
+        matched |= is_first;
         let mut longer = Vec::new();
         for before in found {
             let before = if n == 0 { before } else { before + "/" };
@@ -273,7 +280,11 @@ fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
                 continue;
             }
             let hidden = part.first().is_some_and(|(c, _)| *c == '.');
-            let mut here = place.list(&before)?;
+            let Some(mut here) = place.list(&before)? else { return Ok(vec![text]) };
+            let itself = || part.iter().map(|(c, _)| *c);
+            if is_first && n == last && here.iter().any(|found| found.name.chars().eq(itself())) {
+                return Ok(vec![text]);
+            }
             here.retain(|found| {
                 found.folder == (n < last)
                     && (hidden || !found.name.starts_with('.'))
@@ -334,7 +345,10 @@ mod tests {
             Ok(self.1.then(|| self.0.contains(&name)))
         }
 
-        fn list(&mut self, folder: &str) -> Result<Vec<Found>, Error> {
+        fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+            if !self.1 {
+                return Ok(None);
+            }
             let below = self.0.iter().filter_map(|name| name.strip_prefix(folder));
             let mut found: Vec<_> = below
                 .map(|rest| match rest.split_once('/') {
@@ -343,7 +357,7 @@ mod tests {
                 })
                 .collect();
             found.dedup();
-            Ok(found)
+            Ok(Some(found))
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use super::Client;
 use super::names::{Found, Place};
 use crate::error::{Code, Error};
+use crate::store::Entry;
 
 /// The files here, by paths.
 pub(super) struct Here;
@@ -14,7 +15,7 @@ impl Place for Here {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
 
-    fn list(&mut self, folder: &str) -> Result<Vec<Found>, Error> {
+    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
         let folder = if folder.is_empty() { "." } else { folder };
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -25,7 +26,7 @@ impl Place for Here {
                 found.push(Found { name, folder: metadata.is_dir() });
             }
         }
-        Ok(found)
+        Ok(Some(found))
     }
 }
 
@@ -47,16 +48,20 @@ impl Place for There<'_> {
         }
     }
 
-    fn list(&mut self, folder: &str) -> Result<Vec<Found>, Error> {
+    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+        if !self.0.speaks("ls") {
+            return Ok(None);
+        }
         let folder = folder.trim_end_matches('/');
         let listing = match self.0.list_files((!folder.is_empty()).then_some(folder)) {
             Ok(listing) => listing,
             Err(error) if matches!(error.code(), Code::NotFound | Code::BadName) => {
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
             Err(error) => return Err(error),
         };
         let entries = listing.entries();
-        Ok(entries.map(|e| Found { name: e.name.to_owned(), folder: e.size.is_none() }).collect())
+        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), folder: e.size.is_none() };
+        Ok(Some(entries.map(found).collect()))
     }
 }
