@@ -29,7 +29,7 @@ use crate::lens::Lens;
 use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Listing, Options, Store};
-use crate::trace::{self, Side, Watcher};
+use crate::trace::{Output, Side, Watcher};
 use crate::wire::{Manner, Notice, Wire};
 
 /// A client, connected or not.
@@ -74,7 +74,7 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(config: Config) -> Client {
-        let trace = config.trace.then(trace::on_stderr);
+        let trace = config.trace.then(Output::stderr);
         let lens = Lens { trace, faults: config.faults.clone(), watcher: None };
         Client {
             config,

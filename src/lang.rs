@@ -82,8 +82,9 @@ pub enum Msg {
     /// The server's log cannot be written.
     CannotUseLog { why: String },
 
-    /// The prompt, and the server that it is connected to.
-    Prompt { server: Option<String> },
+    /// The prompt, and the server that it is connected to. `is_narrow`: the line has to leave room to
+    /// type in 80 columns.
+    Prompt { server: Option<String>, is_narrow: bool },
     /// The question for what a command needs.
     AskUpload,
     /// See [`Msg::AskUpload`].
@@ -327,9 +328,13 @@ mod tests {
         assert!(uploaded.starts_with("File NAME berhasil diunggah dalam 0.01 detik"), "{uploaded}");
         let size = Msg::Size { name: name(), size: 33 }.say(Lang::Id);
         assert!(size.starts_with("Ukuran file NAME: 33 bytes"), "{size}");
-        let prompt = Msg::Prompt { server: None }.say(Lang::Id);
+        let prompt = Msg::Prompt { server: None, is_narrow: false }.say(Lang::Id);
         let choose = "Pilih perintah (upload/ls/download/rm/size/connme/byebye): ";
         assert!(prompt.ends_with(choose), "{prompt}");
+        let server = Some("192.168.100.100:31000".to_owned());
+        let narrow = Msg::Prompt { server, is_narrow: true }.say(Lang::Id);
+        assert_eq!(narrow, format!("[192.168.100.100:31000]\n{choose}"));
+        assert!(choose.len() <= 60, "there is room to type in 80 columns");
     }
 
     #[test]

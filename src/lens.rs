@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::stammer::{Faults, Stammering};
 use crate::stream::Stream;
-use crate::trace::{Ladder, Print, Side, Traced, Watcher};
+use crate::trace::{Ladder, Output, Side, Traced, Watcher};
 
 /// How sockets are dressed.
 #[derive(Clone, Default)]
 pub struct Lens {
     /// Every read and write is printed there.
-    pub trace: Option<Print>,
+    pub trace: Option<Output>,
     /// What is said goes wrong.
     pub faults: Option<Faults>,
     /// Somebody else who is told of every read and write.

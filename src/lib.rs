@@ -7,7 +7,8 @@
 //! | [`limits`] | every cap, time and size, with its reason | nothing |
 //! | [`error`] | what was tried, on what, why it failed, and the wire's word for it | nothing |
 //! | [`stream`] | what a wire needs of a socket, and a script that plays one in tests | nothing |
-//! | [`trace`] | every read and write on a socket, as a ladder | `stream` |
+//! | [`screen`] | how wide the terminal is | nothing |
+//! | [`trace`] | every read and write on a socket, as a ladder | `stream`, `screen` |
 //! | [`stammer`] | an adversary between a program and its socket | `stream` |
 //! | [`lens`] | which of the two stand over a socket | `trace`, `stammer` |
 //! | [`wire`] | bytes to messages and back | `stream` |
@@ -45,6 +46,7 @@ pub mod lens;
 pub mod lessons;
 pub mod limits;
 pub mod log;
+pub mod screen;
 pub mod server;
 pub mod stammer;
 pub mod store;

@@ -9,11 +9,11 @@
 //! count them.
 //!
 //! ```text
-//! #2       0.000   |client 127.0.0.1:33726               text                127.0.0.1:1234 server|
-//! #2       0.002 r |-- 10 -> connme\nls\n                                                         |
-//! #2       0.006   |                                                              = connme (7, LF)|
-//! #2       0.011   |                                                                  = ls (3, LF)|
-//! #2       0.046 w |                                        ok connected\nok 0\ntotal 0\n <- 26 --|
+//! #2       0.000   |client 127.0.0.1:33726       text       127.0.0.1:1234 server|
+//! #2       0.002 r |-- 10 -> connme\nls\n                                        |
+//! #2       0.006   |                                             = connme (7, LF)|
+//! #2       0.011   |                                                 = ls (3, LF)|
+//! #2       0.046 w |                       ok connected\nok 0\ntotal 0\n <- 26 --|
 //! ```
 
 use std::io::{self, Read, Write};
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::screen;
 use crate::stream::{Ending, Stream};
 
 /// What happened on a socket.
@@ -157,101 +158,139 @@ pub enum Side {
     Server,
 }
 
-/// Where a ladder's lines go, each with its end, in a single call.
-pub type Print = Arc<dyn Fn(&str) + Send + Sync>;
+/// Where a ladder goes.
+#[derive(Clone)]
+pub struct Output {
+    /// How wide it may be.
+    pub columns: usize,
+    /// Takes a line with its end, in a single call.
+    pub print: Arc<dyn Fn(&str) + Send + Sync>,
+}
 
-/// Prints on standard error at once, in step with what the program prints itself.
-#[must_use]
-pub fn on_stderr() -> Print {
-    Arc::new(|line| {
-        // One write a line, so that the lines of several connections do not mix.
-        let _ = io::stderr().write_all(line.as_bytes());
-    })
+impl Output {
+    /// Standard error, at once: in step with what the program prints itself.
+    #[must_use]
+    pub fn stderr() -> Output {
+        let print = |line: &str| {
+            // One write a line, so that the lines of several connections do not mix.
+            let _ = io::stderr().write_all(line.as_bytes());
+        };
+        Output { columns: screen::of_errors(), print: Arc::new(print) }
+    }
 }
 
 /// Prints what happens as a ladder: the client left, the server right, a rung an event.
 pub struct Ladder {
     side: Side,
     number: u64,
-    to: Print,
+    to: Output,
 }
 
-/// Between the rails. With number, time and rails a line has 97 columns.
-const ROOM: usize = 78;
+/// The columns that number, time, call and rails take.
+const AROUND: usize = 19;
+
+/// The narrowest ladder: with less, hardly anything would be shown of a message.
+const NARROWEST: usize = 60;
 
 impl Ladder {
-    /// A ladder for a connection that has just begun, with a number of its own and a line at its head.
+    /// A ladder of this width for a connection that has just begun, with a number of its own and the
+    /// addresses at its head.
     #[must_use]
     pub fn begin(
         side: Side,
         dialect: &str,
         client: SocketAddr,
         server: SocketAddr,
-        to: Print,
+        to: Output,
     ) -> Ladder {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let ladder = Ladder { side, number, to };
-        let (left, right) = (format!("client {client}"), format!("{server} server"));
-        let gap = ROOM.saturating_sub(left.len()).saturating_sub(right.len());
-        ladder.print(Duration::ZERO, ' ', &format!("{left}{dialect:^gap$}{right}"));
+        for line in head(dialect, client, server, ladder.room()) {
+            ladder.print(Duration::ZERO, ' ', &line);
+        }
         ladder
     }
 
     fn print(&self, at: Duration, call: char, between: &str) {
-        (self.to)(&rung(self.number, at, call, between));
+        (self.to.print)(&rung(self.number, at, call, between, self.room()));
+    }
+
+    /// The columns between the rails.
+    fn room(&self) -> usize {
+        room(self.to.columns)
     }
 }
 
 impl Watcher for Ladder {
     fn see(&self, event: Event<'_>, at: Duration, _: Duration) {
-        let (call, between) = draw(self.side, event);
+        let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
     }
 }
 
-/// A line: whose, when in milliseconds, `r` or `w`, and what stands between the rails.
-fn rung(number: u64, at: Duration, call: char, between: &str) -> String {
-    let micros = at.as_micros();
-    let time = format!("{}.{:03}", micros / 1000, micros % 1000);
-    format!("#{number:<3}{time:>10} {call} |{between:<ROOM$}|\n")
+/// What a ladder of this width has between its rails.
+fn room(columns: usize) -> usize {
+    columns.max(NARROWEST).saturating_sub(AROUND)
 }
 
-/// What stands between the rails, and which call it was.
-fn draw(side: Side, event: Event<'_>) -> (char, String) {
+/// The addresses of both sides: on one line, or on two where IPv6 addresses are too long for that.
+fn head(dialect: &str, client: SocketAddr, server: SocketAddr, room: usize) -> Vec<String> {
+    let (left, right_side) = (format!("client {client}"), format!("{server} server"));
+    let gap = room.saturating_sub(left.len()).saturating_sub(right_side.len());
+    if gap > dialect.len() {
+        return vec![format!("{left}{dialect:^gap$}{right_side}")];
+    }
+    let fit = |line: &str| show(line.as_bytes(), room);
+    vec![fit(&format!("{left} {dialect}")), right(&fit(&right_side), room)]
+}
+
+/// A line: whose, when in milliseconds, `r` or `w`, and what is between the rails.
+fn rung(number: u64, at: Duration, call: char, between: &str, room: usize) -> String {
+    let micros = at.as_micros();
+    let time = format!("{}.{:03}", micros / 1000, micros % 1000);
+    format!("#{number:<3}{time:>10} {call} |{between:<room$}|\n")
+}
+
+/// What is between the rails, and which call it was.
+fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) {
     let from_client = |ours: bool| ours == (side == Side::Client);
     let arrow = |bytes: &[u8], ours: bool| {
         let n = bytes.len().to_string();
-        let room = ROOM.saturating_sub(n.len()).saturating_sub(8);
-        let shown = show(bytes, room);
+        let left = room.saturating_sub(n.len()).saturating_sub(8);
+        let shown = show(bytes, left);
         if from_client(ours) {
             format!("-- {n} -> {shown}")
         } else {
-            right(&format!("{shown} <- {n} --"))
+            right(&format!("{shown} <- {n} --"), room)
         }
     };
     let word = |word: &str, ours: bool| {
-        if from_client(ours) { format!("-- {word} ->") } else { right(&format!("<- {word} --")) }
+        if from_client(ours) {
+            format!("-- {word} ->")
+        } else {
+            right(&format!("<- {word} --"), room)
+        }
     };
     match event {
         Event::Read(bytes) => ('r', arrow(bytes, false)),
         Event::Wrote(bytes) => ('w', arrow(bytes, true)),
         Event::End => ('r', word("[end]", false)),
         Event::Ended => ('w', word("[end]", true)),
-        Event::Reset => (' ', format!("{:^ROOM$}", "[reset]")),
-        Event::Silence => ('r', format!("{:^ROOM$}", "[silence]")),
+        Event::Reset => (' ', format!("{:^room$}", "[reset]")),
+        Event::Silence => ('r', format!("{:^room$}", "[silence]")),
         Event::Message(bytes, length, end) => {
             let about = format!(" ({length}, {})", end.word());
-            let room = ROOM.saturating_sub(about.len()).saturating_sub(2);
-            let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, room) };
+            let left = room.saturating_sub(about.len()).saturating_sub(2);
+            let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
             let text = format!("= {shown}{about}");
-            (' ', if side == Side::Client { text } else { right(&text) })
+            (' ', if side == Side::Client { text } else { right(&text, room) })
         }
     }
 }
 
-fn right(text: &str) -> String {
-    format!("{text:>ROOM$}")
+fn right(text: &str, room: usize) -> String {
+    format!("{text:>room$}")
 }
 
 /// Bytes as they are, where they are printable ASCII; the others spelled out. What does not fit is cut.
@@ -282,8 +321,8 @@ mod tests {
 
     impl Watcher for Lines {
         fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
-            let (call, between) = draw(self.0, event);
-            assert!(between.len() <= ROOM, "{between}");
+            let (call, between) = draw(self.0, event, room(80));
+            assert!(between.len() <= room(80), "{between}");
             *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
         }
     }
@@ -342,19 +381,42 @@ mod tests {
     }
 
     #[test]
-    fn a_rung_fits_on_a_slide() {
+    fn a_rung_is_as_wide_as_the_terminal() {
         let long = vec![0; 100_000];
-        for side in [Side::Client, Side::Server] {
-            for event in [
-                Event::Read(&long),
-                Event::Wrote(&long),
-                Event::Message(&long, u64::MAX, Ending::Stream),
-                Event::Read(b""),
-            ] {
-                let (call, between) = draw(side, event);
-                let line = rung(12, Duration::from_secs(99), call, &between);
-                assert_eq!(line.trim_end().len(), 18 + ROOM + 1, "{line}");
+        for columns in [60, 80, 120] {
+            for side in [Side::Client, Side::Server] {
+                for event in [
+                    Event::Read(&long),
+                    Event::Wrote(&long),
+                    Event::Message(&long, u64::MAX, Ending::Stream),
+                    Event::Read(b""),
+                    Event::Reset,
+                ] {
+                    let room = room(columns);
+                    let (call, between) = draw(side, event, room);
+                    let line = rung(12, Duration::from_secs(99), call, &between, room);
+                    assert_eq!(line.trim_end().len(), columns, "{line}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn the_head_fits_with_the_longest_addresses() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let short = (address("192.168.100.100:65535"), address("192.168.100.101:31000"));
+        let long = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
+        for columns in [10, 60, 80, 120, 200] {
+            let room = room(columns);
+            let lines = head("text", short.0, short.1, room);
+            assert_eq!(
+                (lines.len(), lines[0].len()),
+                if columns < 80 { (2, 33) } else { (1, room) }
+            );
+            for line in head("filesaver", address(long), address(long), room) {
+                assert!(line.len() <= room, "{line}");
+            }
+        }
+        assert_eq!(head("text", short.0, short.1, room(80)).len(), 1);
     }
 }

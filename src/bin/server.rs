@@ -13,9 +13,10 @@ use connme::error::Error;
 use connme::lang::Msg;
 use connme::lens::Lens;
 use connme::log::Log;
+use connme::screen;
 use connme::server::{Caps, Server, address};
 use connme::store::Store;
-use connme::trace::Print;
+use connme::trace::Output;
 use connme::wire::Manner;
 
 fn main() -> ExitCode {
@@ -72,8 +73,8 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
     let traced = log.clone();
     let server = Server::new(store, log.clone(), manner.with_buffer(config.buffer), caps);
-    let trace: Option<Print> =
-        if config.trace { Some(Arc::new(move |line| traced.trace(line))) } else { None };
+    let print = Arc::new(move |line: &str| traced.trace(line));
+    let trace = config.trace.then(|| Output { columns: screen::of_errors(), print });
     let lens = Lens { trace, faults: config.faults, watcher: None };
     let server = server.with_lens(lens);
     let end = || {

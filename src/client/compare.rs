@@ -190,9 +190,13 @@ fn must_be_same(sent: &Path, back: &Path) -> Result<()> {
     if same { Ok(()) } else { Err(Error::local("compare", "what came back is not what was sent")) }
 }
 
-/// The rows for people, under these heads.
+/// What is left out first where a terminal is narrow: what other columns say too, in another form, then
+/// what differs least.
+const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
+
+/// The rows for people, under these heads: as many columns as fit.
 #[must_use]
-pub(super) fn table(rows: &[Row], heads: [&str; 12]) -> String {
+pub(super) fn table(rows: &[Row], heads: [&str; 12], columns: usize) -> String {
     let cells: Vec<[String; 12]> = std::iter::once(heads.map(str::to_owned))
         .chain(rows.iter().map(|row| {
             let millis = |time: Duration| format!("{} ms", time.as_millis());
@@ -220,10 +224,23 @@ pub(super) fn table(rows: &[Row], heads: [&str; 12]) -> String {
             *width = cell.len().max(*width);
         }
     }
+    let mut shown = [true; 12];
+    for leave_out in DISPENSABLE {
+        let of_shown = widths.iter().zip(shown).filter(|(_, shown)| *shown);
+        let whole: usize = of_shown.map(|(width, _)| width.saturating_add(1)).sum();
+        if whole > columns.saturating_add(1)
+            && let Some(shown) = shown.get_mut(leave_out)
+        {
+            *shown = false;
+        }
+    }
     let mut text = String::new();
     for row in &cells {
         let mut line = String::new();
         for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
+            if !shown.get(n).is_some_and(|shown| *shown) {
+                continue;
+            }
             // The first and the last are words, the others numbers.
             let padded = if n == 0 || n == 11 {
                 format!("{cell:<width$}")
@@ -320,5 +337,44 @@ impl OwnServer {
     pub(super) fn port(&self, dialect: Dialect) -> u16 {
         let port = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
         port.unwrap_or(dialect.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::{Lang, Msg};
+
+    #[test]
+    fn a_narrow_terminal_gets_fewer_columns() {
+        let row = |dialect| Row {
+            dialect,
+            connections: 1,
+            trips: 10_000,
+            reads: 10_000,
+            writes: 10_000,
+            payload: 2_000_000_000_000,
+            framing: 10_000_000,
+            waited: Duration::from_secs(9),
+            time: Duration::from_secs(100),
+            endings: vec!["size", "width", "word"],
+        };
+        let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
+        for lang in [Lang::En, Lang::Id] {
+            let heads = Msg::CompareHeads.say(lang);
+            let heads: Vec<_> = heads.split(' ').collect();
+            let heads: [&str; 12] = heads.try_into().unwrap();
+            let widest = |columns| {
+                let text = table(&rows, heads, columns);
+                let words = text.lines().next().unwrap().split_whitespace().count();
+                (words, text.lines().map(str::len).max().unwrap())
+            };
+            let (all, whole) = widest(1000);
+            assert_eq!(all, 12);
+            assert!(whole > 80 && widest(whole) == (12, whole));
+            let (some, width) = widest(80);
+            assert!((8..12).contains(&some) && width <= 80, "{some} {width}");
+            assert!(widest(whole - 1).0 < 12);
+        }
     }
 }

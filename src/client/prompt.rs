@@ -23,6 +23,9 @@ use crate::lang::{self, Hint, Msg, Why};
 use crate::log::escape;
 use crate::store::{Entry, FileName, Listing};
 
+/// A terminal with fewer columns has no room for a long prompt and a command on one line.
+const ROOM_TO_TYPE: usize = 110;
+
 /// Runs one command from the command line.
 #[must_use]
 pub fn single(client: Client) -> ExitCode {
@@ -91,7 +94,8 @@ impl Face {
     fn converse(&mut self) -> io::Result<()> {
         loop {
             let server = self.client.is_connected().then(|| self.client.server());
-            let Some(line) = self.ask(&Msg::Prompt { server })? else { return Ok(()) };
+            let is_narrow = self.terminal.columns < ROOM_TO_TYPE;
+            let Some(line) = self.ask(&Msg::Prompt { server, is_narrow })? else { return Ok(()) };
             let action = match action::from_line(&line) {
                 Err(Msg::NameMissing { command }) if question(command).is_some() => {
                     match self.ask_for(command)? {
@@ -340,7 +344,8 @@ impl Face {
         }
         let heads = self.words(&Msg::CompareHeads);
         let mut heads = heads.split(' ');
-        self.print(&compare::table(rows, std::array::from_fn(|_| heads.next().unwrap_or_default())))
+        let heads = std::array::from_fn(|_| heads.next().unwrap_or_default());
+        self.print(&compare::table(rows, heads, self.terminal.columns))
     }
 
     /// A session with everything shown, against a server of our own in a temporary folder.
@@ -422,8 +427,8 @@ impl Face {
     /// A bar, where nothing else is drawn and something may be.
     fn bar(&self) -> Bar {
         let config = self.client.config();
-        let colour = self.terminal.colour && !config.quiet && !config.trace;
-        Bar::new(Terminal { colour, ..self.terminal })
+        let bar = self.terminal.bar && !config.quiet && !config.trace;
+        Bar::new(Terminal { bar, ..self.terminal })
     }
 
     fn uploaded(&self, path: &str, receipt: &Receipt) -> io::Result<()> {

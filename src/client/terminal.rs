@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::progress;
+use crate::screen;
 
 /// A transfer that is over before this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -17,8 +18,10 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) struct Terminal {
     /// Standard output is one.
     pub(super) out: bool,
-    /// Standard output, and nobody has set `NO_COLOR`: colours and bars are welcome.
+    /// Standard output is one, and `NO_COLOR` is not set.
     pub(super) colour: bool,
+    /// The same, and standard error is a terminal too: there the bar is drawn.
+    pub(super) bar: bool,
     /// How wide it is.
     pub(super) columns: usize,
 }
@@ -29,30 +32,10 @@ impl Terminal {
     pub(super) fn look() -> Terminal {
         let out = io::stdout().is_terminal();
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let columns = if out { columns() } else { 80 };
-        Terminal { out, colour: out && !unwanted, columns }
+        let colour = out && !unwanted;
+        let bar = colour && io::stderr().is_terminal();
+        Terminal { out, colour, bar, columns: screen::of_output() }
     }
-}
-
-/// The width: what `COLUMNS` says, or what `stty` finds out. The standard library cannot ask itself.
-fn columns() -> usize {
-    let usable = |columns: &usize| (1..=1000).contains(columns);
-    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    told.or_else(measured).filter(usable).unwrap_or(80)
-}
-
-#[cfg(unix)]
-fn measured() -> Option<usize> {
-    use std::process::{Command, Stdio};
-    let terminal = std::fs::File::open("/dev/tty").ok()?;
-    let output = Command::new("stty").arg("size").stdin(terminal).stderr(Stdio::null()).output();
-    let said = String::from_utf8(output.ok()?.stdout).ok()?;
-    said.split_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(not(unix))]
-fn measured() -> Option<usize> {
-    None
 }
 
 /// A progress bar: drawn when a transfer takes its time, gone when this is dropped.
@@ -75,7 +58,7 @@ impl Bar {
             Some(drawn) => drawn.elapsed() >= TICK,
             None => self.start.elapsed() >= PATIENCE,
         };
-        if !self.terminal.colour || !waited {
+        if !self.terminal.bar || !waited {
             return;
         }
         self.drawn = Some(Instant::now());

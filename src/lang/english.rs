@@ -41,8 +41,8 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::CannotUseRoot { why } => format!("cannot {why}; say another folder with --root"),
         Msg::CannotUseLog { why } => format!("cannot {why}; say another file with --log"),
-        Msg::Prompt { server: None } => "connme (not connected)> ".to_owned(),
-        Msg::Prompt { server: Some(server) } => format!("connme {server}> "),
+        Msg::Prompt { server: None, .. } => "connme (not connected)> ".to_owned(),
+        Msg::Prompt { server: Some(server), .. } => format!("connme {server}> "),
         Msg::AskUpload => "Path of the file to upload: ".to_owned(),
         Msg::AskDownload => "Name of the file to download: ".to_owned(),
         Msg::AskRm => "Name of the file to remove: ".to_owned(),
@@ -283,8 +283,8 @@ usage: connme-client [FLAG]... [COMMAND [ARG]...]
   rm NAME...                remove files from the server
   count TEXT                count the characters of a text
   lls                       list the files here that could be sent
-  compare FILE              the same job through all five dialects, with figures;
-                            with --server HOST, each at its default port there
+  compare FILE              the same job through all five dialects, with
+                            figures; with --server HOST, at the default ports
   say TEXT...               send each TEXT in one write, and show the answer
   demo                      a short session with a trace, then a comparison
 Without a COMMAND: a prompt, which takes these and help, byebye, exit.

@@ -47,9 +47,10 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotUseLog { why } => {
             format!("log tidak bisa ditulis: {why}; pilih file lain dengan --log")
         }
-        Msg::Prompt { server } => {
+        Msg::Prompt { server, is_narrow } => {
             let server = server.as_deref().unwrap_or("belum terhubung");
-            format!("[{server}] Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
+            let gap = if *is_narrow { '\n' } else { ' ' };
+            format!("[{server}]{gap}Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
         }
         Msg::AskUpload => "Masukkan path file yang ingin diunggah: ".to_owned(),
         Msg::AskDownload => "Masukkan nama file yang ingin diunduh: ".to_owned(),
@@ -259,8 +260,8 @@ const PROMPT_HELP: &str = "\
 connme                    menghubungkan, atau menguji koneksi
 ls [FOLDER]               daftar file di server
 size NAMA...              ukuran file
-upload PATH...            mengunggah file; 'upload PATH as NAMA' memberi nama lain
-download NAMA...          mengunduh file; 'download NAMA as LAIN' juga begitu
+upload PATH...            mengunggah file; 'upload PATH as NAMA': nama lain
+download NAMA...          mengunduh file; 'download NAMA as LAIN': nama lain
 rm NAMA...                menghapus file dari server
 count TEKS                menghitung karakter sebuah teks
 lls                       daftar file di sini yang bisa dikirim
@@ -336,8 +337,8 @@ pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
   rm NAMA...                menghapus file dari server
   count TEKS                menghitung karakter sebuah teks
   lls                       daftar file di sini yang bisa dikirim
-  compare FILE              pekerjaan yang sama lewat kelima dialek, dengan angka;
-                            dengan --server HOST, di port bawaan masing-masing
+  compare FILE              pekerjaan yang sama lewat kelima dialek, dengan
+                            angka; dengan --server HOST, di port bawaan
   say TEKS...               kirim setiap TEKS dengan satu write, tunjukkan
                             jawabannya
   demo                      sesi singkat dengan jejak, lalu perbandingan

@@ -570,6 +570,66 @@ fn make_adds_no_line_of_its_own() {
     }
 }
 
+/// The client in a terminal, which `script` provides: what it draws there.
+#[cfg(target_os = "linux")]
+fn in_a_terminal(folder: &std::path::Path, columns: usize, line: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_connme-client");
+    let line = line.replace("connme-client", program);
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).current_dir(folder);
+    command.env("LANG", "C").env_remove("LC_ALL").env_remove("NO_COLOR");
+    command.env("COLUMNS", columns.to_string()).stdin(std::process::Stdio::null());
+    match command.output() {
+        Ok(output) => Some(String::from_utf8(output.stdout).unwrap()),
+        Err(_) => {
+            eprintln!("skipped: there is no script here");
+            None
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bar_is_drawn_only_where_standard_error_is_a_terminal() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f"), noise(1, 20_000)).unwrap();
+    // At this rate it takes a second, and the bar comes after half of one.
+    let line = format!(
+        "connme-client --server {} upload f --buffer 500 --stammer drip=20000",
+        server.address()
+    );
+    let Some(drawn) = in_a_terminal(folder.path(), 80, &line) else { return };
+    assert!(drawn.contains("\x1b[K") && drawn.contains('%'), "{drawn:?}");
+    let drawn = in_a_terminal(folder.path(), 80, &format!("{line} 2>err.log")).unwrap();
+    assert!(drawn.contains("f uploaded as f_1: 20000 bytes"), "{drawn:?}");
+    assert_eq!(fs::read_to_string(folder.path().join("err.log")).unwrap(), "");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_what_fits_it() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f"), noise(1, 200_000)).unwrap();
+    let address = server.address();
+    for (columns, heads) in [(80, 10), (120, 12)] {
+        for lang in ["en", "id"] {
+            let line = format!("connme-client --server {address} --trace --lang {lang} ls");
+            let Some(drawn) = in_a_terminal(folder.path(), columns, &line) else { return };
+            let rungs: Vec<_> = drawn.lines().filter(|line| line.starts_with('#')).collect();
+            assert!(rungs.len() > 4, "{drawn}");
+            assert!(rungs.iter().all(|line| line.trim_end().len() == columns), "{drawn}");
+            let line = format!("connme-client --lang {lang} compare f");
+            let drawn = in_a_terminal(folder.path(), columns, &line).unwrap();
+            let rows: Vec<_> = drawn.lines().map(str::trim_end).collect();
+            assert!(rows.len() == 6 && rows.iter().all(|row| row.len() <= columns), "{drawn}");
+            let shown = rows[0].split_whitespace().count();
+            assert!(if columns > 100 { shown == heads } else { shown >= 9 }, "{drawn}");
+        }
+    }
+}
+
 #[test]
 fn arrow_keys_are_dropped_with_a_sentence() {
     let server = TestServer::start(&[]);

@@ -191,7 +191,7 @@ fn a_trace_is_as_it_was_recorded() {
     let output = client.write_stdin(lines).output().unwrap();
     let trace = String::from_utf8(output.stderr).unwrap();
     let trace: Vec<_> = trace.lines().filter(|line| line.starts_with('#')).collect();
-    assert!(trace.iter().all(|line| line.chars().count() <= 100), "{trace:#?}");
+    assert!(trace.iter().all(|line| line.chars().count() == 80), "{trace:#?}");
     let trace: Vec<_> = trace.into_iter().map(blanked).collect();
     assert_eq!(trace, golden.lines().collect::<Vec<_>>(), "{trace:#?}");
 }
@@ -349,7 +349,7 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     }
     assert!(err.contains("-> connme\\n") && err.contains("= ok connected (13, LF)"), "{err}");
     let slide = |line: &&str| line.starts_with('#') || line.contains(" ms ");
-    assert!(out.lines().chain(err.lines()).filter(slide).all(|line| line.chars().count() <= 100));
+    assert!(out.lines().chain(err.lines()).filter(slide).all(|line| line.chars().count() <= 80));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     // The file of the user's choice.
     fs::write(folder.path().join("f"), "x").unwrap();
