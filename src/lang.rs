@@ -103,6 +103,10 @@ pub enum Msg {
     RmAllCancelled,
     /// A pattern that no file matches.
     NoMatch { pattern: String },
+    /// The question before a removal had no answer: the input has ended.
+    Unanswered { name: String },
+    /// A port of a server that is asked over all dialects.
+    CompareTakesNoPort,
     /// Another name for several files.
     AsNeedsOne,
     /// Arrow keys and the like, which no editor has read; and whether the rest of the line counts.
@@ -141,6 +145,8 @@ pub enum Msg {
     Characters { count: u64 },
     /// No command is called so; perhaps another was meant.
     UnknownCommand { word: String, nearest: Option<&'static str> },
+    /// No command of a command line is called so.
+    NoCommand { word: String },
     /// A command that needs a name got none.
     NameMissing { command: &'static str },
     /// A command that takes nothing got something.
@@ -259,6 +265,8 @@ pub enum Hint {
     TryAgain,
     /// Connect anew.
     Reconnect,
+    /// Run the same command again: a single command has no connection to open.
+    RunAgain,
     /// Perhaps something else listens there.
     WrongServer,
     /// Perhaps the server speaks another dialect than this.

@@ -28,6 +28,8 @@ pub struct Config {
     pub buffer: Option<usize>,
     /// The user has named a server.
     pub named: bool,
+    /// The user has given the server's port.
+    pub has_port: bool,
     /// Show every read and write.
     pub trace: bool,
     /// What goes wrong with what is said.
@@ -59,6 +61,7 @@ pub fn parse(
         quiet: false,
         buffer: None,
         named: false,
+        has_port: false,
         trace: false,
         faults: None,
         json: false,
@@ -103,6 +106,7 @@ pub fn parse(
         }
     }
     config.host = server.0.unwrap_or_else(|| limits::TCP_IP.to_owned());
+    config.has_port = server.1.is_some();
     config.port = server.1.unwrap_or(config.dialect.port());
     Ok(Parsed::Run(config))
 }

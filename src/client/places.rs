@@ -4,18 +4,18 @@ use std::fs;
 
 use super::Client;
 use super::names::{Found, Place};
-use crate::error::{Code, Error};
-use crate::store::Entry;
+use crate::error::{Code, Error, Result};
+use crate::store::{Entry, FileName, Listing};
 
 /// The files here, by paths.
 pub(super) struct Here;
 
 impl Place for Here {
-    fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+    fn has(&mut self, name: &str) -> Result<Option<bool>> {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
 
-    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -34,7 +34,7 @@ impl Place for Here {
 pub(super) struct There<'c>(pub(super) &'c mut Client);
 
 impl Place for There<'_> {
-    fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+    fn has(&mut self, name: &str) -> Result<Option<bool>> {
         if !self.0.speaks("size") {
             return Ok(None);
         }
@@ -48,7 +48,7 @@ impl Place for There<'_> {
         }
     }
 
-    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>> {
         if !self.0.speaks("ls") {
             return Ok(None);
         }
@@ -64,4 +64,20 @@ impl Place for There<'_> {
         let found = |e: Entry<'_>| Found { name: e.name.to_owned(), folder: e.size.is_none() };
         Ok(Some(entries.map(found).collect()))
     }
+}
+
+/// The files in this folder that could be sent.
+pub(super) fn local_files() -> Result<Listing> {
+    let reading = |error| Error::local("list this folder", error);
+    let mut listing = Listing::default();
+    for entry in fs::read_dir(".").map_err(reading)? {
+        let entry = entry.map_err(reading)?;
+        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {
+            listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
+        }
+    }
+    listing.sort();
+    Ok(listing)
 }

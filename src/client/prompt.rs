@@ -13,15 +13,16 @@ use std::time::Duration;
 
 use super::action::{self, Action, Names};
 use super::compare::{self, OwnServer, Scratch};
+use super::keys::without_keys;
 use super::names::{self, Named, Problem, Rules};
-use super::places::{Here, There};
+use super::places::{Here, There, local_files};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
 use super::{Client, Receipt, progress};
 use crate::error::{self, Awaited, Code, Error, Result};
 use crate::lang::{self, Hint, Msg, Why};
 use crate::log::escape;
-use crate::store::{Entry, FileName, Listing};
+use crate::store::Listing;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
@@ -32,12 +33,13 @@ pub fn single(client: Client) -> ExitCode {
     let mut face = Face::new(client);
     let action = match action::from_words(&face.client.config().command) {
         Ok(action) => action,
-        Err(wrong) => {
-            face.complain(&wrong);
-            face.complain(&Msg::TryHelp);
-            return ExitCode::from(2);
-        }
+        Err(wrong) => return face.wrong_use(&wrong),
     };
+    if let Some(wrong) = face.unfit(&action) {
+        face.complain(&wrong);
+        return ExitCode::from(2);
+    }
+    face.is_single = true;
     face.client.connect_by_itself();
     let done = face.perform(action);
     face.client.close();
@@ -61,13 +63,15 @@ struct Face {
     terminal: Terminal,
     /// Somebody sits at the keyboard.
     asks: bool,
+    /// One command from the command line, and no prompt.
+    is_single: bool,
     failures: usize,
 }
 
 impl Face {
     fn new(client: Client) -> Face {
         let asks = io::stdin().is_terminal();
-        let mut face = Face { client, terminal: Terminal::look(), asks, failures: 0 };
+        let mut face = Face { client, terminal: Terminal::look(), asks, is_single: false, failures: 0 };
         if io::stderr().is_terminal() && !face.client.config().quiet {
             let lang = face.client.config().lang;
             // A bar may have been drawn on this line.
@@ -78,6 +82,27 @@ impl Face {
             }));
         }
         face
+    }
+
+    /// What is wrong with a command line, and where to look for what is right.
+    fn wrong_use(&self, wrong: &Msg) -> ExitCode {
+        let said = match wrong {
+            Msg::UnknownCommand { nearest: Some(_), .. } => self.words(wrong),
+            // The list that the prompt would point to is the prompt's.
+            Msg::UnknownCommand { word, nearest: None } => {
+                let word = word.clone();
+                format!("{}; {}", self.words(&Msg::NoCommand { word }), self.words(&Msg::TryHelp))
+            }
+            wrong => format!("{}; {}", self.words(wrong), self.words(&Msg::TryHelp)),
+        };
+        let _ = io::stderr().write_all(format!("connme-client: {said}\n").as_bytes());
+        ExitCode::from(2)
+    }
+
+    /// Why an action does not fit the flags, if it does not.
+    fn unfit(&self, action: &Action) -> Option<Msg> {
+        let has_port = self.client.config().has_port;
+        (has_port && matches!(action, Action::Compare(_))).then_some(Msg::CompareTakesNoPort)
     }
 
     fn leave(&self, done: io::Result<()>) -> ExitCode {
@@ -108,7 +133,10 @@ impl Face {
             match action {
                 Ok(None) => {}
                 Ok(Some(Action::Exit)) => return Ok(()),
-                Ok(Some(action)) => self.perform(action)?,
+                Ok(Some(action)) => match self.unfit(&action) {
+                    Some(wrong) => self.refuse(&wrong)?,
+                    None => self.perform(action)?,
+                },
                 Err(wrong) => self.refuse(&wrong)?,
             }
         }
@@ -240,6 +268,7 @@ impl Face {
                 self.report("say", "", said, |face, heard| face.print(&heard))
             }
             Action::Demo => self.demo(),
+            Action::Help if self.is_single => self.print(&self.words(&Msg::ClientUsage)),
             Action::Help => self.tell(&Msg::PromptHelp),
             Action::Byebye => {
                 let said = self.client.byebye();
@@ -392,31 +421,45 @@ impl Face {
 
     /// Removes what a pattern has matched, after one question for all of it.
     fn rm_all(&mut self, names: &[String]) -> io::Result<()> {
-        if !self.client.config().yes {
-            let list: Vec<_> = names.iter().map(|name| shown(name)).collect();
-            let answer = self.ask(&Msg::AskSureAll { names: list })?.unwrap_or_default();
-            if !answer.trim().eq_ignore_ascii_case("y") {
-                if self.asks {
-                    return self.tell(&Msg::RmAllCancelled);
-                }
-                return self.refuse(&Msg::RmAllCancelled);
-            }
+        let list = names.iter().map(|name| shown(name)).collect();
+        let name = names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" ");
+        if self.may_remove(&Msg::AskSureAll { names: list }, &Msg::RmAllCancelled, name)? {
+            return names.iter().try_for_each(|name| self.remove(name));
         }
-        names.iter().try_for_each(|name| self.remove(name))
+        Ok(())
     }
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
         if self.client.can_ask() && self.client.speaks("rm") && !self.client.config().yes {
-            let answer = self.ask(&Msg::AskSure { name: shown(name) })?.unwrap_or_default();
-            if !answer.trim().eq_ignore_ascii_case("y") {
-                let cancelled = Msg::RmCancelled { name: shown(name) };
-                if self.asks {
-                    return self.tell(&cancelled);
-                }
-                return self.refuse(&cancelled);
+            // Nobody has to think about the removal of what is not there.
+            if self.client.speaks("size")
+                && let Err(error) = self.client.get_size(name)
+            {
+                return self.report("rm", name, Err(error), |_, ()| Ok(()));
+            }
+            let shown = || shown(name);
+            let question = Msg::AskSure { name: shown() };
+            if !self.may_remove(&question, &Msg::RmCancelled { name: shown() }, shown())? {
+                return Ok(());
             }
         }
         self.remove(name)
+    }
+
+    /// Asks before a removal, unless the user has said yes to all. What comes of a no is said.
+    fn may_remove(&mut self, question: &Msg, cancelled: &Msg, name: String) -> io::Result<bool> {
+        if self.client.config().yes {
+            return Ok(true);
+        }
+        let answer = self.ask(question)?;
+        let is_yes = |answer: &String| answer.trim().eq_ignore_ascii_case("y");
+        match answer {
+            Some(answer) if is_yes(&answer) => return Ok(true),
+            _ if self.asks => self.tell(cancelled)?,
+            Some(_) => self.refuse(cancelled)?,
+            None => self.refuse(&Msg::Unanswered { name })?,
+        }
+        Ok(false)
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
@@ -484,13 +527,7 @@ impl Face {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let tried = format!("{command} {}", shown(name)).trim().to_owned();
-                let config = self.client.config();
-                self.complain(&explain(
-                    tried,
-                    &error,
-                    &self.client.server(),
-                    config.dialect.name(),
-                ));
+                self.complain(&explain(tried, &error, self));
                 Ok(())
             }
         }
@@ -525,30 +562,6 @@ impl Face {
     }
 }
 
-/// A line without what arrow keys and the like send where no editor reads them, and whether all of
-/// that was before the first character. `None`: there is nothing of the kind in it.
-fn without_keys(line: &str) -> Option<(String, bool)> {
-    let mut parts = line.split('\x1b');
-    let mut typed = parts.next().unwrap_or_default().to_owned();
-    let (mut is_there, mut only_before) = (false, true);
-    for part in parts {
-        is_there = true;
-        only_before &= typed.is_empty();
-        typed.push_str(after_key(part));
-    }
-    is_there.then_some((typed, only_before))
-}
-
-/// What follows a key, of which ESC is gone: `[`, parameters and a letter, or `O` and a letter.
-fn after_key(part: &str) -> &str {
-    let key = match (part.strip_prefix('['), part.strip_prefix('O')) {
-        (Some(key), _) => key.trim_start_matches(|c: char| (' '..='?').contains(&c)),
-        (None, Some(key)) => key,
-        (None, None) => return part,
-    };
-    key.strip_prefix(|c: char| ('@'..='~').contains(&c)).unwrap_or(key)
-}
-
 /// What a command that was typed alone asks for, if it is one of the assignment's.
 fn question(command: &str) -> Option<Msg> {
     match command {
@@ -580,7 +593,11 @@ impl Together {
 }
 
 /// A failure in words: what was tried, on what, why it failed and what to do.
-fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) -> Msg {
+fn explain(tried: String, error: &Error, face: &Face) -> Msg {
+    let server = face.client.server();
+    let dialect = face.client.config().dialect.name();
+    // A single command has no connection to open again.
+    let again = if face.is_single { Hint::RunAgain } else { Hint::Reconnect };
     let sentence = shown(error.sentence());
     let cause = error.cause().map(str::to_owned);
     let and_cause = |sentence: String| match error.cause() {
@@ -594,7 +611,7 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
             None => (Why::NotConnected, None),
             Some(cause) => {
                 let server =
-                    error.sentence().strip_prefix("connect to ").unwrap_or(server).to_owned();
+                    error.sentence().strip_prefix("connect to ").unwrap_or(&server).to_owned();
                 (Why::Unreachable { server, cause }, Some(Hint::IsServerRunning))
             }
         },
@@ -603,10 +620,10 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
             let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
             (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
-        Code::Gone => (Why::Gone { cause: and_cause(sentence), waited }, Some(Hint::Reconnect)),
+        Code::Gone => (Why::Gone { cause: and_cause(sentence), waited }, Some(again)),
         // Our own timeout. One that the server reports is a refusal, and no wait comes with it.
         Code::Timeout if waited.is_some() => {
-            (Why::Silent { waited: waited.unwrap_or_default() }, Some(Hint::Reconnect))
+            (Why::Silent { waited: waited.unwrap_or_default() }, Some(again))
         }
         Code::Nonsense => {
             let cause = cause.map(|cause| format!(", {cause}")).unwrap_or_default();
@@ -615,10 +632,11 @@ fn explain(tried: String, error: &Error, server: &str, dialect: &'static str) ->
         code => {
             let hint = match code {
                 _ if error.their_word().is_some() => None,
-                Code::NotFound | Code::IsFolder => Some(Hint::SeeLs),
-                Code::BadName => Some(Hint::OtherName),
+                Code::NotFound | Code::IsFolder if face.client.speaks("ls") => Some(Hint::SeeLs),
+                // Only the name of an upload is for the user to choose.
+                Code::BadName if tried.starts_with("upload ") => Some(Hint::OtherName),
                 Code::Busy | Code::Internal => Some(Hint::TryAgain),
-                Code::Timeout => Some(Hint::Reconnect),
+                Code::Timeout => Some(again),
                 _ => None,
             };
             let word = shown(error.their_word().unwrap_or(code.word()));
@@ -651,46 +669,4 @@ fn pace(bytes: u64, time: Duration) -> (String, String) {
 /// A name fit to be shown.
 fn shown(name: &str) -> String {
     escape(name.as_bytes()).into_owned()
-}
-
-/// The files in this folder that could be sent.
-fn local_files() -> Result<Listing> {
-    let reading = |error| Error::local("list this folder", error);
-    let mut listing = Listing::default();
-    for entry in fs::read_dir(".").map_err(reading)? {
-        let entry = entry.map_err(reading)?;
-        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {
-            listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
-        }
-    }
-    listing.sort();
-    Ok(listing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_taken_out_of_a_line() {
-        let table = [
-            ("ls", None),
-            ("\x1b[A", Some(("", true))),
-            ("\x1b[A\x1b[Bls", Some(("ls", true))),
-            ("\x1bOA\x1bOBls", Some(("ls", true))),
-            ("\x1b[1;5Cls", Some(("ls", true))),
-            ("\x1b[3~ls", Some(("ls", true))),
-            ("\x1b\x1b[Dls", Some(("ls", true))),
-            ("rm a\x1b[D\x1b[Db", Some(("rm ab", false))),
-            ("ls\x1b[C", Some(("ls", false))),
-            ("\x1bé", Some(("é", true))),
-            ("\x1b[", Some(("", true))),
-        ];
-        for (line, expected) in table {
-            let expected = expected.map(|(text, before)| (String::from(text), before));
-            assert_eq!(without_keys(line), expected, "{line:?}");
-        }
-    }
 }

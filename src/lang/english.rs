@@ -56,6 +56,13 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::RmAllCancelled => "nothing was removed".to_owned(),
         Msg::NoMatch { pattern } => format!("no file matches {pattern}"),
+        Msg::Unanswered { name } => format!(
+            "cannot rm {name}: the question has no answer, because the input has ended; \
+             add --yes to remove without asking"
+        ),
+        Msg::CompareTakesNoPort => "compare uses the default port of each dialect; \
+                                    use --server HOST without a port"
+            .to_owned(),
         Msg::AsNeedsOne => {
             "'as NAME' needs exactly one file before it; put quotes around a name with spaces"
                 .to_owned()
@@ -103,6 +110,7 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnknownCommand { word, nearest: None } => {
             format!("there is no command '{word}'; help shows all commands")
         }
+        Msg::NoCommand { word } => format!("there is no command '{word}'"),
         Msg::NameMissing { command } => format!("{command} needs a name behind it"),
         Msg::TakesNothing { command } => format!("{command} takes nothing behind it"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
@@ -146,6 +154,7 @@ fn because(why: &Why) -> String {
         Why::Silent { waited } => {
             format!("the server was silent for too long; waited for {}", awaited(waited))
         }
+        Why::Refused { sentence, word } if sentence.is_empty() => word.clone(),
         Why::Refused { sentence, word } => format!("{sentence} ({word})"),
         Why::Nonsense { what } => what.clone(),
         Why::Local { what } => what.clone(),
@@ -199,6 +208,7 @@ fn advise(hint: Hint) -> String {
         Hint::SeeLls => "lls shows what could be sent",
         Hint::OtherName => "'as NAME' behind it gives another name",
         Hint::TryAgain => "try again in a moment",
+        Hint::RunAgain => "run the command again",
         Hint::Reconnect => "connme opens a new connection",
         Hint::WrongServer => "is that a connme server, and the right port for this dialect?",
     };

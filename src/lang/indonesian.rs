@@ -65,6 +65,13 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::RmAllCancelled => "Penghapusan dibatalkan, tidak ada file yang dihapus".to_owned(),
         Msg::NoMatch { pattern } => format!("tidak ada file yang cocok dengan {pattern}"),
+        Msg::Unanswered { name } => format!(
+            "rm {name} gagal: pertanyaan tidak dijawab karena input sudah berakhir; \
+             tambahkan --yes untuk menghapus tanpa bertanya"
+        ),
+        Msg::CompareTakesNoPort => "compare memakai port bawaan setiap dialek; \
+                                    pakai --server HOST tanpa port"
+            .to_owned(),
         Msg::AsNeedsOne => {
             "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi".to_owned()
         }
@@ -123,6 +130,7 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnknownCommand { word, nearest: None } => {
             format!("Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah")
         }
+        Msg::NoCommand { word } => format!("tidak ada perintah '{word}'"),
         Msg::NameMissing { command } => format!("{command} memerlukan nama di belakangnya"),
         Msg::TakesNothing { command } => format!("{command} tidak menerima apa-apa di belakangnya"),
         Msg::OneFolder => {
@@ -168,6 +176,7 @@ fn because(why: &Why) -> String {
             format!("server diam terlalu lama; yang ditunggu: {}", awaited(waited))
         }
         Why::Refused { sentence, word } => match word.as_str() {
+            word if sentence.is_empty() => format!("jawaban server: {word}"),
             "not-found" => format!("File tidak ditemukan di server ({word})"),
             "unknown-command" => format!("Perintah tidak dikenali ({word})"),
             "bad-name" => format!("nama ini ditolak: {sentence} ({word})"),
@@ -250,6 +259,7 @@ fn advise(hint: Hint) -> String {
         Hint::SeeLls => "lls menunjukkan apa yang bisa dikirim",
         Hint::OtherName => "'as NAMA' di belakangnya memberi nama lain",
         Hint::TryAgain => "coba lagi sebentar lagi",
+        Hint::RunAgain => "jalankan perintah itu lagi",
         Hint::Reconnect => "connme membuka koneksi baru",
         Hint::WrongServer => "apakah itu server connme, dan port yang benar untuk dialek ini?",
     };

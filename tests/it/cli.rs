@@ -229,12 +229,12 @@ fn failures_say_what_why_and_what_to_do() {
     let missing = format!("cannot open nope: {missing}; lls shows what could be sent");
     let blocked = fs::create_dir(folder.path().join("blocked")).unwrap_err();
     let blocked = format!("cannot keep a in blocked: create the folder blocked: {blocked}");
-    let table: [(&[&str], i32, &str); 11] = [
+    let table: [(&[&str], i32, &str); 14] = [
         (&["upload", "nope"], 1, &missing),
         (
             &["rm", " a"],
             1,
-            "cannot rm  a: on this wire nothing begins or ends with a space (bad-name); 'as NAME' behind it gives another name",
+            "cannot rm  a: on this wire nothing begins or ends with a space (bad-name)",
         ),
         (&["upload", "dir"], 1, "cannot send dir: it is a folder; lls shows what could be sent"),
         (&["upload", "big"], 1, "cannot upload big: a file here has at most 10 bytes (too-large)"),
@@ -246,7 +246,7 @@ fn failures_say_what_why_and_what_to_do() {
         (
             &["download", "../a"],
             1,
-            "cannot download ../a: no part of a name begins with a dot (bad-name); 'as NAME' behind it gives another name",
+            "cannot download ../a: no part of a name begins with a dot (bad-name)",
         ),
         (
             &["download", "a", "as", "../x"],
@@ -259,13 +259,21 @@ fn failures_say_what_why_and_what_to_do() {
             1,
             "cannot rm nope: no such file (not-found); ls shows what is there",
         ),
-        (&["frobnicate"], 2, "there is no command 'frobnicate'; help shows all commands"),
-        (&["size"], 2, "size needs a name behind it"),
+        (&["frobnicate"], 2, "there is no command 'frobnicate'; --help shows what can be said"),
+        (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
+        (&["size"], 2, "size needs a name behind it; --help shows what can be said"),
+        // What is not there is found before the question, which has no answer here.
+        (&["rm", "nope"], 1, "cannot rm nope: no such file (not-found); ls shows what is there"),
+        (
+            &["compare", "big"],
+            2,
+            "compare uses the default port of each dialect; use --server HOST without a port",
+        ),
     ];
     for (args, status, what) in table {
         let output = server.client(folder.path(), args).write_stdin("y\n").output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said.lines().next(), Some(format!("connme-client: {what}").as_str()));
+        assert_eq!(said, format!("connme-client: {what}\n"));
         assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{args:?}");
     }
     let address = server.address();
@@ -658,7 +666,16 @@ fn a_question_that_nobody_answers_removes_nothing() {
     for (answer, status) in [("", 1), ("n\n", 1), ("yes\n", 1), ("Y\n", 0)] {
         assert!(server.has("a"));
         let mut client = server.client(folder.path(), &["rm", "a"]);
-        client.write_stdin(answer).assert().code(status);
+        let output = client.write_stdin(answer).assert().code(status).get_output().clone();
+        let expected = match answer {
+            "" => {
+                "connme-client: cannot rm a: the question has no answer, because the input has \
+                 ended; add --yes to remove without asking\n"
+            }
+            "Y\n" => "",
+            _ => "connme-client: a stays where it is\n",
+        };
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     }
     assert!(!server.has("a"));
 }

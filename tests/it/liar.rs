@@ -252,19 +252,19 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         (
             said_of("text", &["download", "a"], "ok 10\nhello"),
             format!(
-                "download a: {stopped}; 5 of 10 bytes came; connme opens a new connection (no hint)"
+                "download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"
             ),
         ),
         (
             said_of("struct", &["download", "a"], [&b"ready"[..], &i(10), b"hello"].concat()),
             format!(
-                "download a: {stopped}; 5 of 10 bytes came; connme opens a new connection (no hint)"
+                "download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"
             ),
         ),
         (
             said_of("json", &["download", "a"], record),
             format!(
-                "download a: {stopped}; 5 of 10 bytes came; connme opens a new connection (no hint)"
+                "download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"
             ),
         ),
         (
@@ -283,6 +283,45 @@ fn a_server_that_stops_is_told_with_what_had_come() {
     for (said, wanted) in table {
         assert_eq!(said, wanted);
     }
+}
+
+/// What a server says is shown as it says it, where there is no word for it here.
+#[test]
+fn an_unknown_code_is_shown_as_it_came() {
+    for (dialect, words) in [
+        ("text", "error quota-used your 5 GB are full\n"),
+        ("text", "error quota-used\n"),
+        ("json", "ERROR quota-used your 5 GB are full\r\n"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let address = liar(words.into(), Then::Close);
+        let mut command = client(&["--dialect", dialect, "--yes", "rm", "a"]);
+        command.current_dir(&folder).args(["--server", &address.to_string()]);
+        let output = command.assert().code(1).get_output().clone();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = match words.contains("full") {
+            true => "connme-client: cannot rm a: your 5 GB are full (quota-used)\n",
+            false => "connme-client: cannot rm a: quota-used\n",
+        };
+        assert_eq!(said, expected, "{dialect}");
+    }
+}
+
+/// A single command opens its own connections: it cannot be told to use the prompt.
+#[test]
+fn a_single_command_is_told_to_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = liar(b"ok 10\nhello".to_vec(), Then::Close);
+    let mut command = client(&["download", "a", "--server", &address.to_string()]);
+    command.current_dir(&folder);
+    let output = command.assert().code(1).get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.ends_with("; run the command again\n"), "{said}");
+    let address = liar(b"ok connected\n".to_vec(), Then::Close);
+    let mut command = client(&["--server", &address.to_string()]);
+    let output = command.write_stdin("connme\nls\n").assert().code(1).get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.ends_with("; connme opens a new connection\n"), "{said}");
 }
 
 /// Whatever a server calls the file, it goes under the name that was asked for.
