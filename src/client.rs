@@ -294,6 +294,9 @@ impl Client {
         };
         let mut file = File::open(path).map_err(local)?;
         let size = file.metadata().map_err(local)?.len();
+        if size == 0 {
+            must_be_empty(&mut file, path)?;
+        }
         let start = Instant::now();
         let mut done: u64 = 0;
         let stored = self.ask(|requests, wire| {
@@ -478,6 +481,20 @@ impl Client {
         }
         Err(failed)
     }
+}
+
+/// Refuses a file that is empty for the system and yet has bytes, as those in `/proc`: they are made
+/// while they are read, so that their size is not known before.
+fn must_be_empty(file: &mut File, path: &Path) -> Result<()> {
+    let shown = path.display();
+    let read = file.read(&mut [0]);
+    let n = read.map_err(|error| Error::local(format!("read {shown}"), error))?;
+    // A file that has just grown from nothing to something is an ordinary one.
+    if n == 0 || file.metadata().is_ok_and(|now| now.len() > 0) {
+        return Ok(());
+    }
+    let why = "the system gives its size as 0, but there is something in it; send a copy of it";
+    Err(Error::local(format!("send {shown}"), why))
 }
 
 /// A download into a store. The file is begun only when the server has said that it comes.

@@ -276,8 +276,10 @@ mod tests {
                 let (commands, flags) = items(&usage);
                 assert_eq!(commands.len(), if program == "connme-client" { 11 } else { 0 });
                 let words = usage.split(|c: char| !c.is_ascii_lowercase() && c != '-');
-                let named: Vec<_> =
-                    words.filter_map(|word| word.strip_prefix("--")).filter(|w| *w != "").collect();
+                let named: Vec<_> = words
+                    .filter_map(|word| word.strip_prefix("--"))
+                    .filter(|w| !w.is_empty())
+                    .collect();
                 assert!(named.len() > 10);
                 for name in named {
                     assert!(flags.iter().any(|flag| flag.name == name), "{name}");

@@ -57,6 +57,9 @@ pub fn interactive(client: Client) -> ExitCode {
     face.leave(done)
 }
 
+/// Files here, and the other names that the user chose for them.
+type Paths = Vec<(PathBuf, Option<String>)>;
+
 /// The user's side of things.
 struct Face {
     client: Client,
@@ -282,11 +285,7 @@ impl Face {
     }
 
     /// The files here that a command means. `None`: it means none, and that has been said.
-    fn here(
-        &mut self,
-        command: &str,
-        names: &Names,
-    ) -> io::Result<Option<Vec<(PathBuf, Option<String>)>>> {
+    fn here(&mut self, command: &str, names: &Names) -> io::Result<Option<Paths>> {
         let line = match names {
             Names::Typed(line) => line,
             Names::Words(words) => {

@@ -194,7 +194,11 @@ fn because(why: &Why) -> String {
 
 /// What failed on this side, phrase by phrase; what the system says itself stays as it is.
 fn local(what: &str) -> String {
-    const PHRASES: [(&str, &str); 13] = [
+    const PHRASES: [(&str, &str); 14] = [
+        (
+            "the system gives its size as 0, but there is something in it; send a copy of it",
+            "ukurannya 0 menurut sistem, tetapi ada isinya; kirim salinannya",
+        ),
         ("open ", "membuka "),
         ("send ", "mengirim "),
         ("read ", "membaca "),

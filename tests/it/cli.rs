@@ -757,6 +757,22 @@ fn a_client_that_is_killed_leaves_no_half_file() {
     assert_eq!(fs::read_dir(incoming).unwrap().count(), 0, "what was left is swept");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_whose_size_is_not_known_is_not_sent_as_empty() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("empty"), "").unwrap();
+    let mut client = server.client(folder.path(), &["upload", "/proc/cpuinfo", "empty"]);
+    let output = client.assert().code(1).get_output().clone();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "connme-client: cannot send /proc/cpuinfo: the system gives its size as 0, but there is \
+         something in it; send a copy of it; lls shows what could be sent\n"
+    );
+    assert_eq!(server.names(), ["empty"]);
+}
+
 #[test]
 fn a_file_that_changes_while_it_is_sent_is_said_and_the_session_goes_on() {
     let server = TestServer::start(&[]);
