@@ -26,7 +26,7 @@ run-server: .have-cargo ## start the server; ARGS="--help" lists its flags
 run-client: .have-cargo ## start the client; ARGS="ls" runs a single command
 	$(call run,connme-client,$(with_rlwrap),$(ARGS))
 
-demo: .have-cargo ## a short session with every byte shown, then the five dialects compared
+demo: .have-cargo ## a short session with every byte shown, then a comparison
 	$(call run,connme-client,,demo $(ARGS))
 
 compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
@@ -38,7 +38,7 @@ test: .have-cargo ## run all tests
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 	@FUZZ_SEED="$(or $(SEED),1)" FUZZ_COUNT="$(or $(COUNT),100000)" $(CARGO) test --release --lib fuzz -- --nocapture
 
-bench: .have-cargo ## the server beside bare loops; ARGS="--quick" is short, ARGS="--help" lists more
+bench: .have-cargo ## the server beside bare loops; ARGS="--help" lists the flags
 	@ulimit -n "$$(ulimit -Hn)" 2>/dev/null; $(CARGO) bench --quiet --bench bench -- $(ARGS)
 
 check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors

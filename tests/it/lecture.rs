@@ -351,28 +351,27 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     let slide = |line: &&str| line.starts_with('#') || line.contains(" ms ");
     assert!(out.lines().chain(err.lines()).filter(slide).all(|line| line.chars().count() <= 80));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-    // What others have put there is neither opened, followed nor removed: a pipe would wait for ever.
-    #[cfg(unix)]
-    {
-        let pipe = |name: &str| {
-            let scratch = folder.path().join(name);
-            fs::create_dir(&scratch).unwrap();
-            let made = Command::new("mkfifo").arg(scratch.join("lock")).status().unwrap();
-            assert!(made.success());
-            fs::write(scratch.join("kept"), "").unwrap();
-            scratch
-        };
-        let foreign = ["connme-scratch-x", "connme-scratch-0123456789abcdef"].map(pipe);
-        let mut client = crate::support::client(&["demo", "--quiet"]);
-        client.current_dir(&folder).env("TMPDIR", folder.path()).assert().success();
-        for scratch in foreign {
-            assert!(scratch.join("kept").exists());
-            fs::remove_dir_all(scratch).unwrap();
-        }
-    }
     // The file of the user's choice.
     fs::write(folder.path().join("f"), "x").unwrap();
     crate::support::client(&["compare", "f"]).current_dir(&folder).assert().success();
     crate::support::client(&["compare", "nope"]).current_dir(&folder).assert().code(1);
     assert_eq!(crate::support::visible(folder.path()), ["f"]);
+}
+
+/// What others have put into the temporary folder is neither opened, followed nor removed: to open a
+/// pipe is to wait for its other end.
+#[cfg(unix)]
+#[test]
+fn a_demo_leaves_what_others_have_put_there_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["connme-scratch-x", "connme-scratch-0123456789abcdef"] {
+        let scratch = folder.path().join(name);
+        fs::create_dir(&scratch).unwrap();
+        let made = Command::new("mkfifo").arg(scratch.join("lock")).status().unwrap();
+        assert!(made.success());
+        fs::write(scratch.join("kept"), "").unwrap();
+        let mut client = crate::support::client(&["demo", "--quiet"]);
+        client.current_dir(&folder).env("TMPDIR", folder.path()).assert().success();
+        assert!(scratch.join("kept").exists());
+    }
 }
