@@ -28,8 +28,8 @@
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, a dialect knows no socket, no file system and no
 //!   terminal.
-//! - Files are touched by `store`, `client` and the log alone; connections are made by
-//!   `server`, `client` and the programs alone.
+//! - Files are touched by `store`, `client` and the log alone (`screen` opens the terminal);
+//!   connections are made by `server`, `client` and the programs alone.
 //! - Standard output belongs to the prompt and the programs, standard error to the log, the trace and
 //!   to them.
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.

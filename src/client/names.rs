@@ -12,14 +12,14 @@ use crate::log::escape;
 
 /// Where names lead to: the files here, or those on the server.
 pub(super) trait Place {
-    /// Whether there is something of exactly this name. `None`: there is no way to find out.
+    /// Whether there is something of exactly this name. `None`: the place cannot tell.
     ///
     /// # Errors
     /// The answer could not be had; so in `list`.
     fn has(&mut self, name: &str) -> Result<Option<bool>, Error>;
 
     /// What is in a folder; the empty name is the top. A folder that does not exist is empty. `None`:
-    /// there is no way to find out.
+    /// the place cannot tell.
     ///
     /// # Errors
     /// See [`Place::has`].
@@ -40,7 +40,7 @@ pub(super) struct Found {
 pub(super) struct Rules {
     /// `\` makes the next character an ordinary one. Never on Windows, where it separates folders.
     pub(super) escapes: bool,
-    /// What `~` at the beginning of a word stands for.
+    /// What replaces `~` at the beginning of a word.
     pub(super) home: Option<String>,
 }
 
@@ -51,6 +51,13 @@ pub(super) struct Named {
     pub(super) names: Vec<(String, Option<String>)>,
     /// At least one was found by a pattern.
     pub(super) by_pattern: bool,
+}
+
+impl Named {
+    /// Names that are used as they are.
+    pub(super) fn literal(names: Vec<(String, Option<String>)>) -> Named {
+        Named { names, by_pattern: false }
+    }
 }
 
 /// Why a line means no files.
@@ -94,7 +101,7 @@ pub(super) fn resolve(
         return Ok(one(whole, None));
     }
     let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote))?;
-    // Where nobody can say what exists, spaces belong to the name.
+    // Where the place cannot tell what exists, spaces belong to the name.
     let literal = there.is_none() && !line.contains(['\'', '"']);
     let last_as = words.iter().rposition(|word| word.bare && word.text() == "as");
     if renames
@@ -144,7 +151,7 @@ pub(super) fn unquote(line: &str) -> Option<Vec<String>> {
 const SPECIAL: [char; 4] = [' ', '\t', '\'', '"'];
 
 fn one(name: String, other: Option<String>) -> Named {
-    Named { names: vec![(name, other)], by_pattern: false }
+    Named::literal(vec![(name, other)])
 }
 
 fn with_home(text: &str, rules: &Rules) -> String {
@@ -259,7 +266,7 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Problem> {
     Ok(named)
 }
 
-/// The names that a word stands for: its own, unless it is a pattern that is not also a name.
+/// The names that a word means: its own, unless it is a pattern that is not also a name.
 fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
     let text = word.text();
     if !word.is_pattern() {
@@ -479,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_knows_what_exists_a_line_is_one_name() {
+    fn where_a_place_cannot_tell_what_exists_a_line_is_one_name() {
         let all = |line| named_by(line, true, false).unwrap().names;
         assert_eq!(all("n o*"), [("n o*".to_owned(), None)]);
         assert_eq!(all("n o as x y"), [("n o".to_owned(), Some("x y".to_owned()))]);

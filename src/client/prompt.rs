@@ -74,7 +74,8 @@ struct Face {
 impl Face {
     fn new(client: Client) -> Face {
         let asks = io::stdin().is_terminal();
-        let mut face = Face { client, terminal: Terminal::look(), asks, is_single: false, failures: 0 };
+        let mut face =
+            Face { client, terminal: Terminal::look(), asks, is_single: false, failures: 0 };
         if io::stderr().is_terminal() && !face.client.config().quiet {
             let lang = face.client.config().lang;
             // A bar may have been drawn on this line.
@@ -308,29 +309,24 @@ impl Face {
         let renames = command == "download";
         // The command itself says that the dialect lacks it.
         let can_ask = self.client.speaks(command);
+        let place = &mut There(&mut self.client);
         let (line, found) = match names {
             Names::Typed(line) if can_ask => {
                 let rules = Rules { escapes: !cfg!(windows), home: None };
-                let found = names::resolve(line, &rules, renames, &mut There(&mut self.client));
-                (line.clone(), found)
+                (line.clone(), names::resolve(line, &rules, renames, place))
             }
-            Names::Typed(line) => {
-                return Ok(Some(Named { names: vec![(line.clone(), None)], by_pattern: false }));
-            }
+            Names::Typed(line) => (line.clone(), Ok(Named::literal(vec![(line.clone(), None)]))),
             Names::Words(words) => {
-                let text = |name: OsString| name.to_string_lossy().into_owned();
-                let pairs = Names::pairs(words).into_iter().map(|(a, b)| (text(a), b.map(text)));
-                let pairs: Vec<_> = pairs.collect();
-                let are_plain = |names: &[(String, Option<String>)]| {
-                    !names.iter().any(|(name, _)| name.contains(['*', '?']))
+                let text = |word: &OsString| word.to_string_lossy().into_owned();
+                let texts: Vec<_> = words.iter().map(text).collect();
+                let found = match Names::pairs(words).as_slice() {
+                    [(name, Some(other))] if renames => {
+                        Ok(Named::literal(vec![(text(name), Some(text(other)))]))
+                    }
+                    _ if can_ask => names::resolve_words(&texts, place),
+                    _ => Ok(Named::literal(texts.iter().map(|t| (t.clone(), None)).collect())),
                 };
-                if !can_ask || are_plain(&pairs) || (renames && pairs.iter().any(|p| p.1.is_some()))
-                {
-                    return Ok(Some(Named { names: pairs, by_pattern: false }));
-                }
-                let names: Vec<_> = pairs.into_iter().map(|(name, _)| name).collect();
-                let found = names::resolve_words(&names, &mut There(&mut self.client));
-                (names.join(" "), found)
+                (texts.join(" "), found)
             }
         };
         self.found(command, &line, found)
@@ -430,7 +426,7 @@ impl Face {
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
         if self.client.can_ask() && self.client.speaks("rm") && !self.client.config().yes {
-            // Nobody has to think about the removal of what is not there.
+            // What is not there needs no question.
             if self.client.speaks("size")
                 && let Err(error) = self.client.get_size(name)
             {

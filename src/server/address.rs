@@ -24,7 +24,7 @@ fn find(listening: IpAddr) -> Option<IpAddr> {
     if !listening.is_unspecified() {
         return Some(listening);
     }
-    // These addresses are kept for documentation, so nothing can be behind them.
+    // Addresses for documentation, which no machine has.
     let v4 = || source_towards(Ipv4Addr::new(192, 0, 2, 1).into());
     let v6 = || source_towards(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
     match listening {

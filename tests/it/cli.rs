@@ -229,7 +229,7 @@ fn failures_say_what_why_and_what_to_do() {
     let missing = format!("cannot open nope: {missing}; lls shows what could be sent");
     let blocked = fs::create_dir(folder.path().join("blocked")).unwrap_err();
     let blocked = format!("cannot keep a in blocked: create the folder blocked: {blocked}");
-    let table: [(&[&str], i32, &str); 14] = [
+    let table: [(&[&str], i32, &str); 13] = [
         (&["upload", "nope"], 1, &missing),
         (
             &["rm", " a"],
@@ -262,8 +262,6 @@ fn failures_say_what_why_and_what_to_do() {
         (&["frobnicate"], 2, "there is no command 'frobnicate'; --help shows what can be said"),
         (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
         (&["size"], 2, "size needs a name behind it; --help shows what can be said"),
-        // What is not there is found before the question, which has no answer here.
-        (&["rm", "nope"], 1, "cannot rm nope: no such file (not-found); ls shows what is there"),
         (
             &["compare", "big"],
             2,
@@ -545,6 +543,12 @@ fn the_prompt_takes_paths_as_a_shell_does() {
     server.client(&files, &["download", "?", "*.md"]).assert().success();
     assert_eq!(visible(&downloads), ["a", "d.md"]);
     server.client(&files, &["upload", "*.md"]).assert().code(1);
+    // Only a transfer can be renamed.
+    for name in ["x", "as", "y"] {
+        server.put(name, "");
+    }
+    server.client(&files, &["rm", "-y", "x", "as", "y"]).assert().success();
+    assert_eq!(server.names(), ["a", "d.md"]);
     server.client(&files, &["rm", "-y", "*"]).assert().success();
     assert_eq!(server.names(), [""; 0]);
 }
@@ -678,6 +682,23 @@ fn a_question_that_nobody_answers_removes_nothing() {
         assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     }
     assert!(!server.has("a"));
+}
+
+/// In every dialect that removes: with a question first, its missing answer would be the failure.
+#[test]
+fn what_is_not_there_is_found_before_the_question() {
+    let server = TestServer::start(&[]);
+    fs::create_dir(server.root().join("docs")).unwrap();
+    for dialect in ["text", "struct", "json"] {
+        let mut client = client(&["--dialect", dialect, "rm", "nope"]);
+        client.args(["--server", &server.address_of(dialect).to_string()]);
+        let output = client.write_stdin("").assert().code(1).get_output().clone();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("no such file") && said.contains("(not-found)"), "{said}");
+    }
+    let output = server.client(server.outside(), &["rm", "docs"]).write_stdin("").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("(is-folder)"), "{said}");
 }
 
 #[test]

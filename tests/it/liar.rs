@@ -251,21 +251,15 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         // A payload comes after a reply: it is no question of the dialect.
         (
             said_of("text", &["download", "a"], "ok 10\nhello"),
-            format!(
-                "download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"
-            ),
+            format!("download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("struct", &["download", "a"], [&b"ready"[..], &i(10), b"hello"].concat()),
-            format!(
-                "download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"
-            ),
+            format!("download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("json", &["download", "a"], record),
-            format!(
-                "download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"
-            ),
+            format!("download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>10hello"),
@@ -285,7 +279,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
     }
 }
 
-/// What a server says is shown as it says it, where there is no word for it here.
+/// A code that this client does not know is shown with the server's own word.
 #[test]
 fn an_unknown_code_is_shown_as_it_came() {
     for (dialect, words) in [
