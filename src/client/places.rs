@@ -60,7 +60,8 @@ impl Place for There<'_> {
             }
             Err(error) => return Err(error),
         };
-        let entries = listing.entries();
+        // A list has names of one part: a server must not lead a pattern to another folder.
+        let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
         let found = |e: Entry<'_>| Found { name: e.name.to_owned(), folder: e.size.is_none() };
         Ok(Some(entries.map(found).collect()))
     }

@@ -198,6 +198,11 @@ impl Face {
             }
             Action::Upload(names) => {
                 let Some(pairs) = self.here("upload", &names)? else { return Ok(()) };
+                // Once, and not for each file.
+                if pairs.len() > 1 && !self.client.can_ask() {
+                    let unconnected = Error::new(Code::Unreachable, "there is no connection");
+                    return self.report("upload", "", Err(unconnected), |_, ()| Ok(()));
+                }
                 let mut together = Together::default();
                 for (path, name) in &pairs {
                     let mut bar = self.bar();
@@ -417,7 +422,11 @@ impl Face {
     /// Removes what a pattern has matched, after one question for all of it.
     fn rm_all(&mut self, names: &[String]) -> io::Result<()> {
         let list = names.iter().map(|name| shown(name)).collect();
-        let name = names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" ");
+        // The failure names the first few, as the question has named all.
+        let mut name = names.iter().take(3).map(|name| shown(name)).collect::<Vec<_>>().join(" ");
+        if names.len() > 3 {
+            name.push_str(" ...");
+        }
         if self.may_remove(&Msg::AskSureAll { names: list }, &Msg::RmAllCancelled, name)? {
             return names.iter().try_for_each(|name| self.remove(name));
         }

@@ -533,6 +533,11 @@ fn the_prompt_takes_paths_as_a_shell_does() {
          connme-client: 'as NAME' needs exactly one file before it; \
          put quotes around a name with spaces\n"
     );
+    let output = server.client(&files, &[]).write_stdin("upload c.txt d.md\n").output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "connme-client: not connected: connme opens a connection\n"
+    );
     // One question for all that a pattern matches.
     let (out, err) = run("rm *.txt\nN");
     assert_eq!((server.names().len(), err.as_str()), (5, "connme-client: nothing was removed\n"));

@@ -301,6 +301,19 @@ fn an_unknown_code_is_shown_as_it_came() {
     }
 }
 
+/// A pattern finds names in the server's list: none of them leads out of the downloads folder.
+#[test]
+fn a_list_cannot_lead_a_pattern_astray() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("own"), "mine").unwrap();
+    let list = "ok 4\nfile 1 ../own\nfile 1 /own\nfile 1 .own\nfile 1 a/own\ntotal 4\n";
+    let address = liar(list.into(), Then::Close);
+    let mut command = client(&["download", "*", "--server", &address.to_string()]);
+    let output = command.current_dir(&folder).assert().code(1).get_output().clone();
+    assert_eq!(output.stderr, b"connme-client: no file matches *\n");
+    assert_eq!(visible(folder.path()), ["own"]);
+}
+
 /// A single command opens its own connections: it cannot be told to use the prompt.
 #[test]
 fn a_single_command_is_told_to_run_again() {
