@@ -7,6 +7,7 @@
 pub mod action;
 mod columns;
 mod compare;
+mod explain;
 mod keys;
 mod names;
 mod places;

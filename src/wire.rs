@@ -386,44 +386,6 @@ impl Wire {
         if self.buffered().is_empty() { self.flush() } else { Ok(()) }
     }
 
-    /// Does what `write` does. Meanwhile, as long as `others` is not zero, the connection ends where the
-    /// peer takes nothing for [`limits::WRITE_WAIT`]: others wait for the memory that this takes.
-    ///
-    /// # Errors
-    /// Those of `write`, or the peer takes nothing.
-    pub fn giving_way_to(
-        &mut self,
-        others: &Arc<AtomicUsize>,
-        write: impl FnOnce(&mut Wire) -> Result<()>,
-    ) -> Result<()> {
-        self.gives_way_to = Some(Arc::clone(others));
-        let written = write(self);
-        self.gives_way_to = None;
-        written
-    }
-
-    /// Reads the byte by which a peer asks for the next part of a long message. All of these together have
-    /// the time that one message has.
-    ///
-    /// # Errors
-    /// The stream ends before, or the byte does not come in time.
-    pub fn read_nod(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
-        self.must_owe_nothing()?;
-        let mut wait = Wait::new(Awaited::Bytes(1));
-        wait.deadline = *deadline;
-        while self.buffered().is_empty() {
-            match self.fill_before(&mut wait, limits::WRITE_WAIT)? {
-                Brought::Bytes => {}
-                Brought::End => return Err(self.cut_short(&wait)),
-                Brought::Silence => self.must_not_be_in_the_way()?,
-            }
-        }
-        *deadline = wait.deadline;
-        let nod = self.take(1);
-        self.complete(&nod, 0, Ending::Width);
-        Ok(())
-    }
-
     /// Sends what was said, and then nothing for a while: for peers that know a message by such a
     /// pause alone.
     ///
@@ -616,15 +578,6 @@ impl Wire {
         }
         self.patience = Some(wait);
         self.stream.patience(Some(wait)).map_err(|error| Error::connection(&error))
-    }
-
-    fn must_not_be_in_the_way(&self) -> Result<()> {
-        let waiting = self.gives_way_to.as_ref().map_or(0, |others| others.load(Ordering::Acquire));
-        if waiting == 0 {
-            return Ok(());
-        }
-        let sentence = "the list was not read, and another waits for its memory";
-        Err(Error::new(Code::Timeout, sentence).and_close())
     }
 
     fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use super::action::{self, Action, Names};
 use super::compare::{self, OwnServer, Scratch};
+use super::explain::{explain, so_far};
 use super::keys::without_keys;
 use super::names::{self, Named, Problem, Rules};
 use super::places::{Here, There, local_files};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
 use super::{Client, Receipt, progress};
-use crate::error::{self, Awaited, Code, Error, Result};
-use crate::lang::{self, Hint, Msg, Why};
+use crate::error::{self, Code, Error, Result};
+use crate::lang::Msg;
 use crate::log::escape;
 use crate::store::Listing;
 
@@ -531,7 +532,7 @@ impl Face {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let tried = format!("{command} {}", shown(name)).trim().to_owned();
-                self.complain(&explain(tried, &error, self));
+                self.complain(&explain(tried, &error, &self.client, self.is_single));
                 Ok(())
             }
         }
@@ -594,74 +595,6 @@ impl Together {
             self.time = self.time.saturating_add(receipt.time);
         }
     }
-}
-
-/// A failure in words: what was tried, on what, why it failed and what to do.
-fn explain(tried: String, error: &Error, face: &Face) -> Msg {
-    let server = face.client.server();
-    let dialect = face.client.config().dialect.name();
-    // A single command has no connection to open again.
-    let again = if face.is_single { Hint::RunAgain } else { Hint::Reconnect };
-    let sentence = shown(error.sentence());
-    let cause = error.cause().map(str::to_owned);
-    let and_cause = |sentence: String| match error.cause() {
-        Some(cause) => format!("{sentence} ({cause})"),
-        None => sentence,
-    };
-    let waited = error.waited().map(so_far);
-    let (why, hint) = match error.code() {
-        Code::Lacks => return Msg::Lacks { dialect, command: sentence },
-        Code::Unreachable => match cause {
-            None => (Why::NotConnected, None),
-            Some(cause) => {
-                let server =
-                    error.sentence().strip_prefix("connect to ").unwrap_or(&server).to_owned();
-                (Why::Unreachable { server, cause }, Some(Hint::IsServerRunning))
-            }
-        },
-        Code::Local => {
-            let hint = tried.starts_with("upload").then_some(Hint::SeeLls);
-            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-            (Why::Local { what: format!("{sentence}{cause}") }, hint)
-        }
-        Code::Gone => (Why::Gone { cause: and_cause(sentence), waited }, Some(again)),
-        // Our own timeout. One that the server reports is a refusal, and no wait comes with it.
-        Code::Timeout if waited.is_some() => {
-            (Why::Silent { waited: waited.unwrap_or_default() }, Some(again))
-        }
-        Code::Nonsense => {
-            let cause = cause.map(|cause| format!(", {cause}")).unwrap_or_default();
-            (Why::Nonsense { what: format!("{sentence}{cause}") }, Some(Hint::WrongServer))
-        }
-        code => {
-            let hint = match code {
-                _ if error.their_word().is_some() => None,
-                Code::NotFound | Code::IsFolder if face.client.speaks("ls") => Some(Hint::SeeLs),
-                // Only the name of an upload is for the user to choose.
-                Code::BadName if tried.starts_with("upload ") => Some(Hint::OtherName),
-                Code::Busy | Code::Internal => Some(Hint::TryAgain),
-                Code::Timeout => Some(again),
-                _ => None,
-            };
-            let word = shown(error.their_word().unwrap_or(code.word()));
-            (Why::Refused { sentence, word }, hint)
-        }
-    };
-    let hint = if error.is_first() { Some(Hint::OtherDialect { dialect }) } else { hint };
-    Msg::Failed { tried, why, hint }
-}
-
-/// A message that is not complete, fit to be shown.
-fn so_far(waited: &error::Waited) -> lang::Waited {
-    let wanted = match waited.wanted {
-        Awaited::Line => lang::Awaited::Line,
-        Awaited::Words(words) => lang::Awaited::Words { words: words.to_vec() },
-        Awaited::Bytes(count) => lang::Awaited::Bytes { count },
-        Awaited::Word | Awaited::Mark | Awaited::Value => lang::Awaited::Rest,
-        Awaited::Close => lang::Awaited::Close,
-        Awaited::Payload { came, size } => lang::Awaited::File { came, size },
-    };
-    lang::Waited { got: escape(&waited.got).into_owned(), wanted }
 }
 
 /// How long, and how fast.

@@ -1,12 +1,15 @@
-//! Waits: what is said about a message that does not come, and what came without being asked for.
+//! Waits: what is said about a message that does not come, what came without being asked for, and who gives
+//! way when others wait.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Brought, Wire, ended};
 use crate::error::{Awaited, Code, Error, Result, Waited};
 use crate::limits;
+use crate::stream::Ending;
 
 /// Told when a message takes long to come: what has arrived of it, and what is awaited.
 pub type Notice = Arc<dyn Fn(&Waited) + Send + Sync>;
@@ -83,5 +86,52 @@ impl Wire {
     /// The stream ended in the middle of the message.
     pub(super) fn cut_short(&self, wait: &Wait) -> Error {
         ended().waiting(self.buffered(), wait.wanted)
+    }
+
+    /// Does what `write` does. Meanwhile, as long as `others` is not zero, the connection ends where the
+    /// peer takes nothing for [`limits::WRITE_WAIT`]: others wait for the memory that this takes.
+    ///
+    /// # Errors
+    /// Those of `write`, or the peer takes nothing.
+    pub fn giving_way_to(
+        &mut self,
+        others: &Arc<AtomicUsize>,
+        write: impl FnOnce(&mut Wire) -> Result<()>,
+    ) -> Result<()> {
+        self.gives_way_to = Some(Arc::clone(others));
+        let written = write(self);
+        self.gives_way_to = None;
+        written
+    }
+
+    /// Reads the byte by which a peer asks for the next part of a long message. All of these together have
+    /// the time that one message has.
+    ///
+    /// # Errors
+    /// The stream ends before, or the byte does not come in time.
+    pub fn read_nod(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
+        self.must_owe_nothing()?;
+        let mut wait = Wait::new(Awaited::Bytes(1));
+        wait.deadline = *deadline;
+        while self.buffered().is_empty() {
+            match self.fill_before(&mut wait, limits::WRITE_WAIT)? {
+                Brought::Bytes => {}
+                Brought::End => return Err(self.cut_short(&wait)),
+                Brought::Silence => self.must_not_be_in_the_way()?,
+            }
+        }
+        *deadline = wait.deadline;
+        let nod = self.take(1);
+        self.complete(&nod, 0, Ending::Width);
+        Ok(())
+    }
+
+    pub(super) fn must_not_be_in_the_way(&self) -> Result<()> {
+        let waiting = self.gives_way_to.as_ref().map_or(0, |others| others.load(Ordering::Acquire));
+        if waiting == 0 {
+            return Ok(());
+        }
+        let sentence = "the list was not read, and another waits for its memory";
+        Err(Error::new(Code::Timeout, sentence).and_close())
     }
 }
