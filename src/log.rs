@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
 use crate::lang::{Lang, Msg};
@@ -49,6 +49,8 @@ struct Lines {
     dropped: u64,
     /// The thread that writes has nothing to do.
     is_idle: bool,
+    /// The second of the last line, and how it is written: most lines share it.
+    second: (u64, String),
 }
 
 impl Log {
@@ -81,20 +83,18 @@ impl Log {
     fn write(&self, fill: impl FnOnce(&mut String)) {
         let Some(outputs) = &self.0 else { return };
         let mut line = String::with_capacity(USUAL_LINE);
-        line.push_str(&utc(SystemTime::now()));
-        line.push(' ');
         fill(&mut line);
         line.push('\n');
-        if let Some(file) = &outputs.file {
-            file.push(&line);
+        let now = SystemTime::now();
+        for queue in [outputs.file.as_ref(), Some(&outputs.stderr)].into_iter().flatten() {
+            queue.push(Some(now), &line);
         }
-        outputs.stderr.push(&line);
     }
 
     /// Shows a line of a trace on standard error, in its turn among the others.
     pub fn trace(&self, line: &str) {
         if let Some(outputs) = &self.0 {
-            outputs.stderr.push(line);
+            outputs.stderr.push(None, line);
         }
     }
 
@@ -151,17 +151,19 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Leaves a line, or drops it where there is no room. Never waits.
-    fn push(&self, line: &str) {
+    /// Leaves a line, with this time in front, or drops it where there is no room. Never waits.
+    fn push(&self, time: Option<SystemTime>, line: &str) {
         let mut lines = self.lines();
         if lines.text.len().saturating_add(line.len()) > limits::LOG_QUEUE {
             lines.dropped = lines.dropped.saturating_add(1);
             return;
         }
         if let dropped @ 1.. = std::mem::take(&mut lines.dropped) {
-            let now = utc(SystemTime::now());
-            let _ =
-                writeln!(lines.text, "{now} log: {dropped} lines were dropped, not read in time");
+            lines.push_time(SystemTime::now());
+            let _ = writeln!(lines.text, "log: {dropped} lines were dropped, not read in time");
+        }
+        if let Some(time) = time {
+            lines.push_time(time);
         }
         lines.text.push_str(line);
         if std::mem::take(&mut lines.is_idle) {
@@ -191,6 +193,16 @@ impl Queue {
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn push_time(&mut self, time: SystemTime) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.second.1.is_empty() || self.second.0 != since.as_secs() {
+            self.second = (since.as_secs(), utc(since.as_secs()));
+        }
+        let _ = write!(self.text, "{}.{:03}Z ", self.second.1, since.subsec_millis());
     }
 }
 
@@ -341,9 +353,12 @@ fn shown(error: &Error) -> String {
 #[must_use]
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if bytes.len() < limits::SHOWN && bytes.iter().all(plain) {
+    if bytes.len() < limits::SHOWN
+        && bytes.iter().all(plain)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
         // What nearly every name is.
-        return String::from_utf8_lossy(bytes);
+        return text.into();
     }
     spell_out(bytes, limits::SHOWN, true).into()
 }
@@ -388,31 +403,11 @@ fn combines(c: char) -> bool {
     c.escape_debug().len() > 1 && format!("a{c}").escape_debug().count() == 2
 }
 
-/// A moment as `2026-01-31T09:00:00.125Z`. Digit by digit, because every line has one: the general way
-/// to format seven padded numbers takes as long as the rest of the line.
-fn utc(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    let millisecond = u64::from(since.subsec_millis());
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    // Where each number ends; it begins behind the mark before it.
-    for (end, mut number) in [
-        (4, year),
-        (7, month),
-        (10, day),
-        (13, second / 3600),
-        (16, second / 60 % 60),
-        (19, second % 60),
-        (23, millisecond),
-    ] {
-        let places = text.iter_mut().take(end).rev();
-        for place in places.take_while(|place| **place == b'0') {
-            *place += (number % 10) as u8;
-            number /= 10;
-        }
-    }
-    String::from_utf8_lossy(&text).into_owned()
+/// A second as `2026-01-31T09:00:00`.
+fn utc(second: u64) -> String {
+    let (year, month, day) = date(second / 86_400);
+    let (hour, minute) = (second / 3600 % 24, second / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second % 60)
 }
 
 /// The Gregorian date `days` after 1970-01-01. The year is counted from March, so that the leap day
@@ -432,6 +427,7 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_a_peer_sent_is_printable() {
@@ -462,7 +458,7 @@ mod tests {
         let line = "x".repeat(99) + "\n";
         let all = 4 * limits::LOG_QUEUE / line.len();
         for _ in 0..all {
-            queue.push(&line);
+            queue.push(None, &line);
         }
         assert!(queue.lines().text.len() <= limits::LOG_QUEUE && queue.lines().dropped > 0);
         // The next line that finds room says how many there were.
@@ -474,7 +470,7 @@ mod tests {
                 dropped += notice.split(' ').nth(2).unwrap().parse::<usize>().unwrap();
             }
             if queue.lines().text.is_empty() {
-                queue.push("after\n");
+                queue.push(None, "after\n");
             }
         }
         assert_eq!(came + dropped, all);
@@ -497,15 +493,21 @@ mod tests {
     #[test]
     fn days_become_dates() {
         let table = [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399, "2000-02-28T23:59:59.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (951_868_800, "2000-03-01T00:00:00.000Z"),
-            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (0, "1970-01-01T00:00:00"),
+            (951_782_399, "2000-02-28T23:59:59"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (951_868_800, "2000-03-01T00:00:00"),
+            (1_735_689_599, "2024-12-31T23:59:59"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
         ];
         for (second, shown) in table {
-            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(second)), shown);
+            let mut lines = Lines::default();
+            for millis in [0, 7] {
+                lines.push_time(
+                    UNIX_EPOCH + Duration::from_secs(second) + Duration::from_millis(millis),
+                );
+            }
+            assert_eq!(lines.text, format!("{shown}.000Z {shown}.007Z "));
         }
     }
 }

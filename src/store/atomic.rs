@@ -69,10 +69,9 @@ impl Draft {
         self.file.as_ref().map_or(Ok(()), |file| file.set_modified(time))
     }
 
-    /// The draft is complete: nothing more can be written, and this is what the system says of it.
-    /// Windows renames no open file, so it is closed here.
-    pub(super) fn finish(&mut self) -> io::Result<Metadata> {
-        let file = self.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    /// What the system says of the draft.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         op(|| file.metadata())
     }
 
@@ -85,6 +84,8 @@ impl Draft {
         lock: &RenameLock,
     ) -> io::Result<bool> {
         if how != Publishing::Link {
+            // Windows renames no open file.
+            self.file = None;
             return lock.rename(&self.path, target, how);
         }
         match op(|| fs::hard_link(&self.path, target)) {
@@ -95,8 +96,9 @@ impl Draft {
         }
     }
 
-    /// Gives the finished draft this name in the place of what has it: for files of our own.
-    pub(super) fn replace(self, target: &Path) -> io::Result<()> {
+    /// Gives the draft this name in the place of what has it: for files of our own.
+    pub(super) fn replace(mut self, target: &Path) -> io::Result<()> {
+        self.file = None;
         op(|| fs::rename(&self.path, target))
     }
 
@@ -181,7 +183,6 @@ mod tests {
             fs::write(&a, "old").unwrap();
             let mut draft = Draft::create(folder.path().join("draft")).unwrap();
             draft.write(b"new").unwrap();
-            draft.finish().unwrap();
             assert!(!draft.publish(&a, how, &lock).unwrap());
             assert!(draft.publish(&b, how, &lock).unwrap());
             drop(draft);
@@ -199,7 +200,6 @@ mod tests {
         let (path, target) = (folder.path().join("draft"), folder.path().join("a"));
         let lock = RenameLock::new(folder.path().join("lock"));
         let mut draft = Draft::create(path).unwrap();
-        draft.finish().unwrap();
         let publish = || draft.publish(&target, Publishing::Link, &lock);
         let (published, _) = during(1, Fault::Fails, publish);
         assert!(published.is_err() && !target.exists());
@@ -209,8 +209,7 @@ mod tests {
     fn only_the_draft_itself_counts_as_its_link() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let mut draft = Draft::create(path("draft")).unwrap();
-        draft.finish().unwrap();
+        let draft = Draft::create(path("draft")).unwrap();
         fs::write(path("other"), "").unwrap();
         fs::hard_link(path("draft"), path("second")).unwrap();
         assert_eq!(draft.is_at(&path("second")), cfg!(unix));

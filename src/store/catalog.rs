@@ -272,7 +272,6 @@ impl Catalog {
             if self.fsync {
                 draft.sync()?;
             }
-            draft.finish()?;
             draft.replace(&self.path)
         });
         if let Err(error) = written.and_then(|()| self.catch_up(known)) {

@@ -112,7 +112,6 @@ impl<'s> Incoming<'s> {
         if self.store.options.fsync {
             self.draft.sync().map_err(storing)?;
         }
-        let stamp = Stamp::of(&self.draft.finish().map_err(storing)?);
         let before = self.store.numbers.before(&folder);
         let name = self.take_free_name(&folder)?;
         if self.store.options.fsync {
@@ -122,7 +121,7 @@ impl<'s> Incoming<'s> {
         if let Some(reservation) = self.reservation.take() {
             reservation.stored();
         }
-        Ok(Stored { name, stamp, _draft: self.draft, _workspace: self.workspace })
+        Ok(Stored { name, _draft: self.draft, _workspace: self.workspace })
     }
 
     /// The same for a file at the top of the root, with its identity. If that cannot be kept, nothing is
@@ -134,7 +133,9 @@ impl<'s> Incoming<'s> {
         let store = self.store;
         // To the nanosecond, where the file system has those: no other file gets the same by accident.
         let is_unique = self.draft.set_modified(SystemTime::now()).is_ok();
-        let Stored { name, stamp, .. } = self.publish()?;
+        let found = self.draft.metadata().map_err(|error| not_stored(&self.name, &error))?;
+        let stamp = Stamp::of(&found);
+        let Stored { name, .. } = self.publish()?;
         let record = store.record_as(&name, stamp, is_unique);
         if record.is_err() {
             store.remove_exactly(&name, stamp)?;
@@ -170,7 +171,6 @@ impl<'s> Incoming<'s> {
 /// can be told before.
 pub struct Stored {
     name: FileName,
-    stamp: Stamp,
     _draft: Draft,
     _workspace: Arc<Workspace>,
 }
