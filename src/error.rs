@@ -327,6 +327,13 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_on_another_file_system_is_refused_by_name() {
+        let error = Error::io("link a", &io::ErrorKind::CrossesDevices.into());
+        assert_eq!(error.code(), Code::BadName);
+        assert!(error.sentence().contains("another file system"));
+    }
+
+    #[test]
     fn the_peer_never_sees_a_path_and_the_log_does() {
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
         let error = Error::io("open /srv/secret", &denied);

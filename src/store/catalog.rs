@@ -640,6 +640,8 @@ mod tests {
                 fs::remove_file(&planted).unwrap();
             }
         }
+        let full = not_kept("write", &io::ErrorKind::StorageFull.into());
+        assert_eq!(full.code(), Code::NoSpace);
         // Another process that holds the lock is waited for, but not for ever.
         let held = private::lock(&server.catalog.lock, Duration::ZERO).unwrap();
         let told = server.catalog.identify(&[("a", stamp)], true, Some(&server.workspace));

@@ -295,6 +295,21 @@ fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
     assert_eq!(fs::read(fixture.path("a_1.txt")).unwrap(), b"new");
 }
 
+#[test]
+fn a_start_says_where_two_servers_can_replace_each_others_files() {
+    for (publishing, says) in EVERY_WAY.into_iter().zip([false, false, true]) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        let log = Log::open(Some(&file), crate::lang::Lang::En).unwrap();
+        let options = Options::default();
+        Store::open_with(folder.path(), options, Some(publishing), &log).unwrap();
+        log.flush();
+        let said = fs::read_to_string(file).unwrap();
+        assert_eq!(said.contains("neither hard links nor file locks"), says, "{said}");
+        assert_eq!(said.lines().count(), usize::from(says));
+    }
+}
+
 /// What a crash or a failing disk leaves: tried at every file operation there is, one after the other.
 mod faults {
     use super::*;

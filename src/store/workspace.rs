@@ -327,6 +327,34 @@ mod tests {
     }
 
     #[test]
+    fn what_the_file_system_can_do_is_found_out_at_the_start() {
+        use crate::disk::fault::{Fault, during};
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(claim(root.path()).publishing(), Publishing::Link);
+        // Where the one link fails that is tried, no other is.
+        let mut found = Vec::new();
+        for k in 1..40 {
+            if let (Ok(workspace), true) =
+                during(k, Fault::Fails, || Workspace::claim(root.path(), None))
+            {
+                found.push(workspace.publishing());
+            }
+        }
+        assert!(found.contains(&Publishing::LockedRename), "{found:?}");
+        assert!(!found.contains(&Publishing::Rename), "{found:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_on_another_file_system_is_out_of_reach() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("docs")).unwrap();
+        let workspace = claim(root.path());
+        assert!(workspace.reaches(&root.path().join("docs")).unwrap());
+        assert!(!workspace.reaches(Path::new("/proc")).unwrap());
+    }
+
+    #[test]
     fn a_file_that_took_the_name_is_put_back() {
         for publishing in [Publishing::Link, Publishing::LockedRename, Publishing::Rename] {
             let root = tempfile::tempdir().unwrap();

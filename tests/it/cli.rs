@@ -822,3 +822,22 @@ fn a_file_that_changes_while_it_is_sent_is_said_and_the_session_goes_on() {
     );
     assert_eq!(out.lines().next_back(), Some("file\t1\tsmall"));
 }
+
+/// A git repository can carry such a link: clone, download, and the siblings of the clone were gone.
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_downloads_folder_leads_nowhere() {
+    let server = TestServer::start(&[]);
+    server.put("a", "hello");
+    let folder = tempfile::tempdir().unwrap();
+    let sibling = folder.path().join("0123456789abcdef");
+    fs::create_dir(&sibling).unwrap();
+    fs::write(sibling.join("0"), "precious").unwrap();
+    let clone = folder.path().join("clone");
+    fs::create_dir_all(clone.join("downloads/.connme")).unwrap();
+    std::os::unix::fs::symlink("../../..", clone.join("downloads/.connme/incoming")).unwrap();
+    let failed = server.client(&clone, &["download", "a"]).assert().code(1).get_output().clone();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(said.contains("downloads/.connme/incoming") && said.contains("remove it"), "{said}");
+    assert_eq!(fs::read(sibling.join("0")).unwrap(), b"precious");
+}

@@ -244,3 +244,81 @@ fn hostile_names_are_refused_or_taken_as_they_are() {
     }
     hostile::assert_unharmed(&server);
 }
+
+fn catalog_size(server: &TestServer) -> u64 {
+    fs::metadata(server.root().join(".connme/mydatafile.dat")).map_or(0, |found| found.len())
+}
+
+/// The journal grew by 2.6 to 9.6 MB a second on a server that spoke `text` alone.
+#[test]
+fn identities_cost_nothing_to_those_who_do_not_ask() {
+    let server = TestServer::start(&[]);
+    let long = "n".repeat(255);
+    let mut peer = server.peer();
+    for _ in 0..300 {
+        peer.say(format!("upload {long}\n0\n")).hear(format!("ok ready\nok received 0 {long}\n"));
+        peer.say(format!("rm {long}\n")).hear(format!("ok removed {long}\n"));
+    }
+    assert_eq!(catalog_size(&server), 0);
+    // Where they are asked for, the table is written again before it is large.
+    for _ in 0..1000 {
+        let stored = transfer(&server, &long, b"");
+        assert!(stored.contains(&long), "{stored}");
+        let removed = text(&server, &format!("{{\"aksi\":\"hapus\",\"id\":\"{}\"}}", id(&stored)));
+        assert!(removed.starts_with("OK "), "{removed}");
+        let size = catalog_size(&server);
+        assert!(size < 200_000, "{size}");
+    }
+}
+
+/// A read-only server told other identities than the one that may write.
+#[test]
+fn a_read_only_server_tells_what_the_catalog_says() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("old"), "1").unwrap();
+    let writable = TestServer::over(folder.path(), &[]);
+    let list = "{\"aksi\":\"list\"}";
+    let told = text(&writable, list);
+    let read_only = TestServer::over(folder.path(), &["--read-only"]);
+    assert_eq!(text(&read_only, list), told);
+    fs::write(folder.path().join("new"), "2").unwrap();
+    // Not known yet: the file is listed all the same, and can be fetched.
+    let unknown = "{\"id\":\"\",\"nama_file\":\"new\",\"size\":1,\"type\":\"\"}";
+    assert!(text(&read_only, list).contains(unknown));
+    let get = text(&read_only, "{\"aksi\":\"get\",\"file\":\"new\"}");
+    assert_eq!(get, format!("{unknown}\r\n2"));
+    let told = text(&writable, list);
+    assert!(!told.contains(unknown));
+    assert_eq!(text(&read_only, list), told);
+}
+
+/// The id was looked up, and then whatever had the name was removed: another file was lost.
+#[test]
+fn a_removal_by_identity_spares_a_file_that_takes_the_name() {
+    let server = TestServer::start(&[]);
+    let mut texting = server.peer();
+    let mut taken = 0;
+    for n in 0..400 {
+        let old = transfer(&server, "a", b"old");
+        let request = format!("{{\"aksi\":\"hapus\",\"id\":\"{}\"}}\n", id(&old));
+        let mut removing = server.peer_of("json");
+        let content = format!("new {n}");
+        let upload = format!("upload a\n{}\n{content}", content.len());
+        std::thread::scope(|scope| {
+            scope.spawn(|| removing.say(&request));
+            texting.say("rm a\n").say(&upload);
+        });
+        let reply = removing.rest();
+        let removed_by_name = texting.line();
+        texting.hear("ok ready\n");
+        let stored = texting.line();
+        let stored = stored.trim_end().rsplit(' ').next().unwrap().to_owned();
+        // Whatever came first, what was confirmed is there.
+        assert_eq!(server.get(&stored), content.as_bytes());
+        taken += usize::from(reply == b"null" && removed_by_name.starts_with("ok"));
+        for name in server.names() {
+            texting.say(format!("rm {name}\n")).hear(format!("ok removed {name}\n"));
+        }
+    }
+    assert!(taken > 0, "the two never met");
+}

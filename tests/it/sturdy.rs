@@ -467,6 +467,33 @@ fn lists_that_nobody_reads_do_not_fill_the_memory() {
     }
 }
 
+/// The line and its tree stayed in memory for the time of the payload: 2.9 MB a connection.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_json_request_is_gone_when_its_payload_comes() {
+    let server = TestServer::start(&["--max-per-address", "200"]);
+    let ballast = "[],".repeat(20_000);
+    let request = |n: usize| {
+        format!("{{\"x\":[{ballast}0],\"aksi\":\"transfer\",\"file\":\"{n}\",\"size\":2}}\n1")
+    };
+    server.peer_of("json").say(request(0)).say("2").hear("OK ");
+    let before = proc::pss(server.id());
+    let mut peers: Vec<Peer> = (1..=40).map(|_| server.peer_of("json")).collect();
+    for (n, peer) in peers.iter_mut().enumerate() {
+        peer.say(request(n + 1));
+    }
+    let incoming = std::fs::read_dir(server.root().join(".connme/incoming")).unwrap();
+    let incoming = incoming.map(|entry| entry.unwrap().path()).next().unwrap();
+    // An upload that has begun has a file there, beside the lock.
+    let begun = || std::fs::read_dir(&incoming).unwrap().count() - 1;
+    proc::wait_until("all begun", || begun() == peers.len());
+    let each = (proc::pss(server.id()) - before) / 40;
+    assert!(each < 700, "{each} KiB a connection");
+    for peer in &mut peers {
+        peer.say("2").hear("OK ");
+    }
+}
+
 /// Twelve clients that never nodded kept everyone from a list for 140 s and more.
 #[test]
 fn a_list_that_nobody_takes_gives_way_to_another() {
