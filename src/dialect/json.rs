@@ -199,7 +199,7 @@ struct Request {
 
 impl Request {
     fn parse(line: &[u8]) -> Result<Request> {
-        let value = Value::parse(line).filter(|value| matches!(value, Value::Object(_)));
+        let value = Value::parse_members(line, &["aksi", "file", "id", "size"]);
         let value = value.ok_or_else(|| bad_request("that is not a JSON object on a line"))?;
         let text = |name| value.get(name).and_then(Value::as_text).map(str::to_owned);
         let size = value.get("size").and_then(Value::as_u64);

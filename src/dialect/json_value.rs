@@ -4,6 +4,7 @@
 //! readers could each believe another one; a lone half of a surrogate pair is refused, because no
 //! text can hold it; numbers are kept as they were written, because no type here holds them all.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// How deep values may lie in each other: a reader that calls itself must not be led further.
@@ -32,6 +33,17 @@ impl Value {
     pub fn parse(text: &[u8]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
         let value = reader.value(DEPTH)?;
+        reader.white();
+        reader.rest.is_empty().then_some(value)
+    }
+
+    /// Reads an object, and keeps only the members with these names: a request may have any number of others
+    /// that mean nothing here, and they would take thirty times their text. `None` is no JSON object.
+    #[must_use]
+    pub fn parse_members(text: &[u8], wanted: &[&str]) -> Option<Value> {
+        let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
+        reader.white();
+        let value = reader.object(DEPTH.checked_sub(1)?, Some(wanted))?;
         reader.white();
         reader.rest.is_empty().then_some(value)
     }
@@ -147,52 +159,82 @@ impl Reader<'_> {
             b'f' => self.takes("false").map(|()| Value::Bool(false)),
             b'"' => self.text().map(Value::Text),
             b'[' => self.array(depth.checked_sub(1)?),
-            b'{' => self.object(depth.checked_sub(1)?),
+            b'{' => self.object(depth.checked_sub(1)?, None),
             _ => self.number(),
         }
     }
 
-    fn array(&mut self, depth: usize) -> Option<Value> {
-        self.takes("[")?;
-        let mut values = Vec::new();
+    /// What is between these two marks, with commas between the items.
+    fn items(
+        &mut self,
+        [open, close]: [&str; 2],
+        mut item: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.takes(open)?;
         self.white();
-        if self.takes("]").is_some() {
-            return Some(Value::Array(values));
+        if self.takes(close).is_some() {
+            return Some(());
         }
         loop {
-            values.push(self.value(depth)?);
+            item(self)?;
             self.white();
-            match self.next()? {
-                ',' => {}
-                ']' => return Some(Value::Array(values)),
-                _ => return None,
+            if self.takes(close).is_some() {
+                return Some(());
             }
+            self.takes(",")?;
         }
     }
 
-    fn object(&mut self, depth: usize) -> Option<Value> {
-        self.takes("{")?;
+    fn array(&mut self, depth: usize) -> Option<Value> {
+        let mut values = Vec::new();
+        self.items(["[", "]"], |reader| {
+            values.push(reader.value(depth)?);
+            Some(())
+        })?;
+        Some(Value::Array(values))
+    }
+
+    fn object(&mut self, depth: usize, wanted: Option<&[&str]>) -> Option<Value> {
         let mut members: Vec<(String, Value)> = Vec::new();
-        let mut names = std::collections::HashSet::new();
-        self.white();
-        if self.takes("}").is_some() {
-            return Some(Value::Object(members));
-        }
-        loop {
-            self.white();
-            let name = self.text()?;
+        let mut names = HashSet::new();
+        self.items(["{", "}"], |reader| {
+            let name = reader.name()?;
+            if wanted.is_some_and(|wanted| !wanted.contains(&name.as_str())) {
+                return reader.skip(depth);
+            }
             if !names.insert(name.clone()) {
                 return None;
             }
-            self.white();
-            self.takes(":")?;
-            members.push((name, self.value(depth)?));
-            self.white();
-            match self.next()? {
-                ',' => {}
-                '}' => return Some(Value::Object(members)),
-                _ => return None,
+            members.push((name, reader.value(depth)?));
+            Some(())
+        })?;
+        Some(Value::Object(members))
+    }
+
+    fn name(&mut self) -> Option<String> {
+        self.white();
+        let name = self.text()?;
+        self.white();
+        self.takes(":")?;
+        Some(name)
+    }
+
+    /// Passes over a value without keeping any of it.
+    fn skip(&mut self, depth: usize) -> Option<()> {
+        self.white();
+        match self.rest.as_bytes().first()? {
+            b'[' => {
+                let depth = depth.checked_sub(1)?;
+                self.items(["[", "]"], |reader| reader.skip(depth))
             }
+            b'{' => {
+                let depth = depth.checked_sub(1)?;
+                self.items(["{", "}"], |reader| {
+                    reader.name()?;
+                    reader.skip(depth)
+                })
+            }
+            _ => self.value(depth).map(drop),
         }
     }
 
@@ -276,6 +318,35 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_that_are_not_wanted_are_passed_over() {
+        let wanted = |text: &str| Value::parse_members(text.as_bytes(), &["a", "b"]);
+        let kept = wanted("{\"x\":[1,{\"y\":[]}],\"a\":5,\"z\":{\"a\":6},\"x\":\"]\",\"b\":[7]} ");
+        assert_eq!(kept.unwrap().to_string(), "{\"a\":5,\"b\":[7]}");
+        assert_eq!(wanted(" {} ").unwrap(), Value::Object(vec![]));
+        let deep =
+            |levels: usize| format!("{{\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert!(wanted(&deep(DEPTH - 1)).is_some() && wanted(&deep(DEPTH)).is_none());
+        for wrong in [
+            "",
+            "5",
+            "[]",
+            "null",
+            "{",
+            "{}}",
+            "{\"x\":}",
+            "{\"x\":[1,]}",
+            "{\"x\":[1 2]}",
+            "{\"x\":{\"y\"}}",
+            "{\"x\":01}",
+            "{\"x\":\"}",
+            "{\"a\":1,\"a\":2}",
+            "{\"x\":1,}",
+        ] {
+            assert_eq!(wanted(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn what_is_json_is_read_and_printed() {
