@@ -144,7 +144,7 @@ impl Client {
     /// The server cannot be reached.
     pub fn open(&mut self) -> Result<()> {
         if self.wire.is_none() {
-            let wire = self.connect()?;
+            let mut wire = self.connect()?;
             match self.requests().one_a_connection() {
                 true => wire.close(),
                 false => self.wire = Some(wire),
@@ -184,7 +184,7 @@ impl Client {
             _ => self.ask(|requests, wire| requests.byebye(wire)),
         };
         self.connected = false;
-        if let Some(wire) = self.wire.take() {
+        if let Some(mut wire) = self.wire.take() {
             wire.close();
         }
         said
@@ -196,7 +196,7 @@ impl Client {
             let _ = self.byebye();
         }
         self.connected = false;
-        if let Some(wire) = self.wire.take() {
+        if let Some(mut wire) = self.wire.take() {
             wire.close();
         }
     }

@@ -194,8 +194,7 @@ impl Server {
         let prepared = stream
             .set_nodelay(true)
             .and_then(|()| stream.set_write_timeout(Some(limits::WRITE_WAIT)));
-        let stream = self.lens.over(stream, Side::Server, dialect.name());
-        let mut wire = Wire::new(stream, self.manner.clone());
+        let mut wire = self.wire(stream, dialect);
         self.here.fetch_add(1, Ordering::AcqRel);
         let end = match prepared {
             Err(error) => Err(Error::connection(&error)),
@@ -210,6 +209,14 @@ impl Server {
         // Free before the line is written: who reads the line may count on the place.
         drop(place);
         session.close(&end);
+    }
+
+    /// In memory of its own, and not inlined: what a connection needs of the stack while it waits is held
+    /// as long as it lives, and a page less of it is a fifth of what an idle connection takes.
+    #[inline(never)]
+    fn wire(&self, stream: TcpStream, dialect: Dialect) -> Box<Wire> {
+        let stream = self.lens.over(stream, Side::Server, dialect.name());
+        Box::new(Wire::new(stream, self.manner.clone()))
     }
 }
 

@@ -350,7 +350,7 @@ impl Store {
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
         let folder = self.folder_of(name)?;
-        free_of_others(&folder.join(name.last()))?;
+        plain::must_be_plain_or_free(&folder.join(name.last()))?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
         let reaches = name.folder().is_none() || workspace.reaches(&folder).unwrap_or(true);
         if !reaches {
@@ -457,14 +457,6 @@ impl Outgoing {
                 }
             }
         }
-    }
-}
-
-/// Nothing stands at this path that a file could not stand beside under another number.
-fn free_of_others(path: &Path) -> Result<()> {
-    match plain::look(path) {
-        Err(error) if error.code() != Code::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -408,7 +408,7 @@ impl Wire {
 
     /// Ends a conversation so that our last words are heard: sends them, ends our direction, and
     /// reads on for a while. A close with unread bytes is a reset, which can overtake the reply.
-    pub fn close(mut self) {
+    pub fn close(&mut self) {
         let sent = self.flush();
         if self.ended || sent.is_err() || self.deaf || self.stream.end_writing().is_err() {
             return;
@@ -538,14 +538,23 @@ impl Wire {
         let held = self.input.len();
         let more = if self.wide { limits::SMALL_FILE.min(self.manner.payload_buffer) } else { 0 };
         let most = self.manner.buffer.max(more);
-        if held == 0 && most > limits::SMALL_REPLY {
-            // New pages cost nothing until the system writes to them; a small buffer is kept.
-            self.input = vec![0; most];
+        let brought = if let Some(small) = [0; limits::BUFFER_SIZE].get_mut(..most) {
+            // A connection that only waits holds no buffer beside its stack.
+            let brought = read(&mut *self.stream, small);
+            let n = *brought.as_ref().unwrap_or(&0);
+            self.input.extend_from_slice(small.get(..n).unwrap_or_default());
+            brought
         } else {
-            self.input.resize(held.saturating_add(most), 0);
-        }
-        let brought = read(&mut *self.stream, self.input.get_mut(held..).unwrap_or_default());
-        self.input.truncate(held.saturating_add(*brought.as_ref().unwrap_or(&0)));
+            if held == 0 && most > limits::SMALL_REPLY {
+                // New pages cost nothing until the system writes to them.
+                self.input = vec![0; most];
+            } else {
+                self.input.resize(held.saturating_add(most), 0);
+            }
+            let brought = read(&mut *self.stream, self.input.get_mut(held..).unwrap_or_default());
+            self.input.truncate(held.saturating_add(*brought.as_ref().unwrap_or(&0)));
+            brought
+        };
         match brought {
             Ok(0) => {
                 self.ended = true;

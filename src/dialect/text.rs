@@ -309,12 +309,14 @@ fn obey(wire: &mut Wire, store: &Store, command: Command, argument: &[u8]) -> Re
     }
 }
 
+#[inline(never)]
 fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, "connected")?;
     Ok(Done::default())
 }
 
+#[inline(never)]
 fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
     let listing = store.list(folder.as_ref())?;
@@ -322,12 +324,14 @@ fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<
     Ok(Done::default())
 }
 
+#[inline(never)]
 fn handle_get_file_size(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let size = store.size(&FileName::parse(argument)?)?;
     write_ok(wire, readable(size))?;
     Ok(Done::default())
 }
 
+#[inline(never)]
 fn handle_delete(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let name = FileName::parse(argument)?;
     store.remove(&name)?;
@@ -335,6 +339,7 @@ fn handle_delete(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     Ok(Done::default())
 }
 
+#[inline(never)]
 fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let (mut file, size) = store.open_file(&FileName::parse(argument)?)?;
     write_ok(wire, size)?;
@@ -344,6 +349,7 @@ fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Do
     Ok(Done::bytes(size))
 }
 
+#[inline(never)]
 fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
@@ -358,6 +364,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 
+#[inline(never)]
 fn handle_count(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     let text = std::str::from_utf8(argument)
         .map_err(|_| Error::new(Code::BadRequest, "the text is not UTF-8"))?;
@@ -365,6 +372,7 @@ fn handle_count(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     Ok(Done::default())
 }
 
+#[inline(never)]
 fn handle_help(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, COMMANDS.len())?;
@@ -375,6 +383,7 @@ fn handle_help(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     Ok(Done::default())
 }
 
+#[inline(never)]
 fn handle_byebye(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, "byebye")?;

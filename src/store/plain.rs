@@ -29,13 +29,22 @@ pub(super) fn look(path: &Path) -> Result<Metadata> {
     Ok(found)
 }
 
+/// Refuses a path where a file could not be stored beside what is there, under another number.
+#[inline(never)]
+pub(super) fn must_be_plain_or_free(path: &Path) -> Result<()> {
+    match op(|| fs::symlink_metadata(path)) {
+        Ok(found) => must_be_plain(&found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io(format!("look at {}", path.display()), &error)),
+    }
+}
+
 /// Opens the plain file at this path for reading. With one call where nothing is in the way, because to
 /// look at it first would cost as much again; what turns out to be no plain file is closed unread.
 pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
-    let options = unfollowed(OpenOptions::new().read(true));
-    match options.map(|options| op(|| options.open(path))) {
+    match open_unfollowed(path) {
         Some(Ok(file)) => {
-            let opened = file.metadata().map_err(|error| not_opened(path, &error))?;
+            let opened = opened(&file, path)?;
             must_be_plain(&opened)?;
             Ok((file, opened))
         }
@@ -56,11 +65,26 @@ pub(super) fn unfollowed(options: &OpenOptions) -> Option<OpenOptions> {
     Some(options)
 }
 
+/// `None` where the flags of this system are not known. Not inlined, as what follows it: what one of them
+/// needs of the stack, the next can use again.
+#[inline(never)]
+fn open_unfollowed(path: &Path) -> Option<io::Result<File>> {
+    let options = unfollowed(OpenOptions::new().read(true))?;
+    Some(op(|| options.open(path)))
+}
+
+#[inline(never)]
+fn opened(file: &File, path: &Path) -> Result<Metadata> {
+    file.metadata().map_err(|error| not_opened(path, &error))
+}
+
 /// Looks before it opens, because to open a pipe is to wait for its other end, and looks again after.
+#[cold]
+#[inline(never)]
 fn open_with_a_look(path: &Path) -> Result<(File, Metadata)> {
     let seen = look(path)?;
     let file = op(|| File::open(path)).map_err(|error| not_opened(path, &error))?;
-    let opened = file.metadata().map_err(|error| not_opened(path, &error))?;
+    let opened = opened(&file, path)?;
     if !same_file(&seen, &opened) {
         return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
     }
