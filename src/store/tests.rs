@@ -295,6 +295,32 @@ fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
     assert_eq!(fs::read(fixture.path("a_1.txt")).unwrap(), b"new");
 }
 
+/// The clock of a file system has a grain; without a time of our own, two files could have one identity.
+#[test]
+fn files_that_are_told_at_once_have_a_time_of_their_own() {
+    let fixture = fixture(Options::default());
+    let mut times: Vec<_> = (0..50)
+        .map(|n| {
+            let incoming = fixture.store.begin(&name(&n.to_string())).unwrap();
+            let record = incoming.publish_recorded().unwrap();
+            fs::metadata(fixture.path(&record.name)).unwrap().modified().unwrap()
+        })
+        .collect();
+    times.dedup();
+    assert_eq!(times.len(), 50);
+}
+
+#[test]
+fn bytes_can_be_put_before_what_has_come() {
+    let fixture = fixture(Options::default());
+    let mut incoming = fixture.store.begin(&name("a")).unwrap();
+    incoming.expect(None).unwrap();
+    incoming.write(b"world").unwrap();
+    incoming.put_before(b"hello ").unwrap();
+    incoming.publish().unwrap();
+    assert_eq!(fs::read(fixture.path("a")).unwrap(), b"hello world");
+}
+
 #[test]
 fn a_start_says_where_two_servers_can_replace_each_others_files() {
     for (publishing, says) in EVERY_WAY.into_iter().zip([false, false, true]) {
@@ -352,6 +378,22 @@ mod faults {
         incoming.write(&bytes[..bytes.len() / 2])?;
         incoming.write(&bytes[bytes.len() / 2..])?;
         incoming.publish().map(|stored| stored.as_str().to_owned())
+    }
+
+    /// How many file operations an upload takes.
+    fn operations(options: Options) -> u32 {
+        let counted = (1..).find(|k| {
+            let fixture = fixture(options.clone());
+            let (_, came) = during(*k, Fault::Fails, || upload(&fixture.store, "a", b"hello"));
+            !came
+        });
+        counted.unwrap() - 1
+    }
+
+    #[test]
+    fn fsync_flushes_the_file_and_its_folder() {
+        let fsync = Options { fsync: true, ..Options::default() };
+        assert_eq!(operations(fsync), operations(Options::default()) + 2);
     }
 
     fn recorded_upload(store: &Store, file: &str, bytes: &[u8]) -> Result<Record> {
