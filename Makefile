@@ -10,10 +10,11 @@ help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 # Runs a program without a line of make's own when it fails or ends with Ctrl-C. This drops its exit
-# status: scripts call the program itself.
+# status: scripts call the program itself. The pause lets make notice Ctrl-C before its child has ended, or
+# it complains that it has no children.
 define run
 	@$(CARGO) build --quiet --release --bin $(1)
-	@trap : INT; $(2) $(CARGO) run --quiet --release --bin $(1) -- $(3) || true
+	@trap : INT; $(2) $(CARGO) run --quiet --release --bin $(1) -- $(3) || sleep 0.2
 endef
 
 # Where a person types and rlwrap is installed, it gives the prompt arrow keys, a history and Tab.

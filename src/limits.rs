@@ -150,7 +150,7 @@ pub const MAX_PER_ADDRESS: usize = 64;
 pub const ENDING_TIME: Duration = Duration::from_secs(10);
 
 /// What all lists together may hold in memory while they are sent. A list that is alone may be larger.
-pub const LISTS_HELD: usize = 48 << 20;
+pub const LISTS_HELD: usize = 32 << 20;
 
 /// How long a list waits for room among them. A list whose peer takes nothing of it for [`WRITE_WAIT`] is
 /// closed meanwhile.

@@ -90,6 +90,9 @@ const LINE: u64 = 1024;
 /// Lines that may be appended to a table before it is written again, beside as many as it had.
 const SLACK: u64 = 256;
 
+/// How much of a table is written at a time.
+const PIECE: usize = 32 << 10;
+
 /// The grain of a file system's clock: two files that are changed within it can have the same time.
 const GRAIN: Duration = Duration::from_millis(20);
 
@@ -261,22 +264,48 @@ impl Catalog {
     /// serves on, and grows to twice its size before the next attempt.
     fn rewrite(&self, known: &mut Known, workspace: &Workspace) {
         known.kept = known.lines;
-        let kept: Vec<_> =
-            known.files.iter().filter(|(name, (_, stamp))| self.is_still(name, *stamp)).collect();
-        let mut text = head(kept.len());
-        for (name, (id, stamp)) in kept {
-            text += &line(format_args!("+ {id} {stamp} {name}"));
-        }
-        let written = workspace.draft().and_then(|mut draft| {
-            draft.write(text.as_bytes())?;
-            if self.fsync {
-                draft.sync()?;
-            }
-            draft.replace(&self.path)
-        });
-        if let Err(error) = written.and_then(|()| self.catch_up(known)) {
+        if let Err(error) = self.write_table(known, workspace) {
             self.log.lasting(format_args!("catalog: write {}: {error}", self.path.display()));
         }
+    }
+
+    fn write_table(&self, known: &mut Known, workspace: &Workspace) -> io::Result<()> {
+        let is_gone = |(name, (id, stamp)): (&Arc<str>, &(Id, Stamp))| {
+            (!self.is_still(name, *stamp)).then(|| (Arc::clone(name), *id))
+        };
+        let gone: HashMap<_, _> = known.files.iter().filter_map(is_gone).collect();
+        let files = known.files.len().saturating_sub(gone.len());
+        let head = head(files);
+        let (mut text, mut written) = (head.clone(), 0_u64);
+        let mut draft = workspace.draft()?;
+        // In pieces: as one text, a large table would take its size in memory.
+        let mut write = |text: &mut String| {
+            written = written.saturating_add(text.len().try_into().unwrap_or(u64::MAX));
+            let done = draft.write(text.as_bytes());
+            text.clear();
+            done
+        };
+        for (name, (id, stamp)) in known.files.iter().filter(|(name, _)| !gone.contains_key(*name))
+        {
+            text += &line(format_args!("+ {id} {stamp} {name}"));
+            if text.len() >= PIECE {
+                write(&mut text)?;
+            }
+        }
+        write(&mut text)?;
+        if self.fsync {
+            draft.sync()?;
+        }
+        draft.replace(&self.path)?;
+        for (name, id) in &gone {
+            known.files.remove(name);
+            known.names.remove(id);
+        }
+        known.head = head.into_bytes();
+        known.read = written;
+        known.lines = files.try_into().unwrap_or(u64::MAX);
+        known.kept = known.lines;
+        Ok(())
     }
 
     /// Reads what has been appended since the last look.

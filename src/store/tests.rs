@@ -381,7 +381,7 @@ mod faults {
     }
 
     /// How many file operations an upload takes.
-    fn operations(options: Options) -> u32 {
+    fn operations(options: &Options) -> u32 {
         let counted = (1..).find(|k| {
             let fixture = fixture(options.clone());
             let (_, came) = during(*k, Fault::Fails, || upload(&fixture.store, "a", b"hello"));
@@ -393,7 +393,7 @@ mod faults {
     #[test]
     fn fsync_flushes_the_file_and_its_folder() {
         let fsync = Options { fsync: true, ..Options::default() };
-        assert_eq!(operations(fsync), operations(Options::default()) + 2);
+        assert_eq!(operations(&fsync), operations(&Options::default()) + 2);
     }
 
     fn recorded_upload(store: &Store, file: &str, bytes: &[u8]) -> Result<Record> {
