@@ -231,7 +231,7 @@ impl Besieged {
         assert_eq!(std::fs::read(self.folder.path().join("x")).unwrap(), b"secret");
         let own = self.folder.path().join("root/.connme/incoming");
         let corner = std::fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
-        assert_eq!(names(&corner), ["lock"], "an upload was left behind");
+        assert_eq!(names(&corner), ["lock", "taken"], "an upload was left behind");
         for entry in self.store.list(None).unwrap().entries() {
             assert!(FileName::parse(entry.name.as_bytes()).is_ok());
         }

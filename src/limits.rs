@@ -152,9 +152,12 @@ pub const ENDING_TIME: Duration = Duration::from_secs(10);
 /// What all lists together may hold in memory while they are sent. A list that is alone may be larger.
 pub const LISTS_HELD: usize = 32 << 20;
 
-/// How long a list waits for room among them. A list whose peer takes nothing of it for [`WRITE_WAIT`] is
-/// closed meanwhile.
-pub const LIST_WAIT: Duration = Duration::from_secs(8);
+/// How long a list waits for room among them.
+pub const LIST_WAIT: Duration = Duration::from_secs(15);
+
+/// While lists wait, one that is being sent has to move so many KiB, or nods, in every [`WRITE_WAIT`], or
+/// gives way.
+pub const LIST_STEPS: usize = 64;
 
 /// Connections that were turned away and are still being told so; when one more comes, the oldest is
 /// closed. Each holds a descriptor that those who were let in may need.

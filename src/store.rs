@@ -100,17 +100,31 @@ impl Store {
             return Err(Error::io(format!("open {shown}"), &no_folder));
         }
         let workspace = if options.read_only {
+            private::must_be_a_folder(root)
+                .map_err(|error| Error::io(format!("open {shown}"), &error))?;
             None
         } else {
-            let claimed = Workspace::claim(root, publishing)
-                .map_err(|error| Error::io(format!("write in the folder {shown}"), &error))?;
-            if claimed.publishing() == Publishing::Rename {
-                log.line(format_args!(
-                    "{shown}: this file system has neither hard links nor file locks: another server \
-                     or program that stores the same name at the same moment can lose its file"
-                ));
+            match Workspace::claim(root, publishing) {
+                Ok(claimed) => {
+                    if claimed.publishing() == Publishing::Rename {
+                        log.line(format_args!(
+                            "{shown}: this file system has neither hard links nor file locks: another \
+                             server or program that stores the same name at the same moment can lose \
+                             its file"
+                        ));
+                    }
+                    Some(Arc::new(claimed))
+                }
+                Err(error) => {
+                    let error = Error::io(format!("write in the folder {shown}"), &error);
+                    // A full disk can still be read, and made less full.
+                    if error.code() != Code::NoSpace {
+                        return Err(error);
+                    }
+                    log.line(&error);
+                    None
+                }
             }
-            Some(Arc::new(claimed))
         };
         Ok(Store {
             root: root.to_owned(),
@@ -206,10 +220,18 @@ impl Store {
             return Err(nobody());
         }
         let before = self.numbers.before(&self.root);
-        let workspace = self.workspace().map_err(|error| not_stored(name, &error))?;
         let removing = |error| Error::io(format!("remove {}", name.as_str()), &error);
-        if !workspace.remove_if(name, is_meant).map_err(removing)? {
-            return Err(nobody());
+        match self.present_workspace() {
+            Ok(workspace) => {
+                if !workspace.remove_if(name, is_meant).map_err(removing)? {
+                    return Err(nobody());
+                }
+            }
+            // A full disk has no room for a folder of ours, and removing must work there most of all.
+            Err(error) if Error::io("", &error).code() == Code::NoSpace => {
+                disk::op(|| fs::remove_file(self.root.join(name.last()))).map_err(removing)?;
+            }
+            Err(error) => return Err(not_stored(name, &error)),
         }
         self.quota.removed(stamp.size());
         self.numbers.removed(&self.root, name.last(), before);
@@ -223,7 +245,7 @@ impl Store {
     /// The root cannot be read, or an identity cannot be kept.
     pub fn files(&self) -> Result<Budgeted<Listing>> {
         let files = self.lists.build(|share| self.read_files(share))?;
-        for_each_batch(&files, |files| self.identify(files, false).map(drop))?;
+        for_each_batch(&files, |files| self.identify(files).map(drop))?;
         Ok(files)
     }
 
@@ -237,8 +259,12 @@ impl Store {
         tell: &mut dyn FnMut(&Record) -> Result<()>,
     ) -> Result<()> {
         for_each_batch(files, |files| {
-            let ids = self.identify(files, false)?;
+            let ids = self.identify(files)?;
             files.iter().zip(ids).try_for_each(|((name, stamp), id)| {
+                // A file that has gone since the folder was read got no identity.
+                if id.is_none() && !self.options.read_only {
+                    return Ok(());
+                }
                 tell(&Record { id, name: (*name).to_owned(), size: stamp.size() })
             })
         })
@@ -250,22 +276,26 @@ impl Store {
     /// There is no such plain file, or its identity cannot be kept.
     pub fn open_recorded(&self, name: &FileName) -> Result<(Outgoing, Record)> {
         let (file, opened) = plain::open(&self.path_of(name)?)?;
-        let record = self.record_as(name, Stamp::of(&opened), false)?;
+        let record = self.record_as(name, Stamp::of(&opened))?;
         Ok((Outgoing { file, name: name.clone() }, record))
     }
 
-    fn record_as(&self, name: &FileName, stamp: Stamp, is_unique: bool) -> Result<Record> {
-        let ids = self.identify(&[(name.as_str(), stamp)], is_unique)?;
+    fn record_as(&self, name: &FileName, stamp: Stamp) -> Result<Record> {
+        let ids = self.identify(&[(name.as_str(), stamp)])?;
         let id = ids.into_iter().next().flatten();
+        if id.is_none() && !self.options.read_only {
+            return Err(Error::new(Code::NotFound, "no such file"));
+        }
         Ok(Record { id, name: name.as_str().to_owned(), size: stamp.size() })
     }
 
-    fn identify(&self, files: &[(&str, Stamp)], is_unique: bool) -> Result<Vec<Option<Id>>> {
+    fn identify(&self, files: &[(&str, Stamp)]) -> Result<Vec<Option<Id>>> {
         if self.options.read_only {
-            return self.catalog.identify(files, is_unique, None);
+            return self.catalog.identify(files, None);
         }
-        let workspace = self.workspace().map_err(|error| Error::io("write", &error))?;
-        self.catalog.identify(files, is_unique, Some(&workspace))
+        let workspace = self.present_workspace();
+        let workspace = workspace.map_err(|error| catalog::not_kept("write", &error))?;
+        self.catalog.identify(files, Some(&workspace))
     }
 
     /// Opens the file that has this identity.
@@ -308,7 +338,7 @@ impl Store {
     pub fn remove_recorded(&self, name: &FileName) -> Result<Record> {
         self.must_be_writable()?;
         let stamp = Stamp::of(&self.find(name)?.1);
-        let record = self.record_as(name, stamp, false);
+        let record = self.record_as(name, stamp);
         self.remove_exactly(name, stamp)?;
         let unknown = |_| Record { id: None, name: name.as_str().to_owned(), size: stamp.size() };
         Ok(record.unwrap_or_else(unknown))
@@ -355,7 +385,8 @@ impl Store {
         let reaches = name.folder().is_none() || workspace.reaches(&folder).unwrap_or(true);
         if !reaches {
             // Found out now, and not after the payload has come.
-            return Err(Error::io("", &io::ErrorKind::CrossesDevices.into()));
+            let storing = format!("store {}", name.as_str());
+            return Err(Error::io(storing, &io::ErrorKind::CrossesDevices.into()));
         }
         Ok(Incoming::new(self, name.clone(), draft, workspace))
     }
@@ -383,6 +414,17 @@ impl Store {
         let workspace = self.workspace()?;
         let draft = workspace.draft()?;
         Ok((workspace, draft))
+    }
+
+    /// Our folder; a new one, if somebody has removed it.
+    fn present_workspace(&self) -> io::Result<Arc<Workspace>> {
+        let workspace = self.workspace()?;
+        if workspace.is_there() {
+            return Ok(workspace);
+        }
+        drop(workspace);
+        self.leave();
+        self.workspace()
     }
 
     fn workspace(&self) -> io::Result<Arc<Workspace>> {

@@ -32,7 +32,7 @@ use crate::limits;
 use crate::stream::{Ending, Stream};
 use pace::Pace;
 pub use waiting::Notice;
-use waiting::Wait;
+use waiting::{GivesWay, Wait};
 
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
@@ -107,8 +107,8 @@ pub struct Wire {
     ended: bool,
     /// A write has failed; what the peer said before may still be read.
     deaf: bool,
-    /// How many others wait for what is being sent here to be done with.
-    gives_way_to: Option<Arc<AtomicUsize>>,
+    /// Others may wait for the memory of what is being sent.
+    gives_way: Option<GivesWay>,
     /// Told once when a message takes long to come.
     notice: Option<Notice>,
     /// What was taken already of a message that is read in parts: its first bytes, and its length.
@@ -131,7 +131,7 @@ impl Wire {
             patience: None,
             ended: false,
             deaf: false,
-            gives_way_to: None,
+            gives_way: None,
             notice: None,
             part: (Vec::new(), 0),
         }
@@ -596,11 +596,11 @@ impl Wire {
         while !bytes.is_empty() {
             let sent = match self.stream.write(bytes) {
                 Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
-                Ok(n) => pace.moved(n).map(|()| n),
+                Ok(n) => pace.moved(n).and_then(|()| self.has_moved(n / 1024)).map(|()| n),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
                 // The peer does not read for a while; whether for too long, the pace says.
                 Err(error) if is_silence(&error) => {
-                    self.must_not_be_in_the_way().and_then(|()| pace.moved(0)).map(|()| 0)
+                    self.has_moved(0).and_then(|()| pace.moved(0)).map(|()| 0)
                 }
                 Err(error) => Err(Error::connection(&error)),
             };

@@ -214,6 +214,10 @@ mod tests {
         fs::hard_link(path("draft"), path("second")).unwrap();
         assert_eq!(draft.is_at(&path("second")), cfg!(unix));
         assert!(!draft.is_at(&path("other")) && !draft.is_at(&path("nothing")));
+        // A link that was made, though the system said that the name was taken.
+        let (lock, mut draft) = (RenameLock::new(path("lock")), draft);
+        let published = draft.publish(&path("second"), Publishing::Link, &lock).unwrap();
+        assert_eq!(published, cfg!(unix));
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct Id(u128);
 /// What is known of a file at the top of the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its identity. A read-only server has none for a file that no other server has told before.
+    /// Its identity. A read-only server has none for a file that no other server has told before, and a
+    /// removal none for a file whose identity cannot be kept.
     pub id: Option<Id>,
     /// Its name.
     pub name: String,
@@ -66,6 +67,8 @@ pub(super) struct Catalog {
     fsync: bool,
     log: Log,
     known: Mutex<Known>,
+    /// Held by the thread that writes.
+    turn: Mutex<()>,
 }
 
 /// What has been read of the table.
@@ -93,8 +96,15 @@ const SLACK: u64 = 256;
 /// How much of a table is written at a time.
 const PIECE: usize = 32 << 10;
 
-/// The grain of a file system's clock: two files that are changed within it can have the same time.
-const GRAIN: Duration = Duration::from_millis(20);
+/// How far apart two files must be changed to have two times, with [`DRAFT_AGE`] to spare: the clock by which a
+/// file system notes a change moves every 4 or 10 ms.
+const GRAIN: Duration = Duration::from_millis(50);
+
+/// The same for a file system that notes seconds, or every second of them, as FAT does.
+const COARSE_GRAIN: Duration = Duration::from_secs(3);
+
+/// An upload that is stored later than this after it began gets the time of that moment.
+pub(super) const DRAFT_AGE: Duration = Duration::from_millis(10);
 
 impl Id {
     fn new() -> Id {
@@ -145,11 +155,18 @@ impl Stamp {
         self.changed
     }
 
-    /// How long it takes until a file that takes the name has another stamp for certain: a file system
-    /// gives the same time to all that happens within the grain of its clock.
+    /// Whether the file system has given it a time that is not rounded to seconds.
+    fn is_precise(self) -> bool {
+        self.changed.subsec_nanos() != 0
+    }
+
+    /// How long it takes until a file that takes the name has another stamp for certain. An upload that took
+    /// longer than [`DRAFT_AGE`] gets the time at which it is stored, so a draft that has waited cannot have
+    /// this one either.
     fn until_unique(self) -> Duration {
+        let grain = if self.is_precise() { GRAIN } else { COARSE_GRAIN };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.changed.saturating_add(GRAIN).saturating_sub(now).min(GRAIN)
+        self.changed.saturating_add(grain).saturating_sub(now).min(grain)
     }
 }
 
@@ -169,47 +186,83 @@ impl Catalog {
             fsync,
             log,
             known: Mutex::default(),
+            turn: Mutex::default(),
         }
     }
 
     /// The identities of these files, in their order. Those that have none get one, if this server may
-    /// write: `workspace` is where a new table grows. Where it is not certain that each of these stamps
-    /// `is_unique`, this waits until it is.
+    /// write: `workspace` is where a new table grows. This waits until no other file can get their stamps.
     ///
     /// # Errors
     /// An identity that is needed cannot be kept, so it is not told; or the table cannot be read.
     pub(super) fn identify(
         &self,
         files: &[(&str, Stamp)],
-        is_unique: bool,
         workspace: Option<&Workspace>,
     ) -> Result<Vec<Option<Id>>> {
         let since = Instant::now();
-        let mut known = self.known();
-        self.catch_up(&mut known).map_err(|error| not_kept("read", &error))?;
+        let mut known = self.caught_up()?;
         let new = files.iter().filter(|(name, stamp)| known.id(name, *stamp).is_none());
         let until_unique = new.map(|(_, stamp)| stamp.until_unique()).max();
         if let (Some(until_unique), Some(workspace)) = (until_unique, workspace) {
             // Nothing is held while we wait.
             drop(known);
-            if !is_unique {
-                std::thread::sleep(until_unique);
-            }
-            let _one_at_a_time = self.lock_until(since + limits::LOCK_WAIT)?;
-            known = self.known();
-            self.catch_up(&mut known).map_err(|error| not_kept("read", &error))?;
-            self.append(&mut known, files).map_err(|error| not_kept("write", &error))?;
-            if known.lines > known.kept.saturating_mul(2).saturating_add(SLACK) {
-                self.rewrite(&mut known, workspace);
-            }
+            std::thread::sleep(until_unique);
+            let until = since + until_unique + limits::LOCK_WAIT;
+            // What was seen may be over by now: only what is still so is written down.
+            let is_still = |name: &str, stamp| self.is_still(name, stamp);
+            known = self.keep(files, is_still, workspace, until)?;
         }
         Ok(files.iter().map(|(name, stamp)| known.id(name, *stamp)).collect())
     }
 
+    /// The identity of a file that has just been stored, whatever has become of it since.
+    ///
+    /// # Errors
+    /// See [`Catalog::identify`].
+    pub(super) fn identify_stored(
+        &self,
+        name: &str,
+        stamp: Stamp,
+        workspace: &Workspace,
+    ) -> Result<Option<Id>> {
+        if !stamp.is_precise() {
+            std::thread::sleep(stamp.until_unique());
+        }
+        let until = Instant::now() + limits::LOCK_WAIT;
+        let known = self.keep(&[(name, stamp)], |_, _| true, workspace, until)?;
+        Ok(known.id(name, stamp))
+    }
+
+    /// Gives those of these files an identity that have none, and are `wanted`.
+    fn keep(
+        &self,
+        files: &[(&str, Stamp)],
+        wanted: impl Fn(&str, Stamp) -> bool,
+        workspace: &Workspace,
+        until: Instant,
+    ) -> Result<MutexGuard<'_, Known>> {
+        // The threads of this server wait for each other here, and only one of them for other servers.
+        let _here = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let locked = self.lock_until(until)?;
+        let mut known = self.caught_up()?;
+        self.append(&mut known, files, wanted).map_err(|error| not_kept("write", &error))?;
+        // Without a lock, what another server appends meanwhile would be lost with the old table.
+        if locked.is_some() && known.lines > known.kept.saturating_mul(2).saturating_add(SLACK) {
+            self.rewrite(&mut known, workspace);
+        }
+        Ok(known)
+    }
+
+    fn caught_up(&self) -> Result<MutexGuard<'_, Known>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.catch_up(&mut known).map_err(|error| not_kept("read", &error))?;
+        Ok(known)
+    }
+
     /// The name of the file that has this identity, and how to tell whether it still is that file.
     pub(super) fn find(&self, id: Id) -> Result<Option<(String, Stamp)>> {
-        let mut known = self.known();
-        self.catch_up(&mut known).map_err(|error| not_kept("read", &error))?;
+        let known = self.caught_up()?;
         let found = known.names.get(&id).and_then(|name| known.files.get_key_value(name));
         let found = found.or_else(|| known.before.iter().find(|(_, (known, _))| *known == id));
         Ok(found.map(|(name, (_, stamp))| (name.to_string(), *stamp)))
@@ -230,12 +283,15 @@ impl Catalog {
         }
     }
 
-    /// Gives those of these files an identity that have none, in one write.
-    fn append(&self, known: &mut Known, files: &[(&str, Stamp)]) -> io::Result<()> {
+    fn append(
+        &self,
+        known: &mut Known,
+        files: &[(&str, Stamp)],
+        wanted: impl Fn(&str, Stamp) -> bool,
+    ) -> io::Result<()> {
         let mut lines = String::new();
         for (name, stamp) in files {
-            // What was seen may be over by now: only what is still so is written down.
-            if known.id(name, *stamp).is_none() && self.is_still(name, *stamp) {
+            if known.id(name, *stamp).is_none() && wanted(name, *stamp) {
                 let before = known.before.get(*name).filter(|(_, before)| before == stamp);
                 let id = before.map_or_else(Id::new, |(id, _)| *id);
                 lines += &line(format_args!("+ {id} {stamp} {name}"));
@@ -345,14 +401,11 @@ impl Catalog {
                 None => damaged = damaged.saturating_add(1),
             }
         }
+        known.lines = known.lines.saturating_add(damaged);
         if damaged > 0 {
             self.log.line(format_args!("catalog: {damaged} damaged lines passed over"));
         }
         Ok(())
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -401,7 +454,7 @@ fn head(kept: usize) -> String {
 }
 
 /// A catalog that cannot be used refuses a request, but never by saying that a file is not there.
-fn not_kept(tried: &str, error: &io::Error) -> Error {
+pub(super) fn not_kept(tried: &str, error: &io::Error) -> Error {
     let failed = Error::io(format!("{tried} the catalog"), error);
     if failed.code() == Code::NoSpace {
         return failed;
@@ -459,7 +512,7 @@ mod tests {
 
     impl Server {
         fn ids(&self, files: &[(&str, Stamp)]) -> Vec<Option<Id>> {
-            self.catalog.identify(files, true, Some(&self.workspace)).unwrap()
+            self.catalog.identify(files, Some(&self.workspace)).unwrap()
         }
 
         fn id(&self, name: &str, stamp: Stamp) -> Option<Id> {
@@ -539,15 +592,18 @@ mod tests {
     fn two_files_that_share_a_moment_do_not_share_an_identity() {
         let root = tempfile::tempdir().unwrap();
         let server = server(root.path());
-        let stamp = Stamp { changed: Duration::MAX, size: 1 };
-        assert_eq!(stamp.until_unique(), GRAIN);
-        assert_eq!(Stamp { changed: Duration::ZERO, size: 1 }.until_unique(), Duration::ZERO);
+        let until = |changed| Stamp { changed, size: 1 }.until_unique();
+        assert_eq!(until(Duration::new(u64::MAX, 1)), GRAIN);
+        assert_eq!(until(Duration::from_secs(u64::MAX)), COARSE_GRAIN);
+        assert_eq!(until(Duration::ZERO), Duration::ZERO);
         // Told as soon as they are there, removed and stored again: the times are never the same.
         let mut ids = HashSet::new();
         for _ in 0..10 {
             fs::write(root.path().join("a"), "x").unwrap();
             let stamp = Stamp::of(&fs::metadata(root.path().join("a")).unwrap());
-            let id = server.catalog.identify(&[("a", stamp)], false, Some(&server.workspace));
+            let start = Instant::now();
+            let id = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
+            assert!(start.elapsed() > GRAIN / 3, "nobody waited");
             assert!(ids.insert(id.unwrap()[0].unwrap()));
             fs::remove_file(root.path().join("a")).unwrap();
         }
@@ -582,7 +638,7 @@ mod tests {
         let files = ["a", "b"].map(|name| (name, put(root.path(), name)));
         let ids = one.ids(&files);
         assert_eq!(other.ids(&files), ids);
-        one.catalog.rewrite(&mut one.catalog.known(), &one.workspace);
+        one.catalog.rewrite(&mut one.catalog.caught_up().unwrap(), &one.workspace);
         assert_eq!(other.ids(&files), ids);
         // Removed by hand: a server that knows says so to the rest, by name or by identity.
         fs::remove_file(&one.catalog.path).unwrap();
@@ -593,9 +649,9 @@ mod tests {
         let new = put(root.path(), "new");
         let read_only = Catalog::new(root.path(), false, Log::silent());
         let asked = [files[0], ("new", new)];
-        assert_eq!(read_only.identify(&asked, true, None).unwrap(), [ids[0], None]);
+        assert_eq!(read_only.identify(&asked, None).unwrap(), [ids[0], None]);
         let told = one.id("new", new);
-        assert_eq!(read_only.identify(&asked, true, None).unwrap(), [ids[0], told]);
+        assert_eq!(read_only.identify(&asked, None).unwrap(), [ids[0], told]);
     }
 
     /// The journal grew by 2.6 to 9.6 MB a second.
@@ -609,7 +665,8 @@ mod tests {
         for n in 0..2000 {
             let name = format!("{n:0>200}");
             let stamp = put(root.path(), &name);
-            assert!(server.id(&name, stamp).is_some());
+            let told = server.catalog.identify_stored(&name, stamp, &server.workspace);
+            assert!(told.unwrap().is_some());
             fs::remove_file(root.path().join(&name)).unwrap();
             most = most.max(server.table().len());
             if n % 300 == 299 {
@@ -653,7 +710,7 @@ mod tests {
         let stamp = put(root.path(), "a");
         // Something that is not ours is in the way: it is neither written to nor removed.
         fs::create_dir(&server.catalog.path).unwrap();
-        let told = server.catalog.identify(&[("a", stamp)], true, Some(&server.workspace));
+        let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
         assert_eq!(told.unwrap_err().code(), Code::Internal);
         fs::remove_dir(&server.catalog.path).unwrap();
         #[cfg(unix)]
@@ -663,7 +720,7 @@ mod tests {
             for planted in [server.catalog.path.clone(), server.catalog.lock.clone()] {
                 let _ = fs::remove_file(&planted);
                 std::os::unix::fs::symlink(&precious, &planted).unwrap();
-                let told = server.catalog.identify(&[("a", stamp)], true, Some(&server.workspace));
+                let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
                 assert_eq!(told.unwrap_err().code(), Code::Internal);
                 assert_eq!(fs::read(&precious).unwrap(), b"precious");
                 fs::remove_file(&planted).unwrap();
@@ -673,7 +730,7 @@ mod tests {
         assert_eq!(full.code(), Code::NoSpace);
         // Another process that holds the lock is waited for, but not for ever.
         let held = private::lock(&server.catalog.lock, Duration::ZERO).unwrap();
-        let told = server.catalog.identify(&[("a", stamp)], true, Some(&server.workspace));
+        let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
         assert_eq!(told.unwrap_err().code(), Code::Internal);
         drop(held);
         assert!(server.id("a", stamp).is_some());

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::Store;
 use super::atomic::{self, Draft};
-use super::catalog::{Record, Stamp};
+use super::catalog::{DRAFT_AGE, Record, Stamp};
 use super::name::FileName;
 use super::quota::Reservation;
 use super::workspace::Workspace;
@@ -25,6 +25,7 @@ pub struct Incoming<'s> {
     reservation: Option<Reservation<'s>>,
     /// How much is still to come; `None` where nobody has said.
     left: Option<u64>,
+    begun: Instant,
     /// Keeps the draft's folder, should the store have moved to another meanwhile.
     workspace: Arc<Workspace>,
 }
@@ -36,7 +37,15 @@ impl<'s> Incoming<'s> {
         draft: Draft,
         workspace: Arc<Workspace>,
     ) -> Incoming<'s> {
-        Incoming { store, name, draft, reservation: None, left: Some(0), workspace }
+        Incoming {
+            store,
+            name,
+            draft,
+            reservation: None,
+            left: Some(0),
+            begun: Instant::now(),
+            workspace,
+        }
     }
 
     /// Says how large the file will be, and sets that room aside. `None` is not known: the limits
@@ -102,7 +111,16 @@ impl<'s> Incoming<'s> {
     ///
     /// # Errors
     /// Not all of it is there, or the disk does not take it.
-    pub fn publish(mut self) -> Result<Stored> {
+    pub fn publish(self) -> Result<Stored> {
+        if self.begun.elapsed() > DRAFT_AGE {
+            // Two drafts of one name that began together could have one time, and the second be taken for
+            // the first, which a client has been told of: see the catalog.
+            let _ = self.draft.set_modified(SystemTime::now());
+        }
+        self.put_in_place()
+    }
+
+    fn put_in_place(mut self) -> Result<Stored> {
         if self.left.is_some_and(|left| left > 0) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
@@ -131,16 +149,22 @@ impl<'s> Incoming<'s> {
     /// See [`Incoming::publish`], or its identity cannot be kept.
     pub fn publish_recorded(self) -> Result<Record> {
         let store = self.store;
+        let workspace = Arc::clone(&self.workspace);
         // To the nanosecond, where the file system has those: no other file gets the same by accident.
-        let is_unique = self.draft.set_modified(SystemTime::now()).is_ok();
+        let _ = self.draft.set_modified(SystemTime::now());
         let found = self.draft.metadata().map_err(|error| not_stored(&self.name, &error))?;
         let stamp = Stamp::of(&found);
-        let Stored { name, .. } = self.publish()?;
-        let record = store.record_as(&name, stamp, is_unique);
-        if record.is_err() {
-            store.remove_exactly(&name, stamp)?;
+        let Stored { name, .. } = self.put_in_place()?;
+        match store.catalog.identify_stored(name.as_str(), stamp, &workspace) {
+            Ok(id) => Ok(Record { id, name: name.as_str().to_owned(), size: stamp.size() }),
+            Err(error) => {
+                // Withdrawn, unless another request was quicker.
+                match store.remove_exactly(&name, stamp) {
+                    Err(failed) if failed.code() != Code::NotFound => Err(failed),
+                    _ => Err(error),
+                }
+            }
         }
-        record
     }
 
     fn take_free_name(&mut self, folder: &Path) -> Result<FileName> {

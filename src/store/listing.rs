@@ -1,5 +1,6 @@
 //! What a folder contains, and how much memory all lists together may take.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -147,10 +148,18 @@ fn line(chunks: &[Chunk], (chunk, line): (u32, u32)) -> Option<(&Chunk, &Line)> 
 /// not be able to fill the memory, not even with friends.
 #[derive(Default)]
 pub(super) struct Budget {
-    held: Mutex<usize>,
+    state: Mutex<State>,
     freed: Condvar,
     /// How many lists wait for room.
     waiting: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct State {
+    held: usize,
+    /// The tickets of the lists that wait. The lowest has waited longest, and is served first.
+    queue: BTreeSet<u64>,
+    next_ticket: u64,
 }
 
 /// A share of the budget, given back when it is dropped.
@@ -161,6 +170,8 @@ pub(super) struct Share {
     used: usize,
     /// The list needs more than there is.
     is_full: bool,
+    /// Its place among those that wait, if it had to wait.
+    ticket: Option<u64>,
 }
 
 /// How much a share takes at a time, so that a list does not ask for every name.
@@ -196,7 +207,7 @@ impl Budget {
         list: impl Fn(&mut Share) -> Result<L>,
     ) -> Result<Budgeted<L>> {
         let until = Instant::now() + limits::LIST_WAIT;
-        let mut share = self.share(0);
+        let mut share = self.share(0, None);
         loop {
             let list = list(&mut share)?;
             if !share.is_full {
@@ -205,35 +216,50 @@ impl Budget {
             }
             // It may need more than what it had asked for by then.
             let needed = share.used.saturating_mul(2).min(limits::LISTS_HELD);
+            let ticket = share.ticket;
             drop((list, share));
-            share = self.wait_for(needed, until).ok_or_else(|| {
+            share = self.wait_for(needed, ticket, until).ok_or_else(|| {
                 let sentence = "too many long lists are being sent: try again in a moment";
                 Error::new(Code::Busy, sentence)
             })?;
         }
     }
 
-    fn share(self: &Arc<Budget>, taken: usize) -> Share {
-        Share { budget: Arc::clone(self), taken, used: 0, is_full: false }
+    fn share(self: &Arc<Budget>, taken: usize, ticket: Option<u64>) -> Share {
+        Share { budget: Arc::clone(self), taken, used: 0, is_full: false, ticket }
     }
 
-    /// A share of this size, as soon as there is room for it.
-    fn wait_for(self: &Arc<Budget>, needed: usize, until: Instant) -> Option<Share> {
-        let left = until.saturating_duration_since(Instant::now());
+    /// A share of this size, as soon as there is room for it and nobody has waited longer.
+    fn wait_for(
+        self: &Arc<Budget>,
+        needed: usize,
+        ticket: Option<u64>,
+        until: Instant,
+    ) -> Option<Share> {
+        let mut state = self.state();
+        let ticket = ticket.unwrap_or(state.next_ticket);
+        state.next_ticket = state.next_ticket.max(ticket.saturating_add(1));
+        state.queue.insert(ticket);
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        let has_none = |held: &mut usize| !has_room(*held, 0, needed);
-        let waited = self.freed.wait_timeout_while(self.held(), left, has_none);
+        let left = until.saturating_duration_since(Instant::now());
+        let is_due =
+            |state: &State| state.queue.first() == Some(&ticket) && has_room(state.held, 0, needed);
+        let waited = self.freed.wait_timeout_while(state, left, |state| !is_due(state));
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let due = is_due(&state);
+        state.queue.remove(&ticket);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
-        let (mut held, _) = waited.ok()?;
-        if !has_room(*held, 0, needed) {
-            return None;
+        if due {
+            state.held = state.held.saturating_add(needed);
         }
-        *held = held.saturating_add(needed);
-        Some(self.share(needed))
+        drop(state);
+        // The next one may be due as well.
+        self.freed.notify_all();
+        due.then(|| self.share(needed, Some(ticket)))
     }
 
-    fn held(&self) -> MutexGuard<'_, usize> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -245,10 +271,12 @@ impl Share {
         self.used = self.used.saturating_add(bytes);
         if self.used > self.taken && !self.is_full {
             let more = self.used.saturating_sub(self.taken).max(STEP);
-            let mut held = self.budget.held();
-            self.is_full = !has_room(*held, self.taken, more);
+            let mut state = self.budget.state();
+            // A list that is longer than a step does not overtake those that wait.
+            let overtakes = self.taken > 0 && self.ticket.is_none() && !state.queue.is_empty();
+            self.is_full = overtakes || !has_room(state.held, self.taken, more);
             if !self.is_full {
-                *held = held.saturating_add(more);
+                state.held = state.held.saturating_add(more);
                 self.taken = self.taken.saturating_add(more);
             }
         }
@@ -270,9 +298,9 @@ impl Share {
 
     fn give_back(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_sub(bytes);
-        let mut held = self.budget.held();
-        *held = held.saturating_sub(bytes);
-        drop(held);
+        let mut state = self.budget.state();
+        state.held = state.held.saturating_sub(bytes);
+        drop(state);
         self.budget.freed.notify_all();
     }
 }
@@ -341,21 +369,21 @@ mod tests {
     #[test]
     fn one_list_may_be_long_and_many_together_may_not() {
         let budget: Arc<Budget> = Arc::default();
-        let mut first = budget.share(0);
+        let mut first = budget.share(0, None);
         assert!(first.take(limits::LISTS_HELD));
         assert!(first.take(limits::LISTS_HELD));
-        let mut second = budget.share(0);
+        let mut second = budget.share(0, None);
         assert!(!second.take(1));
         drop((first, second));
-        assert!(budget.share(0).take(1));
-        assert_eq!(*budget.held(), 0);
+        assert!(budget.share(0, None).take(1));
+        assert_eq!(budget.state().held, 0);
     }
 
     /// A list that had taken half of the budget took the other half beside a list that had a little.
     #[test]
     fn a_list_that_grows_beside_another_keeps_within_the_budget() {
         let budget: Arc<Budget> = Arc::default();
-        let (mut growing, mut other) = (budget.share(0), budget.share(0));
+        let (mut growing, mut other) = (budget.share(0, None), budget.share(0, None));
         assert!(growing.take(limits::LISTS_HELD / 2));
         assert!(other.take(limits::LISTS_HELD / 4));
         assert!(!growing.take(limits::LISTS_HELD / 2));
@@ -365,7 +393,7 @@ mod tests {
     #[test]
     fn a_list_waits_for_the_room_that_another_gives_back() {
         let budget: Arc<Budget> = Arc::default();
-        let mut first = budget.share(0);
+        let mut first = budget.share(0, None);
         assert!(first.take(limits::LISTS_HELD));
         std::thread::scope(|scope| {
             let second = scope.spawn(|| budget.build(|share| Ok(share.take(STEP))).map(drop));
@@ -375,5 +403,32 @@ mod tests {
             drop(first);
             assert!(second.join().unwrap().is_ok());
         });
+    }
+
+    #[test]
+    fn the_list_that_has_waited_longest_is_served_first() {
+        let budget: Arc<Budget> = Arc::default();
+        let mut first = budget.share(0, None);
+        assert!(first.take(limits::LISTS_HELD));
+        std::thread::scope(|scope| {
+            let (served, order) = std::sync::mpsc::channel();
+            for n in 0..4 {
+                let (budget, served) = (&budget, served.clone());
+                scope.spawn(move || {
+                    let list = budget.build(|share| Ok(share.take(limits::LISTS_HELD))).unwrap();
+                    served.send(n).unwrap();
+                    drop(list);
+                });
+                while budget.waiting.load(Ordering::Acquire) <= n {
+                    std::thread::yield_now();
+                }
+            }
+            // A newcomer with a long list does not overtake, a short one may.
+            drop(first);
+            assert_eq!(order.iter().take(4).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        });
+        let _waiting = budget.state().queue.insert(9);
+        let mut newcomer = budget.share(0, None);
+        assert!(newcomer.take(STEP) && !newcomer.take(STEP));
     }
 }

@@ -40,20 +40,41 @@ pub(super) fn folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
     if op(|| fs::symlink_metadata(&path))?.is_dir() { Ok(path) } else { Err(not_ours(&path)) }
 }
 
+/// Refuses a root in which something else has the name of our folder.
+///
+/// # Errors
+/// See [`folder`].
+pub(super) fn must_be_a_folder(root: &Path) -> io::Result<()> {
+    let path = root.join(PRIVATE);
+    match fs::symlink_metadata(&path) {
+        Ok(found) if !found.is_dir() => Err(not_ours(&path)),
+        _ => Ok(()),
+    }
+}
+
 /// Opens one of our files in this way, without following a link or waiting for a pipe.
 ///
 /// # Errors
 /// It is not a plain file, or cannot be opened.
 pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let file = match plain::unfollowed(options) {
-        Some(options) => op(|| options.open(path))?,
+    let is_ours = |found: io::Result<Metadata>| found.is_ok_and(|found| found.is_file());
+    let opened = match plain::unfollowed(options) {
+        Some(options) => op(|| options.open(path)),
         // A system whose flags are not known here: look first, because opening a pipe would wait.
         None => match fs::symlink_metadata(path) {
             Ok(found) if !found.is_file() => return Err(not_ours(path)),
-            _ => op(|| options.open(path))?,
+            _ => op(|| options.open(path)),
         },
     };
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_ours(path)) }
+    match opened {
+        Ok(file) if is_ours(file.metadata()) => Ok(file),
+        Ok(_) => Err(not_ours(path)),
+        // The system has many words for a link or a pipe that it does not open.
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => {
+            Err(not_ours(path))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Locks one of our files, which is created if it is not there. Waits at most this long for another
@@ -67,11 +88,21 @@ pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Lock> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Lock::Held(file)),
-            Err(TryLockError::Error(_)) => return Ok(Lock::Unsupported),
+            Err(TryLockError::Error(error)) if is_unsupported(&error) => {
+                return Ok(Lock::Unsupported);
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= until => return Ok(Lock::Taken),
             Err(TryLockError::WouldBlock) => std::thread::sleep(limits::LOCK_POLL),
         }
     }
+}
+
+/// Whether this says that the file system has no locks. `ENOLCK`, which a network file system without its
+/// lock service answers, has no kind of its own: 37 on Linux, 77 on macOS and the BSDs.
+fn is_unsupported(error: &io::Error) -> bool {
+    let no_locks = cfg!(unix) && matches!(error.raw_os_error(), Some(37 | 77));
+    error.kind() == io::ErrorKind::Unsupported || no_locks
 }
 
 /// The number of the file system that something is on, where the system has one.

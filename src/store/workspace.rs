@@ -4,7 +4,7 @@
 //! .connme/starting               locked while a server starts
 //! .connme/incoming/ID/lock       locked for as long as the server ID lives
 //! .connme/incoming/ID/17         an upload that has begun
-//! .connme/incoming/ID/taken-18/  a file on its way out: see `take_away`
+//! .connme/incoming/ID/taken/     a file on its way out, under its name: see `remove_if`
 //! ```
 //!
 //! The system lets go of the lock however the server ends. So the next start can tell the folders of dead
@@ -15,6 +15,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::atomic::{Draft, Publishing, RenameLock};
 use super::name::FileName;
@@ -25,8 +26,9 @@ use crate::limits;
 
 const LOCK: &str = "lock";
 
-/// What the name of a folder for a file on its way out begins with.
-const TAKEN: &str = "taken-";
+/// The folder for a file on its way out. It is made at the start: on a full disk it could not be made later,
+/// and that is when files are removed.
+const TAKEN: &str = "taken";
 
 pub(super) struct Workspace {
     root: PathBuf,
@@ -37,6 +39,8 @@ pub(super) struct Workspace {
     /// How this folder lets a draft get its final name.
     publishing: Publishing,
     rename_lock: RenameLock,
+    /// Held while a file is in [`TAKEN`]: there is one at a time.
+    taken: Mutex<()>,
     /// The file system that drafts are on.
     device: Option<u64>,
 }
@@ -63,6 +67,7 @@ impl Workspace {
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
         let lock = private::lock(&folder.join(LOCK), limits::START_WAIT)?;
+        op(|| fs::create_dir(folder.join(TAKEN)))?;
         let device = private::device(&op(|| fs::symlink_metadata(&folder))?);
         let publishing = match publishing {
             Some(publishing) => publishing,
@@ -77,6 +82,7 @@ impl Workspace {
             next: AtomicU64::new(0),
             publishing,
             rename_lock,
+            taken: Mutex::default(),
             device,
         };
         if has_locks {
@@ -105,6 +111,11 @@ impl Workspace {
         Ok(private::device(&found) == self.device)
     }
 
+    /// Whether our folder is still there.
+    pub(super) fn is_there(&self) -> bool {
+        self.folder.join(TAKEN).is_dir()
+    }
+
     /// Takes whatever has this name at the top of the root out of it, and removes it if it is the file
     /// that `is_meant` knows; anything else is put back. A look and then a removal could remove a file
     /// that took the name in between.
@@ -113,29 +124,30 @@ impl Workspace {
         name: &FileName,
         is_meant: impl FnOnce(&fs::Metadata) -> bool,
     ) -> io::Result<bool> {
-        let folder = self.folder.join(format!("{TAKEN}{}", self.number()));
-        let (path, taken) = (self.root.join(name.last()), folder.join(name.last()));
-        op(|| fs::create_dir(&folder))?;
-        let renamed = op(|| fs::rename(&path, &taken));
-        let is_meant = renamed.is_ok() && is_meant(&op(|| fs::symlink_metadata(&taken))?);
-        if is_meant {
-            op(|| fs::remove_file(&taken))?;
-        } else if renamed.is_ok() {
-            self.put_back(&taken)?;
+        let _one_at_a_time = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.folder.join(TAKEN).join(name.last());
+        op(|| fs::rename(self.root.join(name.last()), &taken))?;
+        let found = op(|| fs::symlink_metadata(&taken));
+        let removed = match &found {
+            Ok(found) if is_meant(found) => op(|| fs::remove_file(&taken)).map(|()| true),
+            _ => found.map(|_| false),
+        };
+        match removed {
+            Ok(true) => Ok(true),
+            removed => self.put_back(&taken).and(removed),
         }
-        op(|| fs::remove_dir(&folder))?;
-        renamed.map(|()| is_meant)
     }
 
-    /// Gives a file that was taken away its name again, or the first free number of it.
+    /// Gives what was taken away its name again, or the first free number of it. Replaces nothing.
     fn put_back(&self, taken: &Path) -> io::Result<()> {
         let name = taken.file_name().and_then(OsStr::to_str).map(str::as_bytes);
         let Some(Ok(name)) = name.map(FileName::parse) else { return Ok(()) };
-        if !op(|| fs::symlink_metadata(taken))?.is_file() {
+        if op(|| fs::symlink_metadata(taken))?.is_dir() {
+            // A folder has no second name. No system lets it replace a file, or a folder with files in it.
             return op(|| fs::rename(taken, self.root.join(name.last())));
         }
-        let mut file = Draft::finished(taken.to_owned());
         let mut wanted = name.clone();
+        let mut file = Draft::finished(taken.to_owned());
         for n in 1.. {
             match self.publish(&mut file, &self.root.join(wanted.last())) {
                 Ok(true) => break,
@@ -167,16 +179,10 @@ impl Workspace {
     fn clear(&self, folder: &Path) -> io::Result<()> {
         for entry in op(|| fs::read_dir(folder))? {
             let entry = entry?;
-            let (path, kind) = (entry.path(), entry.file_type()?);
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let taken = name.strip_prefix(TAKEN).is_some_and(is_number);
-            if kind.is_dir() && taken {
-                for entry in op(|| fs::read_dir(&path))? {
-                    self.put_back(&entry?.path())?;
-                }
-                op(|| fs::remove_dir(&path))?;
-            } else if kind.is_file() && is_number(name) {
+            let (path, kind, name) = (entry.path(), entry.file_type()?, entry.file_name());
+            if kind.is_dir() && name == TAKEN {
+                self.put_all_back(&path)?;
+            } else if kind.is_file() && name.to_str().is_some_and(is_number) {
                 op(|| fs::remove_file(&path))?;
             }
         }
@@ -184,6 +190,18 @@ impl Workspace {
         let lock = folder.join(LOCK);
         if fs::symlink_metadata(&lock).is_ok_and(|found| found.is_file()) {
             op(|| fs::remove_file(&lock))?;
+        }
+        op(|| fs::remove_dir(folder))
+    }
+
+    /// Puts back the file that a dead server had taken away. Only plain files are ever taken, so anything else
+    /// is not ours, and stays.
+    fn put_all_back(&self, folder: &Path) -> io::Result<()> {
+        for entry in op(|| fs::read_dir(folder))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                self.put_back(&entry.path())?;
+            }
         }
         op(|| fs::remove_dir(folder))
     }
@@ -292,7 +310,8 @@ mod tests {
             (".connme/incoming/0123456789abcdef", false),
             (".connme/incoming/0123456789abcdef/lock", false),
             (".connme/incoming/0123456789abcdef/0", false),
-            (".connme/incoming/0123456789abcdef/taken-1", false),
+            (".connme/incoming/0123456789abcdef/taken", false),
+            (".connme/incoming/0123456789abcdef/taken/a.txt", false),
             (".connme/incoming/0123456789abcdef/own", false),
             (".connme/incoming/.DS_Store", false),
         ] {
@@ -308,6 +327,7 @@ mod tests {
                     }
                     _ => fs::create_dir(&planted).unwrap(),
                 }
+                fs::write(root.path().join("a.txt"), "stored").unwrap();
                 let claimed = Workspace::claim(root.path(), None);
                 let is_a_folder_of_ours = plant == "folder" && at != ".connme/starting";
                 assert_eq!(
@@ -317,10 +337,12 @@ mod tests {
                 );
                 drop(claimed);
                 let emptied = plant == "folder"
-                    && (at.ends_with("taken-1") || at.ends_with("0123456789abcdef"));
+                    && (at.ends_with("taken") || at.ends_with("0123456789abcdef"));
                 assert_eq!(fs::symlink_metadata(&planted).is_ok(), !emptied, "{plant} at {at}");
                 let kept = fs::read(precious.path().join("0123456789abcdef/0")).unwrap();
                 assert_eq!(kept, b"precious");
+                assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"stored");
+                assert!(!root.path().join("a_1.txt").exists(), "{plant} at {at}");
                 assert!(precious.path().join("0123456789abcdef/project").exists());
             }
         }
@@ -368,6 +390,16 @@ mod tests {
             assert!(!workspace.remove_if(&name, meanwhile).unwrap());
             assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"a third");
             assert_eq!(fs::read(root.path().join("a_1.txt")).unwrap(), b"another");
+            // A link that took the name replaces nothing on its way back.
+            #[cfg(unix)]
+            {
+                fs::remove_file(root.path().join("a.txt")).unwrap();
+                std::os::unix::fs::symlink("/nowhere", root.path().join("a.txt")).unwrap();
+                let meanwhile = |_: &_| fs::write(root.path().join("a.txt"), "a third").is_err();
+                assert!(!workspace.remove_if(&name, meanwhile).unwrap());
+                assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"a third");
+                assert!(root.path().join("a_2.txt").is_symlink());
+            }
             assert!(workspace.remove_if(&name, |_| true).unwrap());
             assert!(!root.path().join("a.txt").exists());
             let gone = workspace.remove_if(&name, |_| true).unwrap_err();
@@ -379,8 +411,7 @@ mod tests {
     fn a_file_that_a_dead_server_had_taken_away_is_put_back_by_the_next() {
         let root = tempfile::tempdir().unwrap();
         let dead = claim(root.path());
-        let taken = dead.folder.join("taken-7");
-        fs::create_dir(&taken).unwrap();
+        let taken = dead.folder.join(TAKEN);
         fs::write(taken.join("a.txt"), "stored").unwrap();
         let folder = kill(dead);
         let _next = claim(root.path());

@@ -23,6 +23,14 @@ pub(super) struct Wait {
     since: Option<Instant>,
 }
 
+/// What is being sent takes memory that others may wait for.
+pub(super) struct GivesWay {
+    others: Arc<AtomicUsize>,
+    /// When the present look at it began, and how far it has come since.
+    since: Instant,
+    steps: usize,
+}
+
 impl Wait {
     pub(super) fn new(wanted: Awaited) -> Wait {
         Wait { wanted, deadline: None, since: None }
@@ -89,18 +97,20 @@ impl Wire {
     }
 
     /// Does what `write` does. Meanwhile, as long as `others` is not zero, the connection ends where the
-    /// peer takes nothing for [`limits::WRITE_WAIT`]: others wait for the memory that this takes.
+    /// peer takes less than [`limits::LIST_STEPS`] in [`limits::WRITE_WAIT`]: others wait for the memory
+    /// that this takes.
     ///
     /// # Errors
-    /// Those of `write`, or the peer takes nothing.
+    /// Those of `write`, or the peer takes too little.
     pub fn giving_way_to(
         &mut self,
         others: &Arc<AtomicUsize>,
         write: impl FnOnce(&mut Wire) -> Result<()>,
     ) -> Result<()> {
-        self.gives_way_to = Some(Arc::clone(others));
+        self.gives_way =
+            Some(GivesWay { others: Arc::clone(others), since: Instant::now(), steps: 0 });
         let written = write(self);
-        self.gives_way_to = None;
+        self.gives_way = None;
         written
     }
 
@@ -117,21 +127,28 @@ impl Wire {
             match self.fill_before(&mut wait, limits::WRITE_WAIT)? {
                 Brought::Bytes => {}
                 Brought::End => return Err(self.cut_short(&wait)),
-                Brought::Silence => self.must_not_be_in_the_way()?,
+                Brought::Silence => self.has_moved(0)?,
             }
         }
         *deadline = wait.deadline;
         let nod = self.take(1);
         self.complete(&nod, 0, Ending::Width);
-        Ok(())
+        self.has_moved(1)
     }
 
-    pub(super) fn must_not_be_in_the_way(&self) -> Result<()> {
-        let waiting = self.gives_way_to.as_ref().map_or(0, |others| others.load(Ordering::Acquire));
-        if waiting == 0 {
+    /// What gives way has moved on by so many steps.
+    pub(super) fn has_moved(&mut self, steps: usize) -> Result<()> {
+        let Some(way) = &mut self.gives_way else { return Ok(()) };
+        way.steps = way.steps.saturating_add(steps);
+        if way.since.elapsed() < limits::WRITE_WAIT {
             return Ok(());
         }
-        let sentence = "the list was not read, and another waits for its memory";
+        let moved = std::mem::take(&mut way.steps);
+        way.since = Instant::now();
+        if moved >= limits::LIST_STEPS || way.others.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let sentence = "the list was read too slowly, and others wait for its memory";
         Err(Error::new(Code::Timeout, sentence).and_close())
     }
 }

@@ -505,16 +505,21 @@ fn a_list_that_nobody_takes_gives_way_to_another() {
     for peer in &mut deaf {
         peer.say("ls");
     }
+    // Twelve of json that do not read are no better.
+    let mut json: Vec<Peer> = (0..12).map(|_| server.peer_of("json")).collect();
+    for peer in &mut json {
+        peer.say("{\"aksi\":\"list\"}\n");
+    }
     let first: Vec<_> = deaf.iter_mut().map(|peer| peer.first_bytes()).collect();
     let served = first.iter().filter(|count| **count == 20_000_i32.to_le_bytes()).count();
-    assert!(served > 4, "{served} lists were begun");
+    assert!(served > 3, "{served} lists were begun");
     // Who is refused is not told that the folder is empty.
     assert!(first.iter().all(|count| count.is_empty() || count.len() == 4));
     assert!(!first.contains(&0_i32.to_le_bytes().to_vec()));
     for _ in 0..3 {
         let start = Instant::now();
         server.peer().say("ls\n").hear("ok 20000\n");
-        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(18), "{:?}", start.elapsed());
     }
 }
 
