@@ -50,8 +50,6 @@ pub struct Client {
     downloads: Option<Store>,
     /// Told when a reply takes long to come.
     notice: Option<Notice>,
-    /// The server has answered on this connection: it speaks the dialect.
-    understood: bool,
 }
 
 /// What is known of a file that was moved.
@@ -87,7 +85,6 @@ impl Client {
             connections: 0,
             downloads: None,
             notice: None,
-            understood: false,
         }
     }
 
@@ -397,10 +394,13 @@ impl Client {
             Some(wire) => wire,
             None => self.connect()?,
         };
-        wire.notify(self.notice.clone());
-        let answer =
-            dialect::must_be_quiet(requests, &mut wire).and_then(|()| what(requests, &mut wire));
-        let answer = self.known_by(answer);
+        wire.begin_exchange(self.notice.clone());
+        let answer = dialect::must_be_quiet(requests, &mut wire)
+            .and_then(|()| what(requests, &mut wire).map_err(|error| unanswered(error, &wire)))
+            .map_err(|error| before_understood(error, &wire));
+        if answer.is_ok() {
+            wire.understand();
+        }
         if requests.one_a_connection() {
             wire.close();
             return answer;
@@ -417,35 +417,7 @@ impl Client {
         answer
     }
 
-    /// Remembers whether the server has been understood. If a connection fails before that, the server may
-    /// speak another dialect.
-    fn known_by<T>(&mut self, answer: Result<T>) -> Result<T> {
-        let suspicious = match &answer {
-            Ok(_) => {
-                self.understood = true;
-                false
-            }
-            Err(error) => match error.code() {
-                Code::Nonsense => true,
-                Code::Gone | Code::Timeout => match error.waited().map(|waited| waited.wanted) {
-                    // A payload comes after a reply that was understood.
-                    Some(Awaited::Payload { .. }) => false,
-                    Some(_) => true,
-                    // Without a wait of ours the server itself reported the timeout: it was understood.
-                    None => error.code() == Code::Gone,
-                },
-                _ => false,
-            },
-        };
-        if suspicious && !self.understood {
-            answer.map_err(Error::on_first_exchange)
-        } else {
-            answer
-        }
-    }
-
     fn connect(&mut self) -> Result<Wire> {
-        self.understood = false;
         let socket = self.reach()?;
         self.connections = self.connections.saturating_add(1);
         let manner = Manner {
@@ -482,6 +454,24 @@ impl Client {
         }
         Err(failed)
     }
+}
+
+/// A connection that ended before any of the reply came: that is not the middle of a message.
+fn unanswered(error: Error, wire: &Wire) -> Error {
+    // With a cause, the connection broke.
+    let has_ended = error.code() == Code::Gone && error.cause().is_none();
+    if has_ended && !wire.has_reply() { error.waiting(b"", Awaited::Reply) } else { error }
+}
+
+/// A failure on a connection on which the server has not been understood: it may speak another dialect.
+fn before_understood(error: Error, wire: &Wire) -> Error {
+    let suspicious = match error.code() {
+        Code::Nonsense | Code::Gone => true,
+        // Without a wait of ours the server itself reported the timeout.
+        Code::Timeout => error.waited().is_some(),
+        _ => false,
+    };
+    if suspicious && !wire.is_understood() { error.on_first_exchange() } else { error }
 }
 
 /// Refuses a file that is empty for the system and yet has bytes, as those in `/proc`: they are made

@@ -37,6 +37,9 @@ pub enum Code {
     Gone,
     /// The peer broke the protocol, in a reply. Never on the wire: only a client says it.
     Nonsense,
+    /// The server confirmed an upload, but may have stored something else. Never on the wire: only a client
+    /// says it.
+    Unsure,
     /// This dialect has no such command. Never on the wire: nothing is sent.
     Lacks,
     /// No connection could be had. Never on the wire: there is none.
@@ -69,6 +72,7 @@ impl Code {
             None => match self {
                 Code::Gone => "gone",
                 Code::Lacks => "lacks",
+                Code::Unsure => "unsure",
                 Code::Unreachable => "unreachable",
                 Code::Local => "local",
                 _ => "nonsense",
@@ -104,9 +108,11 @@ pub enum Awaited {
     Payload {
         /// How many bytes have come.
         came: u64,
-        /// How many were announced.
-        size: u64,
+        /// How many were announced. `None`: the payload ends with the stream.
+        size: Option<u64>,
     },
+    /// A reply. Nothing of it has come.
+    Reply,
 }
 
 /// A message that is not complete: what has arrived of it, and what was awaited.

@@ -185,6 +185,10 @@ pub enum Why {
     Nonsense { what: String },
     /// A file or folder on this side.
     Local { what: String },
+    /// The server closed the connection and has not replied.
+    NoReply,
+    /// The server has confirmed an upload, but the file may have more in it than was sent.
+    Unsure,
 }
 
 /// A message that is not complete.
@@ -218,8 +222,8 @@ pub enum Awaited {
     Rest,
     /// The end of the stream.
     Close,
-    /// A file of `size` bytes, of which `came` have come.
-    File { came: u64, size: u64 },
+    /// A file of `size` bytes, if that is known, of which `came` have come.
+    File { came: u64, size: Option<u64> },
 }
 
 /// What a flag takes.
@@ -366,9 +370,14 @@ mod tests {
                 "sejauh ini diterima \"rec\"; masih menunggu \"received\" atau \"connected\"",
             ),
             (
-                waited("", Awaited::File { came: 5, size: 10 }),
+                waited("", Awaited::File { came: 5, size: Some(10) }),
                 "5 of 10 bytes came; still waiting for the rest",
                 "5 dari 10 byte diterima; masih menunggu sisanya",
+            ),
+            (
+                waited("", Awaited::File { came: 5, size: None }),
+                "5 bytes came; still waiting for the rest",
+                "5 byte diterima; masih menunggu sisanya",
             ),
         ];
         for (waited, en, id) in table {

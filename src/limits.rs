@@ -133,9 +133,17 @@ pub const REPLY_TIME: Duration = Duration::from_secs(60);
 /// far. A person who sees nothing for longer thinks that the program hangs.
 pub const NOTICE_TIME: Duration = Duration::from_secs(3);
 
-/// How long a client of `struct` waits for `received` before it asks whether the upload was refused. To
-/// this it adds twice the time that sending took, for a server that is slower than the network.
+/// How long a client of `struct` waits at least for `received` before it asks whether the upload was refused.
+/// To this it adds twice the time that sending took, and the time of [`RECEIPT_RATE`].
 pub const RECEIPT_TIME: Duration = Duration::from_secs(2);
+
+/// How many bytes a second a server of `struct` reads at least. A client has sent a payload when its system
+/// has taken it, and a slow server, or one behind a slow line, then still has to read it.
+pub const RECEIPT_RATE: u64 = 64 << 10;
+
+/// How much of a payload can be on its way when all of it has been written: systems buffer less. The client
+/// allows time for no more than this, so that a refused file of 2 GiB is known after minutes, not hours.
+pub const RECEIPT_BUFFERED: u64 = 16 << 20;
 
 /// How long a client waits for a connection to be accepted.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);

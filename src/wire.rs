@@ -111,6 +111,13 @@ pub struct Wire {
     gives_way: Option<GivesWay>,
     /// Told once when a message takes long to come.
     notice: Option<Notice>,
+    /// Since when the message is awaited that comes next, however many waits that takes. Only a wire with a
+    /// notice has it.
+    awaiting_since: Option<Instant>,
+    /// A message has come in this exchange.
+    has_reply: bool,
+    /// The peer has been understood: it speaks the dialect.
+    is_understood: bool,
     /// What was taken already of a message that is read in parts: its first bytes, and its length.
     part: (Vec<u8>, u64),
 }
@@ -133,6 +140,9 @@ impl Wire {
             deaf: false,
             gives_way: None,
             notice: None,
+            awaiting_since: None,
+            has_reply: false,
+            is_understood: false,
             part: (Vec::new(), 0),
         }
     }
@@ -471,6 +481,8 @@ impl Wire {
     /// A message is complete; with its end mark it has so many bytes more.
     fn complete(&mut self, bytes: &[u8], mark: usize, end: Ending) {
         let all = length(bytes).saturating_add(mark.try_into().unwrap_or(0));
+        self.awaiting_since = None;
+        self.has_reply = true;
         match std::mem::take(&mut self.part) {
             (_, 0) => self.stream.message(bytes, all, end),
             (mut begin, before) => {
@@ -510,7 +522,7 @@ impl Wire {
         if self.ended {
             return Ok(Brought::End);
         }
-        let Some(before) = self.time_to_notice(wait).filter(|before| *before < longest) else {
+        let Some(before) = self.time_to_notice().filter(|before| *before < longest) else {
             return self.read_within(longest);
         };
         if !before.is_zero() {
@@ -519,7 +531,7 @@ impl Wire {
                 brought => return Ok(brought),
             }
         }
-        self.give_notice(wait);
+        self.give_notice(wait.wanted);
         self.read_within(longest.saturating_sub(before))
     }
 
@@ -797,7 +809,7 @@ mod tests {
             Step::Pause, // The rest of the time.
         ]));
         let sink = Arc::clone(&told);
-        wire.notify(Some(Arc::new(move |waited: &crate::error::Waited| {
+        wire.begin_exchange(Some(Arc::new(move |waited: &crate::error::Waited| {
             sink.lock().unwrap().push(waited.clone());
         })));
         assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");

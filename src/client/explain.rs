@@ -33,6 +33,10 @@ pub(super) fn explain(tried: String, error: &Error, client: &Client, is_single: 
             let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
             (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
+        Code::Unsure => (Why::Unsure, None),
+        Code::Gone if error.waited().is_some_and(|waited| waited.wanted == Awaited::Reply) => {
+            (Why::NoReply, Some(again))
+        }
         Code::Gone => (Why::Gone { cause: and_cause(sentence), waited }, Some(again)),
         // Our own timeout. One that the server reports is a refusal, and no wait comes with it.
         Code::Timeout if waited.is_some() => {
@@ -67,7 +71,7 @@ pub(super) fn so_far(waited: &Waited) -> lang::Waited {
         Awaited::Line => lang::Awaited::Line,
         Awaited::Words(words) => lang::Awaited::Words { words: words.to_vec() },
         Awaited::Bytes(count) => lang::Awaited::Bytes { count },
-        Awaited::Word | Awaited::Mark | Awaited::Value => lang::Awaited::Rest,
+        Awaited::Word | Awaited::Mark | Awaited::Value | Awaited::Reply => lang::Awaited::Rest,
         Awaited::Close => lang::Awaited::Close,
         Awaited::Payload { came, size } => lang::Awaited::File { came, size },
     };

@@ -29,13 +29,15 @@
 //!   its next command. So where a size is due, what arrives up to a pause may be exactly a command:
 //!   then the upload was given up.
 //! - There is no word for "no". An upload that is refused is read and dropped, and nothing is said; the
-//!   server's log says why. Our own client waits for `received`, and where nothing comes for a while it
-//!   asks `connme`: if `connected` comes, the file was refused. It asks nothing before that, because the
-//!   original server takes what comes after a payload for more of the file.
+//!   server's log says why. Our own client sends nothing after a payload, and waits for `received`. It
+//!   waits two seconds, twice the time that sending took, and a second for each 64 KiB that may still be on
+//!   the way. Only if nothing came for that long does it ask `connme`: if `connected` comes, the file was
+//!   refused. An original server that is still reading by then stores these six bytes in the file, and
+//!   does not answer `connected` after `received`: then the upload fails.
 //!
 //! The original server does not notice the end of a stream. So our client says `byebye` before it closes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Gathered, Receiver, Requests, Source, nonsense, nonsense_ahead};
 use crate::error::{Awaited, Code, Error, Result};
@@ -388,7 +390,7 @@ impl Requests for Client {
         let begun = Instant::now();
         wire.write_payload(size, from)?;
         wire.flush()?;
-        let patience = limits::RECEIPT_TIME.saturating_add(begun.elapsed().saturating_mul(2));
+        let patience = time_for_receipt(size, begun.elapsed());
         if wire.wait_for_any(patience, Awaited::Words(&[RECEIVED]))? {
             expect_word(wire, &[RECEIVED])?;
             read_seconds(wire)?;
@@ -401,14 +403,27 @@ impl Requests for Client {
             return Err(Error::new(Code::Internal, sentence));
         }
         read_seconds(wire)?;
-        expect_word(wire, &[CONNECTED])?;
-        Ok(None)
+        // A server that was still reading has taken the question for more of the file.
+        let comes = wire.wait_for_any(limits::RECEIPT_TIME, Awaited::Words(&[CONNECTED]));
+        if comes.unwrap_or(false) && expect_word(wire, &[CONNECTED]).is_ok() {
+            return Ok(None);
+        }
+        let sentence = "the server confirmed the file, but may have stored 'connme' at its end";
+        Err(Error::new(Code::Unsure, sentence).and_close())
     }
 
     fn byebye(&self, wire: &mut Wire) -> Result<()> {
         wire.write(BYEBYE.as_bytes())?;
         wire.flush()
     }
+}
+
+/// How long the receipt for a payload may take before the client asks. The payload was written in `elapsed`,
+/// but the end of it may still be on its way.
+fn time_for_receipt(size: u64, elapsed: Duration) -> Duration {
+    let on_its_way = size.min(limits::RECEIPT_BUFFERED);
+    let reading = Duration::from_secs(on_its_way.div_ceil(limits::RECEIPT_RATE));
+    limits::RECEIPT_TIME.saturating_add(elapsed.saturating_mul(2)).saturating_add(reading)
 }
 
 fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Result<&'static str> {
@@ -424,4 +439,25 @@ fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Result<&'stat
 
 fn not_found() -> Error {
     Error::new(Code::NotFound, "the server has no such file, or none that this wire can say")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_has_time_for_what_is_still_on_its_way() {
+        let seconds = Duration::from_secs;
+        let table = [
+            (0, seconds(0), seconds(2)),
+            (5, seconds(0), seconds(3)),
+            (640 << 10, seconds(0), seconds(12)),
+            (640 << 10, seconds(30), seconds(72)),
+            // No system buffers all of it, and sending it took its own time.
+            (i32::MAX as u64, seconds(0), seconds(258)),
+        ];
+        for (size, elapsed, patience) in table {
+            assert_eq!(time_for_receipt(size, elapsed), patience, "{size} {elapsed:?}");
+        }
+    }
 }

@@ -158,12 +158,17 @@ fn because(why: &Why) -> String {
         Why::Refused { sentence, word } => format!("{sentence} ({word})"),
         Why::Nonsense { what } => what.clone(),
         Why::Local { what } => what.clone(),
+        Why::NoReply => "the server closed the connection without a reply".to_owned(),
+        Why::Unsure => "the server confirmed the file, but may have stored 'connme' at its end; \
+                        check its size"
+            .to_owned(),
     }
 }
 
 fn so_far(waited: &Waited) -> String {
     match &waited.wanted {
-        Awaited::File { came, size } => format!("{came} of {size} bytes came"),
+        Awaited::File { came, size: Some(size) } => format!("{came} of {size} bytes came"),
+        Awaited::File { came, size: None } => format!("{came} bytes came"),
         _ if waited.got.is_empty() => "nothing has come so far".to_owned(),
         Awaited::Line => format!("so far came \"{}\" with no newline", waited.got),
         _ => format!("so far came \"{}\"", waited.got),

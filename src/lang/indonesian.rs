@@ -189,6 +189,12 @@ fn because(why: &Why) -> String {
         },
         Why::Nonsense { what } => format!("jawaban server bukan dari protokol ini: {what}"),
         Why::Local { what } => local(what),
+        Why::NoReply => "server menutup koneksi tanpa jawaban".to_owned(),
+        Why::Unsure => {
+            "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut tersimpan \
+                        di akhirnya; periksa ukurannya"
+                .to_owned()
+        }
     }
 }
 
@@ -218,7 +224,8 @@ fn local(what: &str) -> String {
 
 fn so_far(waited: &Waited) -> String {
     match &waited.wanted {
-        Awaited::File { came, size } => format!("{came} dari {size} byte diterima"),
+        Awaited::File { came, size: Some(size) } => format!("{came} dari {size} byte diterima"),
+        Awaited::File { came, size: None } => format!("{came} byte diterima"),
         _ if waited.got.is_empty() => "belum ada yang diterima".to_owned(),
         Awaited::Line => format!("sejauh ini diterima \"{}\" tanpa newline", waited.got),
         _ => format!("sejauh ini diterima \"{}\"", waited.got),

@@ -5,7 +5,7 @@
 
 use super::pace::Pace;
 use super::waiting::Wait;
-use super::{Brought, Wire, ended, length, read};
+use super::{Brought, Wire, ended, is_silence, length, read};
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
 use crate::stream::Ending;
@@ -40,14 +40,14 @@ impl Wire {
         while self.owed > 0 {
             let want = usize::try_from(self.owed).unwrap_or(usize::MAX).min(buffer.len());
             let space = buffer.get_mut(..want).unwrap_or_default();
-            self.wait_at_most(limits::PAYLOAD_WINDOW)?;
-            let n = match read(&mut *self.stream, space) {
+            let wanted = self.rest_of_payload();
+            let n = match self.read_piece(space, wanted) {
                 Ok(0) => {
                     self.ended = true;
                     return Err(self.payload_stopped(ended()));
                 }
                 Ok(n) => n,
-                Err(error) => return Err(self.payload_stopped(Error::connection(&error))),
+                Err(error) => return Err(self.payload_stopped(error)),
             };
             let piece = space.get(..n).unwrap_or_default();
             self.owed = self.owed.saturating_sub(length(piece));
@@ -85,9 +85,9 @@ impl Wire {
         let mut buffer = vec![0; self.manner.payload_buffer];
         let mut all = length(&held);
         while !self.ended {
-            self.wait_at_most(limits::PAYLOAD_WINDOW)?;
-            let n = read(&mut *self.stream, &mut buffer)
-                .map_err(|error| Error::connection(&error).waiting(b"", Awaited::Close))?;
+            let wanted = Awaited::Payload { came: all, size: None };
+            let read = self.read_piece(&mut buffer, wanted);
+            let n = read.map_err(|error| error.waiting(b"", wanted))?;
             self.ended = n == 0;
             pace.moved(n)?;
             all = all.saturating_add(n.try_into().unwrap_or(u64::MAX));
@@ -180,10 +180,28 @@ impl Wire {
         self.send(&buffer, &mut pace)
     }
 
+    /// One read of a payload. If nothing comes for [`limits::NOTICE_TIME`], the notice is given, and the wait
+    /// begins again. The stream is told how long to wait once, and not for each read.
+    fn read_piece(&mut self, into: &mut [u8], wanted: Awaited) -> Result<usize> {
+        if self.notice.is_some() {
+            self.wait_at_most(limits::NOTICE_TIME)?;
+            match read(&mut *self.stream, into) {
+                Err(error) if is_silence(&error) => self.give_notice(wanted),
+                brought => return brought.map_err(|error| Error::connection(&error)),
+            }
+        }
+        self.wait_at_most(limits::PAYLOAD_WINDOW)?;
+        read(&mut *self.stream, into).map_err(|error| Error::connection(&error))
+    }
+
+    fn rest_of_payload(&self) -> Awaited {
+        let (size, came) = (self.announced, self.announced.saturating_sub(self.owed));
+        Awaited::Payload { came, size: Some(size) }
+    }
+
     /// Adds how much of the payload had come.
     fn payload_stopped(&self, error: Error) -> Error {
-        let (size, came) = (self.announced, self.announced.saturating_sub(self.owed));
-        error.waiting(b"", Awaited::Payload { came, size })
+        error.waiting(b"", self.rest_of_payload())
     }
 
     fn complete_payload(&mut self) {

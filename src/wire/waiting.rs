@@ -19,8 +19,6 @@ pub(super) struct Wait {
     pub(super) wanted: Awaited,
     /// When the message must be complete. Its first byte sets it.
     pub(super) deadline: Option<Instant>,
-    /// When the wait began, where a notice may come of it.
-    since: Option<Instant>,
 }
 
 /// What is being sent takes memory that others may wait for.
@@ -33,14 +31,34 @@ pub(super) struct GivesWay {
 
 impl Wait {
     pub(super) fn new(wanted: Awaited) -> Wait {
-        Wait { wanted, deadline: None, since: None }
+        Wait { wanted, deadline: None }
     }
 }
 
 impl Wire {
-    /// Has `notice` told, once, when a message has not come after [`limits::NOTICE_TIME`].
-    pub fn notify(&mut self, notice: Option<Notice>) {
+    /// Begins an exchange: a request and its reply. `notice` is told, once, when a message of it has not
+    /// come after [`limits::NOTICE_TIME`].
+    pub fn begin_exchange(&mut self, notice: Option<Notice>) {
         self.notice = notice;
+        self.awaiting_since = None;
+        self.has_reply = false;
+    }
+
+    /// Whether a message has come in this exchange, or the beginning of one.
+    #[must_use]
+    pub fn has_reply(&self) -> bool {
+        self.has_reply || !self.buffered().is_empty()
+    }
+
+    /// Notes that the peer has said something that only a peer of this dialect says.
+    pub fn understand(&mut self) {
+        self.is_understood = true;
+    }
+
+    /// Whether the peer has said such a thing.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        self.is_understood
     }
 
     /// Waits until something has come, or the end of the stream, and leaves it where it is. Returns
@@ -73,15 +91,15 @@ impl Wire {
     }
 
     /// How long until the notice is due, if there is one.
-    pub(super) fn time_to_notice(&self, wait: &mut Wait) -> Option<Duration> {
+    pub(super) fn time_to_notice(&mut self) -> Option<Duration> {
         self.notice.as_ref()?;
-        let since = *wait.since.get_or_insert_with(Instant::now);
+        let since = *self.awaiting_since.get_or_insert_with(Instant::now);
         Some(limits::NOTICE_TIME.saturating_sub(since.elapsed()))
     }
 
-    pub(super) fn give_notice(&mut self, wait: &Wait) {
+    pub(super) fn give_notice(&mut self, wanted: Awaited) {
         if let Some(notice) = self.notice.take() {
-            notice(&Waited { got: self.buffered().to_vec(), wanted: wait.wanted });
+            notice(&Waited { got: self.buffered().to_vec(), wanted });
         }
     }
 
