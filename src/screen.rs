@@ -21,11 +21,14 @@ pub fn of_errors() -> usize {
 /// What `COLUMNS` says, or else `stty`, which is asked once: the standard library cannot ask itself.
 fn terminal() -> usize {
     static FOUND: OnceLock<usize> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        let is_usable = |columns: &usize| (1..=1000).contains(columns);
-        let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        told.or_else(measured).filter(is_usable).unwrap_or(COLUMNS)
-    })
+    *FOUND.get_or_init(|| choose(std::env::var("COLUMNS").ok().as_deref(), measured))
+}
+
+/// The first of the two that a line can be drawn in. A terminal of unknown size says 0.
+fn choose(told: Option<&str>, measured: impl FnOnce() -> Option<usize>) -> usize {
+    let is_usable = |columns: &usize| (1..=1000).contains(columns);
+    let told = told.and_then(|columns| columns.parse().ok()).filter(is_usable);
+    told.or_else(|| measured().filter(is_usable)).unwrap_or(COLUMNS)
 }
 
 #[cfg(unix)]
@@ -40,4 +43,23 @@ fn measured() -> Option<usize> {
 #[cfg(not(unix))]
 fn measured() -> Option<usize> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_width_of_nothing_is_not_one() {
+        for (told, measured, columns) in [
+            (Some("120"), Some(90), 120),
+            (Some("0"), Some(90), 90),
+            (Some("x"), Some(90), 90),
+            (None, Some(90), 90),
+            (Some("0"), Some(0), COLUMNS),
+            (None, None, COLUMNS),
+        ] {
+            assert_eq!(choose(told, || measured), columns, "{told:?} {measured:?}");
+        }
+    }
 }
