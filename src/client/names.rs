@@ -96,6 +96,9 @@ pub(super) fn resolve(
         let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote))?;
         return expand_all(&words, place);
     }
+    if let Some(name) = quoted(line) {
+        return Ok(one(name.to_owned(), None));
+    }
     let there = place.has(&whole)?;
     if there == Some(true) {
         return Ok(one(whole, None));
@@ -145,6 +148,13 @@ pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<N
 pub(super) fn unquote(line: &str) -> Option<Vec<String>> {
     let words = split(line, &Rules { escapes: false, home: None })?;
     Some(words.iter().map(Word::text).collect())
+}
+
+/// The name in a line that is quotes around one name, and nothing else.
+fn quoted(line: &str) -> Option<&str> {
+    let mark = line.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let name = line.strip_prefix(mark)?.strip_suffix(mark)?;
+    (!name.contains([mark, '\\'])).then_some(name)
 }
 
 /// What makes a line more than one word. A backslash too, where it escapes.

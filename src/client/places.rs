@@ -38,6 +38,10 @@ impl Place for There<'_> {
         if !self.0.speaks("size") {
             return Ok(None);
         }
+        // A long line of names is no name: there is nothing to ask.
+        if FileName::parse(name.as_bytes()).is_err() {
+            return Ok(Some(false));
+        }
         match self.0.get_size(name) {
             Ok(_) => Ok(Some(true)),
             Err(error) => match error.code() {
