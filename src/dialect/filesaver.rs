@@ -53,11 +53,14 @@ fn write_head(wire: &mut Wire, name: &str, size: u64) -> Result<()> {
 fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
     let mut lead = Vec::new();
     let mut lead_ended = false;
+    // The size ended before a byte that can be no part of it.
+    let mut is_size = false;
     let mut all: u64 = 0;
     wire.read_to_end(&mut |mut bytes| {
         all = all.saturating_add(bytes.len().try_into().unwrap_or(u64::MAX));
         while let ([byte, rest @ ..], false) = (bytes, lead_ended) {
-            lead_ended = !byte.is_ascii_digit() || lead.len() == limits::SIZE_DIGITS;
+            is_size = !byte.is_ascii_digit();
+            lead_ended = is_size || lead.len() == limits::SIZE_DIGITS;
             if lead_ended {
                 into.expect(None)?;
             } else {
@@ -74,10 +77,14 @@ fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
         into.expect(None)?;
     }
     let (size, length) = size_that_fits(&lead, all).ok_or_else(|| {
-        // The size, unless the file itself begins with digits.
-        let size = String::from_utf8_lossy(&lead);
+        let digits = String::from_utf8_lossy(&lead);
         let came = all.saturating_sub(lead.len().try_into().unwrap_or(u64::MAX));
-        Error::new(Code::BadRequest, format!("cut short: {came} of {size} bytes came"))
+        let sentence = match is_size {
+            // Unless the file itself begins with digits.
+            true => format!("cut short: {came} of {digits} bytes came"),
+            false => format!("cut short: no size fits what came (\"{digits}\")"),
+        };
+        Error::new(Code::BadRequest, sentence)
     })?;
     match lead.get(length..).unwrap_or_default() {
         [] => {}
@@ -203,7 +210,7 @@ impl Client {
         wire.write(word)?;
         wire.write(b"\n")?;
         match wire.read_bytes(OK.len())? {
-            ok if ok == OK => {}
+            ok if ok == OK => wire.understand(),
             mut other => {
                 other.extend(wire.take_arrived().unwrap_or_default());
                 return Err(super::nonsense("'OK'", &other));
