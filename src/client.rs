@@ -484,7 +484,7 @@ fn must_be_empty(file: &mut File, path: &Path) -> Result<()> {
     if n == 0 || file.metadata().is_ok_and(|now| now.len() > 0) {
         return Ok(());
     }
-    let why = "the system gives its size as 0, but there is something in it; send a copy of it";
+    let why = "it has content but its size is given as 0; send a copy of it";
     Err(Error::local(format!("send {shown}"), why))
 }
 

@@ -260,6 +260,12 @@ fn reason_or<T>(sent: Result<()>, reply: impl FnOnce() -> Result<T>) -> Result<T
     }
 }
 
+/// What stands before the sentence of a server that closed by itself.
+pub const LAST_WORDS: &str = "the server's last words: ";
+
+/// The sentence about bytes that came before a request. They are its cause.
+pub const UNASKED: &str = "the server sent something without being asked";
+
 /// Makes sure that nothing has come since the last reply. Before a request no reply is owed, and a stale one
 /// would be taken for the answer. A server that closes by itself says why, and that is shown as it is.
 ///
@@ -275,10 +281,13 @@ pub fn must_be_quiet(requests: &dyn Requests, wire: &mut Wire) -> Result<()> {
         Some(error) if error.code() == Code::Busy => Err(error.and_close()),
         // The server says this to an idle one, perhaps long ago.
         Some(error) if error.code() == Code::Timeout => {
-            let last_words = format!("the server's last words: {}", error.sentence());
+            let last_words = format!("{LAST_WORDS}{}", error.sentence());
             Err(Error::new(error.code(), last_words).and_close())
         }
-        _ => Err(nonsense("nothing before the request", &came)),
+        _ => {
+            let unasked = Error::new(Code::Nonsense, UNASKED);
+            Err(unasked.because(format!("\"{}\"", escape(&came))).and_close())
+        }
     }
 }
 

@@ -181,6 +181,10 @@ pub enum Why {
     Silent { waited: Waited },
     /// The server's own words, and its word for the kind of trouble.
     Refused { sentence: String, word: String },
+    /// The server's own words, said before it closed the connection by itself.
+    LastWords { sentence: String, word: String },
+    /// The server sent these bytes before it was asked.
+    Unasked { got: String },
     /// The server said something that is not of this protocol.
     Nonsense { what: String },
     /// A file or folder on this side.
@@ -274,7 +278,9 @@ pub enum Hint {
     /// Perhaps something else listens there.
     WrongServer,
     /// Perhaps the server speaks another dialect than this.
-    OtherDialect { dialect: &'static str },
+    OtherDialect { dialect: &'static str, is_single: bool },
+    /// The dialect has no list in which a pattern could find names.
+    NoPatterns { dialect: &'static str },
 }
 
 impl Msg {

@@ -131,7 +131,7 @@ pub mod script {
 
     /// What was written to a script, kept where a test can look: bytes, `<pause>` and `<end>`.
     #[derive(Clone, Default)]
-    pub struct Written(Arc<Mutex<(Vec<u8>, usize)>>);
+    pub struct Written(Arc<Mutex<(Vec<u8>, usize, Vec<Duration>)>>);
 
     impl Written {
         /// All of it as text.
@@ -147,6 +147,11 @@ pub mod script {
         /// How many writes it took.
         pub fn writes(&self) -> usize {
             self.0.lock().unwrap().1
+        }
+
+        /// How long the reads could wait, in the order in which that was told.
+        pub fn waits(&self) -> Vec<Duration> {
+            self.0.lock().unwrap().2.clone()
         }
 
         fn push(&self, bytes: &[u8]) {
@@ -204,7 +209,8 @@ pub mod script {
     }
 
     impl Stream for Script {
-        fn patience(&mut self, _: Option<Duration>) -> io::Result<()> {
+        fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
+            self.written.0.lock().unwrap().2.extend(wait);
             Ok(())
         }
 

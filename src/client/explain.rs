@@ -1,6 +1,7 @@
 //! Failures in words: what was tried, on what, why it failed and what to do.
 
 use super::Client;
+use crate::dialect::{LAST_WORDS, UNASKED};
 use crate::error::{Awaited, Code, Error, Waited};
 use crate::lang::{self, Hint, Msg, Why};
 use crate::log::escape;
@@ -29,7 +30,8 @@ pub(super) fn explain(tried: String, error: &Error, client: &Client, is_single: 
             }
         },
         Code::Local => {
-            let hint = tried.starts_with("upload").then_some(Hint::SeeLls);
+            let has_own_advice = error.cause().is_some_and(|cause| cause.contains("; "));
+            let hint = (tried.starts_with("upload") && !has_own_advice).then_some(Hint::SeeLls);
             let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
             (Why::Local { what: format!("{sentence}{cause}") }, hint)
         }
@@ -42,14 +44,19 @@ pub(super) fn explain(tried: String, error: &Error, client: &Client, is_single: 
         Code::Timeout if waited.is_some() => {
             (Why::Silent { waited: waited.unwrap_or_default() }, Some(again))
         }
+        Code::Nonsense if error.sentence() == UNASKED => {
+            (Why::Unasked { got: cause.unwrap_or_default() }, Some(Hint::WrongServer))
+        }
         Code::Nonsense => {
             let cause = cause.map(|cause| format!(", {cause}")).unwrap_or_default();
             (Why::Nonsense { what: format!("{sentence}{cause}") }, Some(Hint::WrongServer))
         }
         code => {
+            let is_pattern = tried.contains(['*', '?']);
             let hint = match code {
                 _ if error.their_word().is_some() => None,
                 Code::NotFound | Code::IsFolder if client.speaks("ls") => Some(Hint::SeeLs),
+                Code::NotFound if is_pattern => Some(Hint::NoPatterns { dialect }),
                 // Only the name of an upload is for the user to choose.
                 Code::BadName if tried.starts_with("upload ") => Some(Hint::OtherName),
                 Code::Busy | Code::Internal => Some(Hint::TryAgain),
@@ -58,10 +65,14 @@ pub(super) fn explain(tried: String, error: &Error, client: &Client, is_single: 
             };
             let word = error.their_word().unwrap_or(code.word());
             let word = escape(word.as_bytes()).into_owned();
-            (Why::Refused { sentence, word }, hint)
+            match sentence.strip_prefix(LAST_WORDS) {
+                Some(last) => (Why::LastWords { sentence: last.to_owned(), word }, hint),
+                None => (Why::Refused { sentence, word }, hint),
+            }
         }
     };
-    let hint = if error.is_first() { Some(Hint::OtherDialect { dialect }) } else { hint };
+    let hint =
+        if error.is_first() { Some(Hint::OtherDialect { dialect, is_single }) } else { hint };
     Msg::Failed { tried, why, hint }
 }
 

@@ -3,7 +3,7 @@
 //! Nothing here opens a file or sends a request: a [`Place`] answers what exists, in this folder or
 //! on the server.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::action::BLANK;
 use crate::error::Error;
@@ -260,17 +260,19 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
 
 fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Problem> {
     let mut named = Named::default();
-    let mut seen = BTreeSet::new();
+    // Each name, and whether only words that are no patterns have meant it.
+    let mut seen = BTreeMap::new();
     for word in words {
         let is_pattern = word.is_pattern();
         let found = expand(word, place)?;
         named.by_pattern |= is_pattern && found != [word.text()];
         for name in found {
-            // A file that two patterns match is meant once; one that is named twice is meant twice.
-            let is_new = seen.insert(name.clone());
-            if is_new || !is_pattern {
-                named.names.push((name, None));
+            // A file that a pattern matches too is meant once; one that is named twice is meant twice.
+            let was_literal = seen.get(&name).copied();
+            if was_literal.is_none() || (was_literal == Some(true) && !is_pattern) {
+                named.names.push((name.clone(), None));
             }
+            seen.insert(name, was_literal.unwrap_or(true) && !is_pattern);
         }
     }
     Ok(named)
@@ -444,12 +446,38 @@ mod tests {
         }
     }
 
+    /// A place that is not to be asked.
+    struct Unasked;
+
+    impl Place for Unasked {
+        fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+            panic!("asked for {name}");
+        }
+
+        fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+            panic!("asked for the list of {folder}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_name_is_not_asked_for() {
+        for (line, name) in [("'a b'", "a b"), ("\"it's *\"", "it's *"), ("a.txt", "a.txt")] {
+            let rules = Rules { escapes: true, home: None };
+            let found = resolve(line, &rules, true, &mut Unasked).unwrap();
+            assert_eq!(found, one(name.to_owned(), None));
+        }
+    }
+
     #[test]
     fn patterns_find_what_matches() {
-        let table: [(&str, &[&str]); 9] = [
+        let table: [(&str, &[&str]); 12] = [
+            // A file that two words mean is meant once, if at least one of them is a pattern.
+            ("*.txt ?.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt"]),
+            ("a.txt ?.txt", &["a.txt", "b.txt"]),
+            ("a.txt a.txt", &["a.txt", "a.txt"]),
             ("*.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt"]),
             ("?.txt", &["a.txt", "b.txt"]),
-            ("*.txt a.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt", "a.txt"]),
+            ("*.txt a.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt"]),
             ("docs/*", &["docs/x.txt", "docs/y.md"]),
             ("*/*.md", &["docs/y.md"]),
             ("*/x.txt", &["docs/x.txt"]),

@@ -156,7 +156,8 @@ impl Face {
         Ok(self.ask(&question)?.map(|answer| action::completed(command, &answer)))
     }
 
-    /// Asks, if somebody is there to be asked, and reads a line. `None` is the end of the input.
+    /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
+    /// input.
     fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
         if self.asks {
             let mut stdout = io::stdout().lock();

@@ -79,12 +79,13 @@ fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
     let (size, length) = size_that_fits(&lead, all).ok_or_else(|| {
         let digits = String::from_utf8_lossy(&lead);
         let came = all.saturating_sub(lead.len().try_into().unwrap_or(u64::MAX));
-        let sentence = match is_size {
-            // Unless the file itself begins with digits.
-            true => format!("cut short: {came} of {digits} bytes came"),
-            false => format!("cut short: no size fits what came (\"{digits}\")"),
-        };
-        Error::new(Code::BadRequest, sentence)
+        // Where the file itself begins with digits, this number is too large.
+        let sentence = format!("cut short: {came} of {digits} bytes came");
+        let no_size = Error::new(Code::BadRequest, "cut short: no size fits what came");
+        match is_size {
+            true => Error::new(Code::BadRequest, sentence),
+            false => no_size.because(format!("\"{digits}\"")),
+        }
     })?;
     match lead.get(length..).unwrap_or_default() {
         [] => {}
@@ -295,6 +296,41 @@ mod tests {
         ];
         for (lead, all, fits) in table {
             assert_eq!(size_that_fits(lead.as_bytes(), all), fits, "{lead} {all}");
+        }
+    }
+
+    struct Nowhere;
+
+    impl Receiver for Nowhere {
+        fn expect(&mut self, _: Option<u64>) -> Result<()> {
+            Ok(())
+        }
+
+        fn write(&mut self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+
+        fn put_before(&mut self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Digits alone may be a size and the beginning of the file: there is no size to be shown.
+    #[test]
+    fn a_size_that_is_not_certain_is_not_shown() {
+        let table = [
+            ("10hello", "bad-request: cut short: 5 of 10 bytes came"),
+            ("912345", "bad-request: cut short: no size fits what came (\"912345\")"),
+            ("", "bad-request: cut short: no size fits what came (\"\")"),
+            (
+                "99999999999999999991",
+                "bad-request: cut short: no size fits what came (\"9999999999999999999\")",
+            ),
+        ];
+        for (came, said) in table {
+            let script = crate::stream::script::Script::whole(came).0;
+            let mut wire = Wire::new(Box::new(script), crate::wire::Manner::default());
+            assert_eq!(read_file(&mut wire, &mut Nowhere).unwrap_err().to_string(), said);
         }
     }
 

@@ -92,7 +92,11 @@ pub fn error_line(error: &Error) -> String {
 fn read_reply(wire: &mut Wire) -> Result<String> {
     let line = read_reply_line(wire, NULL)?;
     match parse_error(&line) {
-        Some(error) => Err(error),
+        Some(error) => {
+            wire.understand();
+            Err(error)
+        }
+        None if line.trim_end() == ERROR => Err(nonsense("'ERROR CODE MESSAGE'", line.as_bytes())),
         None => Ok(line),
     }
 }
@@ -102,28 +106,41 @@ fn parse_error(line: &str) -> Option<Error> {
         return Some(Error::new(Code::UnknownCommand, "the server does not know this request"));
     }
     let error = line.strip_prefix(ERROR)?.strip_prefix(' ')?;
+    let error = Some(error).filter(|error| !error.trim().is_empty())?;
     let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
     Some(Error::said(word, sentence))
 }
 
-/// The name and the size in the record behind `OK`, where something was done.
-fn parse_done(line: &str) -> Result<(String, u64)> {
+/// The name in the record after `OK`, if something was done and it is the expected one. `what` names it.
+fn read_done(
+    wire: &mut Wire,
+    line: &str,
+    what: &str,
+    is_expected: impl Fn(&str, u64) -> bool,
+) -> Result<String> {
     let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
-    match record {
-        None if line != NULL => Err(nonsense("OK and a record", line.as_bytes())),
-        record => parse_record(record.unwrap_or(line)),
+    if record.is_some() {
+        wire.understand();
+    }
+    match record.and_then(parse_record) {
+        Some((name, size)) if is_expected(&name, size) => Ok(name),
+        _ => Err(nonsense(&format!("'OK' and the record of {what}"), line.as_bytes())),
     }
 }
 
-/// The name and the size in a record; `null` is no file.
-fn parse_record(line: &str) -> Result<(String, u64)> {
-    let value = Value::parse(line.as_bytes());
-    if value == Some(Value::Null) {
-        return Err(Error::new(Code::NotFound, "no such file"));
-    }
-    let record = value.as_ref().and_then(read_record);
-    let record = record.and_then(|record| Some((record.name.to_owned(), record.size?)));
-    record.ok_or_else(|| nonsense("a record", line.as_bytes()))
+/// The name and the size in a record.
+fn parse_record(text: &str) -> Option<(String, u64)> {
+    let value = Value::parse(text.as_bytes())?;
+    let record = read_record(&value)?;
+    Some((record.name.to_owned(), record.size?))
+}
+
+fn is_null(line: &str) -> bool {
+    Value::parse(line.as_bytes()) == Some(Value::Null)
+}
+
+fn no_such_file() -> Error {
+    Error::new(Code::NotFound, "no such file")
 }
 
 /// Reads a list record by record, so that neither the whole line nor a tree of it is ever in memory.
@@ -134,15 +151,20 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
     }
     let mut gathered = Gathered::new();
     let mut first = true;
-    wire.read_part(1, &mut |byte| byte == b'[')?;
     loop {
         let mut nesting = Nesting::default();
-        let part = match wire.read_part(limits::REPLY_LINE, &mut |byte| nesting.ends_with(byte)) {
+        // The list's own bracket belongs to the part with its first record.
+        let mut is_open = !first;
+        let mut ends = |byte| {
+            if is_open { nesting.ends_with(byte) } else { std::mem::replace(&mut is_open, true) }
+        };
+        let part = match wire.read_part(limits::REPLY_LINE, &mut ends) {
             Err(error) if error.code() == Code::BadRequest => {
                 return Err(nonsense_ahead("a shorter record", wire));
             }
             part => part?,
         };
+        let part = if first { part.strip_prefix(b"[").unwrap_or(&part) } else { &part };
         let text = part.trim_ascii_start();
         if text == b"]" {
             break;
@@ -151,7 +173,10 @@ fn read_listing(wire: &mut Wire) -> Result<Listing> {
         let record = if first { Some(text) } else { text.strip_prefix(b",") };
         let value = record.and_then(Value::parse);
         let record = value.as_ref().and_then(read_record);
-        gathered.push(record.ok_or_else(|| nonsense("a record", &part))?)?;
+        gathered.push(record.ok_or_else(|| nonsense("a record", part))?)?;
+        if first {
+            wire.understand();
+        }
         first = false;
     }
     let rest = read_reply_line(wire, "")?;
@@ -317,13 +342,13 @@ enum Wanted {
 }
 
 fn wanted(request: &Request) -> Result<Wanted> {
-    let no_such_file = || Error::new(Code::NotFound, "no such file at the top of the folder");
+    let not_at_top = || Error::new(Code::NotFound, "no such file at the top of the folder");
     match (&request.file, &request.id) {
         (Some(file), _) => match FileName::parse(file.as_bytes())? {
-            name if name.folder().is_some() => Err(no_such_file()),
+            name if name.folder().is_some() => Err(not_at_top()),
             name => Ok(Wanted::Named(name)),
         },
-        (None, Some(id)) => Id::parse(id).map(Wanted::Identified).ok_or_else(no_such_file),
+        (None, Some(id)) => Id::parse(id).map(Wanted::Identified).ok_or_else(not_at_top),
         (None, None) => Err(bad_request("file or id is missing")),
     }
 }
@@ -371,22 +396,28 @@ impl Requests for Client {
     fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
         write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
         let reply = read_reply(wire)?;
-        match parse_done(&reply)? {
-            (removed, _) if removed == name => Ok(()),
-            _ => Err(nonsense(&format!("the record of {name}"), reply.as_bytes())),
+        if is_null(&reply) {
+            return Err(no_such_file());
         }
+        read_done(wire, &reply, name, |removed, _| removed == name).map(drop)
     }
 
     /// This wire has no word for it, but its list says it.
     fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
         let listing = self.list_files(wire, None)?;
         let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
-        size.ok_or_else(|| Error::new(Code::NotFound, "no such file"))
+        size.ok_or_else(no_such_file)
     }
 
     fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
         write_request(wire, GET, vec![("file", Value::text(name))])?;
-        let (_, size) = parse_record(&read_reply(wire)?)?;
+        let reply = read_reply(wire)?;
+        if is_null(&reply) {
+            return Err(no_such_file());
+        }
+        let (_, size) =
+            parse_record(&reply).ok_or_else(|| nonsense("a record", reply.as_bytes()))?;
+        wire.understand();
         wire.expect_payload(size);
         into.expect(Some(size))?;
         wire.read_payload(&mut |bytes| into.write(bytes))?;
@@ -409,11 +440,8 @@ impl Requests for Client {
         write_request(wire, TRANSFER, members)?;
         let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
         let reply = reason_or(sent, || read_reply(wire))?;
-        match parse_done(&reply)? {
-            (stored, received) if received == size && is_stored_name(name, &stored) => {
-                Ok(Some(stored))
-            }
-            _ => Err(nonsense(&format!("{size} bytes of {name}"), reply.as_bytes())),
-        }
+        // `null` stands for a file that is not there, which says nothing about an upload.
+        let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
+        read_done(wire, &reply, &format!("{name} with {size} bytes"), is_it).map(Some)
     }
 }

@@ -139,6 +139,7 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
 
 fn read_listing(wire: &mut Wire) -> Result<Listing> {
     let count = read_number(wire, "a number of files", Gathered::MOST)?;
+    wire.understand();
     let mut gathered = Gathered::new();
     for _ in 0..count {
         let length = read_number(wire, "the length of a name", limits::LINE)?;
@@ -428,7 +429,10 @@ fn time_for_receipt(size: u64, elapsed: Duration) -> Duration {
 
 fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Result<&'static str> {
     match wire.read_word_of(words) {
-        Ok(Some(word)) => Ok(word),
+        Ok(Some(word)) => {
+            wire.understand();
+            Ok(word)
+        }
         Ok(None) => Err(Error::new(Code::Gone, "the server closed the connection")),
         Err(error) if error.code() == Code::UnknownCommand => {
             Err(nonsense_ahead(&format!("'{}'", words.join("' or '")), wire))

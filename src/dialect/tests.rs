@@ -247,8 +247,64 @@ fn nothing_follows_a_payload_of_struct_before_its_receipt() {
     let late = vec![ready, Step::Pause, received, bytes(&float), connected];
     let (stored, written) = struct_upload(late.clone());
     assert_eq!((stored.unwrap(), written), (None, asked));
-    let without_the_answer = late.split_last().unwrap().1.to_vec();
-    assert!(struct_upload(without_the_answer).0.is_err());
+    // A server that was still reading has taken the question for more of the file: nothing answers it.
+    for end in [vec![], vec![Step::Pause], vec![bytes(b"conn"), Step::Pause], vec![bytes(b"ready")]]
+    {
+        let without_the_answer = [late.split_last().unwrap().1, &end].concat();
+        let error = struct_upload(without_the_answer).0.unwrap_err();
+        assert_eq!((error.code(), error.closes()), (Code::Unsure, true));
+    }
+}
+
+/// What a system has taken of a payload may be far from read: the wait grows with it.
+#[test]
+fn a_client_of_struct_waits_for_a_slow_server() {
+    let size = 640 << 10;
+    let steps = [b"ready".to_vec(), b"received".to_vec(), 0.5_f32.to_le_bytes().to_vec()];
+    let (script, written) = Script::new(steps.map(Step::Bytes));
+    let mut wire = Wire::new(Box::new(script), Manner::default());
+    let mut source = |room: &mut [u8]| Ok(room.len());
+    Dialect::Struct.requests().upload(&mut wire, "a", size, &mut source).unwrap();
+    let enough = Duration::from_secs(12)..Duration::from_secs(30);
+    assert!(written.waits().iter().any(|wait| enough.contains(wait)), "{:?}", written.waits());
+}
+
+/// Whether a server has been understood by the time that its reply turns out to be wrong.
+#[test]
+fn a_dialect_is_understood_from_its_first_message_on() {
+    let i = |n: i32| n.to_le_bytes();
+    let list: Ask = |requests, wire| requests.list_files(wire, None).map(|_| vec![]);
+    let (rm, connme): (Ask, Ask) = (
+        |requests, wire| requests.delete(wire, "a").map(|()| vec![]),
+        |requests, wire| requests.connme(wire).map(|()| vec![]),
+    );
+    let download: Ask =
+        |requests, wire| requests.download(wire, "a", &mut Kept::default()).map(|_| vec![]);
+    let table: Vec<(Dialect, Vec<u8>, Ask, bool)> = vec![
+        (Dialect::Text, b"ok removed b\n".into(), rm, true),
+        (Dialect::Text, b"error not-found x\n".into(), rm, true),
+        (Dialect::Text, b"error\n".into(), rm, false),
+        (Dialect::Text, b"ok 2\nfile".into(), list, true),
+        (Dialect::Text, b"OK\n".into(), rm, false),
+        (Dialect::Struct, b"readyxxx".into(), rm, true),
+        (Dialect::Struct, b"hello".into(), connme, false),
+        (Dialect::Struct, [&i(1)[..], &i(-1)].concat(), list, true),
+        (Dialect::Struct, i(-1).into(), list, false),
+        (Dialect::Filesaver, b"OKb".into(), download, true),
+        (Dialect::Filesaver, b"NO".into(), download, false),
+        (Dialect::Json, format!("[{RECORD},{{").into(), list, true),
+        (Dialect::Json, b"[{".into(), list, false),
+        (Dialect::Json, b"ERROR busy x\r\n".into(), list, true),
+        (Dialect::Json, b"OK {}\r\n".into(), rm, true),
+        (Dialect::Json, b"{}\r\n".into(), download, false),
+        (Dialect::Json, format!("{RECORD}\r\nhel").into(), download, true),
+    ];
+    for (dialect, reply, ask, is_understood) in table {
+        let mut wire = Wire::new(Box::new(Script::whole(&reply).0), Manner::default());
+        assert!(ask(dialect.requests(), &mut wire).is_err());
+        let case = String::from_utf8_lossy(&reply);
+        assert_eq!(wire.is_understood(), is_understood, "{} {case:?}", dialect.name());
+    }
 }
 
 #[test]
@@ -296,18 +352,18 @@ fn a_list_has_a_deadline_that_grows_with_it() {
 fn what_comes_before_a_request_is_an_error_that_shows_it() {
     let closed = "gone: the server closed the connection";
     let last_words = "timeout: the server's last words: idle";
-    let unasked = "nonsense: expected nothing before the request (got";
+    let unasked = |came: &str| format!("nonsense: {UNASKED} ({came})");
     let table = [
         (Dialect::Text, "error busy try later\n", "busy: try later"),
         (Dialect::Text, "error timeout idle\n", last_words),
-        (Dialect::Text, "error not-found x\n", &format!("{unasked} \"error not-found x\\n\")")),
-        (Dialect::Text, "ok 5", &format!("{unasked} \"ok 5\")")),
+        (Dialect::Text, "error not-found x\n", &unasked("\"error not-found x\\n\"")),
+        (Dialect::Text, "ok 5", &unasked("\"ok 5\"")),
         (Dialect::Json, "ERROR busy try later\r\n", "busy: try later"),
         (Dialect::Json, "ERROR timeout idle\r\n", last_words),
-        (Dialect::Json, "null", &format!("{unasked} \"null\")")),
+        (Dialect::Json, "null", &unasked("\"null\"")),
         (Dialect::Count, "error: busy", "busy: busy"),
-        (Dialect::Struct, "connected", &format!("{unasked} \"connected\")")),
-        (Dialect::Filesaver, "OK", &format!("{unasked} \"OK\")")),
+        (Dialect::Struct, "connected", &unasked("\"connected\"")),
+        (Dialect::Filesaver, "OK", &unasked("\"OK\"")),
         (Dialect::Text, "", closed),
         (Dialect::Struct, "", closed),
     ];

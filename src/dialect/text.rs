@@ -130,14 +130,22 @@ pub fn error_line(error: &Error) -> String {
 fn read_reply(wire: &mut Wire) -> Result<String> {
     let line = read_text(wire)?;
     if let Some(what) = after_word(&line, OK) {
+        wire.understand();
         return Ok(what.to_owned());
     }
-    let expected = "a line starting with ok or error";
-    Err(parse_error(&line).unwrap_or_else(|| nonsense(expected, line.as_bytes())))
+    if let Some(error) = parse_error(&line) {
+        wire.understand();
+        return Err(error);
+    }
+    let expected = match after_word(&line, ERROR) {
+        Some(_) => "'error CODE MESSAGE'",
+        None => "a line starting with ok or error",
+    };
+    Err(nonsense(expected, line.as_bytes()))
 }
 
 fn parse_error(line: &str) -> Option<Error> {
-    let error = after_word(line, ERROR)?;
+    let error = after_word(line, ERROR).filter(|error| !error.trim().is_empty())?;
     let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
     Some(Error::said(word, sentence))
 }

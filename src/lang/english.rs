@@ -29,18 +29,17 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::PeerCame { .. } => "open".to_owned(),
         Msg::PeerWent { .. } => "close".to_owned(),
         Msg::CannotListen { address, why } => {
-            format!("cannot listen on {address}: {why}; say another place with --listen")
+            format!("cannot listen on {address}: {why}; choose another with --listen")
         }
         Msg::PortTaken { address, by_us: true } => format!(
             "cannot listen on {address}: a connme-server is running there already; \
-             use that one, stop it, or say another port with --listen"
+             use that one, stop it, or choose another port with --listen"
         ),
-        Msg::PortTaken { address, by_us: false } => format!(
-            "cannot listen on {address}: another program has that port; \
-             stop it, or say another with --listen"
-        ),
-        Msg::CannotUseRoot { why } => format!("cannot {why}; say another folder with --root"),
-        Msg::CannotUseLog { why } => format!("cannot {why}; say another file with --log"),
+        Msg::PortTaken { address, by_us: false } => {
+            format!("cannot listen on {address}: that port is taken; choose another with --listen")
+        }
+        Msg::CannotUseRoot { why } => format!("cannot {why}; choose another folder with --root"),
+        Msg::CannotUseLog { why } => format!("cannot {why}; choose another file with --log"),
         Msg::Prompt { server: None, .. } => "connme (not connected)> ".to_owned(),
         Msg::Prompt { server: Some(server), .. } => format!("connme {server}> "),
         Msg::AskUpload => "Path of the file to upload: ".to_owned(),
@@ -57,8 +56,8 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::RmAllCancelled => "nothing was removed".to_owned(),
         Msg::NoMatch { pattern } => format!("no file matches {pattern}"),
         Msg::Unanswered { name } => format!(
-            "cannot rm {name}: the question has no answer, because the input has ended; \
-             add --yes to remove without asking"
+            "cannot rm {name}: nobody could be asked (end of input); use --yes to remove without \
+             asking"
         ),
         Msg::CompareTakesNoPort => "compare uses the default port of each dialect; \
                                     use --server HOST without a port"
@@ -85,7 +84,9 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("{name} uploaded{renamed}: {bytes} bytes in {seconds} s ({rate})")
         }
         Msg::Sent { name, bytes, seconds, rate } => {
-            format!("{name} sent: {bytes} bytes in {seconds} s ({rate}); this wire has no receipt")
+            format!(
+                "{name} sent: {bytes} bytes in {seconds} s ({rate}); this dialect sends no confirmation"
+            )
         }
         Msg::Downloaded { name, stored, bytes, seconds, rate } => {
             format!("{name} downloaded to {stored}: {bytes} bytes in {seconds} s ({rate})")
@@ -111,7 +112,7 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("there is no command '{word}'; help shows all commands")
         }
         Msg::NoCommand { word } => format!("there is no command '{word}'"),
-        Msg::NameMissing { command } => format!("{command} needs a name behind it"),
+        Msg::NameMissing { command } => format!("{command} needs a file name"),
         Msg::TakesNothing { command } => format!("{command} takes nothing behind it"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
@@ -127,6 +128,10 @@ pub(super) fn say(msg: &Msg) -> String {
                 Why::Local { .. } => String::new(),
                 _ => format!("{tried}: "),
             };
+            // A busy server gives this advice itself.
+            let is_said =
+                matches!(why, Why::Refused { sentence, .. } if sentence.contains("again"));
+            let hint = hint.filter(|hint| !(is_said && *hint == Hint::TryAgain));
             let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
             format!("cannot {tried}{what}{hint}")
         }
@@ -156,6 +161,10 @@ fn because(why: &Why) -> String {
         }
         Why::Refused { sentence, word } if sentence.is_empty() => word.clone(),
         Why::Refused { sentence, word } => format!("{sentence} ({word})"),
+        Why::LastWords { sentence, word } => {
+            format!("the server's last words: {sentence} ({word})")
+        }
+        Why::Unasked { got } => format!("the server sent {got} without being asked"),
         Why::Nonsense { what } => what.clone(),
         Why::Local { what } => what.clone(),
         Why::NoReply => "the server closed the connection without a reply".to_owned(),
@@ -205,17 +214,26 @@ fn wants(wanted: Wanted) -> &'static str {
 
 fn advise(hint: Hint) -> String {
     let advice = match hint {
-        Hint::OtherDialect { dialect } => {
+        Hint::OtherDialect { dialect, is_single: true } => {
             return format!("tried the {dialect} dialect; try another with --dialect NAME");
+        }
+        Hint::OtherDialect { dialect, is_single: false } => {
+            return format!(
+                "tried the {dialect} dialect; to try another, leave, and start again with \
+                 --dialect NAME"
+            );
+        }
+        Hint::NoPatterns { dialect } => {
+            return format!("the {dialect} dialect has no list, so * is part of the name");
         }
         Hint::IsServerRunning => "is the server running? --server says where it is",
         Hint::SeeLs => "ls shows what is there",
         Hint::SeeLls => "lls shows what could be sent",
-        Hint::OtherName => "'as NAME' behind it gives another name",
+        Hint::OtherName => "add 'as NAME' to choose another name",
         Hint::TryAgain => "try again in a moment",
         Hint::RunAgain => "run the command again",
         Hint::Reconnect => "connme opens a new connection",
-        Hint::WrongServer => "is that a connme server, and the right port for this dialect?",
+        Hint::WrongServer => "is that a connme server?",
     };
     advice.to_owned()
 }

@@ -31,15 +31,15 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::PeerCame { peer } => format!("Terhubung dengan {peer}"),
         Msg::PeerWent { peer } => format!("Koneksi dengan {peer} ditutup"),
         Msg::CannotListen { address, why } => {
-            format!("tidak bisa berjalan di {address}: {why}; pilih tempat lain dengan --listen")
+            format!("tidak bisa berjalan di {address}: {why}; pilih yang lain dengan --listen")
         }
         Msg::PortTaken { address, by_us: true } => format!(
             "tidak bisa berjalan di {address}: di sana sudah ada connme-server; \
              pakai yang itu, hentikan, atau pilih port lain dengan --listen"
         ),
         Msg::PortTaken { address, by_us: false } => format!(
-            "tidak bisa berjalan di {address}: port itu sudah dipakai program lain; \
-             hentikan program itu, atau pilih port lain dengan --listen"
+            "tidak bisa berjalan di {address}: port itu sudah dipakai; \
+             pilih yang lain dengan --listen"
         ),
         Msg::CannotUseRoot { why } => {
             format!("folder tidak bisa dipakai: {why}; pilih folder lain dengan --root")
@@ -66,8 +66,8 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::RmAllCancelled => "Penghapusan dibatalkan, tidak ada file yang dihapus".to_owned(),
         Msg::NoMatch { pattern } => format!("tidak ada file yang cocok dengan {pattern}"),
         Msg::Unanswered { name } => format!(
-            "rm {name} gagal: pertanyaan tidak dijawab karena input sudah berakhir; \
-             tambahkan --yes untuk menghapus tanpa bertanya"
+            "rm {name} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
+             untuk menghapus tanpa bertanya"
         ),
         Msg::CompareTakesNoPort => "compare memakai port bawaan setiap dialek; \
                                     pakai --server HOST tanpa port"
@@ -102,7 +102,7 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::Sent { name, bytes, seconds, rate } => format!(
             "File {name} dikirim dalam {seconds} detik ({bytes} bytes, {rate}); \
-             dialek ini tidak punya tanda terima"
+             dialek ini tidak mengirim konfirmasi"
         ),
         Msg::Downloaded { name, stored, bytes, seconds, rate } => format!(
             "File {name} berhasil diunduh ke {stored} ({bytes} bytes, {rate})\n\
@@ -131,7 +131,7 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah")
         }
         Msg::NoCommand { word } => format!("tidak ada perintah '{word}'"),
-        Msg::NameMissing { command } => format!("{command} memerlukan nama di belakangnya"),
+        Msg::NameMissing { command } => format!("{command} harus diikuti nama file"),
         Msg::TakesNothing { command } => format!("{command} tidak menerima apa-apa di belakangnya"),
         Msg::OneFolder => {
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()
@@ -182,12 +182,16 @@ fn because(why: &Why) -> String {
             "bad-name" => format!("nama ini ditolak: {sentence} ({word})"),
             "is-folder" => format!("itu folder, bukan file ({word})"),
             "too-large" => format!("file terlalu besar: {sentence} ({word})"),
-            "no-space" => format!("tidak ada tempat di server: {sentence} ({word})"),
-            "read-only" => format!("server ini hanya memberi file ({word})"),
+            "no-space" => format!("ruang server penuh: {sentence} ({word})"),
+            "read-only" => format!("server ini hanya bisa dibaca ({word})"),
             "busy" => format!("semua koneksi server sedang terpakai ({word})"),
             word => format!("kata server: {sentence} ({word})"),
         },
-        Why::Nonsense { what } => format!("jawaban server bukan dari protokol ini: {what}"),
+        Why::LastWords { sentence, word } => {
+            format!("kata server sebelum menutup koneksi: {sentence} ({word})")
+        }
+        Why::Unasked { got } => format!("server mengirim {got} tanpa diminta"),
+        Why::Nonsense { what } => nonsense(what),
         Why::Local { what } => local(what),
         Why::NoReply => "server menutup koneksi tanpa jawaban".to_owned(),
         Why::Unsure => {
@@ -198,12 +202,23 @@ fn because(why: &Why) -> String {
     }
 }
 
+/// What came instead of a reply. Words of the protocol stay as they are.
+fn nonsense(what: &str) -> String {
+    match what.strip_prefix("expected ").and_then(|rest| rest.split_once(", got ")) {
+        Some((expected, "nothing")) => {
+            format!("seharusnya {expected}, tetapi tidak ada yang diterima")
+        }
+        Some((expected, got)) => format!("seharusnya {expected}, tetapi yang diterima {got}"),
+        None => format!("jawaban server bukan dari protokol ini: {what}"),
+    }
+}
+
 /// What failed on this side, phrase by phrase; what the system says itself stays as it is.
 fn local(what: &str) -> String {
     const PHRASES: [(&str, &str); 14] = [
         (
-            "the system gives its size as 0, but there is something in it; send a copy of it",
-            "ukurannya 0 menurut sistem, tetapi ada isinya; kirim salinannya",
+            "it has content but its size is given as 0; send a copy of it",
+            "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya",
         ),
         ("open ", "membuka "),
         ("send ", "mengirim "),
@@ -262,17 +277,26 @@ fn wants(wanted: Wanted) -> &'static str {
 
 fn advise(hint: Hint) -> String {
     let advice = match hint {
-        Hint::OtherDialect { dialect } => {
+        Hint::OtherDialect { dialect, is_single: true } => {
             return format!("dialek yang dicoba: {dialect}; coba yang lain dengan --dialect NAMA");
         }
-        Hint::IsServerRunning => "apakah server berjalan? --server menyebut tempatnya",
+        Hint::OtherDialect { dialect, is_single: false } => {
+            return format!(
+                "dialek yang dicoba: {dialect}; untuk mencoba yang lain, keluar dan mulai lagi \
+                 dengan --dialect NAMA"
+            );
+        }
+        Hint::NoPatterns { dialect } => {
+            return format!("dialek {dialect} tidak punya daftar, jadi * adalah bagian nama");
+        }
+        Hint::IsServerRunning => "apakah server berjalan? tentukan alamat dengan --server",
         Hint::SeeLs => "ls menunjukkan apa yang ada",
         Hint::SeeLls => "lls menunjukkan apa yang bisa dikirim",
-        Hint::OtherName => "'as NAMA' di belakangnya memberi nama lain",
+        Hint::OtherName => "tambahkan 'as NAMA' untuk memilih nama lain",
         Hint::TryAgain => "coba lagi sebentar lagi",
         Hint::RunAgain => "jalankan perintah itu lagi",
         Hint::Reconnect => "connme membuka koneksi baru",
-        Hint::WrongServer => "apakah itu server connme, dan port yang benar untuk dialek ini?",
+        Hint::WrongServer => "apakah itu server connme?",
     };
     advice.to_owned()
 }

@@ -73,6 +73,27 @@ impl Wire {
         Ok(!matches!(self.read_more(longest, &mut Wait::new(wanted))?, Brought::Silence))
     }
 
+    /// What has arrived up to a silence of `pause`, left where it is. Stops at `most` bytes.
+    ///
+    /// # Errors
+    /// The connection broke, or nothing comes in time.
+    pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
+        let mut wait = Wait::new(Awaited::Word);
+        while self.buffered().len() < most {
+            let brought = if self.buffered().is_empty() {
+                self.fill(&mut wait)?
+            } else {
+                self.fill_before(&mut wait, pause)?
+            };
+            match brought {
+                Brought::Bytes => {}
+                Brought::Silence if self.buffered().is_empty() => return Err(self.silent(&wait)),
+                _ => break,
+            }
+        }
+        Ok(self.buffered())
+    }
+
     /// Takes what has arrived, without waiting for more: about a line of a reply at most.
     ///
     /// # Errors

@@ -241,7 +241,7 @@ fn failures_say_what_why_and_what_to_do() {
         (
             &["upload", "blocked", "as", "../x"],
             1,
-            "cannot upload blocked: no part of a name begins with a dot (bad-name); 'as NAME' behind it gives another name",
+            "cannot upload blocked: no part of a name begins with a dot (bad-name); add 'as NAME' to choose another name",
         ),
         (
             &["download", "../a"],
@@ -261,7 +261,7 @@ fn failures_say_what_why_and_what_to_do() {
         ),
         (&["frobnicate"], 2, "there is no command 'frobnicate'; --help shows what can be said"),
         (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
-        (&["size"], 2, "size needs a name behind it; --help shows what can be said"),
+        (&["size"], 2, "size needs a file name; --help shows what can be said"),
         (
             &["compare", "big"],
             2,
@@ -678,8 +678,8 @@ fn a_question_that_nobody_answers_removes_nothing() {
         let output = client.write_stdin(answer).assert().code(status).get_output().clone();
         let expected = match answer {
             "" => {
-                "connme-client: cannot rm a: the question has no answer, because the input has \
-                 ended; add --yes to remove without asking\n"
+                "connme-client: cannot rm a: nobody could be asked (end of input); use --yes to \
+                 remove without asking\n"
             }
             "Y\n" => "",
             _ => "connme-client: a stays where it is\n",
@@ -793,8 +793,8 @@ fn a_file_whose_size_is_not_known_is_not_sent_as_empty() {
     let output = client.assert().code(1).get_output().clone();
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "connme-client: cannot send /proc/cpuinfo: the system gives its size as 0, but there is \
-         something in it; send a copy of it; lls shows what could be sent\n"
+        "connme-client: cannot send /proc/cpuinfo: it has content but its size is given as 0; \
+         send a copy of it\n"
     );
     assert_eq!(server.names(), ["empty"]);
 }

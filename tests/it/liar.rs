@@ -172,7 +172,11 @@ fn said_of(dialect: &str, args: &[&str], words: impl Into<Vec<u8>>) -> String {
     let err = err.strip_prefix("connme-client: cannot ").unwrap_or_else(|| panic!("{err}"));
     let end = format!("; tried the {dialect} dialect; try another with --dialect NAME");
     let err = err.trim_end();
-    err.strip_suffix(&end).map_or(format!("{err} (no hint)"), str::to_owned)
+    match (err.strip_suffix(&end), err.strip_suffix("; is that a connme server?")) {
+        (Some(err), _) => err.to_owned(),
+        (None, Some(err)) => format!("{err} (understood)"),
+        (None, None) => format!("{err} (no hint)"),
+    }
 }
 
 #[test]
@@ -187,6 +191,8 @@ fn what_came_is_compared_with_what_was_asked() {
         said_of("text", &["ls"], "ok 1\nfile a\ntotal 6\n"),
         said_of("text", &["upload", "own"], "ok ready\nok received 4 own\n"),
         said_of("text", &["upload", "own"], "ok ready\nok received 5 other\n"),
+        said_of("text", &["rm", "a"], "error\n"),
+        said_of("json", &["rm", "a"], "ERROR\r\n"),
         said_of("text", &["connme"], "hello\n"),
         said_of("struct", &["connme"], "hello"),
         said_of("struct", &["rm", "a"], [&b"ready"[..], &i(5)].concat()),
@@ -199,26 +205,31 @@ fn what_came_is_compared_with_what_was_asked() {
         said_of("json", &["rm", "a"], format!("OK {}", record("b", 5))),
         said_of("json", &["upload", "own"], format!("OK {}", record("own", 4))),
         said_of("json", &["upload", "own"], format!("OK {}", record("other", 5))),
+        said_of("json", &["upload", "own"], "null"),
         said_of("count", &["count", "x"], "twelve"),
     ];
     let wanted = [
-        "rm a: expected 'ok removed a', got \"ok removed b\"",
-        "ls: expected 'total 5', got \"total 6\"",
-        "ls: expected 'file SIZE NAME' or 'dir - NAME', got \"file a\"",
-        "upload own: expected 'ok received 5 own', got \"ok received 4 own\"",
-        "upload own: expected 'ok received 5 own', got \"ok received 5 other\"",
+        "rm a: expected 'ok removed a', got \"ok removed b\" (understood)",
+        "ls: expected 'total 5', got \"total 6\" (understood)",
+        "ls: expected 'file SIZE NAME' or 'dir - NAME', got \"file a\" (understood)",
+        "upload own: expected 'ok received 5 own', got \"ok received 4 own\" (understood)",
+        "upload own: expected 'ok received 5 own', got \"ok received 5 other\" (understood)",
+        "rm a: expected 'error CODE MESSAGE', got \"error\"",
+        "rm a: expected 'ERROR CODE MESSAGE', got \"ERROR\"",
         "connme: expected a line starting with ok or error, got \"hello\"",
         "connme: expected 'connected', got \"hello\"",
-        "rm a: expected 1 or -1, got \"5\"",
-        "ls: expected 5 as the total of the sizes, got \"6\"",
+        "rm a: expected 1 or -1, got \"5\" (understood)",
+        "ls: expected 5 as the total of the sizes, got \"6\" (understood)",
         "ls: expected a number of files, not -2, got \"\\xfe\\xff\\xff\\xff\"",
         "ls: expected a number of files, not 1869771365, got \"error timeout\\n\"",
         "download a: expected 'OK', got \"NO, NEVER\"",
-        "download a: expected 'a<SEPARATOR>', got \"b<SEPARATOR>5hello\"",
+        "download a: expected 'a<SEPARATOR>', got \"b<SEPARATOR>5hello\" (understood)",
         "ls: expected a list, got \"{}\"",
-        "rm a: expected the record of a, got \"OK {",
-        "upload own: expected 5 bytes of own, got \"OK {",
-        "upload own: expected 5 bytes of own, got \"OK {",
+        "rm a: expected 'OK' and the record of a, got \"OK {",
+        "upload own: expected 'OK' and the record of own with 5 bytes, got \"OK {",
+        "upload own: expected 'OK' and the record of own with 5 bytes, got \"OK {",
+        // It says that there is no such file, which is no answer to an upload.
+        "upload own: expected 'OK' and the record of own with 5 bytes, got \"null\"",
         "count: expected a number, got \"twelve\"",
     ];
     for (said, wanted) in expected.iter().zip(wanted) {
@@ -232,6 +243,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
     let i = |n: i32| n.to_le_bytes();
     let record = "{\"id\":\"i\",\"nama_file\":\"a\",\"size\":10,\"type\":\"\"}\r\nhello";
     let stopped = "the connection ended in the middle of a message";
+    let without = "the server closed the connection without a reply";
     let table = [
         (
             said_of("text", &["connme"], "ok connected"),
@@ -246,7 +258,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         (said_of("struct", &["ls"], [1, 0]), format!("ls: {stopped}; so far came \"\\u{{1}}\\0\"")),
         (
             said_of("json", &["ls"], "[{\"id\""),
-            format!("ls: {stopped}; so far came \"{{\\\"id\\\"\""),
+            format!("ls: {stopped}; so far came \"[{{\\\"id\\\"\""),
         ),
         // A payload comes after a reply: it is no question of the dialect.
         (
@@ -263,7 +275,23 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         ),
         (
             said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>10hello"),
-            "download a: cut short: 5 of 10 bytes came".to_owned(),
+            "download a: cut short: 5 of 10 bytes came; run the command again (no hint)".to_owned(),
+        ),
+        (
+            said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>912345"),
+            "download a: cut short: no size fits what came (\"912345\"); run the command again \
+             (no hint)"
+                .to_owned(),
+        ),
+        // Nothing came: that is not the middle of a message.
+        (said_of("text", &["connme"], ""), format!("connme: {without}")),
+        (said_of("struct", &["ls"], ""), format!("ls: {without}")),
+        (said_of("filesaver", &["download", "a"], ""), format!("download a: {without}")),
+        (said_of("json", &["ls"], ""), format!("ls: {without}")),
+        (said_of("count", &["count", "x"], ""), format!("count: {without}")),
+        (
+            said_of("struct", &["rm", "a"], "ready"),
+            format!("rm a: {stopped}; run the command again (no hint)"),
         ),
         (
             said_of("text", &["size", "a"], "error strange-code some words\n"),
@@ -310,7 +338,8 @@ fn a_list_cannot_lead_a_pattern_astray() {
     let address = liar(list.into(), Then::Close);
     let mut command = client(&["download", "*", "--server", &address.to_string()]);
     let output = command.current_dir(&folder).assert().code(1).get_output().clone();
-    assert_eq!(output.stderr, b"connme-client: no file matches *\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "connme-client: no file matches *\n");
     assert_eq!(visible(folder.path()), ["own"]);
 }
 
@@ -402,8 +431,8 @@ fn what_nobody_asked_for_is_shown_and_answers_nothing() {
             let err = String::from_utf8(output.stderr).unwrap();
             let shown = match unasked == stale {
                 true => {
-                    "cannot size b: expected nothing before the request, \
-                         got \"ok 5 bytes (0.000005 MB)\\n\""
+                    "cannot size b: the server sent \"ok 5 bytes (0.000005 MB)\\n\" without being \
+                     asked; is that a connme server?"
                 }
                 false => "cannot size b: the server's last words: silent for too long (timeout)",
             };
