@@ -123,18 +123,21 @@ fn bash(program: &str, commands: &[Item], flags: &[Item]) -> String {
     let on_files = ON_FILES.replace(' ', "|");
     format!(
         "{function}_files() {{\n\
-         \x20 local IFS=$'\\n'\n\
+         \x20 local name=\n\
          \x20 compopt -o filenames 2>/dev/null\n\
-         \x20 COMPREPLY=($(compgen \"$1\" -- \"$word\"))\n\
+         \x20 # Line by line, so that a file called * stays that. The bash of macOS has no mapfile.\n\
+         \x20 while IFS= read -r name; do COMPREPLY+=(\"$name\"); done < <(compgen \"$1\" -- \"$word\")\n\
          }}\n\
          {function}() {{\n\
          \x20 local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}\n\
          \x20 local command= skip= one\n\
-         \x20 # bash splits --flag=value at the sign.\n\
-         \x20 if [[ $word == = ]]; then word=\n\
+         \x20 COMPREPLY=()\n\
+         \x20 # bash makes words of = in --flag=value and of : in HOST:PORT.\n\
+         \x20 if [[ $word == +(:) || $before == +(:) ]]; then return\n\
+         \x20 elif [[ $word == = ]]; then word=\n\
          \x20 elif [[ $before == = ]]; then before=${{COMP_WORDS[COMP_CWORD-2]}}; fi\n\
          \x20 for one in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n\
-         \x20   if [[ $one == = ]]; then skip=1; continue; fi\n\
+         \x20   if [[ $one == +([=:]) ]]; then skip=1; continue; fi\n\
          \x20   if [[ $skip ]]; then skip=; continue; fi\n\
          \x20   case $one in\n\
          \x20     {with_value}) skip=1 ;;\n\
@@ -142,7 +145,6 @@ fn bash(program: &str, commands: &[Item], flags: &[Item]) -> String {
          \x20     *) command=${{command:-$one}} ;;\n\
          \x20   esac\n\
          \x20 done\n\
-         \x20 COMPREPLY=()\n\
          \x20 case $before in\n\
          {cases}\
          \x20   *) case $word in\n\
@@ -186,23 +188,30 @@ fn zsh(program: &str, commands: &[Item], flags: &[Item]) -> String {
         .iter()
         .map(|command| format!(" '{}:{}'", command.name, quoted(&command.about)))
         .collect();
-    let rest = match commands {
-        [] => String::new(),
-        _ => "    '1: :->command' '*:: :->argument'\n".to_owned(),
+    // Without commands there is nothing to complete but flags.
+    let (list, rest, cases) = match commands {
+        [] => Default::default(),
+        _ => (
+            format!("  local -a commands=({described} )\n"),
+            "    '1: :->command' '*:: :->argument'\n".to_owned(),
+            format!(
+                "  case $state in\n\
+                 \x20   command) _describe command commands ;;\n\
+                 \x20   argument) case $words[1] in {}) _files ;; esac ;;\n\
+                 \x20 esac\n",
+                ON_FILES.replace(' ', "|")
+            ),
+        ),
     };
-    let on_files = ON_FILES.replace(' ', "|");
     format!(
         "#compdef {program}\n\
          {function}() {{\n\
          \x20 local context state state_descr line\n\
          \x20 local -A opt_args\n\
-         \x20 local -a commands=({described} )\n\
+         {list}\
          \x20 _arguments -C -S \\\n\
          {arguments}{rest}\n\
-         \x20 case $state in\n\
-         \x20   command) _describe command commands ;;\n\
-         \x20   argument) case $words[1] in {on_files}) _files ;; esac ;;\n\
-         \x20 esac\n\
+         {cases}\
          }}\n\
          # Read by the completion system, or by 'source'.\n\
          if [[ $funcstack[1] == _{program} ]]; then {function} \"$@\"; else compdef {function} {program}; fi\n"
@@ -294,6 +303,10 @@ mod tests {
             }
         }
         assert!(script("tcsh", "connme-client", "").is_none());
+        // The server has no commands, and none of the client's.
+        let usage = Msg::ServerUsage.say(Lang::En);
+        let zsh = script("zsh", "connme-server", &usage).unwrap();
+        assert!(!zsh.contains("upload|") && !zsh.contains("$state"), "{zsh}");
     }
 
     #[test]

@@ -85,12 +85,18 @@ fn what_cannot_be_used_is_one_line_and_status_1() {
     fs::write(&file, "").unwrap();
     let (file, root) = (file.to_str().unwrap(), root.to_str().unwrap());
     let below = format!("{file}/log");
+    let other = format!("struct={taken}");
     let table = [
         (vec!["--root", root, "--listen", &taken], "a connme-server is running there already"),
-        (vec!["--root", file, "--listen", "0"], "say another folder with --root"),
-        (vec!["--root", file, "--listen", "0", "--read-only"], "say another folder with --root"),
-        (vec!["--root", root, "--listen", "0", "--log", &below], "say another file with --log"),
-        (vec!["--root", root, "--listen", "192.0.2.1:0"], "say another place with --listen"),
+        // A server of ours too, but it speaks another dialect there.
+        (
+            vec!["--root", root, "--listen", &other],
+            "that port is taken; choose another with --listen",
+        ),
+        (vec!["--root", file, "--listen", "0"], "choose another folder with --root"),
+        (vec!["--root", file, "--listen", "0", "--read-only"], "choose another folder with --root"),
+        (vec!["--root", root, "--listen", "0", "--log", &below], "choose another file with --log"),
+        (vec!["--root", root, "--listen", "192.0.2.1:0"], "choose another with --listen"),
     ];
     for (args, what) in table {
         let (status, said) = server(&args);
@@ -393,18 +399,45 @@ fn completions_work_in_each_shell() {
         ("connme-server|--log|o", "own.txt"),
         ("connme-server|--completions|z", "zsh"),
     ];
-    for (line, expected) in table {
+    // How bash splits these: it makes words of `:` and `=`.
+    let split = [
+        ("connme-client|-s|localhost|:|1234|up", "upload"),
+        ("connme-client|--server|=|localhost|:|1234|dem", "demo"),
+        ("connme-client|-s|[|::|1]|:|1234|upload|o", "own.txt"),
+        ("connme-client|-s|localhost|:|d", ""),
+        ("connme-client|-s|localhost|:", ""),
+        ("connme-server|--listen|text|=|127.0.0.1|:|0|--max-t", "--max-total-size"),
+    ];
+    let bash = |line: &str| {
         let words: Vec<_> = line.split('|').collect();
         let program = words[0];
+        let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
         let script = format!(
             "eval \"$({program} --completions bash)\"; COMP_WORDS=({}); COMP_CWORD={}; \
-             _{}; printf %s \"${{COMPREPLY[*]}}\"",
-            words.join(" "),
+             _{}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            quoted.join(" "),
             words.len() - 1,
             program.replace('-', "_")
         );
-        let got = run("bash", &["--norc", "-c", &script]);
-        assert!(got.is_none_or(|got| got == expected), "bash: {line}");
+        run("bash", &["--norc", "-c", &script])
+    };
+    for (line, expected) in table.iter().chain(&split) {
+        let got = bash(line);
+        assert!(got.as_ref().is_none_or(|got| got.trim_end() == *expected), "{line}: {got:?}");
+    }
+    if cfg!(target_os = "linux") {
+        // Such a name is not expanded to all names.
+        fs::write(folder.path().join("*"), "").unwrap();
+        if let Some(got) = bash("connme-client|upload|") {
+            let mut names: Vec<_> = got.lines().collect();
+            names.sort_unstable();
+            assert_eq!(names, ["*", "docs", "own.txt"]);
+        }
+        fs::remove_file(folder.path().join("*")).unwrap();
+    }
+    for (line, expected) in table {
+        let words: Vec<_> = line.split('|').collect();
+        let program = words[0];
         let script =
             format!("{program} --completions fish | source; complete -C '{}'", words.join(" "));
         if let Some(got) = run("fish", &["--no-config", "-c", &script]) {
