@@ -207,7 +207,7 @@ pub struct Waited {
 impl Waited {
     /// Whether anything of it has arrived.
     fn has_come(&self) -> bool {
-        !self.got.is_empty() || matches!(self.wanted, Awaited::File { .. })
+        !self.got.is_empty() || matches!(self.wanted, Awaited::File { .. } | Awaited::Stream { .. })
     }
 }
 
@@ -226,8 +226,10 @@ pub enum Awaited {
     Rest,
     /// The end of the stream.
     Close,
-    /// A file of `size` bytes, if that is known, of which `came` have come.
-    File { came: u64, size: Option<u64> },
+    /// A file of `size` bytes, of which `came` have come.
+    File { came: u64, size: u64 },
+    /// A file that ends with the stream, of which `came` bytes have come.
+    Stream { came: u64 },
 }
 
 /// What a flag takes.
@@ -278,7 +280,9 @@ pub enum Hint {
     /// Perhaps something else listens there.
     WrongServer,
     /// Perhaps the server speaks another dialect than this.
-    OtherDialect { dialect: &'static str, is_single: bool },
+    OtherDialect { dialect: &'static str },
+    /// The same at the prompt, where the dialect cannot be changed.
+    LeaveForOtherDialect { dialect: &'static str },
     /// The dialect has no list in which a pattern could find names.
     NoPatterns { dialect: &'static str },
 }
@@ -355,6 +359,67 @@ mod tests {
         assert!(choose.len() <= 60, "there is room to type in 80 columns");
     }
 
+    /// A busy server gives its advice itself, in English.
+    #[test]
+    fn advice_is_given_once() {
+        let sentence = "all connections are taken: try again in a moment".to_owned();
+        let why = Why::Refused { sentence, word: "busy".to_owned() };
+        let msg = Msg::Failed { tried: "ls".to_owned(), why, hint: Some(Hint::TryAgain) };
+        assert_eq!(
+            msg.say(Lang::En),
+            "cannot ls: all connections are taken: try again in a moment (busy)"
+        );
+        assert_eq!(
+            msg.say(Lang::Id),
+            "ls gagal: semua koneksi server sedang terpakai (busy); coba lagi sebentar lagi"
+        );
+    }
+
+    #[test]
+    fn a_server_that_says_something_else_is_told_in_both_languages() {
+        let nonsense = |what: &str| Why::Nonsense { what: what.to_owned() };
+        let last = Why::LastWords { sentence: "idle".to_owned(), word: "timeout".to_owned() };
+        let table = [
+            (
+                nonsense("expected 'OK', got \"NO, got it\""),
+                "expected 'OK', got \"NO, got it\"",
+                "seharusnya 'OK', tetapi yang diterima \"NO, got it\"",
+            ),
+            (
+                nonsense("expected a list, got nothing"),
+                "expected a list, got nothing",
+                "seharusnya a list, tetapi tidak ada yang diterima",
+            ),
+            (
+                Why::Unasked { got: "\"ok 0\\n\"".to_owned() },
+                "the server sent \"ok 0\\n\" without being asked",
+                "server mengirim \"ok 0\\n\" tanpa diminta",
+            ),
+            (
+                last,
+                "the server's last words: idle (timeout)",
+                "kata server sebelum menutup koneksi: idle (timeout)",
+            ),
+            (
+                Why::NoReply,
+                "the server closed the connection without a reply",
+                "server menutup koneksi tanpa jawaban",
+            ),
+            (
+                Why::Unsure,
+                "the server confirmed the file, but may have stored 'connme' at its end; check \
+                 its size",
+                "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut tersimpan di \
+                 akhirnya; periksa ukurannya",
+            ),
+        ];
+        for (why, en, id) in table {
+            let msg = Msg::Failed { tried: "ls".to_owned(), why, hint: None };
+            assert_eq!(msg.say(Lang::En), format!("cannot ls: {en}"));
+            assert_eq!(msg.say(Lang::Id), format!("ls gagal: {id}"));
+        }
+    }
+
     #[test]
     fn a_wait_says_what_has_come_and_what_is_awaited() {
         let waited = |got: &str, wanted| Waited { got: got.to_owned(), wanted };
@@ -376,12 +441,12 @@ mod tests {
                 "sejauh ini diterima \"rec\"; masih menunggu \"received\" atau \"connected\"",
             ),
             (
-                waited("", Awaited::File { came: 5, size: Some(10) }),
+                waited("", Awaited::File { came: 5, size: 10 }),
                 "5 of 10 bytes came; still waiting for the rest",
                 "5 dari 10 byte diterima; masih menunggu sisanya",
             ),
             (
-                waited("", Awaited::File { came: 5, size: None }),
+                waited("", Awaited::Stream { came: 5 }),
                 "5 bytes came; still waiting for the rest",
                 "5 byte diterima; masih menunggu sisanya",
             ),

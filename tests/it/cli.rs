@@ -680,6 +680,142 @@ fn a_terminal_gets_what_fits_it() {
     }
 }
 
+/// A server that begins its answer, and ends it when the client has waited for four seconds.
+#[cfg(target_os = "linux")]
+fn slow(begin: &'static str, rest: &'static str) -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(begin.as_bytes()).unwrap();
+            // When the client has said nothing for so long, it gets the rest.
+            stream.set_read_timeout(Some(std::time::Duration::from_secs(4))).unwrap();
+            while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
+            let _ = stream.write_all(rest.as_bytes());
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+    });
+    address
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_long_wait_is_told_to_a_terminal_unless_it_is_to_be_quiet() {
+    let table = [
+        (
+            "connme",
+            "ok conn",
+            "ected\n",
+            "so far came \"ok conn\" with no newline; still waiting for",
+        ),
+        ("--quiet connme", "ok conn", "ected\n", ""),
+        ("connme 2>err.log", "ok conn", "ected\n", ""),
+        ("download a", "ok 5\nhe", "llo", "2 of 5 bytes came; still waiting for the rest"),
+        // Nothing says yet which of them are the size.
+        (
+            "-d filesaver download a",
+            "OKa<SEPARATOR>20hello, world 12",
+            "34567",
+            "17 bytes came; still waiting for the rest",
+        ),
+    ];
+    let waits = table.map(|(line, begin, rest, told)| {
+        std::thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let line = format!("connme-client --server {} {line}", slow(begin, rest));
+            let Some(drawn) = in_a_terminal(folder.path(), 80, &line) else { return };
+            assert!(
+                drawn.contains("connected to ") || drawn.contains("a downloaded to"),
+                "{drawn}"
+            );
+            assert_eq!(drawn.contains("still waiting"), !told.is_empty(), "{line}: {drawn}");
+            assert!(drawn.contains(told), "{line}: {drawn}");
+            let errors = fs::read_to_string(folder.path().join("err.log")).unwrap_or_default();
+            assert_eq!(errors, "");
+        })
+    });
+    waits.into_iter().for_each(|wait| wait.join().unwrap());
+}
+
+/// What only a command line can do is not advised at the prompt, nor done there.
+#[test]
+fn the_prompt_advises_what_can_be_done_there() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let said = |client: &mut assert_cmd::Command, lines: &str| {
+        let output = client.write_stdin(lines).assert().code(1).get_output().clone();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        stream.write_all(b"hello\n").unwrap();
+    });
+    let err = said(client(&["--server", &address]).current_dir(&folder), "connme\n");
+    let hint =
+        "tried the text dialect; to try another, leave, and start again with --dialect NAME\n";
+    assert!(err.ends_with(hint), "{err}");
+    fs::write(folder.path().join("f"), "x").unwrap();
+    let err = said(&mut server.client(folder.path(), &[]), "compare f\n");
+    assert_eq!(
+        err,
+        "connme-client: compare uses the default port of each dialect; use --server HOST without \
+         a port\n"
+    );
+    let address = server.address_of("filesaver").to_string();
+    let err = said(
+        client(&["-d", "filesaver", "--server", &address]).current_dir(&folder),
+        "connme\ndownload zz*\n",
+    );
+    assert!(
+        err.ends_with("(not-found); the filesaver dialect has no list, so * is part of the name\n"),
+        "{err}"
+    );
+}
+
+/// A long line of names is not sent as one name, which the server would refuse and close.
+#[test]
+fn a_line_of_many_names_is_many_names() {
+    let server = TestServer::start(&[]);
+    let names: Vec<_> = (0..30).map(|n| format!("{n:0>200}")).collect();
+    names.iter().for_each(|name| server.put(name, "x"));
+    let lines = format!("connme\nsize {}\n", names.join(" "));
+    let mut client = server.client(server.outside(), &[]);
+    let output = client.write_stdin(lines).assert().success().get_output().clone();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 31);
+    assert!(!server.log().contains("bad-request"), "{}", server.log());
+}
+
+#[test]
+fn each_file_is_removed_once_and_each_name_is_asked_for() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], lines: &str| {
+        let output = server.client(folder.path(), args).write_stdin(lines).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    for (args, lines) in [(&["rm", "a", "b", "c"][..], ""), (&[], "connme\nrm a b c\n")] {
+        ["a", "b", "c"].iter().for_each(|name| server.put(name, ""));
+        let (status, out, err) = run(args, &format!("{lines}Y\nN\nY\n"));
+        assert_eq!((status, out.matches(" removed ").count()), (1, 2), "{out}{err}");
+        assert_eq!(err, "connme-client: b stays where it is\n");
+        assert_eq!(server.names(), ["b"]);
+        fs::remove_file(server.root().join("b")).unwrap();
+    }
+    for names in [["x*.md", "x.md"], ["x.md", "x*.md"], ["x*.md", "?.md"]] {
+        server.put("x.md", "");
+        let (status, out, err) = run(&[&["rm", "--yes"], &names[..]].concat(), "");
+        assert_eq!((status, out.as_str(), err.as_str()), (0, "x.md removed from the server\n", ""));
+    }
+}
+
 #[test]
 fn arrow_keys_are_dropped_with_a_sentence() {
     let server = TestServer::start(&[]);
