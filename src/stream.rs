@@ -131,7 +131,14 @@ pub mod script {
 
     /// What was written to a script, kept where a test can look: bytes, `<pause>` and `<end>`.
     #[derive(Clone, Default)]
-    pub struct Written(Arc<Mutex<(Vec<u8>, usize, Vec<Duration>)>>);
+    pub struct Written(Arc<Mutex<Record>>);
+
+    #[derive(Default)]
+    struct Record {
+        bytes: Vec<u8>,
+        writes: usize,
+        waits: Vec<Duration>,
+    }
 
     impl Written {
         /// All of it as text.
@@ -141,21 +148,21 @@ pub mod script {
 
         /// All of it.
         pub fn bytes(&self) -> Vec<u8> {
-            self.0.lock().unwrap().0.clone()
+            self.0.lock().unwrap().bytes.clone()
         }
 
         /// How many writes it took.
         pub fn writes(&self) -> usize {
-            self.0.lock().unwrap().1
+            self.0.lock().unwrap().writes
         }
 
         /// How long the reads could wait, in the order in which that was told.
         pub fn waits(&self) -> Vec<Duration> {
-            self.0.lock().unwrap().2.clone()
+            self.0.lock().unwrap().waits.clone()
         }
 
         fn push(&self, bytes: &[u8]) {
-            self.0.lock().unwrap().0.extend_from_slice(bytes);
+            self.0.lock().unwrap().bytes.extend_from_slice(bytes);
         }
     }
 
@@ -199,7 +206,7 @@ pub mod script {
     impl Write for Script {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.written.push(bytes);
-            self.written.0.lock().unwrap().1 += 1;
+            self.written.0.lock().unwrap().writes += 1;
             Ok(bytes.len())
         }
 
@@ -210,7 +217,7 @@ pub mod script {
 
     impl Stream for Script {
         fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
-            self.written.0.lock().unwrap().2.extend(wait);
+            self.written.0.lock().unwrap().waits.extend(wait);
             Ok(())
         }
 

@@ -71,8 +71,11 @@ pub(super) fn explain(tried: String, error: &Error, client: &Client, is_single: 
             }
         }
     };
-    let hint =
-        if error.is_first() { Some(Hint::OtherDialect { dialect, is_single }) } else { hint };
+    let hint = match (error.is_first(), is_single) {
+        (false, _) => hint,
+        (true, true) => Some(Hint::OtherDialect { dialect }),
+        (true, false) => Some(Hint::LeaveForOtherDialect { dialect }),
+    };
     Msg::Failed { tried, why, hint }
 }
 
@@ -84,7 +87,8 @@ pub(super) fn so_far(waited: &Waited) -> lang::Waited {
         Awaited::Bytes(count) => lang::Awaited::Bytes { count },
         Awaited::Word | Awaited::Mark | Awaited::Value | Awaited::Reply => lang::Awaited::Rest,
         Awaited::Close => lang::Awaited::Close,
-        Awaited::Payload { came, size } => lang::Awaited::File { came, size },
+        Awaited::Payload { came, size: Some(size) } => lang::Awaited::File { came, size },
+        Awaited::Payload { came, size: None } => lang::Awaited::Stream { came },
     };
     lang::Waited { got: escape(&waited.got).into_owned(), wanted }
 }

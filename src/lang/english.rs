@@ -176,8 +176,8 @@ fn because(why: &Why) -> String {
 
 fn so_far(waited: &Waited) -> String {
     match &waited.wanted {
-        Awaited::File { came, size: Some(size) } => format!("{came} of {size} bytes came"),
-        Awaited::File { came, size: None } => format!("{came} bytes came"),
+        Awaited::File { came, size } => format!("{came} of {size} bytes came"),
+        Awaited::Stream { came } => format!("{came} bytes came"),
         _ if waited.got.is_empty() => "nothing has come so far".to_owned(),
         Awaited::Line => format!("so far came \"{}\" with no newline", waited.got),
         _ => format!("so far came \"{}\"", waited.got),
@@ -191,7 +191,7 @@ fn awaited(waited: &Waited) -> String {
         Awaited::Words { words } => format!("\"{}\"", words.join("\" or \"")),
         Awaited::Bytes { count } => format!("{count} bytes"),
         Awaited::Rest if !waited.has_come() => "a reply".to_owned(),
-        Awaited::Rest | Awaited::File { .. } => "the rest".to_owned(),
+        Awaited::Rest | Awaited::File { .. } | Awaited::Stream { .. } => "the rest".to_owned(),
         Awaited::Close => "the server to close the connection".to_owned(),
     }
 }
@@ -214,10 +214,10 @@ fn wants(wanted: Wanted) -> &'static str {
 
 fn advise(hint: Hint) -> String {
     let advice = match hint {
-        Hint::OtherDialect { dialect, is_single: true } => {
+        Hint::OtherDialect { dialect } => {
             return format!("tried the {dialect} dialect; try another with --dialect NAME");
         }
-        Hint::OtherDialect { dialect, is_single: false } => {
+        Hint::LeaveForOtherDialect { dialect } => {
             return format!(
                 "tried the {dialect} dialect; to try another, leave, and start again with \
                  --dialect NAME"

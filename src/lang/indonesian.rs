@@ -239,8 +239,8 @@ fn local(what: &str) -> String {
 
 fn so_far(waited: &Waited) -> String {
     match &waited.wanted {
-        Awaited::File { came, size: Some(size) } => format!("{came} dari {size} byte diterima"),
-        Awaited::File { came, size: None } => format!("{came} byte diterima"),
+        Awaited::File { came, size } => format!("{came} dari {size} byte diterima"),
+        Awaited::Stream { came } => format!("{came} byte diterima"),
         _ if waited.got.is_empty() => "belum ada yang diterima".to_owned(),
         Awaited::Line => format!("sejauh ini diterima \"{}\" tanpa newline", waited.got),
         _ => format!("sejauh ini diterima \"{}\"", waited.got),
@@ -254,7 +254,7 @@ fn awaited(waited: &Waited) -> String {
         Awaited::Words { words } => format!("\"{}\"", words.join("\" atau \"")),
         Awaited::Bytes { count } => format!("{count} byte"),
         Awaited::Rest if !waited.has_come() => "jawaban".to_owned(),
-        Awaited::Rest | Awaited::File { .. } => "sisanya".to_owned(),
+        Awaited::Rest | Awaited::File { .. } | Awaited::Stream { .. } => "sisanya".to_owned(),
         Awaited::Close => "server menutup koneksi".to_owned(),
     }
 }
@@ -277,10 +277,10 @@ fn wants(wanted: Wanted) -> &'static str {
 
 fn advise(hint: Hint) -> String {
     let advice = match hint {
-        Hint::OtherDialect { dialect, is_single: true } => {
+        Hint::OtherDialect { dialect } => {
             return format!("dialek yang dicoba: {dialect}; coba yang lain dengan --dialect NAMA");
         }
-        Hint::OtherDialect { dialect, is_single: false } => {
+        Hint::LeaveForOtherDialect { dialect } => {
             return format!(
                 "dialek yang dicoba: {dialect}; untuk mencoba yang lain, keluar dan mulai lagi \
                  dengan --dialect NAMA"
