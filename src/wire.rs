@@ -856,6 +856,10 @@ mod tests {
         assert_eq!(wire.awaiting_since, since);
         assert!(wire.read_word_of(&["received"]).is_ok());
         assert_eq!(wire.awaiting_since, None);
+        // A list in parts that come is not late.
+        let (mut wire, _) = with_notice(vec![Step::Bytes(b"[a][b".to_vec())]);
+        assert_eq!(wire.read_part(9, &mut |byte| byte == b']').unwrap(), b"[a]");
+        assert_eq!((wire.awaiting_since, wire.has_reply()), (None, true));
     }
 
     #[test]

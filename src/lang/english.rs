@@ -6,14 +6,14 @@ pub(super) fn say(msg: &Msg) -> String {
     match msg {
         Msg::ServerUsage => SERVER_USAGE.to_owned(),
         Msg::ClientUsage => CLIENT_USAGE.to_owned(),
-        Msg::UnknownFlag { flag } => format!("there is no flag {flag}"),
-        Msg::FlagNeedsValue { flag } => format!("{flag} needs a value behind it"),
+        Msg::UnknownFlag { flag } => format!("unexpected argument '{flag}'"),
+        Msg::FlagNeedsValue { flag } => format!("{flag} needs a value"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} takes no value"),
         Msg::FlagValue { flag, value, wanted } => {
             format!("{flag} takes {}, not '{value}'", wants(*wanted))
         }
-        Msg::UnexpectedWord { word } => format!("'{word}' is no flag"),
-        Msg::TryHelp => "--help shows what can be said".to_owned(),
+        Msg::UnexpectedWord { word } => format!("unexpected argument '{word}'"),
+        Msg::TryHelp => "see --help".to_owned(),
         Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),
         Msg::TypeElsewhere { command, host_is_known: true } => {
             format!("on other machines, type: {command}")
@@ -113,7 +113,7 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::NoCommand { word } => format!("there is no command '{word}'"),
         Msg::NameMissing { command } => format!("{command} needs a file name"),
-        Msg::TakesNothing { command } => format!("{command} takes nothing behind it"),
+        Msg::TakesNothing { command } => format!("{command} takes no argument"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
         Msg::PromptHelp => PROMPT_HELP.to_owned(),

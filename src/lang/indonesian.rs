@@ -6,14 +6,14 @@ pub(super) fn say(msg: &Msg) -> String {
     match msg {
         Msg::ServerUsage => SERVER_USAGE.to_owned(),
         Msg::ClientUsage => CLIENT_USAGE.to_owned(),
-        Msg::UnknownFlag { flag } => format!("tidak ada opsi {flag}"),
-        Msg::FlagNeedsValue { flag } => format!("{flag} memerlukan nilai di belakangnya"),
+        Msg::UnknownFlag { flag } => format!("argumen '{flag}' tidak dikenali"),
+        Msg::FlagNeedsValue { flag } => format!("{flag} harus diikuti nilai"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} tidak menerima nilai"),
         Msg::FlagValue { flag, value, wanted } => {
             format!("{flag} menerima {}, bukan '{value}'", wants(*wanted))
         }
-        Msg::UnexpectedWord { word } => format!("'{word}' bukan opsi"),
-        Msg::TryHelp => "--help menunjukkan apa yang bisa dipakai".to_owned(),
+        Msg::UnexpectedWord { word } => format!("argumen '{word}' tidak dikenali"),
+        Msg::TryHelp => "lihat --help".to_owned(),
         Msg::Listening { address, dialect } => {
             format!("Server FTP berjalan di {address} ({dialect})")
         }
@@ -132,7 +132,7 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::NoCommand { word } => format!("tidak ada perintah '{word}'"),
         Msg::NameMissing { command } => format!("{command} harus diikuti nama file"),
-        Msg::TakesNothing { command } => format!("{command} tidak menerima apa-apa di belakangnya"),
+        Msg::TakesNothing { command } => format!("{command} tidak menerima argumen"),
         Msg::OneFolder => {
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()
         }

@@ -23,6 +23,8 @@ impl Wire {
                 let room = limits::SHOWN.saturating_sub(self.part.0.len());
                 self.part.0.extend(part.iter().take(room));
                 self.part.1 = self.part.1.saturating_add(length(&part));
+                self.awaiting_since = None;
+                self.has_reply = true;
                 return Ok(part);
             }
             searched = self.buffered().len();

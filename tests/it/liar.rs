@@ -290,6 +290,10 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         (said_of("json", &["ls"], ""), format!("ls: {without}")),
         (said_of("count", &["count", "x"], ""), format!("count: {without}")),
         (
+            said_of("json", &["ls"], "[{\"id\":\"i\",\"nama_file\":\"a\",\"size\":1}"),
+            format!("ls: {stopped}; run the command again (no hint)"),
+        ),
+        (
             said_of("struct", &["rm", "a"], "ready"),
             format!("rm a: {stopped}; run the command again (no hint)"),
         ),
