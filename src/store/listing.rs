@@ -27,9 +27,16 @@ pub struct Listing {
     /// The sizes of the files in it together.
     pub total: u64,
     chunks: Vec<Chunk>,
-    /// The lines, sorted by name, each as a chunk and a line in it; empty as long as they are in the order in
-    /// which they came.
-    order: Vec<(u32, u32)>,
+    /// The lines, sorted by name; empty as long as they are in the order in which they came.
+    order: Vec<Place>,
+}
+
+/// Where a line is. The beginning of its name is what most comparisons need.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    head: [u64; 2],
+    chunk: u32,
+    line: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -113,7 +120,7 @@ impl Listing {
         let as_they_came = if self.order.is_empty() { self.chunks.as_slice() } else { &[] };
         let as_they_came =
             as_they_came.iter().flat_map(|chunk| chunk.lines.iter().map(move |line| (chunk, line)));
-        let sorted = self.order.iter().filter_map(|at| line(&self.chunks, *at));
+        let sorted = self.order.iter().filter_map(|at| line(&self.chunks, at));
         as_they_came.chain(sorted)
     }
 
@@ -123,14 +130,33 @@ impl Listing {
         order.clear();
         order.reserve_exact(chunks.iter().map(|chunk| chunk.lines.len()).sum());
         for (number, chunk) in (0..).zip(chunks.iter()) {
-            order.extend((0..).zip(&chunk.lines).map(|(line, _)| (number, line)));
+            order.extend((0..).zip(&chunk.lines).map(|(n, line)| {
+                let head = head(chunk.name(line));
+                Place { head, chunk: number, line: n }
+            }));
         }
-        let name = |at: &(u32, u32)| line(chunks, *at).map(|(chunk, line)| chunk.entry(line).name);
-        order.sort_unstable_by(|a, b| name(a).cmp(&name(b)));
+        let name = |at: &Place| line(chunks, at).map(|(chunk, line)| chunk.name(line));
+        order.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| name(a).cmp(&name(b))));
     }
 }
 
+/// The first sixteen bytes of a name, as numbers that sort as they do. A shorter name ends in zeros, which no
+/// name has in it.
+fn head(name: &[u8]) -> [u64; 2] {
+    let mut bytes = name.iter().copied().chain(std::iter::repeat(0));
+    [0; 2].map(|_: u64| {
+        let mut head = [0; 8];
+        head.iter_mut().zip(&mut bytes).for_each(|(to, from)| *to = from);
+        u64::from_be_bytes(head)
+    })
+}
+
 impl Chunk {
+    fn name(&self, line: &Line) -> &[u8] {
+        let name = line.start as usize..line.name_end as usize;
+        self.text.as_bytes().get(name).unwrap_or_default()
+    }
+
     fn entry(&self, line: &Line) -> Entry<'_> {
         let text =
             |from: u32, to: u32| self.text.get(from as usize..to as usize).unwrap_or_default();
@@ -139,9 +165,9 @@ impl Chunk {
     }
 }
 
-fn line(chunks: &[Chunk], (chunk, line): (u32, u32)) -> Option<(&Chunk, &Line)> {
-    let chunk = chunks.get(chunk as usize)?;
-    Some((chunk, chunk.lines.get(line as usize)?))
+fn line<'c>(chunks: &'c [Chunk], at: &Place) -> Option<(&'c Chunk, &'c Line)> {
+    let chunk = chunks.get(at.chunk as usize)?;
+    Some((chunk, chunk.lines.get(at.line as usize)?))
 }
 
 /// What all lists together may hold in memory. A peer that asks for a long list and does not read it must
@@ -286,7 +312,7 @@ impl Share {
     /// Takes what a line with this name needs.
     #[must_use]
     pub(super) fn take_line(&mut self, name: &str) -> bool {
-        self.take(name.len().saturating_add(size_of::<Line>() + size_of::<(u32, u32)>()))
+        self.take(name.len().saturating_add(size_of::<Line>() + size_of::<Place>()))
     }
 
     fn give_back_unused(&mut self) {
