@@ -283,6 +283,7 @@ impl Catalog {
         }
     }
 
+    /// Writes the lines of such files, in one write.
     fn append(
         &self,
         known: &mut Known,

@@ -126,6 +126,10 @@ impl Workspace {
     ) -> io::Result<bool> {
         let _one_at_a_time = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = self.folder.join(TAKEN).join(name.last());
+        if op(|| fs::symlink_metadata(&taken)).is_ok() {
+            // What could not be put back the last time must not be replaced by the next.
+            self.put_back(&taken)?;
+        }
         op(|| fs::rename(self.root.join(name.last()), &taken))?;
         let found = op(|| fs::symlink_metadata(&taken));
         let removed = match &found {
@@ -405,6 +409,18 @@ mod tests {
             let gone = workspace.remove_if(&name, |_| true).unwrap_err();
             assert_eq!(gone.kind(), io::ErrorKind::NotFound);
         }
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_put_back_is_not_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let workspace = claim(root.path());
+        let name = FileName::parse(b"a.txt").unwrap();
+        fs::write(workspace.folder.join(TAKEN).join("a.txt"), "kept").unwrap();
+        fs::write(root.path().join("a.txt"), "meant").unwrap();
+        assert!(workspace.remove_if(&name, |found| found.len() == 5).unwrap());
+        assert!(!root.path().join("a.txt").exists());
+        assert_eq!(fs::read(root.path().join("a_1.txt")).unwrap(), b"kept");
     }
 
     #[test]
