@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The kinds of failure that somebody tells apart: a peer by the word on the wire, the server's
 /// loop by whether there is anyone left to answer.
@@ -134,6 +135,12 @@ pub struct Error {
     their_word: Option<String>,
     waited: Option<Box<Waited>>,
     first: bool,
+}
+
+/// Locks a mutex, also after a panic of another thread that held it: a bug in one connection must not
+/// end the others, and all that is locked here is changed in single steps.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What most functions here return.

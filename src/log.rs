@@ -7,7 +7,6 @@
 //! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
 //! ```
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +18,7 @@ use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
-use crate::lang::{Lang, Msg};
+use crate::lang::{Lang, Msg, escape};
 use crate::limits;
 
 /// Where log lines go: standard error, and a file if there is one; or nowhere. A copy is the same log.
@@ -348,61 +347,6 @@ fn shown(error: &Error) -> String {
     escape(error.to_string().as_bytes()).into_owned()
 }
 
-/// A peer's bytes made fit to print: what is not printable is spelled out, and what is long is cut.
-/// A name can hold commands for a terminal, and direction marks that make it read as another name.
-#[must_use]
-pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if bytes.len() < limits::SHOWN
-        && bytes.iter().all(plain)
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
-        // What nearly every name is.
-        return text.into();
-    }
-    spell_out(bytes, limits::SHOWN, true).into()
-}
-
-/// The same for somebody who reads a whole conversation: nothing is cut, and quotation marks and
-/// backslashes stay as they are.
-#[must_use]
-pub fn readable(bytes: &[u8]) -> String {
-    spell_out(bytes, usize::MAX, false)
-}
-
-fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if text.len() >= most {
-                text.push('…');
-                return text;
-            }
-            match c {
-                '\'' => text.push(c),
-                '"' | '\\' if !quoted => text.push(c),
-                // A combining mark is escaped only where it has nothing to stand on.
-                _ if !text.is_empty() && combines(c) => text.push(c),
-                _ => text.extend(c.escape_debug()),
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-        if text.len() >= most {
-            text.push('…');
-            return text;
-        }
-    }
-    text
-}
-
-/// Whether `c` joins the letter before it: the standard library escapes such a character only at
-/// the beginning of a text.
-fn combines(c: char) -> bool {
-    c.escape_debug().len() > 1 && format!("a{c}").escape_debug().count() == 2
-}
-
 /// A second as `2026-01-31T09:00:00`.
 fn utc(second: u64) -> String {
     let (year, month, day) = date(second / 86_400);
@@ -428,24 +372,6 @@ fn date(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn what_a_peer_sent_is_printable() {
-        let table: [(&[u8], &str); 9] = [
-            (b"plain name.txt", "plain name.txt"),
-            ("é CJK 漢字 e\u{301}".as_bytes(), "é CJK 漢字 e\u{301}"),
-            (b"it's \"so\" \\", "it's \\\"so\\\" \\\\"),
-            (b"\x1b[31mred\x07", "\\u{1b}[31mred\\u{7}"),
-            (b"a\r\nb\0", "a\\r\\nb\\0"),
-            ("a\u{202e}txt.exe\u{200b}".as_bytes(), "a\\u{202e}txt.exe\\u{200b}"),
-            (b"\xff\xc0\x80", "\\xff\\xc0\\x80"),
-            ("\u{85}\u{2028}".as_bytes(), "\\u{85}\\u{2028}"),
-            ("\u{301}a".as_bytes(), "\\u{301}a"),
-        ];
-        for (bytes, shown) in table {
-            assert_eq!(escape(bytes), shown);
-        }
-    }
 
     /// A full pipe behind standard error stopped every connection.
     #[test]
@@ -475,19 +401,6 @@ mod tests {
         }
         assert_eq!(came + dropped, all);
         assert!(dropped > all / 4, "{dropped}");
-    }
-
-    #[test]
-    fn a_conversation_is_readable_and_whole() {
-        assert_eq!(readable(b"{\"a\":\"\\u00e9\"}\x1b[31m\r"), "{\"a\":\"\\u00e9\"}\\u{1b}[31m\\r");
-        assert_eq!(readable(&[b'a'; 5000]).len(), 5000);
-    }
-
-    #[test]
-    fn what_is_long_is_cut() {
-        assert_eq!(escape(&[b'a'; 5000]).chars().count(), limits::SHOWN + 1);
-        assert!(escape(&[b'\n'; 5000]).len() < limits::SHOWN + 8);
-        assert!(escape(&[0xff; 5000]).len() < limits::SHOWN + 8);
     }
 
     #[test]

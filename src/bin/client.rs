@@ -3,19 +3,18 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use connme::args::client::parse;
-use connme::args::{self, Parsed};
+use connme::cli::client::{CommandLine, parse};
+use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::lang::Msg;
+use connme::lecture::trace::{Output, Side};
+use connme::lecture::{Commands, Instruments};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let lang = args::language(&words, |name| std::env::var(name).ok());
+    let lang = cli::language(&words, |name| std::env::var(name).ok());
     match parse(words, lang) {
-        Ok(Parsed::Run(config)) if config.command.is_empty() => {
-            prompt::interactive(Client::new(config))
-        }
-        Ok(Parsed::Run(config)) => prompt::single(Client::new(config)),
+        Ok(Parsed::Run(line)) => run(line),
         Ok(Parsed::Print(text)) => {
             let written = std::io::stdout().write_all(text.as_bytes());
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -26,5 +25,17 @@ fn main() -> ExitCode {
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(CommandLine { config, faults }: CommandLine) -> ExitCode {
+    let trace = config.trace.then(Output::of_errors);
+    let instruments = Instruments { trace, faults, observer: None };
+    let is_single = !config.command.is_empty();
+    let client = Client::new(config, instruments.prepare(Side::Client));
+    if is_single {
+        prompt::single(client, &Commands)
+    } else {
+        prompt::interactive(client, &Commands)
     }
 }

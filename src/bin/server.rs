@@ -5,23 +5,23 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use connme::args::client::reaching;
-use connme::args::server::{Config, Listen, parse};
-use connme::args::{self, Parsed};
+use connme::cli::client::reaching;
+use connme::cli::server::{Config, Listen, parse};
+use connme::cli::{self, Parsed};
+use connme::client::screen;
 use connme::dialect::Dialect;
 use connme::error::Error;
 use connme::lang::Msg;
-use connme::lens::Lens;
+use connme::lecture::Instruments;
+use connme::lecture::trace::{Output, Side};
 use connme::log::Log;
-use connme::screen;
 use connme::server::{Caps, Server, address};
 use connme::store::Store;
-use connme::trace::Output;
-use connme::wire::Manner;
+use connme::wire::WireConfig;
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let lang = args::language(&words, |name| std::env::var(name).ok());
+    let lang = cli::language(&words, |name| std::env::var(name).ok());
     match parse(words, lang) {
         Ok(Parsed::Print(text)) => say(&text),
         Err(wrong) => complain(&format!("{}; {}", wrong.say(lang), Msg::TryHelp.say(lang)), 2),
@@ -69,19 +69,15 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let root = std::path::absolute(&config.root).unwrap_or(config.root);
     tell(Msg::Root { path: root.display().to_string(), is_new });
     tell(Msg::Waiting);
-    let manner = Manner { idle: config.idle_timeout, ..Manner::default() };
-    let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
     let traced = log.clone();
-    let server = Server::new(store, log.clone(), manner.with_buffer(config.buffer), caps);
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace = config.trace.then(|| Output { columns: screen::of_errors(), print });
-    let lens = Lens { trace, faults: config.faults, watcher: None };
-    let server = server.with_lens(lens);
-    let end = || {
-        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-    };
-    let end: Option<Box<dyn FnOnce()>> = if config.until_eof { Some(Box::new(end)) } else { None };
-    server.run(listeners, end);
+    let instruments = Instruments { trace, faults: config.faults, observer: None };
+    let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
+    let wires = wires.with_buffer(config.buffer);
+    let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
+    let prepare = instruments.prepare(Side::Server);
+    Server::new(store, log.clone(), wires, caps, prepare).run(listeners);
     Ok(())
 }
 
@@ -92,8 +88,7 @@ fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
     match TcpListener::bind((host.as_str(), *port)) {
         Ok(listener) => Ok((*dialect, listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let by_us = address::is_ours(*dialect, host, *port);
-            Err(Msg::PortTaken { address, by_us })
+            Err(Msg::PortTaken { address })
         }
         Err(error) => Err(Msg::CannotListen { address, why: error.to_string() }),
     }

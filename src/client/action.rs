@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::names;
 use crate::lang::Msg;
-use crate::log::escape;
+use crate::lang::escape;
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::Client;
 use crate::dialect::{LAST_WORDS, UNASKED};
 use crate::error::{Awaited, Code, Error, Waited};
+use crate::lang::escape;
 use crate::lang::{self, Hint, Msg, Why};
-use crate::log::escape;
 
 /// A failure in words: what was tried, on what, why it failed and what to do.
 pub(super) fn explain(tried: String, error: &Error, client: &Client, is_single: bool) -> Msg {

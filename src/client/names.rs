@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::action::BLANK;
 use crate::error::Error;
 use crate::lang::Msg;
-use crate::log::escape;
+use crate::lang::escape;
 
 /// Where names lead to: the files here, or those on the server.
 pub(super) trait Place {

@@ -32,7 +32,7 @@ pub(super) fn line(done: u64, total: Option<u64>, elapsed: Duration, columns: us
 
 /// How many bytes a second that was.
 #[must_use]
-pub(super) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
+pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
     let micros = elapsed.as_micros().max(1);
     let rate = u128::from(bytes).saturating_mul(1_000_000).checked_div(micros).unwrap_or(0);
     u64::try_from(rate).unwrap_or(u64::MAX)

@@ -4,25 +4,23 @@
 //! output ends the program quietly.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{self, Action, Names};
-use super::compare::{self, OwnServer, Scratch};
 use super::explain::{explain, so_far};
 use super::keys::without_keys;
 use super::names::{self, Named, Problem, Rules};
 use super::places::{Here, There, local_files};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
-use super::{Client, Receipt, progress};
+use super::{Client, Config, Receipt, progress};
 use crate::error::{self, Code, Error, Result};
 use crate::lang::Msg;
-use crate::log::escape;
+use crate::lang::escape;
 use crate::store::Listing;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
@@ -30,39 +28,39 @@ const ROOM_TO_TYPE: usize = 110;
 
 /// Runs one command from the command line.
 #[must_use]
-pub fn single(client: Client) -> ExitCode {
-    let mut face = Face::new(client);
-    let action = match action::from_words(&face.client.config().command) {
+pub fn single(client: Client, extras: &'static dyn Extras) -> ExitCode {
+    let mut ui = Ui::new(client, extras);
+    let action = match action::from_words(&ui.client.config().command) {
         Ok(action) => action,
-        Err(wrong) => return face.wrong_use(&wrong),
+        Err(wrong) => return ui.wrong_use(&wrong),
     };
-    if let Some(wrong) = face.unfit(&action) {
-        face.complain(&wrong);
+    if let Some(wrong) = ui.unfit(&action) {
+        ui.complain(&wrong);
         return ExitCode::from(2);
     }
-    face.is_single = true;
-    face.client.connect_by_itself();
-    let done = face.perform(action);
-    face.client.close();
-    face.leave(done)
+    ui.is_single = true;
+    ui.client.connect_by_itself();
+    let done = ui.perform(action);
+    ui.client.close();
+    ui.leave(done)
 }
 
 /// Runs the prompt until its input ends, or the user leaves.
 #[must_use]
-pub fn interactive(client: Client) -> ExitCode {
-    let mut face = Face::new(client);
-    let done = face.converse();
-    if face.client.is_connected() {
-        let _ = face.client.byebye();
+pub fn interactive(client: Client, extras: &'static dyn Extras) -> ExitCode {
+    let mut ui = Ui::new(client, extras);
+    let done = ui.converse();
+    if ui.client.is_connected() {
+        let _ = ui.client.byebye();
     }
-    face.leave(done)
+    ui.leave(done)
 }
 
 /// Files here, and the other names that the user chose for them.
 type Paths = Vec<(PathBuf, Option<String>)>;
 
-/// The user's side of things.
-struct Face {
+/// What a person sees of the client.
+pub struct Ui {
     client: Client,
     terminal: Terminal,
     /// Somebody sits at the keyboard.
@@ -70,23 +68,73 @@ struct Face {
     /// One command from the command line, and no prompt.
     is_single: bool,
     failures: usize,
+    extras: &'static dyn Extras,
 }
 
-impl Face {
-    fn new(client: Client) -> Face {
+/// The commands that a lecture adds.
+pub trait Extras {
+    /// Does the same job through every dialect, and shows what each costs.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to; so in all that follow.
+    fn compare(&self, ui: &mut Ui, path: &Path) -> io::Result<()>;
+
+    /// Shows a short session with a trace, then a comparison.
+    ///
+    /// # Errors
+    /// See [`Extras::compare`].
+    fn demo(&self, ui: &mut Ui) -> io::Result<()>;
+}
+
+impl Ui {
+    /// Does something with another client in the place of this one.
+    pub(crate) fn with_client<T>(&mut self, client: Client, what: impl FnOnce(&mut Ui) -> T) -> T {
+        let own = std::mem::replace(&mut self.client, client);
+        let done = what(self);
+        self.client = own;
+        done
+    }
+
+    /// What the user asked for when the program was started.
+    pub(crate) fn config(&self) -> &Config {
+        self.client.config()
+    }
+
+    /// How wide the terminal is.
+    pub(crate) fn columns(&self) -> usize {
+        self.terminal.columns
+    }
+
+    /// Counts a failure and explains it.
+    pub(crate) fn failed(&mut self, command: &str, name: &str, error: &Error) -> io::Result<()> {
+        self.failures += 1;
+        let tried = format!("{command} {}", shown(name)).trim().to_owned();
+        self.complain(&explain(tried, error, &self.client, self.is_single));
+        Ok(())
+    }
+
+    /// Does these things, one after the other.
+    pub(crate) fn perform_all(
+        &mut self,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> io::Result<()> {
+        actions.into_iter().try_for_each(|action| self.perform(action))
+    }
+
+    fn new(client: Client, extras: &'static dyn Extras) -> Ui {
         let asks = io::stdin().is_terminal();
-        let mut face =
-            Face { client, terminal: Terminal::look(), asks, is_single: false, failures: 0 };
-        if io::stderr().is_terminal() && !face.client.config().quiet {
-            let lang = face.client.config().lang;
+        let mut ui =
+            Ui { client, terminal: Terminal::look(), asks, is_single: false, failures: 0, extras };
+        if io::stderr().is_terminal() && !ui.client.config().quiet {
+            let lang = ui.client.config().lang;
             // A bar may have been drawn on this line.
-            let begin = if face.terminal.colour { "\r\x1b[K" } else { "" };
-            face.client.notify(Arc::new(move |waited: &error::Waited| {
+            let begin = if ui.terminal.colour { "\r\x1b[K" } else { "" };
+            ui.client.notify(Arc::new(move |waited: &error::Waited| {
                 let line = Msg::StillWaiting { waited: so_far(waited) }.say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));
         }
-        face
+        ui
     }
 
     /// What is wrong with a command line, and where to look for what is right.
@@ -187,14 +235,13 @@ impl Face {
             Action::Connme => self.connme(),
             Action::Ls(folder) => {
                 let listing = self.client.list_files(folder.as_deref());
-                self.report("ls", "", listing, |face, listing| face.list(&listing))
+                self.report("ls", "", listing, |ui, listing| ui.list(&listing))
             }
             Action::Size(names) => {
                 let Some(found) = self.on_server("size", &names)? else { return Ok(()) };
                 found.names.iter().try_for_each(|(name, _)| {
                     let size = self.client.get_size(name);
-                    let show =
-                        |face: &Face, size| face.tell(&Msg::Size { name: shown(name), size });
+                    let show = |ui: &Ui, size| ui.tell(&Msg::Size { name: shown(name), size });
                     self.report("size", name, size, show)
                 })
             }
@@ -203,7 +250,7 @@ impl Face {
                 // Once, and not for each file.
                 if pairs.len() > 1 && !self.client.can_ask() {
                     let unconnected = Error::new(Code::Unreachable, "there is no connection");
-                    return self.report("upload", "", Err(unconnected), |_, ()| Ok(()));
+                    return self.failed("upload", "", &unconnected);
                 }
                 let mut together = Together::default();
                 for (path, name) in &pairs {
@@ -214,8 +261,8 @@ impl Face {
                     drop(bar);
                     together.add(&receipt);
                     let path = path.to_string_lossy();
-                    self.report("upload", &path, receipt, |face, receipt| {
-                        face.uploaded(&path, &receipt)
+                    self.report("upload", &path, receipt, |ui, receipt| {
+                        ui.uploaded(&path, &receipt)
                     })?;
                 }
                 self.tell_together(&together)
@@ -231,8 +278,8 @@ impl Face {
                         });
                     drop(bar);
                     together.add(&receipt);
-                    self.report("download", name, receipt, |face, receipt| {
-                        face.downloaded(name, &receipt)
+                    self.report("download", name, receipt, |ui, receipt| {
+                        ui.downloaded(name, &receipt)
                     })?;
                 }
                 self.tell_together(&together)
@@ -247,11 +294,11 @@ impl Face {
             }
             Action::Count(text) => {
                 let count = self.client.count(&text);
-                self.report("count", "", count, |face, count| face.tell(&Msg::Characters { count }))
+                self.report("count", "", count, |ui, count| ui.tell(&Msg::Characters { count }))
             }
             Action::Lls => {
                 let listing = local_files();
-                self.report("lls", "", listing, |face, listing| face.list(&listing))
+                self.report("lls", "", listing, |ui, listing| ui.list(&listing))
             }
             Action::Compare(names) => {
                 let path = match self.here("compare", &names)?.as_deref() {
@@ -259,32 +306,19 @@ impl Face {
                     Some([(path, None)]) => path.clone(),
                     Some(_) => return self.refuse(&Msg::OneFile),
                 };
-                let rows = compare::compare(self.client.config(), &path);
-                let path = path.to_string_lossy();
-                let rows = match rows {
-                    Ok(rows) => rows,
-                    Err(error) => return self.report("compare", &path, Err(error), |_, ()| Ok(())),
-                };
-                let mut good = Vec::new();
-                for row in rows {
-                    match row {
-                        Ok(row) => good.push(row),
-                        Err(error) => self.report("compare", &path, Err(error), |_, ()| Ok(()))?,
-                    }
-                }
-                if good.is_empty() { Ok(()) } else { self.compared(&good) }
+                self.extras.compare(self, &path)
             }
             Action::Say(texts) => {
                 let said = self.client.say(&texts);
-                self.report("say", "", said, |face, heard| face.print(&heard))
+                self.report("say", "", said, |ui, heard| ui.print(&heard))
             }
-            Action::Demo => self.demo(),
+            Action::Demo => self.extras.demo(self),
             Action::Help if self.is_single => self.print(&self.words(&Msg::ClientUsage)),
             Action::Help => self.tell(&Msg::PromptHelp),
             Action::Byebye => {
                 let said = self.client.byebye();
-                self.report("byebye", "", said, |face, ()| {
-                    face.talk(&Msg::Closed);
+                self.report("byebye", "", said, |ui, ()| {
+                    ui.talk(&Msg::Closed);
                     Ok(())
                 })
             }
@@ -348,9 +382,7 @@ impl Face {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(Problem::Line(wrong)) => self.refuse(&wrong).map(|()| None),
-            Err(Problem::Place(error)) => {
-                self.report(command, line, Err(error), |_, ()| Ok(())).map(|()| None)
-            }
+            Err(Problem::Place(error)) => self.failed(command, line, &error).map(|()| None),
         }
     }
 
@@ -366,59 +398,7 @@ impl Face {
         let said = self.client.connme();
         let server = self.client.server();
         let msg = if before { Msg::StillConnected { server } } else { Msg::Connected { server } };
-        self.report("connme", "", said, |face, ()| face.tell(&msg))
-    }
-
-    fn compared(&self, rows: &[compare::Row]) -> io::Result<()> {
-        if self.client.config().json {
-            return self.print(&format!("{}\n", compare::json(rows)));
-        }
-        let heads = self.words(&Msg::CompareHeads);
-        let mut heads = heads.split(' ');
-        let heads = std::array::from_fn(|_| heads.next().unwrap_or_default());
-        self.print(&compare::table(rows, heads, self.terminal.columns))
-    }
-
-    /// A session with everything shown, against a server of our own in a temporary folder.
-    fn demo(&mut self) -> io::Result<()> {
-        let ready = Scratch::new().and_then(|folder| {
-            let server = OwnServer::start(&folder.0.join("root"))?;
-            let file = folder.0.join("hello.txt");
-            fs::write(&file, "halo, dunia\n").map_err(|e| Error::local("write hello.txt", e))?;
-            Ok((folder, server, file))
-        });
-        let (folder, server, file) = match ready {
-            Ok(ready) => ready,
-            Err(error) => return self.report("demo", "", Err::<(), _>(error), |_, ()| Ok(())),
-        };
-        let config = self.client.config().clone();
-        let show = crate::args::client::Config {
-            host: crate::limits::TCP_IP.to_owned(),
-            port: server.port(config.dialect),
-            named: false,
-            downloads: folder.0.join("downloads"),
-            trace: true,
-            yes: true,
-            ..config.clone()
-        };
-        let mut face = Face { client: Client::new(show), ..*self };
-        let name = || Names::Words(vec!["hello.txt".into()]);
-        let session = [
-            Action::Connme,
-            Action::Upload(Names::Words(vec![file.clone().into()])),
-            Action::Ls(None),
-            Action::Size(name()),
-            Action::Download(name()),
-            Action::Rm(name()),
-            Action::Byebye,
-        ];
-        for action in session {
-            face.perform(action)?;
-        }
-        self.failures = face.failures;
-        let rows = compare::compare(&crate::args::client::Config { named: false, ..config }, &file);
-        let rows = rows.map(|rows| rows.into_iter().flatten().collect::<Vec<_>>());
-        self.report("demo", "", rows, |face, rows| face.compared(&rows))
+        self.report("connme", "", said, |ui, ()| ui.tell(&msg))
     }
 
     /// Removes what a pattern has matched, after one question for all of it.
@@ -441,7 +421,7 @@ impl Face {
             if self.client.speaks("size")
                 && let Err(error) = self.client.get_size(name)
             {
-                return self.report("rm", name, Err(error), |_, ()| Ok(()));
+                return self.failed("rm", name, &error);
             }
             let shown = || shown(name);
             let question = Msg::AskSure { name: shown() };
@@ -470,7 +450,7 @@ impl Face {
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         let removed = self.client.delete(name);
-        self.report("rm", name, removed, |face, ()| face.tell(&Msg::Removed { name: shown(name) }))
+        self.report("rm", name, removed, |ui, ()| ui.tell(&Msg::Removed { name: shown(name) }))
     }
 
     /// A bar, where nothing else is drawn and something may be.
@@ -526,20 +506,15 @@ impl Face {
         command: &str,
         name: &str,
         outcome: Result<T>,
-        show: impl FnOnce(&Face, T) -> io::Result<()>,
+        show: impl FnOnce(&Ui, T) -> io::Result<()>,
     ) -> io::Result<()> {
         match outcome {
             Ok(value) => show(self, value),
-            Err(error) => {
-                self.failures = self.failures.saturating_add(1);
-                let tried = format!("{command} {}", shown(name)).trim().to_owned();
-                self.complain(&explain(tried, &error, &self.client, self.is_single));
-                Ok(())
-            }
+            Err(error) => self.failed(command, name, &error),
         }
     }
 
-    fn words(&self, msg: &Msg) -> String {
+    pub(crate) fn words(&self, msg: &Msg) -> String {
         msg.say(self.client.config().lang)
     }
 
@@ -548,7 +523,7 @@ impl Face {
         self.print(&format!("{}\n", self.words(msg)))
     }
 
-    fn print(&self, text: &str) -> io::Result<()> {
+    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()

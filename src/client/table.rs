@@ -71,7 +71,7 @@ pub(super) fn table(listing: &Listing, look: Look, shown: impl Fn(&str) -> Strin
 
 /// A size in three digits and a unit of a thousand.
 #[must_use]
-pub(super) fn readable(size: u64) -> String {
+pub(crate) fn readable(size: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     let mut unit = UNITS.iter();
     let mut last = unit.next().copied().unwrap_or_default();

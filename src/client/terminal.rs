@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::progress;
-use crate::screen;
+use crate::client::screen;
 
 /// A transfer that is over before this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -328,8 +328,8 @@ mod tests {
             ),
         ];
         for (came, said) in table {
-            let script = crate::stream::script::Script::whole(came).0;
-            let mut wire = Wire::new(Box::new(script), crate::wire::Manner::default());
+            let script = crate::wire::stream::script::Script::whole(came).0;
+            let mut wire = Wire::new(Box::new(script), crate::wire::WireConfig::default());
             assert_eq!(read_file(&mut wire, &mut Nowhere).unwrap_err().to_string(), said);
         }
     }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::log::Log;
 use crate::store::Options;
-use crate::stream::script::{Script, Step, Written};
-use crate::wire::Manner;
+use crate::wire::WireConfig;
+use crate::wire::stream::script::{Script, Step, Written};
 
 /// What the server answers to a peer that does this, over an empty store.
 pub(super) fn answer(dialect: Dialect, (script, written): (Script, Written)) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn answer_over(
     let store = Store::open(root, Options::default(), &Log::silent()).unwrap();
     let log = Log::silent();
     let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
-    let mut wire = Wire::new(Box::new(script), Manner::default());
+    let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let _ = dialect.handle_client(&mut wire, &store, &session);
     wire.close();
     written.bytes()
@@ -153,7 +153,7 @@ fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
 }
 
 fn asked(dialect: Dialect, ask: Ask, (script, _): (Script, Written)) -> Result<Vec<u8>> {
-    ask(dialect.requests(), &mut Wire::new(Box::new(script), Manner::default()))
+    ask(dialect.requests(), &mut Wire::new(Box::new(script), WireConfig::default()))
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_server_that_talks_nonsense_is_an_error_or_an_answer() {
 /// What a client of `struct` makes of an upload of five bytes, and all that it wrote.
 fn struct_upload(steps: Vec<Step>) -> (Result<Option<String>>, Vec<u8>) {
     let (script, written) = Script::new(steps);
-    let mut wire = Wire::new(Box::new(script), Manner::default());
+    let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let mut source = |room: &mut [u8]| {
         room.fill(b'x');
         Ok(room.len())
@@ -262,7 +262,7 @@ fn a_client_of_struct_waits_for_a_slow_server() {
     let size = 640 << 10;
     let steps = [b"ready".to_vec(), b"received".to_vec(), 0.5_f32.to_le_bytes().to_vec()];
     let (script, written) = Script::new(steps.map(Step::Bytes));
-    let mut wire = Wire::new(Box::new(script), Manner::default());
+    let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let mut source = |room: &mut [u8]| Ok(room.len());
     Dialect::Struct.requests().upload(&mut wire, "a", size, &mut source).unwrap();
     let enough = Duration::from_secs(12)..Duration::from_secs(30);
@@ -300,7 +300,7 @@ fn a_dialect_is_understood_from_its_first_message_on() {
         (Dialect::Json, format!("{RECORD}\r\nhel").into(), download, true),
     ];
     for (dialect, reply, ask, is_understood) in table {
-        let mut wire = Wire::new(Box::new(Script::whole(&reply).0), Manner::default());
+        let mut wire = Wire::new(Box::new(Script::whole(&reply).0), WireConfig::default());
         assert!(ask(dialect.requests(), &mut wire).is_err());
         let case = String::from_utf8_lossy(&reply);
         assert_eq!(wire.is_understood(), is_understood, "{} {case:?}", dialect.name());
@@ -369,11 +369,11 @@ fn what_comes_before_a_request_is_an_error_that_shows_it() {
     ];
     for (dialect, came, said) in table {
         let steps = (!came.is_empty()).then(|| Step::Bytes(came.into()));
-        let mut wire = Wire::new(Box::new(Script::new(steps).0), Manner::default());
+        let mut wire = Wire::new(Box::new(Script::new(steps).0), WireConfig::default());
         let error = must_be_quiet(dialect.requests(), &mut wire).unwrap_err();
         assert!(error.closes());
         assert_eq!(error.to_string(), said, "{} {came:?}", dialect.name());
     }
-    let mut wire = Wire::new(Box::new(Script::new([Step::Pause]).0), Manner::default());
+    let mut wire = Wire::new(Box::new(Script::new([Step::Pause]).0), WireConfig::default());
     assert!(must_be_quiet(Dialect::Text.requests(), &mut wire).is_ok());
 }

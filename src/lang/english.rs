@@ -31,13 +31,10 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotListen { address, why } => {
             format!("cannot listen on {address}: {why}; choose another with --listen")
         }
-        Msg::PortTaken { address, by_us: true } => format!(
-            "cannot listen on {address}: a connme-server is running there already; \
-             use that one, stop it, or choose another port with --listen"
+        Msg::PortTaken { address } => format!(
+            "cannot listen on {address}: that port is taken, perhaps by another connme-server; \
+             stop that one, or choose another port with --listen"
         ),
-        Msg::PortTaken { address, by_us: false } => {
-            format!("cannot listen on {address}: that port is taken; choose another with --listen")
-        }
         Msg::CannotUseRoot { why } => format!("cannot {why}; choose another folder with --root"),
         Msg::CannotUseLog { why } => format!("cannot {why}; choose another file with --log"),
         Msg::Prompt { server: None, .. } => "connme (not connected)> ".to_owned(),
@@ -288,7 +285,6 @@ usage: connme-server [FLAG]...
   --stammer FAULTS        simulate a bad network: slice=BYTES, coalesce=MS,
                           delay=MS, drip=BYTES_PER_SECOND, cut=BYTES,
                           reset=BYTES, seed=N; joined by commas
-  --until-eof             end when standard input does; transfers are finished
   --lang en|id            the language (default: that of the environment)
   --completions SHELL     print completions for bash, zsh or fish
   -h, --help              print this help

@@ -33,13 +33,9 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotListen { address, why } => {
             format!("tidak bisa berjalan di {address}: {why}; pilih yang lain dengan --listen")
         }
-        Msg::PortTaken { address, by_us: true } => format!(
-            "tidak bisa berjalan di {address}: di sana sudah ada connme-server; \
-             pakai yang itu, hentikan, atau pilih port lain dengan --listen"
-        ),
-        Msg::PortTaken { address, by_us: false } => format!(
-            "tidak bisa berjalan di {address}: port itu sudah dipakai; \
-             pilih yang lain dengan --listen"
+        Msg::PortTaken { address } => format!(
+            "tidak bisa berjalan di {address}: port itu sudah dipakai, mungkin oleh \
+             connme-server lain; hentikan yang itu, atau pilih port lain dengan --listen"
         ),
         Msg::CannotUseRoot { why } => {
             format!("folder tidak bisa dipakai: {why}; pilih folder lain dengan --root")
@@ -351,8 +347,6 @@ pemakaian: connme-server [OPSI]...
   --stammer FAULTS        tiru jaringan yang buruk: slice=BYTE, coalesce=MS,
                           delay=MS, drip=BYTE_PER_DETIK, cut=BYTE,
                           reset=BYTE, seed=N; dipisah koma
-  --until-eof             berhenti bila standard input berakhir, setelah
-                          transfer yang sedang berjalan selesai
   --lang en|id            bahasa (bawaan: menurut lingkungan)
   --completions SHELL     cetak pelengkapan untuk bash, zsh atau fish
   -h, --help              cetak bantuan ini

@@ -1,11 +1,7 @@
 //! Where a server can be reached: this machine's own address, as another machine in the same network
-//! sees it, and whether another server has an address already.
+//! sees it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-use std::time::Duration;
-
-use crate::dialect::Dialect;
-use crate::wire::{Manner, Wire};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// The address under which other machines reach a listener at this one, as a command line has it.
 /// `None`: there is none, or this machine is in no network that leads anywhere.
@@ -46,16 +42,6 @@ fn source_towards(there: IpAddr) -> Option<IpAddr> {
     socket.connect(SocketAddr::new(there, 9)).ok()?;
     let own = socket.local_addr().ok()?.ip();
     (!own.is_loopback() && !own.is_unspecified()).then_some(own)
-}
-
-/// Whether a server of this program answers there: then it is why the port is taken.
-#[must_use]
-pub fn is_ours(dialect: Dialect, host: &str, port: u16) -> bool {
-    let quick = Duration::from_millis(500);
-    let Ok(stream) = TcpStream::connect((host, port)) else { return false };
-    let bounded = stream.set_write_timeout(Some(quick)).is_ok();
-    let manner = Manner { idle: quick, message: quick, ..Manner::default() };
-    bounded && dialect.requests().connme(&mut Wire::new(Box::new(stream), manner)).is_ok()
 }
 
 #[cfg(test)]

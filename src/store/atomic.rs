@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::private::{self, Lock};
-use crate::disk::op;
 use crate::limits;
+use crate::store::disk::op;
 
 /// How a draft gets its final name. Which of these a folder allows is found out once, when it is opened:
 /// a link that fails later is a failed upload, never a reason for a weaker way.
@@ -195,7 +195,7 @@ mod tests {
     /// It fell back to a look and a rename, which can replace a file that was stored in between.
     #[test]
     fn a_link_that_fails_is_a_failure() {
-        use crate::disk::fault::{Fault, during};
+        use crate::store::disk::fault::{Fault, during};
         let folder = tempfile::tempdir().unwrap();
         let (path, target) = (folder.path().join("draft"), folder.path().join("a"));
         let lock = RenameLock::new(folder.path().join("lock"));

@@ -30,10 +30,10 @@ use super::name::split_extension;
 use super::private::{self, Lock, PRIVATE};
 use super::random;
 use super::workspace::Workspace;
-use crate::disk::op;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::log::Log;
+use crate::store::disk::op;
 
 /// An identity: a random (version 4) UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

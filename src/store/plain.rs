@@ -5,8 +5,8 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use crate::disk::op;
 use crate::error::{Code, Error, Result};
+use crate::store::disk::op;
 
 /// What makes the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
 /// (`O_NONBLOCK`) and not take a terminal for ours (`O_NOCTTY`). The standard library passes such flags

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::plain;
-use crate::disk::op;
 use crate::limits;
+use crate::store::disk::op;
 
 /// The folder inside the root that is out of every client's reach.
 pub(super) const PRIVATE: &str = ".connme";

@@ -358,7 +358,7 @@ fn a_start_says_where_two_servers_can_replace_each_others_files() {
 /// What a crash or a failing disk leaves: tried at every file operation there is, one after the other.
 mod faults {
     use super::*;
-    use crate::disk::fault::{Fault, during};
+    use crate::store::disk::fault::{Fault, during};
 
     /// Opens the folder as the next start would, and looks at everything in it.
     fn look(root: &Path) -> Vec<(String, Vec<u8>)> {

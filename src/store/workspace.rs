@@ -21,8 +21,8 @@ use super::atomic::{Draft, Publishing, RenameLock};
 use super::name::FileName;
 use super::private::{self, Lock, PRIVATE};
 use super::random;
-use crate::disk::op;
 use crate::limits;
+use crate::store::disk::op;
 
 const LOCK: &str = "lock";
 
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_the_file_system_can_do_is_found_out_at_the_start() {
-        use crate::disk::fault::{Fault, during};
+        use crate::store::disk::fault::{Fault, during};
         let root = tempfile::tempdir().unwrap();
         assert_eq!(claim(root.path()).publishing(), Publishing::Link);
         // Where the one link fails that is tried, no other is.

@@ -8,7 +8,7 @@ use super::waiting::Wait;
 use super::{Brought, Wire, ended, is_silence, length, read};
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
-use crate::stream::Ending;
+use crate::wire::stream::Ending;
 
 impl Wire {
     /// From now on the peer owes us this many bytes, and nothing else is read before them.
@@ -36,7 +36,7 @@ impl Wire {
         self.flush()?;
         let mut pace = Pace::of_a_sender();
         let most = usize::try_from(self.owed).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; most.min(self.manner.payload_buffer)];
+        let mut buffer = vec![0; most.min(self.config.payload_buffer)];
         while self.owed > 0 {
             let want = usize::try_from(self.owed).unwrap_or(usize::MAX).min(buffer.len());
             let space = buffer.get_mut(..want).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Wire {
         sink(&held)?;
         self.flush()?;
         let mut pace = Pace::of_a_sender();
-        let mut buffer = vec![0; self.manner.payload_buffer];
+        let mut buffer = vec![0; self.config.payload_buffer];
         let mut all = length(&held);
         while !self.ended {
             let wanted = Awaited::Payload { came: all, size: None };
@@ -139,7 +139,7 @@ impl Wire {
         let mut filled = buffer.len();
         // Longer by what was said before, so that every later read of a file begins at a multiple of the
         // buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
-        let piece = self.manner.payload_buffer.max(limits::SMALL_REPLY);
+        let piece = self.config.payload_buffer.max(limits::SMALL_REPLY);
         let most = usize::try_from(size).unwrap_or(usize::MAX).min(piece);
         buffer.resize(filled.saturating_add(most), 0);
         while left > 0 {
@@ -184,13 +184,13 @@ impl Wire {
     /// begins again. The stream is told how long to wait once, and not for each read.
     fn read_piece(&mut self, into: &mut [u8], wanted: Awaited) -> Result<usize> {
         if self.notice.is_some() {
-            self.wait_at_most(limits::NOTICE_TIME)?;
+            self.set_read_timeout(limits::NOTICE_TIME)?;
             match read(&mut *self.stream, into) {
                 Err(error) if is_silence(&error) => self.give_notice(wanted),
                 brought => return brought.map_err(|error| Error::connection(&error)),
             }
         }
-        self.wait_at_most(limits::PAYLOAD_WINDOW)?;
+        self.set_read_timeout(limits::PAYLOAD_WINDOW)?;
         read(&mut *self.stream, into).map_err(|error| Error::connection(&error))
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Brought, Wire, ended};
 use crate::error::{Awaited, Code, Error, Result, Waited};
 use crate::limits;
-use crate::stream::Ending;
+use crate::wire::stream::Ending;
 
 /// Told when a message takes long to come: what has arrived of it, and what is awaited.
 pub type Notice = Arc<dyn Fn(&Waited) + Send + Sync>;

@@ -82,7 +82,7 @@ impl Subject {
     fn like_ours(name: &str, words: &[&str], folder: &Path) -> io::Result<Subject> {
         let root = root_in(folder)?;
         let mut command = command_of(words)?;
-        command.args(["--listen", "text=127.0.0.1:0", "--until-eof", "--root"]).arg(&root);
+        command.args(["--listen", "text=127.0.0.1:0", "--root"]).arg(&root);
         command.args(["--max-connections", PLACES, "--max-per-address", PLACES]);
         let log = File::create(folder.join("log"))?;
         Subject::announced(name, Speaks::Text, root, command, log.into())

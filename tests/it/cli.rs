@@ -85,14 +85,8 @@ fn what_cannot_be_used_is_one_line_and_status_1() {
     fs::write(&file, "").unwrap();
     let (file, root) = (file.to_str().unwrap(), root.to_str().unwrap());
     let below = format!("{file}/log");
-    let other = format!("struct={taken}");
     let table = [
-        (vec!["--root", root, "--listen", &taken], "a connme-server is running there already"),
-        // A server of ours too, but it speaks another dialect there.
-        (
-            vec!["--root", root, "--listen", &other],
-            "that port is taken; choose another with --listen",
-        ),
+        (vec!["--root", root, "--listen", &taken], "that port is taken, perhaps by another"),
         (vec!["--root", file, "--listen", "0"], "choose another folder with --root"),
         (vec!["--root", file, "--listen", "0", "--read-only"], "choose another folder with --root"),
         (vec!["--root", root, "--listen", "0", "--log", &below], "choose another file with --log"),

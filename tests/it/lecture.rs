@@ -57,7 +57,8 @@ fn run(server: &TestServer, folder: &Path, lang: &str, command: &str) -> String 
 #[test]
 fn every_lesson_is_as_it_says() {
     let mut commands = Vec::new();
-    for (page_name, lang) in [("src/lessons/english.md", "C"), ("src/lessons/indonesian.md", "id")]
+    for (page_name, lang) in
+        [("src/lecture/lessons/english.md", "C"), ("src/lecture/lessons/indonesian.md", "id")]
     {
         let text = page(page_name);
         let lessons: Vec<_> = text.split("\n## ").skip(1).collect();
@@ -99,7 +100,9 @@ fn the_lessons_work_before_the_programs_are_installed() {
     fs::create_dir_all(&release).unwrap();
     let program = env!("CARGO_BIN_EXE_connme-client");
     std::os::unix::fs::symlink(program, release.join("connme-client")).unwrap();
-    for page_name in ["src/lessons/english.md", "src/lessons/indonesian.md", "README.md"] {
+    for page_name in
+        ["src/lecture/lessons/english.md", "src/lecture/lessons/indonesian.md", "README.md"]
+    {
         let text = page(page_name);
         let (_, rest) = text.split_once("\ncargo build --release\n").unwrap();
         let export = rest.lines().next().unwrap();

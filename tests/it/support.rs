@@ -169,16 +169,6 @@ impl TestServer {
         self.child.id()
     }
 
-    /// Ends the server's standard input.
-    pub fn end_input(&mut self) {
-        self.child.stdin.take();
-    }
-
-    /// Waits until the server has ended by itself, and says with which status.
-    pub fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-
     /// SIGKILL, where there are signals.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

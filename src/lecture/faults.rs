@@ -2,12 +2,12 @@
 //! or not to the end. For a class to watch what a framing survives, and for our own tests.
 //!
 //! It sits above the tracer, so a trace shows what really went over the wire. What is read is left
-//! alone: each side can only spoil what it says itself.
+//! alone: each side can only force_reset what it says itself.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::stream::{Ending, Stream};
+use crate::wire::stream::{Ending, Stream};
 
 /// What goes wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Faults {
 }
 
 /// A stream that stammers.
-pub struct Stammering {
+pub struct Faulty {
     /// Gone after a cut.
     inner: Option<Box<dyn Stream>>,
     faults: Faults,
@@ -69,13 +69,13 @@ pub struct Stammering {
     since: Instant,
 }
 
-impl Stammering {
+impl Faulty {
     /// Puts these faults in front of `inner`.
     #[must_use]
-    pub fn new(inner: Box<dyn Stream>, faults: Faults) -> Stammering {
+    pub fn new(inner: Box<dyn Stream>, faults: Faults) -> Faulty {
         let random = faults.seed.unwrap_or(0);
         let since = Instant::now();
-        Stammering { inner: Some(inner), faults, random, sent: 0, held: Vec::new(), since }
+        Faulty { inner: Some(inner), faults, random, sent: 0, held: Vec::new(), since }
     }
 
     /// What is held back leaves when its time is up; `now` waits for that.
@@ -128,7 +128,7 @@ impl Stammering {
         if let Some(mut inner) = self.inner.take() {
             let resets = self.faults.reset.is_some_and(|reset| reset <= self.sent);
             if resets {
-                inner.spoil();
+                inner.force_reset();
             } else {
                 let _ = inner.end_writing();
             }
@@ -158,7 +158,7 @@ impl Stammering {
     }
 }
 
-impl Read for Stammering {
+impl Read for Faulty {
     /// Before we wait for the peer, it must have what we said.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.let_go(true)?;
@@ -169,7 +169,7 @@ impl Read for Stammering {
     }
 }
 
-impl Write for Stammering {
+impl Write for Faulty {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.faults.coalesce.is_none() {
             return self.send(bytes);
@@ -191,9 +191,9 @@ impl Write for Stammering {
     }
 }
 
-impl Stream for Stammering {
-    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        self.inner.as_mut().map_or(Ok(()), |inner| inner.patience(wait))
+impl Stream for Faulty {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.inner.as_mut().map_or(Ok(()), |inner| inner.set_read_timeout(timeout))
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -219,11 +219,11 @@ impl Stream for Stammering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::script::{Script, Written};
+    use crate::wire::stream::script::{Script, Written};
 
-    fn stammering(faults: &str) -> (Stammering, Written) {
+    fn faulty(faults: &str) -> (Faulty, Written) {
         let (script, written) = Script::whole("reply");
-        (Stammering::new(Box::new(script), Faults::parse(faults).unwrap()), written)
+        (Faulty::new(Box::new(script), Faults::parse(faults).unwrap()), written)
     }
 
     #[test]
@@ -242,11 +242,11 @@ mod tests {
 
     #[test]
     fn slices_are_no_larger_than_said() {
-        let (mut stream, written) = stammering("slice=3");
+        let (mut stream, written) = faulty("slice=3");
         stream.write_all(b"1234567890").unwrap();
         assert_eq!((written.text().as_str(), written.writes()), ("1234567890", 4));
         let sizes = |seed: u64| {
-            let (mut stream, written) = stammering(&format!("slice=30,seed={seed}"));
+            let (mut stream, written) = faulty(&format!("slice=30,seed={seed}"));
             stream.write_all(&[b'x'; 1000]).unwrap();
             written.writes()
         };
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_held_back_leaves_joined_before_we_wait() {
-        let (mut stream, written) = stammering("coalesce=20");
+        let (mut stream, written) = faulty("coalesce=20");
         for piece in ["one ", "two ", "three"] {
             stream.write_all(piece.as_bytes()).unwrap();
         }
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_cut_comes_after_so_many_bytes() {
         for (faults, end) in [("cut=5", "12345<end>"), ("reset=5", "12345"), ("cut=0", "<end>")] {
-            let (mut stream, written) = stammering(faults);
+            let (mut stream, written) = faulty(faults);
             assert!(stream.write_all(b"1234567").is_err());
             assert!(stream.read(&mut [0; 9]).is_err());
             assert_eq!(written.text(), end);

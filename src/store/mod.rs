@@ -14,6 +14,7 @@
 
 mod atomic;
 mod catalog;
+pub(crate) mod disk;
 mod incoming;
 mod listing;
 mod name;
@@ -29,7 +30,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::disk;
 use crate::error::{Code, Error, Result};
 use crate::log::Log;
 use atomic::{Draft, Publishing};

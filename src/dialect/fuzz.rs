@@ -12,8 +12,8 @@ use crate::dialect::{Dialect, Receiver};
 use crate::error::Result;
 use crate::log::Log;
 use crate::store::{FileName, Options, Store};
-use crate::stream::script::{Script, Step};
-use crate::wire::{Manner, Wire};
+use crate::wire::stream::script::{Script, Step};
+use crate::wire::{Wire, WireConfig};
 
 /// Same seed, same numbers.
 struct Random(u64);
@@ -204,7 +204,7 @@ impl Besieged {
         let log = Log::silent();
         let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::new(steps);
-        let mut wire = Wire::new(Box::new(script), Manner::default());
+        let mut wire = Wire::new(Box::new(script), WireConfig::default());
         let _ = dialect.handle_client(&mut wire, &self.store, &session);
         assert!(wire.memory() < 200_000, "{} bytes of buffers", wire.memory());
         wire.close();
@@ -300,7 +300,7 @@ fn fuzz_client(dialect: Dialect) {
     cases(&name, |random| {
         let requests = dialect.requests();
         let (script, _) = Script::new(peer(random));
-        let mut wire = Wire::new(Box::new(script), Manner::default());
+        let mut wire = Wire::new(Box::new(script), WireConfig::default());
         let mut nowhere = Nowhere(0);
         for _ in 0..3 {
             let said = match random.below(7) {

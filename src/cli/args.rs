@@ -1,35 +1,16 @@
-//! The command lines of both programs: what the user typed becomes a plain configuration, a wish
-//! for help, or one line that says what is wrong.
-//!
-//! Nothing here touches the system: whether a folder is there or a port is free, the programs find
-//! out when they use it.
-
-pub mod client;
-mod completions;
-pub mod server;
+//! Takes a command line apart: flags, their values, and other words.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
+use super::Wrong;
 use crate::dialect::Dialect;
-use crate::lang::{Lang, Msg, Wanted};
+use crate::lang::{Msg, Wanted};
 use crate::limits;
-
-/// What a command line comes to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Parsed<C> {
-    /// Do your work.
-    Run(C),
-    /// Print this, and no more.
-    Print(String),
-}
-
-/// What is wrong with a command line.
-pub type Wrong = Msg;
 
 /// One thing that stands on a command line.
 #[derive(Debug, PartialEq, Eq)]
-enum Arg {
+pub(super) enum Arg {
     /// `--name`, or `-n`.
     Flag(String),
     /// Anything else, and all that follows `--`.
@@ -37,7 +18,7 @@ enum Arg {
 }
 
 /// A command line, taken from the left.
-struct Args {
+pub(super) struct Args {
     words: VecDeque<OsString>,
     flag: String,
     /// What stood behind `=`, until somebody asks for it.
@@ -46,13 +27,13 @@ struct Args {
 }
 
 impl Args {
-    fn new(words: impl IntoIterator<Item = OsString>) -> Args {
+    pub(super) fn new(words: impl IntoIterator<Item = OsString>) -> Args {
         let words = words.into_iter().collect();
         Args { words, flag: String::new(), value: None, only_words: false }
     }
 
     /// What stands next.
-    fn next(&mut self) -> Result<Option<Arg>, Wrong> {
+    pub(super) fn next(&mut self) -> Result<Option<Arg>, Wrong> {
         if self.value.is_some() {
             return Err(Msg::FlagTakesNoValue { flag: self.flag.clone() });
         }
@@ -77,7 +58,7 @@ impl Args {
 
     /// The value of the flag that was just taken. What looks like another flag is no value, unless
     /// it stands behind `=`: `--root --read-only` is more likely a slip than a folder.
-    fn value(&mut self) -> Result<OsString, Wrong> {
+    pub(super) fn value(&mut self) -> Result<OsString, Wrong> {
         let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"--");
         let value = match self.value.take() {
             None if self.words.front().is_some_and(is_flag) => None,
@@ -88,7 +69,7 @@ impl Args {
     }
 
     /// The value, as text that `read` understands; `wanted` is what that would be.
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         wanted: Wanted,
         read: impl FnOnce(&str) -> Option<T>,
@@ -103,30 +84,18 @@ impl Args {
     }
 }
 
-/// The language for everything that is said, wrong flags included: that of a `--lang` anywhere on the
-/// command line, else what the environment asks for.
-#[must_use]
-pub fn language(words: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Lang {
-    let mut flags = words.iter().filter_map(|word| word.to_str());
-    let said = flags.clone().find_map(|word| word.strip_prefix("--lang=")).or_else(|| {
-        flags.find(|word| *word == "--lang")?;
-        flags.next()
-    });
-    said.and_then(Lang::named).unwrap_or_else(|| Lang::of_environment(variable))
-}
-
 /// `text`, and so on.
-fn dialect(name: &str) -> Option<Dialect> {
+pub(super) fn dialect(name: &str) -> Option<Dialect> {
     Dialect::named(name)
 }
 
 /// A number, from one on.
-fn count(text: &str) -> Option<usize> {
+pub(super) fn count(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| *n > 0)
 }
 
 /// A number of bytes: `1500`, `10k`, `5M`, `2G`.
-fn size(text: &str) -> Option<u64> {
+pub(super) fn size(text: &str) -> Option<u64> {
     let unit = match text.chars().last()? {
         'k' | 'K' => 1_000,
         'm' | 'M' => 1_000_000,
@@ -137,13 +106,13 @@ fn size(text: &str) -> Option<u64> {
 }
 
 /// The size of one read.
-fn buffer(text: &str) -> Option<usize> {
+pub(super) fn buffer(text: &str) -> Option<usize> {
     let size = size(text).filter(|size| (1..=limits::MAX_BUFFER).contains(size))?;
     size.try_into().ok()
 }
 
 /// `HOST:PORT`, with either part left out where the default serves. An IPv6 host has brackets.
-fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)> {
+pub(super) fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
@@ -171,26 +140,21 @@ fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)
 
 /// What text without a colon is.
 #[derive(Clone, Copy)]
-enum Lone {
+pub(super) enum Lone {
     Host,
     /// A port if it is a number, else a host.
     Either,
 }
 
 /// Whether this looks like the name or the number of a host: `+1` was meant for a port.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     text.starts_with(char::is_alphanumeric) && text.chars().all(allowed)
 }
 
 /// Digits only: `parse` alone would take a plus sign too.
-fn digits(text: &str) -> Option<u64> {
+pub(super) fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
-}
-
-/// What `--version` prints.
-fn version(program: &str) -> String {
-    format!("{program} {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 #[cfg(test)]
@@ -211,18 +175,6 @@ mod tests {
         for expected in [word("x"), word("-"), word("--d"), word("--"), None] {
             assert_eq!(args.next().unwrap(), expected);
         }
-    }
-
-    #[test]
-    fn the_language_is_known_before_anything_is_said() {
-        let lang = |line: &str| {
-            let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
-            language(&words, |name| (name == "LANG").then(|| "id_ID".to_owned()))
-        };
-        assert_eq!(lang("--nonsense"), Lang::Id);
-        assert_eq!(lang("--nonsense --lang en"), Lang::En);
-        assert_eq!(lang("--lang=en x"), Lang::En);
-        assert_eq!(lang("--lang xx"), Lang::Id);
     }
 
     #[test]

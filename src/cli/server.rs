@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Arg, Args, Lone, Parsed, Wrong};
+use super::args::{self, Arg, Args, Lone};
+use super::{Parsed, Wrong};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
+use crate::lecture::faults::Faults;
 use crate::limits;
-use crate::stammer::Faults;
 use crate::store;
 
 /// What a server is to do.
@@ -24,8 +25,6 @@ pub struct Config {
     pub max_connections: usize,
     /// Connections at once from one address.
     pub max_per_address: usize,
-    /// End when standard input does.
-    pub until_eof: bool,
     /// Silence that ends a connection.
     pub idle_timeout: Duration,
     /// The size of every read, if the user wants one.
@@ -59,7 +58,6 @@ impl Default for Config {
             store: store::Options::default(),
             max_connections: limits::MAX_CONNECTIONS,
             max_per_address: limits::MAX_PER_ADDRESS,
-            until_eof: false,
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
             log: None,
@@ -78,11 +76,11 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<Config>, Wrong> {
-    let mut args = Args::new(words);
+    let mut line = Args::new(words);
     let mut config = Config { lang, ..Config::default() };
     let mut host = limits::TCP_IP.to_owned();
     let mut asked = Vec::new();
-    while let Some(arg) = args.next()? {
+    while let Some(arg) = line.next()? {
         let flag = match arg {
             Arg::Flag(flag) => flag,
             Arg::Word(word) => {
@@ -90,41 +88,40 @@ pub fn parse(
             }
         };
         match flag.as_str() {
-            "--listen" | "-l" => asked.push(args.parsed(Wanted::Listen, listen)?),
+            "--listen" | "-l" => asked.push(line.parsed(Wanted::Listen, listen)?),
             "--all" => asked.extend(Dialect::ALL.map(|dialect| (dialect, None, None))),
-            "--host" => host = args.parsed(Wanted::Host, lone_host)?,
-            "--root" | "-r" => config.root = args.value()?.into(),
+            "--host" => host = line.parsed(Wanted::Host, lone_host)?,
+            "--root" | "-r" => config.root = line.value()?.into(),
             "--read-only" => config.store.read_only = true,
             "--fsync" => config.store.fsync = true,
             "--max-connections" => {
-                config.max_connections = args.parsed(Wanted::Count, super::count)?;
+                config.max_connections = line.parsed(Wanted::Count, args::count)?;
             }
             "--max-per-address" => {
-                config.max_per_address = args.parsed(Wanted::Count, super::count)?;
+                config.max_per_address = line.parsed(Wanted::Count, args::count)?;
             }
-            "--until-eof" => config.until_eof = true,
             "--max-file-size" => {
-                config.store.max_file_size = Some(args.parsed(Wanted::Size, super::size)?);
+                config.store.max_file_size = Some(line.parsed(Wanted::Size, args::size)?);
             }
             "--max-total-size" => {
-                config.store.max_total_size = Some(args.parsed(Wanted::Size, super::size)?);
+                config.store.max_total_size = Some(line.parsed(Wanted::Size, args::size)?);
             }
             "--idle-timeout" => {
-                let seconds = args.parsed(Wanted::Seconds, seconds)?;
+                let seconds = line.parsed(Wanted::Seconds, seconds)?;
                 config.idle_timeout = Duration::from_secs(seconds);
             }
             "--buffer" => {
-                config.buffer = Some(args.parsed(Wanted::Buffer, super::buffer)?);
+                config.buffer = Some(line.parsed(Wanted::Buffer, args::buffer)?);
             }
-            "--log" => config.log = Some(args.value()?.into()),
+            "--log" => config.log = Some(line.value()?.into()),
             "--trace" | "-t" => config.trace = true,
-            "--stammer" => config.faults = Some(args.parsed(Wanted::Faults, Faults::parse)?),
-            "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
+            "--stammer" => config.faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
+            "--lang" => config.lang = line.parsed(Wanted::Language, Lang::named)?,
             "--completions" => {
                 let usage = Msg::ServerUsage.say(lang);
                 let script =
                     |shell: &str| super::completions::script(shell, "connme-server", &usage);
-                return args.parsed(Wanted::Shell, script).map(Parsed::Print);
+                return line.parsed(Wanted::Shell, script).map(Parsed::Print);
             }
             "--help" | "-h" => return Ok(Parsed::Print(Msg::ServerUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-server"))),
@@ -149,13 +146,13 @@ type Asked = (Dialect, Option<String>, Option<u16>);
 
 fn listen(text: &str) -> Option<Asked> {
     let (dialect, address) = match text.split_once('=') {
-        Some((name, address)) => (super::dialect(name)?, address),
-        None => match super::dialect(text) {
+        Some((name, address)) => (args::dialect(name)?, address),
+        None => match args::dialect(text) {
             Some(dialect) => return Some((dialect, None, None)),
             None => (Dialect::Text, text),
         },
     };
-    let (host, port) = super::host_and_port(address, Lone::Either)?;
+    let (host, port) = args::host_and_port(address, Lone::Either)?;
     Some((dialect, host, port))
 }
 
@@ -164,14 +161,14 @@ fn lone_host(text: &str) -> Option<String> {
     let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_v6 = |host: &str| host.matches(':').count() > 1 && !host.contains(['[', ']']);
     match inside.unwrap_or(text) {
-        host if is_v6(host) || (inside.is_none() && super::is_host(host)) => Some(host.to_owned()),
+        host if is_v6(host) || (inside.is_none() && args::is_host(host)) => Some(host.to_owned()),
         _ => None,
     }
 }
 
 /// At most a year: a timeout that no clock overflows.
 fn seconds(text: &str) -> Option<u64> {
-    super::digits(text).filter(|seconds| (1..=31_536_000).contains(seconds))
+    args::digits(text).filter(|seconds| (1..=31_536_000).contains(seconds))
 }
 
 #[cfg(test)]

@@ -6,33 +6,63 @@
 
 pub mod action;
 mod columns;
-mod compare;
 mod explain;
 mod keys;
 mod names;
 mod places;
-mod progress;
+pub(crate) mod progress;
 pub mod prompt;
-mod table;
+pub mod screen;
+pub(crate) mod table;
 mod terminal;
 
 use std::cell::OnceCell;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::args::client::Config;
-use crate::dialect::{self, Receiver, Requests};
+use crate::dialect::{self, Dialect, Receiver, Requests};
 use crate::error::{Awaited, Code, Error, Result};
-use crate::lens::Lens;
+use crate::lang::Lang;
 use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Listing, Options, Store};
-use crate::trace::{Output, Side, Watcher};
-use crate::wire::{Manner, Notice, Wire};
+use crate::wire::stream::{Prepare, set_options};
+use crate::wire::{Notice, Wire, WireConfig};
+
+/// What the user of a client asked for when the program was started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The server's host, as a name or a number.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// What is spoken.
+    pub dialect: Dialect,
+    /// Where received files go.
+    pub downloads: PathBuf,
+    /// Remove without a question.
+    pub yes: bool,
+    /// Say only results and failures.
+    pub quiet: bool,
+    /// The size of every read, if the user wants one.
+    pub buffer: Option<usize>,
+    /// The user has named a server.
+    pub named: bool,
+    /// The user has given the server's port.
+    pub has_port: bool,
+    /// A trace is printed on standard error, where a bar would be drawn.
+    pub trace: bool,
+    /// Figures for programs.
+    pub json: bool,
+    /// The language for people.
+    pub lang: Lang,
+    /// One command and its arguments; none is the prompt.
+    pub command: Vec<OsString>,
+}
 
 /// A client, connected or not.
 pub struct Client {
@@ -43,7 +73,7 @@ pub struct Client {
     by_itself: bool,
     /// The connection, in a dialect where it lasts.
     wire: Option<Wire>,
-    lens: Lens,
+    prepare: Prepare,
     /// How many connections there have been.
     connections: u64,
     /// Where received files go, opened when the first one comes.
@@ -71,17 +101,15 @@ pub struct Receipt {
 pub type Watch<'w> = dyn FnMut(u64, Option<u64>) + 'w;
 
 impl Client {
-    /// A client that has not connected yet.
+    /// A client that has not connected yet. `prepare` puts instruments between a wire and its socket.
     #[must_use]
-    pub fn new(config: Config) -> Client {
-        let trace = config.trace.then(Output::stderr);
-        let lens = Lens { trace, faults: config.faults.clone(), watcher: None };
+    pub fn new(config: Config, prepare: Prepare) -> Client {
         Client {
             config,
             connected: false,
             by_itself: false,
             wire: None,
-            lens,
+            prepare,
             connections: 0,
             downloads: None,
             notice: None,
@@ -99,11 +127,6 @@ impl Client {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// From now on somebody is told of every read and write.
-    pub fn watch_with(&mut self, watcher: Arc<dyn Watcher>) {
-        self.lens.watcher = Some(watcher);
     }
 
     /// From now on `notice` is told, once for each request, when a reply takes long to come.
@@ -220,7 +243,7 @@ impl Client {
         let mut shown = String::new();
         for line in heard.split_inclusive(|byte| *byte == b'\n') {
             let text = line.strip_suffix(b"\n").unwrap_or(line);
-            shown += &crate::log::readable(text);
+            shown += &crate::lang::readable(text);
             shown.push('\n');
         }
         Ok(shown)
@@ -420,14 +443,14 @@ impl Client {
     fn connect(&mut self) -> Result<Wire> {
         let socket = self.reach()?;
         self.connections = self.connections.saturating_add(1);
-        let manner = Manner {
+        let config = WireConfig {
             payload_buffer: limits::LONE_BUFFER,
             idle: limits::REPLY_TIME,
             message: limits::REPLY_TIME,
-            ..Manner::default()
+            ..WireConfig::default()
         };
-        let stream = self.lens.over(socket, Side::Client, self.config.dialect.name());
-        Ok(Wire::new(stream, manner.with_buffer(self.config.buffer)))
+        let stream = (self.prepare)(socket, self.config.dialect.name());
+        Ok(Wire::new(stream, config.with_buffer(self.config.buffer)))
     }
 
     /// The first of the server's addresses that answers.
@@ -441,12 +464,8 @@ impl Client {
             (host.as_str(), *port).to_socket_addrs().map_err(|error| unreachable(&error))?;
         let mut failed = unreachable(&"the name leads to no address");
         for address in addresses {
-            let prepared =
-                TcpStream::connect_timeout(&address, limits::CONNECT_TIME).and_then(|stream| {
-                    stream.set_nodelay(true)?;
-                    stream.set_write_timeout(Some(limits::WRITE_WAIT))?;
-                    Ok(stream)
-                });
+            let prepared = TcpStream::connect_timeout(&address, limits::CONNECT_TIME)
+                .and_then(|socket| set_options(&socket).map(|()| socket));
             match prepared {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = unreachable(&error),

@@ -19,24 +19,23 @@
 mod pace;
 mod part;
 mod payload;
+pub mod stream;
 mod waiting;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
-use crate::stream::{Ending, Stream};
 use pace::Pace;
+use stream::{Ending, Stream};
 pub use waiting::Notice;
 use waiting::{GivesWay, Wait};
 
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct WireConfig {
     /// How many bytes one read asks for where a message is awaited.
     pub buffer: usize,
     /// How many bytes one read or write of a payload moves at most.
@@ -45,34 +44,25 @@ pub struct Manner {
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
     pub message: Duration,
-    /// How many wires of this manner wait for a message to begin.
-    pub resting: Arc<AtomicUsize>,
 }
 
-impl Default for Manner {
-    fn default() -> Manner {
-        Manner {
+impl Default for WireConfig {
+    fn default() -> WireConfig {
+        WireConfig {
             buffer: limits::BUFFER_SIZE,
             payload_buffer: limits::PAYLOAD_BUFFER,
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
             message: limits::MESSAGE_TIME,
-            resting: Arc::default(),
         }
     }
 }
 
-impl Manner {
-    /// How many wires of this manner wait for a message to begin.
-    #[must_use]
-    pub fn resting(&self) -> usize {
-        self.resting.load(Ordering::Acquire)
-    }
-
+impl WireConfig {
     /// The same, with every read of this size: `--buffer`.
     #[must_use]
-    pub fn with_buffer(self, size: Option<usize>) -> Manner {
+    pub fn with_buffer(self, size: Option<usize>) -> WireConfig {
         match size {
-            Some(size) => Manner { buffer: size, payload_buffer: size, ..self },
+            Some(size) => WireConfig { buffer: size, payload_buffer: size, ..self },
             None => self,
         }
     }
@@ -88,7 +78,7 @@ enum Brought {
 /// A connection to a peer, in messages.
 pub struct Wire {
     stream: Box<dyn Stream>,
-    manner: Manner,
+    config: WireConfig,
     /// What has been read and not yet taken: `input[taken..]`.
     input: Vec<u8>,
     taken: usize,
@@ -96,17 +86,15 @@ pub struct Wire {
     output: Vec<u8>,
     /// A read has brought all that was asked for: this peer sends more at a time, a small file with its
     /// size perhaps.
-    wide: bool,
+    large_reads: bool,
     /// Bytes of an announced payload that are still to come.
     owed: u64,
     /// How much was announced in all.
     announced: u64,
-    /// The patience that the stream was last told, so that it is told only what is new.
-    patience: Option<Duration>,
     /// The peer has ended its direction.
     ended: bool,
     /// A write has failed; what the peer said before may still be read.
-    deaf: bool,
+    write_failed: bool,
     /// Others may wait for the memory of what is being sent.
     gives_way: Option<GivesWay>,
     /// Told once when a message takes long to come.
@@ -128,19 +116,18 @@ pub struct Wire {
 impl Wire {
     /// A wire over a connected stream.
     #[must_use]
-    pub fn new(stream: Box<dyn Stream>, manner: Manner) -> Wire {
+    pub fn new(stream: Box<dyn Stream>, config: WireConfig) -> Wire {
         Wire {
             stream,
-            manner,
+            config,
             input: Vec::new(),
             taken: 0,
             output: Vec::new(),
-            wide: false,
+            large_reads: false,
             owed: 0,
             announced: 0,
-            patience: None,
             ended: false,
-            deaf: false,
+            write_failed: false,
             gives_way: None,
             notice: None,
             awaiting_since: None,
@@ -404,7 +391,7 @@ impl Wire {
     /// reads on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close(&mut self) {
         let sent = self.flush();
-        if self.ended || sent.is_err() || self.deaf || self.stream.end_writing().is_err() {
+        if self.ended || sent.is_err() || self.write_failed || self.stream.end_writing().is_err() {
             return;
         }
         let end = Instant::now() + limits::FAREWELL_TIME;
@@ -412,7 +399,7 @@ impl Wire {
         let mut scrap = vec![0; 64 << 10];
         while left > 0 {
             let wait = end.saturating_duration_since(Instant::now());
-            if wait.is_zero() || self.wait_at_most(wait).is_err() {
+            if wait.is_zero() || self.set_read_timeout(wait).is_err() {
                 return;
             }
             match read(&mut *self.stream, &mut scrap) {
@@ -482,19 +469,16 @@ impl Wire {
     /// as a peer may be idle; from then on the message has a deadline, which no drip can stretch.
     fn fill(&mut self, wait: &mut Wait) -> Result<Brought> {
         if self.buffered().is_empty() {
-            self.flush_unless_deaf()?;
-            self.manner.resting.fetch_add(1, Ordering::AcqRel);
-            let brought = self.read_more(self.manner.idle, wait);
-            self.manner.resting.fetch_sub(1, Ordering::AcqRel);
-            return brought;
+            self.flush_unless_failed()?;
+            return self.read_more(self.config.idle, wait);
         }
-        let longest = self.manner.message;
+        let longest = self.config.message;
         self.fill_before(wait, longest)
     }
 
     /// The same within a message, where a silence of `pause` is worth knowing of.
     fn fill_before(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
-        let end = *wait.deadline.get_or_insert_with(|| Instant::now() + self.manner.message);
+        let end = *wait.deadline.get_or_insert_with(|| Instant::now() + self.config.message);
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(self.silent(wait));
@@ -504,7 +488,7 @@ impl Wire {
 
     /// Waits for at most `longest` for one read. If a notice is due before that, the wait has two parts.
     fn read_more(&mut self, longest: Duration, wait: &mut Wait) -> Result<Brought> {
-        self.flush_unless_deaf()?;
+        self.flush_unless_failed()?;
         if self.ended {
             return Ok(Brought::End);
         }
@@ -522,7 +506,7 @@ impl Wire {
     }
 
     fn read_within(&mut self, longest: Duration) -> Result<Brought> {
-        self.wait_at_most(longest)?;
+        self.set_read_timeout(longest)?;
         self.read_with(|stream, into| read(stream, into))
     }
 
@@ -534,8 +518,9 @@ impl Wire {
         self.input.drain(..self.taken.min(self.input.len()));
         self.taken = 0;
         let held = self.input.len();
-        let more = if self.wide { limits::SMALL_FILE.min(self.manner.payload_buffer) } else { 0 };
-        let most = self.manner.buffer.max(more);
+        let more =
+            if self.large_reads { limits::SMALL_FILE.min(self.config.payload_buffer) } else { 0 };
+        let most = self.config.buffer.max(more);
         let brought = if let Some(small) = [0; limits::BUFFER_SIZE].get_mut(..most) {
             // A connection that only waits holds no buffer beside its stack.
             let brought = read(&mut *self.stream, small);
@@ -559,7 +544,7 @@ impl Wire {
                 Ok(Brought::End)
             }
             Ok(n) => {
-                self.wide |= n == most;
+                self.large_reads |= n == most;
                 Ok(Brought::Bytes)
             }
             Err(error) if is_silence(&error) => Ok(Brought::Silence),
@@ -568,8 +553,8 @@ impl Wire {
     }
 
     /// After a write has failed there is still something to be heard, perhaps.
-    fn flush_unless_deaf(&mut self) -> Result<()> {
-        if self.deaf { Ok(()) } else { self.flush() }
+    fn flush_unless_failed(&mut self) -> Result<()> {
+        if self.write_failed { Ok(()) } else { self.flush() }
     }
 
     fn must_owe_nothing(&mut self) -> Result<()> {
@@ -579,16 +564,12 @@ impl Wire {
         Err(Error::new(Code::BadRequest, "a payload is still to come").and_close())
     }
 
-    fn wait_at_most(&mut self, wait: Duration) -> Result<()> {
-        if self.patience == Some(wait) {
-            return Ok(());
-        }
-        self.patience = Some(wait);
-        self.stream.patience(Some(wait)).map_err(|error| Error::connection(&error))
+    fn set_read_timeout(&mut self, timeout: Duration) -> Result<()> {
+        self.stream.set_read_timeout(timeout).map_err(|error| Error::connection(&error))
     }
 
     fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
-        if self.deaf {
+        if self.write_failed {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
         while !bytes.is_empty() {
@@ -605,7 +586,7 @@ impl Wire {
             match sent {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
                 Err(error) => {
-                    self.deaf = true;
+                    self.write_failed = true;
                     return Err(error);
                 }
             }
@@ -642,18 +623,19 @@ fn length(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::script::{Script, Step, Written};
+    use crate::wire::stream::script::{Script, Step, Written};
+    use std::sync::Arc;
 
     fn wire((script, written): (Script, Written)) -> (Wire, Written) {
-        (Wire::new(Box::new(script), Manner::default()), written)
+        (Wire::new(Box::new(script), WireConfig::default()), written)
     }
 
     /// Runs a reader over the same bytes whole, one byte a read, and with reads of one byte.
     fn three_ways(bytes: &[u8], mut check: impl FnMut(&mut Wire)) {
         check(&mut wire(Script::whole(bytes)).0);
         check(&mut wire(Script::bytewise(bytes)).0);
-        let manner = Manner::default().with_buffer(Some(1));
-        check(&mut Wire::new(Box::new(Script::whole(bytes).0), manner));
+        let config = WireConfig::default().with_buffer(Some(1));
+        check(&mut Wire::new(Box::new(Script::whole(bytes).0), config));
     }
 
     #[test]

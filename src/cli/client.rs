@@ -1,45 +1,22 @@
 //! The command line of `connme-client`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use super::{Arg, Args, Lone, Parsed, Wrong};
+use super::args::{self, Arg, Args, Lone};
+use super::{Parsed, Wrong};
+use crate::client::Config;
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
+use crate::lecture::faults::Faults;
 use crate::limits;
-use crate::stammer::Faults;
 
-/// What a client is to do.
+/// What a client is to do, and what a lecture puts around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The server's host, as a name or a number.
-    pub host: String,
-    /// The server's port.
-    pub port: u16,
-    /// What is spoken.
-    pub dialect: Dialect,
-    /// Where received files go.
-    pub downloads: PathBuf,
-    /// Remove without a question.
-    pub yes: bool,
-    /// Say only results and failures.
-    pub quiet: bool,
-    /// The size of every read, if the user wants one.
-    pub buffer: Option<usize>,
-    /// The user has named a server.
-    pub named: bool,
-    /// The user has given the server's port.
-    pub has_port: bool,
-    /// Show every read and write.
-    pub trace: bool,
-    /// What goes wrong with what is said.
+pub struct CommandLine {
+    /// What to do.
+    pub config: Config,
+    /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
-    /// Figures for programs.
-    pub json: bool,
-    /// The language for people.
-    pub lang: Lang,
-    /// One command and its arguments; none is the prompt.
-    pub command: Vec<OsString>,
 }
 
 /// Reads a command line, without the program's name.
@@ -49,9 +26,10 @@ pub struct Config {
 pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
-) -> Result<Parsed<Config>, Wrong> {
-    let mut args = Args::new(words);
+) -> Result<Parsed<CommandLine>, Wrong> {
+    let mut line = Args::new(words);
     let mut server = (None, None);
+    let mut faults = None;
     let mut config = Config {
         host: String::new(),
         port: 0,
@@ -63,12 +41,11 @@ pub fn parse(
         named: false,
         has_port: false,
         trace: false,
-        faults: None,
         json: false,
         lang,
         command: Vec::new(),
     };
-    while let Some(arg) = args.next()? {
+    while let Some(arg) = line.next()? {
         let flag = match arg {
             Arg::Flag(flag) => flag,
             Arg::Word(word) => {
@@ -78,27 +55,27 @@ pub fn parse(
         };
         match flag.as_str() {
             "--server" | "-s" => {
-                server = args.parsed(Wanted::Server, address)?;
+                server = line.parsed(Wanted::Server, address)?;
                 config.named = true;
             }
             "--trace" | "-t" => config.trace = true,
-            "--stammer" => config.faults = Some(args.parsed(Wanted::Faults, Faults::parse)?),
+            "--stammer" => faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
             "--json" => config.json = true,
             "--dialect" | "-d" => {
-                config.dialect = args.parsed(Wanted::Dialect, super::dialect)?;
+                config.dialect = line.parsed(Wanted::Dialect, args::dialect)?;
             }
-            "--downloads" | "-o" => config.downloads = args.value()?.into(),
+            "--downloads" | "-o" => config.downloads = line.value()?.into(),
             "--yes" | "-y" => config.yes = true,
             "--quiet" | "-q" => config.quiet = true,
             "--buffer" => {
-                config.buffer = Some(args.parsed(Wanted::Buffer, super::buffer)?);
+                config.buffer = Some(line.parsed(Wanted::Buffer, args::buffer)?);
             }
-            "--lang" => config.lang = args.parsed(Wanted::Language, Lang::named)?,
+            "--lang" => config.lang = line.parsed(Wanted::Language, Lang::named)?,
             "--completions" => {
                 let usage = Msg::ClientUsage.say(lang);
                 let script =
                     |shell: &str| super::completions::script(shell, "connme-client", &usage);
-                return args.parsed(Wanted::Shell, script).map(Parsed::Print);
+                return line.parsed(Wanted::Shell, script).map(Parsed::Print);
             }
             "--help" | "-h" => return Ok(Parsed::Print(Msg::ClientUsage.say(lang))),
             "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-client"))),
@@ -108,7 +85,7 @@ pub fn parse(
     config.host = server.0.unwrap_or_else(|| limits::TCP_IP.to_owned());
     config.has_port = server.1.is_some();
     config.port = server.1.unwrap_or(config.dialect.port());
-    Ok(Parsed::Run(config))
+    Ok(Parsed::Run(CommandLine { config, faults }))
 }
 
 /// The command line that reaches a server. An IPv6 host has its brackets.
@@ -123,16 +100,17 @@ pub fn reaching(host: &str, port: u16, dialect: Dialect) -> String {
 }
 
 fn address(text: &str) -> Option<(Option<String>, Option<u16>)> {
-    super::host_and_port(text, Lone::Host)
+    args::host_and_port(text, Lone::Host)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn run(line: &str) -> Config {
         match parse(line.split_whitespace().map(Into::into), Lang::En).unwrap() {
-            Parsed::Run(config) => config,
+            Parsed::Run(line) => line.config,
             Parsed::Print(text) => panic!("{text}"),
         }
     }

@@ -5,7 +5,10 @@
 //! language, and the words of its codes are the same in both.
 
 mod english;
+mod escape;
 mod indonesian;
+
+pub use escape::{escape, readable};
 
 /// The languages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,8 +78,8 @@ pub enum Msg {
     PeerWent { peer: String },
     /// The server cannot listen at an address.
     CannotListen { address: String, why: String },
-    /// The port is somebody else's already.
-    PortTaken { address: String, by_us: bool },
+    /// Another program listens at this address.
+    PortTaken { address: String },
     /// The server's folder cannot be used.
     CannotUseRoot { why: String },
     /// The server's log cannot be written.

@@ -1,17 +1,40 @@
-//! What a [`Wire`](crate::wire::Wire) needs of the thing below it: a socket, or a script in a test.
+//! What a [`Wire`](crate::wire::Wire) needs of the stream below it: a socket, or a script in a test.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::limits;
+
+/// Makes the stream for a wire out of a connected socket: the socket itself, or with instruments above
+/// it. The text is the name of the dialect.
+pub type Prepare = Arc<dyn Fn(TcpStream, &'static str) -> Box<dyn Stream> + Send + Sync>;
+
+/// The socket itself.
+#[must_use]
+pub fn plain() -> Prepare {
+    Arc::new(|socket, _| Box::new(Socket::new(socket)))
+}
+
+/// Sets the options that every socket of ours has.
+///
+/// # Errors
+/// As the system says.
+pub fn set_options(socket: &TcpStream) -> io::Result<()> {
+    // Nagle's algorithm would hold a small reply back until the one before is acknowledged.
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(limits::WRITE_WAIT))
+}
 
 /// A connection to a peer: bytes both ways, a bound on every wait, and a half-close.
 pub trait Stream: Read + Write + Send {
-    /// How long the next reads may wait for a byte; `None` is for ever. A read that waited in vain
-    /// fails with `WouldBlock` or `TimedOut`.
+    /// Sets how long the next reads may wait for a byte. A read that waited in vain fails with
+    /// `WouldBlock` or `TimedOut`.
     ///
     /// # Errors
     /// As the system says.
-    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()>;
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()>;
 
     /// Reads what has arrived already. Where nothing has, it does not wait but fails with `WouldBlock`.
     ///
@@ -30,9 +53,8 @@ pub trait Stream: Read + Write + Send {
     /// As the system says.
     fn end_writing(&mut self) -> io::Result<()>;
 
-    /// Does what it can so that the close that follows is a reset and no orderly end; says whether it
-    /// will be one.
-    fn spoil(&mut self) -> bool {
+    /// Makes the next close a reset if it can. Returns whether it will be one.
+    fn force_reset(&mut self) -> bool {
         false
     }
 
@@ -76,16 +98,51 @@ impl Ending {
     }
 }
 
-impl Stream for TcpStream {
-    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        // The system takes zero for "never wait in vain", and rounds to its own clock.
-        self.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))
+/// A connected socket, and the read timeout that it has, so that the system is told only what is new.
+pub struct Socket {
+    socket: TcpStream,
+    read_timeout: Option<Duration>,
+}
+
+impl Socket {
+    /// The stream over this socket.
+    #[must_use]
+    pub fn new(socket: TcpStream) -> Socket {
+        Socket { socket, read_timeout: None }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(into)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Socket {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        // The system takes zero for "for ever", and rounds to its own clock.
+        let timeout = Some(timeout.max(Duration::from_millis(1)));
+        if self.read_timeout != timeout {
+            self.read_timeout = timeout;
+            self.socket.set_read_timeout(timeout)?;
+        }
+        Ok(())
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.set_nonblocking(true)?;
-        let brought = self.read(into);
-        self.set_nonblocking(false)?;
+        self.socket.set_nonblocking(true)?;
+        let brought = self.socket.read(into);
+        self.socket.set_nonblocking(false)?;
         brought
     }
 
@@ -94,14 +151,14 @@ impl Stream for TcpStream {
     }
 
     fn end_writing(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// A socket that is closed while something in it is unread resets the connection. So this waits for
-    /// the peer to say something, and leaves it unread.
-    fn spoil(&mut self) -> bool {
-        let _ = self.set_read_timeout(Some(Duration::from_secs(1)));
-        self.peek(&mut [0]).is_ok_and(|n| n > 0)
+    /// the peer to send something, and leaves it unread.
+    fn force_reset(&mut self) -> bool {
+        let _ = self.socket.set_read_timeout(Some(Duration::from_secs(1)));
+        self.socket.peek(&mut [0]).is_ok_and(|n| n > 0)
     }
 }
 
@@ -216,8 +273,8 @@ pub mod script {
     }
 
     impl Stream for Script {
-        fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
-            self.written.0.lock().unwrap().waits.extend(wait);
+        fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+            self.written.0.lock().unwrap().waits.push(timeout);
             Ok(())
         }
 

@@ -6,6 +6,8 @@
 
 pub mod count;
 pub mod filesaver;
+#[cfg(test)]
+mod fuzz;
 pub mod json;
 pub mod json_value;
 pub mod strukt;
@@ -14,8 +16,9 @@ pub mod text;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
+use crate::lang::escape;
 use crate::limits;
-use crate::log::{Session, escape};
+use crate::log::Session;
 use crate::store::{Entry, FileName, Incoming, Listing, Store};
 use crate::wire::Wire;
 
@@ -85,7 +88,7 @@ impl Dialect {
 
     /// What a peer is told that cannot be served, where the dialect has words for it.
     #[must_use]
-    pub fn farewell(self, error: &Error) -> Vec<u8> {
+    pub fn error_reply(self, error: &Error) -> Vec<u8> {
         match self {
             Dialect::Text => text::error_line(error).into_bytes(),
             Dialect::Json => json::error_line(error).into_bytes(),

@@ -5,24 +5,23 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
-use std::net::TcpListener;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Client;
-use super::progress::per_second;
-use super::table::readable;
-use crate::args::client::Config;
+use super::Instruments;
+use super::local::{LocalServer, TemporaryFolder};
+use super::trace::{Event, Observer, Side};
+use crate::client::progress::per_second;
+use crate::client::prompt::Ui;
+use crate::client::table::readable;
+use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
 use crate::error::{Error, Result};
-use crate::log::Log;
-use crate::server::{Caps, Server};
-use crate::store::{Options, Store};
-use crate::trace::{Event, Watcher};
-use crate::wire::Manner;
+use crate::lang::Msg;
+use crate::wire::stream;
 
 /// A read that takes at least this long on one machine did not wait for the other program to work, but
 /// for a pause to pass.
@@ -58,7 +57,7 @@ struct Counts {
     endings: BTreeSet<&'static str>,
 }
 
-impl Watcher for Counter {
+impl Observer for Counter {
     fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = |bytes: &[u8]| {
@@ -92,6 +91,34 @@ impl Watcher for Counter {
     }
 }
 
+/// Runs the job over every dialect and shows the table.
+pub(super) fn run(ui: &mut Ui, path: &Path) -> io::Result<()> {
+    let shown = path.to_string_lossy();
+    let rows = match compare(ui.config(), path) {
+        Ok(rows) => rows,
+        Err(error) => return ui.failed("compare", &shown, &error),
+    };
+    let mut good = Vec::new();
+    for row in rows {
+        match row {
+            Ok(row) => good.push(row),
+            Err(error) => ui.failed("compare", &shown, &error)?,
+        }
+    }
+    if good.is_empty() { Ok(()) } else { show(ui, &good) }
+}
+
+/// Shows the rows: as a table, or as JSON.
+pub(super) fn show(ui: &Ui, rows: &[Row]) -> io::Result<()> {
+    if ui.config().json {
+        return ui.print(&format!("{}\n", json(rows)));
+    }
+    let heads = ui.words(&Msg::CompareHeads);
+    let mut heads = heads.split(' ');
+    let heads = std::array::from_fn(|_| heads.next().unwrap_or_default());
+    ui.print(&table(rows, heads, ui.columns()))
+}
+
 /// Does the job over every dialect: of the server that the user named, with each dialect at its own
 /// port, or of one that is started for the occasion in a temporary folder.
 ///
@@ -101,11 +128,11 @@ impl Watcher for Counter {
 pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Result<Row>>> {
     let plain = fs::metadata(path).and_then(|found| match found.is_file() {
         true => File::open(path).map(drop),
-        false => Err(std::io::ErrorKind::IsADirectory.into()),
+        false => Err(io::ErrorKind::IsADirectory.into()),
     });
     plain.map_err(|error| Error::local(format!("open {}", path.display()), error))?;
-    let folder = Scratch::new()?;
-    let own = if config.named { None } else { Some(OwnServer::start(&folder.0.join("root"))?) };
+    let folder = TemporaryFolder::new()?;
+    let own = if config.named { None } else { Some(LocalServer::start(&folder.0.join("root"))?) };
     let over = |dialect: Dialect| {
         let mut config = Config { dialect, downloads: folder.0.join("back"), ..config.clone() };
         config.port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
@@ -118,7 +145,7 @@ pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Result<Row>>> 
     }
     let rows = Dialect::ALL.into_iter().map(|dialect| job(over(dialect), path)).collect();
     // What a wire without "rm" has left behind goes by another, uncounted.
-    let mut cleaner = Client::new(over(Dialect::Text));
+    let mut cleaner = Client::new(over(Dialect::Text), stream::plain());
     cleaner.connect_by_itself();
     let _ = cleaner.delete(&name_for(Dialect::Filesaver));
     cleaner.close();
@@ -134,8 +161,9 @@ fn job(config: Config, path: &Path) -> Result<Row> {
     let counter = Arc::new(Counter::default());
     let dialect = config.dialect;
     let downloads = config.downloads.clone();
-    let mut client = Client::new(config);
-    client.watch_with(Arc::<Counter>::clone(&counter));
+    let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
+    let instruments = Instruments { observer, ..Instruments::default() };
+    let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_by_itself();
     let own_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let own_name = own_name.unwrap_or_default();
@@ -195,8 +223,7 @@ fn must_be_same(sent: &Path, back: &Path) -> Result<()> {
 const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
 
 /// The rows for people, under these heads: as many columns as fit.
-#[must_use]
-pub(super) fn table(rows: &[Row], heads: [&str; 12], columns: usize) -> String {
+fn table(rows: &[Row], heads: [&str; 12], columns: usize) -> String {
     let cells: Vec<[String; 12]> = std::iter::once(heads.map(str::to_owned))
         .chain(rows.iter().map(|row| {
             let millis = |time: Duration| format!("{} ms", time.as_millis());
@@ -256,8 +283,7 @@ pub(super) fn table(rows: &[Row], heads: [&str; 12], columns: usize) -> String {
 }
 
 /// The rows for programs: one JSON array.
-#[must_use]
-pub(super) fn json(rows: &[Row]) -> String {
+fn json(rows: &[Row]) -> String {
     let number = |name: &str, n: u64| (name.to_owned(), Value::number(n));
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let object = |row: &Row| {
@@ -280,130 +306,10 @@ pub(super) fn json(rows: &[Row]) -> String {
     Value::Array(rows.iter().map(object).collect()).to_string()
 }
 
-/// A folder that is gone when this is dropped. What a run that was killed has left is swept by the
-/// next: the system lets go of its lock.
-pub(super) struct Scratch(pub(super) PathBuf, Option<File>);
-
-const SCRATCH: &str = "connme-scratch-";
-
-impl Scratch {
-    pub(super) fn new() -> Result<Scratch> {
-        let temporary = std::env::temp_dir();
-        let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
-        let failed = |error| Error::local(format!("create {}", path.display()), error);
-        fs::create_dir(&path).map_err(failed)?;
-        let lock = File::create_new(path.join("lock")).map_err(failed)?;
-        let _ = lock.lock();
-        for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
-            let left = entry.path();
-            if left != path && is_left_over(&left, &path) {
-                let _ = fs::remove_dir_all(left);
-            }
-        }
-        Ok(Scratch(path, Some(lock)))
-    }
-}
-
-/// Whether this is a folder that an ended run of ours has left. All users have the temporary folder
-/// in common, so it must be a plain folder of our naming with a plain lock file in it, and on Unix both
-/// must be of the user whom `own` belongs to: anything else is not opened.
-fn is_left_over(folder: &Path, own: &Path) -> bool {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_ours = name.strip_prefix(SCRATCH).is_some_and(|number| {
-        number.len() == 16 && number.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    });
-    let lock = folder.join("lock");
-    let look = |path: &Path| fs::symlink_metadata(path).ok().filter(|it| has_same_owner(it, own));
-    if !is_ours || !look(folder).is_some_and(|it| it.is_dir()) {
-        return false;
-    }
-    look(&lock).is_some_and(|it| it.is_file())
-        && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok())
-}
-
-#[cfg(unix)]
-fn has_same_owner(found: &fs::Metadata, own: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::symlink_metadata(own).is_ok_and(|own| own.uid() == found.uid())
-}
-
-#[cfg(not(unix))]
-fn has_same_owner(_: &fs::Metadata, _: &Path) -> bool {
-    true
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.1 = None;
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A server of our own, with every dialect on a free port. It ends with the program.
-pub(super) struct OwnServer(Vec<(Dialect, u16)>);
-
-impl OwnServer {
-    pub(super) fn start(root: &Path) -> Result<OwnServer> {
-        let failed = |error: std::io::Error| Error::local("start a server", error);
-        let store = Store::open(root, Options::default(), &Log::silent())?;
-        let mut listeners = Vec::new();
-        let mut ports = Vec::new();
-        for dialect in Dialect::ALL {
-            let listener = TcpListener::bind((crate::limits::TCP_IP, 0)).map_err(failed)?;
-            ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
-            listeners.push((dialect, listener));
-        }
-        let server = Server::new(store, Log::silent(), Manner::default(), Caps::default());
-        let run = move || server.run(listeners, None);
-        std::thread::Builder::new().spawn(run).map_err(failed)?;
-        Ok(OwnServer(ports))
-    }
-
-    pub(super) fn port(&self, dialect: Dialect) -> u16 {
-        let port = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
-        port.unwrap_or(dialect.port())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lang::{Lang, Msg};
-
-    #[test]
-    fn only_what_an_ended_run_has_left_is_swept() {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = |name: &str| {
-            let folder = temporary.path().join(name);
-            fs::create_dir(&folder).unwrap();
-            folder
-        };
-        let with_lock = |name: &str| {
-            let folder = folder(name);
-            fs::write(folder.join("lock"), "").unwrap();
-            folder
-        };
-        let own = temporary.path();
-        assert!(is_left_over(&with_lock("connme-scratch-0123456789abcdef"), own));
-        for name in ["connme-scratch-x", "connme-scratch-0123456789ABCDEF", "scratch"] {
-            assert!(!is_left_over(&with_lock(name), own), "{name}");
-        }
-        assert!(!is_left_over(&folder("connme-scratch-0000000000000000"), own));
-        let running = with_lock("connme-scratch-1111111111111111");
-        let lock = File::open(running.join("lock")).unwrap();
-        lock.lock().unwrap();
-        assert!(!is_left_over(&running, own));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::symlink;
-            let linked = folder("connme-scratch-2222222222222222");
-            symlink(running.join("lock"), linked.join("lock")).unwrap();
-            assert!(!is_left_over(&linked, own));
-            let link = temporary.path().join("connme-scratch-3333333333333333");
-            symlink(with_lock("elsewhere"), &link).unwrap();
-            assert!(!is_left_over(&link, own));
-        }
-    }
+    use crate::lang::Lang;
 
     #[test]
     fn a_narrow_terminal_gets_fewer_columns() {

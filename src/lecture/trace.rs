@@ -5,7 +5,7 @@
 //! merged and never split. Above it, where bytes become messages, the wire says when one is complete:
 //! so a class sees two messages in one read, and one message in many.
 //!
-//! What becomes of the reports is a [`Watcher`]'s business: the [`Ladder`] prints them, another may
+//! What becomes of the reports is a [`Observer`]'s business: the [`Ladder`] prints them, another may
 //! count them.
 //!
 //! ```text
@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::screen;
-use crate::stream::{Ending, Stream};
+use crate::client::screen;
+use crate::wire::stream::{Ending, Stream};
 
 /// What happened on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Event<'b> {
 }
 
 /// Somebody who is told what happens on a socket.
-pub trait Watcher: Send + Sync {
+pub trait Observer: Send + Sync {
     /// It happened now, so long after the connection began, and the call took so long.
     fn see(&self, event: Event<'_>, at: Duration, took: Duration);
 }
@@ -53,19 +53,19 @@ pub trait Watcher: Send + Sync {
 /// A stream whose every call is reported.
 pub struct Traced {
     inner: Box<dyn Stream>,
-    watcher: Arc<dyn Watcher>,
+    observer: Arc<dyn Observer>,
     start: Instant,
 }
 
 impl Traced {
-    /// Reports on `inner` to `watcher`.
+    /// Reports on `inner` to `observer`.
     #[must_use]
-    pub fn new(inner: Box<dyn Stream>, watcher: Arc<dyn Watcher>) -> Traced {
-        Traced { inner, watcher, start: Instant::now() }
+    pub fn new(inner: Box<dyn Stream>, observer: Arc<dyn Observer>) -> Traced {
+        Traced { inner, observer, start: Instant::now() }
     }
 
     fn tell(&self, event: Event<'_>, began: Instant) {
-        self.watcher.see(event, self.start.elapsed(), began.elapsed());
+        self.observer.see(event, self.start.elapsed(), began.elapsed());
     }
 
     fn tell_failure(&self, error: &io::Error, began: Instant) {
@@ -107,8 +107,8 @@ impl Write for Traced {
 }
 
 impl Stream for Traced {
-    fn patience(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        self.inner.patience(wait)
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.inner.set_read_timeout(timeout)
     }
 
     /// Reports what was read. A read that finds nothing is not reported, because it did not wait.
@@ -137,9 +137,9 @@ impl Stream for Traced {
         ended
     }
 
-    fn spoil(&mut self) -> bool {
+    fn force_reset(&mut self) -> bool {
         let began = Instant::now();
-        let resets = self.inner.spoil();
+        let resets = self.inner.force_reset();
         self.tell(if resets { Event::Reset } else { Event::Ended }, began);
         resets
     }
@@ -170,7 +170,7 @@ pub struct Output {
 impl Output {
     /// Standard error, at once: in step with what the program prints itself.
     #[must_use]
-    pub fn stderr() -> Output {
+    pub fn of_errors() -> Output {
         let print = |line: &str| {
             // One write a line, so that the lines of several connections do not mix.
             let _ = io::stderr().write_all(line.as_bytes());
@@ -222,7 +222,7 @@ impl Ladder {
     }
 }
 
-impl Watcher for Ladder {
+impl Observer for Ladder {
     fn see(&self, event: Event<'_>, at: Duration, _: Duration) {
         let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
@@ -313,13 +313,13 @@ fn show(bytes: &[u8], room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::script::{Script, Step};
-    use crate::wire::{Manner, Wire};
+    use crate::wire::stream::script::{Script, Step};
+    use crate::wire::{Wire, WireConfig};
     use std::sync::Mutex;
 
     struct Lines(Side, Mutex<String>);
 
-    impl Watcher for Lines {
+    impl Observer for Lines {
         fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
             let (call, between) = draw(self.0, event, room(80));
             assert!(between.len() <= room(80), "{between}");
@@ -331,7 +331,7 @@ mod tests {
         let lines = Arc::new(Lines(side, Mutex::default()));
         let (script, _) = Script::new(steps);
         let stream = Traced::new(Box::new(script), Arc::<Lines>::clone(&lines));
-        let mut wire = Wire::new(Box::new(stream), Manner::default());
+        let mut wire = Wire::new(Box::new(stream), WireConfig::default());
         talk(&mut wire);
         wire.close();
         lines.1.lock().unwrap().clone()

@@ -1,0 +1,60 @@
+//! The command lines of both programs: what the user typed becomes a configuration, a request for help,
+//! or one line that says what is wrong.
+//!
+//! Nothing here touches the system: whether a folder exists or a port is free is found out by the
+//! programs.
+
+mod args;
+pub mod client;
+mod completions;
+pub mod server;
+
+use std::ffi::OsString;
+
+use crate::lang::{Lang, Msg};
+
+/// What a command line comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed<C> {
+    /// Do your work.
+    Run(C),
+    /// Print this, and no more.
+    Print(String),
+}
+
+/// What is wrong with a command line.
+pub type Wrong = Msg;
+
+/// The language for everything that is said, wrong flags included: that of a `--lang` anywhere on the
+/// command line, else what the environment asks for.
+#[must_use]
+pub fn language(words: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Lang {
+    let mut flags = words.iter().filter_map(|word| word.to_str());
+    let said = flags.clone().find_map(|word| word.strip_prefix("--lang=")).or_else(|| {
+        flags.find(|word| *word == "--lang")?;
+        flags.next()
+    });
+    said.and_then(Lang::named).unwrap_or_else(|| Lang::of_environment(variable))
+}
+
+/// What `--version` prints.
+fn version(program: &str) -> String {
+    format!("{program} {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_known_before_anything_is_said() {
+        let lang = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
+            language(&words, |name| (name == "LANG").then(|| "id_ID".to_owned()))
+        };
+        assert_eq!(lang("--nonsense"), Lang::Id);
+        assert_eq!(lang("--nonsense --lang en"), Lang::En);
+        assert_eq!(lang("--lang=en x"), Lang::En);
+        assert_eq!(lang("--lang xx"), Lang::Id);
+    }
+}

@@ -1,0 +1,98 @@
+//! Makes a peer's bytes fit to print. A name can hold commands for a terminal, and direction marks that
+//! make it read as another name.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::limits;
+
+/// A peer's bytes made fit to print: what is not printable is spelled out, and what is long is cut.
+/// A name can hold commands for a terminal, and direction marks that make it read as another name.
+#[must_use]
+pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if bytes.len() < limits::SHOWN
+        && bytes.iter().all(plain)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        // What nearly every name is.
+        return text.into();
+    }
+    spell_out(bytes, limits::SHOWN, true).into()
+}
+
+/// The same for somebody who reads a whole conversation: nothing is cut, and quotation marks and
+/// backslashes stay as they are.
+#[must_use]
+pub fn readable(bytes: &[u8]) -> String {
+    spell_out(bytes, usize::MAX, false)
+}
+
+fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if text.len() >= most {
+                text.push('…');
+                return text;
+            }
+            match c {
+                '\'' => text.push(c),
+                '"' | '\\' if !quoted => text.push(c),
+                // A combining mark is escaped only where it has nothing to stand on.
+                _ if !text.is_empty() && combines(c) => text.push(c),
+                _ => text.extend(c.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+        if text.len() >= most {
+            text.push('…');
+            return text;
+        }
+    }
+    text
+}
+
+/// Whether `c` joins the letter before it: the standard library escapes such a character only at
+/// the beginning of a text.
+fn combines(c: char) -> bool {
+    c.escape_debug().len() > 1 && format!("a{c}").escape_debug().count() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_sent_is_printable() {
+        let table: [(&[u8], &str); 9] = [
+            (b"plain name.txt", "plain name.txt"),
+            ("é CJK 漢字 e\u{301}".as_bytes(), "é CJK 漢字 e\u{301}"),
+            (b"it's \"so\" \\", "it's \\\"so\\\" \\\\"),
+            (b"\x1b[31mred\x07", "\\u{1b}[31mred\\u{7}"),
+            (b"a\r\nb\0", "a\\r\\nb\\0"),
+            ("a\u{202e}txt.exe\u{200b}".as_bytes(), "a\\u{202e}txt.exe\\u{200b}"),
+            (b"\xff\xc0\x80", "\\xff\\xc0\\x80"),
+            ("\u{85}\u{2028}".as_bytes(), "\\u{85}\\u{2028}"),
+            ("\u{301}a".as_bytes(), "\\u{301}a"),
+        ];
+        for (bytes, shown) in table {
+            assert_eq!(escape(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn a_conversation_is_readable_and_whole() {
+        assert_eq!(readable(b"{\"a\":\"\\u00e9\"}\x1b[31m\r"), "{\"a\":\"\\u00e9\"}\\u{1b}[31m\\r");
+        assert_eq!(readable(&[b'a'; 5000]).len(), 5000);
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!(escape(&[b'a'; 5000]).chars().count(), limits::SHOWN + 1);
+        assert!(escape(&[b'\n'; 5000]).len() < limits::SHOWN + 8);
+        assert!(escape(&[0xff; 5000]).len() < limits::SHOWN + 8);
+    }
+}

@@ -1,0 +1,139 @@
+//! A server of our own in a temporary folder, for commands that need one to show something.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use crate::dialect::Dialect;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::server::{Caps, Server};
+use crate::store::{Options, Store};
+use crate::wire::WireConfig;
+use crate::wire::stream;
+
+/// A folder that is gone when this is dropped. What a run that was killed has left is swept by the
+/// next: the system lets go of its lock.
+pub(super) struct TemporaryFolder(pub(super) PathBuf, Option<File>);
+
+const SCRATCH: &str = "connme-scratch-";
+
+impl TemporaryFolder {
+    pub(super) fn new() -> Result<TemporaryFolder> {
+        let temporary = std::env::temp_dir();
+        let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
+        let failed = |error| Error::local(format!("create {}", path.display()), error);
+        fs::create_dir(&path).map_err(failed)?;
+        let lock = File::create_new(path.join("lock")).map_err(failed)?;
+        let _ = lock.lock();
+        for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
+            let left = entry.path();
+            if left != path && is_left_over(&left, &path) {
+                let _ = fs::remove_dir_all(left);
+            }
+        }
+        Ok(TemporaryFolder(path, Some(lock)))
+    }
+}
+
+/// Whether this is a folder that an ended run of ours has left. All users have the temporary folder
+/// in common, so it must be a plain folder of our naming with a plain lock file in it, and on Unix both
+/// must be of the user whom `own` belongs to: anything else is not opened.
+fn is_left_over(folder: &Path, own: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_ours = name.strip_prefix(SCRATCH).is_some_and(|number| {
+        number.len() == 16 && number.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    });
+    let lock = folder.join("lock");
+    let look = |path: &Path| fs::symlink_metadata(path).ok().filter(|it| has_same_owner(it, own));
+    if !is_ours || !look(folder).is_some_and(|it| it.is_dir()) {
+        return false;
+    }
+    look(&lock).is_some_and(|it| it.is_file())
+        && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+#[cfg(unix)]
+fn has_same_owner(found: &fs::Metadata, own: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(own).is_ok_and(|own| own.uid() == found.uid())
+}
+
+#[cfg(not(unix))]
+fn has_same_owner(_: &fs::Metadata, _: &Path) -> bool {
+    true
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        self.1 = None;
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A server of our own, with every dialect on a free port. It ends with the program.
+pub(super) struct LocalServer(Vec<(Dialect, u16)>);
+
+impl LocalServer {
+    pub(super) fn start(root: &Path) -> Result<LocalServer> {
+        let failed = |error: std::io::Error| Error::local("start a server", error);
+        let store = Store::open(root, Options::default(), &Log::silent())?;
+        let mut listeners = Vec::new();
+        let mut ports = Vec::new();
+        for dialect in Dialect::ALL {
+            let listener = TcpListener::bind((crate::limits::TCP_IP, 0)).map_err(failed)?;
+            ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
+            listeners.push((dialect, listener));
+        }
+        let (wires, caps) = (WireConfig::default(), Caps::default());
+        let server = Server::new(store, Log::silent(), wires, caps, stream::plain());
+        let run = move || server.run(listeners);
+        std::thread::Builder::new().spawn(run).map_err(failed)?;
+        Ok(LocalServer(ports))
+    }
+
+    pub(super) fn port(&self, dialect: Dialect) -> u16 {
+        let port = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
+        port.unwrap_or(dialect.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_an_ended_run_has_left_is_swept() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = temporary.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let with_lock = |name: &str| {
+            let folder = folder(name);
+            fs::write(folder.join("lock"), "").unwrap();
+            folder
+        };
+        let own = temporary.path();
+        assert!(is_left_over(&with_lock("connme-scratch-0123456789abcdef"), own));
+        for name in ["connme-scratch-x", "connme-scratch-0123456789ABCDEF", "scratch"] {
+            assert!(!is_left_over(&with_lock(name), own), "{name}");
+        }
+        assert!(!is_left_over(&folder("connme-scratch-0000000000000000"), own));
+        let running = with_lock("connme-scratch-1111111111111111");
+        let lock = File::open(running.join("lock")).unwrap();
+        lock.lock().unwrap();
+        assert!(!is_left_over(&running, own));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::symlink;
+            let linked = folder("connme-scratch-2222222222222222");
+            symlink(running.join("lock"), linked.join("lock")).unwrap();
+            assert!(!is_left_over(&linked, own));
+            let link = temporary.path().join("connme-scratch-3333333333333333");
+            symlink(with_lock("elsewhere"), &link).unwrap();
+            assert!(!is_left_over(&link, own));
+        }
+    }
+}

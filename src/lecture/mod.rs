@@ -1,0 +1,72 @@
+//! What a lecture adds to the two programs. A reader can skip this room: without it, both programs
+//! still do all their work.
+//!
+//! [`Instruments`] stand between a wire and its socket, and the [`Commands`] show what the five framings
+//! cost.
+
+mod compare;
+mod demo;
+pub mod faults;
+pub mod lessons;
+mod local;
+pub mod trace;
+
+use std::io;
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::client::prompt::{Extras, Ui};
+use crate::wire::stream::{Prepare, Socket, Stream};
+use faults::{Faults, Faulty};
+use trace::{Ladder, Observer, Output, Side, Traced};
+
+/// What stands between a wire and its socket.
+#[derive(Clone, Default)]
+pub struct Instruments {
+    /// Every read and write is printed there.
+    pub trace: Option<Output>,
+    /// What goes wrong with what is sent.
+    pub faults: Option<Faults>,
+    /// Is told of every read and write.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl Instruments {
+    /// Puts these between the wires of this side and their sockets.
+    #[must_use]
+    pub fn prepare(self, side: Side) -> Prepare {
+        Arc::new(move |socket, dialect| self.over(socket, side, dialect))
+    }
+
+    /// The faults stand above the trace, so that it shows what really crossed the socket.
+    fn over(&self, socket: TcpStream, side: Side, dialect: &str) -> Box<dyn Stream> {
+        let addresses = socket.local_addr().and_then(|own| Ok((own, socket.peer_addr()?)));
+        let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));
+        if let Some(observer) = &self.observer {
+            stream = Box::new(Traced::new(stream, Arc::clone(observer)));
+        }
+        if let (Some(output), Ok((own, peer))) = (&self.trace, addresses) {
+            let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
+            let ladder = Ladder::begin(side, dialect, client, server, output.clone());
+            stream = Box::new(Traced::new(stream, Arc::new(ladder)));
+        }
+        if let Some(faults) = &self.faults {
+            stream = Box::new(Faulty::new(stream, faults.clone()));
+        }
+        stream
+    }
+}
+
+/// The commands of the client that belong to a lecture.
+pub struct Commands;
+
+impl Extras for Commands {
+    fn compare(&self, ui: &mut Ui, path: &Path) -> io::Result<()> {
+        compare::run(ui, path)
+    }
+
+    fn demo(&self, ui: &mut Ui) -> io::Result<()> {
+        demo::run(ui)
+    }
+}

@@ -1,0 +1,134 @@
+//! Limits the number of connections: in all, and from one address.
+//!
+//! A machine with IPv6 can choose any address in its /64, so a /64 counts as one address. It may also be
+//! a whole classroom, so it may have four times as many connections.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use crate::error::lock;
+
+/// The limits of one server, and how many connections there are.
+#[derive(Clone)]
+pub(super) struct ConnectionLimits {
+    most: usize,
+    most_per_address: usize,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Default)]
+struct Open {
+    all: usize,
+    by_network: HashMap<Network, usize>,
+}
+
+/// The addresses that count as one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6([u16; 4]),
+}
+
+impl Network {
+    fn of(address: IpAddr) -> Network {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Network::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Network::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+/// The permission for one connection. Dropping it allows another one.
+pub(super) struct Permit {
+    network: Network,
+    limits: ConnectionLimits,
+}
+
+impl ConnectionLimits {
+    pub(super) fn new(most: usize, most_per_address: usize) -> ConnectionLimits {
+        ConnectionLimits { most, most_per_address, open: Arc::default() }
+    }
+
+    /// Returns a permit for a connection from this address.
+    ///
+    /// # Errors
+    /// There is none; the reason, for the peer.
+    pub(super) fn permit(&self, address: IpAddr) -> Result<Permit, &'static str> {
+        let mut open = lock(&self.open);
+        if open.all >= self.most {
+            return Err("all connections are taken");
+        }
+        let network = Network::of(address);
+        let most = match network {
+            Network::V4(_) => self.most_per_address,
+            Network::V6(_) => self.most_per_address.saturating_mul(4),
+        };
+        let count = open.by_network.entry(network).or_default();
+        if *count >= most {
+            return Err("too many connections from your address");
+        }
+        *count += 1;
+        open.all += 1;
+        Ok(Permit { network, limits: self.clone() })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut open = lock(&self.limits.open);
+        open.all -= 1;
+        if let Some(count) = open.by_network.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_network.remove(&self.network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_when_its_owner_goes() {
+        let [one, other, third]: [IpAddr; 3] =
+            ["192.0.2.1", "192.0.2.2", "::1"].map(|text| text.parse().unwrap());
+        let limits = ConnectionLimits::new(3, 2);
+        let first = limits.permit(one);
+        let second = limits.permit(one);
+        assert!(first.is_ok() && second.is_ok());
+        assert!(limits.permit(one).is_err_and(|why| why.starts_with("too many")));
+        let fourth = limits.permit(other);
+        assert!(fourth.is_ok());
+        assert!(limits.permit(third).is_err_and(|why| why.starts_with("all connections")));
+        drop(first);
+        assert!(limits.permit(one).is_ok());
+        drop((second, fourth));
+        assert!(lock(&limits.open).by_network.is_empty() && lock(&limits.open).all == 0);
+    }
+
+    /// A single machine could take all connections, from an address of its own for each.
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let limits = ConnectionLimits::new(100, 2);
+        let in_one: Vec<_> = (0..8)
+            .map(|n| limits.permit(address(&format!("2001:db8::{n}:1"))).ok().unwrap())
+            .collect();
+        assert!(limits.permit(address("2001:db8::ffff")).is_err());
+        assert!(limits.permit(address("2001:db8:0:1::1")).is_ok());
+        // An IPv4 address that a socket for both shows as IPv6 is one address, with the plain cap.
+        let _two = ["192.0.2.1", "::ffff:192.0.2.1"]
+            .map(|text| limits.permit(address(text)).ok().unwrap());
+        assert!(limits.permit(address("::ffff:192.0.2.1")).is_err());
+        assert!(limits.permit(address("::ffff:192.0.2.2")).is_ok());
+        drop(in_one);
+        assert!(limits.permit(address("2001:db8::ffff")).is_ok());
+    }
+}

@@ -1,0 +1,182 @@
+//! The server: accepts connections, limits them, gives each one a thread, and logs how it ends.
+//!
+//! It knows sockets and threads and no dialect: [`Dialect::handle_client`] holds the conversation, and
+//! that function in turn sees no socket.
+
+pub mod address;
+mod limits;
+mod refusals;
+mod threads;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use crate::dialect::Dialect;
+use crate::error::{Code, Error, Result};
+use crate::limits::{ACCEPT_REST, MAX_CONNECTIONS, MAX_PER_ADDRESS};
+use crate::log::{Log, Session};
+use crate::store::Store;
+use crate::wire::stream::{Prepare, set_options};
+use crate::wire::{Wire, WireConfig};
+use limits::{ConnectionLimits, Permit};
+use refusals::Refusals;
+use threads::Threads;
+
+/// How many connections a server takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// In all.
+    pub connections: usize,
+    /// From one address.
+    pub per_address: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Caps {
+        Caps { connections: MAX_CONNECTIONS, per_address: MAX_PER_ADDRESS }
+    }
+}
+
+/// What all connections of a server share.
+pub struct Server {
+    store: Store,
+    log: Log,
+    wires: WireConfig,
+    prepare: Prepare,
+    limits: ConnectionLimits,
+    threads: Threads<Accepted>,
+    refusals: Refusals,
+}
+
+/// A connection that was accepted, and its permit.
+struct Accepted {
+    dialect: Dialect,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+}
+
+impl Server {
+    /// A server over this store. `prepare` puts instruments between a wire and its socket.
+    #[must_use]
+    pub fn new(store: Store, log: Log, wires: WireConfig, caps: Caps, prepare: Prepare) -> Server {
+        Server {
+            store,
+            log,
+            wires,
+            prepare,
+            limits: ConnectionLimits::new(caps.connections, caps.per_address),
+            threads: Threads::new(),
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Serves these listeners, each from a thread of its own, until the program ends.
+    pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) {
+        let server = Arc::new(self);
+        let accept = |(dialect, listener)| server.start_accepting(dialect, listener);
+        let threads: Vec<_> = listeners.into_iter().map(accept).collect();
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    /// Starts a listener's accept thread; retries until the system has a thread free.
+    fn start_accepting(
+        self: &Arc<Server>,
+        dialect: Dialect,
+        listener: TcpListener,
+    ) -> thread::JoinHandle<()> {
+        let listener = Arc::new(listener);
+        loop {
+            let (server, listener) = (Arc::clone(self), Arc::clone(&listener));
+            let accept = thread::Builder::new().name(format!("accept {}", dialect.name()));
+            match accept.spawn(move || server.accept(dialect, &listener)) {
+                Ok(thread) => return thread,
+                Err(error) => self.rest(dialect, &error),
+            }
+        }
+    }
+
+    /// Accepts connections for ever. A failed accept does not end this: when the system has no
+    /// descriptor left, new connections wait until one is free.
+    fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
+        loop {
+            match listener.accept() {
+                Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
+                Err(error) if is_the_peers_fault(&error) => {}
+                Err(error) => self.rest(dialect, &error),
+            }
+        }
+    }
+
+    fn rest(&self, dialect: Dialect, error: &io::Error) {
+        self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
+        thread::sleep(ACCEPT_REST);
+    }
+
+    /// Takes a permit for a connection and hands it to a thread; refuses it if there is none of
+    /// either.
+    fn hand_over(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
+        let permit = match self.limits.permit(peer.ip()) {
+            Ok(permit) => permit,
+            Err(why) => return self.refuse(dialect, stream, peer, why),
+        };
+        let server = Arc::clone(self);
+        let work = move || {
+            while let Some(accepted) = server.threads.next() {
+                server.serve(accepted);
+            }
+        };
+        let accepted = Accepted { dialect, stream, peer, permit };
+        if let Err(Accepted { dialect, stream, peer, .. }) = self.threads.give(accepted, work) {
+            self.refuse(dialect, stream, peer, "no thread is free");
+        }
+    }
+
+    fn refuse(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, why: &str) {
+        let busy = Error::new(Code::Busy, format!("{why}: try again in a moment"));
+        self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
+        self.refusals.refuse(stream, &dialect.error_reply(&busy));
+    }
+
+    /// Serves one connection from its first byte to its last.
+    fn serve(&self, accepted: Accepted) {
+        let Accepted { dialect, stream, peer, permit } = accepted;
+        let session = self.log.session(peer, dialect.name());
+        session.open();
+        let end = match set_options(&stream) {
+            Ok(()) => self.converse(dialect, stream, &session),
+            Err(error) => Err(Error::connection(&error)),
+        };
+        // A client that reads this line in the log may connect again at once.
+        drop(permit);
+        session.close(&end);
+    }
+
+    /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
+    fn converse(&self, dialect: Dialect, stream: TcpStream, session: &Session<'_>) -> Result<()> {
+        let mut wire = self.wire(stream, dialect);
+        let end = catch_unwind(AssertUnwindSafe(|| {
+            dialect.handle_client(&mut wire, &self.store, session)
+        }));
+        wire.close();
+        end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
+    }
+
+    /// Boxed and not inlined, so that an idle connection uses one page of stack less.
+    #[inline(never)]
+    fn wire(&self, stream: TcpStream, dialect: Dialect) -> Box<Wire> {
+        let stream = (self.prepare)(stream, dialect.name());
+        Box::new(Wire::new(stream, self.wires.clone()))
+    }
+}
+
+/// Some systems report here what happened to one connection before it was accepted.
+fn is_the_peers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
+}
