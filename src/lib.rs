@@ -7,14 +7,14 @@
 //! |---|---|---|
 //! | `bin` | the two programs: read the flags, open ports and folders, run | everything |
 //! | [`server`] | accepts, limits, a thread for each connection | `dialect` `wire` `store` `log` `error` `limits` |
-//! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `log` `lang` `error` `limits` |
+//! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `log` `error` `limits` |
 //! | [`wire`] | bytes to messages and back | `error` `limits` |
 //! | [`store`] | the folder of files, and every promise about it | `log` `error` `limits` |
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //! | [`log`] | the server's log lines | `lang` `error` `limits` |
 //! | [`error`] | what was tried, on what, why it failed, and the code for the peer | `limits` |
 //! | [`limits`] | every cap, timeout and size, with its reason | nothing |
-//! | [`lang`] | every sentence that a person reads, in two languages | `limits` |
+//! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
 //! | [`lecture`] | trace, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //!

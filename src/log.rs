@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::lang::{Lang, Msg, escape};
 use crate::limits;
 
@@ -282,14 +282,6 @@ pub struct Done {
     pub stored: Option<String>,
 }
 
-impl Done {
-    /// A command that moved so many bytes of a file.
-    #[must_use]
-    pub fn bytes(bytes: u64) -> Done {
-        Done { bytes, stored: None }
-    }
-}
-
 impl Session<'_> {
     /// The connection begins.
     pub fn open(&self) {
@@ -329,7 +321,7 @@ impl Session<'_> {
             let _ = write!(line, " {bytes} bytes {seconds}.{milliseconds:03} s ");
             match outcome {
                 Ok(_) => line.push_str("ok"),
-                Err(error) if error.code() == Code::Gone => line.push_str("gone: cut short"),
+                Err(error) if error.is_gone() => line.push_str("gone: cut short"),
                 Err(error) => line.push_str(&shown(error)),
             }
         });

@@ -11,7 +11,7 @@ use connme::cli::{self, Parsed};
 use connme::client::screen;
 use connme::dialect::Dialect;
 use connme::error::Error;
-use connme::lang::Msg;
+use connme::lang::{self, Msg};
 use connme::lecture::Instruments;
 use connme::lecture::trace::{Output, Side};
 use connme::log::Log;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 /// The system's words on what the user can do something about.
 fn why(error: &Error) -> String {
-    error.cause().unwrap_or(error.sentence()).to_owned()
+    error.cause().to_owned()
 }
 
 fn run(config: Config) -> Result<(), Msg> {
@@ -83,14 +83,13 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
     let Listen { dialect, host, port } = listen;
-    let address =
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let at = lang::address(host, *port);
     match TcpListener::bind((host.as_str(), *port)) {
         Ok(listener) => Ok((*dialect, listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Err(Msg::PortTaken { address })
+            Err(Msg::PortTaken { address: at })
         }
-        Err(error) => Err(Msg::CannotListen { address, why: error.to_string() }),
+        Err(error) => Err(Msg::CannotListen { address: at, why: error.to_string() }),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::action::BLANK;
-use crate::error::Error;
+use crate::error::{Answer, Failure};
 use crate::lang::Msg;
 use crate::lang::escape;
 
@@ -16,14 +16,14 @@ pub(super) trait Place {
     ///
     /// # Errors
     /// The answer could not be had; so in `list`.
-    fn has(&mut self, name: &str) -> Result<Option<bool>, Error>;
+    fn has(&mut self, name: &str) -> Answer<Option<bool>>;
 
     /// What is in a folder; the empty name is the top. A folder that does not exist is empty. `None`:
     /// the place cannot tell.
     ///
     /// # Errors
     /// See [`Place::has`].
-    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error>;
+    fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>>;
 }
 
 /// Something in a folder.
@@ -66,12 +66,12 @@ pub(super) enum Problem {
     /// The line is wrong.
     Line(Msg),
     /// The place could not be asked.
-    Place(Error),
+    Place(Failure),
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Problem {
-        Problem::Place(error)
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        Problem::Place(failure)
     }
 }
 
@@ -360,11 +360,11 @@ mod tests {
     struct Script(&'static [&'static str], bool);
 
     impl Place for Script {
-        fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        fn has(&mut self, name: &str) -> Answer<Option<bool>> {
             Ok(self.1.then(|| self.0.contains(&name)))
         }
 
-        fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+        fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
             if !self.1 {
                 return Ok(None);
             }
@@ -403,7 +403,7 @@ mod tests {
         let rules = Rules { escapes, home: Some("/home/ani".to_owned()) };
         resolve(line, &rules, true, &mut Script(FILES, known)).map_err(|problem| match problem {
             Problem::Line(msg) => format!("{msg:?}"),
-            Problem::Place(error) => error.to_string(),
+            Problem::Place(failure) => format!("{failure:?}"),
         })
     }
 
@@ -450,11 +450,11 @@ mod tests {
     struct Unasked;
 
     impl Place for Unasked {
-        fn has(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        fn has(&mut self, name: &str) -> Answer<Option<bool>> {
             panic!("asked for {name}");
         }
 
-        fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>, Error> {
+        fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
             panic!("asked for the list of {folder}");
         }
     }

@@ -4,18 +4,18 @@ use std::fs;
 
 use super::Client;
 use super::names::{Found, Place};
-use crate::error::{Code, Error, Result};
+use crate::error::{Answer, Code, Doing, Failure};
 use crate::store::{Entry, FileName, Listing};
 
 /// The files here, by paths.
 pub(super) struct Here;
 
 impl Place for Here {
-    fn has(&mut self, name: &str) -> Result<Option<bool>> {
+    fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
 
-    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>> {
+    fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -34,8 +34,8 @@ impl Place for Here {
 pub(super) struct There<'c>(pub(super) &'c mut Client);
 
 impl Place for There<'_> {
-    fn has(&mut self, name: &str) -> Result<Option<bool>> {
-        if !self.0.speaks("size") {
+    fn has(&mut self, name: &str) -> Answer<Option<bool>> {
+        if self.0.requests().get_size.is_none() {
             return Ok(None);
         }
         // A long line of names is no name: there is nothing to ask.
@@ -44,25 +44,25 @@ impl Place for There<'_> {
         }
         match self.0.get_size(name) {
             Ok(_) => Ok(Some(true)),
-            Err(error) => match error.code() {
-                Code::IsFolder => Ok(Some(true)),
-                Code::NotFound | Code::BadName => Ok(Some(false)),
-                _ => Err(error),
+            Err(failure) => match failure.code() {
+                Some(Code::IsFolder) => Ok(Some(true)),
+                Some(Code::NotFound | Code::BadName) => Ok(Some(false)),
+                _ => Err(failure),
             },
         }
     }
 
-    fn list(&mut self, folder: &str) -> Result<Option<Vec<Found>>> {
-        if !self.0.speaks("ls") {
+    fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
+        if self.0.requests().list_files.is_none() {
             return Ok(None);
         }
         let folder = folder.trim_end_matches('/');
         let listing = match self.0.list_files((!folder.is_empty()).then_some(folder)) {
             Ok(listing) => listing,
-            Err(error) if matches!(error.code(), Code::NotFound | Code::BadName) => {
+            Err(failure) if matches!(failure.code(), Some(Code::NotFound | Code::BadName)) => {
                 return Ok(Some(Vec::new()));
             }
-            Err(error) => return Err(error),
+            Err(failure) => return Err(failure),
         };
         // A list has names of one part: a server must not lead a pattern to another folder.
         let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
@@ -72,8 +72,8 @@ impl Place for There<'_> {
 }
 
 /// The files in this folder that could be sent.
-pub(super) fn local_files() -> Result<Listing> {
-    let reading = |error| Error::local("list this folder", error);
+pub(super) fn local_files() -> Answer<Listing> {
+    let reading = |error| Failure::local(Doing::List, ".", error);
     let mut listing = Listing::default();
     for entry in fs::read_dir(".").map_err(reading)? {
         let entry = entry.map_err(reading)?;

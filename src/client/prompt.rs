@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{self, Action, Names};
-use super::explain::{explain, so_far};
+use super::explain::explain;
 use super::keys::without_keys;
 use super::names::{self, Named, Problem, Rules};
 use super::places::{Here, There, local_files};
 use super::table::{self, Look};
 use super::terminal::{Bar, Terminal};
 use super::{Client, Config, Receipt, progress};
-use crate::error::{self, Code, Error, Result};
+use crate::error::{Answer, Failure, Waited};
 use crate::lang::Msg;
 use crate::lang::escape;
 use crate::store::Listing;
@@ -106,10 +106,10 @@ impl Ui {
     }
 
     /// Counts a failure and explains it.
-    pub(crate) fn failed(&mut self, command: &str, name: &str, error: &Error) -> io::Result<()> {
+    pub(crate) fn failed(&mut self, command: &str, name: &str, failure: Failure) -> io::Result<()> {
         self.failures += 1;
         let tried = format!("{command} {}", shown(name)).trim().to_owned();
-        self.complain(&explain(tried, error, &self.client, self.is_single));
+        self.complain(&explain(tried, failure, &self.client, self.is_single));
         Ok(())
     }
 
@@ -129,8 +129,8 @@ impl Ui {
             let lang = ui.client.config().lang;
             // A bar may have been drawn on this line.
             let begin = if ui.terminal.colour { "\r\x1b[K" } else { "" };
-            ui.client.notify(Arc::new(move |waited: &error::Waited| {
-                let line = Msg::StillWaiting { waited: so_far(waited) }.say(lang);
+            ui.client.notify(Arc::new(move |waited: &Waited| {
+                let line = Msg::StillWaiting { waited: waited.clone() }.say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));
         }
@@ -196,10 +196,7 @@ impl Ui {
     }
 
     /// The second step of a command that was typed without what it needs.
-    fn ask_for(
-        &self,
-        command: &'static str,
-    ) -> io::Result<Option<std::result::Result<Action, Msg>>> {
+    fn ask_for(&self, command: &'static str) -> io::Result<Option<Result<Action, Msg>>> {
         let Some(question) = question(command) else { return Ok(None) };
         Ok(self.ask(&question)?.map(|answer| action::completed(command, &answer)))
     }
@@ -249,8 +246,7 @@ impl Ui {
                 let Some(pairs) = self.here("upload", &names)? else { return Ok(()) };
                 // Once, and not for each file.
                 if pairs.len() > 1 && !self.client.can_ask() {
-                    let unconnected = Error::new(Code::Unreachable, "there is no connection");
-                    return self.failed("upload", "", &unconnected);
+                    return self.failed("upload", "", Failure::NotConnected);
                 }
                 let mut together = Together::default();
                 for (path, name) in &pairs {
@@ -348,8 +344,13 @@ impl Ui {
     /// The files on the server that a command means. `None`: it means none, and that has been said.
     fn on_server(&mut self, command: &str, names: &Names) -> io::Result<Option<Named>> {
         let renames = command == "download";
+        let requests = self.client.requests();
         // The command itself says that the dialect lacks it.
-        let can_ask = self.client.speaks(command);
+        let can_ask = match command {
+            "size" => requests.get_size.is_some(),
+            "rm" => requests.delete.is_some(),
+            _ => requests.download.is_some(),
+        };
         let place = &mut There(&mut self.client);
         let (line, found) = match names {
             Names::Typed(line) if can_ask => {
@@ -377,12 +378,12 @@ impl Ui {
         &mut self,
         command: &str,
         line: &str,
-        found: std::result::Result<Named, Problem>,
+        found: Result<Named, Problem>,
     ) -> io::Result<Option<Named>> {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(Problem::Line(wrong)) => self.refuse(&wrong).map(|()| None),
-            Err(Problem::Place(error)) => self.failed(command, line, &error).map(|()| None),
+            Err(Problem::Place(failure)) => self.failed(command, line, failure).map(|()| None),
         }
     }
 
@@ -416,12 +417,15 @@ impl Ui {
     }
 
     fn rm(&mut self, name: &str) -> io::Result<()> {
-        if self.client.can_ask() && self.client.speaks("rm") && !self.client.config().yes {
+        if self.client.can_ask()
+            && self.client.requests().delete.is_some()
+            && !self.client.config().yes
+        {
             // What is not there needs no question.
-            if self.client.speaks("size")
-                && let Err(error) = self.client.get_size(name)
+            if self.client.requests().get_size.is_some()
+                && let Err(failure) = self.client.get_size(name)
             {
-                return self.failed("rm", name, &error);
+                return self.failed("rm", name, failure);
             }
             let shown = || shown(name);
             let question = Msg::AskSure { name: shown() };
@@ -505,12 +509,12 @@ impl Ui {
         &mut self,
         command: &str,
         name: &str,
-        outcome: Result<T>,
+        outcome: Answer<T>,
         show: impl FnOnce(&Ui, T) -> io::Result<()>,
     ) -> io::Result<()> {
         match outcome {
             Ok(value) => show(self, value),
-            Err(error) => self.failed(command, name, &error),
+            Err(failure) => self.failed(command, name, failure),
         }
     }
 
@@ -564,7 +568,7 @@ struct Together {
 }
 
 impl Together {
-    fn add(&mut self, receipt: &Result<Receipt>) {
+    fn add(&mut self, receipt: &Answer<Receipt>) {
         if let Ok(receipt) = receipt {
             self.files = self.files.saturating_add(1);
             self.bytes = self.bytes.saturating_add(receipt.bytes);

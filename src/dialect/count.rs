@@ -15,13 +15,14 @@
 
 use std::time::Instant;
 
-use super::Requests;
-use crate::error::{Code, Error, Result};
+use super::requests::{closed, unexpected};
+use super::{Requests, digits};
+use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{Done, Session};
 use crate::wire::Wire;
 
-/// What an answer begins with that is no number.
+/// How an answer begins that is not a number.
 const ERROR: &str = "error: ";
 
 /// The longest answer that a client believes.
@@ -30,10 +31,8 @@ const ANSWER: usize = 256;
 /// How a refusal reads on this wire.
 #[must_use]
 pub fn error_text(error: &Error) -> String {
-    match error.code() {
-        Code::Busy | Code::Timeout => format!("{ERROR}{}", error.word()),
-        _ => format!("{ERROR}{}", error.sentence()),
-    }
+    let is_a_word = error.is(Code::Busy) || error.is(Code::Timeout);
+    format!("{ERROR}{}", if is_a_word { error.word() } else { error.sentence() })
 }
 
 // The server's half.
@@ -46,16 +45,14 @@ pub fn handle_client(wire: &mut Wire, log: &Session<'_>) -> Result<()> {
     let message = match wire.read_word(limits::MESSAGE, limits::WORD_PAUSE) {
         // The end of the stream ends a message, even one of nothing.
         Ok(message) => Ok(message.unwrap_or_default()),
-        Err(error) if error.code() == Code::BadRequest => {
-            Err(Error::new(Code::BadRequest, "too long"))
-        }
+        Err(error) if error.is(Code::BadRequest) => Err(Error::new(Code::BadRequest, "too long")),
         Err(error) => Err(error),
     };
     let since = Instant::now();
-    let answer = message.and_then(|message| count(&message));
+    let answer = message.and_then(|message| characters(&message));
     let outcome = match answer {
         Ok(count) => wire.write(count.to_string().as_bytes()).map(|()| Done::default()),
-        Err(error) if error.code() == Code::Gone => return Err(error),
+        Err(error) if error.is_gone() => return Err(error),
         Err(error) => {
             wire.write(error_text(&error).as_bytes())?;
             Err(error)
@@ -65,7 +62,7 @@ pub fn handle_client(wire: &mut Wire, log: &Session<'_>) -> Result<()> {
     outcome.map(drop)
 }
 
-fn count(message: &[u8]) -> Result<usize> {
+fn characters(message: &[u8]) -> Result<usize> {
     match std::str::from_utf8(message) {
         Ok(text) => Ok(text.chars().count()),
         Err(_) => Err(Error::new(Code::BadRequest, "not UTF-8")),
@@ -74,47 +71,28 @@ fn count(message: &[u8]) -> Result<usize> {
 
 // The client's half.
 
-/// The one request of this wire.
-pub struct Client;
+/// The one request of this dialect.
+pub const REQUESTS: Requests =
+    Requests { count: Some(count), error_in, one_a_connection: true, ..Requests::NONE };
 
-impl Requests for Client {
-    fn one_a_connection(&self) -> bool {
-        true
+fn count(wire: &mut Wire, text: &str) -> Answer<u64> {
+    if text.contains('\n') || text.ends_with('\r') {
+        return Err(Failure::Unsendable(Unsendable::LineBreak));
     }
-
-    fn commands(&self) -> &'static [&'static str] {
-        &["count"]
-    }
-
-    fn error_in(&self, bytes: &[u8]) -> Option<Error> {
-        // Two of the reasons are code words of the other wires.
-        let reason = String::from_utf8_lossy(bytes);
-        let reason = reason.strip_prefix(ERROR)?;
-        Some(Error::new(Code::from_word(reason).unwrap_or(Code::BadRequest), reason))
-    }
-
-    fn count(&self, wire: &mut Wire, text: &str) -> Result<u64> {
-        if text.contains('\n') || text.ends_with('\r') {
-            let sentence = "this wire ends a message at the first line break";
-            return Err(Error::new(Code::BadRequest, sentence));
-        }
-        wire.write(text.as_bytes())?;
-        wire.write(b"\n")?;
-        wire.end_writing()?;
-        let answer = wire.read_to_close(ANSWER)?;
-        if answer.len() > ANSWER {
-            return Err(nonsense(&answer));
-        }
-        if let Some(error) = self.error_in(&answer) {
-            return Err(error);
-        }
-        if answer.is_empty() {
-            return Err(Error::new(Code::Gone, "the server closed the connection"));
-        }
-        super::digits(&answer).ok_or_else(|| nonsense(&answer))
+    wire.write(text.as_bytes())?;
+    wire.write(b"\n")?;
+    wire.end_writing()?;
+    let answer = wire.read_to_close(ANSWER)?;
+    match error_in(&answer) {
+        Some(failure) => Err(failure),
+        None if answer.is_empty() => Err(closed()),
+        None => digits(&answer).ok_or_else(|| unexpected(Expected::Number, answer)),
     }
 }
 
-fn nonsense(answer: &[u8]) -> Error {
-    super::nonsense("a number", answer)
+/// Two of the reasons are codes of the other dialects.
+fn error_in(answer: &[u8]) -> Option<Failure> {
+    let reason = std::str::from_utf8(answer).ok()?.strip_prefix(ERROR)?;
+    let code = Code::from_word(reason).unwrap_or(Code::BadRequest);
+    Some(Failure::refused(code.word(), reason))
 }

@@ -29,8 +29,9 @@
 
 use std::time::Instant;
 
-use super::{Receiver, Requests, Source, digits};
-use crate::error::{Code, Error, Result};
+use super::requests::not_the_words;
+use super::{Receiver, Requests, Source, digits, send_file};
+use crate::error::{Answer, Awaited, Code, Error, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{Done, Session};
 use crate::store::{FileName, Store};
@@ -49,15 +50,18 @@ fn write_head(wire: &mut Wire, name: &str, size: u64) -> Result<()> {
     write!(wire, "{name}{SEPARATOR}{size}")
 }
 
-/// The size and the bytes behind a separator, up to the end of the stream. Says how large the file is.
-fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
+/// Reads the size and the bytes after a separator, up to the end of the stream. Returns the size.
+fn read_file<E: From<Error>>(
+    wire: &mut Wire,
+    into: &mut dyn Receiver<E>,
+) -> std::result::Result<u64, E> {
     let mut lead = Vec::new();
     let mut lead_ended = false;
-    // The size ended before a byte that can be no part of it.
+    // The size ended before a byte that cannot be a part of it.
     let mut is_size = false;
-    let mut all: u64 = 0;
+    let mut all = 0;
     wire.read_to_end(&mut |mut bytes| {
-        all = all.saturating_add(bytes.len().try_into().unwrap_or(u64::MAX));
+        all += bytes.len() as u64;
         while let ([byte, rest @ ..], false) = (bytes, lead_ended) {
             is_size = !byte.is_ascii_digit();
             lead_ended = is_size || lead.len() == limits::SIZE_DIGITS;
@@ -69,30 +73,32 @@ fn read_file(wire: &mut Wire, into: &mut dyn Receiver) -> Result<u64> {
             }
         }
         if lead_ended && all > most_that_fits(&lead) {
-            return Err(Error::new(Code::BadRequest, "more came than any size says").and_close());
+            return Err(Error::gone("more came than any size says").into());
         }
         if bytes.is_empty() { Ok(()) } else { into.write(bytes) }
     })?;
     if !lead_ended {
         into.expect(None)?;
     }
-    let (size, length) = size_that_fits(&lead, all).ok_or_else(|| {
-        let digits = String::from_utf8_lossy(&lead);
-        let came = all.saturating_sub(lead.len().try_into().unwrap_or(u64::MAX));
-        // Where the file itself begins with digits, this number is too large.
-        let sentence = format!("cut short: {came} of {digits} bytes came");
-        let no_size = Error::new(Code::BadRequest, "cut short: no size fits what came");
-        match is_size {
-            true => Error::new(Code::BadRequest, sentence),
-            false => no_size.because(format!("\"{digits}\"")),
-        }
-    })?;
+    let (size, length) =
+        size_that_fits(&lead, all).ok_or_else(|| cut_short(&lead, all, is_size))?;
     match lead.get(length..).unwrap_or_default() {
         [] => {}
         // These digits were bytes of the file.
         digits => into.put_before(digits)?,
     }
     Ok(size)
+}
+
+/// Fewer bytes came than the size says. Where the file itself may begin with digits, the size is not known.
+fn cut_short(lead: &[u8], all: u64, is_size: bool) -> Error {
+    let size = digits(lead).filter(|_| is_size);
+    let came = if is_size { all - lead.len() as u64 } else { all };
+    let sentence = match size {
+        Some(size) => format!("cut short: {came} of {size} bytes came"),
+        None => format!("cut short: no size fits {came} bytes"),
+    };
+    Error::gone(sentence).waiting(b"", Awaited::Payload { came, size })
 }
 
 /// The size among the digits in front that, with the number of its digits, adds up to all that came;
@@ -193,84 +199,65 @@ fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result
     };
     write_head(wire, name.as_str(), size)?;
     wire.pause(limits::HEAD_PAUSE)?;
-    wire.write_payload(size, &mut |room| file.read(room))?;
-    Ok(Done::bytes(size))
+    send_file(wire, &mut file, size)
 }
 
 // The client's half.
 
-/// The requests of this wire.
-pub struct Client;
+/// The requests of this dialect.
+pub const REQUESTS: Requests = Requests {
+    download: Some(download),
+    upload: Some(upload),
+    one_a_connection: true,
+    confirms: false,
+    ..Requests::NONE
+};
 
-impl Client {
-    /// Says what is wanted, and waits for the word that lets us go on.
-    fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Result<()> {
-        if name.contains(char::is_control) || name.contains(SEPARATOR) {
-            return Err(Error::new(Code::BadName, "this wire cannot carry such a name"));
-        }
-        wire.write(word)?;
-        wire.write(b"\n")?;
-        match wire.read_bytes(OK.len())? {
-            ok if ok == OK => wire.understand(),
-            mut other => {
-                other.extend(wire.take_arrived().unwrap_or_default());
-                return Err(super::nonsense("'OK'", &other));
-            }
-        }
-        wire.write(name.as_bytes())?;
-        wire.write(b"\n")
+fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+    begin(wire, RECEIVE, name)?;
+    let head = format!("{name}{SEPARATOR}");
+    let longest = head.len().max(NOT_FOUND.len());
+    let begins = wire.peek(longest, limits::MESSAGE_TIME)?;
+    // In this order, a file called ERROR.txt can be fetched.
+    if begins.starts_with(head.as_bytes()) {
+        wire.read_bytes(head.len())?;
+        return read_file(wire, into);
     }
+    if begins == NOT_FOUND {
+        return Err(Failure::NotFound);
+    }
+    Err(not_the_words(head, begins))
 }
 
-impl Requests for Client {
-    fn one_a_connection(&self) -> bool {
-        true
-    }
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
+    begin(wire, SEND, name)?;
+    write_head(wire, name, size)?;
+    wire.write(b"\n")?;
+    wire.write_payload(size, from)?;
+    wire.end_writing()?;
+    // Nothing is replied; when the server closes, it is done with the file.
+    wire.read_to_close(limits::REPLY_LINE)?;
+    Ok(None)
+}
 
-    fn has_receipts(&self) -> bool {
-        false
+/// Says what is wanted, waits for `OK`, and sends the name.
+fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Answer<()> {
+    if name.contains(char::is_control) {
+        return Err(Failure::Unsendable(Unsendable::ControlCharacter));
     }
-
-    fn commands(&self) -> &'static [&'static str] {
-        &["upload", "download"]
+    if name.contains(SEPARATOR) {
+        return Err(Failure::Unsendable(Unsendable::Separator));
     }
-
-    fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
-        Client::begin(wire, RECEIVE, name)?;
-        let head = format!("{name}{SEPARATOR}");
-        let longest = head.len().max(NOT_FOUND.len());
-        let begins = wire.peek(longest, limits::MESSAGE_TIME)?;
-        // Looked at in this order, a file called ERROR.txt can be fetched.
-        if begins.starts_with(head.as_bytes()) {
-            wire.read_bytes(head.len())?;
-            // Here the server broke off.
-            return read_file(wire, into).map_err(|error| match error.code() {
-                Code::BadRequest => error.with_code(Code::Gone),
-                _ => error,
-            });
-        }
-        if begins == NOT_FOUND {
-            return Err(Error::new(Code::NotFound, "no such file"));
-        }
-        Err(super::nonsense(&format!("'{head}'"), begins))
+    wire.write(word)?;
+    wire.write(b"\n")?;
+    let mut reply = wire.read_bytes(OK.len())?;
+    if reply != OK {
+        reply.extend(wire.take_arrived().unwrap_or_default());
+        return Err(not_the_words("OK", reply));
     }
-
-    fn upload(
-        &self,
-        wire: &mut Wire,
-        name: &str,
-        size: u64,
-        from: &mut Source<'_>,
-    ) -> Result<Option<String>> {
-        Client::begin(wire, SEND, name)?;
-        write_head(wire, name, size)?;
-        wire.write(b"\n")?;
-        wire.write_payload(size, from)?;
-        wire.end_writing()?;
-        // Nothing is replied; when the server closes, it is done with the file.
-        wire.read_to_close(limits::REPLY_LINE)?;
-        Ok(None)
-    }
+    wire.understand();
+    wire.write(name.as_bytes())?;
+    Ok(wire.write(b"\n")?)
 }
 
 #[cfg(test)]
@@ -301,7 +288,7 @@ mod tests {
 
     struct Nowhere;
 
-    impl Receiver for Nowhere {
+    impl Receiver<Error> for Nowhere {
         fn expect(&mut self, _: Option<u64>) -> Result<()> {
             Ok(())
         }
@@ -319,16 +306,13 @@ mod tests {
     #[test]
     fn a_size_that_is_not_certain_is_not_shown() {
         let table = [
-            ("10hello", "bad-request: cut short: 5 of 10 bytes came"),
-            ("912345", "bad-request: cut short: no size fits what came (\"912345\")"),
-            ("", "bad-request: cut short: no size fits what came (\"\")"),
-            (
-                "99999999999999999991",
-                "bad-request: cut short: no size fits what came (\"9999999999999999999\")",
-            ),
+            ("10hello", "gone: cut short: 5 of 10 bytes came"),
+            ("912345", "gone: cut short: no size fits 6 bytes"),
+            ("", "gone: cut short: no size fits 0 bytes"),
+            ("99999999999999999991", "gone: cut short: no size fits 20 bytes"),
         ];
         for (came, said) in table {
-            let script = crate::wire::stream::script::Script::whole(came).0;
+            let script = crate::wire::script::Script::whole(came).0;
             let mut wire = Wire::new(Box::new(script), crate::wire::WireConfig::default());
             assert_eq!(read_file(&mut wire, &mut Nowhere).unwrap_err().to_string(), said);
         }

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, Receiver};
-use crate::error::Result;
+use crate::error::{Answer, Failure};
 use crate::log::Log;
 use crate::store::{FileName, Options, Store};
-use crate::wire::stream::script::{Script, Step};
+use crate::wire::script::{Script, Step};
 use crate::wire::{Wire, WireConfig};
 
 /// Same seed, same numbers.
@@ -280,17 +280,17 @@ fn server_count() {
 /// Takes a file and keeps nothing of it.
 struct Nowhere(u64);
 
-impl Receiver for Nowhere {
-    fn expect(&mut self, _: Option<u64>) -> Result<()> {
+impl Receiver<Failure> for Nowhere {
+    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Answer<()> {
         self.0 += u64::try_from(bytes.len()).unwrap();
         Ok(())
     }
 
-    fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+    fn put_before(&mut self, bytes: &[u8]) -> Answer<()> {
         self.write(bytes)
     }
 }
@@ -303,23 +303,23 @@ fn fuzz_client(dialect: Dialect) {
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
         let mut nowhere = Nowhere(0);
         for _ in 0..3 {
-            let said = match random.below(7) {
-                0 => requests.connme(&mut wire),
-                1 => requests.list_files(&mut wire, None).map(drop),
-                2 => requests.get_size(&mut wire, "a").map(drop),
-                3 => requests.delete(&mut wire, "a"),
-                4 => requests.count(&mut wire, "a").map(drop),
-                5 => requests.upload(&mut wire, "a", 5, &mut |room| Ok(room.len())).map(drop),
-                _ => match requests.download(&mut wire, "a", &mut nowhere) {
-                    Ok(size) => {
-                        assert_eq!(size, nowhere.0, "a file of another size than was said");
-                        nowhere.0 = 0;
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                },
+            let answer = match random.below(7) {
+                0 => requests.connme.map(|connme| connme(&mut wire)),
+                1 => requests.list_files.map(|list| list(&mut wire, None).map(drop)),
+                2 => requests.get_size.map(|get_size| get_size(&mut wire, "a").map(drop)),
+                3 => requests.delete.map(|delete| delete(&mut wire, "a")),
+                4 => requests.count.map(|count| count(&mut wire, "a").map(drop)),
+                5 => requests
+                    .upload
+                    .map(|upload| upload(&mut wire, "a", 5, &mut |room| Ok(room.len())).map(drop)),
+                _ => requests.download.map(|download| {
+                    let size = download(&mut wire, "a", &mut nowhere)?;
+                    assert_eq!(size, nowhere.0, "a file of another size than was announced");
+                    nowhere.0 = 0;
+                    Ok(())
+                }),
             };
-            if said.is_err() {
+            if answer.is_some_and(|answer| answer.is_err()) {
                 break;
             }
         }

@@ -28,12 +28,15 @@
 use std::time::Instant;
 
 use super::json_value::Value;
-use super::{Gathered, Receiver, Requests, Source, is_stored_name, nonsense, nonsense_ahead};
-use super::{read_reply_line, reason_or};
-use crate::error::{Code, Error, Result};
+use super::requests::{
+    IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, unexpected,
+    unexpected_ahead,
+};
+use super::{Receiver, Requests, Source, send_file};
+use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{Done, Session};
-use crate::store::{Entry, FileName, Id, Listing, Record, Store};
+use crate::store::{Entry, FileName, Id, Listing, Record, Store, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -49,168 +52,6 @@ const END: &str = "\r\n";
 
 /// How many bytes the original listing client reads at a time.
 const ORIGINAL_READ: usize = 16;
-
-// The messages.
-
-fn write_request(wire: &mut Wire, aksi: &str, members: Vec<(&str, Value)>) -> Result<()> {
-    let aksi = ("aksi", Value::text(aksi));
-    let members = std::iter::once(aksi).chain(members);
-    let request = Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect());
-    writeln!(wire, "{request}")
-}
-
-/// A file that has no identity yet, on a server that is read-only, has an empty one.
-fn record_value(record: &Record) -> Value {
-    let member = |name: &str, value| (name.to_owned(), value);
-    Value::Object(vec![
-        member("id", Value::Text(record.id.map(|id| id.to_string()).unwrap_or_default())),
-        member("nama_file", Value::text(&record.name)),
-        member("size", Value::number(record.size)),
-        member("type", Value::text(record.extension())),
-    ])
-}
-
-fn read_record(value: &Value) -> Option<Entry<'_>> {
-    Some(Entry {
-        name: value.get("nama_file")?.as_text()?,
-        size: Some(value.get("size")?.as_u64()?),
-        id: Some(value.get("id")?.as_text()?),
-    })
-}
-
-fn write_line(wire: &mut Wire, line: impl std::fmt::Display) -> Result<()> {
-    write!(wire, "{line}{END}")
-}
-
-/// How a refusal reads on this wire.
-#[must_use]
-pub fn error_line(error: &Error) -> String {
-    format!("{ERROR} {} {}{END}", error.word(), error.sentence())
-}
-
-/// A line from the server: what it says, or the error that it says.
-fn read_reply(wire: &mut Wire) -> Result<String> {
-    let line = read_reply_line(wire, NULL)?;
-    match parse_error(&line) {
-        Some(error) => {
-            wire.understand();
-            Err(error)
-        }
-        None if line.trim_end() == ERROR => Err(nonsense("'ERROR CODE MESSAGE'", line.as_bytes())),
-        None => Ok(line),
-    }
-}
-
-fn parse_error(line: &str) -> Option<Error> {
-    if line == ERRCMD {
-        return Some(Error::new(Code::UnknownCommand, "the server does not know this request"));
-    }
-    let error = line.strip_prefix(ERROR)?.strip_prefix(' ')?;
-    let error = Some(error).filter(|error| !error.trim().is_empty())?;
-    let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
-    Some(Error::said(word, sentence))
-}
-
-/// The name in the record after `OK`, if something was done and it is the expected one. `what` names it.
-fn read_done(
-    wire: &mut Wire,
-    line: &str,
-    what: &str,
-    is_expected: impl Fn(&str, u64) -> bool,
-) -> Result<String> {
-    let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
-    if record.is_some() {
-        wire.understand();
-    }
-    match record.and_then(parse_record) {
-        Some((name, size)) if is_expected(&name, size) => Ok(name),
-        _ => Err(nonsense(&format!("'OK' and the record of {what}"), line.as_bytes())),
-    }
-}
-
-/// The name and the size in a record.
-fn parse_record(text: &str) -> Option<(String, u64)> {
-    let value = Value::parse(text.as_bytes())?;
-    let record = read_record(&value)?;
-    Some((record.name.to_owned(), record.size?))
-}
-
-fn is_null(line: &str) -> bool {
-    Value::parse(line.as_bytes()) == Some(Value::Null)
-}
-
-fn no_such_file() -> Error {
-    Error::new(Code::NotFound, "no such file")
-}
-
-/// Reads a list record by record, so that neither the whole line nor a tree of it is ever in memory.
-fn read_listing(wire: &mut Wire) -> Result<Listing> {
-    if !wire.peek(1, limits::MESSAGE_TIME)?.starts_with(b"[") {
-        let line = read_reply(wire)?;
-        return Err(nonsense("a list", line.as_bytes()));
-    }
-    let mut gathered = Gathered::new();
-    let mut first = true;
-    loop {
-        let mut nesting = Nesting::default();
-        // The list's own bracket belongs to the part with its first record.
-        let mut is_open = !first;
-        let mut ends = |byte| {
-            if is_open { nesting.ends_with(byte) } else { std::mem::replace(&mut is_open, true) }
-        };
-        let part = match wire.read_part(limits::REPLY_LINE, &mut ends) {
-            Err(error) if error.code() == Code::BadRequest => {
-                return Err(nonsense_ahead("a shorter record", wire));
-            }
-            part => part?,
-        };
-        let part = if first { part.strip_prefix(b"[").unwrap_or(&part) } else { &part };
-        let text = part.trim_ascii_start();
-        if text == b"]" {
-            break;
-        }
-        // There is a comma between two records.
-        let record = if first { Some(text) } else { text.strip_prefix(b",") };
-        let value = record.and_then(Value::parse);
-        let record = value.as_ref().and_then(read_record);
-        gathered.push(record.ok_or_else(|| nonsense("a record", part))?)?;
-        if first {
-            wire.understand();
-        }
-        first = false;
-    }
-    let rest = read_reply_line(wire, "")?;
-    if rest.trim_ascii().is_empty() {
-        Ok(gathered.listing)
-    } else {
-        Err(nonsense("the end of the list", rest.as_bytes()))
-    }
-}
-
-/// How deeply nested a byte of a list is. Brackets inside a text do not count.
-#[derive(Default)]
-struct Nesting {
-    depth: u64,
-    in_text: bool,
-    escaped: bool,
-}
-
-impl Nesting {
-    /// Whether this byte ends an object of the list, or the list.
-    fn ends_with(&mut self, byte: u8) -> bool {
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' if self.in_text => self.escaped = true,
-            b'"' => self.in_text = !self.in_text,
-            _ if self.in_text => {}
-            b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-            b'}' | b']' if self.depth <= 1 => return true,
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            _ => {}
-        }
-        false
-    }
-}
 
 // The server's half.
 
@@ -268,16 +109,18 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
     let (aksi, name) = &shown;
     log.command(aksi.as_bytes(), name.as_bytes(), since, &outcome);
     match outcome {
-        Err(error) if error.code() != Code::UnknownCommand => refuse(wire, &error),
+        Err(error) if !error.is(Code::UnknownCommand) => refuse(wire, &error),
         _ => Ok(()),
     }
 }
 
 fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
-    match error.code() {
-        Code::Gone => Ok(()),
-        Code::NotFound => wire.write(NULL.as_bytes()),
-        _ => wire.write(error_line(error).as_bytes()),
+    if error.is_gone() {
+        Ok(())
+    } else if error.is(Code::NotFound) {
+        wire.write(NULL.as_bytes())
+    } else {
+        wire.write(error_line(error).as_bytes())
     }
 }
 
@@ -298,14 +141,14 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
     let files = store.files()?;
-    wire.giving_way_to(&files.waiting(), |wire| {
-        let mut length = "[]".len().saturating_add(END.len());
+    wire.with_eviction(&files.waiting(), |wire| {
+        let mut length = "[]".len() + END.len();
         let mut comma = "";
         wire.write(b"[")?;
         store.each_record(&files, &mut |record| {
             let text = format!("{comma}{}", record_value(record));
             comma = ",";
-            length = length.saturating_add(text.len());
+            length += text.len();
             wire.write(text.as_bytes())
         })?;
         let space = if length % ORIGINAL_READ == 1 { " " } else { "" };
@@ -321,9 +164,7 @@ fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<
     };
     write_line(wire, record_value(&record))?;
     wire.pause(limits::HEAD_PAUSE)?;
-    wire.write_payload(record.size, &mut |room| file.read(room))
-        .map_err(|error| Error::new(Code::Gone, "download cut short").because(error.to_string()))?;
-    Ok(Done::bytes(record.size))
+    send_file(wire, &mut file, record.size)
 }
 
 fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
@@ -357,7 +198,7 @@ fn wanted(request: &Request) -> Result<Wanted> {
 fn top_name(file: &str) -> Result<FileName> {
     match FileName::parse(file.as_bytes())? {
         name if name.folder().is_some() => {
-            Err(Error::new(Code::BadName, "this wire knows no folders"))
+            Err(Error::new(Code::BadName, "this dialect has no folders"))
         }
         name => Ok(name),
     }
@@ -369,79 +210,215 @@ fn bad_request(sentence: &str) -> Error {
 
 // The client's half.
 
-/// The requests of this wire.
-pub struct Client;
+/// The requests of this dialect.
+pub const REQUESTS: Requests = Requests {
+    list_files: Some(list_files),
+    delete: Some(delete),
+    get_size: Some(get_size),
+    download: Some(download),
+    upload: Some(upload),
+    error_in: |bytes| parse_error(std::str::from_utf8(bytes).ok()?.trim_end()),
+    one_a_connection: true,
+    ..Requests::NONE
+};
 
-impl Requests for Client {
-    fn one_a_connection(&self) -> bool {
-        true
+fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
+    if folder.is_some() {
+        return Err(Failure::Lacks("ls FOLDER"));
     }
+    write_request(wire, LIST, vec![])?;
+    read_listing(wire)
+}
 
-    fn commands(&self) -> &'static [&'static str] {
-        &["ls", "rm", "size", "download", "upload"]
-    }
+fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
+    write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
+    let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
+    let expected = Expected::RecordOf(name.to_owned(), None);
+    read_done(wire, Some(reply), expected, |removed, _| removed == name).map(drop)
+}
 
-    fn error_in(&self, bytes: &[u8]) -> Option<Error> {
-        parse_error(std::str::from_utf8(bytes).ok()?.trim_end())
-    }
+/// This dialect has no word for it, but its list says it.
+fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
+    let listing = list_files(wire, None)?;
+    let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
+    size.ok_or(Failure::NotFound)
+}
 
-    fn list_files(&self, wire: &mut Wire, folder: Option<&str>) -> Result<Listing> {
-        if folder.is_some() {
-            return super::lacks("ls FOLDER");
-        }
-        write_request(wire, LIST, vec![])?;
-        read_listing(wire)
-    }
+fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+    write_request(wire, GET, vec![("file", Value::text(name))])?;
+    let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
+    let record = parse_record(&reply);
+    let (_, size) = record.ok_or_else(|| unexpected(Expected::Record, &reply))?;
+    wire.understand();
+    receive(wire, size, into)
+}
 
-    fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
-        write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
-        let reply = read_reply(wire)?;
-        if is_null(&reply) {
-            return Err(no_such_file());
-        }
-        read_done(wire, &reply, name, |removed, _| removed == name).map(drop)
-    }
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
+    let members = vec![
+        ("file", Value::text(name)),
+        ("size", Value::number(size)),
+        ("type", Value::text(extension(name))),
+    ];
+    write_request(wire, TRANSFER, members)?;
+    let sent = wire.write_payload(size, from).and_then(|()| Ok(wire.flush()?));
+    // `null` stands for a file that is not there, which says nothing about an upload.
+    let reply = reason_or(sent, || read_reply(wire))?;
+    let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
+    read_done(wire, reply, Expected::RecordOf(name.to_owned(), Some(size)), is_it).map(Some)
+}
 
-    /// This wire has no word for it, but its list says it.
-    fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
-        let listing = self.list_files(wire, None)?;
-        let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
-        size.ok_or_else(no_such_file)
-    }
+// The messages. What one half writes, a function beside it reads in the other.
 
-    fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
-        write_request(wire, GET, vec![("file", Value::text(name))])?;
-        let reply = read_reply(wire)?;
-        if is_null(&reply) {
-            return Err(no_such_file());
-        }
-        let (_, size) =
-            parse_record(&reply).ok_or_else(|| nonsense("a record", reply.as_bytes()))?;
+fn write_request(wire: &mut Wire, aksi: &str, members: Vec<(&str, Value)>) -> Answer<()> {
+    let aksi = ("aksi", Value::text(aksi));
+    let members = std::iter::once(aksi).chain(members);
+    let request = Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect());
+    Ok(writeln!(wire, "{request}")?)
+}
+
+/// A file that has no identity yet, on a server that is read-only, has an empty one.
+fn record_value(record: &Record) -> Value {
+    let member = |name: &str, value| (name.to_owned(), value);
+    Value::Object(vec![
+        member("id", Value::Text(record.id.map(|id| id.to_string()).unwrap_or_default())),
+        member("nama_file", Value::text(&record.name)),
+        member("size", Value::number(record.size)),
+        member("type", Value::text(extension(&record.name))),
+    ])
+}
+
+fn read_record(value: &Value) -> Option<Entry<'_>> {
+    Some(Entry {
+        name: value.get("nama_file")?.as_text()?,
+        size: Some(value.get("size")?.as_u64()?),
+        id: Some(value.get("id")?.as_text()?),
+    })
+}
+
+fn write_line(wire: &mut Wire, line: impl std::fmt::Display) -> Result<()> {
+    write!(wire, "{line}{END}")
+}
+
+/// How a refusal reads on this wire.
+#[must_use]
+pub fn error_line(error: &Error) -> String {
+    format!("{ERROR} {} {}{END}", error.word(), error.sentence())
+}
+
+/// Reads a line from the server. `None` is `null`; an error comes back as the failure that it says.
+fn read_reply(wire: &mut Wire) -> Answer<Option<String>> {
+    let line = read_reply_line(wire, NULL)?;
+    if let Some(failure) = parse_error(&line) {
         wire.understand();
-        wire.expect_payload(size);
-        into.expect(Some(size))?;
-        wire.read_payload(&mut |bytes| into.write(bytes))?;
-        Ok(size)
+        return Err(failure);
     }
+    if line.trim_end() == ERROR {
+        return Err(not_the_words("ERROR CODE MESSAGE", line));
+    }
+    let is_null = Value::parse(line.as_bytes()) == Some(Value::Null);
+    Ok((!is_null).then_some(line))
+}
 
-    fn upload(
-        &self,
-        wire: &mut Wire,
-        name: &str,
-        size: u64,
-        from: &mut Source<'_>,
-    ) -> Result<Option<String>> {
-        let extension = name.rfind('.').filter(|dot| *dot > 0).and_then(|dot| name.get(dot..));
-        let members = vec![
-            ("file", Value::text(name)),
-            ("size", Value::number(size)),
-            ("type", Value::text(extension.unwrap_or_default())),
-        ];
-        write_request(wire, TRANSFER, members)?;
-        let sent = wire.write_payload(size, from).and_then(|()| wire.flush());
-        let reply = reason_or(sent, || read_reply(wire))?;
-        // `null` stands for a file that is not there, which says nothing about an upload.
-        let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
-        read_done(wire, &reply, &format!("{name} with {size} bytes"), is_it).map(Some)
+fn parse_error(line: &str) -> Option<Failure> {
+    if line == ERRCMD {
+        return Some(Failure::refused(Code::UnknownCommand.word(), ERRCMD));
+    }
+    let error = line.strip_prefix(ERROR)?.strip_prefix(' ')?;
+    let error = Some(error).filter(|error| !error.trim().is_empty())?;
+    let (word, sentence) = error.split_once(' ').unwrap_or((error, ""));
+    Some(Failure::refused(word, sentence))
+}
+
+/// Reads the record after `OK`. Returns the name in it, if it is the expected one.
+fn read_done(
+    wire: &mut Wire,
+    line: Option<String>,
+    expected: Expected,
+    is_expected: impl Fn(&str, u64) -> bool,
+) -> Answer<String> {
+    let line = line.unwrap_or_else(|| NULL.to_owned());
+    let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
+    if record.is_some() {
+        wire.understand();
+    }
+    match record.and_then(parse_record) {
+        Some((name, size)) if is_expected(&name, size) => Ok(name),
+        _ => Err(unexpected(expected, line)),
+    }
+}
+
+/// The name and the size in a record.
+fn parse_record(text: &str) -> Option<(String, u64)> {
+    let value = Value::parse(text.as_bytes())?;
+    let record = read_record(&value)?;
+    Some((record.name.to_owned(), record.size?))
+}
+
+/// Reads a list record by record, so that neither the whole line nor a tree of it is ever in memory.
+fn read_listing(wire: &mut Wire) -> Answer<Listing> {
+    if !wire.peek(1, limits::MESSAGE_TIME)?.starts_with(b"[") {
+        let line = read_reply(wire)?.unwrap_or_else(|| NULL.to_owned());
+        return Err(unexpected(Expected::List, line));
+    }
+    let mut list = IncomingList::new();
+    let mut first = true;
+    loop {
+        let mut nesting = Nesting::default();
+        // The bracket of the list belongs to the part with its first record.
+        let mut is_open = !first;
+        let mut ends = |byte| {
+            if is_open { nesting.ends_with(byte) } else { std::mem::replace(&mut is_open, true) }
+        };
+        let part = match wire.read_part(limits::REPLY_LINE, &mut ends) {
+            Err(error) if error.is(Code::BadRequest) => {
+                return Err(unexpected_ahead(Expected::ShorterRecord, wire));
+            }
+            part => part?,
+        };
+        let part = if first { part.strip_prefix(b"[").unwrap_or(&part) } else { &part };
+        let text = part.trim_ascii_start();
+        if text == b"]" {
+            break;
+        }
+        // There is a comma between two records.
+        let record = if first { Some(text) } else { text.strip_prefix(b",") };
+        let value = record.and_then(Value::parse);
+        let record = value.as_ref().and_then(read_record);
+        list.push(record.ok_or_else(|| unexpected(Expected::Record, part))?)?;
+        if first {
+            wire.understand();
+        }
+        first = false;
+    }
+    let rest = read_reply_line(wire, "")?;
+    if rest.trim_ascii().is_empty() {
+        Ok(list.listing)
+    } else {
+        Err(unexpected(Expected::EndOfList, rest))
+    }
+}
+
+/// How deeply nested a byte of a list is. Brackets inside a text do not count.
+#[derive(Default)]
+struct Nesting {
+    depth: u64,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl Nesting {
+    /// Whether this byte ends an object of the list, or the list.
+    fn ends_with(&mut self, byte: u8) -> bool {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_text => self.escaped = true,
+            b'"' => self.in_text = !self.in_text,
+            _ if self.in_text => {}
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' if self.depth <= 1 => return true,
+            b'}' | b']' => self.depth -= 1,
+            _ => {}
+        }
+        false
     }
 }

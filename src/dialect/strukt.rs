@@ -39,8 +39,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Gathered, Receiver, Requests, Source, nonsense, nonsense_ahead};
-use crate::error::{Awaited, Code, Error, Result};
+use super::requests::{IncomingList, closed, not_the_words, receive, unexpected, unexpected_ahead};
+use super::{Receiver, Requests, Source, send_file};
+use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{Done, Session};
 use crate::store::{Entry, FileName, Listing, Store};
@@ -67,98 +68,6 @@ const NO: u8 = b'N';
 
 /// Where there is no such file, or a number that `i` cannot hold.
 const NONE: i32 = -1;
-
-// The messages.
-
-fn write_name(wire: &mut Wire, name: &str) -> Result<()> {
-    let length = i16::try_from(name.len())
-        .map_err(|_| Error::new(Code::BadName, "this wire has two bytes for a name's length"))?;
-    wire.write(&length.to_le_bytes())?;
-    wire.write(name.as_bytes())
-}
-
-/// A name's bytes. A negative length leaves nobody to say where they end.
-fn read_name(wire: &mut Wire) -> Result<Vec<u8>> {
-    let length = i16::from_le_bytes(wire.read_array()?);
-    let length = usize::try_from(length)
-        .map_err(|_| Error::new(Code::BadRequest, "a name of negative length").and_close())?;
-    wire.read_bytes(length)
-}
-
-/// A number of bytes; what `i` cannot hold is said as "none".
-fn write_size(wire: &mut Wire, size: Option<u64>) -> Result<()> {
-    let size = size.and_then(|size| i32::try_from(size).ok()).unwrap_or(NONE);
-    wire.write(&size.to_le_bytes())
-}
-
-fn read_int(wire: &mut Wire) -> Result<i32> {
-    Ok(i32::from_le_bytes(wire.read_array()?))
-}
-
-/// A number from 0 to `most`. Another one may be letters of another wire, so the error shows its bytes
-/// and those after them.
-fn read_number(wire: &mut Wire, what: &str, most: usize) -> Result<usize> {
-    let bytes = wire.read_array()?;
-    let number = i32::from_le_bytes(bytes);
-    usize::try_from(number).ok().filter(|number| *number <= most).ok_or_else(|| {
-        let after = wire.take_arrived().unwrap_or_default();
-        nonsense(&format!("{what}, not {number}"), &[&bytes, &after[..]].concat())
-    })
-}
-
-/// A number of bytes; `None` is a negative one.
-fn read_size(wire: &mut Wire) -> Result<Option<u64>> {
-    Ok(u64::try_from(read_int(wire)?).ok())
-}
-
-fn write_seconds(wire: &mut Wire, since: Instant) -> Result<()> {
-    wire.write(&since.elapsed().as_secs_f32().to_le_bytes())
-}
-
-fn read_seconds(wire: &mut Wire) -> Result<f32> {
-    Ok(f32::from_le_bytes(wire.read_array()?))
-}
-
-/// A listing, file by file, each with a nod between: `nod` takes one or gives one.
-fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
-    let fits = |entry: &Entry<'_>| entry.size.is_some_and(|size| i32::try_from(size).is_ok());
-    let files = || listing.entries().filter(fits);
-    let total = files().filter_map(|file| file.size).fold(0, u64::saturating_add);
-    write_size(wire, files().count().try_into().ok())?;
-    // One deadline for all the nods: a client that sends one now and then holds the list no longer than one
-    // that sends none.
-    let mut deadline = None;
-    for Entry { name, size, .. } in files() {
-        write_size(wire, name.len().try_into().ok())?;
-        wire.write(name.as_bytes())?;
-        write_size(wire, size)?;
-        wire.read_nod(&mut deadline)?;
-    }
-    write_size(wire, Some(total))
-}
-
-fn read_listing(wire: &mut Wire) -> Result<Listing> {
-    let count = read_number(wire, "a number of files", Gathered::MOST)?;
-    wire.understand();
-    let mut gathered = Gathered::new();
-    for _ in 0..count {
-        let length = read_number(wire, "the length of a name", limits::LINE)?;
-        let name = String::from_utf8(wire.read_bytes(length)?)
-            .map_err(|error| nonsense("a name in UTF-8", error.as_bytes()))?;
-        let size = read_number(wire, "the size of a file", usize::MAX)?;
-        let size = Some(size.try_into().unwrap_or(u64::MAX));
-        gathered.push(Entry { name: &name, size, id: None })?;
-        wire.write(NOD)?;
-    }
-    let (listing, total) = (gathered.listing, read_int(wire)?);
-    // A total that does not fit is sent as "none".
-    let expected = i32::try_from(listing.total).unwrap_or(NONE);
-    if total != expected {
-        let expected = format!("{expected} as the total of the sizes");
-        return Err(nonsense(&expected, total.to_string().as_bytes()));
-    }
-    Ok(listing)
-}
 
 // The server's half.
 
@@ -197,7 +106,7 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
     // No word of this wire refuses a list, and an empty one would be a lie: only the close is left.
     let listing = store.list(None).map_err(Error::and_close)?;
-    wire.giving_way_to(&listing.waiting(), |wire| write_listing(wire, &listing))?;
+    wire.with_eviction(&listing.waiting(), |wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
@@ -232,7 +141,7 @@ fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result
         Ok((file, size)) if i32::try_from(size).is_ok() => (file, size),
         Ok((_, size)) => {
             write_size(wire, None)?;
-            let sentence = format!("{size} bytes are more than this wire can say");
+            let sentence = format!("{size} bytes do not fit into four bytes");
             return Err(Error::new(Code::TooLarge, sentence));
         }
         Err(error) => {
@@ -241,11 +150,10 @@ fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result
         }
     };
     write_size(wire, Some(size))?;
-    wire.write_payload(size, &mut |room| file.read(room))
-        .map_err(|error| Error::new(Code::Gone, "download cut short").because(error.to_string()))?;
+    let done = send_file(wire, &mut file, size)?;
     wire.read_array::<1>()?;
     write_seconds(wire, since)?;
-    Ok(Done::bytes(size))
+    Ok(done)
 }
 
 fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
@@ -255,8 +163,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
         return Err(Error::new(Code::NotFound, "given up: the client has no such file"));
     }
     let since = Instant::now();
-    let size = read_size(wire)?
-        .ok_or_else(|| Error::new(Code::BadRequest, "a payload of negative size").and_close())?;
+    let size = u64::try_from(read_int(wire)?)
+        .map_err(|_| Error::new(Code::BadRequest, "a payload of negative size").and_close())?;
     wire.expect_payload(size);
     let begun = FileName::parse(name).and_then(|name| store.begin(&name));
     let stored = begun.and_then(|mut incoming| {
@@ -266,8 +174,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     });
     let stored = match stored {
         Err(error) if !error.closes() => {
-            // No word of this wire refuses; dropping what was announced keeps the two in step.
-            wire.read_payload(&mut |_| Ok(()))?;
+            // This dialect has no word that refuses; dropping what was announced keeps both in step.
+            wire.read_payload::<Error>(&mut |_| Ok(()))?;
             return Err(error);
         }
         stored => stored?,
@@ -294,155 +202,219 @@ fn was_given_up(wire: &mut Wire) -> Result<bool> {
 
 // The client's half.
 
-/// The requests of this wire.
-pub struct Client;
+/// The requests of this dialect.
+pub const REQUESTS: Requests = Requests {
+    connme: Some(connme),
+    list_files: Some(list_files),
+    delete: Some(delete),
+    get_size: Some(get_size),
+    download: Some(download),
+    upload: Some(upload),
+    byebye: Some(byebye),
+    needs_goodbye: true,
+    ..Requests::NONE
+};
 
-impl Client {
-    /// Sends a command that waits for `ready`, and what comes behind it.
-    fn begin(wire: &mut Wire, command: &str, name: &str) -> Result<()> {
-        // Behind the command it would be too late to find out.
-        if i16::try_from(name.len()).is_err() {
-            let sentence = "this wire has two bytes for a name's length: 32767 at most";
-            return Err(Error::new(Code::BadName, sentence));
-        }
-        wire.write(command.as_bytes())?;
-        expect_word(wire, &[READY])?;
-        write_name(wire, name)
+fn connme(wire: &mut Wire) -> Answer<()> {
+    wire.write(CONNME.as_bytes())?;
+    expect_word(wire, &[CONNECTED]).map(drop)
+}
+
+fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
+    if folder.is_some() {
+        return Err(Failure::Lacks("ls FOLDER"));
     }
+    wire.write(LS.as_bytes())?;
+    read_listing(wire)
+}
 
-    /// The size of a file, or that there is none.
-    fn size(wire: &mut Wire) -> Result<u64> {
-        match read_int(wire)? {
-            NONE => Err(not_found()),
-            size => u64::try_from(size)
-                .map_err(|_| nonsense("a size, or -1", size.to_string().as_bytes())),
+fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
+    begin(wire, RM, name)?;
+    wire.write(&[YES])?;
+    match read_int(wire)? {
+        1 => Ok(()),
+        NONE => Err(Failure::NotFound),
+        other => Err(not_the_words("1' or '-1", other.to_string())),
+    }
+}
+
+fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
+    begin(wire, SIZE, name)?;
+    read_size(wire)
+}
+
+fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+    begin(wire, DOWNLOAD, name)?;
+    let size = read_size(wire)?;
+    let kept = receive(wire, size, into);
+    match kept {
+        Err(failure) if failure.closes() => return Err(failure),
+        // What we cannot keep still has to be taken and acknowledged.
+        Err(_) => wire.read_payload::<Error>(&mut |_| Ok(()))?,
+        Ok(_) => {}
+    }
+    wire.write(NOD)?;
+    read_seconds(wire)?;
+    kept
+}
+
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
+    let too_large = Failure::Unsendable(Unsendable::LargeFile(i32::MAX.unsigned_abs()));
+    let announced = i32::try_from(size).map_err(|_| too_large)?;
+    begin(wire, UPLOAD, name)?;
+    wire.write(&announced.to_le_bytes())?;
+    let begun = Instant::now();
+    wire.write_payload(size, from)?;
+    wire.flush()?;
+    let time = time_for_receipt(size, begun.elapsed());
+    if wire.wait_for_any(time, Awaited::Words(&[RECEIVED]))? {
+        expect_word(wire, &[RECEIVED])?;
+        read_seconds(wire)?;
+        return Ok(None);
+    }
+    // Silence: either the server refused the file, or it is slow.
+    wire.write(CONNME.as_bytes())?;
+    if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
+        return Err(Failure::NotTaken);
+    }
+    read_seconds(wire)?;
+    // A server that was still reading has taken the question for more of the file.
+    let comes = wire.wait_for_any(limits::RECEIPT_TIME, Awaited::Words(&[CONNECTED]));
+    if comes.unwrap_or(false) && expect_word(wire, &[CONNECTED]).is_ok() {
+        return Ok(None);
+    }
+    Err(Failure::Unsure)
+}
+
+fn byebye(wire: &mut Wire) -> Answer<()> {
+    wire.write(BYEBYE.as_bytes())?;
+    Ok(wire.flush()?)
+}
+
+/// Sends a command that is answered with `ready`, and the name after that.
+fn begin(wire: &mut Wire, command: &str, name: &str) -> Answer<()> {
+    // After the command it would be too late to find out.
+    name_length(name)?;
+    wire.write(command.as_bytes())?;
+    expect_word(wire, &[READY])?;
+    write_name(wire, name)
+}
+
+fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'static str> {
+    match wire.read_word_of(words) {
+        Err(error) if error.is(Code::UnknownCommand) => {
+            Err(unexpected_ahead(Expected::Words(words.join("' or '")), wire))
+        }
+        word => {
+            let word = word?.ok_or_else(closed)?;
+            wire.understand();
+            Ok(word)
         }
     }
 }
 
-impl Requests for Client {
-    fn commands(&self) -> &'static [&'static str] {
-        &["connme", "ls", "rm", "size", "download", "upload", "byebye"]
-    }
-
-    fn needs_goodbye(&self) -> bool {
-        true
-    }
-
-    fn connme(&self, wire: &mut Wire) -> Result<()> {
-        wire.write(CONNME.as_bytes())?;
-        expect_word(wire, &[CONNECTED]).map(drop)
-    }
-
-    fn list_files(&self, wire: &mut Wire, folder: Option<&str>) -> Result<Listing> {
-        if folder.is_some() {
-            return super::lacks("ls FOLDER");
-        }
-        wire.write(LS.as_bytes())?;
-        read_listing(wire)
-    }
-
-    fn delete(&self, wire: &mut Wire, name: &str) -> Result<()> {
-        Client::begin(wire, RM, name)?;
-        wire.write(&[YES])?;
-        match read_int(wire)? {
-            1 => Ok(()),
-            NONE => Err(not_found()),
-            other => Err(nonsense("1 or -1", other.to_string().as_bytes())),
-        }
-    }
-
-    fn get_size(&self, wire: &mut Wire, name: &str) -> Result<u64> {
-        Client::begin(wire, SIZE, name)?;
-        Client::size(wire)
-    }
-
-    fn download(&self, wire: &mut Wire, name: &str, into: &mut dyn Receiver) -> Result<u64> {
-        Client::begin(wire, DOWNLOAD, name)?;
-        let size = Client::size(wire)?;
-        wire.expect_payload(size);
-        let kept = into
-            .expect(Some(size))
-            .and_then(|()| wire.read_payload(&mut |bytes| into.write(bytes)));
-        match kept {
-            Err(error) if error.closes() => return Err(error),
-            // What we cannot keep still has to be taken, and nodded to.
-            Err(_) => wire.read_payload(&mut |_| Ok(()))?,
-            Ok(()) => {}
-        }
-        wire.write(NOD)?;
-        read_seconds(wire)?;
-        kept.map(|()| size)
-    }
-
-    fn upload(
-        &self,
-        wire: &mut Wire,
-        name: &str,
-        size: u64,
-        from: &mut Source<'_>,
-    ) -> Result<Option<String>> {
-        let Ok(announced) = i32::try_from(size) else {
-            let sentence = "this wire has four bytes for a size: 2147483647 at most";
-            return Err(Error::new(Code::TooLarge, sentence));
-        };
-        Client::begin(wire, UPLOAD, name)?;
-        wire.write(&announced.to_le_bytes())?;
-        let begun = Instant::now();
-        wire.write_payload(size, from)?;
-        wire.flush()?;
-        let patience = time_for_receipt(size, begun.elapsed());
-        if wire.wait_for_any(patience, Awaited::Words(&[RECEIVED]))? {
-            expect_word(wire, &[RECEIVED])?;
-            read_seconds(wire)?;
-            return Ok(None);
-        }
-        // Silence: either the server refused the file, or it is slow.
-        wire.write(CONNME.as_bytes())?;
-        if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
-            let sentence = "the server did not take it, and this wire has no word for why";
-            return Err(Error::new(Code::Internal, sentence));
-        }
-        read_seconds(wire)?;
-        // A server that was still reading has taken the question for more of the file.
-        let comes = wire.wait_for_any(limits::RECEIPT_TIME, Awaited::Words(&[CONNECTED]));
-        if comes.unwrap_or(false) && expect_word(wire, &[CONNECTED]).is_ok() {
-            return Ok(None);
-        }
-        let sentence = "the server confirmed the file, but may have stored 'connme' at its end";
-        Err(Error::new(Code::Unsure, sentence).and_close())
-    }
-
-    fn byebye(&self, wire: &mut Wire) -> Result<()> {
-        wire.write(BYEBYE.as_bytes())?;
-        wire.flush()
-    }
-}
-
-/// How long the receipt for a payload may take before the client asks. The payload was written in `elapsed`,
-/// but the end of it may still be on its way.
+/// How long the receipt for a payload may take before the client asks. The payload was written in
+/// `elapsed`, but the end of it may still be on its way.
 fn time_for_receipt(size: u64, elapsed: Duration) -> Duration {
     let on_its_way = size.min(limits::RECEIPT_BUFFERED);
     let reading = Duration::from_secs(on_its_way.div_ceil(limits::RECEIPT_RATE));
     limits::RECEIPT_TIME.saturating_add(elapsed.saturating_mul(2)).saturating_add(reading)
 }
 
-fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Result<&'static str> {
-    match wire.read_word_of(words) {
-        Ok(Some(word)) => {
-            wire.understand();
-            Ok(word)
-        }
-        Ok(None) => Err(Error::new(Code::Gone, "the server closed the connection")),
-        Err(error) if error.code() == Code::UnknownCommand => {
-            Err(nonsense_ahead(&format!("'{}'", words.join("' or '")), wire))
-        }
-        Err(error) => Err(error),
+// The messages. What one half writes, a function beside it reads in the other.
+
+fn write_name(wire: &mut Wire, name: &str) -> Answer<()> {
+    wire.write(&name_length(name)?.to_le_bytes())?;
+    Ok(wire.write(name.as_bytes())?)
+}
+
+fn name_length(name: &str) -> Answer<i16> {
+    let too_long = Failure::Unsendable(Unsendable::LongName(i16::MAX.unsigned_abs()));
+    i16::try_from(name.len()).map_err(|_| too_long)
+}
+
+/// Reads a name. After a negative length nobody can tell where it ends.
+fn read_name(wire: &mut Wire) -> Result<Vec<u8>> {
+    let length = i16::from_le_bytes(wire.read_array()?);
+    let length = usize::try_from(length)
+        .map_err(|_| Error::new(Code::BadRequest, "a name of negative length").and_close())?;
+    wire.read_bytes(length)
+}
+
+/// Writes a number of bytes; what `i` cannot hold is written as "none".
+fn write_size(wire: &mut Wire, size: Option<u64>) -> Result<()> {
+    let size = size.and_then(|size| i32::try_from(size).ok()).unwrap_or(NONE);
+    wire.write(&size.to_le_bytes())
+}
+
+fn read_int(wire: &mut Wire) -> Result<i32> {
+    Ok(i32::from_le_bytes(wire.read_array()?))
+}
+
+/// Reads a number from 0 to `most`. Another one may be letters of another dialect, so the failure shows
+/// its bytes and those after them.
+fn read_number(wire: &mut Wire, what: fn(i32) -> Expected, most: usize) -> Answer<usize> {
+    let bytes = wire.read_array()?;
+    let number = i32::from_le_bytes(bytes);
+    usize::try_from(number).ok().filter(|number| *number <= most).ok_or_else(|| {
+        let after = wire.take_arrived().unwrap_or_default();
+        unexpected(what(number), [&bytes, &after[..]].concat())
+    })
+}
+
+/// Reads the size of a file, or that there is none.
+fn read_size(wire: &mut Wire) -> Answer<u64> {
+    match read_int(wire)? {
+        NONE => Err(Failure::NotFound),
+        size => u64::try_from(size).map_err(|_| unexpected(Expected::SizeOrNone, size.to_string())),
     }
 }
 
-fn not_found() -> Error {
-    Error::new(Code::NotFound, "the server has no such file, or none that this wire can say")
+fn write_seconds(wire: &mut Wire, since: Instant) -> Result<()> {
+    wire.write(&since.elapsed().as_secs_f32().to_le_bytes())
+}
+
+fn read_seconds(wire: &mut Wire) -> Result<f32> {
+    Ok(f32::from_le_bytes(wire.read_array()?))
+}
+
+/// Writes a listing, file by file, each followed by a nod from the client.
+fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
+    let fits = |entry: &Entry<'_>| entry.size.is_some_and(|size| i32::try_from(size).is_ok());
+    let files = || listing.entries().filter(fits);
+    let total = files().filter_map(|file| file.size).sum();
+    write_size(wire, Some(files().count() as u64))?;
+    // One deadline for all the nods: a client that sends one now and then holds the list no longer than
+    // one that sends none.
+    let mut deadline = None;
+    for Entry { name, size, .. } in files() {
+        write_size(wire, Some(name.len() as u64))?;
+        wire.write(name.as_bytes())?;
+        write_size(wire, size)?;
+        wire.read_nod(&mut deadline)?;
+    }
+    write_size(wire, Some(total))
+}
+
+fn read_listing(wire: &mut Wire) -> Answer<Listing> {
+    let count = read_number(wire, Expected::FileCount, IncomingList::MOST)?;
+    wire.understand();
+    let mut list = IncomingList::new();
+    for _ in 0..count {
+        let length = read_number(wire, Expected::NameLength, limits::LINE)?;
+        let name = String::from_utf8(wire.read_bytes(length)?)
+            .map_err(|error| unexpected(Expected::Utf8Name, error.as_bytes()))?;
+        let size = read_number(wire, Expected::FileSize, usize::MAX)? as u64;
+        list.push(Entry { name: &name, size: Some(size), id: None })?;
+        wire.write(NOD)?;
+    }
+    let (listing, total) = (list.listing, read_int(wire)?);
+    // A total that does not fit is sent as "none".
+    let expected = i32::try_from(listing.total).unwrap_or(NONE);
+    if total != expected {
+        return Err(unexpected(Expected::Total(expected), total.to_string()));
+    }
+    Ok(listing)
 }
 
 #[cfg(test)]
@@ -460,8 +432,8 @@ mod tests {
             // No system buffers all of it, and sending it took its own time.
             (i32::MAX as u64, seconds(0), seconds(258)),
         ];
-        for (size, elapsed, patience) in table {
-            assert_eq!(time_for_receipt(size, elapsed), patience, "{size} {elapsed:?}");
+        for (size, elapsed, time) in table {
+            assert_eq!(time_for_receipt(size, elapsed), time, "{size} {elapsed:?}");
         }
     }
 }

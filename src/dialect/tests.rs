@@ -1,10 +1,14 @@
 //! Conversations without a socket: every way of cutting what the peer says, the same replies.
 
+use std::time::Duration;
+
+use super::requests::{IncomingList, closed, is_stored_name};
 use super::*;
+use crate::error::{Answer, Failure};
 use crate::log::Log;
-use crate::store::Options;
+use crate::store::{Entry, Options};
 use crate::wire::WireConfig;
-use crate::wire::stream::script::{Script, Step, Written};
+use crate::wire::script::{Script, Step, Written};
 
 /// What the server answers to a peer that does this, over an empty store.
 pub(super) fn answer(dialect: Dialect, (script, written): (Script, Written)) -> Vec<u8> {
@@ -87,41 +91,41 @@ fn replies_to_commands_in_one_segment_leave_in_one_write() {
 #[derive(Default)]
 struct Kept(Vec<u8>);
 
-impl Receiver for Kept {
-    fn expect(&mut self, _: Option<u64>) -> Result<()> {
+impl Receiver<Failure> for Kept {
+    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Answer<()> {
         self.0.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+    fn put_before(&mut self, bytes: &[u8]) -> Answer<()> {
         self.0.splice(0..0, bytes.iter().copied());
         Ok(())
     }
 }
 
 /// What a client half makes of what a server says: the file that it fetched, if it fetched one.
-type Ask = fn(&dyn Requests, &mut Wire) -> Result<Vec<u8>>;
+type Ask = fn(&Requests, &mut Wire) -> Answer<Vec<u8>>;
 
 const RECORD: &str = "{\"id\":\"6f9619ff-8b86-4011-b42d-00cf4fc964ff\",\"nama_file\":\"a\",\"size\":5,\"type\":\"\"}";
 
 /// One good reply to each request of each dialect, and how it is asked for.
 fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
-    let list: Ask = |requests, wire| requests.list_files(wire, None).map(|_| vec![]);
-    let size: Ask = |requests, wire| requests.get_size(wire, "a").map(|_| vec![]);
-    let rm: Ask = |requests, wire| requests.delete(wire, "a").map(|()| vec![]);
-    let count: Ask = |requests, wire| requests.count(wire, "a").map(|_| vec![]);
-    let connme: Ask = |requests, wire| requests.connme(wire).map(|()| vec![]);
+    let list: Ask = |requests, wire| requests.list_files.unwrap()(wire, None).map(|_| vec![]);
+    let size: Ask = |requests, wire| requests.get_size.unwrap()(wire, "a").map(|_| vec![]);
+    let rm: Ask = |requests, wire| requests.delete.unwrap()(wire, "a").map(|()| vec![]);
+    let count: Ask = |requests, wire| requests.count.unwrap()(wire, "a").map(|_| vec![]);
+    let connme: Ask = |requests, wire| requests.connme.unwrap()(wire).map(|()| vec![]);
     let upload: Ask = |requests, wire| {
         let mut source = |room: &mut [u8]| Ok(room.len());
-        requests.upload(wire, "a", 5, &mut source).map(|_| vec![])
+        requests.upload.unwrap()(wire, "a", 5, &mut source).map(|_| vec![])
     };
     let download: Ask = |requests, wire| {
         let mut kept = Kept::default();
-        requests.download(wire, "a", &mut kept)?;
+        requests.download.unwrap()(wire, "a", &mut kept)?;
         Ok(kept.0)
     };
     let i = |n: i32| n.to_le_bytes();
@@ -152,7 +156,7 @@ fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
     ]
 }
 
-fn asked(dialect: Dialect, ask: Ask, (script, _): (Script, Written)) -> Result<Vec<u8>> {
+fn asked(dialect: Dialect, ask: Ask, (script, _): (Script, Written)) -> Answer<Vec<u8>> {
     ask(dialect.requests(), &mut Wire::new(Box::new(script), WireConfig::default()))
 }
 
@@ -180,9 +184,8 @@ fn a_server_that_stops_anywhere_is_noticed() {
                     Err(error) => error,
                     Ok(_) => panic!("{} {cut:?} {end:?}", dialect.name()),
                 };
-                if error.code() == Code::Timeout {
-                    // What had come of the message, and what was awaited.
-                    let waited = error.waited().unwrap_or_else(|| panic!("{cut:?}: {error}"));
+                if let Failure::Silent(waited) = error {
+                    // What had come of the message.
                     assert!(reply[..at].ends_with(&waited.got), "{cut:?}: {waited:?}");
                 }
             }
@@ -215,14 +218,14 @@ fn a_server_that_talks_nonsense_is_an_error_or_an_answer() {
 }
 
 /// What a client of `struct` makes of an upload of five bytes, and all that it wrote.
-fn struct_upload(steps: Vec<Step>) -> (Result<Option<String>>, Vec<u8>) {
+fn struct_upload(steps: Vec<Step>) -> (Answer<Option<String>>, Vec<u8>) {
     let (script, written) = Script::new(steps);
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let mut source = |room: &mut [u8]| {
         room.fill(b'x');
         Ok(room.len())
     };
-    let stored = Dialect::Struct.requests().upload(&mut wire, "a", 5, &mut source);
+    let stored = Dialect::Struct.requests().upload.unwrap()(&mut wire, "a", 5, &mut source);
     (stored, written.bytes())
 }
 
@@ -242,7 +245,7 @@ fn nothing_follows_a_payload_of_struct_before_its_receipt() {
     assert_eq!((stored.unwrap(), written), (None, upload));
     // Silence: asked, and refused.
     let (stored, written) = struct_upload(vec![ready.clone(), Step::Pause, connected.clone()]);
-    assert_eq!((stored.unwrap_err().code(), written), (Code::Internal, asked.clone()));
+    assert_eq!((stored.unwrap_err(), written), (Failure::NotTaken, asked.clone()));
     // Silence: asked, but it was only slow.
     let late = vec![ready, Step::Pause, received, bytes(&float), connected];
     let (stored, written) = struct_upload(late.clone());
@@ -252,7 +255,7 @@ fn nothing_follows_a_payload_of_struct_before_its_receipt() {
     {
         let without_the_answer = [late.split_last().unwrap().1, &end].concat();
         let error = struct_upload(without_the_answer).0.unwrap_err();
-        assert_eq!((error.code(), error.closes()), (Code::Unsure, true));
+        assert_eq!((&error, error.closes()), (&Failure::Unsure, true));
     }
 }
 
@@ -264,7 +267,7 @@ fn a_client_of_struct_waits_for_a_slow_server() {
     let (script, written) = Script::new(steps.map(Step::Bytes));
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let mut source = |room: &mut [u8]| Ok(room.len());
-    Dialect::Struct.requests().upload(&mut wire, "a", size, &mut source).unwrap();
+    Dialect::Struct.requests().upload.unwrap()(&mut wire, "a", size, &mut source).unwrap();
     let enough = Duration::from_secs(12)..Duration::from_secs(30);
     assert!(written.waits().iter().any(|wait| enough.contains(wait)), "{:?}", written.waits());
 }
@@ -273,13 +276,14 @@ fn a_client_of_struct_waits_for_a_slow_server() {
 #[test]
 fn a_dialect_is_understood_from_its_first_message_on() {
     let i = |n: i32| n.to_le_bytes();
-    let list: Ask = |requests, wire| requests.list_files(wire, None).map(|_| vec![]);
+    let list: Ask = |requests, wire| requests.list_files.unwrap()(wire, None).map(|_| vec![]);
     let (rm, connme): (Ask, Ask) = (
-        |requests, wire| requests.delete(wire, "a").map(|()| vec![]),
-        |requests, wire| requests.connme(wire).map(|()| vec![]),
+        |requests, wire| requests.delete.unwrap()(wire, "a").map(|()| vec![]),
+        |requests, wire| requests.connme.unwrap()(wire).map(|()| vec![]),
     );
-    let download: Ask =
-        |requests, wire| requests.download(wire, "a", &mut Kept::default()).map(|_| vec![]);
+    let download: Ask = |requests, wire| {
+        requests.download.unwrap()(wire, "a", &mut Kept::default()).map(|_| vec![])
+    };
     let table: Vec<(Dialect, Vec<u8>, Ask, bool)> = vec![
         (Dialect::Text, b"ok removed b\n".into(), rm, true),
         (Dialect::Text, b"error not-found x\n".into(), rm, true),
@@ -336,13 +340,13 @@ fn a_stored_name_is_the_one_that_was_asked_for_or_has_a_counter() {
 fn a_list_has_a_deadline_that_grows_with_it() {
     let entry = Entry { name: "name", size: Some(1), id: None };
     let pushed = |count: usize, elapsed: Duration| {
-        let mut gathered = Gathered::new();
-        (0..count).for_each(|_| gathered.push(entry).unwrap());
-        gathered.push_after(elapsed, entry)
+        let mut list = IncomingList::new();
+        (0..count).for_each(|_| list.push(entry).unwrap());
+        list.push_after(elapsed, entry)
     };
     // An entry in 59 seconds, each in good time by itself.
     assert!(pushed(1, Duration::from_secs(59)).is_ok());
-    assert_eq!(pushed(2, Duration::from_secs(2 * 59)).unwrap_err().code(), Code::Timeout);
+    assert_eq!(pushed(2, Duration::from_secs(2 * 59)), Err(Failure::ListTooSlow(2)));
     // Ten thousand round trips of a quarter of a second.
     assert!(pushed(10_000, Duration::from_secs(2_500)).is_ok());
     assert!(pushed(10_000, Duration::from_secs(6_000)).is_err());
@@ -350,29 +354,30 @@ fn a_list_has_a_deadline_that_grows_with_it() {
 
 #[test]
 fn what_comes_before_a_request_is_an_error_that_shows_it() {
-    let closed = "gone: the server closed the connection";
-    let last_words = "timeout: the server's last words: idle";
-    let unasked = |came: &str| format!("nonsense: {UNASKED} ({came})");
+    let said = |word: &str, sentence: &str| (word.to_owned(), sentence.to_owned());
+    let refused = |(word, sentence)| Failure::Refused { word, sentence };
+    let last_words = |(word, sentence)| Failure::LastWords { word, sentence };
+    let unasked = |came: &str| Failure::Unasked(came.into());
     let table = [
-        (Dialect::Text, "error busy try later\n", "busy: try later"),
-        (Dialect::Text, "error timeout idle\n", last_words),
-        (Dialect::Text, "error not-found x\n", &unasked("\"error not-found x\\n\"")),
-        (Dialect::Text, "ok 5", &unasked("\"ok 5\"")),
-        (Dialect::Json, "ERROR busy try later\r\n", "busy: try later"),
-        (Dialect::Json, "ERROR timeout idle\r\n", last_words),
-        (Dialect::Json, "null", &unasked("\"null\"")),
-        (Dialect::Count, "error: busy", "busy: busy"),
-        (Dialect::Struct, "connected", &unasked("\"connected\"")),
-        (Dialect::Filesaver, "OK", &unasked("\"OK\"")),
-        (Dialect::Text, "", closed),
-        (Dialect::Struct, "", closed),
+        (Dialect::Text, "error busy try later\n", refused(said("busy", "try later"))),
+        (Dialect::Text, "error timeout idle\n", last_words(said("timeout", "idle"))),
+        (Dialect::Text, "error not-found x\n", unasked("error not-found x\n")),
+        (Dialect::Text, "ok 5", unasked("ok 5")),
+        (Dialect::Json, "ERROR busy try later\r\n", refused(said("busy", "try later"))),
+        (Dialect::Json, "ERROR timeout idle\r\n", last_words(said("timeout", "idle"))),
+        (Dialect::Json, "null", unasked("null")),
+        (Dialect::Count, "error: busy", refused(said("busy", "busy"))),
+        (Dialect::Struct, "connected", unasked("connected")),
+        (Dialect::Filesaver, "OK", unasked("OK")),
+        (Dialect::Text, "", closed()),
+        (Dialect::Struct, "", closed()),
     ];
-    for (dialect, came, said) in table {
+    for (dialect, came, failure) in table {
         let steps = (!came.is_empty()).then(|| Step::Bytes(came.into()));
         let mut wire = Wire::new(Box::new(Script::new(steps).0), WireConfig::default());
-        let error = must_be_quiet(dialect.requests(), &mut wire).unwrap_err();
-        assert!(error.closes());
-        assert_eq!(error.to_string(), said, "{} {came:?}", dialect.name());
+        let quiet = must_be_quiet(dialect.requests(), &mut wire);
+        assert!(failure.closes());
+        assert_eq!(quiet, Err(failure), "{} {came:?}", dialect.name());
     }
     let mut wire = Wire::new(Box::new(Script::new([Step::Pause]).0), WireConfig::default());
     assert!(must_be_quiet(Dialect::Text.requests(), &mut wire).is_ok());

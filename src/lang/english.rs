@@ -1,6 +1,7 @@
 //! English.
 
-use super::{Awaited, Hint, Msg, Waited, Wanted, Why, megabytes};
+use super::{Hint, Msg, Wanted, escape, megabytes};
+use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
 
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
@@ -115,22 +116,18 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
         Msg::PromptHelp => PROMPT_HELP.to_owned(),
         Msg::CannotWrite { why } => format!("cannot write the results: {why}"),
-        Msg::Failed { why: Why::NotConnected, .. } => {
-            "not connected: connme opens a connection".to_owned()
-        }
-        Msg::Failed { tried, why, hint } => {
-            let what = because(why);
-            let tried = match why {
-                Why::Unreachable { server, .. } => format!("connect to {server}: "),
-                Why::Local { .. } => String::new(),
+        Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
+        Msg::Failed { tried, failure, hint } => {
+            let tried = match &**failure {
+                Failure::Unreachable { server, .. } => format!("connect to {server}: "),
+                Failure::Local { .. } => String::new(),
                 _ => format!("{tried}: "),
             };
             // A busy server gives this advice itself.
-            let is_said =
-                matches!(why, Why::Refused { sentence, .. } if sentence.contains("again"));
+            let is_said = matches!(&**failure, Failure::Refused { sentence, .. } if sentence.contains("again"));
             let hint = hint.filter(|hint| !(is_said && *hint == Hint::TryAgain));
             let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
-            format!("cannot {tried}{what}{hint}")
+            format!("cannot {tried}{}{hint}", because(failure))
         }
         Msg::StillWaiting { waited } => {
             format!("{}; still waiting for {}", so_far(waited), awaited(waited))
@@ -141,55 +138,145 @@ pub(super) fn say(msg: &Msg) -> String {
     }
 }
 
-fn because(why: &Why) -> String {
-    match why {
-        Why::NotConnected => "there is no connection".to_owned(),
-        Why::Unreachable { cause, .. } => cause.clone(),
-        Why::Gone { cause, waited } => {
-            let waited = waited.as_ref().filter(|waited| waited.has_come());
-            let waited = waited.map(|waited| format!("; {}", so_far(waited)));
-            format!("{cause}{}", waited.unwrap_or_default())
+fn because(failure: &Failure) -> String {
+    match failure {
+        Failure::NotConnected => "not connected: connme opens a connection".to_owned(),
+        Failure::Unreachable { cause, .. } => cause.clone(),
+        Failure::Lacks(command) => format!("this dialect has no {command}"),
+        Failure::Unsendable(what) => unsendable(*what),
+        Failure::Local { doing, path, why } => local(doing, &escape(path.as_bytes()), why),
+        Failure::Refused { word, sentence } => said(sentence, word),
+        Failure::LastWords { word, sentence } => {
+            format!("the server closed the connection and said why: {}", said(sentence, word))
         }
-        Why::Silent { waited } if waited.has_come() => {
+        Failure::NotFound => "no such file (not-found)".to_owned(),
+        Failure::NotTaken => {
+            "the server did not take it, and this dialect has no words for why".to_owned()
+        }
+        Failure::Unexpected { expected, got } => {
+            let got = if got.is_empty() { "nothing".to_owned() } else { quoted(got) };
+            format!("expected {}, got {got}", wanted_reply(expected))
+        }
+        Failure::Unasked(got) => format!("the server sent {} without being asked", quoted(got)),
+        Failure::ListTooLong(names) => {
+            format!("the list is too long to be kept: {names} names so far")
+        }
+        Failure::ListTooSlow(names) => format!("the list came too slowly: {names} names so far"),
+        Failure::NoReply => "the server closed the connection without a reply".to_owned(),
+        Failure::Gone { cause, waited } => {
+            let gone = match cause {
+                Some(cause) => format!("the connection broke ({})", escape(cause.as_bytes())),
+                None if waited.is_some() => {
+                    "the connection ended in the middle of a message".to_owned()
+                }
+                None => "the server closed the connection".to_owned(),
+            };
+            match waited.as_ref().filter(|waited| waited.has_come()) {
+                Some(waited) => format!("{gone}; {}", so_far(waited)),
+                None => gone,
+            }
+        }
+        Failure::Silent(waited) if waited.has_come() => {
             format!("{}; gave up waiting for {}", so_far(waited), awaited(waited))
         }
-        Why::Silent { waited } => {
+        Failure::Silent(waited) => {
             format!("the server was silent for too long; waited for {}", awaited(waited))
         }
-        Why::Refused { sentence, word } if sentence.is_empty() => word.clone(),
-        Why::Refused { sentence, word } => format!("{sentence} ({word})"),
-        Why::LastWords { sentence, word } => {
-            format!("the server's last words: {sentence} ({word})")
-        }
-        Why::Unasked { got } => format!("the server sent {got} without being asked"),
-        Why::Nonsense { what } => what.clone(),
-        Why::Local { what } => what.clone(),
-        Why::NoReply => "the server closed the connection without a reply".to_owned(),
-        Why::Unsure => "the server confirmed the file, but may have stored 'connme' at its end; \
-                        check its size"
+        Failure::Unsure => "the server confirmed the file, but may have stored 'connme' at its \
+                            end; check its size"
             .to_owned(),
     }
 }
 
+fn said(sentence: &str, word: &str) -> String {
+    let (sentence, word) = (escape(sentence.as_bytes()), escape(word.as_bytes()));
+    if sentence.is_empty() { word.into_owned() } else { format!("{sentence} ({word})") }
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", escape(bytes))
+}
+
+fn unsendable(what: Unsendable) -> String {
+    match what {
+        Unsendable::ControlCharacter => "a name may not have control characters".to_owned(),
+        Unsendable::SpaceAtEnd => {
+            "in this dialect a name may not begin or end with a space".to_owned()
+        }
+        Unsendable::LongName(most) => format!("in this dialect a name may have {most} bytes"),
+        Unsendable::LargeFile(most) => format!("in this dialect a file may have {most} bytes"),
+        Unsendable::Separator => "in this dialect a name may not contain <SEPARATOR>".to_owned(),
+        Unsendable::LineBreak => "in this dialect a text ends at the first line break".to_owned(),
+    }
+}
+
+fn local(doing: &Doing, path: &str, why: &Trouble) -> String {
+    let tried = match doing {
+        Doing::Open => format!("open {path}"),
+        Doing::Send => format!("send {path}"),
+        Doing::Read => format!("read {path}"),
+        Doing::Keep(folder) => format!("keep {path} in {folder}"),
+        Doing::List => format!("list {path}"),
+        Doing::Create => format!("create {path}"),
+        Doing::StartServer => "start a server".to_owned(),
+        Doing::Compare => format!("compare {path}"),
+    };
+    let why = match why {
+        Trouble::IsFolder => "it is a folder",
+        Trouble::NotPlain => "it is not a plain file",
+        Trouble::NotUtf8 => "its name is not UTF-8",
+        Trouble::SizeUnknown => "it has content but its size is given as 0; send a copy of it",
+        Trouble::BecameShorter => "it became shorter while it was sent",
+        Trouble::Different => "what came back is not what was sent",
+        Trouble::System(cause) => cause,
+    };
+    format!("{tried}: {why}")
+}
+
+fn wanted_reply(expected: &Expected) -> String {
+    match expected {
+        Expected::Words(words) => format!("'{}'", escape(words.as_bytes())),
+        Expected::OkOrError => "a line starting with ok or error".to_owned(),
+        Expected::Utf8Line => "a line in UTF-8".to_owned(),
+        Expected::ShorterLine => "a shorter line".to_owned(),
+        Expected::Number => "a number".to_owned(),
+        Expected::FileCount(number) => format!("a number of files, not {number}"),
+        Expected::NameLength(number) => format!("the length of a name, not {number}"),
+        Expected::FileSize(number) => format!("the size of a file, not {number}"),
+        Expected::Utf8Name => "a name in UTF-8".to_owned(),
+        Expected::SizeOrNone => "a size, or -1".to_owned(),
+        Expected::Total(total) => format!("{total} as the total of the sizes"),
+        Expected::List => "a list".to_owned(),
+        Expected::EndOfList => "the end of the list".to_owned(),
+        Expected::Record => "a record".to_owned(),
+        Expected::ShorterRecord => "a shorter record".to_owned(),
+        Expected::File => "a file".to_owned(),
+        Expected::RecordOf(name, None) => format!("'OK' and the record of {name}"),
+        Expected::RecordOf(name, Some(size)) => {
+            format!("'OK' and the record of {name} with {size} bytes")
+        }
+    }
+}
+
 fn so_far(waited: &Waited) -> String {
-    match &waited.wanted {
-        Awaited::File { came, size } => format!("{came} of {size} bytes came"),
-        Awaited::Stream { came } => format!("{came} bytes came"),
+    match waited.wanted {
+        Awaited::Payload { came, size: Some(size) } => format!("{came} of {size} bytes came"),
+        Awaited::Payload { came, size: None } => format!("{came} bytes came"),
         _ if waited.got.is_empty() => "nothing has come so far".to_owned(),
-        Awaited::Line => format!("so far came \"{}\" with no newline", waited.got),
-        _ => format!("so far came \"{}\"", waited.got),
+        Awaited::Line => format!("so far came {} with no newline", quoted(&waited.got)),
+        _ => format!("so far came {}", quoted(&waited.got)),
     }
 }
 
 fn awaited(waited: &Waited) -> String {
-    match &waited.wanted {
+    match waited.wanted {
         Awaited::Line if waited.has_come() => "the newline".to_owned(),
         Awaited::Line => "a line".to_owned(),
-        Awaited::Words { words } => format!("\"{}\"", words.join("\" or \"")),
-        Awaited::Bytes { count } => format!("{count} bytes"),
-        Awaited::Rest if !waited.has_come() => "a reply".to_owned(),
-        Awaited::Rest | Awaited::File { .. } | Awaited::Stream { .. } => "the rest".to_owned(),
+        Awaited::Words(words) => format!("\"{}\"", words.join("\" or \"")),
+        Awaited::Bytes(count) => format!("{count} bytes"),
         Awaited::Close => "the server to close the connection".to_owned(),
+        _ if waited.has_come() => "the rest".to_owned(),
+        _ => "a reply".to_owned(),
     }
 }
 

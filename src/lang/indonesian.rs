@@ -1,6 +1,7 @@
 //! Bahasa Indonesia, in the words of the assignment's programs where those have words for it.
 
-use super::{Awaited, Hint, Msg, Waited, Wanted, Why, megabytes};
+use super::{Hint, Msg, Wanted, escape, megabytes};
+use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
 
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
@@ -135,17 +136,17 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::OpenQuote => "tanda kutip dibuka tetapi tidak ditutup".to_owned(),
         Msg::PromptHelp => PROMPT_HELP.to_owned(),
         Msg::CannotWrite { why } => format!("hasil tidak bisa ditulis: {why}"),
-        Msg::Failed { why: Why::NotConnected, .. } => {
-            "belum terhubung: connme membuka koneksi".to_owned()
-        }
-        Msg::Failed { tried, why, hint } => {
-            let tried = match why {
-                Why::Unreachable { server, .. } => format!("tidak bisa terhubung ke {server}: "),
-                Why::Local { .. } => "gagal: ".to_owned(),
+        Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
+        Msg::Failed { tried, failure, hint } => {
+            let tried = match &**failure {
+                Failure::Unreachable { server, .. } => {
+                    format!("tidak bisa terhubung ke {server}: ")
+                }
+                Failure::Local { .. } => "gagal ".to_owned(),
                 _ => format!("{tried} gagal: "),
             };
             let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
-            format!("{tried}{}{hint}", because(why))
+            format!("{tried}{}{hint}", because(failure))
         }
         Msg::StillWaiting { waited } => {
             format!("{}; masih menunggu {}", so_far(waited), awaited(waited))
@@ -156,102 +157,158 @@ pub(super) fn say(msg: &Msg) -> String {
     }
 }
 
-fn because(why: &Why) -> String {
-    match why {
-        Why::NotConnected => "belum terhubung".to_owned(),
-        Why::Unreachable { cause, .. } => cause.clone(),
-        Why::Gone { waited, .. } => {
-            let waited = waited.as_ref().filter(|waited| waited.has_come());
-            let waited = waited.map(|waited| format!("; {}", so_far(waited)));
-            format!("koneksi terputus{}", waited.unwrap_or_default())
+fn because(failure: &Failure) -> String {
+    match failure {
+        Failure::NotConnected => "belum terhubung: connme membuka koneksi".to_owned(),
+        Failure::Unreachable { cause, .. } => cause.clone(),
+        Failure::Lacks(command) => format!("dialek ini tidak punya {command}"),
+        Failure::Unsendable(what) => unsendable(*what),
+        Failure::Local { doing, path, why } => local(doing, &escape(path.as_bytes()), why),
+        Failure::Refused { word, sentence } => refused(word, sentence),
+        Failure::LastWords { word, sentence } => {
+            format!("server menutup koneksi dengan alasan: {}", said(sentence, word))
         }
-        Why::Silent { waited } if waited.has_come() => {
-            format!("{}; berhenti menunggu {}", so_far(waited), awaited(waited))
-        }
-        Why::Silent { waited } => {
-            format!("server diam terlalu lama; yang ditunggu: {}", awaited(waited))
-        }
-        Why::Refused { sentence, word } => match word.as_str() {
-            word if sentence.is_empty() => format!("jawaban server: {word}"),
-            "not-found" => format!("File tidak ditemukan di server ({word})"),
-            "unknown-command" => format!("Perintah tidak dikenali ({word})"),
-            "bad-name" => format!("nama ini ditolak: {sentence} ({word})"),
-            "is-folder" => format!("itu folder, bukan file ({word})"),
-            "too-large" => format!("file terlalu besar: {sentence} ({word})"),
-            "no-space" => format!("ruang server penuh: {sentence} ({word})"),
-            "read-only" => format!("server ini hanya bisa dibaca ({word})"),
-            "busy" => format!("semua koneksi server sedang terpakai ({word})"),
-            word => format!("kata server: {sentence} ({word})"),
-        },
-        Why::LastWords { sentence, word } => {
-            format!("kata server sebelum menutup koneksi: {sentence} ({word})")
-        }
-        Why::Unasked { got } => format!("server mengirim {got} tanpa diminta"),
-        Why::Nonsense { what } => nonsense(what),
-        Why::Local { what } => local(what),
-        Why::NoReply => "server menutup koneksi tanpa jawaban".to_owned(),
-        Why::Unsure => {
-            "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut tersimpan \
-                        di akhirnya; periksa ukurannya"
+        Failure::NotFound => "File tidak ditemukan di server (not-found)".to_owned(),
+        Failure::NotTaken => {
+            "server tidak menerima file itu, dan dialek ini tidak punya kata untuk alasannya"
                 .to_owned()
         }
-    }
-}
-
-/// What came instead of a reply. Words of the protocol stay as they are.
-fn nonsense(what: &str) -> String {
-    match what.strip_prefix("expected ").and_then(|rest| rest.split_once(", got ")) {
-        Some((expected, "nothing")) => {
-            format!("seharusnya {expected}, tetapi tidak ada yang diterima")
+        Failure::Unexpected { expected, got } if got.is_empty() => {
+            format!("seharusnya {}, tetapi tidak ada yang diterima", wanted_reply(expected))
         }
-        Some((expected, got)) => format!("seharusnya {expected}, tetapi yang diterima {got}"),
-        None => format!("jawaban server bukan dari protokol ini: {what}"),
+        Failure::Unexpected { expected, got } => {
+            format!("seharusnya {}, tetapi yang diterima {}", wanted_reply(expected), quoted(got))
+        }
+        Failure::Unasked(got) => format!("server mengirim {} tanpa diminta", quoted(got)),
+        Failure::ListTooLong(names) => {
+            format!("daftar terlalu panjang untuk disimpan: sudah {names} nama")
+        }
+        Failure::ListTooSlow(names) => format!("daftar datang terlalu lambat: baru {names} nama"),
+        Failure::NoReply => "server menutup koneksi tanpa jawaban".to_owned(),
+        Failure::Gone { waited, .. } => match waited.as_ref().filter(|waited| waited.has_come()) {
+            Some(waited) => format!("koneksi terputus; {}", so_far(waited)),
+            None => "koneksi terputus".to_owned(),
+        },
+        Failure::Silent(waited) if waited.has_come() => {
+            format!("{}; berhenti menunggu {}", so_far(waited), awaited(waited))
+        }
+        Failure::Silent(waited) => {
+            format!("server diam terlalu lama; yang ditunggu: {}", awaited(waited))
+        }
+        Failure::Unsure => "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut \
+                            tersimpan di akhirnya; periksa ukurannya"
+            .to_owned(),
     }
 }
 
-/// What failed on this side, phrase by phrase; what the system says itself stays as it is.
-fn local(what: &str) -> String {
-    const PHRASES: [(&str, &str); 14] = [
-        (
-            "it has content but its size is given as 0; send a copy of it",
-            "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya",
-        ),
-        ("open ", "membuka "),
-        ("send ", "mengirim "),
-        ("read ", "membaca "),
-        ("keep ", "menyimpan "),
-        (" in ", " di "),
-        ("list this folder", "membaca folder ini"),
-        ("create the folder ", "membuat folder "),
-        ("it is a folder", "itu folder"),
-        ("it is no plain file", "itu bukan file biasa"),
-        ("its name is not UTF-8", "namanya bukan UTF-8"),
-        ("it became shorter while it was sent", "menjadi lebih pendek saat dikirim"),
-        ("No such file or directory", "tidak ada file atau folder itu"),
-        ("Permission denied", "tidak diizinkan"),
-    ];
-    PHRASES.iter().fold(what.to_owned(), |text, (english, ours)| text.replacen(english, ours, 1))
+/// What the server says is English, and is quoted as such.
+fn said(sentence: &str, word: &str) -> String {
+    let word = escape(word.as_bytes());
+    if sentence.is_empty() {
+        word.into_owned()
+    } else {
+        format!("{} ({word})", quoted(sentence.as_bytes()))
+    }
+}
+
+fn refused(word: &str, sentence: &str) -> String {
+    let known = match word {
+        "not-found" if sentence.contains("folder") => "Folder tidak ditemukan di server",
+        "not-found" => "File tidak ditemukan di server",
+        "unknown-command" => "Perintah tidak dikenali",
+        "is-folder" => "itu folder, bukan file",
+        "read-only" => "server ini hanya bisa dibaca",
+        "busy" => "server sedang sibuk",
+        "bad-name" => return format!("nama ini ditolak: {}", said(sentence, word)),
+        "too-large" => return format!("file terlalu besar: {}", said(sentence, word)),
+        "no-space" => return format!("ruang server penuh: {}", said(sentence, word)),
+        _ => return format!("jawaban server: {}", said(sentence, word)),
+    };
+    format!("{known} ({word})")
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", escape(bytes))
+}
+
+fn unsendable(what: Unsendable) -> String {
+    match what {
+        Unsendable::ControlCharacter => "nama tidak boleh berisi karakter kontrol".to_owned(),
+        Unsendable::SpaceAtEnd => {
+            "di dialek ini nama tidak boleh diawali atau diakhiri spasi".to_owned()
+        }
+        Unsendable::LongName(most) => format!("di dialek ini nama paling panjang {most} byte"),
+        Unsendable::LargeFile(most) => format!("di dialek ini file paling besar {most} byte"),
+        Unsendable::Separator => "di dialek ini nama tidak boleh berisi <SEPARATOR>".to_owned(),
+        Unsendable::LineBreak => "di dialek ini teks berakhir di newline pertama".to_owned(),
+    }
+}
+
+fn local(doing: &Doing, path: &str, why: &Trouble) -> String {
+    let tried = match doing {
+        Doing::Open => format!("membuka {path}"),
+        Doing::Send => format!("mengirim {path}"),
+        Doing::Read => format!("membaca {path}"),
+        Doing::Keep(folder) => format!("menyimpan {path} di {folder}"),
+        Doing::List => format!("membaca daftar {path}"),
+        Doing::Create => format!("membuat {path}"),
+        Doing::StartServer => "menjalankan server".to_owned(),
+        Doing::Compare => format!("membandingkan {path}"),
+    };
+    let why = match why {
+        Trouble::IsFolder => "itu folder",
+        Trouble::NotPlain => "itu bukan file biasa",
+        Trouble::NotUtf8 => "namanya bukan UTF-8",
+        Trouble::SizeUnknown => "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya",
+        Trouble::BecameShorter => "menjadi lebih pendek saat dikirim",
+        Trouble::Different => "yang kembali berbeda dari yang dikirim",
+        Trouble::System(cause) => cause,
+    };
+    format!("{tried}: {why}")
+}
+
+fn wanted_reply(expected: &Expected) -> String {
+    match expected {
+        Expected::Words(words) => format!("'{}'", escape(words.as_bytes())),
+        Expected::OkOrError => "baris yang diawali ok atau error".to_owned(),
+        Expected::Utf8Line => "satu baris UTF-8".to_owned(),
+        Expected::ShorterLine => "baris yang lebih pendek".to_owned(),
+        Expected::Number => "sebuah bilangan".to_owned(),
+        Expected::FileCount(number) => format!("banyaknya file, bukan {number}"),
+        Expected::NameLength(number) => format!("panjang sebuah nama, bukan {number}"),
+        Expected::FileSize(number) => format!("ukuran sebuah file, bukan {number}"),
+        Expected::Utf8Name => "nama UTF-8".to_owned(),
+        Expected::SizeOrNone => "sebuah ukuran, atau -1".to_owned(),
+        Expected::Total(total) => format!("{total} sebagai total ukuran"),
+        Expected::List => "sebuah daftar".to_owned(),
+        Expected::EndOfList => "akhir daftar".to_owned(),
+        Expected::Record => "sebuah record".to_owned(),
+        Expected::ShorterRecord => "record yang lebih pendek".to_owned(),
+        Expected::File => "sebuah file".to_owned(),
+        Expected::RecordOf(name, None) => format!("'OK' dan record {name}"),
+        Expected::RecordOf(name, Some(size)) => format!("'OK' dan record {name}, {size} byte"),
+    }
 }
 
 fn so_far(waited: &Waited) -> String {
-    match &waited.wanted {
-        Awaited::File { came, size } => format!("{came} dari {size} byte diterima"),
-        Awaited::Stream { came } => format!("{came} byte diterima"),
+    match waited.wanted {
+        Awaited::Payload { came, size: Some(size) } => format!("{came} dari {size} byte diterima"),
+        Awaited::Payload { came, size: None } => format!("{came} byte diterima"),
         _ if waited.got.is_empty() => "belum ada yang diterima".to_owned(),
-        Awaited::Line => format!("sejauh ini diterima \"{}\" tanpa newline", waited.got),
-        _ => format!("sejauh ini diterima \"{}\"", waited.got),
+        Awaited::Line => format!("sejauh ini diterima {} tanpa newline", quoted(&waited.got)),
+        _ => format!("sejauh ini diterima {}", quoted(&waited.got)),
     }
 }
 
 fn awaited(waited: &Waited) -> String {
-    match &waited.wanted {
+    match waited.wanted {
         Awaited::Line if waited.has_come() => "newline".to_owned(),
         Awaited::Line => "satu baris".to_owned(),
-        Awaited::Words { words } => format!("\"{}\"", words.join("\" atau \"")),
-        Awaited::Bytes { count } => format!("{count} byte"),
-        Awaited::Rest if !waited.has_come() => "jawaban".to_owned(),
-        Awaited::Rest | Awaited::File { .. } | Awaited::Stream { .. } => "sisanya".to_owned(),
+        Awaited::Words(words) => format!("\"{}\"", words.join("\" atau \"")),
+        Awaited::Bytes(count) => format!("{count} byte"),
         Awaited::Close => "server menutup koneksi".to_owned(),
+        _ if waited.has_come() => "sisanya".to_owned(),
+        _ => "jawaban".to_owned(),
     }
 }
 

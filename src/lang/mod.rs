@@ -1,5 +1,5 @@
 //! What the two programs say to people: one [`Msg`] for each thing there is to say, and for each
-//! language one `match` that puts it into words, so that the compiler finds a missing one.
+//! language one `match` that puts it into words, so that the compiler finds a missing sentence.
 //!
 //! The Indonesian says what the assignment's programs say, where they say it. The wire speaks one
 //! language, and the words of its codes are the same in both.
@@ -8,6 +8,7 @@ mod english;
 mod escape;
 mod indonesian;
 
+use crate::error::{Failure, Waited};
 pub use escape::{escape, readable};
 
 /// The languages.
@@ -163,76 +164,11 @@ pub enum Msg {
     /// The results cannot be written.
     CannotWrite { why: String },
     /// A command failed.
-    Failed { tried: String, why: Why, hint: Option<Hint> },
+    Failed { tried: String, failure: Box<Failure>, hint: Option<Hint> },
     /// A reply takes long to come.
     StillWaiting { waited: Waited },
     /// The dialect has no such command.
-    Lacks { dialect: &'static str, command: String },
-}
-
-/// Why a command failed.
-#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// There is no connection.
-    NotConnected,
-    /// No connection can be had.
-    Unreachable { server: String, cause: String },
-    /// The connection is gone; and what had come of a message, if one was awaited.
-    Gone { cause: String, waited: Option<Waited> },
-    /// What was awaited did not come in time.
-    Silent { waited: Waited },
-    /// The server's own words, and its word for the kind of trouble.
-    Refused { sentence: String, word: String },
-    /// The server's own words, said before it closed the connection by itself.
-    LastWords { sentence: String, word: String },
-    /// The server sent these bytes before it was asked.
-    Unasked { got: String },
-    /// The server said something that is not of this protocol.
-    Nonsense { what: String },
-    /// A file or folder on this side.
-    Local { what: String },
-    /// The server closed the connection and has not replied.
-    NoReply,
-    /// The server has confirmed an upload, but the file may have more in it than was sent.
-    Unsure,
-}
-
-/// A message that is not complete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waited {
-    /// What has arrived of it, made fit to print.
-    pub got: String,
-    /// What is awaited.
-    pub wanted: Awaited,
-}
-
-impl Waited {
-    /// Whether anything of it has arrived.
-    fn has_come(&self) -> bool {
-        !self.got.is_empty() || matches!(self.wanted, Awaited::File { .. } | Awaited::Stream { .. })
-    }
-}
-
-/// What is awaited from a server.
-#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Awaited {
-    /// A line, up to its newline.
-    #[default]
-    Line,
-    /// One of these words.
-    Words { words: Vec<&'static str> },
-    /// This many bytes.
-    Bytes { count: usize },
-    /// The rest of a message, or a message.
-    Rest,
-    /// The end of the stream.
-    Close,
-    /// A file of `size` bytes, of which `came` have come.
-    File { came: u64, size: u64 },
-    /// A file that ends with the stream, of which `came` bytes have come.
-    Stream { came: u64 },
+    Lacks { dialect: &'static str, command: &'static str },
 }
 
 /// What a flag takes.
@@ -301,6 +237,12 @@ impl Msg {
     }
 }
 
+/// A host and a port, as a user would write them: an IPv6 address has brackets.
+#[must_use]
+pub fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// A number of bytes as megabytes, a million each, to the byte.
 fn megabytes(size: u64) -> String {
     format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000)
@@ -309,6 +251,7 @@ fn megabytes(size: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Awaited, Expected};
 
     #[test]
     fn the_environment_is_asked_in_order() {
@@ -362,71 +305,71 @@ mod tests {
         assert!(choose.len() <= 60, "there is room to type in 80 columns");
     }
 
+    fn both(msg: &Msg) -> (String, String) {
+        (msg.say(Lang::En), msg.say(Lang::Id))
+    }
+
+    fn failed(failure: Failure) -> (String, String) {
+        let failure = Box::new(failure);
+        both(&Msg::Failed { tried: "ls".to_owned(), failure, hint: None })
+    }
+
     /// A busy server gives its advice itself, in English.
     #[test]
     fn advice_is_given_once() {
-        let sentence = "all connections are taken: try again in a moment".to_owned();
-        let why = Why::Refused { sentence, word: "busy".to_owned() };
-        let msg = Msg::Failed { tried: "ls".to_owned(), why, hint: Some(Hint::TryAgain) };
-        assert_eq!(
-            msg.say(Lang::En),
-            "cannot ls: all connections are taken: try again in a moment (busy)"
-        );
-        assert_eq!(
-            msg.say(Lang::Id),
-            "ls gagal: semua koneksi server sedang terpakai (busy); coba lagi sebentar lagi"
-        );
+        let failure = Failure::refused("busy", "all connections are taken: try again in a moment");
+        let (failure, hint) = (Box::new(failure), Some(Hint::TryAgain));
+        let msg = Msg::Failed { tried: "ls".to_owned(), failure, hint };
+        let (en, id) = both(&msg);
+        assert_eq!(en, "cannot ls: all connections are taken: try again in a moment (busy)");
+        assert_eq!(id, "ls gagal: server sedang sibuk (busy); coba lagi sebentar lagi");
     }
 
     #[test]
     fn a_server_that_says_something_else_is_told_in_both_languages() {
-        let nonsense = |what: &str| Why::Nonsense { what: what.to_owned() };
-        let last = Why::LastWords { sentence: "idle".to_owned(), word: "timeout".to_owned() };
+        let unexpected = |expected, got: &str| Failure::Unexpected { expected, got: got.into() };
         let table = [
             (
-                nonsense("expected 'OK', got \"NO, got it\""),
+                unexpected(Expected::Words("OK".into()), "NO, got it"),
                 "expected 'OK', got \"NO, got it\"",
                 "seharusnya 'OK', tetapi yang diterima \"NO, got it\"",
             ),
             (
-                nonsense("expected a list, got nothing"),
+                unexpected(Expected::List, ""),
                 "expected a list, got nothing",
-                "seharusnya a list, tetapi tidak ada yang diterima",
+                "seharusnya sebuah daftar, tetapi tidak ada yang diterima",
             ),
             (
-                Why::Unasked { got: "\"ok 0\\n\"".to_owned() },
+                Failure::Unasked(b"ok 0\n".to_vec()),
                 "the server sent \"ok 0\\n\" without being asked",
                 "server mengirim \"ok 0\\n\" tanpa diminta",
             ),
             (
-                last,
-                "the server's last words: idle (timeout)",
-                "kata server sebelum menutup koneksi: idle (timeout)",
+                Failure::LastWords { word: "timeout".to_owned(), sentence: "idle".to_owned() },
+                "the server closed the connection and said why: idle (timeout)",
+                "server menutup koneksi dengan alasan: \"idle\" (timeout)",
             ),
             (
-                Why::NoReply,
+                Failure::NoReply,
                 "the server closed the connection without a reply",
                 "server menutup koneksi tanpa jawaban",
             ),
             (
-                Why::Unsure,
+                Failure::Unsure,
                 "the server confirmed the file, but may have stored 'connme' at its end; check \
                  its size",
                 "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut tersimpan di \
                  akhirnya; periksa ukurannya",
             ),
         ];
-        for (why, en, id) in table {
-            let msg = Msg::Failed { tried: "ls".to_owned(), why, hint: None };
-            assert_eq!(msg.say(Lang::En), format!("cannot ls: {en}"));
-            assert_eq!(msg.say(Lang::Id), format!("ls gagal: {id}"));
+        for (failure, en, id) in table {
+            assert_eq!(failed(failure), (format!("cannot ls: {en}"), format!("ls gagal: {id}")));
         }
     }
 
     #[test]
     fn a_wait_says_what_has_come_and_what_is_awaited() {
-        let waited = |got: &str, wanted| Waited { got: got.to_owned(), wanted };
-        let words = Awaited::Words { words: vec!["received", "connected"] };
+        let waited = |got: &str, wanted| Waited { got: got.into(), wanted };
         let table = [
             (
                 waited("ok connected", Awaited::Line),
@@ -439,24 +382,23 @@ mod tests {
                 "belum ada yang diterima; masih menunggu satu baris",
             ),
             (
-                waited("rec", words),
+                waited("rec", Awaited::Words(&["received", "connected"])),
                 "so far came \"rec\"; still waiting for \"received\" or \"connected\"",
                 "sejauh ini diterima \"rec\"; masih menunggu \"received\" atau \"connected\"",
             ),
             (
-                waited("", Awaited::File { came: 5, size: 10 }),
+                waited("", Awaited::Payload { came: 5, size: Some(10) }),
                 "5 of 10 bytes came; still waiting for the rest",
                 "5 dari 10 byte diterima; masih menunggu sisanya",
             ),
             (
-                waited("", Awaited::Stream { came: 5 }),
+                waited("", Awaited::Payload { came: 5, size: None }),
                 "5 bytes came; still waiting for the rest",
                 "5 byte diterima; masih menunggu sisanya",
             ),
         ];
         for (waited, en, id) in table {
-            let msg = Msg::StillWaiting { waited };
-            assert_eq!((msg.say(Lang::En).as_str(), msg.say(Lang::Id).as_str()), (en, id));
+            assert_eq!(both(&Msg::StillWaiting { waited }), (en.to_owned(), id.to_owned()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Instruments;
@@ -19,7 +19,7 @@ use crate::client::table::readable;
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
-use crate::error::{Error, Result};
+use crate::error::{Answer, Doing, Failure, Trouble, lock};
 use crate::lang::Msg;
 use crate::wire::stream;
 
@@ -59,7 +59,7 @@ struct Counts {
 
 impl Observer for Counter {
     fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = lock(&self.0);
         let mut moved = |bytes: &[u8]| {
             let n = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             counts.bytes = counts.bytes.saturating_add(n);
@@ -96,13 +96,13 @@ pub(super) fn run(ui: &mut Ui, path: &Path) -> io::Result<()> {
     let shown = path.to_string_lossy();
     let rows = match compare(ui.config(), path) {
         Ok(rows) => rows,
-        Err(error) => return ui.failed("compare", &shown, &error),
+        Err(error) => return ui.failed("compare", &shown, error),
     };
     let mut good = Vec::new();
     for row in rows {
         match row {
             Ok(row) => good.push(row),
-            Err(error) => ui.failed("compare", &shown, &error)?,
+            Err(error) => ui.failed("compare", &shown, error)?,
         }
     }
     if good.is_empty() { Ok(()) } else { show(ui, &good) }
@@ -125,12 +125,12 @@ pub(super) fn show(ui: &Ui, rows: &[Row]) -> io::Result<()> {
 /// # Errors
 /// There is no such file, or no server could be started for the occasion. What fails in one dialect is
 /// the error of its row.
-pub(super) fn compare(config: &Config, path: &Path) -> Result<Vec<Result<Row>>> {
+pub(super) fn compare(config: &Config, path: &Path) -> Answer<Vec<Answer<Row>>> {
     let plain = fs::metadata(path).and_then(|found| match found.is_file() {
         true => File::open(path).map(drop),
         false => Err(io::ErrorKind::IsADirectory.into()),
     });
-    plain.map_err(|error| Error::local(format!("open {}", path.display()), error))?;
+    plain.map_err(|error| Failure::local(Doing::Open, path.display(), error))?;
     let folder = TemporaryFolder::new()?;
     let own = if config.named { None } else { Some(LocalServer::start(&folder.0.join("root"))?) };
     let over = |dialect: Dialect| {
@@ -157,7 +157,7 @@ fn name_for(dialect: Dialect) -> String {
     format!("compare-{:010}-{}", std::process::id(), dialect.name())
 }
 
-fn job(config: Config, path: &Path) -> Result<Row> {
+fn job(config: Config, path: &Path) -> Answer<Row> {
     let counter = Arc::new(Counter::default());
     let dialect = config.dialect;
     let downloads = config.downloads.clone();
@@ -171,9 +171,9 @@ fn job(config: Config, path: &Path) -> Result<Row> {
     let start = Instant::now();
     let mut aside = Duration::ZERO;
     let mut payload: u64;
-    if client.speaks("upload") {
+    if client.requests().upload.is_some() {
         payload = client.upload(path, Some(&name), &mut |_, _| {})?.bytes;
-        if client.speaks("ls") {
+        if client.requests().list_files.is_some() {
             client.list_files(None)?;
         }
         let receipt = client.download(&name, None, &mut |_, _| {})?;
@@ -182,7 +182,7 @@ fn job(config: Config, path: &Path) -> Result<Row> {
         let looking = Instant::now();
         must_be_same(path, &back)?;
         aside = looking.elapsed();
-        if client.speaks("rm") {
+        if client.requests().delete.is_some() {
             client.delete(&name)?;
         }
     } else {
@@ -192,7 +192,7 @@ fn job(config: Config, path: &Path) -> Result<Row> {
     let connections = client.connections();
     client.close();
     let time = start.elapsed().saturating_sub(aside);
-    let counts = counter.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let counts = lock(&counter.0).clone();
     Ok(Row {
         dialect,
         connections,
@@ -207,15 +207,22 @@ fn job(config: Config, path: &Path) -> Result<Row> {
     })
 }
 
-fn must_be_same(sent: &Path, back: &Path) -> Result<()> {
+fn must_be_same(sent_path: &Path, back: &Path) -> Answer<()> {
     let open = |path: &Path| {
         let file = File::open(path);
-        file.map(BufReader::new).map_err(|e| Error::local(format!("open {}", path.display()), e))
+        file.map(BufReader::new).map_err(|e| Failure::local(Doing::Open, path.display(), e))
     };
-    let (sent, came) = (open(sent)?.bytes(), open(back)?.bytes());
-    let same = sent.map(std::result::Result::ok).eq(came.map(std::result::Result::ok));
+    let (sent, came) = (open(sent_path)?.bytes(), open(back)?.bytes());
+    let same = sent.map(Result::ok).eq(came.map(Result::ok));
     let _ = fs::remove_file(back);
-    if same { Ok(()) } else { Err(Error::local("compare", "what came back is not what was sent")) }
+    if same {
+        Ok(())
+    } else {
+        {
+            let path = sent_path.display().to_string();
+            Err(Failure::Local { doing: Doing::Compare, path, why: Trouble::Different })
+        }
+    }
 }
 
 /// What is left out first where a terminal is narrow: what other columns say too, in another form, then

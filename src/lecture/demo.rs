@@ -9,31 +9,32 @@ use super::{Instruments, compare};
 use crate::client::action::{Action, Names};
 use crate::client::prompt::Ui;
 use crate::client::{Client, Config};
-use crate::error::{Error, Result};
+use crate::error::{Answer, Doing, Failure};
 use crate::limits;
 
 /// Runs the session.
 pub(super) fn run(ui: &mut Ui) -> io::Result<()> {
     let folder = match TemporaryFolder::new() {
         Ok(folder) => folder,
-        Err(error) => return ui.failed("demo", "", &error),
+        Err(error) => return ui.failed("demo", "", error),
     };
     if let Err(error) = session(ui, &folder)? {
-        return ui.failed("demo", "", &error);
+        return ui.failed("demo", "", error);
     }
     let config = Config { named: false, ..ui.config().clone() };
     match compare::compare(&config, &folder.0.join(FILE)) {
         Ok(rows) => compare::show(ui, &rows.into_iter().flatten().collect::<Vec<_>>()),
-        Err(error) => ui.failed("demo", "", &error),
+        Err(error) => ui.failed("demo", "", error),
     }
 }
 
 /// The name of the file that the session sends.
 const FILE: &str = "hello.txt";
 
-fn session(ui: &mut Ui, folder: &TemporaryFolder) -> io::Result<Result<()>> {
+fn session(ui: &mut Ui, folder: &TemporaryFolder) -> io::Result<Answer<()>> {
     let file = folder.0.join(FILE);
-    let written = fs::write(&file, "halo, dunia\n").map_err(|e| Error::local("write hello.txt", e));
+    let written =
+        fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(Doing::Create, FILE, e));
     let server = match written.and_then(|()| LocalServer::start(&folder.0.join("root"))) {
         Ok(server) => server,
         Err(error) => return Ok(Err(error)),

@@ -219,7 +219,7 @@ impl Stream for Faulty {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::stream::script::{Script, Written};
+    use crate::wire::script::{Script, Written};
 
     fn faulty(faults: &str) -> (Faulty, Written) {
         let (script, written) = Script::whole("reply");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::dialect::Dialect;
-use crate::error::{Error, Result};
+use crate::error::{Answer, Doing, Failure};
 use crate::log::Log;
 use crate::server::{Caps, Server};
 use crate::store::{Options, Store};
@@ -19,10 +19,10 @@ pub(super) struct TemporaryFolder(pub(super) PathBuf, Option<File>);
 const SCRATCH: &str = "connme-scratch-";
 
 impl TemporaryFolder {
-    pub(super) fn new() -> Result<TemporaryFolder> {
+    pub(super) fn new() -> Answer<TemporaryFolder> {
         let temporary = std::env::temp_dir();
         let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
-        let failed = |error| Error::local(format!("create {}", path.display()), error);
+        let failed = |error| Failure::local(Doing::Create, path.display(), error);
         fs::create_dir(&path).map_err(failed)?;
         let lock = File::create_new(path.join("lock")).map_err(failed)?;
         let _ = lock.lock();
@@ -75,9 +75,10 @@ impl Drop for TemporaryFolder {
 pub(super) struct LocalServer(Vec<(Dialect, u16)>);
 
 impl LocalServer {
-    pub(super) fn start(root: &Path) -> Result<LocalServer> {
-        let failed = |error: std::io::Error| Error::local("start a server", error);
-        let store = Store::open(root, Options::default(), &Log::silent())?;
+    pub(super) fn start(root: &Path) -> Answer<LocalServer> {
+        let failed = |error: std::io::Error| Failure::local(Doing::StartServer, "", error);
+        let store = Store::open(root, Options::default(), &Log::silent())
+            .map_err(|error| Failure::local(Doing::StartServer, "", error.cause()))?;
         let mut listeners = Vec::new();
         let mut ports = Vec::new();
         for dialect in Dialect::ALL {

@@ -313,7 +313,7 @@ fn show(bytes: &[u8], room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::stream::script::{Script, Step};
+    use crate::wire::script::{Script, Step};
     use crate::wire::{Wire, WireConfig};
     use std::sync::Mutex;
 
@@ -347,7 +347,7 @@ mod tests {
                 wire.write(b"ok\n").unwrap();
             }
             wire.expect_payload(5);
-            wire.read_payload(&mut |_| Ok(())).unwrap();
+            wire.read_payload::<crate::error::Error>(&mut |_| Ok(())).unwrap();
             assert!(wire.read_line(9).unwrap().is_none());
         });
         let expected = "r -- 12 -> connme\\nls\\nsi\n  = connme (7, LF)\n  = ls (3, LF)\n\

@@ -26,7 +26,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::name::split_extension;
 use super::private::{self, Lock, PRIVATE};
 use super::random;
 use super::workspace::Workspace;
@@ -126,14 +125,6 @@ impl fmt::Display for Id {
         let group = |shift: u32, bits: u32| (self.0 >> shift) & ((1 << bits) - 1);
         let (a, b, c) = (group(96, 32), group(80, 16), group(64, 16));
         write!(f, "{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", group(48, 16), group(0, 48))
-    }
-}
-
-impl Record {
-    /// The extension of its name, with the dot.
-    #[must_use]
-    pub fn extension(&self) -> &str {
-        split_extension(&self.name).1
     }
 }
 
@@ -457,11 +448,11 @@ fn head(kept: usize) -> String {
 /// A catalog that cannot be used refuses a request, but never by saying that a file is not there.
 pub(super) fn not_kept(tried: &str, error: &io::Error) -> Error {
     let failed = Error::io(format!("{tried} the catalog"), error);
-    if failed.code() == Code::NoSpace {
+    if failed.is(Code::NoSpace) {
         return failed;
     }
     let sentence = "the server cannot keep an identity for the file; its log says why";
-    Error::new(Code::Internal, sentence).because(failed.cause().unwrap_or_default())
+    Error::new(Code::Internal, sentence).because(failed.cause())
 }
 
 /// A line of the table, with its check in front.
@@ -712,7 +703,7 @@ mod tests {
         // Something that is not ours is in the way: it is neither written to nor removed.
         fs::create_dir(&server.catalog.path).unwrap();
         let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
-        assert_eq!(told.unwrap_err().code(), Code::Internal);
+        assert!(told.unwrap_err().is(Code::Internal));
         fs::remove_dir(&server.catalog.path).unwrap();
         #[cfg(unix)]
         {
@@ -722,7 +713,7 @@ mod tests {
                 let _ = fs::remove_file(&planted);
                 std::os::unix::fs::symlink(&precious, &planted).unwrap();
                 let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
-                assert_eq!(told.unwrap_err().code(), Code::Internal);
+                assert!(told.unwrap_err().is(Code::Internal));
                 assert_eq!(fs::read(&precious).unwrap(), b"precious");
                 fs::remove_file(&planted).unwrap();
             }
@@ -732,7 +723,7 @@ mod tests {
         // Another process that holds the lock is waited for, but not for ever.
         let held = private::lock(&server.catalog.lock, Duration::ZERO).unwrap();
         let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
-        assert_eq!(told.unwrap_err().code(), Code::Internal);
+        assert!(told.unwrap_err().is(Code::Internal));
         drop(held);
         assert!(server.id("a", stamp).is_some());
     }

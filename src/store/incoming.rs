@@ -94,7 +94,7 @@ impl<'s> Incoming<'s> {
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
         let so_far = self.reservation.as_ref().map_or(0, Reservation::size);
         if so_far.saturating_add(more) > most {
-            let sentence = format!("a file here has at most {most} bytes");
+            let sentence = format!("files may be at most {most} bytes");
             return Err(Error::new(Code::TooLarge, sentence));
         }
         let no_room = || Error::new(Code::NoSpace, "that is more than all files here may hold");
@@ -160,7 +160,7 @@ impl<'s> Incoming<'s> {
             Err(error) => {
                 // Withdrawn, unless another request was quicker.
                 match store.remove_exactly(&name, stamp) {
-                    Err(failed) if failed.code() != Code::NotFound => Err(failed),
+                    Err(failed) if !failed.is(Code::NotFound) => Err(failed),
                     _ => Err(error),
                 }
             }
@@ -210,9 +210,9 @@ impl Stored {
 /// An upload that failed under our hands. If something is not there now, that is not the peer's file.
 pub(super) fn not_stored(name: &FileName, error: &io::Error) -> Error {
     let failed = Error::io(format!("store {}", name.as_str()), error);
-    if failed.code() == Code::NotFound {
+    if failed.is(Code::NotFound) {
         let sentence = "the server's folder is not as it should be; its log says why";
-        return Error::new(Code::Internal, sentence).because(failed.cause().unwrap_or_default());
+        return Error::new(Code::Internal, sentence).because(failed.cause());
     }
     failed
 }

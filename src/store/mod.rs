@@ -39,7 +39,7 @@ use incoming::not_stored;
 pub use incoming::{Incoming, Stored};
 use listing::{Budget, Share};
 pub use listing::{Budgeted, Entry, Listing};
-pub use name::FileName;
+pub use name::{FileName, extension};
 use numbers::Numbers;
 use quota::Quota;
 use workspace::Workspace;
@@ -118,7 +118,7 @@ impl Store {
                 Err(error) => {
                     let error = Error::io(format!("write in the folder {shown}"), &error);
                     // A full disk can still be read, and made less full.
-                    if error.code() != Code::NoSpace {
+                    if !error.is(Code::NoSpace) {
                         return Err(error);
                     }
                     log.line(&error);
@@ -228,7 +228,7 @@ impl Store {
                 }
             }
             // A full disk has no room for a folder of ours, and removing must work there most of all.
-            Err(error) if Error::io("", &error).code() == Code::NoSpace => {
+            Err(error) if Error::io("", &error).is(Code::NoSpace) => {
                 disk::op(|| fs::remove_file(self.root.join(name.last()))).map_err(removing)?;
             }
             Err(error) => return Err(not_stored(name, &error)),

@@ -90,6 +90,12 @@ impl FileName {
     }
 }
 
+/// The extension of a name, with its dot; empty if it has none.
+#[must_use]
+pub fn extension(last: &str) -> &str {
+    split_extension(last).1
+}
+
 /// See [`FileName::stem_and_extension`].
 pub(super) fn split_extension(last: &str) -> (&str, &str) {
     match last.rfind('.') {
@@ -239,7 +245,7 @@ mod tests {
             &long,
         ] {
             let refused = FileName::parse_on(name.as_bytes(), false);
-            assert_eq!(refused.unwrap_err().code(), Code::BadName, "{name:?}");
+            assert!(refused.unwrap_err().is(Code::BadName), "{name:?}");
         }
         for bytes in [
             &b"\xff"[..],
@@ -248,7 +254,7 @@ mod tests {
             b"\xed\xa0\x80",
             b"a\xf4\x90\x80\x80",
         ] {
-            assert_eq!(FileName::parse_on(bytes, false).unwrap_err().code(), Code::BadName);
+            assert!(FileName::parse_on(bytes, false).unwrap_err().is(Code::BadName));
         }
     }
 

@@ -1,169 +1,173 @@
 //! Payloads: exactly as many bytes as were announced, or all until the end of the stream.
 //!
-//! They stream through a buffer that exists for the transfer only. Both ways a payload has a pace to
-//! keep, and what is left of one that nobody wants stays owed until [`Wire::settle`].
+//! They stream through a buffer that exists for the transfer only. In both directions a payload has to
+//! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
 
 use super::pace::Pace;
-use super::waiting::Wait;
-use super::{Brought, Wire, ended, is_silence, length, read};
-use crate::error::{Awaited, Code, Error, Result};
+use super::stream::Ending;
+use super::{Wire, ended, stream};
+use crate::error::{Awaited, Error, Result};
 use crate::limits;
-use crate::wire::stream::Ending;
+
+/// What was announced, and how much of it is still to come.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Payload {
+    size: u64,
+    left: u64,
+}
+
+impl Payload {
+    fn awaited(self) -> Awaited {
+        Awaited::Payload { came: self.size - self.left, size: Some(self.size) }
+    }
+}
 
 impl Wire {
-    /// From now on the peer owes us this many bytes, and nothing else is read before them.
+    /// From now on the peer owes this many bytes, and nothing else is read before them.
     pub fn expect_payload(&mut self, size: u64) {
-        self.owed = size;
-        self.announced = size;
+        self.payload = Payload { size, left: size };
     }
 
-    /// Takes the announced payload off the wire, piece by piece, each handed to `sink`. What is
-    /// left when `sink` fails stays owed: see [`Wire::settle`].
+    /// Takes the announced payload off the wire and hands it to `sink` piece by piece. What is left when
+    /// `sink` fails stays owed: see [`Wire::settle`].
+    ///
+    /// The Python assignment receives a file like this:
+    ///
+    /// ```text
+    /// received = 0
+    /// while received < size:
+    ///     data = connection.recv(BUFFER_SIZE)
+    ///     file.write(data)
+    ///     received += len(data)
+    /// ```
+    ///
+    /// Three things go wrong with it. `recv` returns nothing when the peer has closed: then the loop never
+    /// ends. It may return bytes that belong to the next message: then they end up in the file. And a
+    /// peer that sends nothing, or a byte now and then, keeps the thread for ever. So the loop here asks
+    /// for no more than is left, takes an end as an error, and has a timeout and a pace to keep. Its first
+    /// piece is what an earlier read has brought together with the size.
     ///
     /// # Errors
     /// The sink's own, or the connection ended or stalled before all of it had come.
-    pub fn read_payload(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let already = usize::try_from(self.owed).unwrap_or(usize::MAX).min(self.buffered().len());
-        if already > 0 {
-            let piece = self.take(already);
-            self.owed = self.owed.saturating_sub(length(&piece));
+    pub fn read_payload<E: From<Error>>(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let piece = self.input.take(at_most(self.payload.left, usize::MAX));
+        if !piece.is_empty() {
+            self.payload.left -= piece.len() as u64;
             sink(&piece)?;
         }
-        if self.owed == 0 {
-            self.complete_payload();
-            return Ok(());
+        if self.payload.left > 0 {
+            self.flush()?;
+            let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
+            let mut pace = Pace::of_a_sender();
+            while self.payload.left > 0 {
+                let wanted = self.payload.awaited();
+                let most = at_most(self.payload.left, buffer.len());
+                let piece = self
+                    .read_piece(&mut buffer, most, wanted)
+                    .and_then(|piece| if piece.is_empty() { Err(ended()) } else { Ok(piece) })
+                    .map_err(|error| error.waiting(b"", wanted))?;
+                self.payload.left -= piece.len() as u64;
+                pace.moved(piece.len())
+                    .map_err(|error| error.waiting(b"", self.payload.awaited()))?;
+                sink(piece)?;
+            }
         }
-        self.flush()?;
-        let mut pace = Pace::of_a_sender();
-        let most = usize::try_from(self.owed).unwrap_or(usize::MAX);
-        let mut buffer = vec![0; most.min(self.config.payload_buffer)];
-        while self.owed > 0 {
-            let want = usize::try_from(self.owed).unwrap_or(usize::MAX).min(buffer.len());
-            let space = buffer.get_mut(..want).unwrap_or_default();
-            let wanted = self.rest_of_payload();
-            let n = match self.read_piece(space, wanted) {
-                Ok(0) => {
-                    self.ended = true;
-                    return Err(self.payload_stopped(ended()));
-                }
-                Ok(n) => n,
-                Err(error) => return Err(self.payload_stopped(error)),
-            };
-            let piece = space.get(..n).unwrap_or_default();
-            self.owed = self.owed.saturating_sub(length(piece));
-            pace.moved(n).map_err(|error| self.payload_stopped(error))?;
-            sink(piece)?;
+        if self.payload.size > 0 {
+            self.stream.message(&[], self.payload.size, Ending::Size);
+            self.payload.size = 0;
         }
-        self.complete_payload();
         Ok(())
     }
 
-    /// Makes up for a payload that nobody wants: takes what is still owed off the wire, if it is
-    /// little, and says whether the two sides are in step again. If not, close after the reply.
+    /// Drops a payload that is not wanted, if it is small. Returns whether the two sides are in step
+    /// again; if not, the connection has to be closed after the reply.
     ///
     /// # Errors
     /// The connection ended or stalled.
     pub fn settle(&mut self) -> Result<bool> {
-        if self.owed > limits::DRAIN {
+        let is_lost = self.output.out_of_step || self.output.write_failed;
+        if self.payload.left > limits::DRAIN || is_lost {
             return Ok(false);
         }
-        self.read_payload(&mut |_| Ok(()))?;
+        self.read_payload::<Error>(&mut |_| Ok(()))?;
         Ok(true)
     }
 
-    /// Hands all that comes until the peer ends its direction to `sink`, piece by piece, at the pace
-    /// of a payload.
+    /// Hands all that comes until the peer ends its direction to `sink`, piece by piece, at the pace of a
+    /// payload.
     ///
     /// # Errors
     /// The sink's own, or the connection broke or stalled.
-    pub fn read_to_end(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.must_owe_nothing()?;
-        let held = self.take(usize::MAX);
+    pub fn read_to_end<E: From<Error>>(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.begin_message(Awaited::Close)?;
+        let held = self.input.take(usize::MAX);
         sink(&held)?;
         self.flush()?;
-        let mut pace = Pace::of_a_sender();
         let mut buffer = vec![0; self.config.payload_buffer];
-        let mut all = length(&held);
-        while !self.ended {
-            let wanted = Awaited::Payload { came: all, size: None };
-            let read = self.read_piece(&mut buffer, wanted);
-            let n = read.map_err(|error| error.waiting(b"", wanted))?;
-            self.ended = n == 0;
-            pace.moved(n)?;
-            all = all.saturating_add(n.try_into().unwrap_or(u64::MAX));
-            sink(buffer.get(..n).unwrap_or_default())?;
+        let mut pace = Pace::of_a_sender();
+        let mut came = held.len() as u64;
+        while !self.input.ended {
+            let wanted = Awaited::Payload { came, size: None };
+            let most = buffer.len();
+            let piece = self
+                .read_piece(&mut buffer, most, wanted)
+                .map_err(|error| error.waiting(b"", wanted))?;
+            pace.moved(piece.len())?;
+            came += piece.len() as u64;
+            sink(piece)?;
         }
-        if all > 0 {
-            self.stream.message(&held, all, Ending::Stream);
+        if came > 0 {
+            self.stream.message(&held, came, Ending::Stream);
         }
         Ok(())
     }
 
-    /// Reads a message that ends with the stream. Of one that is longer than `most` it gives the
-    /// beginning, a little longer than `most`.
-    ///
-    /// # Errors
-    /// The connection broke, or the end does not come in time.
-    pub fn read_to_close(&mut self, most: usize) -> Result<Vec<u8>> {
-        self.must_owe_nothing()?;
-        let mut wait = Wait::new(Awaited::Close);
-        while self.buffered().len() <= most {
-            match self.fill(&mut wait)? {
-                Brought::Bytes => {}
-                Brought::Silence => return Err(self.silent(&wait)),
-                Brought::End => break,
-            }
-        }
-        let bytes = self.take(usize::MAX);
-        if !bytes.is_empty() {
-            self.complete(&bytes, 0, Ending::Stream);
-        }
-        Ok(bytes)
-    }
-
-    /// Sends `size` bytes that `source` supplies, the first of them in one write with what was said
-    /// before: a header that travels alone would be answered by a delayed acknowledgement, and the
+    /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written
+    /// before. A header that travels alone would be answered by a delayed acknowledgement, and the
     /// payload behind it would wait for that.
     ///
     /// # Errors
-    /// The source's own, or it supplies too little, or the connection broke or stalled. The peer
-    /// has then been promised bytes that will never come: the connection cannot go on.
-    pub fn write_payload(
+    /// The source's own, or it supplies too little, or the connection broke or stalled. The peer has then
+    /// been promised bytes that will never come: the connection cannot be used after that.
+    pub fn write_payload<E: From<Error>>(
         &mut self,
         size: u64,
-        source: &mut dyn FnMut(&mut [u8]) -> Result<usize>,
-    ) -> Result<()> {
+        source: &mut dyn FnMut(&mut [u8]) -> std::result::Result<usize, E>,
+    ) -> std::result::Result<(), E> {
         let mut left = size;
         let mut pace = Pace::of_a_reader();
-        let mut buffer = std::mem::take(&mut self.output);
+        let mut buffer = std::mem::take(&mut self.output.bytes);
         let mut filled = buffer.len();
-        // Longer by what was said before, so that every later read of a file begins at a multiple of the
-        // buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
+        // Longer by what was written before, so that every later read of a file begins at a multiple of
+        // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         let piece = self.config.payload_buffer.max(limits::SMALL_REPLY);
-        let most = usize::try_from(size).unwrap_or(usize::MAX).min(piece);
-        buffer.resize(filled.saturating_add(most), 0);
+        buffer.resize(filled + at_most(size, piece), 0);
         while left > 0 {
-            let room = buffer.get_mut(filled..).unwrap_or_default();
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(room.len());
-            let supplied = match source(room.get_mut(..want).unwrap_or_default()) {
-                Ok(0) => {
-                    let sentence = "the file became shorter while it was sent";
-                    Err(Error::new(Code::Gone, sentence))
-                }
-                Ok(n) => Ok(n),
-                Err(error) => Err(error.and_close()),
+            let free = buffer.get_mut(filled..).unwrap_or_default();
+            let most = at_most(left, free.len());
+            let supplied = match source(free.get_mut(..most).unwrap_or_default()) {
+                Ok(0) => Err(Error::gone("the file became shorter while it was sent").into()),
+                supplied => supplied,
             };
             let n = match supplied {
                 Ok(n) => n,
                 Err(error) => {
-                    // What was said before, replies to other commands perhaps, still leaves.
+                    // What was written before, perhaps replies to other commands, still leaves.
                     buffer.truncate(filled);
-                    self.output = buffer;
+                    self.output.bytes = buffer;
+                    // The peer was promised bytes that will never come.
+                    self.mark_out_of_step();
                     return Err(error);
                 }
             };
-            left = left.saturating_sub(n.try_into().unwrap_or(u64::MAX));
-            filled = filled.saturating_add(n);
+            left -= n as u64;
+            filled += n;
             if left > 0 && filled == buffer.len() {
                 self.send(&buffer, &mut pace)?;
                 filled = 0;
@@ -172,42 +176,45 @@ impl Wire {
         }
         buffer.truncate(filled);
         if buffer.len() < limits::SMALL_REPLY {
-            // No large buffer stays with the connection.
+            // The connection keeps no large buffer.
             buffer.shrink_to(limits::SMALL_REPLY);
-            self.output = buffer;
+            self.output.bytes = buffer;
             return Ok(());
         }
-        self.send(&buffer, &mut pace)
+        Ok(self.send(&buffer, &mut pace)?)
     }
 
-    /// One read of a payload. If nothing comes for [`limits::NOTICE_TIME`], the notice is given, and the wait
-    /// begins again. The stream is told how long to wait once, and not for each read.
-    fn read_piece(&mut self, into: &mut [u8], wanted: Awaited) -> Result<usize> {
-        if self.notice.is_some() {
+    /// Makes one read of at most `most` bytes; nothing is the end of the stream. If nothing comes for
+    /// [`limits::NOTICE_TIME`], gives the notice and waits again.
+    fn read_piece<'b>(
+        &mut self,
+        buffer: &'b mut [u8],
+        most: usize,
+        wanted: Awaited,
+    ) -> Result<&'b [u8]> {
+        let into = buffer.get_mut(..most).unwrap_or_default();
+        let mut brought = None;
+        if self.exchange.has_notice() {
             self.set_read_timeout(limits::NOTICE_TIME)?;
-            match read(&mut *self.stream, into) {
-                Err(error) if is_silence(&error) => self.give_notice(wanted),
-                brought => return brought.map_err(|error| Error::connection(&error)),
+            match stream::read(&mut *self.stream, into) {
+                Err(error) if stream::is_silence(&error) => self.exchange.give_notice(b"", wanted),
+                other => brought = Some(other),
             }
         }
-        self.set_read_timeout(limits::PAYLOAD_WINDOW)?;
-        read(&mut *self.stream, into).map_err(|error| Error::connection(&error))
+        let brought = match brought {
+            Some(brought) => brought,
+            None => {
+                self.set_read_timeout(limits::PAYLOAD_WINDOW)?;
+                stream::read(&mut *self.stream, into)
+            }
+        };
+        let n = brought.map_err(|error| Error::connection(&error))?;
+        self.input.ended = n == 0;
+        Ok(into.get(..n).unwrap_or_default())
     }
+}
 
-    fn rest_of_payload(&self) -> Awaited {
-        let (size, came) = (self.announced, self.announced.saturating_sub(self.owed));
-        Awaited::Payload { came, size: Some(size) }
-    }
-
-    /// Adds how much of the payload had come.
-    fn payload_stopped(&self, error: Error) -> Error {
-        error.waiting(b"", self.rest_of_payload())
-    }
-
-    fn complete_payload(&mut self) {
-        let announced = std::mem::take(&mut self.announced);
-        if announced > 0 {
-            self.stream.message(&[], announced, Ending::Size);
-        }
-    }
+/// A number of bytes that fits into a buffer of this size.
+fn at_most(bytes: u64, buffer: usize) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer)
 }

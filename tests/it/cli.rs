@@ -234,10 +234,10 @@ fn failures_say_what_why_and_what_to_do() {
         (
             &["rm", " a"],
             1,
-            "cannot rm  a: on this wire nothing begins or ends with a space (bad-name)",
+            "cannot rm  a: in this dialect a name may not begin or end with a space",
         ),
         (&["upload", "dir"], 1, "cannot send dir: it is a folder; lls shows what could be sent"),
-        (&["upload", "big"], 1, "cannot upload big: a file here has at most 10 bytes (too-large)"),
+        (&["upload", "big"], 1, "cannot upload big: files may be at most 10 bytes (too-large)"),
         (
             &["upload", "blocked", "as", "../x"],
             1,

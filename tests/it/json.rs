@@ -141,7 +141,7 @@ fn a_refused_transfer_is_answered_without_a_reset() {
     let server = TestServer::start(&["--max-file-size", "10"]);
     for size in [11, 100_000, 8 << 20] {
         let reply = transfer(&server, "big", &vec![b'x'; size]);
-        assert_eq!(reply, "ERROR too-large a file here has at most 10 bytes\r\n");
+        assert_eq!(reply, "ERROR too-large files may be at most 10 bytes\r\n");
     }
 }
 

@@ -218,7 +218,7 @@ fn what_came_is_compared_with_what_was_asked() {
         "rm a: expected 'ERROR CODE MESSAGE', got \"ERROR\"",
         "connme: expected a line starting with ok or error, got \"hello\"",
         "connme: expected 'connected', got \"hello\"",
-        "rm a: expected 1 or -1, got \"5\" (understood)",
+        "rm a: expected '1' or '-1', got \"5\" (understood)",
         "ls: expected 5 as the total of the sizes, got \"6\" (understood)",
         "ls: expected a number of files, not -2, got \"\\xfe\\xff\\xff\\xff\"",
         "ls: expected a number of files, not 1869771365, got \"error timeout\\n\"",
@@ -247,7 +247,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
     let table = [
         (
             said_of("text", &["connme"], "ok connected"),
-            "connme: the connection ended in the middle of a line; \
+            "connme: the connection ended in the middle of a message; \
              so far came \"ok connected\" with no newline"
                 .to_owned(),
         ),
@@ -275,11 +275,11 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         ),
         (
             said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>10hello"),
-            "download a: cut short: 5 of 10 bytes came; run the command again (no hint)".to_owned(),
+            "download a: the connection ended in the middle of a message; 5 of 10 bytes came; run the command again (no hint)".to_owned(),
         ),
         (
             said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>912345"),
-            "download a: cut short: no size fits what came (\"912345\"); run the command again \
+            "download a: the connection ended in the middle of a message; 6 bytes came; run the command again \
              (no hint)"
                 .to_owned(),
         ),
@@ -438,7 +438,9 @@ fn what_nobody_asked_for_is_shown_and_answers_nothing() {
                     "cannot size b: the server sent \"ok 5 bytes (0.000005 MB)\\n\" without being \
                      asked; is that a connme server?"
                 }
-                false => "cannot size b: the server's last words: silent for too long (timeout)",
+                false => {
+                    "the server closed the connection and said why: silent for too long (timeout)"
+                }
             };
             assert!(err.contains(shown) && out.is_empty(), "{flags:?}: {err}{out}");
             // The dialect was understood before.

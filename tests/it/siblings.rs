@@ -118,10 +118,13 @@ fn a_refusal_that_a_wire_has_no_word_for_is_noticed() {
     fs::write(folder.path().join("big"), vec![0; 100_000]).unwrap();
     let (status, _, err) = run(&server, folder.path(), "struct", &["upload", "big"]);
     assert_eq!(status, 1);
-    assert!(err.contains("the server did not take it, and this wire has no word for why"), "{err}");
+    assert!(
+        err.contains("the server did not take it, and this dialect has no words for why"),
+        "{err}"
+    );
     let (status, _, err) = run(&server, folder.path(), "json", &["upload", "big"]);
     assert_eq!(status, 1);
-    assert!(err.contains("a file here has at most 10 bytes (too-large)"), "{err}");
+    assert!(err.contains("files may be at most 10 bytes (too-large)"), "{err}");
 }
 
 /// Where Python can be had; elsewhere the same exchanges run as raw bytes in the other modules.

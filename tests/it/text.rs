@@ -178,7 +178,7 @@ fn a_refused_payload_is_never_commands() {
     }
     // Refused only when its size was known: taken off the wire, and the next command is heard.
     let all = format!("upload big\n{size}\n{commands}connme\n");
-    let refused = "ok ready\nerror too-large a file here has at most 10 bytes\nok connected\n";
+    let refused = "ok ready\nerror too-large files may be at most 10 bytes\nok connected\n";
     server.peer().say(&all).hear(refused);
     server.peer().drip(&all).hear(refused);
     assert_eq!(server.names(), ["a.txt"]);
@@ -435,7 +435,7 @@ fn a_full_disk_is_said_and_nothing_half_is_left() {
     peer.say(format!("upload a\n{}\n", 4 << 20)).say(vec![1; 4 << 20]);
     peer.hear("ok ready\n").refused("no-space").hear_end();
     server.peer().say("ls\n").hear("ok 1\nfile 50000 a\ntotal 50000\n");
-    server.wait_for_log("no-space: the server's disk has no room for it");
+    server.wait_for_log("no-space: the server's disk has no space for it");
 }
 
 /// What a browser or a scanner sends may hold a line break and, behind it, what somebody hid there.

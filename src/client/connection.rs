@@ -1,0 +1,109 @@
+//! The client's connection: opened when it is needed, dropped when the two sides are out of step.
+
+use std::net::{TcpStream, ToSocketAddrs};
+
+use super::Client;
+use crate::dialect;
+use crate::error::{Answer, Failure};
+use crate::limits;
+use crate::wire::stream::set_options;
+use crate::wire::{Wire, WireConfig};
+
+impl Client {
+    /// Opens a connection, if there is none.
+    pub(super) fn open(&mut self) -> Answer<()> {
+        if self.wire.is_none() {
+            let mut wire = self.connect()?;
+            if self.requests().one_a_connection {
+                wire.close();
+            } else {
+                self.wire = Some(wire);
+            }
+        }
+        self.connected = true;
+        Ok(())
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.connected = false;
+        if let Some(mut wire) = self.wire.take() {
+            wire.close();
+        }
+    }
+
+    /// Puts a request over the connection, or over one of its own. A connection that has broken, or is
+    /// out of step, is dropped.
+    pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
+        let requests = self.requests();
+        if self.by_itself && !self.connected && !requests.one_a_connection {
+            self.open()?;
+        }
+        if !self.can_ask() {
+            return Err(Failure::NotConnected);
+        }
+        let mut wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => self.connect()?,
+        };
+        wire.begin_exchange(self.notice.clone());
+        let answer = dialect::must_be_quiet(requests, &mut wire)
+            .and_then(|()| request(&mut wire).map_err(|failure| no_reply(failure, &wire)));
+        self.is_understood = answer.is_ok() || wire.is_understood();
+        if requests.one_a_connection {
+            self.connected = true;
+            wire.close();
+            return answer;
+        }
+        if answer.is_ok() {
+            wire.understand();
+        }
+        let in_step = match &answer {
+            Ok(_) => true,
+            // A payload that we did not want is owed to us all the same.
+            Err(failure) => !failure.closes() && wire.settle().unwrap_or(false),
+        };
+        // After a failure on this machine the next request opens a new connection.
+        self.connected = in_step || matches!(answer, Err(Failure::Local { .. }));
+        self.wire = in_step.then_some(wire);
+        answer
+    }
+
+    pub(super) fn connect(&mut self) -> Answer<Wire> {
+        let socket = self.reach()?;
+        self.connections += 1;
+        let config = WireConfig {
+            payload_buffer: limits::LONE_BUFFER,
+            idle: limits::REPLY_TIME,
+            message: limits::REPLY_TIME,
+            ..WireConfig::default()
+        };
+        let stream = (self.prepare)(socket, self.config.dialect.name());
+        Ok(Wire::new(stream, config.with_buffer(self.config.buffer)))
+    }
+
+    /// Connects to the first of the server's addresses that answers.
+    fn reach(&self) -> Answer<TcpStream> {
+        let unreachable = |cause: String| Failure::Unreachable { server: self.server(), cause };
+        let addresses = (self.config.host.as_str(), self.config.port)
+            .to_socket_addrs()
+            .map_err(|error| unreachable(error.to_string()))?;
+        let mut failed = unreachable("the name has no address".to_owned());
+        for address in addresses {
+            let connected = TcpStream::connect_timeout(&address, limits::CONNECT_TIME)
+                .and_then(|socket| set_options(&socket).map(|()| socket));
+            match connected {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failed = unreachable(error.to_string()),
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// A connection that ended before any of the reply came did not end in the middle of a message.
+fn no_reply(failure: Failure, wire: &Wire) -> Failure {
+    match failure {
+        Failure::Gone { cause: None, .. } if !wire.has_reply() => Failure::NoReply,
+        failure => failure,
+    }
+}

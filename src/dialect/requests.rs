@@ -1,0 +1,201 @@
+//! What the client halves have in common: what a user can ask for, and how a reply is read.
+
+use std::time::{Duration, Instant};
+
+use super::Receiver;
+use crate::error::{Answer, Code, Expected, Failure};
+use crate::limits;
+use crate::store::{Entry, FileName, Listing};
+use crate::wire::Wire;
+
+/// Where a client gets the file that it sends: fills the buffer it is given, and returns how much of it.
+pub type Source<'s> = dyn FnMut(&mut [u8]) -> Answer<usize> + 's;
+
+/// Lists the root, or a folder.
+pub type List = fn(&mut Wire, Option<&str>) -> Answer<Listing>;
+
+/// Sends a file, and returns the name under which it was stored, where the server tells.
+pub type Upload = fn(&mut Wire, &str, u64, &mut Source<'_>) -> Answer<Option<String>>;
+
+/// Fetches a file, and returns its size.
+pub type Download = fn(&mut Wire, &str, &mut dyn Receiver<Failure>) -> Answer<u64>;
+
+/// The client half of a dialect: a function for each request and its reply. They have the names that
+/// the functions of the Python assignment have. `None` is what a dialect has no words for.
+#[derive(Clone, Copy)]
+pub struct Requests {
+    /// Says hello.
+    pub connme: Option<fn(&mut Wire) -> Answer<()>>,
+    /// See [`List`].
+    pub list_files: Option<List>,
+    /// Removes a file.
+    pub delete: Option<fn(&mut Wire, &str) -> Answer<()>>,
+    /// Asks for the size of a file.
+    pub get_size: Option<fn(&mut Wire, &str) -> Answer<u64>>,
+    /// See [`Download`].
+    pub download: Option<Download>,
+    /// See [`Upload`].
+    pub upload: Option<Upload>,
+    /// Has the characters of a text counted.
+    pub count: Option<fn(&mut Wire, &str) -> Answer<u64>>,
+    /// Says goodbye.
+    pub byebye: Option<fn(&mut Wire) -> Answer<()>>,
+    /// Returns the error that a server says, where these bytes are an error reply.
+    pub error_in: fn(&[u8]) -> Option<Failure>,
+    /// Whether each request needs a connection of its own.
+    pub one_a_connection: bool,
+    /// Whether the server confirms that it has stored a file.
+    pub confirms: bool,
+    /// Whether the server has to be told goodbye, because it does not notice the end of the stream.
+    pub needs_goodbye: bool,
+}
+
+impl Requests {
+    /// A dialect without words.
+    pub(super) const NONE: Requests = Requests {
+        connme: None,
+        list_files: None,
+        delete: None,
+        get_size: None,
+        download: None,
+        upload: None,
+        count: None,
+        byebye: None,
+        error_in: |_| None,
+        one_a_connection: false,
+        confirms: true,
+        needs_goodbye: false,
+    };
+}
+
+/// Reads the reply to a payload. A server that refuses one says why and closes, so where sending failed,
+/// its reason is worth more than ours.
+pub(super) fn reason_or<T>(sent: Answer<()>, reply: impl FnOnce() -> Answer<T>) -> Answer<T> {
+    match sent {
+        Ok(()) => reply(),
+        // Our own file failed, and the server waits for the rest of it: no reply will come.
+        Err(failure @ Failure::Local { .. }) => Err(failure),
+        Err(broken) => match reply() {
+            Err(reason @ Failure::Refused { .. }) => Err(reason),
+            _ => Err(broken),
+        },
+    }
+}
+
+/// Makes sure that nothing has come since the last reply. Before a request no reply is owed, and a stale
+/// one would be taken for the answer. A server that closes by itself says why.
+///
+/// # Errors
+/// Something has come, or the server has closed the connection.
+pub fn must_be_quiet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
+    let came = wire.take_arrived()?;
+    if came.is_empty() {
+        return Ok(());
+    }
+    let failure = (requests.error_in)(&came);
+    match (failure.as_ref().and_then(Failure::code), failure) {
+        // A server says this to a new connection.
+        (Some(Code::Busy), Some(busy)) => Err(busy),
+        // A server says this to an idle one, perhaps long ago.
+        (Some(Code::Timeout), Some(Failure::Refused { word, sentence })) => {
+            Err(Failure::LastWords { word, sentence })
+        }
+        _ => Err(Failure::Unasked(came)),
+    }
+}
+
+/// A reply that is not of this protocol.
+pub(super) fn unexpected(expected: Expected, got: impl AsRef<[u8]>) -> Failure {
+    let got = got.as_ref().iter().take(limits::SHOWN).copied().collect();
+    Failure::Unexpected { expected, got }
+}
+
+/// The same where these words of the protocol were expected.
+pub(super) fn not_the_words(words: impl Into<String>, got: impl AsRef<[u8]>) -> Failure {
+    unexpected(Expected::Words(words.into()), got)
+}
+
+/// The same where the reply is not read yet: shows what has arrived of it.
+pub(super) fn unexpected_ahead(expected: Expected, wire: &mut Wire) -> Failure {
+    unexpected(expected, wire.take_arrived().unwrap_or_default())
+}
+
+pub(super) fn closed() -> Failure {
+    Failure::Gone { cause: None, waited: None }
+}
+
+/// Reads a line of a reply as text. `last` needs no newline where the server closes after it.
+pub(super) fn read_reply_line(wire: &mut Wire, last: &str) -> Answer<String> {
+    let line = match wire.read_line_or(last.as_bytes(), limits::REPLY_LINE) {
+        Err(error) if error.is(Code::BadRequest) && error.waited().is_none() => {
+            return Err(unexpected_ahead(Expected::ShorterLine, wire));
+        }
+        line => line?.ok_or_else(closed)?,
+    };
+    String::from_utf8(line).map_err(|error| unexpected(Expected::Utf8Line, error.as_bytes()))
+}
+
+/// What an entry of a list costs in memory beside its text.
+const ENTRY: usize = 64;
+
+/// A list while it arrives from a server, within bounds of memory and time.
+pub(super) struct IncomingList {
+    pub(super) listing: Listing,
+    memory: usize,
+    begun: Instant,
+}
+
+impl IncomingList {
+    /// More entries than this cannot be kept, however short their names are.
+    pub(super) const MOST: usize = limits::LIST_MEMORY / ENTRY;
+
+    pub(super) fn new() -> IncomingList {
+        IncomingList { listing: Listing::default(), memory: 0, begun: Instant::now() }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry<'_>) -> Answer<()> {
+        let elapsed = self.begun.elapsed();
+        self.push_after(elapsed, entry)
+    }
+
+    pub(super) fn push_after(&mut self, elapsed: Duration, entry: Entry<'_>) -> Answer<()> {
+        let count = self.listing.count();
+        self.memory += entry.name.len() + entry.id.unwrap_or_default().len() + ENTRY;
+        if self.memory > limits::LIST_MEMORY {
+            return Err(Failure::ListTooLong(count));
+        }
+        if elapsed > time_for(count, self.memory) {
+            return Err(Failure::ListTooSlow(count));
+        }
+        self.listing.push(entry);
+        Ok(())
+    }
+}
+
+/// How long a list may have taken when this much of it has come: each entry adds to it, so that a long
+/// list over a slow line has enough time.
+fn time_for(entries: usize, bytes: usize) -> Duration {
+    let entries = limits::ENTRY_TIME.saturating_mul(entries.try_into().unwrap_or(u32::MAX));
+    let seconds = bytes as u64 / limits::PAYLOAD_RATE;
+    limits::REPLY_TIME.saturating_add(entries).saturating_add(Duration::from_secs(seconds))
+}
+
+/// Whether a server can have stored under the name `stored` what was sent as `asked`: under that name,
+/// or under one with a counter in it.
+pub(super) fn is_stored_name(asked: &str, stored: &str) -> bool {
+    let counters = stored.split('_').skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    });
+    let mut counters = counters.filter(|counter| *counter > 0);
+    let mut numbered = |asked: &FileName| counters.any(|n| asked.numbered(n).as_str() == stored);
+    asked == stored || FileName::parse(asked.as_bytes()).as_ref().is_ok_and(&mut numbered)
+}
+
+/// Takes a file of this size off the wire.
+pub(super) fn receive(wire: &mut Wire, size: u64, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+    wire.expect_payload(size);
+    into.expect(Some(size))?;
+    wire.read_payload(&mut |bytes| into.write(bytes))?;
+    Ok(size)
+}

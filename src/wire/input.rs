@@ -1,0 +1,95 @@
+//! What has been read and not yet taken.
+#![allow(clippy::indexing_slicing, reason = "`taken` and `searched` are never beyond the end")]
+
+use std::io;
+
+use crate::limits;
+
+#[derive(Default)]
+pub(super) struct Input {
+    bytes: Vec<u8>,
+    /// How many of these bytes have been taken.
+    taken: usize,
+    /// A read has brought all that it asked for. So this peer sends more at a time, perhaps a small file
+    /// with its size.
+    large_reads: bool,
+    /// The peer has ended its direction.
+    pub(super) ended: bool,
+    /// How many bytes were searched for a mark.
+    #[cfg(test)]
+    pub(super) searched: std::cell::Cell<usize>,
+}
+
+impl Input {
+    pub(super) fn held(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// Takes `n` bytes, or all if there are fewer.
+    pub(super) fn take(&mut self, n: usize) -> Vec<u8> {
+        let piece = self.held()[..n.min(self.held().len())].to_vec();
+        self.skip(piece.len());
+        piece
+    }
+
+    /// Drops `n` bytes. A large buffer is given back when it is empty.
+    pub(super) fn skip(&mut self, n: usize) {
+        self.taken += n;
+        if self.taken >= self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+            if self.capacity() > limits::SMALL_REPLY * 2 {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// Returns the position of `mark`. The first `searched` bytes are known not to have its beginning.
+    pub(super) fn find(&self, mark: &[u8], searched: usize) -> Option<usize> {
+        let fresh = &self.held()[searched..];
+        #[cfg(test)]
+        self.searched.set(self.searched.get() + fresh.len());
+        let at = match mark {
+            [mark] => fresh.iter().position(|byte| byte == mark),
+            _ => fresh.windows(mark.len()).position(|window| window == mark),
+        };
+        at.map(|at| searched + at)
+    }
+
+    /// Adds what one read brings. It asks for `usual` bytes, or for `large` after one that brought so many.
+    pub(super) fn fill(
+        &mut self,
+        usual: usize,
+        large: usize,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        let held = self.bytes.len();
+        let most = if self.large_reads { usual.max(large) } else { usual };
+        let n = if most <= limits::BUFFER_SIZE {
+            // On the stack, so that a connection that only waits holds no buffer.
+            let mut small = [0; limits::BUFFER_SIZE];
+            let n = read(&mut small[..most])?;
+            self.bytes.extend_from_slice(&small[..n]);
+            n
+        } else {
+            if held == 0 && most > limits::SMALL_REPLY {
+                // The system gives pages that are zero already, and only those that are used.
+                self.bytes = vec![0; most];
+            } else {
+                self.bytes.resize(held + most, 0);
+            }
+            let brought = read(&mut self.bytes[held..]);
+            self.bytes.truncate(held + brought.as_ref().unwrap_or(&0));
+            brought?
+        };
+        self.ended = n == 0;
+        self.large_reads |= n == most;
+        Ok(n)
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
