@@ -17,6 +17,7 @@
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
 //! | [`lecture`] | trace, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
+//! | [`guide`] | the pages that leave the README, as docs | nothing |
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod client;
 pub mod dialect;
 pub mod error;
+pub mod guide;
 pub mod lang;
 pub mod lecture;
 pub mod limits;

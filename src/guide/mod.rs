@@ -1,0 +1,43 @@
+//! The guide: what does not fit on the two screens of `README.md`. Each module below is a page.
+//!
+//! | page | what is in it |
+//! |---|---|
+//! | [`protocol`] | the `text` dialect, completely: enough to write a server or a client |
+//! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
+//! | [`programs`] | every flag, the prompt, exit status, Tab completion |
+//! | [`lecture`] | traces, a simulated bad network, the comparison |
+//! | [`lessons`](super::lecture::lessons), [`pelajaran`] | eleven exercises, in English and in Indonesian |
+//! | [`promises`] | what holds, under which conditions, and the limits |
+//! | [`speed`] | the tables, how to read them, where the time goes |
+//! | [`growth`] | several servers on one folder |
+//!
+//! The pages are Markdown files beside this one, and a code host shows them too. Links in them use
+//! labels, which each page defines at its end for the code host. Here the same labels are defined before
+//! the page: in Markdown the first definition of a label counts.
+
+macro_rules! page {
+    ($name:ident, $file:literal) => {
+        #[doc = "[dialects]: self::dialects"]
+        #[doc = "[growth]: self::growth"]
+        #[doc = "[lecture]: self::lecture"]
+        #[doc = "[lessons]: super::lecture::lessons"]
+        #[doc = "[limits.rs]: super::limits"]
+        #[doc = "[pelajaran]: self::pelajaran"]
+        #[doc = "[programs]: self::programs"]
+        #[doc = "[promises]: self::promises"]
+        #[doc = "[protocol]: self::protocol"]
+        #[doc = "[text.rs]: super::dialect::text"]
+        #[doc = ""]
+        #[doc = include_str!($file)]
+        pub mod $name {}
+    };
+}
+
+page!(protocol, "protocol.md");
+page!(dialects, "dialects.md");
+page!(programs, "programs.md");
+page!(lecture, "lecture.md");
+page!(pelajaran, "../lecture/lessons/indonesian.md");
+page!(promises, "promises.md");
+page!(speed, "speed.md");
+page!(growth, "growth.md");
