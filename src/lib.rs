@@ -17,7 +17,7 @@
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
 //! | [`lecture`] | trace, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
-//! | [`guide`] | the pages that leave the README, as docs | nothing |
+//! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and

@@ -1,5 +1,6 @@
 //! Both programs as a user meets them: flags, results, failures, exit statuses.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -111,23 +112,36 @@ fn help_and_version_go_to_standard_output() {
     assert_eq!(help, (0, String::new()));
 }
 
+/// The flags of a page of words: `--name`, without what follows.
+fn flags(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '-');
+    words.filter(|word| word.starts_with("--") && word.len() > 2).collect()
+}
+
 #[test]
-fn every_flag_in_the_help_is_known_and_in_the_readme() {
-    let readme = fs::read_to_string("README.md").unwrap();
+fn every_flag_in_the_help_is_known_and_in_the_guide() {
+    let page = fs::read_to_string("src/guide/programs.md").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for program in [env!("CARGO_BIN_EXE_connme-server"), env!("CARGO_BIN_EXE_connme-client")] {
+    let programs = [env!("CARGO_BIN_EXE_connme-server"), env!("CARGO_BIN_EXE_connme-client")];
+    for (program, heading) in programs.into_iter().zip(["connme-server", "connme-client"]) {
         let output = Command::new(program).arg("--help").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
-        for flag in help.split(|c: char| !c.is_ascii_lowercase() && c != '-') {
-            if flag.starts_with("--") && flag.len() > 2 {
-                assert!(readme.contains(flag), "{flag} is not in the README");
-                let mut command = Command::new(program);
-                let output =
-                    command.args([flag, "--no-such"]).current_dir(&folder).output().unwrap();
-                let said = String::from_utf8(output.stderr).unwrap();
-                assert!(!said.contains(&format!("unexpected argument '{flag}'")), "{said}");
-            }
+        for flag in flags(&help) {
+            let mut command = Command::new(program);
+            let output = command.args([flag, "--no-such"]).current_dir(&folder).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(!said.contains(&format!("unexpected argument '{flag}'")), "{said}");
         }
+        let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+        let rows: String = section
+            .split("\n## ")
+            .next()
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next())
+            .filter(|cell| cell.contains("`-"))
+            .collect();
+        assert_eq!(flags(&rows), flags(&help), "the table of {program} in programs.md");
     }
 }
 

@@ -100,9 +100,11 @@ fn the_lessons_work_before_the_programs_are_installed() {
     fs::create_dir_all(&release).unwrap();
     let program = env!("CARGO_BIN_EXE_connme-client");
     std::os::unix::fs::symlink(program, release.join("connme-client")).unwrap();
-    for page_name in
-        ["src/lecture/lessons/english.md", "src/lecture/lessons/indonesian.md", "README.md"]
-    {
+    for page_name in [
+        "src/lecture/lessons/english.md",
+        "src/lecture/lessons/indonesian.md",
+        "src/guide/programs.md",
+    ] {
         let text = page(page_name);
         let (_, rest) = text.split_once("\ncargo build --release\n").unwrap();
         let export = rest.lines().next().unwrap();
@@ -113,11 +115,11 @@ fn the_lessons_work_before_the_programs_are_installed() {
     }
 }
 
-/// The table in the README, a cell a test: what becomes of a file that is sent with each fault.
+/// The table in the guide, a cell a test: what becomes of a file that is sent with each fault.
 #[test]
 fn the_table_of_faults_is_true() {
-    let readme = page("README.md");
-    let rows: Vec<Vec<&str>> = readme
+    let guide = page("src/guide/lecture.md");
+    let rows: Vec<Vec<&str>> = guide
         .split("| fault |")
         .nth(1)
         .unwrap()

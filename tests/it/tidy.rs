@@ -220,8 +220,116 @@ fn the_makefile_and_the_readme_agree() {
     }
 }
 
+/// The README and the pages of the guide, by path.
+fn pages() -> Vec<(String, String)> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide");
+    let names = fs::read_dir(guide).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names
+        .map(|name| format!("src/guide/{}", name.to_str().unwrap()))
+        .filter(|name| name.ends_with(".md"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 7, "{names:?}");
+    names.push("README.md".to_owned());
+    names.into_iter().map(|name| (name.clone(), read(&name))).collect()
+}
+
 #[test]
-fn the_readme_shows_the_conversation_that_the_tests_replay() {
-    let (readme, tour) = (read("README.md"), read("tests/transcripts/tour.txt"));
-    assert!(readme.contains(&tour), "README.md does not show tests/transcripts/tour.txt as it is");
+fn the_readme_is_two_screens_and_links_to_every_page() {
+    let readme = read("README.md");
+    assert!(readme.len() <= 9000, "README.md has {} bytes", readme.len());
+    let book = read("src/guide/mod.rs");
+    for (name, _) in pages().iter().filter(|(name, _)| name != "README.md") {
+        assert!(readme.contains(&format!("]({name})")), "README.md has no link to {name}");
+        let file = name.trim_start_matches("src/guide/");
+        assert!(book.contains(&format!("\"{file}\"")), "{name} is not in src/guide/mod.rs");
+    }
+}
+
+#[test]
+fn the_pages_show_the_conversation_that_the_tests_replay() {
+    let tour = read("tests/transcripts/tour.txt");
+    for name in ["README.md", "src/guide/protocol.md"] {
+        assert!(read(name).contains(&tour), "{name} does not show tests/transcripts/tour.txt");
+    }
+}
+
+/// The lines of a page outside code blocks. Code in a line is left out too: what is in it is no link.
+fn prose(page: &str) -> Vec<String> {
+    let mut in_code = false;
+    let lines = page.lines().filter(|line| {
+        let is_fence = line.starts_with("```");
+        in_code ^= is_fence;
+        !is_fence && !in_code
+    });
+    lines.map(|line| line.split('`').step_by(2).collect()).collect()
+}
+
+/// Where the links of a page lead: `[text](target)`, also over a line break, and `[label]: target`.
+fn links(page: &str) -> Vec<String> {
+    let lines = prose(page);
+    let mut links: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with('['))
+        .filter_map(|line| line.split_once("]: "))
+        .map(|(_, target)| target.to_owned())
+        .collect();
+    let text = lines.join("\n");
+    links.extend(text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned()));
+    links
+}
+
+/// The anchors of a page's headings, as code hosts and rustdoc make them.
+fn anchors(page: &str) -> Vec<String> {
+    let mut in_code = false;
+    let headings = page.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    let anchor = |line: &str| -> String {
+        let text = line.trim_start_matches('#').trim().to_lowercase();
+        text.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_in_the_pages_leads_somewhere() {
+    let mut seen = 0;
+    for (name, page) in pages() {
+        let folder = Path::new(&name).parent().unwrap();
+        for link in links(&page).iter().filter(|link| !link.starts_with("https://")) {
+            seen += 1;
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = if target.is_empty() { PathBuf::from(&name) } else { folder.join(target) };
+            let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
+            assert!(whole.is_file(), "{name}: {link} leads to no file");
+            if !anchor.is_empty() {
+                let anchors = anchors(&read(&path));
+                assert!(anchors.iter().any(|a| a == anchor), "{name}: {link}: {anchors:?}");
+            }
+        }
+        // A label that no line defines is shown as it is typed, and leads nowhere.
+        let text = prose(&page).join("\n");
+        for label in text.split("][").skip(1).map(|rest| rest.split(']').next().unwrap()) {
+            assert!(text.contains(&format!("\n[{label}]: ")), "{name}: [{label}] is not defined");
+        }
+    }
+    assert!(seen >= 25, "{seen}");
+}
+
+/// rustdoc takes a block without a language for a test in Rust.
+#[test]
+fn every_code_block_in_the_pages_names_its_language() {
+    for (name, page) in pages() {
+        let fences: Vec<_> = page.lines().filter(|line| line.starts_with("```")).collect();
+        for block in fences.chunks(2) {
+            let known = ["```text", "```sh", "```python"].contains(&block[0]);
+            assert!(known && block.get(1) == Some(&"```"), "{name}: {block:?}");
+        }
+        let is_indented = |line: &&str| line.starts_with("    ") && !line.trim().is_empty();
+        let outside = prose(&page).join("\n");
+        assert_eq!(outside.lines().find(is_indented), None, "{name}");
+    }
 }
