@@ -247,10 +247,15 @@ fn the_readme_is_two_screens_and_links_to_every_page() {
 }
 
 #[test]
-fn the_pages_show_the_conversation_that_the_tests_replay() {
-    let tour = read("tests/transcripts/tour.txt");
-    for name in ["README.md", "src/guide/protocol.md"] {
-        assert!(read(name).contains(&tour), "{name} does not show tests/transcripts/tour.txt");
+fn the_pages_show_the_conversations_that_the_tests_replay() {
+    let shown = [
+        ("README.md", "tour"),
+        ("src/guide/protocol.md", "tour"),
+        ("src/guide/protocol.md", "names"),
+    ];
+    for (name, transcript) in shown {
+        let transcript = format!("tests/transcripts/{transcript}.txt");
+        assert!(read(name).contains(&read(&transcript)), "{name} does not show {transcript}");
     }
 }
 
