@@ -1,117 +1,85 @@
-//! The bare loops: the same work as the server's, with the fewest system calls and no product around
-//! them. What they leave out is what a real server is made of: they check no name, keep no limit and
-//! no deadline, replace what is there, show half a file while it grows, and say nothing.
+//! The bare loops: a server of the `text` dialect with the fewest system calls and nothing else.
 //!
-//! A request is one line, `OP NAME SIZE`; a reply is one byte, or the bytes that were asked for. The
-//! two sides take turns as in the `text` dialect: before an upload the client waits to be bidden, or
-//! sends a small file along.
-//!
-//! ```text
-//! h                           -> k
-//! u NAME SIZE -> k, the bytes -> k
-//! u NAME SIZE, the bytes      -> k
-//! d NAME SIZE                 -> the bytes
-//! r NAME                      -> k
-//! l FOLDER                    -> lines "SIZE NAME", and at last "."
-//! ```
+//! It gets the same bytes as connme-server and sends the same kind of replies. What it leaves out is what
+//! the comparison measures: it checks no name, has no limits, no timeouts and no log, replaces a file
+//! that exists, and a file that is still arriving can already be seen.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 
-/// How much one read or write of a file moves at most.
-const BUFFER: usize = 1 << 20;
+/// How many bytes one read or write of a large file moves at most.
+const LARGE_BUFFER: usize = 1 << 20;
 
-/// What is enough for a request and a small file. A connection that moves nothing large has no more.
-const SMALL: usize = 8 << 10;
+/// Enough for a request with a small file. An idle connection has no other buffer.
+const REQUEST_BUFFER: usize = 8 << 10;
 
-/// The stack of a connection's thread: as much as the server's.
+/// The stack of a connection's thread, as large as connme-server's.
 const STACK: usize = 256 << 10;
 
-/// Serves `root` until standard input ends, as a process of its own.
+/// Serves the folder `root`, with one thread per connection, until the process is killed.
 pub fn serve(root: &Path) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("listening on {}", listener.local_addr()?);
-    let root = root.to_owned();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let root = root.clone();
-            let started = thread::Builder::new().stack_size(STACK).spawn(move || {
-                // An error is the end of the connection, and nothing else.
-                let _ = connection(stream, &root);
-            });
-            drop(started);
-        }
-    });
-    io::copy(&mut io::stdin().lock(), &mut io::sink()).map(drop)
+    for stream in listener.incoming() {
+        let (stream, root) = (stream?, root.to_owned());
+        // An error ends its connection and is not reported.
+        thread::Builder::new().stack_size(STACK).spawn(move || handle_client(stream, &root))?;
+    }
+    Ok(())
 }
 
-fn connection(mut stream: TcpStream, root: &Path) -> io::Result<()> {
+fn handle_client(stream: TcpStream, root: &Path) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; SMALL];
-    loop {
-        let held = stream.read(&mut buffer[..SMALL])?;
-        if held == 0 {
-            return Ok(());
-        }
-        // One read is taken for one request: the peer here sends nothing ahead.
-        let end = buffer[..held].iter().position(|byte| *byte == b'\n').unwrap_or(held);
-        let line = String::from_utf8_lossy(&buffer[..end]).into_owned();
-        let mut words = line.split(' ');
-        let mut word = || words.next().unwrap_or_default();
-        let (op, name) = (word(), word());
-        let size = word().parse().unwrap_or(0);
+    let mut client = BufReader::with_capacity(REQUEST_BUFFER, stream);
+    let mut line = String::new();
+    while client.read_line(&mut line)? > 0 {
+        let (command, name) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         let path = root.join(name);
-        if size > SMALL && buffer.len() == SMALL {
-            buffer.resize(BUFFER, 0);
+        match command {
+            "upload" => upload(&mut client, &path, name)?,
+            "download" => download(client.get_mut(), &path)?,
+            "ls" => list(client.get_mut(), &path)?,
+            "size" => reply(&client, &format!("ok {} bytes\n", fs::metadata(&path)?.len()))?,
+            "rm" => {
+                fs::remove_file(&path)?;
+                reply(&client, &format!("ok removed {name}\n"))?;
+            }
+            _ => reply(&client, "ok connected\n")?,
         }
-        match op {
-            "u" => upload(&mut stream, &path, size, &mut buffer, end + 1..held)?,
-            "d" => download(&mut stream, &path, size, &mut buffer)?,
-            "r" => fs::remove_file(&path)?,
-            "l" => list(&mut stream, &path)?,
-            _ => {}
-        }
-        if matches!(op, "h" | "u" | "r") {
-            stream.write_all(b"k")?;
-        }
+        line.clear();
     }
+    Ok(())
 }
 
-fn upload(
-    stream: &mut TcpStream,
-    path: &Path,
-    size: usize,
-    buffer: &mut [u8],
-    along: std::ops::Range<usize>,
-) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    let left = size.saturating_sub(along.len());
-    if along.is_empty() {
-        stream.write_all(b"k")?;
-    } else {
-        file.write_all(&buffer[along])?;
+fn reply(client: &BufReader<TcpStream>, text: &str) -> io::Result<()> {
+    client.get_ref().write_all(text.as_bytes())
+}
+
+fn upload(client: &mut BufReader<TcpStream>, path: &Path, name: &str) -> io::Result<()> {
+    // A client that has sent the file already gets both replies in one write.
+    let mut replies = String::from("ok ready\n");
+    if client.buffer().is_empty() {
+        reply(client, &replies)?;
+        replies.clear();
     }
-    carry(stream, &mut file, left, buffer)
+    let mut size = String::new();
+    client.read_line(&mut size)?;
+    let size = size.trim_end().parse().map_err(io::Error::other)?;
+    copy(client, &mut File::create(path)?, size)?;
+    replies += &format!("ok received {size} {name}\n");
+    reply(client, &replies)
 }
 
-fn download(stream: &mut TcpStream, path: &Path, size: usize, buffer: &mut [u8]) -> io::Result<()> {
-    carry(&mut File::open(path)?, stream, size, buffer)
-}
-
-/// The loop: a read and a write, until all is there.
-fn carry(
-    from: &mut impl Read,
-    to: &mut impl Write,
-    mut left: usize,
-    buffer: &mut [u8],
-) -> io::Result<()> {
+/// Copies exactly `size` bytes. A [`BufReader`] whose buffer is empty reads directly into this one.
+pub fn copy(from: &mut impl Read, to: &mut impl Write, size: usize) -> io::Result<()> {
+    let mut buffer = vec![0; size.min(LARGE_BUFFER)];
+    let mut left = size;
     while left > 0 {
-        let want = left.min(buffer.len());
-        let n = from.read(&mut buffer[..want])?;
+        let wanted = left.min(buffer.len());
+        let n = from.read(&mut buffer[..wanted])?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -121,13 +89,27 @@ fn carry(
     Ok(())
 }
 
-fn list(stream: &mut TcpStream, path: &Path) -> io::Result<()> {
-    let mut text = String::new();
-    for entry in fs::read_dir(path)? {
+fn download(stream: &mut TcpStream, path: &Path) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len() as usize;
+    // The header and the first piece of the file go out in one write.
+    let mut first = format!("ok {size}\n").into_bytes();
+    let header = first.len();
+    let piece = size.min(LARGE_BUFFER);
+    first.resize(header + piece, 0);
+    file.read_exact(&mut first[header..])?;
+    stream.write_all(&first)?;
+    copy(&mut file, stream, size - piece)
+}
+
+fn list(stream: &mut TcpStream, folder: &Path) -> io::Result<()> {
+    let (mut count, mut total, mut lines) = (0, 0, String::new());
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let size = entry.metadata()?.len();
-        let _ = writeln!(text, "{size} {}", entry.file_name().to_string_lossy());
+        lines += &format!("file {size} {}\n", entry.file_name().to_string_lossy());
+        count += 1;
+        total += size;
     }
-    text.push_str(".\n");
-    stream.write_all(text.as_bytes())
+    stream.write_all(format!("ok {count}\n{lines}total {total}\n").as_bytes())
 }

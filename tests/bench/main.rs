@@ -1,16 +1,16 @@
-//! `make bench`: the server beside the bare loops that do the same work, in one run, turn by turn.
+//! `make bench`: measures the server beside bare loops that do the same work, in one run.
 //!
-//! What it prints are figures and no verdict: machines differ, and so do the hours of one machine. What
-//! can be compared are two columns of one run, and of those the ratios more than the figures.
+//! The servers take turns, so that whatever slows the machine down slows all of them. It prints
+//! figures and no verdict: compare the columns of one run, and the ratios more than the figures.
 //!
-//! - [`bare`]: the loops, what a server would be if it had nothing but the work to do.
-//! - [`subject`]: the servers, each a process, with its processor time and its memory.
-//! - [`peer`]: the client that drives them all alike.
-//! - [`works`]: what they are made to do.
-//! - [`stress`]: the table of the course, sizes by clients.
-//! - [`report`]: medians and ratios, as a table and as JSON.
+//! - [`rows`]: what the servers have to do, one function for each kind of row.
+//! - [`stress_test`]: the second table, file sizes by numbers of clients.
+//! - [`bare`]: the bare loops, a server without everything that makes a product.
+//! - [`server`]: starts the servers and reads their processor time and memory.
+//! - [`connection`]: the client that drives all servers alike.
+//! - [`report`]: medians, ranges and ratios, as a table.
 //!
-//! `cargo test` runs it too, with hardly any work, so that it cannot fall behind the server.
+//! `cargo test` runs it too, with as little work as possible. That test fails if a row fails.
 
 #![allow(
     unreachable_pub,
@@ -20,48 +20,49 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::cast_possible_truncation,
-    reason = "a measuring tool speaks to its user, and meets no stranger's bytes"
+    reason = "a measuring tool talks to its user, and reads only what its own servers send"
 )]
 
 mod bare;
-mod peer;
+mod connection;
 mod report;
-mod stress;
-mod subject;
-mod works;
+mod rows;
+mod server;
+mod stress_test;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
-use report::{Figures, Row};
-use subject::{Subject, failed};
-use works::{Scale, Setting, Unit, Work};
+use report::Figures;
+use rows::{Row, Scale};
+use server::Server;
 
-/// The word that makes this program the server with the bare loops.
-const BARE: &str = "serve-bare-loops";
+/// The argument that makes this program the server with the bare loops.
+const SERVE_BARE_LOOPS: &str = "serve-bare-loops";
 
 const USAGE: &str = "\
-usage: make bench ARGS=\"[--quick] [--json] [--only WORD] [--also 'NAME=COMMAND']...\"
+usage: make bench ARGS=\"[--quick] [--only WORD] [--also 'NAME=COMMAND']...\"
   --quick                less of everything: under a minute
-  --json                 one JSON document instead of the tables
-  --only WORD            only the rows with this word in their name ('stress' is the second table)
-  --also 'NAME=COMMAND'  one more server beside ours: a command that takes our server's flags, or any
-                         server of the text dialect, with {port} and {root} where it wants them
+  --only WORD            only rows with WORD in their name; 'stress' is the second table
+  --also 'NAME=COMMAND'  measure another server in the same run, for example
+                           'old=/path/to/connme-server' (it takes the same flags), or
+                           'mine=python3 server.py --port {port} --root {root}'
 ";
 
 struct Options {
     scale: Scale,
-    json: bool,
     only: String,
+    /// Names and commands of other servers.
     also: Vec<(String, String)>,
 }
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads no further has seen enough.
+        // The reader of a pipe, `head` for example, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -70,153 +71,128 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(words: Vec<String>) -> io::Result<()> {
+fn run(mut words: Vec<String>) -> io::Result<()> {
     if let [mode, root] = words.as_slice()
-        && mode == BARE
+        && mode == SERVE_BARE_LOOPS
     {
         return bare::serve(Path::new(root));
     }
-    // `cargo bench` says so; `cargo test` does not, and its other words are for other tests.
-    let bench = words.iter().any(|word| word == "--bench");
-    if words.iter().any(|word| word == "--list") {
+    let has = |flag: &str| words.iter().any(|word| word == flag);
+    if has("--list") {
         return Ok(());
     }
-    let words = words.into_iter().filter(|word| word != "--bench").collect();
-    let options = if bench { parse(words)? } else { Some(smoke()) };
-    match options {
-        Some(options) => measure(&options),
-        None => io::stdout().write_all(USAGE.as_bytes()),
+    // `cargo bench` adds this flag. The arguments of `cargo test` are meant for other tests.
+    if !has("--bench") {
+        return measure(&Options { scale: Scale::Smoke, only: String::new(), also: Vec::new() });
     }
+    if has("--help") || has("-h") {
+        return print(USAGE);
+    }
+    words.retain(|word| word != "--bench");
+    measure(&parse(words)?)
 }
 
-fn smoke() -> Options {
-    Options { scale: Scale::Smoke, json: false, only: String::new(), also: Vec::new() }
-}
-
-fn parse(words: Vec<String>) -> io::Result<Option<Options>> {
-    let mut options = Options { scale: Scale::Full, ..smoke() };
+fn parse(words: Vec<String>) -> io::Result<Options> {
+    let mut options = Options { scale: Scale::Full, only: String::new(), also: Vec::new() };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| failed(format!("{word} wants a value")));
+        let mut value = || words.next().ok_or_else(|| failed(format!("{word} needs a value")));
         match word.as_str() {
             "--quick" => options.scale = Scale::Quick,
-            "--json" => options.json = true,
             "--only" => options.only = value()?,
-            "--also" => {
-                let value = value()?;
-                let (name, command) =
-                    value.split_once('=').ok_or_else(|| failed("--also wants NAME=COMMAND"))?;
-                options.also.push((name.to_owned(), command.to_owned()));
-            }
-            "--help" | "-h" => return Ok(None),
-            _ => return Err(failed(format!("there is no flag {word}\n{USAGE}"))),
+            "--also" => match value()?.split_once('=') {
+                Some((name, command)) => options.also.push((name.to_owned(), command.to_owned())),
+                None => return Err(failed("--also needs NAME=COMMAND")),
+            },
+            _ => return Err(failed(format!("unexpected argument '{word}'\n{USAGE}"))),
         }
     }
-    Ok(Some(options))
+    Ok(options)
+}
+
+fn print(text: &str) -> io::Result<()> {
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// An error that is not the system's.
+pub fn failed(why: impl Into<String>) -> io::Error {
+    io::Error::other(why.into())
 }
 
 fn measure(options: &Options) -> io::Result<()> {
-    let folder = Folder::new()?;
-    let home = |name: &str| {
-        let home = folder.0.join(name);
-        fs::create_dir(&home).map(|()| home)
-    };
-    let mut subjects = vec![Subject::bare(&home("bare")?)?, Subject::ours(&home("ours")?)?];
+    let temporary = tempfile::tempdir()?;
+    let folder = |name: &str| temporary.path().join(name);
+    let this = std::env::current_exe()?;
+    let bare = format!("{SERVE_BARE_LOOPS} {{root}}");
+    let connme = env!("CARGO_BIN_EXE_connme-server");
+    let mut servers = vec![
+        Server::start("bare", this.as_os_str(), &bare, &folder("bare"))?,
+        Server::start("connme", connme.as_ref(), server::FLAGS, &folder("connme"))?,
+    ];
     for (n, (name, command)) in options.also.iter().enumerate() {
-        subjects.push(Subject::also(name, command, &home(&format!("also-{n}"))?)?);
+        let (program, words) = command.split_once(' ').unwrap_or((command, ""));
+        let flags = if words.contains("{port}") { "" } else { server::FLAGS };
+        let words = format!("{words} {flags}");
+        servers.push(Server::start(name, program.as_ref(), &words, &folder(&format!("also-{n}")))?);
     }
-    let piece = vec![7; 16 << 20];
-    let scratch = home("scratch")?;
-    let setting = Setting { ours: &subjects[1], scratch: &scratch, piece: &piece };
+    fs::create_dir(folder("client"))?;
+    // So that the first upload does not wait for it.
+    LazyLock::force(&connection::PAYLOAD);
 
-    let smoke = options.scale == Scale::Smoke;
-    let say = |text: String| {
-        let text = if options.json || smoke { "" } else { &text };
-        io::stdout().write_all(text.as_bytes())
+    let is_smoke = options.scale == Scale::Smoke;
+    let show = |text: &str| if is_smoke { Ok(()) } else { print(text) };
+    let mut shown = 0;
+    for row in rows::all(options.scale, &servers[1], &folder("client")) {
+        if row.name.contains(&options.only) {
+            let figures = take_turns(&row, &servers)?;
+            show(if shown == 0 { report::HEAD } else { "" })?;
+            show(&report::lines(&row, &figures))?;
+            shown += 1;
+        }
+    }
+    if "stress".contains(&options.only) {
+        show(&format!("\n{}", stress_test::HEAD))?;
+        for (direction, megabytes, clients) in stress_test::loads(options.scale) {
+            for server in &servers[1..] {
+                let (line, failures) = stress_test::line(server, direction, megabytes, clients)?;
+                if is_smoke && failures > 0 {
+                    return Err(failed(line));
+                }
+                show(&line)?;
+                shown += 1;
+            }
+        }
+    }
+    match shown {
+        0 => Err(failed(format!("no row has '{}' in its name", options.only))),
+        _ if is_smoke => print(&format!("bench: all {shown} rows succeeded\n")),
+        _ => Ok(()),
+    }
+}
+
+/// The servers do the work of a row in turns: A, B, A, B.
+fn take_turns<'s>(row: &Row<'_>, servers: &'s [Server]) -> io::Result<Vec<Figures<'s>>> {
+    let turn = |server: &Server| {
+        server.settle();
+        let figure = (row.turn)(server);
+        figure.map_err(|error| failed(format!("{}: {}: {error}", row.name, server.name)))
     };
-    let wanted = |name: &str| name.contains(&options.only);
-    let mut rows = Vec::new();
-    for work in works::works(options.scale).into_iter().filter(|work| wanted(&work.name)) {
-        let row = take_turns(&work, &setting, &subjects)?;
-        if rows.is_empty() {
-            say(report::head())?;
-        }
-        say(row.table())?;
-        rows.push(row);
+    servers.iter().for_each(Server::reset_peak);
+    // Memory that is used for the first time has to come from the system, or from the host of a
+    // virtual machine. That would dominate where bytes are counted, so one turn comes before.
+    if row.unit == "MiB/s" && row.turns > 1 {
+        servers.iter().try_for_each(|server| turn(server).map(drop))?;
     }
-    let mut lines = Vec::new();
-    if wanted("stress") {
-        say(format!("\n{}", report::stress_head()))?;
-        for row in stress::rows(options.scale) {
-            for subject in subjects.iter().skip(1) {
-                let line = stress::run(subject, row, &piece)?;
-                say(line.table())?;
-                lines.push(line);
-            }
+    let cpu_before: Vec<_> = servers.iter().map(Server::cpu_seconds).collect();
+    let mut turns = vec![Vec::new(); servers.len()];
+    for _ in 0..row.turns {
+        for (server, turns) in servers.iter().zip(&mut turns) {
+            turns.extend(Some(turn(server)?).filter(|figure| !figure.is_nan()));
         }
     }
-    if rows.is_empty() && lines.is_empty() {
-        return Err(failed(format!("no row has {:?} in its name", options.only)));
-    }
-    let json = report::json(&rows, &lines);
-    if smoke {
-        println!(
-            "bench: {} works and {} lines of the course's table were tried",
-            rows.len(),
-            lines.len()
-        );
-    } else if options.json {
-        io::stdout().write_all(json.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// A folder of this run's own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Folder> {
-        let path = std::env::temp_dir().join(format!("connme-bench-{}", std::process::id()));
-        fs::create_dir(&path).map(|()| Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A B A B: what slows the machine down for a while slows all of them.
-fn take_turns(work: &Work, setting: &Setting<'_>, subjects: &[Subject]) -> io::Result<Row> {
-    let mut servers: Vec<_> = subjects
-        .iter()
-        .map(|subject| {
-            subject.forget_peak();
-            let (server, turns) = (subject.name.clone(), Vec::new());
-            Figures { server, turns, processor: subject.processor(), peak: None }
-        })
-        .collect();
-    // The first to write to memory that nobody used of late waits for the system, or for the machine
-    // that this one is a part of: where bytes are counted, a first turn is not.
-    let warming = usize::from(work.unit == Unit::Rate && work.turns > 1);
-    for turn in 0..work.turns + warming {
-        for (subject, figures) in subjects.iter().zip(&mut servers) {
-            subject.calm();
-            if turn < warming {
-                (work.turn)(setting, subject)?;
-                figures.processor = subject.processor();
-                continue;
-            }
-            let turn = (work.turn)(setting, subject)
-                .map_err(|error| failed(format!("{}: {}: {error}", work.name, subject.name)))?;
-            figures.turns.extend(turn);
-        }
-    }
-    for (subject, figures) in subjects.iter().zip(&mut servers) {
-        let before = figures.processor.take();
-        figures.processor = subject.processor().zip(before).map(|(after, before)| after - before);
-        figures.peak = subject.peak();
-    }
-    Ok(Row { work: work.name.clone(), unit: work.unit, servers })
+    let figures = servers.iter().zip(turns).zip(cpu_before).map(|((server, turns), before)| {
+        let cpu_seconds = server.cpu_seconds() - before;
+        Figures { server, turns, cpu_seconds, peak_kib: server.peak_kib() }
+    });
+    Ok(figures.collect())
 }

@@ -1,207 +1,87 @@
-//! What was measured, as a table for people and as JSON for programs.
+//! The first table: medians, ranges and ratios. A figure that is not known is NaN, and not shown.
 
-use std::fmt::Write as _;
+use crate::rows::Row;
+use crate::server::Server;
 
-use crate::works::Unit;
+pub const HEAD: &str = concat!(
+    "work                                   server    median       min..max        ",
+    "of bare (turns)     cpu s ratio     MiB\n"
+);
 
 /// What one server did in one row.
-pub struct Figures {
-    pub server: String,
-    /// One figure a turn; fewer where a turn meant nothing.
+pub struct Figures<'s> {
+    pub server: &'s Server,
+    /// One figure for each turn. Empty if the row does not apply to this server.
     pub turns: Vec<f64>,
-    /// Processor time of all turns, in seconds.
-    pub processor: Option<f64>,
-    /// The most memory held meanwhile, in KiB.
-    pub peak: Option<f64>,
+    /// The processor time of all turns.
+    pub cpu_seconds: f64,
+    /// The most memory that the server had during the row.
+    pub peak_kib: f64,
 }
 
-/// One work, done by all servers, the bare loops first.
-pub struct Row {
-    pub work: String,
-    pub unit: Unit,
-    pub servers: Vec<Figures>,
-}
-
-/// One line of the course's table.
-pub struct Stress {
-    pub server: String,
-    pub direction: &'static str,
-    pub megabytes: u64,
-    pub clients: usize,
-    pub seconds: f64,
-    /// Of all clients together, and of one of them on average, in MB/s.
-    pub all: f64,
-    pub each: f64,
-    pub failed: usize,
-}
-
-/// Median, least and most.
-#[derive(Clone, Copy)]
+/// The median and the range of some figures, NaN if there are none.
 pub struct Spread {
     pub median: f64,
-    pub min: f64,
-    pub max: f64,
+    min: f64,
+    max: f64,
 }
 
 impl Spread {
-    pub fn of(values: &[f64]) -> Option<Spread> {
-        let mut sorted = values.to_vec();
+    pub fn of(figures: &[f64]) -> Spread {
+        let mut sorted = figures.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let upper = *sorted.get(middle)?;
-        let lower = if sorted.len().is_multiple_of(2) { sorted[middle - 1] } else { upper };
-        let median = f64::midpoint(lower, upper);
-        Some(Spread { median, min: sorted[0], max: sorted[sorted.len() - 1] })
+        let last = sorted.len().saturating_sub(1);
+        let at = |n: usize| sorted.get(n).copied().unwrap_or(f64::NAN);
+        // Of an even number of figures, the median is the middle of two.
+        let median = f64::midpoint(at(last / 2), at(sorted.len() / 2));
+        Spread { median, min: at(0), max: at(last) }
     }
 }
 
-impl Row {
-    /// How fast a server was beside the bare loops, turn by turn: 2 is twice as fast, whatever the
-    /// figures count.
-    fn ratios(&self, figures: &Figures) -> Option<Spread> {
-        let pairs = figures.turns.iter().zip(&self.servers.first()?.turns);
-        let ratio = |(ours, bare): (&f64, &f64)| {
-            if self.unit.more_is_better() { ours / bare } else { bare / ours }
-        };
-        let mut spread = Spread::of(&pairs.map(ratio).collect::<Vec<_>>())?;
-        let medians = (Spread::of(&figures.turns)?, Spread::of(&self.servers.first()?.turns)?);
-        spread.median = ratio((&medians.0.median, &medians.1.median));
-        Some(spread)
-    }
-
-    /// The lines of this row.
-    pub fn table(&self) -> String {
-        let mut text = String::new();
-        let bare = self.servers.first();
-        for (n, figures) in self.servers.iter().enumerate() {
-            let Some(spread) = Spread::of(&figures.turns) else { continue };
-            let work = if text.is_empty() { self.work.as_str() } else { "" };
-            let _ = write!(text, "{work:<38} {:<7}", figures.server);
-            let _ = write!(text, "{:>9}", short(spread.median));
-            let range = format!("{}..{}", short(spread.min), short(spread.max));
-            let _ = write!(text, " {:<5} {range:<15}", self.unit.word());
-            let ratio = self.ratios(figures).filter(|_| n > 0);
-            let ratio = ratio.map_or_else(String::new, |ratio| {
-                format!("{:.2} ({:.2}..{:.2})", ratio.median, ratio.min, ratio.max)
-            });
-            let processor = figures.processor.map_or("-".into(), |time| format!("{time:.2}"));
-            let bare = bare.and_then(|bare| bare.processor).filter(|_| n > 0);
-            let more = bare.zip(figures.processor).filter(|(bare, _)| *bare > 0.0);
-            let more = more.map_or(String::new(), |(bare, ours)| format!("{:.2}", ours / bare));
-            let peak = figures.peak.map_or("-".into(), |peak| format!("{:.1}", peak / 1024.0));
-            let _ = write!(text, " {ratio:<18} {processor:>6} {more:>5} {peak:>7}");
-            text.truncate(text.trim_end().len());
-            text.push('\n');
+/// One row of the table: a line for each server that the row applies to. The first server is the
+/// bare loops. Only the first line has the name of the row.
+pub fn lines(row: &Row<'_>, servers: &[Figures<'_>]) -> String {
+    let mut text = String::new();
+    for (n, figures) in servers.iter().enumerate().filter(|(_, server)| !server.turns.is_empty()) {
+        let name = if text.is_empty() { row.name.as_str() } else { "" };
+        let Spread { median, min, max } = Spread::of(&figures.turns);
+        let range = format!("{}..{}", three_digits(min), three_digits(max));
+        let (mut of_bare, mut cpu_of_bare) = (String::new(), f64::NAN);
+        if n > 0 {
+            of_bare = compare(row.unit, &figures.turns, &servers[0].turns);
+            cpu_of_bare = figures.cpu_seconds / servers[0].cpu_seconds;
         }
-        text
+        let line = format!(
+            "{name:<38} {:<7}{:>9} {:<5} {range:<15} {of_bare:<18} {:>6} {:>5} {:>7}",
+            figures.server.name,
+            three_digits(median),
+            row.unit,
+            known(figures.cpu_seconds, 2),
+            known(cpu_of_bare, 2),
+            known(figures.peak_kib / 1024.0, 1),
+        );
+        text += &format!("{}\n", line.trim_end());
     }
+    text
 }
 
-/// The head of the first table.
-pub fn head() -> String {
-    format!(
-        "{:<38} {:<7}{:>9} {:<5} {:<15} {:<18} {:>6} {:>5} {:>7}\n",
-        "work", "server", "median", "", "min..max", "of bare (turns)", "cpu s", "ratio", "MiB"
-    )
+/// How fast a server was compared with the bare loops: 2 is twice as fast, whatever the unit. First
+/// the ratio of the medians, then the range of the ratios of single turns.
+fn compare(unit: &str, turns: &[f64], bare_turns: &[f64]) -> String {
+    let ratio = |turn: f64, bare: f64| if unit.ends_with("/s") { turn / bare } else { bare / turn };
+    let pairs = turns.iter().zip(bare_turns);
+    let Spread { min, max, .. } =
+        Spread::of(&pairs.map(|(turn, bare)| ratio(*turn, *bare)).collect::<Vec<_>>());
+    let median = ratio(Spread::of(turns).median, Spread::of(bare_turns).median);
+    if median.is_nan() { String::new() } else { format!("{median:.2} ({min:.2}..{max:.2})") }
 }
 
-/// The head of the second.
-pub fn stress_head() -> String {
-    format!(
-        "{:<9} {:>6} {:>8} {:<8} {:>8} {:>9} {:>11} {:>7}\n",
-        "direction", "MB", "clients", "server", "seconds", "MB/s all", "MB/s client", "failed"
-    )
-}
-
-impl Stress {
-    pub fn table(&self) -> String {
-        format!(
-            "{:<9} {:>6} {:>8} {:<8} {:>8.3} {:>9.0} {:>11.0} {:>7}\n",
-            self.direction,
-            self.megabytes,
-            self.clients,
-            self.server,
-            self.seconds,
-            self.all,
-            self.each,
-            self.failed
-        )
-    }
-
-    fn json(&self) -> String {
-        format!(
-            "{{\"direction\":\"{}\",\"megabytes\":{},\"clients\":{},\"server\":{},\"seconds\":{:.6},\
-             \"all\":{:.3},\"each\":{:.3},\"failed\":{}}}",
-            self.direction,
-            self.megabytes,
-            self.clients,
-            quoted(&self.server),
-            self.seconds,
-            self.all,
-            self.each,
-            self.failed
-        )
-    }
-}
-
-impl Row {
-    fn json(&self) -> String {
-        let server = |figures: &Figures| {
-            let number =
-                |value: Option<f64>| value.map_or("null".into(), |value| format!("{value:.6}"));
-            let spread = |spread: Option<Spread>| {
-                spread.map_or("null".into(), |Spread { median, min, max }| {
-                    format!("{{\"median\":{median:.6},\"min\":{min:.6},\"max\":{max:.6}}}")
-                })
-            };
-            let turns: Vec<_> = figures.turns.iter().map(|turn| format!("{turn:.6}")).collect();
-            format!(
-                "{{\"server\":{},\"figures\":{},\"of_bare\":{},\"processor_seconds\":{},\
-                 \"peak_kib\":{},\"turns\":[{}]}}",
-                quoted(&figures.server),
-                spread(Spread::of(&figures.turns)),
-                spread(self.ratios(figures)),
-                number(figures.processor),
-                number(figures.peak),
-                turns.join(",")
-            )
-        };
-        let servers: Vec<_> = self.servers.iter().map(server).collect();
-        format!(
-            "{{\"work\":{},\"unit\":\"{}\",\"servers\":[{}]}}",
-            quoted(&self.work),
-            self.unit.word(),
-            servers.join(",")
-        )
-    }
-}
-
-/// All of it.
-pub fn json(rows: &[Row], stress: &[Stress]) -> String {
-    let rows: Vec<_> = rows.iter().map(Row::json).collect();
-    let stress: Vec<_> = stress.iter().map(Stress::json).collect();
-    format!("{{\"rows\":[{}],\"stress\":[{}]}}\n", rows.join(","), stress.join(","))
-}
-
-/// Three digits that count.
-fn short(value: f64) -> String {
-    let digits = match value.abs() {
-        0.0..10.0 => 2,
-        10.0..100.0 => 1,
-        _ => 0,
-    };
+/// Enough digits to compare, and no more.
+fn three_digits(value: f64) -> String {
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.digits$}")
 }
 
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.extend(format!("\\u{:04x}", u32::from(c)).chars()),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+fn known(value: f64, digits: usize) -> String {
+    if value.is_finite() { format!("{value:.digits$}") } else { String::new() }
 }

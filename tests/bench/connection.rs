@@ -1,0 +1,101 @@
+//! The client that drives all servers alike, in the `text` dialect. It checks that each command
+//! succeeded, and nothing else.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::bare::copy;
+use crate::failed;
+
+/// How many bytes one read takes at most.
+const BUFFER: usize = 1 << 20;
+
+/// A server that does not read or answer for this long has failed.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many bytes of an upload share a write with the size header.
+const FIRST_PIECE: usize = 8 << 10;
+
+/// What uploads send, again and again. It is larger than the caches of most processors, as files are.
+pub static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| vec![7; 16 << 20]);
+
+/// One connection to a server.
+pub struct Connection(pub BufReader<TcpStream>);
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(Connection(BufReader::with_capacity(BUFFER, stream)))
+    }
+
+    /// Sends a command and reads the line that answers it.
+    pub fn ask(&mut self, command: &str, reply: &str) -> io::Result<String> {
+        self.write(format!("{command}\n").as_bytes())?;
+        self.expect(reply)
+    }
+
+    /// Reads a line, which must begin with `start`, and returns the rest of it.
+    pub fn expect(&mut self, start: &str) -> io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        let rest = line.trim_end().strip_prefix(start).map(str::to_owned);
+        rest.ok_or_else(|| failed(format!("expected {start:?}, got {line:?}")))
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes)
+    }
+
+    /// Waits for `ok ready`, then sends a file of this size.
+    pub fn upload(&mut self, name: &str, size: usize) -> io::Result<()> {
+        self.ask(&format!("upload {name}"), "ok ready")?;
+        let mut first = format!("{size}\n").into_bytes();
+        first.extend(&PAYLOAD[..size.min(FIRST_PIECE)]);
+        self.write(&first)?;
+        let mut left = size.saturating_sub(FIRST_PIECE);
+        while left > 0 {
+            let n = left.min(PAYLOAD.len());
+            self.write(&PAYLOAD[..n])?;
+            left -= n;
+        }
+        self.expect("ok received ").map(drop)
+    }
+
+    /// Sends a small file without waiting for `ok ready`: the whole request in one write, as
+    /// `printf … | nc` does.
+    pub fn upload_small(&mut self, name: &str, size: usize) -> io::Result<()> {
+        let mut request = format!("upload {name}\n{size}\n").into_bytes();
+        request.extend(&PAYLOAD[..size]);
+        self.write(&request)?;
+        self.expect("ok ready")?;
+        self.expect("ok received ").map(drop)
+    }
+
+    /// Fetches a file of this size into `file`.
+    pub fn download(&mut self, name: &str, size: usize, file: &mut impl Write) -> io::Result<()> {
+        self.ask(&format!("download {name}"), &format!("ok {size}"))?;
+        copy(&mut self.0, file, size)
+    }
+
+    pub fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.ask(&format!("rm {name}"), "ok removed ").map(drop)
+    }
+
+    /// Lists a folder and returns the number of its files.
+    pub fn list(&mut self, folder: &str) -> io::Result<usize> {
+        let count = self.ask(&format!("ls {folder}"), "ok ")?;
+        let count = count.parse().map_err(io::Error::other)?;
+        // One line for each file, and one for the total.
+        for _ in 0..=count {
+            if self.0.skip_until(b'\n')? == 0 {
+                return Err(failed("the list is not complete"));
+            }
+        }
+        Ok(count)
+    }
+}
