@@ -30,7 +30,6 @@ mod rows;
 mod server;
 mod stress_test;
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,23 +43,24 @@ use server::Server;
 const SERVE_BARE_LOOPS: &str = "serve-bare-loops";
 
 const USAGE: &str = "\
-usage: make bench ARGS=\"[--quick] [--only WORD] [--also 'NAME=COMMAND']...\"
-  --quick                less of everything: under a minute
-  --only WORD            only rows with WORD in their name; 'stress' is the second table
-  --also 'NAME=COMMAND'  measure another server in the same run, for example
-                           'old=/path/to/connme-server' (it takes the same flags), or
-                           'mine=python3 server.py --port {port} --root {root}'
+usage: make bench ARGS=\"[--quick] [--only WORD] [--also NAME=PATH]...\"
+  --quick           less of everything: under a minute
+  --only WORD       only rows with WORD in their name; 'stress' is the second table
+  --also NAME=PATH  measure another build of connme-server in the same run
 ";
 
-struct Options {
+/// By default those of the smoke test.
+#[derive(Default)]
+struct Options<'w> {
     scale: Scale,
-    only: String,
-    /// Names and commands of other servers.
-    also: Vec<(String, String)>,
+    only: &'w str,
+    /// Names and programs of other servers.
+    also: Vec<(&'w str, &'w str)>,
 }
 
 fn main() -> ExitCode {
-    match run(std::env::args().skip(1).collect()) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe, `head` for example, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -71,43 +71,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(mut words: Vec<String>) -> io::Result<()> {
-    if let [mode, root] = words.as_slice()
-        && mode == SERVE_BARE_LOOPS
-    {
-        return bare::serve(Path::new(root));
+fn run(words: &[&str]) -> io::Result<()> {
+    match words {
+        [SERVE_BARE_LOOPS, root] => bare::serve(Path::new(root)),
+        // `cargo bench` adds this flag. The arguments of `cargo test` are meant for other tests.
+        [words @ .., "--bench"] => match parse(words)? {
+            Some(options) => measure(&options),
+            None => print(USAGE),
+        },
+        _ => measure(&Options::default()),
     }
-    let has = |flag: &str| words.iter().any(|word| word == flag);
-    if has("--list") {
-        return Ok(());
-    }
-    // `cargo bench` adds this flag. The arguments of `cargo test` are meant for other tests.
-    if !has("--bench") {
-        return measure(&Options { scale: Scale::Smoke, only: String::new(), also: Vec::new() });
-    }
-    if has("--help") || has("-h") {
-        return print(USAGE);
-    }
-    words.retain(|word| word != "--bench");
-    measure(&parse(words)?)
 }
 
-fn parse(words: Vec<String>) -> io::Result<Options> {
-    let mut options = Options { scale: Scale::Full, only: String::new(), also: Vec::new() };
-    let mut words = words.into_iter();
+fn parse<'w>(words: &[&'w str]) -> io::Result<Option<Options<'w>>> {
+    let mut options = Options { scale: Scale::Full, ..Options::default() };
+    let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| failed(format!("{word} needs a value")));
-        match word.as_str() {
+        match *word {
+            "--help" | "-h" => return Ok(None),
             "--quick" => options.scale = Scale::Quick,
             "--only" => options.only = value()?,
-            "--also" => match value()?.split_once('=') {
-                Some((name, command)) => options.also.push((name.to_owned(), command.to_owned())),
-                None => return Err(failed("--also needs NAME=COMMAND")),
-            },
+            "--also" => {
+                let pair = value()?.split_once('=');
+                options.also.push(pair.ok_or_else(|| failed("--also needs NAME=PATH"))?);
+            }
             _ => return Err(failed(format!("unexpected argument '{word}'\n{USAGE}"))),
         }
     }
-    Ok(options)
+    Ok(Some(options))
 }
 
 fn print(text: &str) -> io::Result<()> {
@@ -120,54 +112,32 @@ pub fn failed(why: impl Into<String>) -> io::Error {
 }
 
 fn measure(options: &Options) -> io::Result<()> {
-    let temporary = tempfile::tempdir()?;
-    let folder = |name: &str| temporary.path().join(name);
-    let this = std::env::current_exe()?;
-    let bare = format!("{SERVE_BARE_LOOPS} {{root}}");
     let connme = env!("CARGO_BIN_EXE_connme-server");
-    let mut servers = vec![
-        Server::start("bare", this.as_os_str(), &bare, &folder("bare"))?,
-        Server::start("connme", connme.as_ref(), server::FLAGS, &folder("connme"))?,
-    ];
-    for (n, (name, command)) in options.also.iter().enumerate() {
-        let (program, words) = command.split_once(' ').unwrap_or((command, ""));
-        let flags = if words.contains("{port}") { "" } else { server::FLAGS };
-        let words = format!("{words} {flags}");
-        servers.push(Server::start(name, program.as_ref(), &words, &folder(&format!("also-{n}")))?);
+    let mut servers = vec![Server::bare_loops()?, Server::connme("connme", connme)?];
+    for (name, path) in &options.also {
+        servers.push(Server::connme(name, path)?);
     }
-    fs::create_dir(folder("client"))?;
+    let client_folder = tempfile::tempdir()?;
     // So that the first upload does not wait for it.
     LazyLock::force(&connection::PAYLOAD);
 
     let is_smoke = options.scale == Scale::Smoke;
     let show = |text: &str| if is_smoke { Ok(()) } else { print(text) };
-    let mut shown = 0;
-    for row in rows::all(options.scale, &servers[1], &folder("client")) {
-        if row.name.contains(&options.only) {
-            let figures = take_turns(&row, &servers)?;
-            show(if shown == 0 { report::HEAD } else { "" })?;
-            show(&report::lines(&row, &figures))?;
-            shown += 1;
-        }
+    let mut rows = rows::all(options.scale, &servers[1], client_folder.path());
+    rows.retain(|row| row.name.contains(options.only));
+    let has_stress_test = "stress".contains(options.only);
+    if rows.is_empty() && !has_stress_test {
+        return Err(failed(format!("no row has '{}' in its name", options.only)));
     }
-    if "stress".contains(&options.only) {
-        show(&format!("\n{}", stress_test::HEAD))?;
-        for (direction, megabytes, clients) in stress_test::loads(options.scale) {
-            for server in &servers[1..] {
-                let (line, failures) = stress_test::line(server, direction, megabytes, clients)?;
-                if is_smoke && failures > 0 {
-                    return Err(failed(line));
-                }
-                show(&line)?;
-                shown += 1;
-            }
-        }
+    for (n, row) in rows.iter().enumerate() {
+        let figures = take_turns(row, &servers)?;
+        show(if n == 0 { report::HEAD } else { "" })?;
+        show(&report::lines(row, &figures))?;
     }
-    match shown {
-        0 => Err(failed(format!("no row has '{}' in its name", options.only))),
-        _ if is_smoke => print(&format!("bench: all {shown} rows succeeded\n")),
-        _ => Ok(()),
+    if has_stress_test {
+        stress_test::run(options.scale, &servers[1..], &show)?;
     }
+    if is_smoke { print("bench: every row was tried\n") } else { Ok(()) }
 }
 
 /// The servers do the work of a row in turns: A, B, A, B.

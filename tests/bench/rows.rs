@@ -16,13 +16,14 @@ use crate::report::Spread;
 use crate::server::Server;
 
 /// How much work the rows do.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scale {
     /// What the guide shows.
     Full,
     /// Less of everything, for a first impression.
     Quick,
     /// As little as possible, as a test.
+    #[default]
     Smoke,
 }
 
@@ -69,14 +70,14 @@ pub fn all<'s>(scale: Scale, connme: &'s Server, folder: &'s Path) -> Vec<Row<'s
         upload(huge, 1, turns(5)),
         client(connme, folder, "down", huge, turns(9)),
         client(connme, folder, "up", huge, turns(9)),
-        small_files(1, small, turns(15)),
-        small_files(32, small, turns(5)),
-        small_files(256, small, turns(5)),
-        small_downloads(1, downloads, turns(15)),
-        small_downloads(32, downloads, turns(5)),
-        small_downloads(256, downloads, turns(5)),
-        connect(1, connections, turns(7)),
-        connect(16, connections, turns(7)),
+        repeat("1 KiB up, down, rm", up_down_rm, 1, small, turns(15)),
+        repeat("1 KiB up, down, rm", up_down_rm, 32, small, turns(5)),
+        repeat("1 KiB up, down, rm", up_down_rm, 256, small, turns(5)),
+        repeat("1 KiB down", down, 1, downloads, turns(15)),
+        repeat("1 KiB down", down, 32, downloads, turns(5)),
+        repeat("1 KiB down", down, 256, downloads, turns(5)),
+        repeat("connect, hello, close", connect, 1, connections, turns(7)),
+        repeat("connect, hello, close", connect, 16, connections, turns(7)),
         list(scale.of(10_000, 2000, 20), scale.of(8, 8, 1), turns(7)),
         list(scale.of(100_000, 20_000, 20), 1, turns(7)),
         idle_memory(idle),
@@ -101,8 +102,8 @@ fn row<'s>(
 fn download(clients: usize, size: usize, turns: usize) -> Row<'static> {
     let several = if clients > 1 { format!(", {clients} at once") } else { String::new() };
     row(format!("download {}{several}", binary_size(size)), "MiB/s", turns, move |server| {
-        provide_file(&server.root.join("large"), size)?;
-        let time = at_once(server.greet_all(clients)?, |client, _| {
+        provide_file(&server.path("large"), size)?;
+        let (time, _) = at_once(server.greet_all(clients)?, |client, _| {
             client.download("large", size, &mut io::sink())
         })?;
         Ok(mib_per_second(clients * size, time))
@@ -136,7 +137,7 @@ fn client<'s>(
     let name = format!("the client, {} {direction}, {bar}", binary_size(size));
     row(name, "MiB/s", turns, move |turn_of| {
         let server = if turn_of.is_bare { connme } else { turn_of };
-        let (here, there) = (folder.join("file"), server.root.join("file"));
+        let (here, there) = (folder.join("file"), server.path("file"));
         let (from, to) = if direction == "up" { (&here, &there) } else { (&there, &here) };
         provide_file(from, size)?;
         let _ = fs::remove_file(to);
@@ -153,51 +154,43 @@ fn client<'s>(
     })
 }
 
-/// Each client uploads, downloads and removes a small file, again and again.
-fn small_files(clients: usize, times: usize, turns: usize) -> Row<'static> {
-    let once = |client: &mut Connection, n: usize| {
-        let name = format!("small-{n}");
-        client.upload_small(&name, KIB)?;
-        client.download(&name, KIB, &mut io::sink())?;
-        client.remove(&name)
-    };
-    row(format!("1 KiB up, down, rm, by {clients}"), "/s", turns, move |server| {
+/// Several clients do the same thing again and again, each with a connection of its own.
+fn repeat(what: &str, once: Once, clients: usize, times: usize, turns: usize) -> Row<'static> {
+    row(format!("{what}, by {clients}"), "/s", turns, move |server| {
+        provide_file(&server.path("one-kib"), KIB)?;
         let mut connections = server.greet_all(clients)?;
         // Once without counting: a new name costs some file systems a new block.
-        connections.iter_mut().enumerate().try_for_each(|(n, client)| once(client, n))?;
-        let time = at_once(connections, |client, n| {
-            (0..times / clients).try_for_each(|_| once(client, n))
+        connections.iter_mut().enumerate().try_for_each(|(n, client)| once(server, client, n))?;
+        let (time, _) = at_once(connections, |client, n| {
+            (0..times / clients).try_for_each(|_| once(server, client, n))
         })?;
         Ok(times as f64 / time.as_secs_f64())
     })
 }
 
-/// Each client downloads the same small file, again and again.
-fn small_downloads(clients: usize, times: usize, turns: usize) -> Row<'static> {
-    row(format!("1 KiB down, by {clients}"), "/s", turns, move |server| {
-        provide_file(&server.root.join("one-kib"), KIB)?;
-        let time = at_once(server.greet_all(clients)?, |client, _| {
-            (0..times / clients).try_for_each(|_| client.download("one-kib", KIB, &mut io::sink()))
-        })?;
-        Ok(times as f64 / time.as_secs_f64())
-    })
+/// What client `n` of [`repeat`] does.
+type Once = fn(server: &Server, client: &mut Connection, n: usize) -> io::Result<()>;
+
+fn up_down_rm(_: &Server, client: &mut Connection, n: usize) -> io::Result<()> {
+    let name = format!("small-{n}");
+    client.upload_small(&name, KIB)?;
+    client.download(&name, KIB, &mut io::sink())?;
+    client.remove(&name)
 }
 
-/// Each client opens a connection for a single command, again and again.
-fn connect(clients: usize, times: usize, turns: usize) -> Row<'static> {
-    row(format!("connect, hello, close, by {clients}"), "/s", turns, move |server| {
-        let time = at_once(vec![(); clients], |(), _| {
-            (0..times / clients).try_for_each(|_| server.greet().map(drop))
-        })?;
-        Ok(times as f64 / time.as_secs_f64())
-    })
+fn down(_: &Server, client: &mut Connection, _: usize) -> io::Result<()> {
+    client.download("one-kib", KIB, &mut io::sink())
+}
+
+fn connect(server: &Server, _: &mut Connection, _: usize) -> io::Result<()> {
+    server.greet().map(drop)
 }
 
 /// One client lists a folder.
 fn list(files: usize, times: u32, turns: usize) -> Row<'static> {
     row(format!("list {files} files"), "us", turns, move |server| {
         let folder = format!("list-{files}");
-        provide_folder(&server.root.join(&folder), files)?;
+        provide_folder(&server.path(&folder), files)?;
         let mut client = server.greet()?;
         let time = timed(|| {
             (0..times).try_for_each(|_| match client.list(&folder)? {
@@ -222,7 +215,7 @@ fn idle_memory(count: usize) -> Row<'static> {
 /// time that passes would only show on which processors the scheduler puts the threads.
 fn idle_cpu(count: usize, times: usize, turns: usize) -> Row<'static> {
     row(format!("cpu of ls beside {count} idle / 100"), "times", turns, move |server| {
-        provide_folder(&server.root.join("ten"), 10)?;
+        provide_folder(&server.path("ten"), 10)?;
         let cpu_of_ls = || {
             let before = server.cpu_seconds();
             for mut client in server.greet_all(10)? {
@@ -254,10 +247,9 @@ fn name_taken(taken: usize) -> Row<'static> {
             taken_times.push(micros(timed(|| client.upload_small("taken", 1))?));
         }
         // The rows that follow find a small folder again.
-        for entry in fs::read_dir(&server.root)? {
-            let path = entry?.path();
-            if path.is_file() {
-                fs::remove_file(path)?;
+        for entry in fs::read_dir(&server.root)?.flatten() {
+            if entry.path().is_file() {
+                fs::remove_file(entry.path())?;
             }
         }
         Ok(Spread::of(&taken_times).median / Spread::of(&free_times).median)
@@ -285,8 +277,8 @@ const COMMANDS: [(&str, OneCommand); 6] = [
 /// The median time of one command.
 fn one_command(name: &str, command: OneCommand, times: usize, turns: usize) -> Row<'static> {
     row(format!("one {name}"), "us", turns, move |server| {
-        provide_file(&server.root.join("one-kib"), KIB)?;
-        provide_folder(&server.root.join("ten"), 10)?;
+        provide_file(&server.path("one-kib"), KIB)?;
+        provide_folder(&server.path("ten"), 10)?;
         let mut client = server.greet()?;
         let times = (0..times).map(|_| command(&mut client).map(micros));
         Ok(Spread::of(&times.collect::<io::Result<Vec<_>>>()?).median)
@@ -296,11 +288,12 @@ fn one_command(name: &str, command: OneCommand, times: usize, turns: usize) -> R
 // What several rows use.
 
 /// Does `work` for each client in a thread of its own, all at the same time. Returns the time from
-/// the common start until the last one has finished. `work` also gets the number of the client.
-pub fn at_once<T: Send>(
+/// the common start until the last one has finished, and all results. `work` also gets the number of
+/// the client.
+pub fn at_once<T: Send, R: Send>(
     clients: Vec<T>,
-    work: impl Fn(&mut T, usize) -> io::Result<()> + Sync,
-) -> io::Result<Duration> {
+    work: impl Fn(&mut T, usize) -> io::Result<R> + Sync,
+) -> io::Result<(Duration, Vec<R>)> {
     let (start_lock, work) = (&RwLock::new(()), &work);
     thread::scope(|scope| {
         // Each thread waits for this lock. A barrier would wait forever if a thread cannot be started.
@@ -314,10 +307,11 @@ pub fn at_once<T: Send>(
         }
         let start = Instant::now();
         drop(not_yet);
+        let mut results = Vec::new();
         for thread in threads {
-            thread.join().unwrap_or_else(|_| Err(failed("a client panicked")))?;
+            results.push(thread.join().map_err(|_| failed("a client panicked"))??);
         }
-        Ok(start.elapsed())
+        Ok((start.elapsed(), results))
     })
 }
 

@@ -1,33 +1,29 @@
 //! The servers that are measured: each is a process with a folder of its own.
 
-use std::ffi::OsStr;
-use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tempfile::TempDir;
 
 use crate::connection::Connection;
 use crate::failed;
 
-/// How long a server may take to accept its first connection.
-const STARTUP_TIMEOUT: Duration = Duration::from_secs(20);
+/// The default limits of connme-server are lower than the number of idle connections.
+const LIMITS: [&str; 4] = ["--max-connections", "60000", "--max-per-address", "60000"];
 
-/// The flags of connme-server. Its default limits on connections are lower than what rows need.
-pub const FLAGS: &str = "--listen text=127.0.0.1:0 --root {root} --max-connections 60000 \
-                     --max-per-address 60000";
-
-/// A running server. It is killed when this is dropped.
+/// A running server. It is killed, and its folder removed, when this is dropped.
 pub struct Server {
     pub name: String,
     pub is_bare: bool,
-    /// The folder that it serves.
-    pub root: PathBuf,
     pub address: SocketAddr,
     process: Child,
+    /// The folder that it serves.
+    pub root: TempDir,
 }
 
 impl Drop for Server {
@@ -38,41 +34,41 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts a program with these arguments, after filling in `{root}` and `{port}`. A server without
-    /// `{port}` chooses a port itself and prints its address in its first line.
-    pub fn start(name: &str, program: &OsStr, words: &str, folder: &Path) -> io::Result<Server> {
-        let is_bare = words.starts_with(crate::SERVE_BARE_LOOPS);
-        let root = folder.join("root");
-        fs::create_dir_all(&root)?;
-        let mut address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    /// Starts this program once more, as the server with the bare loops.
+    pub fn bare_loops() -> io::Result<Server> {
+        let root = tempfile::tempdir()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(crate::SERVE_BARE_LOOPS).arg(root.path());
+        Server::start("bare", true, command, root)
+    }
+
+    /// Starts a build of connme-server, with everything on.
+    pub fn connme(name: &str, program: &str) -> io::Result<Server> {
+        let root = tempfile::tempdir()?;
         let mut command = Command::new(program);
-        for word in words.split_whitespace() {
-            let word = word.replace("{port}", &address.port().to_string());
-            command.arg(word.replace("{root}", &root.to_string_lossy()));
-        }
-        let has_port = words.contains("{port}");
+        command.args(["--listen", "text=127.0.0.1:0", "--root"]).arg(root.path()).args(LIMITS);
+        Server::start(name, false, command, root)
+    }
+
+    fn start(name: &str, is_bare: bool, mut command: Command, root: TempDir) -> io::Result<Server> {
         // The log goes to a file, as it does on most servers.
-        let log = File::create(folder.join("log"))?;
-        let stdout = if has_port { log.try_clone()?.into() } else { Stdio::piped() };
-        command.stdin(Stdio::null()).stdout(stdout).stderr(log);
-        let why = |why: &dyn Display| failed(format!("cannot start {name}: {why}"));
-        let mut process = command.spawn().map_err(|error| why(&error))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(tempfile::tempfile()?);
+        let started = command.spawn();
+        let mut process =
+            started.map_err(|error| failed(format!("cannot start {name}: {error}")))?;
+        // The first line of its output contains its address.
+        let mut line = String::new();
         if let Some(stdout) = process.stdout.take() {
-            let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line)?;
-            let found = line.split_whitespace().find_map(|word| word.parse().ok());
-            address = found.ok_or_else(|| why(&format!("no address in its output {line:?}")))?;
         }
-        let mut server = Server { name: name.to_owned(), is_bare, root, address, process };
-        let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if server.process.try_wait()?.is_some() || start.elapsed() > STARTUP_TIMEOUT {
-                let log = fs::read_to_string(folder.join("log"))?;
-                return Err(why(&format!("it does not listen on {address}\n{log}")));
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(server)
+        let address = line.split_whitespace().find_map(|word| word.parse().ok());
+        let address = address.ok_or_else(|| failed(format!("{name} has no address: {line:?}")))?;
+        Ok(Server { name: name.to_owned(), is_bare, address, process, root })
+    }
+
+    /// The path of a file in the folder that it serves.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
     }
 
     /// A new connection.

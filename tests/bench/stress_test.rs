@@ -3,31 +3,40 @@
 
 use std::fs;
 use std::io;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::failed;
 use crate::rows::{Scale, at_once, provide_file};
 use crate::server::Server;
 
-pub const HEAD: &str =
-    "direction     MB  clients server    seconds  MB/s all MB/s client  failed\n";
+pub type Show<'s> = &'s dyn Fn(&str) -> io::Result<()>;
 
-/// Direction, millions of bytes, and number of clients of each line.
-pub fn loads(scale: Scale) -> Vec<(&'static str, usize, usize)> {
+const HEAD: &str = "\ndirection     MB  clients server    seconds  MB/s all MB/s client  failed\n";
+
+/// Measures all lines of the table and shows them. In the smoke test, no client may fail.
+pub fn run(scale: Scale, servers: &[Server], show: Show<'_>) -> io::Result<()> {
     let sizes: &[usize] = scale.of(&[10, 50, 100], &[10], &[1]);
     let crowds: &[usize] = scale.of(&[1, 5, 50], &[1, 5, 50], &[1, 5]);
-    let mut loads = Vec::new();
+    show(HEAD)?;
     for direction in ["download", "upload"] {
         for &megabytes in sizes {
-            loads.extend(crowds.iter().map(|&clients| (direction, megabytes, clients)));
+            for &clients in crowds {
+                for server in servers {
+                    let (line, n_failed) = line(server, direction, megabytes, clients)?;
+                    if scale == Scale::Smoke && n_failed > 0 {
+                        return Err(failed(line));
+                    }
+                    show(&line)?;
+                }
+            }
         }
     }
-    loads
+    Ok(())
 }
 
-/// Measures one line of the table. Returns it and the number of clients that failed: they are
-/// counted, and the others continue.
-pub fn line(
+/// Measures one line. Returns it and the number of clients that failed: they are counted, and the
+/// others continue.
+fn line(
     server: &Server,
     direction: &str,
     megabytes: usize,
@@ -35,9 +44,8 @@ pub fn line(
 ) -> io::Result<(String, usize)> {
     let size = megabytes * 1_000_000;
     let source = format!("stress-{megabytes}");
-    provide_file(&server.root.join(&source), size)?;
+    provide_file(&server.path(&source), size)?;
     let target = |client| format!("stress-upload-{client}");
-    let (sender, results) = mpsc::channel();
     let one = |client| {
         let start = Instant::now();
         let mut connection = server.connect()?;
@@ -46,29 +54,23 @@ pub fn line(
         } else {
             connection.download(&source, size, &mut io::sink())?;
         }
-        io::Result::Ok(start.elapsed())
+        Ok(start.elapsed())
     };
-    let time = at_once(vec![(); clients], |(), client| {
-        sender.send(one(client)).map_err(io::Error::other)
-    })?;
+    let report = |error: &io::Error| eprintln!("{direction}, {megabytes} MB by {clients}: {error}");
+    let (time, results) =
+        at_once(vec![(); clients], |(), client| Ok(one(client).inspect_err(report)))?;
     for client in 0..clients {
-        let _ = fs::remove_file(server.root.join(target(client)));
+        let _ = fs::remove_file(server.path(&target(client)));
     }
-    let mut times = Vec::new();
-    for result in results.try_iter() {
-        match result {
-            Ok(time) => times.push(time),
-            Err(error) => eprintln!("{direction} of {megabytes} MB by {clients}: {error}"),
-        }
-    }
+    let times: Vec<Duration> = results.into_iter().flatten().collect();
     let rate = |time: &Duration| megabytes as f64 / time.as_secs_f64();
     let of_all = rate(&time) * times.len() as f64;
     let of_one = times.iter().map(rate).sum::<f64>() / times.len() as f64;
-    let failed = clients - times.len();
+    let n_failed = clients - times.len();
+    let (name, seconds) = (&server.name, time.as_secs_f64());
     let line = format!(
-        "{direction:<9} {megabytes:>6} {clients:>8} {:<8} {:>8.3} {of_all:>9.0} {of_one:>11.0} {failed:>7}\n",
-        server.name,
-        time.as_secs_f64(),
+        "{direction:<9} {megabytes:>6} {clients:>8} {name:<8} {seconds:>8.3} {of_all:>9.0} \
+         {of_one:>11.0} {n_failed:>7}\n"
     );
-    Ok((line, failed))
+    Ok((line, n_failed))
 }
