@@ -34,43 +34,38 @@ pub fn serve(root: &Path) -> io::Result<()> {
 fn handle_client(stream: TcpStream, root: &Path) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut client = BufReader::with_capacity(REQUEST_BUFFER, stream);
-    let mut line = String::new();
-    while client.read_line(&mut line)? > 0 {
+    loop {
+        let mut line = String::new();
+        if client.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
         let (command, name) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         let path = root.join(name);
-        match command {
+        let reply = match command {
             "upload" => upload(&mut client, &path, name)?,
-            "download" => download(client.get_mut(), &path)?,
-            "ls" => list(client.get_mut(), &path)?,
-            "size" => reply(&client, &format!("ok {} bytes\n", fs::metadata(&path)?.len()))?,
-            "rm" => {
-                fs::remove_file(&path)?;
-                reply(&client, &format!("ok removed {name}\n"))?;
-            }
-            _ => reply(&client, "ok connected\n")?,
-        }
-        line.clear();
+            "download" => download(client.get_mut(), &path).map(|()| String::new())?,
+            "ls" => list(&path)?,
+            "size" => format!("ok {} bytes\n", fs::metadata(&path)?.len()),
+            "rm" => fs::remove_file(&path).map(|()| format!("ok removed {name}\n"))?,
+            _ => String::from("ok connected\n"),
+        };
+        client.get_mut().write_all(reply.as_bytes())?;
     }
-    Ok(())
 }
 
-fn reply(client: &BufReader<TcpStream>, text: &str) -> io::Result<()> {
-    client.get_ref().write_all(text.as_bytes())
-}
-
-fn upload(client: &mut BufReader<TcpStream>, path: &Path, name: &str) -> io::Result<()> {
-    // A client that has sent the file already gets both replies in one write.
-    let mut replies = String::from("ok ready\n");
+/// Returns the reply that is still to be sent. A client that has sent its file already gets both
+/// replies in one write.
+fn upload(client: &mut BufReader<TcpStream>, path: &Path, name: &str) -> io::Result<String> {
+    let mut ready = "ok ready\n";
     if client.buffer().is_empty() {
-        reply(client, &replies)?;
-        replies.clear();
+        client.get_mut().write_all(ready.as_bytes())?;
+        ready = "";
     }
     let mut size = String::new();
     client.read_line(&mut size)?;
     let size = size.trim_end().parse().map_err(io::Error::other)?;
     copy(client, &mut File::create(path)?, size)?;
-    replies += &format!("ok received {size} {name}\n");
-    reply(client, &replies)
+    Ok(format!("{ready}ok received {size} {name}\n"))
 }
 
 /// Copies exactly `size` bytes. A [`BufReader`] whose buffer is empty reads directly into this one.
@@ -102,7 +97,7 @@ fn download(stream: &mut TcpStream, path: &Path) -> io::Result<()> {
     copy(&mut file, stream, size - piece)
 }
 
-fn list(stream: &mut TcpStream, folder: &Path) -> io::Result<()> {
+fn list(folder: &Path) -> io::Result<String> {
     let (mut count, mut total, mut lines) = (0, 0, String::new());
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -111,5 +106,5 @@ fn list(stream: &mut TcpStream, folder: &Path) -> io::Result<()> {
         count += 1;
         total += size;
     }
-    stream.write_all(format!("ok {count}\n{lines}total {total}\n").as_bytes())
+    Ok(format!("ok {count}\n{lines}total {total}\n"))
 }

@@ -34,17 +34,17 @@ impl Connection {
     }
 
     /// Sends a command and reads the line that answers it.
-    pub fn ask(&mut self, command: &str, reply: &str) -> io::Result<String> {
+    pub fn ask(&mut self, command: &str, reply: &str) -> io::Result<()> {
         self.write(format!("{command}\n").as_bytes())?;
         self.expect(reply)
     }
 
-    /// Reads a line, which must begin with `start`, and returns the rest of it.
-    pub fn expect(&mut self, start: &str) -> io::Result<String> {
+    /// Reads a line, which must begin with `start`.
+    pub fn expect(&mut self, start: &str) -> io::Result<()> {
         let mut line = String::new();
         self.0.read_line(&mut line)?;
-        let rest = line.trim_end().strip_prefix(start).map(str::to_owned);
-        rest.ok_or_else(|| failed(format!("expected {start:?}, got {line:?}")))
+        let error = || Err(failed(format!("expected {start:?}, got {line:?}")));
+        if line.starts_with(start) { Ok(()) } else { error() }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -63,7 +63,7 @@ impl Connection {
             self.write(&PAYLOAD[..n])?;
             left -= n;
         }
-        self.expect("ok received ").map(drop)
+        self.expect("ok received ")
     }
 
     /// Sends a small file without waiting for `ok ready`: the whole request in one write, as
@@ -73,29 +73,28 @@ impl Connection {
         request.extend(&PAYLOAD[..size]);
         self.write(&request)?;
         self.expect("ok ready")?;
-        self.expect("ok received ").map(drop)
+        self.expect("ok received ")
     }
 
     /// Fetches a file of this size into `file`.
     pub fn download(&mut self, name: &str, size: usize, file: &mut impl Write) -> io::Result<()> {
-        self.ask(&format!("download {name}"), &format!("ok {size}"))?;
+        self.ask(&format!("download {name}"), &format!("ok {size}\n"))?;
         copy(&mut self.0, file, size)
     }
 
     pub fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.ask(&format!("rm {name}"), "ok removed ").map(drop)
+        self.ask(&format!("rm {name}"), "ok removed ")
     }
 
-    /// Lists a folder and returns the number of its files.
-    pub fn list(&mut self, folder: &str) -> io::Result<usize> {
-        let count = self.ask(&format!("ls {folder}"), "ok ")?;
-        let count = count.parse().map_err(io::Error::other)?;
+    /// Lists a folder with this number of files.
+    pub fn list(&mut self, folder: &str, files: usize) -> io::Result<()> {
+        self.ask(&format!("ls {folder}"), &format!("ok {files}\n"))?;
         // One line for each file, and one for the total.
-        for _ in 0..=count {
+        for _ in 0..=files {
             if self.0.skip_until(b'\n')? == 0 {
                 return Err(failed("the list is not complete"));
             }
         }
-        Ok(count)
+        Ok(())
     }
 }

@@ -18,7 +18,6 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::indexing_slicing,
-    clippy::string_slice,
     clippy::cast_possible_truncation,
     reason = "a measuring tool talks to its user, and reads only what its own servers send"
 )]
@@ -49,15 +48,6 @@ usage: make bench ARGS=\"[--quick] [--only WORD] [--also NAME=PATH]...\"
   --also NAME=PATH  measure another build of connme-server in the same run
 ";
 
-/// By default those of the smoke test.
-#[derive(Default)]
-struct Options<'w> {
-    scale: Scale,
-    only: &'w str,
-    /// Names and programs of other servers.
-    also: Vec<(&'w str, &'w str)>,
-}
-
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match run(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
@@ -72,37 +62,32 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> io::Result<()> {
-    match words {
-        [SERVE_BARE_LOOPS, root] => bare::serve(Path::new(root)),
-        // `cargo bench` adds this flag. The arguments of `cargo test` are meant for other tests.
-        [words @ .., "--bench"] => match parse(words)? {
-            Some(options) => measure(&options),
-            None => print(USAGE),
-        },
-        _ => measure(&Options::default()),
+    if let [SERVE_BARE_LOOPS, root] = words {
+        return bare::serve(Path::new(root));
     }
-}
-
-fn parse<'w>(words: &[&'w str]) -> io::Result<Option<Options<'w>>> {
-    let mut options = Options { scale: Scale::Full, ..Options::default() };
+    // `cargo bench` adds this flag. The arguments of `cargo test` are meant for other tests.
+    let [words @ .., "--bench"] = words else { return measure(Scale::Smoke, "", &[]) };
+    let (mut scale, mut only, mut also) = (Scale::Full, "", Vec::new());
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| failed(format!("{word} needs a value")));
         match *word {
-            "--help" | "-h" => return Ok(None),
-            "--quick" => options.scale = Scale::Quick,
-            "--only" => options.only = value()?,
+            "--help" | "-h" => return print(Scale::Full, USAGE),
+            "--quick" => scale = Scale::Quick,
+            "--only" => only = value()?,
             "--also" => {
                 let pair = value()?.split_once('=');
-                options.also.push(pair.ok_or_else(|| failed("--also needs NAME=PATH"))?);
+                also.push(pair.ok_or_else(|| failed("--also needs NAME=PATH"))?);
             }
             _ => return Err(failed(format!("unexpected argument '{word}'\n{USAGE}"))),
         }
     }
-    Ok(Some(options))
+    measure(scale, only, &also)
 }
 
-fn print(text: &str) -> io::Result<()> {
+/// Prints to standard output, but nothing in the smoke test.
+fn print(scale: Scale, text: &str) -> io::Result<()> {
+    let text = if scale == Scale::Smoke { "" } else { text };
     io::stdout().write_all(text.as_bytes())
 }
 
@@ -111,33 +96,29 @@ pub fn failed(why: impl Into<String>) -> io::Error {
     io::Error::other(why.into())
 }
 
-fn measure(options: &Options) -> io::Result<()> {
+/// Measures the rows with `only` in their name, for the servers `also`, names and paths, too.
+fn measure(scale: Scale, only: &str, also: &[(&str, &str)]) -> io::Result<()> {
     let connme = env!("CARGO_BIN_EXE_connme-server");
     let mut servers = vec![Server::bare_loops()?, Server::connme("connme", connme)?];
-    for (name, path) in &options.also {
+    for (name, path) in also {
         servers.push(Server::connme(name, path)?);
     }
     let client_folder = tempfile::tempdir()?;
     // So that the first upload does not wait for it.
     LazyLock::force(&connection::PAYLOAD);
 
-    let is_smoke = options.scale == Scale::Smoke;
-    let show = |text: &str| if is_smoke { Ok(()) } else { print(text) };
-    let mut rows = rows::all(options.scale, &servers[1], client_folder.path());
-    rows.retain(|row| row.name.contains(options.only));
-    let has_stress_test = "stress".contains(options.only);
+    let mut rows = rows::all(scale, &servers[1], client_folder.path());
+    rows.retain(|row| row.name.contains(only));
+    let has_stress_test = "stress".contains(only);
     if rows.is_empty() && !has_stress_test {
-        return Err(failed(format!("no row has '{}' in its name", options.only)));
+        return Err(failed(format!("no row has '{only}' in its name")));
     }
     for (n, row) in rows.iter().enumerate() {
         let figures = take_turns(row, &servers)?;
-        show(if n == 0 { report::HEAD } else { "" })?;
-        show(&report::lines(row, &figures))?;
+        print(scale, if n == 0 { report::HEAD } else { "" })?;
+        print(scale, &report::lines(row, &figures))?;
     }
-    if has_stress_test {
-        stress_test::run(options.scale, &servers[1..], &show)?;
-    }
-    if is_smoke { print("bench: every row was tried\n") } else { Ok(()) }
+    if has_stress_test { stress_test::run(scale, &servers[1..]) } else { Ok(()) }
 }
 
 /// The servers do the work of a row in turns: A, B, A, B.
@@ -147,22 +128,27 @@ fn take_turns<'s>(row: &Row<'_>, servers: &'s [Server]) -> io::Result<Vec<Figure
         let figure = (row.turn)(server);
         figure.map_err(|error| failed(format!("{}: {}: {error}", row.name, server.name)))
     };
-    servers.iter().for_each(Server::reset_peak);
     // Memory that is used for the first time has to come from the system, or from the host of a
     // virtual machine. That would dominate where bytes are counted, so one turn comes before.
     if row.unit == "MiB/s" && row.turns > 1 {
         servers.iter().try_for_each(|server| turn(server).map(drop))?;
     }
-    let cpu_before: Vec<_> = servers.iter().map(Server::cpu_seconds).collect();
-    let mut turns = vec![Vec::new(); servers.len()];
+    servers.iter().for_each(Server::reset_peak);
+    let begin = |server: &'s Server| Figures {
+        server,
+        turns: Vec::new(),
+        cpu_seconds: -server.cpu_seconds(),
+        peak_kib: 0.0,
+    };
+    let mut all_figures: Vec<_> = servers.iter().map(begin).collect();
     for _ in 0..row.turns {
-        for (server, turns) in servers.iter().zip(&mut turns) {
-            turns.extend(Some(turn(server)?).filter(|figure| !figure.is_nan()));
+        for figures in &mut all_figures {
+            figures.turns.extend(Some(turn(figures.server)?).filter(|turn| !turn.is_nan()));
         }
     }
-    let figures = servers.iter().zip(turns).zip(cpu_before).map(|((server, turns), before)| {
-        let cpu_seconds = server.cpu_seconds() - before;
-        Figures { server, turns, cpu_seconds, peak_kib: server.peak_kib() }
-    });
-    Ok(figures.collect())
+    for figures in &mut all_figures {
+        figures.cpu_seconds += figures.server.cpu_seconds();
+        figures.peak_kib = figures.server.peak_kib();
+    }
+    Ok(all_figures)
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::RwLock;
+use std::sync::{LazyLock, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,13 @@ use crate::report::Spread;
 use crate::server::Server;
 
 /// How much work the rows do.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     /// What the guide shows.
     Full,
     /// Less of everything, for a first impression.
     Quick,
     /// As little as possible, as a test.
-    #[default]
     Smoke,
 }
 
@@ -68,8 +67,8 @@ pub fn all<'s>(scale: Scale, connme: &'s Server, folder: &'s Path) -> Vec<Row<'s
         download(4, large, turns(7)),
         upload(16 * MIB, scale.of(8, 4, 1), turns(9)),
         upload(huge, 1, turns(5)),
-        client(connme, folder, "down", huge, turns(9)),
-        client(connme, folder, "up", huge, turns(9)),
+        client(connme, folder, false, huge, turns(9)),
+        client(connme, folder, true, huge, turns(9)),
         repeat("1 KiB up, down, rm", up_down_rm, 1, small, turns(15)),
         repeat("1 KiB up, down, rm", up_down_rm, 32, small, turns(5)),
         repeat("1 KiB up, down, rm", up_down_rm, 256, small, turns(5)),
@@ -125,27 +124,21 @@ fn upload(size: usize, times: u32, turns: usize) -> Row<'static> {
 
 /// Compares clients: connme-client, from the start of its process to its end, and a bare loop between
 /// a socket and a file. The bare loop has the turns of the bare server, but talks to connme-server.
-fn client<'s>(
-    connme: &'s Server,
-    folder: &'s Path,
-    direction: &'static str,
-    size: usize,
-    turns: usize,
-) -> Row<'s> {
-    let in_terminal = run_in_terminal("true").is_ok();
-    let bar = if in_terminal { "with its bar" } else { "without a terminal" };
-    let name = format!("the client, {} {direction}, {bar}", binary_size(size));
+fn client<'s>(connme: &'s Server, here: &'s Path, up: bool, size: usize, turns: usize) -> Row<'s> {
+    let bar = if *HAS_TERMINALS { "with its bar" } else { "without a terminal" };
+    let name =
+        format!("the client, {} {}, {bar}", binary_size(size), if up { "up" } else { "down" });
     row(name, "MiB/s", turns, move |turn_of| {
         let server = if turn_of.is_bare { connme } else { turn_of };
-        let (here, there) = (folder.join("file"), server.path("file"));
-        let (from, to) = if direction == "up" { (&here, &there) } else { (&there, &here) };
+        let (local, remote) = (here.join("file"), server.path("file"));
+        let (from, to) = if up { (&local, &remote) } else { (&remote, &local) };
         provide_file(from, size)?;
         let _ = fs::remove_file(to);
-        let time = timed(|| match (turn_of.is_bare, direction) {
-            (true, "up") => bare_upload(server, from, size),
-            (true, _) => server.connect()?.download("file", size, &mut File::create(to)?),
-            (false, "up") => connme_client(server, folder, "upload", from, in_terminal),
-            (false, _) => connme_client(server, folder, "download", "file".as_ref(), in_terminal),
+        let time = timed(|| match (turn_of.is_bare, up) {
+            (true, true) => bare_upload(server, from, size),
+            (true, false) => bare_download(server, to, size),
+            (false, true) => connme_client(server, here, ["upload", &from.to_string_lossy()]),
+            (false, false) => connme_client(server, here, ["download", "file"]),
         })?;
         if fs::metadata(to)?.len() != size as u64 {
             return Err(failed(format!("{} is not complete", to.display())));
@@ -156,15 +149,15 @@ fn client<'s>(
 
 /// Several clients do the same thing again and again, each with a connection of its own.
 fn repeat(what: &str, once: Once, clients: usize, times: usize, turns: usize) -> Row<'static> {
+    let each = times / clients;
     row(format!("{what}, by {clients}"), "/s", turns, move |server| {
         provide_file(&server.path("one-kib"), KIB)?;
         let mut connections = server.greet_all(clients)?;
         // Once without counting: a new name costs some file systems a new block.
         connections.iter_mut().enumerate().try_for_each(|(n, client)| once(server, client, n))?;
-        let (time, _) = at_once(connections, |client, n| {
-            (0..times / clients).try_for_each(|_| once(server, client, n))
-        })?;
-        Ok(times as f64 / time.as_secs_f64())
+        let (time, _) =
+            at_once(connections, |client, n| (0..each).try_for_each(|_| once(server, client, n)))?;
+        Ok((clients * each) as f64 / time.as_secs_f64())
     })
 }
 
@@ -192,12 +185,7 @@ fn list(files: usize, times: u32, turns: usize) -> Row<'static> {
         let folder = format!("list-{files}");
         provide_folder(&server.path(&folder), files)?;
         let mut client = server.greet()?;
-        let time = timed(|| {
-            (0..times).try_for_each(|_| match client.list(&folder)? {
-                listed if listed == files => Ok(()),
-                listed => Err(failed(format!("{listed} of {files} files are listed"))),
-            })
-        })?;
+        let time = timed(|| (0..times).try_for_each(|_| client.list(&folder, files)))?;
         Ok(micros(time / times))
     })
 }
@@ -219,7 +207,7 @@ fn idle_cpu(count: usize, times: usize, turns: usize) -> Row<'static> {
         let cpu_of_ls = || {
             let before = server.cpu_seconds();
             for mut client in server.greet_all(10)? {
-                (0..times).try_for_each(|_| client.list("ten").map(drop))?;
+                (0..times).try_for_each(|_| client.list("ten", 10))?;
             }
             io::Result::Ok(server.cpu_seconds() - before)
         };
@@ -247,10 +235,9 @@ fn name_taken(taken: usize) -> Row<'static> {
             taken_times.push(micros(timed(|| client.upload_small("taken", 1))?));
         }
         // The rows that follow find a small folder again.
-        for entry in fs::read_dir(&server.root)?.flatten() {
-            if entry.path().is_file() {
-                fs::remove_file(entry.path())?;
-            }
+        let entries = fs::read_dir(&server.root)?.flatten();
+        for file in entries.map(|entry| entry.path()).filter(|path| path.is_file()) {
+            fs::remove_file(file)?;
         }
         Ok(Spread::of(&taken_times).median / Spread::of(&free_times).median)
     })
@@ -261,7 +248,7 @@ type OneCommand = fn(&mut Connection) -> io::Result<Duration>;
 /// Single commands of a single connection, each with the part that is timed.
 const COMMANDS: [(&str, OneCommand); 6] = [
     ("connme", |client| timed(|| client.ask("connme", "ok connected"))),
-    ("ls of 10", |client| timed(|| client.list("ten"))),
+    ("ls of 10", |client| timed(|| client.list("ten", 10))),
     ("size", |client| timed(|| client.ask("size one-kib", "ok 1024"))),
     ("download 1 KiB", |client| timed(|| client.download("one-kib", KIB, &mut io::sink()))),
     ("upload 1 KiB, bidden", |client| {
@@ -355,38 +342,34 @@ fn open_idle(server: &Server, count: usize) -> io::Result<Vec<TcpStream>> {
     (0..count).map(|_| server.greet().map(|client| client.0.into_inner())).collect()
 }
 
+fn bare_download(server: &Server, to: &Path, size: usize) -> io::Result<()> {
+    Connection::open(server.address)?.download("file", size, &mut File::create(to)?)
+}
+
 fn bare_upload(server: &Server, from: &Path, size: usize) -> io::Result<()> {
-    let mut client = server.connect()?;
+    let mut client = Connection::open(server.address)?;
     client.ask("upload file", "ok ready")?;
     client.write(format!("{size}\n").as_bytes())?;
     copy(&mut File::open(from)?, client.0.get_mut(), size)?;
-    client.expect("ok received ").map(drop)
+    client.expect("ok received ")
 }
 
 /// Runs connme-client, in a terminal if possible, so that it draws its progress bar.
-fn connme_client(
-    server: &Server,
-    folder: &Path,
-    action: &str,
-    file: &Path,
-    in_terminal: bool,
-) -> io::Result<()> {
+fn connme_client(server: &Server, folder: &Path, action: [&str; 2]) -> io::Result<()> {
     let program = env!("CARGO_BIN_EXE_connme-client");
     let (address, folder) = (server.address.to_string(), folder.to_string_lossy());
-    let words = ["--server", &address, "--downloads", &folder, action, &file.to_string_lossy()];
-    if in_terminal {
-        run_in_terminal(&format!("'{program}' '{}'", words.join("' '")))
-    } else {
-        run(program, &words)
-    }
+    let words = [program, "--server", &address, "--downloads", &folder, action[0], action[1]];
+    if *HAS_TERMINALS { run_in_terminal(&format!("'{}'", words.join("' '"))) } else { run(&words) }
 }
+
+static HAS_TERMINALS: LazyLock<bool> = LazyLock::new(|| run_in_terminal("true").is_ok());
 
 fn run_in_terminal(command_line: &str) -> io::Result<()> {
-    run("script", &["--quiet", "--return", "--command", command_line, "/dev/null"])
+    run(&["script", "--quiet", "--return", "--command", command_line, "/dev/null"])
 }
 
-fn run(program: &str, words: &[&str]) -> io::Result<()> {
-    let done = Command::new(program).args(words).stdin(Stdio::null()).output()?;
-    let why = || failed(format!("{program} {words:?}: {}", String::from_utf8_lossy(&done.stderr)));
+fn run(words: &[&str]) -> io::Result<()> {
+    let done = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).output()?;
+    let why = || failed(format!("{words:?}: {}", String::from_utf8_lossy(&done.stderr)));
     if done.status.success() { Ok(()) } else { Err(why()) }
 }

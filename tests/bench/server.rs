@@ -71,14 +71,9 @@ impl Server {
         self.root.path().join(name)
     }
 
-    /// A new connection.
-    pub fn connect(&self) -> io::Result<Connection> {
-        Connection::open(self.address)
-    }
-
     /// A new connection that a thread of the server handles already.
     pub fn greet(&self) -> io::Result<Connection> {
-        let mut connection = self.connect()?;
+        let mut connection = Connection::open(self.address)?;
         connection.ask("connme", "ok connected").map(|_| connection)
     }
 

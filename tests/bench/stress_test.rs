@@ -5,19 +5,18 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::failed;
+use crate::connection::Connection;
 use crate::rows::{Scale, at_once, provide_file};
 use crate::server::Server;
-
-pub type Show<'s> = &'s dyn Fn(&str) -> io::Result<()>;
+use crate::{failed, print};
 
 const HEAD: &str = "\ndirection     MB  clients server    seconds  MB/s all MB/s client  failed\n";
 
-/// Measures all lines of the table and shows them. In the smoke test, no client may fail.
-pub fn run(scale: Scale, servers: &[Server], show: Show<'_>) -> io::Result<()> {
+/// Measures all lines of the table and prints them. In the smoke test, no client may fail.
+pub fn run(scale: Scale, servers: &[Server]) -> io::Result<()> {
     let sizes: &[usize] = scale.of(&[10, 50, 100], &[10], &[1]);
     let crowds: &[usize] = scale.of(&[1, 5, 50], &[1, 5, 50], &[1, 5]);
-    show(HEAD)?;
+    print(scale, HEAD)?;
     for direction in ["download", "upload"] {
         for &megabytes in sizes {
             for &clients in crowds {
@@ -26,7 +25,7 @@ pub fn run(scale: Scale, servers: &[Server], show: Show<'_>) -> io::Result<()> {
                     if scale == Scale::Smoke && n_failed > 0 {
                         return Err(failed(line));
                     }
-                    show(&line)?;
+                    print(scale, &line)?;
                 }
             }
         }
@@ -48,7 +47,7 @@ fn line(
     let target = |client| format!("stress-upload-{client}");
     let one = |client| {
         let start = Instant::now();
-        let mut connection = server.connect()?;
+        let mut connection = Connection::open(server.address)?;
         if direction == "upload" {
             connection.upload(&target(client), size)?;
         } else {
