@@ -1,8 +1,8 @@
 //! The bare loops: a server of the `text` dialect with the fewest system calls and nothing else.
 //!
-//! It gets the same bytes as connme-server and sends the same kind of replies. What it leaves out is what
-//! the comparison measures: it checks no name, has no limits, no timeouts and no log, replaces a file
-//! that exists, and a file that is still arriving can already be seen.
+//! Clients send it the same bytes as connme-server, and it sends the same kind of replies. It
+//! checks no names and has no limits, no timeouts and no log. It replaces a file that exists, and
+//! a file that is still arriving can already be seen. The comparison shows what these things cost.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -18,7 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// How many bytes of an upload share a write with the size header.
 const FIRST_PIECE: usize = 8 << 10;
 
-/// What uploads send, again and again. It is larger than the caches of most processors, as files are.
+/// What uploads send, again and again. Most processors have smaller caches, so that it comes from
+/// memory, as a file does.
 pub static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| vec![7; 16 << 20]);
 
 /// One connection to a server.

@@ -5,7 +5,7 @@
 //!
 //! - [`rows`]: what the servers have to do, one function for each kind of row.
 //! - [`stress_test`]: the second table, file sizes by numbers of clients.
-//! - [`bare`]: the bare loops, a server without everything that makes a product.
+//! - [`bare`]: the bare loops, a minimal server.
 //! - [`server`]: starts the servers and reads their processor time and memory.
 //! - [`connection`]: the client that drives all servers alike.
 //! - [`report`]: medians, ranges and ratios, as a table.
@@ -96,15 +96,15 @@ pub fn failed(why: impl Into<String>) -> io::Error {
     io::Error::other(why.into())
 }
 
-/// Measures the rows with `only` in their name, for the servers `also`, names and paths, too.
+/// Measures the rows with `only` in their name. `also` has names and programs of more servers.
 fn measure(scale: Scale, only: &str, also: &[(&str, &str)]) -> io::Result<()> {
     let connme = env!("CARGO_BIN_EXE_connme-server");
     let mut servers = vec![Server::bare_loops()?, Server::connme("connme", connme)?];
     for (name, path) in also {
         servers.push(Server::connme(name, path)?);
     }
-    let client_folder = tempfile::tempdir()?;
-    // So that the first upload does not wait for it.
+    let client_folder = server::temporary_folder()?;
+    // Made here, so that no turn has to wait for it.
     LazyLock::force(&connection::PAYLOAD);
 
     let mut rows = rows::all(scale, &servers[1], client_folder.path());
@@ -134,21 +134,16 @@ fn take_turns<'s>(row: &Row<'_>, servers: &'s [Server]) -> io::Result<Vec<Figure
         servers.iter().try_for_each(|server| turn(server).map(drop))?;
     }
     servers.iter().for_each(Server::reset_peak);
-    let begin = |server: &'s Server| Figures {
-        server,
-        turns: Vec::new(),
-        cpu_seconds: -server.cpu_seconds(),
-        peak_kib: 0.0,
-    };
-    let mut all_figures: Vec<_> = servers.iter().map(begin).collect();
+    let cpu_before: Vec<_> = servers.iter().map(Server::cpu_seconds).collect();
+    let mut turns = vec![Vec::new(); servers.len()];
     for _ in 0..row.turns {
-        for figures in &mut all_figures {
-            figures.turns.extend(Some(turn(figures.server)?).filter(|turn| !turn.is_nan()));
+        for (server, turns) in servers.iter().zip(&mut turns) {
+            turns.extend(Some(turn(server)?).filter(|figure| !figure.is_nan()));
         }
     }
-    for figures in &mut all_figures {
-        figures.cpu_seconds += figures.server.cpu_seconds();
-        figures.peak_kib = figures.server.peak_kib();
-    }
-    Ok(all_figures)
+    let figures = servers.iter().zip(turns).zip(cpu_before).map(|((server, turns), before)| {
+        let cpu_seconds = server.cpu_seconds() - before;
+        Figures { server, turns, cpu_seconds, peak_kib: server.peak_kib() }
+    });
+    Ok(figures.collect())
 }

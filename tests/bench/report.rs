@@ -40,16 +40,16 @@ impl Spread {
 
 /// One row of the table: a line for each server that the row applies to. The first server is the
 /// bare loops. Only the first line has the name of the row.
-pub fn lines(row: &Row<'_>, servers: &[Figures<'_>]) -> String {
+pub fn lines(row: &Row<'_>, all: &[Figures<'_>]) -> String {
     let mut text = String::new();
-    for (n, figures) in servers.iter().enumerate().filter(|(_, server)| !server.turns.is_empty()) {
+    for (n, figures) in all.iter().enumerate().filter(|(_, one)| !one.turns.is_empty()) {
         let name = if text.is_empty() { row.name.as_str() } else { "" };
         let Spread { median, min, max } = Spread::of(&figures.turns);
         let range = format!("{}..{}", three_digits(min), three_digits(max));
         let (mut of_bare, mut cpu_of_bare) = (String::new(), f64::NAN);
         if n > 0 {
-            of_bare = compare(row.unit, &figures.turns, &servers[0].turns);
-            cpu_of_bare = figures.cpu_seconds / servers[0].cpu_seconds;
+            of_bare = compare(row.unit, &figures.turns, &all[0].turns);
+            cpu_of_bare = figures.cpu_seconds / all[0].cpu_seconds;
         }
         let line = format!(
             "{name:<38} {:<7}{:>9} {:<5} {range:<15} {of_bare:<18} {:>6} {:>5} {:>7}",

@@ -122,8 +122,9 @@ fn upload(size: usize, times: u32, turns: usize) -> Row<'static> {
     })
 }
 
-/// Compares clients: connme-client, from the start of its process to its end, and a bare loop between
-/// a socket and a file. The bare loop has the turns of the bare server, but talks to connme-server.
+/// Compares clients: connme-client, from the start of its process to its end, and a bare loop
+/// between a socket and a file. The bare loop has the turns of the bare server, but talks to
+/// connme-server. `here` is the folder of both clients.
 fn client<'s>(connme: &'s Server, here: &'s Path, up: bool, size: usize, turns: usize) -> Row<'s> {
     let bar = if *HAS_TERMINALS { "with its bar" } else { "without a terminal" };
     let name =
@@ -275,15 +276,16 @@ fn one_command(name: &str, command: OneCommand, times: usize, turns: usize) -> R
 // What several rows use.
 
 /// Does `work` for each client in a thread of its own, all at the same time. Returns the time from
-/// the common start until the last one has finished, and all results. `work` also gets the number of
-/// the client.
+/// the common start until the last one has finished, and all results. `work` also gets the number
+/// of the client.
 pub fn at_once<T: Send, R: Send>(
     clients: Vec<T>,
     work: impl Fn(&mut T, usize) -> io::Result<R> + Sync,
 ) -> io::Result<(Duration, Vec<R>)> {
     let (start_lock, work) = (&RwLock::new(()), &work);
     thread::scope(|scope| {
-        // Each thread waits for this lock. A barrier would wait forever if a thread cannot be started.
+        // Each thread waits for this lock. A barrier would wait forever if a thread cannot be
+        // started.
         let not_yet = start_lock.write();
         let mut threads = Vec::new();
         for (n, mut client) in clients.into_iter().enumerate() {

@@ -16,6 +16,12 @@ use crate::failed;
 /// The default limits of connme-server are lower than the number of idle connections.
 const LIMITS: [&str; 4] = ["--max-connections", "60000", "--max-per-address", "60000"];
 
+/// A folder in `TMPDIR`, removed when this is dropped. A run that is killed leaves it there, so it has
+/// a name that tells where it comes from.
+pub fn temporary_folder() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("connme-bench-").tempdir()
+}
+
 /// A running server. It is killed, and its folder removed, when this is dropped.
 pub struct Server {
     pub name: String,
@@ -36,7 +42,7 @@ impl Drop for Server {
 impl Server {
     /// Starts this program once more, as the server with the bare loops.
     pub fn bare_loops() -> io::Result<Server> {
-        let root = tempfile::tempdir()?;
+        let root = temporary_folder()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(crate::SERVE_BARE_LOOPS).arg(root.path());
         Server::start("bare", true, command, root)
@@ -44,7 +50,7 @@ impl Server {
 
     /// Starts a build of connme-server, with everything on.
     pub fn connme(name: &str, program: &str) -> io::Result<Server> {
-        let root = tempfile::tempdir()?;
+        let root = temporary_folder()?;
         let mut command = Command::new(program);
         command.args(["--listen", "text=127.0.0.1:0", "--root"]).arg(root.path()).args(LIMITS);
         Server::start(name, false, command, root)
@@ -86,7 +92,7 @@ impl Server {
     /// The processor time that the server has used so far.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(self.proc("stat")).unwrap_or_default();
-        // The fields after the program's name, which may contain spaces: the twelfth and thirteenth are
+        // After the program's name, which may contain spaces, the twelfth and thirteenth field are
         // user and system time, in hundredths of a second on every Linux.
         let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
         let times = fields.split_whitespace().skip(11).take(2);

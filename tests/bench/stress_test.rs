@@ -15,11 +15,11 @@ const HEAD: &str = "\ndirection     MB  clients server    seconds  MB/s all MB/s
 /// Measures all lines of the table and prints them. In the smoke test, no client may fail.
 pub fn run(scale: Scale, servers: &[Server]) -> io::Result<()> {
     let sizes: &[usize] = scale.of(&[10, 50, 100], &[10], &[1]);
-    let crowds: &[usize] = scale.of(&[1, 5, 50], &[1, 5, 50], &[1, 5]);
+    let client_counts: &[usize] = scale.of(&[1, 5, 50], &[1, 5, 50], &[1, 5]);
     print(scale, HEAD)?;
     for direction in ["download", "upload"] {
         for &megabytes in sizes {
-            for &clients in crowds {
+            for &clients in client_counts {
                 for server in servers {
                     let (line, n_failed) = line(server, direction, megabytes, clients)?;
                     if scale == Scale::Smoke && n_failed > 0 {
