@@ -23,7 +23,9 @@ const FIRST_PIECE: usize = 8 << 10;
 pub static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| vec![7; 16 << 20]);
 
 /// One connection to a server.
-pub struct Connection(pub BufReader<TcpStream>);
+pub struct Connection {
+    pub stream: BufReader<TcpStream>,
+}
 
 impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Connection> {
@@ -31,7 +33,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Connection(BufReader::with_capacity(BUFFER, stream)))
+        Ok(Connection { stream: BufReader::with_capacity(BUFFER, stream) })
     }
 
     /// Sends a command and reads the line that answers it.
@@ -43,13 +45,13 @@ impl Connection {
     /// Reads a line, which must begin with `start`.
     pub fn expect(&mut self, start: &str) -> io::Result<()> {
         let mut line = String::new();
-        self.0.read_line(&mut line)?;
+        self.stream.read_line(&mut line)?;
         let error = || Err(failed(format!("expected {start:?}, got {line:?}")));
         if line.starts_with(start) { Ok(()) } else { error() }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.get_mut().write_all(bytes)
+        self.stream.get_mut().write_all(bytes)
     }
 
     /// Waits for `ok ready`, then sends a file of this size.
@@ -80,7 +82,7 @@ impl Connection {
     /// Fetches a file of this size into `file`.
     pub fn download(&mut self, name: &str, size: usize, file: &mut impl Write) -> io::Result<()> {
         self.ask(&format!("download {name}"), &format!("ok {size}\n"))?;
-        copy(&mut self.0, file, size)
+        copy(&mut self.stream, file, size)
     }
 
     pub fn remove(&mut self, name: &str) -> io::Result<()> {
@@ -92,7 +94,7 @@ impl Connection {
         self.ask(&format!("ls {folder}"), &format!("ok {files}\n"))?;
         // One line for each file, and one for the total.
         for _ in 0..=files {
-            if self.0.skip_until(b'\n')? == 0 {
+            if self.stream.skip_until(b'\n')? == 0 {
                 return Err(failed("the list is not complete"));
             }
         }

@@ -341,7 +341,7 @@ fn provide_folder(folder: &Path, files: usize) -> io::Result<()> {
 
 /// Connections that have sent one command and then send nothing.
 fn open_idle(server: &Server, count: usize) -> io::Result<Vec<TcpStream>> {
-    (0..count).map(|_| server.greet().map(|client| client.0.into_inner())).collect()
+    (0..count).map(|_| server.greet().map(|client| client.stream.into_inner())).collect()
 }
 
 fn bare_download(server: &Server, to: &Path, size: usize) -> io::Result<()> {
@@ -352,7 +352,7 @@ fn bare_upload(server: &Server, from: &Path, size: usize) -> io::Result<()> {
     let mut client = Connection::open(server.address)?;
     client.ask("upload file", "ok ready")?;
     client.write(format!("{size}\n").as_bytes())?;
-    copy(&mut File::open(from)?, client.0.get_mut(), size)?;
+    copy(&mut File::open(from)?, client.stream.get_mut(), size)?;
     client.expect("ok received ")
 }
 
