@@ -1,17 +1,17 @@
 //! `count`: one message a connection; the answer is the number of its characters.
 //!
-//! Nothing in the message says where it ends. It may end in LF, which is not counted, nor a CR before
-//! it; or with the stream; or where the sender falls silent for 100 ms. The last is a guess: a message
-//! that is held up on its way for longer than that is taken for a shorter one, and no server can know
-//! better. That is what this wire teaches.
+//! Nothing in the message says where it ends. It may end in LF, which is not counted, nor is a CR before
+//! it; or with the stream; or where the sender is silent for 100 ms. The last is a guess: a message that
+//! is delayed on its way for longer than that is taken for a shorter one, and no server can know better.
+//! That is what this dialect teaches.
 //!
 //! ```text
 //! > halo, dunia\n
 //! < 11
 //! ```
 //!
-//! The number has nothing behind it: the close ends it. What is not UTF-8 is answered
-//! `error: not UTF-8`; what is longer than 64 KiB, `error: too long`.
+//! Nothing follows the number: the close ends it. What is not UTF-8 is answered `error: not UTF-8`; what is
+//! longer than 64 KiB, `error: too long`.
 
 use std::time::Instant;
 
@@ -25,10 +25,10 @@ use crate::wire::Wire;
 /// How an answer begins that is not a number.
 const ERROR: &str = "error: ";
 
-/// The longest answer that a client believes.
+/// The longest answer that a client accepts.
 const ANSWER: usize = 256;
 
-/// How a refusal reads on this wire.
+/// The reply that says what is wrong.
 #[must_use]
 pub fn error_text(error: &Error) -> String {
     let is_a_word = error.is(Code::Busy) || error.is(Code::Timeout);

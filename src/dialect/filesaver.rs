@@ -1,8 +1,8 @@
 //! `filesaver`: words without an end mark, `<SEPARATOR>` in the metadata, and a file that ends with
 //! the stream.
 //!
-//! One request a connection. The original client ends no word; netcat and our own client end each with
-//! LF. A word without LF ends where the sender falls silent for 100 ms, so the first of them costs a
+//! One request a connection. The original client ends no word; netcat and our own client end each one
+//! with LF. A word without LF ends where the sender is silent for 100 ms, so the first of them costs a
 //! pause. Sending, then fetching:
 //!
 //! ```text
@@ -13,19 +13,19 @@
 //! > hello   (the end of the stream)       < hello   (the end of the stream)
 //! ```
 //!
-//! Behind a name with an LF the size ends like any word, at LF or in a pause. Behind a name without one
-//! it has no end at all, because an LF there is the first byte of the file.
+//! If the name ended with LF, the size ends like any word, at LF or in a pause. If it did not, the size
+//! has no end at all, because an LF there is the first byte of the file.
 //!
-//! The original client's name and metadata may arrive glued to each other, and to the bytes:
-//! `a.txta.txt<SEPARATOR>5hello`. What stands before the separator is the name twice, so half of it is
-//! the name. Behind the separator nothing says where the digits of the size end and the bytes begin,
-//! and bytes may be digits too. But the size and the number of its digits add up to all that came
-//! until the end of the stream, and only one size can: this wire can be decoded, when it is over.
+//! The original client's name and metadata may arrive joined to each other, and to the bytes:
+//! `a.txta.txt<SEPARATOR>5hello`. Before the separator is the name twice, so half of it is the name.
+//! After the separator nothing says where the digits of the size end and the bytes begin, and bytes may
+//! be digits too. But the size and the number of its digits add up to all that came until the end of the
+//! stream, and only one size does that: this dialect can be decoded, when it is over.
 //!
-//! What it cannot do: tell a transfer that was cut from one that was not, in every case. `12` and
-//! twelve bytes, cut right behind the `12`, is the same as `1` and the byte `2`, and is stored as that.
-//! Nothing is replied to a file that was sent; a fetched file that is not there is answered
-//! `ERROR: File not found`, and a client that looks only at that takes a file of this name for it.
+//! What it cannot do is to tell every transfer that was cut short from one that was not. `12` and twelve
+//! bytes, cut after the `12`, is the same as `1` and the byte `2`, and is stored as that. Nothing is
+//! replied to a file that was sent. A fetched file that does not exist is answered `ERROR: File not
+//! found`, and a client that looks only at that mistakes a file of this name for it.
 
 use std::time::Instant;
 
@@ -101,7 +101,7 @@ fn cut_short(lead: &[u8], all: u64, is_size: bool) -> Error {
     Error::gone(sentence).waiting(b"", Awaited::Payload { came, size })
 }
 
-/// The size among the digits in front that, with the number of its digits, adds up to all that came;
+/// Returns the size among these digits that, with the number of its digits, adds up to all that came,
 /// and that number. Longer ones are larger, so at most one fits.
 fn size_that_fits(lead: &[u8], all: u64) -> Option<(u64, usize)> {
     let zero_in_front = lead.first() == Some(&b'0');
@@ -113,14 +113,15 @@ fn size_that_fits(lead: &[u8], all: u64) -> Option<(u64, usize)> {
     })
 }
 
-/// What comes at most, if all these digits are the size: a sender that goes on for ever is not kept.
+/// How much comes at most, if all these digits are the size: more than that is not kept.
 fn most_that_fits(lead: &[u8]) -> u64 {
     let lead = if lead.first() == Some(&b'0') { b"0" } else { lead };
     let length = u64::try_from(lead.len()).unwrap_or(u64::MAX);
     digits(lead).map_or(0, |size| size.saturating_add(length))
 }
 
-/// The name, out of what stands before the separator: twice, with LF behind each or with nothing.
+/// The name, out of what is before the separator: twice, each time with LF or without. Returns also
+/// whether there was an LF.
 fn name_before_separator(head: &[u8]) -> Option<(&[u8], bool)> {
     if let Some(at) = head.iter().position(|byte| *byte == b'\n') {
         let (first, second) = (head.get(..at)?, head.get(at.saturating_add(1)..)?);
@@ -156,12 +157,12 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
 }
 
 fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
-    // The close is the only "no" of this wire, and here it comes in time.
+    // The close is the only refusal of this dialect, and here it comes in time.
     store.must_be_writable()?;
     wire.write(OK)?;
     let head = wire.read_before(SEPARATOR.as_bytes(), limits::LINE * 2)?;
     let (path, has_end_mark) = name_before_separator(&head)
-        .ok_or_else(|| Error::new(Code::BadRequest, "the name does not stand there twice"))?;
+        .ok_or_else(|| Error::new(Code::BadRequest, "the name is not there twice"))?;
     *name = path.to_vec();
     let mut incoming = store.begin(&FileName::parse(last_part(path))?)?;
     let size = if has_end_mark {
@@ -270,7 +271,7 @@ mod tests {
             ("0", 1, Some((0, 1))),
             ("5", 6, Some((5, 1))),
             ("12", 14, Some((12, 2))),
-            ("12", 2, Some((1, 1))), // Cut behind the 12: nobody can tell.
+            ("12", 2, Some((1, 1))), // Cut after the 12: it looks complete.
             ("12", 3, None),
             ("05", 6, None),
             ("01", 1, Some((0, 1))),
@@ -302,7 +303,7 @@ mod tests {
         }
     }
 
-    /// Digits alone may be a size and the beginning of the file: there is no size to be shown.
+    /// Digits alone may be a size and the beginning of the file: then no size is shown.
     #[test]
     fn a_size_that_is_not_certain_is_not_shown() {
         let table = [
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_stands_there_twice() {
+    fn the_name_is_there_twice() {
         let table: [(&str, Option<(&str, bool)>); 8] = [
             ("a.txta.txt", Some(("a.txt", false))),
             ("aaaa", Some(("aa", false))),

@@ -1,8 +1,8 @@
 //! `json`: one JSON object a line; `size` in it announces the payload.
 //!
-//! The wire of three sibling clients, made right. One request a connection, ended by LF; JSON itself
-//! can hold no raw line break, so the line's end is never in doubt. What the server says ends in CR LF.
-//! Unknown members are ignored.
+//! The dialect of three sibling clients, made right. One request a connection, ended by LF. JSON itself
+//! can hold no raw line break, so there is never a doubt where the line ends. What the server sends ends
+//! in CR LF. Unknown members are ignored.
 //!
 //! ```text
 //! > {"aksi":"transfer","file":"a.png","size":5,"type":".png"}\n   (and the 5 bytes)
@@ -18,12 +18,14 @@
 //! < OK {"id":"…","nama_file":"a.png","size":5,"type":".png"}\r\n
 //! ```
 //!
-//! `null` says that there is no such file: these four bytes and the close, without CR LF, because the
-//! original client compares what one read brings with them. `ERRCMD` says that the `aksi` is unknown,
-//! `ERROR CODE MESSAGE` anything else. Two things are for the original clients alone: the one that fetches
-//! takes what one read brings as the record and all behind it as the file, so a pause stands between; the
-//! one that lists reads 16 bytes at a time and looks for CR LF at the end of one read, so an array whose
-//! last read would bring the LF alone gets a space.
+//! `null` means that there is no such file: these four bytes and the close, without CR LF, because the
+//! original client compares what one read brings with them. `ERRCMD` means that the `aksi` is unknown,
+//! `ERROR CODE MESSAGE` anything else.
+//!
+//! Two things are for the original clients alone. The one that fetches takes what one read brings as the
+//! record and all that follows as the file, so there is a pause between them. The one that lists reads 16
+//! bytes at a time and looks for CR LF at the end of one read, so an array whose last read would bring
+//! the LF alone gets a space.
 
 use std::time::Instant;
 
@@ -55,7 +57,7 @@ const ORIGINAL_READ: usize = 16;
 
 // The server's half.
 
-/// What a request asks for. The line and the tree that it was read from are gone when a payload comes.
+/// What a request asks for. The line that it was read from is dropped before a payload comes.
 struct Request {
     aksi: String,
     file: Option<String>,
@@ -261,7 +263,7 @@ fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answ
     ];
     write_request(wire, TRANSFER, members)?;
     let sent = wire.write_payload(size, from).and_then(|()| Ok(wire.flush()?));
-    // `null` stands for a file that is not there, which says nothing about an upload.
+    // `null` means that there is no such file, which is not an answer to an upload.
     let reply = reason_or(sent, || read_reply(wire))?;
     let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
     read_done(wire, reply, Expected::RecordOf(name.to_owned(), Some(size)), is_it).map(Some)
@@ -299,7 +301,7 @@ fn write_line(wire: &mut Wire, line: impl std::fmt::Display) -> Result<()> {
     write!(wire, "{line}{END}")
 }
 
-/// How a refusal reads on this wire.
+/// The reply that says what is wrong.
 #[must_use]
 pub fn error_line(error: &Error) -> String {
     format!("{ERROR} {} {}{END}", error.word(), error.sentence())
@@ -398,7 +400,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     }
 }
 
-/// How deeply nested a byte of a list is. Brackets inside a text do not count.
+/// How deeply a byte of a list is nested. Brackets inside a text do not count.
 #[derive(Default)]
 struct Nesting {
     depth: u64,

@@ -1,13 +1,13 @@
-//! A JSON value: text to value and back, by RFC 8259, and nothing of what is said with it.
+//! A JSON value: text to value and back, by RFC 8259.
 //!
-//! What the RFC leaves open is decided like this: two members of one name are refused, because two
-//! readers could each believe another one; a lone half of a surrogate pair is refused, because no
-//! text can hold it; numbers are kept as they were written, because no type here holds them all.
+//! What the RFC leaves open is decided like this. Two members of one name are refused, because two
+//! readers could use different ones. A lone half of a surrogate pair is refused, because no text can hold
+//! it. Numbers are kept as they were written, because no type here holds them all.
 
 use std::collections::HashSet;
 use std::fmt;
 
-/// How deep values may lie in each other: a reader that calls itself must not be led further.
+/// How deeply values may be nested: the reader calls itself, and its stack has an end.
 const DEPTH: usize = 32;
 
 /// A JSON value.
@@ -28,7 +28,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Reads one value, with white space around it and nothing else. `None` is no JSON.
+    /// Reads one value, with white space around it and nothing else. `None` if it is not JSON.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
@@ -38,7 +38,8 @@ impl Value {
     }
 
     /// Reads an object, and keeps only the members with these names: a request may have any number of others
-    /// that mean nothing here, and they would take thirty times their text. `None` is no JSON object.
+    /// that mean nothing here, and they would take thirty times the memory of their text. `None` if it is
+    /// not a JSON object.
     #[must_use]
     pub fn parse_members(text: &[u8], wanted: &[&str]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
@@ -138,7 +139,7 @@ impl Reader<'_> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
     }
 
-    /// Takes `word` if it stands next.
+    /// Takes `word` if it is next.
     fn takes(&mut self, word: &str) -> Option<()> {
         self.rest = self.rest.strip_prefix(word)?;
         Some(())
@@ -164,7 +165,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What is between these two marks, with commas between the items.
+    /// Reads what is between these two marks, with commas between the items.
     fn items(
         &mut self,
         [open, close]: [&str; 2],
@@ -219,7 +220,7 @@ impl Reader<'_> {
         Some(name)
     }
 
-    /// Passes over a value without keeping any of it.
+    /// Reads a value without keeping any of it.
     fn skip(&mut self, depth: usize) -> Option<()> {
         self.white();
         match self.rest.as_bytes().first()? {

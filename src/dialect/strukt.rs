@@ -1,9 +1,9 @@
 //! `struct`: fixed-width little-endian integers in front of every name and payload.
 //!
-//! The wire of the original Python assignment, so that its own client works unchanged. `h` has 2
-//! bytes, `i` has 4, `f` is a float of 4. The commands are words without an end mark; none of them is
-//! the beginning of another, so their bytes alone say where they end. A CR, LF or space between
-//! commands is passed over. Numbers are shown in brackets, `>` is the client:
+//! The dialect of the original Python assignment, so that its own client works unchanged. `h` has 2
+//! bytes, `i` has 4, `f` is a float of 4. The commands are words without an end mark. None of them is
+//! the beginning of another, so their bytes alone say where they end. A CR, LF or space between commands
+//! is ignored. Numbers are in brackets, `>` is the client:
 //!
 //! ```text
 //! > connme                          < connected
@@ -11,27 +11,27 @@
 //! > [h 5] a.txt [i 5] hello         < received   (a pause)   [f 0.01]
 //! > ls                              < [i 1]
 //!                                   < [i 5] a.txt [i 5]
-//! > (any byte: a nod)               < [i 5]      (the total)
+//! > (any byte, a nod)               < [i 5]      (the total)
 //! > size                            < ready
 //! > [h 5] a.txt                     < [i 5]      (-1: there is none)
 //! > download                        < ready
 //! > [h 5] a.txt                     < [i 5] hello
-//! > (any byte: a nod)               < [f 0.01]
+//! > (any byte, a nod)               < [f 0.01]
 //! > rm                              < ready
 //! > [h 5] a.txt Y                   < [i 1]      (-1: there is none; after N nothing is sent)
 //! > byebye                          both close
 //! ```
 //!
-//! Three things here are the price of the original:
-//! - Its client takes one read for `received` and a second for the float. Sent together they can
-//!   arrive together, and that client waits for ever. So a pause stands between them.
-//! - Its client finds out that it has no such file only after it has sent the name, and goes on with
-//!   its next command. So where a size is due, what arrives up to a pause may be exactly a command:
-//!   then the upload was given up.
-//! - There is no word for "no". An upload that is refused is read and dropped, and nothing is said; the
-//!   server's log says why. Our own client sends nothing after a payload, and waits for `received`. It
-//!   waits two seconds, twice the time that sending took, and a second for each 64 KiB that may still be on
-//!   the way. Only if nothing came for that long does it ask `connme`: if `connected` comes, the file was
+//! Three things here are for the original programs:
+//! - The original client takes one read for `received` and a second one for the float. Sent together
+//!   they can arrive together, and then that client waits for ever. So there is a pause between them.
+//! - The original client finds out that it has no such file only after it has sent the name. Then it goes
+//!   on with its next command. So where a size is expected, what arrives up to a pause may be exactly a
+//!   command: then the upload was given up.
+//! - No word refuses a file. An upload that is refused is read and dropped, and nothing is replied; the
+//!   server's log says why. Our own client sends nothing after a payload, and waits for `received`: two
+//!   seconds, twice the time that sending took, and a second for each 64 KiB that may still be on the
+//!   way. Only if nothing came for that long does it ask `connme`. If `connected` comes, the file was
 //!   refused. An original server that is still reading by then stores these six bytes in the file, and
 //!   does not answer `connected` after `received`: then the upload fails.
 //!
@@ -60,18 +60,18 @@ const CONNECTED: &str = "connected";
 const READY: &str = "ready";
 const RECEIVED: &str = "received";
 
-/// What the client sends where only the fact counts that something came.
+/// What the client sends where any byte would do.
 const NOD: &[u8] = b"1";
 
 const YES: u8 = b'Y';
 const NO: u8 = b'N';
 
-/// Where there is no such file, or a number that `i` cannot hold.
+/// For a file that does not exist, or a number that `i` cannot hold.
 const NONE: i32 = -1;
 
 // The server's half.
 
-/// Serves one connection: a command at a time, until the peer says goodbye or leaves.
+/// Serves one connection: a command at a time, until the client says goodbye or leaves.
 ///
 /// # Errors
 /// What ended the connection, if that was not the peer's wish.
@@ -104,7 +104,8 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
 }
 
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    // No word of this wire refuses a list, and an empty one would be a lie: only the close is left.
+    // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
+    // left.
     let listing = store.list(None).map_err(Error::and_close)?;
     wire.with_eviction(&listing.waiting(), |wire| write_listing(wire, &listing))?;
     Ok(Done::default())
@@ -187,8 +188,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 
-/// Whether a command arrives where a size is due. Only a size that begins with a command's letters
-/// has to be looked at twice.
+/// Whether a command arrives where a size is expected. Only a size that begins with a command's letters
+/// needs a second look.
 fn was_given_up(wire: &mut Wire) -> Result<bool> {
     let begins = |held: &[u8]| COMMANDS.iter().any(|c| c.as_bytes().starts_with(held));
     let first = wire.peek(1, limits::WORD_PAUSE)?;
@@ -333,7 +334,7 @@ fn name_length(name: &str) -> Answer<i16> {
     i16::try_from(name.len()).map_err(|_| too_long)
 }
 
-/// Reads a name. After a negative length nobody can tell where it ends.
+/// Reads a name. With a negative length it has no end.
 fn read_name(wire: &mut Wire) -> Result<Vec<u8>> {
     let length = i16::from_le_bytes(wire.read_array()?);
     let length = usize::try_from(length)

@@ -16,8 +16,8 @@
 //!   expected. So a line of digits is never a command: the connection is closed, and no payload is read
 //!   as commands.
 //! - A line without an end is not run: half of `rm notes_1.txt` is not `rm notes`.
-//! - After a line that is too long, or a wrong size header, nobody can tell where the next command
-//!   begins: the connection is closed.
+//! - After a line that is too long, or a wrong size header, it is not known where the next
+//!   command begins: the connection is closed.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -34,7 +34,7 @@ use crate::wire::Wire;
 
 // The server's half.
 
-/// Serves one connection: a command at a time, until the peer says goodbye or leaves.
+/// Serves one connection: a command at a time, until the client says goodbye or leaves.
 ///
 /// # Errors
 /// What ended the connection, if that was not the peer's wish.

@@ -32,7 +32,7 @@ impl<W> Threads<W> {
     /// [`Threads::next`].
     ///
     /// # Errors
-    /// No thread is idle and none can be started: returns the work that nobody will do.
+    /// No thread is idle and none can be started: returns the work.
     pub(super) fn give(&self, work: W, worker: impl FnOnce() + Send + 'static) -> Result<(), W> {
         self.give_to(work, || {
             thread::Builder::new().stack_size(limits::STACK).spawn(worker).map(drop)

@@ -56,7 +56,8 @@ impl Input {
         at.map(|at| searched + at)
     }
 
-    /// Adds what one read brings. It asks for `usual` bytes, or for `large` after one that brought so many.
+    /// Adds what one read brings. It asks for `usual` bytes, or for `large` once a read has brought all
+    /// that it asked for.
     pub(super) fn fill(
         &mut self,
         usual: usize,

@@ -20,7 +20,7 @@ impl Wire {
     /// a clean end: the peer has closed, and no line was begun.
     ///
     /// # Errors
-    /// The line is too long, has no end, or does not come in time. Nobody can tell where the next one
+    /// The line is too long, has no end, or does not come in time. It is not known where the next one
     /// begins then, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
         self.read_line_or(b"", most)
@@ -252,7 +252,7 @@ impl Wire {
         if line.len() > most { Err(too_long(most)) } else { Ok(line) }
     }
 
-    /// Takes a message of `n` bytes and the mark behind it.
+    /// Takes a message of `n` bytes and the mark after it.
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
         let message = self.input.take(n);
         self.input.skip(mark);

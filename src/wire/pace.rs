@@ -1,4 +1,4 @@
-//! How fast a payload has to come: a deadline that no drip can stretch.
+//! How fast a payload has to move: a deadline that a peer cannot extend by sending slowly.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Whether a transfer moves enough in any stretch of a certain length: a timeout on each read alone would be
-/// renewed by every byte.
+/// Checks that a transfer moves enough in any period of a certain length. A timeout on each read alone
+/// would start again with every byte.
 pub(super) struct Pace {
     window: Duration,
     /// How much has to move in it.
     least: u64,
-    /// Where the stretch that is looked at begins, and how much had been moved by then.
+    /// When the period that is checked began, and how much had moved by then.
     begin: (Instant, u64),
-    /// The same for moments in it, a second or more apart.
+    /// The same for moments within it, a second or more apart.
     marks: VecDeque<(Instant, u64)>,
     moved: u64,
 }
@@ -55,9 +55,7 @@ impl Pace {
         }
         let (_, before) = self.begin;
         if age(&self.begin) >= self.window && self.moved.saturating_sub(before) < self.least {
-            return Err(
-                Error::new(Code::Timeout, "too little was moved in too long a time").and_close()
-            );
+            return Err(Error::new(Code::Timeout, "too slow").and_close());
         }
         Ok(())
     }

@@ -130,7 +130,7 @@ impl Wire {
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written
     /// before. A header that travels alone would be answered by a delayed acknowledgement, and the
-    /// payload behind it would wait for that.
+    /// payload after it would wait for that.
     ///
     /// # Errors
     /// The source's own, or it supplies too little, or the connection broke or stalled. The peer has then

@@ -44,7 +44,7 @@ pub trait Stream: Read + Write + Send {
         self.read(into)
     }
 
-    /// Says nothing for a while. Some old programs know a message by such a pause alone.
+    /// Sends nothing for a while. Some old programs know a message by such a pause alone.
     fn pause(&mut self, time: Duration);
 
     /// Ends our direction: the peer reads an end, and may still speak.
@@ -58,8 +58,8 @@ pub trait Stream: Read + Write + Send {
         false
     }
 
-    /// Told by the wire that a message is complete: so many bytes, which began like this, and how the
-    /// receiver knew. Of no use to a socket; a tracer shows it.
+    /// Takes note that a message of this length is complete. It began with these bytes, and ended like
+    /// this. A socket has no use for it; a trace shows it.
     fn message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}
 }
 
@@ -72,9 +72,9 @@ pub enum Ending {
     Width,
     /// After as many bytes as a size announced.
     Size,
-    /// Its bytes alone said so.
+    /// Where its bytes alone said so.
     Word,
-    /// At a mark that stands behind it.
+    /// At a mark after it.
     Mark,
     /// Where the peer fell silent.
     Pause,
