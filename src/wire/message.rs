@@ -239,7 +239,7 @@ impl Wire {
     }
 
     pub(super) fn begin_message(&mut self, wanted: Awaited) -> Result<Wait> {
-        if self.settle()? {
+        if self.drop_payload()? {
             return Ok(Wait::new(wanted));
         }
         Err(Error::new(Code::BadRequest, "a payload is still to come").and_close())

@@ -82,14 +82,20 @@ impl Wire {
         Ok(())
     }
 
-    /// Drops a payload that is not wanted, if it is small. Returns whether the two sides are in step
-    /// again; if not, the connection has to be closed after the reply.
+    /// Drops what is left of a payload that is not wanted, if it is little. Returns whether the two sides
+    /// are in step again; if not, the connection has to be closed after the reply.
     ///
     /// # Errors
     /// The connection ended or stalled.
     pub fn settle(&mut self) -> Result<bool> {
-        let is_lost = self.output.out_of_step || self.output.write_failed;
-        if self.payload.left > limits::DRAIN || is_lost {
+        if self.output.out_of_step || self.output.write_failed {
+            return Ok(false);
+        }
+        self.drop_payload()
+    }
+
+    pub(super) fn drop_payload(&mut self) -> Result<bool> {
+        if self.payload.left > limits::DRAIN {
             return Ok(false);
         }
         self.read_payload::<Error>(&mut |_| Ok(()))?;

@@ -12,15 +12,31 @@ use super::stream::Stream;
 pub enum Step {
     /// Bytes that one read may bring, or several if it asks for fewer.
     Bytes(Vec<u8>),
-    /// Silence, for as long as anyone cares to wait.
+    /// Silence, however long a read waits.
     Pause,
+    /// A signal that interrupts a read.
+    Interruption,
     /// A reset.
     Reset,
 }
 
-/// A peer that follows a script, and after it has ended its direction.
+/// What happens to the next writes. After that they take all that they are given.
+#[derive(Clone, Copy, Debug)]
+pub enum Taken {
+    /// At most this many bytes are taken.
+    Some(usize),
+    /// The peer does not read.
+    Waits,
+    /// A signal interrupts the write.
+    Interrupted,
+    /// The connection is broken.
+    Breaks,
+}
+
+/// A peer that follows a script, and then ends its direction.
 pub struct Script {
     steps: VecDeque<Step>,
+    taken: VecDeque<Taken>,
     written: Written,
 }
 
@@ -32,6 +48,8 @@ pub struct Written(Arc<Mutex<Record>>);
 struct Record {
     bytes: Vec<u8>,
     writes: usize,
+    /// How many bytes each read asked for.
+    reads: Vec<usize>,
     waits: Vec<Duration>,
 }
 
@@ -51,7 +69,12 @@ impl Written {
         self.0.lock().unwrap().writes
     }
 
-    /// How long the reads could wait, in the order in which that was told.
+    /// How many bytes each read asked for.
+    pub fn reads(&self) -> Vec<usize> {
+        self.0.lock().unwrap().reads.clone()
+    }
+
+    /// The read timeouts, in the order in which they were set.
     pub fn waits(&self) -> Vec<Duration> {
         self.0.lock().unwrap().waits.clone()
     }
@@ -65,7 +88,14 @@ impl Script {
     /// A peer that does these things, one after the other.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> (Script, Written) {
         let written = Written::default();
-        (Script { steps: steps.into_iter().collect(), written: written.clone() }, written)
+        let (steps, taken) = (steps.into_iter().collect(), VecDeque::new());
+        (Script { steps, taken, written: written.clone() }, written)
+    }
+
+    /// The same peer, to which this happens when it is written to.
+    pub fn taking(mut self, taken: impl IntoIterator<Item = Taken>) -> Script {
+        self.taken = taken.into_iter().collect();
+        self
     }
 
     /// A peer that sends all of it at once.
@@ -81,7 +111,9 @@ impl Script {
 
 impl Read for Script {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.written.0.lock().unwrap().reads.push(into.len());
         match self.steps.pop_front() {
+            Some(Step::Interruption) => Err(io::ErrorKind::Interrupted.into()),
             None => Ok(0),
             Some(Step::Pause) => Err(io::ErrorKind::WouldBlock.into()),
             Some(Step::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
@@ -100,9 +132,16 @@ impl Read for Script {
 
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.written.push(bytes);
         self.written.0.lock().unwrap().writes += 1;
-        Ok(bytes.len())
+        let n = match self.taken.pop_front() {
+            None => bytes.len(),
+            Some(Taken::Some(n)) => n.min(bytes.len()),
+            Some(Taken::Waits) => return Err(io::ErrorKind::WouldBlock.into()),
+            Some(Taken::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+            Some(Taken::Breaks) => return Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        self.written.push(&bytes[..n]);
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Messages out of bytes, however the bytes arrive.
 
-use super::script::{Script, Step, Written};
+use super::script::{Script, Step, Taken, Written};
 use super::*;
 use crate::error::{Awaited, Waited};
 use std::sync::Arc;
@@ -283,7 +283,6 @@ fn no_line_is_read_out_of_a_payload_that_nobody_took() {
     let (mut wire, _) = wire(Script::whole("rm a\n"));
     wire.expect_payload(limits::DRAIN + 1);
     assert!(!wire.settle().unwrap());
-    assert!(wire.read_line(9).unwrap_err().closes());
 }
 
 #[test]
@@ -337,4 +336,239 @@ fn a_close_is_said_before_it_is_done() {
     wire.write(b"bye").unwrap();
     wire.close();
     assert_eq!(written.text(), "bye<end>");
+}
+
+#[test]
+fn reads_ask_for_as_much_as_the_configuration_says() {
+    let asked = |buffer: Option<usize>, size: u64| {
+        let config = WireConfig::default().with_buffer(buffer);
+        let (script, written) = Script::whole("line\nrest");
+        let mut wire = Wire::new(Box::new(script), config);
+        wire.read_line(99).unwrap();
+        wire.expect_payload(size);
+        let _ = wire.read_payload::<Error>(&mut |_| Ok(()));
+        let reads = written.reads();
+        (reads[0], *reads.last().unwrap())
+    };
+    assert_eq!(asked(None, 1 << 30), (limits::BUFFER_SIZE, limits::PAYLOAD_BUFFER));
+    assert_eq!(asked(Some(7), 1 << 30), (7, 7));
+    // No more than is left.
+    assert_eq!(asked(None, 5), (limits::BUFFER_SIZE, 1));
+}
+
+#[test]
+fn a_peer_that_fills_the_buffer_is_asked_for_more() {
+    let asked = |first: usize| {
+        let mut lines = vec![b'\n'; first];
+        lines.resize(limits::BUFFER_SIZE * 3, b'x');
+        lines.push(b'\n');
+        let steps = [lines[..first].to_vec(), lines[first..].to_vec()].map(Step::Bytes);
+        let (mut wire, written) = wire(Script::new(steps));
+        for _ in 0..=first {
+            wire.read_line(9_999).unwrap().unwrap();
+        }
+        written.reads()[1]
+    };
+    assert_eq!(asked(limits::BUFFER_SIZE - 1), limits::BUFFER_SIZE);
+    assert_eq!(asked(limits::BUFFER_SIZE), limits::SMALL_FILE);
+}
+
+#[test]
+fn a_signal_interrupts_nothing() {
+    let steps = [Step::Interruption, Step::Bytes(b"a\n".to_vec())];
+    let (mut wire, _) = wire(Script::new(steps));
+    assert_eq!(wire.read_line(9).unwrap().unwrap(), b"a");
+}
+
+#[test]
+fn what_is_written_is_sent_at_once_when_it_is_much() {
+    let (mut wire, written) = wire(Script::whole(""));
+    let almost = vec![b'x'; limits::SMALL_REPLY - 1];
+    wire.write(&almost).unwrap();
+    assert_eq!(written.writes(), 0);
+    wire.write(b"x").unwrap();
+    assert_eq!((written.writes(), written.bytes().len()), (1, limits::SMALL_REPLY));
+}
+
+#[test]
+fn no_large_buffer_stays_with_the_connection() {
+    let (mut wire, _) = wire(Script::new([Step::Bytes(vec![b'x'; 100_000])]));
+    wire.write(&vec![b'x'; limits::SMALL_REPLY * 2]).unwrap();
+    assert!(wire.memory() >= limits::SMALL_REPLY * 2, "a small one stays");
+    wire.write(&vec![b'x'; limits::SMALL_REPLY * 3]).unwrap();
+    assert_eq!(wire.memory(), 0);
+    // The same for what is read.
+    wire.read_bytes(limits::SMALL_REPLY / 2).unwrap();
+    let (mut wire, _) = {
+        let steps =
+            [limits::SMALL_REPLY, limits::SMALL_REPLY * 3].map(|n| Step::Bytes(vec![b'x'; n]));
+        let config = WireConfig::default().with_buffer(Some(1 << 20));
+        let (script, written) = Script::new(steps);
+        (Wire::new(Box::new(script), config), written)
+    };
+    wire.read_bytes(limits::SMALL_REPLY).unwrap();
+    assert_eq!(wire.memory(), 0, "the buffer had room for a whole read");
+    let (mut wire, _) = self::wire(Script::new([Step::Bytes(vec![b'x'; limits::SMALL_REPLY * 3])]));
+    wire.read_bytes(limits::SMALL_REPLY).unwrap();
+    wire.read_bytes(limits::SMALL_REPLY * 2).unwrap();
+    assert_eq!(wire.memory(), 0);
+    let (mut wire, _) = self::wire(Script::whole("small"));
+    wire.read_bytes(5).unwrap();
+    assert!(wire.memory() > 0, "a small one stays");
+}
+
+#[test]
+fn a_reply_leaves_when_it_is_complete_and_no_request_waits() {
+    let (mut wire, written) = wire(Script::whole("a\nb\n"));
+    for (reply, sent) in [("1\n", ""), ("2\n", "1\n2\n")] {
+        wire.read_line(9).unwrap();
+        wire.write(reply.as_bytes()).unwrap();
+        wire.reply_is_complete().unwrap();
+        assert_eq!(written.text(), sent);
+    }
+}
+
+#[test]
+fn a_pause_and_an_end_come_after_what_was_written() {
+    let (mut wire, written) = wire(Script::whole(""));
+    wire.write(b"a").unwrap();
+    wire.pause(Duration::from_millis(1)).unwrap();
+    wire.write(b"b").unwrap();
+    wire.end_writing().unwrap();
+    assert_eq!(written.text(), "a<pause>b<end>");
+}
+
+#[test]
+fn writes_go_on_after_short_ones_interruptions_and_waits() {
+    let (script, written) = Script::whole("");
+    let taken = [Taken::Some(2), Taken::Interrupted, Taken::Waits, Taken::Some(1)];
+    let mut wire = Wire::new(Box::new(script.taking(taken)), WireConfig::default());
+    wire.write(b"12345").unwrap();
+    wire.flush().unwrap();
+    assert_eq!((written.text().as_str(), written.writes()), ("12345", 5));
+}
+
+#[test]
+fn after_a_failed_write_what_the_peer_had_sent_is_still_read() {
+    for broken in [Taken::Breaks, Taken::Some(0)] {
+        let (script, written) = Script::whole("error busy\nmore\n");
+        let mut wire = Wire::new(Box::new(script.taking([broken])), WireConfig::default());
+        wire.write(b"12345").unwrap();
+        assert!(wire.flush().unwrap_err().is_gone());
+        assert!(wire.write_payload::<Error>(5, &mut |room| Ok(room.len())).is_ok());
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"error busy");
+        assert!(!wire.settle().unwrap(), "the connection is of no more use");
+        wire.close();
+        assert_eq!((written.text().as_str(), written.writes()), ("", 1));
+    }
+}
+
+#[test]
+fn a_close_reads_on_but_not_without_end() {
+    let unread = |kibibytes: usize| {
+        let steps = vec![Step::Bytes(vec![b'x'; 64 << 10]); kibibytes / 64];
+        let (mut wire, written) = wire(Script::new(steps));
+        wire.close();
+        assert_eq!(written.text(), "<end>");
+        written.reads().len()
+    };
+    assert_eq!(unread(0), 1);
+    assert_eq!(unread(640), 11);
+    let most = usize::try_from(limits::FAREWELL_BYTES >> 10).unwrap();
+    assert_eq!(unread(most + 640), most / 64);
+    // A timeout for each read, within the time for all.
+    let (mut wire, written) = wire(Script::new([Step::Pause, Step::Bytes(b"x".to_vec())]));
+    wire.close();
+    assert_eq!(written.reads().len(), 1);
+    let waits = written.waits();
+    assert!(waits[0] <= limits::FAREWELL_TIME && waits[0] > limits::FAREWELL_TIME / 2, "{waits:?}");
+}
+
+#[test]
+fn a_connection_that_is_over_is_not_read_from() {
+    let (mut wire, written) = wire(Script::whole(""));
+    assert!(wire.read_line(9).unwrap().is_none());
+    wire.write(b"bye").unwrap();
+    wire.close();
+    assert_eq!((written.text().as_str(), written.reads().len()), ("bye", 1));
+}
+
+#[test]
+fn a_connection_that_is_out_of_step_is_not_used_again() {
+    let (mut wire, _) = wire(Script::whole("a\n"));
+    assert!(wire.settle().unwrap());
+    wire.mark_out_of_step();
+    assert!(!wire.settle().unwrap());
+}
+
+/// The deadline of a message is set by its first byte, and no further byte moves it.
+#[test]
+fn a_message_has_a_deadline() {
+    let config = WireConfig { message: Duration::ZERO, ..WireConfig::default() };
+    let steps = || [Step::Bytes(b"ha".to_vec()), Step::Bytes(b"lf\n".to_vec())];
+    let slow = |read: &dyn Fn(&mut Wire) -> bool| {
+        let mut wire = Wire::new(Box::new(Script::new(steps()).0), config.clone());
+        read(&mut wire)
+    };
+    let is_late = |error: Error| error.is(Code::Timeout) && error.waited().unwrap().got == b"ha";
+    assert!(slow(&|wire| is_late(wire.read_line(9).unwrap_err())));
+    assert!(slow(&|wire| is_late(wire.read_word(9, Duration::from_secs(9)).unwrap_err())));
+    assert!(slow(&|wire| is_late(wire.read_bytes(5).unwrap_err())));
+    assert!(slow(&|wire| is_late(wire.read_before(b"\n", 9).unwrap_err())));
+    assert!(slow(&|wire| is_late(wire.read_part(9, &mut |b| b == b'\n').unwrap_err())));
+    assert!(slow(&|wire| is_late(wire.read_to_close(9).unwrap_err())));
+}
+
+#[test]
+fn a_wait_is_as_long_as_its_message_allows() {
+    let config = WireConfig {
+        idle: Duration::from_secs(100),
+        message: Duration::from_secs(50),
+        ..WireConfig::default()
+    };
+    let (script, written) = Script::bytewise("ab\n");
+    let mut wire = Wire::new(Box::new(script), config.clone());
+    wire.read_line(9).unwrap();
+    let seconds = |waits: Vec<Duration>| -> Vec<u64> {
+        waits.into_iter().map(|wait| (wait + Duration::from_millis(500)).as_secs()).collect()
+    };
+    assert_eq!(seconds(written.waits()), [100, 50, 50]);
+    // A word waits for its pause only.
+    let (script, written) = Script::bytewise("ab");
+    let mut wire = Wire::new(Box::new(script), config.clone());
+    wire.read_word(9, Duration::from_secs(7)).unwrap();
+    assert_eq!(seconds(written.waits()), [100, 7, 7]);
+    // With a notice, a wait has two parts.
+    let (script, written) = Script::new([Step::Pause, Step::Pause]);
+    let mut wire = Wire::new(Box::new(script), config);
+    wire.begin_exchange(Some(Arc::new(|_: &Waited| {})));
+    assert!(wire.read_line(9).is_err());
+    assert_eq!(seconds(written.waits()), [3, 97]);
+}
+
+#[test]
+fn nothing_is_a_word_or_a_mark_of_its_own() {
+    let pause = Duration::from_millis(100);
+    // Silence before a word is a timeout, the end is none.
+    let mut silent = wire(Script::new([Step::Pause])).0;
+    assert!(silent.read_word(9, pause).unwrap_err().is(Code::Timeout));
+    assert!(wire(Script::whole("")).0.read_word(9, pause).unwrap().is_none());
+    assert!(wire(Script::new([Step::Pause])).0.peek(3, pause).unwrap_err().is(Code::Timeout));
+    let (mut ended, _) = wire(Script::whole("ab"));
+    assert_eq!(ended.peek(3, pause).unwrap(), b"ab");
+    // Just as long as it may be, and one byte more.
+    three_ways(b"1234<>5", |wire| assert_eq!(wire.read_before(b"<>", 5).unwrap(), b"1234"));
+    three_ways(&[b'x'; 99], |wire| {
+        assert!(wire.read_before(b"<>", 9).unwrap_err().is(Code::BadRequest));
+        assert!(wire.read_part(9, &mut |_| false).unwrap_err().is(Code::BadRequest));
+    });
+    three_ways(b"123456789]", |wire| {
+        assert_eq!(wire.read_part(9, &mut |byte| byte == b']').unwrap().len(), 10);
+    });
+    three_ways(b"12345", |wire| {
+        assert_eq!(wire.read_to_close(9).unwrap(), b"12345");
+        assert_eq!(wire.read_to_close(9).unwrap(), b"");
+    });
+    let (mut long, _) = wire(Script::bytewise("12345"));
+    assert_eq!(long.read_to_close(3).unwrap(), b"1234");
 }

@@ -164,17 +164,47 @@ impl Wire {
 
     /// Counts how far a large message has come.
     pub(super) fn has_moved(&mut self, steps: usize) -> Result<()> {
-        let Some(eviction) = &mut self.output.eviction else { return Ok(()) };
-        eviction.steps += steps;
-        if eviction.since.elapsed() < limits::WRITE_WAIT {
+        match &mut self.output.eviction {
+            Some(eviction) => eviction.moved_at(steps, Instant::now()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Eviction {
+    fn moved_at(&mut self, steps: usize, now: Instant) -> Result<()> {
+        self.steps += steps;
+        if now.duration_since(self.since) < limits::WRITE_WAIT {
             return Ok(());
         }
-        let moved = std::mem::take(&mut eviction.steps);
-        eviction.since = Instant::now();
-        if moved >= limits::LIST_STEPS || eviction.waiting.load(Ordering::Acquire) == 0 {
+        self.since = now;
+        let moved = std::mem::take(&mut self.steps);
+        if moved >= limits::LIST_STEPS || self.waiting.load(Ordering::Acquire) == 0 {
             return Ok(());
         }
         let sentence = "the list was read too slowly, and others wait for its memory";
         Err(Error::new(Code::Timeout, sentence).and_close())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_takes_too_little_is_disconnected_while_others_wait() {
+        let start = Instant::now();
+        let after = |times: u32| start + limits::WRITE_WAIT * times;
+        let waiting = Arc::new(AtomicUsize::new(1));
+        let mut eviction = Eviction { waiting: Arc::clone(&waiting), since: start, steps: 0 };
+        assert!(eviction.moved_at(0, start + limits::WRITE_WAIT / 2).is_ok());
+        // Enough in several steps, and then each time anew.
+        assert!(eviction.moved_at(limits::LIST_STEPS - 1, start).is_ok());
+        assert!(eviction.moved_at(1, after(1)).is_ok());
+        assert!(eviction.moved_at(limits::LIST_STEPS, after(2)).is_ok());
+        let error = eviction.moved_at(limits::LIST_STEPS - 1, after(3)).unwrap_err();
+        assert!(error.is(Code::Timeout) && error.closes());
+        waiting.store(0, Ordering::Release);
+        assert!(eviction.moved_at(0, after(4)).is_ok());
     }
 }
