@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::requests::{IncomingList, closed, is_stored_name};
 use super::*;
-use crate::error::{Answer, Failure};
+use crate::error::{Answer, Doing, Expected, Failure, Unsendable};
 use crate::log::Log;
-use crate::store::{Entry, Options};
+use crate::store::{Entry, Listing, Options};
 use crate::wire::WireConfig;
-use crate::wire::script::{Script, Step, Written};
+use crate::wire::script::{Script, Step, Taken, Written};
 
 /// What the server answers to a peer that does this, over an empty store.
 pub(super) fn answer(dialect: Dialect, (script, written): (Script, Written)) -> Vec<u8> {
@@ -42,6 +42,251 @@ fn said(transcript: &str) -> Vec<u8> {
         }
     }
     said
+}
+
+/// What the server says in a transcript.
+fn heard(transcript: &str) -> String {
+    let mut heard = String::new();
+    for line in transcript.lines() {
+        if let Some(line) = line.strip_prefix("< ") {
+            heard += &format!("{line}\n");
+        } else if let Some(bytes) = line.strip_prefix("<| ") {
+            heard += &bytes.replace("\\n", "\n");
+        }
+    }
+    heard
+}
+
+#[test]
+fn transcripts_are_true_over_a_script() {
+    for transcript in [
+        include_str!("../../tests/transcripts/tour.txt"),
+        include_str!("../../tests/transcripts/rows.txt"),
+        include_str!("../../tests/transcripts/names.txt"),
+    ] {
+        let answer = String::from_utf8(answer(Dialect::Text, Script::whole(said(transcript))));
+        assert_eq!(answer.unwrap().trim_end_matches("<end>"), heard(transcript));
+    }
+}
+
+/// A conversation over a folder with `a` in it, which holds `hello`: what the client sends, as bytes and
+/// pauses, and what the server has sent by then.
+type Conversation<'c> = (&'c [&'c [u8]], &'c [u8]);
+
+/// Where the client pauses.
+const PAUSE: &[u8] = b"<pause>";
+
+/// Runs a conversation. An identity in it becomes `ID`, a float of four bytes `TIME`.
+fn held(root: &std::path::Path, dialect: Dialect, sent: &[&[u8]]) -> String {
+    let step = |bytes: &&[u8]| match *bytes {
+        PAUSE => Step::Pause,
+        bytes => Step::Bytes(bytes.to_vec()),
+    };
+    let answer = answer_over(root, dialect, Script::new(sent.iter().map(step)));
+    let mut text: String = answer.iter().map(|byte| char::from(*byte)).collect();
+    let identities = text.match_indices("\"id\":\"").map(|(at, id)| at + id.len());
+    for at in identities.collect::<Vec<_>>().into_iter().rev() {
+        text.replace_range(at..at + 36, "ID");
+    }
+    text.trim_end_matches("<end>").to_owned()
+}
+
+fn check(dialect: Dialect, conversations: &[Conversation<'_>]) {
+    for (sent, expected) in conversations {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("a"), "hello").unwrap();
+        let expected: String = expected.iter().map(|byte| char::from(*byte)).collect();
+        let held = held(root.path(), dialect, sent);
+        // Where seconds are sent, only their width is known.
+        let mut held: Vec<char> = held.chars().collect();
+        if let Some((before, _)) = expected.split_once("TIME") {
+            let at = before.chars().count();
+            held.splice(at..at + 4, "TIME".chars());
+        }
+        let held: String = held.into_iter().collect();
+        let sent: Vec<_> = sent.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
+        assert_eq!(held, expected, "{} {sent:?}", dialect.name());
+    }
+}
+
+#[test]
+fn struct_answers_as_its_page_says() {
+    let (five, none, one): (&[u8], &[u8], &[u8]) =
+        (&[5, 0, 0, 0], &[255, 255, 255, 255], &[1, 0, 0, 0]);
+    let list = [one, one, b"a", five, five].concat();
+    let download = [b"ready", five, b"helloTIME"].concat();
+    let upload = [&b"upload\x01\0b"[..], five, b"world"].concat();
+    let taken = [&b"upload\x01\0a"[..], five, b"worldls1", b"1"].concat();
+    let both = [b"readyreceived<pause>TIME", &[2, 0, 0, 0][..], one, b"a", five].concat();
+    let both = [&both[..], &[3, 0, 0, 0], b"a_1", five, &[10, 0, 0, 0]].concat();
+    check(
+        Dialect::Struct,
+        &[
+            (&[b"connme"], b"connected"),
+            (&[b"con", b"nme \r\nconnme"], b"connectedconnected"),
+            (&[b"ls1"], &list),
+            (&[b"size\x01\0asize\x01\0b"], &[b"ready", five, b"ready", none].concat()),
+            (&[b"download\x01\0a1"], &download),
+            (&[b"download\x01\0b"], &[b"ready", none].concat()),
+            (&[b"rm\x01\0aYrm\x01\0aY"], &[b"ready", one, b"ready", none].concat()),
+            (&[b"rm\x01\0aNls1"], &[&b"ready"[..], &list].concat()),
+            (&[b"rm\x01\0aXconnme"], b"ready"),
+            (&[&upload], b"readyreceived<pause>TIME"),
+            (&[&taken], &both),
+            // A name that nobody can have, or a size that cannot be: nothing that follows is a command.
+            (&[b"size\xff\xffconnme"], b"ready"),
+            (&[b"upload\x01\0b\xff\xff\xff\xffconnme"], b"ready"),
+            // A refused upload is dropped, and nothing is said.
+            (&[b"upload\x02\0.b\x06\0\0\0connmeconnme"], b"readyconnected"),
+            // An upload that the client gives up after its name.
+            (&[b"upload\x01\0b", b"connme", PAUSE], b"readyconnected"),
+            (&[b"upload\x01\0b", b"ls", PAUSE, b"1"], &[&b"ready"[..], &list].concat()),
+            (&[b"byebyeconnme"], b""),
+            (&[b"hello"], b""),
+            (&[b""], b""),
+        ],
+    );
+    // A size whose first bytes are those of a command is a size.
+    let size = i32::from_le_bytes(*b"ls\0\0");
+    let mut upload = [&b"upload\x01\0b"[..], b"ls\0\0"].concat();
+    upload.extend(vec![b'x'; size.try_into().unwrap()]);
+    check(Dialect::Struct, &[(&[&upload], b"readyreceived<pause>TIME")]);
+}
+
+#[test]
+fn filesaver_answers_as_its_page_says() {
+    let stored = |sent: &[&[u8]]| {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("a"), "hello").unwrap();
+        assert!(held(root.path(), Dialect::Filesaver, sent).starts_with("OK"));
+        let read = |name| std::fs::read_to_string(root.path().join(name)).ok();
+        (read("b").unwrap_or_default(), read("a_1").unwrap_or_default())
+    };
+    let both = |b: &str, a: &str| (b.to_owned(), a.to_owned());
+    check(
+        Dialect::Filesaver,
+        &[
+            (&[b"RECEIVE\na\n"], b"OKa<SEPARATOR>5<pause>hello"),
+            (&[b"RECEIVE", PAUSE, b"a", PAUSE], b"OKa<SEPARATOR>5<pause>hello"),
+            (&[b"RECEIVE\nb\n"], b"OKERROR: File not found"),
+            (&[b"RECEIVE\n../a\n"], b"OKERROR: File not found"),
+            (&[b"SEND\nb\nb<SEPARATOR>5\nworld"], b"OK"),
+            (&[b"HELLO\n"], b""),
+            (&[b""], b""),
+        ],
+    );
+    assert_eq!(stored(&[b"SEND\nb\nb<SEPARATOR>5\nworld"]), both("world", ""));
+    assert_eq!(stored(&[b"SEND\r\n/x/b\r\n/x/b<SEPARATOR>5\r\nworld"]), both("world", ""));
+    assert_eq!(stored(&[b"SEND\na\na<SEPARATOR>5\nworld"]), both("", "world"));
+    // Without end marks, in whatever pieces.
+    assert_eq!(stored(&[b"SEND", PAUSE, b"bb<SEPARATOR>5world"]), both("world", ""));
+    assert_eq!(stored(&[b"SEND", PAUSE, b"b", b"b<SEP", b"ARATOR>5wor", b"ld"]), both("world", ""));
+    assert_eq!(stored(&[b"SEND", PAUSE, b"C:\\x\\bC:\\x\\b<SEPARATOR>2", b"12"]), both("12", ""));
+    assert_eq!(stored(&[b"SEND", PAUSE, b"bb<SEPARATOR>0"]), both("", ""));
+    let many = [&b"bb<SEPARATOR>12"[..], b"3456789012xx"].concat();
+    assert_eq!(stored(&[b"SEND", PAUSE, &many]), both("3456789012xx", ""));
+    // Cut short, too much, or another name: nothing is stored.
+    for sent in [
+        &b"b\nb<SEPARATOR>5\nworl"[..],
+        b"b\nb<SEPARATOR>5\nworlds",
+        b"b\nc<SEPARATOR>5\nworld",
+        b"b\nb<SEPARATOR>x\nworld",
+        b"bb<SEPARATOR>5worl",
+        b"bb<SEPARATOR>5worlds",
+        b"bb<SEPARATOR>world",
+        b"bb<SEPARATOR>",
+        b"bc<SEPARATOR>5world",
+        b".b.b<SEPARATOR>5world",
+    ] {
+        assert_eq!(stored(&[b"SEND\n", sent]), both("", ""), "{}", String::from_utf8_lossy(sent));
+    }
+}
+
+#[test]
+fn json_answers_as_its_page_says() {
+    let record = |name: &str, size: u32, kind: &str| {
+        format!("{{\"id\":\"ID\",\"nama_file\":\"{name}\",\"size\":{size},\"type\":\"{kind}\"}}")
+    };
+    let a = record("a", 5, "");
+    check(
+        Dialect::Json,
+        &[
+            (&[b"{\"aksi\":\"list\"}\n"], format!("[{a}]\r\n").as_bytes()),
+            (
+                &[b"{\"aksi\":\"get\",\"file\":\"a\"}\r\n"],
+                format!("{a}\r\n<pause>hello").as_bytes(),
+            ),
+            (&[b"{\"aksi\":\"get\",\"file\":\"b\"}\n"], b"null"),
+            (&[b"{\"aksi\":\"get\",\"id\":\"x\"}\n"], b"null"),
+            (&[b"{\"aksi\":\"get\",\"file\":\"x/a\"}\n"], b"null"),
+            (&[b"{\"aksi\":\"hapus\",\"file\":\"a\"}\n"], format!("OK {a}\r\n").as_bytes()),
+            (
+                &[b"{\"aksi\":\"transfer\",\"file\":\"a.png\",\"size\":3}\nabc"],
+                format!("OK {}\r\n", record("a.png", 3, ".png")).as_bytes(),
+            ),
+            (
+                &[b"{\"aksi\":\"transfer\",\"file\":\"a\",\"size\":0}\n"],
+                format!("OK {}\r\n", record("a_1", 0, "")).as_bytes(),
+            ),
+            (
+                &[b"{\"aksi\":\"transfer\",\"file\":\"x/a\",\"size\":1}\nx"],
+                b"ERROR bad-name this dialect has no folders\r\n",
+            ),
+            (
+                &[b"{\"aksi\":\"transfer\",\"size\":1}\nx"],
+                b"ERROR bad-request file is missing, or is not a text\r\n",
+            ),
+            (
+                &[b"{\"aksi\":\"transfer\",\"file\":\"b\"}\n"],
+                b"ERROR bad-request size is a whole number of bytes\r\n",
+            ),
+            (&[b"{\"aksi\":\"get\"}\n"], b"ERROR bad-request file or id is missing\r\n"),
+            (&[b"{\"aksi\":\"dance\"}\n"], b"ERRCMD\r\n"),
+            (&[b"{}\n"], b"ERRCMD\r\n"),
+            (&[b"[]\n"], b"ERROR bad-request that is not a JSON object on a line\r\n"),
+            (
+                &[b"{\"aksi\":\"list\"}"],
+                b"ERROR bad-request the connection ended in the middle of a line\r\n",
+            ),
+            (&[b""], b""),
+        ],
+    );
+}
+
+/// The original client reads 16 bytes at a time, and looks for CR LF at the end of one read.
+#[test]
+fn no_list_of_json_ends_with_a_lone_line_feed() {
+    let mut spaces = 0;
+    for length in 1..=17 {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("n".repeat(length)), "").unwrap();
+        let sent = Script::whole("{\"aksi\":\"list\"}\n");
+        let list = answer_over(root.path(), Dialect::Json, sent);
+        let list = list.strip_suffix(b"<end>").unwrap();
+        assert!(list.ends_with(b"\r\n") && list.len() % 16 != 1, "{length}");
+        spaces += usize::from(list.ends_with(b" \r\n"));
+    }
+    assert!((1..=2).contains(&spaces), "{spaces}");
+}
+
+#[test]
+fn count_answers_as_its_page_says() {
+    let long = vec![b'x'; limits::MESSAGE];
+    let longer = vec![b'x'; limits::MESSAGE + 1];
+    check(
+        Dialect::Count,
+        &[
+            (&[b"halo, dunia\n"], b"11"),
+            (&["é漢\r\nmore".as_bytes()], b"2"),
+            (&[b"ha", b"lo"], b"4"),
+            (&[b"halo", PAUSE], b"4"),
+            (&[b""], b"0"),
+            (&[b"\xff\n"], b"error: not UTF-8"),
+            (&[&long, b"\n"], b"65536"),
+            (&[&longer, b"\n"], b"error: too long"),
+            (&[PAUSE], b"error: timeout"),
+        ],
+    );
 }
 
 #[test]
@@ -381,4 +626,323 @@ fn what_comes_before_a_request_is_an_error_that_shows_it() {
     }
     let mut wire = Wire::new(Box::new(Script::new([Step::Pause]).0), WireConfig::default());
     assert!(must_be_quiet(Dialect::Text.requests(), &mut wire).is_ok());
+}
+
+/// What a client half makes of a reply, and all that it has written.
+fn client<T>(
+    dialect: Dialect,
+    reply: &[u8],
+    request: impl FnOnce(&Requests, &mut Wire) -> Answer<T>,
+) -> (Answer<T>, String) {
+    let (script, written) = Script::whole(reply);
+    let mut wire = Wire::new(Box::new(script), WireConfig::default());
+    let answer = request(dialect.requests(), &mut wire);
+    let _ = wire.flush();
+    let written: String = written.bytes().iter().map(|byte| char::from(*byte)).collect();
+    (answer, written)
+}
+
+fn listed(listing: Listing) -> Vec<(String, Option<u64>)> {
+    listing.entries().map(|entry| (entry.name.to_owned(), entry.size)).collect()
+}
+
+fn xs(room: &mut [u8]) -> Answer<usize> {
+    room.fill(b'x');
+    Ok(room.len())
+}
+
+fn words(words: &str, got: &str) -> Failure {
+    Failure::Unexpected { expected: Expected::Words(words.to_owned()), got: got.into() }
+}
+
+fn refused(word: &str, sentence: &str) -> Failure {
+    Failure::refused(word, sentence)
+}
+
+#[test]
+fn the_client_half_of_text() {
+    let text = Dialect::Text;
+    let connme = |reply: &str| client(text, reply.as_bytes(), |r, w| r.connme.unwrap()(w));
+    let list = |reply: &str, folder: Option<&str>| {
+        let (answer, written) =
+            client(text, reply.as_bytes(), |r, w| r.list_files.unwrap()(w, folder));
+        (answer.map(listed), written)
+    };
+    let size = |reply: &str| client(text, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, "a")).0;
+    let rm = |reply: &str| client(text, reply.as_bytes(), |r, w| r.delete.unwrap()(w, "a")).0;
+    let count = |reply: &str| client(text, reply.as_bytes(), |r, w| r.count.unwrap()(w, "x y"));
+    let upload =
+        |reply: &str| client(text, reply.as_bytes(), |r, w| r.upload.unwrap()(w, "a", 5, &mut xs));
+    assert_eq!(connme("ok connected\n"), (Ok(()), "connme\n".to_owned()));
+    assert_eq!(connme("error busy later\n").0, Err(refused("busy", "later")));
+    assert_eq!(connme("error busy\n").0, Err(refused("busy", "")));
+    assert_eq!(connme("error\n").0, Err(words("error CODE MESSAGE", "error")));
+    for strange in ["okay\n", "OK\n", "errors x y\n"] {
+        let (expected, got) = (Expected::OkOrError, strange.trim().into());
+        assert_eq!(connme(strange).0, Err(Failure::Unexpected { expected, got }));
+    }
+    let long = "x".repeat(limits::REPLY_LINE + 2) + "\n";
+    let failure = connme(&long).0.unwrap_err();
+    assert!(matches!(failure, Failure::Unexpected { expected: Expected::ShorterLine, .. }));
+    let bytes = client(text, b"ok \xff\n", |r, w| r.connme.unwrap()(w)).0.unwrap_err();
+    assert!(matches!(bytes, Failure::Unexpected { expected: Expected::Utf8Line, .. }));
+
+    let two = vec![("a b".to_owned(), Some(5)), ("docs".to_owned(), None)];
+    let reply = "ok 2\nfile 5 a b\ndir - docs\ntotal 5\n";
+    assert_eq!(list(reply, None), (Ok(two.clone()), "ls\n".to_owned()));
+    assert_eq!(list(reply, Some("my docs")), (Ok(two), "ls my docs\n".to_owned()));
+    for (reply, failure) in [
+        ("ok x\n", words("ok COUNT", "ok x")),
+        ("ok 1\nfile -1 a\n", words("file SIZE NAME' or 'dir - NAME", "file -1 a")),
+        ("ok 1\ndir 5 a\n", words("file SIZE NAME' or 'dir - NAME", "dir 5 a")),
+        ("ok 1\nlink - a\n", words("file SIZE NAME' or 'dir - NAME", "link - a")),
+        ("ok 1\nfile 5 a\ntotal 6\n", words("total 5", "total 6")),
+        ("ok 0\nok\n", words("total 0", "ok")),
+    ] {
+        assert_eq!(list(reply, None).0, Err(failure), "{reply}");
+    }
+    assert_eq!(size("ok 5 bytes (0.000005 MB)\n"), Ok(5));
+    assert_eq!(size("ok five\n"), Err(words("ok SIZE bytes", "ok five")));
+    assert_eq!(rm("ok removed a\n"), Ok(()));
+    assert_eq!(rm("ok removed b\n"), Err(words("ok removed a", "ok removed b")));
+    assert_eq!(count("ok 3\n"), (Ok(3), "count x y\n".to_owned()));
+    assert_eq!(count("ok\n").0, Err(words("ok N", "ok ")));
+    let stored = (Ok(Some("a_1".to_owned())), "upload a\n5\nxxxxx".to_owned());
+    assert_eq!(upload("ok ready\nok received 5 a_1\n"), stored);
+    assert_eq!(upload("ok redy\n"), (Err(words("ok ready", "ok redy")), "upload a\n".to_owned()));
+    for wrong in ["received 4 a", "received 5 b", "received 5", "a"] {
+        let failure = words("ok received 5 a", &format!("ok {wrong}"));
+        assert_eq!(upload(&format!("ok ready\nok {wrong}\n")).0, Err(failure));
+    }
+    let (answer, written) = client(text, b"ok byebye\n", |r, w| r.byebye.unwrap()(w));
+    assert_eq!((answer, written.as_str()), (Ok(()), "byebye\n"));
+    for (name, why) in [
+        ("a\nrm b", Unsendable::ControlCharacter),
+        (" a", Unsendable::SpaceAtEnd),
+        ("a ", Unsendable::SpaceAtEnd),
+    ] {
+        let sent = client(text, b"", |r, w| r.delete.unwrap()(w, name));
+        assert_eq!(sent, (Err(Failure::Unsendable(why)), String::new()));
+    }
+    // After a large refused upload the server closes: the connection is of no more use.
+    for (size, in_step) in [(limits::DRAIN, true), (limits::DRAIN + 1, false)] {
+        let reply = b"ok ready\nerror too-large x\n";
+        let (settled, _) = client(text, reply, |r, w| {
+            assert!(r.upload.unwrap()(w, "a", size, &mut xs).is_err());
+            Ok(w.settle()?)
+        });
+        assert_eq!(settled, Ok(in_step), "{size}");
+    }
+}
+
+/// A server that refuses a payload closes, so where sending fails its reason is what counts.
+#[test]
+fn a_reason_is_worth_more_than_a_broken_connection() {
+    let upload = |reply: &[u8], taken: &[Taken]| {
+        let script = Script::whole(reply).0.taking(taken.iter().copied());
+        let mut wire = Wire::new(Box::new(script), WireConfig::default());
+        Dialect::Text.requests().upload.unwrap()(&mut wire, "a", 5, &mut xs)
+    };
+    let broken = [Taken::Some(99), Taken::Breaks];
+    let refusal = refused("too-large", "x");
+    assert_eq!(upload(b"ok ready\nerror too-large x\n", &broken), Err(refusal));
+    let gone = upload(b"ok ready\nok received 5 a\n", &broken).unwrap_err();
+    assert!(matches!(gone, Failure::Gone { cause: Some(_), .. }), "{gone:?}");
+    let mut local = |_: &mut [u8]| Err(Failure::local(Doing::Read, "a", "gone"));
+    let mut wire = Wire::new(Box::new(Script::whole("ok ready\n").0), WireConfig::default());
+    let failed = Dialect::Text.requests().upload.unwrap()(&mut wire, "a", 5, &mut local);
+    assert_eq!(failed, Err(Failure::local(Doing::Read, "a", "gone")));
+}
+
+#[test]
+fn the_client_half_of_struct() {
+    let i = |n: i32| n.to_le_bytes();
+    let latin = |parts: &[&[u8]]| -> String {
+        parts.concat().iter().map(|byte| char::from(*byte)).collect()
+    };
+    let dialect = Dialect::Struct;
+    let list = |reply: &[&[u8]]| {
+        let request = |r: &Requests, w: &mut Wire| r.list_files.unwrap()(w, None);
+        let (answer, written) = client(dialect, &reply.concat(), request);
+        (answer.map(listed), written)
+    };
+    let size =
+        |reply: &[&[u8]]| client(dialect, &reply.concat(), |r, w| r.get_size.unwrap()(w, "a"));
+    let rm = |reply: &[&[u8]]| client(dialect, &reply.concat(), |r, w| r.delete.unwrap()(w, "a"));
+    let files = [("a".to_owned(), Some(5)), ("b".to_owned(), Some(0))];
+    let reply: &[&[u8]] = &[&i(2), &i(1), b"a", &i(5), &i(1), b"b", &i(0), &i(5)];
+    assert_eq!(list(reply), (Ok(files.into()), "ls11".to_owned()));
+    let unexpected = |expected, got: &[u8]| Failure::Unexpected { expected, got: got.into() };
+    for (reply, failure) in [
+        (&[&i(-1)[..], b"xy"], unexpected(Expected::FileCount(-1), b"\xff\xff\xff\xffxy")),
+        (&[&i(1)[..], &i(5000)], unexpected(Expected::NameLength(5000), &i(5000))),
+        (&[&i(0)[..], &i(3)], unexpected(Expected::Total(0), b"3")),
+    ] {
+        assert_eq!(list(reply).0, Err(failure));
+    }
+    let bad_size: &[&[u8]] = &[&i(1), &i(1), b"a", &i(-2)];
+    assert_eq!(list(bad_size).0, Err(unexpected(Expected::FileSize(-2), &i(-2))));
+    let bad_name: &[&[u8]] = &[&i(1), &i(1), b"\xff", &i(0)];
+    assert_eq!(list(bad_name).0, Err(unexpected(Expected::Utf8Name, b"\xff")));
+    let folder = client(dialect, b"", |r, w| r.list_files.unwrap()(w, Some("docs")).map(listed));
+    assert_eq!(folder, (Err(Failure::Lacks("ls FOLDER")), String::new()));
+    assert_eq!(size(&[b"ready", &i(5)]), (Ok(5), latin(&[b"size\x01\0a"])));
+    assert_eq!(size(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
+    assert_eq!(size(&[b"ready", &i(-2)]).0, Err(unexpected(Expected::SizeOrNone, b"-2")));
+    assert_eq!(size(&[b"hello"]).0, Err(words("ready", "hello")));
+    assert_eq!(size(&[b""]).0, Err(closed()));
+    assert_eq!(rm(&[b"ready", &i(1)]), (Ok(()), latin(&[b"rm\x01\0aY"])));
+    assert_eq!(rm(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
+    assert_eq!(rm(&[b"ready", &i(5)]).0, Err(words("1' or '-1", "5")));
+    let (answer, written) = client(dialect, b"", |r, w| r.byebye.unwrap()(w));
+    assert_eq!((answer, written.as_str()), (Ok(()), "byebye"));
+    let longest = "n".repeat(32_767);
+    assert_eq!(
+        client(dialect, b"", |r, w| r.get_size.unwrap()(w, &(longest.clone() + "n"))).0,
+        Err(Failure::Unsendable(Unsendable::LongName(32_767)))
+    );
+    assert!(client(dialect, b"", |r, w| r.get_size.unwrap()(w, &longest)).1.starts_with("size"));
+    let large = client(dialect, b"", |r, w| r.upload.unwrap()(w, "a", 1 << 31, &mut xs));
+    let why = Unsendable::LargeFile(2_147_483_647);
+    assert_eq!(large, (Err(Failure::Unsendable(why)), String::new()));
+    // A file that cannot be kept is taken off the wire all the same.
+    struct Full;
+    impl Receiver<Failure> for Full {
+        fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+            Ok(())
+        }
+        fn write(&mut self, _: &[u8]) -> Answer<()> {
+            Err(Failure::local(Doing::Keep("downloads".to_owned()), "a", "full"))
+        }
+        fn put_before(&mut self, _: &[u8]) -> Answer<()> {
+            Ok(())
+        }
+    }
+    let reply = [b"ready", &i(5)[..], b"hello", &i(0), b"connected"].concat();
+    let (answer, written) = client(dialect, &reply, |r, w| {
+        let kept = r.download.unwrap()(w, "a", &mut Full);
+        r.connme.unwrap()(w)?;
+        kept
+    });
+    assert_eq!(answer, Err(Failure::local(Doing::Keep("downloads".to_owned()), "a", "full")));
+    assert_eq!(written, latin(&[b"download\x01\0a1connme"]));
+}
+
+#[test]
+fn the_client_halves_of_filesaver_json_and_count() {
+    let saver = Dialect::Filesaver;
+    let fetch = |dialect: Dialect, reply: &[u8]| {
+        let mut kept = Kept::default();
+        let (answer, written) =
+            client(dialect, reply, |r, w| r.download.unwrap()(w, "a", &mut kept));
+        (answer.map(|size| (size, kept.0)), written)
+    };
+    let sent = "RECEIVE\na\n".to_owned();
+    assert_eq!(fetch(saver, b"OKa<SEPARATOR>5hello"), (Ok((5, b"hello".to_vec())), sent));
+    assert_eq!(fetch(saver, b"OKa<SEPARATOR>212").0, Ok((2, b"12".to_vec())));
+    assert_eq!(fetch(saver, b"OKERROR: File not found").0, Err(Failure::NotFound));
+    assert_eq!(fetch(saver, b"NO").0, Err(words("OK", "NO")));
+    assert_eq!(fetch(saver, b"OKb<SEPARATOR>5hello").0.unwrap_err(), {
+        words("a<SEPARATOR>", "b<SEPARATOR>5hello")
+    });
+    let cut = fetch(saver, b"OKa<SEPARATOR>9hello").0.unwrap_err();
+    assert!(matches!(cut, Failure::Gone { waited: Some(_), .. }), "{cut:?}");
+    let upload = |dialect: Dialect, name: &str, reply: &[u8]| {
+        client(dialect, reply, |r, w| r.upload.unwrap()(w, name, 5, &mut xs))
+    };
+    let said = "SEND\na\na<SEPARATOR>5\nxxxxx<end>".to_owned();
+    assert_eq!(upload(saver, "a", b"OK"), (Ok(None), said));
+    for (name, why) in
+        [("a\nb", Unsendable::ControlCharacter), ("a<SEPARATOR>b", Unsendable::Separator)]
+    {
+        let failed = (Err(Failure::Unsendable(why)), String::new());
+        assert_eq!(upload(saver, name, b"OK"), failed);
+    }
+
+    let json = Dialect::Json;
+    let record = |name: &str, size: u32| {
+        let id = "6f9619ff-8b86-4011-b42d-00cf4fc964ff";
+        format!("{{\"id\":\"{id}\",\"nama_file\":\"{name}\",\"size\":{size},\"type\":\"\"}}")
+    };
+    let rm = |reply: &str| client(json, reply.as_bytes(), |r, w| r.delete.unwrap()(w, "a"));
+    let unexpected = |expected, got: &str| Failure::Unexpected { expected, got: got.into() };
+    let ok = |name: &str, size: u32| format!("OK {}\r\n", record(name, size));
+    let asked = "{\"aksi\":\"hapus\",\"file\":\"a\"}\n".to_owned();
+    assert_eq!(rm(&ok("a", 5)), (Ok(()), asked));
+    let of_a = || Expected::RecordOf("a".to_owned(), None);
+    assert_eq!(rm(&ok("b", 5)).0, Err(unexpected(of_a(), ok("b", 5).trim_end())));
+    assert_eq!(rm("null").0, Err(Failure::NotFound));
+    assert_eq!(rm("ERRCMD\r\n").0, Err(refused("unknown-command", "ERRCMD")));
+    assert_eq!(rm("ERROR busy later\r\n").0, Err(refused("busy", "later")));
+    assert_eq!(rm("ERROR\r\n").0, Err(words("ERROR CODE MESSAGE", "ERROR")));
+    assert_eq!(rm("ERROR \r\n").0, Err(words("ERROR CODE MESSAGE", "ERROR ")));
+    assert_eq!(rm("OK {}\r\n").0, Err(unexpected(of_a(), "OK {}")));
+    let file = fetch(json, format!("{}\r\nhello", record("a", 5)).as_bytes());
+    let asked = "{\"aksi\":\"get\",\"file\":\"a\"}\n".to_owned();
+    assert_eq!(file, (Ok((5, b"hello".to_vec())), asked));
+    assert_eq!(fetch(json, b"null").0, Err(Failure::NotFound));
+    assert_eq!(fetch(json, b"{}\r\n").0, Err(unexpected(Expected::Record, "{}")));
+    let asked = "{\"aksi\":\"transfer\",\"file\":\"a.b\",\"size\":5,\"type\":\".b\"}\nxxxxx";
+    let stored = (Ok(Some("a_1.b".to_owned())), asked.to_owned());
+    assert_eq!(upload(json, "a.b", ok("a_1.b", 5).as_bytes()), stored);
+    for wrong in [ok("b", 5), ok("a", 4), "null".to_owned()] {
+        let expected = Expected::RecordOf("a".to_owned(), Some(5));
+        let failure = Err(unexpected(expected, wrong.trim_end()));
+        assert_eq!(upload(json, "a", wrong.as_bytes()).0, failure);
+    }
+    let list = |reply: &str| {
+        client(json, reply.as_bytes(), |r, w| r.list_files.unwrap()(w, None)).0.map(listed)
+    };
+    let (a, b) = (record("a", 5), record("b]}\\\"[{", 7));
+    let both = vec![("a".to_owned(), Some(5)), ("b]}\"[{".to_owned(), Some(7))];
+    for reply in [format!("[{a},{b}]\r\n"), format!("[ {a} , {b} ] \r\n")] {
+        assert_eq!(list(&reply), Ok(both.clone()), "{reply}");
+    }
+    assert_eq!(list("[]\r\n"), Ok(vec![]));
+    let size = |name: &str| {
+        let reply = format!("[{a}]\r\n");
+        client(json, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, name)).0
+    };
+    assert_eq!((size("a"), size("b")), (Ok(5), Err(Failure::NotFound)));
+    let nested = "[".repeat(9) + &"]".repeat(9);
+    let nested = format!("{{\"x\":{nested},{}", a.strip_prefix('{').unwrap());
+    assert_eq!(list(&format!("[{nested}]\r\n")).unwrap().len(), 1);
+    for (reply, expected, got) in [
+        ("null".to_owned(), Expected::List, "null".to_owned()),
+        ("{}\r\n".to_owned(), Expected::List, "{}".to_owned()),
+        (format!("[{a}{b}]\r\n"), Expected::Record, b.clone()),
+        ("[{}]\r\n".to_owned(), Expected::Record, "{}".to_owned()),
+        ("[]x\r\n".to_owned(), Expected::EndOfList, "x".to_owned()),
+    ] {
+        assert_eq!(list(&reply), Err(unexpected(expected, &got)), "{reply}");
+    }
+    assert_eq!(list("ERROR busy later\r\n"), Err(refused("busy", "later")));
+    let long = format!("[{{\"x\":\"{}", "x".repeat(limits::REPLY_LINE * 2));
+    let failure = list(&long).unwrap_err();
+    assert!(matches!(failure, Failure::Unexpected { expected: Expected::ShorterRecord, .. }));
+
+    let count = |text: &str, reply: &str| {
+        client(Dialect::Count, reply.as_bytes(), |r, w| r.count.unwrap()(w, text))
+    };
+    assert_eq!(count("halo", "4"), (Ok(4), "halo\n<end>".to_owned()));
+    assert_eq!(count("halo", "").0, Err(closed()));
+    assert_eq!(count("halo", "four").0, Err(unexpected(Expected::Number, "four")));
+    assert_eq!(count("halo", "error: busy").0, Err(refused("busy", "busy")));
+    assert_eq!(count("halo", "error: not UTF-8").0, Err(refused("bad-request", "not UTF-8")));
+    for text in ["a\nb", "a\r"] {
+        let failure = Failure::Unsendable(Unsendable::LineBreak);
+        assert_eq!(count(text, "1"), (Err(failure), String::new()));
+    }
+}
+
+#[test]
+fn a_list_is_kept_within_a_memory() {
+    let name = "n".repeat(1_000_000);
+    let entry = Entry { name: &name, size: Some(1), id: Some("id") };
+    let mut list = IncomingList::new();
+    let most = limits::LIST_MEMORY / (name.len() + "id".len() + 64);
+    for _ in 0..most {
+        list.push(entry).unwrap();
+    }
+    assert_eq!(list.push(entry), Err(Failure::ListTooLong(most)));
 }
