@@ -642,7 +642,7 @@ fn client<T>(
     (answer, written)
 }
 
-fn listed(listing: Listing) -> Vec<(String, Option<u64>)> {
+fn listed(listing: &Listing) -> Vec<(String, Option<u64>)> {
     listing.entries().map(|entry| (entry.name.to_owned(), entry.size)).collect()
 }
 
@@ -666,7 +666,7 @@ fn the_client_half_of_text() {
     let list = |reply: &str, folder: Option<&str>| {
         let (answer, written) =
             client(text, reply.as_bytes(), |r, w| r.list_files.unwrap()(w, folder));
-        (answer.map(listed), written)
+        (answer.map(|listing| listed(&listing)), written)
     };
     let size = |reply: &str| client(text, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, "a")).0;
     let rm = |reply: &str| client(text, reply.as_bytes(), |r, w| r.delete.unwrap()(w, "a")).0;
@@ -764,7 +764,7 @@ fn the_client_half_of_struct() {
     let list = |reply: &[&[u8]]| {
         let request = |r: &Requests, w: &mut Wire| r.list_files.unwrap()(w, None);
         let (answer, written) = client(dialect, &reply.concat(), request);
-        (answer.map(listed), written)
+        (answer.map(|listing| listed(&listing)), written)
     };
     let size =
         |reply: &[&[u8]]| client(dialect, &reply.concat(), |r, w| r.get_size.unwrap()(w, "a"));
@@ -784,7 +784,9 @@ fn the_client_half_of_struct() {
     assert_eq!(list(bad_size).0, Err(unexpected(Expected::FileSize(-2), &i(-2))));
     let bad_name: &[&[u8]] = &[&i(1), &i(1), b"\xff", &i(0)];
     assert_eq!(list(bad_name).0, Err(unexpected(Expected::Utf8Name, b"\xff")));
-    let folder = client(dialect, b"", |r, w| r.list_files.unwrap()(w, Some("docs")).map(listed));
+    let folder = client(dialect, b"", |r, w| {
+        r.list_files.unwrap()(w, Some("docs")).map(|listing| listed(&listing))
+    });
     assert_eq!(folder, (Err(Failure::Lacks("ls FOLDER")), String::new()));
     assert_eq!(size(&[b"ready", &i(5)]), (Ok(5), latin(&[b"size\x01\0a"])));
     assert_eq!(size(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
@@ -891,7 +893,9 @@ fn the_client_halves_of_filesaver_json_and_count() {
         assert_eq!(upload(json, "a", wrong.as_bytes()).0, failure);
     }
     let list = |reply: &str| {
-        client(json, reply.as_bytes(), |r, w| r.list_files.unwrap()(w, None)).0.map(listed)
+        client(json, reply.as_bytes(), |r, w| r.list_files.unwrap()(w, None))
+            .0
+            .map(|listing| listed(&listing))
     };
     let (a, b) = (record("a", 5), record("b]}\\\"[{", 7));
     let both = vec![("a".to_owned(), Some(5)), ("b]}\"[{".to_owned(), Some(7))];
@@ -910,7 +914,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     for (reply, expected, got) in [
         ("null".to_owned(), Expected::List, "null".to_owned()),
         ("{}\r\n".to_owned(), Expected::List, "{}".to_owned()),
-        (format!("[{a}{b}]\r\n"), Expected::Record, b.clone()),
+        (format!("[{a}{b}]\r\n"), Expected::Record, b),
         ("[{}]\r\n".to_owned(), Expected::Record, "{}".to_owned()),
         ("[]x\r\n".to_owned(), Expected::EndOfList, "x".to_owned()),
     ] {
