@@ -1,8 +1,9 @@
 //! Messages: each reader knows in its own way where a message ends.
 
+use std::io;
 use std::time::{Duration, Instant};
 
-use super::stream::Ending;
+use super::stream::{Ending, Stream};
 use super::waiting::Wait;
 use super::{Wire, ended, stream, too_long};
 use crate::error::{Awaited, Code, Error, Result};
@@ -215,7 +216,7 @@ impl Wire {
     /// The connection broke, or its end is all that has arrived.
     pub fn take_arrived(&mut self) -> Result<Vec<u8>> {
         while self.input.held().len() < limits::REPLY_LINE && !self.input.ended {
-            match self.read_once(|stream, into| stream.read_now(into))? {
+            match outcome(self.fill(|stream, into| stream.read_now(into)))? {
                 Brought::Bytes => {}
                 Brought::Silence | Brought::End => break,
             }
@@ -235,7 +236,7 @@ impl Wire {
         if !self.input.held().is_empty() {
             return Ok(true);
         }
-        Ok(!matches!(self.read_within(longest, &Wait::new(wanted))?, Brought::Silence))
+        Ok(!matches!(self.fill_within(longest, wanted)?, Brought::Silence))
     }
 
     pub(super) fn begin_message(&mut self, wanted: Awaited) -> Result<Wait> {
@@ -287,7 +288,7 @@ impl Wire {
         if !self.input.held().is_empty() {
             return self.fill_before(wait, pause);
         }
-        match self.read_within(self.config.idle, wait)? {
+        match self.fill_within(self.config.idle, wait.wanted)? {
             Brought::Silence => Err(self.silent(wait)),
             brought => Ok(brought),
         }
@@ -300,48 +301,63 @@ impl Wire {
         if left.is_zero() {
             return Err(self.silent(wait));
         }
-        self.read_within(left.min(pause), wait)
+        self.fill_within(left.min(pause), wait.wanted)
     }
 
-    /// Waits for at most `longest` for one read. If a notice is due before that, the wait has two parts.
-    fn read_within(&mut self, longest: Duration, wait: &Wait) -> Result<Brought> {
-        if !self.output.write_failed {
-            self.flush()?;
-        }
+    /// Makes one read into the input buffer, which may take `longest`.
+    fn fill_within(&mut self, longest: Duration, wanted: Awaited) -> Result<Brought> {
         if self.input.ended {
             return Ok(Brought::End);
         }
-        let mut longest = longest;
+        let brought = self.read_within(longest, wanted, |wire| {
+            wire.fill(|stream, into| stream::read(stream, into))
+        })?;
+        outcome(brought)
+    }
+
+    fn fill(
+        &mut self,
+        read: impl FnOnce(&mut dyn Stream, &mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let large = limits::SMALL_FILE.min(self.config.payload_buffer);
+        let stream = &mut *self.stream;
+        self.input.fill(self.config.buffer, large, |into| read(stream, into))
+    }
+
+    /// Sends what was written, then makes one read that may take `longest`. If a notice is due before
+    /// that, the wait has two parts.
+    pub(super) fn read_within(
+        &mut self,
+        mut longest: Duration,
+        wanted: Awaited,
+        mut read: impl FnMut(&mut Wire) -> io::Result<usize>,
+    ) -> Result<io::Result<usize>> {
+        if !self.output.write_failed {
+            self.flush()?;
+        }
         if let Some(before) = self.exchange.time_to_notice().filter(|before| *before < longest) {
-            if !before.is_zero() {
-                self.set_read_timeout(before)?;
-                match self.read_once(stream::read)? {
-                    Brought::Silence => {}
-                    brought => return Ok(brought),
-                }
+            self.set_read_timeout(before)?;
+            match read(self) {
+                Err(error) if stream::is_silence(&error) => {}
+                brought => return Ok(brought),
             }
-            self.exchange.give_notice(self.input.held(), wait.wanted);
+            self.exchange.give_notice(self.input.held(), wanted);
             longest -= before;
         }
         self.set_read_timeout(longest)?;
-        self.read_once(stream::read)
+        Ok(read(self))
     }
 
-    fn read_once(
-        &mut self,
-        read: impl FnOnce(&mut dyn stream::Stream, &mut [u8]) -> std::io::Result<usize>,
-    ) -> Result<Brought> {
-        let large = limits::SMALL_FILE.min(self.config.payload_buffer);
-        let stream = &mut *self.stream;
-        match self.input.fill(self.config.buffer, large, |into| read(stream, into)) {
-            Ok(0) => Ok(Brought::End),
-            Ok(_) => Ok(Brought::Bytes),
-            Err(error) if stream::is_silence(&error) => Ok(Brought::Silence),
-            Err(error) => Err(Error::connection(&error)),
-        }
-    }
-
-    pub(super) fn set_read_timeout(&mut self, timeout: Duration) -> Result<()> {
+    fn set_read_timeout(&mut self, timeout: Duration) -> Result<()> {
         self.stream.set_read_timeout(timeout).map_err(|error| Error::connection(&error))
+    }
+}
+
+fn outcome(brought: io::Result<usize>) -> Result<Brought> {
+    match brought {
+        Ok(0) => Ok(Brought::End),
+        Ok(_) => Ok(Brought::Bytes),
+        Err(error) if stream::is_silence(&error) => Ok(Brought::Silence),
+        Err(error) => Err(Error::connection(&error)),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! They stream through a buffer that exists for the transfer only. In both directions a payload has to
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
+#![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
 use super::pace::Pace;
 use super::stream::Ending;
@@ -54,26 +55,21 @@ impl Wire {
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let piece = self.input.take(at_most(self.payload.left, usize::MAX));
+        self.payload.left -= piece.len() as u64;
         if !piece.is_empty() {
-            self.payload.left -= piece.len() as u64;
             sink(&piece)?;
         }
-        if self.payload.left > 0 {
-            self.flush()?;
-            let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
-            let mut pace = Pace::of_a_sender();
-            while self.payload.left > 0 {
-                let wanted = self.payload.awaited();
-                let most = at_most(self.payload.left, buffer.len());
-                let piece = self
-                    .read_piece(&mut buffer, most, wanted)
-                    .and_then(|piece| if piece.is_empty() { Err(ended()) } else { Ok(piece) })
-                    .map_err(|error| error.waiting(b"", wanted))?;
-                self.payload.left -= piece.len() as u64;
-                pace.moved(piece.len())
-                    .map_err(|error| error.waiting(b"", self.payload.awaited()))?;
-                sink(piece)?;
+        let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
+        let mut pace = Pace::of_a_sender();
+        while self.payload.left > 0 {
+            let wanted = self.payload.awaited();
+            let most = at_most(self.payload.left, buffer.len());
+            let piece = self.read_piece(&mut buffer[..most], &mut pace, wanted)?;
+            if piece.is_empty() {
+                return Err(ended().waiting(b"", wanted).into());
             }
+            self.payload.left -= piece.len() as u64;
+            sink(piece)?;
         }
         if self.payload.size > 0 {
             self.stream.message(&[], self.payload.size, Ending::Size);
@@ -114,17 +110,12 @@ impl Wire {
         self.begin_message(Awaited::Close)?;
         let held = self.input.take(usize::MAX);
         sink(&held)?;
-        self.flush()?;
         let mut buffer = vec![0; self.config.payload_buffer];
         let mut pace = Pace::of_a_sender();
         let mut came = held.len() as u64;
         while !self.input.ended {
             let wanted = Awaited::Payload { came, size: None };
-            let most = buffer.len();
-            let piece = self
-                .read_piece(&mut buffer, most, wanted)
-                .map_err(|error| error.waiting(b"", wanted))?;
-            pace.moved(piece.len())?;
+            let piece = self.read_piece(&mut buffer, &mut pace, wanted)?;
             came += piece.len() as u64;
             sink(piece)?;
         }
@@ -146,31 +137,25 @@ impl Wire {
         size: u64,
         source: &mut dyn FnMut(&mut [u8]) -> std::result::Result<usize, E>,
     ) -> std::result::Result<(), E> {
-        let mut left = size;
-        let mut pace = Pace::of_a_reader();
         let mut buffer = std::mem::take(&mut self.output.bytes);
         let mut filled = buffer.len();
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         let piece = self.config.payload_buffer.max(limits::SMALL_REPLY);
         buffer.resize(filled + at_most(size, piece), 0);
+        let mut pace = Pace::of_a_reader();
+        let mut left = size;
         while left > 0 {
-            let free = buffer.get_mut(filled..).unwrap_or_default();
-            let most = at_most(left, free.len());
-            let supplied = match source(free.get_mut(..most).unwrap_or_default()) {
-                Ok(0) => Err(Error::gone("the file became shorter while it was sent").into()),
-                supplied => supplied,
-            };
-            let n = match supplied {
-                Ok(n) => n,
-                Err(error) => {
-                    // What was written before, perhaps replies to other commands, still leaves.
-                    buffer.truncate(filled);
-                    self.output.bytes = buffer;
-                    // The peer was promised bytes that will never come.
-                    self.mark_out_of_step();
-                    return Err(error);
-                }
+            let most = at_most(left, buffer.len() - filled);
+            let supplied = source(&mut buffer[filled..filled + most]);
+            let Some(n @ 1..) = supplied.as_ref().ok().copied() else {
+                // The peer was promised bytes that will never come. What was written before, perhaps
+                // replies to other commands, still leaves.
+                buffer.truncate(filled);
+                self.output.bytes = buffer;
+                self.mark_out_of_step();
+                let shorter = || Error::gone("the file became shorter while it was sent").into();
+                return Err(supplied.err().unwrap_or_else(shorter));
             };
             left -= n as u64;
             filled += n;
@@ -181,42 +166,26 @@ impl Wire {
             }
         }
         buffer.truncate(filled);
-        if buffer.len() < limits::SMALL_REPLY {
-            // The connection keeps no large buffer.
-            buffer.shrink_to(limits::SMALL_REPLY);
-            self.output.bytes = buffer;
-            return Ok(());
-        }
-        Ok(self.send(&buffer, &mut pace)?)
+        self.output.bytes = buffer;
+        Ok(self.write(b"")?)
     }
 
-    /// Makes one read of at most `most` bytes; nothing is the end of the stream. If nothing comes for
-    /// [`limits::NOTICE_TIME`], gives the notice and waits again.
+    /// Makes one read. Returns what it brought; nothing is the end of the stream.
     fn read_piece<'b>(
         &mut self,
         buffer: &'b mut [u8],
-        most: usize,
+        pace: &mut Pace,
         wanted: Awaited,
     ) -> Result<&'b [u8]> {
-        let into = buffer.get_mut(..most).unwrap_or_default();
-        let mut brought = None;
-        if self.exchange.has_notice() {
-            self.set_read_timeout(limits::NOTICE_TIME)?;
-            match stream::read(&mut *self.stream, into) {
-                Err(error) if stream::is_silence(&error) => self.exchange.give_notice(b"", wanted),
-                other => brought = Some(other),
-            }
-        }
-        let brought = match brought {
-            Some(brought) => brought,
-            None => {
-                self.set_read_timeout(limits::PAYLOAD_WINDOW)?;
-                stream::read(&mut *self.stream, into)
-            }
-        };
-        let n = brought.map_err(|error| Error::connection(&error))?;
+        let read = self.read_within(limits::PAYLOAD_WINDOW, wanted, |wire| {
+            stream::read(&mut *wire.stream, buffer)
+        })?;
+        let read = read.map_err(|error| Error::connection(&error));
+        let n = read.and_then(|n| pace.moved(n).map(|()| n));
+        let n = n.map_err(|error| error.waiting(b"", wanted))?;
         self.input.ended = n == 0;
-        Ok(into.get(..n).unwrap_or_default())
+        self.exchange.piece_came();
+        Ok(&buffer[..n])
     }
 }
 

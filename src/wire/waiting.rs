@@ -43,10 +43,6 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn has_notice(&self) -> bool {
-        self.notice.is_some()
-    }
-
     /// How long until the notice is due, if there is one.
     pub(super) fn time_to_notice(&mut self) -> Option<Duration> {
         self.notice.as_ref()?;
@@ -58,6 +54,11 @@ impl Exchange {
         if let Some(notice) = self.notice.take() {
             notice(&Waited { got: got.to_vec(), wanted });
         }
+    }
+
+    /// A piece of a payload came: the next one may take as long again.
+    pub(super) fn piece_came(&mut self) {
+        self.awaiting_since = None;
     }
 
     /// Returns the parts of the message that came before.
