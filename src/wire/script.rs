@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::stream::Stream;
+use super::stream::{Ending, Stream};
 
 /// What the peer does next.
 #[derive(Clone, Debug)]
@@ -51,6 +51,7 @@ struct Record {
     /// How many bytes each read asked for.
     reads: Vec<usize>,
     waits: Vec<Duration>,
+    messages: Vec<(String, u64, Ending)>,
 }
 
 impl Written {
@@ -67,6 +68,11 @@ impl Written {
     /// How many writes it took.
     pub fn writes(&self) -> usize {
         self.0.lock().unwrap().writes
+    }
+
+    /// The messages that were noted: how each begins, its length, and how it ended.
+    pub fn messages(&self) -> Vec<(String, u64, Ending)> {
+        self.0.lock().unwrap().messages.clone()
     }
 
     /// How many bytes each read asked for.
@@ -162,5 +168,10 @@ impl Stream for Script {
     fn end_writing(&mut self) -> io::Result<()> {
         self.written.push(b"<end>");
         Ok(())
+    }
+
+    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        self.written.0.lock().unwrap().messages.push((text, length, end));
     }
 }

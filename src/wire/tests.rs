@@ -1,6 +1,7 @@
 //! Messages out of bytes, however the bytes arrive.
 
 use super::script::{Script, Step, Taken, Written};
+use super::stream::Ending;
 use super::*;
 use crate::error::{Awaited, Waited};
 use std::sync::Arc;
@@ -571,4 +572,107 @@ fn nothing_is_a_word_or_a_mark_of_its_own() {
     });
     let (mut long, _) = wire(Script::bytewise("12345"));
     assert_eq!(long.read_to_close(3).unwrap(), b"1234");
+}
+
+#[test]
+fn every_message_is_noted_with_its_length() {
+    let (mut wire, written) = wire(Script::whole("line\r\nls\x05\0\0\0na<>[a][b]\nhelloend"));
+    wire.read_line(9).unwrap();
+    wire.read_word_of(&["ls"]).unwrap();
+    wire.read_array::<4>().unwrap();
+    wire.read_before(b"<>", 9).unwrap();
+    wire.read_part(9, &mut |byte| byte == b']').unwrap();
+    wire.read_line(9).unwrap();
+    wire.expect_payload(5);
+    wire.read_payload::<Error>(&mut |_| Ok(())).unwrap();
+    wire.expect_payload(0);
+    wire.read_payload::<Error>(&mut |_| Ok(())).unwrap();
+    wire.read_to_end::<Error>(&mut |_| Ok(())).unwrap();
+    wire.read_to_end::<Error>(&mut |_| Ok(())).unwrap();
+    let expected = [
+        ("line\r", 6, Ending::Lf),
+        ("ls", 2, Ending::Word),
+        ("\u{5}\0\0\0", 4, Ending::Width),
+        ("na", 4, Ending::Mark),
+        ("[a][b]", 7, Ending::Lf),
+        ("", 5, Ending::Size),
+        ("end", 3, Ending::Stream),
+    ];
+    assert_eq!(written.messages(), expected.map(|(text, n, end)| (text.to_owned(), n, end)));
+}
+
+#[test]
+fn a_payload_that_is_not_wanted_is_dropped_if_it_is_small() {
+    for (size, in_step) in [(limits::DRAIN, true), (limits::DRAIN + 1, false)] {
+        let bytes = vec![b'x'; usize::try_from(size).unwrap()];
+        let (mut wire, _) = wire(Script::new([Step::Bytes(bytes), Step::Bytes(b"a\n".to_vec())]));
+        wire.expect_payload(size);
+        assert_eq!(wire.settle().unwrap(), in_step, "{size}");
+        assert_eq!(wire.read_line(9).is_ok(), in_step);
+    }
+}
+
+#[test]
+fn what_has_arrived_is_about_a_line_at_most() {
+    let steps = vec![Step::Bytes(vec![b'x'; 1000]); 100];
+    let (mut wire, _) = wire(Script::new(steps));
+    let arrived = wire.take_arrived().unwrap().len();
+    assert!((limits::REPLY_LINE..limits::REPLY_LINE + 5000).contains(&arrived), "{arrived}");
+    let steps = [Step::Bytes(vec![b'x'; limits::REPLY_LINE]), Step::Bytes(b"more".to_vec())];
+    let config = WireConfig::default().with_buffer(Some(1 << 20));
+    let mut wire = Wire::new(Box::new(Script::new(steps).0), config);
+    assert_eq!(wire.take_arrived().unwrap().len(), limits::REPLY_LINE);
+}
+
+#[test]
+fn a_reset_is_not_a_silence() {
+    let reset = |read: &dyn Fn(&mut Wire) -> Error| {
+        let error = read(&mut wire(Script::new([Step::Reset])).0);
+        assert!(error.is_gone() && error.cause() != error.sentence(), "{error}");
+    };
+    reset(&|wire| wire.read_line(9).unwrap_err());
+    reset(&|wire| wire.take_arrived().unwrap_err());
+    reset(&|wire| wire.read_to_end::<Error>(&mut |_| Ok(())).unwrap_err());
+}
+
+#[test]
+fn a_socket_is_as_a_wire_needs_it() {
+    use super::stream::{Socket, set_options};
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    set_options(&server).unwrap();
+    assert!(server.nodelay().unwrap());
+    assert_eq!(server.write_timeout().unwrap(), Some(limits::WRITE_WAIT));
+    let timeout = server.try_clone().unwrap();
+    let (mut socket, mut peer) = (Socket::new(server), Socket::new(client));
+    socket.set_read_timeout(Duration::ZERO).unwrap();
+    let shortest = timeout.read_timeout().unwrap().unwrap();
+    assert!(!shortest.is_zero() && shortest < Duration::from_millis(100));
+    socket.set_read_timeout(Duration::from_secs(9)).unwrap();
+    assert_eq!(timeout.read_timeout().unwrap(), Some(Duration::from_secs(9)));
+    // Nothing has come: no wait. What has come is read.
+    assert!(stream::is_silence(&socket.read_now(&mut [0; 9]).unwrap_err()));
+    assert_eq!(peer.write(b"hello").unwrap(), 5);
+    peer.flush().unwrap();
+    let mut buffer = [0; 9];
+    assert_eq!(socket.read(&mut buffer).unwrap(), 5);
+    assert_eq!(&buffer[..5], b"hello");
+    // Something is unread, so the close is a reset.
+    peer.write_all(b"more").unwrap();
+    assert!(socket.force_reset());
+    drop((socket, timeout));
+    assert!(peer.read(&mut buffer).is_err());
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let (mut socket, mut peer) = (Socket::new(server), Socket::new(client));
+    peer.end_writing().unwrap();
+    assert_eq!(socket.read(&mut buffer).unwrap(), 0);
+    assert!(!socket.force_reset(), "nothing is unread");
+    assert!(!Script::whole("").0.force_reset());
+    let before = Instant::now();
+    socket.pause(Duration::from_millis(20));
+    assert!(before.elapsed() >= Duration::from_millis(20));
 }
