@@ -191,6 +191,8 @@ impl Eviction {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::WireConfig;
+    use crate::wire::script::{Script, Step};
 
     #[test]
     fn a_peer_that_takes_too_little_is_disconnected_while_others_wait() {
@@ -207,5 +209,71 @@ mod tests {
         assert!(error.is(Code::Timeout) && error.closes());
         waiting.store(0, Ordering::Release);
         assert!(eviction.moved_at(0, after(4)).is_ok());
+    }
+
+    fn wire(steps: impl IntoIterator<Item = Step>) -> Wire {
+        Wire::new(Box::new(Script::new(steps).0), WireConfig::default())
+    }
+
+    #[test]
+    fn nods_have_one_deadline_and_silence_counts_as_no_step() {
+        let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
+        let mut nodding = wire([bytes(b"1"), Step::Pause, bytes(b"2rest")]);
+        let mut deadline = None;
+        nodding.read_nod(&mut deadline).unwrap();
+        let first = deadline;
+        assert!(first.is_some());
+        nodding.read_nod(&mut deadline).unwrap();
+        assert_eq!(deadline, first);
+        assert_eq!(nodding.read_bytes(4).unwrap(), b"rest");
+        assert!(nodding.read_nod(&mut deadline).unwrap_err().is_gone());
+        let mut late = wire([bytes(b"1")]);
+        assert!(late.read_nod(&mut Some(Instant::now())).unwrap_err().is(Code::Timeout));
+        // Others have waited for long enough.
+        let mut stalled = wire([Step::Pause, bytes(b"1")]);
+        let (waiting, since) = (Arc::new(AtomicUsize::new(1)), Instant::now());
+        let since = since.checked_sub(limits::WRITE_WAIT).unwrap();
+        stalled.output.eviction = Some(Eviction { waiting, since, steps: 0 });
+        assert!(stalled.read_nod(&mut None).unwrap_err().is(Code::Timeout));
+    }
+
+    #[test]
+    fn a_large_message_that_is_not_read_is_given_up_while_others_wait() {
+        let waiting = Arc::new(AtomicUsize::new(1));
+        let sent = |bytes: usize, moved: usize| {
+            let mut wire = wire([]);
+            wire.with_eviction(&waiting, |wire| {
+                let eviction = wire.output.eviction.as_mut().unwrap();
+                eviction.since = eviction.since.checked_sub(limits::WRITE_WAIT).unwrap();
+                eviction.steps = moved;
+                wire.write(&vec![0; bytes])?;
+                wire.flush()
+            })
+            .map(|()| assert!(wire.output.eviction.is_none()))
+        };
+        let kibibytes = 20;
+        assert!(sent(kibibytes << 10, limits::LIST_STEPS - kibibytes).is_ok());
+        assert!(sent(kibibytes << 10, limits::LIST_STEPS - kibibytes - 1).is_err());
+    }
+
+    #[test]
+    fn a_reply_has_begun_with_its_first_byte() {
+        let mut wire = wire([Step::Bytes(b"ok\nerr".to_vec())]);
+        wire.begin_exchange(None);
+        assert!(!wire.has_reply());
+        wire.read_line(9).unwrap();
+        assert!(wire.has_reply());
+        wire.begin_exchange(None);
+        assert!(wire.has_reply(), "half a line is here");
+        wire.read_bytes(3).unwrap();
+        wire.begin_exchange(None);
+        assert!(!wire.has_reply());
+    }
+
+    #[test]
+    fn a_look_ahead_stops_when_it_has_enough() {
+        let steps = [b"ab".to_vec(), b"cd".to_vec(), b"ef".to_vec()].map(Step::Bytes);
+        let mut wire = wire(steps);
+        assert_eq!(wire.peek(4, limits::WORD_PAUSE).unwrap(), b"abcd");
     }
 }
