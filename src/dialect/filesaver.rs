@@ -43,100 +43,6 @@ const OK: &[u8] = b"OK";
 const SEPARATOR: &str = "<SEPARATOR>";
 const NOT_FOUND: &[u8] = b"ERROR: File not found";
 
-// The messages.
-
-/// The metadata, without an end mark: the size's digits are found by [`read_file`].
-fn write_head(wire: &mut Wire, name: &str, size: u64) -> Result<()> {
-    write!(wire, "{name}{SEPARATOR}{size}")
-}
-
-/// Reads the size and the bytes after a separator, up to the end of the stream. Returns the size.
-fn read_file<E: From<Error>>(
-    wire: &mut Wire,
-    into: &mut dyn Receiver<E>,
-) -> std::result::Result<u64, E> {
-    let mut lead = Vec::new();
-    let mut lead_ended = false;
-    // The size ended before a byte that cannot be a part of it.
-    let mut is_size = false;
-    let mut all = 0;
-    wire.read_to_end(&mut |mut bytes| {
-        all += bytes.len() as u64;
-        while let ([byte, rest @ ..], false) = (bytes, lead_ended) {
-            is_size = !byte.is_ascii_digit();
-            lead_ended = is_size || lead.len() == limits::SIZE_DIGITS;
-            if lead_ended {
-                into.expect(None)?;
-            } else {
-                lead.push(*byte);
-                bytes = rest;
-            }
-        }
-        if lead_ended && all > most_that_fits(&lead) {
-            return Err(Error::gone("more came than any size says").into());
-        }
-        if bytes.is_empty() { Ok(()) } else { into.write(bytes) }
-    })?;
-    if !lead_ended {
-        into.expect(None)?;
-    }
-    let (size, length) =
-        size_that_fits(&lead, all).ok_or_else(|| cut_short(&lead, all, is_size))?;
-    match lead.get(length..).unwrap_or_default() {
-        [] => {}
-        // These digits were bytes of the file.
-        digits => into.put_before(digits)?,
-    }
-    Ok(size)
-}
-
-/// Fewer bytes came than the size says. Where the file itself may begin with digits, the size is not known.
-fn cut_short(lead: &[u8], all: u64, is_size: bool) -> Error {
-    let size = digits(lead).filter(|_| is_size);
-    let came = if is_size { all - lead.len() as u64 } else { all };
-    let sentence = match size {
-        Some(size) => format!("cut short: {came} of {size} bytes came"),
-        None => format!("cut short: no size fits {came} bytes"),
-    };
-    Error::gone(sentence).waiting(b"", Awaited::Payload { came, size })
-}
-
-/// Returns the size among these digits that, with the number of its digits, adds up to all that came,
-/// and that number. Longer ones are larger, so at most one fits.
-fn size_that_fits(lead: &[u8], all: u64) -> Option<(u64, usize)> {
-    let zero_in_front = lead.first() == Some(&b'0');
-    let longest = if zero_in_front { 1 } else { lead.len() };
-    (1..=longest).find_map(|length| {
-        let size = digits(lead.get(..length)?)?;
-        let sum = size.checked_add(length.try_into().ok()?)?;
-        (sum == all).then_some((size, length))
-    })
-}
-
-/// How much comes at most, if all these digits are the size: more than that is not kept.
-fn most_that_fits(lead: &[u8]) -> u64 {
-    let lead = if lead.first() == Some(&b'0') { b"0" } else { lead };
-    let length = u64::try_from(lead.len()).unwrap_or(u64::MAX);
-    digits(lead).map_or(0, |size| size.saturating_add(length))
-}
-
-/// The name, out of what is before the separator: twice, each time with LF or without. Returns also
-/// whether there was an LF.
-fn name_before_separator(head: &[u8]) -> Option<(&[u8], bool)> {
-    if let Some(at) = head.iter().position(|byte| *byte == b'\n') {
-        let (first, second) = (head.get(..at)?, head.get(at.saturating_add(1)..)?);
-        let first = first.strip_suffix(b"\r").unwrap_or(first);
-        return (first == second).then_some((first, true));
-    }
-    let (first, second) = head.split_at_checked(head.len() / 2)?;
-    (first == second).then_some((first, false))
-}
-
-/// The last part of a path, of whichever system: the original client sends what its user typed.
-fn last_part(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| b"/\\".contains(byte)).next().unwrap_or(path)
-}
-
 // The server's half.
 
 /// Serves one connection: one request.
@@ -259,6 +165,100 @@ fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Answer<()> {
     wire.understand();
     wire.write(name.as_bytes())?;
     Ok(wire.write(b"\n")?)
+}
+
+// The messages. What one half writes, a function beside it reads in the other.
+
+/// The metadata, without an end mark: the size's digits are found by [`read_file`].
+fn write_head(wire: &mut Wire, name: &str, size: u64) -> Result<()> {
+    write!(wire, "{name}{SEPARATOR}{size}")
+}
+
+/// Reads the size and the bytes after a separator, up to the end of the stream. Returns the size.
+fn read_file<E: From<Error>>(
+    wire: &mut Wire,
+    into: &mut dyn Receiver<E>,
+) -> std::result::Result<u64, E> {
+    let mut lead = Vec::new();
+    let mut lead_ended = false;
+    // The size ended before a byte that cannot be a part of it.
+    let mut is_size = false;
+    let mut all = 0;
+    wire.read_to_end(&mut |mut bytes| {
+        all += bytes.len() as u64;
+        while let ([byte, rest @ ..], false) = (bytes, lead_ended) {
+            is_size = !byte.is_ascii_digit();
+            lead_ended = is_size || lead.len() == limits::SIZE_DIGITS;
+            if lead_ended {
+                into.expect(None)?;
+            } else {
+                lead.push(*byte);
+                bytes = rest;
+            }
+        }
+        if lead_ended && all > most_that_fits(&lead) {
+            return Err(Error::gone("more came than any size says").into());
+        }
+        if bytes.is_empty() { Ok(()) } else { into.write(bytes) }
+    })?;
+    if !lead_ended {
+        into.expect(None)?;
+    }
+    let (size, length) =
+        size_that_fits(&lead, all).ok_or_else(|| cut_short(&lead, all, is_size))?;
+    match lead.get(length..).unwrap_or_default() {
+        [] => {}
+        // These digits were bytes of the file.
+        digits => into.put_before(digits)?,
+    }
+    Ok(size)
+}
+
+/// Fewer bytes came than the size says. Where the file itself may begin with digits, the size is not known.
+fn cut_short(lead: &[u8], all: u64, is_size: bool) -> Error {
+    let size = digits(lead).filter(|_| is_size);
+    let came = if is_size { all - lead.len() as u64 } else { all };
+    let sentence = match size {
+        Some(size) => format!("cut short: {came} of {size} bytes came"),
+        None => format!("cut short: no size fits {came} bytes"),
+    };
+    Error::gone(sentence).waiting(b"", Awaited::Payload { came, size })
+}
+
+/// Returns the size among these digits that, with the number of its digits, adds up to all that came,
+/// and that number. Longer ones are larger, so at most one fits.
+fn size_that_fits(lead: &[u8], all: u64) -> Option<(u64, usize)> {
+    let zero_in_front = lead.first() == Some(&b'0');
+    let longest = if zero_in_front { 1 } else { lead.len() };
+    (1..=longest).find_map(|length| {
+        let size = digits(lead.get(..length)?)?;
+        let sum = size.checked_add(length.try_into().ok()?)?;
+        (sum == all).then_some((size, length))
+    })
+}
+
+/// How much comes at most, if all these digits are the size: more than that is not kept.
+fn most_that_fits(lead: &[u8]) -> u64 {
+    let lead = if lead.first() == Some(&b'0') { b"0" } else { lead };
+    let length = u64::try_from(lead.len()).unwrap_or(u64::MAX);
+    digits(lead).map_or(0, |size| size.saturating_add(length))
+}
+
+/// The name, out of what is before the separator: twice, each time with LF or without. Returns also
+/// whether there was an LF.
+fn name_before_separator(head: &[u8]) -> Option<(&[u8], bool)> {
+    if let Some(at) = head.iter().position(|byte| *byte == b'\n') {
+        let (first, second) = (head.get(..at)?, head.get(at.saturating_add(1)..)?);
+        let first = first.strip_suffix(b"\r").unwrap_or(first);
+        return (first == second).then_some((first, true));
+    }
+    let (first, second) = head.split_at_checked(head.len() / 2)?;
+    (first == second).then_some((first, false))
+}
+
+/// The last part of a path, of whichever system: the original client sends what its user typed.
+fn last_part(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| b"/\\".contains(byte)).next().unwrap_or(path)
 }
 
 #[cfg(test)]
