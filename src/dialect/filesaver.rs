@@ -89,21 +89,15 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
 
 fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(OK)?;
-    match wire.read_word(limits::LINE, limits::WORD_PAUSE) {
-        Ok(word) => *name = word.unwrap_or_default(),
-        Err(error) => {
-            wire.write(NOT_FOUND)?;
-            return Err(error);
-        }
+    let opened = wire.read_word(limits::LINE, limits::WORD_PAUSE).and_then(|word| {
+        *name = word.unwrap_or_default();
+        let name = FileName::parse(name)?;
+        Ok((store.open_file(&name)?, name))
+    });
+    if opened.is_err() {
+        wire.write(NOT_FOUND)?;
     }
-    let opened = FileName::parse(name).and_then(|name| Ok((store.open_file(&name)?, name)));
-    let ((mut file, size), name) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            wire.write(NOT_FOUND)?;
-            return Err(error);
-        }
-    };
+    let ((mut file, size), name) = opened?;
     write_head(wire, name.as_str(), size)?;
     wire.pause(limits::HEAD_PAUSE)?;
     send_file(wire, &mut file, size)
