@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::requests::{IncomingList, closed, is_stored_name};
 use super::*;
-use crate::error::{Answer, Doing, Expected, Failure, Unsendable};
+use crate::error::{Answer, Code, Doing, Expected, Failure, Unsendable};
 use crate::log::Log;
 use crate::store::{Entry, Listing, Options};
 use crate::wire::WireConfig;
@@ -949,4 +949,22 @@ fn a_list_is_kept_within_a_memory() {
         list.push(entry).unwrap();
     }
     assert_eq!(list.push(entry), Err(Failure::ListTooLong(most)));
+}
+
+#[test]
+fn each_dialect_has_a_name_a_port_and_perhaps_words_that_refuse() {
+    let table = [
+        ("text", 1234, "error busy later\n"),
+        ("struct", 1235, ""),
+        ("filesaver", 5050, ""),
+        ("json", 31000, "ERROR busy later\r\n"),
+        ("count", 12345, "error: busy"),
+    ];
+    for (dialect, (name, port, reply)) in Dialect::ALL.into_iter().zip(table) {
+        assert_eq!((dialect.name(), dialect.port()), (name, port));
+        assert_eq!(Dialect::named(name), Some(dialect));
+        let busy = Error::new(Code::Busy, "later");
+        assert_eq!(String::from_utf8(dialect.error_reply(&busy)).unwrap(), reply);
+    }
+    assert_eq!(Dialect::named("Text"), None);
 }
