@@ -5,7 +5,6 @@
 //! it is whole, and it replaces nothing.
 
 pub mod action;
-mod columns;
 mod connection;
 mod explain;
 mod keys;

@@ -15,7 +15,7 @@ use super::explain::explain;
 use super::keys::without_keys;
 use super::names::{self, Named, Problem, Rules};
 use super::places::{Here, There, local_files};
-use super::table::{self, Look};
+use super::table;
 use super::terminal::{Bar, Terminal};
 use super::{Client, Config, Receipt, progress};
 use crate::error::{Answer, Failure, Waited};
@@ -498,9 +498,8 @@ impl Ui {
         if !self.terminal.out {
             return self.print(&table::plain(listing, shown));
         }
-        let look = Look { columns: self.terminal.columns, colour: self.terminal.colour };
         self.tell(&Msg::Files { count: listing.count() })?;
-        self.print(&table::table(listing, look, shown))?;
+        self.print(&table::table(listing, self.terminal.colour, shown))?;
         self.tell(&Msg::Total { bytes: listing.total })
     }
 

@@ -1,98 +1,93 @@
 //! A listing as text: for people a table, for programs a line a file.
 
-use super::columns::{cut, width};
+use std::ops::Range;
+
 use crate::store::{Entry, Listing};
 
-/// How a table is shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    /// The terminal's width.
-    pub(super) columns: usize,
-    /// Folders in colour. Their kind says it too.
-    pub(super) colour: bool,
-}
-
-/// A line a file, with tabs between: kind, size, name, and id and type where they are known. No name
-/// has a tab in it once it is shown.
+/// One line for each entry, with tabs between kind, size and name, and for a file with an identity also its
+/// id and its type. A name that is escaped has no tab in it.
 #[must_use]
-pub(super) fn plain(listing: &Listing, shown: impl Fn(&str) -> String) -> String {
+pub(super) fn plain(listing: &Listing, escaped: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     for entry in listing.entries() {
-        let size = entry.size.map_or("-".to_owned(), |size| size.to_string());
-        text += &format!("{}\t{size}\t{}", kind(entry), shown(entry.name));
+        text += &format!("{}\t{}\t{}", kind(entry), exact(entry), escaped(entry.name));
         if let Some(id) = entry.id {
-            text += &format!("\t{}\t{}", shown(id), shown(extension(entry.name)));
+            text += &format!("\t{}\t{}", escaped(id), escaped(extension(entry.name)));
         }
         text.push('\n');
     }
     text
 }
 
-/// Aligned columns: kind, size twice, name, and id and type where they are known. A name that does not
-/// fit is cut; the other columns never are.
+/// Aligned columns: kind, size, exact size, id and type where they are known, and the name. The name is
+/// last, so that it needs no width: a terminal draws some characters in two columns, or in none.
 #[must_use]
-pub(super) fn table(listing: &Listing, look: Look, shown: impl Fn(&str) -> String) -> String {
-    let rows: Vec<[String; 4]> = listing
-        .entries()
-        .map(|entry| {
-            let identity = entry.id.map(|id| {
-                format!("{}  {}", shown(id), shown(extension(entry.name))).trim_end().to_owned()
-            });
-            let exact = entry.size.map_or("-".to_owned(), |size| size.to_string());
-            let readable = entry.size.map_or(String::new(), readable);
-            [readable, exact, shown(entry.name), identity.unwrap_or_default()]
-        })
-        .collect();
-    let widest = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0)
-    };
-    let (readable, exact, name, identity) = (widest(0), widest(1), widest(2), widest(3));
-    let identity = if identity > 0 { identity.saturating_add(2) } else { 0 };
-    let others = [4, 2, readable, 2, exact, 2, identity].iter().sum();
-    let room = name.min(look.columns.saturating_sub(others).max(8));
-    let mut text = String::new();
-    for (entry, [small, full, name, identity]) in listing.entries().zip(&rows) {
-        let name = cut(name, room);
-        let gap = " ".repeat(room.saturating_sub(width(&name)));
-        let name = if look.colour && entry.size.is_none() {
-            format!("\x1b[1;34m{name}\x1b[0m")
-        } else {
-            name
+pub(super) fn table(listing: &Listing, colour: bool, escaped: impl Fn(&str) -> String) -> String {
+    let row = |entry: Entry<'_>| {
+        let name = match escaped(entry.name) {
+            name if colour && entry.size.is_none() => format!("\x1b[1;34m{name}\x1b[0m"),
+            name => name,
         };
-        let line = format!(
-            "{:4}  {small:>readable$}  {full:>exact$}  {name}{gap}  {identity}",
-            kind(entry)
-        );
-        text += line.trim_end();
+        vec![
+            kind(entry).to_owned(),
+            entry.size.map(readable).unwrap_or_default(),
+            exact(entry),
+            entry.id.map(&escaped).unwrap_or_default(),
+            entry.id.map(|_| escaped(extension(entry.name))).unwrap_or_default(),
+            name,
+        ]
+    };
+    aligned(&listing.entries().map(row).collect::<Vec<_>>(), "  ", 1..3)
+}
+
+/// The rows as lines with aligned columns: those in `right` to the right, the others to the left. The last
+/// column is not filled up. A column in which all cells are empty is left out.
+#[must_use]
+pub(crate) fn aligned(rows: &[Vec<String>], gap: &str, right: Range<usize>) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(row.len(), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().filter(|(_, (_, width))| **width > 0);
+        let cells = cells.map(|(n, (cell, width))| match n {
+            n if n + 1 == row.len() => cell.clone(),
+            n if right.contains(&n) => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        text += cells.collect::<Vec<_>>().join(gap).trim_end_matches(' ');
         text.push('\n');
     }
     text
 }
 
-/// A size in three digits and a unit of a thousand.
+/// A size in two or three digits and a unit of a thousand.
 #[must_use]
 pub(crate) fn readable(size: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    let mut unit = UNITS.iter();
-    let mut last = unit.next().copied().unwrap_or_default();
     if size < 1000 {
-        return format!("{size} {last}");
+        return format!("{size} B");
     }
-    // In tenths, rounded, so that nothing here is a float.
-    let (mut whole, mut rest) = (size, 0);
-    while whole > 999 || (whole == 999 && rest >= 500) {
-        (whole, rest) = (whole / 1000, whole % 1000);
-        last = unit.next().copied().unwrap_or(last);
+    let (mut number, mut unit) = (size as f64, "");
+    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        (number, unit) = (number / 1000.0, next);
+        if number < 999.5 {
+            break;
+        }
     }
-    let tenths = whole.saturating_mul(10).saturating_add((rest.saturating_add(50)) / 100);
-    match whole {
-        0..100 => format!("{}.{} {last}", tenths / 10, tenths % 10),
-        _ => format!("{} {last}", whole.saturating_add(u64::from(rest >= 500))),
-    }
+    let decimals = usize::from(number < 100.0);
+    format!("{number:.decimals$} {unit}")
 }
 
 fn kind(entry: Entry<'_>) -> &'static str {
     if entry.size.is_some() { "file" } else { "dir" }
+}
+
+fn exact(entry: Entry<'_>) -> String {
+    entry.size.map_or("-".to_owned(), |size| size.to_string())
 }
 
 fn extension(name: &str) -> &str {
@@ -110,8 +105,6 @@ mod tests {
         }
         listing
     }
-
-    const WIDE: Look = Look { columns: 80, colour: false };
 
     #[test]
     fn sizes_are_readable() {
@@ -138,30 +131,32 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_by_what_is_seen() {
-        let listing = listing(&[
-            ("a", Some(5), None),
-            ("漢字.txt", Some(12_345), None),
-            ("docs", None, None),
-        ]);
-        let shown = table(&listing, WIDE, str::to_owned);
+    fn columns_are_aligned_and_the_name_is_last() {
+        let entries =
+            [("a", Some(5), None), ("漢字.txt", Some(12_345), None), ("docs", None, None)];
         assert_eq!(
-            shown,
+            table(&listing(&entries), false, str::to_owned),
             "file      5 B      5  a\nfile  12.3 kB  12345  漢字.txt\ndir                -  docs\n"
+        );
+        let coloured = table(&listing(&entries), true, str::to_owned);
+        assert!(coloured.ends_with("-  \x1b[1;34mdocs\x1b[0m\n"), "{coloured}");
+    }
+
+    #[test]
+    fn identities_are_aligned_before_the_name() {
+        let listing = listing(&[("漢字.txt", Some(5), Some("ID")), ("x", Some(70), Some("LONG"))]);
+        assert_eq!(
+            table(&listing, false, str::to_owned),
+            "file   5 B   5  ID    .txt  漢字.txt\nfile  70 B  70  LONG        x\n"
         );
     }
 
     #[test]
-    fn identities_are_aligned_and_long_names_cut() {
-        let long = "n".repeat(100);
-        let listing = listing(&[("漢字.txt", Some(5), Some("ID")), (&long, Some(5), Some("ID"))]);
-        for columns in [20, 40, 60, 200] {
-            let shown = table(&listing, Look { columns, colour: false }, str::to_owned);
-            let lines: Vec<_> = shown.lines().collect();
-            let at = |line: &str| width(line.split("ID").next().unwrap());
-            assert_eq!(at(lines[0]), at(lines[1]), "{shown}");
-            assert!(columns < 40 || lines.iter().all(|line| width(line) <= columns), "{shown}");
-        }
+    fn a_column_of_empty_cells_is_left_out() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a", "", "1"]), row(["bc", "", "22"])];
+        assert_eq!(aligned(&rows, " ", 1..2), "a  1\nbc 22\n");
+        assert_eq!(aligned(&[], " ", 0..0), "");
     }
 
     #[test]

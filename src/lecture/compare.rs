@@ -15,7 +15,7 @@ use super::local::{LocalServer, TemporaryFolder};
 use super::trace::{Event, Observer, Side};
 use crate::client::progress::per_second;
 use crate::client::prompt::Ui;
-use crate::client::table::readable;
+use crate::client::table::{aligned, readable};
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
@@ -113,10 +113,7 @@ pub(super) fn show(ui: &Ui, rows: &[Row]) -> io::Result<()> {
     if ui.config().json {
         return ui.print(&format!("{}\n", json(rows)));
     }
-    let heads = ui.words(&Msg::CompareHeads);
-    let mut heads = heads.split(' ');
-    let heads = std::array::from_fn(|_| heads.next().unwrap_or_default());
-    ui.print(&table(rows, heads, ui.columns()))
+    ui.print(&table(rows, &ui.words(&Msg::CompareHeads), ui.columns()))
 }
 
 /// Does the job over every dialect: of the server that the user named, with each dialect at its own
@@ -225,68 +222,39 @@ fn must_be_same(sent_path: &Path, back: &Path) -> Answer<()> {
     }
 }
 
-/// What is left out first where a terminal is narrow: what other columns say too, in another form, then
-/// what differs least.
+/// The columns that are left out first where a terminal is narrow: those that repeat another column in
+/// another form, then those that differ least.
 const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
 
-/// The rows for people, under these heads: as many columns as fit.
-fn table(rows: &[Row], heads: [&str; 12], columns: usize) -> String {
-    let cells: Vec<[String; 12]> = std::iter::once(heads.map(str::to_owned))
-        .chain(rows.iter().map(|row| {
-            let millis = |time: Duration| format!("{} ms", time.as_millis());
-            let all = row.payload.saturating_add(row.framing).max(1);
-            let share = row.framing.saturating_mul(1000) / all;
-            [
-                row.dialect.name().to_owned(),
-                row.connections.to_string(),
-                row.trips.to_string(),
-                row.reads.to_string(),
-                row.writes.to_string(),
-                row.payload.to_string(),
-                row.framing.to_string(),
-                format!("{}.{}%", share / 10, share % 10),
-                millis(row.waited),
-                format!("{:.3}", row.time.as_secs_f64()),
-                format!("{}/s", readable(per_second(row.payload, row.time))),
-                row.endings.join(","),
-            ]
-        }))
-        .collect();
-    let mut widths = [0; 12];
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
-        }
+/// The rows for people, below these heads: as many columns as fit.
+#[allow(clippy::indexing_slicing, reason = "all rows have the same twelve cells")]
+fn table(rows: &[Row], heads: &str, columns: usize) -> String {
+    let mut cells = vec![heads.split(' ').map(str::to_owned).collect::<Vec<_>>()];
+    for row in rows {
+        let share = row.framing * 1000 / (row.payload + row.framing).max(1);
+        cells.push(vec![
+            row.dialect.name().to_owned(),
+            row.connections.to_string(),
+            row.trips.to_string(),
+            row.reads.to_string(),
+            row.writes.to_string(),
+            row.payload.to_string(),
+            row.framing.to_string(),
+            format!("{}.{}%", share / 10, share % 10),
+            format!("{} ms", row.waited.as_millis()),
+            format!("{:.3}", row.time.as_secs_f64()),
+            format!("{}/s", readable(per_second(row.payload, row.time))),
+            row.endings.join(","),
+        ]);
     }
-    let mut shown = [true; 12];
-    for leave_out in DISPENSABLE {
-        let of_shown = widths.iter().zip(shown).filter(|(_, shown)| *shown);
-        let whole: usize = of_shown.map(|(width, _)| width.saturating_add(1)).sum();
-        if whole > columns.saturating_add(1)
-            && let Some(shown) = shown.get_mut(leave_out)
-        {
-            *shown = false;
-        }
+    let mut dispensable = DISPENSABLE.into_iter();
+    loop {
+        let text = aligned(&cells, " ", 1..11);
+        let fits = text.lines().all(|line| line.len() <= columns);
+        let Some(column) = dispensable.next().filter(|_| !fits) else { return text };
+        // A column of empty cells is left out.
+        cells.iter_mut().for_each(|row| row[column].clear());
     }
-    let mut text = String::new();
-    for row in &cells {
-        let mut line = String::new();
-        for (n, (cell, width)) in row.iter().zip(widths).enumerate() {
-            if !shown.get(n).is_some_and(|shown| *shown) {
-                continue;
-            }
-            // The first and the last are words, the others numbers.
-            let padded = if n == 0 || n == 11 {
-                format!("{cell:<width$}")
-            } else {
-                format!("{cell:>width$}")
-            };
-            line = format!("{line}{}{padded}", if n == 0 { "" } else { " " });
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 /// The rows for programs: one JSON array.
@@ -335,10 +303,9 @@ mod tests {
         let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
         for lang in [Lang::En, Lang::Id] {
             let heads = Msg::CompareHeads.say(lang);
-            let heads: Vec<_> = heads.split(' ').collect();
-            let heads: [&str; 12] = heads.try_into().unwrap();
+            assert_eq!(heads.split(' ').count(), 12);
             let widest = |columns| {
-                let text = table(&rows, heads, columns);
+                let text = table(&rows, &heads, columns);
                 let words = text.lines().next().unwrap().split_whitespace().count();
                 (words, text.lines().map(str::len).max().unwrap())
             };
