@@ -1,44 +1,43 @@
 //! From a line typed at the prompt to the files that it means: quotes, escapes, `~/`, `*` and `?`.
 //!
-//! Nothing here opens a file or sends a request: a [`Place`] answers what exists, in this folder or
-//! on the server.
+//! This module opens no file and sends no request. It asks a [`Place`] which files exist.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::action::BLANK;
 use crate::error::{Answer, Failure};
 use crate::lang::Msg;
 use crate::lang::escape;
 
-/// Where names lead to: the files here, or those on the server.
+/// Where files are looked up: in this folder, or on the server.
 pub(super) trait Place {
-    /// Whether there is something of exactly this name. `None`: the place cannot tell.
+    /// Whether a file or a folder has exactly this name. `None`: this place cannot tell.
     ///
     /// # Errors
-    /// The answer could not be had; so in `list`.
+    /// The lookup failed.
     fn has(&mut self, name: &str) -> Answer<Option<bool>>;
 
-    /// What is in a folder; the empty name is the top. A folder that does not exist is empty. `None`:
-    /// the place cannot tell.
+    /// Lists a folder. The empty name is the top folder. A folder that does not exist is empty. `None`:
+    /// this place has no lists.
     ///
     /// # Errors
-    /// See [`Place::has`].
+    /// The lookup failed.
     fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>>;
 }
 
-/// Something in a folder.
+/// A file or a folder that a [`Place`] lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// The last part of its name.
     pub(super) name: String,
-    /// It is a folder, and not a file.
-    pub(super) folder: bool,
+    /// Whether it is a folder.
+    pub(super) is_folder: bool,
 }
 
-/// What is special in a typed line.
+/// The characters that are special in a typed line.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// `\` makes the next character an ordinary one. Never on Windows, where it separates folders.
+    /// Whether `\` makes the next character an ordinary one. Not on Windows, where it separates folders.
     pub(super) escapes: bool,
     /// What replaces `~` at the beginning of a word.
     pub(super) home: Option<String>,
@@ -49,7 +48,7 @@ pub(super) struct Rules {
 pub(super) struct Named {
     /// Each name, and the other name that the user chose for it.
     pub(super) names: Vec<(String, Option<String>)>,
-    /// At least one was found by a pattern.
+    /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
 }
 
@@ -65,7 +64,7 @@ impl Named {
 pub(super) enum Problem {
     /// The line is wrong.
     Line(Msg),
-    /// The place could not be asked.
+    /// The lookup failed.
     Place(Failure),
 }
 
@@ -77,65 +76,57 @@ impl From<Failure> for Problem {
 
 /// Finds the files that a typed line means. If the whole line is the name of a file, it is that file,
 /// whatever characters are in it. Otherwise it is split into words as a shell does. With `renames`,
-/// `NAME as OTHER` gives another name.
+/// `NAME as OTHER` chooses another name.
 ///
 /// # Errors
-/// The line is wrong, or the place could not be asked.
+/// The line is wrong, or a lookup failed.
+#[allow(clippy::indexing_slicing, clippy::string_slice, reason = "words begin inside the line")]
 pub(super) fn resolve(
     line: &str,
     rules: &Rules,
     renames: bool,
     place: &mut dyn Place,
 ) -> Result<Named, Problem> {
-    let whole = with_home(line, rules);
-    if !line.contains(|c| SPECIAL.contains(&c) || (c == '\\' && rules.escapes)) {
-        if !line.contains(['*', '?']) {
-            return Ok(one(whole, None));
-        }
-        // A pattern and nothing else: the list says whether it is also a name.
-        let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote))?;
-        return expand_all(&words, place);
-    }
-    if let Some(name) = quoted(line) {
-        return Ok(one(name.to_owned(), None));
-    }
-    let there = place.has(&whole)?;
-    if there == Some(true) {
-        return Ok(one(whole, None));
-    }
-    let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote))?;
-    // Where the place cannot tell what exists, spaces belong to the name.
-    let literal = there.is_none() && !line.contains(['\'', '"']);
-    let last_as = words.iter().rposition(|word| word.bare && word.text() == "as");
-    if renames
-        && let Some(at) = last_as.filter(|at| *at > 0 && at.saturating_add(1) < words.len())
-        && let Some(word) = words.get(at)
+    let one = |name, other| Ok(Named::literal(vec![(name, other)]));
+    let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote));
+    let is_plain = |c: char| !BLANK.contains(&c) && !QUOTES.contains(&c) && c != '\\';
+    // A single word is looked up only if it could be a name with special characters in it.
+    if let Ok([word]) = words.as_deref()
+        && (line.starts_with(QUOTES) || line.chars().all(is_plain))
     {
-        let left = line.get(..word.start).unwrap_or_default().trim_matches(BLANK);
-        let right = line.get(word.end..).unwrap_or_default().trim_matches(BLANK);
-        let other = match words.get(at.saturating_add(1)..) {
-            Some([only]) => only.text(),
+        return expand_all(std::slice::from_ref(word), place);
+    }
+    let whole = with_home(line, rules);
+    let exists = place.has(&whole)?;
+    if exists == Some(true) {
+        return one(whole, None);
+    }
+    let words = words?;
+    // Where the place cannot tell what exists, spaces belong to the name.
+    let is_literal = exists.is_none() && !line.contains(QUOTES);
+    let is_as = |word: &Word| line[word.start..].starts_with("as") && word.text() == "as";
+    let last_as = words.iter().rposition(is_as);
+    if renames && let Some(at) = last_as.filter(|at| *at > 0 && at + 1 < words.len()) {
+        let start = words[at].start;
+        let left = with_home(line[..start].trim_matches(BLANK), rules);
+        let right = line[start + "as".len()..].trim_matches(BLANK);
+        let other = match &words[at + 1..] {
+            [only] => only.text(),
             _ => right.to_owned(),
         };
-        let left_whole = with_home(left, rules);
-        if literal || place.has(&left_whole)? == Some(true) {
-            return Ok(one(left_whole, Some(other)));
+        if is_literal || place.has(&left)? == Some(true) {
+            return one(left, Some(other));
         }
-        let [word] = words.get(..at).unwrap_or_default() else {
-            return Err(Problem::Line(Msg::AsNeedsOne));
-        };
+        let [word] = &words[..at] else { return Err(Problem::Line(Msg::AsNeedsOne)) };
         let found = expand(word, place)?;
         let [name] = found.as_slice() else { return Err(Problem::Line(Msg::AsNeedsOne)) };
-        return Ok(one(name.clone(), Some(other)));
+        return one(name.clone(), Some(other));
     }
-    if literal {
-        return Ok(one(whole, None));
-    }
-    expand_all(&words, place)
+    if is_literal { one(whole, None) } else { expand_all(&words, place) }
 }
 
-/// The files that the words of a command line mean: the shell has split them, and a pattern that it
-/// left alone is one for this place.
+/// Finds the files that the words of a command line mean. The shell has split them, and a pattern that
+/// it has not replaced is one for this place.
 ///
 /// # Errors
 /// See [`resolve`].
@@ -144,25 +135,13 @@ pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<N
     expand_all(&words, place)
 }
 
-/// Splits a line as a shell does, but leaves backslashes alone. `None`: a quote is not closed.
+/// Splits a line as a shell does, but leaves backslashes as they are. `None`: a quote is not closed.
 pub(super) fn unquote(line: &str) -> Option<Vec<String>> {
     let words = split(line, &Rules { escapes: false, home: None })?;
     Some(words.iter().map(Word::text).collect())
 }
 
-/// The name in a line that is quotes around one name, and nothing else.
-fn quoted(line: &str) -> Option<&str> {
-    let mark = line.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-    let name = line.strip_prefix(mark)?.strip_suffix(mark)?;
-    (!name.contains([mark, '\\'])).then_some(name)
-}
-
-/// What makes a line more than one word. A backslash too, where it escapes.
-const SPECIAL: [char; 4] = [' ', '\t', '\'', '"'];
-
-fn one(name: String, other: Option<String>) -> Named {
-    Named::literal(vec![(name, other)])
-}
+const QUOTES: [char; 2] = ['\'', '"'];
 
 fn with_home(text: &str, rules: &Rules) -> String {
     match (text.strip_prefix('~'), &rules.home) {
@@ -177,38 +156,36 @@ fn is_separator(c: char) -> bool {
     c == '/' || c == std::path::MAIN_SEPARATOR
 }
 
+/// A character, and whether it was quoted or escaped.
+type Letter = (char, bool);
+
 /// A word of a line.
 #[derive(Debug)]
 struct Word {
-    /// Its characters, and whether each is ordinary: quoted or escaped.
-    letters: Vec<(char, bool)>,
-    /// Nothing in it was quoted or escaped.
-    bare: bool,
-    /// Where it is in the line, in bytes.
+    letters: Vec<Letter>,
+    /// Where it begins in the line, in bytes.
     start: usize,
-    end: usize,
 }
 
 impl Word {
     fn unquoted(text: &str) -> Word {
-        let letters = text.chars().map(|c| (c, false)).collect();
-        Word { letters, bare: true, start: 0, end: text.len() }
+        Word { letters: text.chars().map(|c| (c, false)).collect(), start: 0 }
     }
 
     fn text(&self) -> String {
-        self.letters.iter().map(|(c, _)| c).collect()
-    }
-
-    fn is_pattern(&self) -> bool {
-        is_pattern(&self.letters)
+        text(&self.letters)
     }
 }
 
-fn is_pattern(letters: &[(char, bool)]) -> bool {
+fn text(letters: &[Letter]) -> String {
+    letters.iter().map(|(c, _)| c).collect()
+}
+
+fn is_pattern(letters: &[Letter]) -> bool {
     letters.iter().any(|letter| matches!(letter, ('*' | '?', false)))
 }
 
-/// The words of a line; `None` if a quote is not closed.
+/// Splits a line into words. `None`: a quote is not closed.
 fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
@@ -219,39 +196,30 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
             words.extend(word.take());
             continue;
         }
-        let end = at.saturating_add(c.len_utf8());
-        let word =
-            word.get_or_insert_with(|| Word { letters: Vec::new(), bare: true, start: at, end });
-        word.end = end;
+        let Word { letters, start } =
+            word.get_or_insert_with(|| Word { letters: Vec::new(), start: at });
         let next = chars.peek().map(|(_, next)| *next);
-        // Between double quotes a backslash escapes only what would end them, or itself.
-        let escapes = rules.escapes
-            && match quote {
-                None => next.is_some(),
-                Some('"') => matches!(next, Some('"' | '\\')),
-                Some(_) => false,
-            };
-        match c {
-            '\\' if escapes => {
-                if let Some((at, next)) = chars.next() {
-                    word.letters.push((next, true));
-                    word.end = at.saturating_add(next.len_utf8());
-                }
-                word.bare = false;
-            }
-            '\'' | '"' if quote.is_none() => {
-                quote = Some(c);
-                word.bare = false;
-            }
-            c if quote == Some(c) => quote = None,
-            '~' if word.letters.is_empty() && quote.is_none() && word.bare => {
-                let alone = next.is_none_or(|c| is_separator(c) || BLANK.contains(&c));
-                match rules.home.as_ref().filter(|_| alone) {
-                    Some(home) => word.letters.extend(home.chars().map(|c| (c, true))),
-                    None => word.letters.push((c, false)),
-                }
-            }
-            c => word.letters.push((c, quote.is_some())),
+        let escaped = next.filter(|next| match quote {
+            _ if c != '\\' || !rules.escapes => false,
+            None => true,
+            // Between double quotes, a backslash escapes only what would end them, and itself.
+            Some(mark) => mark == '"' && matches!(next, '"' | '\\'),
+        });
+        let ends_word = |c: char| is_separator(c) || BLANK.contains(&c);
+        if let Some(next) = escaped {
+            letters.push((next, true));
+            chars.next();
+        } else if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && QUOTES.contains(&c) {
+            quote = Some(c);
+        } else if let Some(home) = &rules.home
+            && (c, at) == ('~', *start)
+            && next.is_none_or(ends_word)
+        {
+            letters.extend(home.chars().map(|c| (c, true)));
+        } else {
+            letters.push((c, quote.is_some()));
         }
     }
     words.extend(word);
@@ -259,97 +227,80 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
 }
 
 fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Problem> {
-    let mut named = Named::default();
-    // Each name, and whether only words that are no patterns have meant it.
-    let mut seen = BTreeMap::new();
+    let mut names = Vec::new();
+    // What the patterns have found.
+    let mut matched = BTreeSet::new();
     for word in words {
-        let is_pattern = word.is_pattern();
         let found = expand(word, place)?;
-        named.by_pattern |= is_pattern && found != [word.text()];
-        for name in found {
-            // A file that a pattern matches too is meant once; one that is named twice is meant twice.
-            let was_literal = seen.get(&name).copied();
-            if was_literal.is_none() || (was_literal == Some(true) && !is_pattern) {
-                named.names.push((name.clone(), None));
-            }
-            seen.insert(name, was_literal.unwrap_or(true) && !is_pattern);
+        if is_pattern(&word.letters) && found != [word.text()] {
+            matched.extend(found.iter().cloned());
         }
+        names.extend(found);
     }
-    Ok(named)
+    let by_pattern = !matched.is_empty();
+    // A file that a pattern matches is meant once. One that is only named, and twice, is meant twice.
+    let mut given = BTreeSet::new();
+    names.retain(|name| !matched.contains(name) || given.insert(name.clone()));
+    Ok(Named { names: names.into_iter().map(|name| (name, None)).collect(), by_pattern })
 }
 
-/// The names that a word means: its own, unless it is a pattern that is not also a name.
+/// Finds the files that a word means: that of its own name, or those that match it if it is a pattern
+/// and no file has this name.
 fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
-    let text = word.text();
-    if !word.is_pattern() {
-        return Ok(vec![text]);
-    }
     let parts: Vec<_> = word.letters.split(|(c, _)| is_separator(*c)).collect();
-    let last = parts.len().saturating_sub(1);
-    let mut found = vec![String::new()];
-    let mut matched = false;
-    for (n, part) in parts.into_iter().enumerate() {
-        let is_first = !matched && is_pattern(part);
-        matched |= is_first;
+    let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
+        return Ok(vec![word.text()]);
+    };
+    let (above, patterns) = parts.split_at(first);
+    let mut found = vec![above.iter().map(|part| text(part) + "/").collect::<String>()];
+    for (n, part) in patterns.iter().enumerate() {
+        let is_last = n + 1 == patterns.len();
+        let shows_hidden = part.first().is_some_and(|(c, _)| *c == '.');
         let mut longer = Vec::new();
-        for before in found {
-            let before = if n == 0 { before } else { before + "/" };
-            if !matched {
-                longer.push(part.iter().fold(before, |text, (c, _)| text + &c.to_string()));
-                continue;
+        for folder in found {
+            let Some(entries) = place.list(&folder)? else { return Ok(vec![word.text()]) };
+            if patterns.len() == 1 && entries.iter().any(|entry| entry.name == text(part)) {
+                return Ok(vec![word.text()]);
             }
-            let hidden = part.first().is_some_and(|(c, _)| *c == '.');
-            let Some(mut here) = place.list(&before)? else { return Ok(vec![text]) };
-            let itself = || part.iter().map(|(c, _)| *c);
-            if is_first && n == last && here.iter().any(|found| found.name.chars().eq(itself())) {
-                return Ok(vec![text]);
+            let end = if is_last { "" } else { "/" };
+            for Found { name, is_folder } in entries {
+                let is_shown = shows_hidden || !name.starts_with('.');
+                if is_folder != is_last && is_shown && matches(part, &name) {
+                    longer.push(format!("{folder}{name}{end}"));
+                }
             }
-            here.retain(|found| {
-                found.folder == (n < last)
-                    && (hidden || !found.name.starts_with('.'))
-                    && matches(part, &found.name)
-            });
-            longer.extend(here.into_iter().map(|found| format!("{before}{}", found.name)));
         }
         found = longer;
     }
     if found.is_empty() {
-        let pattern = escape(text.as_bytes()).into_owned();
+        let pattern = escape(word.text().as_bytes()).into_owned();
         return Err(Problem::Line(Msg::NoMatch { pattern }));
     }
     found.sort();
     Ok(found)
 }
 
-/// Whether a name is of this pattern: `*` is any characters, `?` is one.
-fn matches(pattern: &[(char, bool)], name: &str) -> bool {
+/// Whether a name matches a pattern: `*` is any characters, `?` is one.
+#[allow(clippy::indexing_slicing, reason = "no index is beyond the length of the name")]
+fn matches(pattern: &[Letter], name: &str) -> bool {
     let name: Vec<char> = name.chars().collect();
-    let (mut p, mut n): (usize, usize) = (0, 0);
-    // Where to go on if what follows the last `*` does not fit: it takes one character more.
-    let mut retry: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(('*', false)) => {
-                p = p.saturating_add(1);
-                retry = Some((p, n));
+    // For each length, whether the pattern so far matches the beginning of the name of that length.
+    let mut fits = vec![false; name.len() + 1];
+    fits[0] = true;
+    for (c, is_quoted) in pattern {
+        if (*c, *is_quoted) == ('*', false) {
+            for n in 0..name.len() {
+                fits[n + 1] |= fits[n];
             }
-            Some((c, ordinary))
-                if (*c == '?' && !ordinary) || name.get(n).is_some_and(|letter| letter == c) =>
-            {
-                p = p.saturating_add(1);
-                n = n.saturating_add(1);
+        } else {
+            let is_any = (*c, *is_quoted) == ('?', false);
+            for n in (0..name.len()).rev() {
+                fits[n + 1] = fits[n] && (is_any || name[n] == *c);
             }
-            _ => match retry {
-                Some((after, from)) => {
-                    p = after;
-                    n = from.saturating_add(1);
-                    retry = Some((after, n));
-                }
-                None => return false,
-            },
+            fits[0] = false;
         }
     }
-    pattern.get(p..).unwrap_or_default().iter().all(|letter| *letter == ('*', false))
+    fits[name.len()]
 }
 
 #[cfg(test)]
@@ -371,8 +322,8 @@ mod tests {
             let below = self.0.iter().filter_map(|name| name.strip_prefix(folder));
             let mut found: Vec<_> = below
                 .map(|rest| match rest.split_once('/') {
-                    Some((name, _)) => Found { name: name.to_owned(), folder: true },
-                    None => Found { name: rest.to_owned(), folder: false },
+                    Some((name, _)) => Found { name: name.to_owned(), is_folder: true },
+                    None => Found { name: rest.to_owned(), is_folder: false },
                 })
                 .collect();
             found.dedup();
@@ -446,7 +397,7 @@ mod tests {
         }
     }
 
-    /// A place that is not to be asked.
+    /// A place that must not be asked.
     struct Unasked;
 
     impl Place for Unasked {
@@ -464,17 +415,18 @@ mod tests {
         for (line, name) in [("'a b'", "a b"), ("\"it's *\"", "it's *"), ("a.txt", "a.txt")] {
             let rules = Rules { escapes: true, home: None };
             let found = resolve(line, &rules, true, &mut Unasked).unwrap();
-            assert_eq!(found, one(name.to_owned(), None));
+            assert_eq!(found, Named::literal(vec![(name.to_owned(), None)]));
         }
     }
 
     #[test]
     fn patterns_find_what_matches() {
-        let table: [(&str, &[&str]); 12] = [
+        let table: [(&str, &[&str]); 13] = [
             // A file that two words mean is meant once, if at least one of them is a pattern.
             ("*.txt ?.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt"]),
             ("a.txt ?.txt", &["a.txt", "b.txt"]),
             ("a.txt a.txt", &["a.txt", "a.txt"]),
+            ("a.txt a.txt a*.txt", &["a.txt", "a b.txt"]),
             ("*.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt"]),
             ("?.txt", &["a.txt", "b.txt"]),
             ("*.txt a.txt", &["a b.txt", "a.txt", "b.txt", "star*.txt"]),

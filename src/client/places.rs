@@ -1,13 +1,14 @@
-//! Where names lead to: the files in this folder, and those on the server.
+//! The places where names are looked up: this machine's files, and those on the server.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
 
 use super::Client;
 use super::names::{Found, Place};
 use crate::error::{Answer, Code, Doing, Failure};
 use crate::store::{Entry, FileName, Listing};
 
-/// The files here, by paths.
+/// This machine's files, by their paths.
 pub(super) struct Here;
 
 impl Place for Here {
@@ -17,16 +18,11 @@ impl Place for Here {
 
     fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
-        let mut found = Vec::new();
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            // A pipe or a device cannot be sent.
-            if metadata.is_file() || metadata.is_dir() {
-                found.push(Found { name, folder: metadata.is_dir() });
-            }
-        }
-        Ok(Some(found))
+        let entries = read_folder(folder).into_iter().flatten();
+        // A pipe or a device cannot be sent.
+        let entries = entries.filter(|(_, metadata)| metadata.is_file() || metadata.is_dir());
+        let found = |(name, metadata): (_, Metadata)| Found { name, is_folder: metadata.is_dir() };
+        Ok(Some(entries.map(found).collect()))
     }
 }
 
@@ -38,7 +34,7 @@ impl Place for There<'_> {
         if self.0.requests().get_size.is_none() {
             return Ok(None);
         }
-        // A long line of names is no name: there is nothing to ask.
+        // A long line of several names is not a valid name, and needs no request.
         if FileName::parse(name.as_bytes()).is_err() {
             return Ok(Some(false));
         }
@@ -64,25 +60,30 @@ impl Place for There<'_> {
             }
             Err(failure) => return Err(failure),
         };
-        // A list has names of one part: a server must not lead a pattern to another folder.
+        // A server must not lead a pattern to another folder.
         let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
-        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), folder: e.size.is_none() };
+        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), is_folder: e.size.is_none() };
         Ok(Some(entries.map(found).collect()))
     }
 }
 
 /// The files in this folder that could be sent.
 pub(super) fn local_files() -> Answer<Listing> {
-    let reading = |error| Failure::local(Doing::List, ".", error);
+    let entries = read_folder(".").map_err(|error| Failure::local(Doing::List, ".", error))?;
     let mut listing = Listing::default();
-    for entry in fs::read_dir(".").map_err(reading)? {
-        let entry = entry.map_err(reading)?;
-        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        let Ok(name) = entry.file_name().into_string() else { continue };
+    for (name, metadata) in entries {
         if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {
             listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
         }
     }
     listing.sort();
     Ok(listing)
+}
+
+/// The entries of a folder of this machine, links followed, without those that have no readable name.
+fn read_folder(folder: &str) -> io::Result<impl Iterator<Item = (String, Metadata)>> {
+    let entries = fs::read_dir(folder)?.flatten();
+    Ok(entries.filter_map(|entry| {
+        Some((entry.file_name().into_string().ok()?, fs::metadata(entry.path()).ok()?))
+    }))
 }
