@@ -8,7 +8,7 @@ use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::lang::Msg;
 use connme::lecture::trace::{Output, Side};
-use connme::lecture::{Commands, Instruments};
+use connme::lecture::{COMMANDS, Instruments};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
@@ -34,8 +34,8 @@ fn run(CommandLine { config, faults }: CommandLine) -> ExitCode {
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));
     if is_single {
-        prompt::single(client, &Commands)
+        prompt::single(client, &COMMANDS)
     } else {
-        prompt::interactive(client, &Commands)
+        prompt::interactive(client, &COMMANDS)
     }
 }

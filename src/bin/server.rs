@@ -8,7 +8,7 @@ use std::sync::Arc;
 use connme::cli::client::reaching;
 use connme::cli::server::{Config, Listen, parse};
 use connme::cli::{self, Parsed};
-use connme::client::screen;
+use connme::client::terminal;
 use connme::dialect::Dialect;
 use connme::error::Error;
 use connme::lang::{self, Msg};
@@ -71,7 +71,8 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     tell(Msg::Waiting);
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
-    let trace = config.trace.then(|| Output { columns: screen::of_errors(), print });
+    let trace =
+        config.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
     let instruments = Instruments { trace, faults: config.faults, observer: None };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);

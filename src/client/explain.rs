@@ -5,7 +5,13 @@ use crate::error::{Code, Failure, Trouble};
 use crate::lang::{Hint, Msg};
 
 /// A failure in words: what was tried, on what, why it failed and what to do.
-pub(super) fn explain(tried: String, failure: Failure, client: &Client, is_single: bool) -> Msg {
+pub(super) fn explain(
+    command: &str,
+    name: &str,
+    failure: Failure,
+    client: &Client,
+    is_single: bool,
+) -> Msg {
     let dialect = client.config().dialect.name();
     // A single command has no connection to open again.
     let again = if is_single { Hint::RunAgain } else { Hint::Reconnect };
@@ -14,19 +20,17 @@ pub(super) fn explain(tried: String, failure: Failure, client: &Client, is_singl
         Failure::Lacks(command) => return Msg::Lacks { dialect, command },
         Failure::Unreachable { .. } => Some(Hint::IsServerRunning),
         Failure::Local { why: Trouble::SizeUnknown, .. } => None,
-        Failure::Local { .. } if tried.starts_with("upload") => Some(Hint::SeeLls),
-        Failure::Unsendable(_) if tried.starts_with("upload ") => Some(Hint::OtherName),
+        Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
+        Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
         Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::ListTooSlow(_) => {
             Some(again)
         }
         Failure::Unexpected { .. } | Failure::Unasked(_) => Some(Hint::WrongServer),
         failure => match failure.code() {
             Some(Code::NotFound | Code::IsFolder) if has_list => Some(Hint::SeeLs),
-            Some(Code::NotFound) if tried.contains(['*', '?']) => {
-                Some(Hint::NoPatterns { dialect })
-            }
+            Some(Code::NotFound) if name.contains(['*', '?']) => Some(Hint::NoPatterns { dialect }),
             // Only the name of an upload is for the user to choose.
-            Some(Code::BadName) if tried.starts_with("upload ") => Some(Hint::OtherName),
+            Some(Code::BadName) if command == "upload" => Some(Hint::OtherName),
             Some(Code::Busy | Code::Internal) => Some(Hint::TryAgain),
             Some(Code::Timeout) => Some(again),
             _ => None,
@@ -47,5 +51,6 @@ pub(super) fn explain(tried: String, failure: Failure, client: &Client, is_singl
         (true, true) => Some(Hint::OtherDialect { dialect }),
         (true, false) => Some(Hint::LeaveForOtherDialect { dialect }),
     };
+    let tried = format!("{command} {name}").trim_end().to_owned();
     Msg::Failed { tried, failure: Box::new(failure), hint }
 }

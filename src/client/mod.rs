@@ -4,21 +4,21 @@
 //! through a [`Store`] of the client's own, so the server's promises hold here too: a file appears when
 //! it is whole, and it replaces nothing.
 
-pub mod action;
+pub mod argument;
+pub mod command;
 mod connection;
 mod explain;
 mod keys;
 mod names;
-mod places;
+pub(crate) mod places;
 pub(crate) mod progress;
 pub mod prompt;
-pub mod screen;
 pub(crate) mod table;
-mod terminal;
+pub mod terminal;
 mod transfer;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
@@ -260,32 +260,5 @@ impl Client {
     pub fn count(&mut self, text: &str) -> Answer<u64> {
         let count = self.requests().count.ok_or(Failure::Lacks("count"))?;
         self.ask(|wire| count(wire, text))
-    }
-
-    /// Sends a file, under its own name if no other is given.
-    ///
-    /// # Errors
-    /// The file's, the server's, or the connection's.
-    pub fn upload(
-        &mut self,
-        path: &Path,
-        name: Option<&str>,
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        transfer::upload(self, path, name, watch)
-    }
-
-    /// Fetches a file into the downloads folder, under the last part of its name or another name.
-    /// Nothing that the server sends chooses where it goes.
-    ///
-    /// # Errors
-    /// The folder's, the server's, or the connection's.
-    pub fn download(
-        &mut self,
-        name: &str,
-        local: Option<&str>,
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        transfer::download(self, name, local, watch)
     }
 }

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use super::action::BLANK;
-use crate::error::{Answer, Failure};
+use super::argument::BLANK;
+use super::command::Stop;
+use crate::error::Answer;
 use crate::lang::Msg;
 use crate::lang::escape;
 
@@ -59,21 +60,6 @@ impl Named {
     }
 }
 
-/// Why a line means no files.
-#[derive(Debug)]
-pub(super) enum Problem {
-    /// The line is wrong.
-    Line(Msg),
-    /// The lookup failed.
-    Place(Failure),
-}
-
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Problem {
-        Problem::Place(failure)
-    }
-}
-
 /// Finds the files that a typed line means. If the whole line is the name of a file, it is that file,
 /// whatever characters are in it. Otherwise it is split into words as a shell does. With `renames`,
 /// `NAME as OTHER` chooses another name.
@@ -86,9 +72,9 @@ pub(super) fn resolve(
     rules: &Rules,
     renames: bool,
     place: &mut dyn Place,
-) -> Result<Named, Problem> {
+) -> Result<Named, Stop> {
     let one = |name, other| Ok(Named::literal(vec![(name, other)]));
-    let words = split(line, rules).ok_or(Problem::Line(Msg::OpenQuote));
+    let words = split(line, rules).ok_or(Stop::Wrong(Msg::OpenQuote));
     let is_plain = |c: char| !BLANK.contains(&c) && !QUOTES.contains(&c) && c != '\\';
     // A single word is looked up only if it could be a name with special characters in it.
     if let Ok([word]) = words.as_deref()
@@ -117,9 +103,9 @@ pub(super) fn resolve(
         if is_literal || place.has(&left)? == Some(true) {
             return one(left, Some(other));
         }
-        let [word] = &words[..at] else { return Err(Problem::Line(Msg::AsNeedsOne)) };
+        let [word] = &words[..at] else { return Err(Stop::Wrong(Msg::AsNeedsOne)) };
         let found = expand(word, place)?;
-        let [name] = found.as_slice() else { return Err(Problem::Line(Msg::AsNeedsOne)) };
+        let [name] = found.as_slice() else { return Err(Stop::Wrong(Msg::AsNeedsOne)) };
         return one(name.clone(), Some(other));
     }
     if is_literal { one(whole, None) } else { expand_all(&words, place) }
@@ -130,7 +116,7 @@ pub(super) fn resolve(
 ///
 /// # Errors
 /// See [`resolve`].
-pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<Named, Problem> {
+pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<Named, Stop> {
     let words: Vec<_> = words.iter().map(|word| Word::unquoted(word)).collect();
     expand_all(&words, place)
 }
@@ -226,7 +212,7 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
     if quote.is_some() { None } else { Some(words) }
 }
 
-fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Problem> {
+fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
     let mut names = Vec::new();
     // What the patterns have found.
     let mut matched = BTreeSet::new();
@@ -246,7 +232,7 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Problem> {
 
 /// Finds the files that a word means: that of its own name, or those that match it if it is a pattern
 /// and no file has this name.
-fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
+fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Stop> {
     let parts: Vec<_> = word.letters.split(|(c, _)| is_separator(*c)).collect();
     let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
         return Ok(vec![word.text()]);
@@ -274,7 +260,7 @@ fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Problem> {
     }
     if found.is_empty() {
         let pattern = escape(word.text().as_bytes()).into_owned();
-        return Err(Problem::Line(Msg::NoMatch { pattern }));
+        return Err(Stop::Refused(Msg::NoMatch { pattern }));
     }
     found.sort();
     Ok(found)
@@ -352,10 +338,7 @@ mod tests {
 
     fn named_by(line: &str, escapes: bool, known: bool) -> Result<Named, String> {
         let rules = Rules { escapes, home: Some("/home/ani".to_owned()) };
-        resolve(line, &rules, true, &mut Script(FILES, known)).map_err(|problem| match problem {
-            Problem::Line(msg) => format!("{msg:?}"),
-            Problem::Place(failure) => format!("{failure:?}"),
-        })
+        resolve(line, &rules, true, &mut Script(FILES, known)).map_err(|stop| format!("{stop:?}"))
     }
 
     fn names(line: &str) -> Vec<String> {

@@ -1,15 +1,78 @@
 //! The places where names are looked up: this machine's files, and those on the server.
 
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
+use std::path::PathBuf;
 
 use super::Client;
-use super::names::{Found, Place};
+use super::argument::{Argument, texts};
+use super::command::Stop;
+use super::names::{self, Found, Named, Place, Rules};
 use crate::error::{Answer, Code, Doing, Failure};
 use crate::store::{Entry, FileName, Listing};
 
+/// The files of this machine that an argument means, and the other names that the user chose for them. With
+/// `renames`, `PATH as NAME` chooses one.
+///
+/// # Errors
+/// The argument is wrong, or no file matches a pattern.
+pub(crate) fn here(
+    argument: &Argument,
+    renames: bool,
+) -> Result<Vec<(PathBuf, Option<String>)>, Stop> {
+    let line = match argument {
+        Argument::Typed(line) => line,
+        Argument::Words(words) => {
+            return Ok(match renamed(words).filter(|_| renames) {
+                Some((path, other)) => vec![(path.into(), Some(other))],
+                None => words.iter().map(|word| (word.into(), None)).collect(),
+            });
+        }
+    };
+    let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
+    let found = names::resolve(line, &rules(home), renames, &mut Here)?;
+    Ok(found.names.into_iter().map(|(path, other)| (path.into(), other)).collect())
+}
+
+/// The files on the server that an argument means. With `renames`, `NAME as OTHER` chooses another name for
+/// one.
+///
+/// # Errors
+/// The argument is wrong, no file matches a pattern, or a request failed.
+pub(super) fn on_server(
+    client: &mut Client,
+    argument: &Argument,
+    renames: bool,
+) -> Result<Named, Stop> {
+    let place = &mut There(client);
+    match argument {
+        Argument::Typed(line) => names::resolve(line, &rules(None), renames, place),
+        Argument::Words(words) => match renamed(words).filter(|_| renames) {
+            Some((name, other)) => {
+                Ok(Named::literal(vec![(name.to_string_lossy().into_owned(), Some(other))]))
+            }
+            None => names::resolve_words(&texts(words), place),
+        },
+    }
+}
+
+fn rules(home: Option<String>) -> Rules {
+    Rules { escapes: !cfg!(windows), home }
+}
+
+/// The file and its other name in the words `ONE as OTHER`.
+fn renamed(words: &[OsString]) -> Option<(&OsString, String)> {
+    match words {
+        [one, between, other] if between == "as" => {
+            Some((one, other.to_string_lossy().into_owned()))
+        }
+        _ => None,
+    }
+}
+
 /// This machine's files, by their paths.
-pub(super) struct Here;
+struct Here;
 
 impl Place for Here {
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
@@ -27,7 +90,7 @@ impl Place for Here {
 }
 
 /// The files on the server.
-pub(super) struct There<'c>(pub(super) &'c mut Client);
+struct There<'c>(&'c mut Client);
 
 impl Place for There<'_> {
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
@@ -86,4 +149,25 @@ fn read_folder(folder: &str) -> io::Result<impl Iterator<Item = (String, Metadat
     Ok(entries.filter_map(|entry| {
         Some((entry.file_name().into_string().ok()?, fs::metadata(entry.path()).ok()?))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_words_can_be_a_file_and_its_other_name() {
+        let here = |words: &[&str], renames| {
+            let words = Argument::Words(words.iter().map(Into::into).collect());
+            let found = here(&words, renames).unwrap();
+            found.into_iter().map(|(path, name)| (path.display().to_string(), name)).collect()
+        };
+        let pair = |name: &str, other: Option<&str>| (name.to_owned(), other.map(str::to_owned));
+        let all: Vec<_> = here(&["a", "as", "b"], true);
+        assert_eq!(all, [pair("a", Some("b"))]);
+        let all: Vec<_> = here(&["a", "as", "b"], false);
+        assert_eq!(all, [pair("a", None), pair("as", None), pair("b", None)]);
+        let all: Vec<_> = here(&["a", "as"], true);
+        assert_eq!(all, [pair("a", None), pair("as", None)]);
+    }
 }

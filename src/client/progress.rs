@@ -1,12 +1,12 @@
-//! How far a transfer has come, as one line.
+//! The progress of a transfer as one line.
 
 use std::time::Duration;
 
 use super::table::readable;
 
-/// The line for a transfer that has moved `done` of `total` bytes; `None` is a total that nobody
-/// knows. It never takes more than `columns`, and says the most important things where those are few:
-/// the share, then the rate, then the time left, then the bytes, and a bar with what room is left.
+/// The line for a transfer that has moved `done` of `total` bytes, if the total is known. It fits into
+/// `columns`, and has the most important parts where these are few: percent, then rate, then remaining
+/// time, then bytes, and a bar where there is room.
 #[must_use]
 pub(super) fn line(done: u64, total: Option<u64>, elapsed: Duration, columns: usize) -> String {
     let rate = per_second(done, elapsed);
@@ -15,36 +15,35 @@ pub(super) fn line(done: u64, total: Option<u64>, elapsed: Duration, columns: us
         return fit(&[readable(done), speed], columns);
     };
     let done = done.min(total);
-    let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
-    let left = total.saturating_sub(done).checked_div(rate).map_or("--:--".to_owned(), clock);
+    let percent = (u128::from(done) * 100).checked_div(total.into()).unwrap_or(100);
+    let percent = usize::try_from(percent).unwrap_or(100);
+    let left = (total - done).checked_div(rate).map_or("--:--".to_owned(), clock);
     let bytes = format!("{} of {}", readable(done), readable(total));
     let text = fit(&[format!("{percent:>3}%"), speed, left, bytes], columns);
     let room = columns.saturating_sub(text.len()).min(42);
     if room < 10 {
         return text;
     }
-    let inside = room.saturating_sub(4);
-    let share = u64::try_from(inside).unwrap_or(0).saturating_mul(percent) / 100;
-    let full = usize::try_from(share).unwrap_or(0).min(inside);
-    let bar = format!("[{}{}]", "#".repeat(full), ".".repeat(inside.saturating_sub(full)));
-    format!("{bar}  {text}")
+    // Two brackets around the bar, and two spaces after it.
+    let width = room - 4;
+    let full = width * percent / 100;
+    format!("[{}{}]  {text}", "#".repeat(full), ".".repeat(width - full))
 }
 
-/// How many bytes a second that was.
+/// The bytes per second.
 #[must_use]
 pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
-    let micros = elapsed.as_micros().max(1);
-    let rate = u128::from(bytes).saturating_mul(1_000_000).checked_div(micros).unwrap_or(0);
+    let rate = u128::from(bytes) * 1_000_000 / elapsed.as_micros().max(1);
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
-/// As many of the parts as fit, the first in front.
+/// As many of the parts as fit, the first before the others.
 fn fit(parts: &[String], columns: usize) -> String {
     let mut line = String::new();
     for part in parts {
         let gap = if line.is_empty() { "" } else { "  " };
-        if line.len().saturating_add(gap.len()).saturating_add(part.len()) <= columns {
-            line = format!("{line}{gap}{part}");
+        if line.len() + gap.len() + part.len() <= columns {
+            line = line + gap + part;
         }
     }
     line

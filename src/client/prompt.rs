@@ -1,23 +1,18 @@
-//! What a person sees of the client: the prompt, a single command, and what comes of either.
+//! What a user sees of the client: the prompt, or a single command from the command line.
 //!
-//! Results go to standard output, talk and failures to standard error. A reader that closes standard
+//! Results go to standard output, messages and failures to standard error. A reader that closes standard
 //! output ends the program quietly.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::action::{self, Action, Names};
+use super::argument::{Argument, split_line};
+use super::command::{COMMANDS, Command, Outcome, Stop, Takes, nearest};
 use super::explain::explain;
 use super::keys::without_keys;
-use super::names::{self, Named, Problem, Rules};
-use super::places::{Here, There, local_files};
-use super::table;
-use super::terminal::{Bar, Terminal};
-use super::{Client, Config, Receipt, progress};
+use super::terminal::Terminal;
+use super::{Client, Config, table};
 use crate::error::{Answer, Failure, Waited};
 use crate::lang::Msg;
 use crate::lang::escape;
@@ -26,188 +21,134 @@ use crate::store::Listing;
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
 
-/// Runs one command from the command line.
+/// Runs one command from the command line. `more` are the commands that a lecture adds.
 #[must_use]
-pub fn single(client: Client, extras: &'static dyn Extras) -> ExitCode {
-    let mut ui = Ui::new(client, extras);
-    let action = match action::from_words(&ui.client.config().command) {
-        Ok(action) => action,
-        Err(wrong) => return ui.wrong_use(&wrong),
-    };
-    if let Some(wrong) = ui.unfit(&action) {
-        ui.complain(&wrong);
-        return ExitCode::from(2);
-    }
+pub fn single(client: Client, more: &'static [Command]) -> ExitCode {
+    let mut ui = Ui::new(client, more);
     ui.is_single = true;
     ui.client.connect_by_itself();
-    let done = ui.perform(action);
+    let mut words = ui.config().command.clone().into_iter();
+    let word = words.next().unwrap_or_default();
+    let done = ui.run(&word.to_string_lossy(), &Argument::Words(words.collect()));
     ui.client.close();
     ui.leave(done)
 }
 
-/// Runs the prompt until its input ends, or the user leaves.
+/// Runs the prompt until its input ends, or the user leaves. `more` are the commands that a lecture adds.
 #[must_use]
-pub fn interactive(client: Client, extras: &'static dyn Extras) -> ExitCode {
-    let mut ui = Ui::new(client, extras);
-    let done = ui.converse();
+pub fn interactive(client: Client, more: &'static [Command]) -> ExitCode {
+    let mut ui = Ui::new(client, more);
+    let done = ui.read_commands();
     if ui.client.is_connected() {
         let _ = ui.client.byebye();
     }
     ui.leave(done)
 }
 
-/// Files here, and the other names that the user chose for them.
-type Paths = Vec<(PathBuf, Option<String>)>;
-
-/// What a person sees of the client.
+/// The user's side of the client.
 pub struct Ui {
-    client: Client,
+    pub(super) client: Client,
     terminal: Terminal,
-    /// Somebody sits at the keyboard.
-    asks: bool,
+    /// Standard input is a terminal: the user is asked there.
+    pub(super) asks: bool,
     /// One command from the command line, and no prompt.
-    is_single: bool,
-    failures: usize,
-    extras: &'static dyn Extras,
-}
-
-/// The commands that a lecture adds.
-pub trait Extras {
-    /// Does the same job through every dialect, and shows what each costs.
-    ///
-    /// # Errors
-    /// Standard output cannot be written to; so in all that follow.
-    fn compare(&self, ui: &mut Ui, path: &Path) -> io::Result<()>;
-
-    /// Shows a short session with a trace, then a comparison.
-    ///
-    /// # Errors
-    /// See [`Extras::compare`].
-    fn demo(&self, ui: &mut Ui) -> io::Result<()>;
+    pub(super) is_single: bool,
+    /// The user has left the prompt.
+    pub(super) is_over: bool,
+    /// The exit status so far.
+    status: u8,
+    more: &'static [Command],
+    /// The word of the command that runs.
+    command: &'static str,
 }
 
 impl Ui {
-    /// Does something with another client in the place of this one.
-    pub(crate) fn with_client<T>(&mut self, client: Client, what: impl FnOnce(&mut Ui) -> T) -> T {
-        let own = std::mem::replace(&mut self.client, client);
-        let done = what(self);
-        self.client = own;
-        done
-    }
-
-    /// What the user asked for when the program was started.
-    pub(crate) fn config(&self) -> &Config {
-        self.client.config()
-    }
-
-    /// How wide the terminal is.
-    pub(crate) fn columns(&self) -> usize {
-        self.terminal.columns
-    }
-
-    /// Counts a failure and explains it.
-    pub(crate) fn failed(&mut self, command: &str, name: &str, failure: Failure) -> io::Result<()> {
-        self.failures += 1;
-        let tried = format!("{command} {}", shown(name)).trim().to_owned();
-        self.complain(&explain(tried, failure, &self.client, self.is_single));
-        Ok(())
-    }
-
-    /// Does these things, one after the other.
-    pub(crate) fn perform_all(
-        &mut self,
-        actions: impl IntoIterator<Item = Action>,
-    ) -> io::Result<()> {
-        actions.into_iter().try_for_each(|action| self.perform(action))
-    }
-
-    fn new(client: Client, extras: &'static dyn Extras) -> Ui {
-        let asks = io::stdin().is_terminal();
-        let mut ui =
-            Ui { client, terminal: Terminal::look(), asks, is_single: false, failures: 0, extras };
-        if io::stderr().is_terminal() && !ui.client.config().quiet {
-            let lang = ui.client.config().lang;
+    fn new(mut client: Client, more: &'static [Command]) -> Ui {
+        let (asks, terminal) = (io::stdin().is_terminal(), Terminal::look());
+        if io::stderr().is_terminal() && !client.config().quiet {
+            let lang = client.config().lang;
             // A bar may have been drawn on this line.
-            let begin = if ui.terminal.colour { "\r\x1b[K" } else { "" };
-            ui.client.notify(Arc::new(move |waited: &Waited| {
+            let begin = if terminal.colour { "\r\x1b[K" } else { "" };
+            client.notify(Arc::new(move |waited: &Waited| {
                 let line = Msg::StillWaiting { waited: waited.clone() }.say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));
         }
-        ui
-    }
-
-    /// What is wrong with a command line, and where to look for what is right.
-    fn wrong_use(&self, wrong: &Msg) -> ExitCode {
-        let said = match wrong {
-            Msg::UnknownCommand { nearest: Some(_), .. } => self.words(wrong),
-            // The list that the prompt would point to is the prompt's.
-            Msg::UnknownCommand { word, nearest: None } => {
-                let word = word.clone();
-                format!("{}; {}", self.words(&Msg::NoCommand { word }), self.words(&Msg::TryHelp))
-            }
-            wrong => format!("{}; {}", self.words(wrong), self.words(&Msg::TryHelp)),
-        };
-        let _ = io::stderr().write_all(format!("connme-client: {said}\n").as_bytes());
-        ExitCode::from(2)
-    }
-
-    /// Why an action does not fit the flags, if it does not.
-    fn unfit(&self, action: &Action) -> Option<Msg> {
-        let has_port = self.client.config().has_port;
-        (has_port && matches!(action, Action::Compare(_))).then_some(Msg::CompareTakesNoPort)
+        let (is_single, is_over) = (false, false);
+        Ui { client, terminal, asks, is_single, is_over, status: 0, more, command: "" }
     }
 
     fn leave(&self, done: io::Result<()>) -> ExitCode {
         match done {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.complain(&Msg::CannotWrite { why: error.to_string() });
+                self.complain(&self.words(&Msg::CannotWrite { why: error.to_string() }));
                 ExitCode::FAILURE
             }
-            _ if self.failures > 0 => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
+            _ => ExitCode::from(self.status),
         }
     }
 
-    fn converse(&mut self) -> io::Result<()> {
-        loop {
+    fn read_commands(&mut self) -> io::Result<()> {
+        while !self.is_over {
             let server = self.client.is_connected().then(|| self.client.server());
             let is_narrow = self.terminal.columns < ROOM_TO_TYPE;
-            let Some(line) = self.ask(&Msg::Prompt { server, is_narrow })? else { return Ok(()) };
-            let action = match action::from_line(&line) {
-                Err(Msg::NameMissing { command }) if question(command).is_some() => {
-                    match self.ask_for(command)? {
-                        Some(action) => action.map(Some),
-                        None => return Ok(()),
-                    }
-                }
-                action => action,
-            };
-            match action {
-                Ok(None) => {}
-                Ok(Some(Action::Exit)) => return Ok(()),
-                Ok(Some(action)) => match self.unfit(&action) {
-                    Some(wrong) => self.refuse(&wrong)?,
-                    None => self.perform(action)?,
-                },
-                Err(wrong) => self.refuse(&wrong)?,
+            let Some(line) = self.ask(&Msg::Prompt { server, is_narrow })? else { break };
+            let (word, mut argument) = split_line(&line);
+            if word.is_empty() {
+                continue;
             }
+            if let Ok(Command { word: command, takes: Takes::Argument, .. }) = self.find(word)
+                && argument.is_empty()
+            {
+                let Some(answer) = self.ask(&Msg::Ask { command })? else { break };
+                argument = Argument::typed(&answer);
+            }
+            self.run(word, &argument)?;
         }
+        Ok(())
     }
 
-    /// The second step of a command that was typed without what it needs.
-    fn ask_for(&self, command: &'static str) -> io::Result<Option<Result<Action, Msg>>> {
-        let Some(question) = question(command) else { return Ok(None) };
-        Ok(self.ask(&question)?.map(|answer| action::completed(command, &answer)))
+    /// Runs a command, and tells the user if it fails.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(crate) fn run(&mut self, word: &str, argument: &Argument) -> io::Result<()> {
+        let outer = self.command;
+        let done = self.find(word).and_then(|command| {
+            self.command = command.word;
+            command.check(argument)?;
+            (command.run)(self, argument)
+        });
+        match done {
+            Ok(()) => {}
+            Err(Stop::Output(error)) => return Err(error),
+            Err(Stop::Wrong(wrong)) => self.refuse_use(&wrong),
+            Err(Stop::Refused(reason)) => self.refuse(&reason),
+            Err(Stop::Failed(failure)) => self.failed(&argument.text(), failure),
+        }
+        self.command = outer;
+        Ok(())
+    }
+
+    fn find(&self, word: &str) -> Result<&'static Command, Stop> {
+        let lower = word.to_ascii_lowercase();
+        let mut all = COMMANDS.iter().chain(self.more);
+        let words = all.clone().map(|command| command.word);
+        all.find(|command| command.word == lower || command.alias == Some(&lower)).ok_or_else(
+            || {
+                Stop::Wrong(Msg::UnknownCommand {
+                    word: escaped(word),
+                    nearest: nearest(&lower, words),
+                })
+            },
+        )
     }
 
     /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
     /// input.
-    fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
+    pub(super) fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
         if self.asks {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(self.words(question).as_bytes())?;
-            stdout.flush()?;
+            self.print(&self.words(question))?;
         }
         let mut line = Vec::new();
         if io::stdin().lock().read_until(b'\n', &mut line)? == 0 {
@@ -221,368 +162,124 @@ impl Ui {
         let Some((typed, only_before)) = without_keys(line) else {
             return Ok(Some(line.to_owned()));
         };
-        // Keys in the middle were meant to change the line, and have not.
+        // Keys in the middle should have changed the line, and have not.
         let is_used = only_before && !typed.is_empty();
-        self.complain(&Msg::KeysIgnored { is_used: only_before });
+        self.complain(&self.words(&Msg::KeysIgnored { is_used: only_before }));
         Ok(Some(if is_used { typed } else { String::new() }))
     }
 
-    fn perform(&mut self, action: Action) -> io::Result<()> {
-        match action {
-            Action::Connme => self.connme(),
-            Action::Ls(folder) => {
-                let listing = self.client.list_files(folder.as_deref());
-                self.report("ls", "", listing, |ui, listing| ui.list(&listing))
-            }
-            Action::Size(names) => {
-                let Some(found) = self.on_server("size", &names)? else { return Ok(()) };
-                found.names.iter().try_for_each(|(name, _)| {
-                    let size = self.client.get_size(name);
-                    let show = |ui: &Ui, size| ui.tell(&Msg::Size { name: shown(name), size });
-                    self.report("size", name, size, show)
-                })
-            }
-            Action::Upload(names) => {
-                let Some(pairs) = self.here("upload", &names)? else { return Ok(()) };
-                // Once, and not for each file.
-                if pairs.len() > 1 && !self.client.can_ask() {
-                    return self.failed("upload", "", Failure::NotConnected);
-                }
-                let mut together = Together::default();
-                for (path, name) in &pairs {
-                    let mut bar = self.bar();
-                    let receipt = self.client.upload(path, name.as_deref(), &mut |done, total| {
-                        bar.show(done, total);
-                    });
-                    drop(bar);
-                    together.add(&receipt);
-                    let path = path.to_string_lossy();
-                    self.report("upload", &path, receipt, |ui, receipt| {
-                        ui.uploaded(&path, &receipt)
-                    })?;
-                }
-                self.tell_together(&together)
-            }
-            Action::Download(names) => {
-                let Some(found) = self.on_server("download", &names)? else { return Ok(()) };
-                let mut together = Together::default();
-                for (name, local) in &found.names {
-                    let mut bar = self.bar();
-                    let receipt =
-                        self.client.download(name, local.as_deref(), &mut |done, total| {
-                            bar.show(done, total);
-                        });
-                    drop(bar);
-                    together.add(&receipt);
-                    self.report("download", name, receipt, |ui, receipt| {
-                        ui.downloaded(name, &receipt)
-                    })?;
-                }
-                self.tell_together(&together)
-            }
-            Action::Rm(names) => {
-                let Some(found) = self.on_server("rm", &names)? else { return Ok(()) };
-                let names: Vec<_> = found.names.into_iter().map(|(name, _)| name).collect();
-                if found.by_pattern && names.len() > 1 {
-                    return self.rm_all(&names);
-                }
-                names.iter().try_for_each(|name| self.rm(name))
-            }
-            Action::Count(text) => {
-                let count = self.client.count(&text);
-                self.report("count", "", count, |ui, count| ui.tell(&Msg::Characters { count }))
-            }
-            Action::Lls => {
-                let listing = local_files();
-                self.report("lls", "", listing, |ui, listing| ui.list(&listing))
-            }
-            Action::Compare(names) => {
-                let path = match self.here("compare", &names)?.as_deref() {
-                    None => return Ok(()),
-                    Some([(path, None)]) => path.clone(),
-                    Some(_) => return self.refuse(&Msg::OneFile),
-                };
-                self.extras.compare(self, &path)
-            }
-            Action::Say(texts) => {
-                let said = self.client.say(&texts);
-                self.report("say", "", said, |ui, heard| ui.print(&heard))
-            }
-            Action::Demo => self.extras.demo(self),
-            Action::Help if self.is_single => self.print(&self.words(&Msg::ClientUsage)),
-            Action::Help => self.tell(&Msg::PromptHelp),
-            Action::Byebye => {
-                let said = self.client.byebye();
-                self.report("byebye", "", said, |ui, ()| {
-                    ui.talk(&Msg::Closed);
-                    Ok(())
-                })
-            }
-            Action::Exit => Ok(()),
+    /// Fails if there is no connection, or if the dialect lacks this command.
+    pub(super) fn must_have(&self, has_request: bool) -> Answer<()> {
+        match has_request {
+            false => Err(Failure::Lacks(self.command)),
+            true if !self.client.can_ask() => Err(Failure::NotConnected),
+            true => Ok(()),
         }
     }
 
-    /// The files here that a command means. `None`: it means none, and that has been said.
-    fn here(&mut self, command: &str, names: &Names) -> io::Result<Option<Paths>> {
-        let line = match names {
-            Names::Typed(line) => line,
-            Names::Words(words) => {
-                let text = |name: &OsString| name.to_string_lossy().into_owned();
-                let pairs = Names::pairs(words).into_iter();
-                return Ok(Some(
-                    pairs.map(|(p, name)| (p.into(), name.as_ref().map(text))).collect(),
-                ));
-            }
-        };
-        let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
-        let rules = Rules { escapes: !cfg!(windows), home };
-        let found = names::resolve(line, &rules, command != "compare", &mut Here);
-        let found = self.found(command, line, found)?;
-        Ok(found.map(|found| found.names.into_iter().map(|(p, name)| (p.into(), name)).collect()))
+    /// Does something with another client in the place of this one.
+    pub(crate) fn with_client<T>(&mut self, client: Client, what: impl FnOnce(&mut Ui) -> T) -> T {
+        let own = std::mem::replace(&mut self.client, client);
+        let done = what(self);
+        self.client = own;
+        done
     }
 
-    /// The files on the server that a command means. `None`: it means none, and that has been said.
-    fn on_server(&mut self, command: &str, names: &Names) -> io::Result<Option<Named>> {
-        let renames = command == "download";
-        let requests = self.client.requests();
-        // The command itself says that the dialect lacks it.
-        let can_ask = match command {
-            "size" => requests.get_size.is_some(),
-            "rm" => requests.delete.is_some(),
-            _ => requests.download.is_some(),
-        };
-        let place = &mut There(&mut self.client);
-        let (line, found) = match names {
-            Names::Typed(line) if can_ask => {
-                let rules = Rules { escapes: !cfg!(windows), home: None };
-                (line.clone(), names::resolve(line, &rules, renames, place))
-            }
-            Names::Typed(line) => (line.clone(), Ok(Named::literal(vec![(line.clone(), None)]))),
-            Names::Words(words) => {
-                let text = |word: &OsString| word.to_string_lossy().into_owned();
-                let texts: Vec<_> = words.iter().map(text).collect();
-                let found = match Names::pairs(words).as_slice() {
-                    [(name, Some(other))] if renames => {
-                        Ok(Named::literal(vec![(text(name), Some(text(other)))]))
-                    }
-                    _ if can_ask => names::resolve_words(&texts, place),
-                    _ => Ok(Named::literal(texts.iter().map(|t| (t.clone(), None)).collect())),
-                };
-                (texts.join(" "), found)
-            }
-        };
-        self.found(command, &line, found)
+    /// What the user asked for when the program was started.
+    pub(crate) fn config(&self) -> &Config {
+        self.client.config()
     }
 
-    fn found(
-        &mut self,
-        command: &str,
-        line: &str,
-        found: Result<Named, Problem>,
-    ) -> io::Result<Option<Named>> {
-        match found {
-            Ok(found) => Ok(Some(found)),
-            Err(Problem::Line(wrong)) => self.refuse(&wrong).map(|()| None),
-            Err(Problem::Place(failure)) => self.failed(command, line, failure).map(|()| None),
-        }
+    /// The width of the terminal.
+    pub(crate) fn columns(&self) -> usize {
+        self.terminal.columns
     }
 
-    /// A command that cannot be done as it was given.
-    fn refuse(&mut self, wrong: &Msg) -> io::Result<()> {
-        self.failures = self.failures.saturating_add(1);
-        self.complain(wrong);
-        Ok(())
+    /// Whether a progress bar may be drawn: not over a trace.
+    pub(super) fn shows_bar(&self) -> bool {
+        self.terminal.bar && !self.config().quiet && !self.config().trace
     }
 
-    fn connme(&mut self) -> io::Result<()> {
-        let before = self.client.is_connected();
-        let said = self.client.connme();
-        let server = self.client.server();
-        let msg = if before { Msg::StillConnected { server } } else { Msg::Connected { server } };
-        self.report("connme", "", said, |ui, ()| ui.tell(&msg))
-    }
-
-    /// Removes what a pattern has matched, after one question for all of it.
-    fn rm_all(&mut self, names: &[String]) -> io::Result<()> {
-        let list = names.iter().map(|name| shown(name)).collect();
-        // The failure names the first few, as the question has named all.
-        let mut name = names.iter().take(3).map(|name| shown(name)).collect::<Vec<_>>().join(" ");
-        if names.len() > 3 {
-            name.push_str(" ...");
-        }
-        if self.may_remove(&Msg::AskSureAll { names: list }, &Msg::RmAllCancelled, name)? {
-            return names.iter().try_for_each(|name| self.remove(name));
-        }
-        Ok(())
-    }
-
-    fn rm(&mut self, name: &str) -> io::Result<()> {
-        if self.client.can_ask()
-            && self.client.requests().delete.is_some()
-            && !self.client.config().yes
-        {
-            // What is not there needs no question.
-            if self.client.requests().get_size.is_some()
-                && let Err(failure) = self.client.get_size(name)
-            {
-                return self.failed("rm", name, failure);
-            }
-            let shown = || shown(name);
-            let question = Msg::AskSure { name: shown() };
-            if !self.may_remove(&question, &Msg::RmCancelled { name: shown() }, shown())? {
-                return Ok(());
-            }
-        }
-        self.remove(name)
-    }
-
-    /// Asks before a removal, unless the user has said yes to all. What comes of a no is said.
-    fn may_remove(&mut self, question: &Msg, cancelled: &Msg, name: String) -> io::Result<bool> {
-        if self.client.config().yes {
-            return Ok(true);
-        }
-        let answer = self.ask(question)?;
-        let is_yes = |answer: &String| answer.trim().eq_ignore_ascii_case("y");
-        match answer {
-            Some(answer) if is_yes(&answer) => return Ok(true),
-            _ if self.asks => self.tell(cancelled)?,
-            Some(_) => self.refuse(cancelled)?,
-            None => self.refuse(&Msg::Unanswered { name })?,
-        }
-        Ok(false)
-    }
-
-    fn remove(&mut self, name: &str) -> io::Result<()> {
-        let removed = self.client.delete(name);
-        self.report("rm", name, removed, |ui, ()| ui.tell(&Msg::Removed { name: shown(name) }))
-    }
-
-    /// A bar, where nothing else is drawn and something may be.
-    fn bar(&self) -> Bar {
-        let config = self.client.config();
-        let bar = self.terminal.bar && !config.quiet && !config.trace;
-        Bar::new(Terminal { bar, ..self.terminal })
-    }
-
-    fn uploaded(&self, path: &str, receipt: &Receipt) -> io::Result<()> {
-        let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(path);
-        let stored = receipt.stored.as_deref().unwrap_or(own);
-        let (seconds, rate) = pace(receipt.bytes, receipt.time);
-        let (name, stored, bytes) = (shown(own), shown(stored), receipt.bytes);
-        if receipt.grew {
-            self.talk(&Msg::Grew { name: name.clone(), bytes });
-        }
-        if !receipt.confirmed {
-            return self.tell(&Msg::Sent { name, bytes, seconds, rate });
-        }
-        self.tell(&Msg::Uploaded { name, stored, bytes, seconds, rate })
-    }
-
-    fn downloaded(&self, name: &str, receipt: &Receipt) -> io::Result<()> {
-        let stored = shown(receipt.stored.as_deref().unwrap_or_default());
-        let (seconds, rate) = pace(receipt.bytes, receipt.time);
-        let (name, bytes) = (shown(name), receipt.bytes);
-        self.tell(&Msg::Downloaded { name, stored, bytes, seconds, rate })
-    }
-
-    fn tell_together(&self, together: &Together) -> io::Result<()> {
-        if together.files < 2 {
-            return Ok(());
-        }
-        let (seconds, rate) = pace(together.bytes, together.time);
-        let (files, bytes) = (together.files, together.bytes);
-        self.tell(&Msg::Together { files, bytes, seconds, rate })
-    }
-
-    fn list(&self, listing: &Listing) -> io::Result<()> {
+    /// Prints a list: as a table on a terminal, else as lines for programs.
+    pub(super) fn show(&self, listing: &Listing) -> Outcome {
         if !self.terminal.out {
-            return self.print(&table::plain(listing, shown));
+            return Ok(self.print(&table::plain(listing, escaped))?);
         }
         self.tell(&Msg::Files { count: listing.count() })?;
-        self.print(&table::table(listing, self.terminal.colour, shown))?;
+        self.print(&table::table(listing, self.terminal.colour, escaped))?;
         self.tell(&Msg::Total { bytes: listing.total })
     }
 
-    /// Shows what came of a command.
-    fn report<T>(
+    /// Prints the result of a request, or why it failed.
+    pub(super) fn report<T>(
         &mut self,
-        command: &str,
         name: &str,
-        outcome: Answer<T>,
-        show: impl FnOnce(&Ui, T) -> io::Result<()>,
-    ) -> io::Result<()> {
-        match outcome {
-            Ok(value) => show(self, value),
-            Err(failure) => self.failed(command, name, failure),
+        answer: Answer<T>,
+        result: impl FnOnce(T) -> Msg,
+    ) -> Outcome {
+        match answer {
+            Ok(value) => self.tell(&result(value)),
+            Err(failure) => {
+                self.failed(name, failure);
+                Ok(())
+            }
         }
     }
 
-    pub(crate) fn words(&self, msg: &Msg) -> String {
-        msg.say(self.client.config().lang)
+    /// Prints a result.
+    pub(crate) fn tell(&self, result: &Msg) -> Outcome {
+        Ok(self.print(&format!("{}\n", self.words(result)))?)
     }
 
-    /// A result.
-    fn tell(&self, msg: &Msg) -> io::Result<()> {
-        self.print(&format!("{}\n", self.words(msg)))
-    }
-
+    /// Prints to standard output.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()
     }
 
-    /// Something that is no result.
-    fn talk(&self, msg: &Msg) {
-        if !self.client.config().quiet {
+    /// A message in the user's language.
+    pub(crate) fn words(&self, msg: &Msg) -> String {
+        msg.say(self.config().lang)
+    }
+
+    /// Prints a message that is not a result, unless the user wants it quiet.
+    pub(super) fn talk(&self, msg: &Msg) {
+        if !self.config().quiet {
             let _ = io::stderr().write_all(format!("{}\n", self.words(msg)).as_bytes());
         }
     }
 
-    /// Something that went wrong.
-    fn complain(&self, msg: &Msg) {
-        let line = format!("connme-client: {}\n", self.words(msg));
-        let _ = io::stderr().write_all(line.as_bytes());
+    /// Prints why the command failed, on this name.
+    pub(crate) fn failed(&mut self, name: &str, failure: Failure) {
+        let msg = explain(self.command, &escaped(name), failure, &self.client, self.is_single);
+        self.refuse(&msg);
     }
-}
 
-/// What a command that was typed alone asks for, if it is one of the assignment's.
-fn question(command: &str) -> Option<Msg> {
-    match command {
-        "upload" => Some(Msg::AskUpload),
-        "download" => Some(Msg::AskDownload),
-        "rm" => Some(Msg::AskRm),
-        "size" => Some(Msg::AskSize),
-        "count" => Some(Msg::AskCount),
-        _ => None,
+    /// Prints why nothing was done.
+    pub(super) fn refuse(&mut self, reason: &Msg) {
+        self.status = self.status.max(1);
+        self.complain(&self.words(reason));
     }
-}
 
-/// What several transfers come to.
-#[derive(Default)]
-struct Together {
-    files: usize,
-    bytes: u64,
-    time: Duration,
-}
-
-impl Together {
-    fn add(&mut self, receipt: &Answer<Receipt>) {
-        if let Ok(receipt) = receipt {
-            self.files = self.files.saturating_add(1);
-            self.bytes = self.bytes.saturating_add(receipt.bytes);
-            self.time = self.time.saturating_add(receipt.time);
+    /// Prints what is wrong with a command, and where to look for what is right.
+    fn refuse_use(&mut self, wrong: &Msg) {
+        if !self.is_single {
+            return self.refuse(wrong);
         }
+        self.status = 2;
+        let is_enough = matches!(wrong, Msg::UnknownCommand { .. } | Msg::CompareTakesNoPort);
+        let rest =
+            if is_enough { String::new() } else { format!("; {}", self.words(&Msg::TryHelp)) };
+        self.complain(&(self.words(wrong) + &rest));
+    }
+
+    fn complain(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("connme-client: {text}\n").as_bytes());
     }
 }
 
-/// How long, and how fast.
-fn pace(bytes: u64, time: Duration) -> (String, String) {
-    let rate = progress::per_second(bytes, time);
-    (format!("{:.3}", time.as_secs_f64()), format!("{}/s", table::readable(rate)))
-}
-
-/// A name fit to be shown.
-fn shown(name: &str) -> String {
+/// A name that is safe to print.
+pub(super) fn escaped(name: &str) -> String {
     escape(name.as_bytes()).into_owned()
 }

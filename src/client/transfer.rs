@@ -12,72 +12,87 @@ use crate::error::{Answer, Doing, Error, Expected, Failure, Trouble};
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Options, Store};
 
-pub(super) fn upload(
-    client: &mut Client,
-    path: &Path,
-    name: Option<&str>,
-    watch: &mut Watch<'_>,
-) -> Answer<Receipt> {
-    let requests = client.requests();
-    let send = requests.upload.ok_or(Failure::Lacks("upload"))?;
-    let trouble = |why| {
-        let path = path.display().to_string();
-        Failure::Local { doing: Doing::Send, path, why }
-    };
-    let opening = |error: io::Error| Failure::local(Doing::Open, path.display(), error);
-    let reading = |error: io::Error| Failure::local(Doing::Read, path.display(), error);
-    // Looked at before it is opened: opening a pipe would wait for its other end.
-    let found = fs::metadata(path).map_err(opening)?;
-    if !found.is_file() {
-        return Err(trouble(if found.is_dir() { Trouble::IsFolder } else { Trouble::NotPlain }));
+impl Client {
+    /// Sends a file, under its own name if no other is given.
+    ///
+    /// # Errors
+    /// The file's, the server's, or the connection's.
+    pub fn upload(
+        &mut self,
+        path: &Path,
+        name: Option<&str>,
+        watch: &mut Watch<'_>,
+    ) -> Answer<Receipt> {
+        let requests = self.requests();
+        let send = requests.upload.ok_or(Failure::Lacks("upload"))?;
+        let trouble = |why| {
+            let path = path.display().to_string();
+            Failure::Local { doing: Doing::Send, path, why }
+        };
+        let opening = |error: io::Error| Failure::local(Doing::Open, path.display(), error);
+        let reading = |error: io::Error| Failure::local(Doing::Read, path.display(), error);
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        let found = fs::metadata(path).map_err(opening)?;
+        if !found.is_file() {
+            return Err(trouble(if found.is_dir() {
+                Trouble::IsFolder
+            } else {
+                Trouble::NotPlain
+            }));
+        }
+        let own_name = path.file_name().and_then(|name| name.to_str());
+        let name = name.or(own_name).ok_or_else(|| trouble(Trouble::NotUtf8))?;
+        let mut file = File::open(path).map_err(opening)?;
+        let size = file.metadata().map_err(opening)?.len();
+        // The files in /proc are made while they are read, so that their size is not known before. A file that
+        // has just grown from nothing to something is an ordinary one.
+        if size == 0
+            && file.read(&mut [0]).map_err(reading)? > 0
+            && !file.metadata().is_ok_and(|now| now.len() > 0)
+        {
+            return Err(trouble(Trouble::SizeUnknown));
+        }
+        let start = Instant::now();
+        let mut done = 0;
+        let stored = self.ask(|wire| {
+            send(wire, name, size, &mut |buffer| {
+                watch(done, Some(size));
+                let n = file.read(buffer).map_err(reading)?;
+                done += n as u64;
+                if n > 0 { Ok(n) } else { Err(trouble(Trouble::BecameShorter)) }
+            })
+        })?;
+        let grew = file.metadata().is_ok_and(|now| now.len() > size);
+        let (time, confirmed) = (start.elapsed(), requests.confirms);
+        Ok(Receipt { stored, bytes: size, time, grew, confirmed })
     }
-    let own_name = path.file_name().and_then(|name| name.to_str());
-    let name = name.or(own_name).ok_or_else(|| trouble(Trouble::NotUtf8))?;
-    let mut file = File::open(path).map_err(opening)?;
-    let size = file.metadata().map_err(opening)?.len();
-    // The files in /proc are made while they are read, so that their size is not known before. A file that
-    // has just grown from nothing to something is an ordinary one.
-    if size == 0
-        && file.read(&mut [0]).map_err(reading)? > 0
-        && !file.metadata().is_ok_and(|now| now.len() > 0)
-    {
-        return Err(trouble(Trouble::SizeUnknown));
-    }
-    let start = Instant::now();
-    let mut done = 0;
-    let stored = client.ask(|wire| {
-        send(wire, name, size, &mut |buffer| {
-            watch(done, Some(size));
-            let n = file.read(buffer).map_err(reading)?;
-            done += n as u64;
-            if n > 0 { Ok(n) } else { Err(trouble(Trouble::BecameShorter)) }
-        })
-    })?;
-    let grew = file.metadata().is_ok_and(|now| now.len() > size);
-    let (time, confirmed) = (start.elapsed(), requests.confirms);
-    Ok(Receipt { stored, bytes: size, time, grew, confirmed })
-}
 
-pub(super) fn download(
-    client: &mut Client,
-    name: &str,
-    local: Option<&str>,
-    watch: &mut Watch<'_>,
-) -> Answer<Receipt> {
-    let fetch = client.requests().download.ok_or(Failure::Lacks("download"))?;
-    let folder = client.config.downloads.clone();
-    let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
-    let local = FileName::parse(local.as_bytes()).map_err(|e| not_kept(local, &folder, &e))?;
-    let start = Instant::now();
-    let store = client.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
-    let mut arriving =
-        Arriving { folder: &folder, store: &store, name: &local, file: None, done: 0, watch };
-    let received = client.ask(|wire| fetch(wire, name, &mut arriving));
-    let published = received.and_then(|bytes| Ok((bytes, arriving.publish()?)));
-    client.downloads = store.into_inner();
-    let (bytes, stored) = published?;
-    let stored = Some(folder.join(stored).display().to_string());
-    Ok(Receipt { stored, bytes, time: start.elapsed(), grew: false, confirmed: true })
+    /// Receives a file into the downloads folder, under the last part of its name or another name.
+    /// Nothing that the server sends chooses where it goes.
+    ///
+    /// # Errors
+    /// The folder's, the server's, or the connection's.
+    pub fn download(
+        &mut self,
+        name: &str,
+        local: Option<&str>,
+        watch: &mut Watch<'_>,
+    ) -> Answer<Receipt> {
+        let fetch = self.requests().download.ok_or(Failure::Lacks("download"))?;
+        let folder = self.config.downloads.clone();
+        let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
+        let local = FileName::parse(local.as_bytes()).map_err(|e| not_kept(local, &folder, &e))?;
+        let start = Instant::now();
+        let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
+        let mut arriving =
+            Arriving { folder: &folder, store: &store, name: &local, file: None, done: 0, watch };
+        let received = self.ask(|wire| fetch(wire, name, &mut arriving));
+        let published = received.and_then(|bytes| Ok((bytes, arriving.publish()?)));
+        self.downloads = store.into_inner();
+        let (bytes, stored) = published?;
+        let stored = Some(folder.join(stored).display().to_string());
+        Ok(Receipt { stored, bytes, time: start.elapsed(), grew: false, confirmed: true })
+    }
 }
 
 /// A file on its way in.

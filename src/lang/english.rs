@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Hint, Msg, Wanted, escape, megabytes};
+use super::{Hint, Msg, Wanted, escape, few, megabytes};
 use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
 
 pub(super) fn say(msg: &Msg) -> String {
@@ -40,22 +40,31 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotUseLog { why } => format!("cannot {why}; choose another file with --log"),
         Msg::Prompt { server: None, .. } => "connme (not connected)> ".to_owned(),
         Msg::Prompt { server: Some(server), .. } => format!("connme {server}> "),
-        Msg::AskUpload => "Path of the file to upload: ".to_owned(),
-        Msg::AskDownload => "Name of the file to download: ".to_owned(),
-        Msg::AskRm => "Name of the file to remove: ".to_owned(),
-        Msg::AskSize => "Name of the file whose size you want: ".to_owned(),
-        Msg::AskCount => "Text to count: ".to_owned(),
-        Msg::AskSure { name } => format!("Remove {name} from the server? (Y/N): "),
-        Msg::AskSureAll { names } => format!(
-            "{}\nRemove these {} files from the server? (Y/N): ",
-            names.join("\n"),
-            names.len()
-        ),
-        Msg::RmAllCancelled => "nothing was removed".to_owned(),
+        Msg::Ask { command } => match *command {
+            "upload" => "Path of the file to upload: ".to_owned(),
+            "download" => "Name of the file to download: ".to_owned(),
+            "rm" => "Name of the file to remove: ".to_owned(),
+            "size" => "Name of the file whose size you want: ".to_owned(),
+            "count" => "Text to count: ".to_owned(),
+            command => format!("What to {command}: "),
+        },
+        Msg::AskSure { names } => match names.as_slice() {
+            [name] => format!("Remove {name} from the server? (Y/N): "),
+            names => format!(
+                "{}\nRemove these {} files from the server? (Y/N): ",
+                names.join("\n"),
+                names.len()
+            ),
+        },
+        Msg::RmCancelled { names } => match names.as_slice() {
+            [name] => format!("{name} stays where it is"),
+            _ => "nothing was removed".to_owned(),
+        },
         Msg::NoMatch { pattern } => format!("no file matches {pattern}"),
-        Msg::Unanswered { name } => format!(
-            "cannot rm {name}: nobody could be asked (end of input); use --yes to remove without \
-             asking"
+        Msg::Unanswered { names } => format!(
+            "cannot rm {}: cannot ask (end of input); use --yes to remove without \
+             asking",
+            few(names)
         ),
         Msg::CompareTakesNoPort => "compare uses the default port of each dialect; \
                                     use --server HOST without a port"
@@ -72,7 +81,6 @@ pub(super) fn say(msg: &Msg) -> String {
             )
         }
         Msg::OneFile => "compare takes one file; put quotes around a name with spaces".to_owned(),
-        Msg::RmCancelled { name } => format!("{name} stays where it is"),
         Msg::Removed { name } => format!("{name} removed from the server"),
         Msg::Connected { server } => format!("connected to {server}"),
         Msg::StillConnected { server } => format!("already connected to {server}, and it answers"),
@@ -109,7 +117,6 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnknownCommand { word, nearest: None } => {
             format!("there is no command '{word}'; help shows all commands")
         }
-        Msg::NoCommand { word } => format!("there is no command '{word}'"),
         Msg::NameMissing { command } => format!("{command} needs a file name"),
         Msg::TakesNothing { command } => format!("{command} takes no argument"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),

@@ -1,6 +1,6 @@
 //! Bahasa Indonesia, in the words of the assignment's programs where those have words for it.
 
-use super::{Hint, Msg, Wanted, escape, megabytes};
+use super::{Hint, Msg, Wanted, escape, few, megabytes};
 use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
 
 pub(super) fn say(msg: &Msg) -> String {
@@ -49,22 +49,31 @@ pub(super) fn say(msg: &Msg) -> String {
             let gap = if *is_narrow { '\n' } else { ' ' };
             format!("[{server}]{gap}Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
         }
-        Msg::AskUpload => "Masukkan path file yang ingin diunggah: ".to_owned(),
-        Msg::AskDownload => "Masukkan nama file yang ingin diunduh: ".to_owned(),
-        Msg::AskRm => "Masukkan nama file yang ingin dihapus: ".to_owned(),
-        Msg::AskSize => "Masukkan nama file yang ingin diketahui ukurannya: ".to_owned(),
-        Msg::AskCount => "Masukkan teks yang ingin dihitung: ".to_owned(),
-        Msg::AskSure { name } => format!("Apakah Anda yakin ingin menghapus {name}? (Y/N): "),
-        Msg::AskSureAll { names } => format!(
-            "{}\nApakah Anda yakin ingin menghapus {} file ini? (Y/N): ",
-            names.join("\n"),
-            names.len()
-        ),
-        Msg::RmAllCancelled => "Penghapusan dibatalkan, tidak ada file yang dihapus".to_owned(),
+        Msg::Ask { command } => match *command {
+            "upload" => "Masukkan path file yang ingin diunggah: ".to_owned(),
+            "download" => "Masukkan nama file yang ingin diunduh: ".to_owned(),
+            "rm" => "Masukkan nama file yang ingin dihapus: ".to_owned(),
+            "size" => "Masukkan nama file yang ingin diketahui ukurannya: ".to_owned(),
+            "count" => "Masukkan teks yang ingin dihitung: ".to_owned(),
+            command => format!("Masukkan argumen untuk {command}: "),
+        },
+        Msg::AskSure { names } => match names.as_slice() {
+            [name] => format!("Apakah Anda yakin ingin menghapus {name}? (Y/N): "),
+            names => format!(
+                "{}\nApakah Anda yakin ingin menghapus {} file ini? (Y/N): ",
+                names.join("\n"),
+                names.len()
+            ),
+        },
+        Msg::RmCancelled { names } => match names.as_slice() {
+            [name] => format!("Penghapusan file {name} dibatalkan"),
+            _ => "Penghapusan dibatalkan, tidak ada file yang dihapus".to_owned(),
+        },
         Msg::NoMatch { pattern } => format!("tidak ada file yang cocok dengan {pattern}"),
-        Msg::Unanswered { name } => format!(
-            "rm {name} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
-             untuk menghapus tanpa bertanya"
+        Msg::Unanswered { names } => format!(
+            "rm {} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
+             untuk menghapus tanpa bertanya",
+            few(names)
         ),
         Msg::CompareTakesNoPort => "compare memakai port bawaan setiap dialek; \
                                     pakai --server HOST tanpa port"
@@ -82,7 +91,6 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::OneFile => {
             "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi".to_owned()
         }
-        Msg::RmCancelled { name } => format!("Penghapusan file {name} dibatalkan"),
         Msg::Removed { name } => format!("File {name} berhasil dihapus dari server"),
         Msg::Connected { server } => {
             format!("Terhubung ke server {server}\nKoneksi berhasil ditambahkan")
@@ -127,7 +135,6 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnknownCommand { word, nearest: None } => {
             format!("Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah")
         }
-        Msg::NoCommand { word } => format!("tidak ada perintah '{word}'"),
         Msg::NameMissing { command } => format!("{command} harus diikuti nama file"),
         Msg::TakesNothing { command } => format!("{command} tidak menerima argumen"),
         Msg::OneFolder => {

@@ -89,26 +89,14 @@ pub enum Msg {
     /// The prompt, and the server that it is connected to. `is_narrow`: the line has to leave room to
     /// type in 80 columns.
     Prompt { server: Option<String>, is_narrow: bool },
-    /// The question for what a command needs.
-    AskUpload,
-    /// See [`Msg::AskUpload`].
-    AskDownload,
-    /// See [`Msg::AskUpload`].
-    AskRm,
-    /// See [`Msg::AskUpload`].
-    AskSize,
-    /// See [`Msg::AskUpload`].
-    AskCount,
-    /// Whether a file should really go.
-    AskSure { name: String },
-    /// Whether all of these should really go.
-    AskSureAll { names: Vec<String> },
-    /// All of them stay.
-    RmAllCancelled,
+    /// Asks for the argument that this command needs.
+    Ask { command: &'static str },
+    /// Asks whether these files are to be removed.
+    AskSure { names: Vec<String> },
     /// A pattern that no file matches.
     NoMatch { pattern: String },
     /// The question before a removal had no answer: the input has ended.
-    Unanswered { name: String },
+    Unanswered { names: Vec<String> },
     /// A port of a server that is asked over all dialects.
     CompareTakesNoPort,
     /// Another name for several files.
@@ -117,8 +105,8 @@ pub enum Msg {
     KeysIgnored { is_used: bool },
     /// A command that works on one file got several.
     OneFile,
-    /// It stays.
-    RmCancelled { name: String },
+    /// These files are not removed.
+    RmCancelled { names: Vec<String> },
     /// It is gone.
     Removed { name: String },
     /// Connected to a server just now.
@@ -149,8 +137,6 @@ pub enum Msg {
     Characters { count: u64 },
     /// No command is called so; perhaps another was meant.
     UnknownCommand { word: String, nearest: Option<&'static str> },
-    /// No command of a command line is called so.
-    NoCommand { word: String },
     /// A command that needs a name got none.
     NameMissing { command: &'static str },
     /// A command that takes nothing got something.
@@ -243,6 +229,12 @@ pub fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
+/// The first few of these names.
+fn few(names: &[String]) -> String {
+    let more = if names.len() > 3 { " ..." } else { "" };
+    names.iter().take(3).cloned().collect::<Vec<_>>().join(" ") + more
+}
+
 /// A number of bytes as megabytes, a million each, to the byte.
 fn megabytes(size: u64) -> String {
     format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000)
@@ -273,12 +265,15 @@ mod tests {
     fn indonesian_says_what_the_assignment_says() {
         let name = || "NAME".to_owned();
         let table = [
-            (Msg::AskUpload, "Masukkan path file yang ingin diunggah: "),
-            (Msg::AskDownload, "Masukkan nama file yang ingin diunduh: "),
-            (Msg::AskRm, "Masukkan nama file yang ingin dihapus: "),
-            (Msg::AskSize, "Masukkan nama file yang ingin diketahui ukurannya: "),
-            (Msg::AskSure { name: name() }, "Apakah Anda yakin ingin menghapus NAME? (Y/N): "),
-            (Msg::RmCancelled { name: name() }, "Penghapusan file NAME dibatalkan"),
+            (Msg::Ask { command: "upload" }, "Masukkan path file yang ingin diunggah: "),
+            (Msg::Ask { command: "download" }, "Masukkan nama file yang ingin diunduh: "),
+            (Msg::Ask { command: "rm" }, "Masukkan nama file yang ingin dihapus: "),
+            (Msg::Ask { command: "size" }, "Masukkan nama file yang ingin diketahui ukurannya: "),
+            (
+                Msg::AskSure { names: vec![name()] },
+                "Apakah Anda yakin ingin menghapus NAME? (Y/N): ",
+            ),
+            (Msg::RmCancelled { names: vec![name()] }, "Penghapusan file NAME dibatalkan"),
             (Msg::Removed { name: name() }, "File NAME berhasil dihapus dari server"),
             (Msg::Files { count: 2 }, "Daftar file (2):"),
             (Msg::Total { bytes: 33 }, "Total ukuran direktori: 33 bytes"),

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 use super::Instruments;
 use super::local::{LocalServer, TemporaryFolder};
 use super::trace::{Event, Observer, Side};
+use crate::client::argument::Argument;
+use crate::client::command::{Outcome, Stop};
+use crate::client::places::here;
 use crate::client::progress::per_second;
 use crate::client::prompt::Ui;
 use crate::client::table::{aligned, readable};
@@ -91,29 +94,30 @@ impl Observer for Counter {
     }
 }
 
-/// Runs the job over every dialect and shows the table.
-pub(super) fn run(ui: &mut Ui, path: &Path) -> io::Result<()> {
-    let shown = path.to_string_lossy();
-    let rows = match compare(ui.config(), path) {
-        Ok(rows) => rows,
-        Err(error) => return ui.failed("compare", &shown, error),
-    };
-    let mut good = Vec::new();
-    for row in rows {
+/// Does the job through every dialect and shows the table.
+pub(super) fn run(ui: &mut Ui, argument: &Argument) -> Outcome {
+    if ui.config().has_port {
+        return Err(Stop::Wrong(Msg::CompareTakesNoPort));
+    }
+    let files = here(argument, false)?;
+    let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(Msg::OneFile)) };
+    let mut rows = Vec::new();
+    for row in compare(ui.config(), path)? {
         match row {
-            Ok(row) => good.push(row),
-            Err(error) => ui.failed("compare", &shown, error)?,
+            Ok(row) => rows.push(row),
+            Err(failure) => ui.failed(&path.to_string_lossy(), failure),
         }
     }
-    if good.is_empty() { Ok(()) } else { show(ui, &good) }
+    if rows.is_empty() { Ok(()) } else { show(ui, &rows) }
 }
 
 /// Shows the rows: as a table, or as JSON.
-pub(super) fn show(ui: &Ui, rows: &[Row]) -> io::Result<()> {
-    if ui.config().json {
-        return ui.print(&format!("{}\n", json(rows)));
-    }
-    ui.print(&table(rows, &ui.words(&Msg::CompareHeads), ui.columns()))
+pub(super) fn show(ui: &Ui, rows: &[Row]) -> Outcome {
+    let text = match ui.config().json {
+        true => format!("{}\n", json(rows)),
+        false => table(rows, &ui.words(&Msg::CompareHeads), ui.columns()),
+    };
+    Ok(ui.print(&text)?)
 }
 
 /// Does the job over every dialect: of the server that the user named, with each dialect at its own

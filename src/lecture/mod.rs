@@ -1,7 +1,7 @@
 //! What a lecture adds to the two programs. A reader can skip this room: without it, both programs
 //! still do all their work.
 //!
-//! [`Instruments`] stand between a wire and its socket, and the [`Commands`] show what the five framings
+//! [`Instruments`] stand between a wire and its socket, and the [`COMMANDS`] show what the five framings
 //! cost.
 
 mod compare;
@@ -11,12 +11,10 @@ pub mod lessons;
 mod local;
 pub mod trace;
 
-use std::io;
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::client::prompt::{Extras, Ui};
+use crate::client::command::{Command, Takes};
 use crate::wire::stream::{Prepare, Socket, Stream};
 use faults::{Faults, Faulty};
 use trace::{Ladder, Observer, Output, Side, Traced};
@@ -58,15 +56,8 @@ impl Instruments {
     }
 }
 
-/// The commands of the client that belong to a lecture.
-pub struct Commands;
-
-impl Extras for Commands {
-    fn compare(&self, ui: &mut Ui, path: &Path) -> io::Result<()> {
-        compare::run(ui, path)
-    }
-
-    fn demo(&self, ui: &mut Ui) -> io::Result<()> {
-        demo::run(ui)
-    }
-}
+/// The commands of the client that a lecture adds.
+pub static COMMANDS: [Command; 2] = [
+    Command { word: "compare", alias: None, takes: Takes::Argument, run: compare::run },
+    Command { word: "demo", alias: None, takes: Takes::Nothing, run: demo::run },
+];

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::client::screen;
+use crate::client::terminal;
 use crate::wire::stream::{Ending, Stream};
 
 /// What happened on a socket.
@@ -175,7 +175,7 @@ impl Output {
             // One write a line, so that the lines of several connections do not mix.
             let _ = io::stderr().write_all(line.as_bytes());
         };
-        Output { columns: screen::of_errors(), print: Arc::new(print) }
+        Output { columns: terminal::columns(&io::stderr()), print: Arc::new(print) }
     }
 }
 

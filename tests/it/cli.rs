@@ -273,7 +273,7 @@ fn failures_say_what_why_and_what_to_do() {
             1,
             "cannot rm nope: no such file (not-found); ls shows what is there",
         ),
-        (&["frobnicate"], 2, "there is no command 'frobnicate'; see --help"),
+        (&["frobnicate"], 2, "there is no command 'frobnicate'; help shows all commands"),
         (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
         (&["size"], 2, "size needs a file name; see --help"),
         (
@@ -855,8 +855,8 @@ fn a_question_that_nobody_answers_removes_nothing() {
         let output = client.write_stdin(answer).assert().code(status).get_output().clone();
         let expected = match answer {
             "" => {
-                "connme-client: cannot rm a: nobody could be asked (end of input); use --yes to \
-                 remove without asking\n"
+                "connme-client: cannot rm a: cannot ask (end of input); use --yes to remove without \
+                 asking\n"
             }
             "Y\n" => "",
             _ => "connme-client: a stays where it is\n",

@@ -230,7 +230,7 @@ fn what_came_is_compared_with_what_was_asked() {
         "upload own: expected 'OK' and the record of own with 5 bytes, got \"OK {",
         // It says that there is no such file, which is no answer to an upload.
         "upload own: expected 'OK' and the record of own with 5 bytes, got \"null\"",
-        "count: expected a number, got \"twelve\"",
+        "count x: expected a number, got \"twelve\"",
     ];
     for (said, wanted) in expected.iter().zip(wanted) {
         let same = if wanted.ends_with('{') { said.starts_with(wanted) } else { said == wanted };
@@ -288,7 +288,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         (said_of("struct", &["ls"], ""), format!("ls: {without}")),
         (said_of("filesaver", &["download", "a"], ""), format!("download a: {without}")),
         (said_of("json", &["ls"], ""), format!("ls: {without}")),
-        (said_of("count", &["count", "x"], ""), format!("count: {without}")),
+        (said_of("count", &["count", "x"], ""), format!("count x: {without}")),
         (
             said_of("json", &["ls"], "[{\"id\":\"i\",\"nama_file\":\"a\",\"size\":1}"),
             format!("ls: {stopped}; run the command again (no hint)"),

@@ -1,0 +1,388 @@
+//! The client's commands: for each an entry in [`COMMANDS`], and the function that runs it and tells the
+//! user the result. The help texts in `lang` describe them, and the shell completions are made from these.
+
+use std::io;
+use std::time::Duration;
+
+use super::argument::Argument;
+use super::places::{here, local_files, on_server};
+use super::prompt::{Ui, escaped};
+use super::terminal::Bar;
+use super::{Client, Receipt, Watch, progress, table};
+use crate::error::{Answer, Failure};
+use crate::lang::Msg;
+
+/// A command of the client.
+pub struct Command {
+    /// The word that the user types.
+    pub word: &'static str,
+    /// Another spelling of the word.
+    pub alias: Option<&'static str>,
+    /// Whether an argument follows it.
+    pub takes: Takes,
+    /// Runs it, and tells the user the result.
+    pub run: fn(&mut Ui, &Argument) -> Outcome,
+}
+
+/// Whether a command takes an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// It takes none.
+    Nothing,
+    /// It takes one, but works without.
+    Option,
+    /// It needs one. The prompt asks for it.
+    Argument,
+}
+
+/// What a command returns.
+pub type Outcome = Result<(), Stop>;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum Stop {
+    /// Standard output cannot be written to.
+    Output(io::Error),
+    /// The command was typed wrongly.
+    Wrong(Msg),
+    /// Nothing was done, for this reason.
+    Refused(Msg),
+    /// A request failed, or something on this machine.
+    Failed(Failure),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Output(error)
+    }
+}
+
+impl From<Msg> for Stop {
+    fn from(wrong: Msg) -> Stop {
+        Stop::Wrong(wrong)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+/// All commands, except those that a lecture adds.
+pub(super) static COMMANDS: [Command; 12] = [
+    Command { word: "connme", alias: Some("conme"), takes: Takes::Nothing, run: connme },
+    Command { word: "ls", alias: None, takes: Takes::Option, run: ls },
+    Command { word: "size", alias: None, takes: Takes::Argument, run: size },
+    Command { word: "upload", alias: None, takes: Takes::Argument, run: upload },
+    Command { word: "download", alias: None, takes: Takes::Argument, run: download },
+    Command { word: "rm", alias: None, takes: Takes::Argument, run: rm },
+    Command { word: "count", alias: None, takes: Takes::Argument, run: count },
+    Command { word: "lls", alias: None, takes: Takes::Nothing, run: lls },
+    Command { word: "say", alias: None, takes: Takes::Argument, run: say },
+    Command { word: "help", alias: Some("?"), takes: Takes::Nothing, run: help },
+    Command { word: "byebye", alias: None, takes: Takes::Nothing, run: byebye },
+    Command { word: "exit", alias: Some("quit"), takes: Takes::Nothing, run: exit },
+];
+
+impl Command {
+    /// Checks whether it takes this argument.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn check(&self, argument: &Argument) -> Result<(), Msg> {
+        let command = self.word;
+        match (self.takes, argument.is_empty()) {
+            (Takes::Nothing, false) => Err(Msg::TakesNothing { command }),
+            (Takes::Argument, true) => Err(Msg::NameMissing { command }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
+    let was_connected = ui.client.is_connected();
+    ui.client.connme()?;
+    let server = ui.client.server();
+    ui.tell(&match was_connected {
+        true => Msg::StillConnected { server },
+        false => Msg::Connected { server },
+    })
+}
+
+fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
+    let words = argument.words()?;
+    let folder = match words.as_slice() {
+        [] => None,
+        [folder] => Some(folder.as_str()),
+        _ => return Err(Stop::Wrong(Msg::OneFolder)),
+    };
+    let listing = ui.client.list_files(folder)?;
+    ui.show(&listing)
+}
+
+fn lls(ui: &mut Ui, _: &Argument) -> Outcome {
+    ui.show(&local_files()?)
+}
+
+fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
+    ui.must_have(ui.client.requests().get_size.is_some())?;
+    for (name, _) in &on_server(&mut ui.client, argument, false)?.names {
+        let size = ui.client.get_size(name);
+        ui.report(name, size, |size| Msg::Size { name: escaped(name), size })?;
+    }
+    Ok(())
+}
+
+fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
+    ui.must_have(ui.client.requests().upload.is_some())?;
+    let files = here(argument, true)?;
+    transfer(ui, &files, |client, path, name, watch| client.upload(path, name, watch), uploaded)
+}
+
+fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
+    let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(path);
+    let (name, bytes) = (escaped(own), receipt.bytes);
+    if receipt.grew {
+        ui.talk(&Msg::Grew { name: name.clone(), bytes });
+    }
+    let (seconds, rate) = speed(bytes, receipt.time);
+    if !receipt.confirmed {
+        return Msg::Sent { name, bytes, seconds, rate };
+    }
+    let stored = escaped(receipt.stored.as_deref().unwrap_or(own));
+    Msg::Uploaded { name, stored, bytes, seconds, rate }
+}
+
+fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
+    ui.must_have(ui.client.requests().download.is_some())?;
+    let files = on_server(&mut ui.client, argument, true)?.names;
+    transfer(
+        ui,
+        &files,
+        |client, name, local, watch| client.download(name, local, watch),
+        downloaded,
+    )
+}
+
+fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
+    let stored = escaped(receipt.stored.as_deref().unwrap_or_default());
+    let (seconds, rate) = speed(receipt.bytes, receipt.time);
+    Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, seconds, rate }
+}
+
+/// Moves files one after the other, each with a progress bar, and tells the sum of several. One that fails
+/// does not stop the others.
+fn transfer<F: AsRef<std::path::Path>>(
+    ui: &mut Ui,
+    files: &[(F, Option<String>)],
+    move_file: fn(&mut Client, &F, Option<&str>, &mut Watch<'_>) -> Answer<Receipt>,
+    moved: fn(&Ui, &str, &Receipt) -> Msg,
+) -> Outcome {
+    let (mut count, mut bytes, mut time) = (0, 0, Duration::ZERO);
+    for (file, other) in files {
+        let mut bar = Bar::new(ui.shows_bar(), ui.columns());
+        let watch = &mut |done, total| bar.show(done, total);
+        let receipt = move_file(&mut ui.client, file, other.as_deref(), watch);
+        drop(bar);
+        if let Ok(receipt) = &receipt {
+            (count, bytes, time) = (count + 1, bytes + receipt.bytes, time + receipt.time);
+        }
+        let name = file.as_ref().to_string_lossy();
+        match receipt {
+            Ok(receipt) => ui.tell(&moved(ui, &name, &receipt))?,
+            Err(failure) => ui.failed(&name, failure),
+        }
+    }
+    if count < 2 {
+        return Ok(());
+    }
+    let (seconds, rate) = speed(bytes, time);
+    ui.tell(&Msg::Together { files: count, bytes, seconds, rate })
+}
+
+/// How many seconds a transfer took, and its rate.
+fn speed(bytes: u64, time: Duration) -> (String, String) {
+    let rate = table::readable(progress::per_second(bytes, time));
+    (format!("{:.3}", time.as_secs_f64()), format!("{rate}/s"))
+}
+
+/// Asks before each removal, but only once for all that a pattern has found.
+fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
+    ui.must_have(ui.client.requests().delete.is_some())?;
+    let found = on_server(&mut ui.client, argument, false)?;
+    let names: Vec<String> = found.names.into_iter().map(|(name, _)| name).collect();
+    let asked_together = if found.by_pattern { names.len().max(1) } else { 1 };
+    for names in names.chunks(asked_together) {
+        if !may_remove(ui, names)? {
+            continue;
+        }
+        for name in names {
+            let removed = ui.client.delete(name);
+            ui.report(name, removed, |()| Msg::Removed { name: escaped(name) })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the user says that these may be removed, or has said so for all files with `--yes`.
+fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
+    if ui.config().yes {
+        return Ok(true);
+    }
+    // A single file that does not exist needs no question. What a pattern has found does exist.
+    if let [name] = names
+        && ui.client.requests().get_size.is_some()
+        && let Err(failure) = ui.client.get_size(name)
+    {
+        ui.failed(name, failure);
+        return Ok(false);
+    }
+    let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
+    match ui.ask(&Msg::AskSure { names: names.clone() })? {
+        Some(answer) if answer.trim().eq_ignore_ascii_case("y") => return Ok(true),
+        _ if ui.asks => ui.tell(&Msg::RmCancelled { names })?,
+        Some(_) => ui.refuse(&Msg::RmCancelled { names }),
+        None => ui.refuse(&Msg::Unanswered { names }),
+    }
+    Ok(false)
+}
+
+fn count(ui: &mut Ui, argument: &Argument) -> Outcome {
+    let count = ui.client.count(&argument.text())?;
+    ui.tell(&Msg::Characters { count })
+}
+
+fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
+    let texts: Vec<_> = argument.words()?.iter().map(|text| unescape(text)).collect();
+    let heard = ui.client.say(&texts)?;
+    Ok(ui.print(&heard)?)
+}
+
+fn help(ui: &mut Ui, _: &Argument) -> Outcome {
+    if ui.is_single {
+        Ok(ui.print(&ui.words(&Msg::ClientUsage))?)
+    } else {
+        ui.tell(&Msg::PromptHelp)
+    }
+}
+
+fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {
+    ui.client.byebye()?;
+    ui.talk(&Msg::Closed);
+    Ok(())
+}
+
+fn exit(ui: &mut Ui, _: &Argument) -> Outcome {
+    ui.is_over = true;
+    Ok(())
+}
+
+/// The command that was probably meant by this word: the nearest, if it is near.
+pub(super) fn nearest(
+    word: &str,
+    commands: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    let best = commands.min_by_key(|command| distance(word, command))?;
+    let few = if best.len() > 3 { 2 } else { 1 };
+    (distance(word, best) <= few).then_some(best)
+}
+
+/// How many letters have to be added, removed, changed or swapped with the next to get from `a` to `b`.
+#[allow(clippy::indexing_slicing, reason = "every index is at most the length of its text")]
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(20).collect(), b.chars().collect());
+    // The distances between the first letters of `a` and those of `b`.
+    let mut costs = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            if i == 0 || j == 0 {
+                costs[i][j] = i + j;
+                continue;
+            }
+            let changed = costs[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let best = changed.min(costs[i - 1][j] + 1).min(costs[i][j - 1] + 1);
+            let is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            costs[i][j] = if is_swap { best.min(costs[i - 2][j - 2] + 1) } else { best };
+        }
+    }
+    costs[a.len()][b.len()]
+}
+
+/// The bytes of a text in which `\n`, `\r`, `\t`, `\0`, `\\` and `\xNN` are what `printf` makes of them.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, length) = match (first, after) {
+            (b'\\', [b'n', ..]) => (b'\n', 2),
+            (b'\\', [b'r', ..]) => (b'\r', 2),
+            (b'\\', [b't', ..]) => (b'\t', 2),
+            (b'\\', [b'0', ..]) => (0, 2),
+            (b'\\', [b'\\', ..]) => (b'\\', 2),
+            (b'\\', [b'x', a, b, ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+                let digits = String::from_iter([char::from(*a), char::from(*b)]);
+                (u8::from_str_radix(&digits, 16).unwrap_or_default(), 4)
+            }
+            (byte, _) => (*byte, 1),
+        };
+        bytes.push(byte);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_missing_or_too_much() {
+        let check = |word: &str, rest: &str| {
+            let command = COMMANDS.iter().find(|command| command.word == word).unwrap();
+            command.check(&Argument::Typed(rest.to_owned()))
+        };
+        assert_eq!(check("rm", ""), Err(Msg::NameMissing { command: "rm" }));
+        assert_eq!(check("exit", "now"), Err(Msg::TakesNothing { command: "exit" }));
+        for (word, rest) in [("ls", ""), ("ls", "x"), ("rm", "x"), ("exit", "")] {
+            assert_eq!(check(word, rest), Ok(()), "{word} {rest}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_as_printf_does() {
+        let table: [(&str, &[u8]); 6] = [
+            ("connme\\n", b"connme\n"),
+            ("\\x05\\0a\\\\n", b"\x05\0a\\n"),
+            ("\\xff", b"\xff"),
+            ("\\xzz\\q\\", b"\\xzz\\q\\"),
+            ("é", "é".as_bytes()),
+            ("\\r\\t", b"\r\t"),
+        ];
+        for (text, bytes) in table {
+            assert_eq!(unescape(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_command_is_recognized() {
+        let table = [
+            ("uplaod", Some("upload")),
+            ("downlod", Some("download")),
+            ("sl", Some("ls")),
+            ("szie", Some("size")),
+            ("byeby", Some("byebye")),
+            ("konme", Some("connme")),
+            ("mr", Some("rm")),
+            ("delete", None),
+            ("x", None),
+            ("put", None),
+            ("", None),
+        ];
+        for (word, meant) in table {
+            let words = COMMANDS.iter().map(|command| command.word);
+            assert_eq!(nearest(word, words), meant, "{word}");
+        }
+        assert_eq!((distance("ab", "ba"), distance("", "abc"), distance("abc", "abc")), (1, 3, 0));
+    }
+}
