@@ -1,14 +1,14 @@
-//! Takes a command line apart: flags, their values, and other words.
+//! Takes a command line apart: flags, their values, and other words. Reads the flags that both programs have.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
-use super::Wrong;
-use crate::dialect::Dialect;
-use crate::lang::{Msg, Wanted};
+use super::{Wrong, completions};
+use crate::lang::{Lang, Msg, Wanted};
+use crate::lecture::faults::Faults;
 use crate::limits;
 
-/// One thing that stands on a command line.
+/// One part of a command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arg {
     /// `--name`, or `-n`.
@@ -21,9 +21,49 @@ pub(super) enum Arg {
 pub(super) struct Args {
     words: VecDeque<OsString>,
     flag: String,
-    /// What stood behind `=`, until somebody asks for it.
+    /// What follows the flag after `=`, until it is taken.
     value: Option<OsString>,
     only_words: bool,
+}
+
+/// The flags that both programs have.
+pub(super) struct Shared {
+    pub(super) buffer: Option<usize>,
+    pub(super) trace: bool,
+    pub(super) faults: Option<Faults>,
+    pub(super) lang: Lang,
+}
+
+impl Shared {
+    pub(super) fn new(lang: Lang) -> Shared {
+        Shared { buffer: None, trace: false, faults: None, lang }
+    }
+
+    /// Reads a flag that both programs have. Some ask for a text to print, and nothing else.
+    pub(super) fn read(
+        &mut self,
+        flag: String,
+        line: &mut Args,
+        program: &str,
+        usage: &str,
+    ) -> Result<Option<String>, Wrong> {
+        match flag.as_str() {
+            "--buffer" => self.buffer = Some(line.parsed(Wanted::Buffer, buffer)?),
+            "--trace" | "-t" => self.trace = true,
+            "--stammer" => self.faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
+            "--lang" => self.lang = line.parsed(Wanted::Language, Lang::named)?,
+            "--completions" => {
+                let script = |shell: &str| completions::script(shell, program, usage);
+                return line.parsed(Wanted::Shell, script).map(Some);
+            }
+            "--help" | "-h" => return Ok(Some(usage.to_owned())),
+            "--version" | "-V" => {
+                return Ok(Some(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            _ => return Err(Msg::UnknownFlag { flag }),
+        }
+        Ok(None)
+    }
 }
 
 impl Args {
@@ -32,7 +72,7 @@ impl Args {
         Args { words, flag: String::new(), value: None, only_words: false }
     }
 
-    /// What stands next.
+    /// The next part.
     pub(super) fn next(&mut self) -> Result<Option<Arg>, Wrong> {
         if self.value.is_some() {
             return Err(Msg::FlagTakesNoValue { flag: self.flag.clone() });
@@ -56,8 +96,8 @@ impl Args {
         Ok(Some(Arg::Flag(self.flag.clone())))
     }
 
-    /// The value of the flag that was just taken. What looks like another flag is no value, unless
-    /// it stands behind `=`: `--root --read-only` is more likely a slip than a folder.
+    /// The value of the flag that was just taken. What looks like another flag is not a value, unless it
+    /// follows `=`: `--root --read-only` is more likely a mistake than a folder.
     pub(super) fn value(&mut self) -> Result<OsString, Wrong> {
         let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"--");
         let value = match self.value.take() {
@@ -68,7 +108,7 @@ impl Args {
         value.ok_or_else(|| Msg::FlagNeedsValue { flag: self.flag.clone() })
     }
 
-    /// The value, as text that `read` understands; `wanted` is what that would be.
+    /// The value as `read` understands it. `wanted` is what the flag takes.
     pub(super) fn parsed<T>(
         &mut self,
         wanted: Wanted,
@@ -84,66 +124,51 @@ impl Args {
     }
 }
 
-/// `text`, and so on.
-pub(super) fn dialect(name: &str) -> Option<Dialect> {
-    Dialect::named(name)
-}
-
-/// A number, from one on.
+/// A number from 1 on.
 pub(super) fn count(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| *n > 0)
 }
 
 /// A number of bytes: `1500`, `10k`, `5M`, `2G`.
 pub(super) fn size(text: &str) -> Option<u64> {
-    let unit = match text.chars().last()? {
-        'k' | 'K' => 1_000,
-        'm' | 'M' => 1_000_000,
-        'g' | 'G' => 1_000_000_000,
-        _ => return digits(text),
+    let (number, unit) = match text.strip_suffix(|c: char| c.is_ascii_alphabetic()) {
+        None => (text, 1),
+        Some(number) => match text.as_bytes().last()?.to_ascii_lowercase() {
+            b'k' => (number, 1_000),
+            b'm' => (number, 1_000_000),
+            b'g' => (number, 1_000_000_000),
+            _ => return None,
+        },
     };
-    digits(text.get(..text.len().checked_sub(1)?)?)?.checked_mul(unit)
+    digits(number)?.checked_mul(unit)
 }
 
 /// The size of one read.
-pub(super) fn buffer(text: &str) -> Option<usize> {
+fn buffer(text: &str) -> Option<usize> {
     let size = size(text).filter(|size| (1..=limits::MAX_BUFFER).contains(size))?;
     size.try_into().ok()
 }
 
-/// `HOST:PORT`, with either part left out where the default serves. An IPv6 host has brackets.
-pub(super) fn host_and_port(text: &str, lone: Lone) -> Option<(Option<String>, Option<u16>)> {
+/// `HOST` or `HOST:PORT`. An IPv6 host has brackets.
+pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
             let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-            (Some(host), port)
+            (host, port)
         }
-        None => match (text.split_once(':'), lone) {
-            (Some((host, port)), _) => (Some(host), Some(port)),
-            (None, Lone::Either) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                (None, Some(text))
-            }
-            (None, Lone::Either) if !is_host(text) => return None,
-            (None, Lone::Either | Lone::Host) => (Some(text), None),
-        },
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    if host == Some("") {
-        return None;
-    }
     let port = match port {
         None => None,
-        Some(port) => Some(u16::try_from(digits(port)?).ok()?),
+        Some(port) => Some(self::port(port)?),
     };
-    Some((host.map(str::to_owned), port))
+    (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
-/// What text without a colon is.
-#[derive(Clone, Copy)]
-pub(super) enum Lone {
-    Host,
-    /// A port if it is a number, else a host.
-    Either,
+/// A port number.
+pub(super) fn port(text: &str) -> Option<u16> {
+    digits(text)?.try_into().ok()
 }
 
 /// Whether this looks like the name or the number of a host: `+1` was meant for a port.
@@ -215,30 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn addresses_may_be_partial() {
-        let some = |host: &str, port| Some((Some(host.to_owned()), port));
-        assert_eq!(host_and_port("1234", Lone::Either), Some((None, Some(1234))));
-        assert_eq!(host_and_port("1234", Lone::Host), some("1234", None));
-        assert_eq!(host_and_port("host:0", Lone::Either), some("host", Some(0)));
-        assert_eq!(host_and_port("[::1]:80", Lone::Host), some("::1", Some(80)));
-        assert_eq!(host_and_port("[::1]", Lone::Host), some("::1", None));
-        assert_eq!(host_and_port("0.0.0.0", Lone::Either), some("0.0.0.0", None));
-        assert_eq!(host_and_port("my-host", Lone::Either), some("my-host", None));
-        for wrong in [
-            "+1",
-            "70000",
-            "a,b",
-            "::1:80",
-            "host:",
-            ":80",
-            "",
-            "host:65536",
-            "host:+1",
-            "[::1",
-            "[::1]80",
-            "[]:1",
-        ] {
-            assert_eq!(host_and_port(wrong, Lone::Either), None, "{wrong}");
+    fn a_host_may_have_a_port() {
+        let some = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(host_and_port("1234"), some("1234", None));
+        assert_eq!(host_and_port("host:0"), some("host", Some(0)));
+        assert_eq!(host_and_port("[::1]:80"), some("::1", Some(80)));
+        assert_eq!(host_and_port("[::1]"), some("::1", None));
+        for wrong in
+            ["", "::1:80", "host:", ":80", "host:65536", "host:+1", "[::1", "[::1]80", "[]:1"]
+        {
+            assert_eq!(host_and_port(wrong), None, "{wrong}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::args::{self, Arg, Args, Lone};
+use super::args::{self, Arg, Args, Shared};
 use super::{Parsed, Wrong};
 use crate::client::Config;
 use crate::dialect::Dialect;
@@ -27,9 +27,10 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<CommandLine>, Wrong> {
+    let usage = Msg::ClientUsage.say(lang);
     let mut line = Args::new(words);
-    let mut server = (None, None);
-    let mut faults = None;
+    let mut shared = Shared::new(lang);
+    let mut server = None;
     let mut config = Config {
         host: String::new(),
         port: 0,
@@ -54,38 +55,26 @@ pub fn parse(
             }
         };
         match flag.as_str() {
-            "--server" | "-s" => {
-                server = line.parsed(Wanted::Server, address)?;
-                config.named = true;
-            }
-            "--trace" | "-t" => config.trace = true,
-            "--stammer" => faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
-            "--json" => config.json = true,
-            "--dialect" | "-d" => {
-                config.dialect = line.parsed(Wanted::Dialect, args::dialect)?;
-            }
+            "--server" | "-s" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
+            "--dialect" | "-d" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),
             "--yes" | "-y" => config.yes = true,
             "--quiet" | "-q" => config.quiet = true,
-            "--buffer" => {
-                config.buffer = Some(line.parsed(Wanted::Buffer, args::buffer)?);
+            "--json" => config.json = true,
+            _ => {
+                if let Some(text) = shared.read(flag, &mut line, "connme-client", &usage)? {
+                    return Ok(Parsed::Print(text));
+                }
             }
-            "--lang" => config.lang = line.parsed(Wanted::Language, Lang::named)?,
-            "--completions" => {
-                let usage = Msg::ClientUsage.say(lang);
-                let script =
-                    |shell: &str| super::completions::script(shell, "connme-client", &usage);
-                return line.parsed(Wanted::Shell, script).map(Parsed::Print);
-            }
-            "--help" | "-h" => return Ok(Parsed::Print(Msg::ClientUsage.say(lang))),
-            "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-client"))),
-            _ => return Err(Msg::UnknownFlag { flag }),
         }
     }
-    config.host = server.0.unwrap_or_else(|| limits::TCP_IP.to_owned());
-    config.has_port = server.1.is_some();
-    config.port = server.1.unwrap_or(config.dialect.port());
-    Ok(Parsed::Run(CommandLine { config, faults }))
+    config.named = server.is_some();
+    let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
+    config.has_port = port.is_some();
+    config.port = port.unwrap_or(config.dialect.port());
+    let config =
+        Config { host, buffer: shared.buffer, trace: shared.trace, lang: shared.lang, ..config };
+    Ok(Parsed::Run(CommandLine { config, faults: shared.faults }))
 }
 
 /// The command line that reaches a server. An IPv6 host has its brackets.
@@ -97,10 +86,6 @@ pub fn reaching(host: &str, port: u16, dialect: Dialect) -> String {
         other => format!(" --dialect {}", other.name()),
     };
     format!("connme-client --server {host}{port}{dialect}")
-}
-
-fn address(text: &str) -> Option<(Option<String>, Option<u16>)> {
-    args::host_and_port(text, Lone::Host)
 }
 
 #[cfg(test)]
@@ -116,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_may_stand_anywhere_before_two_dashes() {
+    fn flags_may_be_anywhere_before_two_dashes() {
         let config = run("-s host:99 upload -q a --downloads=d -- --yes");
         assert_eq!((config.host.as_str(), config.port), ("host", 99));
         assert_eq!(config.command, ["upload", "a", "--yes"]);

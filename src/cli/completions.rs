@@ -1,29 +1,17 @@
 //! Shell completions for both programs, printed by `--completions SHELL`.
 //!
-//! The flags, the commands and what is said about each are read from the text that `--help` prints, so
-//! that they are the same, in the user's language.
+//! The flags, the commands and their explanations are read from the text that `--help` prints. So the
+//! completions are always the same as the help, in the user's language. The frame of each script is in
+//! `completions/`.
 
-/// What may follow a flag, where that can be listed.
-const VALUES: [(&str, Values); 7] = [
-    ("dialect", Values::Words("text struct filesaver json count")),
-    ("lang", Values::Words("en id")),
-    ("completions", Values::Words("bash zsh fish")),
-    ("downloads", Values::Folder),
-    ("root", Values::Folder),
-    ("log", Values::File),
-    ("listen", Values::Words("text struct filesaver json count")),
-];
-
-/// The commands that work on files here.
-const ON_FILES: &str = "upload compare";
-
+/// The possible values of a flag.
 #[derive(Clone, Copy)]
 enum Values {
     Words(&'static str),
     Folder,
     File,
-    /// Nothing to choose from.
-    Free,
+    /// There is no list of them.
+    Any,
 }
 
 /// A line of the help that explains a flag or a command.
@@ -40,20 +28,48 @@ struct Item {
 
 impl Item {
     fn values(&self) -> Values {
-        let known = VALUES.iter().find(|(name, _)| *name == self.name);
-        known.map_or(Values::Free, |(_, values)| *values)
+        match self.name.as_str() {
+            "dialect" | "listen" => Values::Words("text struct filesaver json count"),
+            "lang" => Values::Words("en id"),
+            "completions" => Values::Words("bash zsh fish"),
+            "downloads" | "root" => Values::Folder,
+            "log" => Values::File,
+            _ => Values::Any,
+        }
+    }
+
+    /// The flag as it is typed, short and long.
+    fn spellings(&self) -> Vec<String> {
+        self.short.iter().cloned().chain([format!("--{}", self.name)]).collect()
     }
 }
 
 /// The script for a shell, if it is one of the three. `usage` is what `--help` prints.
 pub(super) fn script(shell: &str, program: &str, usage: &str) -> Option<String> {
     let (commands, flags) = items(usage);
-    match shell {
-        "bash" => Some(bash(program, &commands, &flags)),
-        "zsh" => Some(zsh(program, &commands, &flags)),
-        "fish" => Some(fish(program, &commands, &flags)),
-        _ => None,
-    }
+    let valued: Vec<_> = flags.iter().filter(|flag| flag.value.is_some()).collect();
+    let names = |separator: &str| {
+        valued.iter().flat_map(|flag| flag.spellings()).collect::<Vec<_>>().join(separator)
+    };
+    let list =
+        |items: &[Item], line: fn(&Item) -> String| items.iter().map(line).collect::<Vec<_>>();
+    let script = match shell {
+        "bash" => include_str!("completions/bash.sh")
+            .replace("VALUED", &names("|"))
+            .replace("VALUES", &valued.into_iter().map(bash_values).collect::<Vec<_>>().join("\n"))
+            .replace("FLAGS", &list(&flags, |flag| format!("--{}", flag.name)).join(" "))
+            .replace("COMMANDS", &list(&commands, |command| command.name.clone()).join(" ")),
+        "zsh" => include_str!("completions/zsh.sh")
+            .replace("FLAGS", &list(&flags, zsh_flag).join("\n"))
+            .replace("COMMANDS", &list(&commands, zsh_command).join(" ")),
+        "fish" => include_str!("completions/fish.sh")
+            .replace("VALUED", &names(" "))
+            .replace("FLAGS", &list(&flags, fish_flag).join("\n"))
+            .replace("COMMANDS", &list(&commands, fish_command).join("\n")),
+        _ => return None,
+    };
+    let function = format!("_{}", program.replace('-', "_"));
+    Some(script.replace("FUNCTION", &function).replace("PROGRAM", program))
 }
 
 /// The commands and the flags that a help text explains.
@@ -86,188 +102,65 @@ fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
     (commands, flags)
 }
 
-/// The flags that satisfy `of`, as a shell's `case` lists them, long and short.
-fn either(flags: &[Item], of: impl Fn(&Item) -> bool) -> String {
-    let of = flags.iter().filter(|flag| of(flag));
-    let both =
-        of.flat_map(|flag| flag.short.clone().into_iter().chain([format!("--{}", flag.name)]));
-    both.collect::<Vec<_>>().join("|")
-}
-
-fn names(items: &[Item]) -> String {
-    items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-/// The name of a shell function for a program.
-fn function(program: &str) -> String {
-    format!("_{}", program.replace('-', "_"))
-}
-
-fn bash(program: &str, commands: &[Item], flags: &[Item]) -> String {
-    let function = function(program);
-    let with_value = either(flags, |flag| flag.value.is_some());
-    let mut cases = String::new();
-    for flag in flags.iter().filter(|flag| flag.value.is_some()) {
-        let these = either(std::slice::from_ref(flag), |_| true);
-        let reply = match flag.values() {
-            Values::Words(words) => format!("COMPREPLY=($(compgen -W '{words}' -- \"$word\"))"),
-            Values::Folder => "files -d".to_owned(),
-            Values::File => "files -f".to_owned(),
-            Values::Free => "COMPREPLY=()".to_owned(),
-        };
-        cases += &format!("    {these}) {reply} ;;\n")
-            .replace("files -", &format!("{function}_files -"));
-    }
-    let all: Vec<_> = flags.iter().map(|flag| format!("--{}", flag.name)).collect();
-    let (all, commands) = (all.join(" "), names(commands));
-    let on_files = ON_FILES.replace(' ', "|");
-    format!(
-        "{function}_files() {{\n\
-         \x20 local name=\n\
-         \x20 compopt -o filenames 2>/dev/null\n\
-         \x20 # Line by line, so that a file called * stays that. The bash of macOS has no mapfile.\n\
-         \x20 while IFS= read -r name; do COMPREPLY+=(\"$name\"); done < <(compgen \"$1\" -- \"$word\")\n\
-         }}\n\
-         {function}() {{\n\
-         \x20 local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}\n\
-         \x20 local command= skip= one\n\
-         \x20 COMPREPLY=()\n\
-         \x20 # bash makes words of = in --flag=value and of : in HOST:PORT.\n\
-         \x20 if [[ $word == +(:) || $before == +(:) ]]; then return\n\
-         \x20 elif [[ $word == = ]]; then word=\n\
-         \x20 elif [[ $before == = ]]; then before=${{COMP_WORDS[COMP_CWORD-2]}}; fi\n\
-         \x20 for one in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n\
-         \x20   if [[ $one == +([=:]) ]]; then skip=1; continue; fi\n\
-         \x20   if [[ $skip ]]; then skip=; continue; fi\n\
-         \x20   case $one in\n\
-         \x20     {with_value}) skip=1 ;;\n\
-         \x20     -*) ;;\n\
-         \x20     *) command=${{command:-$one}} ;;\n\
-         \x20   esac\n\
-         \x20 done\n\
-         \x20 case $before in\n\
-         {cases}\
-         \x20   *) case $word in\n\
-         \x20        -*) COMPREPLY=($(compgen -W '{all}' -- \"$word\")) ;;\n\
-         \x20        *) case $command in\n\
-         \x20             '') COMPREPLY=($(compgen -W '{commands}' -- \"$word\")) ;;\n\
-         \x20             {on_files}) {function}_files -f ;;\n\
-         \x20           esac ;;\n\
-         \x20      esac ;;\n\
-         \x20 esac\n\
-         }}\n\
-         complete -F {function} {program}\n"
-    )
-}
-
-fn zsh(program: &str, commands: &[Item], flags: &[Item]) -> String {
-    let function = function(program);
-    let quoted = |text: &str| text.replace('\'', "'\\''");
-    // A colon separates the parts of an argument of `_arguments`, a bracket ends its explanation.
-    let part = |text: &str| quoted(&text.replace(':', "\\:"));
-    let about = |text: &str| part(text).replace('[', "\\[").replace(']', "\\]");
-    let mut arguments = String::new();
-    for flag in flags {
-        let equals = if flag.value.is_some() { "=" } else { "" };
-        let name = format!("--{}", flag.name);
-        let names = match &flag.short {
-            Some(short) => format!("'({short} {name})'{{{short},{name}{equals}}}"),
-            None => format!("{name}{equals}"),
-        };
-        let action = match flag.values() {
-            Values::Words(words) => format!("({words})"),
-            Values::Folder => "_files -/".to_owned(),
-            Values::File => "_files".to_owned(),
-            Values::Free => " ".to_owned(),
-        };
-        let value = flag.value.as_ref().map(|value| format!(":{}:{action}", part(value)));
-        let value = value.unwrap_or_default();
-        arguments += &format!("    {names}'[{}]{value}' \\\n", about(&flag.about));
-    }
-    let described: String = commands
-        .iter()
-        .map(|command| format!(" '{}:{}'", command.name, quoted(&command.about)))
-        .collect();
-    // Without commands there is nothing to complete but flags.
-    let (list, rest, cases) = match commands {
-        [] => Default::default(),
-        _ => (
-            format!("  local -a commands=({described} )\n"),
-            "    '1: :->command' '*:: :->argument'\n".to_owned(),
-            format!(
-                "  case $state in\n\
-                 \x20   command) _describe command commands ;;\n\
-                 \x20   argument) case $words[1] in {}) _files ;; esac ;;\n\
-                 \x20 esac\n",
-                ON_FILES.replace(' ', "|")
-            ),
-        ),
+fn bash_values(flag: &Item) -> String {
+    let reply = match flag.values() {
+        Values::Words(words) => format!("COMPREPLY=($(compgen -W '{words}' -- \"$word\"))"),
+        Values::Folder => "FUNCTION_files -d".to_owned(),
+        Values::File => "FUNCTION_files -f".to_owned(),
+        Values::Any => "COMPREPLY=()".to_owned(),
     };
-    format!(
-        "#compdef {program}\n\
-         {function}() {{\n\
-         \x20 local context state state_descr line\n\
-         \x20 local -A opt_args\n\
-         {list}\
-         \x20 _arguments -C -S \\\n\
-         {arguments}{rest}\n\
-         {cases}\
-         }}\n\
-         # Read by the completion system, or by 'source'.\n\
-         if [[ $funcstack[1] == _{program} ]]; then {function} \"$@\"; else compdef {function} {program}; fi\n"
-    )
+    format!("    {}) {reply} ;;", flag.spellings().join("|"))
 }
 
-fn fish(program: &str, commands: &[Item], flags: &[Item]) -> String {
-    let function = format!("_{}_command", function(program));
-    let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-    let with_value = either(flags, |flag| flag.value.is_some()).replace('|', " ");
-    let mut text = format!(
-        "# The command of the line so far.\n\
-         function {function}\n\
-         \x20 set -l words (commandline -opc)\n\
-         \x20 set -e words[1]\n\
-         \x20 set -l skip no\n\
-         \x20 for word in $words\n\
-         \x20   if test $skip = yes\n\
-         \x20     set skip no\n\
-         \x20     continue\n\
-         \x20   end\n\
-         \x20   switch $word\n\
-         \x20     case {with_value}\n\
-         \x20       set skip yes\n\
-         \x20     case '-*'\n\
-         \x20     case '*'\n\
-         \x20       echo $word\n\
-         \x20       return\n\
-         \x20   end\n\
-         \x20 end\n\
-         \x20 return 1\n\
-         end\n\
-         complete -c {program} -f\n"
-    );
-    for command in commands {
-        let (name, about) = (&command.name, quoted(&command.about));
-        text +=
-            &format!("complete -c {program} -n 'not {function} >/dev/null' -a {name} -d {about}\n");
-    }
-    if !commands.is_empty() {
-        text += &format!("complete -c {program} -n 'contains -- ({function}) {ON_FILES}' -F\n");
-    }
-    for flag in flags {
-        let short =
-            flag.short.as_ref().map(|short| format!(" -s {}", short.trim_start_matches('-')));
-        let values = match (flag.value.is_some(), flag.values()) {
-            (false, _) => String::new(),
-            (true, Values::Words(words)) => format!(" -xa '{words}'"),
-            (true, Values::Folder) => " -xa '(__fish_complete_directories)'".to_owned(),
-            (true, Values::File) => " -rF".to_owned(),
-            (true, Values::Free) => " -x".to_owned(),
-        };
-        let (short, name, about) = (short.unwrap_or_default(), &flag.name, quoted(&flag.about));
-        text += &format!("complete -c {program}{short} -l {name}{values} -d {about}\n");
-    }
-    text
+/// Text in an argument of zsh's `_arguments`, whose parts a colon separates.
+fn zsh_part(text: &str) -> String {
+    text.replace('\'', "'\\''").replace(':', "\\:")
+}
+
+fn zsh_flag(flag: &Item) -> String {
+    let action = match flag.values() {
+        Values::Words(words) => format!("({words})"),
+        Values::Folder => "_files -/".to_owned(),
+        Values::File => "_files".to_owned(),
+        Values::Any => " ".to_owned(),
+    };
+    let (equals, value) = match &flag.value {
+        Some(value) => ("=", format!(":{}:{action}", zsh_part(value))),
+        None => ("", String::new()),
+    };
+    let spellings = flag.spellings();
+    let names = match &flag.short {
+        Some(_) => format!("'({})'{{{}{equals}}}", spellings.join(" "), spellings.join(",")),
+        None => format!("{}{equals}", spellings.join("")),
+    };
+    let about = zsh_part(&flag.about).replace('[', "\\[").replace(']', "\\]");
+    format!("    {names}'[{about}]{value}' \\")
+}
+
+fn zsh_command(command: &Item) -> String {
+    format!("'{}:{}'", command.name, command.about.replace('\'', "'\\''"))
+}
+
+fn fish_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+fn fish_command(command: &Item) -> String {
+    let (name, about) = (&command.name, fish_quoted(&command.about));
+    format!("complete -c PROGRAM -n 'not FUNCTION_command >/dev/null' -a {name} -d {about}")
+}
+
+fn fish_flag(flag: &Item) -> String {
+    let short = flag.short.as_ref().map(|short| short.replace('-', " -s ")).unwrap_or_default();
+    let values = match (&flag.value, flag.values()) {
+        (None, _) => String::new(),
+        (_, Values::Words(words)) => format!(" -xa '{words}'"),
+        (_, Values::Folder) => " -xa '(__fish_complete_directories)'".to_owned(),
+        (_, Values::File) => " -rF".to_owned(),
+        (_, Values::Any) => " -x".to_owned(),
+    };
+    let about = fish_quoted(&flag.about);
+    format!("complete -c PROGRAM{short} -l {}{values} -d {about}", flag.name)
 }
 
 #[cfg(test)]
@@ -303,10 +196,10 @@ mod tests {
             }
         }
         assert!(script("tcsh", "connme-client", "").is_none());
-        // The server has no commands, and none of the client's.
+        // The server has no commands.
         let usage = Msg::ServerUsage.say(Lang::En);
         let zsh = script("zsh", "connme-server", &usage).unwrap();
-        assert!(!zsh.contains("upload|") && !zsh.contains("$state"), "{zsh}");
+        assert!(zsh.contains("commands=()"), "{zsh}");
     }
 
     #[test]

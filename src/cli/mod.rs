@@ -16,30 +16,25 @@ use crate::lang::{Lang, Msg};
 /// What a command line comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<C> {
-    /// Do your work.
+    /// Run with this configuration.
     Run(C),
-    /// Print this, and no more.
+    /// Print this, and end.
     Print(String),
 }
 
 /// What is wrong with a command line.
 pub type Wrong = Msg;
 
-/// The language for everything that is said, wrong flags included: that of a `--lang` anywhere on the
-/// command line, else what the environment asks for.
+/// The language of all messages, those about wrong flags included: that of a `--lang` anywhere on the command
+/// line, else that of the environment.
 #[must_use]
 pub fn language(words: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Lang {
     let mut flags = words.iter().filter_map(|word| word.to_str());
-    let said = flags.clone().find_map(|word| word.strip_prefix("--lang=")).or_else(|| {
+    let code = flags.clone().find_map(|word| word.strip_prefix("--lang=")).or_else(|| {
         flags.find(|word| *word == "--lang")?;
         flags.next()
     });
-    said.and_then(Lang::named).unwrap_or_else(|| Lang::of_environment(variable))
-}
-
-/// What `--version` prints.
-fn version(program: &str) -> String {
-    format!("{program} {}\n", env!("CARGO_PKG_VERSION"))
+    code.and_then(Lang::named).unwrap_or_else(|| Lang::of_environment(variable))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{self, Arg, Args, Lone};
+use super::args::{self, Arg, Args, Shared, count, size};
 use super::{Parsed, Wrong};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
@@ -33,7 +33,7 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// Show every read and write.
     pub trace: bool,
-    /// What goes wrong with what is said.
+    /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
     /// The language for people.
     pub lang: Lang,
@@ -76,8 +76,10 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<Config>, Wrong> {
+    let usage = Msg::ServerUsage.say(lang);
     let mut line = Args::new(words);
-    let mut config = Config { lang, ..Config::default() };
+    let mut shared = Shared::new(lang);
+    let mut config = Config::default();
     let mut host = limits::TCP_IP.to_owned();
     let mut asked = Vec::new();
     while let Some(arg) = line.next()? {
@@ -87,45 +89,25 @@ pub fn parse(
                 return Err(Msg::UnexpectedWord { word: word.to_string_lossy().into_owned() });
             }
         };
+        let store = &mut config.store;
         match flag.as_str() {
             "--listen" | "-l" => asked.push(line.parsed(Wanted::Listen, listen)?),
             "--all" => asked.extend(Dialect::ALL.map(|dialect| (dialect, None, None))),
             "--host" => host = line.parsed(Wanted::Host, lone_host)?,
             "--root" | "-r" => config.root = line.value()?.into(),
-            "--read-only" => config.store.read_only = true,
-            "--fsync" => config.store.fsync = true,
-            "--max-connections" => {
-                config.max_connections = line.parsed(Wanted::Count, args::count)?;
-            }
-            "--max-per-address" => {
-                config.max_per_address = line.parsed(Wanted::Count, args::count)?;
-            }
-            "--max-file-size" => {
-                config.store.max_file_size = Some(line.parsed(Wanted::Size, args::size)?);
-            }
-            "--max-total-size" => {
-                config.store.max_total_size = Some(line.parsed(Wanted::Size, args::size)?);
-            }
-            "--idle-timeout" => {
-                let seconds = line.parsed(Wanted::Seconds, seconds)?;
-                config.idle_timeout = Duration::from_secs(seconds);
-            }
-            "--buffer" => {
-                config.buffer = Some(line.parsed(Wanted::Buffer, args::buffer)?);
-            }
+            "--read-only" => store.read_only = true,
+            "--fsync" => store.fsync = true,
+            "--max-connections" => config.max_connections = line.parsed(Wanted::Count, count)?,
+            "--max-per-address" => config.max_per_address = line.parsed(Wanted::Count, count)?,
+            "--max-file-size" => store.max_file_size = Some(line.parsed(Wanted::Size, size)?),
+            "--max-total-size" => store.max_total_size = Some(line.parsed(Wanted::Size, size)?),
+            "--idle-timeout" => config.idle_timeout = line.parsed(Wanted::Seconds, seconds)?,
             "--log" => config.log = Some(line.value()?.into()),
-            "--trace" | "-t" => config.trace = true,
-            "--stammer" => config.faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
-            "--lang" => config.lang = line.parsed(Wanted::Language, Lang::named)?,
-            "--completions" => {
-                let usage = Msg::ServerUsage.say(lang);
-                let script =
-                    |shell: &str| super::completions::script(shell, "connme-server", &usage);
-                return line.parsed(Wanted::Shell, script).map(Parsed::Print);
+            _ => {
+                if let Some(text) = shared.read(flag, &mut line, "connme-server", &usage)? {
+                    return Ok(Parsed::Print(text));
+                }
             }
-            "--help" | "-h" => return Ok(Parsed::Print(Msg::ServerUsage.say(lang))),
-            "--version" | "-V" => return Ok(Parsed::Print(super::version("connme-server"))),
-            _ => return Err(Msg::UnknownFlag { flag }),
         }
     }
     if asked.is_empty() {
@@ -137,23 +119,28 @@ pub fn parse(
         host: own.unwrap_or_else(|| host.clone()),
         port: port.unwrap_or(dialect.port()),
     };
-    config.listen = asked.into_iter().map(whole).collect();
-    Ok(Parsed::Run(config))
+    let listen = asked.into_iter().map(whole).collect();
+    let Shared { buffer, trace, faults, lang } = shared;
+    Ok(Parsed::Run(Config { listen, buffer, trace, faults, lang, ..config }))
 }
 
 /// A dialect, and the host and the port for it if the user has given them.
 type Asked = (Dialect, Option<String>, Option<u16>);
 
+/// `DIALECT`, or `[DIALECT=][HOST:]PORT`, or `[DIALECT=]HOST`.
 fn listen(text: &str) -> Option<Asked> {
-    let (dialect, address) = match text.split_once('=') {
-        Some((name, address)) => (args::dialect(name)?, address),
-        None => match args::dialect(text) {
-            Some(dialect) => return Some((dialect, None, None)),
-            None => (Dialect::Text, text),
-        },
-    };
-    let (host, port) = args::host_and_port(address, Lone::Either)?;
-    Some((dialect, host, port))
+    if let Some(dialect) = Dialect::named(text) {
+        return Some((dialect, None, None));
+    }
+    let (name, address) = text.split_once('=').unwrap_or(("text", text));
+    let dialect = Dialect::named(name)?;
+    match args::host_and_port(address)? {
+        (host, None) if host.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some((dialect, None, Some(args::port(&host)?)))
+        }
+        (host, None) if !address.starts_with('[') && !args::is_host(&host) => None,
+        (host, port) => Some((dialect, Some(host), port)),
+    }
 }
 
 /// A host without a port. Only an IPv6 address has colons, at least two, and may have brackets.
@@ -167,8 +154,9 @@ fn lone_host(text: &str) -> Option<String> {
 }
 
 /// At most a year: a timeout that no clock overflows.
-fn seconds(text: &str) -> Option<u64> {
-    args::digits(text).filter(|seconds| (1..=31_536_000).contains(seconds))
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds = args::digits(text).filter(|seconds| (1..=31_536_000).contains(seconds))?;
+    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -211,6 +199,37 @@ mod tests {
         assert_eq!(hosts("--all --host 0.0.0.0"), all);
         for wrong in ["", "0.0.0.0:80", "[::", "[::]:80", "a b", "[host]"] {
             assert!(parse(["--host".into(), wrong.into()], Lang::En).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_a_port_or_both() {
+        let some = |host: Option<&str>, port| Some((Dialect::Text, host.map(str::to_owned), port));
+        assert_eq!(listen("1234"), some(None, Some(1234)));
+        assert_eq!(listen("text=0"), some(None, Some(0)));
+        assert_eq!(listen("host:0"), some(Some("host"), Some(0)));
+        assert_eq!(listen("[::1]:80"), some(Some("::1"), Some(80)));
+        assert_eq!(listen("[::1]"), some(Some("::1"), None));
+        assert_eq!(listen("0.0.0.0"), some(Some("0.0.0.0"), None));
+        assert_eq!(listen("my-host"), some(Some("my-host"), None));
+        for wrong in [
+            "+1",
+            "70000",
+            "a,b",
+            "::1:80",
+            "host:",
+            ":80",
+            "",
+            "host:65536",
+            "host:+1",
+            "[::1",
+            "[::1]80",
+            "[]:1",
+            "text=",
+            "=1",
+            "morse=1",
+        ] {
+            assert_eq!(listen(wrong), None, "{wrong}");
         }
     }
 
