@@ -1,4 +1,4 @@
-//! What the server says while it works: one line an event, one write a line, nothing raw.
+//! The server's log: one line for each event, with everything that a peer sent escaped.
 //!
 //! ```text
 //! 2026-01-31T09:00:00.125Z 127.0.0.1:50312 text open
@@ -13,28 +13,28 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, lock};
 use crate::lang::{Lang, Msg, escape};
 use crate::limits;
 
-/// Where log lines go: standard error, and a file if there is one; or nowhere. A copy is the same log.
+/// Where log lines go: to standard error, and to a file if there is one; or nowhere. A clone is the same log.
 #[derive(Clone, Default)]
 pub struct Log(Option<Arc<Outputs>>);
 
 struct Outputs {
-    stderr: Arc<Queue>,
-    file: Option<Arc<Queue>>,
+    /// Standard error, and the file.
+    queues: Vec<Arc<Queue>>,
     lang: Lang,
-    /// What has been said of late about conditions that last, and when.
+    /// The recent lines about conditions that last, and when each was written.
     lasting: Mutex<HashMap<String, Instant>>,
 }
 
-/// The lines on their way to one output. A connection leaves its line here and goes on; one thread writes
-/// them. If nobody reads what it writes, it alone waits, and lines that find no room are dropped.
+/// The lines on their way to one output. A connection adds its line and goes on; one thread writes them. If
+/// the output is not read, only that thread waits, and lines that do not fit in the queue are dropped.
 #[derive(Default)]
 struct Queue {
     lines: Mutex<Lines>,
@@ -44,28 +44,30 @@ struct Queue {
 #[derive(Default)]
 struct Lines {
     text: String,
-    /// Lines that found no room since the last that did.
+    /// The number of lines that were dropped since the last that was added.
     dropped: u64,
-    /// The thread that writes has nothing to do.
+    /// The thread that writes waits for lines.
     is_idle: bool,
-    /// The second of the last line, and how it is written: most lines share it.
+    /// The second of the last line, and its text: most lines have the same.
     second: (u64, String),
 }
 
 impl Log {
-    /// A log on standard error and, where `file` is given, at the end of that file.
+    /// A log on standard error and, if `file` is given, at the end of that file.
     ///
     /// # Errors
     /// The file cannot be opened for appending, or no thread can be started.
     pub fn open(file: Option<&Path>, lang: Lang) -> Result<Log> {
         let file = file.map(LogFile::open).transpose()?;
         let mut stderr = stderr();
-        let stderr = Queue::start(move |text| stderr.write_all(text))?;
-        let file = file.map(|mut file| Queue::start(move |text| file.write(text))).transpose()?;
-        Ok(Log(Some(Arc::new(Outputs { stderr, file, lang, lasting: Mutex::default() }))))
+        let mut queues = vec![Queue::start(move |text| stderr.write_all(text))?];
+        if let Some(mut file) = file {
+            queues.push(Queue::start(move |text| file.write(text))?);
+        }
+        Ok(Log(Some(Arc::new(Outputs { queues, lang, lasting: Mutex::default() }))))
     }
 
-    /// A log that says nothing: for a client's own folder, and for tests.
+    /// A log that goes nowhere: for a client's own folder, and for tests.
     #[must_use]
     pub fn silent() -> Log {
         Log(None)
@@ -73,54 +75,39 @@ impl Log {
 
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
     pub fn line(&self, what: impl fmt::Display) {
-        self.write(|line| {
-            let _ = write!(line, "{what}");
-        });
-    }
-
-    /// The same with what `fill` puts after the time.
-    fn write(&self, fill: impl FnOnce(&mut String)) {
         let Some(outputs) = &self.0 else { return };
-        let mut line = String::with_capacity(USUAL_LINE);
-        fill(&mut line);
-        line.push('\n');
+        let line = format!("{what}\n");
         let now = SystemTime::now();
-        for queue in [outputs.file.as_ref(), Some(&outputs.stderr)].into_iter().flatten() {
-            queue.push(Some(now), &line);
-        }
+        outputs.queues.iter().for_each(|queue| queue.push(Some(now), &line));
     }
 
-    /// Shows a line of a trace on standard error, in its turn among the others.
+    /// Shows a line of a trace on standard error, after the log lines before it.
     pub fn trace(&self, line: &str) {
-        if let Some(outputs) = &self.0 {
-            outputs.stderr.push(None, line);
+        if let Some(stderr) = self.0.as_ref().and_then(|outputs| outputs.queues.first()) {
+            stderr.push(None, line);
         }
     }
 
-    /// Waits until all lines are written, within a bound: for the end of the program.
+    /// Waits until all lines are written, for a limited time: for the end of the program.
     pub fn flush(&self) {
         let until = Instant::now() + limits::LAST_LINES;
-        let Some(outputs) = &self.0 else { return };
-        for queue in [Some(&outputs.stderr), outputs.file.as_ref()].into_iter().flatten() {
+        for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
             while !queue.is_written() && Instant::now() < until {
                 thread::sleep(limits::LOG_REST);
             }
         }
     }
 
-    /// Writes a line about something that will go on for a while, and then not again too soon.
+    /// Writes a line about a condition that lasts, but not again too soon.
     pub fn lasting(&self, what: impl fmt::Display) {
         let Some(outputs) = &self.0 else { return };
         let what = what.to_string();
-        {
-            let mut lasting = outputs.lasting.lock().unwrap_or_else(PoisonError::into_inner);
-            lasting.retain(|_, said| said.elapsed() < limits::LASTING);
-            if lasting.contains_key(&what) {
-                return;
-            }
-            lasting.insert(what.clone(), Instant::now());
-        }
-        self.line(what);
+        let mut lasting = lock(&outputs.lasting);
+        lasting.retain(|_, written| written.elapsed() < limits::LASTING);
+        lasting.entry(what).or_insert_with_key(|what| {
+            self.line(what);
+            Instant::now()
+        });
     }
 
     /// The part of the log that belongs to one connection.
@@ -131,8 +118,7 @@ impl Log {
 }
 
 impl Queue {
-    /// A queue, and the thread that hands what is in it to `write`, many lines at a time where they come
-    /// fast.
+    /// A queue, and the thread that passes its lines to `write`, many at a time if they come fast.
     fn start(
         mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
     ) -> Result<Arc<Queue>> {
@@ -150,11 +136,11 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Leaves a line, with this time in front, or drops it where there is no room. Never waits.
+    /// Adds a line, with this time in front, or drops it if the queue is full. Never waits.
     fn push(&self, time: Option<SystemTime>, line: &str) {
-        let mut lines = self.lines();
-        if lines.text.len().saturating_add(line.len()) > limits::LOG_QUEUE {
-            lines.dropped = lines.dropped.saturating_add(1);
+        let mut lines = lock(&self.lines);
+        if lines.text.len() + line.len() > limits::LOG_QUEUE {
+            lines.dropped += 1;
             return;
         }
         if let dropped @ 1.. = std::mem::take(&mut lines.dropped) {
@@ -171,13 +157,13 @@ impl Queue {
         }
     }
 
-    /// Takes all lines that are there, and waits for some if there are none.
+    /// Takes all lines, and waits for one if there are none.
     fn take(&self, text: &mut String) {
         text.clear();
         text.shrink_to(KEPT);
-        // Lines that come while we rest are written together.
+        // Lines that come during this pause are written together.
         thread::sleep(limits::LOG_REST);
-        let mut lines = self.lines();
+        let mut lines = lock(&self.lines);
         while lines.text.is_empty() {
             lines.is_idle = true;
             lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
@@ -186,12 +172,8 @@ impl Queue {
     }
 
     fn is_written(&self) -> bool {
-        let lines = self.lines();
+        let lines = lock(&self.lines);
         lines.is_idle && lines.text.is_empty()
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,20 +191,21 @@ impl Lines {
 struct LogFile {
     path: PathBuf,
     file: File,
-    looked: Instant,
+    /// When the path was last checked.
+    checked: Instant,
 }
 
 impl LogFile {
     fn open(path: &Path) -> Result<LogFile> {
         let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
         let file = append_to(path).map_err(opening)?;
-        Ok(LogFile { path: path.to_owned(), file, looked: Instant::now() })
+        Ok(LogFile { path: path.to_owned(), file, checked: Instant::now() })
     }
 
-    /// A file that was moved away, to keep its lines or to save room, is opened anew.
+    /// Opens the path again if the file was moved away, as programs that archive logs do.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.looked.elapsed() >= limits::LOG_LOOK {
-            self.looked = Instant::now();
+        if self.checked.elapsed() >= limits::LOG_LOOK {
+            self.checked = Instant::now();
             if !self.is_at_its_path() {
                 self.file = append_to(&self.path)?;
             }
@@ -246,9 +229,9 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Standard error without the lock that the standard library puts around it: a line that somebody else
-/// writes there, and nobody reads, must not keep ours. Elsewhere than on Unix a console may not take our
-/// bytes as they are: the standard library knows.
+/// Standard error without the lock of the standard library: if another thread's write blocks because the
+/// output is not read, ours must not wait for it. A console of Windows may not take our bytes as they are, but
+/// the standard library converts them, so it is used there.
 fn stderr() -> Box<dyn Write + Send> {
     #[cfg(unix)]
     {
@@ -260,11 +243,8 @@ fn stderr() -> Box<dyn Write + Send> {
     Box::new(io::stderr())
 }
 
-/// How much room a queue keeps for the next lines.
+/// How many bytes a queue keeps allocated for the next lines.
 const KEPT: usize = 64 << 10;
-
-/// Room for most lines, so that they do not grow bit by bit.
-const USUAL_LINE: usize = 256;
 
 /// One connection's lines.
 pub struct Session<'l> {
@@ -276,9 +256,9 @@ pub struct Session<'l> {
 /// What a command did, beside its outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Payload bytes that were moved.
+    /// The number of payload bytes that were moved.
     pub bytes: u64,
-    /// The name a received file was stored under.
+    /// The name that a received file was stored under.
     pub stored: Option<String>,
 }
 
@@ -289,75 +269,72 @@ impl Session<'_> {
         self.log.line(format_args!("{} {came}", self.name));
     }
 
-    /// The connection has ended: quietly, or for a reason.
+    /// The connection has ended: normally, or with an error.
     pub fn close(&self, why: &Result<()>) {
         let went = self.say(&Msg::PeerWent { peer: self.peer.to_string() });
-        match why {
-            Ok(()) => self.log.line(format_args!("{} {went}", self.name)),
-            Err(error) => self.log.line(format_args!("{} {went} {}", self.name, shown(error))),
-        }
+        let why = why.as_ref().err().map(|error| format!(" {}", shown(error)));
+        self.log.line(format_args!("{} {went}{}", self.name, why.unwrap_or_default()));
     }
 
     fn say(&self, msg: &Msg) -> String {
         msg.say(self.log.0.as_ref().map(|outputs| outputs.lang).unwrap_or_default())
     }
 
-    /// A command has been carried out or refused.
+    /// A command was carried out or refused.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
-        self.log.write(|line| {
-            // Every command has such a line: pieces that are text already are put together as they are.
-            for piece in [&self.name, " ", &escape(word)] {
-                line.push_str(piece);
-            }
-            if !argument.is_empty() {
-                quote(line, " ", argument);
-            }
-            if let Ok(Done { stored: Some(stored), .. }) = outcome {
-                quote(line, " stored ", stored.as_bytes());
-            }
-            let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
-            let took = since.elapsed();
-            let (seconds, milliseconds) = (took.as_secs(), took.subsec_millis());
-            let _ = write!(line, " {bytes} bytes {seconds}.{milliseconds:03} s ");
-            match outcome {
-                Ok(_) => line.push_str("ok"),
-                Err(error) if error.is_gone() => line.push_str("gone: cut short"),
-                Err(error) => line.push_str(&shown(error)),
-            }
-        });
+        let mut line = format!("{} {}", self.name, escape(word));
+        if !argument.is_empty() {
+            let _ = write!(line, " \"{}\"", escape(argument));
+        }
+        if let Ok(Done { stored: Some(stored), .. }) = outcome {
+            let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
+        }
+        let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
+        let took = since.elapsed();
+        let (seconds, milliseconds) = (took.as_secs(), took.subsec_millis());
+        let _ = write!(line, " {bytes} bytes {seconds}.{milliseconds:03} s ");
+        match outcome {
+            Ok(_) => line += "ok",
+            Err(error) if error.is_gone() => line += "gone: cut short",
+            Err(error) => line += &shown(error),
+        }
+        self.log.line(line);
     }
 }
 
-fn quote(line: &mut String, before: &str, bytes: &[u8]) {
-    for piece in [before, "\"", &escape(bytes), "\""] {
-        line.push_str(piece);
-    }
-}
-
-/// An error as a log shows it: a path in it may hold a name that a peer made up.
+/// An error as a log shows it: a path in it may have a name that a peer chose.
 fn shown(error: &Error) -> String {
     escape(error.to_string().as_bytes()).into_owned()
 }
 
-/// A second as `2026-01-31T09:00:00`.
+/// A second since 1970 as `2026-01-31T09:00:00`.
 fn utc(second: u64) -> String {
     let (year, month, day) = date(second / 86_400);
     let (hour, minute) = (second / 3600 % 24, second / 60 % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second % 60)
 }
 
-/// The Gregorian date `days` after 1970-01-01. The year is counted from March, so that the leap day
-/// is its last, and in eras of 400 years, which all have the same number of days.
+/// The year, the month and the day that is this many days after 1970-01-01.
 fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    // All 400 years have the same number of days, so that no clock makes the loop long.
+    let (mut year, mut left) = (1970 + days / 146_097 * 400, days % 146_097);
+    while left >= 365 + u64::from(is_leap(year)) {
+        left -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if left < length {
+            break;
+        }
+        left -= length;
+        month += 1;
+    }
+    (year, month, left + 1)
 }
 
 #[cfg(test)]
@@ -365,9 +342,9 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// A full pipe behind standard error stopped every connection.
+    /// A full pipe at standard error stopped every connection.
     #[test]
-    fn lines_that_nobody_reads_are_dropped_and_counted() {
+    fn lines_that_are_not_read_are_dropped_and_counted() {
         let (written, read) = std::sync::mpsc::sync_channel::<Vec<u8>>(0);
         let queue = Queue::start(move |text| {
             written.send(text.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into())
@@ -378,8 +355,8 @@ mod tests {
         for _ in 0..all {
             queue.push(None, &line);
         }
-        assert!(queue.lines().text.len() <= limits::LOG_QUEUE);
-        // The next line that finds room says how many there were.
+        assert!(lock(&queue.lines).text.len() <= limits::LOG_QUEUE);
+        // The next line that is added says how many there were.
         let (mut came, mut dropped) = (0, 0);
         while came + dropped < all {
             let text = String::from_utf8(read.recv().unwrap()).unwrap();
@@ -387,7 +364,7 @@ mod tests {
             for notice in text.lines().filter(|line| line.contains(" lines were dropped")) {
                 dropped += notice.split(' ').nth(2).unwrap().parse::<usize>().unwrap();
             }
-            if queue.lines().text.is_empty() {
+            if lock(&queue.lines).text.is_empty() {
                 queue.push(None, "after\n");
             }
         }
@@ -404,6 +381,7 @@ mod tests {
             (951_868_800, "2000-03-01T00:00:00"),
             (1_735_689_599, "2024-12-31T23:59:59"),
             (4_107_542_400, "2100-03-01T00:00:00"),
+            (253_402_300_799, "9999-12-31T23:59:59"),
         ];
         for (second, shown) in table {
             let mut lines = Lines::default();
