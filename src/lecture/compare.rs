@@ -1,7 +1,7 @@
 //! The same job through every dialect, counted by the tracer: what each framing costs.
 //!
-//! The job: send a file, list, fetch it again, see that it is the same, remove it. A dialect that has
-//! no words for a step leaves it out. `count` carries no files: it is asked to count the file's name.
+//! The job: send a file, list, receive it again, compare, remove it. A dialect that lacks a request leaves out
+//! that step. `count` carries no files: it counts the characters of the file's name.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -26,36 +26,39 @@ use crate::error::{Answer, Doing, Failure, Trouble, lock};
 use crate::lang::Msg;
 use crate::wire::stream;
 
-/// A read that takes at least this long on one machine did not wait for the other program to work, but
-/// for a pause to pass.
+/// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
+/// program to work.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// What one dialect's job cost.
+/// What the job through one dialect cost.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     dialect: Dialect,
     connections: u64,
-    trips: u64,
-    reads: u64,
-    writes: u64,
     payload: u64,
-    framing: u64,
-    waited: Duration,
     time: Duration,
-    endings: Vec<&'static str>,
+    counts: Counts,
+}
+
+impl Row {
+    /// The bytes that are not payload.
+    fn framing(&self) -> u64 {
+        self.counts.bytes.saturating_sub(self.payload)
+    }
 }
 
 /// Counts what a tracer reports.
 #[derive(Default)]
 struct Counter(Mutex<Counts>);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Counts {
     reads: u64,
     writes: u64,
     bytes: u64,
     trips: u64,
-    said: bool,
+    /// The last call that moved bytes was a write.
+    has_written: bool,
     waited: Duration,
     endings: BTreeSet<&'static str>,
 }
@@ -63,33 +66,22 @@ struct Counts {
 impl Observer for Counter {
     fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
         let mut counts = lock(&self.0);
-        let mut moved = |bytes: &[u8]| {
-            let n = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            counts.bytes = counts.bytes.saturating_add(n);
-        };
         match event {
             Event::Read(bytes) => {
-                moved(bytes);
-                counts.reads = counts.reads.saturating_add(1);
-                counts.trips = counts.trips.saturating_add(u64::from(counts.said));
-                counts.said = false;
-                if took >= PAUSE {
-                    counts.waited = counts.waited.saturating_add(took);
-                }
+                counts.bytes += bytes.len() as u64;
+                counts.trips += u64::from(std::mem::take(&mut counts.has_written));
             }
             Event::Wrote(bytes) => {
-                moved(bytes);
-                counts.writes = counts.writes.saturating_add(1);
-                counts.said = true;
-            }
-            Event::End => {
-                counts.reads = counts.reads.saturating_add(1);
-                if took >= PAUSE {
-                    counts.waited = counts.waited.saturating_add(took);
-                }
+                counts.bytes += bytes.len() as u64;
+                counts.writes += 1;
+                counts.has_written = true;
             }
             Event::Message(_, _, end) => drop(counts.endings.insert(end.word())),
-            Event::Ended | Event::Reset | Event::Silence => {}
+            _ => {}
+        }
+        if matches!(event, Event::Read(_) | Event::End) {
+            counts.reads += 1;
+            counts.waited += if took >= PAUSE { took } else { Duration::ZERO };
         }
     }
 }
@@ -120,110 +112,93 @@ pub(super) fn show(ui: &Ui, rows: &[Row]) -> Outcome {
     Ok(ui.print(&text)?)
 }
 
-/// Does the job over every dialect: of the server that the user named, with each dialect at its own
-/// port, or of one that is started for the occasion in a temporary folder.
+/// Does the job through every dialect: with the server that the user named, at each dialect's default port,
+/// or with a server that is started for this in a temporary folder.
 ///
 /// # Errors
-/// There is no such file, or no server could be started for the occasion. What fails in one dialect is
-/// the error of its row.
+/// The file cannot be read, or no server could be started. What fails in one dialect is the error of its
+/// row.
 pub(super) fn compare(config: &Config, path: &Path) -> Answer<Vec<Answer<Row>>> {
-    let plain = fs::metadata(path).and_then(|found| match found.is_file() {
-        true => File::open(path).map(drop),
-        false => Err(io::ErrorKind::IsADirectory.into()),
-    });
-    plain.map_err(|error| Failure::local(Doing::Open, path.display(), error))?;
+    let opening = |error| Failure::local(Doing::Open, path.display(), error);
+    if !fs::metadata(path).map_err(opening)?.is_file() {
+        return Err(opening(io::ErrorKind::IsADirectory.into()));
+    }
+    File::open(path).map_err(opening)?;
     let folder = TemporaryFolder::new()?;
     let own = if config.named { None } else { Some(LocalServer::start(&folder.0.join("root"))?) };
-    let over = |dialect: Dialect| {
-        let mut config = Config { dialect, downloads: folder.0.join("back"), ..config.clone() };
-        config.port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
-        config
+    let with = |dialect: Dialect| {
+        let port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
+        Config { dialect, port, downloads: folder.0.join("back"), ..config.clone() }
     };
     let small = folder.0.join("small");
     if own.is_some() && fs::write(&small, "x").is_ok() {
-        // Who comes first to a new server and to new folders waits for them: nobody that is counted.
-        let _ = job(over(Dialect::Text), &small);
+        // Warm-up, not counted: the first client of a new server waits longer.
+        let _ = job(with(Dialect::Text), &small);
     }
-    let rows = Dialect::ALL.into_iter().map(|dialect| job(over(dialect), path)).collect();
-    // What a wire without "rm" has left behind goes by another, uncounted.
-    let mut cleaner = Client::new(over(Dialect::Text), stream::plain());
+    let rows = Dialect::ALL.into_iter().map(|dialect| job(with(dialect), path)).collect();
+    // A dialect without "rm" leaves its file, which another dialect removes, not counted.
+    let mut cleaner = Client::new(with(Dialect::Text), stream::plain());
     cleaner.connect_by_itself();
     let _ = cleaner.delete(&name_for(Dialect::Filesaver));
     cleaner.close();
     Ok(rows)
 }
 
-/// The name of the file on the server: each dialect has its own, and no other run the same.
+/// The name of the file on the server: each dialect has its own, and no other run has the same.
 fn name_for(dialect: Dialect) -> String {
     format!("compare-{:010}-{}", std::process::id(), dialect.name())
 }
 
 fn job(config: Config, path: &Path) -> Answer<Row> {
     let counter = Arc::new(Counter::default());
-    let dialect = config.dialect;
-    let downloads = config.downloads.clone();
+    let (dialect, downloads) = (config.dialect, config.downloads.clone());
     let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
     let instruments = Instruments { observer, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_by_itself();
-    let own_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let own_name = own_name.unwrap_or_default();
     let name = name_for(dialect);
     let start = Instant::now();
-    let mut aside = Duration::ZERO;
-    let mut payload: u64;
+    let mut not_counted = Duration::ZERO;
+    let payload;
     if client.requests().upload.is_some() {
-        payload = client.upload(path, Some(&name), &mut |_, _| {})?.bytes;
+        let sent = client.upload(path, Some(&name), &mut |_, _| {})?;
         if client.requests().list_files.is_some() {
             client.list_files(None)?;
         }
-        let receipt = client.download(&name, None, &mut |_, _| {})?;
-        payload = payload.saturating_add(receipt.bytes);
-        let back = receipt.stored.map(PathBuf::from).unwrap_or_else(|| downloads.join(&name));
-        let looking = Instant::now();
+        let received = client.download(&name, None, &mut |_, _| {})?;
+        payload = sent.bytes + received.bytes;
+        let comparing = Instant::now();
+        let back = received.stored.map_or_else(|| downloads.join(&name), PathBuf::from);
         must_be_same(path, &back)?;
-        aside = looking.elapsed();
+        not_counted = comparing.elapsed();
         if client.requests().delete.is_some() {
             client.delete(&name)?;
         }
     } else {
-        client.count(&own_name)?;
-        payload = u64::try_from(own_name.len()).unwrap_or(u64::MAX);
+        let text = path.file_name().unwrap_or_default().to_string_lossy();
+        client.count(&text)?;
+        payload = text.len() as u64;
     }
     let connections = client.connections();
     client.close();
-    let time = start.elapsed().saturating_sub(aside);
+    let time = start.elapsed() - not_counted;
     let counts = lock(&counter.0).clone();
-    Ok(Row {
-        dialect,
-        connections,
-        trips: counts.trips,
-        reads: counts.reads,
-        writes: counts.writes,
-        payload,
-        framing: counts.bytes.saturating_sub(payload),
-        waited: counts.waited,
-        time,
-        endings: counts.endings.into_iter().collect(),
-    })
+    Ok(Row { dialect, connections, payload, time, counts })
 }
 
-fn must_be_same(sent_path: &Path, back: &Path) -> Answer<()> {
-    let open = |path: &Path| {
+fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
+    let bytes = |path: &Path| -> Answer<_> {
         let file = File::open(path);
-        file.map(BufReader::new).map_err(|e| Failure::local(Doing::Open, path.display(), e))
+        let file = file.map_err(|error| Failure::local(Doing::Open, path.display(), error))?;
+        Ok(BufReader::new(file).bytes().map(Result::ok))
     };
-    let (sent, came) = (open(sent_path)?.bytes(), open(back)?.bytes());
-    let same = sent.map(Result::ok).eq(came.map(Result::ok));
+    let are_same = bytes(sent)?.eq(bytes(back)?);
     let _ = fs::remove_file(back);
-    if same {
-        Ok(())
-    } else {
-        {
-            let path = sent_path.display().to_string();
-            Err(Failure::Local { doing: Doing::Compare, path, why: Trouble::Different })
-        }
+    if are_same {
+        return Ok(());
     }
+    let path = sent.display().to_string();
+    Err(Failure::Local { doing: Doing::Compare, path, why: Trouble::Different })
 }
 
 /// The columns that are left out first where a terminal is narrow: those that repeat another column in
@@ -235,20 +210,21 @@ const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
 fn table(rows: &[Row], heads: &str, columns: usize) -> String {
     let mut cells = vec![heads.split(' ').map(str::to_owned).collect::<Vec<_>>()];
     for row in rows {
-        let share = row.framing * 1000 / (row.payload + row.framing).max(1);
+        let (counts, framing) = (&row.counts, row.framing());
+        let share = framing * 1000 / (row.payload + framing).max(1);
         cells.push(vec![
             row.dialect.name().to_owned(),
             row.connections.to_string(),
-            row.trips.to_string(),
-            row.reads.to_string(),
-            row.writes.to_string(),
+            counts.trips.to_string(),
+            counts.reads.to_string(),
+            counts.writes.to_string(),
             row.payload.to_string(),
-            row.framing.to_string(),
+            framing.to_string(),
             format!("{}.{}%", share / 10, share % 10),
-            format!("{} ms", row.waited.as_millis()),
+            format!("{} ms", counts.waited.as_millis()),
             format!("{:.3}", row.time.as_secs_f64()),
             format!("{}/s", readable(per_second(row.payload, row.time))),
-            row.endings.join(","),
+            Vec::from_iter(counts.endings.iter().copied()).join(","),
         ]);
     }
     let mut dispensable = DISPENSABLE.into_iter();
@@ -269,16 +245,16 @@ fn json(rows: &[Row]) -> String {
         Value::Object(vec![
             ("dialect".to_owned(), Value::text(row.dialect.name())),
             number("connections", row.connections),
-            number("round_trips", row.trips),
-            number("reads", row.reads),
-            number("writes", row.writes),
+            number("round_trips", row.counts.trips),
+            number("reads", row.counts.reads),
+            number("writes", row.counts.writes),
             number("payload_bytes", row.payload),
-            number("framing_bytes", row.framing),
-            number("waited_us", micros(row.waited)),
+            number("framing_bytes", row.framing()),
+            number("waited_us", micros(row.counts.waited)),
             number("time_us", micros(row.time)),
             (
                 "message_ends".to_owned(),
-                Value::Array(row.endings.iter().map(|end| Value::text(end)).collect()),
+                Value::Array(row.counts.endings.iter().map(|end| Value::text(end)).collect()),
             ),
         ])
     };
@@ -295,14 +271,17 @@ mod tests {
         let row = |dialect| Row {
             dialect,
             connections: 1,
-            trips: 10_000,
-            reads: 10_000,
-            writes: 10_000,
             payload: 2_000_000_000_000,
-            framing: 10_000_000,
-            waited: Duration::from_secs(9),
             time: Duration::from_secs(100),
-            endings: vec!["size", "width", "word"],
+            counts: Counts {
+                reads: 10_000,
+                writes: 10_000,
+                bytes: 2_000_010_000_000,
+                trips: 10_000,
+                has_written: false,
+                waited: Duration::from_secs(9),
+                endings: BTreeSet::from(["size", "width", "word"]),
+            },
         };
         let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
         for lang in [Lang::En, Lang::Id] {

@@ -1,31 +1,32 @@
-//! An adversary between a program and its socket: what is said arrives in pieces, joined, late, slowly
-//! or not to the end. For a class to watch what a framing survives, and for our own tests.
+//! A bad network between a program and its socket: what is sent arrives in pieces, joined, late, slowly or
+//! not to the end. A class can see which framings survive that, and our own tests use it.
 //!
-//! It sits above the tracer, so a trace shows what really went over the wire. What is read is left
-//! alone: each side can only force_reset what it says itself.
+//! It is above the tracer, so a trace shows what really crossed the socket. What is read is not changed: each
+//! side can only disturb what it sends itself.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
 /// What goes wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// At most so many bytes in one write.
+    /// One write moves at most this many bytes.
     pub slice: Option<usize>,
-    /// Writes are held back for so long, and joined.
+    /// Writes are held back for this time, and joined.
     pub coalesce: Option<Duration>,
-    /// So long a wait before each write.
+    /// The wait before each write.
     pub delay: Option<Duration>,
-    /// At most so many bytes a second.
+    /// At most this many bytes are sent in a second.
     pub drip: Option<u64>,
-    /// The connection is closed after so many bytes.
+    /// The connection is closed after this many bytes.
     pub cut: Option<u64>,
-    /// The connection is reset after so many bytes, if the peer says anything within a second; std can
-    /// only reset a connection that has something unread. Otherwise it is closed.
+    /// The connection is reset after this many bytes, if the peer sends anything within a second: the standard
+    /// library can only reset a connection that has unread bytes. Otherwise it is closed.
     pub reset: Option<u64>,
-    /// With this, slices and delays are of random size up to theirs: the same for the same seed.
+    /// Makes slices and delays random, up to their value. The same seed gives the same run.
     pub seed: Option<u64>,
 }
 
@@ -36,18 +37,15 @@ impl Faults {
         let mut faults = Faults::default();
         for fault in text.split(',') {
             let (name, digits) = fault.split_once('=')?;
-            let n: u64 = if digits.bytes().all(|b| b.is_ascii_digit()) {
-                digits.parse().ok()?
-            } else {
-                return None;
-            };
-            let some = (n > 0).then_some(n);
+            let number = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()))?;
+            let n: u64 = number.parse().ok()?;
+            let positive = (n > 0).then_some(n);
             let time = Duration::from_millis(n.min(60_000));
             match name {
-                "slice" => faults.slice = Some(some?.try_into().ok()?),
+                "slice" => faults.slice = Some(positive?.try_into().ok()?),
                 "coalesce" => faults.coalesce = Some(time),
                 "delay" => faults.delay = Some(time),
-                "drip" => faults.drip = Some(some?),
+                "drip" => faults.drip = Some(positive?),
                 "cut" => faults.cut = Some(n),
                 "reset" => faults.reset = Some(n),
                 "seed" => faults.seed = Some(n),
@@ -58,13 +56,14 @@ impl Faults {
     }
 }
 
-/// A stream that stammers.
+/// A stream with these faults.
 pub struct Faulty {
-    /// Gone after a cut.
+    /// `None` after a cut or a reset.
     inner: Option<Box<dyn Stream>>,
     faults: Faults,
     random: u64,
     sent: u64,
+    /// The bytes that are held back, and since when.
     held: Vec<u8>,
     since: Instant,
 }
@@ -78,14 +77,18 @@ impl Faulty {
         Faulty { inner: Some(inner), faults, random, sent: 0, held: Vec::new(), since }
     }
 
-    /// What is held back leaves when its time is up; `now` waits for that.
-    fn let_go(&mut self, now: bool) -> io::Result<()> {
+    fn inner(&mut self) -> io::Result<&mut Box<dyn Stream>> {
+        self.inner.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Sends what is held back if its time is up. With `now`, waits until then.
+    fn release(&mut self, now: bool) -> io::Result<()> {
         let time = self.faults.coalesce.unwrap_or_default();
         let left = time.saturating_sub(self.since.elapsed());
         if self.held.is_empty() || (!now && !left.is_zero()) {
             return Ok(());
         }
-        self.sleep(left);
+        self.pause(left);
         let held = std::mem::take(&mut self.held);
         let mut rest = held.as_slice();
         while !rest.is_empty() {
@@ -97,37 +100,34 @@ impl Faulty {
 
     /// One write, with all that can go wrong with it.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let limit = self.faults.cut.into_iter().chain(self.faults.reset).min();
-        let allowed = limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.sent));
+        let end = self.faults.cut.into_iter().chain(self.faults.reset).min();
+        let allowed = end.map_or(u64::MAX, |end| end - self.sent);
         if allowed == 0 {
             return Err(self.break_off());
         }
-        let mut n = bytes.len().min(usize::try_from(allowed).unwrap_or(usize::MAX));
+        let mut n = (bytes.len() as u64).min(allowed);
         if let Some(slice) = self.faults.slice {
-            n = n.min(self.up_to(slice.try_into().unwrap_or(u64::MAX)).max(1));
+            n = n.min(self.up_to(slice as u64).max(1));
         }
         if let Some(delay) = self.faults.delay {
-            let millis = self.up_to(delay.as_millis().try_into().unwrap_or(u64::MAX));
-            self.sleep(Duration::from_millis(millis.try_into().unwrap_or(u64::MAX)));
+            let millis = self.up_to(delay.as_secs() * 1000 + u64::from(delay.subsec_millis()));
+            self.pause(Duration::from_millis(millis));
         }
         if let Some(rate) = self.faults.drip {
-            // Twenty drops a second, or one byte at a time where that is more.
-            n = n.min(usize::try_from(rate / 20).unwrap_or(usize::MAX).max(1));
-            let micros = u64::try_from(n).unwrap_or(1).saturating_mul(1_000_000) / rate;
-            self.sleep(Duration::from_micros(micros));
+            // Twenty writes a second, or one byte at a time where that is more.
+            n = n.min((rate / 20).max(1));
+            self.pause(Duration::from_secs_f64(n as f64 / rate as f64));
         }
-        let piece = bytes.get(..n).unwrap_or_default();
-        let inner = self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        let n = inner.write(piece)?;
-        self.sent = self.sent.saturating_add(n.try_into().unwrap_or(u64::MAX));
+        let n = usize::try_from(n).unwrap_or(bytes.len());
+        let n = self.inner()?.write(bytes.get(..n).unwrap_or(bytes))?;
+        self.sent += n as u64;
         Ok(n)
     }
 
-    /// Closes the connection in the middle of what we were saying.
+    /// Ends the connection in the middle of a message.
     fn break_off(&mut self) -> io::Error {
         if let Some(mut inner) = self.inner.take() {
-            let resets = self.faults.reset.is_some_and(|reset| reset <= self.sent);
-            if resets {
+            if self.faults.reset.is_some_and(|reset| reset <= self.sent) {
                 inner.force_reset();
             } else {
                 let _ = inner.end_writing();
@@ -136,36 +136,25 @@ impl Faulty {
         io::ErrorKind::BrokenPipe.into()
     }
 
-    /// This, or with a seed a random number up to it.
-    fn up_to(&mut self, most: u64) -> usize {
-        let n = match self.faults.seed {
-            None => most,
-            Some(_) => {
-                self.random = self
-                    .random
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1_442_695_040_888_963_407);
-                (self.random >> 33) % most.saturating_add(1)
-            }
-        };
-        usize::try_from(n).unwrap_or(usize::MAX)
-    }
-
-    fn sleep(&mut self, time: Duration) {
-        if let Some(inner) = self.inner.as_mut().filter(|_| !time.is_zero()) {
-            inner.pause(time);
+    /// `most`, or with a seed a random number up to it.
+    fn up_to(&mut self, most: u64) -> u64 {
+        if self.faults.seed.is_none() {
+            return most;
         }
+        // The constants of Knuth's linear congruential generator.
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % most.saturating_add(1)
     }
 }
 
 impl Read for Faulty {
-    /// Before we wait for the peer, it must have what we said.
+    /// Before a wait for the peer, the peer must have all that was sent.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.let_go(true)?;
-        match self.inner.as_mut() {
-            Some(inner) => inner.read(into),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        self.release(true)?;
+        self.inner()?.read(into)
     }
 }
 
@@ -174,14 +163,14 @@ impl Write for Faulty {
         if self.faults.coalesce.is_none() {
             return self.send(bytes);
         }
-        self.let_go(false)?;
+        self.release(false)?;
         if self.held.is_empty() {
             self.since = Instant::now();
         }
         self.held.extend_from_slice(bytes);
-        // Held back, but not without end.
-        if self.held.len() > crate::limits::PAYLOAD_BUFFER {
-            self.let_go(true)?;
+        // What is held back must not grow without limit.
+        if self.held.len() > limits::PAYLOAD_BUFFER {
+            self.release(true)?;
         }
         Ok(bytes.len())
     }
@@ -197,15 +186,17 @@ impl Stream for Faulty {
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.read_now(into)
+        self.inner()?.read_now(into)
     }
 
     fn pause(&mut self, time: Duration) {
-        self.sleep(time);
+        if let Some(inner) = self.inner.as_mut().filter(|_| !time.is_zero()) {
+            inner.pause(time);
+        }
     }
 
     fn end_writing(&mut self) -> io::Result<()> {
-        self.let_go(true)?;
+        self.release(true)?;
         self.inner.as_mut().map_or(Ok(()), |inner| inner.end_writing())
     }
 
@@ -241,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_are_no_larger_than_said() {
+    fn slices_are_at_most_as_large_as_given() {
         let (mut stream, written) = faulty("slice=3");
         stream.write_all(b"1234567890").unwrap();
         assert_eq!((written.text().as_str(), written.writes()), ("1234567890", 4));
@@ -255,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_back_leaves_joined_before_we_wait() {
+    fn what_is_held_back_is_sent_joined_before_a_read() {
         let (mut stream, written) = faulty("coalesce=20");
         for piece in ["one ", "two ", "three"] {
             stream.write_all(piece.as_bytes()).unwrap();
@@ -270,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_comes_after_so_many_bytes() {
+    fn a_cut_comes_after_that_many_bytes() {
         for (faults, end) in [("cut=5", "12345<end>"), ("reset=5", "12345"), ("cut=0", "<end>")] {
             let (mut stream, written) = faulty(faults);
             assert!(stream.write_all(b"1234567").is_err());

@@ -1,19 +1,21 @@
-//! A server of our own in a temporary folder, for commands that need one to show something.
+//! A server in a temporary folder, for the commands that need one of their own.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::dialect::Dialect;
 use crate::error::{Answer, Doing, Failure};
+use crate::limits;
 use crate::log::Log;
 use crate::server::{Caps, Server};
 use crate::store::{Options, Store};
 use crate::wire::WireConfig;
 use crate::wire::stream;
 
-/// A folder that is gone when this is dropped. What a run that was killed has left is swept by the
-/// next: the system lets go of its lock.
+/// A folder that is removed when this is dropped. It holds a lock, which the system releases when the program
+/// ends: so the next run can remove what a killed run has left.
 pub(super) struct TemporaryFolder(pub(super) PathBuf, Option<File>);
 
 const SCRATCH: &str = "connme-scratch-";
@@ -27,29 +29,28 @@ impl TemporaryFolder {
         let lock = File::create_new(path.join("lock")).map_err(failed)?;
         let _ = lock.lock();
         for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
-            let left = entry.path();
-            if left != path && is_left_over(&left, &path) {
-                let _ = fs::remove_dir_all(left);
+            if is_left_over(&entry.path(), &path) {
+                let _ = fs::remove_dir_all(entry.path());
             }
         }
         Ok(TemporaryFolder(path, Some(lock)))
     }
 }
 
-/// Whether this is a folder that an ended run of ours has left. All users have the temporary folder
-/// in common, so it must be a plain folder of our naming with a plain lock file in it, and on Unix both
-/// must be of the user whom `own` belongs to: anything else is not opened.
+/// Whether an ended run has left this folder. All users share the temporary folder, so it must be a plain
+/// folder with such a name and with a plain lock file in it, and on Unix both must have the owner of `own`.
+/// Anything else is not opened.
 fn is_left_over(folder: &Path, own: &Path) -> bool {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_ours = name.strip_prefix(SCRATCH).is_some_and(|number| {
         number.len() == 16 && number.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     });
-    let lock = folder.join("lock");
     let look = |path: &Path| fs::symlink_metadata(path).ok().filter(|it| has_same_owner(it, own));
-    if !is_ours || !look(folder).is_some_and(|it| it.is_dir()) {
-        return false;
-    }
-    look(&lock).is_some_and(|it| it.is_file())
+    let lock = folder.join("lock");
+    is_ours
+        && folder != own
+        && look(folder).is_some_and(|it| it.is_dir())
+        && look(&lock).is_some_and(|it| it.is_file())
         && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok())
 }
 
@@ -71,7 +72,7 @@ impl Drop for TemporaryFolder {
     }
 }
 
-/// A server of our own, with every dialect on a free port. It ends with the program.
+/// A server with every dialect on a free port. It ends with the program.
 pub(super) struct LocalServer(Vec<(Dialect, u16)>);
 
 impl LocalServer {
@@ -79,17 +80,15 @@ impl LocalServer {
         let failed = |error: std::io::Error| Failure::local(Doing::StartServer, "", error);
         let store = Store::open(root, Options::default(), &Log::silent())
             .map_err(|error| Failure::local(Doing::StartServer, "", error.cause()))?;
-        let mut listeners = Vec::new();
-        let mut ports = Vec::new();
+        let (mut listeners, mut ports) = (Vec::new(), Vec::new());
         for dialect in Dialect::ALL {
-            let listener = TcpListener::bind((crate::limits::TCP_IP, 0)).map_err(failed)?;
+            let listener = TcpListener::bind((limits::TCP_IP, 0)).map_err(failed)?;
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push((dialect, listener));
         }
         let (wires, caps) = (WireConfig::default(), Caps::default());
         let server = Server::new(store, Log::silent(), wires, caps, stream::plain());
-        let run = move || server.run(listeners);
-        std::thread::Builder::new().spawn(run).map_err(failed)?;
+        thread::Builder::new().spawn(move || server.run(listeners)).map_err(failed)?;
         Ok(LocalServer(ports))
     }
 
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_an_ended_run_has_left_is_swept() {
+    fn only_what_an_ended_run_has_left_is_removed() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = |name: &str| {
             let folder = temporary.path().join(name);

@@ -1,8 +1,7 @@
-//! What a lecture adds to the two programs. A reader can skip this room: without it, both programs
-//! still do all their work.
+//! What a lecture adds to the two programs. A reader can skip this module: both programs do all their work
+//! without it.
 //!
-//! [`Instruments`] stand between a wire and its socket, and the [`COMMANDS`] show what the five framings
-//! cost.
+//! [`Instruments`] are between a wire and its socket, and the [`COMMANDS`] show what the five framings cost.
 
 mod compare;
 mod demo;
@@ -19,14 +18,14 @@ use crate::wire::stream::{Prepare, Socket, Stream};
 use faults::{Faults, Faulty};
 use trace::{Ladder, Observer, Output, Side, Traced};
 
-/// What stands between a wire and its socket.
+/// What is between a wire and its socket.
 #[derive(Clone, Default)]
 pub struct Instruments {
-    /// Every read and write is printed there.
+    /// Where every read and write is printed.
     pub trace: Option<Output>,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
-    /// Is told of every read and write.
+    /// Receives every read and write.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
@@ -37,7 +36,7 @@ impl Instruments {
         Arc::new(move |socket, dialect| self.over(socket, side, dialect))
     }
 
-    /// The faults stand above the trace, so that it shows what really crossed the socket.
+    /// The faults are above the trace, so that it shows what really crossed the socket.
     fn over(&self, socket: TcpStream, side: Side, dialect: &str) -> Box<dyn Stream> {
         let addresses = socket.local_addr().and_then(|own| Ok((own, socket.peer_addr()?)));
         let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));

@@ -1,12 +1,11 @@
 //! Every single read and write on a socket, as the kernel did it.
 //!
-//! A [`Traced`] sits directly on the socket, below all buffering, or it would show our calls and not
-//! the wire's. It reports each call after it has returned, with the count that the kernel gave, never
-//! merged and never split. Above it, where bytes become messages, the wire says when one is complete:
-//! so a class sees two messages in one read, and one message in many.
+//! A [`Traced`] is directly above the socket, below all buffering, so that it shows the calls that the kernel
+//! sees. It reports each call after it has returned, with the count that the kernel gave, never merged and
+//! never split. Above it, where bytes become messages, the wire reports each message that is complete. So a
+//! class sees two messages in one read, and one message in many.
 //!
-//! What becomes of the reports is a [`Observer`]'s business: the [`Ladder`] prints them, another may
-//! count them.
+//! An [`Observer`] receives the reports: the [`Ladder`] prints them, and `compare` counts them.
 //!
 //! ```text
 //! #2       0.000   |client 127.0.0.1:33726       text       127.0.0.1:1234 server|
@@ -38,19 +37,19 @@ pub enum Event<'b> {
     Ended,
     /// The connection broke.
     Reset,
-    /// A read waited in vain.
+    /// A read found nothing within its timeout.
     Silence,
-    /// A message that came is complete: so many bytes, which began like this.
+    /// A message is complete: how it begins, its number of bytes, and what ended it.
     Message(&'b [u8], u64, Ending),
 }
 
-/// Somebody who is told what happens on a socket.
+/// Receives what happens on a socket.
 pub trait Observer: Send + Sync {
-    /// It happened now, so long after the connection began, and the call took so long.
+    /// An event, how long after the beginning of the connection it happened, and how long the call took.
     fn see(&self, event: Event<'_>, at: Duration, took: Duration);
 }
 
-/// A stream whose every call is reported.
+/// A stream that reports every call.
 pub struct Traced {
     inner: Box<dyn Stream>,
     observer: Arc<dyn Observer>,
@@ -68,37 +67,45 @@ impl Traced {
         self.observer.see(event, self.start.elapsed(), began.elapsed());
     }
 
-    fn tell_failure(&self, error: &io::Error, began: Instant) {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.tell(Event::Silence, began),
-            io::ErrorKind::Interrupted => {}
-            _ => self.tell(Event::Reset, began),
+    /// Reports a call: `moved` if it succeeded, else why it failed.
+    fn tell_outcome(&self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
+        match outcome {
+            Ok(_) => self.tell(moved, began),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    self.tell(Event::Silence, began);
+                }
+                io::ErrorKind::Interrupted => {}
+                _ => self.tell(Event::Reset, began),
+            },
         }
+    }
+
+    fn tell_read(&self, outcome: &io::Result<usize>, into: &[u8], began: Instant) {
+        let event = match outcome {
+            Ok(n @ 1..) => Event::Read(into.get(..*n).unwrap_or(into)),
+            _ => Event::End,
+        };
+        self.tell_outcome(outcome, event, began);
     }
 }
 
 impl Read for Traced {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let began = Instant::now();
-        let brought = self.inner.read(into);
-        match &brought {
-            Ok(0) => self.tell(Event::End, began),
-            Ok(n) => self.tell(Event::Read(into.get(..*n).unwrap_or_default()), began),
-            Err(error) => self.tell_failure(error, began),
-        }
-        brought
+        let outcome = self.inner.read(into);
+        self.tell_read(&outcome, into, began);
+        outcome
     }
 }
 
 impl Write for Traced {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let began = Instant::now();
-        let taken = self.inner.write(bytes);
-        match &taken {
-            Ok(n) => self.tell(Event::Wrote(bytes.get(..*n).unwrap_or_default()), began),
-            Err(error) => self.tell_failure(error, began),
-        }
-        taken
+        let outcome = self.inner.write(bytes);
+        let taken = outcome.as_ref().map_or(0, |n| *n);
+        self.tell_outcome(&outcome, Event::Wrote(bytes.get(..taken).unwrap_or(bytes)), began);
+        outcome
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -114,14 +121,11 @@ impl Stream for Traced {
     /// Reports what was read. A read that finds nothing is not reported, because it did not wait.
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let began = Instant::now();
-        let brought = self.inner.read_now(into);
-        match &brought {
-            Ok(0) => self.tell(Event::End, began),
-            Ok(n) => self.tell(Event::Read(into.get(..*n).unwrap_or_default()), began),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.tell_failure(error, began),
+        let outcome = self.inner.read_now(into);
+        if !outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.tell_read(&outcome, into, began);
         }
-        brought
+        outcome
     }
 
     fn pause(&mut self, time: Duration) {
@@ -149,7 +153,7 @@ impl Stream for Traced {
     }
 }
 
-/// Which end of the connection we are.
+/// Which end of the connection this program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The left rail.
@@ -168,7 +172,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard error, at once: in step with what the program prints itself.
+    /// Standard error, unbuffered, so that the order is that of the program's other messages.
     #[must_use]
     pub fn of_errors() -> Output {
         let print = |line: &str| {
@@ -179,17 +183,17 @@ impl Output {
     }
 }
 
-/// Prints what happens as a ladder: the client left, the server right, a rung an event.
+/// Prints what happens as a ladder: the client on the left, the server on the right, one rung for each event.
 pub struct Ladder {
     side: Side,
     number: u64,
     to: Output,
 }
 
-/// The columns that number, time, call and rails take.
+/// The columns of number, time, call and rails.
 const AROUND: usize = 19;
 
-/// The narrowest ladder: with less, hardly anything would be shown of a message.
+/// The narrowest ladder: less would show hardly anything of a message.
 const NARROWEST: usize = 60;
 
 impl Ladder {
@@ -229,83 +233,68 @@ impl Observer for Ladder {
     }
 }
 
-/// What a ladder of this width has between its rails.
+/// The columns between the rails of a ladder of this width.
 fn room(columns: usize) -> usize {
-    columns.max(NARROWEST).saturating_sub(AROUND)
+    columns.max(NARROWEST) - AROUND
 }
 
-/// The addresses of both sides: on one line, or on two where IPv6 addresses are too long for that.
+/// The addresses of both sides: on one line, or on two if IPv6 addresses are too long for that.
 fn head(dialect: &str, client: SocketAddr, server: SocketAddr, room: usize) -> Vec<String> {
-    let (left, right_side) = (format!("client {client}"), format!("{server} server"));
-    let gap = room.saturating_sub(left.len()).saturating_sub(right_side.len());
+    let (left, right) = (format!("client {client}"), format!("{server} server"));
+    let gap = room.saturating_sub(left.len() + right.len());
     if gap > dialect.len() {
-        return vec![format!("{left}{dialect:^gap$}{right_side}")];
+        return vec![format!("{left}{dialect:^gap$}{right}")];
     }
-    let fit = |line: &str| show(line.as_bytes(), room);
-    vec![fit(&format!("{left} {dialect}")), right(&fit(&right_side), room)]
+    let fit = |line: String| show(line.as_bytes(), room);
+    vec![fit(format!("{left} {dialect}")), format!("{:>room$}", fit(right))]
 }
 
-/// A line: whose, when in milliseconds, `r` or `w`, and what is between the rails.
+/// A line: the connection's number, the time in milliseconds, `r` or `w`, and what is between the rails.
 fn rung(number: u64, at: Duration, call: char, between: &str, room: usize) -> String {
     let micros = at.as_micros();
     let time = format!("{}.{:03}", micros / 1000, micros % 1000);
     format!("#{number:<3}{time:>10} {call} |{between:<room$}|\n")
 }
 
-/// What is between the rails, and which call it was.
+/// Which call it was, and what is between the rails.
 fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) {
-    let from_client = |ours: bool| ours == (side == Side::Client);
-    let arrow = |bytes: &[u8], ours: bool| {
-        let n = bytes.len().to_string();
-        let left = room.saturating_sub(n.len()).saturating_sub(8);
-        let shown = show(bytes, left);
-        if from_client(ours) {
-            format!("-- {n} -> {shown}")
+    let arrow = |label: &str, bytes: &[u8], is_ours: bool| {
+        let shown = show(bytes, room.saturating_sub(label.len() + 8));
+        if is_ours == (side == Side::Client) {
+            format!("-- {label} -> {shown}")
         } else {
-            right(&format!("{shown} <- {n} --"), room)
-        }
-    };
-    let word = |word: &str, ours: bool| {
-        if from_client(ours) {
-            format!("-- {word} ->")
-        } else {
-            right(&format!("<- {word} --"), room)
+            format!("{:>room$}", format!("{shown} <- {label} --"))
         }
     };
     match event {
-        Event::Read(bytes) => ('r', arrow(bytes, false)),
-        Event::Wrote(bytes) => ('w', arrow(bytes, true)),
-        Event::End => ('r', word("[end]", false)),
-        Event::Ended => ('w', word("[end]", true)),
+        Event::Read(bytes) => ('r', arrow(&bytes.len().to_string(), bytes, false)),
+        Event::Wrote(bytes) => ('w', arrow(&bytes.len().to_string(), bytes, true)),
+        Event::End => ('r', arrow("[end]", b"", false)),
+        Event::Ended => ('w', arrow("[end]", b"", true)),
         Event::Reset => (' ', format!("{:^room$}", "[reset]")),
         Event::Silence => ('r', format!("{:^room$}", "[silence]")),
         Event::Message(bytes, length, end) => {
             let about = format!(" ({length}, {})", end.word());
-            let left = room.saturating_sub(about.len()).saturating_sub(2);
+            let left = room.saturating_sub(about.len() + 2);
             let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
             let text = format!("= {shown}{about}");
-            (' ', if side == Side::Client { text } else { right(&text, room) })
+            (' ', if side == Side::Client { text } else { format!("{text:>room$}") })
         }
     }
 }
 
-fn right(text: &str, room: usize) -> String {
-    format!("{text:>room$}")
-}
-
-/// Bytes as they are, where they are printable ASCII; the others spelled out. What does not fit is cut.
+/// Bytes as they are if they are printable ASCII, the others escaped. What does not fit is cut.
 fn show(bytes: &[u8], room: usize) -> String {
     let mut shown = String::new();
     for byte in bytes {
-        let next: String = match byte {
+        let next = match byte {
             b'\'' | b'"' => char::from(*byte).to_string(),
-            byte => byte.escape_ascii().map(char::from).collect(),
+            byte => byte.escape_ascii().to_string(),
         };
-        if shown.len().saturating_add(next.len()) > room.saturating_sub(2) {
-            shown.push_str("..");
-            break;
+        if shown.len() + next.len() > room.saturating_sub(2) {
+            return shown + "..";
         }
-        shown.push_str(&next);
+        shown += &next;
     }
     shown
 }
@@ -357,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_read_in_parts_is_one_and_a_look_in_vain_is_none() {
+    fn a_message_that_is_read_in_parts_is_one_and_a_read_of_nothing_is_none() {
         let steps = vec![Step::Pause, Step::Bytes(b"[1,2]\r\n".to_vec())];
         let seen = traced(Side::Client, steps, |wire| {
             assert!(wire.take_arrived().unwrap().is_empty());
