@@ -6,7 +6,7 @@ use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waite
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
         Msg::ServerUsage => SERVER_USAGE.to_owned(),
-        Msg::ClientUsage => CLIENT_USAGE.to_owned(),
+        Msg::ClientUsage => format!("{CLIENT_USAGE}\n{COMMANDS}{CLIENT_FLAGS}"),
         Msg::UnknownFlag { flag } => format!("unexpected argument '{flag}'"),
         Msg::FlagNeedsValue { flag } => format!("{flag} needs a value"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} takes no value"),
@@ -121,7 +121,7 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::TakesNothing { command } => format!("{command} takes no argument"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
-        Msg::PromptHelp => PROMPT_HELP.to_owned(),
+        Msg::PromptHelp => format!("{COMMANDS}{PROMPT_HELP}"),
         Msg::CannotWrite { why } => format!("cannot write the results: {why}"),
         Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
         Msg::Failed { tried, failure, hint } => {
@@ -317,7 +317,7 @@ fn advise(hint: Hint) -> String {
         Hint::NoPatterns { dialect } => {
             return format!("the {dialect} dialect has no list, so * is part of the name");
         }
-        Hint::IsServerRunning => "is the server running? --server says where it is",
+        Hint::IsServerRunning => "is the server running? choose another with --server",
         Hint::SeeLs => "ls shows what is there",
         Hint::SeeLls => "lls shows what could be sent",
         Hint::OtherName => "add 'as NAME' to choose another name",
@@ -329,24 +329,29 @@ fn advise(hint: Hint) -> String {
     advice.to_owned()
 }
 
-const PROMPT_HELP: &str = "\
-connme                    connect, or test the connection
-ls [FOLDER]               list the files on the server
-size NAME...              show how large files are
-upload PATH...            send files; 'upload PATH as NAME' chooses another name
-download NAME...          fetch files; 'download NAME as OTHER' likewise
-rm NAME...                remove files from the server
-count TEXT                have the characters of a text counted
-lls                       list the files here that could be sent
-compare FILE              the same job through all five dialects
-say TEXT...               send just these bytes, and show the answer
-demo                      a short session with a trace, then a comparison
-byebye                    close the connection
-exit                      leave
+/// The commands, for both help texts and the completions.
+const COMMANDS: &str = "\
+\x20 connme                    connect, or test the connection
+  ls [FOLDER]               list the files on the server
+  size NAME...              show how large files are
+  upload PATH...            send files; 'upload PATH as NAME' renames one
+  download NAME...          receive files; 'download NAME as OTHER' renames one
+  rm NAME...                remove files from the server
+  count TEXT                count the characters of a text
+  lls                       list the files here that could be sent
+  compare FILE              the same job through all five dialects, with
+                            figures; with --server HOST, at the default ports
+  say TEXT...               send each TEXT in one write, and show the answer
+  demo                      a short session with a trace, then a comparison
+";
 
-upload a.txt 'b c.txt' ~/d.txt    quotes and ~ work as in a shell
-upload *.txt                      all files here that end in .txt
-download *.txt                    all files on the server that end in .txt
+const PROMPT_HELP: &str = "\
+\x20 byebye                    close the connection
+  exit                      leave
+
+  upload a.txt 'b c.txt' ~/d.txt    quotes and ~ work as in a shell
+  upload *.txt                      all files here that end in .txt
+  download *.txt                    all files on the server that end in .txt
 A line that is the name of an existing file is that file, with its spaces.";
 
 const SERVER_USAGE: &str = "\
@@ -397,19 +402,9 @@ const CLIENT_USAGE: &str = "\
 connme-client: moves files to and from a connme server
 
 usage: connme-client [FLAG]... [COMMAND [ARG]...]
+";
 
-  connme                    test the connection
-  ls [FOLDER]               list the files on the server
-  size NAME...              show how large files are
-  upload PATH...            send files; 'upload PATH as NAME' renames one
-  download NAME...          fetch files; 'download NAME as OTHER' renames one
-  rm NAME...                remove files from the server
-  count TEXT                count the characters of a text
-  lls                       list the files here that could be sent
-  compare FILE              the same job through all five dialects, with
-                            figures; with --server HOST, at the default ports
-  say TEXT...               send each TEXT in one write, and show the answer
-  demo                      a short session with a trace, then a comparison
+const CLIENT_FLAGS: &str = "\
 Without a COMMAND: a prompt, which takes these and help, byebye, exit.
 
   -s, --server HOST[:PORT]  the server (default 127.0.0.1:1234)

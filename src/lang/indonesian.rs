@@ -6,7 +6,7 @@ use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waite
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
         Msg::ServerUsage => SERVER_USAGE.to_owned(),
-        Msg::ClientUsage => CLIENT_USAGE.to_owned(),
+        Msg::ClientUsage => format!("{CLIENT_USAGE}\n{COMMANDS}{CLIENT_FLAGS}"),
         Msg::UnknownFlag { flag } => format!("argumen '{flag}' tidak dikenali"),
         Msg::FlagNeedsValue { flag } => format!("{flag} harus diikuti nilai"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} tidak menerima nilai"),
@@ -141,7 +141,7 @@ pub(super) fn say(msg: &Msg) -> String {
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()
         }
         Msg::OpenQuote => "tanda kutip dibuka tetapi tidak ditutup".to_owned(),
-        Msg::PromptHelp => PROMPT_HELP.to_owned(),
+        Msg::PromptHelp => format!("{COMMANDS}{PROMPT_HELP}"),
         Msg::CannotWrite { why } => format!("hasil tidak bisa ditulis: {why}"),
         Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
         Msg::Failed { tried, failure, hint } => {
@@ -361,24 +361,30 @@ fn advise(hint: Hint) -> String {
     advice.to_owned()
 }
 
-const PROMPT_HELP: &str = "\
-connme                    menghubungkan, atau menguji koneksi
-ls [FOLDER]               daftar file di server
-size NAMA...              ukuran file
-upload PATH...            mengunggah file; 'upload PATH as NAMA': nama lain
-download NAMA...          mengunduh file; 'download NAMA as LAIN': nama lain
-rm NAMA...                menghapus file dari server
-count TEKS                menghitung karakter sebuah teks
-lls                       daftar file di sini yang bisa dikirim
-compare FILE              pekerjaan yang sama lewat kelima dialek
-say TEKS...               kirim byte ini saja, tunjukkan jawabannya
-demo                      sesi singkat dengan jejak, lalu perbandingan
-byebye                    menutup koneksi
-exit                      keluar
+/// The commands, for both help texts and the completions.
+const COMMANDS: &str = "\
+\x20 connme                    menghubungkan, atau menguji koneksi
+  ls [FOLDER]               daftar file di server
+  size NAMA...              ukuran file
+  upload PATH...            mengunggah file; 'upload PATH as NAMA': nama lain
+  download NAMA...          mengunduh file; 'download NAMA as LAIN': nama lain
+  rm NAMA...                menghapus file dari server
+  count TEKS                menghitung karakter sebuah teks
+  lls                       daftar file di sini yang bisa dikirim
+  compare FILE              pekerjaan yang sama lewat kelima dialek, dengan
+                            angka; dengan --server HOST, di port bawaan
+  say TEKS...               kirim setiap TEKS dengan satu write, tunjukkan
+                            jawabannya
+  demo                      sesi singkat dengan jejak, lalu perbandingan
+";
 
-upload a.txt 'b c.txt' ~/d.txt    tanda kutip dan ~ seperti di shell
-upload *.txt                      semua file di sini yang berakhiran .txt
-download *.txt                    semua file di server yang berakhiran .txt
+const PROMPT_HELP: &str = "\
+\x20 byebye                    menutup koneksi
+  exit                      keluar
+
+  upload a.txt 'b c.txt' ~/d.txt    tanda kutip dan ~ seperti di shell
+  upload *.txt                      semua file di sini yang berakhiran .txt
+  download *.txt                    semua file di server yang berakhiran .txt
 Baris yang sama dengan nama file yang ada berarti file itu, dengan spasinya.";
 
 const SERVER_USAGE: &str = "\
@@ -429,22 +435,9 @@ const CLIENT_USAGE: &str = "\
 connme-client: memindahkan file ke dan dari server connme
 
 pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
+";
 
-  connme                    menguji koneksi
-  ls [FOLDER]               daftar file di server
-  size NAMA...              ukuran file
-  upload PATH...            mengunggah file; 'upload PATH as NAMA' memberi nama
-                            lain
-  download NAMA...          mengunduh file; 'download NAMA as LAIN' memberi nama
-                            lain
-  rm NAMA...                menghapus file dari server
-  count TEKS                menghitung karakter sebuah teks
-  lls                       daftar file di sini yang bisa dikirim
-  compare FILE              pekerjaan yang sama lewat kelima dialek, dengan
-                            angka; dengan --server HOST, di port bawaan
-  say TEKS...               kirim setiap TEKS dengan satu write, tunjukkan
-                            jawabannya
-  demo                      sesi singkat dengan jejak, lalu perbandingan
+const CLIENT_FLAGS: &str = "\
 Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.
 
   -s, --server HOST[:PORT]  server (bawaan 127.0.0.1:1234)

@@ -295,7 +295,7 @@ fn failures_say_what_why_and_what_to_do() {
     let refused = std::net::TcpStream::connect(address).unwrap_err();
     let expected = format!(
         "connme-client: cannot connect to {address}: {refused}; \
-         is the server running? --server says where it is\n"
+         is the server running? choose another with --server\n"
     );
     assert_eq!((output.status.code(), said), (Some(1), expected));
 }
