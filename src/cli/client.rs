@@ -10,10 +10,10 @@ use crate::lang::{Lang, Msg, Wanted};
 use crate::lecture::faults::Faults;
 use crate::limits;
 
-/// What a client is to do, and what a lecture puts around it.
+/// What the user asks of the client, and the faults that a lecture adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
-    /// What to do.
+    /// The client's configuration.
     pub config: Config,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
@@ -77,7 +77,7 @@ pub fn parse(
     Ok(Parsed::Run(CommandLine { config, faults: shared.faults }))
 }
 
-/// The command line that reaches a server. An IPv6 host has its brackets.
+/// The shortest command line that reaches a server. An IPv6 host has its brackets.
 #[must_use]
 pub fn reaching(host: &str, port: u16, dialect: Dialect) -> String {
     let port = if port == dialect.port() { String::new() } else { format!(":{port}") };

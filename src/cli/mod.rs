@@ -1,8 +1,7 @@
-//! The command lines of both programs: what the user typed becomes a configuration, a request for help,
-//! or one line that says what is wrong.
+//! The command lines of both programs: what the user typed becomes a configuration, a text to print, or one
+//! message about what is wrong.
 //!
-//! Nothing here touches the system: whether a folder exists or a port is free is found out by the
-//! programs.
+//! Nothing here touches the system. The programs find out whether a folder exists or a port is free.
 
 mod args;
 pub mod client;
@@ -13,7 +12,7 @@ use std::ffi::OsString;
 
 use crate::lang::{Lang, Msg};
 
-/// What a command line comes to.
+/// The result of reading a command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<C> {
     /// Run with this configuration.
@@ -42,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_language_is_known_before_anything_is_said() {
+    fn the_language_is_known_before_the_first_message() {
         let lang = |line: &str| {
             let words: Vec<OsString> = line.split_whitespace().map(Into::into).collect();
             language(&words, |name| (name == "LANG").then(|| "id_ID".to_owned()))

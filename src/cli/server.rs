@@ -12,37 +12,37 @@ use crate::lecture::faults::Faults;
 use crate::limits;
 use crate::store;
 
-/// What a server is to do.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, and which dialect to speak there.
+    /// The addresses to listen on, and the dialect of each.
     pub listen: Vec<Listen>,
     /// The folder with the files.
     pub root: PathBuf,
-    /// What may happen to them.
+    /// What clients may do with them.
     pub store: store::Options,
-    /// Connections at once.
+    /// The most connections at one time.
     pub max_connections: usize,
-    /// Connections at once from one address.
+    /// The most connections at one time from one address.
     pub max_per_address: usize,
-    /// Silence that ends a connection.
+    /// How long a connection may be silent.
     pub idle_timeout: Duration,
-    /// The size of every read, if the user wants one.
+    /// The size of every read, if the user chose one.
     pub buffer: Option<usize>,
-    /// A file for the log lines, beside standard error.
+    /// A file for the log lines, in addition to standard error.
     pub log: Option<PathBuf>,
     /// Show every read and write.
     pub trace: bool,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
-    /// The language for people.
+    /// The language of all messages.
     pub lang: Lang,
 }
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// What is spoken there.
+    /// The dialect.
     pub dialect: Dialect,
     /// The host, as a name or a number.
     pub host: String,
@@ -153,7 +153,7 @@ fn lone_host(text: &str) -> Option<String> {
     }
 }
 
-/// At most a year: a timeout that no clock overflows.
+/// At most a year, so that no clock overflows.
 fn seconds(text: &str) -> Option<Duration> {
     let seconds = args::digits(text).filter(|seconds| (1..=31_536_000).contains(seconds))?;
     Some(Duration::from_secs(seconds))

@@ -1,4 +1,4 @@
-//! The client's connection: opened when it is needed, dropped when the two sides are out of step.
+//! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
 use std::net::{TcpStream, ToSocketAddrs};
 
@@ -10,7 +10,7 @@ use crate::wire::stream::set_options;
 use crate::wire::{Wire, WireConfig};
 
 impl Client {
-    /// Opens a connection, if there is none.
+    /// Opens a connection if there is none.
     pub(super) fn open(&mut self) -> Answer<()> {
         if self.wire.is_none() {
             let mut wire = self.connect()?;
@@ -31,8 +31,8 @@ impl Client {
         }
     }
 
-    /// Puts a request over the connection, or over one of its own. A connection that has broken, or is
-    /// out of step, is dropped.
+    /// Sends a request over the connection, or over one of its own. Drops a connection that has broken or is out
+    /// of step.
     pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let requests = self.requests();
         if self.by_itself && !self.connected && !requests.one_a_connection {
@@ -59,7 +59,7 @@ impl Client {
         }
         let in_step = match &answer {
             Ok(_) => true,
-            // A payload that we did not want is owed to us all the same.
+            // The server still sends the rest of a payload that was not wanted.
             Err(failure) => !failure.closes() && wire.settle().unwrap_or(false),
         };
         // After a failure on this machine the next request opens a new connection.

@@ -1,13 +1,13 @@
-//! What to do about a failure.
+//! A failure in words.
 
 use super::Client;
 use crate::error::{Code, Failure, Trouble};
 use crate::lang::{Hint, Msg};
 
-/// A failure in words: what was tried, on what, why it failed and what to do.
+/// The message for a failed command: what was tried, on what, why it failed, and what to do.
 pub(super) fn explain(
-    command: &str,
-    name: &str,
+    command: &'static str,
+    name: String,
     failure: Failure,
     client: &Client,
     is_single: bool,
@@ -51,6 +51,5 @@ pub(super) fn explain(
         (true, true) => Some(Hint::OtherDialect { dialect }),
         (true, false) => Some(Hint::LeaveForOtherDialect { dialect }),
     };
-    let tried = format!("{command} {name}").trim_end().to_owned();
-    Msg::Failed { tried, failure: Box::new(failure), hint }
+    Msg::Failed { command, name, failure: Box::new(failure), hint }
 }

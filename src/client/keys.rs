@@ -1,7 +1,7 @@
-//! What arrow keys and the like send, in a line that no editor has read.
+//! Removes what arrow keys send from a line, where no line editor has handled them.
 
-/// A line without what arrow keys and the like send where no editor reads them, and whether all of
-/// that was before the first character. `None`: there is nothing of the kind in it.
+/// A line without what arrow keys and similar keys send, and whether all of that was before the first other
+/// character. `None`: there is nothing of the kind in it.
 pub(super) fn without_keys(line: &str) -> Option<(String, bool)> {
     let mut parts = line.split('\x1b');
     let mut typed = parts.next().unwrap_or_default().to_owned();
@@ -14,7 +14,7 @@ pub(super) fn without_keys(line: &str) -> Option<(String, bool)> {
     is_there.then_some((typed, only_before))
 }
 
-/// What follows a key, of which ESC is gone: `[`, parameters and a letter, or `O` and a letter.
+/// What follows a key, whose ESC is removed already: `[`, parameters and a letter, or `O` and a letter.
 fn after_key(part: &str) -> &str {
     let key = match (part.strip_prefix('['), part.strip_prefix('O')) {
         (Some(key), _) => key.trim_start_matches(|c: char| (' '..='?').contains(&c)),

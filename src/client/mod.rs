@@ -1,8 +1,8 @@
-//! The client: what a user can do, a method each, over any dialect.
+//! The client: one method for each request, over any dialect, and the user's commands.
 //!
-//! It returns values and prints nothing; what a person sees is made in [`prompt`]. Files that come in go
-//! through a [`Store`] of the client's own, so the server's promises hold here too: a file appears when
-//! it is whole, and it replaces nothing.
+//! The methods return values and print nothing. A [`command`] calls them, and [`prompt`] prints the results.
+//! Received files go through a [`Store`] of the client's own, so the server's promises hold here too: a file
+//! appears when it is complete, and it replaces nothing.
 
 pub mod argument;
 pub mod command;
@@ -36,27 +36,27 @@ pub struct Config {
     pub host: String,
     /// The server's port.
     pub port: u16,
-    /// What is spoken.
+    /// The dialect.
     pub dialect: Dialect,
     /// Where received files go.
     pub downloads: PathBuf,
-    /// Remove without a question.
+    /// Remove files without a question.
     pub yes: bool,
-    /// Say only results and failures.
+    /// Print only results and failures.
     pub quiet: bool,
-    /// The size of every read, if the user wants one.
+    /// The size of every read, if the user chose one.
     pub buffer: Option<usize>,
     /// The user has named a server.
     pub named: bool,
     /// The user has given the server's port.
     pub has_port: bool,
-    /// A trace is printed on standard error, where a bar would be drawn.
+    /// Print a trace on standard error, where a bar would be drawn.
     pub trace: bool,
-    /// Figures for programs.
+    /// Print figures as JSON.
     pub json: bool,
-    /// The language for people.
+    /// The language of all messages.
     pub lang: Lang,
-    /// One command and its arguments; none is the prompt.
+    /// One command and its arguments. Empty for the prompt.
     pub command: Vec<OsString>,
 }
 
@@ -64,26 +64,26 @@ pub struct Config {
 pub struct Client {
     config: Config,
     prepare: Prepare,
-    /// The user has connected and not said goodbye.
+    /// The user has connected, and has not disconnected.
     connected: bool,
-    /// A single command connects by itself, and again if the connection was lost.
+    /// A request opens the connection that it needs: for a single command.
     by_itself: bool,
-    /// The connection, in a dialect where it lasts.
+    /// The connection, in a dialect that keeps it for several requests.
     wire: Option<Wire>,
-    /// How many connections there have been.
+    /// The number of connections so far.
     connections: u64,
-    /// The server of the last exchange has sent something that belongs to this dialect.
+    /// In the last exchange, the server sent something that belongs to this dialect.
     is_understood: bool,
-    /// Where received files go, opened when the first one comes.
+    /// Where received files go. Opened when the first one comes.
     downloads: Option<Store>,
-    /// Told when a reply takes long to come.
+    /// Called when a reply takes long.
     notice: Option<Notice>,
 }
 
-/// What is known of a file that was moved.
+/// What is known of a file that was sent or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The name that it has now, where the server tells.
+    /// Its name on the server, if the server tells it, or its path on this machine.
     pub stored: Option<String>,
     /// Its size.
     pub bytes: u64,
@@ -95,7 +95,7 @@ pub struct Receipt {
     pub confirmed: bool,
 }
 
-/// Told how much of a transfer is done, and of how much if that is known.
+/// Called with the number of bytes so far, and the total if it is known.
 pub type Watch<'w> = dyn FnMut(u64, Option<u64>) + 'w;
 
 impl Client {
@@ -127,23 +127,23 @@ impl Client {
         &self.config
     }
 
-    /// From now on `notice` is told, once for each request, when a reply takes long to come.
+    /// Sets what is called, once for each request, when a reply takes long.
     pub fn notify(&mut self, notice: Notice) {
         self.notice = Some(notice);
     }
 
-    /// How many connections there have been.
+    /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections
     }
 
-    /// From now on a request opens the connection that it needs.
+    /// Makes each request open the connection that it needs.
     pub fn connect_by_itself(&mut self) {
         self.by_itself = true;
     }
 
-    /// Whether a request has a chance: there is a connection, or one will be opened.
+    /// Whether a request can be sent: there is a connection, or one will be opened.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         self.connected || self.by_itself
@@ -155,23 +155,23 @@ impl Client {
         self.connected
     }
 
-    /// What the dialect has words for.
+    /// The requests of the dialect.
     #[must_use]
     pub fn requests(&self) -> &'static Requests {
         self.config.dialect.requests()
     }
 
-    /// Opens a connection, if there is none, and says hello. Where each request has a connection of its
-    /// own, this tries whether one can be had.
+    /// Opens a connection if there is none, and sends the greeting. In a dialect with one connection for each
+    /// request, this tests whether the server accepts one.
     ///
     /// # Errors
-    /// The server cannot be reached, or does not say hello.
+    /// The server cannot be reached, or does not answer the greeting.
     pub fn connme(&mut self) -> Answer<()> {
         let had_one = self.wire.is_some();
         self.open()?;
         let Some(connme) = self.requests().connme else { return Ok(()) };
         match self.ask(connme) {
-            // The server had closed it, perhaps long ago: this command connects again.
+            // The server had closed the connection, perhaps long ago: connects again.
             Err(_) if had_one && !self.connected => {
                 self.open()?;
                 self.ask(connme)
@@ -180,10 +180,10 @@ impl Client {
         }
     }
 
-    /// Says goodbye and closes the connection, also if that fails.
+    /// Sends the dialect's goodbye and closes the connection, also if the goodbye fails.
     ///
     /// # Errors
-    /// The server did not say goodbye.
+    /// The server did not answer the goodbye.
     pub fn byebye(&mut self) -> Answer<()> {
         let answer = match self.requests().byebye {
             Some(byebye) => self.ask(byebye),
@@ -195,7 +195,7 @@ impl Client {
         answer
     }
 
-    /// Closes the connection, if there is one. Says goodbye only where the server needs it.
+    /// Closes the connection if there is one. Sends a goodbye only in a dialect that needs it.
     pub fn close(&mut self) {
         if self.wire.is_some() && self.requests().needs_goodbye {
             let _ = self.byebye();
@@ -203,8 +203,8 @@ impl Client {
         self.disconnect();
     }
 
-    /// Sends each of these in a write of its own, with a pause between so that they stay apart, ends our
-    /// direction, and returns all that comes back, made fit to print. A netcat for those who have none.
+    /// Sends each text in one write, with pauses between so that they stay apart, and ends our direction.
+    /// Returns the answer, escaped. It does what netcat does, for users who have no netcat.
     ///
     /// # Errors
     /// See [`Client::list_files`].
@@ -226,10 +226,10 @@ impl Client {
         Ok(lines.map(|line| readable(line.strip_suffix(b"\n").unwrap_or(line)) + "\n").collect())
     }
 
-    /// What is in the server's root, or in a folder of it.
+    /// Lists the server's files, or those in a folder.
     ///
     /// # Errors
-    /// The server's, or the connection's; so in all that follow.
+    /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
         let list_files = self.requests().list_files.ok_or(Failure::Lacks("ls"))?;
         self.ask(|wire| list_files(wire, folder))
@@ -253,7 +253,7 @@ impl Client {
         self.ask(|wire| get_size(wire, name))
     }
 
-    /// Has the characters of a text counted.
+    /// Counts the characters of a text.
     ///
     /// # Errors
     /// See [`Client::list_files`].

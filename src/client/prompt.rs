@@ -252,7 +252,7 @@ impl Ui {
 
     /// Prints why the command failed, on this name.
     pub(crate) fn failed(&mut self, name: &str, failure: Failure) {
-        let msg = explain(self.command, &escaped(name), failure, &self.client, self.is_single);
+        let msg = explain(self.command, escaped(name), failure, &self.client, self.is_single);
         self.refuse(&msg);
     }
 

@@ -1,4 +1,4 @@
-//! Files on their way: out of this machine, and into a store in the downloads folder.
+//! Sending and receiving files. Received files go into a store in the downloads folder.
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
@@ -31,7 +31,7 @@ impl Client {
         };
         let opening = |error: io::Error| Failure::local(Doing::Open, path.display(), error);
         let reading = |error: io::Error| Failure::local(Doing::Read, path.display(), error);
-        // Looked at before it is opened: opening a pipe would wait for its other end.
+        // Checked before it is opened: opening a pipe would wait for its other end.
         let found = fs::metadata(path).map_err(opening)?;
         if !found.is_file() {
             return Err(trouble(if found.is_dir() {
@@ -95,13 +95,13 @@ impl Client {
     }
 }
 
-/// A file on its way in.
+/// A file that is being received.
 struct Arriving<'s> {
     folder: &'s Path,
-    /// Opened when the first file comes, so that a refusal makes no folder.
+    /// Opened when the first file comes, so that a refused request creates no folder.
     store: &'s OnceCell<Store>,
     name: &'s FileName,
-    /// The file and its size, when the server has said that it comes.
+    /// The file and its size, after the server has announced it.
     file: Option<(Incoming<'s>, Option<u64>)>,
     done: u64,
     watch: &'s mut Watch<'s>,
@@ -153,7 +153,7 @@ fn no_file() -> Failure {
     Failure::Unexpected { expected: Expected::File, got: Vec::new() }
 }
 
-/// A failure of the store on this machine is not the server's.
+/// A failure of this machine's store, which is not the server's.
 fn not_kept(name: &str, folder: &Path, error: &Error) -> Failure {
     Failure::local(Doing::Keep(folder.display().to_string()), name, error.cause())
 }

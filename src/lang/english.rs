@@ -124,11 +124,16 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::PromptHelp => format!("{COMMANDS}{PROMPT_HELP}"),
         Msg::CannotWrite { why } => format!("cannot write the results: {why}"),
         Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
-        Msg::Failed { tried, failure, hint } => {
+        Msg::Failed { command, name, failure, hint } => {
             let tried = match &**failure {
                 Failure::Unreachable { server, .. } => format!("connect to {server}: "),
                 Failure::Local { .. } => String::new(),
-                _ => format!("{tried}: "),
+                _ => match *command {
+                    "connme" => "connect: ".to_owned(),
+                    "size" => format!("get the size of {name}: "),
+                    command if name.is_empty() => format!("{command}: "),
+                    command => format!("{command} {name}: "),
+                },
             };
             // A busy server gives this advice itself.
             let is_said = matches!(&**failure, Failure::Refused { sentence, .. } if sentence.contains("again"));

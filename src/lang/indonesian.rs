@@ -144,13 +144,14 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::PromptHelp => format!("{COMMANDS}{PROMPT_HELP}"),
         Msg::CannotWrite { why } => format!("hasil tidak bisa ditulis: {why}"),
         Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
-        Msg::Failed { tried, failure, hint } => {
+        Msg::Failed { command, name, failure, hint } => {
             let tried = match &**failure {
                 Failure::Unreachable { server, .. } => {
                     format!("tidak bisa terhubung ke {server}: ")
                 }
                 Failure::Local { .. } => "gagal ".to_owned(),
-                _ => format!("{tried} gagal: "),
+                _ if name.is_empty() => format!("{command} gagal: "),
+                _ => format!("{command} {name} gagal: "),
             };
             let hint = hint.map(|hint| format!("; {}", advise(hint))).unwrap_or_default();
             format!("{tried}{}{hint}", because(failure))

@@ -150,7 +150,7 @@ pub enum Msg {
     /// The results cannot be written.
     CannotWrite { why: String },
     /// A command failed.
-    Failed { tried: String, failure: Box<Failure>, hint: Option<Hint> },
+    Failed { command: &'static str, name: String, failure: Box<Failure>, hint: Option<Hint> },
     /// A reply takes long to come.
     StillWaiting { waited: Waited },
     /// The dialect has no such command.
@@ -306,7 +306,7 @@ mod tests {
 
     fn failed(failure: Failure) -> (String, String) {
         let failure = Box::new(failure);
-        both(&Msg::Failed { tried: "ls".to_owned(), failure, hint: None })
+        both(&Msg::Failed { command: "ls", name: String::new(), failure, hint: None })
     }
 
     /// A busy server gives its advice itself, in English.
@@ -314,7 +314,7 @@ mod tests {
     fn advice_is_given_once() {
         let failure = Failure::refused("busy", "all connections are taken: try again in a moment");
         let (failure, hint) = (Box::new(failure), Some(Hint::TryAgain));
-        let msg = Msg::Failed { tried: "ls".to_owned(), failure, hint };
+        let msg = Msg::Failed { command: "ls", name: String::new(), failure, hint };
         let (en, id) = both(&msg);
         assert_eq!(en, "cannot ls: all connections are taken: try again in a moment (busy)");
         assert_eq!(id, "ls gagal: server sedang sibuk (busy); coba lagi sebentar lagi");

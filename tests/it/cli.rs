@@ -208,7 +208,7 @@ fn single_commands_do_their_work() {
     assert_eq!(out, "b: 0 bytes (0.000000 MB)\nmy file.bin: 700000 bytes (0.700000 MB)\n");
     assert_eq!(
         err,
-        "connme-client: cannot size nope: no such file (not-found); ls shows what is there\n"
+        "connme-client: cannot get the size of nope: no such file (not-found); ls shows what is there\n"
     );
 
     let (status, out, _) = run(&["download", "my file.bin", "my file.bin", "b"]);

@@ -216,8 +216,8 @@ fn what_came_is_compared_with_what_was_asked() {
         "upload own: expected 'ok received 5 own', got \"ok received 5 other\" (understood)",
         "rm a: expected 'error CODE MESSAGE', got \"error\"",
         "rm a: expected 'ERROR CODE MESSAGE', got \"ERROR\"",
-        "connme: expected a line starting with ok or error, got \"hello\"",
-        "connme: expected 'connected', got \"hello\"",
+        "connect: expected a line starting with ok or error, got \"hello\"",
+        "connect: expected 'connected', got \"hello\"",
         "rm a: expected '1' or '-1', got \"5\" (understood)",
         "ls: expected 5 as the total of the sizes, got \"6\" (understood)",
         "ls: expected a number of files, not -2, got \"\\xfe\\xff\\xff\\xff\"",
@@ -247,13 +247,13 @@ fn a_server_that_stops_is_told_with_what_had_come() {
     let table = [
         (
             said_of("text", &["connme"], "ok connected"),
-            "connme: the connection ended in the middle of a message; \
+            "connect: the connection ended in the middle of a message; \
              so far came \"ok connected\" with no newline"
                 .to_owned(),
         ),
         (
             said_of("struct", &["connme"], "conn"),
-            format!("connme: {stopped}; so far came \"conn\""),
+            format!("connect: {stopped}; so far came \"conn\""),
         ),
         (said_of("struct", &["ls"], [1, 0]), format!("ls: {stopped}; so far came \"\\u{{1}}\\0\"")),
         (
@@ -284,7 +284,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
                 .to_owned(),
         ),
         // Nothing came: that is not the middle of a message.
-        (said_of("text", &["connme"], ""), format!("connme: {without}")),
+        (said_of("text", &["connme"], ""), format!("connect: {without}")),
         (said_of("struct", &["ls"], ""), format!("ls: {without}")),
         (said_of("filesaver", &["download", "a"], ""), format!("download a: {without}")),
         (said_of("json", &["ls"], ""), format!("ls: {without}")),
@@ -299,7 +299,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         ),
         (
             said_of("text", &["size", "a"], "error strange-code some words\n"),
-            "size a: some words (strange-code) (no hint)".to_owned(),
+            "get the size of a: some words (strange-code) (no hint)".to_owned(),
         ),
         (
             said_of("json", &["download", "a"], "ERROR strange\x1b[0m some words\r\n"),
@@ -435,7 +435,7 @@ fn what_nobody_asked_for_is_shown_and_answers_nothing() {
             let err = String::from_utf8(output.stderr).unwrap();
             let shown = match unasked == stale {
                 true => {
-                    "cannot size b: the server sent \"ok 5 bytes (0.000005 MB)\\n\" without being \
+                    "cannot get the size of b: the server sent \"ok 5 bytes (0.000005 MB)\\n\" without being \
                      asked; is that a connme server?"
                 }
                 false => {
