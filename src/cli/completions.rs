@@ -53,17 +53,28 @@ pub(super) fn script(shell: &str, program: &str, usage: &str) -> Option<String> 
     };
     let list =
         |items: &[Item], line: fn(&Item) -> String| items.iter().map(line).collect::<Vec<_>>();
+    // The commands that take files of this machine. A server has none: no command is called `-`.
+    let is_local = |command: &&Item| {
+        command.value.as_ref().is_some_and(|value| value.starts_with("PATH") || value == "FILE")
+    };
+    let mut local: Vec<_> = commands.iter().filter(is_local).map(|it| it.name.as_str()).collect();
+    if local.is_empty() {
+        local.push("-");
+    }
     let script = match shell {
         "bash" => include_str!("completions/bash.sh")
             .replace("VALUED", &names("|"))
+            .replace("LOCAL", &local.join("|"))
             .replace("VALUES", &valued.into_iter().map(bash_values).collect::<Vec<_>>().join("\n"))
             .replace("FLAGS", &list(&flags, |flag| format!("--{}", flag.name)).join(" "))
             .replace("COMMANDS", &list(&commands, |command| command.name.clone()).join(" ")),
         "zsh" => include_str!("completions/zsh.sh")
+            .replace("LOCAL", &local.join("|"))
             .replace("FLAGS", &list(&flags, zsh_flag).join("\n"))
             .replace("COMMANDS", &list(&commands, zsh_command).join(" ")),
         "fish" => include_str!("completions/fish.sh")
             .replace("VALUED", &names(" "))
+            .replace("LOCAL", &local.join(" "))
             .replace("FLAGS", &list(&flags, fish_flag).join("\n"))
             .replace("COMMANDS", &list(&commands, fish_command).join("\n")),
         _ => return None,
@@ -166,7 +177,9 @@ fn fish_flag(flag: &Item) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::command::COMMANDS;
     use crate::lang::{Lang, Msg};
+    use crate::lecture;
 
     #[test]
     fn every_flag_and_command_of_the_help_is_completed_in_every_shell() {
@@ -176,7 +189,14 @@ mod tests {
             {
                 let usage = usage.say(lang);
                 let (commands, flags) = items(&usage);
-                assert_eq!(commands.len(), if program == "connme-client" { 11 } else { 0 });
+                let known = COMMANDS.iter().chain(&lecture::COMMANDS).map(|command| command.word);
+                let only_at_the_prompt = ["help", "byebye", "exit"];
+                let mut known: Vec<_> =
+                    known.filter(|word| !only_at_the_prompt.contains(word)).collect();
+                let mut explained: Vec<_> = commands.iter().map(|it| it.name.as_str()).collect();
+                known.sort_unstable();
+                explained.sort_unstable();
+                assert_eq!(explained, if program == "connme-client" { known } else { vec![] });
                 let words = usage.split(|c: char| !c.is_ascii_lowercase() && c != '-');
                 let named: Vec<_> = words
                     .filter_map(|word| word.strip_prefix("--"))

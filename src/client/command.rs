@@ -70,7 +70,7 @@ impl From<Failure> for Stop {
 }
 
 /// All commands, except those that a lecture adds.
-pub(super) static COMMANDS: [Command; 12] = [
+pub static COMMANDS: [Command; 12] = [
     Command { word: "connme", alias: Some("conme"), takes: Takes::Nothing, run: connme },
     Command { word: "ls", alias: None, takes: Takes::Option, run: ls },
     Command { word: "size", alias: None, takes: Takes::Argument, run: size },

@@ -21,8 +21,7 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     spell_out(bytes, limits::SHOWN, true).into()
 }
 
-/// The same for somebody who reads a whole conversation: nothing is cut, and quotation marks and
-/// backslashes stay as they are.
+/// The same for a whole conversation: nothing is cut, and quotation marks and backslashes stay as they are.
 #[must_use]
 pub fn readable(bytes: &[u8]) -> String {
     spell_out(bytes, usize::MAX, false)
@@ -39,7 +38,7 @@ fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
             match c {
                 '\'' => text.push(c),
                 '"' | '\\' if !quoted => text.push(c),
-                // A combining mark is escaped only where it has nothing to stand on.
+                // A combining mark is escaped only if it has no character to combine with.
                 _ if !text.is_empty() && combines(c) => text.push(c),
                 _ => text.extend(c.escape_debug()),
             }

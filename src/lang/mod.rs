@@ -1,8 +1,8 @@
-//! What the two programs say to people: one [`Msg`] for each thing there is to say, and for each
-//! language one `match` that puts it into words, so that the compiler finds a missing sentence.
+//! The messages of both programs: one [`Msg`] for each, and one `match` for each language, so that the
+//! compiler finds a missing sentence.
 //!
-//! The Indonesian says what the assignment's programs say, where they say it. The wire speaks one
-//! language, and the words of its codes are the same in both.
+//! The Indonesian has the sentences of the assignment's programs. What is sent over a connection is the same
+//! in both languages.
 
 mod english;
 mod escape;
@@ -32,21 +32,21 @@ impl Lang {
         }
     }
 
-    /// The language that the environment asks for: the first of these variables that says anything.
+    /// The language of the environment: that of the first of these variables that has a value.
     #[must_use]
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Lang {
-        let said = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        let value = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .into_iter()
             .find_map(|name| variable(name).filter(|value| !value.is_empty()));
-        match said {
+        match value {
             Some(value) if value.to_ascii_lowercase().starts_with("id") => Lang::Id,
             _ => Lang::En,
         }
     }
 }
 
-/// Something to say to a person.
-#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
+/// A message for the user.
+#[allow(missing_docs, reason = "a field is a word of the sentence")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Msg {
     /// How to call the server.
@@ -67,15 +67,15 @@ pub enum Msg {
     TryHelp,
     /// The server is ready at this address.
     Listening { address: String, dialect: &'static str },
-    /// What users of other machines type. If this machine's address is not known, it has HOST.
+    /// What users of other machines type. If this machine's address is not known, it contains HOST.
     TypeElsewhere { command: String, host_is_known: bool },
     /// The folder with the files, and whether it has just been created.
     Root { path: String, is_new: bool },
-    /// The server waits for somebody to come.
+    /// The server waits for clients.
     Waiting,
-    /// Somebody has come.
+    /// A client has connected.
     PeerCame { peer: String },
-    /// Somebody has gone.
+    /// A connection has ended.
     PeerWent { peer: String },
     /// The server cannot listen at an address.
     CannotListen { address: String, why: String },
@@ -86,8 +86,8 @@ pub enum Msg {
     /// The server's log cannot be written.
     CannotUseLog { why: String },
 
-    /// The prompt, and the server that it is connected to. `is_narrow`: the line has to leave room to
-    /// type in 80 columns.
+    /// The prompt, and the server that it is connected to. `is_narrow`: the line must leave room to type in
+    /// 80 columns.
     Prompt { server: Option<String>, is_narrow: bool },
     /// Asks for the argument that this command needs.
     Ask { command: &'static str },
@@ -99,25 +99,25 @@ pub enum Msg {
     Unanswered { names: Vec<String> },
     /// A port of a server that is asked over all dialects.
     CompareTakesNoPort,
-    /// Another name for several files.
+    /// `as NAME` after several files.
     AsNeedsOne,
-    /// Arrow keys and the like, which no editor has read; and whether the rest of the line counts.
+    /// Arrow keys, which no line editor has handled, and whether the rest of the line is used.
     KeysIgnored { is_used: bool },
     /// A command that works on one file got several.
     OneFile,
     /// These files are not removed.
     RmCancelled { names: Vec<String> },
-    /// It is gone.
+    /// A file was removed.
     Removed { name: String },
-    /// Connected to a server just now.
+    /// The client has connected to a server.
     Connected { server: String },
-    /// Connected already, and the server answers.
+    /// The client was connected already, and the server answers.
     StillConnected { server: String },
-    /// The connection has been closed at the user's wish.
+    /// The user has closed the connection.
     Closed,
     /// A file was sent.
     Uploaded { name: String, stored: String, bytes: u64, seconds: String, rate: String },
-    /// A file was sent over a wire that has no receipts.
+    /// A file was sent in a dialect without confirmations.
     Sent { name: String, bytes: u64, seconds: String, rate: String },
     /// A file was received.
     Downloaded { name: String, stored: String, bytes: u64, seconds: String, rate: String },
@@ -127,31 +127,31 @@ pub enum Msg {
     Grew { name: String, bytes: u64 },
     /// A file's size.
     Size { name: String, size: u64 },
-    /// The head of a list.
+    /// The line before a list.
     Files { count: usize },
-    /// The foot of a list.
+    /// The line after a list.
     Total { bytes: u64 },
-    /// What stands over the columns of a comparison.
+    /// The heads of the columns of a comparison.
     CompareHeads,
     /// A number of characters.
     Characters { count: u64 },
-    /// No command is called so; perhaps another was meant.
+    /// There is no such command. Perhaps the nearest was meant.
     UnknownCommand { word: String, nearest: Option<&'static str> },
     /// A command that needs a name got none.
     NameMissing { command: &'static str },
     /// A command that takes nothing got something.
     TakesNothing { command: &'static str },
-    /// A list of two folders.
+    /// A list of several folders.
     OneFolder,
     /// A quotation mark that is opened and not closed.
     OpenQuote,
-    /// What the prompt understands.
+    /// The help of the prompt.
     PromptHelp,
     /// The results cannot be written.
     CannotWrite { why: String },
     /// A command failed.
     Failed { command: &'static str, name: String, failure: Box<Failure>, hint: Option<Hint> },
-    /// A reply takes long to come.
+    /// A reply takes long.
     StillWaiting { waited: Waited },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: &'static str },
@@ -185,26 +185,26 @@ pub enum Wanted {
 }
 
 /// What to do about a failure.
-#[allow(missing_docs, reason = "a field is the word that stands in the sentence")]
+#[allow(missing_docs, reason = "a field is a word of the sentence")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// Perhaps no server is there.
+    /// Perhaps no server runs there.
     IsServerRunning,
-    /// Look what is there.
+    /// `ls` shows the server's files.
     SeeLs,
-    /// Look what is here.
+    /// `lls` shows the files here.
     SeeLls,
-    /// Another name would do.
+    /// Another name may be accepted.
     OtherName,
     /// It may work later.
     TryAgain,
-    /// Connect anew.
+    /// Connect again.
     Reconnect,
-    /// Run the same command again: a single command has no connection to open.
+    /// Run the same command again: a single command has no prompt to connect from.
     RunAgain,
-    /// Perhaps something else listens there.
+    /// Perhaps another kind of server listens there.
     WrongServer,
-    /// Perhaps the server speaks another dialect than this.
+    /// Perhaps the server has another dialect than this.
     OtherDialect { dialect: &'static str },
     /// The same at the prompt, where the dialect cannot be changed.
     LeaveForOtherDialect { dialect: &'static str },
@@ -309,7 +309,7 @@ mod tests {
         both(&Msg::Failed { command: "ls", name: String::new(), failure, hint: None })
     }
 
-    /// A busy server gives its advice itself, in English.
+    /// A busy server sends its own advice, in English.
     #[test]
     fn advice_is_given_once() {
         let failure = Failure::refused("busy", "all connections are taken: try again in a moment");
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_says_something_else_is_told_in_both_languages() {
+    fn an_unexpected_reply_is_explained_in_both_languages() {
         let unexpected = |expected, got: &str| Failure::Unexpected { expected, got: got.into() };
         let table = [
             (
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_says_what_has_come_and_what_is_awaited() {
+    fn a_wait_shows_what_has_come_and_what_is_awaited() {
         let waited = |got: &str, wanted| Waited { got: got.into(), wanted };
         let table = [
             (

@@ -1,4 +1,4 @@
-//! Both programs as a user meets them: flags, results, failures, exit statuses.
+//! Both programs as a user sees them: flags, results, failures, exit statuses.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ fn server(args: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn a_wrong_flag_is_one_line_that_says_what_to_do() {
+fn a_wrong_flag_gets_one_line_with_what_to_do() {
     let table = [
         (vec!["--lisen", "1"], "unexpected argument '--lisen'"),
         (vec!["--root"], "--root needs a value"),
@@ -52,7 +52,7 @@ fn greeting(args: &[&str], root: &std::path::Path) -> Vec<String> {
 }
 
 #[test]
-fn the_server_says_how_to_reach_it_and_where_the_files_are() {
+fn the_server_prints_how_to_reach_it_and_where_the_files_are() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("new");
     let lines = greeting(&["--listen", "127.0.0.1:0"], &root);
@@ -232,7 +232,7 @@ fn single_commands_do_their_work() {
 }
 
 #[test]
-fn failures_say_what_why_and_what_to_do() {
+fn failures_tell_what_why_and_what_to_do() {
     let server = TestServer::start(&["--max-file-size", "10"]);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("big"), vec![0; 5_000_000]).unwrap();
@@ -301,7 +301,7 @@ fn failures_say_what_why_and_what_to_do() {
 }
 
 #[test]
-fn one_refusal_does_not_take_the_others_with_it() {
+fn one_refusal_does_not_stop_the_other_files() {
     let server = TestServer::start(&["--max-file-size", "10"]);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("big"), vec![0; 5_000_000]).unwrap();
@@ -699,7 +699,7 @@ fn slow(begin: &'static str, rest: &'static str) -> std::net::SocketAddr {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
             stream.write_all(begin.as_bytes()).unwrap();
-            // When the client has said nothing for so long, it gets the rest.
+            // When the client has sent nothing for that long, it gets the rest.
             stream.set_read_timeout(Some(std::time::Duration::from_secs(4))).unwrap();
             while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
             let _ = stream.write_all(rest.as_bytes());
@@ -711,7 +711,7 @@ fn slow(begin: &'static str, rest: &'static str) -> std::net::SocketAddr {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_long_wait_is_told_to_a_terminal_unless_it_is_to_be_quiet() {
+fn a_long_wait_is_told_to_a_terminal_unless_quiet() {
     let table = [
         (
             "connme",
@@ -748,7 +748,7 @@ fn a_long_wait_is_told_to_a_terminal_unless_it_is_to_be_quiet() {
     waits.into_iter().for_each(|wait| wait.join().unwrap());
 }
 
-/// What only a command line can do is not advised at the prompt, nor done there.
+/// The prompt does not advise what only a command line can do, and does not do it.
 #[test]
 fn the_prompt_advises_what_can_be_done_there() {
     let server = TestServer::start(&[]);
@@ -825,7 +825,7 @@ fn each_file_is_removed_once_and_each_name_is_asked_for() {
 }
 
 #[test]
-fn arrow_keys_are_dropped_with_a_sentence() {
+fn arrow_keys_are_removed_with_a_message() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     server.put("a", "");
@@ -845,7 +845,7 @@ fn arrow_keys_are_dropped_with_a_sentence() {
 }
 
 #[test]
-fn a_question_that_nobody_answers_removes_nothing() {
+fn a_question_without_an_answer_removes_nothing() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     server.put("a", "kept");
@@ -868,7 +868,7 @@ fn a_question_that_nobody_answers_removes_nothing() {
 
 /// In every dialect that removes: with a question first, its missing answer would be the failure.
 #[test]
-fn what_is_not_there_is_found_before_the_question() {
+fn a_missing_file_is_found_before_the_question() {
     let server = TestServer::start(&[]);
     fs::create_dir(server.root().join("docs")).unwrap();
     for dialect in ["text", "struct", "json"] {
@@ -884,7 +884,7 @@ fn what_is_not_there_is_found_before_the_question() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_the_client_quietly() {
+fn a_closed_standard_output_ends_the_client_quietly() {
     let server = TestServer::start(&[]);
     for n in 0..3000 {
         server.put(&format!("a file with a rather long name, number {n}"), "");
@@ -900,7 +900,7 @@ fn a_reader_that_leaves_ends_the_client_quietly() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
 }
 
-/// A limit on the size of files stands for a full disk; the signal that comes with it is ignored.
+/// A limit on the size of files simulates a full disk. The signal that comes with it is ignored.
 #[cfg(unix)]
 fn on_a_full_disk(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
@@ -910,7 +910,7 @@ fn on_a_full_disk(program: &str, args: &[&str]) -> Command {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_here_is_said_and_the_session_goes_on() {
+fn a_full_disk_here_is_reported_and_the_session_goes_on() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     server.put("small", "x");
@@ -977,7 +977,7 @@ fn a_file_whose_size_is_not_known_is_not_sent_as_empty() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_sent_is_said_and_the_session_goes_on() {
+fn a_file_that_changes_while_it_is_sent_is_reported_and_the_session_goes_on() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("small"), "x").unwrap();

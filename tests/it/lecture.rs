@@ -1,4 +1,4 @@
-//! What a lecture shows: the trace, the adversary, the comparison, the lessons; all as the pages say.
+//! What a lecture shows: the trace, the bad network, the comparison and the lessons, as the pages have them.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +55,7 @@ fn run(server: &TestServer, folder: &Path, lang: &str, command: &str) -> String 
 
 #[cfg(unix)]
 #[test]
-fn every_lesson_is_as_it_says() {
+fn every_lesson_shows_the_real_output() {
     let mut commands = Vec::new();
     for (page_name, lang) in
         [("src/lecture/lessons/english.md", "C"), ("src/lecture/lessons/indonesian.md", "id")]
@@ -90,8 +90,7 @@ fn every_lesson_is_as_it_says() {
     assert_eq!(commands[0], commands[1], "both pages run the same commands");
 }
 
-/// What the lessons say to do before `make install`, with the programs of this test in place of the
-/// release build.
+/// What the lessons do before `make install`, with the programs of this test instead of the release build.
 #[cfg(unix)]
 #[test]
 fn the_lessons_work_before_the_programs_are_installed() {
@@ -115,7 +114,7 @@ fn the_lessons_work_before_the_programs_are_installed() {
     }
 }
 
-/// The table in the guide, a cell a test: what becomes of a file that is sent with each fault.
+/// The table in the guide, one test for each cell: what becomes of a file that is sent with each fault.
 #[test]
 fn the_table_of_faults_is_true() {
     let guide = page("src/guide/lecture.md");
@@ -166,7 +165,7 @@ fn the_table_of_faults_is_true() {
         }
     }
     assert!(cells >= 35, "{cells}");
-    // The server may stammer too.
+    // The server may have faults too.
     for faults in ["slice=1", "coalesce=40", "delay=5", "slice=3,delay=2,seed=7"] {
         let server = TestServer::start(&["--stammer", faults]);
         for dialect in ["text", "struct", "filesaver", "json"] {
@@ -234,7 +233,7 @@ fn slices_change_the_reads_and_not_the_messages() {
 }
 
 #[test]
-fn each_rung_says_whose_it_is() {
+fn each_rung_has_the_number_of_its_connection() {
     let server = TestServer::start(&["--trace"]);
     let (mut one, mut other) = (server.peer(), server.peer());
     one.say("connme\n").hear("ok connected\n");
@@ -310,7 +309,7 @@ fn compare_counts_what_a_proxy_counts() {
     };
     for ((row, dialect), counts) in rows.iter().zip(DIALECTS).zip(counts) {
         assert!(row.starts_with(&format!("\"dialect\":\"{dialect}\"")), "{row}");
-        // The cleaning up behind filesaver goes over text, uncounted: a connection and its bytes.
+        // The file of filesaver is removed over text, and not counted: a connection and its bytes.
         let (uncounted, removal) = match dialect {
             "text" => (
                 1,
@@ -363,8 +362,8 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     assert_eq!(crate::support::visible(folder.path()), ["f"]);
 }
 
-/// What others have put into the temporary folder is neither opened, followed nor removed: to open a
-/// pipe is to wait for its other end.
+/// What other users have put into the temporary folder is not opened, followed or removed: opening a pipe
+/// would wait for its other end.
 #[cfg(unix)]
 #[test]
 fn a_demo_leaves_what_others_have_put_there_alone() {

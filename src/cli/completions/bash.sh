@@ -27,7 +27,7 @@ VALUES
          -*) COMPREPLY=($(compgen -W 'FLAGS' -- "$word")) ;;
          *) case $command in
               '') COMPREPLY=($(compgen -W 'COMMANDS' -- "$word")) ;;
-              upload|compare) FUNCTION_files -f ;;
+              LOCAL) FUNCTION_files -f ;;
             esac ;;
        esac ;;
   esac

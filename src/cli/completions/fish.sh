@@ -20,6 +20,6 @@ function FUNCTION_command
   return 1
 end
 complete -c PROGRAM -f
-complete -c PROGRAM -n 'contains -- (FUNCTION_command) upload compare' -F
+complete -c PROGRAM -n 'contains -- (FUNCTION_command) LOCAL' -F
 COMMANDS
 FLAGS

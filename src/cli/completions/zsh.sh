@@ -8,7 +8,7 @@ FLAGS
     '1: :->command' '*:: :->argument'
   case $state in
     command) if (( $#commands )); then _describe command commands; fi ;;
-    argument) case $words[1] in upload|compare) _files ;; esac ;;
+    argument) case $words[1] in LOCAL) _files ;; esac ;;
   esac
 }
 # Read by the completion system, or by 'source'.
