@@ -94,7 +94,7 @@ impl Command {
         let command = self.word;
         match (self.takes, argument.is_empty()) {
             (Takes::Nothing, false) => Err(Msg::TakesNothing { command }),
-            (Takes::Argument, true) => Err(Msg::NameMissing { command }),
+            (Takes::Argument, true) => Err(Msg::ArgumentMissing { command }),
             _ => Ok(()),
         }
     }
@@ -342,7 +342,7 @@ mod tests {
             let command = COMMANDS.iter().find(|command| command.word == word).unwrap();
             command.check(&Argument::Typed(rest.to_owned()))
         };
-        assert_eq!(check("rm", ""), Err(Msg::NameMissing { command: "rm" }));
+        assert_eq!(check("rm", ""), Err(Msg::ArgumentMissing { command: "rm" }));
         assert_eq!(check("exit", "now"), Err(Msg::TakesNothing { command: "exit" }));
         for (word, rest) in [("ls", ""), ("ls", "x"), ("rm", "x"), ("exit", "")] {
             assert_eq!(check(word, rest), Ok(()), "{word} {rest}");

@@ -117,7 +117,10 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnknownCommand { word, nearest: None } => {
             format!("there is no command '{word}'; help shows all commands")
         }
-        Msg::NameMissing { command } => format!("{command} needs a file name"),
+        Msg::ArgumentMissing { command: command @ ("count" | "say") } => {
+            format!("{command} needs a text")
+        }
+        Msg::ArgumentMissing { command } => format!("{command} needs a file name"),
         Msg::TakesNothing { command } => format!("{command} takes no argument"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),

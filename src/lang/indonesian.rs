@@ -135,7 +135,10 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::UnknownCommand { word, nearest: None } => {
             format!("Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah")
         }
-        Msg::NameMissing { command } => format!("{command} harus diikuti nama file"),
+        Msg::ArgumentMissing { command: command @ ("count" | "say") } => {
+            format!("{command} harus diikuti teks")
+        }
+        Msg::ArgumentMissing { command } => format!("{command} harus diikuti nama file"),
         Msg::TakesNothing { command } => format!("{command} tidak menerima argumen"),
         Msg::OneFolder => {
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()

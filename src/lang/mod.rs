@@ -137,8 +137,8 @@ pub enum Msg {
     Characters { count: u64 },
     /// There is no such command. Perhaps the nearest was meant.
     UnknownCommand { word: String, nearest: Option<&'static str> },
-    /// A command that needs a name got none.
-    NameMissing { command: &'static str },
+    /// A command that needs an argument got none.
+    ArgumentMissing { command: &'static str },
     /// A command that takes nothing got something.
     TakesNothing { command: &'static str },
     /// A list of several folders.

@@ -243,7 +243,7 @@ fn failures_tell_what_why_and_what_to_do() {
     let missing = format!("cannot open nope: {missing}; lls shows what could be sent");
     let blocked = fs::create_dir(folder.path().join("blocked")).unwrap_err();
     let blocked = format!("cannot keep a in blocked: create the folder blocked: {blocked}");
-    let table: [(&[&str], i32, &str); 13] = [
+    let table: [(&[&str], i32, &str); 14] = [
         (&["upload", "nope"], 1, &missing),
         (
             &["rm", " a"],
@@ -276,6 +276,7 @@ fn failures_tell_what_why_and_what_to_do() {
         (&["frobnicate"], 2, "there is no command 'frobnicate'; help shows all commands"),
         (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
         (&["size"], 2, "size needs a file name; see --help"),
+        (&["count"], 2, "count needs a text; see --help"),
         (
             &["compare", "big"],
             2,
