@@ -90,8 +90,9 @@ fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
     while let Some(line) = lines.next() {
         let Some(line) = line.strip_prefix("  ").map(str::trim_start) else { continue };
         let is_flag = line.starts_with('-');
-        // After the flags come examples.
-        if line.starts_with('(') || (!is_flag && !flags.is_empty()) {
+        if line.starts_with("connme-") {
+            // An example, and its explanation.
+            while lines.next_if(|next| next.starts_with(&" ".repeat(20))).is_some() {}
             continue;
         }
         let (usage, about) = line.split_once("  ").unwrap_or((line, ""));
@@ -224,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_flag_is_read_from_its_line() {
-        let usage = "x\n\n  run FILE...  run it; twice\n\n  -s, --server HOST[:PORT]\n\
-                     \x20                       the server (default x)\n      --json  it's so\n\n  x --y\n";
+        let usage = "x\n\n  connme-x --y\n                       why\n\n  run FILE...  run it; twice\n\n  -s, --server HOST[:PORT]\n\
+                     \x20                       the server (default x)\n      --json  it's so\n";
         let (commands, flags) = items(usage);
         let [run] = commands.as_slice() else { panic!() };
         assert_eq!((run.name.as_str(), run.about.as_str()), ("run", "run it"));

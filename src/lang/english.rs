@@ -3,10 +3,17 @@
 use super::{Hint, Msg, Wanted, escape, few, megabytes};
 use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
 
+/// The commands, for both help texts and the completions.
+const COMMANDS: &str = include_str!("help/commands.en.txt");
+
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
-        Msg::ServerUsage => SERVER_USAGE.to_owned(),
-        Msg::ClientUsage => format!("{CLIENT_USAGE}\n{COMMANDS}{CLIENT_FLAGS}"),
+        Msg::ServerUsage => include_str!("help/server.en.txt").to_owned(),
+        Msg::ClientUsage => include_str!("help/client.en.txt").replace(
+            "COMMANDS
+",
+            COMMANDS,
+        ),
         Msg::UnknownFlag { flag } => format!("unexpected argument '{flag}'"),
         Msg::FlagNeedsValue { flag } => format!("{flag} needs a value"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} takes no value"),
@@ -124,7 +131,9 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::TakesNothing { command } => format!("{command} takes no argument"),
         Msg::OneFolder => "ls takes one folder; a name with spaces needs quotes".to_owned(),
         Msg::OpenQuote => "a quotation mark is opened and not closed".to_owned(),
-        Msg::PromptHelp => format!("{COMMANDS}{PROMPT_HELP}"),
+        Msg::PromptHelp => {
+            format!("{COMMANDS}{}", include_str!("help/prompt.en.txt").trim_end())
+        }
         Msg::CannotWrite { why } => format!("cannot write the results: {why}"),
         Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
         Msg::Failed { command, name, failure, hint } => {
@@ -336,109 +345,3 @@ fn advise(hint: Hint) -> String {
     };
     advice.to_owned()
 }
-
-/// The commands, for both help texts and the completions.
-const COMMANDS: &str = "\
-\x20 connme                    connect, or test the connection
-  ls [FOLDER]               list the files on the server
-  size NAME...              show how large files are
-  upload PATH...            send files; 'upload PATH as NAME' renames one
-  download NAME...          receive files; 'download NAME as OTHER' renames one
-  rm NAME...                remove files from the server
-  count TEXT                count the characters of a text
-  lls                       list the files here that could be sent
-  compare FILE              the same job through all five dialects, with
-                            figures; with --server HOST, at the default ports
-  say TEXT...               send each TEXT in one write, and show the answer
-  demo                      a short session with a trace, then a comparison
-";
-
-const PROMPT_HELP: &str = "\
-\x20 byebye                    close the connection
-  exit                      leave
-
-  upload a.txt 'b c.txt' ~/d.txt    quotes and ~ work as in a shell
-  upload *.txt                      all files here that end in .txt
-  download *.txt                    all files on the server that end in .txt
-A line that is the name of an existing file is that file, with its spaces.";
-
-const SERVER_USAGE: &str = "\
-connme-server: serves the files of one folder over TCP
-
-usage: connme-server [FLAG]...
-
-  -l, --listen [DIALECT=][HOST:]PORT
-                          where to listen (default text=127.0.0.1:1234); may be
-                          repeated; HOST or DIALECT alone takes the default
-                          port; port 0 takes a free one; an IPv6 host needs
-                          [brackets];
-                          DIALECT is text, struct, filesaver, json or count
-  --all                   every dialect at its own port: text 1234, struct 1235,
-                          filesaver 5050, json 31000, count 12345
-  --host ADDR             the host for --all, for the default, and for every
-                          --listen without one (0.0.0.0: all networks)
-  -r, --root DIR          the folder with the files (default uploads)
-  --read-only             refuse uploads and removals
-  --max-connections N     connections at once (default 256)
-  --max-per-address N     connections at once from one address (default 64)
-  --max-file-size SIZE    the largest file that is accepted
-  --max-total-size SIZE   the most that all files together may hold
-  --idle-timeout SECONDS  close a connection after this silence (default 300)
-  --fsync                 flush files to disk before confirming
-  --buffer SIZE           the size of one read from a socket, 1 byte to 16M
-                          (default 1024 for commands, 524288 for files)
-  --log FILE              append the log to FILE too
-  -t, --trace             show every read and write on standard error
-  --stammer FAULTS        simulate a bad network: slice=BYTES, coalesce=MS,
-                          delay=MS, drip=BYTES_PER_SECOND, cut=BYTES,
-                          reset=BYTES, seed=N; joined by commas
-  --lang en|id            the language (default: that of the environment)
-  --completions SHELL     print completions for bash, zsh or fish
-  -h, --help              print this help
-  -V, --version           print the version
-
-SIZE is in bytes, or has a unit: 10k, 5M, 2G (thousands). The log goes to
-standard error.
-
-  connme-server                        files in ./uploads, on 127.0.0.1:1234
-  connme-server --host 0.0.0.0 --read-only --root lecture
-                                       for a class; it prints what to type
-  connme-server --listen 0 --buffer 1  a free port; each read brings one byte
-";
-
-const CLIENT_USAGE: &str = "\
-connme-client: moves files to and from a connme server
-
-usage: connme-client [FLAG]... [COMMAND [ARG]...]
-";
-
-const CLIENT_FLAGS: &str = "\
-Without a COMMAND: a prompt, which takes these and help, byebye, exit.
-
-  -s, --server HOST[:PORT]  the server (default 127.0.0.1:1234)
-  -d, --dialect NAME        the dialect: text (default), struct, filesaver,
-                            json or count
-  -o, --downloads DIR       where received files go (default downloads)
-  -y, --yes                 remove without asking
-  -q, --quiet               print only results and failures
-      --buffer SIZE         the size of one read from the socket, 1 byte to 16M
-  -t, --trace               show every read and write on standard error
-      --stammer FAULTS      simulate a bad network: slice=BYTES, coalesce=MS,
-                            delay=MS, drip=BYTES_PER_SECOND, cut=BYTES,
-                            reset=BYTES, seed=N; joined by commas
-      --json                the figures of 'compare' as JSON
-      --lang en|id          the language (default: that of the environment)
-      --completions SHELL   print completions for bash, zsh or fish
-  -h, --help                print this help
-  -V, --version             print the version
-Words after -- are not flags.
-
-NAME may have * and ? for files on the server: quote it ('*.txt').
-Results go to standard output, messages to standard error. If standard output is
-not a terminal, 'ls' prints one line per file, with tabs: kind, size, name; in
-the json dialect also id and type.
-Exit status: 0, or 1 if anything failed, or 2 for wrong use.
-
-  connme-client upload report.pdf
-  connme-client --server 192.168.1.20 ls | awk '{ print $2 }'
-";

@@ -3,10 +3,17 @@
 use super::{Hint, Msg, Wanted, escape, few, megabytes};
 use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
 
+/// The commands, for both help texts and the completions.
+const COMMANDS: &str = include_str!("help/commands.id.txt");
+
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
-        Msg::ServerUsage => SERVER_USAGE.to_owned(),
-        Msg::ClientUsage => format!("{CLIENT_USAGE}\n{COMMANDS}{CLIENT_FLAGS}"),
+        Msg::ServerUsage => include_str!("help/server.id.txt").to_owned(),
+        Msg::ClientUsage => include_str!("help/client.id.txt").replace(
+            "COMMANDS
+",
+            COMMANDS,
+        ),
         Msg::UnknownFlag { flag } => format!("argumen '{flag}' tidak dikenali"),
         Msg::FlagNeedsValue { flag } => format!("{flag} harus diikuti nilai"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} tidak menerima nilai"),
@@ -144,7 +151,9 @@ pub(super) fn say(msg: &Msg) -> String {
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip".to_owned()
         }
         Msg::OpenQuote => "tanda kutip dibuka tetapi tidak ditutup".to_owned(),
-        Msg::PromptHelp => format!("{COMMANDS}{PROMPT_HELP}"),
+        Msg::PromptHelp => {
+            format!("{COMMANDS}{}", include_str!("help/prompt.id.txt").trim_end())
+        }
         Msg::CannotWrite { why } => format!("hasil tidak bisa ditulis: {why}"),
         Msg::Failed { failure, .. } if **failure == Failure::NotConnected => because(failure),
         Msg::Failed { command, name, failure, hint } => {
@@ -364,110 +373,3 @@ fn advise(hint: Hint) -> String {
     };
     advice.to_owned()
 }
-
-/// The commands, for both help texts and the completions.
-const COMMANDS: &str = "\
-\x20 connme                    menghubungkan, atau menguji koneksi
-  ls [FOLDER]               daftar file di server
-  size NAMA...              ukuran file
-  upload PATH...            mengunggah file; 'upload PATH as NAMA': nama lain
-  download NAMA...          mengunduh file; 'download NAMA as LAIN': nama lain
-  rm NAMA...                menghapus file dari server
-  count TEKS                menghitung karakter sebuah teks
-  lls                       daftar file di sini yang bisa dikirim
-  compare FILE              pekerjaan yang sama lewat kelima dialek, dengan
-                            angka; dengan --server HOST, di port bawaan
-  say TEKS...               kirim setiap TEKS dengan satu write, tunjukkan
-                            jawabannya
-  demo                      sesi singkat dengan jejak, lalu perbandingan
-";
-
-const PROMPT_HELP: &str = "\
-\x20 byebye                    menutup koneksi
-  exit                      keluar
-
-  upload a.txt 'b c.txt' ~/d.txt    tanda kutip dan ~ seperti di shell
-  upload *.txt                      semua file di sini yang berakhiran .txt
-  download *.txt                    semua file di server yang berakhiran .txt
-Baris yang sama dengan nama file yang ada berarti file itu, dengan spasinya.";
-
-const SERVER_USAGE: &str = "\
-connme-server: melayani file dari satu folder lewat TCP
-
-pemakaian: connme-server [OPSI]...
-
-  -l, --listen [DIALEK=][HOST:]PORT
-                          alamat dan port server (bawaan text=127.0.0.1:1234);
-                          boleh diulang; HOST atau DIALEK saja memakai port
-                          bawaan; port 0 memakai port bebas; host IPv6 dalam
-                          [kurung siku]; DIALEK adalah text, struct, filesaver,
-                          json atau count
-  --all                   setiap dialek di portnya sendiri: text 1234,
-                          struct 1235, filesaver 5050, json 31000, count 12345
-  --host ADDR             host untuk --all, untuk bawaan, dan untuk setiap
-                          --listen tanpa host (0.0.0.0: semua jaringan)
-  -r, --root DIR          folder berisi file (bawaan uploads)
-  --read-only             menolak unggahan dan penghapusan
-  --max-connections N     koneksi sekaligus (bawaan 256)
-  --max-per-address N     koneksi sekaligus dari satu alamat (bawaan 64)
-  --max-file-size SIZE    file terbesar yang diterima
-  --max-total-size SIZE   ukuran terbesar semua file bersama
-  --idle-timeout SECONDS  tutup koneksi yang diam selama ini (bawaan 300)
-  --fsync                 tulis file ke disk sebelum dikonfirmasi
-  --buffer SIZE           ukuran satu kali baca dari socket, 1 byte sampai 16M
-                          (bawaan 1024 untuk perintah, 524288 untuk file)
-  --log FILE              log ditambahkan juga ke FILE
-  -t, --trace             tunjukkan setiap baca dan tulis di standard error
-  --stammer FAULTS        tiru jaringan yang buruk: slice=BYTE, coalesce=MS,
-                          delay=MS, drip=BYTE_PER_DETIK, cut=BYTE,
-                          reset=BYTE, seed=N; dipisah koma
-  --lang en|id            bahasa (bawaan: menurut lingkungan)
-  --completions SHELL     cetak pelengkapan untuk bash, zsh atau fish
-  -h, --help              cetak bantuan ini
-  -V, --version           cetak versi
-
-SIZE dalam byte, atau dengan satuan: 10k, 5M, 2G (ribuan). Log keluar di
-standard error.
-
-  connme-server                        file di ./uploads, di 127.0.0.1:1234
-  connme-server --host 0.0.0.0 --read-only --root kuliah
-                                       untuk kelas; mencetak apa yang diketik
-  connme-server --listen 0 --buffer 1  port bebas; sekali baca, satu byte
-";
-
-const CLIENT_USAGE: &str = "\
-connme-client: memindahkan file ke dan dari server connme
-
-pemakaian: connme-client [OPSI]... [PERINTAH [ARG]...]
-";
-
-const CLIENT_FLAGS: &str = "\
-Tanpa PERINTAH: prompt, yang menerima semua ini dan help, byebye, exit.
-
-  -s, --server HOST[:PORT]  server (bawaan 127.0.0.1:1234)
-  -d, --dialect NAMA        dialek: text (bawaan), struct, filesaver, json
-                            atau count
-  -o, --downloads DIR       tempat file yang diterima (bawaan downloads)
-  -y, --yes                 menghapus tanpa bertanya
-  -q, --quiet               hanya hasil dan kegagalan
-      --buffer SIZE         ukuran satu kali baca dari socket, 1 byte sampai 16M
-  -t, --trace               tunjukkan setiap baca dan tulis di standard error
-      --stammer FAULTS      tiru jaringan yang buruk: slice=BYTE, coalesce=MS,
-                            delay=MS, drip=BYTE_PER_DETIK, cut=BYTE,
-                            reset=BYTE, seed=N; dipisah koma
-      --json                angka 'compare' sebagai JSON
-      --lang en|id          bahasa (bawaan: menurut lingkungan)
-      --completions SHELL   cetak pelengkapan untuk bash, zsh atau fish
-  -h, --help                cetak bantuan ini
-  -V, --version             cetak versi
-Kata setelah -- bukan opsi.
-
-NAMA boleh berisi * dan ? untuk file di server: pakai tanda kutip ('*.txt').
-Hasil keluar di standard output, pesan di standard error. Jika standard output
-bukan terminal, 'ls' mencetak satu baris per file, dengan tab: jenis, ukuran,
-nama; di dialek json juga id dan tipe.
-Status keluar: 0, atau 1 jika ada yang gagal, atau 2 untuk pemakaian yang salah.
-
-  connme-client upload laporan.pdf
-  connme-client --server 192.168.1.20 ls | awk '{ print $2 }'
-";
