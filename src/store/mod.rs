@@ -13,6 +13,7 @@
 //! file work only at a start, where there are no hard links, and where an identity is given.
 
 mod atomic;
+mod budget;
 mod catalog;
 pub(crate) mod disk;
 mod incoming;
@@ -33,12 +34,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Code, Error, Result};
 use crate::log::Log;
 use atomic::{Draft, Publishing};
+pub use budget::Budgeted;
+use budget::{Allocation, Budget};
 use catalog::{Catalog, Stamp};
 pub use catalog::{Id, Record};
 use incoming::not_stored;
 pub use incoming::{Incoming, Stored};
-use listing::{Budget, Share};
-pub use listing::{Budgeted, Entry, Listing};
+pub use listing::{Entry, Listing};
 pub use name::{FileName, extension};
 use numbers::Numbers;
 use quota::Quota;
@@ -143,10 +145,14 @@ impl Store {
     /// # Errors
     /// There is no such folder, or it cannot be read.
     pub fn list(&self, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
-        self.lists.build(|share| self.read_folder(folder, share))
+        self.lists.build(|allocation| self.read_folder(folder, allocation))
     }
 
-    fn read_folder(&self, folder: Option<&FileName>, share: &mut Share) -> Result<Listing> {
+    fn read_folder(
+        &self,
+        folder: Option<&FileName>,
+        allocation: &mut Allocation,
+    ) -> Result<Listing> {
         let path = match folder {
             None => self.root.clone(),
             Some(name) => self.walk(name.as_str().split('/'))?,
@@ -168,7 +174,7 @@ impl Store {
             } else {
                 continue;
             };
-            if !share.take_line(&name) {
+            if !allocation.take(name.len() + listing::LINE) {
                 break;
             }
             listing.push(Entry { name: &name, size, id: None });
@@ -244,7 +250,7 @@ impl Store {
     /// # Errors
     /// The root cannot be read, or an identity cannot be kept.
     pub fn files(&self) -> Result<Budgeted<Listing>> {
-        let files = self.lists.build(|share| self.read_files(share))?;
+        let files = self.lists.build(|allocation| self.read_files(allocation))?;
         for_each_batch(&files, |files| self.identify(files).map(drop))?;
         Ok(files)
     }
@@ -345,7 +351,7 @@ impl Store {
     }
 
     /// The plain files at the top of the root that a client could see.
-    fn read_files(&self, share: &mut Share) -> Result<Listing> {
+    fn read_files(&self, allocation: &mut Allocation) -> Result<Listing> {
         let reading = |error| Error::io(format!("list {}", self.root.display()), &error);
         let mut files = Listing::default();
         for entry in disk::op(|| fs::read_dir(&self.root)).map_err(reading)? {
@@ -356,7 +362,7 @@ impl Store {
             }
             match entry.metadata() {
                 Ok(metadata) if metadata.is_file() => {
-                    if !share.take_line(&name) {
+                    if !allocation.take(name.len() + listing::LINE) {
                         break;
                     }
                     files.push_file(&name, Stamp::of(&metadata));
