@@ -1,25 +1,26 @@
 //! A file that is published whole or not at all.
 //!
-//! A [`Draft`] is written under a name that nobody looks at, and is given its final name by one
-//! operation that fails if that name is taken. Looking first and creating after would lose to
-//! whoever comes between; a plain rename would replace silently. The hard link does neither.
+//! A [`Draft`] is written under a name that no client can ask for. It gets its final name by one operation that
+//! fails if the name is taken. To look first and create later would lose to another upload in between, and a
+//! plain rename would replace silently. The hard link does neither.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
+use super::plain::file_id;
 use super::private::{self, Lock};
+use crate::error::lock;
 use crate::limits;
-use crate::store::disk::op;
+use crate::store::disk::{self, op};
 
-/// How a draft gets its final name. Which of these a folder allows is found out once, when it is opened:
-/// a link that fails later is a failed upload, never a reason for a weaker way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a draft gets its final name. The start finds out which of these a folder allows. A link that fails
+/// later is a failed upload, never a reason for a weaker way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Publishing {
     /// By hard link, which fails if the name is taken.
-    #[default]
     Link,
     /// By a look and a rename, under a lock that all servers on the folder share.
     LockedRename,
@@ -27,56 +28,58 @@ pub(super) enum Publishing {
     Rename,
 }
 
-/// A file in the making. It is removed when it is dropped before it was published.
+/// An unfinished file. It is removed when it is dropped before it was published.
 pub(super) struct Draft {
     file: Option<File>,
     path: PathBuf,
 }
 
 impl Draft {
-    /// A new, empty draft at `path`, where nothing may be yet.
+    /// Creates an empty draft at `path`, where nothing may be yet.
     pub(super) fn create(path: PathBuf) -> io::Result<Draft> {
         let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
         Ok(Draft { file: Some(file), path })
     }
 
-    /// A finished file that is there already.
+    /// A finished file that exists already.
     pub(super) fn finished(path: PathBuf) -> Draft {
         Draft { file: None, path }
     }
 
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
     /// Adds to the end.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.file.as_mut() {
-            Some(file) => op(|| file.write_all(bytes)),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        let mut file = self.file()?;
+        op(|| file.write_all(bytes))
     }
 
     /// Adds all that is in another draft.
     pub(super) fn append(&mut self, other: &Draft) -> io::Result<()> {
         let mut from = op(|| File::open(&other.path))?;
-        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        op(|| io::copy(&mut from, file)).map(drop)
+        let mut file = self.file()?;
+        op(|| io::copy(&mut from, &mut file)).map(drop)
     }
 
     /// Makes sure that what was written survives a loss of power.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| op(|| file.sync_all()))
+        op(|| self.file()?.sync_all())
     }
 
+    /// Sets the time of change.
     pub(super) fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.set_modified(time))
+        op(|| self.file()?.set_modified(time))
     }
 
-    /// What the system says of the draft.
+    /// What the system says about the draft.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        let file = self.file.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        op(|| file.metadata())
+        op(|| self.file()?.metadata())
     }
 
-    /// Gives the finished draft its final name. `false` says that the name is taken; the draft is
-    /// then as it was, and another name can be tried.
+    /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it
+    /// was, and another name can be tried.
     pub(super) fn publish(
         &mut self,
         target: &Path,
@@ -90,47 +93,38 @@ impl Draft {
         }
         match op(|| fs::hard_link(&self.path, target)) {
             Ok(()) => Ok(true),
-            // A network file system may ask twice, and be told that the name is taken: by us.
+            // A network file system may send the request twice. The second answer is that the name is taken,
+            // by the first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(self.is_at(target)),
             Err(error) => Err(error),
         }
     }
 
-    /// Gives the draft this name in the place of what has it: for files of our own.
+    /// Gives the draft this name and replaces what has it: for the server's own files.
     pub(super) fn replace(mut self, target: &Path) -> io::Result<()> {
         self.file = None;
         op(|| fs::rename(&self.path, target))
     }
 
-    /// Whether the file at `target` is this draft. A second name of the draft proves nothing: a backup
+    /// Whether the file at `target` is this draft. That the draft has a second name proves nothing: a backup
     /// that makes hard links gives it one.
     fn is_at(&self, target: &Path) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let file =
-                |path| fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
-            file(target).is_some_and(|found| file(&self.path) == Some(found))
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = target;
-            false
-        }
+        let id = |path| fs::symlink_metadata(path).ok().and_then(|found| file_id(&found));
+        id(target).is_some_and(|found| id(&self.path) == Some(found))
     }
 }
 
 impl Drop for Draft {
-    /// After a link this takes away the second name, after a rename there is nothing left to take.
+    /// Removes the draft's own name. After a link that is the second name, and after a rename it is gone.
     fn drop(&mut self) {
         self.file = None;
         let _ = op(|| fs::remove_file(&self.path));
     }
 }
 
-/// Where there are no hard links: looks whether the name is free and renames, one after the other. Servers
-/// of ours never replace each other's files by this; another program that creates the name in the same
-/// instant could lose its file.
+/// The way to publish without hard links: looks whether the name is free, then renames, one upload at a time.
+/// Servers of ours never replace each other's files by this. Another program that creates the name in the
+/// same instant could lose its file.
 pub(super) struct RenameLock {
     file: PathBuf,
     /// For file systems that have no locks either.
@@ -144,28 +138,23 @@ impl RenameLock {
     }
 
     fn rename(&self, from: &Path, to: &Path, how: Publishing) -> io::Result<bool> {
-        let _here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        let _among_servers = match how {
-            Publishing::LockedRename => {
-                match op(|| private::lock(&self.file, limits::LOCK_WAIT))? {
-                    Lock::Held(file) => Some(file),
-                    Lock::Taken | Lock::Unsupported => return Err(io::ErrorKind::TimedOut.into()),
-                }
-            }
-            _ => None,
-        };
-        match op(|| fs::symlink_metadata(to)) {
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                op(|| fs::rename(from, to)).map(|()| true)
-            }
-            Err(error) => Err(error),
+        let _here = lock(&self.here);
+        let mut _among_servers = None;
+        if how == Publishing::LockedRename {
+            let Lock::Held(file) = op(|| private::lock(&self.file, limits::LOCK_WAIT))? else {
+                return Err(io::ErrorKind::TimedOut.into());
+            };
+            _among_servers = Some(file);
+        }
+        match disk::look(to)? {
+            Some(_) => Ok(false),
+            None => op(|| fs::rename(from, to)).map(|()| true),
         }
     }
 }
 
-/// Makes sure that a new name in `folder` survives a loss of power. Only Unix lets a folder be
-/// opened for that; elsewhere the file's own sync has to be enough.
+/// Makes sure that a new name in `folder` survives a loss of power. Only Unix opens a folder for that;
+/// elsewhere the file's own sync has to be enough.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { op(|| File::open(folder)?.sync_all()) } else { Ok(()) }
 }

@@ -1,18 +1,29 @@
-//! The one gate that every file operation of the store goes through.
+//! Every file operation of the store goes through [`op`].
 //!
-//! In a build it is nothing. In tests it can be told to let the k-th operation fail, or to let none
-//! happen from the k-th on: that is what the disk sees of a process that ends there.
+//! In a build it only makes the call. In tests it can let the k-th operation fail, or all from the k-th on:
+//! that is what the disk sees of a process that ends there.
 
+use std::fs::{self, Metadata};
 use std::io;
+use std::path::Path;
 
-/// Does it, unless a test wants it to fail.
+/// Makes the call, unless a test wants it to fail.
 pub(crate) fn op<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     #[cfg(test)]
     fault::tick()?;
     call()
 }
 
-/// The switch for tests: it concerns the thread that sets it.
+/// What is at this path, if anything is. Links are not followed.
+pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
+    match op(|| fs::symlink_metadata(path)) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Faults for tests. They concern the thread that sets them.
 #[cfg(test)]
 pub(crate) mod fault {
     use std::cell::Cell;
@@ -21,7 +32,7 @@ pub(crate) mod fault {
     /// What happens at the k-th operation.
     #[derive(Clone, Copy, PartialEq)]
     pub(crate) enum Fault {
-        /// It fails, and those behind it do not.
+        /// It fails, and those after it do not.
         Fails,
         /// The process is gone: nothing happens any more.
         Ends,

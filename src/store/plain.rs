@@ -1,16 +1,16 @@
-//! Plain files and nothing else. A name may lead to a folder, or to a symbolic link, a pipe, a device,
-//! a socket: what leads out of the root, waits for ever or has no end is refused.
+//! Opens plain files and nothing else. A name may lead to a folder, a symbolic link, a pipe, a device or a
+//! socket: what leads out of the root, waits for ever or has no end is refused.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::store::disk::op;
+use crate::store::disk::{self, op};
 
-/// What makes the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
-/// (`O_NONBLOCK`) and not take a terminal for ours (`O_NOCTTY`). The standard library passes such flags
-/// on and names none: where their numbers are not known here, there is the way with a look alone.
+/// The flags that make the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
+/// (`O_NONBLOCK`) and not take a terminal as ours (`O_NOCTTY`). The standard library passes such flags on but
+/// has no names for them. Where their numbers are not known here, a file is looked at before it is opened.
 const UNFOLLOWED: Option<i32> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
     Some(0o400_000 | 0o4_000 | 0o400)
 } else if cfg!(all(target_os = "linux", target_arch = "aarch64")) {
@@ -23,24 +23,21 @@ const UNFOLLOWED: Option<i32> = if cfg!(all(target_os = "linux", target_arch = "
 
 /// The plain file at this path, as the system sees it.
 pub(super) fn look(path: &Path) -> Result<Metadata> {
-    let found = op(|| fs::symlink_metadata(path))
-        .map_err(|error| Error::io(format!("look at {}", path.display()), &error))?;
+    let found =
+        op(|| fs::symlink_metadata(path)).map_err(|error| not_done("look at", path, &error))?;
     must_be_plain(&found)?;
     Ok(found)
 }
 
-/// Refuses a path where a file could not be stored beside what is there, under another number.
+/// Refuses a path at which there is something other than a plain file.
 #[inline(never)]
 pub(super) fn must_be_plain_or_free(path: &Path) -> Result<()> {
-    match op(|| fs::symlink_metadata(path)) {
-        Ok(found) => must_be_plain(&found),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io(format!("look at {}", path.display()), &error)),
-    }
+    let found = disk::look(path).map_err(|error| not_done("look at", path, &error))?;
+    found.as_ref().map_or(Ok(()), must_be_plain)
 }
 
-/// Opens the plain file at this path for reading. With one call where nothing is in the way, because to
-/// look at it first would cost as much again; what turns out to be no plain file is closed unread.
+/// Opens the plain file at this path for reading. Does it with one call where it can, because a look before
+/// would cost as much again. What turns out to be something else is closed unread.
 pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
     match open_unfollowed(path) {
         Some(Ok(file)) => {
@@ -48,13 +45,14 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
             must_be_plain(&opened)?;
             Ok((file, opened))
         }
-        // A look says best what it is; and a plain file that somebody has a lease of may be waited for.
+        // A look finds out best what it is. And a plain file that another process has a lease on may be waited
+        // for.
         Some(Err(_)) | None => open_with_a_look(path),
     }
 }
 
-/// The same way to open a file, with the flags that make the system refuse a link and not wait for a
-/// pipe; `None` where their numbers are not known.
+/// Adds the flags that make the system refuse a link and not wait for a pipe. `None` where their numbers are
+/// not known.
 pub(super) fn unfollowed(options: &OpenOptions) -> Option<OpenOptions> {
     let flags = UNFOLLOWED?;
     let mut options = options.clone();
@@ -65,8 +63,8 @@ pub(super) fn unfollowed(options: &OpenOptions) -> Option<OpenOptions> {
     Some(options)
 }
 
-/// `None` where the flags of this system are not known. Not inlined, as what follows it: what one of them
-/// needs of the stack, the next can use again.
+/// `None` where the flags of this system are not known. Not inlined, and neither are the functions after it:
+/// what one of them uses of the stack, the next can use again.
 #[inline(never)]
 fn open_unfollowed(path: &Path) -> Option<io::Result<File>> {
     let options = unfollowed(OpenOptions::new().read(true))?;
@@ -75,15 +73,15 @@ fn open_unfollowed(path: &Path) -> Option<io::Result<File>> {
 
 #[inline(never)]
 fn opened(file: &File, path: &Path) -> Result<Metadata> {
-    file.metadata().map_err(|error| not_opened(path, &error))
+    op(|| file.metadata()).map_err(|error| not_done("open", path, &error))
 }
 
-/// Looks before it opens, because to open a pipe is to wait for its other end, and looks again after.
+/// Looks before it opens, because to open a pipe is to wait for its other end, and looks again after that.
 #[cold]
 #[inline(never)]
 fn open_with_a_look(path: &Path) -> Result<(File, Metadata)> {
     let seen = look(path)?;
-    let file = op(|| File::open(path)).map_err(|error| not_opened(path, &error))?;
+    let file = op(|| File::open(path)).map_err(|error| not_done("open", path, &error))?;
     let opened = opened(&file, path)?;
     if !same_file(&seen, &opened) {
         return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
@@ -91,8 +89,8 @@ fn open_with_a_look(path: &Path) -> Result<(File, Metadata)> {
     Ok((file, opened))
 }
 
-fn not_opened(path: &Path, error: &io::Error) -> Error {
-    Error::io(format!("open {}", path.display()), error)
+fn not_done(tried: &str, path: &Path, error: &io::Error) -> Error {
+    Error::io(format!("{tried} {}", path.display()), error)
 }
 
 fn must_be_plain(found: &Metadata) -> Result<()> {
@@ -101,20 +99,27 @@ fn must_be_plain(found: &Metadata) -> Result<()> {
     } else if found.is_dir() {
         Err(Error::new(Code::IsFolder, "that is a folder"))
     } else {
-        Err(Error::new(Code::BadName, "that is no plain file"))
+        Err(Error::new(Code::BadName, "that is not a plain file"))
     }
 }
 
-/// Whether what was looked at is what was opened: a name can change hands in between.
-pub(super) fn same_file(a: &Metadata, b: &Metadata) -> bool {
+/// Whether what was looked at is what was opened: a name can change hands in between. Where files have no
+/// numbers, any two plain files count as the same.
+fn same_file(a: &Metadata, b: &Metadata) -> bool {
+    a.is_file() && b.is_file() && file_id(a) == file_id(b)
+}
+
+/// The numbers of a file system and of a file on it, where the system has them.
+pub(super) fn file_id(found: &Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        b.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
+        Some((found.dev(), found.ino()))
     }
     #[cfg(not(unix))]
     {
-        a.is_file() && b.is_file()
+        let _ = found;
+        None
     }
 }
 

@@ -105,19 +105,6 @@ fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || no_locks
 }
 
-/// The number of the file system that something is on, where the system has one.
-pub(super) fn device(metadata: &Metadata) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        Some(std::os::unix::fs::MetadataExt::dev(metadata))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = metadata;
-        None
-    }
-}
-
 fn not_ours(path: &Path) -> io::Error {
     let what = "something else has the name of a file or folder of the server's own";
     io::Error::other(format!("{}: {what}; remove it", path.display()))

@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::atomic::{Draft, Publishing, RenameLock};
 use super::name::FileName;
+use super::plain::file_id;
 use super::private::{self, Lock, PRIVATE};
 use super::random;
 use crate::limits;
@@ -68,7 +69,7 @@ impl Workspace {
         op(|| fs::create_dir(&folder))?;
         let lock = private::lock(&folder.join(LOCK), limits::START_WAIT)?;
         op(|| fs::create_dir(folder.join(TAKEN)))?;
-        let device = private::device(&op(|| fs::symlink_metadata(&folder))?);
+        let device = device(&op(|| fs::symlink_metadata(&folder))?);
         let publishing = match publishing {
             Some(publishing) => publishing,
             None if links(&folder, root)? => Publishing::Link,
@@ -108,7 +109,7 @@ impl Workspace {
     /// Whether a draft can be given a name in this folder, as far as can be known before.
     pub(super) fn reaches(&self, folder: &Path) -> io::Result<bool> {
         let found = op(|| fs::symlink_metadata(folder))?;
-        Ok(private::device(&found) == self.device)
+        Ok(device(&found) == self.device)
     }
 
     /// Whether our folder is still there.
@@ -226,8 +227,8 @@ impl Drop for Workspace {
 /// Whether a hard link can be made from a folder of ours to the root: tried between two names of our own,
 /// if both folders are on one file system.
 fn links(folder: &Path, root: &Path) -> io::Result<bool> {
-    let device = |path| op(|| fs::symlink_metadata(path)).map(|found| private::device(&found));
-    if device(folder)? != device(root)? {
+    let on = |path| op(|| fs::symlink_metadata(path)).map(|found| device(&found));
+    if on(folder)? != on(root)? {
         return Err(io::Error::other(".connme in it is on another file system"));
     }
     let (one, other) = (folder.join("0"), folder.join("1"));
@@ -254,6 +255,11 @@ fn is_dead(folder: &Path) -> bool {
         }
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
+}
+
+/// The number of the file system that something is on, where the system has one.
+fn device(found: &fs::Metadata) -> Option<u64> {
+    file_id(found).map(|(device, _)| device)
 }
 
 fn is_number(name: &str) -> bool {
