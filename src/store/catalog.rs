@@ -1,35 +1,35 @@
 //! The identities of the files at the top of the root, in `.connme/mydatafile.dat`.
 //!
-//! A file gets its identity when a client is first told it; files that nobody asks about cost nothing here.
-//! The catalog is a table to which lines are appended. From time to time it is written again without the
-//! lines of files that are gone, so its size is bounded by the number of files.
+//! A file gets its identity when a client is first told it; other files cost nothing here. The catalog is a
+//! table to which lines are appended. From time to time it is written again without the lines of files that are
+//! gone, so its size is bounded by the number of files.
 //!
 //! ```text
 //! 1c0e9b52 = 7c9e6679f3d2a410 1
 //! 4f1c33e0 + 6f9619ff-8b86-4011-b42d-00cf4fc964ff 33 1767225600.123456789 a.png
 //! ```
 //!
-//! The first line has a random number, by which one table is told from the next, and the number of files
-//! that were in the table when it was written. The first word of each line is a check of the rest: a line
-//! that is torn, or was changed by hand, is passed over.
+//! The first line has a random number, which differs from one table to the next, and the number of files that
+//! were in the table when it was written. The first word of each line is a checksum of the rest: a line that is
+//! incomplete, or was changed by hand, is skipped.
 //!
-//! An identity belongs to a file of this name, size and time of change, not to the name: a file that takes
-//! the name later has another time. So what goes wrong here can cost an identity, but never gives a file
-//! the identity of another. Several servers on one root append under a lock; where there are no locks, the
-//! first line about a file counts, so that two servers still tell the same.
+//! An identity belongs to a file of this name, size and time of change, not to the name: a file that takes the
+//! name later has another time. So an error here can cost an identity, but never gives a file the identity of
+//! another. Several servers on one root append under a lock. Where there are no locks, the first line about a
+//! file counts, so that two servers still tell the same identity.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::private::{self, Lock, PRIVATE};
 use super::random;
 use super::workspace::Workspace;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, lock};
 use crate::limits;
 use crate::log::Log;
 use crate::store::disk::op;
@@ -38,20 +38,8 @@ use crate::store::disk::op;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(u128);
 
-/// What is known of a file at the top of the root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Its identity. A read-only server has none for a file that no other server has told before, and a
-    /// removal none for a file whose identity cannot be kept.
-    pub id: Option<Id>,
-    /// Its name.
-    pub name: String,
-    /// Its size.
-    pub size: u64,
-}
-
-/// A file as the file system tells it from another that had the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What tells a file from another that had the same name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     size: u64,
     /// When it was changed, as the time since 1970.
@@ -73,11 +61,10 @@ pub(super) struct Catalog {
 /// What has been read of the table.
 #[derive(Default)]
 struct Known {
-    files: HashMap<Arc<str>, (Id, Stamp)>,
-    names: HashMap<Id, Arc<str>>,
-    /// What an earlier table said. If somebody removes the file, no identity is lost with it.
-    before: HashMap<Arc<str>, (Id, Stamp)>,
-    /// The first line of the table. A table that begins with another was read from its beginning.
+    files: HashMap<Box<str>, (Id, Stamp)>,
+    /// What an earlier table said. If the table is removed by hand, no identity is lost with it.
+    before: HashMap<Box<str>, (Id, Stamp)>,
+    /// The first line of the table. A table that begins with another line is read from its beginning.
     head: Vec<u8>,
     /// How many bytes and lines have been read.
     read: u64,
@@ -87,12 +74,12 @@ struct Known {
 }
 
 /// The longest line that is read: an identity, a stamp and a name of 255 bytes are less than 400.
-const LINE: u64 = 1024;
+const LINE: usize = 1024;
 
-/// Lines that may be appended to a table before it is written again, beside as many as it had.
+/// How many lines may be appended to a table before it is written again, beside as many as it had.
 const SLACK: u64 = 256;
 
-/// How much of a table is written at a time.
+/// How much of a table is written at a time. The whole table as one text would take its size in memory.
 const PIECE: usize = 32 << 10;
 
 /// How far apart two files must be changed to have two times, with [`DRAFT_AGE`] to spare: the clock by which a
@@ -108,7 +95,7 @@ pub(super) const DRAFT_AGE: Duration = Duration::from_millis(10);
 impl Id {
     fn new() -> Id {
         let random = u128::from(random()) << 64 | u128::from(random());
-        // Version 4 and the variant of RFC 9562, in their places.
+        // With the bits of version 4 and of the variant of RFC 9562.
         Id(random & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62)
     }
 
@@ -134,16 +121,8 @@ impl Stamp {
         Stamp { size: metadata.len(), changed: since.unwrap_or_default() }
     }
 
-    pub(super) fn new(size: u64, changed: Duration) -> Stamp {
-        Stamp { size, changed }
-    }
-
     pub(super) fn size(self) -> u64 {
         self.size
-    }
-
-    pub(super) fn changed(self) -> Duration {
-        self.changed
     }
 
     /// Whether the file system has given it a time that is not rounded to seconds.
@@ -181,8 +160,8 @@ impl Catalog {
         }
     }
 
-    /// The identities of these files, in their order. Those that have none get one, if this server may
-    /// write: `workspace` is where a new table grows. This waits until no other file can get their stamps.
+    /// Returns the identities of these files, in their order. Gives one to those that have none, if this server
+    /// may write: `workspace` is where a new table is written. Waits until no other file can get their stamps.
     ///
     /// # Errors
     /// An identity that is needed cannot be kept, so it is not told; or the table cannot be read.
@@ -191,18 +170,15 @@ impl Catalog {
         files: &[(&str, Stamp)],
         workspace: Option<&Workspace>,
     ) -> Result<Vec<Option<Id>>> {
-        let since = Instant::now();
         let mut known = self.caught_up()?;
         let new = files.iter().filter(|(name, stamp)| known.id(name, *stamp).is_none());
         let until_unique = new.map(|(_, stamp)| stamp.until_unique()).max();
         if let (Some(until_unique), Some(workspace)) = (until_unique, workspace) {
-            // Nothing is held while we wait.
+            // No lock is held during the wait.
             drop(known);
             std::thread::sleep(until_unique);
-            let until = since + until_unique + limits::LOCK_WAIT;
-            // What was seen may be over by now: only what is still so is written down.
-            let is_still = |name: &str, stamp| self.is_still(name, stamp);
-            known = self.keep(files, is_still, workspace, until)?;
+            // What was seen may have changed by now: only what is still there is written down.
+            known = self.keep(files, |name, stamp| self.is_still(name, stamp), workspace)?;
         }
         Ok(files.iter().map(|(name, stamp)| known.id(name, *stamp)).collect())
     }
@@ -220,58 +196,48 @@ impl Catalog {
         if !stamp.is_precise() {
             std::thread::sleep(stamp.until_unique());
         }
-        let until = Instant::now() + limits::LOCK_WAIT;
-        let known = self.keep(&[(name, stamp)], |_, _| true, workspace, until)?;
-        Ok(known.id(name, stamp))
+        Ok(self.keep(&[(name, stamp)], |_, _| true, workspace)?.id(name, stamp))
     }
 
-    /// Gives those of these files an identity that have none, and are `wanted`.
+    /// Gives an identity to those of these files that have none and are `wanted`.
     fn keep(
         &self,
         files: &[(&str, Stamp)],
         wanted: impl Fn(&str, Stamp) -> bool,
         workspace: &Workspace,
-        until: Instant,
     ) -> Result<MutexGuard<'_, Known>> {
-        // The threads of this server wait for each other here, and only one of them for other servers.
-        let _here = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let locked = self.lock_until(until)?;
+        let until = Instant::now() + limits::LOCK_WAIT;
+        // The threads of this server wait for each other here, and only one of them waits for other servers:
+        // two servers that see a new file at the same moment must not each give it an identity.
+        let _turn = lock(&self.turn);
+        let wait = until.saturating_duration_since(Instant::now());
+        let locked = private::lock(&self.lock, wait).map_err(|error| not_kept("lock", &error))?;
+        if matches!(locked, Lock::Taken) {
+            let taken = "another process holds .connme/identifying";
+            return Err(not_kept("lock", &io::Error::other(taken)));
+        }
         let mut known = self.caught_up()?;
         self.append(&mut known, files, wanted).map_err(|error| not_kept("write", &error))?;
         // Without a lock, what another server appends meanwhile would be lost with the old table.
-        if locked.is_some() && known.lines > known.kept.saturating_mul(2).saturating_add(SLACK) {
+        let is_long = known.lines > known.kept.saturating_mul(2).saturating_add(SLACK);
+        if is_long && matches!(locked, Lock::Held(_)) {
             self.rewrite(&mut known, workspace);
         }
         Ok(known)
     }
 
     fn caught_up(&self) -> Result<MutexGuard<'_, Known>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         self.catch_up(&mut known).map_err(|error| not_kept("read", &error))?;
         Ok(known)
     }
 
-    /// The name of the file that has this identity, and how to tell whether it still is that file.
+    /// The name of the file that has this identity, and the stamp that it must still have.
     pub(super) fn find(&self, id: Id) -> Result<Option<(String, Stamp)>> {
         let known = self.caught_up()?;
-        let found = known.names.get(&id).and_then(|name| known.files.get_key_value(name));
-        let found = found.or_else(|| known.before.iter().find(|(_, (known, _))| *known == id));
+        let mut entries = known.files.iter().chain(&known.before);
+        let found = entries.find(|(_, (known, _))| *known == id);
         Ok(found.map(|(name, (_, stamp))| (name.to_string(), *stamp)))
-    }
-
-    /// Held while something is written. Two servers that meet a file at the same moment must not each give
-    /// it an identity.
-    fn lock_until(&self, end: Instant) -> Result<Option<File>> {
-        let wait = end.saturating_duration_since(Instant::now());
-        match private::lock(&self.lock, wait) {
-            Ok(Lock::Held(file)) => Ok(Some(file)),
-            Ok(Lock::Unsupported) => Ok(None),
-            Ok(Lock::Taken) => Err(not_kept(
-                "lock",
-                &io::Error::other("another process holds .connme/identifying"),
-            )),
-            Err(error) => Err(not_kept("lock", &error)),
-        }
     }
 
     /// Writes the lines of such files, in one write.
@@ -285,8 +251,7 @@ impl Catalog {
         for (name, stamp) in files {
             if known.id(name, *stamp).is_none() && wanted(name, *stamp) {
                 let before = known.before.get(*name).filter(|(_, before)| before == stamp);
-                let id = before.map_or_else(Id::new, |(id, _)| *id);
-                lines += &line(format_args!("+ {id} {stamp} {name}"));
+                lines += &file_line(name, before.map_or_else(Id::new, |(id, _)| *id), *stamp);
             }
         }
         if lines.is_empty() {
@@ -295,7 +260,7 @@ impl Catalog {
         let mut options = OpenOptions::new();
         let file = op(|| private::open(&self.path, options.append(true).create(true)))?;
         let start = if file.metadata()?.len() == 0 { head(0) } else { String::new() };
-        // The first byte ends whatever a writer before us has left torn.
+        // The first byte ends a line that another writer has left incomplete.
         op(|| (&file).write_all(format!("{start}\n{lines}").as_bytes()))?;
         if self.fsync {
             op(|| file.sync_data())?;
@@ -308,51 +273,38 @@ impl Catalog {
         found.is_ok_and(|found| found.is_file() && Stamp::of(&found) == stamp)
     }
 
-    /// Writes the table again, with the lines of files that are still there. If that fails, the old one
-    /// serves on, and grows to twice its size before the next attempt.
+    /// Writes the table again, with the lines of files that still exist. If that fails, the old one stays in
+    /// use, and grows to twice its size before the next attempt.
     fn rewrite(&self, known: &mut Known, workspace: &Workspace) {
-        known.kept = known.lines;
+        let gone = known.files.extract_if(|name, (_, stamp)| !self.is_still(name, *stamp));
+        let gone: Vec<_> = gone.collect();
         if let Err(error) = self.write_table(known, workspace) {
+            known.files.extend(gone);
             self.log.lasting(format_args!("catalog: write {}: {error}", self.path.display()));
         }
+        known.kept = known.lines;
     }
 
     fn write_table(&self, known: &mut Known, workspace: &Workspace) -> io::Result<()> {
-        let is_gone = |(name, (id, stamp)): (&Arc<str>, &(Id, Stamp))| {
-            (!self.is_still(name, *stamp)).then(|| (Arc::clone(name), *id))
-        };
-        let gone: HashMap<_, _> = known.files.iter().filter_map(is_gone).collect();
-        let files = known.files.len().saturating_sub(gone.len());
-        let head = head(files);
-        let (mut text, mut written) = (head.clone(), 0_u64);
+        let head = head(known.files.len());
+        let mut text = head.clone();
         let mut draft = workspace.draft()?;
-        // In pieces: as one text, a large table would take its size in memory.
-        let mut write = |text: &mut String| {
-            written = written.saturating_add(text.len().try_into().unwrap_or(u64::MAX));
-            let done = draft.write(text.as_bytes());
-            text.clear();
-            done
-        };
-        for (name, (id, stamp)) in known.files.iter().filter(|(name, _)| !gone.contains_key(*name))
-        {
-            text += &line(format_args!("+ {id} {stamp} {name}"));
+        for (name, (id, stamp)) in &known.files {
+            text += &file_line(name, *id, *stamp);
             if text.len() >= PIECE {
-                write(&mut text)?;
+                draft.write(text.as_bytes())?;
+                text.clear();
             }
         }
-        write(&mut text)?;
+        draft.write(text.as_bytes())?;
         if self.fsync {
             draft.sync()?;
         }
+        let written = draft.metadata()?.len();
         draft.replace(&self.path)?;
-        for (name, id) in &gone {
-            known.files.remove(name);
-            known.names.remove(id);
-        }
         known.head = head.into_bytes();
         known.read = written;
-        known.lines = files.try_into().unwrap_or(u64::MAX);
-        known.kept = known.lines;
+        known.lines = known.files.len() as u64;
         Ok(())
     }
 
@@ -360,42 +312,43 @@ impl Catalog {
     fn catch_up(&self, known: &mut Known) -> io::Result<()> {
         let file = match op(|| private::open(&self.path, OpenOptions::new().read(true))) {
             Ok(file) => file,
-            // Not there yet, or not any more.
+            // It does not exist yet, or was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 known.start_over(Vec::new());
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
+        let size = file.metadata()?.len();
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
-        (&mut lines).take(LINE).read_until(b'\n', &mut line)?;
-        if known.head != line || lines.get_ref().metadata()?.len() < known.read {
-            known.start_over(line);
-            lines.rewind()?;
-        } else {
-            lines.seek(SeekFrom::Start(known.read))?;
+        let next = |lines: &mut BufReader<_>, line: &mut Vec<u8>| {
+            line.clear();
+            lines.take(LINE as u64).read_until(b'\n', line)
+        };
+        next(&mut lines, &mut line)?;
+        if known.head != line || size < known.read {
+            known.start_over(line.clone());
         }
-        let mut damaged: u64 = 0;
+        lines.seek(SeekFrom::Start(known.read))?;
+        let mut damaged = 0;
         loop {
-            let mut line = Vec::new();
-            let n = (&mut lines).take(LINE).read_until(b'\n', &mut line)?;
+            let n = next(&mut lines, &mut line)?;
             // A last line without its end is perhaps still being written.
-            if line.pop_if(|last| *last == b'\n').is_none()
-                && n < usize::try_from(LINE).unwrap_or(0)
-            {
+            if line.pop_if(|last| *last == b'\n').is_none() && n < LINE {
                 break;
             }
-            known.read = known.read.saturating_add(n.try_into().unwrap_or(u64::MAX));
+            known.read += n as u64;
             match std::str::from_utf8(&line).ok().and_then(entry) {
-                Some(entry) => known.take_in(entry),
+                Some(Entry::Head(kept)) => known.kept = kept,
+                Some(Entry::File(id, stamp, name)) => known.add(id, stamp, name),
                 None if line.is_empty() => {}
-                None => damaged = damaged.saturating_add(1),
+                None => damaged += 1,
             }
         }
-        known.lines = known.lines.saturating_add(damaged);
+        known.lines += damaged;
         if damaged > 0 {
-            self.log.line(format_args!("catalog: {damaged} damaged lines passed over"));
+            self.log.line(format_args!("catalog: skipped {damaged} damaged lines"));
         }
         Ok(())
     }
@@ -406,7 +359,7 @@ impl Known {
         self.files.get(name).filter(|(_, known)| *known == stamp).map(|(id, _)| *id)
     }
 
-    /// The table is another one now.
+    /// Begins with another table.
     fn start_over(&mut self, head: Vec<u8>) {
         let mut before = std::mem::take(&mut self.files);
         if before.is_empty() {
@@ -415,37 +368,32 @@ impl Known {
         *self = Known { head, before, ..Known::default() };
     }
 
-    fn take_in(&mut self, entry: Entry<'_>) {
-        match entry {
-            Entry::Head(kept) => self.kept = kept,
-            Entry::File(id, stamp, name) => {
-                self.lines = self.lines.saturating_add(1);
-                // The first line about a file counts.
-                if self.id(name, stamp).is_some() {
-                    return;
-                }
-                let name: Arc<str> = name.into();
-                if let Some((old, _)) = self.files.insert(Arc::clone(&name), (id, stamp)) {
-                    self.names.remove(&old);
-                }
-                self.names.insert(id, name);
-            }
+    fn add(&mut self, id: Id, stamp: Stamp, name: &str) {
+        self.lines += 1;
+        // The first line about a file counts.
+        if self.id(name, stamp).is_none() {
+            self.files.insert(name.into(), (id, stamp));
         }
     }
 }
 
+/// A line of the table.
 #[derive(Clone, Copy)]
 enum Entry<'l> {
     Head(u64),
     File(Id, Stamp, &'l str),
 }
 
-/// The first line of a new table with so many files in it.
+/// The first line of a new table with this many files in it.
 fn head(kept: usize) -> String {
     line(format_args!("= {:016x} {kept}", random()))
 }
 
-/// A catalog that cannot be used refuses a request, but never by saying that a file is not there.
+fn file_line(name: &str, id: Id, stamp: Stamp) -> String {
+    line(format_args!("+ {id} {stamp} {name}"))
+}
+
+/// A catalog that cannot be used. The peer is never told that its file does not exist.
 pub(super) fn not_kept(tried: &str, error: &io::Error) -> Error {
     let failed = Error::io(format!("{tried} the catalog"), error);
     if failed.is(Code::NoSpace) {
@@ -455,7 +403,7 @@ pub(super) fn not_kept(tried: &str, error: &io::Error) -> Error {
     Error::new(Code::Internal, sentence).because(failed.cause())
 }
 
-/// A line of the table, with its check in front.
+/// A line of the table, with its checksum in front.
 fn line(entry: fmt::Arguments<'_>) -> String {
     let entry = entry.to_string();
     format!("{:08x} {entry}\n", check(&entry))
@@ -466,17 +414,16 @@ fn entry(line: &str) -> Option<Entry<'_>> {
     if u32::from_str_radix(sum, 16).ok()? != check(rest) {
         return None;
     }
-    let (kind, rest) = rest.split_once(' ')?;
-    let (first, rest) = rest.split_once(' ')?;
-    match kind {
-        "=" => rest.parse().ok().map(Entry::Head),
-        "+" => {
-            let (size, rest) = rest.split_once(' ')?;
-            let (time, name) = rest.split_once(' ')?;
-            let (second, part) = time.split_once('.')?;
-            let part = part.parse().ok().filter(|part| *part < 1_000_000_000)?;
-            let changed = Duration::new(second.parse().ok()?, part);
-            Some(Entry::File(Id::parse(first)?, Stamp { size: size.parse().ok()?, changed }, name))
+    let mut words = rest.splitn(5, ' ');
+    let mut word = || words.next();
+    match (word()?, word()?) {
+        ("=", _) => word()?.parse().ok().map(Entry::Head),
+        ("+", id) => {
+            let size = word()?.parse().ok()?;
+            let (seconds, nanos) = word()?.split_once('.')?;
+            let nanos = nanos.parse().ok().filter(|nanos| *nanos < 1_000_000_000)?;
+            let changed = Duration::new(seconds.parse().ok()?, nanos);
+            Some(Entry::File(Id::parse(id)?, Stamp { size, changed }, word()?))
         }
         _ => None,
     }
@@ -491,6 +438,7 @@ fn check(text: &str) -> u32 {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::fs::File;
 
     struct Server {
         catalog: Catalog,
@@ -573,7 +521,7 @@ mod tests {
         let changed = put(root.path(), "a");
         let second = server.id("a", changed).unwrap();
         assert!(second != first && server.catalog.find(first).unwrap().is_none());
-        // A file that is gone by now gets no identity, and its look takes nobody else's.
+        // A file that is gone by now gets no identity, and takes none from another.
         assert_eq!(server.id("a", stamp), None);
         assert_eq!(server.id("a", changed), Some(second));
         fs::remove_file(root.path().join("a")).unwrap();

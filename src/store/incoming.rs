@@ -1,32 +1,26 @@
-//! An upload on its way into the store: it grows out of sight, and is published whole or not at all.
+//! An upload: it is written out of sight, and published whole or not at all.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::Store;
 use super::atomic::{self, Draft};
-use super::catalog::{DRAFT_AGE, Record, Stamp};
-use super::name::FileName;
+use super::catalog::{DRAFT_AGE, Stamp};
 use super::quota::Reservation;
 use super::workspace::Workspace;
+use super::{FileName, Record, Store};
 use crate::error::{Code, Error, Result};
 
-/// A counter that is tried by itself up to here, so that a gap made by hand is found at once; what
-/// lies beyond is looked up in the memory of `numbers`.
-const TRIED: u64 = 4;
-
-/// An upload that has begun. Dropped before it is published, it leaves nothing.
+/// An upload that has begun. It leaves nothing if it is dropped before it is published.
 pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
     draft: Draft,
-    reservation: Option<Reservation<'s>>,
-    /// How much is still to come; `None` where nobody has said.
+    reservation: Reservation<'s>,
+    /// How much is still to come; `None` if that is not known.
     left: Option<u64>,
     begun: Instant,
-    /// Keeps the draft's folder, should the store have moved to another meanwhile.
+    /// Keeps the folder of the draft, in case the store moves to another folder meanwhile.
     workspace: Arc<Workspace>,
 }
 
@@ -37,19 +31,13 @@ impl<'s> Incoming<'s> {
         draft: Draft,
         workspace: Arc<Workspace>,
     ) -> Incoming<'s> {
-        Incoming {
-            store,
-            name,
-            draft,
-            reservation: None,
-            left: Some(0),
-            begun: Instant::now(),
-            workspace,
-        }
+        let reservation = store.quota.reservation();
+        let begun = Instant::now();
+        Incoming { store, name, draft, reservation, left: Some(0), begun, workspace }
     }
 
-    /// Says how large the file will be, and sets that room aside. `None` is not known: the limits
-    /// then hold for what comes.
+    /// Sets room aside for a file of this size. `None`: the size is not known, and the limits are checked while
+    /// it comes.
     ///
     /// # Errors
     /// It is more than the limits allow.
@@ -63,7 +51,7 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// The disk does not take it, or it is more than was announced or is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let length = bytes.len() as u64;
         match self.left {
             Some(left) => {
                 let more = || Error::new(Code::Internal, "more came than was announced");
@@ -74,8 +62,8 @@ impl<'s> Incoming<'s> {
         self.draft.write(bytes).map_err(|error| not_stored(&self.name, &error))
     }
 
-    /// Puts bytes in front of what is there, at the price of a copy: for a wire that tells only at
-    /// the end where the file began.
+    /// Puts bytes in front of what has come, at the price of a copy: for a dialect in which only the end tells
+    /// where the file began.
     ///
     /// # Errors
     /// See [`Incoming::write`].
@@ -90,27 +78,23 @@ impl<'s> Incoming<'s> {
     }
 
     fn make_room(&mut self, more: u64) -> Result<()> {
-        // No file system holds a file of 2^63 bytes or more: nobody has to send them to find out.
+        // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
-        let so_far = self.reservation.as_ref().map_or(0, Reservation::size);
-        if so_far.saturating_add(more) > most {
+        if self.reservation.size().saturating_add(more) > most {
             let sentence = format!("files may be at most {most} bytes");
             return Err(Error::new(Code::TooLarge, sentence));
         }
-        let no_room = || Error::new(Code::NoSpace, "that is more than all files here may hold");
-        match &mut self.reservation {
-            Some(reservation) => reservation.grow(more).ok_or_else(no_room),
-            None => {
-                self.reservation = Some(self.store.quota.reserve(more).ok_or_else(no_room)?);
-                Ok(())
-            }
+        if !self.reservation.grow(more) {
+            let sentence = "all files together may not be larger than the server allows";
+            return Err(Error::new(Code::NoSpace, sentence));
         }
+        Ok(())
     }
 
-    /// Makes the whole file visible under the first free name, and says which that is.
+    /// Makes the whole file visible under the first free name.
     ///
     /// # Errors
-    /// Not all of it is there, or the disk does not take it.
+    /// Some of it is missing, or the disk does not take it.
     pub fn publish(self) -> Result<Stored> {
         if self.begun.elapsed() > DRAFT_AGE {
             // Two drafts of one name that began together could have one time, and the second be taken for
@@ -124,26 +108,30 @@ impl<'s> Incoming<'s> {
         if self.left.is_some_and(|left| left > 0) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
-        let wanted = self.name.clone();
-        let storing = |error| not_stored(&wanted, &error);
-        let folder = self.store.folder_of(&self.name)?;
+        let folder = self.store.walk(self.name.folder())?;
+        let storing = |error| not_stored(&self.name, &error);
         if self.store.options.fsync {
             self.draft.sync().map_err(storing)?;
         }
-        let before = self.store.numbers.before(&folder);
-        let name = self.take_free_name(&folder)?;
+        let before = self.store.numbers.before(&self.name);
+        let (mut name, mut n) = (self.name.clone(), 0);
+        let publish = |draft: &mut Draft, name: &FileName| {
+            self.workspace.publish(draft, &folder.join(name.last())).map_err(storing)
+        };
+        while !publish(&mut self.draft, &name)? {
+            n = self.store.numbers.next(&self.name, n);
+            name = self.name.numbered(n);
+        }
         if self.store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        self.store.numbers.added(&folder, name.last(), before);
-        if let Some(reservation) = self.reservation.take() {
-            reservation.stored();
-        }
+        self.store.numbers.stored(&name, before);
+        self.reservation.stored();
         Ok(Stored { name, _draft: self.draft, _workspace: self.workspace })
     }
 
-    /// The same for a file at the top of the root, with its identity. If that cannot be kept, nothing is
-    /// stored.
+    /// Publishes a file at the top of the root, and returns its record. If its identity cannot be kept, nothing
+    /// is stored.
     ///
     /// # Errors
     /// See [`Incoming::publish`], or its identity cannot be kept.
@@ -156,43 +144,18 @@ impl<'s> Incoming<'s> {
         let stamp = Stamp::of(&found);
         let Stored { name, .. } = self.put_in_place()?;
         match store.catalog.identify_stored(name.as_str(), stamp, &workspace) {
-            Ok(id) => Ok(Record { id, name: name.as_str().to_owned(), size: stamp.size() }),
-            Err(error) => {
-                // Withdrawn, unless another request was quicker.
-                match store.remove_exactly(&name, stamp) {
-                    Err(failed) if !failed.is(Code::NotFound) => Err(failed),
-                    _ => Err(error),
-                }
-            }
+            Ok(id) => Ok(Record::new(id, name.as_str(), stamp)),
+            // Removed again, unless another request has done that.
+            Err(error) => match store.remove_exactly(&name, stamp) {
+                Err(failed) if !failed.is(Code::NotFound) => Err(failed),
+                _ => Err(error),
+            },
         }
-    }
-
-    fn take_free_name(&mut self, folder: &Path) -> Result<FileName> {
-        if self.take_name(folder, &self.name.clone())? {
-            return Ok(self.name.clone());
-        }
-        let mut n = 1;
-        loop {
-            let numbered = self.name.numbered(n);
-            if self.take_name(folder, &numbered)? {
-                return Ok(numbered);
-            }
-            self.store.numbers.taken(folder, &self.name, n);
-            n = n.saturating_add(1);
-            if n > TRIED {
-                n = self.store.numbers.first_free(folder, &self.name, n);
-            }
-        }
-    }
-
-    fn take_name(&mut self, folder: &Path, name: &FileName) -> Result<bool> {
-        let target = folder.join(name.last());
-        self.workspace.publish(&mut self.draft, &target).map_err(|error| not_stored(name, &error))
     }
 }
 
 /// A file that has been stored. What is left of its upload is removed when this is dropped, so that a client
-/// can be told before.
+/// can get its reply before that.
 pub struct Stored {
     name: FileName,
     _draft: Draft,
@@ -200,18 +163,18 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The name it got.
+    /// The name that it was stored under.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.name.as_str()
     }
 }
 
-/// An upload that failed under our hands. If something is not there now, that is not the peer's file.
+/// A disk error during an upload. If something is not found, it is not the peer's file.
 pub(super) fn not_stored(name: &FileName, error: &io::Error) -> Error {
     let failed = Error::io(format!("store {}", name.as_str()), error);
     if failed.is(Code::NotFound) {
-        let sentence = "the server's folder is not as it should be; its log says why";
+        let sentence = "something is wrong with the server's folder; its log says why";
         return Error::new(Code::Internal, sentence).because(failed.cause());
     }
     failed

@@ -1,8 +1,14 @@
-//! What a folder contains.
+//! What a folder contains, as far as a client may see it.
 
-use std::time::Duration;
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::Path;
 
+use super::budget::Allocation;
 use super::catalog::Stamp;
+use super::name::FileName;
+use crate::error::{Error, Result};
+use crate::store::disk::op;
 
 /// A file or a folder in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +21,10 @@ pub struct Entry<'l> {
     pub id: Option<&'l str>,
 }
 
-/// A folder's contents.
+/// The contents of a folder.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// The sizes of the files in it together.
+    /// The sizes of all its files together.
     pub total: u64,
     lines: Vec<Line>,
 }
@@ -28,28 +34,48 @@ struct Line {
     name: Box<str>,
     id: Box<str>,
     size: Option<u64>,
-    changed: Duration,
+    stamp: Stamp,
 }
 
 /// What a line needs in memory beside its name, with the room into which a vector grows and what an allocator
 /// adds to a string.
-pub(super) const LINE: usize = 2 * size_of::<Line>() + 16;
+const LINE: usize = 2 * size_of::<Line>() + 16;
+
+/// How many files are identified at a time.
+const BATCH: usize = 500;
 
 impl Listing {
+    /// Reads a folder. Stops where the allocation is full.
+    pub(super) fn read(folder: &Path, allocation: &mut Allocation) -> Result<Listing> {
+        let failed = |error| Error::io(format!("list {}", folder.display()), &error);
+        let mut listing = Listing::default();
+        for entry in visible(folder).map_err(failed)? {
+            let (name, entry) = entry.map_err(failed)?;
+            // A file that has gone since the folder was read is no error. Links are not followed.
+            let Ok(found) = entry.metadata() else { continue };
+            if !found.is_file() && !found.is_dir() {
+                continue;
+            }
+            if !allocation.take(name.len() + LINE) {
+                break;
+            }
+            let size = found.is_file().then_some(found.len());
+            listing.push_line(Entry { name: &name, size, id: None }, Stamp::of(&found));
+        }
+        listing.sort();
+        Ok(listing)
+    }
+
     /// Adds an entry at the end, and its size to the total.
     pub fn push(&mut self, entry: Entry<'_>) {
-        self.push_line(entry, Duration::ZERO);
+        self.push_line(entry, Stamp::default());
     }
 
-    /// Adds a file with its stamp.
-    pub(super) fn push_file(&mut self, name: &str, stamp: Stamp) {
-        self.push_line(Entry { name, size: Some(stamp.size()), id: None }, stamp.changed());
-    }
-
-    fn push_line(&mut self, Entry { name, size, id }: Entry<'_>, changed: Duration) {
+    fn push_line(&mut self, Entry { name, size, id }: Entry<'_>, stamp: Stamp) {
+        // A server can send sizes that add up to more.
         self.total = self.total.saturating_add(size.unwrap_or(0));
         let (name, id) = (name.into(), id.unwrap_or_default().into());
-        self.lines.push(Line { name, id, size, changed });
+        self.lines.push(Line { name, id, size, stamp });
     }
 
     /// How many entries there are.
@@ -66,17 +92,31 @@ impl Listing {
         })
     }
 
-    /// The files with their stamps.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&str, Stamp)> {
-        self.lines
-            .iter()
-            .filter_map(|line| Some((&*line.name, Stamp::new(line.size?, line.changed))))
+    /// The files with their stamps, some hundred at a time.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Vec<(&str, Stamp)>> {
+        self.lines.chunks(BATCH).map(|lines| {
+            let files = lines.iter().filter(|line| line.size.is_some());
+            files.map(|line| (&*line.name, line.stamp)).collect()
+        })
     }
 
     /// Sorts the entries by name, byte by byte.
     pub fn sort(&mut self) {
         self.lines.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     }
+}
+
+/// The entries of a folder that a client can ask for, with their names.
+pub(super) fn visible(
+    folder: &Path,
+) -> io::Result<impl Iterator<Item = io::Result<(String, DirEntry)>>> {
+    Ok(op(|| fs::read_dir(folder))?.filter_map(|entry| match entry {
+        Ok(entry) => {
+            let name = entry.file_name().into_string().ok()?;
+            FileName::can_be(&name).then_some(Ok((name, entry)))
+        }
+        Err(error) => Some(Err(error)),
+    }))
 }
 
 #[cfg(test)]

@@ -82,6 +82,13 @@ impl FileName {
         }
     }
 
+    /// The number for which [`FileName::numbered`] gives this last part.
+    pub(super) fn number_of(&self, last: &str) -> Option<u64> {
+        let stem = last.strip_suffix(self.stem_and_extension().1).unwrap_or(last);
+        let number = stem.rsplit_once('_')?.1.parse().ok()?;
+        (self.numbered(number).last() == last).then_some(number)
+    }
+
     /// The last part in two, as Python's `os.path.splitext` does: the extension begins at the last
     /// dot and has it.
     #[must_use]
@@ -306,7 +313,20 @@ mod tests {
         ];
         for (name, number, numbered) in table {
             let name = FileName::parse_on(name.as_bytes(), false).unwrap();
-            assert_eq!(name.numbered(number).as_str(), numbered);
+            let found = name.numbered(number);
+            assert_eq!((found.as_str(), name.number_of(found.last())), (numbered, Some(number)));
+        }
+        let name = FileName::parse(b"a.txt").unwrap();
+        for other in [
+            "a.txt",
+            "a_.txt",
+            "a_01.txt",
+            "a_+1.txt",
+            "a_99999999999999999999.txt",
+            "a_1",
+            "b_1.txt",
+        ] {
+            assert_eq!(name.number_of(other), None, "{other}");
         }
     }
 
@@ -326,6 +346,7 @@ mod tests {
                 assert!(numbered.last().len() <= 255);
                 assert!(numbered.last().contains(&format!("_{number}")));
                 assert_eq!(FileName::parse(numbered.as_str().as_bytes()).unwrap(), numbered);
+                assert_eq!(name.number_of(numbered.last()), Some(number));
             }
         }
     }

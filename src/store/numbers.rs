@@ -1,284 +1,248 @@
-//! Which counters are taken: so that the ten-thousandth `a.txt` finds its number as fast as the
+//! The lowest number that may be free for a name, so that the ten-thousandth `a.txt` is stored as fast as the
 //! first.
 //!
-//! This is a memory, and a hint: exclusive creation decides whether a number is free. The memory of
-//! a folder is filled in one pass over it, told of everything that this server does there, and
-//! doubted when the folder's time of change says that somebody else has been at work. (Where that
-//! time has a coarse grain, a change by another server in the same instant as one of ours is missed:
-//! a number that it freed is then found late.)
+//! This is a hint: exclusive creation decides whether a number is free. A hint comes from a pass over the
+//! folder, and then follows what this server stores and removes there. When the folder's time of change tells
+//! that another process has changed it, the next upload of that name makes another pass. (Where that time has a
+//! coarse grain, a change by another server at the same instant as one of ours is missed: a number that it
+//! freed is then found late.)
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::name::{FileName, shortened, split_extension};
-use crate::limits;
+use super::listing::visible;
+use super::name::FileName;
+use crate::error::lock;
 
-/// A folder of so many entries is read whenever it has changed.
-const SMALL: usize = 1000;
+/// Numbers up to this one are tried without a hint. Most names have no more.
+const TRIED: u64 = 4;
 
-/// A pass over a larger one is repeated only when it would take less than this share of the time, so
-/// that two servers at work in one large folder do not keep each other reading it.
-const SHARE: u32 = 20;
+/// So many taken numbers are tried after a hint before another pass: about as much work as a pass.
+const MISSES: u64 = 64;
 
-/// Folders that are remembered; beyond it all are forgotten, and learnt anew.
-const FOLDERS: usize = 64;
+/// A name that has a hint gets another pass only when passes have taken less than one part in this many of the
+/// time. So two servers at work in one large folder do not keep each other reading it.
+const PART: u32 = 20;
 
-/// The memory of one store.
-#[derive(Default)]
+/// A pass that takes less than this is always made.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// How many names have a hint. Beyond it all hints are dropped.
+const NAMES: usize = 500;
+
+/// The hints of one store.
 pub(super) struct Numbers {
-    folders: Mutex<HashMap<PathBuf, Folder>>,
+    root: PathBuf,
+    hints: Mutex<Hints>,
 }
 
-struct Folder {
-    /// The folder's time of change when the memory was last true.
+#[derive(Default)]
+struct Hints {
+    by_name: HashMap<FileName, Hint>,
+    /// When the next pass for a name with a hint may be made.
+    next_pass: Option<Instant>,
+}
+
+struct Hint {
+    /// The folder's time of change when the hint was last known to be true.
     changed: Option<SystemTime>,
-    scanned: Instant,
-    cost: Duration,
-    entries: usize,
-    /// By stem and extension, with a slash between, which no name holds.
-    families: HashMap<String, Family>,
-}
-
-/// The taken counters of one name.
-#[derive(Debug, PartialEq, Eq)]
-struct Family {
-    /// All numbers from 1 up to here, this one not included, are taken but for the holes.
-    low: u64,
-    holes: BTreeSet<u64>,
-    /// Taken ones beyond.
-    above: BTreeSet<u64>,
+    lowest: u64,
 }
 
 impl Numbers {
-    /// The first number that is free for `name`, as far as is known; `from` or a later one, because
-    /// those before were just tried.
-    pub(super) fn first_free(&self, folder: &Path, name: &FileName, from: u64) -> u64 {
-        let changed = change_time(folder);
-        let known = self.folders().get(folder).is_some_and(|known| {
-            known.changed == changed
-                || (known.entries > SMALL && known.scanned.elapsed() < known.cost * SHARE)
-        });
-        if !known {
-            self.learn(folder, changed);
+    pub(super) fn new(root: PathBuf) -> Numbers {
+        Numbers { root, hints: Mutex::default() }
+    }
+
+    /// The next number to try for `name`, when `after` and what was tried before it were taken.
+    pub(super) fn next(&self, name: &FileName, after: u64) -> u64 {
+        if after < TRIED {
+            return after + 1;
         }
-        let (stem, extension) = name.stem_and_extension();
-        let folders = self.folders();
-        let family =
-            folders.get(folder).and_then(|known| known.families.get(&key(stem, extension)));
-        family.map_or(from, |family| family.first_free(from))
+        let changed = self.change_time(name);
+        self.hinted(name, after, changed).unwrap_or_else(|| self.look(name, after, changed))
     }
 
-    /// The number `n` was found to be taken for `name`.
-    pub(super) fn taken(&self, folder: &Path, name: &FileName, n: u64) {
-        let (stem, extension) = name.stem_and_extension();
-        if let Some(known) = self.folders().get_mut(folder) {
-            known.families.entry(key(stem, extension)).or_default().take(n);
+    fn hinted(&self, name: &FileName, after: u64, changed: Option<SystemTime>) -> Option<u64> {
+        let hints = lock(&self.hints);
+        let hint = hints.by_name.get(name)?;
+        let is_current = hint.changed == changed
+            || hints.next_pass.is_some_and(|next_pass| Instant::now() < next_pass);
+        (is_current && after < hint.lowest + MISSES).then(|| hint.lowest.max(after + 1))
+    }
+
+    /// Reads the folder. No lock is held meanwhile.
+    fn look(&self, name: &FileName, after: u64, changed: Option<SystemTime>) -> u64 {
+        let start = Instant::now();
+        let folder = self.folder_of(name);
+        let entries = visible(&folder).into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|(last, _)| name.number_of(&last));
+        let taken: BTreeSet<u64> = numbers.filter(|n| *n > after).collect();
+        let lowest = (after + 1..).find(|n| !taken.contains(n)).unwrap_or(after);
+        let cost = start.elapsed();
+        let mut hints = lock(&self.hints);
+        if hints.by_name.len() >= NAMES {
+            hints.by_name.clear();
         }
+        hints.by_name.insert(name.clone(), Hint { changed, lowest });
+        hints.next_pass = Some(Instant::now() + cost.saturating_sub(QUICK) * PART);
+        lowest
     }
 
-    /// The folder's time of change before we do something in it, if it is remembered: for
-    /// [`Numbers::added`] and [`Numbers::removed`].
-    pub(super) fn before(&self, folder: &Path) -> Option<SystemTime> {
-        if self.folders().contains_key(folder) { change_time(folder) } else { None }
+    /// The folder's time of change before this server changes something in it, if there are hints for it: for
+    /// [`Numbers::stored`] and [`Numbers::removed`].
+    pub(super) fn before(&self, file: &FileName) -> Option<SystemTime> {
+        let has_hints = lock(&self.hints).by_name.keys().any(|name| name.folder() == file.folder());
+        if has_hints { self.change_time(file) } else { None }
     }
 
-    /// A file called `last` has appeared in the folder, by our own doing.
-    pub(super) fn added(&self, folder: &Path, last: &str, before: Option<SystemTime>) {
-        self.told(folder, before, |known| {
-            if let Some((key, n)) = counter(last) {
-                known.families.entry(key).or_default().take(n);
-            }
-        });
+    /// Notes that this server has stored a file.
+    pub(super) fn stored(&self, file: &FileName, before: Option<SystemTime>) {
+        self.note(file, before, |lowest, n| if lowest == n { n + 1 } else { lowest });
     }
 
-    /// A file called `last` has gone, by our own doing.
-    pub(super) fn removed(&self, folder: &Path, last: &str, before: Option<SystemTime>) {
-        self.told(folder, before, |known| {
-            if let Some((key, n)) = counter(last)
-                && let Some(family) = known.families.get_mut(&key)
-            {
-                family.free(n);
-                if family.is_empty() {
-                    known.families.remove(&key);
-                }
-            }
-        });
+    /// Notes that this server has removed a file.
+    pub(super) fn removed(&self, file: &FileName, before: Option<SystemTime>) {
+        self.note(file, before, u64::min);
     }
 
-    fn told(&self, folder: &Path, before: Option<SystemTime>, what: impl FnOnce(&mut Folder)) {
-        if !self.folders().contains_key(folder) {
+    fn note(&self, file: &FileName, before: Option<SystemTime>, new: impl Fn(u64, u64) -> u64) {
+        if before.is_none() {
             return;
         }
-        let changed = change_time(folder);
-        if let Some(known) = self.folders().get_mut(folder) {
-            what(known);
-            // If somebody else had been here before us, the memory stays in doubt.
-            if known.changed == before {
-                known.changed = changed;
+        let after = self.change_time(file);
+        for (name, hint) in &mut lock(&self.hints).by_name {
+            if name.folder() != file.folder() {
+                continue;
+            }
+            if let Some(n) = name.number_of(file.last()).filter(|n| *n > TRIED) {
+                hint.lowest = new(hint.lowest, n);
+            }
+            // If another process had changed the folder before, the hint stays in doubt.
+            if hint.changed == before {
+                hint.changed = after;
             }
         }
     }
 
-    /// Reads the folder. The lock is not held meanwhile.
-    fn learn(&self, folder: &Path, changed: Option<SystemTime>) {
-        let scanned = Instant::now();
-        let mut families: HashMap<String, Family> = HashMap::new();
-        let mut entries: usize = 0;
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            entries = entries.saturating_add(1);
-            if let Some((key, n)) = entry.file_name().to_str().and_then(counter) {
-                families.entry(key).or_default().take(n);
-            }
-        }
-        let known = Folder { changed, scanned, cost: scanned.elapsed(), entries, families };
-        let mut folders = self.folders();
-        if folders.len() >= FOLDERS {
-            folders.clear();
-        }
-        folders.insert(folder.to_owned(), known);
+    fn change_time(&self, name: &FileName) -> Option<SystemTime> {
+        fs::metadata(self.folder_of(name)).and_then(|found| found.modified()).ok()
     }
 
-    fn folders(&self) -> MutexGuard<'_, HashMap<PathBuf, Folder>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn folder_of(&self, name: &FileName) -> PathBuf {
+        self.root.join(name.folder().unwrap_or_default())
     }
-}
-
-impl Default for Family {
-    fn default() -> Family {
-        Family { low: 1, holes: BTreeSet::new(), above: BTreeSet::new() }
-    }
-}
-
-impl Family {
-    fn first_free(&self, from: u64) -> u64 {
-        let hole = self.holes.range(from..).next().copied();
-        hole.unwrap_or_else(|| {
-            let beyond = self.low.max(from)..u64::MAX;
-            beyond.into_iter().find(|n| !self.above.contains(n)).unwrap_or(from)
-        })
-    }
-
-    fn take(&mut self, n: u64) {
-        if n < self.low {
-            self.holes.remove(&n);
-            return;
-        }
-        self.above.insert(n);
-        while self.above.remove(&self.low) {
-            self.low = self.low.saturating_add(1);
-        }
-    }
-
-    /// Whether no number of it is taken.
-    fn is_empty(&self) -> bool {
-        let below = self.low.saturating_sub(1);
-        self.above.is_empty() && u64::try_from(self.holes.len()).is_ok_and(|holes| holes == below)
-    }
-
-    fn free(&mut self, n: u64) {
-        if !self.above.remove(&n) && n < self.low {
-            self.holes.insert(n);
-        }
-    }
-}
-
-/// Whose counters they are. The counter of a very long name eats of its stem, so only as much of the
-/// stem counts as no counter can eat.
-fn key(stem: &str, extension: &str) -> String {
-    let room = limits::NAME_PART
-        .saturating_sub(extension.len())
-        .saturating_sub("_18446744073709551615".len());
-    format!("{}/{extension}", shortened(stem, room))
-}
-
-/// Takes `a_12.txt` apart: whose number it is, and which.
-fn counter(last: &str) -> Option<(String, u64)> {
-    let (stem, extension) = split_extension(last);
-    let (stem, digits) = stem.rsplit_once('_')?;
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    let n = digits.parse().ok().filter(|n| plain && *n < u64::MAX)?;
-    Some((key(stem, extension), n))
-}
-
-fn change_time(folder: &Path) -> Option<SystemTime> {
-    fs::metadata(folder).and_then(|metadata| metadata.modified()).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_family_knows_its_first_free_number() {
-        let mut family = Family::default();
-        for (taken, free) in [(2, 1), (1, 3), (5, 3), (3, 4), (4, 6)] {
-            family.take(taken);
-            assert_eq!(family.first_free(1), free);
-        }
-        for (freed, free) in [(3, 3), (1, 1), (9, 1)] {
-            family.free(freed);
-            assert_eq!(family.first_free(1), free);
-        }
-        for (taken, free) in [(1, 3), (3, 6)] {
-            family.take(taken);
-            assert_eq!(family.first_free(1), free);
-        }
-        for taken in [1, 3, 6].into_iter().chain(family.above.clone()) {
-            family.take(taken);
-        }
-        for n in 1..family.low {
-            assert!(!family.is_empty());
-            family.free(n);
-        }
-        assert!(family.is_empty());
-        let mut family = Family::default();
-        (1..6).for_each(|n| family.take(n));
-        // A number that somebody made up costs nothing.
-        family.take(u64::MAX - 1);
-        assert_eq!((family.first_free(1), family.above.len()), (6, 1));
+    fn name(name: &str) -> FileName {
+        FileName::parse(name.as_bytes()).unwrap()
     }
 
-    #[test]
-    fn counters_are_taken_apart() {
-        let table = [
-            ("a_12.txt", Some(("a/.txt", 12))),
-            ("a_1", Some(("a/", 1))),
-            ("a_b_7.tar.gz", None),
-            ("a_b.tar_7.gz", Some(("a_b.tar/.gz", 7))),
-            ("_3.txt", Some(("/.txt", 3))),
-            ("a_012.txt", None),
-            ("a_0.txt", None),
-            ("a_+1.txt", None),
-            ("a_.txt", None),
-            ("a.txt", None),
-            ("a_99999999999999999999.txt", None),
-        ];
-        for (last, expected) in table {
-            let expected = expected.map(|(key, n)| (key.to_owned(), n));
-            assert_eq!(counter(last), expected, "{last}");
-        }
-    }
-
-    #[test]
-    fn a_change_by_hand_is_noticed() {
+    /// A folder with `a_1.txt` to `a_9.txt`, and its hints.
+    fn nine() -> (tempfile::TempDir, Numbers) {
         let folder = tempfile::tempdir().unwrap();
-        let put = |name: &str| fs::write(folder.path().join(name), "").unwrap();
-        let a = FileName::parse(b"a.txt").unwrap();
-        for n in 1..=3 {
-            put(&format!("a_{n}.txt"));
+        for n in 1..=9 {
+            fs::write(folder.path().join(format!("a_{n}.txt")), "").unwrap();
         }
-        let numbers = Numbers::default();
-        assert_eq!(numbers.first_free(folder.path(), &a, 1), 4);
-        numbers.taken(folder.path(), &a, 4);
-        assert_eq!(numbers.first_free(folder.path(), &a, 1), 5);
-        fs::remove_file(folder.path().join("a_2.txt")).unwrap();
-        let long_ago = SystemTime::UNIX_EPOCH;
-        if let Some(known) = numbers.folders().get_mut(folder.path()) {
-            (known.changed, known.cost) = (Some(long_ago), Duration::ZERO);
+        let numbers = Numbers::new(folder.path().to_owned());
+        (folder, numbers)
+    }
+
+    #[test]
+    fn the_first_numbers_are_tried_and_the_rest_is_looked_up() {
+        let (_folder, numbers) = nine();
+        let a = name("a.txt");
+        assert_eq!([0, 1, 3, 4].map(|n| numbers.next(&a, n)), [1, 2, 4, 10]);
+        // The hint is taken; a name that is taken all the same is passed over.
+        assert_eq!([4, 9, 10, 40].map(|n| numbers.next(&a, n)), [10, 10, 11, 41]);
+        assert_eq!(numbers.next(&name("b.txt"), 4), 5);
+        // After many of those, the folder is read again.
+        fs::write(numbers.root.join("a_75.txt"), "").unwrap();
+        assert_eq!(numbers.next(&a, 74), 76);
+    }
+
+    #[test]
+    fn a_hint_follows_what_this_server_does() {
+        let (folder, numbers) = nine();
+        let a = name("a.txt");
+        let lowest = || numbers.next(&a, TRIED);
+        assert_eq!(numbers.before(&a), None);
+        assert_eq!(lowest(), 10);
+        // Nothing but these notes can tell: the folder's time of change stays in step with the hint.
+        let change = |remove: bool, file: &str, lowest_then: u64| {
+            let file = name(file);
+            let before = numbers.before(&file);
+            assert!(before.is_some());
+            let path = folder.path().join(file.as_str());
+            if remove {
+                fs::remove_file(&path).unwrap();
+                numbers.removed(&file, before);
+            } else {
+                fs::write(&path, "").unwrap();
+                numbers.stored(&file, before);
+            }
+            let hints = lock(&numbers.hints);
+            let hint = hints.by_name.get(&a).unwrap();
+            assert_eq!((hint.lowest, hint.changed), (lowest_then, numbers.change_time(&a)));
+        };
+        change(false, "a_10.txt", 11);
+        change(false, "a_30.txt", 11);
+        change(true, "a_7.txt", 7);
+        change(true, "a_9.txt", 7);
+        change(true, "a_2.txt", 7);
+        change(false, "a_7.txt", 8);
+        change(false, "b_8.txt", 8);
+        change(true, "b_8.txt", 8);
+        assert_eq!(lowest(), 8);
+        assert_eq!(numbers.before(&name("docs/a.txt")), None);
+    }
+
+    #[test]
+    fn a_change_by_another_process_is_noticed() {
+        let (folder, numbers) = nine();
+        let a = name("a.txt");
+        assert_eq!(numbers.next(&a, TRIED), 10);
+        fs::remove_file(folder.path().join("a_6.txt")).unwrap();
+        let long_ago = Some(SystemTime::UNIX_EPOCH);
+        let doubt = |next_pass| {
+            let mut hints = lock(&numbers.hints);
+            hints.next_pass = next_pass;
+            hints.by_name.get_mut(&a).unwrap().changed = long_ago;
+        };
+        // Not at once, if passes take long.
+        let later = Instant::now() + Duration::from_secs(600);
+        doubt(Some(later));
+        assert_eq!(numbers.next(&a, TRIED), 10);
+        // What this server does meanwhile leaves the hint in doubt.
+        numbers.stored(&name("c"), numbers.before(&a));
+        doubt(Some(Instant::now()));
+        numbers.stored(&name("c"), numbers.before(&a));
+        assert_eq!(numbers.next(&a, TRIED), 6);
+    }
+
+    #[test]
+    fn a_pass_that_took_long_is_not_soon_repeated() {
+        let (_folder, numbers) = nine();
+        numbers.next(&name("a.txt"), TRIED);
+        // Nine files take no millisecond, unless the machine is very busy.
+        let start = Instant::now();
+        let next_pass = lock(&numbers.hints).next_pass.unwrap();
+        assert!(next_pass <= start || next_pass - start < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn hints_are_bounded() {
+        let (_folder, numbers) = nine();
+        for n in 0..NAMES + 1 {
+            numbers.next(&name(&n.to_string()), TRIED);
         }
-        assert_eq!(numbers.first_free(folder.path(), &a, 1), 2);
+        assert_eq!(lock(&numbers.hints).by_name.len(), 1);
     }
 }

@@ -1,85 +1,77 @@
-//! How much the store holds, for `--max-total-size`: known at any moment without reading the folder.
+//! How much the store holds, for `--max-total-size`, without reading the folder for each upload.
 //!
-//! An upload reserves its size before its first byte, so that many at once cannot exceed the limit
-//! together. Other servers and hands change the folder too, so it is counted anew now and then.
+//! An upload reserves its size before its first byte, so that many at once cannot exceed the limit together.
+//! Other servers and programs change the folder too, so it is counted again from time to time.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The folder is counted anew at most this often, and in at most a twentieth of the time.
-const RECOUNT: Duration = Duration::from_secs(2);
-const SHARE: u32 = 20;
+use super::listing::visible;
+use crate::error::lock;
 
-/// The account of one store.
+/// The folder is counted at most this often, and in at most one part in so many of the time.
+const RECOUNT: Duration = Duration::from_secs(2);
+const PART: u32 = 20;
+
+/// The size of everything in one store.
 pub(super) struct Quota {
     root: PathBuf,
     limit: Option<u64>,
     account: Mutex<Account>,
 }
 
-#[derive(Default)]
 struct Account {
     stored: u64,
     reserved: u64,
     /// What was stored since the running count began: the count may have missed it.
     meanwhile: u64,
-    counted: Option<(Instant, Duration)>,
-    counting: bool,
+    /// When the folder is counted next; `None` while it is being counted.
+    next_count: Option<Instant>,
 }
 
 /// Room that is set aside for one upload, until it is stored or given up.
 pub(super) struct Reservation<'q> {
     quota: &'q Quota,
     size: u64,
+    is_stored: bool,
 }
 
 impl Quota {
     pub(super) fn new(root: PathBuf, limit: Option<u64>) -> Quota {
-        let quota = Quota { root, limit, account: Mutex::default() };
+        let next_count = Some(Instant::now());
+        let account = Account { stored: 0, reserved: 0, meanwhile: 0, next_count };
+        let quota = Quota { root, limit, account: Mutex::new(account) };
         if limit.is_some() {
-            quota.count_if_old();
+            quota.count_if_due();
         }
         quota
     }
 
-    /// Sets room aside, or says that there is none.
-    pub(super) fn reserve(&self, size: u64) -> Option<Reservation<'_>> {
-        let mut reservation = Reservation { quota: self, size: 0 };
-        reservation.grow(size)?;
-        Some(reservation)
+    /// An empty reservation.
+    pub(super) fn reservation(&self) -> Reservation<'_> {
+        Reservation { quota: self, size: 0, is_stored: false }
     }
 
-    /// A file of this size has been removed.
+    /// Notes that a file of this size has been removed.
     pub(super) fn removed(&self, size: u64) {
-        let mut account = self.account();
+        let mut account = lock(&self.account);
         account.stored = account.stored.saturating_sub(size);
     }
 
-    fn count_if_old(&self) {
-        {
-            let mut account = self.account();
-            let old = account
-                .counted
-                .is_none_or(|(when, cost)| when.elapsed() >= RECOUNT.max(cost * SHARE));
-            // Whoever comes while somebody counts uses the last count.
-            if account.counting || !old {
-                return;
-            }
-            account.counting = true;
-            account.meanwhile = 0;
-        }
+    /// Counts the folder if it is time. A thread that comes while another one counts uses the last count.
+    fn count_if_due(&self) {
         let start = Instant::now();
+        let mut account = lock(&self.account);
+        if account.next_count.is_none_or(|due| start < due) {
+            return;
+        }
+        (account.next_count, account.meanwhile) = (None, 0);
+        drop(account);
         let stored = total_size(&self.root);
-        let mut account = self.account();
+        let mut account = lock(&self.account);
         account.stored = stored.saturating_add(account.meanwhile);
-        account.counted = Some((Instant::now(), start.elapsed()));
-        account.counting = false;
-    }
-
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        account.next_count = Some(Instant::now() + RECOUNT.max(start.elapsed() * PART));
     }
 }
 
@@ -89,55 +81,50 @@ impl Reservation<'_> {
         self.size
     }
 
-    /// Sets more room aside, or says that there is none.
-    pub(super) fn grow(&mut self, more: u64) -> Option<()> {
-        let size = self.size.saturating_add(more);
+    /// Sets more room aside, and returns whether there is that much.
+    pub(super) fn grow(&mut self, more: u64) -> bool {
         if let Some(limit) = self.quota.limit {
-            self.quota.count_if_old();
-            let mut account = self.quota.account();
-            let total = account.stored.saturating_add(account.reserved).saturating_add(more);
-            if total > limit {
-                return None;
+            self.quota.count_if_due();
+            let mut account = lock(&self.quota.account);
+            let taken = account.stored.saturating_add(account.reserved);
+            if taken.saturating_add(more) > limit {
+                return false;
             }
-            account.reserved = account.reserved.saturating_add(more);
+            account.reserved += more;
         }
-        self.size = size;
-        Some(())
+        self.size += more;
+        true
     }
 
-    /// The upload is stored: its room is no longer reserved, but used.
-    pub(super) fn stored(self) {
-        if self.quota.limit.is_none() {
-            return;
-        }
-        let mut account = self.quota.account();
-        account.stored = account.stored.saturating_add(self.size);
-        account.meanwhile = account.meanwhile.saturating_add(self.size);
+    /// Notes that the upload is stored: its room is no longer reserved, but used.
+    pub(super) fn stored(mut self) {
+        self.is_stored = true;
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        if self.quota.limit.is_none() {
-            return;
+        if self.quota.limit.is_some() {
+            let mut account = lock(&self.quota.account);
+            account.reserved -= self.size;
+            if self.is_stored {
+                account.stored = account.stored.saturating_add(self.size);
+                account.meanwhile = account.meanwhile.saturating_add(self.size);
+            }
         }
-        let mut account = self.quota.account();
-        account.reserved = account.reserved.saturating_sub(self.size);
     }
 }
 
-/// The sizes of all plain files below `root` that a client could see.
+/// The sizes of all files below `root` that a client can see.
 fn total_size(root: &Path) -> u64 {
     let mut total: u64 = 0;
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                continue;
-            }
+        for (_, entry) in visible(&folder).into_iter().flatten().flatten() {
             match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => total = total.saturating_add(metadata.len()),
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                // Sparse files can add up to any size.
+                Ok(found) if found.is_file() => total = total.saturating_add(found.len()),
                 _ => {}
             }
         }
@@ -148,6 +135,14 @@ fn total_size(root: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    impl Quota {
+        fn reserve(&self, size: u64) -> Option<Reservation<'_>> {
+            let mut reservation = self.reservation();
+            reservation.grow(size).then_some(reservation)
+        }
+    }
 
     #[test]
     fn room_is_given_once() {
@@ -166,11 +161,39 @@ mod tests {
         assert!(quota.reserve(30).is_some());
         quota.removed(40);
         assert!(quota.reserve(70).is_some());
+        let mut grown = quota.reserve(10).unwrap();
+        assert!(grown.grow(60) && !grown.grow(1));
+        assert_eq!(grown.size(), 70);
+    }
+
+    #[test]
+    fn the_folder_is_counted_again_when_it_is_time() {
+        let root = tempfile::tempdir().unwrap();
+        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let due_in = || {
+            let next = lock(&quota.account).next_count.unwrap();
+            next.saturating_duration_since(Instant::now())
+        };
+        assert!(due_in() > RECOUNT / 2);
+        fs::write(root.path().join("by-hand"), [0; 60]).unwrap();
+        // Not yet, because it was counted at the start.
+        assert!(quota.reserve(100).is_some());
+        lock(&quota.account).next_count = None;
+        assert!(quota.reserve(100).is_some());
+        let reservation = quota.reserve(30).unwrap();
+        lock(&quota.account).next_count = Some(Instant::now());
+        assert!(quota.reserve(11).is_none() && due_in() > RECOUNT / 2);
+        assert!(quota.reserve(10).is_some());
+        // What is stored during a count is not lost with it.
+        lock(&quota.account).next_count = None;
+        reservation.stored();
+        assert_eq!(lock(&quota.account).meanwhile, 30);
     }
 
     #[test]
     fn no_limit_counts_nothing() {
         let quota = Quota::new("/nowhere".into(), None);
-        assert!(quota.reserve(u64::MAX).is_some() && quota.reserve(u64::MAX).is_some());
+        let (one, other) = (quota.reserve(u64::MAX), quota.reserve(u64::MAX));
+        assert!(one.is_some() && other.is_some());
     }
 }

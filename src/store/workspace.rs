@@ -113,7 +113,7 @@ impl Workspace {
     }
 
     /// Whether our folder is still there.
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn exists(&self) -> bool {
         self.folder.join(TAKEN).is_dir()
     }
 
