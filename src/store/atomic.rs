@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use super::plain::file_id;
-use super::private::{self, Lock};
+use super::private;
 use crate::error::lock;
 use crate::limits;
 use crate::store::disk::{self, op};
@@ -139,13 +139,13 @@ impl RenameLock {
 
     fn rename(&self, from: &Path, to: &Path, how: Publishing) -> io::Result<bool> {
         let _here = lock(&self.here);
-        let mut _among_servers = None;
-        if how == Publishing::LockedRename {
-            let Lock::Held(file) = op(|| private::lock(&self.file, limits::LOCK_WAIT))? else {
-                return Err(io::ErrorKind::TimedOut.into());
-            };
-            _among_servers = Some(file);
-        }
+        let _among_servers = match how {
+            Publishing::LockedRename => {
+                let held = op(|| private::lock(&self.file, limits::LOCK_WAIT))?;
+                Some(held.ok_or(io::ErrorKind::Unsupported)?)
+            }
+            _ => None,
+        };
         match disk::look(to)? {
             Some(_) => Ok(false),
             None => op(|| fs::rename(from, to)).map(|()| true),
@@ -178,6 +178,7 @@ mod tests {
             assert_eq!(fs::read(&a).unwrap(), b"old");
             assert_eq!(fs::read(&b).unwrap(), b"new");
             assert!(!folder.path().join("draft").exists());
+            assert_eq!(folder.path().join("lock").exists(), how == Publishing::LockedRename);
         }
     }
 
@@ -207,6 +208,18 @@ mod tests {
         let (lock, mut draft) = (RenameLock::new(path("lock")), draft);
         let published = draft.publish(&path("second"), Publishing::Link, &lock).unwrap();
         assert_eq!(published, cfg!(unix));
+    }
+
+    /// A disk that does not flush is one that a test cannot see: it sees the operation.
+    #[test]
+    fn a_flush_is_an_operation_that_can_fail() {
+        use crate::store::disk::fault::{Fault, during};
+        let folder = tempfile::tempdir().unwrap();
+        let draft = Draft::create(folder.path().join("draft")).unwrap();
+        assert!(draft.sync().is_ok() && sync_folder(folder.path()).is_ok());
+        assert!(during(1, Fault::Fails, || draft.sync()).0.is_err());
+        assert_eq!(during(1, Fault::Fails, || sync_folder(folder.path())).0.is_err(), cfg!(unix));
+        assert!(Draft::finished(folder.path().join("draft")).sync().is_err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The one door from a peer's bytes to a path.
+//! The only way from a peer's bytes to a path.
 //!
-//! A [`FileName`] is made by [`FileName::parse`] or not at all; nothing else in the crate turns what
-//! came over the wire into a path. A name that breaks a rule is refused, never cleaned: whoever
-//! sends `../a.txt` is told so, and gets neither that file nor `a.txt`.
+//! A [`FileName`] is made by [`FileName::parse`] or not at all, and no other code in the crate turns what came from
+//! a peer into a path. A name that breaks a rule is refused, never repaired: a client that sends `../a.txt` gets
+//! an error, and neither that file nor `a.txt`.
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -22,26 +22,22 @@ impl FileName {
 
     /// The same with the further rules of Windows on or off, so that both can be tested anywhere.
     fn parse_on(bytes: &[u8], windows: bool) -> Result<FileName> {
-        let refused = |why: &str| Err(Error::new(Code::BadName, why));
-        let Ok(name) = std::str::from_utf8(bytes) else {
-            return refused("a name is UTF-8");
+        let name = std::str::from_utf8(bytes);
+        let broken = match name {
+            Err(_) => Some("a name must be UTF-8"),
+            Ok("") => Some("the name is missing"),
+            Ok(name) => name.split('/').find_map(|part| broken_rule(part, windows)),
         };
-        if name.is_empty() {
-            return refused("a name is missing");
-        }
-        let broken = |part| {
-            broken_rule(part).or_else(|| if windows { broken_rule_on_windows(part) } else { None })
-        };
-        match name.split('/').find_map(broken) {
-            Some(why) => refused(why),
-            None => Ok(FileName(name.to_owned())),
+        match broken {
+            Some(sentence) => Err(Error::new(Code::BadName, sentence)),
+            None => Ok(FileName(name.unwrap_or_default().to_owned())),
         }
     }
 
-    /// Whether what stands in a folder under this name can be asked for.
+    /// Whether a client can ask for what has this name in a folder.
     #[must_use]
     pub(super) fn can_be(part: &str) -> bool {
-        broken_rule(part).is_none() && !(cfg!(windows) && broken_rule_on_windows(part).is_some())
+        broken_rule(part, cfg!(windows)).is_none()
     }
 
     /// The whole name, parts joined by `/`.
@@ -62,20 +58,20 @@ impl FileName {
         self.0.rsplit_once('/').map_or(&self.0, |(_, last)| last)
     }
 
-    /// The name to try when this one is taken `number` times: `a.txt` becomes `a_1.txt`. Where that
-    /// would be longer than a name can be, the stem gives way, at a character's boundary.
+    /// The name with a counter: `a.txt` becomes `a_1.txt`. Where that is longer than a name can be, the stem is
+    /// shortened at a character boundary.
     #[must_use]
     pub fn numbered(&self, number: u64) -> FileName {
-        let (stem, extension) = self.stem_and_extension();
         let counter = format!("_{number}");
-        let room = limits::NAME_PART.saturating_sub(counter.len() + extension.len());
-        // An extension that leaves no room at all is no extension worth keeping.
-        let (stem, extension, room) = match room {
-            0 => (self.last(), "", limits::NAME_PART.saturating_sub(counter.len())),
-            _ => (stem, extension, room),
-        };
-        let stem = shortened(stem, room);
-        let last = format!("{stem}{counter}{extension}");
+        let room = limits::NAME_PART.saturating_sub(counter.len());
+        let (mut stem, mut extension) = split_extension(self.last());
+        // An extension that leaves no room at all is part of the stem.
+        if extension.len() >= room {
+            (stem, extension) = (self.last(), "");
+        }
+        let room = room - extension.len();
+        let stem = (0..=room.min(stem.len())).rev().find_map(|end| stem.get(..end));
+        let last = format!("{}{counter}{extension}", stem.unwrap_or_default());
         match self.folder() {
             Some(folder) => FileName(format!("{folder}/{last}")),
             None => FileName(last),
@@ -84,16 +80,9 @@ impl FileName {
 
     /// The number for which [`FileName::numbered`] gives this last part.
     pub(super) fn number_of(&self, last: &str) -> Option<u64> {
-        let stem = last.strip_suffix(self.stem_and_extension().1).unwrap_or(last);
+        let stem = last.strip_suffix(extension(self.last())).unwrap_or(last);
         let number = stem.rsplit_once('_')?.1.parse().ok()?;
         (self.numbered(number).last() == last).then_some(number)
-    }
-
-    /// The last part in two, as Python's `os.path.splitext` does: the extension begins at the last
-    /// dot and has it.
-    #[must_use]
-    pub fn stem_and_extension(&self) -> (&str, &str) {
-        split_extension(self.last())
     }
 }
 
@@ -103,54 +92,54 @@ pub fn extension(last: &str) -> &str {
     split_extension(last).1
 }
 
-/// See [`FileName::stem_and_extension`].
-pub(super) fn split_extension(last: &str) -> (&str, &str) {
+/// Splits a name as Python's `os.path.splitext` does: the extension begins at the last dot and has it.
+fn split_extension(last: &str) -> (&str, &str) {
     match last.rfind('.') {
         Some(dot) if dot > 0 => last.split_at(dot),
         _ => (last, ""),
     }
 }
 
-/// At most `room` bytes of the beginning of `text`, whole characters only.
-pub(super) fn shortened(text: &str, room: usize) -> &str {
-    (0..=room.min(text.len())).rev().find_map(|at| text.get(..at)).unwrap_or_default()
+/// Whether this is a decimal number.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn broken_rule(part: &str) -> Option<&'static str> {
+fn broken_rule(part: &str, windows: bool) -> Option<&'static str> {
     if part.is_empty() {
-        Some("a name has no empty part: no slash at either end, no two in a row")
+        Some("a name may not begin or end with a slash, or have two in a row")
     } else if part.len() > limits::NAME_PART {
-        Some("a part of a name has at most 255 bytes")
+        Some("a part of a name may be at most 255 bytes")
     } else if part.starts_with('.') {
-        Some("no part of a name begins with a dot")
+        Some("no part of a name may begin with a dot")
     } else if part.starts_with(' ') || part.ends_with(' ') {
-        Some("no part of a name begins or ends with a space")
-    } else if part.bytes().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~')) {
-        // What nearly every name is; a folder of a hundred thousand is soon looked through.
-        None
+        Some("no part of a name may begin or end with a space")
     } else {
-        part.chars().find_map(broken_by)
+        // Nearly every name has only these characters, and a folder of a hundred thousand is soon checked.
+        let is_plain = part.bytes().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~'));
+        let broken = if is_plain { None } else { part.chars().find_map(broken_by) };
+        broken.or_else(|| if windows { broken_rule_on_windows(part) } else { None })
     }
 }
 
 fn broken_by(c: char) -> Option<&'static str> {
     match c {
-        '\\' => Some("a name has no backslash: folders are joined by /"),
+        '\\' => Some("a name may not contain a backslash: folders are joined by /"),
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            Some("a name has no marks that turn the direction of writing")
+            Some("a name may not contain characters that change the direction of writing")
         }
-        c if c.is_control() => Some("a name has no control characters"),
+        c if c.is_control() => Some("a name may not contain control characters"),
         _ => None,
     }
 }
 
 fn broken_rule_on_windows(part: &str) -> Option<&'static str> {
     if part.contains(['<', '>', ':', '"', '|', '?', '*']) {
-        Some("on this server's system a name has none of < > : \" | ? *")
+        Some("on this server's system a name may not contain < > : \" | ? *")
     } else if part.ends_with('.') {
-        Some("on this server's system a name does not end in a dot")
+        Some("on this server's system a name may not end in a dot")
     } else if is_short_name(part) {
-        Some("on this server's system that may be another file's short name")
+        Some("on this server's system that may be the short name of another file")
     } else if is_device(part) {
         Some("on this server's system that is the name of a device")
     } else {
@@ -158,25 +147,21 @@ fn broken_rule_on_windows(part: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether Windows may have made this up as a second name for a longer one, as `CONNME~1` for
-/// `.connme`.
+/// Whether Windows may have made this up as a second name for a longer one, as `CONNME~1` for `.connme`.
 fn is_short_name(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or_default();
-    let number = stem.rsplit_once('~').map(|(_, number)| number);
-    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    stem.rsplit_once('~').is_some_and(|(_, number)| is_number(number))
 }
 
-/// Whether Windows would open a device under this name; an extension does not help it.
+/// Whether Windows would open a device under this name. An extension makes no difference.
 fn is_device(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let port = |stem: &str| {
-        let digit = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-        digit.is_some_and(|digit| {
-            let mut digits = digit.chars();
-            matches!((digits.next(), digits.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
-        })
-    };
-    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") || port(&stem)
+    let port = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")).map(|port| {
+        let mut digits = port.chars();
+        (digits.next(), digits.next())
+    });
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
+        || matches!(port, Some((Some('0'..='9' | '¹' | '²' | '³'), None)))
 }
 
 #[cfg(test)]
@@ -302,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_counter_stands_before_the_extension() {
+    fn the_counter_is_before_the_extension() {
         let table = [
             ("hanyates.txt", 1, "hanyates_1.txt"),
             ("a", 2, "a_2"),

@@ -9,14 +9,14 @@ use crate::error::{Code, Error, Result};
 use crate::store::disk::{self, op};
 
 /// The flags that make the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
-/// (`O_NONBLOCK`) and not take a terminal as ours (`O_NOCTTY`). The standard library passes such flags on but
-/// has no names for them. Where their numbers are not known here, a file is looked at before it is opened.
+/// (`O_NONBLOCK`) and not take a terminal as ours (`O_NOCTTY`), added up. The standard library passes such flags
+/// on but has no names for them. Where their numbers are not known here, a file is looked at before it is opened.
 const UNFOLLOWED: Option<i32> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-    Some(0o400_000 | 0o4_000 | 0o400)
+    Some(0o404_400)
 } else if cfg!(all(target_os = "linux", target_arch = "aarch64")) {
-    Some(0o100_000 | 0o4_000 | 0o400)
+    Some(0o104_400)
 } else if cfg!(target_os = "macos") {
-    Some(0x100 | 0x4 | 0x2_0000)
+    Some(0x2_0104)
 } else {
     None
 };
@@ -158,10 +158,18 @@ mod tests {
                 assert_eq!(way(&path(name)).unwrap_err().code(), code, "{name}");
             }
         }
+        let found = |name: &str| fs::symlink_metadata(path(name)).unwrap();
+        fs::write(path("other"), "plain").unwrap();
+        for (other, same) in [("plain", true), ("other", false), ("folder", false)] {
+            assert_eq!(same_file(&found("plain"), &found(other)), same, "{other}");
+            assert_eq!(same_file(&found(other), &found("plain")), same, "{other}");
+        }
+        assert!(!same_file(&found("folder"), &found("folder")));
         // Either way would do without the other: the flags are tried by themselves.
         let linux =
             cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
         assert_eq!(UNFOLLOWED.is_some(), linux || cfg!(target_os = "macos"));
+        assert_eq!(open_unfollowed(&path("plain")).is_some(), UNFOLLOWED.is_some());
         if let Some(options) = unfollowed(OpenOptions::new().read(true)) {
             let opens = |name| options.open(path(name)).is_ok();
             assert_eq!(["plain", "link", "pipe"].map(opens), [true, false, true]);

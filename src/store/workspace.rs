@@ -1,43 +1,44 @@
-//! A server's own folder in the store: `.connme/incoming/ID/`, where its uploads grow.
+//! A server's own folder in the store: `.connme/incoming/ID/`, where its uploads are written.
 //!
 //! ```text
 //! .connme/starting               locked while a server starts
-//! .connme/incoming/ID/lock       locked for as long as the server ID lives
+//! .connme/incoming/ID/lock       locked as long as the server ID runs
 //! .connme/incoming/ID/17         an upload that has begun
-//! .connme/incoming/ID/taken/     a file on its way out, under its name: see `remove_if`
+//! .connme/incoming/ID/taken/     a file that is being removed, under its name: see `remove_if`
 //! ```
 //!
-//! The system lets go of the lock however the server ends. So the next start can tell the folders of dead
-//! servers, which it clears, from those of the living, which it leaves alone.
+//! The system releases the lock however the server ends. So the next start can tell the folders of dead servers,
+//! which it removes, from those of running servers, which it leaves alone.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::atomic::{Draft, Publishing, RenameLock};
-use super::name::FileName;
+use super::name::{FileName, is_number};
 use super::plain::file_id;
-use super::private::{self, Lock, PRIVATE};
+use super::private::{self, PRIVATE};
 use super::random;
+use crate::error::lock;
 use crate::limits;
-use crate::store::disk::op;
+use crate::store::disk::{self, op};
 
 const LOCK: &str = "lock";
 
-/// The folder for a file on its way out. It is made at the start: on a full disk it could not be made later,
-/// and that is when files are removed.
+/// The folder for a file that is being removed. It is made at the start: on a full disk it could not be made
+/// later, and that is when files are removed.
 const TAKEN: &str = "taken";
 
 pub(super) struct Workspace {
     root: PathBuf,
     folder: PathBuf,
     lock: Option<File>,
-    /// The next number for a file of ours.
+    /// The number of the next draft.
     next: AtomicU64,
-    /// How this folder lets a draft get its final name.
+    /// How a draft gets its final name in this root.
     publishing: Publishing,
     rename_lock: RenameLock,
     /// Held while a file is in [`TAKEN`]: there is one at a time.
@@ -47,47 +48,38 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Clears what dead servers left, makes a folder of our own, and finds out what the file system can
-    /// do. `publishing` is for tests: the way to use instead of what is found.
+    /// Removes what dead servers left, makes a folder for this server, and finds out what the file system can
+    /// do. `publishing` is for tests: the way to use instead.
     pub(super) fn claim(root: &Path, publishing: Option<Publishing>) -> io::Result<Workspace> {
         let private = private::folder(root, PRIVATE)?;
         let incoming = private::folder(&private, "incoming")?;
         let rename_lock = RenameLock::new(private.join("renaming"));
-        // One start at a time: between creating a lock file and locking it, it looks like a dead
-        // server's. Where there are no locks nobody can tell the dead from the living, and nothing is
-        // cleared.
+        // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
+        // Where there are no locks, dead servers look like running ones, and nothing is removed.
         let starting = private::lock(&private.join("starting"), limits::START_WAIT)?;
-        let has_locks = match starting {
-            Lock::Held(_) => true,
-            Lock::Unsupported => false,
-            Lock::Taken => {
-                let what = "another process has been starting here for too long";
-                return Err(io::Error::other(format!("{what}: it holds .connme/starting")));
-            }
-        };
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
         let lock = private::lock(&folder.join(LOCK), limits::START_WAIT)?;
         op(|| fs::create_dir(folder.join(TAKEN)))?;
-        let device = device(&op(|| fs::symlink_metadata(&folder))?);
+        let device = device(&folder)?;
         let publishing = match publishing {
             Some(publishing) => publishing,
-            None if links(&folder, root)? => Publishing::Link,
-            None if has_locks => Publishing::LockedRename,
+            None if has_links(&folder, root)? => Publishing::Link,
+            None if starting.is_some() => Publishing::LockedRename,
             None => Publishing::Rename,
         };
         let workspace = Workspace {
             root: root.to_owned(),
             folder,
-            lock: if let Lock::Held(lock) = lock { Some(lock) } else { None },
+            lock,
             next: AtomicU64::new(0),
             publishing,
             rename_lock,
             taken: Mutex::default(),
             device,
         };
-        if has_locks {
-            workspace.clear_the_dead(&incoming)?;
+        if starting.is_some() {
+            workspace.clear_dead_servers(&incoming)?;
         }
         Ok(workspace)
     }
@@ -98,7 +90,8 @@ impl Workspace {
 
     /// A new draft for an upload.
     pub(super) fn draft(&self) -> io::Result<Draft> {
-        Draft::create(self.folder.join(self.number().to_string()))
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Draft::create(self.folder.join(number.to_string()))
     }
 
     /// Gives a finished draft its final name: see [`Draft::publish`].
@@ -106,44 +99,42 @@ impl Workspace {
         draft.publish(target, self.publishing, &self.rename_lock)
     }
 
-    /// Whether a draft can be given a name in this folder, as far as can be known before.
+    /// Whether a draft can get a name in this folder, as far as can be known before.
     pub(super) fn reaches(&self, folder: &Path) -> io::Result<bool> {
-        let found = op(|| fs::symlink_metadata(folder))?;
-        Ok(device(&found) == self.device)
+        Ok(device(folder)? == self.device)
     }
 
-    /// Whether our folder is still there.
+    /// Whether the folder still exists.
     pub(super) fn exists(&self) -> bool {
         self.folder.join(TAKEN).is_dir()
     }
 
-    /// Takes whatever has this name at the top of the root out of it, and removes it if it is the file
-    /// that `is_meant` knows; anything else is put back. A look and then a removal could remove a file
-    /// that took the name in between.
+    /// Moves what has this name at the top of the root out of it, and removes it if it is the file that
+    /// `is_meant` accepts; anything else is put back. A look and then a removal could remove a file that took
+    /// the name in between.
     pub(super) fn remove_if(
         &self,
         name: &FileName,
-        is_meant: impl FnOnce(&fs::Metadata) -> bool,
+        is_meant: impl FnOnce(&Metadata) -> bool,
     ) -> io::Result<bool> {
-        let _one_at_a_time = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock(&self.taken);
         let taken = self.folder.join(TAKEN).join(name.last());
-        if op(|| fs::symlink_metadata(&taken)).is_ok() {
-            // What could not be put back the last time must not be replaced by the next.
+        if disk::look(&taken)?.is_some() {
+            // What could not be put back the last time must not be replaced now.
             self.put_back(&taken)?;
         }
         op(|| fs::rename(self.root.join(name.last()), &taken))?;
-        let found = op(|| fs::symlink_metadata(&taken));
-        let removed = match &found {
-            Ok(found) if is_meant(found) => op(|| fs::remove_file(&taken)).map(|()| true),
-            _ => found.map(|_| false),
+        let removed = match op(|| fs::symlink_metadata(&taken)) {
+            Ok(found) if is_meant(&found) => op(|| fs::remove_file(&taken)).map(|()| true),
+            found => found.map(|_| false),
         };
-        match removed {
-            Ok(true) => Ok(true),
-            removed => self.put_back(&taken).and(removed),
+        if !matches!(removed, Ok(true)) {
+            self.put_back(&taken)?;
         }
+        removed
     }
 
-    /// Gives what was taken away its name again, or the first free number of it. Replaces nothing.
+    /// Gives what was moved away its name again, or the first free number of it. Replaces nothing.
     fn put_back(&self, taken: &Path) -> io::Result<()> {
         let name = taken.file_name().and_then(OsStr::to_str).map(str::as_bytes);
         let Some(Ok(name)) = name.map(FileName::parse) else { return Ok(()) };
@@ -158,7 +149,7 @@ impl Workspace {
                 Ok(true) => break,
                 Ok(false) => wanted = name.numbered(n),
                 Err(error) => {
-                    // Still taken, and not lost: the next start tries again.
+                    // It stays where it is, and is not lost: the next start tries again.
                     std::mem::forget(file);
                     return Err(error);
                 }
@@ -167,14 +158,14 @@ impl Workspace {
         Ok(())
     }
 
-    /// Removes the folders of servers that have ended. What is in one of them and is not of our naming
-    /// stays, and the folder with it.
-    fn clear_the_dead(&self, incoming: &Path) -> io::Result<()> {
+    /// Removes the folders of dead servers. What is in one of them and has a name that no server gives stays,
+    /// and so does the folder.
+    fn clear_dead_servers(&self, incoming: &Path) -> io::Result<()> {
         for entry in op(|| fs::read_dir(incoming))? {
             let folder = entry?.path();
             if folder != self.folder && is_ours(&folder) && is_dead(&folder) {
-                // Two causes to fail, neither to stop a start: it is gone already, or it stays until
-                // the next one.
+                // It fails for two reasons, and neither may stop a start: the folder is gone already, or it
+                // stays until the next start.
                 let _ = self.clear(&folder);
             }
         }
@@ -191,16 +182,16 @@ impl Workspace {
                 op(|| fs::remove_file(&path))?;
             }
         }
-        // The lock is the last to go: a folder without one is a dead server's, too.
+        // The lock is removed last: a folder without one belongs to a dead server too.
         let lock = folder.join(LOCK);
-        if fs::symlink_metadata(&lock).is_ok_and(|found| found.is_file()) {
+        if disk::look(&lock)?.is_some_and(|found| found.is_file()) {
             op(|| fs::remove_file(&lock))?;
         }
         op(|| fs::remove_dir(folder))
     }
 
-    /// Puts back the file that a dead server had taken away. Only plain files are ever taken, so anything else
-    /// is not ours, and stays.
+    /// Puts back the file that a dead server had moved away. Only plain files are ever moved, so anything else
+    /// belongs to another program and stays.
     fn put_all_back(&self, folder: &Path) -> io::Result<()> {
         for entry in op(|| fs::read_dir(folder))? {
             let entry = entry?;
@@ -210,25 +201,20 @@ impl Workspace {
         }
         op(|| fs::remove_dir(folder))
     }
-
-    fn number(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
 }
 
 impl Drop for Workspace {
-    /// An orderly end leaves nothing to clear. Windows removes no file that is open.
+    /// Leaves nothing to clear. The lock is released first, because Windows removes no open file.
     fn drop(&mut self) {
         self.lock = None;
         let _ = self.clear(&self.folder);
     }
 }
 
-/// Whether a hard link can be made from a folder of ours to the root: tried between two names of our own,
-/// if both folders are on one file system.
-fn links(folder: &Path, root: &Path) -> io::Result<bool> {
-    let on = |path| op(|| fs::symlink_metadata(path)).map(|found| device(&found));
-    if on(folder)? != on(root)? {
+/// Whether a hard link can be made from this folder to the root. If both are on one file system, one is tried
+/// between two names inside the folder.
+fn has_links(folder: &Path, root: &Path) -> io::Result<bool> {
+    if device(folder)? != device(root)? {
         return Err(io::Error::other(".connme in it is on another file system"));
     }
     let (one, other) = (folder.join("0"), folder.join("1"));
@@ -238,32 +224,26 @@ fn links(folder: &Path, root: &Path) -> io::Result<bool> {
     Ok(linked.is_ok())
 }
 
-/// Whether this is a folder that only a start gives such a name.
+/// The number of the file system that a folder is on, where the system has one.
+fn device(folder: &Path) -> io::Result<Option<u64>> {
+    Ok(file_id(&op(|| fs::symlink_metadata(folder))?).map(|(device, _)| device))
+}
+
+/// Whether this is a folder with a name that only a start gives.
 fn is_ours(folder: &Path) -> bool {
     let hex = |name: &str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let name = folder.file_name().and_then(OsStr::to_str);
     name.is_some_and(hex) && fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir())
 }
 
-/// Whether nobody holds the lock of this folder. Its owner has held it since the folder was a moment old,
-/// and that moment is over: only one server starts at a time.
+/// Whether no process holds the lock of this folder. Its server has held it since shortly after it made the
+/// folder, and no server is in between: only one starts at a time.
 fn is_dead(folder: &Path) -> bool {
-    // Unlocked again before the removal, for Windows: under the start's lock nobody takes it.
     match private::open(&folder.join(LOCK), OpenOptions::new().read(true)) {
-        Ok(lock) => {
-            !matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_)))
-        }
+        // Unlocked again before the removal, for Windows. No other server takes it during a start.
+        Ok(lock) => lock.try_lock().is_ok(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
-}
-
-/// The number of the file system that something is on, where the system has one.
-fn device(found: &fs::Metadata) -> Option<u64> {
-    file_id(found).map(|(device, _)| device)
-}
-
-fn is_number(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -286,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_are_cleared_and_the_living_are_not() {
+    fn dead_servers_are_cleared_and_running_ones_are_not() {
         let root = tempfile::tempdir().unwrap();
-        let living = claim(root.path());
-        let mut draft = living.draft().unwrap();
+        let running = claim(root.path());
+        let mut draft = running.draft().unwrap();
         draft.write(b"half").unwrap();
         let dead = claim(root.path());
         std::mem::forget(dead.draft().unwrap());
@@ -299,9 +279,9 @@ mod tests {
 
         let next = claim(root.path());
         assert!(!folder.exists());
-        assert!(living.folder.join("0").exists());
+        assert!(running.folder.join("0").exists());
         assert_eq!(folders(root.path()), 2);
-        drop((next, draft, living));
+        drop((next, draft, running));
         assert_eq!(folders(root.path()), 0);
     }
 
