@@ -33,12 +33,10 @@ struct State {
 pub(super) struct Allocation {
     budget: Arc<Budget>,
     taken: usize,
-    /// How much of it the list needs so far.
+    /// How much the list needs so far.
     used: usize,
-    /// The list needs more than there is.
+    has_waited: bool,
     is_full: bool,
-    /// Its place in the queue, if it had to wait.
-    ticket: Option<u64>,
 }
 
 /// How much an allocation grows by at least, so that a list does not lock the budget for every name.
@@ -67,70 +65,61 @@ impl<L> Budgeted<L> {
 }
 
 impl Budget {
-    /// Builds a list, which allocates as it grows. Where the budget is used up, drops what it has, waits, and
-    /// builds the list again: two lists never wait for each other.
+    /// Builds a list, which allocates as it grows. Where the budget is used up, drops the list, waits for as much
+    /// as it needs, and builds it again: two lists never wait for each other.
     pub(super) fn build<L>(
         self: &Arc<Budget>,
         list: impl Fn(&mut Allocation) -> Result<L>,
     ) -> Result<Budgeted<L>> {
         let until = Instant::now() + limits::LIST_WAIT;
-        let mut allocation = self.allocation(0, None);
+        let mut allocation = self.allocation(0, false);
         loop {
             let list = list(&mut allocation)?;
             if !allocation.is_full {
-                allocation.give_back_unused();
                 return Ok(Budgeted { list, allocation });
             }
-            // It may need more than what it had asked for by then.
-            let needed = (allocation.used * 2).min(limits::LISTS_HELD);
-            let ticket = allocation.ticket;
+            // The folder may have more files by then.
+            let needed = allocation.used + STEP;
             drop((list, allocation));
-            allocation = self.wait_for(needed, ticket, until).ok_or_else(|| {
+            allocation = self.wait_for(needed, until).ok_or_else(|| {
                 let sentence = "the server is sending too many long lists: try again in a moment";
                 Error::new(Code::Busy, sentence)
             })?;
         }
     }
 
-    fn allocation(self: &Arc<Budget>, taken: usize, ticket: Option<u64>) -> Allocation {
-        Allocation { budget: Arc::clone(self), taken, used: 0, is_full: false, ticket }
+    fn allocation(self: &Arc<Budget>, taken: usize, has_waited: bool) -> Allocation {
+        Allocation { budget: Arc::clone(self), taken, used: 0, has_waited, is_full: false }
     }
 
     /// Allocates this much as soon as it is free and no other list has waited longer.
-    fn wait_for(
-        self: &Arc<Budget>,
-        needed: usize,
-        ticket: Option<u64>,
-        until: Instant,
-    ) -> Option<Allocation> {
+    fn wait_for(self: &Arc<Budget>, needed: usize, until: Instant) -> Option<Allocation> {
         let mut state = lock(&self.state);
-        let ticket = ticket.unwrap_or_else(|| {
-            state.next_ticket += 1;
-            state.next_ticket
-        });
+        state.next_ticket += 1;
+        let ticket = state.next_ticket;
         state.queue.insert(ticket);
-        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.waiting.store(state.queue.len(), Ordering::Release);
         let left = until.saturating_duration_since(Instant::now());
         let is_due =
             |state: &State| state.queue.first() == Some(&ticket) && is_free(state.held, 0, needed);
         let waited = self.freed.wait_timeout_while(state, left, |state| !is_due(state));
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let due = is_due(&state);
+        let is_due = is_due(&state);
         state.queue.remove(&ticket);
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
-        if due {
+        self.waiting.store(state.queue.len(), Ordering::Release);
+        if is_due {
             state.held += needed;
         }
         drop(state);
         // The next list may be due as well.
         self.freed.notify_all();
-        due.then(|| self.allocation(needed, Some(ticket)))
+        is_due.then(|| self.allocation(needed, true))
     }
 }
 
 impl Allocation {
-    /// Takes more, and returns whether it was free. If not, the list is of no use: it ends there, and is built
-    /// again later.
+    /// Takes more, and returns whether it was free. If not, the list is of no use: what is still taken only
+    /// counts how much it needs.
     #[must_use]
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         self.used += bytes;
@@ -138,7 +127,7 @@ impl Allocation {
             let more = (self.used - self.taken).max(STEP);
             let mut state = lock(&self.budget.state);
             // A list that is longer than a step does not overtake those that wait.
-            let overtakes = self.taken > 0 && self.ticket.is_none() && !state.queue.is_empty();
+            let overtakes = self.taken > 0 && !self.has_waited && !state.queue.is_empty();
             self.is_full = overtakes || !is_free(state.held, self.taken, more);
             if !self.is_full {
                 state.held += more;
@@ -146,19 +135,6 @@ impl Allocation {
             }
         }
         !self.is_full
-    }
-
-    fn give_back_unused(&mut self) {
-        let unused = self.taken - self.used;
-        if unused > STEP {
-            self.give_back(unused);
-        }
-    }
-
-    fn give_back(&mut self, bytes: usize) {
-        self.taken -= bytes;
-        lock(&self.budget.state).held -= bytes;
-        self.budget.freed.notify_all();
     }
 }
 
@@ -170,7 +146,8 @@ fn is_free(held: usize, own: usize, more: usize) -> bool {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        self.give_back(self.taken);
+        lock(&self.budget.state).held -= self.taken;
+        self.budget.freed.notify_all();
     }
 }
 
@@ -181,13 +158,13 @@ mod tests {
     #[test]
     fn one_list_may_be_long_and_many_together_may_not() {
         let budget: Arc<Budget> = Arc::default();
-        let mut first = budget.allocation(0, None);
+        let mut first = budget.allocation(0, false);
         assert!(first.take(limits::LISTS_HELD));
         assert!(first.take(limits::LISTS_HELD));
-        let mut second = budget.allocation(0, None);
+        let mut second = budget.allocation(0, false);
         assert!(!second.take(1));
         drop((first, second));
-        assert!(budget.allocation(0, None).take(1));
+        assert!(budget.allocation(0, false).take(1));
         assert_eq!(lock(&budget.state).held, 0);
     }
 
@@ -195,7 +172,7 @@ mod tests {
     #[test]
     fn a_list_that_grows_beside_another_keeps_within_the_budget() {
         let budget: Arc<Budget> = Arc::default();
-        let (mut growing, mut other) = (budget.allocation(0, None), budget.allocation(0, None));
+        let (mut growing, mut other) = (budget.allocation(0, false), budget.allocation(0, false));
         assert!(growing.take(limits::LISTS_HELD / 2));
         assert!(other.take(limits::LISTS_HELD / 4));
         assert!(!growing.take(limits::LISTS_HELD / 2));
@@ -205,7 +182,7 @@ mod tests {
     #[test]
     fn a_list_waits_for_what_another_gives_back() {
         let budget: Arc<Budget> = Arc::default();
-        let mut first = budget.allocation(0, None);
+        let mut first = budget.allocation(0, false);
         assert!(first.take(limits::LISTS_HELD));
         std::thread::scope(|scope| {
             let second = scope.spawn(|| budget.build(|list| Ok(list.take(STEP))).map(drop));
@@ -220,7 +197,7 @@ mod tests {
     #[test]
     fn the_list_that_has_waited_longest_is_served_first() {
         let budget: Arc<Budget> = Arc::default();
-        let mut first = budget.allocation(0, None);
+        let mut first = budget.allocation(0, false);
         assert!(first.take(limits::LISTS_HELD));
         std::thread::scope(|scope| {
             let (served, order) = std::sync::mpsc::channel();
@@ -240,7 +217,7 @@ mod tests {
             assert_eq!(order.iter().take(4).collect::<Vec<_>>(), [0, 1, 2, 3]);
         });
         let _waiting = lock(&budget.state).queue.insert(9);
-        let mut newcomer = budget.allocation(0, None);
+        let mut newcomer = budget.allocation(0, false);
         assert!(newcomer.take(STEP) && !newcomer.take(STEP));
     }
 }

@@ -45,7 +45,7 @@ const LINE: usize = 2 * size_of::<Line>() + 16;
 const BATCH: usize = 500;
 
 impl Listing {
-    /// Reads a folder. Stops where the allocation is full.
+    /// Reads a folder. Where the allocation is full, drops what it has and only counts the rest.
     pub(super) fn read(folder: &Path, allocation: &mut Allocation) -> Result<Listing> {
         let failed = |error| Error::io(format!("list {}", folder.display()), &error);
         let mut listing = Listing::default();
@@ -57,7 +57,8 @@ impl Listing {
                 continue;
             }
             if !allocation.take(name.len() + LINE) {
-                break;
+                listing.lines = Vec::new();
+                continue;
             }
             let size = found.is_file().then_some(found.len());
             listing.push_line(Entry { name: &name, size, id: None }, Stamp::of(&found));
