@@ -123,8 +123,8 @@ impl Drop for Draft {
 }
 
 /// The way to publish without hard links: looks whether the name is free, then renames, one upload at a time.
-/// Servers of ours never replace each other's files by this. Another program that creates the name in the
-/// same instant could lose its file.
+/// Servers of this kind never replace each other's files by this. Another program that creates the name in
+/// the same instant could lose its file.
 pub(super) struct RenameLock {
     file: PathBuf,
     /// For file systems that have no locks either.
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(published, cfg!(unix));
     }
 
-    /// A disk that does not flush is one that a test cannot see: it sees the operation.
+    /// A test cannot see whether the disk flushes, but it sees the operation.
     #[test]
     fn a_flush_is_an_operation_that_can_fail() {
         use crate::store::disk::fault::{Fault, during};

@@ -1,6 +1,6 @@
 //! The identities of the files at the top of the root, in `.connme/mydatafile.dat`.
 //!
-//! A file gets its identity when a client is first told it; other files cost nothing here. The catalog is a
+//! A file gets its identity when that is first sent to a client; other files cost nothing here. The catalog is a
 //! table to which lines are appended. From time to time it is written again without the lines of files that are
 //! gone, so its size is bounded by the number of files.
 //!
@@ -16,7 +16,7 @@
 //! An identity belongs to a file of this name, size and time of change, not to the name: a file that takes the
 //! name later has another time. So an error here can cost an identity, but never gives a file the identity of
 //! another. Several servers on one root append under a lock. Where there are no locks, the first line about a
-//! file counts, so that two servers still tell the same identity.
+//! file counts, so that two servers still return the same identity.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -164,7 +164,7 @@ impl Catalog {
     /// may write: `workspace` is where a new table is written. Waits until no other file can get their stamps.
     ///
     /// # Errors
-    /// An identity that is needed cannot be kept, so it is not told; or the table cannot be read.
+    /// An identity that is needed cannot be kept, so it is not returned; or the table cannot be read.
     pub(super) fn identify(
         &self,
         files: &[(&str, Stamp)],
@@ -389,7 +389,7 @@ fn file_line(name: &str, id: Id, stamp: Stamp) -> String {
     line(format_args!("+ {id} {stamp} {name}"))
 }
 
-/// A catalog that cannot be used. The peer is never told that its file does not exist.
+/// The error for a catalog that cannot be used. It never says that the file does not exist.
 pub(super) fn not_kept(tried: &str, error: &io::Error) -> Error {
     let failed = Error::io(format!("{tried} the catalog"), error);
     if failed.is(Code::NoSpace) {
@@ -539,7 +539,7 @@ mod tests {
             let stamp = Stamp::of(&fs::metadata(root.path().join("a")).unwrap());
             let start = Instant::now();
             let id = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
-            assert!(start.elapsed() > GRAIN / 3, "nobody waited");
+            assert!(start.elapsed() > GRAIN / 3, "it has not waited");
             assert!(ids.insert(id.unwrap()[0].unwrap()));
             fs::remove_file(root.path().join("a")).unwrap();
         }
@@ -640,11 +640,11 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_that_cannot_be_kept_is_not_told() {
+    fn an_identity_that_cannot_be_kept_is_not_returned() {
         let root = tempfile::tempdir().unwrap();
         let server = server(root.path());
         let stamp = put(root.path(), "a");
-        // Something that is not ours is in the way: it is neither written to nor removed.
+        // A folder of another program has the name: it is neither written to nor removed.
         fs::create_dir(&server.catalog.path).unwrap();
         let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
         assert!(told.unwrap_err().is(Code::Internal));

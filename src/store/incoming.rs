@@ -98,7 +98,7 @@ impl<'s> Incoming<'s> {
     pub fn publish(self) -> Result<Stored> {
         if self.begun.elapsed() > DRAFT_AGE {
             // Two drafts of one name that began together could have one time, and the second be taken for
-            // the first, which a client has been told of: see the catalog.
+            // the first, whose identity a client has: see the catalog.
             let _ = self.draft.set_modified(SystemTime::now());
         }
         self.put_in_place()
@@ -178,4 +178,69 @@ pub(super) fn not_stored(name: &FileName, error: &io::Error) -> Error {
         return Error::new(Code::Internal, sentence).because(failed.cause());
     }
     failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Log;
+    use crate::store::Options;
+    use std::fs;
+    use std::time::Duration;
+
+    fn store(fsync: bool) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { fsync, max_file_size: Some(10), ..Options::default() };
+        let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn an_upload_that_took_long_gets_the_time_of_its_end() {
+        let (folder, store) = store(false);
+        let begin = || {
+            let incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
+            incoming.draft.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            incoming
+        };
+        let long_ago = Instant::now().checked_sub(DRAFT_AGE * 2).unwrap();
+        let time_of = |stored: &Stored| {
+            let found = fs::metadata(folder.path().join(stored.as_str())).unwrap();
+            found.modified().unwrap()
+        };
+        let mut long = begin();
+        long.begun = long_ago;
+        assert!(time_of(&long.publish().unwrap()) > SystemTime::UNIX_EPOCH);
+        let mut short = begin();
+        // A busy machine must not make it a long one.
+        short.begun = Instant::now() + Duration::from_secs(60);
+        assert_eq!(time_of(&short.publish().unwrap()), SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_file_of_unknown_size_is_bounded_while_it_comes() {
+        let (_folder, store) = store(true);
+        let begin = |size| {
+            let mut incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
+            incoming.expect(size).map(|()| incoming)
+        };
+        let mut unknown = begin(None).unwrap();
+        unknown.write(&[0; 10]).unwrap();
+        assert!(unknown.write(&[0]).unwrap_err().is(Code::TooLarge));
+        let mut known = begin(Some(10)).unwrap();
+        known.write(&[0; 4]).unwrap();
+        known.write(&[0; 6]).unwrap();
+        assert!(known.write(&[0]).unwrap_err().is(Code::Internal));
+        assert!(known.publish().is_ok());
+        assert!(begin(Some(11)).is_err());
+        assert!(begin(Some(1)).unwrap().publish().is_err());
+        assert!(begin(Some(0)).unwrap().publish().is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_in_the_store_is_not_the_file_of_the_peer() {
+        let name = FileName::parse(b"a").unwrap();
+        assert_eq!(not_stored(&name, &io::ErrorKind::NotFound.into()).code(), Code::Internal);
+        assert_eq!(not_stored(&name, &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
+    }
 }

@@ -157,6 +157,11 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_counted_with_the_room_into_which_a_list_grows() {
+        assert!((2 * size_of::<Line>()..3 * size_of::<Line>()).contains(&LINE));
+    }
+
+    #[test]
     fn an_entry_comes_back_as_it_was() {
         let mut listing = Listing::default();
         let entries = [

@@ -199,6 +199,26 @@ mod tests {
     }
 
     #[test]
+    fn the_extension_is_the_one_that_python_gives() {
+        for (last, expected) in [
+            ("a.txt", ".txt"),
+            ("a.tar.gz", ".gz"),
+            ("a.", "."),
+            ("README", ""),
+            (".profile", ""),
+            ("", ""),
+        ] {
+            assert_eq!(extension(last), expected, "{last}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_cannot_ask_for_is_known() {
+        let expected = [("a b", true), ("é", true), (".a", false), ("a ", false), ("a\\b", false)];
+        assert_eq!(expected.map(|(name, _)| (name, FileName::can_be(name))), expected);
+    }
+
+    #[test]
     fn bad_names_are_refused() {
         let long = "x".repeat(256);
         for name in [
@@ -281,7 +301,18 @@ mod tests {
         ] {
             assert!(FileName::parse_on(name.as_bytes(), true).is_err(), "{name:?}");
         }
-        for name in ["CONSOLE", "COM", "COM10", "COMx", "nullo.txt", "a.b", "LPT.txt"] {
+        for name in [
+            "CONSOLE",
+            "COM",
+            "COM10",
+            "COMx",
+            "nullo.txt",
+            "a.b",
+            "LPT.txt",
+            "a~",
+            "a~1b",
+            "a~b.c",
+        ] {
             assert!(FileName::parse_on(name.as_bytes(), true).is_ok(), "{name:?}");
         }
     }

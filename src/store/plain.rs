@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::store::disk::{self, op};
 
 /// The flags that make the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
-/// (`O_NONBLOCK`) and not take a terminal as ours (`O_NOCTTY`), added up. The standard library passes such flags
+/// (`O_NONBLOCK`) and not take a terminal as its own (`O_NOCTTY`), added up. The standard library passes such flags
 /// on but has no names for them. Where their numbers are not known here, a file is looked at before it is opened.
 const UNFOLLOWED: Option<i32> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
     Some(0o404_400)

@@ -94,3 +94,51 @@ fn not_ours(path: &Path) -> io::Error {
     let what = "something else has the name of one of the server's own files or folders";
     io::Error::other(format!("{}: {what}; remove it", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = lock(&path, Duration::ZERO).unwrap();
+        assert!(first.is_some());
+        let (start, wait) = (Instant::now(), Duration::from_millis(20));
+        let second = lock(&path, wait).unwrap_err();
+        assert!(second.to_string().contains("another process holds the lock"), "{second}");
+        assert!(start.elapsed() >= wait);
+        drop(first);
+        assert!(lock(&path, Duration::ZERO).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_recognised() {
+        assert!(is_unsupported(&io::ErrorKind::Unsupported.into()));
+        assert!(!is_unsupported(&io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(is_unsupported(&io::Error::from_raw_os_error(37)), cfg!(unix));
+    }
+
+    #[test]
+    fn what_another_program_has_put_there_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        must_be_a_folder(root).unwrap();
+        assert_eq!(folder(root, PRIVATE).unwrap(), root.join(PRIVATE));
+        must_be_a_folder(root).unwrap();
+        assert_eq!(folder(root, PRIVATE).unwrap(), root.join(PRIVATE));
+        let missing = folder(&root.join("missing"), "a").unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let refused = |error: io::Error| error.to_string().contains("something else has the name");
+        let reading = || OpenOptions::new().read(true).clone();
+        assert!(refused(open(&root.join(PRIVATE), &reading()).unwrap_err()));
+        let missing = open(&root.join("missing"), &reading()).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        fs::remove_dir(root.join(PRIVATE)).unwrap();
+        fs::write(root.join(PRIVATE), "").unwrap();
+        assert!(open(&root.join(PRIVATE), &reading()).is_ok());
+        assert!(refused(folder(root, PRIVATE).unwrap_err()));
+        assert!(refused(must_be_a_folder(root).unwrap_err()));
+    }
+}

@@ -71,7 +71,7 @@ impl Quota {
         let stored = total_size(&self.root);
         let mut account = lock(&self.account);
         account.stored = stored.saturating_add(account.meanwhile);
-        account.next_count = Some(Instant::now() + RECOUNT.max(start.elapsed() * PART));
+        account.next_count = Some(start + rest(start.elapsed()));
     }
 }
 
@@ -132,6 +132,11 @@ fn total_size(root: &Path) -> u64 {
     total
 }
 
+/// How long after the start of a count of this cost the next one is due.
+fn rest(cost: Duration) -> Duration {
+    RECOUNT.max(cost * PART)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +175,8 @@ mod tests {
     fn the_folder_is_counted_again_when_it_is_time() {
         let root = tempfile::tempdir().unwrap();
         let quota = Quota::new(root.path().to_owned(), Some(100));
+        assert_eq!(rest(Duration::ZERO), RECOUNT);
+        assert_eq!(rest(RECOUNT), RECOUNT * PART);
         let due_in = || {
             let next = lock(&quota.account).next_count.unwrap();
             next.saturating_duration_since(Instant::now())

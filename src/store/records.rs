@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 /// What is known about a file at the top of the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its identity. A read-only server has none for a file that no other server has told before, and a
+    /// Its identity. A read-only server has none for a file to which no other server has given one, and a
     /// removal none for a file whose identity cannot be kept.
     pub id: Option<Id>,
     /// Its name.
@@ -51,7 +51,7 @@ impl Store {
     ) -> Result<()> {
         for batch in files.batches() {
             for ((name, stamp), id) in batch.iter().zip(self.identify(&batch)?) {
-                if self.is_told(id) {
+                if self.is_shown(id) {
                     tell(&Record::new(id, name, *stamp))?;
                 }
             }
@@ -127,15 +127,15 @@ impl Store {
 
     fn record(&self, name: &FileName, stamp: Stamp) -> Result<Record> {
         let id = self.identify(&[(name.as_str(), stamp)])?.into_iter().next().flatten();
-        if !self.is_told(id) {
+        if !self.is_shown(id) {
             return Err(no_such_file());
         }
         Ok(Record::new(id, name.as_str(), stamp))
     }
 
-    /// Whether a file with this identity is told to a peer. Without one, it has gone since it was seen, or this
-    /// server is read-only.
-    fn is_told(&self, id: Option<Id>) -> bool {
+    /// Whether a file with this identity is shown to a peer. One that has none has gone since the folder was read,
+    /// except on a read-only server.
+    fn is_shown(&self, id: Option<Id>) -> bool {
         id.is_some() || self.options.read_only
     }
 

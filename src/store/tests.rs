@@ -71,7 +71,7 @@ fn the_first_free_number_is_taken_and_nothing_is_replaced() {
         for expected in ["a_3.txt", "a_17.txt", "a_25.txt", "a_30.txt"] {
             assert_eq!(fixture.put("a.txt", expected.as_bytes()).unwrap(), expected);
         }
-        // A gap made by hand, behind the server's back.
+        // A gap made by hand.
         fs::remove_file(fixture.path("a_5.txt")).unwrap();
         assert_eq!(fixture.put("a.txt", b"a_5.txt").unwrap(), "a_5.txt");
         for file in fixture.names().iter().filter(|file| *file != "a.txt") {
@@ -196,7 +196,7 @@ fn folders_are_walked_and_listed() {
 
 #[cfg(unix)]
 #[test]
-fn links_pipes_and_devices_are_no_files() {
+fn links_pipes_and_devices_are_not_files() {
     use std::os::unix::fs::symlink;
     let fixture = fixture(Options::default());
     let outside = tempfile::tempdir().unwrap();
@@ -297,7 +297,7 @@ fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
 
 /// The clock of a file system has a grain; without a time of our own, two files could have one identity.
 #[test]
-fn files_that_are_told_at_once_have_a_time_of_their_own() {
+fn files_that_are_identified_at_once_have_a_time_of_their_own() {
     let fixture = fixture(Options::default());
     let mut times: Vec<_> = (0..50)
         .map(|n| {
@@ -315,7 +315,7 @@ fn files_that_are_told_at_once_have_a_time_of_their_own() {
 
 /// Two drafts that began together had one time: the second was taken for the first, and removed for it.
 #[test]
-fn a_draft_that_has_waited_is_not_taken_for_a_file_that_was_told() {
+fn a_draft_that_has_waited_is_not_taken_for_an_identified_file() {
     for _ in 0..5 {
         let fixture = fixture(Options::default());
         let first = fixture.store.begin(&name("z")).unwrap();
@@ -479,7 +479,7 @@ mod faults {
     }
 
     #[test]
-    fn a_name_that_is_taken_is_never_given_away() {
+    fn a_name_that_is_taken_stays_with_its_file() {
         at_every_operation(
             |store| upload(store, "old", b"whole"),
             |confirmed, files| {
@@ -572,7 +572,7 @@ mod faults {
     }
 
     #[test]
-    fn a_catalog_that_fails_gives_nobody_another_ones_identity() {
+    fn a_catalog_that_fails_gives_no_file_the_identity_of_another() {
         for fault in [Fault::Fails, Fault::Ends] {
             for k in 1.. {
                 let folder = tempfile::tempdir().unwrap();

@@ -255,17 +255,17 @@ fn failures_tell_what_why_and_what_to_do() {
         (
             &["upload", "blocked", "as", "../x"],
             1,
-            "cannot upload blocked: no part of a name begins with a dot (bad-name); add 'as NAME' to choose another name",
+            "cannot upload blocked: no part of a name may begin with a dot (bad-name); add 'as NAME' to choose another name",
         ),
         (
             &["download", "../a"],
             1,
-            "cannot download ../a: no part of a name begins with a dot (bad-name)",
+            "cannot download ../a: no part of a name may begin with a dot (bad-name)",
         ),
         (
             &["download", "a", "as", "../x"],
             1,
-            "cannot keep ../x in downloads: no part of a name begins with a dot",
+            "cannot keep ../x in downloads: no part of a name may begin with a dot",
         ),
         (&["download", "a", "--downloads", "blocked"], 1, &blocked),
         (

@@ -348,7 +348,7 @@ fn the_log_has_a_line_for_each_event_and_nothing_raw() {
     for (line, beginning) in lines.iter().zip(beginnings) {
         assert!(line.starts_with(beginning), "{line}");
     }
-    assert!(lines[1].ends_with(" s ok") && lines[3].ends_with("bad-name: a name is UTF-8"));
+    assert!(lines[1].ends_with(" s ok") && lines[3].ends_with("bad-name: a name must be UTF-8"));
     // The file has the same lines, each output in its own time.
     let end = Instant::now() + crate::support::PATIENCE;
     while fs::read_to_string(&file).unwrap() != log {
