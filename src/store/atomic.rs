@@ -210,6 +210,17 @@ mod tests {
         assert_eq!(published, cfg!(unix));
     }
 
+    #[test]
+    fn a_file_of_the_server_can_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("table"), "old").unwrap();
+        let mut draft = Draft::create(folder.path().join("draft")).unwrap();
+        draft.write(b"new").unwrap();
+        draft.replace(&folder.path().join("table")).unwrap();
+        assert_eq!(fs::read(folder.path().join("table")).unwrap(), b"new");
+        assert!(!folder.path().join("draft").exists());
+    }
+
     /// A test cannot see whether the disk flushes, but it sees the operation.
     #[test]
     fn a_flush_is_an_operation_that_can_fail() {

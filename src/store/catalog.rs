@@ -615,6 +615,33 @@ mod tests {
     }
 
     #[test]
+    fn only_what_has_been_appended_is_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let mut server = server(root.path());
+        let log = root.path().join("log");
+        server.catalog.log = Log::open(Some(&log), crate::lang::Lang::En).unwrap();
+        let said = || {
+            server.catalog.log.flush();
+            fs::read_to_string(&log).unwrap()
+        };
+        let at_the_end = |lines: u64| {
+            let known = server.catalog.caught_up().unwrap();
+            assert_eq!((known.read, known.lines), (server.table().len() as u64, lines));
+            assert!(known.before.is_empty() && !known.head.is_empty(), "read from the beginning");
+        };
+        for (lines, name) in (1..).zip(["a", "b"]) {
+            server.id(name, put(root.path(), name)).unwrap();
+            at_the_end(lines);
+        }
+        assert_eq!(said(), "");
+        let mut table = OpenOptions::new().append(true).open(&server.catalog.path).unwrap();
+        table.write_all(b"\ndamaged\ndamaged too\n").unwrap();
+        at_the_end(4);
+        at_the_end(4);
+        assert_eq!(said().matches("skipped 2 damaged lines").count(), 1);
+    }
+
+    #[test]
     fn damage_costs_no_more_than_what_it_hit() {
         let root = tempfile::tempdir().unwrap();
         let one = server(root.path());
@@ -648,6 +675,7 @@ mod tests {
         fs::create_dir(&server.catalog.path).unwrap();
         let told = server.catalog.identify(&[("a", stamp)], Some(&server.workspace));
         assert!(told.unwrap_err().is(Code::Internal));
+        assert!(server.catalog.identify(&[("a", stamp)], None).is_err());
         fs::remove_dir(&server.catalog.path).unwrap();
         #[cfg(unix)]
         {

@@ -295,6 +295,31 @@ fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
     assert_eq!(fs::read(fixture.path("a_1.txt")).unwrap(), b"new");
 }
 
+#[test]
+fn every_file_at_the_top_has_a_record() {
+    let fixture = fixture(Options::default());
+    fs::create_dir(fixture.path("docs")).unwrap();
+    for file in ["b", "a", "docs/c"] {
+        fixture.put(file, file.as_bytes()).unwrap();
+    }
+    let files = fixture.store.files().unwrap();
+    let mut records = Vec::new();
+    let tell = &mut |record: &Record| {
+        records.push(record.clone());
+        Ok(())
+    };
+    fixture.store.each_record(&files, tell).unwrap();
+    assert_eq!(records.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let (a, b) = (records[0].id.unwrap(), records[1].id.unwrap());
+    assert!(a != b);
+    assert_eq!(fixture.store.open_recorded(&name("a")).unwrap().1, records[0]);
+    assert_eq!(fixture.store.open_by_id(b).unwrap().1, records[1]);
+    assert_eq!(fixture.store.remove_by_id(a).unwrap(), records[0]);
+    assert_eq!(fixture.store.remove_recorded(&name("b")).unwrap(), records[1]);
+    assert!(fixture.store.open_by_id(a).err().unwrap().is(Code::NotFound));
+    assert_eq!(fixture.names(), ["docs"]);
+}
+
 /// The clock of a file system has a grain; without a time of our own, two files could have one identity.
 #[test]
 fn files_that_are_identified_at_once_have_a_time_of_their_own() {
