@@ -225,6 +225,8 @@ fn links_pipes_and_devices_are_not_files() {
 #[test]
 fn a_root_that_goes_and_comes_back_is_used_again() {
     let fixture = fixture(Options::default());
+    let workspace = || fixture.store.workspace().unwrap();
+    assert!(Arc::ptr_eq(&workspace(), &workspace()));
     fixture.put("a", b"1").unwrap();
     fs::remove_dir_all(fixture.folder.path()).unwrap();
     assert!(fixture.put("a", b"2").is_err());
