@@ -13,7 +13,7 @@ use crate::limits;
 /// The codes that travel: `error CODE MESSAGE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// What was sent is not a request, or nobody can tell where it ends.
+    /// What was sent is not a request, or it is not known where it ends.
     BadRequest,
     /// The first word of a line is not a command.
     UnknownCommand,
@@ -73,7 +73,7 @@ pub type Answer<T> = std::result::Result<T, Failure>;
 
 /// Something that a server, a wire or a store could not do.
 pub struct Error {
-    /// `None`: the peer is gone, and there is nobody to tell.
+    /// `None`: the peer is gone and cannot be told.
     code: Option<Code>,
     sentence: String,
     cause: Option<String>,

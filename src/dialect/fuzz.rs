@@ -3,7 +3,7 @@
 //!
 //! `make test` runs some thousand cases of a fixed seed. `make fuzz SEED=1 COUNT=100000` runs as many
 //! as one likes. A case that fails says its number; the seed and the number make it again. What was
-//! found once stands in [`found`].
+//! found once is in [`found`].
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ impl Random {
     }
 }
 
-/// Words that mean something to somebody, and bytes that do not.
+/// Words that mean something in one of the dialects, and bytes that do not.
 const PIECES: [&[u8]; 68] = [
     b"connme",
     b"ls",
@@ -407,7 +407,7 @@ fn found() {
     besieged.store.begin(&FileName::parse(b"v").unwrap()).and_then(|v| v.publish()).unwrap();
     besieged.serve(Dialect::Struct, whole(b"upload\x01\0z\xfb\xff\xff\xffrm\x01\0vY"));
     assert_eq!(besieged.store.size(&FileName::parse(b"v").unwrap()).unwrap(), 0);
-    // A size header with a sign, behind a refused upload, was passed over, and the payload was run.
+    // A size header with a sign, after a refused upload, was ignored, and the payload was run.
     besieged.serve(Dialect::Text, whole(b"upload .x\n-5\nrm v\n"));
     assert!(besieged.store.size(&FileName::parse(b"v").unwrap()).is_ok());
     besieged.assert_unharmed();

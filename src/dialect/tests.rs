@@ -133,7 +133,7 @@ fn struct_answers_as_its_page_says() {
             (&[b"rm\x01\0aXconnme"], b"ready"),
             (&[&upload], b"readyreceived<pause>TIME"),
             (&[&taken], &both),
-            // A name that nobody can have, or a size that cannot be: nothing that follows is a command.
+            // A name or a size of negative length: nothing that follows is a command.
             (&[b"size\xff\xffconnme"], b"ready"),
             (&[b"upload\x01\0b\xff\xff\xff\xffconnme"], b"ready"),
             // A refused upload is dropped, and nothing is said.

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loopback_address_is_for_nobody_else() {
+    fn a_loopback_address_is_for_this_machine_only() {
         for own in ["127.0.0.1", "127.5.6.7", "::1"] {
             assert_eq!(for_others(own.parse().unwrap()), None, "{own}");
         }

@@ -20,7 +20,7 @@ use crate::error::lock;
 /// Numbers up to this one are tried without a hint. Most names have no more.
 const TRIED: u64 = 4;
 
-/// So many taken numbers are tried after a hint before another pass: about as much work as a pass.
+/// How many taken numbers are tried after a hint before another pass: about as much work as a pass.
 const MISSES: u64 = 64;
 
 /// A name that has a hint gets another pass only when passes have taken less than one part in this many of the

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::listing::visible;
 use crate::error::lock;
 
-/// The folder is counted at most this often, and in at most one part in so many of the time.
+/// The folder is counted at most this often, and in at most one part in [`PART`] of the time.
 const RECOUNT: Duration = Duration::from_secs(2);
 const PART: u32 = 20;
 

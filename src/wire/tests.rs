@@ -274,7 +274,7 @@ fn a_payload_that_stops_short_is_an_error() {
 }
 
 #[test]
-fn no_line_is_read_out_of_a_payload_that_nobody_took() {
+fn no_line_is_read_out_of_a_payload_that_was_not_taken() {
     three_ways(b"rm a\nrm b\nls\n", |wire| {
         wire.expect_payload(10);
         let full = || Err(Error::new(Code::NoSpace, "full"));

@@ -201,7 +201,7 @@ mod tests {
         let waiting = Arc::new(AtomicUsize::new(1));
         let mut eviction = Eviction { waiting: Arc::clone(&waiting), since: start, steps: 0 };
         assert!(eviction.moved_at(0, start + limits::WRITE_WAIT / 2).is_ok());
-        // Enough in several steps, and then each time anew.
+        // Enough in several steps, and then counted again from zero.
         assert!(eviction.moved_at(limits::LIST_STEPS - 1, start).is_ok());
         assert!(eviction.moved_at(1, after(1)).is_ok());
         assert!(eviction.moved_at(limits::LIST_STEPS, after(2)).is_ok());

@@ -21,7 +21,7 @@ fn send_lines(server: &TestServer, name: &str, bytes: &[u8]) {
     peer.say(bytes).end_writing().hear_end();
 }
 
-/// What a fetch brings: the size in its head, and the bytes behind.
+/// What a fetch brings: the size in its head, and the bytes after it.
 fn receive(server: &TestServer, end: &str, name: &str, size: usize) -> Vec<u8> {
     let mut peer = server.peer_of("filesaver");
     peer.say(format!("RECEIVE{end}")).hear("OK").say(format!("{name}{end}"));
@@ -85,7 +85,7 @@ fn names_that_are_their_own_halves_and_paths() {
         assert_eq!(server.get(name), b"hi", "{name}");
     }
     send_glued(&server, "C:\\Users\\me\\last.txt", 2, b"hi");
-    // An LF behind the name, and a pause behind the size: we wait until nothing was said for so long.
+    // An LF after the name, and a pause after the size: we wait until nothing was sent for that long.
     let mut peer = server.peer_of("filesaver");
     peer.say("SEND\n").hear("OK").say(format!("mixed\nmixed{SEPARATOR}5"));
     peer.stream().set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
@@ -107,10 +107,10 @@ fn pieces_and_pauses_make_no_difference() {
     assert_eq!(server.get("a.txt"), b"12345");
 }
 
-/// Cut at every byte: nothing is stored, but where the arithmetic itself cannot tell. Behind the
+/// Cut at every byte: nothing is stored, but where the arithmetic itself cannot tell. After the
 /// digits of a size that is cut short, an earlier digit may be a size and the rest its bytes.
 #[test]
-fn a_cut_transfer_is_not_stored_unless_nobody_can_tell() {
+fn a_cut_transfer_is_not_stored_unless_it_looks_complete() {
     let server = TestServer::start(&[]);
     let whole = |size: usize| {
         let bytes: Vec<u8> = noise(4, size).iter().map(|byte| byte | 0x80).collect();
@@ -119,14 +119,14 @@ fn a_cut_transfer_is_not_stored_unless_nobody_can_tell() {
     let mut undecidable = 0;
     for size in [5, 12, 300, 123] {
         let all = whole(size);
-        let behind = all.len() - size - size.to_string().len();
+        let lead = all.len() - size - size.to_string().len();
         let head = all.len() - size;
         let cuts = (0..head + 40).chain((head + 40..all.len()).step_by(37)).chain([all.len() - 1]);
         for cut in cuts.filter(|cut| *cut < all.len()) {
             let mut peer = server.peer_of("filesaver");
             peer.say("SEND\n").hear("OK").say(&all[..cut]).end_writing().hear_end();
-            // "12", cut right behind it, is the same as "1" and the byte "2".
-            let came = &all[behind.min(cut)..cut];
+            // "12", cut right after it, is the same as "1" and the byte "2".
+            let came = &all[lead.min(cut)..cut];
             let told = (1..size.to_string().len()).find(|digits| {
                 let shorter: usize = size.to_string()[..*digits].parse().unwrap();
                 shorter + digits == came.len()
@@ -140,7 +140,7 @@ fn a_cut_transfer_is_not_stored_unless_nobody_can_tell() {
             }
         }
     }
-    assert_eq!(undecidable, 5, "12, 300 and 123 have so many shorter sizes");
+    assert_eq!(undecidable, 5, "12, 300 and 123 have shorter sizes");
     // With end marks there is no such case.
     let all = format!("a.txt\na.txt{SEPARATOR}12\n123456789012");
     for cut in 0..all.len() {

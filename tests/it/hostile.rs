@@ -1,4 +1,4 @@
-//! Names that nobody should send, through every command: refused, or taken for exactly what they
+//! Names that no client should send, through every command: refused, or taken for exactly what they
 //! are. Nothing outside the root changes, and nothing hangs.
 
 use std::fs;
@@ -105,7 +105,7 @@ pub fn names() -> Vec<Vec<u8>> {
     ] {
         add(name.as_bytes());
     }
-    // Every control character, in front, inside and behind.
+    // Every control character, at the beginning, inside and at the end.
     for c in (0..32).chain([127]) {
         add(&[c, b'x']);
         add(&[b'x', c, b'y']);

@@ -167,7 +167,7 @@ fn identities_survive_a_restart_and_belong_to_their_files() {
     drop(other);
     server.kill();
 
-    // Torn, damaged, or gone: a start goes on, and nobody gets another one's identity.
+    // Torn, damaged, or gone: the server starts all the same, and no file gets another one's identity.
     let catalog = folder.path().join(".connme/mydatafile.dat");
     let whole = fs::read(&catalog).unwrap();
     assert!(whole.len() > 100);

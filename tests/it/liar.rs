@@ -397,7 +397,7 @@ fn talkative(reply: &'static str, more: &'static str) -> (SocketAddr, Sender<()>
 
 /// Before a request nothing is owed: a stale reply must not become the answer to the next question.
 #[test]
-fn what_nobody_asked_for_is_shown_and_answers_nothing() {
+fn what_was_not_asked_for_is_shown_and_answers_nothing() {
     let stale = "ok 5 bytes (0.000005 MB)\n";
     let last_words = "error timeout silent for too long\n";
     let table = [
@@ -455,7 +455,7 @@ fn what_nobody_asked_for_is_shown_and_answers_nothing() {
 }
 
 /// The most memory that a client's `ls` takes from a server that says `begin`, then `entry` again and again
-/// up to so many bytes, then `end`; and what the client says of it.
+/// up to that many bytes, then `end`; and what the client says of it.
 #[cfg(target_os = "linux")]
 fn memory_of_ls(
     dialect: &str,

@@ -3,7 +3,7 @@
 //! - [`text`]: the text dialect in bytes; its rules, its transcripts, its two halves in step.
 //! - [`strukt`], [`filesaver`], [`json`], [`count`]: the same for each sibling dialect.
 //! - [`siblings`]: what they have in common: one store, one client, Python peers.
-//! - [`hostile`]: names that nobody should send, through every command.
+//! - [`hostile`]: names that no client should send, through every command.
 //! - [`store`]: many at once, kills, leftovers; what the store promises.
 //! - [`sturdy`]: load, faults of the system, attack.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.

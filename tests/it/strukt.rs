@@ -22,7 +22,7 @@ fn upload(peer: &mut Peer, file: &str, bytes: &[u8]) {
     assert!((0.0..10.0).contains(&seconds), "{seconds}");
 }
 
-/// The list, with a nod behind each file; and its total.
+/// The list, with a nod after each file; and its total.
 fn ls(peer: &mut Peer) -> (Vec<(String, i32)>, i32) {
     let number = |peer: &mut Peer| i32::from_le_bytes(peer.bytes(4).try_into().unwrap());
     peer.say("ls");
@@ -173,7 +173,7 @@ fn a_refused_upload_is_dropped_and_the_two_stay_in_step() {
     }
     peer.say("upload").hear("ready").say(name("big")).say(i(3_000_000)).say(vec![7; 3_000_000]);
     peer.say("connme").hear("connected");
-    // Nobody can say how much of a negative size follows: what follows may look like commands.
+    // It is not known how much follows a negative size, and it may look like commands.
     server.put("kept", "");
     peer.say("upload").hear("ready").say(name("a")).say(i(-5)).say("rm\x04\0keptY").hear_end();
     assert_eq!(server.names(), ["kept"]);

@@ -1,4 +1,4 @@
-//! Load, faults of the system, and attack: nothing lost, nobody held up, well again afterwards.
+//! Load, faults of the system, and attack: nothing is lost, no other client waits, and all is well again afterwards.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -132,7 +132,7 @@ fn a_thousand_within_a_cap_are_all_served_and_cost_little() {
 }
 
 #[test]
-fn slow_senders_hold_nobody_up_and_are_gone_in_time() {
+fn slow_senders_delay_no_other_client_and_are_disconnected_in_time() {
     let server = TestServer::start(&["--max-connections", "600", "--max-per-address", "600"]);
     let start = Instant::now();
     let slow: Vec<Mutex<TcpStream>> = (0..500)
@@ -234,7 +234,7 @@ fn without_descriptors_the_server_waits_and_is_well_again() {
     server.peer().say("upload b\n1\nx").hear("ok ready\nok received 1 b\n");
 }
 
-/// A server that runs as nobody in particular, over a folder of its own: root may do everything. `None`
+/// A server that runs as the user `nobody`, over a folder of its own: root may do everything. `None`
 /// where no other user can be had.
 #[cfg(target_os = "linux")]
 fn as_another_user(folder: &std::path::Path, limit: &str) -> Option<TestServer> {
@@ -367,7 +367,7 @@ fn a_process_that_holds_the_catalog_is_not_waited_for_for_ever() {
 /// A full pipe behind standard error stopped every dialect: after 368 connections or 896 commands.
 #[cfg(unix)]
 #[test]
-fn a_log_that_nobody_reads_stops_nobody() {
+fn a_log_that_is_not_read_stops_no_connection() {
     for flags in [&[][..], &["--trace"]] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("log");
@@ -414,10 +414,10 @@ fn a_log_file_that_was_moved_away_is_opened_anew() {
     look(&moved);
 }
 
-/// Long lists that nobody reads do not add up; 60 of json took 2.4 GB.
+/// Long lists that are not read do not add up; 60 of json took 2.4 GB.
 #[cfg(target_os = "linux")]
 #[test]
-fn lists_that_nobody_reads_do_not_fill_the_memory() {
+fn lists_that_are_not_read_do_not_fill_the_memory() {
     for (dialect, request) in [("text", "ls\n"), ("json", "{\"aksi\":\"list\"}\n")] {
         let server = TestServer::start(&["--max-per-address", "200"]);
         for n in 0..20_000 {
@@ -473,7 +473,7 @@ fn a_json_request_is_gone_when_its_payload_comes() {
 
 /// Twelve clients that never nodded kept everyone from a list for 140 s and more.
 #[test]
-fn a_list_that_nobody_takes_gives_way_to_another() {
+fn a_list_that_is_not_read_makes_room_for_another() {
     let server = TestServer::start(&["--max-per-address", "200"]);
     for n in 0..20_000 {
         server.put(&format!("{n:0>240}"), "");

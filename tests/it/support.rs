@@ -49,7 +49,7 @@ impl TestServer {
         TestServer::over_by(&[], root, flags)
     }
 
-    /// The same, with a log that nobody reads.
+    /// The same, with a log that is not read.
     pub fn unread(root: &Path, flags: &[&str]) -> TestServer {
         TestServer::run(&[], root, flags, false)
     }
@@ -257,7 +257,7 @@ impl Peer {
         self
     }
 
-    /// Exactly so many bytes from the server.
+    /// Exactly this many bytes from the server.
     #[track_caller]
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         let mut got = vec![0; n];

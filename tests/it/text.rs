@@ -265,7 +265,7 @@ fn folders_are_listed_and_used_but_never_made() {
     peer.say("ls docs\n").hear("ok 2\nfile 2 a b.txt\ndir - deep\ntotal 2\n");
     peer.say("size docs\n").refused("is-folder").say("rm docs\n").refused("is-folder");
     peer.say("download docs\n").refused("is-folder").say("upload docs\n").refused("is-folder");
-    // However the bytes arrive: behind a refused upload comes the next command.
+    // However the bytes arrive: after a refused upload comes the next command.
     peer.say("upload docs\nls\n").refused("is-folder").hear("ok 1\ndir - docs\ntotal 0\n");
     peer.say("ls docs/a b.txt\n").refused("not-found").say("upload new/a\n").refused("not-found");
     peer.say("rm docs/a b.txt\nls docs\n")
@@ -379,7 +379,7 @@ fn ten_thousand_small_requests_never_wait_for_an_acknowledgement() {
     // setting or a header sent apart does.
     let rounds: Vec<_> =
         (0..3).map_while(|_| Some(slow_in_a_round()).filter(|slow| *slow > 0)).collect();
-    assert!(rounds.len() < 3, "of 10,000 requests each, so many took 40 ms or more: {rounds:?}");
+    assert!(rounds.len() < 3, "of 10,000 requests each, this many took 40 ms or more: {rounds:?}");
 }
 
 /// What goes in comes out, whatever is between: random commands, in random pieces.
@@ -438,7 +438,7 @@ fn a_full_disk_is_said_and_nothing_half_is_left() {
     server.wait_for_log("no-space: the server's disk has no space for it");
 }
 
-/// What a browser or a scanner sends may hold a line break and, behind it, what somebody hid there.
+/// What a browser or a scanner sends may hold a line break and, after it, commands that were hidden there.
 #[test]
 fn binary_noise_closes_and_runs_nothing_that_is_hidden_in_it() {
     let server = TestServer::start(&[]);
