@@ -500,6 +500,13 @@ mod tests {
 
     #[test]
     fn depth_has_an_end() {
+        let skipped = |n: usize, open: &str, close: &str| {
+            let text = format!("{{\"x\":{}1{}}}", open.repeat(n), close.repeat(n));
+            Value::parse_members(text.as_bytes(), &[]).is_some()
+        };
+        for (open, close) in [("[", "]"), ("{\"y\":", "}")] {
+            assert!(skipped(DEPTH - 1, open, close) && !skipped(DEPTH, open, close), "{open}");
+        }
         let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
         assert!(Value::parse(nested(DEPTH).as_bytes()).is_some());
         assert!(Value::parse(nested(DEPTH + 1).as_bytes()).is_none());

@@ -219,6 +219,7 @@ fn json_answers_as_its_page_says() {
             (&[b"{\"aksi\":\"get\",\"file\":\"b\"}\n"], b"null"),
             (&[b"{\"aksi\":\"get\",\"id\":\"x\"}\n"], b"null"),
             (&[b"{\"aksi\":\"get\",\"file\":\"x/a\"}\n"], b"null"),
+            (&[b"{\"aksi\":\"hapus\",\"file\":\"x/a\"}\n"], b"null"),
             (&[b"{\"aksi\":\"hapus\",\"file\":\"a\"}\n"], format!("OK {a}\r\n").as_bytes()),
             (
                 &[b"{\"aksi\":\"transfer\",\"file\":\"a.png\",\"size\":3}\nabc"],
@@ -967,4 +968,34 @@ fn each_dialect_has_a_name_a_port_and_perhaps_words_that_refuse() {
         assert_eq!(String::from_utf8(dialect.error_reply(&busy)).unwrap(), reply);
     }
     assert_eq!(Dialect::named("Text"), None);
+}
+
+#[test]
+fn each_dialect_has_words_for_these_commands() {
+    let words = |requests: &Requests| {
+        let has = [
+            ("connme", requests.connme.is_some()),
+            ("ls", requests.list_files.is_some()),
+            ("rm", requests.delete.is_some()),
+            ("size", requests.get_size.is_some()),
+            ("download", requests.download.is_some()),
+            ("upload", requests.upload.is_some()),
+            ("count", requests.count.is_some()),
+            ("byebye", requests.byebye.is_some()),
+            ("(one a connection)", requests.one_a_connection),
+            ("(confirms)", requests.confirms),
+            ("(needs goodbye)", requests.needs_goodbye),
+        ];
+        has.into_iter().filter(|(_, has)| *has).map(|(word, _)| word).collect::<Vec<_>>().join(" ")
+    };
+    let table = [
+        "connme ls rm size download upload count byebye (confirms)",
+        "connme ls rm size download upload byebye (confirms) (needs goodbye)",
+        "download upload (one a connection)",
+        "ls rm size download upload (one a connection) (confirms)",
+        "count (one a connection) (confirms)",
+    ];
+    for (dialect, expected) in Dialect::ALL.into_iter().zip(table) {
+        assert_eq!(words(dialect.requests()), expected, "{}", dialect.name());
+    }
 }
