@@ -367,21 +367,21 @@ pub enum Unsendable {
 /// What was tried on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doing {
-    /// To open a file.
+    /// Opening a file.
     Open,
-    /// To send a file.
+    /// Sending a file.
     Send,
-    /// To read a file.
+    /// Reading a file.
     Read,
-    /// To keep a received file in this folder.
+    /// Keeping a received file in this folder.
     Keep(String),
-    /// To list a folder.
+    /// Listing a folder.
     List,
-    /// To create a file or a folder.
+    /// Creating a file or a folder.
     Create,
-    /// To start a server.
+    /// Starting a server.
     StartServer,
-    /// To compare a file with what came back.
+    /// Comparing a file with what came back.
     Compare,
 }
 

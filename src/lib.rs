@@ -13,7 +13,7 @@
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //! | [`log`] | the server's log lines | `lang` `error` `limits` |
 //! | [`error`] | what was tried, on what, why it failed, and the code for the peer | `limits` |
-//! | [`limits`] | every cap, timeout and size, with its reason | nothing |
+//! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
 //! | [`lecture`] | trace, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
@@ -23,7 +23,7 @@
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
 //!   no terminal. No module calls one that calls it.
 //! - Files are opened by `store`, `client`, `lecture` and the log alone; connections are made by
-//!   `server`, `client` and the programs alone.
+//!   `server`, `client`, `lecture` and the programs alone.
 //! - Standard output belongs to the prompt and the programs; standard error to these, the log and the
 //!   trace.
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.

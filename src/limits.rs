@@ -1,4 +1,5 @@
-//! Every fixed limit, time and size of the two programs: one constant, one reason.
+//! The limits, times and sizes that a user or a peer can meet: one constant, one reason. What only tunes
+//! one module is in that module.
 //!
 //! The first four have the names and the values that they have in the Python assignment; they are the
 //! defaults of flags.
@@ -17,7 +18,7 @@ pub const BUFFER_SIZE: usize = 1024;
 /// The folder that the server keeps its files in; the default of `--root`.
 pub const UPLOAD_FOLDER: &str = "uploads";
 
-/// The ports of the sibling assignments.
+/// The ports of the other four dialects.
 pub const STRUCT_PORT: u16 = 1235;
 /// See [`STRUCT_PORT`].
 pub const FILESAVER_PORT: u16 = 5050;
@@ -37,7 +38,7 @@ pub const MAX_BUFFER: u64 = 16 << 20;
 pub const PAYLOAD_BUFFER: usize = 512 << 10;
 
 /// The same for a client, which has only one transfer at a time and the cache for itself.
-pub const LONE_BUFFER: usize = 1 << 20;
+pub const CLIENT_PAYLOAD_BUFFER: usize = 1 << 20;
 
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to
 /// several commands that came in one segment, leave in one write.
@@ -45,7 +46,7 @@ pub const SMALL_REPLY: usize = 16 << 10;
 
 /// What one read asks for where a message is awaited, once a peer has filled the buffer: requests and
 /// small files that were sent together then come together.
-pub const SMALL_FILE: usize = 4 << 10;
+pub const FULL_READ: usize = 4 << 10;
 
 /// The longest request line, without its end mark. A path on any common system fits.
 pub const LINE: usize = 4096;
@@ -76,10 +77,10 @@ pub const DRAIN: u64 = 1 << 20;
 
 /// How much is still read, after the last reply, from a peer that goes on sending. A close with unread
 /// bytes is a reset, and a reset can overtake the reply.
-pub const FAREWELL_BYTES: u64 = 64 << 20;
+pub const CLOSE_BYTES: u64 = 64 << 20;
 
 /// How long that goes on at most.
-pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
+pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// A message that has begun must be complete within this time, however many reads it takes.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
@@ -157,7 +158,7 @@ pub const LIST_STEPS: usize = 64;
 
 /// Refused connections that stay open so that the peer can read why; when one more comes, the oldest is
 /// closed. Each holds a descriptor that accepted connections may need.
-pub const MAX_FAREWELLS: usize = 128;
+pub const MAX_REFUSALS: usize = 128;
 
 /// The stack of a connection's thread. Only pages that are used take memory, and each of a thousand idle
 /// connections used three. The rest is for safety: enough for every path through the store in an
@@ -166,14 +167,14 @@ pub const STACK: usize = 256 << 10;
 
 /// Threads that wait for the next connection after their own has ended. Each holds a stack of which two
 /// or three pages are used.
-pub const MAX_WAITING: usize = 16;
+pub const MAX_IDLE_THREADS: usize = 16;
 
 /// How long they wait for it.
-pub const WAITING_TIME: Duration = Duration::from_secs(10);
+pub const IDLE_THREAD_TIME: Duration = Duration::from_secs(10);
 
 /// How long the accept loop pauses after a failed accept, so that a full descriptor table does not cause
 /// a busy loop.
-pub const ACCEPT_REST: Duration = Duration::from_millis(50);
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a request waits for a lock that another process holds on a file in `.connme`. Our servers
 /// hold one for some milliseconds.
@@ -191,7 +192,7 @@ pub const LOG_QUEUE: usize = 1 << 20;
 
 /// How long the thread that writes log lines pauses after a write, so that lines that come fast are
 /// written together.
-pub const LOG_REST: Duration = Duration::from_millis(1);
+pub const LOG_PAUSE: Duration = Duration::from_millis(1);
 
 /// How often it checks whether the file of `--log` has been moved away.
 pub const LOG_LOOK: Duration = Duration::from_millis(500);

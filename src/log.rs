@@ -93,7 +93,7 @@ impl Log {
         let until = Instant::now() + limits::LAST_LINES;
         for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
             while !queue.is_written() && Instant::now() < until {
-                thread::sleep(limits::LOG_REST);
+                thread::sleep(limits::LOG_PAUSE);
             }
         }
     }
@@ -112,8 +112,8 @@ impl Log {
 
     /// The part of the log that belongs to one connection.
     #[must_use]
-    pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> Session<'_> {
-        Session { log: self, peer, name: format!("{peer} {dialect}") }
+    pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> ConnectionLog<'_> {
+        ConnectionLog { log: self, peer, name: format!("{peer} {dialect}") }
     }
 }
 
@@ -162,7 +162,7 @@ impl Queue {
         text.clear();
         text.shrink_to(KEPT);
         // Lines that come during this pause are written together.
-        thread::sleep(limits::LOG_REST);
+        thread::sleep(limits::LOG_PAUSE);
         let mut lines = lock(&self.lines);
         while lines.text.is_empty() {
             lines.is_idle = true;
@@ -247,7 +247,7 @@ fn stderr() -> Box<dyn Write + Send> {
 const KEPT: usize = 64 << 10;
 
 /// One connection's lines.
-pub struct Session<'l> {
+pub struct ConnectionLog<'l> {
     log: &'l Log,
     peer: SocketAddr,
     name: String,
@@ -262,7 +262,7 @@ pub struct Done {
     pub stored: Option<String>,
 }
 
-impl Session<'_> {
+impl ConnectionLog<'_> {
     /// The connection begins.
     pub fn open(&self) {
         let came = self.say(&Msg::PeerCame { peer: self.peer.to_string() });

@@ -15,7 +15,7 @@ use connme::lang::{self, Msg};
 use connme::lecture::Instruments;
 use connme::lecture::trace::{Output, Side};
 use connme::log::Log;
-use connme::server::{Caps, Server, address};
+use connme::server::{ConnectionLimits, Server, address};
 use connme::store::Store;
 use connme::wire::WireConfig;
 
@@ -76,9 +76,10 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let instruments = Instruments { trace, faults: config.faults, observer: None };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);
-    let caps = Caps { connections: config.max_connections, per_address: config.max_per_address };
+    let limits =
+        ConnectionLimits { all: config.max_connections, per_address: config.max_per_address };
     let prepare = instruments.prepare(Side::Server);
-    Server::new(store, log.clone(), wires, caps, prepare).run(listeners);
+    Server::new(store, log.clone(), wires, limits, prepare).run(listeners);
     Ok(())
 }
 

@@ -48,14 +48,14 @@ impl Client {
         wire.begin_exchange(self.notice.clone());
         let answer = dialect::must_be_quiet(requests, &mut wire)
             .and_then(|()| request(&mut wire).map_err(|failure| no_reply(failure, &wire)));
-        self.is_understood = answer.is_ok() || wire.is_understood();
+        self.dialect_is_confirmed = answer.is_ok() || wire.dialect_is_confirmed();
         if requests.one_a_connection {
             self.connected = true;
             wire.close();
             return answer;
         }
         if answer.is_ok() {
-            wire.understand();
+            wire.confirm_dialect();
         }
         let in_step = match &answer {
             Ok(_) => true,
@@ -72,7 +72,7 @@ impl Client {
         let socket = self.reach()?;
         self.connections += 1;
         let config = WireConfig {
-            payload_buffer: limits::LONE_BUFFER,
+            payload_buffer: limits::CLIENT_PAYLOAD_BUFFER,
             idle: limits::REPLY_TIME,
             message: limits::REPLY_TIME,
             ..WireConfig::default()

@@ -45,7 +45,7 @@ pub(super) fn explain(
             | Failure::Silent(_)
             | Failure::ListTooLong(_)
     );
-    let hint = match (is_strange && !client.is_understood, is_single) {
+    let hint = match (is_strange && !client.dialect_is_confirmed, is_single) {
         (false, _) => hint,
         // The server may speak another dialect.
         (true, true) => Some(Hint::OtherDialect { dialect }),

@@ -73,7 +73,7 @@ pub struct Client {
     /// The number of connections so far.
     connections: u64,
     /// In the last exchange, the server sent something that belongs to this dialect.
-    is_understood: bool,
+    dialect_is_confirmed: bool,
     /// Where received files go. Opened when the first one comes.
     downloads: Option<Store>,
     /// Called when a reply takes long.
@@ -109,7 +109,7 @@ impl Client {
             by_itself: false,
             wire: None,
             connections: 0,
-            is_understood: false,
+            dialect_is_confirmed: false,
             downloads: None,
             notice: None,
         }

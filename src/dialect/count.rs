@@ -19,7 +19,7 @@ use super::requests::{closed, unexpected};
 use super::{Requests, digits};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
-use crate::log::{Done, Session};
+use crate::log::{ConnectionLog, Done};
 use crate::wire::Wire;
 
 /// How an answer begins that is not a number.
@@ -40,8 +40,8 @@ pub fn error_text(error: &Error) -> String {
 /// Serves one connection: one message, one answer.
 ///
 /// # Errors
-/// What ended the connection, if that was not the peer's wish.
-pub fn handle_client(wire: &mut Wire, log: &Session<'_>) -> Result<()> {
+/// The connection broke, or an error closed it.
+pub fn handle_client(wire: &mut Wire, log: &ConnectionLog<'_>) -> Result<()> {
     let message = match wire.read_word(limits::MESSAGE, limits::WORD_PAUSE) {
         // The end of the stream ends a message, even one of nothing.
         Ok(message) => Ok(message.unwrap_or_default()),

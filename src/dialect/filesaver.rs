@@ -33,7 +33,7 @@ use super::requests::not_the_words;
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Failure, Result, Unsendable};
 use crate::limits;
-use crate::log::{Done, Session};
+use crate::log::{ConnectionLog, Done};
 use crate::store::{FileName, Store};
 use crate::wire::Wire;
 
@@ -48,8 +48,8 @@ const NOT_FOUND: &[u8] = b"ERROR: File not found";
 /// Serves one connection: one request.
 ///
 /// # Errors
-/// What ended the connection, if that was not the peer's wish.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
+/// The connection broke, or an error closed it.
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     let Some(word) = wire.read_word(limits::LINE, limits::WORD_PAUSE)? else { return Ok(()) };
     let since = Instant::now();
     let mut name = Vec::new();
@@ -66,7 +66,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     // The close is the only refusal of this dialect, and here it comes in time.
     store.must_be_writable()?;
     wire.write(OK)?;
-    let head = wire.read_before(SEPARATOR.as_bytes(), limits::LINE * 2)?;
+    let head = wire.read_until(SEPARATOR.as_bytes(), limits::LINE * 2)?;
     let (path, has_end_mark) = name_before_separator(&head)
         .ok_or_else(|| Error::new(Code::BadRequest, "the name is not there twice"))?;
     *name = path.to_vec();
@@ -156,7 +156,7 @@ fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Answer<()> {
         reply.extend(wire.take_arrived().unwrap_or_default());
         return Err(not_the_words("OK", reply));
     }
-    wire.understand();
+    wire.confirm_dialect();
     wire.write(name.as_bytes())?;
     Ok(wire.write(b"\n")?)
 }

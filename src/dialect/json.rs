@@ -37,7 +37,7 @@ use super::requests::{
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
-use crate::log::{Done, Session};
+use crate::log::{ConnectionLog, Done};
 use crate::store::{Entry, FileName, Id, Listing, Record, Store, extension};
 use crate::wire::Wire;
 
@@ -79,8 +79,8 @@ impl Request {
 /// Serves one connection: one request.
 ///
 /// # Errors
-/// What ended the connection, if that was not the peer's wish.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
+/// The connection broke, or an error closed it.
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     let line = match wire.read_line(limits::MESSAGE) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
@@ -239,7 +239,7 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     read_done(wire, Some(reply), expected, |removed, _| removed == name).map(drop)
 }
 
-/// This dialect has no word for it, but its list says it.
+/// Finds the size in the list: this dialect has no request for it.
 fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     let listing = list_files(wire, None)?;
     let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
@@ -251,7 +251,7 @@ fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> An
     let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
     let record = parse_record(&reply);
     let (_, size) = record.ok_or_else(|| unexpected(Expected::Record, &reply))?;
-    wire.understand();
+    wire.confirm_dialect();
     receive(wire, size, into)
 }
 
@@ -311,7 +311,7 @@ pub fn error_line(error: &Error) -> String {
 fn read_reply(wire: &mut Wire) -> Answer<Option<String>> {
     let line = read_reply_line(wire, NULL)?;
     if let Some(failure) = parse_error(&line) {
-        wire.understand();
+        wire.confirm_dialect();
         return Err(failure);
     }
     if line.trim_end() == ERROR {
@@ -341,7 +341,7 @@ fn read_done(
     let line = line.unwrap_or_else(|| NULL.to_owned());
     let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
     if record.is_some() {
-        wire.understand();
+        wire.confirm_dialect();
     }
     match record.and_then(parse_record) {
         Some((name, size)) if is_expected(&name, size) => Ok(name),
@@ -388,7 +388,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
         let record = value.as_ref().and_then(read_record);
         list.push(record.ok_or_else(|| unexpected(Expected::Record, part))?)?;
         if first {
-            wire.understand();
+            wire.confirm_dialect();
         }
         first = false;
     }

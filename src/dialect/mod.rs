@@ -16,7 +16,7 @@ pub mod text;
 
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::log::{Done, Session};
+use crate::log::{ConnectionLog, Done};
 use crate::store::{Incoming, Outgoing, Store};
 use crate::wire::Wire;
 pub use requests::{Download, List, Requests, Source, Upload, must_be_quiet};
@@ -74,8 +74,13 @@ impl Dialect {
     /// Serves one connection to its end.
     ///
     /// # Errors
-    /// What ended the connection, if that was not the peer's wish.
-    pub fn handle_client(self, wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
+    /// The connection broke, or an error closed it.
+    pub fn handle_client(
+        self,
+        wire: &mut Wire,
+        store: &Store,
+        log: &ConnectionLog<'_>,
+    ) -> Result<()> {
         match self {
             Dialect::Text => text::handle_client(wire, store, log),
             Dialect::Struct => strukt::handle_client(wire, store, log),

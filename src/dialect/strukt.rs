@@ -32,7 +32,7 @@
 //!   server's log says why. Our own client sends nothing after a payload, and waits for `received`: two
 //!   seconds, twice the time that sending took, and a second for each 64 KiB that may still be on the
 //!   way. Only if nothing came for that long does it ask `connme`. If `connected` comes, the file was
-//!   refused. An original server that is still reading by then stores these six bytes in the file, and
+//!   refused. An original server that is still reading by then stores the six bytes of `connme` in the file, and
 //!   does not answer `connected` after `received`: then the upload fails.
 //!
 //! The original server does not notice the end of a stream. So our client says `byebye` before it closes.
@@ -43,7 +43,7 @@ use super::requests::{IncomingList, closed, not_the_words, receive, unexpected, 
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
-use crate::log::{Done, Session};
+use crate::log::{ConnectionLog, Done};
 use crate::store::{Entry, FileName, Listing, Store};
 use crate::wire::Wire;
 
@@ -74,8 +74,8 @@ const NONE: i32 = -1;
 /// Serves one connection: a command at a time, until the client says goodbye or leaves.
 ///
 /// # Errors
-/// What ended the connection, if that was not the peer's wish.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
+/// The connection broke, or an error closed it.
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     while let Some(command) = wire.read_word_of(&COMMANDS)? {
         let since = Instant::now();
         let mut name = Vec::new();
@@ -184,7 +184,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     wire.write(RECEIVED.as_bytes())?;
     wire.pause(limits::RECEIPT_PAUSE)?;
     write_seconds(wire, since)?;
-    wire.reply_is_complete()?;
+    wire.end_reply()?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 
@@ -308,7 +308,7 @@ fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'stat
         }
         word => {
             let word = word?.ok_or_else(closed)?;
-            wire.understand();
+            wire.confirm_dialect();
             Ok(word)
         }
     }
@@ -392,14 +392,14 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
         write_size(wire, Some(name.len() as u64))?;
         wire.write(name.as_bytes())?;
         write_size(wire, size)?;
-        wire.read_nod(&mut deadline)?;
+        wire.read_acknowledgement(&mut deadline)?;
     }
     write_size(wire, Some(total))
 }
 
 fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     let count = read_number(wire, Expected::FileCount, IncomingList::MOST)?;
-    wire.understand();
+    wire.confirm_dialect();
     let mut list = IncomingList::new();
     for _ in 0..count {
         let length = read_number(wire, Expected::NameLength, limits::LINE)?;

@@ -549,11 +549,16 @@ fn a_dialect_is_understood_from_its_first_message_on() {
         (Dialect::Json, b"{}\r\n".into(), download, false),
         (Dialect::Json, format!("{RECORD}\r\nhel").into(), download, true),
     ];
-    for (dialect, reply, ask, is_understood) in table {
+    for (dialect, reply, ask, dialect_is_confirmed) in table {
         let mut wire = Wire::new(Box::new(Script::whole(&reply).0), WireConfig::default());
         assert!(ask(dialect.requests(), &mut wire).is_err());
         let case = String::from_utf8_lossy(&reply);
-        assert_eq!(wire.is_understood(), is_understood, "{} {case:?}", dialect.name());
+        assert_eq!(
+            wire.dialect_is_confirmed(),
+            dialect_is_confirmed,
+            "{} {case:?}",
+            dialect.name()
+        );
     }
 }
 

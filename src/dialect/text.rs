@@ -28,7 +28,7 @@ use super::requests::{
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
-use crate::log::{Done, Session};
+use crate::log::{ConnectionLog, Done};
 use crate::store::{Entry, FileName, Listing, Store};
 use crate::wire::Wire;
 
@@ -37,8 +37,8 @@ use crate::wire::Wire;
 /// Serves one connection: a command at a time, until the client says goodbye or leaves.
 ///
 /// # Errors
-/// What ended the connection, if that was not the peer's wish.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Result<()> {
+/// The connection broke, or an error closed it.
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     loop {
         let request = match read_request(wire) {
             Ok(Some(request)) => request,
@@ -63,9 +63,12 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &Session<'_>) -> Resul
             b"byebye" => handle_byebye(wire, argument),
             _ => Err(unknown_command(&request)),
         };
-        let in_step = outcome.as_ref().map_or_else(|error| refuse(wire, error), |_| Ok(true));
+        let in_step = match &outcome {
+            Ok(_) => Ok(true),
+            Err(error) => refuse(wire, error),
+        };
         // The client has its answer before the log has its line.
-        let sent = wire.reply_is_complete();
+        let sent = wire.end_reply();
         log.command(word, argument, since, &outcome);
         match outcome {
             Err(error) if !in_step? => return Err(error),
@@ -124,8 +127,8 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
-    // What is left of the upload is removed after the client has been told.
-    wire.reply_is_complete()?;
+    // The reply leaves before `stored` is dropped, which removes the draft's own name.
+    wire.end_reply()?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 
@@ -285,7 +288,7 @@ fn must_not_be_stray(line: &[u8]) -> Result<()> {
     }
     let number = trim(line);
     let number = number.strip_prefix(b"-").or(number.strip_prefix(b"+")).unwrap_or(number);
-    if number.iter().all(u8::is_ascii_digit) {
+    if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
         let sentence = "a size header where a command is expected: wait for 'ok ready' before it";
         return Err(Error::new(Code::BadRequest, sentence).and_close());
     }
@@ -353,7 +356,7 @@ fn read_reply(wire: &mut Wire) -> Answer<String> {
     let failure = parse_error(&line);
     let what = after_word(&line, "ok");
     if what.is_some() || failure.is_some() {
-        wire.understand();
+        wire.confirm_dialect();
     }
     match (what, failure) {
         (Some(what), _) => Ok(what.to_owned()),
@@ -383,7 +386,7 @@ fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     }
 }
 
-/// Reads the size header: decimal digits and nothing else. No sign, no space, no other script's digits.
+/// Reads the size header.
 fn read_size(wire: &mut Wire) -> Result<u64> {
     let line = wire.read_line(limits::LINE)?;
     let line = line.ok_or_else(|| Error::gone("the upload was given up"))?;

@@ -1,6 +1,7 @@
 //! A server in a temporary folder, for the commands that need one of their own.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -9,7 +10,7 @@ use crate::dialect::Dialect;
 use crate::error::{Answer, Doing, Failure};
 use crate::limits;
 use crate::log::Log;
-use crate::server::{Caps, Server};
+use crate::server::{ConnectionLimits, Server};
 use crate::store::{Options, Store};
 use crate::wire::WireConfig;
 use crate::wire::stream;
@@ -26,8 +27,10 @@ impl TemporaryFolder {
         let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
         let failed = |error| Failure::local(Doing::Create, path.display(), error);
         fs::create_dir(&path).map_err(failed)?;
-        let lock = File::create_new(path.join("lock")).map_err(failed)?;
+        let mut lock = File::create_new(path.join("lock")).map_err(failed)?;
         let _ = lock.lock();
+        // Another run takes a lock file that is free for a dead one's only when it has been locked once.
+        let _ = lock.write_all(b"locked");
         for entry in fs::read_dir(&temporary).into_iter().flatten().flatten() {
             if is_left_over(&entry.path(), &path) {
                 let _ = fs::remove_dir_all(entry.path());
@@ -50,7 +53,7 @@ fn is_left_over(folder: &Path, own: &Path) -> bool {
     is_ours
         && folder != own
         && look(folder).is_some_and(|it| it.is_dir())
-        && look(&lock).is_some_and(|it| it.is_file())
+        && look(&lock).is_some_and(|it| it.is_file() && it.len() > 0)
         && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok())
 }
 
@@ -86,8 +89,8 @@ impl LocalServer {
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push((dialect, listener));
         }
-        let (wires, caps) = (WireConfig::default(), Caps::default());
-        let server = Server::new(store, Log::silent(), wires, caps, stream::plain());
+        let (wires, limits) = (WireConfig::default(), ConnectionLimits::default());
+        let server = Server::new(store, Log::silent(), wires, limits, stream::plain());
         thread::Builder::new().spawn(move || server.run(listeners)).map_err(failed)?;
         Ok(LocalServer(ports))
     }
@@ -112,7 +115,7 @@ mod tests {
         };
         let with_lock = |name: &str| {
             let folder = folder(name);
-            fs::write(folder.join("lock"), "").unwrap();
+            fs::write(folder.join("lock"), "locked").unwrap();
             folder
         };
         let own = temporary.path();

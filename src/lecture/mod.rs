@@ -1,5 +1,5 @@
-//! What a lecture adds to the two programs. A reader can skip this module: both programs do all their work
-//! without it.
+//! What a lecture adds to the two programs. A reader can skip this module: without its flags,
+//! [`Instruments`] are the plain socket.
 //!
 //! [`Instruments`] are between a wire and its socket, and the [`COMMANDS`] show what the five framings cost.
 

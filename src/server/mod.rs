@@ -4,7 +4,7 @@
 //! that function in turn sees no socket.
 
 pub mod address;
-mod limits;
+mod permits;
 mod refusals;
 mod threads;
 
@@ -16,29 +16,15 @@ use std::thread;
 
 use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
-use crate::limits::{ACCEPT_REST, MAX_CONNECTIONS, MAX_PER_ADDRESS};
-use crate::log::{Log, Session};
+use crate::limits::ACCEPT_PAUSE;
+use crate::log::{ConnectionLog, Log};
 use crate::store::Store;
 use crate::wire::stream::{Prepare, set_options};
 use crate::wire::{Wire, WireConfig};
-use limits::{ConnectionLimits, Permit};
+pub use permits::ConnectionLimits;
+use permits::{Permit, Permits};
 use refusals::Refusals;
 use threads::Threads;
-
-/// How many connections a server takes.
-#[derive(Clone, Copy, Debug)]
-pub struct Caps {
-    /// In all.
-    pub connections: usize,
-    /// From one address.
-    pub per_address: usize,
-}
-
-impl Default for Caps {
-    fn default() -> Caps {
-        Caps { connections: MAX_CONNECTIONS, per_address: MAX_PER_ADDRESS }
-    }
-}
 
 /// What all connections of a server share.
 pub struct Server {
@@ -46,7 +32,7 @@ pub struct Server {
     log: Log,
     wires: WireConfig,
     prepare: Prepare,
-    limits: ConnectionLimits,
+    permits: Permits,
     threads: Threads<Accepted>,
     refusals: Refusals,
 }
@@ -62,13 +48,19 @@ struct Accepted {
 impl Server {
     /// A server over this store. `prepare` puts instruments between a wire and its socket.
     #[must_use]
-    pub fn new(store: Store, log: Log, wires: WireConfig, caps: Caps, prepare: Prepare) -> Server {
+    pub fn new(
+        store: Store,
+        log: Log,
+        wires: WireConfig,
+        limits: ConnectionLimits,
+        prepare: Prepare,
+    ) -> Server {
         Server {
             store,
             log,
             wires,
             prepare,
-            limits: ConnectionLimits::new(caps.connections, caps.per_address),
+            permits: Permits::new(limits),
             threads: Threads::new(),
             refusals: Refusals::default(),
         }
@@ -96,7 +88,7 @@ impl Server {
             let accept = thread::Builder::new().name(format!("accept {}", dialect.name()));
             match accept.spawn(move || server.accept(dialect, &listener)) {
                 Ok(thread) => return thread,
-                Err(error) => self.rest(dialect, &error),
+                Err(error) => self.pause_after(dialect, &error),
             }
         }
     }
@@ -107,32 +99,31 @@ impl Server {
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
-                Err(error) if is_the_peers_fault(&error) => {}
-                Err(error) => self.rest(dialect, &error),
+                Err(error) if may_accept_again_at_once(&error) => {}
+                Err(error) => self.pause_after(dialect, &error),
             }
         }
     }
 
-    fn rest(&self, dialect: Dialect, error: &io::Error) {
+    fn pause_after(&self, dialect: Dialect, error: &io::Error) {
         self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
-        thread::sleep(ACCEPT_REST);
+        thread::sleep(ACCEPT_PAUSE);
     }
 
-    /// Takes a permit for a connection and hands it to a thread; refuses it if there is none of
-    /// either.
+    /// Gives a connection a permit and a thread, or refuses it: no permit or no thread is free.
     fn hand_over(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
-        let permit = match self.limits.permit(peer.ip()) {
+        let permit = match self.permits.take(peer.ip()) {
             Ok(permit) => permit,
             Err(why) => return self.refuse(dialect, stream, peer, why),
         };
         let server = Arc::clone(self);
-        let work = move || {
+        let worker = move || {
             while let Some(accepted) = server.threads.next() {
                 server.serve(accepted);
             }
         };
         let accepted = Accepted { dialect, stream, peer, permit };
-        if let Err(Accepted { dialect, stream, peer, .. }) = self.threads.give(accepted, work) {
+        if let Err(Accepted { dialect, stream, peer, .. }) = self.threads.run(accepted, worker) {
             self.refuse(dialect, stream, peer, "no thread is free");
         }
     }
@@ -152,13 +143,18 @@ impl Server {
             Ok(()) => self.converse(dialect, stream, &session),
             Err(error) => Err(Error::connection(&error)),
         };
-        // A client that reads this line in the log may connect again at once.
+        // Free before the line is written, so that a new connection can follow the line in the log.
         drop(permit);
         session.close(&end);
     }
 
     /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
-    fn converse(&self, dialect: Dialect, stream: TcpStream, session: &Session<'_>) -> Result<()> {
+    fn converse(
+        &self,
+        dialect: Dialect,
+        stream: TcpStream,
+        session: &ConnectionLog<'_>,
+    ) -> Result<()> {
         let mut wire = self.wire(stream, dialect);
         let end = catch_unwind(AssertUnwindSafe(|| {
             dialect.handle_client(&mut wire, &self.store, session)
@@ -175,8 +171,8 @@ impl Server {
     }
 }
 
-/// Some systems report here what happened to one connection before it was accepted.
-fn is_the_peers_fault(error: &io::Error) -> bool {
+/// Whether only one connection was lost, before it was accepted, or a signal came.
+fn may_accept_again_at_once(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }

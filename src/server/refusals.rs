@@ -38,10 +38,10 @@ impl Refusals {
             return;
         }
         let mut state = lock(&self.0);
-        if state.closing.len() >= limits::MAX_FAREWELLS {
+        if state.closing.len() >= limits::MAX_REFUSALS {
             state.closing.remove(0);
         }
-        state.closing.push((stream, Instant::now() + limits::FAREWELL_TIME));
+        state.closing.push((stream, Instant::now() + limits::CLOSE_TIME));
         if !state.has_thread {
             let refusals = self.clone();
             let thread = thread::Builder::new().name("refusals".to_owned());

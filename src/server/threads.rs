@@ -33,13 +33,13 @@ impl<W> Threads<W> {
     ///
     /// # Errors
     /// No thread is idle and none can be started: returns the work.
-    pub(super) fn give(&self, work: W, worker: impl FnOnce() + Send + 'static) -> Result<(), W> {
-        self.give_to(work, || {
+    pub(super) fn run(&self, work: W, worker: impl FnOnce() + Send + 'static) -> Result<(), W> {
+        self.run_with(work, || {
             thread::Builder::new().stack_size(limits::STACK).spawn(worker).map(drop)
         })
     }
 
-    fn give_to(&self, work: W, start: impl FnOnce() -> io::Result<()>) -> Result<(), W> {
+    fn run_with(&self, work: W, start: impl FnOnce() -> io::Result<()>) -> Result<(), W> {
         if self.queue(work) {
             self.queued.notify_one();
             return Ok(());
@@ -64,10 +64,10 @@ impl<W> Threads<W> {
     /// Returns the next work. Waits for it, unless enough threads wait already; `None` ends the thread.
     pub(super) fn next(&self) -> Option<W> {
         let mut state = lock(&self.state);
-        if state.queue.is_empty() && state.idle < limits::MAX_WAITING {
+        if state.queue.is_empty() && state.idle < limits::MAX_IDLE_THREADS {
             state.idle += 1;
             let nothing = |state: &mut State<W>| state.queue.is_empty();
-            let waited = self.queued.wait_timeout_while(state, limits::WAITING_TIME, nothing);
+            let waited = self.queued.wait_timeout_while(state, limits::IDLE_THREAD_TIME, nothing);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn idle_threads_take_the_work_and_without_one_it_comes_back() {
         let threads = Arc::new(Threads::new());
-        assert_eq!(threads.give_to(1, no_thread), Err(1));
+        assert_eq!(threads.run_with(1, no_thread), Err(1));
         let (done, did) = channel();
         let idle: Vec<_> = (0..2)
             .map(|_| {
@@ -100,7 +100,7 @@ mod tests {
             thread::yield_now();
         }
         // Two are idle, so two are taken at once, however slowly they wake.
-        let given = [threads.give_to(1, no_thread), threads.give_to(2, no_thread)];
+        let given = [threads.run_with(1, no_thread), threads.run_with(2, no_thread)];
         assert_eq!(given, [Ok(()), Ok(())]);
         let mut all: Vec<i32> = did.iter().take(2).collect();
         all.sort_unstable();
@@ -108,14 +108,14 @@ mod tests {
         for thread in idle {
             thread.join().unwrap();
         }
-        assert_eq!(threads.give_to(3, no_thread), Err(3));
+        assert_eq!(threads.run_with(3, no_thread), Err(3));
         assert!(lock(&threads.state).queue.is_empty());
     }
 
     #[test]
     fn work_that_another_thread_has_taken_does_not_come_back() {
         let threads = Threads::new();
-        let taken = threads.give_to(1, || {
+        let taken = threads.run_with(1, || {
             assert_eq!(threads.next(), Some(1));
             no_thread()
         });
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn no_more_threads_wait_than_are_needed() {
         let threads = Threads::<()>::new();
-        lock(&threads.state).idle = limits::MAX_WAITING;
+        lock(&threads.state).idle = limits::MAX_IDLE_THREADS;
         assert_eq!(threads.next(), None);
     }
 }

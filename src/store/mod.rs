@@ -10,7 +10,7 @@
 //!
 //! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload,
 //! download or removal waits for another's. Locks are held across file work only at a start, where there are no
-//! hard links, and where an identity is given.
+//! hard links, where an identity is given, and where a file is removed by its identity.
 
 mod atomic;
 mod budget;
@@ -191,11 +191,6 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up the server's own folder in the root, so that the next start has nothing to remove.
-    pub fn leave(&self) {
-        lock(&self.workspace).take();
-    }
-
     /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
     ///
     /// # Errors
@@ -238,7 +233,7 @@ impl Store {
         if let Some(workspace) = current.filter(|workspace| workspace.exists()) {
             return Ok(workspace);
         }
-        self.leave();
+        lock(&self.workspace).take();
         let claimed = Arc::new(Workspace::claim(&self.root, self.publishing)?);
         *lock(&self.workspace) = Some(Arc::clone(&claimed));
         Ok(claimed)

@@ -7,8 +7,8 @@
 //! .connme/incoming/ID/taken/     a file that is being removed, under its name: see `remove_if`
 //! ```
 //!
-//! The system releases the lock however the server ends. So the next start can tell the folders of dead servers,
-//! which it removes, from those of running servers, which it leaves alone.
+//! The system releases the lock however the server ends. So the next start removes the folders of dead servers
+//! and leaves those of running ones.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -190,8 +190,8 @@ impl Workspace {
         op(|| fs::remove_dir(folder))
     }
 
-    /// Puts back the file that a dead server had moved away. Only plain files are ever moved, so anything else
-    /// belongs to another program and stays.
+    /// Puts back the file that a dead server had moved away. Anything else stays: another program has put it
+    /// here, or a folder took the name of the file in the moment in which the server died.
     fn put_all_back(&self, folder: &Path) -> io::Result<()> {
         for entry in op(|| fs::read_dir(folder))? {
             let entry = entry?;

@@ -27,7 +27,7 @@ impl Wire {
         self.read_line_or(b"", most)
     }
 
-    /// The same, where `last` may be all that the peer sends before it closes: then `last` needs no LF.
+    /// Reads a line, where `last` may be all that the peer sends before it closes: then `last` needs no LF.
     ///
     /// # Errors
     /// See [`Wire::read_line`].
@@ -75,7 +75,7 @@ impl Wire {
             if searched > most + 1 {
                 return Err(too_long(most));
             }
-            let ending = match self.fill_or_pause(&mut wait, pause)? {
+            let ending = match self.fill(&mut wait, pause)? {
                 Brought::Bytes => continue,
                 Brought::End if searched == 0 => return Ok(None),
                 Brought::End => Ending::Stream,
@@ -139,7 +139,7 @@ impl Wire {
     ///
     /// # Errors
     /// The mark does not come within `most` bytes, or not in time, or the stream ends before.
-    pub fn read_before(&mut self, mark: &[u8], most: usize) -> Result<Vec<u8>> {
+    pub fn read_until(&mut self, mark: &[u8], most: usize) -> Result<Vec<u8>> {
         let mut wait = self.begin_message(Awaited::Mark)?;
         let mut searched = 0;
         loop {
@@ -202,7 +202,7 @@ impl Wire {
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
         let mut wait = Wait::new(Awaited::Word);
         while self.input.held().len() < most {
-            match self.fill_or_pause(&mut wait, pause)? {
+            match self.fill(&mut wait, pause)? {
                 Brought::Bytes => {}
                 Brought::Silence | Brought::End => break,
             }
@@ -216,13 +216,13 @@ impl Wire {
     /// The connection broke, or its end is all that has arrived.
     pub fn take_arrived(&mut self) -> Result<Vec<u8>> {
         while self.input.held().len() < limits::REPLY_LINE && !self.input.ended {
-            match outcome(self.fill(|stream, into| stream.read_now(into)))? {
+            match outcome(self.read_into_input(|stream, into| stream.read_now(into)))? {
                 Brought::Bytes => {}
                 Brought::Silence | Brought::End => break,
             }
         }
         if self.input.ended && self.input.held().is_empty() {
-            return Err(Error::gone("the server closed the connection"));
+            return Err(Error::gone("the peer closed the connection"));
         }
         Ok(self.input.take(usize::MAX))
     }
@@ -239,6 +239,7 @@ impl Wire {
         Ok(!matches!(self.fill_within(longest, wanted)?, Brought::Silence))
     }
 
+    /// Drops what is left of an unwanted payload, if it is little. Then a message can be waited for.
     pub(super) fn begin_message(&mut self, wanted: Awaited) -> Result<Wait> {
         if self.drop_payload()? {
             return Ok(Wait::new(wanted));
@@ -274,7 +275,7 @@ impl Wire {
 
     /// Makes one read. Returns false at the end of the stream; silence is an error.
     fn read_more(&mut self, wait: &mut Wait) -> Result<bool> {
-        match self.fill_or_pause(wait, self.config.message)? {
+        match self.fill(wait, self.config.message)? {
             Brought::Bytes => Ok(true),
             Brought::End => Ok(false),
             Brought::Silence => Err(self.silent(wait)),
@@ -284,9 +285,9 @@ impl Wire {
     /// Makes one read. The first byte of a message may take as long as a peer may be idle. From then on a
     /// silence of `pause` is returned, and the message has a deadline, which no peer can extend by
     /// sending slowly.
-    pub(super) fn fill_or_pause(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
+    pub(super) fn fill(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
         if !self.input.held().is_empty() {
-            return self.fill_before(wait, pause);
+            return self.fill_in_message(wait, pause);
         }
         match self.fill_within(self.config.idle, wait.wanted)? {
             Brought::Silence => Err(self.silent(wait)),
@@ -294,8 +295,8 @@ impl Wire {
         }
     }
 
-    /// The same within a message.
-    pub(super) fn fill_before(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
+    /// Makes one read within a message that has begun: until `pause` or the deadline, whichever is first.
+    pub(super) fn fill_in_message(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
         let end = *wait.deadline.get_or_insert_with(|| Instant::now() + self.config.message);
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -310,16 +311,16 @@ impl Wire {
             return Ok(Brought::End);
         }
         let brought = self.read_within(longest, wanted, |wire| {
-            wire.fill(|stream, into| stream::read(stream, into))
+            wire.read_into_input(|stream, into| stream::read(stream, into))
         })?;
         outcome(brought)
     }
 
-    fn fill(
+    fn read_into_input(
         &mut self,
         read: impl FnOnce(&mut dyn Stream, &mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let large = limits::SMALL_FILE.min(self.config.payload_buffer);
+        let large = limits::FULL_READ.min(self.config.payload_buffer);
         let stream = &mut *self.stream;
         self.input.fill(self.config.buffer, large, |into| read(stream, into))
     }

@@ -1,4 +1,5 @@
-//! Bytes to messages and back: the only code that reads from a peer or writes to one.
+//! Bytes to messages and back: the only code that reads from a peer or writes to one, except where the
+//! server refuses a connection.
 //!
 //! TCP carries a stream of bytes, not messages. What one side wrote with one call, the other side may
 //! get in ten reads, or together with what came before. Everything that a dialect needs to find its
@@ -63,7 +64,7 @@ impl Default for WireConfig {
 }
 
 impl WireConfig {
-    /// The same, with every read of this size: `--buffer`.
+    /// Sets the size of every read: `--buffer`.
     #[must_use]
     pub fn with_buffer(self, size: Option<usize>) -> WireConfig {
         match size {
@@ -121,7 +122,7 @@ impl Wire {
         if self.output.bytes.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
-    /// The same for `write!` and `writeln!`.
+    /// Writes formatted text: for `write!` and `writeln!`.
     ///
     /// # Errors
     /// See [`Wire::write`].
@@ -153,7 +154,7 @@ impl Wire {
     ///
     /// # Errors
     /// The connection broke or stalled.
-    pub fn reply_is_complete(&mut self) -> Result<()> {
+    pub fn end_reply(&mut self) -> Result<()> {
         if self.input.held().is_empty() { self.flush() } else { Ok(()) }
     }
 
@@ -185,8 +186,8 @@ impl Wire {
         if is_over || self.stream.end_writing().is_err() {
             return;
         }
-        let end = Instant::now() + limits::FAREWELL_TIME;
-        let mut left = limits::FAREWELL_BYTES;
+        let end = Instant::now() + limits::CLOSE_TIME;
+        let mut left = limits::CLOSE_BYTES;
         let mut unwanted = vec![0; 64 << 10];
         while left > 0 {
             let time = end.saturating_duration_since(Instant::now());

@@ -24,7 +24,7 @@ impl Payload {
 }
 
 impl Wire {
-    /// From now on the peer owes this many bytes, and nothing else is read before them.
+    /// Announces a payload: the peer owes this many bytes, and nothing else is read before them.
     pub fn expect_payload(&mut self, size: u64) {
         self.payload = Payload { size, left: size };
     }

@@ -102,7 +102,7 @@ fn a_long_word_is_searched_once() {
     let line = looked_at(&|wire| assert!(wire.read_line(limits::MESSAGE).is_err()));
     let pause = Duration::from_secs(9);
     let word = looked_at(&|wire| assert!(wire.read_word(limits::MESSAGE, pause).is_ok()));
-    let before = looked_at(&|wire| assert!(wire.read_before(b"<>", limits::MESSAGE).is_err()));
+    let before = looked_at(&|wire| assert!(wire.read_until(b"<>", limits::MESSAGE).is_err()));
     assert_eq!((line, word), (bytes.len(), bytes.len()));
     // The first byte of a mark may be there already.
     assert!(before <= bytes.len() * 2, "{before}");
@@ -111,8 +111,8 @@ fn a_long_word_is_searched_once() {
 #[test]
 fn a_mark_is_found_where_its_bytes_came_apart() {
     three_ways(b"a<<SEP>b<SEP>", |wire| {
-        assert_eq!(wire.read_before(b"<SEP>", 9).unwrap(), b"a<");
-        assert_eq!(wire.read_before(b"<SEP>", 9).unwrap(), b"b");
+        assert_eq!(wire.read_until(b"<SEP>", 9).unwrap(), b"a<");
+        assert_eq!(wire.read_until(b"<SEP>", 9).unwrap(), b"b");
     });
 }
 
@@ -371,7 +371,7 @@ fn a_peer_that_fills_the_buffer_is_asked_for_more() {
         written.reads()[1]
     };
     assert_eq!(asked(limits::BUFFER_SIZE - 1), limits::BUFFER_SIZE);
-    assert_eq!(asked(limits::BUFFER_SIZE), limits::SMALL_FILE);
+    assert_eq!(asked(limits::BUFFER_SIZE), limits::FULL_READ);
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn a_reply_leaves_when_it_is_complete_and_no_request_waits() {
     for (reply, sent) in [("1\n", ""), ("2\n", "1\n2\n")] {
         wire.read_line(9).unwrap();
         wire.write(reply.as_bytes()).unwrap();
-        wire.reply_is_complete().unwrap();
+        wire.end_reply().unwrap();
         assert_eq!(written.text(), sent);
     }
 }
@@ -475,14 +475,14 @@ fn a_close_reads_on_but_not_without_end() {
     };
     assert_eq!(unread(0), 1);
     assert_eq!(unread(640), 11);
-    let most = usize::try_from(limits::FAREWELL_BYTES >> 10).unwrap();
+    let most = usize::try_from(limits::CLOSE_BYTES >> 10).unwrap();
     assert_eq!(unread(most + 640), most / 64);
     // A timeout for each read, within the time for all.
     let (mut wire, written) = wire(Script::new([Step::Pause, Step::Bytes(b"x".to_vec())]));
     wire.close();
     assert_eq!(written.reads().len(), 1);
     let waits = written.waits();
-    assert!(waits[0] <= limits::FAREWELL_TIME && waits[0] > limits::FAREWELL_TIME / 2, "{waits:?}");
+    assert!(waits[0] <= limits::CLOSE_TIME && waits[0] > limits::CLOSE_TIME / 2, "{waits:?}");
 }
 
 #[test]
@@ -515,7 +515,7 @@ fn a_message_has_a_deadline() {
     assert!(slow(&|wire| is_late(wire.read_line(9).unwrap_err())));
     assert!(slow(&|wire| is_late(wire.read_word(9, Duration::from_secs(9)).unwrap_err())));
     assert!(slow(&|wire| is_late(wire.read_bytes(5).unwrap_err())));
-    assert!(slow(&|wire| is_late(wire.read_before(b"\n", 9).unwrap_err())));
+    assert!(slow(&|wire| is_late(wire.read_until(b"\n", 9).unwrap_err())));
     assert!(slow(&|wire| is_late(wire.read_part(9, &mut |b| b == b'\n').unwrap_err())));
     assert!(slow(&|wire| is_late(wire.read_to_close(9).unwrap_err())));
 }
@@ -558,9 +558,9 @@ fn nothing_is_a_word_or_a_mark_of_its_own() {
     let (mut ended, _) = wire(Script::whole("ab"));
     assert_eq!(ended.peek(3, pause).unwrap(), b"ab");
     // Just as long as it may be, and one byte more.
-    three_ways(b"1234<>5", |wire| assert_eq!(wire.read_before(b"<>", 5).unwrap(), b"1234"));
+    three_ways(b"1234<>5", |wire| assert_eq!(wire.read_until(b"<>", 5).unwrap(), b"1234"));
     three_ways(&[b'x'; 99], |wire| {
-        assert!(wire.read_before(b"<>", 9).unwrap_err().is(Code::BadRequest));
+        assert!(wire.read_until(b"<>", 9).unwrap_err().is(Code::BadRequest));
         assert!(wire.read_part(9, &mut |_| false).unwrap_err().is(Code::BadRequest));
     });
     three_ways(b"123456789]", |wire| {
@@ -580,7 +580,7 @@ fn every_message_is_noted_with_its_length() {
     wire.read_line(9).unwrap();
     wire.read_word_of(&["ls"]).unwrap();
     wire.read_array::<4>().unwrap();
-    wire.read_before(b"<>", 9).unwrap();
+    wire.read_until(b"<>", 9).unwrap();
     wire.read_part(9, &mut |byte| byte == b']').unwrap();
     wire.read_line(9).unwrap();
     wire.expect_payload(5);

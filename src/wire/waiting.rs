@@ -11,7 +11,8 @@ use super::{Wire, ended};
 use crate::error::{Awaited, Code, Error, Result, Waited};
 use crate::limits;
 
-/// Told when a message takes long to come: what has arrived of it, and what is awaited.
+/// A function that is called when a message takes long to come, with what has arrived of it, and what is
+/// awaited.
 pub type Notice = Arc<dyn Fn(&Waited) + Send + Sync>;
 
 /// A wait for one message.
@@ -37,7 +38,7 @@ pub(super) struct Exchange {
     /// A message has come in this exchange.
     has_reply: bool,
     /// The peer has sent something that only a peer of this dialect sends.
-    is_understood: bool,
+    dialect_is_confirmed: bool,
     /// What was taken already of a message that is read in parts: its first bytes, and its length.
     part: (Vec<u8>, u64),
 }
@@ -105,14 +106,14 @@ impl Wire {
     }
 
     /// Notes that the peer has sent something that only a peer of this dialect sends.
-    pub fn understand(&mut self) {
-        self.exchange.is_understood = true;
+    pub fn confirm_dialect(&mut self) {
+        self.exchange.dialect_is_confirmed = true;
     }
 
     /// Whether the peer has sent such a thing.
     #[must_use]
-    pub fn is_understood(&self) -> bool {
-        self.exchange.is_understood
+    pub fn dialect_is_confirmed(&self) -> bool {
+        self.exchange.dialect_is_confirmed
     }
 
     /// The message did not come in time.
@@ -148,11 +149,11 @@ impl Wire {
     ///
     /// # Errors
     /// The stream ends before, or the byte does not come in time.
-    pub fn read_nod(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
+    pub fn read_acknowledgement(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
         let mut wait = self.begin_message(Awaited::Bytes(1))?;
         wait.deadline = *deadline;
         while self.input.held().is_empty() {
-            match self.fill_before(&mut wait, limits::WRITE_WAIT)? {
+            match self.fill_in_message(&mut wait, limits::WRITE_WAIT)? {
                 Brought::Bytes => {}
                 Brought::End => return Err(self.cut_short(&wait)),
                 Brought::Silence => self.has_moved(0)?,
@@ -220,21 +221,23 @@ mod tests {
         let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
         let mut nodding = wire([bytes(b"1"), Step::Pause, bytes(b"2rest")]);
         let mut deadline = None;
-        nodding.read_nod(&mut deadline).unwrap();
+        nodding.read_acknowledgement(&mut deadline).unwrap();
         let first = deadline;
         assert!(first.is_some());
-        nodding.read_nod(&mut deadline).unwrap();
+        nodding.read_acknowledgement(&mut deadline).unwrap();
         assert_eq!(deadline, first);
         assert_eq!(nodding.read_bytes(4).unwrap(), b"rest");
-        assert!(nodding.read_nod(&mut deadline).unwrap_err().is_gone());
+        assert!(nodding.read_acknowledgement(&mut deadline).unwrap_err().is_gone());
         let mut late = wire([bytes(b"1")]);
-        assert!(late.read_nod(&mut Some(Instant::now())).unwrap_err().is(Code::Timeout));
+        assert!(
+            late.read_acknowledgement(&mut Some(Instant::now())).unwrap_err().is(Code::Timeout)
+        );
         // Others have waited for long enough.
         let mut stalled = wire([Step::Pause, bytes(b"1")]);
         let (waiting, since) = (Arc::new(AtomicUsize::new(1)), Instant::now());
         let since = since.checked_sub(limits::WRITE_WAIT).unwrap();
         stalled.output.eviction = Some(Eviction { waiting, since, steps: 0 });
-        assert!(stalled.read_nod(&mut None).unwrap_err().is(Code::Timeout));
+        assert!(stalled.read_acknowledgement(&mut None).unwrap_err().is(Code::Timeout));
     }
 
     #[test]

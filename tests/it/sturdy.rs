@@ -95,7 +95,7 @@ fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
     }
     drop(inside);
     // The main thread, one at each listener, and those that wait for the next connection.
-    let few = 6 + connme::limits::MAX_WAITING as u64;
+    let few = 6 + connme::limits::MAX_IDLE_THREADS as u64;
     proc::wait_until("without the threads of connections", || {
         proc::status(server.id(), "Threads") <= few
     });
@@ -111,7 +111,11 @@ fn the_thread_of_a_connection_that_has_ended_takes_the_next() {
         server.peer().say("connme\nbyebye\n").hear("ok connected\nok byebye\n").hear_end();
         seen.extend(proc::threads(server.id()));
     }
-    assert!(seen.len() <= 6 + connme::limits::MAX_WAITING, "{} threads for 300 visits", seen.len());
+    assert!(
+        seen.len() <= 6 + connme::limits::MAX_IDLE_THREADS,
+        "{} threads for 300 visits",
+        seen.len()
+    );
 }
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! Limits the number of connections: in all, and from one address.
+//! Permits for connections: a limited number in all, and from one address.
 //!
 //! A machine with IPv6 can choose any address in its /64, so a /64 counts as one address. It may also be
 //! a whole classroom, so it may have four times as many connections.
@@ -8,12 +8,27 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use crate::error::lock;
+use crate::limits::{MAX_CONNECTIONS, MAX_PER_ADDRESS};
 
-/// The limits of one server, and how many connections there are.
+/// How many connections a server takes.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub all: usize,
+    /// From one address.
+    pub per_address: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> ConnectionLimits {
+        ConnectionLimits { all: MAX_CONNECTIONS, per_address: MAX_PER_ADDRESS }
+    }
+}
+
+/// The permits of one server, and how many connections have one.
 #[derive(Clone)]
-pub(super) struct ConnectionLimits {
-    most: usize,
-    most_per_address: usize,
+pub(super) struct Permits {
+    limits: ConnectionLimits,
     open: Arc<Mutex<Open>>,
 }
 
@@ -46,27 +61,27 @@ impl Network {
 /// The permission for one connection. Dropping it allows another one.
 pub(super) struct Permit {
     network: Network,
-    limits: ConnectionLimits,
+    permits: Permits,
 }
 
-impl ConnectionLimits {
-    pub(super) fn new(most: usize, most_per_address: usize) -> ConnectionLimits {
-        ConnectionLimits { most, most_per_address, open: Arc::default() }
+impl Permits {
+    pub(super) fn new(limits: ConnectionLimits) -> Permits {
+        Permits { limits, open: Arc::default() }
     }
 
     /// Returns a permit for a connection from this address.
     ///
     /// # Errors
-    /// There is none; the reason, for the peer.
-    pub(super) fn permit(&self, address: IpAddr) -> Result<Permit, &'static str> {
+    /// All connections are taken, or all from this address. The text is for the peer.
+    pub(super) fn take(&self, address: IpAddr) -> Result<Permit, &'static str> {
         let mut open = lock(&self.open);
-        if open.all >= self.most {
+        if open.all >= self.limits.all {
             return Err("all connections are taken");
         }
         let network = Network::of(address);
         let most = match network {
-            Network::V4(_) => self.most_per_address,
-            Network::V6(_) => self.most_per_address.saturating_mul(4),
+            Network::V4(_) => self.limits.per_address,
+            Network::V6(_) => self.limits.per_address.saturating_mul(4),
         };
         let count = open.by_network.entry(network).or_default();
         if *count >= most {
@@ -74,13 +89,13 @@ impl ConnectionLimits {
         }
         *count += 1;
         open.all += 1;
-        Ok(Permit { network, limits: self.clone() })
+        Ok(Permit { network, permits: self.clone() })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = lock(&self.limits.open);
+        let mut open = lock(&self.permits.open);
         open.all -= 1;
         if let Some(count) = open.by_network.get_mut(&self.network) {
             *count -= 1;
@@ -99,36 +114,36 @@ mod tests {
     fn a_place_is_free_again_when_its_owner_goes() {
         let [one, other, third]: [IpAddr; 3] =
             ["192.0.2.1", "192.0.2.2", "::1"].map(|text| text.parse().unwrap());
-        let limits = ConnectionLimits::new(3, 2);
-        let first = limits.permit(one);
-        let second = limits.permit(one);
+        let permits = Permits::new(ConnectionLimits { all: 3, per_address: 2 });
+        let first = permits.take(one);
+        let second = permits.take(one);
         assert!(first.is_ok() && second.is_ok());
-        assert!(limits.permit(one).is_err_and(|why| why.starts_with("too many")));
-        let fourth = limits.permit(other);
+        assert!(permits.take(one).is_err_and(|why| why.starts_with("too many")));
+        let fourth = permits.take(other);
         assert!(fourth.is_ok());
-        assert!(limits.permit(third).is_err_and(|why| why.starts_with("all connections")));
+        assert!(permits.take(third).is_err_and(|why| why.starts_with("all connections")));
         drop(first);
-        assert!(limits.permit(one).is_ok());
+        assert!(permits.take(one).is_ok());
         drop((second, fourth));
-        assert!(lock(&limits.open).by_network.is_empty() && lock(&limits.open).all == 0);
+        assert!(lock(&permits.open).by_network.is_empty() && lock(&permits.open).all == 0);
     }
 
     /// A single machine could take all connections, from an address of its own for each.
     #[test]
     fn a_network_of_ipv6_counts_as_one_address() {
         let address = |text: &str| -> IpAddr { text.parse().unwrap() };
-        let limits = ConnectionLimits::new(100, 2);
+        let permits = Permits::new(ConnectionLimits { all: 100, per_address: 2 });
         let in_one: Vec<_> = (0..8)
-            .map(|n| limits.permit(address(&format!("2001:db8::{n}:1"))).ok().unwrap())
+            .map(|n| permits.take(address(&format!("2001:db8::{n}:1"))).ok().unwrap())
             .collect();
-        assert!(limits.permit(address("2001:db8::ffff")).is_err());
-        assert!(limits.permit(address("2001:db8:0:1::1")).is_ok());
+        assert!(permits.take(address("2001:db8::ffff")).is_err());
+        assert!(permits.take(address("2001:db8:0:1::1")).is_ok());
         // An IPv4 address that a socket for both shows as IPv6 is one address, with the plain cap.
-        let _two = ["192.0.2.1", "::ffff:192.0.2.1"]
-            .map(|text| limits.permit(address(text)).ok().unwrap());
-        assert!(limits.permit(address("::ffff:192.0.2.1")).is_err());
-        assert!(limits.permit(address("::ffff:192.0.2.2")).is_ok());
+        let _two =
+            ["192.0.2.1", "::ffff:192.0.2.1"].map(|text| permits.take(address(text)).ok().unwrap());
+        assert!(permits.take(address("::ffff:192.0.2.1")).is_err());
+        assert!(permits.take(address("::ffff:192.0.2.2")).is_ok());
         drop(in_one);
-        assert!(limits.permit(address("2001:db8::ffff")).is_ok());
+        assert!(permits.take(address("2001:db8::ffff")).is_ok());
     }
 }
