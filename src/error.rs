@@ -78,7 +78,7 @@ pub struct Error {
     sentence: String,
     cause: Option<String>,
     closes: bool,
-    waited: Option<Box<Waited>>,
+    waited: Option<Box<Partial>>,
 }
 
 impl Error {
@@ -148,9 +148,9 @@ impl Error {
 
     /// Adds what had arrived of the message that was awaited.
     #[must_use]
-    pub fn waiting(mut self, got: &[u8], wanted: Awaited) -> Error {
+    pub fn with_partial(mut self, got: &[u8], wanted: Awaited) -> Error {
         let got = got.iter().take(limits::SHOWN).copied().collect();
-        self.waited = Some(Box::new(Waited { got, wanted }));
+        self.waited = Some(Box::new(Partial { got, wanted }));
         self
     }
 
@@ -198,7 +198,7 @@ impl Error {
 
     /// What had arrived of the message that was awaited, if one was.
     #[must_use]
-    pub fn waited(&self) -> Option<&Waited> {
+    pub fn partial(&self) -> Option<&Partial> {
         self.waited.as_deref()
     }
 }
@@ -285,10 +285,10 @@ pub enum Failure {
         /// What the system says, if it broke.
         cause: Option<String>,
         /// The message that was awaited, if one was.
-        waited: Option<Waited>,
+        waited: Option<Partial>,
     },
     /// What was awaited did not come in time.
-    Silent(Waited),
+    Silent(Partial),
     /// The server has confirmed an upload, but may have stored more than was sent.
     Unsure,
 }
@@ -471,14 +471,14 @@ pub enum Awaited {
 
 /// A message that is not complete: what has arrived of it, and what was awaited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waited {
+pub struct Partial {
     /// How it begins; nothing of a payload.
     pub got: Vec<u8>,
     /// What the read waits for.
     pub wanted: Awaited,
 }
 
-impl Waited {
+impl Partial {
     /// Whether anything of it has arrived.
     #[must_use]
     pub fn has_come(&self) -> bool {

@@ -37,7 +37,8 @@ pub const MAX_BUFFER: u64 = 16 << 20;
 /// longer fits into the processor's cache. It exists for the time of one transfer only.
 pub const PAYLOAD_BUFFER: usize = 512 << 10;
 
-/// The same for a client, which has only one transfer at a time and the cache for itself.
+/// What one read or write of a client moves at most: it has one transfer at a time, and the cache for
+/// itself.
 pub const CLIENT_PAYLOAD_BUFFER: usize = 1 << 20;
 
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to

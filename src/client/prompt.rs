@@ -13,7 +13,7 @@ use super::explain::explain;
 use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
-use crate::error::{Answer, Failure, Waited};
+use crate::error::{Answer, Failure, Partial};
 use crate::lang::Msg;
 use crate::lang::escape;
 use crate::store::Listing;
@@ -69,7 +69,7 @@ impl Ui {
             let lang = client.config().lang;
             // A bar may have been drawn on this line.
             let begin = if terminal.colour { "\r\x1b[K" } else { "" };
-            client.notify(Arc::new(move |waited: &Waited| {
+            client.notify(Arc::new(move |waited: &Partial| {
                 let line = Msg::StillWaiting { waited: waited.clone() }.say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));

@@ -216,7 +216,7 @@ fn cut_short(lead: &[u8], all: u64, is_size: bool) -> Error {
         Some(size) => format!("cut short: {came} of {size} bytes came"),
         None => format!("cut short: no size fits {came} bytes"),
     };
-    Error::gone(sentence).waiting(b"", Awaited::Payload { came, size })
+    Error::gone(sentence).with_partial(b"", Awaited::Payload { came, size })
 }
 
 /// Returns the size among these digits that, with the number of its digits, adds up to all that came,

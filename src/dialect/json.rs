@@ -143,7 +143,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
     let files = store.files()?;
-    wire.with_eviction(&files.waiting(), |wire| {
+    wire.with_eviction(&files.lists_waiting(), |wire| {
         let mut length = "[]".len() + END.len();
         let mut comma = "";
         wire.write(b"[")?;

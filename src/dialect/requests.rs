@@ -110,12 +110,12 @@ pub(super) fn unexpected(expected: Expected, got: impl AsRef<[u8]>) -> Failure {
     Failure::Unexpected { expected, got }
 }
 
-/// The same where these words of the protocol were expected.
+/// A reply where these words of the protocol were expected.
 pub(super) fn not_the_words(words: impl Into<String>, got: impl AsRef<[u8]>) -> Failure {
     unexpected(Expected::Words(words.into()), got)
 }
 
-/// The same where the reply is not read yet: shows what has arrived of it.
+/// A reply that is not read yet: shows what has arrived of it.
 pub(super) fn unexpected_ahead(expected: Expected, wire: &mut Wire) -> Failure {
     unexpected(expected, wire.take_arrived().unwrap_or_default())
 }
@@ -127,7 +127,7 @@ pub(super) fn closed() -> Failure {
 /// Reads a line of a reply as text. `last` needs no newline where the server closes after it.
 pub(super) fn read_reply_line(wire: &mut Wire, last: &str) -> Answer<String> {
     let line = match wire.read_line_or(last.as_bytes(), limits::REPLY_LINE) {
-        Err(error) if error.is(Code::BadRequest) && error.waited().is_none() => {
+        Err(error) if error.is(Code::BadRequest) && error.partial().is_none() => {
             return Err(unexpected_ahead(Expected::ShorterLine, wire));
         }
         line => line?.ok_or_else(closed)?,

@@ -107,7 +107,7 @@ fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
     // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
     // left.
     let listing = store.list(None).map_err(Error::and_close)?;
-    wire.with_eviction(&listing.waiting(), |wire| write_listing(wire, &listing))?;
+    wire.with_eviction(&listing.lists_waiting(), |wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 

@@ -1004,3 +1004,49 @@ fn each_dialect_has_words_for_these_commands() {
         assert_eq!(words(dialect.requests()), expected, "{}", dialect.name());
     }
 }
+
+#[test]
+fn text_ends_a_conversation_where_it_has_to() {
+    check(
+        Dialect::Text,
+        &[
+            (&[b"byebye\nconnme\n"], b"ok byebye\n"),
+            (
+                &[b"byebye now\nconnme\n"],
+                b"error bad-request this command takes no argument\nok connected\n",
+            ),
+            (&[b"\x01\nconnme\n"], b"error bad-request that is not text\n"),
+            (&[b"GET / HTTP/1.1\nconnme\n"], b"error bad-request this is not a web server\n"),
+            (
+                &[b"upload .x\n-5\nconnme\n"],
+                b"error bad-name no part of a name may begin with a dot\nerror bad-request a size \
+                  header where a command is expected: wait for 'ok ready' before it\n",
+            ),
+            // A sign alone is no number.
+            (
+                &[b"-\nconnme\n"],
+                b"error unknown-command type help for the commands\nok connected\n",
+            ),
+            (&[b"a\tb\x1b[A\x08\n"], b"error unknown-command type help for the commands\n"),
+            (
+                &[b"upload b\nfive\nconnme\n"],
+                b"ok ready\nerror bad-request a size is 1 to 19 decimal digits\n",
+            ),
+            (&[b"upload b\n"], b"ok ready\n"),
+        ],
+    );
+}
+
+#[test]
+fn what_struct_cannot_say_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    let large = std::fs::File::create(root.path().join("large")).unwrap();
+    large.set_len(1 << 31).unwrap();
+    std::fs::write(root.path().join("small"), "x").unwrap();
+    let sent: &[u8] = b"download\x05\0largesize\x05\0largels1";
+    let answer = answer_over(root.path(), Dialect::Struct, Script::whole(sent));
+    let i = |n: i32| n.to_le_bytes();
+    let list = [&i(1)[..], &i(5), b"small", &i(1), &i(1)].concat();
+    let expected = [b"ready", &i(-1)[..], b"ready", &i(-1), &list].concat();
+    assert_eq!(answer, expected);
+}

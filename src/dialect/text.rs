@@ -91,7 +91,7 @@ fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
 fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
     let listing = store.list(folder.as_ref())?;
-    wire.with_eviction(&listing.waiting(), |wire| write_listing(wire, &listing))?;
+    wire.with_eviction(&listing.lists_waiting(), |wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 

@@ -1,7 +1,7 @@
 //! English.
 
 use super::{Hint, Msg, Wanted, escape, few, megabytes};
-use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
+use crate::error::{Awaited, Doing, Expected, Failure, Partial, Trouble, Unsendable};
 
 /// The commands, for both help texts and the completions.
 const COMMANDS: &str = include_str!("help/commands.en.txt");
@@ -282,7 +282,7 @@ fn wanted_reply(expected: &Expected) -> String {
     }
 }
 
-fn so_far(waited: &Waited) -> String {
+fn so_far(waited: &Partial) -> String {
     match waited.wanted {
         Awaited::Payload { came, size: Some(size) } => format!("{came} of {size} bytes came"),
         Awaited::Payload { came, size: None } => format!("{came} bytes came"),
@@ -292,7 +292,7 @@ fn so_far(waited: &Waited) -> String {
     }
 }
 
-fn awaited(waited: &Waited) -> String {
+fn awaited(waited: &Partial) -> String {
     match waited.wanted {
         Awaited::Line if waited.has_come() => "the newline".to_owned(),
         Awaited::Line => "a line".to_owned(),

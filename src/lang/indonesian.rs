@@ -1,7 +1,7 @@
 //! Bahasa Indonesia, in the words of the assignment's programs where those have words for it.
 
 use super::{Hint, Msg, Wanted, escape, few, megabytes};
-use crate::error::{Awaited, Doing, Expected, Failure, Trouble, Unsendable, Waited};
+use crate::error::{Awaited, Doing, Expected, Failure, Partial, Trouble, Unsendable};
 
 /// The commands, for both help texts and the completions.
 const COMMANDS: &str = include_str!("help/commands.id.txt");
@@ -310,7 +310,7 @@ fn wanted_reply(expected: &Expected) -> String {
     }
 }
 
-fn so_far(waited: &Waited) -> String {
+fn so_far(waited: &Partial) -> String {
     match waited.wanted {
         Awaited::Payload { came, size: Some(size) } => format!("{came} dari {size} byte diterima"),
         Awaited::Payload { came, size: None } => format!("{came} byte diterima"),
@@ -320,7 +320,7 @@ fn so_far(waited: &Waited) -> String {
     }
 }
 
-fn awaited(waited: &Waited) -> String {
+fn awaited(waited: &Partial) -> String {
     match waited.wanted {
         Awaited::Line if waited.has_come() => "newline".to_owned(),
         Awaited::Line => "satu baris".to_owned(),

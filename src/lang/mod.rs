@@ -8,7 +8,7 @@ mod english;
 mod escape;
 mod indonesian;
 
-use crate::error::{Failure, Waited};
+use crate::error::{Failure, Partial};
 pub use escape::{escape, readable};
 
 /// The languages.
@@ -152,7 +152,7 @@ pub enum Msg {
     /// A command failed.
     Failed { command: &'static str, name: String, failure: Box<Failure>, hint: Option<Hint> },
     /// A reply takes long.
-    StillWaiting { waited: Waited },
+    StillWaiting { waited: Partial },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: &'static str },
 }
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_wait_shows_what_has_come_and_what_is_awaited() {
-        let waited = |got: &str, wanted| Waited { got: got.into(), wanted };
+        let waited = |got: &str, wanted| Partial { got: got.into(), wanted };
         let table = [
             (
                 waited("ok connected", Awaited::Line),

@@ -59,7 +59,7 @@ impl<L> std::ops::Deref for Budgeted<L> {
 impl<L> Budgeted<L> {
     /// How many lists wait for memory. While there are any, a list that its peer does not read is dropped.
     #[must_use]
-    pub fn waiting(&self) -> Arc<AtomicUsize> {
+    pub fn lists_waiting(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.allocation.budget.waiting)
     }
 }

@@ -27,8 +27,8 @@ const MISSES: u64 = 64;
 /// time. So two servers at work in one large folder do not keep each other reading it.
 const PART: u32 = 20;
 
-/// A pass that takes less than this is always made.
-const QUICK: Duration = Duration::from_millis(1);
+/// A folder with no more entries than this is read whenever it has changed.
+const SMALL: usize = 1000;
 
 /// How many names have a hint. Beyond it all hints are dropped.
 const NAMES: usize = 500;
@@ -78,17 +78,18 @@ impl Numbers {
     fn look(&self, name: &FileName, after: u64, changed: Option<SystemTime>) -> u64 {
         let start = Instant::now();
         let folder = self.folder_of(name);
-        let entries = visible(&folder).into_iter().flatten().flatten();
+        let mut count = 0;
+        let entries = visible(&folder).into_iter().flatten().flatten().inspect(|_| count += 1);
         let numbers = entries.filter_map(|(last, _)| name.number_of(&last));
         let taken: BTreeSet<u64> = numbers.filter(|n| *n > after).collect();
         let lowest = (after + 1..).find(|n| !taken.contains(n)).unwrap_or(after);
-        let cost = start.elapsed();
+        let next_pass = start + rest(count, start.elapsed());
         let mut hints = lock(&self.hints);
         if hints.by_name.len() >= NAMES {
             hints.by_name.clear();
         }
         hints.by_name.insert(name.clone(), Hint { changed, lowest });
-        hints.next_pass = Some(start + rest(cost));
+        hints.next_pass = Some(next_pass);
         lowest
     }
 
@@ -137,9 +138,9 @@ impl Numbers {
     }
 }
 
-/// How long after a pass of this cost no other is made for a name that has a hint.
-fn rest(cost: Duration) -> Duration {
-    cost.saturating_sub(QUICK) * PART
+/// How long after a pass over this many entries no other is made for a name that has a hint.
+fn rest(entries: usize, cost: Duration) -> Duration {
+    if entries > SMALL { cost * PART } else { Duration::ZERO }
 }
 
 #[cfg(test)]
@@ -236,8 +237,8 @@ mod tests {
 
     #[test]
     fn a_pass_that_took_long_is_not_soon_repeated() {
-        assert_eq!(rest(QUICK), Duration::ZERO);
-        assert_eq!(rest(QUICK * 51), Duration::from_secs(1));
+        assert_eq!(rest(SMALL, Duration::from_secs(9)), Duration::ZERO);
+        assert_eq!(rest(SMALL + 1, Duration::from_secs(1)), Duration::from_secs(20));
         let (_folder, numbers) = nine();
         let start = Instant::now();
         numbers.next(&name("a.txt"), TRIED);

@@ -52,7 +52,7 @@ impl Wire {
                     held => {
                         let sentence = "the connection ended in the middle of a line";
                         let error = Error::new(Code::BadRequest, sentence).and_close();
-                        Err(error.waiting(held, wait.wanted))
+                        Err(error.with_partial(held, wait.wanted))
                     }
                 };
             }

@@ -14,7 +14,7 @@ pub(super) struct Pace {
     least: u64,
     /// When the period that is checked began, and how much had moved by then.
     begin: (Instant, u64),
-    /// The same for moments within it, a second or more apart.
+    /// Moments within it, a second or more apart, and how much had moved by then.
     marks: VecDeque<(Instant, u64)>,
     moved: u64,
 }

@@ -66,7 +66,7 @@ impl Wire {
             let most = at_most(self.payload.left, buffer.len());
             let piece = self.read_piece(&mut buffer[..most], &mut pace, wanted)?;
             if piece.is_empty() {
-                return Err(ended().waiting(b"", wanted).into());
+                return Err(ended().with_partial(b"", wanted).into());
             }
             self.payload.left -= piece.len() as u64;
             sink(piece)?;
@@ -182,7 +182,7 @@ impl Wire {
         })?;
         let read = read.map_err(|error| Error::connection(&error));
         let n = read.and_then(|n| pace.moved(n).map(|()| n));
-        let n = n.map_err(|error| error.waiting(b"", wanted))?;
+        let n = n.map_err(|error| error.with_partial(b"", wanted))?;
         self.input.ended = n == 0;
         self.exchange.piece_came();
         Ok(&buffer[..n])

@@ -3,7 +3,7 @@
 use super::script::{Script, Step, Taken, Written};
 use super::stream::Ending;
 use super::*;
-use crate::error::{Awaited, Waited};
+use crate::error::{Awaited, Partial};
 use std::sync::Arc;
 
 fn wire((script, written): (Script, Written)) -> (Wire, Written) {
@@ -153,15 +153,15 @@ fn a_long_wait_is_told_once_with_what_has_come() {
         Step::Pause, // The rest of the time.
     ]));
     let sink = Arc::clone(&told);
-    wire.begin_exchange(Some(Arc::new(move |waited: &Waited| {
+    wire.begin_exchange(Some(Arc::new(move |waited: &Partial| {
         sink.lock().unwrap().push(waited.clone());
     })));
     assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");
-    let waited = |got: &[u8], wanted| Waited { got: got.to_vec(), wanted };
+    let waited = |got: &[u8], wanted| Partial { got: got.to_vec(), wanted };
     assert_eq!(*told.lock().unwrap(), [waited(b"ok connected", Awaited::Line)]);
     let error = wire.read_word_of(&["connected"]).unwrap_err();
     let wanted = Awaited::Words(&["connected"]);
-    assert_eq!(error.waited(), Some(&waited(b"conn", wanted)));
+    assert_eq!(error.partial(), Some(&waited(b"conn", wanted)));
     assert_eq!(told.lock().unwrap().len(), 1);
 }
 
@@ -170,7 +170,7 @@ fn with_notice(steps: Vec<Step>) -> (Wire, Arc<std::sync::Mutex<Vec<Awaited>>>) 
     let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let (mut wire, _) = wire(Script::new(steps));
     let sink = Arc::clone(&told);
-    wire.begin_exchange(Some(Arc::new(move |waited: &Waited| {
+    wire.begin_exchange(Some(Arc::new(move |waited: &Partial| {
         sink.lock().unwrap().push(waited.wanted);
     })));
     (wire, told)
@@ -511,7 +511,7 @@ fn a_message_has_a_deadline() {
         let mut wire = Wire::new(Box::new(Script::new(steps()).0), config.clone());
         read(&mut wire)
     };
-    let is_late = |error: Error| error.is(Code::Timeout) && error.waited().unwrap().got == b"ha";
+    let is_late = |error: Error| error.is(Code::Timeout) && error.partial().unwrap().got == b"ha";
     assert!(slow(&|wire| is_late(wire.read_line(9).unwrap_err())));
     assert!(slow(&|wire| is_late(wire.read_word(9, Duration::from_secs(9)).unwrap_err())));
     assert!(slow(&|wire| is_late(wire.read_bytes(5).unwrap_err())));
@@ -542,7 +542,7 @@ fn a_wait_is_as_long_as_its_message_allows() {
     // With a notice, a wait has two parts.
     let (script, written) = Script::new([Step::Pause, Step::Pause]);
     let mut wire = Wire::new(Box::new(script), config);
-    wire.begin_exchange(Some(Arc::new(|_: &Waited| {})));
+    wire.begin_exchange(Some(Arc::new(|_: &Partial| {})));
     assert!(wire.read_line(9).is_err());
     assert_eq!(seconds(written.waits()), [3, 97]);
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::message::Brought;
 use super::stream::Ending;
 use super::{Wire, ended};
-use crate::error::{Awaited, Code, Error, Result, Waited};
+use crate::error::{Awaited, Code, Error, Partial, Result};
 use crate::limits;
 
 /// A function that is called when a message takes long to come, with what has arrived of it, and what is
 /// awaited.
-pub type Notice = Arc<dyn Fn(&Waited) + Send + Sync>;
+pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 
 /// A wait for one message.
 pub(super) struct Wait {
@@ -53,7 +53,7 @@ impl Exchange {
 
     pub(super) fn give_notice(&mut self, got: &[u8], wanted: Awaited) {
         if let Some(notice) = self.notice.take() {
-            notice(&Waited { got: got.to_vec(), wanted });
+            notice(&Partial { got: got.to_vec(), wanted });
         }
     }
 
@@ -119,12 +119,12 @@ impl Wire {
     /// The message did not come in time.
     pub(super) fn silent(&self, wait: &Wait) -> Error {
         let silent = Error::connection(&io::ErrorKind::TimedOut.into());
-        silent.waiting(self.input.held(), wait.wanted)
+        silent.with_partial(self.input.held(), wait.wanted)
     }
 
     /// The stream ended in the middle of the message.
     pub(super) fn cut_short(&self, wait: &Wait) -> Error {
-        ended().waiting(self.input.held(), wait.wanted)
+        ended().with_partial(self.input.held(), wait.wanted)
     }
 
     /// Runs `write`, which sends something large. Whenever others wait for its memory, a peer that takes
