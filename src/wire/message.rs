@@ -4,7 +4,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::stream::{Ending, Stream};
-use super::waiting::Wait;
 use super::{Wire, ended, stream, too_long};
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
@@ -14,6 +13,19 @@ pub(super) enum Brought {
     Bytes,
     Silence,
     End,
+}
+
+/// A wait for one message.
+pub(super) struct Wait {
+    pub(super) wanted: Awaited,
+    /// When the message must be complete. Its first byte sets it.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Wait {
+    pub(super) fn new(wanted: Awaited) -> Wait {
+        Wait { wanted, deadline: None }
+    }
 }
 
 impl Wire {
@@ -347,6 +359,17 @@ impl Wire {
         }
         self.set_read_timeout(longest)?;
         Ok(read(self))
+    }
+
+    /// The message did not come in time.
+    pub(super) fn silent(&self, wait: &Wait) -> Error {
+        let silent = Error::connection(&io::ErrorKind::TimedOut.into());
+        silent.with_partial(self.input.held(), wait.wanted)
+    }
+
+    /// The stream ended in the middle of the message.
+    pub(super) fn cut_short(&self, wait: &Wait) -> Error {
+        ended().with_partial(self.input.held(), wait.wanted)
     }
 
     fn set_read_timeout(&mut self, timeout: Duration) -> Result<()> {

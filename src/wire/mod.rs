@@ -17,6 +17,8 @@
 //! - No message begins while a payload is owed: what was announced is taken off the wire first, or the
 //!   connection is closed.
 
+mod eviction;
+mod exchange;
 mod input;
 mod message;
 mod pace;
@@ -24,7 +26,6 @@ mod payload;
 #[cfg(test)]
 pub mod script;
 pub mod stream;
-mod waiting;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -32,12 +33,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
+use eviction::Eviction;
+use exchange::Exchange;
+pub use exchange::Notice;
 use input::Input;
 use pace::Pace;
 use payload::Payload;
 use stream::Stream;
-pub use waiting::Notice;
-use waiting::{Eviction, Exchange};
 
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]

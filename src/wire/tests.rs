@@ -676,3 +676,10 @@ fn a_socket_is_as_a_wire_needs_it() {
     socket.pause(Duration::from_millis(20));
     assert!(before.elapsed() >= Duration::from_millis(20));
 }
+
+#[test]
+fn a_look_ahead_stops_when_it_has_enough() {
+    let steps = [b"ab".to_vec(), b"cd".to_vec(), b"ef".to_vec()].map(Step::Bytes);
+    let (mut wire, _) = wire(Script::new(steps));
+    assert_eq!(wire.peek(4, limits::WORD_PAUSE).unwrap(), b"abcd");
+}
