@@ -39,7 +39,7 @@ test: .have-cargo ## run all tests
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 	@FUZZ_SEED="$(or $(SEED),1)" FUZZ_COUNT="$(or $(COUNT),100000)" $(CARGO) test --release --lib fuzz -- --nocapture
 
-bench: .have-cargo ## the server beside bare loops; ARGS="--help" lists the flags
+bench: .have-cargo ## compare the server with minimal loops; ARGS="--help" lists the flags
 	@ulimit -n "$$(ulimit -Hn)" 2>/dev/null; $(CARGO) bench --quiet --bench bench -- $(ARGS)
 
 check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors

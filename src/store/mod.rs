@@ -220,8 +220,15 @@ impl Store {
         Ok(())
     }
 
-    /// A new draft in the server's own folder.
+    /// A new draft in the server's own folder. Whether that still exists is asked only if the draft fails.
     fn draft(&self) -> io::Result<(Arc<Workspace>, Draft)> {
+        let current = lock(&self.workspace).clone();
+        if let Some(workspace) = current {
+            match workspace.draft() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                draft => return Ok((workspace, draft?)),
+            }
+        }
         let workspace = self.workspace()?;
         let draft = workspace.draft()?;
         Ok((workspace, draft))

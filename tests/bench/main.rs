@@ -1,4 +1,4 @@
-//! `make bench`: measures the server beside bare loops that do the same work, in one run.
+//! `make bench`: compares the server with bare loops that do the same work, in one run.
 //!
 //! The servers take turns, so that whatever slows the machine down slows all of them. It prints
 //! figures and no verdict: compare the columns of one run, and the ratios more than the figures.
