@@ -55,6 +55,9 @@ pub const LINE: usize = 4096;
 /// The longest request of the `json` dialect, and the longest message of `count`.
 pub const MESSAGE: usize = 64 << 10;
 
+/// How deeply JSON values may be nested: the reader calls itself, and its stack has an end.
+pub const JSON_DEPTH: usize = 32;
+
 /// The longest part of a file name in bytes: what the common file systems can store.
 pub const NAME_PART: usize = 255;
 

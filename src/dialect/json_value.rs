@@ -7,8 +7,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-/// How deeply values may be nested: the reader calls itself, and its stack has an end.
-const DEPTH: usize = 32;
+use crate::limits::JSON_DEPTH;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl Value {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
-        let value = reader.value(DEPTH)?;
+        let value = reader.value(JSON_DEPTH)?;
         reader.white();
         reader.rest.is_empty().then_some(value)
     }
@@ -44,7 +43,7 @@ impl Value {
     pub fn parse_members(text: &[u8], wanted: &[&str]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
         reader.white();
-        let value = reader.object(DEPTH.checked_sub(1)?, Some(wanted))?;
+        let value = reader.object(JSON_DEPTH.checked_sub(1)?, Some(wanted))?;
         reader.white();
         reader.rest.is_empty().then_some(value)
     }
@@ -328,7 +327,7 @@ mod tests {
         assert_eq!(wanted(" {} ").unwrap(), Value::Object(vec![]));
         let deep =
             |levels: usize| format!("{{\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-        assert!(wanted(&deep(DEPTH - 1)).is_some() && wanted(&deep(DEPTH)).is_none());
+        assert!(wanted(&deep(JSON_DEPTH - 1)).is_some() && wanted(&deep(JSON_DEPTH)).is_none());
         for wrong in [
             "",
             "5",
@@ -505,11 +504,14 @@ mod tests {
             Value::parse_members(text.as_bytes(), &[]).is_some()
         };
         for (open, close) in [("[", "]"), ("{\"y\":", "}")] {
-            assert!(skipped(DEPTH - 1, open, close) && !skipped(DEPTH, open, close), "{open}");
+            assert!(
+                skipped(JSON_DEPTH - 1, open, close) && !skipped(JSON_DEPTH, open, close),
+                "{open}"
+            );
         }
         let nested = |n: usize| "[".repeat(n) + &"]".repeat(n);
-        assert!(Value::parse(nested(DEPTH).as_bytes()).is_some());
-        assert!(Value::parse(nested(DEPTH + 1).as_bytes()).is_none());
+        assert!(Value::parse(nested(JSON_DEPTH).as_bytes()).is_some());
+        assert!(Value::parse(nested(JSON_DEPTH + 1).as_bytes()).is_none());
         assert!(Value::parse("[".repeat(1_000_000).as_bytes()).is_none());
         assert!(Value::parse("{\"a\":".repeat(1_000_000).as_bytes()).is_none());
     }
