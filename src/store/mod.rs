@@ -99,27 +99,12 @@ impl Store {
         if !found.is_dir() {
             return Err(failed("open", io::ErrorKind::NotADirectory.into()));
         }
-        let mut workspace = None;
-        if options.read_only {
+        let workspace = if options.read_only {
             private::must_be_a_folder(root).map_err(|error| failed("open", error))?;
+            None
         } else {
-            let claimed = Workspace::claim(root, publishing);
-            match claimed.map_err(|error| failed("write in the folder", error)) {
-                Ok(claimed) => {
-                    if claimed.publishing() == Publishing::Rename {
-                        log.line(format_args!(
-                            "{shown}: this file system has neither hard links nor file locks: another \
-                             server or program that stores the same name at the same moment can lose \
-                             its file"
-                        ));
-                    }
-                    workspace = Some(Arc::new(claimed));
-                }
-                // A full disk can still be read, and files can be removed from it.
-                Err(error) if error.is(Code::NoSpace) => log.line(&error),
-                Err(error) => return Err(error),
-            }
-        }
+            claim(root, publishing, log)?
+        };
         Ok(Store {
             root: root.to_owned(),
             workspace: Mutex::new(workspace),
@@ -274,6 +259,30 @@ impl Store {
             }
         }
         Ok(path)
+    }
+}
+
+/// Claims a folder of the server's own in the root. `None`: the disk is full. It can still be read, and files
+/// can be removed from it.
+fn claim(root: &Path, publishing: Option<Publishing>, log: &Log) -> Result<Option<Arc<Workspace>>> {
+    let shown = root.display();
+    let claimed = Workspace::claim(root, publishing)
+        .map_err(|error| Error::io(format!("write in the folder {shown}"), &error));
+    match claimed {
+        Ok(workspace) => {
+            if workspace.publishing() == Publishing::Rename {
+                log.line(format_args!(
+                    "{shown}: this file system has neither hard links nor file locks: another server or \
+                     program that stores the same name at the same moment can lose its file"
+                ));
+            }
+            Ok(Some(Arc::new(workspace)))
+        }
+        Err(error) if error.is(Code::NoSpace) => {
+            log.line(&error);
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

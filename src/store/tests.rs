@@ -630,3 +630,17 @@ mod faults {
         }
     }
 }
+
+#[test]
+fn a_read_only_store_creates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || Options { read_only: true, ..Options::default() };
+    let missing = folder.path().join("missing");
+    assert!(Store::open(&missing, options(), &Log::silent()).is_err());
+    assert!(!missing.exists());
+    assert!(Store::open(folder.path(), options(), &Log::silent()).is_ok());
+    assert!(!folder.path().join(".connme").exists());
+    fs::write(&missing, "a file").unwrap();
+    let not_a_folder = Store::open(&missing, Options::default(), &Log::silent());
+    assert!(not_a_folder.err().unwrap().to_string().contains(&format!("{}", missing.display())));
+}
