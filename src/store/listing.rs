@@ -239,4 +239,24 @@ mod tests {
         assert!(listing.entries().eq(entries));
         assert_eq!(listing.total, u64::MAX);
     }
+
+    #[test]
+    fn a_chunk_is_full_before_the_next_one_begins() {
+        let chunks = |name: &str, id: &str, count: usize| {
+            let mut listing = Listing::default();
+            (0..count).for_each(|_| listing.push(Entry { name, size: None, id: Some(id) }));
+            assert_eq!(listing.count(), count);
+            let text: usize = listing.chunks.iter().map(|chunk| chunk.text.len()).sum();
+            assert_eq!(text, count * (name.len() + id.len()));
+            listing.chunks.len()
+        };
+        assert_eq!((chunks("a", "", LINES), chunks("a", "", LINES + 1)), (1, 2));
+        // As much text as fits, names and identities together.
+        let (name, id) = ("n".repeat(1000), "i".repeat(24));
+        assert_eq!(
+            (chunks(&name, &id, CHUNK / 1024), chunks(&name, &id, CHUNK / 1024 + 1)),
+            (1, 2)
+        );
+        assert_eq!(chunks(&"n".repeat(CHUNK + 1), "", 3), 3);
+    }
 }
