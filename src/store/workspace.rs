@@ -420,4 +420,18 @@ mod tests {
         assert!(!folder.exists());
         assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"stored");
     }
+
+    #[test]
+    fn only_folders_with_names_that_a_start_gives_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let incoming = root.path().join(PRIVATE).join("incoming");
+        let names =
+            ["zzzzzzzzzzzzzzzz", "0123456789abcde", "0123456789abcdef0", "0123456789abcdef"];
+        for name in names {
+            fs::create_dir_all(incoming.join(name)).unwrap();
+        }
+        let _running = claim(root.path());
+        let kept = names.map(|name| incoming.join(name).exists());
+        assert_eq!(kept, [true, true, true, false]);
+    }
 }
