@@ -615,6 +615,26 @@ mod tests {
     }
 
     #[test]
+    fn the_table_is_written_again_when_it_has_grown_and_not_before() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path());
+        let gone = put(root.path(), "gone");
+        assert_eq!(gone.size(), 4);
+        let store = |name: &str, stamp| {
+            server.catalog.identify_stored(name, stamp, &server.workspace).unwrap().unwrap();
+            let table = String::from_utf8(server.table()).unwrap();
+            (table.contains(" gone\n"), table.lines().filter(|line| !line.is_empty()).count())
+        };
+        assert_eq!(store("gone", gone), (true, 2));
+        fs::remove_file(root.path().join("gone")).unwrap();
+        for (_, lines) in (2..=SLACK).zip(3..) {
+            assert_eq!(store("a", put(root.path(), "a")), (true, lines));
+        }
+        // One more: the lines of "gone" and of the older files "a" are left out.
+        assert_eq!(store("a", put(root.path(), "a")), (false, 2));
+    }
+
+    #[test]
     fn only_what_has_been_appended_is_read_again() {
         let root = tempfile::tempdir().unwrap();
         let mut server = server(root.path());
