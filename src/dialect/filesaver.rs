@@ -191,7 +191,7 @@ fn read_file<E: From<Error>>(
             }
         }
         if lead_ended && all > most_that_fits(&lead) {
-            return Err(Error::gone("more came than any size says").into());
+            return Err(Error::new(Code::BadRequest, "more came than any size says").into());
         }
         if bytes.is_empty() { Ok(()) } else { into.write(bytes) }
     })?;
@@ -302,6 +302,7 @@ mod tests {
     fn a_size_that_is_not_certain_is_not_shown() {
         let table = [
             ("10hello", "gone: cut short: 5 of 10 bytes came"),
+            ("1hello", "bad-request: more came than any size says"),
             ("912345", "gone: cut short: no size fits 6 bytes"),
             ("", "gone: cut short: no size fits 0 bytes"),
             ("99999999999999999991", "gone: cut short: no size fits 20 bytes"),
