@@ -497,6 +497,9 @@ mod tests {
             _ => panic!("{written}"),
         }
         assert!(matches!(entry(head(7).trim_end()), Some(Entry::Head(7))));
+        // A second has no more nanoseconds.
+        let too_late = line(format_args!("+ {id} 5 {}.1000000000 a", u64::MAX));
+        assert!(entry(too_late.trim_end()).is_none());
         // Torn anywhere, or one byte changed: not a line.
         for at in 0..written.len() - 1 {
             assert!(written.get(..at).and_then(entry).is_none());

@@ -322,6 +322,20 @@ fn every_file_at_the_top_has_a_record() {
     assert_eq!(fixture.names(), ["docs"]);
 }
 
+#[test]
+fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
+    let fixture = fixture(Options::default());
+    fixture.put("gone", b"gone").unwrap();
+    let listed = fixture.store.list(None).unwrap();
+    fs::remove_file(fixture.path("gone")).unwrap();
+    fixture.store.each_record(&listed, &mut |record| panic!("{record:?}")).unwrap();
+    let stamp = listed.batches().next().unwrap()[0].1;
+    fixture.put("gone", b"another").unwrap();
+    let removed = fixture.store.remove_exactly(&name("gone"), stamp);
+    assert!(removed.unwrap_err().is(Code::NotFound));
+    assert_eq!(fs::read(fixture.path("gone")).unwrap(), b"another");
+}
+
 /// The clock of a file system has a grain; without a time of our own, two files could have one identity.
 #[test]
 fn files_that_are_identified_at_once_have_a_time_of_their_own() {
