@@ -493,9 +493,9 @@ fn a_list_that_is_not_read_makes_room_for_another() {
     }
     let first: Vec<_> = deaf.iter_mut().map(|peer| peer.first_bytes()).collect();
     let begun = first.iter().filter(|count| **count == 20_000_i32.to_le_bytes()).count();
-    // Those of json can have been faster than those of struct.
+    // Those of json can have been faster than all of struct.
     let mut begun_json = || json.iter_mut().any(|peer| peer.first_bytes().starts_with(b"OK"));
-    assert!(begun > 1 || begun_json(), "only {begun} lists were begun");
+    assert!(begun > 0 || begun_json(), "no list was begun");
     // Who is refused is not told that the folder is empty.
     assert!(first.iter().all(|count| count.is_empty() || count.len() == 4));
     assert!(!first.contains(&0_i32.to_le_bytes().to_vec()));
