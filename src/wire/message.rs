@@ -47,13 +47,8 @@ impl Wire {
         let mut wait = self.begin_message(Awaited::Line)?;
         let mut searched = 0;
         loop {
-            if let Some(at) = self.input.find(b"\n", searched) {
-                return self.take_line(at, most).map(Some);
-            }
-            searched = self.input.held().len();
-            // One byte more may be a CR, which does not count.
-            if searched > most + 1 {
-                return Err(too_long(most));
+            if let Some(line) = self.take_line(&mut searched, most)? {
+                return Ok(Some(line));
             }
             if !self.read_more(&mut wait)? {
                 return match self.input.held() {
@@ -80,12 +75,8 @@ impl Wire {
         let mut wait = self.begin_message(Awaited::Word)?;
         let mut searched = 0;
         loop {
-            if let Some(at) = self.input.find(b"\n", searched) {
-                return self.take_line(at, most).map(Some);
-            }
-            searched = self.input.held().len();
-            if searched > most + 1 {
-                return Err(too_long(most));
+            if let Some(line) = self.take_line(&mut searched, most)? {
+                return Ok(Some(line));
             }
             let ending = match self.fill(&mut wait, pause)? {
                 Brought::Bytes => continue,
@@ -259,11 +250,16 @@ impl Wire {
         Err(Error::new(Code::BadRequest, "a payload is still to come").and_close())
     }
 
-    /// Takes a line of `n` bytes and its LF.
-    fn take_line(&mut self, n: usize, most: usize) -> Result<Vec<u8>> {
-        let mut line = self.take_message(n, 1, Ending::Lf);
+    /// Takes a line, if its end has come. `searched` is how many bytes are known to hold no LF.
+    fn take_line(&mut self, searched: &mut usize, most: usize) -> Result<Option<Vec<u8>>> {
+        let Some(length) = self.input.find(b"\n", *searched) else {
+            *searched = self.input.held().len();
+            // One byte more may be a CR, which does not count.
+            return if *searched > most + 1 { Err(too_long(most)) } else { Ok(None) };
+        };
+        let mut line = self.take_message(length, 1, Ending::Lf);
         line.pop_if(|last| *last == b'\r');
-        if line.len() > most { Err(too_long(most)) } else { Ok(line) }
+        if line.len() > most { Err(too_long(most)) } else { Ok(Some(line)) }
     }
 
     /// Takes a message of `n` bytes and the mark after it.
