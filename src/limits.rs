@@ -160,6 +160,10 @@ pub const LIST_WAIT: Duration = Duration::from_secs(15);
 /// [`WRITE_WAIT`], or its peer is disconnected.
 pub const LIST_STEPS: usize = 64;
 
+/// How many sums of files a server computes at once. Each takes a processor and a disk, and a request that
+/// waits for its turn is not timed out.
+pub const SUMS: usize = 2;
+
 /// Refused connections that stay open so that the peer can read why; when one more comes, the oldest is
 /// closed. Each holds a descriptor that accepted connections may need.
 pub const MAX_REFUSALS: usize = 128;

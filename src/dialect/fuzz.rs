@@ -37,7 +37,7 @@ impl Random {
 }
 
 /// Words that mean something in one of the dialects, and bytes that do not.
-const PIECES: [&[u8]; 68] = [
+const PIECES: [&[u8]; 70] = [
     b"connme",
     b"ls",
     b"size",
@@ -45,6 +45,8 @@ const PIECES: [&[u8]; 68] = [
     b"download",
     b"upload",
     b"count",
+    b"sum",
+    b"resume",
     b"help",
     b"byebye",
     b" ",

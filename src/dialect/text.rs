@@ -29,7 +29,7 @@ use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Listing, Store};
+use crate::store::{Entry, FileName, Listing, Store, Sum};
 use crate::wire::Wire;
 
 // The server's half.
@@ -58,6 +58,8 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
             b"size" => handle_get_file_size(wire, store, argument),
             b"download" => handle_download(wire, store, argument),
             b"upload" => handle_upload(wire, store, argument),
+            b"sum" => handle_sum(wire, store, argument),
+            b"resume" => handle_resume(wire, store, argument),
             b"count" => handle_count(wire, argument),
             b"help" => handle_help(wire, argument),
             b"byebye" => handle_byebye(wire, argument),
@@ -133,6 +135,26 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
 }
 
 #[inline(never)]
+fn handle_sum(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+    write_ok(wire, store.sum(&FileName::parse(argument)?)?)?;
+    Ok(Done::default())
+}
+
+#[inline(never)]
+fn handle_resume(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+    let (offset, rest) = split(argument);
+    let (sum, name) = split(rest);
+    let (Some(offset), Some(sum)) = (digits(offset), Sum::parse(sum)) else {
+        let sentence =
+            "expected OFFSET in digits, a SHA-256 of 64 small letters and digits, and a name";
+        return Err(Error::new(Code::BadRequest, sentence));
+    };
+    let (mut file, rest) = store.open_at(&FileName::parse(name)?, offset, sum)?;
+    write_ok(wire, rest)?;
+    send_file(wire, &mut file, rest)
+}
+
+#[inline(never)]
 fn handle_count(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     let text = std::str::from_utf8(argument)
         .map_err(|_| Error::new(Code::BadRequest, "the text is not UTF-8"))?;
@@ -157,13 +179,15 @@ fn handle_byebye(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     Ok(Done::default())
 }
 
-const HELP: [&str; 9] = [
+const HELP: [&str; 11] = [
     "connme          say hello",
     "ls [FOLDER]     list the files, with their sizes",
     "size NAME       say how large a file is",
     "rm NAME         remove a file",
     "download NAME   send a file: its size, then its bytes",
     "upload NAME     take a file: after 'ok ready', SIZE and the bytes",
+    "sum NAME        say the SHA-256 of a file",
+    "resume N SUM NAME  send a file from byte N on, if SUM is that of the bytes before",
     "count TEXT      count the characters of a text",
     "help            list the commands",
     "byebye          say goodbye",

@@ -35,12 +35,14 @@ pub enum Code {
     Busy,
     /// The peer was silent, or too slow, for too long.
     Timeout,
+    /// The file is not the one of which the peer has the beginning.
+    Changed,
     /// Something failed on the server that is not the peer's fault.
     Internal,
 }
 
 impl Code {
-    const WORDS: [(Code, &'static str); 11] = [
+    const WORDS: [(Code, &'static str); 12] = [
         (Code::BadRequest, "bad-request"),
         (Code::UnknownCommand, "unknown-command"),
         (Code::BadName, "bad-name"),
@@ -51,6 +53,7 @@ impl Code {
         (Code::ReadOnly, "read-only"),
         (Code::Busy, "busy"),
         (Code::Timeout, "timeout"),
+        (Code::Changed, "changed"),
         (Code::Internal, "internal"),
     ];
 

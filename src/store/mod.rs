@@ -24,6 +24,8 @@ mod plain;
 mod private;
 mod quota;
 mod records;
+mod sha256;
+mod sums;
 mod workspace;
 
 use std::fs::{self, File, Metadata};
@@ -47,6 +49,8 @@ pub use name::{FileName, extension};
 use numbers::Numbers;
 use quota::Quota;
 pub use records::Record;
+pub use sha256::{Sha256, Sum};
+use sums::Sums;
 use workspace::Workspace;
 
 /// The configuration of a store.
@@ -71,6 +75,7 @@ pub struct Store {
     quota: Quota,
     catalog: Catalog,
     lists: Arc<Budget>,
+    sums: Sums,
     /// For tests: how drafts get their names, whatever the file system can do.
     publishing: Option<Publishing>,
 }
@@ -112,6 +117,7 @@ impl Store {
             quota: Quota::new(root.to_owned(), options.max_total_size),
             catalog: Catalog::new(root, options.fsync, log.clone()),
             lists: Arc::default(),
+            sums: Sums::default(),
             publishing,
             options,
         })
@@ -141,6 +147,30 @@ impl Store {
     pub fn open_file(&self, name: &FileName) -> Result<(Outgoing, u64)> {
         let (file, found) = self.open_plain(name)?;
         Ok((file, found.len()))
+    }
+
+    /// The sum of a file as it is now.
+    ///
+    /// # Errors
+    /// See [`Store::open_file`], or it cannot be read.
+    pub fn sum(&self, name: &FileName) -> Result<Sum> {
+        let (mut file, _) = self.open_file(name)?;
+        Ok(self.sums.of(&mut file, u64::MAX)?.0)
+    }
+
+    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow.
+    ///
+    /// # Errors
+    /// See [`Store::open_file`], or the file begins otherwise.
+    pub fn open_at(&self, name: &FileName, offset: u64, sum: Sum) -> Result<(Outgoing, u64)> {
+        let (mut file, size) = self.open_file(name)?;
+        let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
+        let rest = size.checked_sub(offset).ok_or_else(changed)?;
+        if self.sums.of(&mut file, offset)? == (sum, offset) {
+            Ok((file, rest))
+        } else {
+            Err(changed())
+        }
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
