@@ -41,6 +41,13 @@ pub const PAYLOAD_BUFFER: usize = 512 << 10;
 /// itself.
 pub const CLIENT_PAYLOAD_BUFFER: usize = 1 << 20;
 
+/// What the first write of a payload moves at most. The writes grow as long as the line takes them at once.
+/// So a slow line shows progress often.
+pub const FIRST_WRITE: usize = 64 << 10;
+
+/// A write that takes longer than this is not followed by a larger one.
+pub const QUICK_WRITE: Duration = Duration::from_millis(50);
+
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to
 /// several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;
@@ -89,8 +96,10 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// A message that has begun must be complete within this time, however many reads it takes.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
-/// A payload that comes must keep [`PAYLOAD_RATE`] on average over any period of this length.
-pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(30);
+/// A payload that comes must keep [`PAYLOAD_RATE`] on average over any period of this length. After a line
+/// was interrupted, TCP tries again after 1, 2, 4 seconds and so on: with 30 seconds, an interruption of 20
+/// ended a transfer whose next try came after 32.
+pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(90);
 
 /// The slowest payload that is accepted, in bytes a second: slower than a bad telephone line.
 pub const PAYLOAD_RATE: u64 = 1024;
@@ -111,9 +120,16 @@ pub const IDLE_TIMEOUT: u64 = 300;
 /// How long a client waits for a connection to be accepted.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// How long a client waits for the first byte of a reply: a large upload may have to reach a slow disk
-/// first.
-pub const REPLY_TIME: Duration = Duration::from_secs(60);
+/// How long a client waits for the first byte of a reply: for the same reason as [`PAYLOAD_WINDOW`].
+pub const REPLY_TIME: Duration = Duration::from_secs(90);
+
+/// How long a client waits for a sum, and for a download to continue: the server may have to read a large
+/// file first, and others before it.
+pub const SUM_TIME: Duration = Duration::from_secs(600);
+
+/// After an upload, the client waits for the receipt longer by twice the time that its last bytes took to
+/// write, this many. They can all be on their way when the last one has been written.
+pub const RECEIPT_TAIL: u64 = 8 << 20;
 
 /// How long a client waits for a reply before it reports, once and to a terminal only, what has come so
 /// far. A person who sees nothing for longer thinks that the program hangs.

@@ -289,7 +289,10 @@ impl ConnectionLog<'_> {
         if let Ok(Done { stored: Some(stored), .. }) = outcome {
             let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
         }
-        let bytes = outcome.as_ref().map_or(0, |done| done.bytes);
+        let bytes = match outcome {
+            Ok(done) => done.bytes,
+            Err(error) => error.payload_came(),
+        };
         let took = since.elapsed();
         let (seconds, milliseconds) = (took.as_secs(), took.subsec_millis());
         let _ = write!(line, " {bytes} bytes {seconds}.{milliseconds:03} s ");

@@ -201,6 +201,15 @@ impl Error {
         self.cause.as_deref().unwrap_or(&self.sentence)
     }
 
+    /// How much had come of the payload that was awaited, if one was.
+    #[must_use]
+    pub fn payload_came(&self) -> u64 {
+        match self.partial() {
+            Some(Partial { wanted: Awaited::Payload { came, .. }, .. }) => *came,
+            _ => 0,
+        }
+    }
+
     /// What had arrived of the message that was awaited, if one was.
     #[must_use]
     pub fn partial(&self) -> Option<&Partial> {

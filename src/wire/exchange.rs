@@ -22,6 +22,8 @@ pub(super) struct Exchange {
     has_reply: bool,
     /// The peer has sent something that only a peer of this dialect sends.
     dialect_is_confirmed: bool,
+    /// How much longer than usual the next message may take to begin.
+    more_time: Duration,
     /// What was taken already of a message that is read in parts: its first bytes, and its length.
     part: (Vec<u8>, u64),
 }
@@ -48,6 +50,7 @@ impl Exchange {
     /// Returns the parts of the message that came before.
     pub(super) fn message_came(&mut self) -> (Vec<u8>, u64) {
         self.awaiting_since = None;
+        self.more_time = Duration::ZERO;
         self.has_reply = true;
         std::mem::take(&mut self.part)
     }
@@ -57,6 +60,10 @@ impl Exchange {
         // Enough of it to be shown when the message is complete.
         shown.extend(part.iter().take(limits::SHOWN.saturating_sub(shown.len())));
         self.part = (shown, length + part.len() as u64);
+    }
+
+    pub(super) fn more_time(&self) -> Duration {
+        self.more_time
     }
 
     #[cfg(test)]
@@ -72,6 +79,17 @@ impl Wire {
         self.exchange.notice = notice;
         self.exchange.awaiting_since = None;
         self.exchange.has_reply = false;
+        self.exchange.more_time = Duration::ZERO;
+    }
+
+    /// Lets the next message begin later than usual, by this much.
+    pub fn allow(&mut self, more: Duration) {
+        self.exchange.more_time = more;
+    }
+
+    /// Allows for the payload that was just written: much of it can still be on its way.
+    pub fn allow_for_payload(&mut self) {
+        self.allow(self.output.tail.saturating_mul(2));
     }
 
     /// Whether a message has come in this exchange, or the beginning of one.

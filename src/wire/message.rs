@@ -297,7 +297,12 @@ impl Wire {
         if !self.input.held().is_empty() {
             return self.fill_in_message(wait, pause);
         }
-        match self.fill_within(self.config.idle, wait.wanted)? {
+        let longest = match self.output.write_failed {
+            // What the peer said before that has come already.
+            true => limits::CLOSE_TIME,
+            false => self.config.idle.saturating_add(self.exchange.more_time()),
+        };
+        match self.fill_within(longest, wait.wanted)? {
             Brought::Silence => Err(self.silent(wait)),
             brought => Ok(brought),
         }

@@ -96,6 +96,8 @@ struct Output {
     write_failed: bool,
     /// The two sides disagree about what comes next, and the connection cannot be used again.
     out_of_step: bool,
+    /// How long the end of the last payload took to write.
+    tail: Duration,
     /// What is sent takes memory that others may wait for.
     eviction: Option<Eviction>,
 }
@@ -201,6 +203,11 @@ impl Wire {
                 Ok(n) => left = left.saturating_sub(n as u64),
             }
         }
+    }
+
+    /// Ends a conversation in which nothing is owed, without waiting for the peer's end.
+    pub fn leave(mut self) {
+        let _ = self.flush();
     }
 
     /// Notes that the connection cannot be used for another request.

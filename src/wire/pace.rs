@@ -61,26 +61,67 @@ impl Pace {
     }
 }
 
+/// How long the last [`limits::RECEIPT_TAIL`] of a payload took to write.
+#[derive(Default)]
+pub(super) struct Tail {
+    /// When each of the last writes began, and how many bytes it moved.
+    writes: VecDeque<(Instant, u64)>,
+    moved: u64,
+}
+
+impl Tail {
+    pub(super) fn wrote(&mut self, begun: Instant, n: usize) {
+        self.moved += n as u64;
+        self.writes.push_back((begun, n as u64));
+        while let Some((_, first)) = self.writes.front()
+            && self.moved - first >= limits::RECEIPT_TAIL
+        {
+            self.moved -= first;
+            self.writes.pop_front();
+        }
+    }
+
+    /// The time since the first of them began.
+    pub(super) fn time(&self) -> Duration {
+        self.writes.front().map_or(Duration::ZERO, |(begun, _)| begun.elapsed())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_last_bytes_of_a_payload_count_for_its_receipt() {
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        let mut tail = Tail::default();
+        assert_eq!(tail.time(), Duration::ZERO);
+        tail.wrote(ago(500), 1 << 20);
+        assert_eq!(tail.time().as_secs(), 500);
+        for second in 1..=8 {
+            tail.wrote(ago(100 - second), 1 << 20);
+        }
+        assert_eq!(tail.time().as_secs(), 99);
+        tail.wrote(ago(1), 64 << 20);
+        assert_eq!(tail.time().as_secs(), 1);
+    }
 
     #[test]
     fn a_drip_does_not_stretch_the_deadline_of_a_payload() {
         let start = Instant::now();
         let seconds = |n| start + Duration::from_secs(n);
         let mut pace = Pace::of_a_sender();
-        for second in 0..30 {
+        for second in 0..90 {
             assert!(pace.moved_at(1, seconds(second)).is_ok(), "{second}");
         }
-        assert!(pace.moved_at(1, seconds(31)).is_err());
-        // Fast for a minute, then slow: judged by the last half minute, not by the average.
+        assert!(pace.moved_at(1, seconds(91)).is_err());
+        // Fast for two minutes, then slow: judged by the last minute and a half, not by the average.
         let mut pace = Pace::of_a_sender();
-        for second in 0..60 {
+        for second in 0..120 {
             pace.moved_at(100_000, seconds(second)).unwrap();
         }
-        let gave_up = (60..200).find(|second| pace.moved_at(1, seconds(*second)).is_err());
-        assert!((89..=92).contains(&gave_up.unwrap()), "{gave_up:?}");
+        let gave_up = (120..300).find(|second| pace.moved_at(1, seconds(*second)).is_err());
+        assert!((209..=212).contains(&gave_up.unwrap()), "{gave_up:?}");
     }
 
     /// A reader of 2 kB a second was cut: the system takes more for it only every 33 to 65 seconds.

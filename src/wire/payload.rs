@@ -4,7 +4,9 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
-use super::pace::Pace;
+use std::time::Instant;
+
+use super::pace::{Pace, Tail};
 use super::stream::Ending;
 use super::{Wire, ended, stream};
 use crate::error::{Awaited, Error, Result};
@@ -141,9 +143,10 @@ impl Wire {
         let mut filled = buffer.len();
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
-        let piece = self.config.payload_buffer.max(limits::SMALL_REPLY);
+        let largest = self.config.payload_buffer.max(limits::SMALL_REPLY);
+        let mut piece = largest.min(limits::FIRST_WRITE);
         buffer.resize(filled + at_most(size, piece), 0);
-        let mut pace = Pace::of_a_reader();
+        let (mut pace, mut tail) = (Pace::of_a_reader(), Tail::default());
         let mut left = size;
         while left > 0 {
             let most = at_most(left, buffer.len() - filled);
@@ -160,13 +163,22 @@ impl Wire {
             left -= n as u64;
             filled += n;
             if left > 0 && filled == buffer.len() {
+                let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
+                tail.wrote(begun, buffer.len());
+                let is_quick = begun.elapsed() < limits::QUICK_WRITE;
+                piece = if is_quick {
+                    largest.min(piece * 2)
+                } else {
+                    largest.min(limits::FIRST_WRITE)
+                };
+                buffer.resize(at_most(left, piece), 0);
                 filled = 0;
-                buffer.truncate(piece);
             }
         }
         buffer.truncate(filled);
         self.output.bytes = buffer;
+        self.output.tail = tail.time();
         Ok(self.write(b"")?)
     }
 

@@ -309,7 +309,8 @@ fn what_was_said_leaves_before_we_wait_and_in_one_write() {
 
 #[test]
 fn a_header_and_its_payload_are_sent_together() {
-    for (size, writes) in [(5, 1), (20_000, 1), (600_000, 2)] {
+    // Writes grow as long as the line takes them at once: four for the large file, or ten if it never does.
+    for (size, writes) in [(5, 1..=1), (20_000, 1..=1), (600_000, 4..=10)] {
         let (mut wire, written) = wire(Script::whole(""));
         wire.write(b"ok\n").unwrap();
         wire.write_payload::<Error>(size, &mut |room| {
@@ -319,7 +320,7 @@ fn a_header_and_its_payload_are_sent_together() {
         .unwrap();
         wire.flush().unwrap();
         assert_eq!(written.bytes().len() as u64, size + 3);
-        assert_eq!(written.writes(), writes, "{size}");
+        assert!(writes.contains(&written.writes()), "{size}: {}", written.writes());
     }
 }
 
