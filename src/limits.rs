@@ -138,6 +138,33 @@ pub const NOTICE_TIME: Duration = Duration::from_secs(3);
 /// The longest line that a client accepts from a server: a reply with a long name in it.
 pub const REPLY_LINE: usize = 16 << 10;
 
+/// How often a client tries a download again that was cut or refused as busy: the default of `--retry`. It
+/// waits 1, 2, 4 seconds and so on before a try.
+pub const RETRIES: u32 = 3;
+
+/// The longest of these pauses.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(60);
+
+/// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
+pub const DEPTH: usize = 32;
+
+/// How long a client keeps what has come of a download that was cut.
+pub const KEPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A smaller file is not kept: to receive it again takes hardly longer than to ask for the rest.
+pub const KEPT_SIZE: u64 = 64 << 10;
+
+/// How many lines of a server's help a client reads.
+pub const HELP_LINES: u64 = 1000;
+
+/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
+/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
+/// replies wait for the client. The standard library can neither ask for their size nor set it.
+pub const AHEAD: usize = 16 << 10;
+
+/// A larger file is not sent before the server accepts it, and takes part of it to be refused in step.
+pub const AHEAD_FILE: u64 = 64 << 10;
+
 /// How much of a client's memory a list from a server may take: its names and identities, and 64 bytes
 /// for each entry. That is enough for half a million names of 30 bytes. While a block of memory grows it
 /// can exist twice, so a client that is sent an endless list stays under 100 MB.

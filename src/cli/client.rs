@@ -41,6 +41,11 @@ pub fn parse(
         buffer: None,
         named: false,
         has_port: false,
+        in_step: false,
+        verify: false,
+        resume: true,
+        retry: limits::RETRIES,
+        recursive: false,
         trace: false,
         json: false,
         lang,
@@ -61,6 +66,11 @@ pub fn parse(
             "--yes" | "-y" => config.yes = true,
             "--quiet" | "-q" => config.quiet = true,
             "--json" => config.json = true,
+            "--in-step" => config.in_step = true,
+            "--verify" => config.verify = true,
+            "--no-resume" => config.resume = false,
+            "--retry" => config.retry = line.parsed(Wanted::Retries, |text| text.parse().ok())?,
+            "--recursive" | "-r" => config.recursive = true,
             _ => {
                 if let Some(text) = shared.read(flag, &mut line, "connme-client", &usage)? {
                     return Ok(Parsed::Print(text));

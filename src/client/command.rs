@@ -9,16 +9,22 @@
 //!
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
 
+use std::fs;
 use std::io;
+use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
+use super::ahead::{Batch, Downloads, Uploads};
 use super::argument::Argument;
-use super::places::{here, local_files, on_server};
-use super::prompt::{Ui, escaped};
+use super::places::{folders_here, folders_there, here, local_files, on_server};
+use super::prompt::{Ui, escaped, say as say_aside};
+use super::table::readable;
 use super::terminal::Bar;
-use super::{Client, Receipt, Watch, progress, table};
-use crate::error::{Answer, Failure};
+use super::{Progress, Receipt, progress};
+use crate::error::Failure;
 use crate::lang::Msg;
+use crate::limits;
 
 /// A command of the client.
 pub struct Command {
@@ -78,12 +84,13 @@ impl From<Failure> for Stop {
 }
 
 /// All commands, except those that a lecture adds.
-pub static COMMANDS: [Command; 12] = [
+pub static COMMANDS: [Command; 13] = [
     Command { word: "connme", alias: Some("conme"), takes: Takes::Nothing, run: connme },
     Command { word: "ls", alias: None, takes: Takes::Option, run: ls },
     Command { word: "size", alias: None, takes: Takes::Argument, run: size },
     Command { word: "upload", alias: None, takes: Takes::Argument, run: upload },
     Command { word: "download", alias: None, takes: Takes::Argument, run: download },
+    Command { word: "sum", alias: None, takes: Takes::Argument, run: sum },
     Command { word: "rm", alias: None, takes: Takes::Argument, run: rm },
     Command { word: "count", alias: None, takes: Takes::Argument, run: count },
     Command { word: "lls", alias: None, takes: Takes::Nothing, run: lls },
@@ -142,10 +149,27 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
     Ok(())
 }
 
+fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
+    ui.must_have(ui.client.requests().sum.is_some())?;
+    for (name, _) in &on_server(&mut ui.client, argument, false)?.names {
+        let sum = ui.client.sum(name);
+        ui.report(name, sum, |sum| Msg::Sum { name: escaped(name), sum: sum.to_string() })?;
+    }
+    Ok(())
+}
+
 fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().upload.is_some())?;
-    let files = here(argument, true)?;
-    transfer(ui, &files, |client, path, name, watch| client.upload(path, name, watch), uploaded)
+    let (argument, is_recursive) = folders(ui, argument);
+    let mut files = here(&argument, true)?;
+    if is_recursive {
+        files = folders_here(&mut ui.client, files)?;
+    }
+    let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
+    let total = files.iter().map(size).sum();
+    let names: Vec<_> = files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
+    let batch = Uploads::new(&mut ui.client, files);
+    transfer(ui, &names, Some(total), batch, uploaded)
 }
 
 fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
@@ -164,13 +188,14 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
 
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().download.is_some())?;
-    let files = on_server(&mut ui.client, argument, true)?.names;
-    transfer(
-        ui,
-        &files,
-        |client, name, local, watch| client.download(name, local, watch),
-        downloaded,
-    )
+    let (argument, is_recursive) = folders(ui, argument);
+    let mut files = on_server(&mut ui.client, &argument, true)?.names;
+    if is_recursive {
+        files = folders_there(&mut ui.client, files)?;
+    }
+    let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
+    let batch = Downloads::new(&mut ui.client, files);
+    transfer(ui, &names, None, batch, downloaded)
 }
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
@@ -179,29 +204,74 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, seconds, rate }
 }
 
-/// Moves files one after the other, each with a progress bar, and tells the sum of several. One that fails
-/// does not stop the others.
-fn transfer<F: AsRef<std::path::Path>>(
+/// The files and folders of an argument without `-r` before them, and whether folders are meant.
+fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
+    match argument {
+        Argument::Typed(line) if line.starts_with("-r ") => {
+            (Argument::typed(line.trim_start_matches("-r ")), true)
+        }
+        argument => (argument.clone(), ui.config().recursive),
+    }
+}
+
+/// Moves files with a progress bar, and tells the sum of several. One that fails does not stop the others. A
+/// download that was cut is tried again, after pauses that double.
+fn transfer(
     ui: &mut Ui,
-    files: &[(F, Option<String>)],
-    move_file: fn(&mut Client, &F, Option<&str>, &mut Watch<'_>) -> Answer<Receipt>,
+    names: &[String],
+    total: Option<u64>,
+    mut batch: impl Batch,
     moved: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Outcome {
-    let (mut count, mut bytes, mut time) = (0, 0, Duration::ZERO);
-    for (file, other) in files {
-        let mut bar = Bar::new(ui.shows_bar(), ui.columns());
-        let watch = &mut |done, total| bar.show(done, total);
-        let receipt = move_file(&mut ui.client, file, other.as_deref(), watch);
-        drop(bar);
-        if let Ok(receipt) = &receipt {
-            (count, bytes, time) = (count + 1, bytes + receipt.bytes, time + receipt.time);
-        }
-        let name = file.as_ref().to_string_lossy();
+    let (mut count, mut bytes, mut time, mut tries) = (0, 0, Duration::ZERO, 0);
+    let mut bar = Bar::new(ui.shows_bar(), ui.columns(), ui.config().lang, names.len(), total);
+    loop {
+        let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
+        let watch = &mut |progress| {
+            if let Progress::Continuing(done, Some(total)) = progress
+                && !is_quiet
+            {
+                bar.hide();
+                say_aside(&Msg::Continuing { done: readable(done), total: readable(total) }, lang);
+            }
+            bar.show(progress);
+        };
+        let Some((number, receipt)) = batch.next(&mut ui.client, watch) else { break };
+        let name = names.get(number).map_or("", String::as_str);
+        bar.hide();
         match receipt {
-            Ok(receipt) => ui.tell(&moved(ui, &name, &receipt))?,
-            Err(failure) => ui.failed(&name, failure),
+            Ok(receipt) => {
+                (count, bytes, time) = (count + 1, bytes + receipt.bytes, time + receipt.time);
+                tries = 0;
+                bar.one_more(receipt.bytes);
+                ui.tell(&moved(ui, name, &receipt))?;
+                if ui.config().verify {
+                    ui.talk(&Msg::Verified { name: escaped(name) });
+                }
+            }
+            Err(failure) => {
+                let is_worth_it = failure.is_lost() && ui.client.connections() > 0;
+                if is_worth_it && tries < ui.config().retry && batch.again() {
+                    tries += 1;
+                    let pause =
+                        Duration::from_secs(1 << (tries - 1).min(16)).min(limits::RETRY_PAUSE);
+                    let (seconds, of) = (pause.as_secs(), ui.config().retry);
+                    let failure = Box::new(failure);
+                    let name = escaped(name);
+                    ui.talk(&Msg::TryingAgain { name, failure, seconds, number: tries, of });
+                    thread::sleep(pause);
+                    continue;
+                }
+                bar.one_more(0);
+                ui.failed(name, failure);
+                if let Some((done, total)) = ui.client.take_kept() {
+                    let (done, total) = (readable(done), readable(total));
+                    ui.talk(&Msg::Kept { name: escaped(name), done, total });
+                }
+            }
         }
     }
+    drop(bar);
     if count < 2 {
         return Ok(());
     }
@@ -211,7 +281,7 @@ fn transfer<F: AsRef<std::path::Path>>(
 
 /// How many seconds a transfer took, and its rate.
 fn speed(bytes: u64, time: Duration) -> (String, String) {
-    let rate = table::readable(progress::per_second(bytes, time));
+    let rate = readable(progress::per_second(bytes, time));
     (format!("{:.3}", time.as_secs_f64()), format!("{rate}/s"))
 }
 

@@ -3,7 +3,7 @@
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::Client;
-use crate::dialect;
+use crate::dialect::{self, Parts};
 use crate::error::{Answer, Failure};
 use crate::limits;
 use crate::wire::stream::set_options;
@@ -24,15 +24,19 @@ impl Client {
         Ok(())
     }
 
-    pub(super) fn disconnect(&mut self) {
+    /// Closes the connection if there is one.
+    pub(super) fn leave(&mut self) {
         self.connected = false;
-        if let Some(mut wire) = self.wire.take() {
-            wire.close();
+        if let Some(wire) = self.wire.take() {
+            wire.leave();
         }
     }
 
-    /// Sends a request over the connection, or over one of its own. Drops a connection that has broken or is out
-    /// of step.
+    pub(super) fn has_connection(&self) -> bool {
+        self.wire.is_some()
+    }
+
+    /// Sends a request over the connection, or over one of its own, and takes the reply.
     pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let requests = self.requests();
         if self.by_itself && !self.connected && !requests.one_a_connection {
@@ -41,15 +45,22 @@ impl Client {
         if !self.can_ask() {
             return Err(Failure::NotConnected);
         }
-        let mut wire = match self.wire.take() {
-            Some(wire) => wire,
-            None => self.connect()?,
-        };
+        if self.wire.is_none() {
+            self.wire = Some(self.connect()?);
+        }
+        self.step(|wire| {
+            dialect::must_be_quiet(requests, wire)?;
+            request(wire)
+        })
+    }
+
+    /// Takes a step in a conversation. Drops a connection that has broken or is out of step.
+    pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
+        let Some(mut wire) = self.wire.take() else { return Err(Failure::NoReply) };
         wire.begin_exchange(self.notice.clone());
-        let answer = dialect::must_be_quiet(requests, &mut wire)
-            .and_then(|()| request(&mut wire).map_err(|failure| no_reply(failure, &wire)));
+        let answer = step(&mut wire).map_err(|failure| no_reply(failure, &wire));
         self.dialect_is_confirmed = answer.is_ok() || wire.dialect_is_confirmed();
-        if requests.one_a_connection {
+        if self.requests().one_a_connection {
             self.connected = true;
             wire.close();
             return answer;
@@ -66,6 +77,38 @@ impl Client {
         self.connected = in_step || matches!(answer, Err(Failure::Local { .. }));
         self.wire = in_step.then_some(wire);
         answer
+    }
+
+    /// Sends a request and takes no reply yet. If the connection breaks, what has come can still be read.
+    pub(super) fn send(&mut self, request: impl FnOnce(&mut Wire) -> Answer<()>) -> Answer<()> {
+        self.wire.as_mut().map_or(Err(Failure::NoReply), request)
+    }
+
+    /// Whether there is a connection that can be written to.
+    pub(super) fn can_send(&self) -> bool {
+        self.wire.as_ref().is_some_and(Wire::can_write)
+    }
+
+    /// The parts of the requests for this many files, if the server takes what is sent ahead.
+    pub(super) fn parts(&mut self, files: usize) -> Option<Parts> {
+        let parts = self.requests().parts?;
+        if files < 2 || self.config.in_step || self.config.verify {
+            return None;
+        }
+        let was_connected = self.connected;
+        let are_known = match self.knows_parts {
+            Some(are_known) => are_known,
+            None => match self.ask(parts.are_known) {
+                Err(failure) if failure.is_lost() => return None,
+                answer => answer.unwrap_or(false),
+            },
+        };
+        if was_connected && !self.connected {
+            // A server that does not know the question may have closed. If it is gone, the files tell.
+            let _ = self.open();
+        }
+        self.knows_parts = Some(are_known);
+        are_known.then_some(parts)
     }
 
     pub(super) fn connect(&mut self) -> Answer<Wire> {

@@ -4,6 +4,7 @@
 //! Received files go through a [`Store`] of the client's own, so the server's promises hold here too: a file
 //! appears when it is complete, and it replaces nothing.
 
+mod ahead;
 pub mod argument;
 pub mod command;
 mod connection;
@@ -50,6 +51,16 @@ pub struct Config {
     pub named: bool,
     /// The user has given the server's port.
     pub has_port: bool,
+    /// Wait for each reply before the next request, also with many files.
+    pub in_step: bool,
+    /// Compare the sums of both ends after each transfer.
+    pub verify: bool,
+    /// Go on with downloads that were cut.
+    pub resume: bool,
+    /// How often a download that was cut is tried again.
+    pub retry: u32,
+    /// Folders are moved with all that is in them.
+    pub recursive: bool,
     /// Print a trace on standard error, where a bar would be drawn.
     pub trace: bool,
     /// Print figures as JSON.
@@ -78,6 +89,10 @@ pub struct Client {
     downloads: Option<Store>,
     /// Called when a reply takes long.
     notice: Option<Notice>,
+    /// Whether the server takes requests that are sent ahead, if that is known.
+    knows_parts: Option<bool>,
+    /// How much of the last download that failed is kept, and the size of the file.
+    kept: Option<(u64, u64)>,
 }
 
 /// What is known of a file that was sent or received.
@@ -95,8 +110,19 @@ pub struct Receipt {
     pub confirmed: bool,
 }
 
-/// Called with the number of bytes so far, and the total if it is known.
-pub type Watch<'w> = dyn FnMut(u64, Option<u64>) + 'w;
+/// How far a transfer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The number of bytes so far, and the total if it is known.
+    Moved(u64, Option<u64>),
+    /// A download goes on where it was cut, at this many bytes of this many.
+    Continuing(u64, Option<u64>),
+    /// The system has taken all bytes of an upload, and the receipt is awaited.
+    Sent,
+}
+
+/// Called while a transfer runs.
+pub type Watch<'w> = dyn FnMut(Progress) + 'w;
 
 impl Client {
     /// A client that has not connected yet. `prepare` puts instruments between a wire and its socket.
@@ -112,6 +138,8 @@ impl Client {
             dialect_is_confirmed: false,
             downloads: None,
             notice: None,
+            knows_parts: None,
+            kept: None,
         }
     }
 
@@ -191,7 +219,7 @@ impl Client {
             None if self.by_itself => Err(Failure::Lacks("byebye")),
             None => Err(Failure::NotConnected),
         };
-        self.disconnect();
+        self.leave();
         answer
     }
 
@@ -200,7 +228,7 @@ impl Client {
         if self.wire.is_some() && self.requests().needs_goodbye {
             let _ = self.byebye();
         }
-        self.disconnect();
+        self.leave();
     }
 
     /// Sends each text in one write, with pauses between so that they stay apart, and ends our direction.

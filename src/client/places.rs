@@ -3,13 +3,16 @@
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
 use super::command::Stop;
 use super::names::{self, Found, Named, Place, Rules};
+use super::prompt::escaped;
 use crate::error::{Answer, Code, Doing, Failure};
+use crate::lang::Msg;
+use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
 /// The files of this machine that an argument means, and the other names that the user chose for them. With
@@ -130,6 +133,98 @@ impl Place for There<'_> {
     }
 }
 
+/// Puts the files in a folder, and in the folders in it, in the place of the folder. Their names on the server
+/// begin with its name. The server has to have these folders: no dialect can make one.
+///
+/// # Errors
+/// A folder cannot be read, or the server does not have one.
+pub(super) fn folders_here(
+    client: &mut Client,
+    files: Vec<(PathBuf, Option<String>)>,
+) -> Result<Vec<(PathBuf, Option<String>)>, Stop> {
+    let mut found = Vec::new();
+    for (path, other) in files {
+        if !path.is_dir() {
+            found.push((path, other));
+            continue;
+        }
+        let listing = |error| Failure::local(Doing::List, path.display(), error);
+        // The folder `.` has a name too.
+        let whole = path.canonicalize().map_err(listing)?;
+        let own = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let mut folders = vec![(path, other.unwrap_or_else(|| own.to_owned()))];
+        while let Some((path, there)) = folders.pop() {
+            match client.list_files(Some(&there)) {
+                Err(failure) if failure.code() == Some(Code::NotFound) => {
+                    return Err(Stop::Refused(Msg::NoFolderThere { folder: escaped(&there) }));
+                }
+                listing => listing.map(drop)?,
+            }
+            let listing = |error| Failure::local(Doing::List, path.display(), error);
+            let mut entries: Vec<_> = read_folder(&path).map_err(listing)?.collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            for (name, metadata) in entries {
+                let (path, there) = (path.join(&name), format!("{there}/{name}"));
+                // Hidden files and what else has no name on a server is left out, as in a pattern.
+                if FileName::parse(there.as_bytes()).is_err() {
+                    continue;
+                }
+                if metadata.is_file() {
+                    found.push((path, Some(there)));
+                } else if metadata.is_dir() && !path.is_symlink() {
+                    folders.push((path, there));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Puts the files in a folder of the server, and in the folders in it, in the place of the folder. Makes the
+/// folders in the downloads folder.
+///
+/// # Errors
+/// A list cannot be had, or a folder cannot be made here.
+pub(super) fn folders_there(
+    client: &mut Client,
+    files: Vec<(String, Option<String>)>,
+) -> Result<Vec<(String, Option<String>)>, Stop> {
+    let mut found = Vec::new();
+    for (name, other) in files {
+        let own = name.trim_end_matches('/');
+        let own = own.rsplit('/').next().unwrap_or(own).to_owned();
+        let mut folders =
+            vec![(name.trim_end_matches('/').to_owned(), other.clone().unwrap_or(own))];
+        let mut is_file = true;
+        while let Some((there, here)) = folders.pop() {
+            let listing = match client.list_files(Some(&there)) {
+                Err(failure) if is_file && failure.code() == Some(Code::NotFound) => break,
+                listing => listing?,
+            };
+            is_file = false;
+            // The name of a folder of this machine is as good as that of a file.
+            if FileName::parse(here.as_bytes()).is_err() || here.split('/').count() > limits::DEPTH
+            {
+                continue;
+            }
+            let folder = client.config().downloads.join(&here);
+            let creating = |error| Failure::local(Doing::Create, folder.display(), error);
+            fs::create_dir_all(&folder).map_err(creating)?;
+            for entry in listing.entries().filter(|entry| !entry.name.contains('/')) {
+                let pair = (format!("{there}/{}", entry.name), format!("{here}/{}", entry.name));
+                match entry.size {
+                    Some(_) => found.push((pair.0, Some(pair.1))),
+                    None => folders.push(pair),
+                }
+            }
+        }
+        if is_file {
+            found.push((name, other));
+        }
+    }
+    Ok(found)
+}
+
 /// The files in this folder that could be sent.
 pub(super) fn local_files() -> Answer<Listing> {
     let entries = read_folder(".").map_err(|error| Failure::local(Doing::List, ".", error))?;
@@ -144,7 +239,7 @@ pub(super) fn local_files() -> Answer<Listing> {
 }
 
 /// The entries of a folder of this machine, links followed, without those that have no readable name.
-fn read_folder(folder: &str) -> io::Result<impl Iterator<Item = (String, Metadata)>> {
+fn read_folder(folder: impl AsRef<Path>) -> io::Result<impl Iterator<Item = (String, Metadata)>> {
     let entries = fs::read_dir(folder)?.flatten();
     Ok(entries.filter_map(|entry| {
         Some((entry.file_name().into_string().ok()?, fs::metadata(entry.path()).ok()?))

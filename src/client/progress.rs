@@ -3,23 +3,65 @@
 use std::time::Duration;
 
 use super::table::readable;
+use crate::lang::{Lang, Msg};
 
-/// The line for a transfer that has moved `done` of `total` bytes, if the total is known. It fits into
-/// `columns`, and has the most important parts where these are few: percent, then rate, then remaining
-/// time, then bytes, and a bar where there is room.
+/// How far a command has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Transfer {
+    /// How many files are done.
+    pub(super) files: usize,
+    /// Of how many.
+    pub(super) of: usize,
+    /// How many bytes have moved, of all files together.
+    pub(super) done: u64,
+    /// Of how many, if that is known.
+    pub(super) total: Option<u64>,
+}
+
+/// The line for a transfer. `waiting` is since when the server's receipt for a single file is awaited. It fits
+/// into `columns`, and has the most important parts where these are few.
 #[must_use]
-pub(super) fn line(done: u64, total: Option<u64>, elapsed: Duration, columns: usize) -> String {
+pub(super) fn line(
+    transfer: &Transfer,
+    elapsed: Duration,
+    waiting: Option<Duration>,
+    columns: usize,
+    lang: Lang,
+) -> String {
+    let Transfer { files, of, done, total } = *transfer;
+    let waiting = waiting.map(|time| time.as_secs()).filter(|seconds| *seconds > 0 && of == 1);
+    let parts = match (waiting, of) {
+        (Some(seconds), _) => {
+            vec![Msg::AwaitingReceipt { bytes: readable(done), seconds }.say(lang)]
+        }
+        (None, 0..2) => return single_line(done, total, elapsed, columns),
+        _ => {
+            let rate = per_second(done, elapsed);
+            let left = total.and_then(|total| total.saturating_sub(done).checked_div(rate));
+            let total = total.map(readable);
+            let mut parts = vec![Msg::FilesDone { files, of }.say(lang)];
+            parts.push(Msg::BytesDone { done: readable(done), total }.say(lang));
+            parts.push(format!("{}/s", readable(rate)));
+            parts.extend(left.map(|seconds| Msg::TimeLeft { seconds }.say(lang)));
+            parts
+        }
+    };
+    fit(&parts, ", ", columns)
+}
+
+/// The line for one file: percent, then rate, then remaining time, then bytes, and a bar where there is room.
+fn single_line(done: u64, total: Option<u64>, elapsed: Duration, columns: usize) -> String {
     let rate = per_second(done, elapsed);
     let speed = format!("{}/s", readable(rate));
     let Some(total) = total else {
-        return fit(&[readable(done), speed], columns);
+        return fit(&[readable(done), speed], "  ", columns);
     };
     let done = done.min(total);
     let percent = (u128::from(done) * 100).checked_div(total.into()).unwrap_or(100);
     let percent = usize::try_from(percent).unwrap_or(100);
     let left = (total - done).checked_div(rate).map_or("--:--".to_owned(), clock);
     let bytes = format!("{} of {}", readable(done), readable(total));
-    let text = fit(&[format!("{percent:>3}%"), speed, left, bytes], columns);
+    let text = fit(&[format!("{percent:>3}%"), speed, left, bytes], "  ", columns);
     let room = columns.saturating_sub(text.len()).min(42);
     if room < 10 {
         return text;
@@ -38,10 +80,10 @@ pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
 }
 
 /// As many of the parts as fit, the first before the others.
-fn fit(parts: &[String], columns: usize) -> String {
+fn fit(parts: &[String], between: &str, columns: usize) -> String {
     let mut line = String::new();
     for part in parts {
-        let gap = if line.is_empty() { "" } else { "  " };
+        let gap = if line.is_empty() { "" } else { between };
         if line.len() + gap.len() + part.len() <= columns {
             line = line + gap + part;
         }
@@ -65,13 +107,39 @@ mod tests {
     fn a_line_says_share_rate_time_and_bytes() {
         let second = Duration::from_secs(1);
         assert_eq!(
-            line(2_500_000, Some(10_000_000), second, 80),
+            single_line(2_500_000, Some(10_000_000), second, 80),
             "[#########...........................]   25%  2.5 MB/s  00:03  2.5 MB of 10.0 MB"
         );
-        assert_eq!(line(2_500_000, Some(10_000_000), second, 20), " 25%  2.5 MB/s");
-        assert_eq!(line(2_500_000, None, second, 80), "2.5 MB  2.5 MB/s");
-        assert!(line(0, Some(0), Duration::ZERO, 80).contains("100%"));
-        assert!(line(0, Some(5), Duration::ZERO, 80).contains("  0%  0 B/s  --:--"));
+        assert_eq!(single_line(2_500_000, Some(10_000_000), second, 20), " 25%  2.5 MB/s");
+        assert_eq!(single_line(2_500_000, None, second, 80), "2.5 MB  2.5 MB/s");
+        assert!(single_line(0, Some(0), Duration::ZERO, 80).contains("100%"));
+        assert!(single_line(0, Some(5), Duration::ZERO, 80).contains("  0%  0 B/s  --:--"));
+    }
+
+    #[test]
+    fn a_line_for_many_files_says_how_many_are_done() {
+        let transfer = Transfer { files: 37, of: 1000, done: 12_300_000, total: Some(80_000_000) };
+        let say = |transfer: Transfer, waiting: Option<u64>, columns, lang| {
+            let (elapsed, waiting) = (Duration::from_secs(3), waiting.map(Duration::from_secs));
+            line(&transfer, elapsed, waiting, columns, lang)
+        };
+        assert_eq!(
+            say(transfer, Some(5), 80, Lang::En),
+            "37 of 1000 files, 12.3 MB of 80.0 MB, 4.1 MB/s, 16 s left"
+        );
+        assert_eq!(
+            say(transfer, None, 80, Lang::Id),
+            "37 dari 1000 file, 12.3 MB dari 80.0 MB, 4.1 MB/s, sisa 16 s"
+        );
+        assert_eq!(say(transfer, None, 20, Lang::En), "37 of 1000 files");
+        let unknown = Transfer { total: None, ..transfer };
+        assert_eq!(say(unknown, None, 80, Lang::En), "37 of 1000 files, 12.3 MB, 4.1 MB/s");
+        let one = Transfer { files: 0, of: 1, done: 5_000_000, total: Some(5_000_000) };
+        assert_eq!(
+            say(one, Some(12), 80, Lang::En),
+            "5.0 MB handed to the system; waiting for the receipt, 12 s"
+        );
+        assert!(say(one, Some(0), 80, Lang::En).contains("100%"));
     }
 
     #[test]
@@ -82,7 +150,7 @@ mod tests {
             {
                 for millis in [0, 1, 1000, 10_000_000] {
                     for total in [Some(total), None] {
-                        let line = line(done, total, Duration::from_millis(millis), columns);
+                        let line = single_line(done, total, Duration::from_millis(millis), columns);
                         assert!(line.len() <= columns && !line.is_empty(), "{columns}: {line}");
                     }
                 }

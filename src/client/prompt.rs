@@ -14,8 +14,7 @@ use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
 use crate::error::{Answer, Failure, Partial};
-use crate::lang::Msg;
-use crate::lang::escape;
+use crate::lang::{Lang, Msg, escape};
 use crate::store::Listing;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
@@ -246,7 +245,7 @@ impl Ui {
     /// Prints a message that is not a result, unless the user wants it quiet.
     pub(super) fn talk(&self, msg: &Msg) {
         if !self.config().quiet {
-            let _ = io::stderr().write_all(format!("{}\n", self.words(msg)).as_bytes());
+            say(msg, self.config().lang);
         }
     }
 
@@ -277,6 +276,11 @@ impl Ui {
     fn complain(&self, text: &str) {
         let _ = io::stderr().write_all(format!("connme-client: {text}\n").as_bytes());
     }
+}
+
+/// Prints a message that is not a result.
+pub(super) fn say(msg: &Msg, lang: Lang) {
+    let _ = io::stderr().write_all(format!("{}\n", msg.say(lang)).as_bytes());
 }
 
 /// A name that is safe to print.

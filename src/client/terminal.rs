@@ -1,10 +1,14 @@
 //! What is known of the terminal: whether there is one, its width, and a progress bar on it.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::progress;
+use super::Progress;
+use super::progress::{self, Transfer};
+use crate::error::lock;
+use crate::lang::Lang;
 
 /// A transfer that ends before this shows no bar.
 const BAR_AFTER: Duration = Duration::from_millis(500);
@@ -72,42 +76,131 @@ impl Terminal {
     }
 }
 
-/// A progress bar. It is drawn if a transfer takes long, and removed when this is dropped.
-pub(super) struct Bar {
-    is_shown: bool,
-    columns: usize,
+/// A progress bar. A thread draws it, also while the transfer waits for the network. It is drawn if a command
+/// takes long, and removed when this is dropped.
+pub(super) struct Bar(Option<Drawing>);
+
+struct Drawing {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+struct State {
+    transfer: Transfer,
+    /// How much the files before this one had.
+    before: u64,
     start: Instant,
-    drawn: Option<Instant>,
+    /// When all bytes of an upload had been sent.
+    sent: Option<Instant>,
+    is_drawn: bool,
+    /// Something else was printed, and nothing has moved since.
+    is_hidden: bool,
+    is_over: bool,
 }
 
 impl Bar {
-    /// A bar that begins now. If it is not to be shown, nothing is ever drawn.
+    /// A bar that begins now, for this many files. If it is not to be shown, nothing is ever drawn.
     #[must_use]
-    pub(super) fn new(is_shown: bool, columns: usize) -> Bar {
-        Bar { is_shown, columns, start: Instant::now(), drawn: None }
+    pub(super) fn new(
+        is_shown: bool,
+        columns: usize,
+        lang: Lang,
+        of: usize,
+        total: Option<u64>,
+    ) -> Bar {
+        if !is_shown {
+            return Bar(None);
+        }
+        let state = State {
+            transfer: Transfer { of, total, ..Transfer::default() },
+            before: 0,
+            start: Instant::now(),
+            sent: None,
+            is_drawn: false,
+            is_hidden: true,
+            is_over: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), ended: Condvar::new() });
+        let drawn = Arc::clone(&shared);
+        // The last column stays free: a terminal that breaks a full line would go on to the next.
+        let thread = thread::Builder::new().spawn(move || drawn.draw(columns - 1, lang));
+        Bar(thread.ok().map(|thread| Drawing { shared, thread: Some(thread) }))
     }
 
-    /// This much is done, of this much if that is known.
-    pub(super) fn show(&mut self, done: u64, total: Option<u64>) {
-        let is_due = match self.drawn {
-            Some(drawn) => drawn.elapsed() >= TICK,
-            None => self.start.elapsed() >= BAR_AFTER,
-        };
-        if !self.is_shown || !is_due {
-            return;
+    /// Takes note of how far the file has come.
+    pub(super) fn show(&mut self, progress: Progress) {
+        self.change(|state| {
+            state.is_hidden = false;
+            match progress {
+                Progress::Moved(done, total) | Progress::Continuing(done, total) => {
+                    state.transfer.done = state.before + done;
+                    if state.transfer.of == 1 {
+                        state.transfer.total = total;
+                    }
+                }
+                Progress::Sent => state.sent = Some(Instant::now()),
+            }
+        });
+    }
+
+    /// Takes note that one more file, of this size, is done.
+    pub(super) fn one_more(&mut self, bytes: u64) {
+        self.change(|state| {
+            state.transfer.files += 1;
+            state.before += bytes;
+            (state.transfer.done, state.sent) = (state.before, None);
+        });
+    }
+
+    /// Removes the bar, so that something else can be printed. It is drawn again when something moves.
+    pub(super) fn hide(&mut self) {
+        self.change(State::hide);
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut State)) {
+        if let Bar(Some(drawing)) = self {
+            change(&mut lock(&drawing.shared.state));
         }
-        self.drawn = Some(Instant::now());
-        // The last column stays free: a terminal that breaks a full line would go on to the next.
-        let line = progress::line(done, total, self.start.elapsed(), self.columns - 1);
-        let _ = io::stderr().write_all(format!("\r\x1b[K{line}").as_bytes());
     }
 }
 
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if self.drawn.is_some() {
+impl State {
+    fn hide(&mut self) {
+        if self.is_drawn {
             let _ = io::stderr().write_all(b"\r\x1b[K");
         }
+        (self.is_drawn, self.is_hidden) = (false, true);
+    }
+}
+
+impl Shared {
+    fn draw(&self, columns: usize, lang: Lang) {
+        let mut state = lock(&self.state);
+        while !state.is_over {
+            let elapsed = state.start.elapsed();
+            if elapsed >= BAR_AFTER && !state.is_hidden {
+                let waiting = state.sent.map(|sent| sent.elapsed());
+                let line = progress::line(&state.transfer, elapsed, waiting, columns, lang);
+                let _ = io::stderr().write_all(format!("\r\x1b[K{line}").as_bytes());
+                state.is_drawn = true;
+            }
+            let waited = self.ended.wait_timeout(state, TICK);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.hide();
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        lock(&self.shared.state).is_over = true;
+        self.shared.ended.notify_all();
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -1,16 +1,17 @@
-//! Sending and receiving files. Received files go into a store in the downloads folder.
+//! Sending and receiving one file. Received files go into a store in the downloads folder.
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Client, Receipt, Watch};
-use crate::dialect::Receiver;
-use crate::error::{Answer, Doing, Error, Expected, Failure, Trouble};
+use super::{Client, Progress, Receipt, Watch};
+use crate::dialect::{Receiver, Source};
+use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
+use crate::limits;
 use crate::log::Log;
-use crate::store::{FileName, Incoming, Options, Store};
+use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum, is_kept};
 
 impl Client {
     /// Sends a file, under its own name if no other is given.
@@ -25,10 +26,156 @@ impl Client {
     ) -> Answer<Receipt> {
         let requests = self.requests();
         let send = requests.upload.ok_or(Failure::Lacks("upload"))?;
-        let trouble = |why| {
-            let path = path.display().to_string();
-            Failure::Local { doing: Doing::Send, path, why }
+        self.must_verify_if_asked()?;
+        let file = LocalFile::open(path, name)?;
+        let (name, size) = (file.name.clone(), file.size);
+        let start = Instant::now();
+        let sha = self.config.verify.then(Sha256::default);
+        let mut sending = Sending { file, done: 0, sha, watch };
+        let stored = self.ask(|wire| send(wire, &name, size, &mut sending))?;
+        let Sending { file, sha, .. } = sending;
+        let (grew, time) = (file.grew(), start.elapsed());
+        if let Some(sha) = sha
+            && self.sum_of(stored.as_deref().unwrap_or(&name))? != sha.sum()
+        {
+            return Err(Failure::SumsDiffer { is_stored: true });
+        }
+        let confirmed = requests.confirms;
+        Ok(Receipt { stored, bytes: size, time, grew, confirmed })
+    }
+
+    /// Receives a file into the downloads folder, under the last part of its name or another name.
+    /// Nothing that the server sends chooses where it goes.
+    ///
+    /// # Errors
+    /// The folder's, the server's, or the connection's.
+    pub fn download(
+        &mut self,
+        name: &str,
+        local: Option<&str>,
+        watch: &mut Watch<'_>,
+    ) -> Answer<Receipt> {
+        self.must_verify_if_asked()?;
+        let start = Instant::now();
+        let (bytes, stored) =
+            self.receive(name, local, watch, |client, arriving| client.fetch(name, arriving))?;
+        let stored = Some(stored);
+        Ok(Receipt { stored, bytes, time: start.elapsed(), grew: false, confirmed: true })
+    }
+
+    /// Has a file received, and publishes it. Returns its size and its path.
+    pub(super) fn receive(
+        &mut self,
+        name: &str,
+        local: Option<&str>,
+        watch: &mut Watch<'_>,
+        receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
+    ) -> Answer<(u64, String)> {
+        let folder = self.config.downloads.clone();
+        let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
+        let local = FileName::parse(local.as_bytes()).map_err(|e| not_kept(local, &folder, &e))?;
+        let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
+        let mut arriving = Arriving {
+            folder: &folder,
+            store: &store,
+            name: &local,
+            key: self.key(name),
+            sha: self.config.verify.then(Sha256::default),
+            file: None,
+            total: None,
+            done: 0,
+            watch,
         };
+        let received = receive(self, &mut arriving);
+        let bytes = arriving.done;
+        self.kept = arriving.kept().filter(|_| received.is_err());
+        let published = received.and_then(|()| arriving.publish());
+        self.downloads = store.into_inner();
+        Ok((bytes, folder.join(published?).display().to_string()))
+    }
+
+    /// Receives the rest of a file that was cut, or all of it.
+    fn fetch(&mut self, name: &str, arriving: &mut Arriving<'_>) -> Answer<()> {
+        let requests = self.requests();
+        let fetch = requests.download.ok_or(Failure::Lacks("download"))?;
+        if let Some(resume) = requests.resume
+            && let Some((offset, sum)) = arriving.take_up()?
+        {
+            match self.ask(|wire| resume(wire, name, offset, sum, arriving)) {
+                Ok(_) if Some(self.sum_of(name)?) == arriving.sum() => return Ok(()),
+                // It was changed after the beginning was compared.
+                Ok(_) => {}
+                Err(Failure::Unexpected { .. }) => self.open()?,
+                Err(failure) => match failure.code() {
+                    Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
+                    _ => return Err(failure),
+                },
+            }
+            arriving.begin_again(self.config.verify);
+        }
+        self.ask(|wire| fetch(wire, name, arriving))?;
+        match arriving.sum().filter(|_| self.config.verify) {
+            Some(sum) if self.sum_of(name)? != sum => {
+                arriving.begin_again(false);
+                Err(Failure::SumsDiffer { is_stored: false })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The sum of a file on the server.
+    ///
+    /// # Errors
+    /// See [`Client::list_files`].
+    pub fn sum(&mut self, name: &str) -> Answer<Sum> {
+        let sum = self.requests().sum.ok_or(Failure::Lacks("sum"))?;
+        self.ask(|wire| sum(wire, name))
+    }
+
+    /// The sum of a file that was just moved.
+    fn sum_of(&mut self, name: &str) -> Answer<Sum> {
+        self.sum(name).map_err(|failure| match failure.code() {
+            Some(Code::UnknownCommand) => Failure::NoSum,
+            _ => failure,
+        })
+    }
+
+    fn must_verify_if_asked(&self) -> Answer<()> {
+        let cannot = self.config.verify && self.requests().sum.is_none();
+        if cannot { Err(Failure::Lacks("sum")) } else { Ok(()) }
+    }
+
+    /// The key under which a download of this name is kept if it is cut: the sum of what it belongs to.
+    /// `None`: the user does not want it, or the dialect cannot go on with it.
+    fn key(&self, name: &str) -> Option<Sum> {
+        self.requests().resume.filter(|_| self.config.resume)?;
+        let mut sha = Sha256::default();
+        sha.update(format!("{}\n{name}", self.server()).as_bytes());
+        Some(sha.sum())
+    }
+
+    /// Whether a part of this file is kept.
+    pub(super) fn has_kept(&self, name: &str) -> bool {
+        self.key(name).is_some_and(|key| is_kept(&self.config.downloads, key))
+    }
+
+    /// How much of the last download that failed is kept, and the size of the file. Tells it once.
+    pub fn take_kept(&mut self) -> Option<(u64, u64)> {
+        self.kept.take()
+    }
+}
+
+/// A file of this machine that is to be sent.
+pub(super) struct LocalFile {
+    file: File,
+    path: PathBuf,
+    pub(super) name: String,
+    pub(super) size: u64,
+}
+
+impl LocalFile {
+    pub(super) fn open(path: &Path, name: Option<&str>) -> Answer<LocalFile> {
+        let trouble = |why| trouble(path, why);
         let opening = |error: io::Error| Failure::local(Doing::Open, path.display(), error);
         let reading = |error: io::Error| Failure::local(Doing::Read, path.display(), error);
         // Checked before it is opened: opening a pipe would wait for its other end.
@@ -52,99 +199,175 @@ impl Client {
         {
             return Err(trouble(Trouble::SizeUnknown));
         }
-        let start = Instant::now();
-        let mut done = 0;
-        let stored = self.ask(|wire| {
-            send(wire, name, size, &mut |buffer| {
-                watch(done, Some(size));
-                let n = file.read(buffer).map_err(reading)?;
-                done += n as u64;
-                if n > 0 { Ok(n) } else { Err(trouble(Trouble::BecameShorter)) }
-            })
-        })?;
-        let grew = file.metadata().is_ok_and(|now| now.len() > size);
-        let (time, confirmed) = (start.elapsed(), requests.confirms);
-        Ok(Receipt { stored, bytes: size, time, grew, confirmed })
+        Ok(LocalFile { file, path: path.to_owned(), name: name.to_owned(), size })
     }
 
-    /// Receives a file into the downloads folder, under the last part of its name or another name.
-    /// Nothing that the server sends chooses where it goes.
-    ///
-    /// # Errors
-    /// The folder's, the server's, or the connection's.
-    pub fn download(
-        &mut self,
-        name: &str,
-        local: Option<&str>,
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        let fetch = self.requests().download.ok_or(Failure::Lacks("download"))?;
-        let folder = self.config.downloads.clone();
-        let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
-        let local = FileName::parse(local.as_bytes()).map_err(|e| not_kept(local, &folder, &e))?;
-        let start = Instant::now();
-        let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
-        let mut arriving =
-            Arriving { folder: &folder, store: &store, name: &local, file: None, done: 0, watch };
-        let received = self.ask(|wire| fetch(wire, name, &mut arriving));
-        let published = received.and_then(|bytes| Ok((bytes, arriving.publish()?)));
-        self.downloads = store.into_inner();
-        let (bytes, stored) = published?;
-        let stored = Some(folder.join(stored).display().to_string());
-        Ok(Receipt { stored, bytes, time: start.elapsed(), grew: false, confirmed: true })
+    /// Reads the next bytes. That there are none is a failure.
+    fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
+        let reading = |error: io::Error| Failure::local(Doing::Read, self.path.display(), error);
+        match self.file.read(into).map_err(reading)? {
+            0 => Err(trouble(&self.path, Trouble::BecameShorter)),
+            n => Ok(n),
+        }
+    }
+
+    /// Reads all of a small file.
+    pub(super) fn read_whole(&mut self) -> Answer<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.size).unwrap_or_default()];
+        let mut filled = 0;
+        while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
+            filled += self.read(rest)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The sum of all that is in it.
+    pub(super) fn sum(&mut self) -> Answer<Sum> {
+        let (mut sha, mut left, mut buffer) = (Sha256::default(), self.size, vec![0; 64 << 10]);
+        while left > 0 {
+            let n = self.read(&mut buffer)?;
+            sha.update(buffer.get(..n).unwrap_or_default());
+            left = left.saturating_sub(n as u64);
+        }
+        Ok(sha.sum())
+    }
+
+    /// Whether it has become longer since it was opened.
+    pub(super) fn grew(&self) -> bool {
+        self.file.metadata().is_ok_and(|now| now.len() > self.size)
+    }
+}
+
+fn trouble(path: &Path, why: Trouble) -> Failure {
+    Failure::Local { doing: Doing::Send, path: path.display().to_string(), why }
+}
+
+/// A file that is being sent.
+pub(super) struct Sending<'w> {
+    pub(super) file: LocalFile,
+    pub(super) done: u64,
+    pub(super) sha: Option<Sha256>,
+    pub(super) watch: &'w mut Watch<'w>,
+}
+
+impl Source for Sending<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
+        (self.watch)(Progress::Moved(self.done, Some(self.file.size)));
+        let n = self.file.read(into)?;
+        if let Some(sha) = &mut self.sha {
+            sha.update(into.get(..n).unwrap_or_default());
+        }
+        self.done += n as u64;
+        Ok(n)
+    }
+
+    fn sent(&mut self) {
+        (self.watch)(Progress::Sent);
     }
 }
 
 /// A file that is being received.
-struct Arriving<'s> {
+pub(super) struct Arriving<'s> {
     folder: &'s Path,
     /// Opened when the first file comes, so that a refused request creates no folder.
     store: &'s OnceCell<Store>,
     name: &'s FileName,
-    /// The file and its size, after the server has announced it.
-    file: Option<(Incoming<'s>, Option<u64>)>,
+    /// Under which it is kept if it is cut.
+    key: Option<Sum>,
+    /// The sum of what has come, if it is needed.
+    sha: Option<Sha256>,
+    /// The file, after the server has announced it.
+    file: Option<Incoming<'s>>,
+    total: Option<u64>,
     done: u64,
     watch: &'s mut Watch<'s>,
 }
 
-impl Arriving<'_> {
+impl<'s> Arriving<'s> {
     fn publish(self) -> Answer<String> {
-        let Some((file, _)) = self.file else { return Err(no_file()) };
+        let file = self.file.ok_or_else(no_file)?;
         match file.publish() {
             Ok(stored) => Ok(stored.as_str().to_owned()),
             Err(error) => Err(not_kept(self.name.as_str(), self.folder, &error)),
         }
     }
 
-    fn begin(&mut self, size: Option<u64>) -> Result<(), Error> {
-        let store = match self.store.get() {
-            Some(store) => store,
+    /// Goes on with what is kept of it, if anything is. Returns how much that is, and its sum.
+    fn take_up(&mut self) -> Answer<Option<(u64, Sum)>> {
+        let Some(key) = self.key.filter(|key| is_kept(self.folder, *key)) else { return Ok(None) };
+        let kept = self.open().and_then(|store| store.resume_kept(self.name, key));
+        let kept = kept.map_err(|error| not_kept(self.name.as_str(), self.folder, &error))?;
+        let Some((file, sha, length)) = kept else { return Ok(None) };
+        let sum = sha.sum();
+        (self.file, self.sha, self.done) = (Some(file), Some(sha), length);
+        Ok(Some((length, sum)))
+    }
+
+    /// Drops what has come.
+    fn begin_again(&mut self, needs_sum: bool) {
+        if let Some(file) = self.file.take() {
+            file.discard();
+        }
+        (self.done, self.sha) = (0, needs_sum.then(Sha256::default));
+    }
+
+    fn sum(&self) -> Option<Sum> {
+        self.sha.as_ref().map(Sha256::sum)
+    }
+
+    /// How much of it is kept, and its size.
+    fn kept(&self) -> Option<(u64, u64)> {
+        let is_kept = self.file.as_ref().is_some_and(Incoming::is_kept);
+        self.total.filter(|_| is_kept && self.done > 0).map(|total| (self.done, total))
+    }
+
+    fn announced(&mut self, size: Option<u64>) -> Result<(), Error> {
+        if let Some(file) = &mut self.file {
+            file.expect(size)?;
+            self.total = size.map(|rest| self.done.saturating_add(rest));
+            (self.watch)(Progress::Continuing(self.done, self.total));
+            return Ok(());
+        }
+        let store = self.open()?;
+        let key = self.key.filter(|_| size.is_some_and(|size| size > limits::KEPT_SIZE));
+        let mut file = match key {
+            Some(key) => store.begin_kept(self.name, key)?,
+            None => store.begin(self.name)?,
+        };
+        file.expect(size)?;
+        (self.file, self.total) = (Some(file), size);
+        Ok(())
+    }
+
+    fn open(&self) -> Result<&'s Store, Error> {
+        match self.store.get() {
+            Some(store) => Ok(store),
             None => {
                 let opened = Store::open(self.folder, Options::default(), &Log::silent())?;
-                self.store.get_or_init(|| opened)
+                Ok(self.store.get_or_init(|| opened))
             }
-        };
-        let mut incoming = store.begin(self.name)?;
-        incoming.expect(size)?;
-        self.file = Some((incoming, size));
-        Ok(())
+        }
     }
 }
 
 impl Receiver<Failure> for Arriving<'_> {
     fn expect(&mut self, size: Option<u64>) -> Answer<()> {
-        self.begin(size).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
+        self.announced(size).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Answer<()> {
-        let (file, size) = self.file.as_mut().ok_or_else(no_file)?;
+        let file = self.file.as_mut().ok_or_else(no_file)?;
         self.done += bytes.len() as u64;
-        (self.watch)(self.done, *size);
+        (self.watch)(Progress::Moved(self.done, self.total));
+        if let Some(sha) = &mut self.sha {
+            sha.update(bytes);
+        }
         file.write(bytes).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
     }
 
     fn put_before(&mut self, bytes: &[u8]) -> Answer<()> {
-        let (file, _) = self.file.as_mut().ok_or_else(no_file)?;
+        let file = self.file.as_mut().ok_or_else(no_file)?;
+        self.done += bytes.len() as u64;
         file.put_before(bytes).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
     }
 }

@@ -29,7 +29,7 @@
 
 use std::time::Instant;
 
-use super::requests::not_the_words;
+use super::requests::{not_the_words, send};
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Failure, Result, Unsendable};
 use crate::limits;
@@ -130,11 +130,11 @@ fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> An
     Err(not_the_words(head, begins))
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
     begin(wire, SEND, name)?;
     write_head(wire, name, size)?;
     wire.write(b"\n")?;
-    wire.write_payload(size, from)?;
+    send(wire, size, from)?;
     wire.end_writing()?;
     // Nothing is replied; when the server closes, it is done with the file.
     wire.read_to_close(limits::REPLY_LINE)?;

@@ -31,8 +31,8 @@ use std::time::Instant;
 
 use super::json_value::Value;
 use super::requests::{
-    IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, unexpected,
-    unexpected_ahead,
+    IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
+    unexpected, unexpected_ahead,
 };
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
@@ -255,14 +255,14 @@ fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> An
     receive(wire, size, into)
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
     let members = vec![
         ("file", Value::text(name)),
         ("size", Value::number(size)),
         ("type", Value::text(extension(name))),
     ];
     write_request(wire, TRANSFER, members)?;
-    let sent = wire.write_payload(size, from).and_then(|()| Ok(wire.flush()?));
+    let sent = send(wire, size, from);
     // `null` means that there is no such file, which is not an answer to an upload.
     let reply = reason_or(sent, || read_reply(wire))?;
     let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);

@@ -5,20 +5,62 @@ use std::time::{Duration, Instant};
 use super::Receiver;
 use crate::error::{Answer, Code, Expected, Failure};
 use crate::limits;
-use crate::store::{Entry, FileName, Listing};
+use crate::store::{Entry, FileName, Listing, Sum};
 use crate::wire::Wire;
 
-/// Where a client gets the file that it sends: fills the buffer it is given, and returns how much of it.
-pub type Source<'s> = dyn FnMut(&mut [u8]) -> Answer<usize> + 's;
+/// Where a client gets the file that it sends.
+pub trait Source {
+    /// Fills the buffer with the next bytes, and returns how much of it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn read(&mut self, into: &mut [u8]) -> Answer<usize>;
+
+    /// Takes note that the system has taken all of it. The server's confirmation is awaited now.
+    fn sent(&mut self) {}
+}
+
+impl<F: FnMut(&mut [u8]) -> Answer<usize>> Source for F {
+    fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
+        self(into)
+    }
+}
 
 /// Lists the root, or a folder.
 pub type List = fn(&mut Wire, Option<&str>) -> Answer<Listing>;
 
 /// Sends a file, and returns the name under which it was stored, where the server tells.
-pub type Upload = fn(&mut Wire, &str, u64, &mut Source<'_>) -> Answer<Option<String>>;
+pub type Upload = fn(&mut Wire, &str, u64, &mut dyn Source) -> Answer<Option<String>>;
 
 /// Fetches a file, and returns its size.
 pub type Download = fn(&mut Wire, &str, &mut dyn Receiver<Failure>) -> Answer<u64>;
+
+/// Fetches the rest of a file whose first bytes, this many, have this sum. Returns the size of the rest.
+pub type Resume = fn(&mut Wire, &str, u64, Sum, &mut dyn Receiver<Failure>) -> Answer<u64>;
+
+/// The parts of three requests, for a client that sends requests before the replies to earlier ones have
+/// come. The replies come in the order of the requests.
+#[derive(Clone, Copy)]
+pub struct Parts {
+    /// Asks for a file.
+    pub ask_download: fn(&mut Wire, &str) -> Answer<()>,
+    /// Takes it, and returns its size.
+    pub take_download: fn(&mut Wire, &mut dyn Receiver<Failure>) -> Answer<u64>,
+    /// Offers a file of this name.
+    pub ask_upload: fn(&mut Wire, &str) -> Answer<()>,
+    /// Sends its size and its bytes.
+    pub send_payload: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
+    /// Takes the reply that the server accepts the file.
+    pub take_ready: fn(&mut Wire) -> Answer<()>,
+    /// Takes the confirmation for a file of this name and size, and returns its name on the server.
+    pub take_receipt: fn(&mut Wire, &str, u64) -> Answer<String>,
+    /// Asks for the sum of a file.
+    pub ask_sum: fn(&mut Wire, &str) -> Answer<()>,
+    /// Takes it.
+    pub take_sum: fn(&mut Wire) -> Answer<Sum>,
+    /// Whether the server knows the requests that a client needs for this.
+    pub are_known: fn(&mut Wire) -> Answer<bool>,
+}
 
 /// The client half of a dialect: a function for each request and its reply. They have the names that
 /// the functions of the Python assignment have. `None` is what a dialect has no words for.
@@ -36,6 +78,12 @@ pub struct Requests {
     pub download: Option<Download>,
     /// See [`Upload`].
     pub upload: Option<Upload>,
+    /// Has the SHA-256 of a file computed.
+    pub sum: Option<fn(&mut Wire, &str) -> Answer<Sum>>,
+    /// See [`Resume`].
+    pub resume: Option<Resume>,
+    /// See [`Parts`].
+    pub parts: Option<Parts>,
     /// Has the characters of a text counted.
     pub count: Option<fn(&mut Wire, &str) -> Answer<u64>>,
     /// Says goodbye.
@@ -59,6 +107,9 @@ impl Requests {
         get_size: None,
         download: None,
         upload: None,
+        sum: None,
+        resume: None,
+        parts: None,
         count: None,
         byebye: None,
         error_in: |_| None,
@@ -66,6 +117,15 @@ impl Requests {
         confirms: true,
         needs_goodbye: false,
     };
+}
+
+/// Sends a file. Its confirmation may be late: much of the file can still be on its way.
+pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+    wire.write_payload(size, &mut |buffer| from.read(buffer))?;
+    wire.flush()?;
+    wire.allow_for_payload();
+    from.sent();
+    Ok(())
 }
 
 /// Reads the reply to a payload. A server that refuses one says why and closes, so where sending failed,

@@ -39,7 +39,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::requests::{IncomingList, closed, not_the_words, receive, unexpected, unexpected_ahead};
+use super::requests::{
+    IncomingList, closed, not_the_words, receive, send, unexpected, unexpected_ahead,
+};
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
@@ -259,14 +261,13 @@ fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> An
     kept
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
     let too_large = Failure::Unsendable(Unsendable::LargeFile(i32::MAX.unsigned_abs()));
     let announced = i32::try_from(size).map_err(|_| too_large)?;
     begin(wire, UPLOAD, name)?;
     wire.write(&announced.to_le_bytes())?;
     let begun = Instant::now();
-    wire.write_payload(size, from)?;
-    wire.flush()?;
+    send(wire, size, from)?;
     let time = time_for_receipt(size, begun.elapsed());
     if wire.wait_for_any(time, Awaited::Words(&[RECEIVED]))? {
         expect_word(wire, &[RECEIVED])?;

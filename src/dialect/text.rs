@@ -23,7 +23,8 @@ use std::fmt::Display;
 use std::time::Instant;
 
 use super::requests::{
-    IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, unexpected,
+    IncomingList, Parts, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
+    unexpected,
 };
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
@@ -203,6 +204,19 @@ pub const REQUESTS: Requests = Requests {
     get_size: Some(get_size),
     download: Some(download),
     upload: Some(upload),
+    sum: Some(sum),
+    resume: Some(resume),
+    parts: Some(Parts {
+        ask_download,
+        take_download,
+        ask_upload,
+        send_payload,
+        take_ready,
+        take_receipt,
+        ask_sum,
+        take_sum,
+        are_known,
+    }),
     count: Some(count),
     byebye: Some(byebye),
     error_in: |bytes| parse_error(std::str::from_utf8(bytes).ok()?.trim_end()),
@@ -236,21 +250,46 @@ fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
 }
 
 fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
-    write_request(wire, "download", name)?;
+    ask_download(wire, name)?;
+    take_download(wire, into)
+}
+
+fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
+    write_request(wire, "download", name)
+}
+
+fn take_download(wire: &mut Wire, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let reply = read_reply(wire)?;
     let size = digits(reply.as_bytes()).ok_or_else(|| not_ok("SIZE", &reply))?;
     receive(wire, size, into)
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answer<Option<String>> {
-    write_request(wire, "upload", name)?;
+fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
+    ask_upload(wire, name)?;
+    take_ready(wire)?;
+    send_payload(wire, size, from)?;
+    take_receipt(wire, name, size).map(Some)
+}
+
+fn ask_upload(wire: &mut Wire, name: &str) -> Answer<()> {
+    write_request(wire, "upload", name)
+}
+
+fn take_ready(wire: &mut Wire) -> Answer<()> {
     let ready = read_reply(wire)?;
-    if ready != "ready" {
-        return Err(not_ok("ready", &ready));
-    }
+    if ready == "ready" { Ok(()) } else { Err(not_ok("ready", &ready)) }
+}
+
+fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
     writeln!(wire, "{size}")?;
-    let sent = wire.write_payload(size, from).and_then(|()| Ok(wire.flush()?));
-    let reply = reason_or(sent, || read_reply(wire));
+    match send(wire, size, from) {
+        Ok(()) => Ok(()),
+        broken => reason_or(broken, || read_reply(wire).map(drop)),
+    }
+}
+
+fn take_receipt(wire: &mut Wire, name: &str, size: u64) -> Answer<String> {
+    let reply = read_reply(wire);
     if reply.is_err() && size > limits::DRAIN {
         // The server closes rather than read so much that it does not want.
         wire.mark_out_of_step();
@@ -261,10 +300,49 @@ fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut Source<'_>) -> Answ
         Some((received, stored))
             if digits(received.as_bytes()) == Some(size) && is_stored_name(name, stored) =>
         {
-            Ok(Some(stored.to_owned()))
+            Ok(stored.to_owned())
         }
         _ => Err(not_ok(&format!("received {size} {name}"), &reply)),
     }
+}
+
+fn sum(wire: &mut Wire, name: &str) -> Answer<Sum> {
+    ask_sum(wire, name)?;
+    take_sum(wire)
+}
+
+fn ask_sum(wire: &mut Wire, name: &str) -> Answer<()> {
+    write_request(wire, "sum", name)
+}
+
+fn take_sum(wire: &mut Wire) -> Answer<Sum> {
+    wire.allow(limits::SUM_TIME);
+    let reply = read_reply(wire)?;
+    Sum::parse(reply.as_bytes()).ok_or_else(|| not_ok("SHA-256", &reply))
+}
+
+fn resume(
+    wire: &mut Wire,
+    name: &str,
+    offset: u64,
+    sum: Sum,
+    into: &mut dyn Receiver<Failure>,
+) -> Answer<u64> {
+    write_request(wire, "resume", &format!("{offset} {sum} {name}"))?;
+    wire.allow(limits::SUM_TIME);
+    take_download(wire, into)
+}
+
+/// Looks for `resume` in the help. A server that knows it takes no read for a message.
+fn are_known(wire: &mut Wire) -> Answer<bool> {
+    write_request(wire, "help", "")?;
+    let reply = read_reply(wire)?;
+    let count = digits(reply.as_bytes()).ok_or_else(|| not_ok("N", &reply))?;
+    let mut are_known = false;
+    for _ in 0..count.min(limits::HELP_LINES) {
+        are_known |= after_word(&read_reply_line(wire, "")?, "resume").is_some();
+    }
+    Ok(are_known && count <= limits::HELP_LINES)
 }
 
 fn count(wire: &mut Wire, text: &str) -> Answer<u64> {

@@ -71,6 +71,13 @@ pub enum Failure {
     },
     /// What was awaited did not come in time.
     Silent(Partial),
+    /// The file here and the file on the server have different sums.
+    SumsDiffer {
+        /// It was sent, and is stored on the server.
+        is_stored: bool,
+    },
+    /// The server cannot compute sums, so a file that was moved could not be compared.
+    NoSum,
     /// The server has confirmed an upload, but may have stored more than was sent.
     Unsure,
 }
@@ -101,6 +108,18 @@ impl Failure {
         }
     }
 
+    /// Whether the connection was lost or refused, so that another one may do.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Failure::Unreachable { .. }
+            | Failure::NoReply
+            | Failure::Gone { .. }
+            | Failure::Silent(_) => true,
+            failure => matches!(failure.code(), Some(Code::Busy | Code::Timeout)),
+        }
+    }
+
     /// Whether the connection cannot be used after this.
     #[must_use]
     pub fn closes(&self) -> bool {
@@ -110,6 +129,8 @@ impl Failure {
             | Failure::Lacks(_)
             | Failure::Unsendable(_)
             | Failure::Local { .. }
+            | Failure::SumsDiffer { .. }
+            | Failure::NoSum
             | Failure::NotFound
             | Failure::NotTaken => false,
             // After these two the server closes.

@@ -52,6 +52,7 @@ pub(super) fn say(msg: &Msg) -> String {
             "download" => "Name of the file to download: ".to_owned(),
             "rm" => "Name of the file to remove: ".to_owned(),
             "size" => "Name of the file whose size you want: ".to_owned(),
+            "sum" => "Name of the file whose SHA-256 you want: ".to_owned(),
             "count" => "Text to count: ".to_owned(),
             command => format!("What to {command}: "),
         },
@@ -107,6 +108,26 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Together { files, bytes, seconds, rate } => {
             format!("{files} files: {bytes} bytes in {seconds} s ({rate})")
         }
+        Msg::Continuing { done, total } => format!("continuing at {done} of {total}"),
+        Msg::TryingAgain { name, failure, seconds, number, of } => {
+            format!("{name}: {}; trying again in {seconds} s ({number} of {of})", because(failure))
+        }
+        Msg::Kept { name, done, total } => {
+            format!("{done} of {total} are kept: the next download of {name} continues there")
+        }
+        Msg::Verified { name } => format!("{name} verified: both ends have the same SHA-256"),
+        Msg::Sum { name, sum } => format!("{sum}  {name}"),
+        Msg::NoFolderThere { folder } => format!(
+            "the server has no folder {folder}, and the protocol cannot make one; create it in the \
+             server's folder first, or upload the files without -r"
+        ),
+        Msg::AwaitingReceipt { bytes, seconds } => {
+            format!("{bytes} handed to the system; waiting for the receipt, {seconds} s")
+        }
+        Msg::FilesDone { files, of } => format!("{files} of {of} files"),
+        Msg::BytesDone { done, total: Some(total) } => format!("{done} of {total}"),
+        Msg::BytesDone { done, total: None } => done.clone(),
+        Msg::TimeLeft { seconds } => format!("{seconds} s left"),
         Msg::Grew { name, bytes } => {
             format!("{name} became longer while it was sent: its first {bytes} bytes are stored")
         }
@@ -143,6 +164,7 @@ pub(super) fn say(msg: &Msg) -> String {
                 _ => match *command {
                     "connme" => "connect: ".to_owned(),
                     "size" => format!("get the size of {name}: "),
+                    "sum" => format!("get the SHA-256 of {name}: "),
                     command if name.is_empty() => format!("{command}: "),
                     command => format!("{command} {name}: "),
                 },
@@ -206,6 +228,13 @@ fn because(failure: &Failure) -> String {
         Failure::Silent(waited) => {
             format!("the server was silent for too long; waited for {}", awaited(waited))
         }
+        Failure::SumsDiffer { is_stored: true } => {
+            "it was sent, but the file on the server has another SHA-256".to_owned()
+        }
+        Failure::SumsDiffer { is_stored: false } => {
+            "what came does not have the SHA-256 of the file on the server".to_owned()
+        }
+        Failure::NoSum => "it was moved, but not verified: the server has no 'sum'".to_owned(),
         Failure::Unsure => "the server confirmed the file, but may have stored 'connme' at its \
                             end; check its size"
             .to_owned(),
@@ -311,6 +340,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Server => "HOST[:PORT]",
         Wanted::Dialect => "text, struct, filesaver, json or count",
         Wanted::Count => "a number from 1 on",
+        Wanted::Retries => "a number from 0 on",
         Wanted::Size => "a number of bytes, or one like 10k, 5M, 2G",
         Wanted::Buffer => "a size from 1 to 16M",
         Wanted::Seconds => "seconds, from 1 to 31536000",

@@ -61,6 +61,7 @@ pub(super) fn say(msg: &Msg) -> String {
             "download" => "Masukkan nama file yang ingin diunduh: ".to_owned(),
             "rm" => "Masukkan nama file yang ingin dihapus: ".to_owned(),
             "size" => "Masukkan nama file yang ingin diketahui ukurannya: ".to_owned(),
+            "sum" => "Masukkan nama file yang ingin diketahui SHA-256-nya: ".to_owned(),
             "count" => "Masukkan teks yang ingin dihitung: ".to_owned(),
             command => format!("Masukkan argumen untuk {command}: "),
         },
@@ -123,6 +124,29 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Together { files, bytes, seconds, rate } => {
             format!("{files} file: {bytes} bytes dalam {seconds} detik ({rate})")
         }
+        Msg::Continuing { done, total } => format!("melanjutkan dari {done} dari {total}"),
+        Msg::TryingAgain { name, failure, seconds, number, of } => format!(
+            "{name}: {}; mencoba lagi dalam {seconds} detik ({number} dari {of})",
+            because(failure)
+        ),
+        Msg::Kept { name, done, total } => {
+            format!("{done} dari {total} disimpan: unduhan {name} berikutnya melanjutkan dari situ")
+        }
+        Msg::Verified { name } => {
+            format!("{name} sudah diperiksa: SHA-256 di kedua sisi sama")
+        }
+        Msg::Sum { name, sum } => format!("{sum}  {name}"),
+        Msg::NoFolderThere { folder } => format!(
+            "server tidak punya folder {folder}, dan protokol ini tidak bisa membuatnya; buat dulu di \
+             folder server, atau unggah file tanpa -r"
+        ),
+        Msg::AwaitingReceipt { bytes, seconds } => {
+            format!("{bytes} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s")
+        }
+        Msg::FilesDone { files, of } => format!("{files} dari {of} file"),
+        Msg::BytesDone { done, total: Some(total) } => format!("{done} dari {total}"),
+        Msg::BytesDone { done, total: None } => done.clone(),
+        Msg::TimeLeft { seconds } => format!("sisa {seconds} s"),
         Msg::Grew { name, bytes } => {
             format!("{name} bertambah panjang saat dikirim: {bytes} bytes pertama tersimpan")
         }
@@ -214,6 +238,15 @@ fn because(failure: &Failure) -> String {
         }
         Failure::Silent(waited) => {
             format!("server diam terlalu lama; yang ditunggu: {}", awaited(waited))
+        }
+        Failure::SumsDiffer { is_stored: true } => {
+            "file sudah dikirim, tetapi SHA-256-nya di server berbeda".to_owned()
+        }
+        Failure::SumsDiffer { is_stored: false } => {
+            "SHA-256 yang diterima berbeda dari file di server".to_owned()
+        }
+        Failure::NoSum => {
+            "file sudah dipindahkan, tetapi belum diperiksa: server tidak punya 'sum'".to_owned()
         }
         Failure::Unsure => "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut \
                             tersimpan di akhirnya; periksa ukurannya"
@@ -339,6 +372,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Server => "HOST[:PORT]",
         Wanted::Dialect => "text, struct, filesaver, json atau count",
         Wanted::Count => "bilangan mulai dari 1",
+        Wanted::Retries => "bilangan mulai dari 0",
         Wanted::Size => "banyaknya byte, atau seperti 10k, 5M, 2G",
         Wanted::Buffer => "ukuran dari 1 sampai 16M",
         Wanted::Seconds => "detik, dari 1 sampai 31536000",

@@ -123,6 +123,26 @@ pub enum Msg {
     Downloaded { name: String, stored: String, bytes: u64, seconds: String, rate: String },
     /// Several files were moved.
     Together { files: usize, bytes: u64, seconds: String, rate: String },
+    /// A download goes on where it was cut.
+    Continuing { done: String, total: String },
+    /// A download was cut, and is tried again.
+    TryingAgain { name: String, failure: Box<Failure>, seconds: u64, number: u32, of: u32 },
+    /// What has come of a download is kept.
+    Kept { name: String, done: String, total: String },
+    /// The sums of both ends are the same.
+    Verified { name: String },
+    /// The sum of a file, as `sha256sum` prints it.
+    Sum { name: String, sum: String },
+    /// The server lacks a folder that files are to be sent to.
+    NoFolderThere { folder: String },
+    /// All of an upload was sent, but not confirmed yet.
+    AwaitingReceipt { bytes: String, seconds: u64 },
+    /// How many files are done.
+    FilesDone { files: usize, of: usize },
+    /// How many bytes are done, of how many if that is known.
+    BytesDone { done: String, total: Option<String> },
+    /// How long a transfer will take.
+    TimeLeft { seconds: u64 },
     /// A file became longer while it was sent.
     Grew { name: String, bytes: u64 },
     /// A file's size.
@@ -170,6 +190,8 @@ pub enum Wanted {
     Dialect,
     /// A whole number that is not zero.
     Count,
+    /// A whole number.
+    Retries,
     /// A number of bytes.
     Size,
     /// The size of one read.

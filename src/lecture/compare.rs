@@ -161,11 +161,11 @@ fn job(config: Config, path: &Path) -> Answer<Row> {
     let mut not_counted = Duration::ZERO;
     let payload;
     if client.requests().upload.is_some() {
-        let sent = client.upload(path, Some(&name), &mut |_, _| {})?;
+        let sent = client.upload(path, Some(&name), &mut |_| {})?;
         if client.requests().list_files.is_some() {
             client.list_files(None)?;
         }
-        let received = client.download(&name, None, &mut |_, _| {})?;
+        let received = client.download(&name, None, &mut |_| {})?;
         payload = sent.bytes + received.bytes;
         let comparing = Instant::now();
         let back = received.stored.map_or_else(|| downloads.join(&name), PathBuf::from);

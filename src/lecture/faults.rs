@@ -200,6 +200,10 @@ impl Stream for Faulty {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.end_writing())
     }
 
+    fn waits_for_end(&self) -> bool {
+        true
+    }
+
     fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
         if let Some(inner) = self.inner.as_mut() {
             inner.message(bytes, length, end);

@@ -141,6 +141,10 @@ impl Stream for Traced {
         ended
     }
 
+    fn waits_for_end(&self) -> bool {
+        true
+    }
+
     fn force_reset(&mut self) -> bool {
         let began = Instant::now();
         let resets = self.inner.force_reset();

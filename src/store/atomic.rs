@@ -5,13 +5,14 @@
 //! plain rename would replace silently. The hard link does neither.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
 use super::plain::file_id;
 use super::private;
+use super::sha256::Sha256;
 use crate::error::lock;
 use crate::limits;
 use crate::store::disk::{self, op};
@@ -32,18 +33,53 @@ pub(super) enum Publishing {
 pub(super) struct Draft {
     file: Option<File>,
     path: PathBuf,
+    /// It stays when it is dropped, unless it was published.
+    is_kept: bool,
 }
 
 impl Draft {
     /// Creates an empty draft at `path`, where nothing may be yet.
     pub(super) fn create(path: PathBuf) -> io::Result<Draft> {
         let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
-        Ok(Draft { file: Some(file), path })
+        Ok(Draft { file: Some(file), path, is_kept: false })
     }
 
     /// A finished file that exists already.
     pub(super) fn finished(path: PathBuf) -> Draft {
-        Draft { file: None, path }
+        Draft { file: None, path, is_kept: false }
+    }
+
+    /// A file with what has come so far, which stays until it is published or discarded.
+    pub(super) fn kept(file: File, path: PathBuf) -> Draft {
+        Draft { file: Some(file), path, is_kept: true }
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Drops what has come so far.
+    pub(super) fn empty(self) -> io::Result<Draft> {
+        op(|| self.file()?.set_len(0)).map(|()| self)
+    }
+
+    /// Removes it, also if it is kept.
+    pub(super) fn discard(mut self) {
+        self.is_kept = false;
+    }
+
+    /// The sum of what has come so far, and its length.
+    pub(super) fn sum(&mut self) -> io::Result<(Sha256, u64)> {
+        let (mut sha, mut length, mut buffer) = (Sha256::default(), 0, vec![0; 64 << 10]);
+        let mut file = self.file()?;
+        loop {
+            let n = op(|| file.read(&mut buffer))?;
+            if n == 0 {
+                return Ok((sha, length));
+            }
+            sha.update(buffer.get(..n).unwrap_or_default());
+            length += n as u64;
+        }
     }
 
     fn file(&self) -> io::Result<&File> {
@@ -86,18 +122,21 @@ impl Draft {
         how: Publishing,
         lock: &RenameLock,
     ) -> io::Result<bool> {
-        if how != Publishing::Link {
+        let is_published = if how == Publishing::Link {
+            match op(|| fs::hard_link(&self.path, target)) {
+                Ok(()) => true,
+                // A network file system may send the request twice. The second answer is that the name is
+                // taken, by the first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.is_at(target),
+                Err(error) => return Err(error),
+            }
+        } else {
             // Windows renames no open file.
             self.file = None;
-            return lock.rename(&self.path, target, how);
-        }
-        match op(|| fs::hard_link(&self.path, target)) {
-            Ok(()) => Ok(true),
-            // A network file system may send the request twice. The second answer is that the name is taken,
-            // by the first.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(self.is_at(target)),
-            Err(error) => Err(error),
-        }
+            lock.rename(&self.path, target, how)?
+        };
+        self.is_kept &= !is_published;
+        Ok(is_published)
     }
 
     /// Gives the draft this name and replaces what has it: for the server's own files.
@@ -118,7 +157,9 @@ impl Drop for Draft {
     /// Removes the draft's own name. After a link that is the second name, and after a rename it is gone.
     fn drop(&mut self) {
         self.file = None;
-        let _ = op(|| fs::remove_file(&self.path));
+        if !self.is_kept {
+            let _ = op(|| fs::remove_file(&self.path));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
-    draft: Draft,
+    pub(super) draft: Draft,
     reservation: Reservation<'s>,
     /// How much is still to come; `None` if that is not known.
     left: Option<u64>,

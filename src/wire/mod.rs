@@ -205,9 +205,16 @@ impl Wire {
         }
     }
 
-    /// Ends a conversation in which nothing is owed, without waiting for the peer's end.
+    /// Whether no write has failed so far.
+    #[must_use]
+    pub fn can_write(&self) -> bool {
+        !self.output.write_failed
+    }
+
+    /// Ends a conversation in which nothing is owed. Does not wait for the peer's end, which comes a round trip
+    /// later, unless it is recorded.
     pub fn leave(mut self) {
-        let _ = self.flush();
+        if self.stream.waits_for_end() { self.close() } else { drop(self.flush()) }
     }
 
     /// Notes that the connection cannot be used for another request.

@@ -58,6 +58,11 @@ pub trait Stream: Read + Write + Send {
         false
     }
 
+    /// Whether the end of the conversation has to be waited for: it is recorded, or something is held back.
+    fn waits_for_end(&self) -> bool {
+        false
+    }
+
     /// Takes note that a message of this length is complete. It began with these bytes, and ended like
     /// this. A socket has no use for it; a trace shows it.
     fn message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}

@@ -1,0 +1,221 @@
+//! What has come of downloads that were cut: `.connme/partial/KEY`, in a client's folder. A server keeps none.
+//!
+//! A key says what the bytes belong to. The file is locked while it is written, and the lock ends with the process.
+//! So the next download goes on where this one ended, however it ended, and a second one at the same time does
+//! not touch it.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::atomic::Draft;
+use super::incoming::{Incoming, not_stored};
+use super::plain::file_id;
+use super::private::{self, PRIVATE};
+use super::sha256::{Sha256, Sum};
+use super::{FileName, Store};
+use crate::error::Result;
+use crate::limits;
+
+/// The folder inside the private folder.
+const PARTIAL: &str = "partial";
+
+/// Whether anything is kept under this key in the folder at `root`. Creates nothing.
+#[must_use]
+pub fn is_kept(root: &Path, key: Sum) -> bool {
+    fs::symlink_metadata(root.join(PRIVATE).join(PARTIAL).join(key.to_string())).is_ok()
+}
+
+impl Store {
+    /// Begins a download that is kept under this key if it is cut. If another process writes under this key,
+    /// it is one that is not kept.
+    ///
+    /// # Errors
+    /// See [`Store::begin`].
+    pub fn begin_kept(&self, name: &FileName, key: Sum) -> Result<Incoming<'_>> {
+        let incoming = self.begin(name)?;
+        self.sweep_kept();
+        match self
+            .open_kept(key, true)
+            .and_then(|draft| draft.map(|draft| draft.empty()).transpose())
+        {
+            Ok(Some(draft)) => Ok(incoming.into_draft(draft)),
+            Ok(None) => Ok(incoming),
+            Err(error) => Err(not_stored(name, &error)),
+        }
+    }
+
+    /// Goes on with what is kept under this key. Returns it with the sum of its bytes so far and their number.
+    /// `None`: nothing is kept, or another process writes it.
+    ///
+    /// # Errors
+    /// See [`Store::begin`], or what is kept cannot be read.
+    pub fn resume_kept(
+        &self,
+        name: &FileName,
+        key: Sum,
+    ) -> Result<Option<(Incoming<'_>, Sha256, u64)>> {
+        self.sweep_kept();
+        let failed = |error| not_stored(name, &error);
+        let Some(mut draft) = self.open_kept(key, false).map_err(failed)? else { return Ok(None) };
+        let (sha, length) = draft.sum().map_err(failed)?;
+        Ok(Some((self.begin(name)?.into_draft(draft), sha, length)))
+    }
+
+    fn partial(&self) -> io::Result<PathBuf> {
+        private::folder(&private::folder(&self.root, PRIVATE)?, PARTIAL)
+    }
+
+    /// Opens and locks what is kept under this key. `None`: another process has it, the file system has no
+    /// locks, or nothing is kept and nothing is to be created.
+    fn open_kept(&self, key: Sum, create: bool) -> io::Result<Option<Draft>> {
+        let path = self.partial()?.join(key.to_string());
+        let file =
+            match private::open(&path, OpenOptions::new().create(create).read(true).append(true)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+        if file.try_lock().is_err() {
+            return Ok(None);
+        }
+        // Another process may have published it and removed this name before the lock was free.
+        let id = file_id(&file.metadata()?);
+        let is_there = fs::symlink_metadata(&path).is_ok_and(|found| file_id(&found) == id);
+        Ok(is_there.then(|| Draft::kept(file, path)))
+    }
+
+    /// Removes what has been kept too long. What cannot be removed now is tried again the next time.
+    fn sweep_kept(&self) {
+        let Ok(entries) = self.partial().and_then(fs::read_dir) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let key = name.to_str().and_then(|name| Sum::parse(name.as_bytes()));
+            let changed = entry.metadata().and_then(|found| found.modified());
+            let is_old =
+                changed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > limits::KEPT_AGE));
+            if let Some(key) = key.filter(|_| is_old)
+                && let Ok(Some(draft)) = self.open_kept(key, false)
+            {
+                draft.discard();
+            }
+        }
+    }
+}
+
+impl<'s> Incoming<'s> {
+    fn into_draft(mut self, draft: Draft) -> Incoming<'s> {
+        self.draft = draft;
+        self
+    }
+
+    /// Whether it stays if it is cut.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.draft.is_kept()
+    }
+
+    /// Removes what has come, also of a download that would be kept.
+    pub fn discard(self) {
+        self.draft.discard();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Log;
+    use crate::store::Options;
+    use std::time::{Duration, SystemTime};
+
+    fn store() -> (tempfile::TempDir, Store, FileName, Sum) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+        (folder, store, FileName::parse(b"a").unwrap(), key("a"))
+    }
+
+    fn key(text: &str) -> Sum {
+        let mut sha = Sha256::default();
+        sha.update(text.as_bytes());
+        sha.sum()
+    }
+
+    fn cut(store: &Store, name: &FileName, key: Sum, bytes: &[u8]) {
+        let mut incoming = store.begin_kept(name, key).unwrap();
+        incoming.expect(Some(9)).unwrap();
+        incoming.write(bytes).unwrap();
+    }
+
+    #[test]
+    fn what_was_cut_goes_on_and_is_published_whole() {
+        let (folder, store, name, key) = store();
+        assert!(!is_kept(folder.path(), key) && store.resume_kept(&name, key).unwrap().is_none());
+        cut(&store, &name, key, b"abc");
+        assert!(is_kept(folder.path(), key) && !folder.path().join("a").exists());
+        let (mut incoming, mut sha, length) = store.resume_kept(&name, key).unwrap().unwrap();
+        sha.update(b"def");
+        assert_eq!((length, sha.sum()), (3, self::key("abcdef")));
+        incoming.expect(Some(3)).unwrap();
+        incoming.write(b"def").unwrap();
+        incoming.publish().unwrap();
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"abcdef");
+        assert!(!is_kept(folder.path(), key));
+    }
+
+    #[test]
+    fn a_download_that_begins_again_or_is_discarded_leaves_nothing_of_the_old_one() {
+        let (folder, store, name, key) = store();
+        cut(&store, &name, key, b"abcdef");
+        cut(&store, &name, key, b"xy");
+        let (incoming, _, length) = store.resume_kept(&name, key).unwrap().unwrap();
+        assert_eq!(length, 2);
+        incoming.discard();
+        assert!(!is_kept(folder.path(), key));
+    }
+
+    #[test]
+    fn one_process_at_a_time_writes_what_is_kept() {
+        let (folder, store, name, key) = store();
+        let mut first = store.begin_kept(&name, key).unwrap();
+        first.expect(Some(3)).unwrap();
+        first.write(b"abc").unwrap();
+        assert!(store.resume_kept(&name, key).unwrap().is_none());
+        cut(&store, &name, key, b"xyz");
+        first.publish().unwrap();
+        assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"abc");
+        // The second one was not kept.
+        assert!(!is_kept(folder.path(), key));
+    }
+
+    #[test]
+    fn what_is_old_is_removed_and_what_is_not_ours_stays() {
+        let (folder, store, name, key) = store();
+        let partial = store.partial().unwrap();
+        cut(&store, &name, key, b"abc");
+        let set_age = |path: &Path, age| {
+            let file = OpenOptions::new().append(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        let day = Duration::from_secs(24 * 60 * 60);
+        fs::write(partial.join("notes"), "").unwrap();
+        set_age(&partial.join("notes"), day * 30);
+        set_age(&partial.join(key.to_string()), day * 6);
+        store.sweep_kept();
+        assert!(is_kept(folder.path(), key));
+        set_age(&partial.join(key.to_string()), day * 8);
+        cut(&store, &name, self::key("b"), b"abc");
+        assert!(!is_kept(folder.path(), key) && is_kept(folder.path(), self::key("b")));
+        assert!(partial.join("notes").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_what_is_kept_is_not_followed() {
+        let (folder, store, name, key) = store();
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "precious").unwrap();
+        let planted = store.partial().unwrap().join(key.to_string());
+        std::os::unix::fs::symlink(&precious, planted).unwrap();
+        assert!(store.begin_kept(&name, key).is_err() && store.resume_kept(&name, key).is_err());
+        assert_eq!(fs::read(precious).unwrap(), b"precious");
+    }
+}
