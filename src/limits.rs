@@ -151,7 +151,7 @@ pub const DEPTH: usize = 32;
 /// How long a client keeps what has come of a download that was cut.
 pub const KEPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A smaller file is not kept: to receive it again takes hardly longer than to ask for the rest.
+/// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 pub const KEPT_SIZE: u64 = 64 << 10;
 
 /// How many lines of a server's help a client reads.

@@ -88,6 +88,9 @@ impl Client {
         };
         let received = receive(self, &mut arriving);
         let bytes = arriving.done;
+        if received.is_err() && bytes <= limits::KEPT_SIZE {
+            arriving.begin_again(false);
+        }
         self.kept = arriving.kept().filter(|_| received.is_err());
         let published = received.and_then(|()| arriving.publish());
         self.downloads = store.into_inner();

@@ -1050,3 +1050,38 @@ fn what_struct_cannot_say_is_none() {
     let expected = [b"ready", &i(-1)[..], b"ready", &i(-1), &list].concat();
     assert_eq!(answer, expected);
 }
+
+#[test]
+fn a_request_is_a_word_and_the_rest() {
+    let table: [[&[u8]; 3]; 6] = [
+        [b"ls", b"ls", b""],
+        [b"  ls  ", b"ls", b""],
+        [b"rm  my file.txt  ", b"rm", b"my file.txt"],
+        [b"rm\ta", b"rm\ta", b""],
+        [b"count a  b", b"count", b"a  b"],
+        [b"RM \xff", b"RM", b"\xff"],
+    ];
+    for [line, word, argument] in table {
+        assert_eq!(text::split(line), (word, argument));
+    }
+}
+
+#[test]
+fn a_size_is_digits() {
+    let good = [("0", 0), ("05", 5), ("9223372036854775808", 1 << 63)];
+    for (text, size) in good {
+        assert_eq!(digits(text.as_bytes()), Some(size));
+    }
+    assert_eq!(digits(&[b'9'; 19]), Some(9_999_999_999_999_999_999));
+    for text in
+        ["", "-1", "+5", " 5", "5 ", "0x5", "1e3", "18446744073709551616", "٥", "５", "1_000"]
+    {
+        assert_eq!(digits(text.as_bytes()), None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_megabyte_has_a_million_bytes() {
+    assert_eq!(text::in_megabytes(33), "33 bytes (0.000033 MB)");
+    assert_eq!(text::in_megabytes(12_345_678), "12345678 bytes (12.345678 MB)");
+}

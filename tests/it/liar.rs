@@ -142,7 +142,7 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
         let address = liar(words, then);
         let start = Instant::now();
         let mut command = client(args);
-        command.current_dir(&folder).args(["--yes", "--dialect", dialect]);
+        command.current_dir(&folder).args(["--retry", "0", "--yes", "--dialect", dialect]);
         let output = command.args(["--server", &address.to_string()]).output().unwrap();
         let (out, err) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
@@ -165,7 +165,7 @@ fn said_of(dialect: &str, args: &[&str], words: impl Into<Vec<u8>>) -> String {
     fs::write(folder.path().join("own"), "hello").unwrap();
     let address = liar(words.into(), Then::Close);
     let mut command = client(args);
-    command.current_dir(&folder).args(["--yes", "--dialect", dialect]);
+    command.current_dir(&folder).args(["--retry", "0", "--yes", "--dialect", dialect]);
     let output = command.args(["--server", &address.to_string()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{dialect} {args:?}");
     let err = String::from_utf8(output.stderr).unwrap();

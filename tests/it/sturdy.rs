@@ -153,7 +153,7 @@ fn slow_senders_delay_no_other_client_and_are_disconnected_in_time() {
     let mut good = server.peer();
     let mut times = Vec::new();
     let mut gone = None;
-    while start.elapsed() < Duration::from_secs(45) && gone.is_none() {
+    while start.elapsed() < Duration::from_secs(120) && gone.is_none() {
         let round = Instant::now();
         for stream in &slow {
             let _ = stream.lock().unwrap().write(b"x");
@@ -175,7 +175,7 @@ fn slow_senders_delay_no_other_client_and_are_disconnected_in_time() {
     );
     assert!(median < Duration::from_millis(100), "{median:?}");
     let gone = gone.expect("the slow ones are still there");
-    assert!((29..40).contains(&gone.as_secs()), "{gone:?}");
+    assert!((89..100).contains(&gone.as_secs()), "{gone:?}");
     for stream in &slow {
         let mut stream = stream.lock().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

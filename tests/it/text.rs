@@ -228,7 +228,7 @@ fn a_payload_that_stops_short_is_never_seen() {
     peer.say("upload a\n10\n12345").hear("ok ready\n");
     server.peer().say("ls\n").hear("ok 0\ntotal 0\n");
     peer.end_writing().hear_end();
-    server.wait_for_log("upload \"a\" 0 bytes");
+    server.wait_for_log("upload \"a\" 5 bytes");
     server.wait_for_log("close gone: the connection ended in the middle of a message");
     server.peer().say("ls\n").hear("ok 0\ntotal 0\n");
     let incoming = fs::read_dir(server.root().join(".connme/incoming")).unwrap();
