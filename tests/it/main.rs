@@ -30,6 +30,7 @@ mod hostile;
 mod json;
 mod lecture;
 mod liar;
+mod lines;
 mod siblings;
 mod store;
 mod strukt;

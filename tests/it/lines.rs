@@ -1,0 +1,380 @@
+//! Bad lines: transfers that are cut, and many files over one connection.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::support::{TestServer, client, visible};
+
+/// A relay to a server. It cuts each connection after so many bytes towards the client as the list says, and
+/// passes on all after the end of the list.
+struct Relay {
+    address: SocketAddr,
+    cuts: Arc<Mutex<VecDeque<u64>>>,
+}
+
+impl Relay {
+    fn to(server: SocketAddr, cuts: impl IntoIterator<Item = u64>) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let cuts = Arc::new(Mutex::new(cuts.into_iter().collect::<VecDeque<_>>()));
+        let next = Arc::clone(&cuts);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(server) else { continue };
+                let most = next.lock().unwrap().pop_front().unwrap_or(u64::MAX);
+                let (from, into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || pass(from, into, u64::MAX));
+                thread::spawn(move || pass(server, client, most));
+            }
+        });
+        Relay { address, cuts }
+    }
+
+    fn cut_next(&self, most: u64) {
+        self.cuts.lock().unwrap().push_back(most);
+    }
+
+    fn client(&self, folder: &Path, args: &[&str]) -> assert_cmd::Command {
+        let mut command = client(args);
+        command.current_dir(folder).args(["--server", &self.address.to_string()]);
+        command
+    }
+}
+
+/// Passes on at most this many bytes. At the end of the stream only this direction ends; a cut ends both.
+fn pass(mut from: TcpStream, mut into: TcpStream, most: u64) {
+    let passed = std::io::copy(&mut (&mut from).take(most), &mut into);
+    if passed.is_ok_and(|n| n < most) {
+        let _ = into.shutdown(Shutdown::Write);
+        return;
+    }
+    let _ = (from.shutdown(Shutdown::Both), into.shutdown(Shutdown::Both));
+}
+
+/// What the client prints, on standard output and standard error.
+fn texts(command: &mut assert_cmd::Command, status: i32) -> (String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{out}{err}");
+    (out, err)
+}
+
+fn bytes(n: usize, seed: u8) -> Vec<u8> {
+    (0..n).map(|i| u8::try_from((i * 31 + i / 251) % 256).unwrap() ^ seed).collect()
+}
+
+const SIZE: usize = 300_000;
+
+#[test]
+fn a_download_that_was_cut_goes_on() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    let relay = Relay::to(server.address(), [200_000]);
+    let download = |status| {
+        texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), status)
+    };
+    let (_, err) = download(1);
+    assert!(err.contains("200 kB of 300 kB are kept: the next download of big continues"), "{err}");
+    let downloads = here.path().join("downloads");
+    assert!(visible(&downloads).is_empty());
+    let (out, err) = download(0);
+    assert_eq!(err, "continuing at 200 kB of 300 kB\n");
+    assert!(out.starts_with("big downloaded to downloads/big: 300000 bytes in "), "{out}");
+    assert_eq!(fs::read(downloads.join("big")).unwrap(), bytes(SIZE, 1));
+    // The rest alone was sent, and compared as a whole.
+    server.wait_for_log(" sum \"big\" ");
+    let log = server.log();
+    assert!(log.contains("big\" 100010 bytes"), "{log}");
+    // Nothing is left of it: the next one begins anew, and is stored beside the first.
+    let (_, err) = download(0);
+    assert_eq!((err.as_str(), visible(&downloads)), ("", vec!["big".into(), "big_1".into()]));
+}
+
+#[test]
+fn a_file_that_changed_after_the_cut_is_right_in_the_end() {
+    let server = TestServer::start(&[]);
+    let changes: [(&str, fn(&Path)); 4] = [
+        ("replaced", |path| fs::write(path, bytes(SIZE, 2)).unwrap()),
+        ("shortened", |path| fs::write(path, bytes(SIZE / 2, 1)).unwrap()),
+        ("longer", |path| fs::write(path, bytes(SIZE * 2, 1)).unwrap()),
+        ("short", |path| fs::write(path, "new").unwrap()),
+    ];
+    for (name, change) in changes {
+        let here = tempfile::tempdir().unwrap();
+        server.put(name, bytes(SIZE, 1));
+        let relay = Relay::to(server.address(), [200_000]);
+        let download = |status| {
+            texts(&mut relay.client(here.path(), &["--retry", "0", "download", name]), status)
+        };
+        download(1);
+        change(&server.root().join(name));
+        download(0);
+        let came = fs::read(here.path().join("downloads").join(name)).unwrap();
+        assert!(came == server.get(name), "{name}: {} bytes", came.len());
+    }
+    #[cfg(unix)]
+    {
+        let here = tempfile::tempdir().unwrap();
+        server.put("linked", bytes(SIZE, 1));
+        let relay = Relay::to(server.address(), [200_000]);
+        let mut download = relay.client(here.path(), &["--retry", "0", "download", "linked"]);
+        texts(&mut download, 1);
+        fs::remove_file(server.root().join("linked")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", server.root().join("linked")).unwrap();
+        let (_, err) = texts(&mut download, 1);
+        assert!(err.contains("bad-name") && visible(&here.path().join("downloads")).is_empty());
+    }
+}
+
+#[test]
+fn a_download_tries_again_by_itself() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    let relay = Relay::to(server.address(), [200_000]);
+    let (_, err) = texts(&mut relay.client(here.path(), &["download", "big"]), 0);
+    assert_eq!(
+        err,
+        "big: the connection ended in the middle of a message; 199990 of 300000 bytes came; trying \
+         again in 1 s (1 of 3)\ncontinuing at 200 kB of 300 kB\n"
+    );
+    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
+    // Not if the user does not want it, and then from the beginning.
+    relay.cut_next(200_000);
+    let args = ["--no-resume", "--retry", "0", "download", "big"];
+    let (_, err) = texts(&mut relay.client(here.path(), &args), 1);
+    assert!(!err.contains("kept"), "{err}");
+}
+
+#[test]
+fn two_downloads_of_one_file_at_once_are_both_whole() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    let relay = Relay::to(server.address(), [200_000]);
+    texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), 1);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| texts(&mut server.client(here.path(), &["download", "big"]), 0));
+        }
+    });
+    let downloads = here.path().join("downloads");
+    assert_eq!(visible(&downloads), ["big", "big_1", "big_2", "big_3"]);
+    for name in visible(&downloads) {
+        assert!(fs::read(downloads.join(&name)).unwrap() == bytes(SIZE, 1), "{name}");
+    }
+}
+
+/// A server that takes one line at a time and answers with what `answer` makes of it.
+fn scripted(answer: fn(&str) -> Vec<u8>) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&heard);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+                // What came together with a line was sent ahead of its reply.
+                let more = if reader.buffer().is_empty() { "" } else { " and more" };
+                lines.lock().unwrap().push(format!("{}{more}", line.trim_end()));
+                if stream.write_all(&answer(line.trim_end())).is_err() {
+                    break;
+                }
+                line.clear();
+            }
+        }
+    });
+    (address, heard)
+}
+
+#[test]
+fn a_server_that_does_not_know_resume_is_served_in_step() {
+    let answer = |line: &str| match line {
+        "help" => b"ok 1\ndownload NAME   send a file\n".to_vec(),
+        line if line.starts_with("download ") => b"ok 2\nhi".to_vec(),
+        _ => b"error unknown-command what?\n".to_vec(),
+    };
+    let (address, heard) = scripted(answer);
+    let here = tempfile::tempdir().unwrap();
+    let mut download = client(&["--server", &address.to_string(), "download", "a", "b", "c"]);
+    texts(download.current_dir(&here), 0);
+    assert_eq!(*heard.lock().unwrap(), ["help", "download a", "download b", "download c"]);
+    assert_eq!(visible(&here.path().join("downloads")), ["a", "b", "c"]);
+    // A download that was cut begins again there, without a word.
+    let (address, heard) = scripted(|line| match line {
+        line if line.starts_with("download ") => {
+            [b"ok 100000\n".to_vec(), vec![b'x'; 100_000]].concat()
+        }
+        _ => b"error unknown-command what?\n".to_vec(),
+    });
+    let relay = Relay::to(address, [80_000]);
+    texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), 1);
+    let (_, err) = texts(&mut relay.client(here.path(), &["download", "big"]), 0);
+    assert_eq!(err, "");
+    let heard = heard.lock().unwrap().clone();
+    assert!(heard[1].starts_with("resume 79990 ") && heard[2] == "download big", "{heard:?}");
+    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), vec![b'x'; 100_000]);
+}
+
+#[test]
+fn requests_are_sent_ahead_but_not_more_than_every_system_takes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let here = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..2000).map(|n| format!("file-number-{n:04}")).collect();
+    let serve = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        stream.write_all(b"ok 1\nresume\n").unwrap();
+        // Answers nothing more: what comes until the client gives up is what it sends ahead.
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        let mut ahead = Vec::new();
+        let _ = reader.read_to_end(&mut ahead);
+        ahead
+    });
+    let mut download = client(&["--server", &address, "--retry", "0", "download"]);
+    download.args(&names).current_dir(&here);
+    // It fails as soon as the server has gone; whatever it says of 2,000 files.
+    assert_eq!(download.output().unwrap().status.code(), Some(1));
+    let ahead = serve.join().unwrap();
+    assert!((8 << 10..16 << 10).contains(&ahead.len()), "{} bytes", ahead.len());
+    assert!(ahead.starts_with(b"download file-number-0000\ndownload file-number-0001\n"));
+}
+
+fn files(folder: &Path, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let put = |name: String| {
+        fs::write(folder.join(&name), &name).unwrap();
+        name
+    };
+    names.into_iter().map(put).collect()
+}
+
+fn upload(names: &[String]) -> Vec<&str> {
+    std::iter::once("upload").chain(names.iter().map(String::as_str)).collect()
+}
+
+#[test]
+fn uploads_that_are_refused_do_not_hold_up_the_others() {
+    let server = TestServer::start(&["--max-file-size", "100k"]);
+    let here = tempfile::tempdir().unwrap();
+    let mut names = files(here.path(), (0..300).map(|n| format!("f{n}")));
+    names.splice(7..7, files(here.path(), [".hidden".to_owned()]));
+    names.splice(100..100, ["missing".to_owned()]);
+    fs::write(here.path().join("large"), bytes(200_000, 1)).unwrap();
+    names.splice(200..200, ["large".to_owned()]);
+    fs::write(here.path().join("medium"), bytes(90_000, 1)).unwrap();
+    names.push("medium".to_owned());
+    let (out, err) = texts(&mut server.client(here.path(), &upload(&names)), 1);
+    let said: Vec<_> =
+        err.lines().map(|line| line.split(':').nth(1).unwrap_or("").trim()).collect();
+    assert_eq!(said, ["cannot upload .hidden", "cannot open missing", "cannot upload large"]);
+    assert_eq!(out.lines().count(), 302, "301 files and the sum of them");
+    assert_eq!(server.names().len(), 301);
+    for name in server.names().iter().filter(|name| *name != "medium") {
+        assert_eq!(server.get(name), name.as_bytes());
+    }
+    assert!(server.get("medium") == bytes(90_000, 1));
+}
+
+#[test]
+fn no_upload_is_lost_or_stored_twice_when_receipts_are_lost() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    let names = files(here.path(), (0..200).map(|n| format!("file{n:03}")));
+    // In the middle of a receipt, and in the middle of the sums that are asked for after that.
+    let relay = Relay::to(server.address(), [2_000, 1_500, 3_333]);
+    let mut command = relay.client(here.path(), &upload(&names));
+    let (out, _) = texts(&mut command, 0);
+    assert_eq!(out.lines().count(), 201, "{out}");
+    assert_eq!(server.names(), names);
+    for name in &names {
+        assert_eq!(server.get(name), name.as_bytes());
+    }
+}
+
+#[test]
+fn many_downloads_go_on_after_a_cut() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    let mut names: Vec<_> = (0..50).map(|n| format!("small{n:02}")).collect();
+    for name in &names {
+        server.put(name, name.repeat(100));
+    }
+    server.put("large", bytes(SIZE, 3));
+    names.insert(20, "large".to_owned());
+    let relay = Relay::to(server.address(), [5_000, 200_000]);
+    let mut args = vec!["download", "nothing"];
+    args.extend(names.iter().map(String::as_str));
+    let (out, err) = texts(&mut relay.client(here.path(), &args), 1);
+    assert!(err.contains("cannot download nothing: no such file (not-found)"), "{err}");
+    assert!(err.contains("continuing at "), "{err}");
+    assert_eq!(out.lines().count(), 52, "{out}");
+    let downloads = here.path().join("downloads");
+    names.sort();
+    assert_eq!(visible(&downloads), names);
+    for name in &names {
+        assert!(fs::read(downloads.join(name)).unwrap() == server.get(name), "{name}");
+    }
+}
+
+#[test]
+fn folders_are_moved_with_all_that_is_in_them() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    fs::create_dir_all(here.path().join("docs/more")).unwrap();
+    for name in ["docs/a", "docs/more/b", "docs/.hidden"] {
+        fs::write(here.path().join(name), name).unwrap();
+    }
+    let (_, err) = texts(&mut server.client(here.path(), &["upload", "-r", "docs"]), 1);
+    assert!(
+        err.contains("the server has no folder docs, and the protocol cannot make one"),
+        "{err}"
+    );
+    fs::create_dir_all(server.root().join("docs/more")).unwrap();
+    texts(&mut server.client(here.path(), &["upload", "-r", "docs"]), 0);
+    assert_eq!(server.get("docs/a"), b"docs/a");
+    assert_eq!(server.get("docs/more/b"), b"docs/more/b");
+    assert!(!server.has("docs/.hidden"));
+    server.put("c", "c");
+    texts(&mut server.client(here.path(), &["download", "-r", "docs", "c"]), 0);
+    let came = |name: &str| fs::read(here.path().join("downloads").join(name)).unwrap();
+    assert_eq!((came("docs/more/b"), came("c")), (b"docs/more/b".to_vec(), b"c".to_vec()));
+}
+
+#[test]
+fn both_ends_are_compared_if_the_user_wants_it() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    fs::write(here.path().join("a"), "abc").unwrap();
+    let (_, err) = texts(&mut server.client(here.path(), &["--verify", "upload", "a", "a"]), 0);
+    let verified = "a verified: both ends have the same SHA-256\n";
+    assert_eq!(err, verified.repeat(2));
+    let (_, err) = texts(&mut server.client(here.path(), &["--verify", "download", "a_1"]), 0);
+    assert_eq!(err, verified.replace("a ver", "a_1 ver"));
+    let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let (out, _) = texts(&mut server.client(here.path(), &["sum", "a", "a_1"]), 0);
+    assert_eq!(out, format!("{sum}  a\n{sum}  a_1\n"));
+    // A server that stores something else, and one that cannot tell.
+    for (reply, failure) in [
+        (format!("ok {}\n", sum.replace('b', "c")), "the file on the server has another SHA-256"),
+        ("error unknown-command what?\n".to_owned(), "not verified: the server has no 'sum'"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serve = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for reply in ["ok ready\n", "ok received 3 a\n", &reply] {
+                let _ = stream.read(&mut [0; 100]).unwrap();
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        let mut upload = client(&["--server", &address, "--verify", "upload", "a"]);
+        let (_, err) = texts(upload.current_dir(&here), 1);
+        assert!(err.contains(failure), "{err}");
+        serve.join().unwrap();
+    }
+}
