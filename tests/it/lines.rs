@@ -99,7 +99,8 @@ fn a_download_that_was_cut_goes_on() {
 #[test]
 fn a_file_that_changed_after_the_cut_is_right_in_the_end() {
     let server = TestServer::start(&[]);
-    let changes: [(&str, fn(&Path)); 4] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 4] = [
         ("replaced", |path| fs::write(path, bytes(SIZE, 2)).unwrap()),
         ("shortened", |path| fs::write(path, bytes(SIZE / 2, 1)).unwrap()),
         ("longer", |path| fs::write(path, bytes(SIZE * 2, 1)).unwrap()),
