@@ -174,7 +174,7 @@ impl Uploads {
             }
         };
         let (bytes, time, grew) = (file.size, self.since.elapsed(), file.grew());
-        Ok(Receipt { stored, bytes, time, grew, confirmed: true })
+        Ok(Receipt { stored, bytes, kept: 0, time, grew, confirmed: true })
     }
 }
 
@@ -292,11 +292,9 @@ impl Downloads {
         };
         asked?;
         let take = parts.take_download;
-        let (bytes, stored) = client.receive(name, local.as_deref(), watch, |client, file| {
+        client.receive(name, local.as_deref(), watch, self.since, |client, file| {
             client.step(|wire| take(wire, file)).map(drop)
-        })?;
-        let (stored, time) = (Some(stored), self.since.elapsed());
-        Ok(Receipt { stored, bytes, time, grew: false, confirmed: true })
+        })
     }
 }
 

@@ -200,7 +200,7 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     let stored = escaped(receipt.stored.as_deref().unwrap_or_default());
-    let (seconds, rate) = speed(receipt.bytes, receipt.time);
+    let (seconds, rate) = speed(receipt.bytes - receipt.kept, receipt.time);
     Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, seconds, rate }
 }
 

@@ -22,9 +22,11 @@ pub(super) fn explain(
         Failure::Local { why: Trouble::SizeUnknown, .. } => None,
         Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
         Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
-        Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::ListTooSlow(_) => {
-            Some(again)
-        }
+        Failure::NoReply
+        | Failure::Gone { .. }
+        | Failure::Silent(_)
+        | Failure::Stalled
+        | Failure::ListTooSlow(_) => Some(again),
         Failure::Unexpected { .. } | Failure::Unasked(_) => Some(Hint::WrongServer),
         failure => match failure.code() {
             Some(Code::NotFound | Code::IsFolder) if has_list => Some(Hint::SeeLs),

@@ -102,6 +102,8 @@ pub struct Receipt {
     pub stored: Option<String>,
     /// Its size.
     pub bytes: u64,
+    /// How much of it was here already, from a download that was cut.
+    pub kept: u64,
     /// From the request to the last byte, or to the server's confirmation.
     pub time: Duration,
     /// The file became longer while it was sent.

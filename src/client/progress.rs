@@ -14,6 +14,8 @@ pub(super) struct Transfer {
     pub(super) of: usize,
     /// How many bytes have moved, of all files together.
     pub(super) done: u64,
+    /// How many of them were here already.
+    pub(super) kept: u64,
     /// Of how many, if that is known.
     pub(super) total: Option<u64>,
 }
@@ -28,15 +30,15 @@ pub(super) fn line(
     columns: usize,
     lang: Lang,
 ) -> String {
-    let Transfer { files, of, done, total } = *transfer;
+    let Transfer { files, of, done, kept, total } = *transfer;
+    let rate = per_second(done.saturating_sub(kept), elapsed);
     let waiting = waiting.map(|time| time.as_secs()).filter(|seconds| *seconds > 0 && of == 1);
     let parts = match (waiting, of) {
         (Some(seconds), _) => {
             vec![Msg::AwaitingReceipt { bytes: readable(done), seconds }.say(lang)]
         }
-        (None, 0..2) => return single_line(done, total, elapsed, columns),
+        (None, 0..2) => return single_line(done, total, rate, columns),
         _ => {
-            let rate = per_second(done, elapsed);
             let left = total.and_then(|total| total.saturating_sub(done).checked_div(rate));
             let total = total.map(readable);
             let mut parts = vec![Msg::FilesDone { files, of }.say(lang)];
@@ -50,8 +52,7 @@ pub(super) fn line(
 }
 
 /// The line for one file: percent, then rate, then remaining time, then bytes, and a bar where there is room.
-fn single_line(done: u64, total: Option<u64>, elapsed: Duration, columns: usize) -> String {
-    let rate = per_second(done, elapsed);
+fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize) -> String {
     let speed = format!("{}/s", readable(rate));
     let Some(total) = total else {
         return fit(&[readable(done), speed], "  ", columns);
@@ -105,20 +106,20 @@ mod tests {
 
     #[test]
     fn a_line_says_share_rate_time_and_bytes() {
-        let second = Duration::from_secs(1);
         assert_eq!(
-            single_line(2_500_000, Some(10_000_000), second, 80),
+            single_line(2_500_000, Some(10_000_000), 2_500_000, 80),
             "[#########...........................]   25%  2.5 MB/s  00:03  2.5 MB of 10.0 MB"
         );
-        assert_eq!(single_line(2_500_000, Some(10_000_000), second, 20), " 25%  2.5 MB/s");
-        assert_eq!(single_line(2_500_000, None, second, 80), "2.5 MB  2.5 MB/s");
-        assert!(single_line(0, Some(0), Duration::ZERO, 80).contains("100%"));
-        assert!(single_line(0, Some(5), Duration::ZERO, 80).contains("  0%  0 B/s  --:--"));
+        assert_eq!(single_line(2_500_000, Some(10_000_000), 2_500_000, 20), " 25%  2.5 MB/s");
+        assert_eq!(single_line(2_500_000, None, 2_500_000, 80), "2.5 MB  2.5 MB/s");
+        assert!(single_line(0, Some(0), 0, 80).contains("100%"));
+        assert!(single_line(0, Some(5), 0, 80).contains("  0%  0 B/s  --:--"));
     }
 
     #[test]
     fn a_line_for_many_files_says_how_many_are_done() {
-        let transfer = Transfer { files: 37, of: 1000, done: 12_300_000, total: Some(80_000_000) };
+        let transfer =
+            Transfer { files: 37, of: 1000, done: 12_300_000, kept: 0, total: Some(80_000_000) };
         let say = |transfer: Transfer, waiting: Option<u64>, columns, lang| {
             let (elapsed, waiting) = (Duration::from_secs(3), waiting.map(Duration::from_secs));
             line(&transfer, elapsed, waiting, columns, lang)
@@ -134,12 +135,14 @@ mod tests {
         assert_eq!(say(transfer, None, 20, Lang::En), "37 of 1000 files");
         let unknown = Transfer { total: None, ..transfer };
         assert_eq!(say(unknown, None, 80, Lang::En), "37 of 1000 files, 12.3 MB, 4.1 MB/s");
-        let one = Transfer { files: 0, of: 1, done: 5_000_000, total: Some(5_000_000) };
+        let one =
+            Transfer { files: 0, of: 1, done: 5_000_000, kept: 2_000_000, total: Some(5_000_000) };
         assert_eq!(
             say(one, Some(12), 80, Lang::En),
             "5.0 MB handed to the system; waiting for the receipt, 12 s"
         );
-        assert!(say(one, Some(0), 80, Lang::En).contains("100%"));
+        let line = say(one, Some(0), 80, Lang::En);
+        assert!(line.contains("100%  1.0 MB/s  00:00"), "{line}");
     }
 
     #[test]
@@ -148,9 +151,9 @@ mod tests {
             for (done, total) in
                 [(0, 0), (0, 1), (1, 3), (u64::MAX, u64::MAX), (7, u64::MAX), (9, 3)]
             {
-                for millis in [0, 1, 1000, 10_000_000] {
+                for rate in [0, 1, 1000, u64::MAX] {
                     for total in [Some(total), None] {
-                        let line = single_line(done, total, Duration::from_millis(millis), columns);
+                        let line = single_line(done, total, rate, columns);
                         assert!(line.len() <= columns && !line.is_empty(), "{columns}: {line}");
                     }
                 }

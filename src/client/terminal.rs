@@ -138,6 +138,9 @@ impl Bar {
             state.is_hidden = false;
             match progress {
                 Progress::Moved(done, total) | Progress::Continuing(done, total) => {
+                    if matches!(progress, Progress::Continuing(..)) {
+                        state.transfer.kept += done;
+                    }
                     state.transfer.done = state.before + done;
                     if state.transfer.of == 1 {
                         state.transfer.total = total;

@@ -41,7 +41,7 @@ impl Client {
             return Err(Failure::SumsDiffer { is_stored: true });
         }
         let confirmed = requests.confirms;
-        Ok(Receipt { stored, bytes: size, time, grew, confirmed })
+        Ok(Receipt { stored, bytes: size, kept: 0, time, grew, confirmed })
     }
 
     /// Receives a file into the downloads folder, under the last part of its name or another name.
@@ -57,20 +57,18 @@ impl Client {
     ) -> Answer<Receipt> {
         self.must_verify_if_asked()?;
         let start = Instant::now();
-        let (bytes, stored) =
-            self.receive(name, local, watch, |client, arriving| client.fetch(name, arriving))?;
-        let stored = Some(stored);
-        Ok(Receipt { stored, bytes, time: start.elapsed(), grew: false, confirmed: true })
+        self.receive(name, local, watch, start, |client, arriving| client.fetch(name, arriving))
     }
 
-    /// Has a file received, and publishes it. Returns its size and its path.
+    /// Has a file received, and publishes it.
     pub(super) fn receive(
         &mut self,
         name: &str,
         local: Option<&str>,
         watch: &mut Watch<'_>,
+        start: Instant,
         receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
-    ) -> Answer<(u64, String)> {
+    ) -> Answer<Receipt> {
         let folder = self.config.downloads.clone();
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
         let local = FileName::parse(local.as_bytes()).map_err(|e| not_kept(local, &folder, &e))?;
@@ -83,18 +81,20 @@ impl Client {
             sha: self.config.verify.then(Sha256::default),
             file: None,
             total: None,
+            offset: 0,
             done: 0,
             watch,
         };
         let received = receive(self, &mut arriving);
-        let bytes = arriving.done;
+        let (bytes, offset) = (arriving.done, arriving.offset);
         if received.is_err() && bytes <= limits::KEPT_SIZE {
             arriving.begin_again(false);
         }
         self.kept = arriving.kept().filter(|_| received.is_err());
         let published = received.and_then(|()| arriving.publish());
         self.downloads = store.into_inner();
-        Ok((bytes, folder.join(published?).display().to_string()))
+        let (stored, time) = (Some(folder.join(published?).display().to_string()), start.elapsed());
+        Ok(Receipt { stored, bytes, kept: offset, time, grew: false, confirmed: true })
     }
 
     /// Receives the rest of a file that was cut, or all of it.
@@ -282,6 +282,8 @@ pub(super) struct Arriving<'s> {
     /// The file, after the server has announced it.
     file: Option<Incoming<'s>>,
     total: Option<u64>,
+    /// How much of it was kept.
+    offset: u64,
     done: u64,
     watch: &'s mut Watch<'s>,
 }
@@ -302,7 +304,8 @@ impl<'s> Arriving<'s> {
         let kept = kept.map_err(|error| not_kept(self.name.as_str(), self.folder, &error))?;
         let Some((file, sha, length)) = kept else { return Ok(None) };
         let sum = sha.sum();
-        (self.file, self.sha, self.done) = (Some(file), Some(sha), length);
+        (self.file, self.sha) = (Some(file), Some(sha));
+        (self.offset, self.done) = (length, length);
         Ok(Some((length, sum)))
     }
 
@@ -311,7 +314,7 @@ impl<'s> Arriving<'s> {
         if let Some(file) = self.file.take() {
             file.discard();
         }
-        (self.done, self.sha) = (0, needs_sum.then(Sha256::default));
+        (self.offset, self.done, self.sha) = (0, 0, needs_sum.then(Sha256::default));
     }
 
     fn sum(&self) -> Option<Sum> {

@@ -78,6 +78,8 @@ pub enum Failure {
     },
     /// The server cannot compute sums, so a file that was moved could not be compared.
     NoSum,
+    /// The server, or the line to it, took too little of what was sent.
+    Stalled,
     /// The server has confirmed an upload, but may have stored more than was sent.
     Unsure,
 }
@@ -115,6 +117,7 @@ impl Failure {
             Failure::Unreachable { .. }
             | Failure::NoReply
             | Failure::Gone { .. }
+            | Failure::Stalled
             | Failure::Silent(_) => true,
             failure => matches!(failure.code(), Some(Code::Busy | Code::Timeout)),
         }
@@ -145,6 +148,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match (error.code, error.waited) {
             (Some(Code::Timeout), Some(waited)) => Failure::Silent(*waited),
+            (Some(Code::Timeout), None) => Failure::Stalled,
             (_, waited) => Failure::Gone { cause: error.cause, waited: waited.map(|it| *it) },
         }
     }

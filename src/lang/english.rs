@@ -235,6 +235,9 @@ fn because(failure: &Failure) -> String {
             "what came does not have the SHA-256 of the file on the server".to_owned()
         }
         Failure::NoSum => "it was moved, but not verified: the server has no 'sum'".to_owned(),
+        Failure::Stalled => {
+            "the server took too little in the last 90 s: the line may be down".to_owned()
+        }
         Failure::Unsure => "the server confirmed the file, but may have stored 'connme' at its \
                             end; check its size"
             .to_owned(),

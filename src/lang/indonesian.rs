@@ -248,6 +248,9 @@ fn because(failure: &Failure) -> String {
         Failure::NoSum => {
             "file sudah dipindahkan, tetapi belum diperiksa: server tidak punya 'sum'".to_owned()
         }
+        Failure::Stalled => {
+            "server menerima terlalu sedikit selama 90 detik: jaringan mungkin terputus".to_owned()
+        }
         Failure::Unsure => "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut \
                             tersimpan di akhirnya; periksa ukurannya"
             .to_owned(),

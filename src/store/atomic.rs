@@ -33,39 +33,51 @@ pub(super) enum Publishing {
 pub(super) struct Draft {
     file: Option<File>,
     path: PathBuf,
-    /// It stays when it is dropped, unless it was published.
-    is_kept: bool,
+    when_dropped: WhenDropped,
+}
+
+/// What becomes of a draft when it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenDropped {
+    /// It is removed. Windows removes no open file, so it is closed before.
+    Removed,
+    /// It stays, for the next process that opens it.
+    Kept,
+    /// It is removed while it is still locked: it may have a final name by now, and another process that got
+    /// the lock before would write to that file.
+    RemovedLocked,
 }
 
 impl Draft {
     /// Creates an empty draft at `path`, where nothing may be yet.
     pub(super) fn create(path: PathBuf) -> io::Result<Draft> {
         let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
-        Ok(Draft { file: Some(file), path, is_kept: false })
+        Ok(Draft { file: Some(file), path, when_dropped: WhenDropped::Removed })
     }
 
     /// A finished file that exists already.
     pub(super) fn finished(path: PathBuf) -> Draft {
-        Draft { file: None, path, is_kept: false }
+        Draft { file: None, path, when_dropped: WhenDropped::Removed }
     }
 
     /// A file with what has come so far, which stays until it is published or discarded.
     pub(super) fn kept(file: File, path: PathBuf) -> Draft {
-        Draft { file: Some(file), path, is_kept: true }
+        Draft { file: Some(file), path, when_dropped: WhenDropped::Kept }
     }
 
     pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
-    }
-
-    /// Drops what has come so far.
-    pub(super) fn empty(self) -> io::Result<Draft> {
-        op(|| self.file()?.set_len(0)).map(|()| self)
+        self.when_dropped == WhenDropped::Kept
     }
 
     /// Removes it, also if it is kept.
     pub(super) fn discard(mut self) {
-        self.is_kept = false;
+        self.no_longer_kept();
+    }
+
+    fn no_longer_kept(&mut self) {
+        if self.is_kept() {
+            self.when_dropped = WhenDropped::RemovedLocked;
+        }
     }
 
     /// The sum of what has come so far, and its length.
@@ -135,7 +147,9 @@ impl Draft {
             self.file = None;
             lock.rename(&self.path, target, how)?
         };
-        self.is_kept &= !is_published;
+        if is_published {
+            self.no_longer_kept();
+        }
         Ok(is_published)
     }
 
@@ -156,10 +170,16 @@ impl Draft {
 impl Drop for Draft {
     /// Removes the draft's own name. After a link that is the second name, and after a rename it is gone.
     fn drop(&mut self) {
-        self.file = None;
-        if !self.is_kept {
-            let _ = op(|| fs::remove_file(&self.path));
+        let file = self.file.take();
+        match self.when_dropped {
+            WhenDropped::Kept => return,
+            WhenDropped::Removed => drop(file),
+            WhenDropped::RemovedLocked => {
+                let _ = op(|| fs::remove_file(&self.path));
+                return;
+            }
         }
+        let _ = op(|| fs::remove_file(&self.path));
     }
 }
 

@@ -16,6 +16,7 @@ use super::sha256::{Sha256, Sum};
 use super::{FileName, Store};
 use crate::error::Result;
 use crate::limits;
+use crate::store::disk::op;
 
 /// The folder inside the private folder.
 const PARTIAL: &str = "partial";
@@ -35,10 +36,14 @@ impl Store {
     pub fn begin_kept(&self, name: &FileName, key: Sum) -> Result<Incoming<'_>> {
         let incoming = self.begin(name)?;
         self.sweep_kept();
-        match self
-            .open_kept(key, true)
-            .and_then(|draft| draft.map(|draft| draft.empty()).transpose())
-        {
+        let draft = self.open_kept(key).and_then(|old| {
+            // Not emptied, but removed: nothing that may have been published is ever written to.
+            if let Some(old) = old {
+                old.discard();
+            }
+            self.create_kept(key)
+        });
+        match draft {
             Ok(Some(draft)) => Ok(incoming.into_draft(draft)),
             Ok(None) => Ok(incoming),
             Err(error) => Err(not_stored(name, &error)),
@@ -57,7 +62,7 @@ impl Store {
     ) -> Result<Option<(Incoming<'_>, Sha256, u64)>> {
         self.sweep_kept();
         let failed = |error| not_stored(name, &error);
-        let Some(mut draft) = self.open_kept(key, false).map_err(failed)? else { return Ok(None) };
+        let Some(mut draft) = self.open_kept(key).map_err(failed)? else { return Ok(None) };
         let (sha, length) = draft.sum().map_err(failed)?;
         Ok(Some((self.begin(name)?.into_draft(draft), sha, length)))
     }
@@ -66,22 +71,39 @@ impl Store {
         private::folder(&private::folder(&self.root, PRIVATE)?, PARTIAL)
     }
 
-    /// Opens and locks what is kept under this key. `None`: another process has it, the file system has no
-    /// locks, or nothing is kept and nothing is to be created.
-    fn open_kept(&self, key: Sum, create: bool) -> io::Result<Option<Draft>> {
+    /// Opens and locks what is kept under this key. `None`: nothing is kept, another process has it, or the file
+    /// system has no locks.
+    fn open_kept(&self, key: Sum) -> io::Result<Option<Draft>> {
         let path = self.partial()?.join(key.to_string());
-        let file =
-            match private::open(&path, OpenOptions::new().create(create).read(true).append(true)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                file => file?,
-            };
+        let file = match private::open(&path, OpenOptions::new().read(true).append(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
         if file.try_lock().is_err() {
             return Ok(None);
         }
         // Another process may have published it and removed this name before the lock was free.
-        let id = file_id(&file.metadata()?);
+        let opened = file.metadata()?;
+        let id = file_id(&opened);
         let is_there = fs::symlink_metadata(&path).is_ok_and(|found| file_id(&found) == id);
-        Ok(is_there.then(|| Draft::kept(file, path)))
+        let draft = Draft::kept(file, path);
+        if is_there && has_two_names(&opened) {
+            // It was killed between the two.
+            draft.discard();
+            return Ok(None);
+        }
+        Ok(is_there.then_some(draft))
+    }
+
+    /// Creates and locks an empty file under this key. `None`: another process was faster, or the file system has
+    /// no locks.
+    fn create_kept(&self, key: Sum) -> io::Result<Option<Draft>> {
+        let path = self.partial()?.join(key.to_string());
+        match op(|| OpenOptions::new().append(true).read(true).create_new(true).open(&path)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Ok(file) if file.try_lock().is_ok() => Ok(Some(Draft::kept(file, path))),
+            created => created.map(|_| None),
+        }
     }
 
     /// Removes what has been kept too long. What cannot be removed now is tried again the next time.
@@ -94,12 +116,22 @@ impl Store {
             let is_old =
                 changed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > limits::KEPT_AGE));
             if let Some(key) = key.filter(|_| is_old)
-                && let Ok(Some(draft)) = self.open_kept(key, false)
+                && let Ok(Some(draft)) = self.open_kept(key)
             {
                 draft.discard();
             }
         }
     }
+}
+
+#[cfg(unix)]
+fn has_two_names(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(found) > 1
+}
+
+#[cfg(not(unix))]
+fn has_two_names(_: &fs::Metadata) -> bool {
+    false
 }
 
 impl<'s> Incoming<'s> {
@@ -205,6 +237,26 @@ mod tests {
         cut(&store, &name, self::key("b"), b"abc");
         assert!(!is_kept(folder.path(), key) && is_kept(folder.path(), self::key("b")));
         assert!(partial.join("notes").exists());
+    }
+
+    /// A kill between the two steps of a publication leaves a file with both names.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_published_is_never_written_to() {
+        let (folder, store, name, key) = store();
+        cut(&store, &name, key, b"abcdef");
+        let kept = store.partial().unwrap().join(key.to_string());
+        let target = folder.path().join("a");
+        fs::hard_link(&kept, &target).unwrap();
+        let mut anew = store.begin_kept(&name, key).unwrap();
+        anew.expect(Some(2)).unwrap();
+        anew.write(b"xy").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"abcdef");
+        assert_eq!(anew.publish().unwrap().as_str(), "a_1");
+        cut(&store, &name, key, b"123456");
+        fs::hard_link(&kept, folder.path().join("b")).unwrap();
+        assert!(store.resume_kept(&name, key).unwrap().is_none());
+        assert!(!kept.exists());
     }
 
     #[cfg(unix)]
