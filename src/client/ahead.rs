@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::transfer::{LocalFile, Sending};
+use super::transfer::{Closed, LocalFile, Sending};
 use super::{Client, Receipt, Watch};
 use crate::dialect::Parts;
 use crate::error::{Answer, Failure};
@@ -50,13 +50,13 @@ pub(super) struct Uploads {
 /// An upload that is under way.
 enum Sent {
     /// Its request and the file.
-    Whole(LocalFile),
+    Whole(Closed),
     /// Its request alone: a large file is sent after the server has accepted it.
     Asked(LocalFile),
     /// Its request, and the file after the server has accepted it.
-    Accepted(LocalFile),
+    Accepted(Closed),
     /// Nothing: the server has it already.
-    Confirmed(LocalFile),
+    Confirmed(Closed),
     /// Nothing, for this reason.
     Failed(Failure),
 }
@@ -65,9 +65,8 @@ impl Sent {
     /// How many bytes of replies are to come for it.
     fn cost(&self) -> usize {
         match self {
-            Sent::Whole(file) | Sent::Asked(file) | Sent::Accepted(file) => {
-                RECEIPT + file.name.len()
-            }
+            Sent::Whole(file) | Sent::Accepted(file) => RECEIPT + file.name.len(),
+            Sent::Asked(file) => RECEIPT + file.name.len(),
             Sent::Confirmed(_) | Sent::Failed(_) => 0,
         }
     }
@@ -106,8 +105,10 @@ impl Uploads {
                 && let Ok(mut file) = LocalFile::open(path, name.as_deref())
                 && let Ok(sum) = file.sum()
             {
-                client.send(|wire| (parts.ask_sum)(wire, &file.name))?;
-                asked.push((number, sum));
+                // If the connection broke, taking the sums says so.
+                if client.send(|wire| (parts.ask_sum)(wire, &file.name)).is_ok() {
+                    asked.push((number, sum));
+                }
             }
         }
         for (number, sum) in asked {
@@ -132,7 +133,7 @@ impl Uploads {
         {
             let sent = match LocalFile::open(path, name.as_deref()) {
                 Err(failure) => Sent::Failed(failure),
-                Ok(file) if self.confirmed.contains(&self.next) => Sent::Confirmed(file),
+                Ok(file) if self.confirmed.contains(&self.next) => Sent::Confirmed(file.close()),
                 Ok(file) => send(client, parts, file),
             };
             under_way += sent.cost();
@@ -157,8 +158,11 @@ impl Uploads {
         if let Sent::Asked(file) = first {
             let size = file.size;
             let mut sending = Sending { file, done: 0, sha: None, watch };
-            client.step(|wire| (parts.send_payload)(wire, size, &mut sending))?;
-            first = Sent::Accepted(sending.file);
+            client.step(|wire| {
+                let sent = (parts.send_payload)(wire, size, &mut sending);
+                sent.map_err(|broken| (parts.reason)(wire, broken))
+            })?;
+            first = Sent::Accepted(sending.file.close());
             // The next requests need not wait for this receipt.
             self.queue.push_front(first);
             self.fill(client, parts);
@@ -167,13 +171,15 @@ impl Uploads {
         let (file, stored) = match first {
             Sent::Failed(failure) => return Err(failure),
             Sent::Confirmed(file) => (file, None),
-            Sent::Whole(file) | Sent::Asked(file) | Sent::Accepted(file) => {
+            // Sent above.
+            Sent::Asked(_) => return Err(Failure::NoReply),
+            Sent::Whole(file) | Sent::Accepted(file) => {
                 let take = |wire: &mut _| (parts.take_receipt)(wire, &file.name, file.size);
                 let stored = client.step(take)?;
                 (file, Some(stored))
             }
         };
-        let (bytes, time, grew) = (file.size, self.since.elapsed(), file.grew());
+        let (bytes, time, grew) = (file.size, self.since.elapsed(), file.grew);
         Ok(Receipt { stored, bytes, kept: 0, time, grew, confirmed: true })
     }
 }
@@ -194,7 +200,7 @@ fn send(client: &mut Client, parts: &Parts, mut file: LocalFile) -> Sent {
     match asked {
         Err(failure @ Failure::Unsendable(_)) => Sent::Failed(failure),
         // If the connection broke, taking the replies says so.
-        _ if is_small => Sent::Whole(file),
+        _ if is_small => Sent::Whole(file.close()),
         _ => Sent::Asked(file),
     }
 }

@@ -34,7 +34,7 @@ impl Client {
         let mut sending = Sending { file, done: 0, sha, watch };
         let stored = self.ask(|wire| send(wire, &name, size, &mut sending))?;
         let Sending { file, sha, .. } = sending;
-        let (grew, time) = (file.grew(), start.elapsed());
+        let (grew, time) = (file.close().grew, start.elapsed());
         if let Some(sha) = sha
             && self.sum_of(stored.as_deref().unwrap_or(&name))? != sha.sum()
         {
@@ -235,10 +235,19 @@ impl LocalFile {
         Ok(sha.sum())
     }
 
-    /// Whether it has become longer since it was opened.
-    pub(super) fn grew(&self) -> bool {
-        self.file.metadata().is_ok_and(|now| now.len() > self.size)
+    /// Closes it: many can be under way, and a process may have few files open.
+    pub(super) fn close(self) -> Closed {
+        let grew = self.file.metadata().is_ok_and(|now| now.len() > self.size);
+        Closed { name: self.name, size: self.size, grew }
     }
+}
+
+/// A file of this machine that was sent.
+pub(super) struct Closed {
+    pub(super) name: String,
+    pub(super) size: u64,
+    /// It has become longer since it was opened.
+    pub(super) grew: bool,
 }
 
 fn trouble(path: &Path, why: Trouble) -> Failure {

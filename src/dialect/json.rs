@@ -262,9 +262,9 @@ fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answ
         ("type", Value::text(extension(name))),
     ];
     write_request(wire, TRANSFER, members)?;
-    let sent = send(wire, size, from);
+    send(wire, size, from).map_err(|broken| reason_or(broken, || read_reply(wire)))?;
     // `null` means that there is no such file, which is not an answer to an upload.
-    let reply = reason_or(sent, || read_reply(wire))?;
+    let reply = read_reply(wire)?;
     let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
     read_done(wire, reply, Expected::RecordOf(name.to_owned(), Some(size)), is_it).map(Some)
 }

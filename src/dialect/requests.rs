@@ -50,6 +50,8 @@ pub struct Parts {
     pub ask_upload: fn(&mut Wire, &str) -> Answer<()>,
     /// Sends its size and its bytes.
     pub send_payload: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
+    /// Why sending failed, if the server has said it.
+    pub reason: fn(&mut Wire, Failure) -> Failure,
     /// Takes the reply that the server accepts the file.
     pub take_ready: fn(&mut Wire) -> Answer<()>,
     /// Takes the confirmation for a file of this name and size, and returns its name on the server.
@@ -128,17 +130,16 @@ pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<
     Ok(())
 }
 
-/// Reads the reply to a payload. A server that refuses one says why and closes, so where sending failed,
-/// its reason is worth more than ours.
-pub(super) fn reason_or<T>(sent: Answer<()>, reply: impl FnOnce() -> Answer<T>) -> Answer<T> {
-    match sent {
-        Ok(()) => reply(),
+/// Why sending a payload failed. A server that refuses one says why and closes, so its reason is worth more
+/// than ours.
+pub(super) fn reason_or<T>(broken: Failure, reply: impl FnOnce() -> Answer<T>) -> Failure {
+    if matches!(broken, Failure::Local { .. }) {
         // Our own file failed, and the server waits for the rest of it: no reply will come.
-        Err(failure @ Failure::Local { .. }) => Err(failure),
-        Err(broken) => match reply() {
-            Err(reason @ Failure::Refused { .. }) => Err(reason),
-            _ => Err(broken),
-        },
+        return broken;
+    }
+    match reply() {
+        Err(reason @ Failure::Refused { .. }) => reason,
+        _ => broken,
     }
 }
 

@@ -211,6 +211,7 @@ pub const REQUESTS: Requests = Requests {
         take_download,
         ask_upload,
         send_payload,
+        reason,
         take_ready,
         take_receipt,
         ask_sum,
@@ -267,7 +268,7 @@ fn take_download(wire: &mut Wire, into: &mut dyn Receiver<Failure>) -> Answer<u6
 fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
     ask_upload(wire, name)?;
     take_ready(wire)?;
-    send_payload(wire, size, from)?;
+    send_payload(wire, size, from).map_err(|broken| reason(wire, broken))?;
     take_receipt(wire, name, size).map(Some)
 }
 
@@ -282,10 +283,11 @@ fn take_ready(wire: &mut Wire) -> Answer<()> {
 
 fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
     writeln!(wire, "{size}")?;
-    match send(wire, size, from) {
-        Ok(()) => Ok(()),
-        broken => reason_or(broken, || read_reply(wire).map(drop)),
-    }
+    send(wire, size, from)
+}
+
+fn reason(wire: &mut Wire, broken: Failure) -> Failure {
+    reason_or(broken, || read_reply(wire))
 }
 
 fn take_receipt(wire: &mut Wire, name: &str, size: u64) -> Answer<String> {
