@@ -193,6 +193,13 @@ pub const MAX_CONNECTIONS: usize = 256;
 /// The default of `--max-per-address`: a whole classroom behind one router.
 pub const MAX_PER_ADDRESS: usize = 64;
 
+/// The longest line of the PROXY protocol, with its end mark.
+pub const PROXY_LINE: usize = 107;
+
+/// How long a connection may take to bring that line. A balancer sends it first, in one segment, and resends
+/// it after one and three seconds if it is lost.
+pub const PROXY_TIME: Duration = Duration::from_secs(5);
+
 /// The memory that all lists together may take while they are sent. A list that is alone may be larger.
 pub const LISTS_HELD: usize = 32 << 20;
 

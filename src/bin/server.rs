@@ -79,7 +79,8 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let limits =
         ConnectionLimits { all: config.max_connections, per_address: config.max_per_address };
     let prepare = instruments.prepare(Side::Server);
-    Server::new(store, log.clone(), wires, limits, prepare).run(listeners);
+    let server = Server::new(store, log.clone(), wires, limits, prepare);
+    server.with_proxy_line(config.proxy_protocol).run(listeners);
     Ok(())
 }
 

@@ -25,6 +25,8 @@ pub struct Config {
     pub max_connections: usize,
     /// The most connections at one time from one address.
     pub max_per_address: usize,
+    /// Every connection begins with the PROXY line of a load balancer.
+    pub proxy_protocol: bool,
     /// How long a connection may be silent.
     pub idle_timeout: Duration,
     /// The size of every read, if the user chose one.
@@ -58,6 +60,7 @@ impl Default for Config {
             store: store::Options::default(),
             max_connections: limits::MAX_CONNECTIONS,
             max_per_address: limits::MAX_PER_ADDRESS,
+            proxy_protocol: false,
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
             log: None,
@@ -101,6 +104,7 @@ pub fn parse(
             "--max-per-address" => config.max_per_address = line.parsed(Wanted::Count, count)?,
             "--max-file-size" => store.max_file_size = Some(line.parsed(Wanted::Size, size)?),
             "--max-total-size" => store.max_total_size = Some(line.parsed(Wanted::Size, size)?),
+            "--proxy-protocol" => config.proxy_protocol = true,
             "--idle-timeout" => config.idle_timeout = line.parsed(Wanted::Seconds, seconds)?,
             "--log" => config.log = Some(line.value()?.into()),
             _ => {
@@ -177,6 +181,7 @@ mod tests {
         assert_eq!(config.listen, [text]);
         assert_eq!(config.root, PathBuf::from("uploads"));
         assert_eq!((config.max_connections, config.buffer), (256, None));
+        assert!(!config.proxy_protocol);
     }
 
     #[test]
@@ -237,11 +242,12 @@ mod tests {
     fn every_flag_is_read() {
         let config =
             run("--listen text=[::1]:0 -l 99 --root=x --read-only --max-connections 3 --log l \
-             --max-file-size 5k --max-total-size=1M --idle-timeout 9 --fsync --buffer 1");
+             --max-file-size 5k --max-total-size=1M --idle-timeout 9 --fsync --buffer 1 \
+             --proxy-protocol");
         let hosts: Vec<_> = config.listen.iter().map(|l| (l.host.as_str(), l.port)).collect();
         assert_eq!(hosts, [("::1", 0), ("127.0.0.1", 99)]);
         assert_eq!(config.root, PathBuf::from("x"));
-        assert!(config.store.read_only && config.store.fsync);
+        assert!(config.store.read_only && config.store.fsync && config.proxy_protocol);
         assert_eq!(config.store.max_file_size, Some(5_000));
         assert_eq!(config.store.max_total_size, Some(1_000_000));
         assert_eq!(config.idle_timeout, Duration::from_secs(9));

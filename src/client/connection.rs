@@ -120,7 +120,7 @@ impl Client {
             message: limits::REPLY_TIME,
             ..WireConfig::default()
         };
-        let stream = (self.prepare)(socket, self.config.dialect.name());
+        let stream = (self.prepare)(socket, None, self.config.dialect.name());
         Ok(Wire::new(stream, config.with_buffer(self.config.buffer)))
     }
 

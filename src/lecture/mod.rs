@@ -10,7 +10,7 @@ pub mod lessons;
 mod local;
 pub mod trace;
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use crate::client::command::{Command, Takes};
@@ -33,12 +33,19 @@ impl Instruments {
     /// Puts these between the wires of this side and their sockets.
     #[must_use]
     pub fn prepare(self, side: Side) -> Prepare {
-        Arc::new(move |socket, dialect| self.over(socket, side, dialect))
+        Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
     /// The faults are above the trace, so that it shows what really crossed the socket.
-    fn over(&self, socket: TcpStream, side: Side, dialect: &str) -> Box<dyn Stream> {
-        let addresses = socket.local_addr().and_then(|own| Ok((own, socket.peer_addr()?)));
+    fn over(
+        &self,
+        socket: TcpStream,
+        peer: Option<SocketAddr>,
+        side: Side,
+        dialect: &str,
+    ) -> Box<dyn Stream> {
+        let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
+        let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
         let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));
         if let Some(observer) = &self.observer {
             stream = Box::new(Traced::new(stream, Arc::clone(observer)));

@@ -5,6 +5,7 @@
 
 pub mod address;
 mod permits;
+mod proxy;
 mod refusals;
 mod threads;
 
@@ -32,6 +33,7 @@ pub struct Server {
     log: Log,
     wires: WireConfig,
     prepare: Prepare,
+    has_proxy_line: bool,
     permits: Permits,
     threads: Threads<Accepted>,
     refusals: Refusals,
@@ -60,10 +62,18 @@ impl Server {
             log,
             wires,
             prepare,
+            has_proxy_line: false,
             permits: Permits::new(limits),
             threads: Threads::new(),
             refusals: Refusals::default(),
         }
+    }
+
+    /// Expects every connection to begin with the PROXY line of a load balancer: `--proxy-protocol`. Limits,
+    /// log and trace then go by the address in it.
+    #[must_use]
+    pub fn with_proxy_line(self, has_proxy_line: bool) -> Server {
+        Server { has_proxy_line, ..self }
     }
 
     /// Serves these listeners, each from a thread of its own, until the program ends.
@@ -112,7 +122,12 @@ impl Server {
 
     /// Gives a connection a permit and a thread, or refuses it: no permit or no thread is free.
     fn hand_over(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
-        let permit = match self.permits.take(peer.ip()) {
+        let permit = if self.has_proxy_line {
+            self.permits.take()
+        } else {
+            self.permits.take_from(peer.ip())
+        };
+        let permit = match permit {
             Ok(permit) => permit,
             Err(why) => return self.refuse(dialect, stream, peer, why),
         };
@@ -136,11 +151,13 @@ impl Server {
 
     /// Serves one connection from its first byte to its last.
     fn serve(&self, accepted: Accepted) {
-        let Accepted { dialect, stream, peer, permit } = accepted;
+        let accepted =
+            if self.has_proxy_line { self.find_client(accepted) } else { Some(accepted) };
+        let Some(Accepted { dialect, stream, peer, permit }) = accepted else { return };
         let session = self.log.session(peer, dialect.name());
         session.open();
         let end = match set_options(&stream) {
-            Ok(()) => self.converse(dialect, stream, &session),
+            Ok(()) => self.converse(dialect, stream, peer, &session),
             Err(error) => Err(Error::connection(&error)),
         };
         // Free before the line is written, so that a new connection can follow the line in the log.
@@ -148,14 +165,38 @@ impl Server {
         session.close(&end);
     }
 
+    /// Puts the client's address in the place of the balancer's. If the balancer does not know it, the
+    /// connection counts for no address. `None`: the connection was refused, or closed without a reply.
+    fn find_client(&self, mut accepted: Accepted) -> Option<Accepted> {
+        match proxy::read_line(&accepted.stream) {
+            Ok(None) => return Some(accepted),
+            Ok(Some(client)) => accepted.peer = client,
+            Err(error) => {
+                let session = self.log.session(accepted.peer, accepted.dialect.name());
+                drop(accepted);
+                session.close(&Err(error));
+                return None;
+            }
+        }
+        match accepted.permit.count(accepted.peer.ip()) {
+            Ok(()) => Some(accepted),
+            Err(why) => {
+                let Accepted { dialect, stream, peer, .. } = accepted;
+                self.refuse(dialect, stream, peer, why);
+                None
+            }
+        }
+    }
+
     /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
     fn converse(
         &self,
         dialect: Dialect,
         stream: TcpStream,
+        peer: SocketAddr,
         session: &ConnectionLog<'_>,
     ) -> Result<()> {
-        let mut wire = self.wire(stream, dialect);
+        let mut wire = self.wire(stream, peer, dialect);
         let end = catch_unwind(AssertUnwindSafe(|| {
             dialect.handle_client(&mut wire, &self.store, session)
         }));
@@ -165,8 +206,8 @@ impl Server {
 
     /// Boxed and not inlined, so that an idle connection uses one page of stack less.
     #[inline(never)]
-    fn wire(&self, stream: TcpStream, dialect: Dialect) -> Box<Wire> {
-        let stream = (self.prepare)(stream, dialect.name());
+    fn wire(&self, stream: TcpStream, peer: SocketAddr, dialect: Dialect) -> Box<Wire> {
+        let stream = (self.prepare)(stream, Some(peer), dialect.name());
         Box::new(Wire::new(stream, self.wires.clone()))
     }
 }

@@ -60,7 +60,8 @@ impl Network {
 
 /// The permission for one connection. Dropping it allows another one.
 pub(super) struct Permit {
-    network: Network,
+    /// Where the connection is counted, once its client's address is known.
+    network: Option<Network>,
     permits: Permits,
 }
 
@@ -69,27 +70,49 @@ impl Permits {
         Permits { limits, open: Arc::default() }
     }
 
-    /// Returns a permit for a connection from this address.
+    /// Returns a permit for a connection from anywhere.
     ///
     /// # Errors
-    /// All connections are taken, or all from this address. The text is for the peer.
-    pub(super) fn take(&self, address: IpAddr) -> Result<Permit, &'static str> {
+    /// All connections are taken. The text is for the peer.
+    pub(super) fn take(&self) -> Result<Permit, &'static str> {
         let mut open = lock(&self.open);
         if open.all >= self.limits.all {
             return Err("all connections are taken");
         }
+        open.all += 1;
+        Ok(Permit { network: None, permits: self.clone() })
+    }
+
+    /// Returns a permit for a connection from this address.
+    ///
+    /// # Errors
+    /// All connections are taken, or all from this address. The text is for the peer.
+    pub(super) fn take_from(&self, address: IpAddr) -> Result<Permit, &'static str> {
+        let mut permit = self.take()?;
+        permit.count(address)?;
+        Ok(permit)
+    }
+}
+
+impl Permit {
+    /// Counts the connection among those from this address. This is done once.
+    ///
+    /// # Errors
+    /// All connections from this address are taken. The text is for the peer.
+    pub(super) fn count(&mut self, address: IpAddr) -> Result<(), &'static str> {
         let network = Network::of(address);
         let most = match network {
-            Network::V4(_) => self.limits.per_address,
-            Network::V6(_) => self.limits.per_address.saturating_mul(4),
+            Network::V4(_) => self.permits.limits.per_address,
+            Network::V6(_) => self.permits.limits.per_address.saturating_mul(4),
         };
+        let mut open = lock(&self.permits.open);
         let count = open.by_network.entry(network).or_default();
         if *count >= most {
             return Err("too many connections from your address");
         }
         *count += 1;
-        open.all += 1;
-        Ok(Permit { network, permits: self.clone() })
+        self.network = Some(network);
+        Ok(())
     }
 }
 
@@ -97,10 +120,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = lock(&self.permits.open);
         open.all -= 1;
-        if let Some(count) = open.by_network.get_mut(&self.network) {
+        let Some(network) = self.network else { return };
+        if let Some(count) = open.by_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                open.by_network.remove(&self.network);
+                open.by_network.remove(&network);
             }
         }
     }
@@ -115,15 +139,15 @@ mod tests {
         let [one, other, third]: [IpAddr; 3] =
             ["192.0.2.1", "192.0.2.2", "::1"].map(|text| text.parse().unwrap());
         let permits = Permits::new(ConnectionLimits { all: 3, per_address: 2 });
-        let first = permits.take(one);
-        let second = permits.take(one);
+        let first = permits.take_from(one);
+        let second = permits.take_from(one);
         assert!(first.is_ok() && second.is_ok());
-        assert!(permits.take(one).is_err_and(|why| why.starts_with("too many")));
-        let fourth = permits.take(other);
+        assert!(permits.take_from(one).is_err_and(|why| why.starts_with("too many")));
+        let fourth = permits.take_from(other);
         assert!(fourth.is_ok());
-        assert!(permits.take(third).is_err_and(|why| why.starts_with("all connections")));
+        assert!(permits.take_from(third).is_err_and(|why| why.starts_with("all connections")));
         drop(first);
-        assert!(permits.take(one).is_ok());
+        assert!(permits.take_from(one).is_ok());
         drop((second, fourth));
         assert!(lock(&permits.open).by_network.is_empty() && lock(&permits.open).all == 0);
     }
@@ -134,16 +158,16 @@ mod tests {
         let address = |text: &str| -> IpAddr { text.parse().unwrap() };
         let permits = Permits::new(ConnectionLimits { all: 100, per_address: 2 });
         let in_one: Vec<_> = (0..8)
-            .map(|n| permits.take(address(&format!("2001:db8::{n}:1"))).ok().unwrap())
+            .map(|n| permits.take_from(address(&format!("2001:db8::{n}:1"))).ok().unwrap())
             .collect();
-        assert!(permits.take(address("2001:db8::ffff")).is_err());
-        assert!(permits.take(address("2001:db8:0:1::1")).is_ok());
+        assert!(permits.take_from(address("2001:db8::ffff")).is_err());
+        assert!(permits.take_from(address("2001:db8:0:1::1")).is_ok());
         // An IPv4 address that a socket for both shows as IPv6 is one address, with the plain cap.
-        let _two =
-            ["192.0.2.1", "::ffff:192.0.2.1"].map(|text| permits.take(address(text)).ok().unwrap());
-        assert!(permits.take(address("::ffff:192.0.2.1")).is_err());
-        assert!(permits.take(address("::ffff:192.0.2.2")).is_ok());
+        let _two = ["192.0.2.1", "::ffff:192.0.2.1"]
+            .map(|text| permits.take_from(address(text)).ok().unwrap());
+        assert!(permits.take_from(address("::ffff:192.0.2.1")).is_err());
+        assert!(permits.take_from(address("::ffff:192.0.2.2")).is_ok());
         drop(in_one);
-        assert!(permits.take(address("2001:db8::ffff")).is_ok());
+        assert!(permits.take_from(address("2001:db8::ffff")).is_ok());
     }
 }

@@ -1,20 +1,21 @@
 //! What a [`Wire`](crate::wire::Wire) needs of the stream below it: a socket, or a script in a test.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits;
 
 /// Makes the stream for a wire out of a connected socket: the socket itself, or with instruments above
-/// it. The text is the name of the dialect.
-pub type Prepare = Arc<dyn Fn(TcpStream, &'static str) -> Box<dyn Stream> + Send + Sync>;
+/// it. The address is the peer's, if it may differ from the socket's. The text is the name of the dialect.
+pub type Prepare =
+    Arc<dyn Fn(TcpStream, Option<SocketAddr>, &'static str) -> Box<dyn Stream> + Send + Sync>;
 
 /// The socket itself.
 #[must_use]
 pub fn plain() -> Prepare {
-    Arc::new(|socket, _| Box::new(Socket::new(socket)))
+    Arc::new(|socket, _, _| Box::new(Socket::new(socket)))
 }
 
 /// Sets the options that every socket of ours has.

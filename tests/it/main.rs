@@ -6,6 +6,7 @@
 //! - [`hostile`]: names that no client should send, through every command.
 //! - [`store`]: many at once, kills, leftovers; what the store promises.
 //! - [`sturdy`]: load, faults of the system, attack.
+//! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
 //! - [`liar`]: the client against servers that lie.
@@ -31,6 +32,7 @@ mod json;
 mod lecture;
 mod liar;
 mod lines;
+mod proxy;
 mod siblings;
 mod store;
 mod strukt;

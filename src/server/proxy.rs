@@ -1,0 +1,147 @@
+//! The line with which a load balancer says whose connection it passes on: the PROXY protocol of HAProxy,
+//! version 1.
+//!
+//! ```text
+//! PROXY TCP4 192.0.2.7 198.51.100.1 50312 1234\r\n
+//! PROXY TCP6 2001:db8::7 2001:db8::1 50312 1234\r\n
+//! PROXY UNKNOWN\r\n
+//! ```
+//!
+//! The client's address is first, then the one that it has connected to, then both ports.
+
+use std::io::{ErrorKind as Kind, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::str::FromStr;
+use std::time::Instant;
+
+use crate::error::{Code, Error, Result};
+use crate::limits;
+
+/// Reads the line that every connection begins with, and leaves what follows it in the socket. Returns the
+/// client's address; `None` if the balancer does not know it.
+///
+/// # Errors
+/// Something else came, or the line is not complete in time.
+pub(super) fn read_line(mut stream: &TcpStream) -> Result<Option<SocketAddr>> {
+    let end = Instant::now() + limits::PROXY_TIME;
+    let mut line = [0; limits::PROXY_LINE];
+    let mut length = 0;
+    while let Some(free @ [_, ..]) = line.get_mut(length..) {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let got = line.get(..length).unwrap_or_default();
+            return Err(unexpected(Code::Timeout, "no PROXY line came in time", got));
+        }
+        stream.set_read_timeout(Some(left)).map_err(|error| Error::connection(&error))?;
+        // A look first, so that no byte after the line is taken.
+        let come = match stream.peek(free) {
+            Ok(0) => return Err(Error::gone("the connection ended before the PROXY line did")),
+            Ok(come) => free.get_mut(..come).unwrap_or_default(),
+            Err(error) if error.kind() == Kind::Interrupted => continue,
+            Err(error) if matches!(error.kind(), Kind::WouldBlock | Kind::TimedOut) => continue,
+            Err(error) => return Err(Error::connection(&error)),
+        };
+        let lf = come.iter().position(|byte| *byte == b'\n');
+        let wanted = come.get_mut(..lf.map_or(come.len(), |lf| lf + 1)).unwrap_or_default();
+        stream.read_exact(wanted).map_err(|error| Error::connection(&error))?;
+        length += wanted.len();
+        if lf.is_some() {
+            break;
+        }
+    }
+    let line = line.get(..length).unwrap_or_default();
+    parse(line).ok_or_else(|| unexpected(Code::BadRequest, "expected a PROXY line", line))
+}
+
+/// For the log only: the peer gets no reply.
+fn unexpected(code: Code, sentence: &str, got: &[u8]) -> Error {
+    Error::new(code, sentence).because(format!("got '{}'", String::from_utf8_lossy(got)))
+}
+
+/// The client's address in a line, or that it is not known. `None`: this is not such a line.
+#[expect(clippy::option_option, reason = "no address is not the same as no line")]
+fn parse(line: &[u8]) -> Option<Option<SocketAddr>> {
+    let line = line.strip_suffix(b"\r\n")?;
+    // What follows this word has no meaning.
+    if let Some(b"" | [b' ', ..]) = line.strip_prefix(b"PROXY UNKNOWN") {
+        return Some(None);
+    }
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    let ip: fn(&str) -> Option<IpAddr> = match (words.next()?, words.next()?) {
+        ("PROXY", "TCP4") => |text| Ipv4Addr::from_str(text).ok().map(IpAddr::V4),
+        ("PROXY", "TCP6") => |text| Ipv6Addr::from_str(text).ok().map(IpAddr::V6),
+        _ => return None,
+    };
+    let (client, _) = (ip(words.next()?)?, ip(words.next()?)?);
+    let (port, _) = (port(words.next()?)?, port(words.next()?)?);
+    words.next().is_none().then(|| Some(SocketAddr::new(client, port)))
+}
+
+/// A port, written as a program writes it: no sign and no zeros in front.
+fn port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port: &u16| port.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_exactly_or_not_at_all() {
+        let good = [
+            ("TCP4 192.0.2.7 198.51.100.1 50312 1234", Some("192.0.2.7:50312")),
+            ("TCP4 255.255.255.255 0.0.0.0 65535 0", Some("255.255.255.255:65535")),
+            ("TCP6 2001:db8::7 ::1 1 2", Some("[2001:db8::7]:1")),
+            ("TCP6 2001:DB8:0:0:0:0:0:7 ::ffff:192.0.2.1 1 2", Some("[2001:db8::7]:1")),
+            ("UNKNOWN", None),
+            ("UNKNOWN ", None),
+            ("UNKNOWN ffff::1 what \u{e9}ver 1 2", None),
+        ];
+        for (line, client) in good {
+            let client = client.map(|text| text.parse::<SocketAddr>().unwrap());
+            assert_eq!(parse(format!("PROXY {line}\r\n").as_bytes()), Some(client), "{line}");
+            for end in ["", "\n", "\r", "\r\r\n\n", "\n\r"] {
+                assert_eq!(parse(format!("PROXY {line}{end}").as_bytes()), None, "{line}{end:?}");
+            }
+            for start in ["", "proxy ", " PROXY ", "PROXY", "PROXY  ", "PROXY\t", "\nPROXY "] {
+                assert_eq!(parse(format!("{start}{line}\r\n").as_bytes()), None, "{start}{line}");
+            }
+        }
+        let bad = [
+            "",
+            "TCP4",
+            "TCP5 192.0.2.7 198.51.100.1 1 2",
+            "tcp4 192.0.2.7 198.51.100.1 1 2",
+            "UDP4 192.0.2.7 198.51.100.1 1 2",
+            "UNKNOWNS",
+            "TCP4 192.0.2.7 198.51.100.1 1",
+            "TCP4 192.0.2.7 198.51.100.1 1 ",
+            "TCP4 192.0.2.7 198.51.100.1 1 2 ",
+            "TCP4 192.0.2.7 198.51.100.1 1 2 3",
+            "TCP4 192.0.2.7  198.51.100.1 1 2",
+            "TCP4 192.0.2.7 198.51.100.1 01 2",
+            "TCP4 192.0.2.7 198.51.100.1 1 00",
+            "TCP4 192.0.2.7 198.51.100.1 +1 2",
+            "TCP4 192.0.2.7 198.51.100.1 -1 2",
+            "TCP4 192.0.2.7 198.51.100.1 65536 2",
+            "TCP4 192.0.2.7 198.51.100.1 1 65536",
+            "TCP4 192.0.2.7 198.51.100.1 0x1 2",
+            "TCP4 192.0.2.07 198.51.100.1 1 2",
+            "TCP4 192.0.2.256 198.51.100.1 1 2",
+            "TCP4 192.0.2.7 198.51.100 1 2",
+            "TCP4 2001:db8::7 ::1 1 2",
+            "TCP4 192.0.2.7 ::1 1 2",
+            "TCP6 192.0.2.7 198.51.100.1 1 2",
+            "TCP6 [2001:db8::7] ::1 1 2",
+            "TCP6 fe80::1%eth0 ::1 1 2",
+            "TCP4 192.0.2.7\u{a0}198.51.100.1 1 2",
+            "TCP4 192.0.2.7 198.51.100.1 1 \u{661}",
+        ];
+        for line in bad {
+            assert_eq!(parse(format!("PROXY {line}\r\n").as_bytes()), None, "{line}");
+        }
+        assert_eq!(parse(b"PROXY TCP4 192.0.2.7 198.51.100.1 1 \xff\r\n"), None);
+        // Version 2 begins like this.
+        assert_eq!(parse(b"\r\n\r\n\0\r\nQUIT\n"), None);
+    }
+}
