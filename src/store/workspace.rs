@@ -240,8 +240,9 @@ fn is_ours(folder: &Path) -> bool {
 /// folder, and no server is in between: only one starts at a time.
 fn is_dead(folder: &Path) -> bool {
     match private::open(&folder.join(LOCK), OpenOptions::new().read(true)) {
-        // Unlocked again before the removal, for Windows. No other server takes it during a start.
-        Ok(lock) => lock.try_lock().is_ok(),
+        // Unlocked again before the removal, for Windows. No other server takes it during a start. A shared
+        // lock is enough to ask, and the only one that NFS gives on a file that is open for reading.
+        Ok(lock) => lock.try_lock_shared().is_ok(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
