@@ -9,7 +9,7 @@
 //! | [`lessons`](super::lecture::lessons), [`pelajaran`] | eleven exercises, in English and in Indonesian |
 //! | [`promises`] | what holds, under which conditions, and the limits |
 //! | [`speed`] | the tables, how to read them, where the time goes |
-//! | [`growth`] | several servers on one folder |
+//! | [`growth`] | what one machine holds; several servers on one folder behind a balancer |
 //!
 //! The pages are Markdown files beside this one, and a code host shows them too. Links in them use
 //! labels, which each page defines at its end for the code host. Here the same labels are defined before
@@ -26,6 +26,7 @@ macro_rules! page {
         #[doc = "[programs]: self::programs"]
         #[doc = "[promises]: self::promises"]
         #[doc = "[protocol]: self::protocol"]
+        #[doc = "[speed]: self::speed"]
         #[doc = "[text.rs]: super::dialect::text"]
         #[doc = ""]
         #[doc = include_str!($file)]

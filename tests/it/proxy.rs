@@ -145,3 +145,244 @@ fn each_address_in_the_line_has_its_share() {
     server.wait_for_log("192.0.2.7:50312 text close\n");
     drop((inside(&one), other, v6, unknown));
 }
+
+/// HAProxy and nginx as the guide configures them, in front of three servers with the guide's flags.
+#[cfg(unix)]
+mod balancers {
+    use std::collections::BTreeSet;
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::OwnedFd;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use crate::support::{PATIENCE, TestServer, noise};
+
+    const CLIENTS: u64 = 8;
+    const SIZE: usize = 3_000;
+
+    /// The block of the guide that is the file with this path.
+    fn shown(path: &str) -> &'static str {
+        let page = include_str!("../../src/guide/growth.md");
+        let first = format!("# {path}\n");
+        let block = page.split("```text\n").find(|block| block.starts_with(&first)).unwrap();
+        block.split("```").next().unwrap()
+    }
+
+    /// The server of the guide's systemd unit, over this root, with this number in the name of its log. It
+    /// listens at `also` too.
+    fn server(folder: &Path, number: usize, also: Option<SocketAddr>) -> TestServer {
+        let unit = shown("/etc/systemd/system/connme.service");
+        let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        let (root, log) = (folder.join("root"), log_of(folder, number));
+        let flags = start.replace("/srv/uploads", root.to_str().unwrap());
+        let mut flags = flags.replace("/var/log/connme/server.log", log.to_str().unwrap());
+        if let Some(address) = also {
+            flags += &format!(" --listen {address}");
+        }
+        let flags: Vec<_> = flags.split(' ').skip(1).collect();
+        assert!(flags.contains(&"--proxy-protocol") && flags.contains(&log.to_str().unwrap()));
+        TestServer::over(&root, &flags)
+    }
+
+    fn log_of(folder: &Path, number: usize) -> std::path::PathBuf {
+        folder.join(format!("{number}.log"))
+    }
+
+    /// A balancer that listens at a port that was free, and ends with the test.
+    struct Balancer {
+        process: Child,
+        address: SocketAddr,
+    }
+
+    impl Drop for Balancer {
+        fn drop(&mut self) {
+            // Asked to end, it ends its own children too.
+            let end = format!("kill {}", self.process.id());
+            if !Command::new("sh").args(["-c", &end]).status().is_ok_and(|status| status.success())
+            {
+                let _ = self.process.kill();
+            }
+            let _ = self.process.wait();
+        }
+    }
+
+    impl Balancer {
+        /// `None` if it is not installed here, or without what the guide needs.
+        fn start(
+            name: &str,
+            config: &str,
+            folder: &Path,
+            servers: &[TestServer],
+        ) -> Option<Balancer> {
+            let places = ["", "/usr/sbin/", "/usr/local/sbin/", "/usr/local/bin/"];
+            let places = places.map(|place| format!("{place}{name}"));
+            let runs = |program: &&String| Command::new(program).arg("-v").output().is_ok();
+            let program = places.iter().find(runs)?;
+            // It gets a socket that listens already, so that its port is free and nothing has to wait.
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut config = shown(config).replace("bind :1234", "bind fd@0");
+            config = config.replace("listen 1234;", &format!("listen {address};"));
+            for (n, server) in servers.iter().enumerate() {
+                let place = format!("192.0.2.1{}:1234", n + 1);
+                assert!(config.contains(&place));
+                config = config.replace(&place, &server.address().to_string());
+            }
+            let (file, errors) = (folder.join("config"), folder.join("errors"));
+            std::fs::write(&file, config).unwrap();
+            let mut command = Command::new(program);
+            if name == "nginx" {
+                let pid = folder.join("pid");
+                let rest = format!("daemon off; pid {};", pid.display());
+                command.env("NGINX", "0;").args(["-e", "stderr", "-g", &rest, "-c"]).arg(file);
+            } else {
+                command.args(["-db", "-f"]).arg(file);
+            }
+            let process = command
+                .stdin(Stdio::from(OwnedFd::from(listener)))
+                .stdout(Stdio::null())
+                .stderr(std::fs::File::create(&errors).unwrap())
+                .spawn()
+                .unwrap();
+            // The balancer alone holds the socket now: if it ends, so does the wait for a reply.
+            drop(command);
+            let balancer = Balancer { process, address };
+            if balancer.ask(b"connme\n").1 == b"ok connected\n" {
+                return Some(balancer);
+            }
+            let errors = std::fs::read_to_string(errors).unwrap();
+            let lacks = ["invalid option: \"e\"", "directive \"stream\"", "\"proxy_half_close\""];
+            assert!(lacks.iter().any(|what| errors.contains(what)), "{errors}");
+            None
+        }
+
+        /// Asks over a connection of its own, ends the sending side, and returns what came until the end.
+        fn ask(&self, request: &[u8]) -> (Option<SocketAddr>, Vec<u8>) {
+            let mut heard = Vec::new();
+            let Ok(mut stream) = TcpStream::connect(self.address) else { return (None, heard) };
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let own = stream.local_addr().ok();
+            let said = stream.write_all(request).and_then(|()| stream.shutdown(Shutdown::Write));
+            let _ = said.and_then(|()| stream.read_to_end(&mut heard));
+            (own, heard)
+        }
+    }
+
+    #[derive(Default)]
+    struct Load {
+        confirmed: Mutex<Vec<(String, u64)>>,
+        failed: Mutex<Vec<String>>,
+        clients: Mutex<Vec<SocketAddr>>,
+        is_over: AtomicBool,
+    }
+
+    impl Load {
+        fn upload(&self, balancer: &Balancer, client: u64) {
+            for n in 0.. {
+                if self.is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let seed = client * 1_000_000 + n;
+                let name = format!("{seed}.bin");
+                let mut request = format!("upload {name}\n{SIZE}\n").into_bytes();
+                request.extend(noise(seed, SIZE));
+                let (own, heard) = balancer.ask(&request);
+                self.clients.lock().unwrap().extend(own);
+                if heard == format!("ok ready\nok received {SIZE} {name}\n").into_bytes() {
+                    self.confirmed.lock().unwrap().push((name, seed));
+                } else {
+                    self.failed.lock().unwrap().push(name);
+                }
+            }
+        }
+    }
+
+    fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !so() {
+            assert!(Instant::now() < end, "never {what}");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    fn serves(server: &TestServer) -> bool {
+        server.log().matches(" stored ").count() >= 500
+    }
+
+    /// Three servers on one root; one is killed under load and started again.
+    fn the_recipe_loses_nothing(name: &str, config: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        std::fs::create_dir(folder.join("root")).unwrap();
+        let mut servers: Vec<_> = (0..3).map(|number| server(folder, number, None)).collect();
+        let Some(balancer) = Balancer::start(name, config, folder, &servers) else {
+            return eprintln!("skipped: {name} is not installed here, or is too old for the guide");
+        };
+        let (load, start) = (Load::default(), Instant::now());
+        let confirmed = || load.confirmed.lock().unwrap().len();
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (load, balancer) = (&load, &balancer);
+                scope.spawn(move || load.upload(balancer, client));
+            }
+            // The load ends also if this fails.
+            struct End<'l>(&'l AtomicBool);
+            impl Drop for End<'_> {
+                fn drop(&mut self) {
+                    self.0.store(true, Ordering::Relaxed);
+                }
+            }
+            let _end = End(&load.is_over);
+            wait_until("served by all three", || servers.iter().all(serves));
+            let address = servers[1].address();
+            servers[1].kill();
+            let before = confirmed();
+            wait_until("served by the other two", || confirmed() >= before + 1000);
+            servers[1] = server(folder, 1, Some(address));
+            wait_until("served by the one that was started again", || serves(&servers[1]));
+        });
+        let took = start.elapsed().as_secs_f64();
+        let Load { confirmed, failed, clients, .. } = load;
+        let confirmed = confirmed.into_inner().unwrap();
+        let failed: BTreeSet<String> = failed.into_inner().unwrap().into_iter().collect();
+        let (all, rate) = (confirmed.len(), confirmed.len() as f64 / took);
+        eprintln!("{name}: {all} confirmed in {took:.1} s, {rate:.0}/s, {} failed", failed.len());
+        for (file, seed) in &confirmed {
+            let stored = std::fs::read(folder.join("root").join(file)).unwrap_or_default();
+            assert!(stored == noise(*seed, SIZE), "{file} is lost");
+        }
+        // No more than were under way on the killed server, and none on another.
+        assert!(failed.len() as u64 <= CLIENTS, "{failed:?}");
+        for number in [0, 2] {
+            let log = std::fs::read_to_string(log_of(folder, number)).unwrap();
+            let unwell = |line: &&str| line.contains(" upload ") && !line.ends_with(" ok");
+            assert_eq!(log.lines().find(unwell), None);
+            let names = log.split('"').skip(1).step_by(2).filter(|file| failed.contains(*file));
+            assert_eq!(names.count(), 0, "{failed:?}");
+            // The servers know the clients, not the balancer.
+            let known: BTreeSet<_> =
+                clients.lock().unwrap().iter().map(SocketAddr::to_string).collect();
+            let stored = log.lines().filter(|line| line.contains(" stored "));
+            let by_clients =
+                stored.clone().filter(|line| known.contains(line.split(' ').nth(1).unwrap()));
+            assert_eq!(by_clients.count(), stored.count());
+        }
+        if name == "haproxy" {
+            servers[1].wait_for_log(" text connme ");
+        }
+    }
+
+    #[test]
+    fn haproxy_as_in_the_guide_loses_nothing() {
+        the_recipe_loses_nothing("haproxy", "/etc/haproxy/haproxy.cfg");
+    }
+
+    #[test]
+    fn nginx_as_in_the_guide_loses_nothing() {
+        the_recipe_loses_nothing("nginx", "/etc/nginx/nginx.conf");
+    }
+}
