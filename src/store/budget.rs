@@ -66,12 +66,14 @@ impl<L> Budgeted<L> {
 
 impl Budget {
     /// Builds a list, which allocates as it grows. Where the budget is used up, drops the list, waits for as much
-    /// as it needs, and builds it again: two lists never wait for each other.
+    /// as it needs, and builds it again: two lists never wait for each other. A list that began at this moment
+    /// waits for a limited time.
     pub(super) fn build<L>(
         self: &Arc<Budget>,
+        began: Instant,
         list: impl Fn(&mut Allocation) -> Result<L>,
     ) -> Result<Budgeted<L>> {
-        let until = Instant::now() + limits::LIST_WAIT;
+        let until = began + limits::LIST_WAIT;
         let mut allocation = self.allocation(0, false);
         loop {
             let list = list(&mut allocation)?;
@@ -86,6 +88,11 @@ impl Budget {
                 Error::new(Code::Busy, sentence)
             })?;
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        lock(&self.state).held
     }
 
     fn allocation(self: &Arc<Budget>, taken: usize, has_waited: bool) -> Allocation {
@@ -165,7 +172,7 @@ mod tests {
         assert!(!second.take(1));
         drop((first, second));
         assert!(budget.allocation(0, false).take(1));
-        assert_eq!(lock(&budget.state).held, 0);
+        assert_eq!(budget.held(), 0);
     }
 
     /// A list that had taken half of the budget took the other half beside a list that had a little.
@@ -185,7 +192,8 @@ mod tests {
         let mut first = budget.allocation(0, false);
         assert!(first.take(limits::LISTS_HELD));
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| budget.build(|list| Ok(list.take(STEP))).map(drop));
+            let second =
+                scope.spawn(|| budget.build(Instant::now(), |list| Ok(list.take(STEP))).map(drop));
             while budget.waiting.load(Ordering::Acquire) == 0 {
                 std::thread::yield_now();
             }
@@ -204,7 +212,9 @@ mod tests {
             for n in 0..4 {
                 let (budget, served) = (&budget, served.clone());
                 scope.spawn(move || {
-                    let list = budget.build(|list| Ok(list.take(limits::LISTS_HELD))).unwrap();
+                    let list = budget
+                        .build(Instant::now(), |list| Ok(list.take(limits::LISTS_HELD)))
+                        .unwrap();
                     served.send(n).unwrap();
                     drop(list);
                 });

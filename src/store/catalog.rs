@@ -183,6 +183,12 @@ impl Catalog {
         Ok(files.iter().map(|(name, stamp)| known.id(name, *stamp)).collect())
     }
 
+    /// Whether a thread writes to the table, or waits for another server that does.
+    #[cfg(test)]
+    pub(super) fn is_writing(&self) -> bool {
+        self.turn.try_lock().is_err()
+    }
+
     /// The identity of a file that has just been stored, whatever has become of it since.
     ///
     /// # Errors

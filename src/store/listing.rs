@@ -1,6 +1,6 @@
 //! What a folder contains, as far as a client may see it.
 
-use std::fs::{self, DirEntry};
+use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::Path;
 
@@ -73,24 +73,35 @@ const BATCH: usize = 500;
 impl Listing {
     /// Reads a folder. Where the allocation is full, drops what it has and only counts the rest.
     pub(super) fn read(folder: &Path, allocation: &mut Allocation) -> Result<Listing> {
-        let failed = |error| Error::io(format!("list {}", folder.display()), &error);
         let mut listing = Listing::default();
-        for entry in visible(folder).map_err(failed)? {
-            let (name, entry) = entry.map_err(failed)?;
-            // A file that has gone since the folder was read is no error. Links are not followed.
-            let Ok(found) = entry.metadata() else { continue };
-            if !found.is_file() && !found.is_dir() {
-                continue;
-            }
-            if !allocation.take(name.len() + LINE) {
+        each_entry(folder, &mut |name, found| {
+            if allocation.take(name.len() + LINE) {
+                listing.push_found(name, found);
+            } else {
                 listing = Listing::default();
-                continue;
             }
-            let size = found.is_file().then_some(found.len());
-            listing.push_line(Entry { name: &name, size, id: None }, Stamp::of(&found));
-        }
+            Ok(())
+        })?;
         listing.sort();
         Ok(listing)
+    }
+
+    /// Reads a folder in parts of some hundred entries, in no order.
+    pub(super) fn read_parts(
+        folder: &Path,
+        tell: &mut dyn FnMut(&Listing) -> Result<()>,
+    ) -> Result<()> {
+        let mut part = Listing::default();
+        each_entry(folder, &mut |name, found| {
+            part.push_found(name, found);
+            if part.count() < BATCH { Ok(()) } else { tell(&std::mem::take(&mut part)) }
+        })?;
+        tell(&part)
+    }
+
+    fn push_found(&mut self, name: &str, found: &Metadata) {
+        let size = found.is_file().then_some(found.len());
+        self.push_line(Entry { name, size, id: None }, Stamp::of(found));
     }
 
     /// Adds an entry at the end, and its size to the total.
@@ -176,6 +187,20 @@ fn head(name: &str) -> u128 {
 /// Names are no longer than a line from a server, and a list is bounded by its memory.
 fn small(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Calls `tell` with the files and folders in a folder that a client can ask for.
+fn each_entry(folder: &Path, tell: &mut dyn FnMut(&str, &Metadata) -> Result<()>) -> Result<()> {
+    let failed = |error| Error::io(format!("list {}", folder.display()), &error);
+    for entry in visible(folder).map_err(failed)? {
+        let (name, entry) = entry.map_err(failed)?;
+        // A file that has gone since the folder was read is no error. Links are not followed.
+        match entry.metadata() {
+            Ok(found) if found.is_file() || found.is_dir() => tell(&name, &found)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The entries of a folder that a client can ask for, with their names.

@@ -34,6 +34,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::error::{Code, Error, Result, lock};
 use crate::log::Log;
@@ -130,8 +131,12 @@ impl Store {
     /// # Errors
     /// There is no such folder, or it cannot be read.
     pub fn list(&self, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
+        self.list_since(Instant::now(), folder)
+    }
+
+    fn list_since(&self, began: Instant, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
         let path = self.walk(folder.map(FileName::as_str))?;
-        self.lists.build(|allocation| Listing::read(&path, allocation))
+        self.lists.build(began, |allocation| Listing::read(&path, allocation))
     }
 
     /// The size of a file.

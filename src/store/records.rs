@@ -1,6 +1,7 @@
 //! Files with an identity: what the `json` dialect calls records. They are the files at the top of the root.
 
 use std::fs::{self, Metadata};
+use std::time::Instant;
 
 use super::budget::Budgeted;
 use super::catalog::{self, Id, Stamp};
@@ -21,6 +22,9 @@ pub struct Record {
     pub size: u64,
 }
 
+/// How many new files get their identities while a list of them is in memory.
+const FEW: usize = 500;
+
 impl Record {
     pub(super) fn new(id: Option<Id>, name: &str, stamp: Stamp) -> Record {
         Record { id, name: name.to_owned(), size: stamp.size() }
@@ -33,10 +37,15 @@ impl Store {
     /// # Errors
     /// The root cannot be read, or an identity cannot be kept.
     pub fn files(&self) -> Result<Budgeted<Listing>> {
-        let files = self.list(None)?;
-        for batch in files.batches() {
-            self.identify(&batch)?;
+        let began = Instant::now();
+        let mut files = self.list_since(began, None)?;
+        if self.new_among(&files)? > FEW {
+            // That many take time, and this list would hold memory that others wait for.
+            drop(files);
+            Listing::read_parts(&self.root, &mut |part| self.identify_all(part))?;
+            files = self.list_since(began, None)?;
         }
+        self.identify_all(&files)?;
         Ok(files)
     }
 
@@ -137,6 +146,20 @@ impl Store {
     /// except on a read-only server.
     fn is_shown(&self, id: Option<Id>) -> bool {
         id.is_some() || self.options.read_only
+    }
+
+    /// How many of these files have no identity yet, and get one from this server.
+    fn new_among(&self, files: &Listing) -> Result<usize> {
+        let mut new = 0;
+        for batch in files.batches().take_while(|_| !self.options.read_only) {
+            let ids = self.catalog.identify(&batch, None)?;
+            new += ids.iter().filter(|id| id.is_none()).count();
+        }
+        Ok(new)
+    }
+
+    fn identify_all(&self, files: &Listing) -> Result<()> {
+        files.batches().try_for_each(|batch| self.identify(&batch).map(drop))
     }
 
     fn identify(&self, files: &[(&str, Stamp)]) -> Result<Vec<Option<Id>>> {

@@ -1,7 +1,7 @@
 //! The store's promises, without a wire.
 
 use super::*;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -322,6 +322,35 @@ fn every_file_at_the_top_has_a_record() {
     assert_eq!(fixture.names(), ["docs"]);
 }
 
+/// Four lists of many new files kept all others waiting until each file had its identity.
+#[test]
+fn a_list_holds_no_memory_while_many_new_files_are_identified() {
+    let fixture = fixture(Options::default());
+    for n in 0..700 {
+        fs::write(fixture.path(&n.to_string()), b"").unwrap();
+    }
+    let elsewhere = private::lock(&fixture.path(".connme/identifying"), Duration::ZERO);
+    std::thread::scope(|scope| {
+        let list = scope.spawn(|| fixture.store.files().map(|files| files.count()));
+        while !fixture.store.catalog.is_writing() {
+            assert!(!list.is_finished());
+            std::thread::yield_now();
+        }
+        assert_eq!(fixture.store.lists.held(), 0);
+        drop(elsewhere);
+        assert_eq!(list.join().unwrap().unwrap(), 700);
+    });
+    let files = fixture.store.files().unwrap();
+    let mut told = 0;
+    let count = &mut |record: &Record| {
+        told += usize::from(record.id.is_some());
+        Ok(())
+    };
+    fixture.store.each_record(&files, count).unwrap();
+    assert_eq!(told, 700);
+    assert!(fixture.store.lists.held() > 0);
+}
+
 #[test]
 fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
     let fixture = fixture(Options::default());
@@ -404,7 +433,7 @@ mod faults {
     /// Opens the folder as the next start would, and looks at everything in it.
     fn look(root: &Path) -> Vec<(String, Vec<u8>)> {
         // A test beside this one that starts a program holds our locks until that program runs.
-        let end = Instant::now() + std::time::Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(20);
         let (store, left) = loop {
             let store = Store::open(root, Options::default(), &Log::silent()).unwrap();
             let incoming = fs::read_dir(root.join(private::PRIVATE).join("incoming")).unwrap();
