@@ -42,11 +42,11 @@ fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 bench: .have-cargo ## compare the server with minimal loops; ARGS="--help" lists the flags
 	@ulimit -n "$$(ulimit -Hn)" 2>/dev/null; $(CARGO) bench --quiet --bench bench -- $(ARGS)
 
-# Many tests wait for a limit to end, and need no processor meanwhile: three at a time on any machine.
+# Many tests wait for a limit to end, and need no processor meanwhile: six at a time on any machine.
 check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors
 	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --no-deps --document-private-items
-	RUST_TEST_THREADS=3 $(CARGO) test
+	RUST_TEST_THREADS=6 $(CARGO) test
 
 install: .have-cargo ## put both programs where cargo keeps programs
 	$(CARGO) install --locked --path .

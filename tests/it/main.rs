@@ -6,6 +6,7 @@
 //! - [`hostile`]: names that no client should send, through every command.
 //! - [`store`]: many at once, kills, leftovers; what the store promises.
 //! - [`sturdy`]: load, faults of the system, attack.
+//! - [`absent`]: peers that send or read almost nothing.
 //! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
@@ -24,6 +25,7 @@
     reason = "a test that cannot go on should say so at once"
 )]
 
+mod absent;
 mod cli;
 mod count;
 mod filesaver;

@@ -56,6 +56,7 @@ fn log_and_trace_show_the_address_from_the_line() {
         let own = peer.stream().local_addr().unwrap().to_string();
         let client = if client.ends_with(':') { own.as_str() } else { client };
         peer.say(line).say("connme\nbyebye\n").hear("ok connected\nok byebye\n").hear_end();
+        drop(peer);
         for wanted in ["text open\n", "text connme 0 bytes", "text close\n"] {
             server.wait_for_log(&format!("{client} {wanted}"));
         }
