@@ -267,11 +267,21 @@ impl Peer {
         got
     }
 
+    /// One read, again if a signal has interrupted it: a process that is stopped and goes on is enough for that.
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.stream.read(into) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
     /// What one read brings: nothing where the server has closed.
     #[track_caller]
     pub fn first_bytes(&mut self) -> Vec<u8> {
         let mut got = vec![0; 4];
-        match self.stream.read(&mut got) {
+        match self.read(&mut got) {
             Ok(n) => got.truncate(n),
             Err(error) => self.fail(&format!("expected some bytes or the end, got {error}")),
         }
@@ -284,7 +294,7 @@ impl Peer {
         let mut line = Vec::new();
         let mut byte = [0];
         while !line.ends_with(b"\n") {
-            match self.stream.read(&mut byte) {
+            match self.read(&mut byte) {
                 Ok(1) => line.push(byte[0]),
                 end => self.fail(&format!("expected a line, got {} ({end:?})", escape(&line))),
             }
