@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run-server run-client demo compare test fuzz bench check install clean .have-cargo
+.PHONY: help run-server run-client demo compare grade test fuzz bench check install clean .have-cargo
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ demo: .have-cargo ## a short session with every byte shown, then a comparison
 
 compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
 	$(call run,connme-client,,compare "$(or $(FILE),README.md)" $(ARGS))
+
+grade: .have-cargo ## check a server of yours; SERVER=HOST:PORT, ARGS="--list"
+	$(call run,connme-client,,--server "$(or $(SERVER),127.0.0.1)" grade $(ARGS))
 
 test: .have-cargo ## run all tests
 	@$(CARGO) test --quiet

@@ -17,14 +17,16 @@
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
 //! | [`lecture`] | trace, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
+//! | [`grade`] | grades a server that speaks a dialect, in any language | `lecture` `cli` `client` `dialect` `store` `lang` |
+//! | [`starter`] | a server as one writes it first, to be improved | nothing |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
 //!   no terminal. No module calls one that calls it.
-//! - Files are opened by `store`, `client`, `lecture` and the log alone; connections are made by
-//!   `server`, `client`, `lecture` and the programs alone.
-//! - Standard output belongs to the prompt and the programs; standard error to these, the log and the
+//! - Files are opened by `store`, `client`, `lecture`, `grade`, `starter` and the log alone; connections are
+//!   made by `server`, `client`, `lecture`, `grade`, `starter` and the programs alone.
+//! - Standard output belongs to the prompt, the grader and the programs; standard error to these, the log and the
 //!   trace.
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.
 
@@ -32,11 +34,13 @@ pub mod cli;
 pub mod client;
 pub mod dialect;
 pub mod error;
+pub mod grade;
 pub mod guide;
 pub mod lang;
 pub mod lecture;
 pub mod limits;
 pub mod log;
 pub mod server;
+pub mod starter;
 pub mod store;
 pub mod wire;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use connme::cli::client::{CommandLine, parse};
 use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
+use connme::grade;
 use connme::lang::Msg;
 use connme::lecture::trace::{Output, Side};
 use connme::lecture::{COMMANDS, Instruments};
@@ -28,7 +29,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(CommandLine { config, faults }: CommandLine) -> ExitCode {
+fn run(CommandLine { config, faults, grade }: CommandLine) -> ExitCode {
+    if let [word] = config.command.as_slice()
+        && word.eq_ignore_ascii_case("grade")
+    {
+        return grade::program::main(&config, &grade);
+    }
     let trace = config.trace.then(Output::of_errors);
     let instruments = Instruments { trace, faults, observer: None };
     let is_single = !config.command.is_empty();

@@ -1,6 +1,7 @@
 //! The command line of `connme-client`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::args::{self, Arg, Args, Shared};
 use super::{Parsed, Wrong};
@@ -11,13 +12,39 @@ use crate::lecture::faults::Faults;
 use crate::limits;
 
 /// What the user asks of the client, and the faults that a lecture adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CommandLine {
     /// The client's configuration.
     pub config: Config,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
+    /// What a run of the grader is to do.
+    pub grade: GradeFlags,
 }
+
+/// The flags of `grade`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GradeFlags {
+    /// Only checks with one of these words in their id.
+    pub only: Vec<String>,
+    /// Print the checks and run none.
+    pub list: bool,
+    /// Passed checks explain themselves too.
+    pub verbose: bool,
+    /// Chooses names, sizes and bytes.
+    pub seed: Option<u64>,
+    /// The seconds that a check may take.
+    pub time: Option<f64>,
+    /// The server's folder.
+    pub root: Option<PathBuf>,
+    /// The form of the report.
+    pub format: Option<String>,
+    /// The file for the report, in place of standard output.
+    pub output: Option<PathBuf>,
+}
+
+/// The forms of a report that `grade` knows.
+pub const FORMATS: &str = "table json tap junit gradescope classroom classroom-base64 check50";
 
 /// Reads a command line, without the program's name.
 ///
@@ -31,6 +58,7 @@ pub fn parse(
     let mut line = Args::new(words);
     let mut shared = Shared::new(lang);
     let mut server = None;
+    let mut grade = GradeFlags::default();
     let mut config = Config {
         host: String::new(),
         port: 0,
@@ -71,6 +99,14 @@ pub fn parse(
             "--no-resume" => config.resume = false,
             "--retry" => config.retry = line.parsed(Wanted::Retries, |text| text.parse().ok())?,
             "--recursive" | "-r" => config.recursive = true,
+            "--only" => grade.only.push(line.parsed(Wanted::Check, |it| Some(it.to_owned()))?),
+            "--list" => grade.list = true,
+            "--verbose" | "-v" => grade.verbose = true,
+            "--seed" => grade.seed = Some(line.parsed(Wanted::Count, args::digits)?),
+            "--time" => grade.time = Some(line.parsed(Wanted::CheckTime, check_time)?),
+            "--root" => grade.root = Some(line.value()?.into()),
+            "--format" => grade.format = Some(line.parsed(Wanted::Format, format)?),
+            "--output" => grade.output = Some(line.value()?.into()),
             _ => {
                 if let Some(text) = shared.read(flag, &mut line, "connme-client", &usage)? {
                     return Ok(Parsed::Print(text));
@@ -84,7 +120,18 @@ pub fn parse(
     config.port = port.unwrap_or(config.dialect.port());
     let config =
         Config { host, buffer: shared.buffer, trace: shared.trace, lang: shared.lang, ..config };
-    Ok(Parsed::Run(CommandLine { config, faults: shared.faults }))
+    Ok(Parsed::Run(CommandLine { config, faults: shared.faults, grade }))
+}
+
+/// Seconds, with decimals, up to a minute.
+fn check_time(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = text.parse().ok().filter(|_| is_plain)?;
+    (0.1..=60.0).contains(&seconds).then_some(seconds)
+}
+
+fn format(text: &str) -> Option<String> {
+    FORMATS.split(' ').any(|known| known == text).then(|| text.to_owned())
 }
 
 /// The shortest command line that reaches a server. An IPv6 host has its brackets.

@@ -32,8 +32,9 @@ impl Item {
             "dialect" | "listen" => Values::Words("text struct filesaver json count"),
             "lang" => Values::Words("en id"),
             "completions" => Values::Words("bash zsh fish"),
+            "format" => Values::Words(super::client::FORMATS),
             "downloads" | "root" => Values::Folder,
-            "log" => Values::File,
+            "log" | "output" => Values::File,
             _ => Values::Any,
         }
     }
@@ -192,8 +193,10 @@ mod tests {
                 let (commands, flags) = items(&usage);
                 let known = COMMANDS.iter().chain(&lecture::COMMANDS).map(|command| command.word);
                 let only_at_the_prompt = ["help", "byebye", "exit"];
-                let mut known: Vec<_> =
-                    known.filter(|word| !only_at_the_prompt.contains(word)).collect();
+                let mut known: Vec<_> = known
+                    .filter(|word| !only_at_the_prompt.contains(word))
+                    .chain(["grade"])
+                    .collect();
                 let mut explained: Vec<_> = commands.iter().map(|it| it.name.as_str()).collect();
                 known.sort_unstable();
                 explained.sort_unstable();

@@ -7,6 +7,7 @@
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
 //! | [`lecture`] | traces, a simulated bad network, the comparison |
 //! | [`lessons`](super::lecture::lessons), [`pelajaran`] | eleven exercises, in English and in Indonesian |
+//! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
 //! | [`promises`] | what holds, under which conditions, and the limits |
 //! | [`speed`] | the tables, how to read them, where the time goes |
 //! | [`growth`] | what one machine holds; several servers on one folder behind a balancer |
@@ -28,6 +29,7 @@ macro_rules! page {
         #[doc = "[protocol]: self::protocol"]
         #[doc = "[speed]: self::speed"]
         #[doc = "[text.rs]: super::dialect::text"]
+        #[doc = "[write_your_own]: self::write_your_own"]
         #[doc = ""]
         #[doc = include_str!($file)]
         pub mod $name {}
@@ -39,6 +41,7 @@ page!(dialects, "dialects.md");
 page!(programs, "programs.md");
 page!(lecture, "lecture.md");
 page!(pelajaran, "../lecture/lessons/indonesian.md");
+page!(write_your_own, "write_your_own.md");
 page!(promises, "promises.md");
 page!(speed, "speed.md");
 page!(growth, "growth.md");

@@ -350,6 +350,11 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Faults => "faults like slice=1,delay=20 (see --help)",
         Wanted::Language => "en or id",
         Wanted::Shell => "bash, zsh or fish",
+        Wanted::Check => "a word of a check's name (see grade --list)",
+        Wanted::CheckTime => "seconds, from 0.1 to 60",
+        Wanted::Format => {
+            "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50"
+        }
     }
 }
 

@@ -382,6 +382,11 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Faults => "gangguan seperti slice=1,delay=20 (lihat --help)",
         Wanted::Language => "en atau id",
         Wanted::Shell => "bash, zsh atau fish",
+        Wanted::Check => "sebuah kata dari nama pemeriksaan (lihat grade --list)",
+        Wanted::CheckTime => "detik, dari 0.1 sampai 60",
+        Wanted::Format => {
+            "table, json, tap, junit, gradescope, classroom, classroom-base64 atau check50"
+        }
     }
 }
 

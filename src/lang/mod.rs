@@ -6,6 +6,7 @@
 
 mod english;
 mod escape;
+pub mod grade;
 mod indonesian;
 
 use crate::error::{Failure, Partial};
@@ -204,6 +205,12 @@ pub enum Wanted {
     Language,
     /// The name of a shell.
     Shell,
+    /// A word of a check's name.
+    Check,
+    /// The seconds that a check may take.
+    CheckTime,
+    /// The form of a report.
+    Format,
 }
 
 /// What to do about a failure.

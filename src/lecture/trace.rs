@@ -238,7 +238,7 @@ impl Observer for Ladder {
 }
 
 /// The columns between the rails of a ladder of this width.
-fn room(columns: usize) -> usize {
+pub(crate) fn room(columns: usize) -> usize {
     columns.max(NARROWEST) - AROUND
 }
 
@@ -254,14 +254,14 @@ fn head(dialect: &str, client: SocketAddr, server: SocketAddr, room: usize) -> V
 }
 
 /// A line: the connection's number, the time in milliseconds, `r` or `w`, and what is between the rails.
-fn rung(number: u64, at: Duration, call: char, between: &str, room: usize) -> String {
+pub(crate) fn rung(number: u64, at: Duration, call: char, between: &str, room: usize) -> String {
     let micros = at.as_micros();
     let time = format!("{}.{:03}", micros / 1000, micros % 1000);
     format!("#{number:<3}{time:>10} {call} |{between:<room$}|\n")
 }
 
 /// Which call it was, and what is between the rails.
-fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) {
+pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) {
     let arrow = |label: &str, bytes: &[u8], is_ours: bool| {
         let shown = show(bytes, room.saturating_sub(label.len() + 8));
         if is_ours == (side == Side::Client) {
