@@ -10,6 +10,7 @@
 //! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
+//! - [`grade`], [`grade_server`]: the grader against a server of its own, with every flaw.
 //! - [`liar`]: the client against servers that lie.
 //! - [`tidy`]: the rules of this repository that a program can check.
 //! - [`support`]: a server that ends with its test, a peer that speaks in bytes.
@@ -29,6 +30,8 @@ mod absent;
 mod cli;
 mod count;
 mod filesaver;
+mod grade;
+mod grade_server;
 mod hostile;
 mod json;
 mod lecture;

@@ -1,0 +1,286 @@
+//! The grader is graded: a server with every flaw gets exactly the failures that the flaw causes, the right
+//! servers get full points, and no server keeps a report from coming.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use connme::cli::client::FORMATS;
+use connme::dialect::Dialect;
+use connme::dialect::json_value::Value;
+use connme::grade::formats::{Format, render};
+use connme::grade::report::{Look, details};
+use connme::grade::{Options, Outcome, Report, checks, run};
+use connme::lang::Lang;
+
+use crate::grade_server::start;
+use crate::support::{DIALECTS, TestServer, client};
+
+fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
+    Options {
+        host: "127.0.0.1".to_owned(),
+        port,
+        dialect: Dialect::named(dialect).unwrap(),
+        only: Vec::new(),
+        seed: 7,
+        time: Duration::from_millis(500),
+        root: root.map(Path::to_owned),
+        lang: Lang::En,
+    }
+}
+
+fn failed(report: &Report) -> Vec<&'static str> {
+    let is_failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+    report.graded.iter().filter(|it| is_failed(&it.outcome)).map(|it| it.check.id).collect()
+}
+
+/// Runs all checks against the second server with this flaw.
+fn graded(dialect: &'static str, flaw: &'static str, seconds: f64) -> Report {
+    // In memory where that is possible: the flaws make many files.
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let folder = folder.unwrap();
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    let port = start(dialect, flaw, &root);
+    let time = Duration::from_secs_f64(seconds);
+    run(Options { time, ..options(dialect, port, Some(&root)) }).unwrap()
+}
+
+/// Ours, and the second one: twice for every dialect.
+#[test]
+fn right_servers_get_full_points() {
+    let server = TestServer::start(&[]);
+    for dialect in DIALECTS {
+        let port = server.address_of(dialect).port();
+        let time = Duration::from_secs(5);
+        let options = Options { time, ..options(dialect, port, Some(server.root())) };
+        let report = run(options).unwrap();
+        let wrong: Vec<_> = report
+            .graded
+            .iter()
+            .filter(|it| !it.passed())
+            .map(|it| details(&report, it, LOOK))
+            .collect();
+        assert!(wrong.is_empty() && report.is_right(), "{dialect}:\n{}", wrong.join("\n"));
+        let second = graded(dialect, "none", 5.0);
+        assert_eq!(failed(&second), [""; 0], "{dialect}");
+        assert_eq!(report.score(), second.score());
+    }
+    let left: Vec<_> = server.names().into_iter().filter(|it| it.starts_with("grade-")).collect();
+    assert_eq!(left, [""; 0], "these are not removed");
+}
+
+/// Not in the gate: `cargo test --release --test it ten_times -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn right_servers_get_full_points_ten_times_and_slowly() {
+    let fast = TestServer::start(&[]);
+    let slow = TestServer::start(&["--stammer", "delay=20"]);
+    for turn in 0..10 {
+        for (server, name) in [(&fast, "fast"), (&slow, "slow")] {
+            for dialect in DIALECTS {
+                let port = server.address_of(dialect).port();
+                let (time, seed) = (Duration::from_secs(5), turn);
+                let report =
+                    run(Options { time, seed, ..options(dialect, port, Some(server.root())) })
+                        .unwrap();
+                assert_eq!(failed(&report), [""; 0], "{turn} {name} {dialect}");
+                assert!(report.is_right(), "{turn} {name} {dialect}");
+            }
+        }
+    }
+}
+
+const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
+
+/// A dialect, a flaw, and the checks that it fails.
+type Row = (&'static str, &'static str, Vec<&'static str>);
+
+#[test]
+fn every_flaw_fails_exactly_its_checks() {
+    let table = include_str!("grade_flaws.txt");
+    let rows: Vec<Row> = table
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next().unwrap(), words.next().unwrap(), words.collect())
+        })
+        .collect();
+    let (next, wrong) = (Mutex::new(rows.iter()), Mutex::new(String::new()));
+    let print = std::env::var_os("GRADE_PRINT").is_some();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                loop {
+                    let Some((dialect, flaw, expected)) = next.lock().unwrap().next() else {
+                        return;
+                    };
+                    // On a busy machine half a second can be too short.
+                    let mut got = Vec::new();
+                    for seconds in [0.5, 0.9, 3.0, 3.0] {
+                        got = failed(&graded(dialect, flaw, seconds));
+                        if got == *expected {
+                            break;
+                        }
+                    }
+                    if got != *expected {
+                        *wrong.lock().unwrap() += &format!("{dialect} {flaw} {}\n", got.join(" "));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    if print {
+        std::fs::write(std::env::var("GRADE_PRINT").unwrap(), &wrong).unwrap();
+    }
+    assert!(wrong.is_empty(), "these flaws fail others than the table says:\n{wrong}");
+    let mut never: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for dialect in DIALECTS {
+        for check in checks(Dialect::named(dialect).unwrap()) {
+            let fails = |row: &&Row| row.0 == dialect && row.2.contains(&check.id);
+            if rows.iter().find(fails).is_none() {
+                never.entry(dialect).or_default().push(check.id);
+            }
+        }
+    }
+    assert!(never.is_empty(), "no flaw fails {never:?}");
+    assert!(rows.iter().all(|row| !row.2.is_empty() || row.1 == "none"), "a flaw fails nothing");
+}
+
+type Hell = fn(std::net::TcpStream);
+
+/// Whatever a server does, the report is whole and comes in time, and nothing of it reaches the terminal raw.
+#[test]
+fn servers_from_hell_get_a_whole_report() {
+    let hells: [(&str, Hell); 7] = [
+        ("silent", |stream| {
+            std::thread::sleep(Duration::from_secs(60));
+            drop(stream);
+        }),
+        ("endless", |mut stream| while stream.write_all(&[b'x'; 8192]).is_ok() {}),
+        ("closes", drop),
+        ("resets", |mut stream| {
+            // Closes with the request unread.
+            let _ = stream.write_all(b"ok conn");
+            let _ = stream.peek(&mut [0]);
+        }),
+        ("large", |mut stream| {
+            let _ = stream.read(&mut [0; 100]);
+            let line = [&b"ok connected\n"[..], &[0x1b; 1 << 20]].concat();
+            for _ in 0..64 {
+                if stream.write_all(&line).is_err() {
+                    return;
+                }
+            }
+        }),
+        ("dies", |mut stream| {
+            let _ = stream.read(&mut [0; 100]);
+            let _ = stream.write_all(b"ok connec\x1b[2J");
+        }),
+        ("http", |mut stream| {
+            let _ = stream.read(&mut [0; 100]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n<h1>\x1b[31m");
+        }),
+    ];
+    for (name, hell) in hells {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || hell(stream));
+            }
+        });
+        for dialect in DIALECTS {
+            let start = Instant::now();
+            let report = run(options(dialect, port, None)).unwrap();
+            assert!(start.elapsed() < Duration::from_secs(30), "{name} {dialect}");
+            assert_eq!(report.graded.len(), checks(Dialect::named(dialect).unwrap()).len());
+            assert!(!report.is_right() && report.moved < 32 << 20, "{name} {dialect}");
+            for format in FORMATS.split(' ') {
+                let text = render(&report, Format::named(format).unwrap(), LOOK);
+                let is_raw = |c: char| c.is_control() && c != '\n';
+                assert!(!text.contains(is_raw), "{name} {dialect} {format}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_format_can_be_read() {
+    let report = graded("text", "one-read", 0.5);
+    let count = |format| render(&report, format, LOOK);
+    let value = |format| Value::parse(count(format).trim().as_bytes()).unwrap();
+    let length = |value: &Value, name: &str| match value.get(name) {
+        Some(Value::Array(items)) => items.len(),
+        _ => panic!("{name}"),
+    };
+    let all = report.graded.len();
+    assert_eq!(length(&value(Format::Json), "checks"), all);
+    assert_eq!(length(&value(Format::Gradescope), "tests"), all);
+    assert_eq!(length(&value(Format::Classroom), "tests"), all);
+    assert_eq!(length(&value(Format::Check50), "results"), all);
+    let tap = count(Format::Tap);
+    assert!(
+        tap.starts_with(&format!("TAP version 14\n1..{all}\nok 1 - text/first/connme")),
+        "{tap}"
+    );
+    let points = |line: &&str| line.starts_with("ok ") || line.starts_with("not ok ");
+    assert_eq!(tap.lines().filter(points).count(), all);
+    let junit = count(Format::Junit);
+    assert_eq!(junit.matches("<testcase ").count(), all);
+    assert_eq!(junit.matches("<failure ").count(), failed(&report).len());
+    let table = count(Format::Table);
+    assert!(table.contains("text/framing/two-commands: FAILED (3 points, must)\n"), "{table}");
+    assert!(table.contains("say 'connme\\nconnme\\n'\n"), "{table}");
+    assert!(table.contains("printf 'connme\\nconnme\\n' | nc -N 127.0.0.1 "), "{table}");
+    assert!(
+        table
+            .contains("\n[13]                                   ^^                            ^\n")
+    );
+}
+
+#[test]
+fn the_exit_status_says_what_happened() {
+    let server = TestServer::start(&[]);
+    let grade = |address: String, args: &[&str]| {
+        let output = client(args).args(["--server", &address, "grade"]).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let own = server.address().to_string();
+    let (status, out, err) = grade(own.clone(), &["--only", "framing/cr-lf"]);
+    assert!(status == Some(0) && out.contains("2 of 2 points"), "{out}{err}");
+    assert!(err.contains("1 checks. They upload and remove files"), "{err}");
+    let (status, out, _) = grade(own.clone(), &["--list", "--lang", "id"]);
+    assert!(status == Some(0) && out.starts_with("text/first/connme\t3\twajib\t"), "{out}");
+    let port = start("text", "case", server.outside());
+    let (status, ..) =
+        grade(format!("127.0.0.1:{port}"), &["--only", "letter-case", "--time", "1"]);
+    assert_eq!(status, Some(1));
+    let (status, _, err) = grade(own, &["--only", "nonsense"]);
+    assert!(status == Some(2) && err.contains("see grade --list"), "{err}");
+    let (status, out, err) = grade("127.0.0.1:1".to_owned(), &[]);
+    assert!(status == Some(2) && out.is_empty() && err.contains("is the server running?"), "{err}");
+}
+
+/// It works by hand, and has much to learn.
+#[test]
+fn the_starter_gets_about_a_third_of_the_points() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let uploads = folder.path().join("uploads");
+    std::thread::spawn(move || connme::starter::serve(&listener, &uploads));
+    let report = run(options("text", port, None)).unwrap();
+    let (score, most) = report.score();
+    assert!(score * 5 > most && score * 2 < most && !report.is_right(), "{score} of {most}");
+    let passed = |id: &str| report.graded.iter().any(|it| it.check.id == id && it.passed());
+    assert!(["first/upload", "first/download", "first/ls"].into_iter().all(passed));
+    assert!(!passed("framing/two-commands") && !passed("names/dot-dot"));
+}

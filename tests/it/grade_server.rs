@@ -1,0 +1,1147 @@
+//! A second implementation of all dialects, in plain threads, with a switch for each flaw that a student's server
+//! could have. Without a flaw it is right. The grader's own tests grade it.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use connme::dialect::json_value::Value;
+use connme::store::Sha256;
+
+/// What all connections share.
+struct Server {
+    flaw: &'static str,
+    root: PathBuf,
+    is_dead: AtomicBool,
+    served: AtomicUsize,
+    open: AtomicUsize,
+    /// How often something happened that the flaw bears once or twice.
+    seen: AtomicUsize,
+    uploading: Mutex<()>,
+    ids: Mutex<Vec<(String, String)>>,
+}
+
+type Outcome<T = ()> = io::Result<T>;
+
+/// Serves a dialect with a flaw, or with none. Returns the port.
+pub fn start(dialect: &'static str, flaw: &'static str, root: &Path) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = Arc::new(Server {
+        flaw,
+        root: root.to_owned(),
+        is_dead: AtomicBool::default(),
+        served: AtomicUsize::new(0),
+        open: AtomicUsize::new(0),
+        seen: AtomicUsize::new(0),
+        uploading: Mutex::default(),
+        ids: Mutex::default(),
+    });
+    thread::spawn(move || {
+        let mut leaked = Vec::new();
+        let limit = match dialect {
+            "text" => 200,
+            "struct" => 140,
+            "json" => 165,
+            "filesaver" => 130,
+            _ => 60,
+        };
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { continue };
+            let count = server.served.fetch_add(1, Ordering::SeqCst);
+            if server.is_dead.load(Ordering::SeqCst) {
+                return;
+            }
+            if server.is("leak") && count > limit {
+                leaked.push(stream);
+                continue;
+            }
+            if server.is("ten-at-once") && server.open.load(Ordering::SeqCst) > 16 {
+                continue;
+            }
+            server.open.fetch_add(1, Ordering::SeqCst);
+            let own = Arc::clone(&server);
+            let serve = move || {
+                own.serve(stream, dialect);
+                own.open.fetch_sub(1, Ordering::SeqCst);
+            };
+            if server.is("one-client-at-a-time") { serve() } else { drop(thread::spawn(serve)) }
+        }
+    });
+    port
+}
+
+/// One connection and what has been read of it.
+struct Conn<'s> {
+    stream: TcpStream,
+    held: Vec<u8>,
+    server: &'s Server,
+    said: u64,
+    /// A payload is being read.
+    in_payload: bool,
+    /// A write has failed.
+    in_write: bool,
+}
+
+impl Server {
+    fn is(&self, flaw: &str) -> bool {
+        self.flaw == flaw
+    }
+
+    fn serve(&self, stream: TcpStream, dialect: &str) {
+        if self.is("no-nodelay") || self.is("two-writes") {
+            let _ = stream.set_nodelay(false);
+        } else {
+            let _ = stream.set_nodelay(true);
+        }
+        let mut c = Conn {
+            stream,
+            held: Vec::new(),
+            server: self,
+            said: 0,
+            in_payload: false,
+            in_write: false,
+        };
+        if self.is("greeting") {
+            let _ = c.stream.set_read_timeout(Some(Duration::from_millis(40)));
+            let is_silent = c.stream.peek(&mut [0]).is_err();
+            let _ = c.stream.set_read_timeout(None);
+            if is_silent {
+                let _ = c.say(b"welcome\n");
+            }
+        }
+        let outcome = match dialect {
+            "text" => text(&mut c, self),
+            "struct" => strukt(&mut c, self),
+            "filesaver" => filesaver(&mut c, self),
+            "json" => json(&mut c, self),
+            _ => count(&mut c, self),
+        };
+        let kind = outcome.as_ref().err().map(io::Error::kind);
+        let nth = |nth| self.seen.fetch_add(1, Ordering::SeqCst) + 1 >= nth;
+        let dies = match kind {
+            Some(ErrorKind::UnexpectedEof) if c.in_payload => {
+                self.is("dies-when-cut") || self.is("dies-in-an-upload-header") && c.held.len() < 5
+            }
+            Some(ErrorKind::UnexpectedEof) => self.is("dies-of-a-cut-header"),
+            Some(ErrorKind::InvalidData) => self.is("dies-of-bad-bytes"),
+            Some(_) if c.in_write => self.is("dies-of-broken-writes") && nth(2),
+            Some(_) => self.is("dies-of-reset"),
+            None => {
+                c.said == 0
+                    && self.is("dies-of-silence")
+                    && nth(if dialect == "json" { 3 } else { 2 })
+            }
+        };
+        if dies {
+            self.is_dead.store(true, Ordering::SeqCst);
+        }
+        if self.is("never-closes") {
+            sleep(Duration::from_secs(60));
+        }
+        // Reads what still comes for a moment, so that no reply is lost to a reset.
+        if !self.is("resets-after-errors") && outcome.is_ok() {
+            let _ = c.stream.shutdown(Shutdown::Write);
+            let _ = c.stream.set_read_timeout(Some(Duration::from_millis(300)));
+            let mut most = 0;
+            loop {
+                match c.stream.read(&mut [0; 8192]) {
+                    Ok(count @ 1..) if most < 4 << 20 => most += count,
+                    Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                        if self.is("dies-of-late-reset") {
+                            self.is_dead.store(true, Ordering::SeqCst);
+                        }
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Where a name leads, or the code of the error.
+    fn path(&self, name: &[u8]) -> Result<PathBuf, &'static str> {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return Err(if self.is("dies-of-bad-bytes") { "!" } else { "bad-name" });
+        };
+        let mut path = self.root.clone();
+        for part in name.split('/') {
+            let wrong = (part == ".." && !self.is("dot-dot"))
+                || (part.is_empty() && !(self.is("absolute") && name.starts_with('/')))
+                || (part.len() > 200 && self.is("short-names"))
+                || (part.len() > 255 && !self.is("any-length"))
+                || (part.starts_with('.') && part != ".." && !self.is("hidden"))
+                || (part.contains('\\') && !self.is("backslash"))
+                || (part.contains(char::is_control) && !self.is("control"))
+                || (part.contains('\u{202e}') && !self.is("direction"));
+            if wrong || part == "." {
+                return Err("bad-name");
+            }
+            path.push(part);
+            let is_link = fs::symlink_metadata(&path).is_ok_and(|it| it.is_symlink());
+            if is_link && !self.is("follows-links") {
+                return Err("bad-name");
+            }
+        }
+        if self.is("absolute") && name.starts_with('/') {
+            path = name.into();
+        }
+        Ok(path)
+    }
+
+    /// An existing file.
+    fn file(&self, name: &[u8]) -> Result<PathBuf, &'static str> {
+        let path = self.path(name)?;
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() && !self.is("folder-as-file") => Err("is-folder"),
+            Ok(_) => Ok(path),
+            Err(_) => Err("not-found"),
+        }
+    }
+
+    /// Where an upload of this name may go: the folder, and the name in it.
+    fn target(&self, name: &[u8]) -> Result<(PathBuf, String), &'static str> {
+        let path = self.path(name)?;
+        if fs::metadata(&path).is_ok_and(|it| it.is_dir()) && !self.is("folder-as-file") {
+            return Err("is-folder");
+        }
+        let folder = path.parent().unwrap().to_owned();
+        if self.is("makes-folders") {
+            fs::create_dir_all(&folder).unwrap();
+        }
+        if !folder.is_dir() {
+            return Err("not-found");
+        }
+        Ok((folder, path.file_name().unwrap().to_str().unwrap().to_owned()))
+    }
+
+    /// Stores bytes under the first free name, and returns that.
+    fn publish(&self, folder: &Path, name: &str, bytes: &[u8]) -> String {
+        let dot = match name.rfind('.').filter(|dot| *dot > 0) {
+            Some(_) if self.is("counter-at-the-first-dot") => name.find('.').unwrap(),
+            Some(_) if self.is("counter-at-the-end") => name.len(),
+            Some(dot) => dot,
+            None => name.len(),
+        };
+        let (mut stem, extension) = name.split_at(dot);
+        if extension.is_empty() && self.is("counter-needs-a-dot") {
+            stem = stem.trim_end_matches(char::is_alphabetic);
+        }
+        let mut bytes = bytes.to_vec();
+        match self.flaw {
+            "strips" => bytes = bytes.trim_ascii().to_vec(),
+            "no-empty-files" if bytes.is_empty() => return name.to_owned(),
+            "decodes" => bytes = String::from_utf8_lossy(&bytes).into_owned().into_bytes(),
+            "translates-line-ends" => bytes.retain(|byte| *byte != b'\r'),
+            "truncates" => bytes.truncate(150_000),
+            _ => {}
+        }
+        let mut count = usize::from(self.is("counts-from-the-next"));
+        if self.is("never-reuses") {
+            let mut ids = self.ids.lock().unwrap();
+            ids.push((name.to_owned(), String::new()));
+            count = ids.iter().filter(|(known, _)| known == name).count().saturating_sub(2);
+        }
+        let mut free = name.to_owned();
+        loop {
+            let path = folder.join(&free);
+            if self.is("overwrites") || (self.is("overwrites-silently") && path.exists()) {
+                fs::write(path, &bytes).unwrap();
+                return free;
+            }
+            let made = fs::File::create_new(&path);
+            if let Ok(mut file) = made {
+                file.write_all(&bytes).unwrap();
+                return if self.is("receipt-repeats") { name.to_owned() } else { free };
+            }
+            count += 1;
+            let counter = format!("_{count}");
+            let mut room = 255 - extension.len() - counter.len();
+            if self.is("full-name-grows") && stem.len() > room {
+                return "nothing".to_owned();
+            }
+            room = room.min(stem.len());
+            while !stem.is_char_boundary(room) {
+                room -= 1;
+            }
+            free = format!("{}{counter}{extension}", &stem[..room]);
+        }
+    }
+
+    fn names(&self, folder: &Path) -> Vec<(String, Option<u64>)> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_hidden = name.starts_with('.') && !self.is("lists-hidden");
+            let Ok(found) = entry.metadata() else { continue };
+            if !is_hidden && (!found.is_symlink() || self.is("follows-links")) {
+                entries.push((name, (!found.is_dir()).then_some(found.len())));
+            }
+        }
+        entries.sort();
+        match self.flaw {
+            "unsorted" => entries.reverse(),
+            "sorts-without-case" => entries.sort_by_key(|(name, _)| name.to_lowercase()),
+            _ => {}
+        }
+        entries
+    }
+}
+
+impl Conn<'_> {
+    fn is(&self, flaw: &str) -> bool {
+        self.server.is(flaw)
+    }
+
+    fn say(&mut self, bytes: impl AsRef<[u8]>) -> Outcome {
+        self.said += 1;
+        self.in_write = true;
+        self.stream.write_all(bytes.as_ref())?;
+        self.in_write = false;
+        Ok(())
+    }
+
+    /// Reads more. False at the end of the stream.
+    fn fill(&mut self) -> Outcome<bool> {
+        let mut buffer = [0; 16_384];
+        let count = self.stream.read(&mut buffer)?;
+        self.held.extend_from_slice(&buffer[..count]);
+        Ok(count > 0)
+    }
+
+    /// The same, but gives up after a silence; true if more has come.
+    fn fill_soon(&mut self, milliseconds: u64) -> Outcome<Option<bool>> {
+        self.stream.set_read_timeout(Some(Duration::from_millis(milliseconds)))?;
+        let filled = self.fill();
+        self.stream.set_read_timeout(None)?;
+        match filled {
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
+                Ok(None)
+            }
+            filled => filled.map(Some),
+        }
+    }
+
+    /// A line without its end. `None` at the end of the stream; an error if it is cut, or too long.
+    fn line(&mut self, most: usize) -> Outcome<Option<Vec<u8>>> {
+        loop {
+            let mut end = self.held.iter().position(|byte| *byte == b'\n');
+            if self.is("one-read") && !self.held.is_empty() && end != Some(self.held.len() - 1) {
+                // What one read brings is one message.
+                let held = std::mem::take(&mut self.held);
+                let line = held.split(|byte| *byte == b'\n').next().unwrap();
+                return Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()));
+            }
+            let is_long = end.unwrap_or(self.held.len()) > most + 1;
+            if is_long && !self.is("no-line-limit") {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            if let Some(end) = end.filter(|_| self.is("drops-the-rest")) {
+                self.held.truncate(end + 1);
+            }
+            if self.is("short-lines") && end.is_some_and(|end| end > 1024) {
+                end = Some(1024);
+            }
+            if let Some(end) = end {
+                let mut line: Vec<u8> = self.held.drain(..=end).collect();
+                line.pop();
+                if line.last() == Some(&b'\r') && !self.is("keeps-cr") {
+                    line.pop();
+                }
+                if self.is("strips-cr-inside") {
+                    line.retain(|byte| *byte != b'\r');
+                }
+                if line.len() > most && !self.is("no-line-limit") {
+                    return Err(ErrorKind::InvalidData.into());
+                }
+                return Ok(Some(line));
+            }
+            if self.is("decodes-each-read") && std::str::from_utf8(&self.held).is_err() {
+                return Err(ErrorKind::InvalidInput.into());
+            }
+            if !self.fill()? {
+                if self.held.is_empty() {
+                    return Ok(None);
+                }
+                if self.is("runs-half-commands") {
+                    return Ok(Some(std::mem::take(&mut self.held)));
+                }
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn exact(&mut self, count: usize) -> Outcome<Vec<u8>> {
+        if self.is("payload-in-one-read") && count > 0 {
+            if self.held.is_empty() {
+                self.fill()?;
+            }
+            let count = count.min(self.held.len());
+            return Ok(self.held.drain(..count).collect());
+        }
+        while self.held.len() < count {
+            if !self.fill()? {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(self.held.drain(..count).collect())
+    }
+
+    /// The same, writing what comes straight into the final file if that is the flaw.
+    fn payload(&mut self, size: usize, path: &Path) -> Outcome<Vec<u8>> {
+        if self.is("header-drops-payload") {
+            self.held.clear();
+        }
+        if self.is("writes-at-once") {
+            fs::write(path, &self.held)?;
+        }
+        self.in_payload = true;
+        let uploading = self.server.uploading.lock();
+        let bytes = match self.is("one-upload-at-a-time") {
+            true => self.exact(size),
+            false => {
+                drop(uploading);
+                self.exact(size)
+            }
+        };
+        self.in_payload = bytes.is_err();
+        if self.is("eats-after-payload") {
+            self.held.clear();
+        }
+        if bytes.is_err() && self.is("keeps-half") {
+            fs::write(path, &self.held)?;
+        }
+        if self.is("writes-at-once") && (bytes.is_ok() || !self.is("keeps-half")) {
+            fs::remove_file(path)?;
+        }
+        bytes
+    }
+}
+
+fn send_file(c: &mut Conn<'_>, head: &str, bytes: &[u8]) -> Outcome {
+    if c.is("two-writes") {
+        c.say(head)?;
+        sleep(Duration::from_millis(40));
+        return c.say(bytes);
+    }
+    let mut all = [head.as_bytes(), bytes].concat();
+    if c.is("adds-a-newline") {
+        all.push(b'\n');
+    }
+    c.say(all)
+}
+
+fn sum(bytes: &[u8]) -> String {
+    let mut sum = Sha256::default();
+    sum.update(bytes);
+    sum.sum().to_string()
+}
+
+fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
+    let mut was_refused = false;
+    loop {
+        let line = match c.line(4096) {
+            Ok(None) => return Ok(()),
+            Ok(Some(line)) => line,
+            Err(error) => {
+                let is_cut = error.kind() == ErrorKind::UnexpectedEof;
+                if error.kind() == ErrorKind::InvalidData || is_cut {
+                    c.say("error bad-request not a line\n")?;
+                    if !(is_cut && s.is("dies-of-a-cut-header")) {
+                        return Ok(());
+                    }
+                }
+                return Err(error);
+            }
+        };
+        let shown = line.trim_ascii();
+        if shown.is_empty() && !s.is("answers-empty-lines") {
+            continue;
+        }
+        let strip = |bytes: &[u8]| -> Vec<u8> {
+            let bytes = if s.is("keeps-spaces") { bytes } else { bytes.trim_ascii() };
+            bytes.to_vec()
+        };
+        let line = strip(&line);
+        let at = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+        let word = line[..at].to_ascii_lowercase();
+        let word = if s.is("case") { line[..at].to_vec() } else { word };
+        let mut name = strip(line.get(at + 1..).unwrap_or_default());
+        if s.is("splits-at-spaces") {
+            name.truncate(name.iter().position(|byte| *byte == b' ').unwrap_or(name.len()));
+        }
+        if s.is("latin") && std::str::from_utf8(&name).is_ok_and(|name| !name.is_ascii()) {
+            name = name.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes();
+        }
+        let line_end = if s.is("crlf-replies") { "\r\n" } else { "\n" };
+        let known = [
+            "connme", "conme", "ls", "size", "rm", "download", "upload", "count", "help", "sum",
+            "resume", "byebye",
+        ];
+        let is_noise = std::str::from_utf8(&line).is_err()
+            || line.iter().any(|b| *b < b' ' && ![b'\t', 27, 8].contains(b));
+        let ends = |end: &str| line.ends_with(end.as_bytes());
+        let is_browser = ends(" HTTP/1.1") || ends(" HTTP/1.0") || ends(" HTTP/2.0");
+        let is_number = word.iter().all(u8::is_ascii_digit) && !word.is_empty();
+        if (is_browser && !s.is("browser"))
+            || (is_number && !s.is("digits-are-unknown") && !was_refused)
+            || (is_noise && !s.is("noise") && !known.iter().any(|word_| word_.as_bytes() == word))
+        {
+            return c.say("error bad-request that is no command\n");
+        }
+        let word = String::from_utf8_lossy(&word).into_owned();
+        if s.is("half-close-is-a-close") && word != "byebye" {
+            sleep(Duration::from_millis(5));
+            if c.held.is_empty() && c.fill_soon(1)? == Some(false) {
+                return Ok(());
+            }
+        }
+        let alone = name.is_empty() || s.is("ignores-arguments");
+        let refused = match word.as_str() {
+            "connme" | "conme" | "byebye" | "help" if !alone => Err("bad-request"),
+            "conme" if s.is("no-conme") => Err("unknown-command"),
+            "connme" | "conme" => c.say(format!("ok connected{line_end}")).map(Ok)?,
+            "byebye" => {
+                c.say("ok byebye\n")?;
+                if !s.is("goes-on-after-byebye") {
+                    return Ok(());
+                }
+                Ok(())
+            }
+            "help" => {
+                let lines = if s.is("help-counts-wrong") { 3 } else { 2 };
+                c.say(format!("ok {lines}\nconnme\nls\n")).map(Ok)?
+            }
+            "count" => match std::str::from_utf8(&name) {
+                Ok(text) if !(text.is_empty() && s.is("count-needs-text")) => {
+                    let count = if s.is("characters") { text.len() } else { text.chars().count() };
+                    c.say(format!("ok {count}\n")).map(Ok)?
+                }
+                _ if s.is("dies-of-bad-bytes") => return Err(ErrorKind::InvalidData.into()),
+                _ if s.is("count-closes") => return Ok(()),
+                _ => Err("bad-request"),
+            },
+            "ls" => list(c, s, &name)?,
+            "size" | "download" | "rm" | "sum" => match s.file(&name) {
+                Ok(path) => {
+                    let bytes = fs::read(&path).unwrap_or_default();
+                    let shown = String::from_utf8_lossy(&name);
+                    match word.as_str() {
+                        "rm" => {
+                            if !s.is("rm-does-nothing") {
+                                fs::remove_file(path)?;
+                            }
+                            c.say(format!("ok removed {shown}\n"))?;
+                        }
+                        "sum" if s.is("no-sum") => c.say("error unknown-command sum\n")?,
+                        "sum" => c.say(format!("ok {}\n", sum(&bytes)))?,
+                        "download" => {
+                            let size = match s.is("download-without-size") {
+                                true => String::new(),
+                                false => format!("ok {}\n", bytes.len()),
+                            };
+                            let _one = s.is("one-download-at-a-time").then(|| s.uploading.lock());
+                            send_file(c, &size, &bytes)?;
+                            if s.is("drops-after-download") {
+                                c.held.clear();
+                            }
+                        }
+                        _ => {
+                            let size = match std::str::from_utf8(&bytes) {
+                                Ok(text) if s.is("size-counts-characters") => text.chars().count(),
+                                _ => bytes.len(),
+                            };
+                            let is_binary =
+                                s.is("mebibytes") || (s.is("large-in-mebibytes") && size > 100_000);
+                            let most = if is_binary { 1_048_576.0 } else { 1e6 };
+                            let megabytes = size as f64 / most;
+                            c.say(format!("ok {size} bytes ({megabytes:.6} MB)\n"))?;
+                        }
+                    }
+                    Ok(())
+                }
+                Err("not-found") if s.flaw.strip_suffix("-dies") == Some(&word) => return Ok(()),
+                Err(code) => Err(code),
+            },
+            "resume" if s.is("no-resume") => Err("unknown-command"),
+            "resume" => resume(c, s, &name)?,
+            "upload" => match s.target(&name) {
+                Ok((folder, file)) => {
+                    if !s.is("upload-not-ready") {
+                        c.say("ok ready\n")?;
+                    }
+                    if s.is("waits-for-the-client") {
+                        c.held.clear();
+                    }
+                    let header = match c.line(4096) {
+                        Ok(Some(header)) => header,
+                        _ if s.is("dies-in-an-upload-header") => {
+                            c.in_payload = true;
+                            return Err(ErrorKind::UnexpectedEof.into());
+                        }
+                        _ => return Err(ErrorKind::UnexpectedEof.into()),
+                    };
+                    let header = String::from_utf8_lossy(&header).into_owned();
+                    let digits = !header.is_empty()
+                        && header.len() <= 19
+                        && header.bytes().all(|byte| byte.is_ascii_digit());
+                    let size = match header.parse::<usize>() {
+                        Ok(size) if digits && !(s.is("no-zeros") && header.starts_with("00")) => {
+                            size
+                        }
+                        _ if s.is("any-size") => 0,
+                        Ok(size) if s.is("sign") => size,
+                        _ if s.is("sign") && header == "-1" => 0,
+                        _ if s.is("letters") && header.contains(['x', 'i']) => 0,
+                        _ if s.is("empty-size") && header.is_empty() => 0,
+                        _ if s.is("forty-digits") && header.len() == 40 => 0,
+                        _ => return c.say("error bad-request that is no size\n"),
+                    };
+                    let chosen = folder.join(&file);
+                    let is_free = !chosen.exists();
+                    let bytes = c.payload(size, &folder.join(&file))?;
+                    if s.is("chooses-early") && is_free {
+                        fs::write(chosen, &bytes)?;
+                        c.say(format!("ok received {} {file}\n", bytes.len()))?;
+                        continue;
+                    }
+                    if s.is("payload-is-a-request") {
+                        for line in bytes.split(|byte| *byte == b'\n') {
+                            if let Some(Ok(path)) = line.strip_prefix(b"rm ").map(|it| s.file(it)) {
+                                fs::remove_file(path)?;
+                            }
+                        }
+                    }
+                    if s.is("upload-half-close") {
+                        sleep(Duration::from_millis(20));
+                        if c.held.is_empty() && c.fill_soon(1)? == Some(false) {
+                            return Ok(());
+                        }
+                    }
+                    let mut stored = s.publish(&folder, &file, &bytes);
+                    if let Some((folder, _)) = std::str::from_utf8(&name).unwrap().rsplit_once('/')
+                    {
+                        stored = format!("{folder}/{stored}");
+                    }
+                    let size = match s.is("characters") {
+                        true => String::from_utf8_lossy(&bytes).chars().count(),
+                        false => bytes.len(),
+                    };
+                    if s.is("no-receipt") {
+                        continue;
+                    }
+                    c.say(format!("ok received {size} {stored}\n")).map(Ok)?
+                }
+                Err(code) => Err(code),
+            },
+            _ => Err("unknown-command"),
+        };
+        match refused {
+            Err("!") => return Err(ErrorKind::InvalidData.into()),
+            Err("unknown-command") if s.is("silent-on-unknown") => {}
+            Err("unknown-command") if s.is("closes-on-unknown") => return Ok(()),
+            Err(_) if name.is_empty() && s.is("dies-without-a-name") && word != "help" => {
+                if ["size", "rm", "download", "upload"].contains(&word.as_str()) {
+                    return Ok(());
+                }
+                c.say("error unknown-command no\n")?;
+            }
+            Err(code) => {
+                c.say(format!("error {code} no\n"))?;
+                was_refused = s.is("runs-refused-payloads") && word == "upload";
+                if s.is("closes-after-errors") {
+                    return Ok(());
+                }
+                if s.is("gets-out-of-step") && c.said > 20 {
+                    c.say("error internal again\n")?;
+                }
+            }
+            Ok(()) => {}
+        }
+        if s.is("one-request") && c.said > 30 {
+            return Ok(());
+        }
+    }
+}
+
+fn list(c: &mut Conn<'_>, s: &Server, folder: &[u8]) -> Outcome<Result<(), &'static str>> {
+    let path = match folder {
+        [] => Ok(s.root.clone()),
+        folder => s.path(folder),
+    };
+    let path = match path {
+        Ok(path) if path.is_dir() => path,
+        Ok(_) if s.is("ls-dies") => return Err(ErrorKind::Other.into()),
+        Ok(_) => return Ok(Err("not-found")),
+        Err(code) => return Ok(Err(code)),
+    };
+    let names = s.names(if s.is("lists-root-only") { &s.root } else { &path });
+    let mut lines = String::new();
+    for (name, size) in &names {
+        lines += &match size {
+            Some(size) if s.is("ls-without-kind") => format!("{size} {name}\n"),
+            Some(size) => format!("file {size} {name}\n"),
+            None => format!("dir - {name}\n"),
+        };
+    }
+    let total: u64 = names.iter().filter_map(|(_, size)| *size).sum();
+    let total = total + u64::from(s.is("wrong-total"));
+    let count = names.len() + usize::from(s.is("wrong-count"));
+    c.say(format!("ok {count}\n{lines}total {total}\n")).map(Ok)
+}
+
+fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Result<(), &'static str>> {
+    let words = String::from_utf8_lossy(words).into_owned();
+    let mut words = words.splitn(3, ' ');
+    let (offset, hex, name) = (words.next(), words.next(), words.next().unwrap_or_default());
+    let offset = offset.filter(|it| it.bytes().all(|b| b.is_ascii_digit()));
+    let is_hex = hex.is_some_and(|hex| hex.len() == 64);
+    let Some(offset) = offset.and_then(|it| it.parse::<usize>().ok()).filter(|_| is_hex) else {
+        return Ok(Err(if s.is("resume-any") { "changed" } else { "bad-request" }));
+    };
+    let bytes = match s.file(name.as_bytes()) {
+        Ok(path) => fs::read(path)?,
+        Err(code) => return Ok(Err(code)),
+    };
+    let is_end = offset == bytes.len() && s.is("resume-not-at-the-end");
+    match bytes.get(..offset) {
+        Some(head) if !is_end && (Some(sum(head).as_str()) == hex || s.is("resume-unchecked")) => {
+            let rest = bytes[offset..].to_vec();
+            send_file(c, &format!("ok {}\n", rest.len()), &rest).map(Ok)
+        }
+        _ => Ok(Err("changed")),
+    }
+}
+
+/// The next of the words that the bytes begin with.
+fn word(c: &mut Conn<'_>, words: &[&'static str]) -> Outcome<Option<&'static str>> {
+    loop {
+        while !c.is("no-white-space") && c.held.first().is_some_and(|b| b" \r\n".contains(b)) {
+            c.held.remove(0);
+        }
+        if let Some(word) = words.iter().find(|word| c.held.starts_with(word.as_bytes())) {
+            c.held.drain(..word.len());
+            if c.is("drops-the-rest") {
+                c.held.clear();
+            }
+            return Ok(Some(word));
+        }
+        if c.is("one-read") && !c.held.is_empty() {
+            return Ok(None);
+        }
+        if !c.fill()? {
+            return Ok(None);
+        }
+    }
+}
+
+fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
+    const WORDS: [&str; 7] = ["connme", "ls", "size", "rm", "download", "upload", "byebye"];
+    let int = |n: u64| i32::try_from(n).unwrap().to_le_bytes();
+    let none = (-1_i32).to_le_bytes();
+    while let Some(command) = word(c, &WORDS)? {
+        match command {
+            "connme" => {
+                c.say(if s.is("crlf-replies") { "connected\r\n" } else { "connected" })?;
+                if s.is("one-request") && c.said > 40 {
+                    return Ok(());
+                }
+                continue;
+            }
+            "byebye" if s.is("goes-on-after-byebye") => continue,
+            "byebye" => return Ok(()),
+            "ls" => {
+                let mut names = s.names(&s.root);
+                names.retain(|(_, size)| size.is_some());
+                c.say(int(names.len() as u64))?;
+                for (name, size) in &names {
+                    let length = int(name.len() as u64);
+                    let length = &length[..if s.is("short-length") { 2 } else { 4 }];
+                    c.say([length, name.as_bytes(), &int(size.unwrap())].concat())?;
+                    c.exact(1)?;
+                }
+                let total: u64 = names.iter().filter_map(|(_, size)| *size).sum();
+                c.say(int(total + u64::from(s.is("wrong-total"))))?;
+                continue;
+            }
+            _ => c.say("ready")?,
+        }
+        if s.is("header-drops-payload") || s.is("waits-for-the-client") {
+            c.held.clear();
+        }
+        let length = c.exact(2)?;
+        let length = i16::from_le_bytes(length.try_into().map_err(|_| ErrorKind::InvalidData)?);
+        let name = c.exact(usize::try_from(length).map_err(|_| ErrorKind::InvalidData)?)?;
+        let name = match s.is("latin") && !name.is_ascii() {
+            true => return Ok(()),
+            false => name,
+        };
+        match command {
+            "upload" => {
+                if s.is("header-drops-payload") {
+                    c.held.clear();
+                }
+                if c.held.is_empty() {
+                    c.fill_soon(60)?;
+                }
+                if !s.is("not-given-up") && WORDS.iter().any(|word| c.held == word.as_bytes()) {
+                    continue;
+                }
+                let size: [u8; 4] = c.exact(4)?.try_into().map_err(|_| ErrorKind::InvalidData)?;
+                let size = i32::from_le_bytes(size);
+                let Ok(size) = usize::try_from(size) else {
+                    if s.is("any-size") {
+                        continue;
+                    }
+                    return Ok(());
+                };
+                let target = s.target(&name);
+                let path = target.as_ref().map_or(PathBuf::from("x"), |(f, name)| f.join(name));
+                match target {
+                    Ok((folder, file)) => {
+                        let bytes = c.payload(size, &path)?;
+                        if s.is("payload-is-a-request") && bytes.starts_with(b"connme") {
+                            c.say("connected")?;
+                        }
+                        s.publish(&folder, &file, &bytes);
+                    }
+                    Err(_) => {
+                        if !s.is("refused-payload-runs") {
+                            c.exact(size)?;
+                        }
+                        continue;
+                    }
+                }
+                c.say(if s.is("no-receipt") { "ok" } else { "received" })?;
+                c.say(0.25_f32.to_le_bytes())?;
+            }
+            "size" => {
+                let found = s.file(&name).and_then(|path| fs::metadata(path).map_err(|_| "x"));
+                match found {
+                    Ok(found) => {
+                        let size = int(found.len());
+                        c.say(if s.is("big-endian") { size.map(|b| b ^ 1) } else { size })?;
+                    }
+                    Err(_) if s.is("size-dies") => return Ok(()),
+                    Err(_) => c.say(none)?,
+                }
+            }
+            "rm" => {
+                let answer = c.exact(1)?;
+                let found = s.file(&name);
+                if answer == b"Y" || s.is("rm-does-not-ask") {
+                    match found {
+                        Ok(path) => {
+                            if !s.is("rm-does-nothing") {
+                                fs::remove_file(path)?;
+                            }
+                            c.say(int(1))?;
+                        }
+                        Err(_) if s.is("rm-dies") => return Ok(()),
+                        Err(_) => c.say(none)?,
+                    }
+                }
+            }
+            _ => match s.file(&name) {
+                Ok(path) => {
+                    let bytes = fs::read(path)?;
+                    c.say([&int(bytes.len() as u64)[..], &bytes].concat())?;
+                    c.exact(1)?;
+                    if !s.is("no-seconds") {
+                        c.say(0.25_f32.to_le_bytes())?;
+                    }
+                }
+                Err(_) if s.is("download-dies") => return Ok(()),
+                Err(_) => c.say(none)?,
+            },
+        }
+    }
+    // A word that is none.
+    Ok(())
+}
+
+/// A word that ends with LF, or where the client is silent.
+fn paused(c: &mut Conn<'_>) -> Outcome<Option<Vec<u8>>> {
+    loop {
+        let has_line = c.held.contains(&b'\n');
+        if has_line && !c.is("one-read") {
+            return c.line(4096);
+        }
+        if c.is("one-read") && !c.held.is_empty() {
+            return Ok(Some(std::mem::take(&mut c.held).trim_ascii().to_vec()));
+        }
+        match c.fill_soon(100)? {
+            Some(true) => {}
+            None if c.held.is_empty() || c.is("needs-lf") => {}
+            _ if c.held.is_empty() => return Ok(None),
+            Some(false) if c.is("needs-lf") => return Ok(None),
+            _ => return Ok(Some(std::mem::take(&mut c.held))),
+        }
+    }
+}
+
+fn filesaver(c: &mut Conn<'_>, s: &Server) -> Outcome {
+    let Some(request) = paused(c)? else { return Ok(()) };
+    if s.is("drops-the-rest") {
+        c.held.clear();
+    }
+    match request.as_slice() {
+        b"SEND" => {
+            c.say(if s.is("crlf-replies") { "OK\r\n" } else { "OK" })?;
+            if s.is("glued") {
+                let head = paused(c)?.unwrap_or_default();
+                let text = String::from_utf8_lossy(&head).into_owned();
+                if text.contains("<SEP") {
+                    return Ok(());
+                }
+                c.held.splice(..0, [head, b"\n".to_vec()].concat());
+                while c.fill()? {}
+                if let Some(at) = c.held.windows(11).position(|w| w == b"<SEPARATOR>") {
+                    let digits =
+                        c.held[at + 11..].iter().take_while(|b| b.is_ascii_digit()).count();
+                    if c.held.get(at + 11 + digits) != Some(&b'\n') {
+                        c.held.insert(at + 11 + digits, b'\n');
+                    }
+                }
+            }
+            // All of it: the end of the stream ends the file.
+            if !s.is("payload-in-one-read") {
+                while c.fill()? {}
+            } else if c.held.is_empty() {
+                c.fill()?;
+                sleep(Duration::from_millis(60));
+                c.fill_soon(1)?;
+            }
+            let all = std::mem::take(&mut c.held);
+            let mark = b"<SEPARATOR>";
+            let Some(at) = all.windows(mark.len()).position(|window| window == mark) else {
+                return Err(ErrorKind::UnexpectedEof.into());
+            };
+            c.in_payload = true;
+            let (head, rest) = (&all[..at], &all[at + mark.len()..]);
+            let has_lf = head.contains(&b'\n');
+            let name = match has_lf {
+                true => head.split(|byte| *byte == b'\n').next().unwrap(),
+                false => &head[..head.len() / 2],
+            };
+            let is_digit = |byte: &&u8| byte.is_ascii_digit();
+            let most = rest.iter().take_while(is_digit).count();
+            let fits = |n: &usize| {
+                let size = std::str::from_utf8(&rest[..*n]).ok()?.parse::<usize>().ok()?;
+                let lf = usize::from(has_lf);
+                (size + n + lf == rest.len() || s.is("keeps-half")).then_some(n + lf)
+            };
+            let begin = match s.is("greedy-digits") && !has_lf {
+                true => Some(most),
+                false => (1..=most).rev().find_map(|n| fits(&n)),
+            };
+            let Some(begin) = begin else { return Err(ErrorKind::UnexpectedEof.into()) };
+            let name = name.strip_suffix(b"\r").unwrap_or(name);
+            let last = name.rsplit(|byte| *byte == b'/').next().unwrap();
+            let Ok((folder, file)) = s.target(if s.is("whole-path") { name } else { last }) else {
+                return Ok(());
+            };
+            if s.is("latin") && !file.is_ascii() {
+                return Ok(());
+            }
+            s.publish(&folder, &file, &rest[begin..]);
+            if s.is("sends-after") {
+                c.say("saved")?;
+            }
+            Ok(())
+        }
+        b"RECEIVE" => {
+            c.say(if s.is("crlf-replies") { "OK\r\n" } else { "OK" })?;
+            let Some(name) = paused(c)? else { return Ok(()) };
+            match s.file(&name) {
+                Ok(path) => {
+                    let bytes = fs::read(path)?;
+                    let head =
+                        format!("{}<SEPARATOR>{}", String::from_utf8_lossy(&name), bytes.len());
+                    let head = if s.is("lf-after-head") { head + "\n" } else { head };
+                    send_file(c, &head, &bytes)
+                }
+                Err(_) if s.is("download-dies") => Ok(()),
+                Err(_) => c.say("ERROR: File not found"),
+            }
+        }
+        _ if s.is("silent-on-unknown") => {
+            sleep(Duration::from_secs(30));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn count(c: &mut Conn<'_>, s: &Server) -> Outcome {
+    let message = loop {
+        if c.held.contains(&b'\n') || c.held.len() > 65_536 {
+            break if s.is("counts-more") {
+                std::mem::take(&mut c.held).strip_suffix(b"\n").unwrap_or_default().to_vec()
+            } else if s.is("counts-all") {
+                std::mem::take(&mut c.held)
+            } else if let Ok(line) = c.line(65_536) {
+                line.unwrap_or_default()
+            } else {
+                return c.say("error: too long");
+            };
+        }
+        if (s.is("one-read") || (s.is("decodes-each-read") && !c.held.is_ascii()))
+            && !c.held.is_empty()
+        {
+            break std::mem::take(&mut c.held);
+        }
+        match c.fill_soon(100)? {
+            Some(true) => {}
+            None if c.held.is_empty() || s.is("needs-lf") => {}
+            Some(false) if c.held.is_empty() && s.is("dies-of-silence") => return Ok(()),
+            Some(false) if s.is("no-end-of-stream") => return Ok(()),
+            _ => break std::mem::take(&mut c.held),
+        }
+    };
+    let answer = match std::str::from_utf8(&message) {
+        Ok(text) => match s.flaw {
+            "characters" => text.len(),
+            "strips" => text.trim().len(),
+            "counts-the-lf" => text.chars().count() + 1,
+            "no-zero" if text.is_empty() => return Ok(()),
+            _ => text.chars().count(),
+        }
+        .to_string(),
+        Err(_) if s.is("dies-of-bad-bytes") => return Err(ErrorKind::InvalidData.into()),
+        Err(_) => "error: not UTF-8".to_owned(),
+    };
+    c.say(if s.is("crlf-replies") { answer + "\r\n" } else { answer })
+}
+
+fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
+    let end = if s.is("crlf-replies") { "\n" } else { "\r\n" };
+    let line = match c.line(65_536) {
+        Ok(None) => return Ok(()),
+        Ok(Some(line)) => line,
+        Err(error) => return Err(error),
+    };
+    let Some(request @ Value::Object(_)) = Value::parse(&line) else {
+        if s.is("dies-of-bad-bytes") {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        return c.say(if s.is("not-json-silent") {
+            String::new()
+        } else {
+            format!("ERROR x y{end}")
+        });
+    };
+    let spaced = line.windows(2).any(|pair| pair == b"\" ") || line.starts_with(b" ");
+    if (s.is("searches-text") && spaced)
+        || (s.is("strict-members") && request.get("x").is_some())
+        || (s.is("no-escapes") && line.windows(2).any(|pair| pair == b"\\u"))
+    {
+        return c.say(format!("ERROR x y{end}"));
+    }
+    let member = |name: &str| request.get(name).and_then(Value::as_text).map(str::to_owned);
+    let aksi = member("aksi").unwrap_or_default();
+    let bad = format!("ERROR bad-request no{end}");
+    match aksi.as_str() {
+        "transfer" => {
+            let size = request.get("size").and_then(Value::as_u64).and_then(|n| n.try_into().ok());
+            let (Some(file), Some(size)) = (member("file"), size) else {
+                return if s.is("any-size") { Ok(()) } else { c.say(bad) };
+            };
+            let target = s.target(file.as_bytes());
+            let Ok((folder, name)) = target else { return c.say(bad) };
+            if s.is("latin") && !name.is_ascii() {
+                return Ok(());
+            }
+            let bytes = c.payload(size, &folder.join(&name))?;
+            if s.is("payload-is-a-request") && bytes.starts_with(b"{\"aksi\":\"hapus\"") {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let victim = Value::parse(text.trim().as_bytes()).unwrap();
+                let victim = victim.get("file").and_then(Value::as_text).unwrap().to_owned();
+                let _ = fs::remove_file(s.root.join(victim));
+            }
+            let stored = s.publish(&folder, &name, &bytes);
+            let record = record(s, &stored, bytes.len());
+            if s.is("no-receipt") {
+                return c.say(format!("OK{end}"));
+            }
+            c.say(format!("OK {record}{end}"))
+        }
+        "list" => {
+            let mut names = s.names(&s.root);
+            names.retain(|(_, size)| size.is_some());
+            if s.is("lists-nothing") {
+                names.clear();
+            }
+            let records: Vec<_> = names
+                .iter()
+                .map(|(name, size)| record(s, name, usize::try_from(size.unwrap()).unwrap()))
+                .collect();
+            let text = format!("[{}]", records.join(","));
+            c.say(if s.is("list-is-an-object") { format!("{{}}{end}") } else { text + end })
+        }
+        "get" | "hapus" => {
+            let by_id = member("id").filter(|_| !s.is("no-ids"));
+            let known = |id: &String| {
+                let ids = s.ids.lock().unwrap();
+                ids.iter().find(|(_, known)| known == id).map(|(name, _)| name.clone())
+            };
+            let Some(file) = member("file").or_else(|| by_id.as_ref().and_then(known)) else {
+                let is_null = by_id.is_some();
+                return c.say(if is_null {
+                    "null"
+                } else if s.is("any-member") {
+                    ""
+                } else {
+                    &bad
+                });
+            };
+            let path = match s.file(file.as_bytes()) {
+                Ok(path) => path,
+                Err("not-found") if s.is("null-with-end") => return c.say(format!("null{end}")),
+                Err("not-found") if aksi == "hapus" && s.is("rm-dies") => return Ok(()),
+                Err("not-found") => return c.say("null"),
+                Err(_) => return c.say(bad),
+            };
+            let bytes = fs::read(&path)?;
+            let mut head = record(s, &file, bytes.len()) + end;
+            if aksi == "hapus" {
+                if !s.is("rm-does-nothing") {
+                    fs::remove_file(path)?;
+                }
+                s.ids.lock().unwrap().retain(|(name, _)| *name != file);
+                return c.say(if s.is("hapus-without-record") {
+                    "OK\r\n".into()
+                } else {
+                    format!("OK {head}")
+                });
+            }
+            if s.is("record-twice") {
+                head = head.repeat(2);
+            }
+            send_file(c, &head, &bytes)
+        }
+        _ if s.is("silent-on-unknown") => Ok(()),
+        _ => c.say(format!("ERRCMD{end}")),
+    }
+}
+
+fn record(s: &Server, name: &str, size: usize) -> String {
+    let mut ids = s.ids.lock().unwrap();
+    let known = ids.iter().find(|(known, _)| known == name).map(|(_, id)| id.clone());
+    let id = known.filter(|_| !s.is("new-ids")).unwrap_or_else(|| {
+        let id = if s.is("one-id") { "1".to_owned() } else { format!("id{}", ids.len() + 1) };
+        let id = format!("{id}-{}", if s.is("one-id") { "" } else { name });
+        let id = if s.is("new-ids") { format!("{id}-{}", ids.len()) } else { id };
+        ids.push((name.to_owned(), id.clone()));
+        id
+    });
+    let dot = if s.is("first-dot-type") { name.find('.') } else { name.rfind('.') };
+    let kind = dot.map_or("", |dot| &name[dot..]);
+    let (id, name, kind) = (Value::text(&id), Value::text(name), Value::text(kind));
+    format!("{{\"id\":{id},\"nama_file\":{name},\"size\":{size},\"type\":{kind}}}")
+}
