@@ -112,7 +112,6 @@ fn every_flaw_fails_exactly_its_checks() {
         })
         .collect();
     let (next, wrong) = (Mutex::new(rows.iter()), Mutex::new(String::new()));
-    let print = std::env::var_os("GRADE_PRINT").is_some();
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
@@ -136,9 +135,6 @@ fn every_flaw_fails_exactly_its_checks() {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    if print {
-        std::fs::write(std::env::var("GRADE_PRINT").unwrap(), &wrong).unwrap();
-    }
     assert!(wrong.is_empty(), "these flaws fail others than the table says:\n{wrong}");
     let mut never: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for dialect in DIALECTS {
