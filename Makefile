@@ -30,6 +30,9 @@ run-client: .have-cargo ## start the client; ARGS="ls" runs a single command
 demo: .have-cargo ## a short session with every byte shown, then a comparison
 	$(call run,connme-client,,demo $(ARGS))
 
+lessons: .have-cargo ## exercises to predict, run and explain; ARGS="12" begins there
+	$(call run,connme-client,,lesson $(ARGS))
+
 compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
 	$(call run,connme-client,,compare "$(or $(FILE),README.md)" $(ARGS))
 

@@ -1,9 +1,9 @@
 //! The server's log: one line for each event, with everything that a peer sent escaped.
 //!
 //! ```text
-//! 2026-01-31T09:00:00.125Z 127.0.0.1:50312 text open
+//! 2026-01-31T09:00:00.125Z 127.0.0.1:50312 text open, 12 connected
 //! 2026-01-31T09:00:00.131Z 127.0.0.1:50312 text upload "a.txt" stored "a_1.txt" 33 bytes 0.002 s ok
-//! 2026-01-31T09:00:00.140Z 127.0.0.1:50312 text size "b.txt" 0 bytes 0.000 s not-found: no such file
+//! 2026-01-31T09:00:00.140Z 127.0.0.1:50312 text size "b.txt" not-found: no such file
 //! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
 //! ```
 
@@ -263,17 +263,23 @@ pub struct Done {
 }
 
 impl ConnectionLog<'_> {
-    /// The connection begins.
-    pub fn open(&self) {
+    /// The connection begins. This many are open now.
+    pub fn open(&self, count: usize) {
         let came = self.say(&Msg::PeerCame { peer: self.peer.to_string() });
-        self.log.line(format_args!("{} {came}", self.name));
+        let connected = self.say(&Msg::Connections { count });
+        self.log.line(format_args!("{} {came}, {connected}", self.name));
     }
 
-    /// The connection has ended: normally, or with an error.
+    /// The connection has ended: normally, or with an error. Errors are in English, and a line is in one
+    /// language.
     pub fn close(&self, why: &Result<()>) {
-        let went = self.say(&Msg::PeerWent { peer: self.peer.to_string() });
-        let why = why.as_ref().err().map(|error| format!(" {}", shown(error)));
-        self.log.line(format_args!("{} {went}{}", self.name, why.unwrap_or_default()));
+        match why {
+            Ok(()) => {
+                let went = self.say(&Msg::PeerWent { peer: self.peer.to_string() });
+                self.log.line(format_args!("{} {went}", self.name));
+            }
+            Err(error) => self.log.line(format_args!("{} close {}", self.name, shown(error))),
+        }
     }
 
     fn say(&self, msg: &Msg) -> String {
@@ -295,7 +301,13 @@ impl ConnectionLog<'_> {
         };
         let took = since.elapsed();
         let (seconds, milliseconds) = (took.as_secs(), took.subsec_millis());
-        let _ = write!(line, " {bytes} bytes {seconds}.{milliseconds:03} s ");
+        if bytes > 0 {
+            let _ = write!(line, " {bytes} bytes");
+        }
+        if bytes > 0 || took.as_millis() > 0 {
+            let _ = write!(line, " {seconds}.{milliseconds:03} s");
+        }
+        line.push(' ');
         match outcome {
             Ok(_) => line += "ok",
             Err(error) if error.is_gone() => line += "gone: cut short",

@@ -39,7 +39,7 @@ impl Argument {
     }
 
     /// All of it as text.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Argument::Words(words) => texts(words).join(" "),
             Argument::Typed(rest) => rest.clone(),

@@ -61,6 +61,10 @@ pub struct Config {
     pub retry: u32,
     /// Folders are moved with all that is in them.
     pub recursive: bool,
+    /// Run all lessons, without a pause.
+    pub all: bool,
+    /// Wait for Enter before each step of the demo.
+    pub step: bool,
     /// Print a trace on standard error, where a bar would be drawn.
     pub trace: bool,
     /// Print figures as JSON.

@@ -49,7 +49,7 @@ pub struct Ui {
     pub(super) client: Client,
     terminal: Terminal,
     /// Standard input is a terminal: the user is asked there.
-    pub(super) asks: bool,
+    pub(crate) asks: bool,
     /// One command from the command line, and no prompt.
     pub(super) is_single: bool,
     /// The user has left the prompt.
@@ -145,7 +145,7 @@ impl Ui {
 
     /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
     /// input.
-    pub(super) fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
+    pub(crate) fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
         if self.asks {
             self.print(&self.words(question))?;
         }

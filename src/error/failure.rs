@@ -188,6 +188,8 @@ pub enum Doing {
     Create,
     /// Starting a server.
     StartServer,
+    /// Running a command.
+    Run,
     /// Comparing a file with what came back.
     Compare,
 }

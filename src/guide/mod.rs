@@ -6,7 +6,8 @@
 //! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
 //! | [`lecture`] | traces, a simulated bad network, the comparison |
-//! | [`lessons`](super::lecture::lessons), [`pelajaran`] | eleven exercises, in English and in Indonesian |
+//! | [`lessons`](super::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
+//! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
 //! | [`promises`] | what holds, under which conditions, and the limits |
 //! | [`speed`] | the tables, how to read them, where the time goes |
@@ -21,6 +22,7 @@ macro_rules! page {
         #[doc = "[dialects]: self::dialects"]
         #[doc = "[growth]: self::growth"]
         #[doc = "[lecture]: self::lecture"]
+        #[doc = "[lecture_plan]: self::lecture_plan"]
         #[doc = "[lessons]: super::lecture::lessons"]
         #[doc = "[limits.rs]: super::limits"]
         #[doc = "[pelajaran]: self::pelajaran"]
@@ -28,6 +30,7 @@ macro_rules! page {
         #[doc = "[promises]: self::promises"]
         #[doc = "[protocol]: self::protocol"]
         #[doc = "[speed]: self::speed"]
+        #[doc = "[starter]: self::write_your_own"]
         #[doc = "[text.rs]: super::dialect::text"]
         #[doc = "[write_your_own]: self::write_your_own"]
         #[doc = ""]
@@ -40,6 +43,7 @@ page!(protocol, "protocol.md");
 page!(dialects, "dialects.md");
 page!(programs, "programs.md");
 page!(lecture, "lecture.md");
+page!(lecture_plan, "lecture_plan.md");
 page!(pelajaran, "../lecture/lessons/indonesian.md");
 page!(write_your_own, "write_your_own.md");
 page!(promises, "promises.md");

@@ -35,6 +35,7 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Root { path, is_new: true } => format!("files are in {path} (created)"),
         Msg::Waiting => "waiting for clients...".to_owned(),
         Msg::PeerCame { .. } => "open".to_owned(),
+        Msg::Connections { count } => format!("{count} connected"),
         Msg::PeerWent { .. } => "close".to_owned(),
         Msg::CannotListen { address, why } => {
             format!("cannot listen on {address}: {why}; choose another with --listen")
@@ -137,6 +138,22 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CompareHeads => {
             "dialect conns trips reads writes payload framing share waited seconds rate ends-by"
                 .to_owned()
+        }
+        Msg::LadderLegend => {
+            "w: one write, r: one read, with its number of bytes; time in milliseconds\n\
+                              =: a complete message, its length, and what ended it"
+                .to_owned()
+        }
+        Msg::AskEnter => "(Enter) ".to_owned(),
+        Msg::AskNextLesson { number, most } => {
+            format!("Enter for lesson {number} of {most}, q to leave: ")
+        }
+        Msg::NoSuchLesson { most } => format!("the lessons have the numbers 1 to {most}"),
+        Msg::LessonsAreTrue { count } => {
+            format!("{count} lessons: each printed what its page says")
+        }
+        Msg::LessonDiffers { title, expected } => {
+            format!("lesson {title}: something else was printed than the page says:\n{expected}")
         }
         Msg::Characters { count } => format!("{count} characters"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
@@ -275,6 +292,7 @@ fn local(doing: &Doing, path: &str, why: &Trouble) -> String {
         Doing::List => format!("list {path}"),
         Doing::Create => format!("create {path}"),
         Doing::StartServer => "start a server".to_owned(),
+        Doing::Run => format!("run {path}"),
         Doing::Compare => format!("compare {path}"),
     };
     let why = match why {

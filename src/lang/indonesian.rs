@@ -37,6 +37,7 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Root { path, is_new: true } => format!("file disimpan di {path} (folder baru dibuat)"),
         Msg::Waiting => "Menunggu koneksi dari client...".to_owned(),
         Msg::PeerCame { peer } => format!("Terhubung dengan {peer}"),
+        Msg::Connections { count } => format!("{count} terhubung"),
         Msg::PeerWent { peer } => format!("Koneksi dengan {peer} ditutup"),
         Msg::CannotListen { address, why } => {
             format!("tidak bisa berjalan di {address}: {why}; pilih yang lain dengan --listen")
@@ -158,6 +159,22 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CompareHeads => {
             "dialek koneksi bolak-balik baca tulis isi bingkai bagian tunggu detik laju akhir"
                 .to_owned()
+        }
+        Msg::LadderLegend => {
+            "w: satu write, r: satu read, dengan banyaknya byte; waktu dalam milidetik\n\
+                              =: pesan yang lengkap, panjangnya, dan apa yang mengakhirinya"
+                .to_owned()
+        }
+        Msg::AskEnter => "(Enter) ".to_owned(),
+        Msg::AskNextLesson { number, most } => {
+            format!("Enter untuk pelajaran {number} dari {most}, q untuk keluar: ")
+        }
+        Msg::NoSuchLesson { most } => format!("nomor pelajaran dari 1 sampai {most}"),
+        Msg::LessonsAreTrue { count } => {
+            format!("{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya")
+        }
+        Msg::LessonDiffers { title, expected } => {
+            format!("pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}")
         }
         Msg::Characters { count } => format!("{count} karakter"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
@@ -309,6 +326,7 @@ fn local(doing: &Doing, path: &str, why: &Trouble) -> String {
         Doing::List => format!("membaca daftar {path}"),
         Doing::Create => format!("membuat {path}"),
         Doing::StartServer => "menjalankan server".to_owned(),
+        Doing::Run => format!("menjalankan {path}"),
         Doing::Compare => format!("membandingkan {path}"),
     };
     let why = match why {

@@ -76,6 +76,8 @@ pub enum Msg {
     Waiting,
     /// A client has connected.
     PeerCame { peer: String },
+    /// How many clients are connected.
+    Connections { count: usize },
     /// A connection has ended.
     PeerWent { peer: String },
     /// The server cannot listen at an address.
@@ -154,6 +156,18 @@ pub enum Msg {
     Total { bytes: u64 },
     /// The heads of the columns of a comparison.
     CompareHeads,
+    /// What the marks of a ladder mean.
+    LadderLegend,
+    /// Before the first command of a lesson, or a step of the demo.
+    AskEnter,
+    /// After a lesson.
+    AskNextLesson { number: usize, most: usize },
+    /// There are only this many lessons.
+    NoSuchLesson { most: usize },
+    /// All lessons print what their page says.
+    LessonsAreTrue { count: usize },
+    /// A lesson prints something else.
+    LessonDiffers { title: String, expected: String },
     /// A number of characters.
     Characters { count: u64 },
     /// There is no such command. Perhaps the nearest was meant.

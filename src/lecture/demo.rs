@@ -10,6 +10,7 @@ use crate::client::command::Outcome;
 use crate::client::prompt::Ui;
 use crate::client::{Client, Config};
 use crate::error::{Doing, Failure};
+use crate::lang::Msg;
 use crate::limits;
 
 /// The name of the file that the session sends.
@@ -41,8 +42,18 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         ("rm", vec![FILE.into()]),
         ("byebye", vec![]),
     ];
-    ui.with_client(client, |ui| {
-        commands.into_iter().try_for_each(|(word, words)| ui.run(word, &Argument::Words(words)))
+    ui.tell(&Msg::LadderLegend)?;
+    let waits = ui.config().step && ui.asks;
+    ui.with_client(client, |ui| -> Outcome {
+        for (word, words) in commands {
+            let shown = words.iter().map(|_| format!(" {FILE}")).collect::<String>();
+            ui.print(&format!("\n$ connme-client {word}{shown}\n"))?;
+            if waits && ui.ask(&Msg::AskEnter)?.is_none() {
+                break;
+            }
+            ui.run(word, &Argument::Words(words))?;
+        }
+        Ok(())
     })?;
     let config = Config { named: false, ..ui.config().clone() };
     let rows = compare::compare(&config, &file)?;

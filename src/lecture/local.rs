@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use crate::dialect::Dialect;
 use crate::error::{Answer, Doing, Failure};
-use crate::limits;
+use crate::limits::TCP_IP;
 use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
 use crate::store::{Options, Store};
@@ -80,16 +81,36 @@ pub(super) struct LocalServer(Vec<(Dialect, u16)>);
 
 impl LocalServer {
     pub(super) fn start(root: &Path) -> Answer<LocalServer> {
-        let failed = |error: std::io::Error| Failure::local(Doing::StartServer, "", error);
-        let store = Store::open(root, Options::default(), &Log::silent())
+        LocalServer::start_with(root, "")
+    }
+
+    /// A server with some of the flags of `connme-server`.
+    pub(super) fn start_with(root: &Path, flags: &str) -> Answer<LocalServer> {
+        let failed = |error: std::io::Error| Failure::local(Doing::StartServer, flags, error);
+        let (mut options, mut wires) = (Options::default(), WireConfig::default());
+        let mut limits = ConnectionLimits::default();
+        let mut words = flags.split_whitespace();
+        while let Some(flag) = words.next() {
+            let number =
+                if flag == "--all" { Some(0) } else { words.next().and_then(|n| n.parse().ok()) };
+            match (flag, number) {
+                ("--all", _) => {}
+                ("--max-file-size", Some(size)) => options.max_file_size = Some(size),
+                ("--idle-timeout", Some(seconds)) => wires.idle = Duration::from_secs(seconds),
+                ("--max-connections", Some(all)) => {
+                    limits.all = all.try_into().unwrap_or(limits.all);
+                }
+                _ => return Err(failed(std::io::ErrorKind::InvalidInput.into())),
+            }
+        }
+        let store = Store::open(root, options, &Log::silent())
             .map_err(|error| Failure::local(Doing::StartServer, "", error.cause()))?;
         let (mut listeners, mut ports) = (Vec::new(), Vec::new());
         for dialect in Dialect::ALL {
-            let listener = TcpListener::bind((limits::TCP_IP, 0)).map_err(failed)?;
+            let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push((dialect, listener));
         }
-        let (wires, limits) = (WireConfig::default(), ConnectionLimits::default());
         let server = Server::new(store, Log::silent(), wires, limits, stream::plain());
         thread::Builder::new().spawn(move || server.run(listeners)).map_err(failed)?;
         Ok(LocalServer(ports))

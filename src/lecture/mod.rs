@@ -63,7 +63,8 @@ impl Instruments {
 }
 
 /// The commands of the client that a lecture adds.
-pub static COMMANDS: [Command; 2] = [
+pub static COMMANDS: [Command; 3] = [
     Command { word: "compare", alias: None, takes: Takes::Argument, run: compare::run },
     Command { word: "demo", alias: None, takes: Takes::Nothing, run: demo::run },
+    Command { word: "lesson", alias: None, takes: Takes::Option, run: lessons::run },
 ];

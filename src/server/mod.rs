@@ -155,7 +155,7 @@ impl Server {
             if self.has_proxy_line { self.find_client(accepted) } else { Some(accepted) };
         let Some(Accepted { dialect, stream, peer, permit }) = accepted else { return };
         let session = self.log.session(peer, dialect.name());
-        session.open();
+        session.open(permit.connections());
         let end = match set_options(&stream) {
             Ok(()) => self.converse(dialect, stream, peer, &session),
             Err(error) => Err(Error::connection(&error)),

@@ -95,6 +95,11 @@ impl Permits {
 }
 
 impl Permit {
+    /// How many connections there are, with this one.
+    pub(super) fn connections(&self) -> usize {
+        lock(&self.permits.open).all
+    }
+
     /// Counts the connection among those from this address. This is done once.
     ///
     /// # Errors

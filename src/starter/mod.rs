@@ -29,7 +29,7 @@ pub fn serve(listener: &TcpListener, folder: &Path) {
 
 fn handle_client(mut stream: TcpStream, folder: &Path) {
     loop {
-        let request = receive(&mut stream);
+        let request = String::from_utf8(receive(&mut stream)).unwrap();
         let mut words = request.split_whitespace();
         let command = words.next().unwrap_or_default();
         let name = words.next().unwrap_or_default();
@@ -50,10 +50,10 @@ fn handle_client(mut stream: TcpStream, folder: &Path) {
     }
 }
 
-fn receive(stream: &mut TcpStream) -> String {
+fn receive(stream: &mut TcpStream) -> Vec<u8> {
     let mut buffer = [0; BUFFER_SIZE];
     let count = stream.read(&mut buffer).unwrap();
-    String::from_utf8(buffer[..count].to_vec()).unwrap()
+    buffer[..count].to_vec()
 }
 
 fn send(stream: &mut TcpStream, text: &str) {
@@ -92,11 +92,18 @@ fn download(stream: &mut TcpStream, path: &Path) {
 
 fn upload(stream: &mut TcpStream, folder: &Path, name: &str) {
     send(stream, "ok ready\n");
-    let size: usize = receive(stream).trim().parse().unwrap();
+    let mut header = receive(stream);
+    let end = header.iter().position(|byte| *byte == b'\n').unwrap();
+    let mut payload = header.split_off(end + 1);
+    let size: usize = String::from_utf8(header).unwrap().trim().parse().unwrap();
     let path = free_path(folder, name);
-    let mut buffer = vec![0; size];
-    let count = if size > 0 { stream.read(&mut buffer).unwrap() } else { 0 };
-    fs::write(&path, &buffer[..count]).unwrap();
+    if payload.len() < size {
+        let mut buffer = vec![0; size - payload.len()];
+        let count = stream.read(&mut buffer).unwrap();
+        payload.extend(&buffer[..count]);
+    }
+    let count = payload.len();
+    fs::write(&path, payload).unwrap();
     let stored = path.file_name().unwrap().display();
     send(stream, &format!("ok received {count} {stored}\n"));
 }

@@ -80,9 +80,11 @@ def download(connection, name):
 
 def upload(connection, name):
     send(connection, "ok ready\n")
-    size = int(receive(connection))
+    header, _, data = connection.recv(BUFFER_SIZE).partition(b"\n")
+    size = int(header)
     stored = free_name(name)
-    data = connection.recv(size) if size > 0 else b""
+    if len(data) < size:
+        data += connection.recv(size - len(data))
     with open(path_of(stored), "wb") as file:
         file.write(data)
     send(connection, f"ok received {len(data)} {stored}\n")

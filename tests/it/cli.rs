@@ -949,7 +949,7 @@ fn a_client_that_is_killed_leaves_no_half_file() {
         .current_dir(&folder)
         .spawn()
         .unwrap();
-    server.wait_for_log(" open\n");
+    server.wait_for_log(" open, ");
     let incoming = folder.path().join("downloads/.connme/incoming");
     let end = std::time::Instant::now() + crate::support::PATIENCE;
     while !incoming.exists() && std::time::Instant::now() < end {

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+#[cfg(unix)]
 use std::process::Command;
+
+use connme::lecture::lessons::blanked;
 
 use crate::support::{DIALECTS, PATIENCE, TestServer, noise};
 
@@ -10,84 +13,29 @@ fn page(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// A line without what differs from run to run: times, rates, and the addresses at a ladder's head.
-fn blanked(line: &str) -> String {
-    if let Some((left, right)) = line.split_once('|').filter(|_| line.starts_with('#')) {
-        let call = left.trim_end().chars().last().filter(char::is_ascii_lowercase);
-        let between = if right.starts_with("client ") { "head" } else { right };
-        return format!("# {} |{between}", call.unwrap_or(' '));
-    }
-    let rated =
-        line.split_once(" (").filter(|(_, rest)| rest.ends_with("/s)") || rest.contains("/s);"));
-    let rated = rated.or_else(|| line.rsplit_once(", ").filter(|(_, rest)| rest.ends_with("/s)")));
-    let text = rated.map_or(line, |(text, _)| text);
-    let word = |word: &str| {
-        if word.contains('.') && word.parse::<f64>().is_ok() { "T".into() } else { word.to_owned() }
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn blanked_all(text: &str) -> Vec<String> {
-    text.lines().map(blanked).collect()
-}
-
-/// A shell command of a page, with every client in it told where this server is.
-fn run(server: &TestServer, folder: &Path, lang: &str, command: &str) -> String {
-    let mut calls = command.split("connme-client");
-    let mut told = calls.next().unwrap().to_owned();
-    for call in calls {
-        let dialect = call.split(';').next().unwrap().split("--dialect ").nth(1);
-        let dialect = dialect.map_or("text", |rest| rest.split(' ').next().unwrap());
-        told += &format!("connme-client --server {}{call}", server.address_of(dialect));
-    }
-    let programs = Path::new(env!("CARGO_BIN_EXE_connme-client")).parent().unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("({told}) 2>&1")]).current_dir(folder);
-    shell.env("PATH", path).env("LANG", lang).env_remove("LC_ALL").env_remove("LC_MESSAGES");
-    let output = assert_cmd::Command::from_std(shell).timeout(PATIENCE).output().unwrap();
-    let mut said = String::from_utf8(output.stdout).unwrap();
-    for (dialect, port) in DIALECTS.iter().zip([1234, 1235, 5050, 31000, 12345]) {
-        said = said.replace(&server.address_of(dialect).to_string(), &format!("127.0.0.1:{port}"));
-    }
-    said
-}
-
-#[cfg(unix)]
+/// The lessons run themselves, as a reader sees them, and compare what comes out with their pages.
 #[test]
 fn every_lesson_shows_the_real_output() {
-    let mut commands = Vec::new();
-    for (page_name, lang) in
-        [("src/lecture/lessons/english.md", "C"), ("src/lecture/lessons/indonesian.md", "id")]
+    for (lang, said) in
+        [("en", "lessons: each printed what"), ("id", "pelajaran: semuanya mencetak")]
     {
-        let text = page(page_name);
-        let lessons: Vec<_> = text.split("\n## ").skip(1).collect();
-        assert!(lessons.len() >= 10, "{}", lessons.len());
-        let mut here = Vec::new();
-        for lesson in lessons {
-            let flags = lesson
-                .split_once("`connme-server --all ")
-                .map(|(_, rest)| rest.split('`').next().unwrap());
-            let flags: Vec<_> = flags.unwrap_or_default().split_whitespace().collect();
-            let server = TestServer::start(&flags);
-            let folder = tempfile::tempdir().unwrap();
-            let mut blocks = lesson.split("```sh\n").skip(1).peekable();
-            assert!(blocks.peek().is_some(), "{lesson}");
-            for block in blocks {
-                let (command, rest) = block.split_once("\n```\n```text\n").unwrap();
-                let expected = rest.split("```\n").next().unwrap();
-                let said = run(&server, folder.path(), lang, command);
-                assert_eq!(
-                    blanked_all(&said),
-                    blanked_all(expected),
-                    "{page_name}: {command}\n{said}"
-                );
-                here.push(command.to_owned());
-            }
-        }
-        commands.push(here);
+        let mut client = crate::support::client(&["--lang", lang, "lesson", "--all"]);
+        let output = client.timeout(PATIENCE * 3).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(out.lines().last().unwrap().contains(said), "{out}");
+        // A slide has 80 columns. Only commands, and what they print, may be longer.
+        let is_text = |line: &&str| line.starts_with("Predict.") || line.starts_with("Tebak.");
+        assert!(out.lines().filter(is_text).all(|line| line.chars().count() <= 80));
     }
-    assert_eq!(commands[0], commands[1], "both pages run the same commands");
+    let mut one = crate::support::client(&["lesson", "14"]);
+    let out = String::from_utf8(one.output().unwrap().stdout).unwrap();
+    assert!(out.contains("ok removed notes.txt") && !out.contains("15. Half"), "{out}");
+    let wrong = crate::support::client(&["lesson", "21"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&wrong.stderr).contains("the lessons have the numbers 1 to 20")
+    );
 }
 
 /// What the lessons do before `make install`, with the programs of this test instead of the release build.
@@ -345,6 +293,8 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     for part in [
         "connected to 127.0.0.1:",
         "hello.txt uploaded: 12 bytes",
+        "w: one write, r: one read",
+        "$ connme-client upload hello.txt\n",
         "dialect ",
         "\ntext ",
         "\ncount ",

@@ -57,7 +57,7 @@ fn log_and_trace_show_the_address_from_the_line() {
         let client = if client.ends_with(':') { own.as_str() } else { client };
         peer.say(line).say("connme\nbyebye\n").hear("ok connected\nok byebye\n").hear_end();
         drop(peer);
-        for wanted in ["text open\n", "text connme 0 bytes", "text close\n"] {
+        for wanted in ["text open, ", "text connme ", "text close\n"] {
             server.wait_for_log(&format!("{client} {wanted}"));
         }
         server.wait_for_log(&format!("|client {client} "));
