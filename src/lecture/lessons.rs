@@ -89,17 +89,23 @@ fn give(ui: &mut Ui, lesson: &str, waits: bool) -> Outcome {
                 place = Some(Place::new(line)?);
             }
             Part::Step { commands, printed } => {
-                if waits && ui.ask(&Msg::AskEnter)?.is_none() {
-                    return Ok(());
-                }
-                waits = false;
                 let place = match &mut place {
                     Some(place) => place,
                     none => none.insert(Place::new("connme-server --all")?),
                 };
-                ui.print(&format!("$ {commands}\n"))?;
-                let came = place.run(commands, ui.config().lang)?;
-                ui.print(&format!("{came}\n"))?;
+                let mut came = String::new();
+                for command in split(commands, ';') {
+                    // What runs at the same time is on lines of its own.
+                    ui.print(&format!("$ {}\n", split(command, '&').join(" &\n  ")))?;
+                    if waits && ui.ask(&Msg::AskEnter)?.is_none() {
+                        return Ok(());
+                    }
+                    waits = false;
+                    let printed = place.run(command, ui.config().lang)?;
+                    ui.print(&printed)?;
+                    came += &printed;
+                }
+                ui.print("\n")?;
                 if ui.config().all
                     && blanked_all(&place.as_on_the_page(&came)) != blanked_all(printed)
                 {
@@ -190,23 +196,21 @@ impl Place {
         Ok(Place { folder, ports })
     }
 
-    /// Runs a line of commands as a shell does it, and returns what they print. Those with `&` between them run
-    /// at the same time, each a moment later than the one before it.
+    /// Runs a command, and returns what it prints. Commands with `&` between them run at the same time, each a
+    /// moment later than the one before it.
     fn run(&self, line: &str, lang: Lang) -> Answer<String> {
+        let mut running = Vec::new();
+        for (number, command) in split(line, '&').into_iter().enumerate() {
+            if number > 0 {
+                thread::sleep(MOMENT);
+            }
+            running.extend(self.start(command, lang)?);
+        }
         let mut printed = String::new();
-        for commands in split(line, ';') {
-            let mut running = Vec::new();
-            for (number, command) in split(commands, '&').into_iter().enumerate() {
-                if number > 0 {
-                    thread::sleep(MOMENT);
-                }
-                running.extend(self.start(command, lang)?);
-            }
-            for (mut child, mut output) in running {
-                let failed = |error| Failure::local(Doing::Read, line, error);
-                output.read_to_string(&mut printed).map_err(failed)?;
-                child.wait().map_err(failed)?;
-            }
+        for (mut child, mut output) in running {
+            let failed = |error| Failure::local(Doing::Read, line, error);
+            output.read_to_string(&mut printed).map_err(failed)?;
+            child.wait().map_err(failed)?;
         }
         Ok(printed)
     }
