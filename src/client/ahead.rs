@@ -28,6 +28,48 @@ pub(super) trait Batch {
     fn again(&mut self) -> bool;
 }
 
+/// The files that are under way, and the number of the next one.
+struct Queue<S> {
+    /// `None`: one file at a time.
+    parts: Option<Parts>,
+    under_way: VecDeque<S>,
+    next: usize,
+    /// When the last file was done.
+    since: Instant,
+}
+
+impl<S> Queue<S> {
+    fn new(client: &mut Client, files: usize) -> Queue<S> {
+        let (parts, under_way) = (client.parts(files), VecDeque::new());
+        Queue { parts, under_way, next: 0, since: Instant::now() }
+    }
+
+    /// The number of the first file that is under way.
+    fn first(&self) -> usize {
+        self.next - self.under_way.len()
+    }
+
+    fn push(&mut self, sent: S) {
+        self.under_way.push_back(sent);
+        self.next += 1;
+    }
+
+    /// Takes note that this file is done. What was sent over a lost connection is sent again.
+    fn done(&mut self, number: usize, client: &Client) {
+        self.since = Instant::now();
+        if !client.has_connection() {
+            self.under_way.clear();
+            self.next = number + 1;
+        }
+    }
+
+    fn again(&mut self) -> bool {
+        let can = self.under_way.is_empty() && self.next > 0;
+        self.next -= usize::from(can);
+        can
+    }
+}
+
 /// How many bytes the replies to an upload have at most, beside the name: `ok ready`, and `ok received` with a
 /// size and a counter in the name. An error comes in their place, and ends what was sent ahead.
 const RECEIPT: usize = "ok ready\nok received \n".len() + 2 * (limits::SIZE_DIGITS + 1);
@@ -35,16 +77,11 @@ const RECEIPT: usize = "ok ready\nok received \n".len() + 2 * (limits::SIZE_DIGI
 /// Files to send.
 pub(super) struct Uploads {
     files: Vec<(PathBuf, Option<String>)>,
-    parts: Option<Parts>,
-    /// Those that are under way, and the number of the next one.
-    queue: VecDeque<Sent>,
-    next: usize,
+    queue: Queue<Sent>,
     /// Those before this number may be stored: their receipts were lost with the connection.
     unsure: usize,
     /// Those of them that are.
     confirmed: Vec<usize>,
-    /// When the last file was done.
-    since: Instant,
 }
 
 /// An upload that is under way.
@@ -74,13 +111,8 @@ impl Sent {
 
 impl Uploads {
     pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
-        let parts = client.parts(files.len());
-        let (queue, confirmed, since) = (VecDeque::new(), Vec::new(), Instant::now());
-        Uploads { files, parts, queue, next: 0, unsure: 0, confirmed, since }
-    }
-
-    fn first(&self) -> usize {
-        self.next - self.queue.len()
+        let queue = Queue::new(client, files.len());
+        Uploads { files, queue, unsure: 0, confirmed: Vec::new() }
     }
 
     fn move_first(
@@ -90,7 +122,7 @@ impl Uploads {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         client.open()?;
-        if self.queue.is_empty() && self.next < self.unsure {
+        if self.queue.under_way.is_empty() && self.queue.next < self.unsure {
             self.check(client, parts)?;
         }
         self.fill(client, parts);
@@ -100,7 +132,7 @@ impl Uploads {
     /// Asks for the sums of the files whose receipts were lost.
     fn check(&mut self, client: &mut Client, parts: &Parts) -> Answer<()> {
         let mut asked = Vec::new();
-        for number in self.next..self.unsure {
+        for number in self.queue.next..self.unsure {
             if let Some((path, name)) = self.files.get(number)
                 && let Ok(mut file) = LocalFile::open(path, name.as_deref())
                 && let Ok(sum) = file.sum()
@@ -124,21 +156,22 @@ impl Uploads {
 
     /// Sends the next files, as many as may be under way.
     fn fill(&mut self, client: &mut Client, parts: &Parts) {
-        let mut under_way: usize = self.queue.iter().map(Sent::cost).sum();
+        let mut under_way: usize = self.queue.under_way.iter().map(Sent::cost).sum();
         let is_enough = under_way > limits::AHEAD / 2;
-        while let Some((path, name)) = self.files.get(self.next).filter(|_| !is_enough)
+        while let Some((path, name)) = self.files.get(self.queue.next).filter(|_| !is_enough)
             && under_way < limits::AHEAD - RECEIPT - limits::LINE
-            && !matches!(self.queue.back(), Some(Sent::Asked(_)))
+            && !matches!(self.queue.under_way.back(), Some(Sent::Asked(_)))
             && client.can_send()
         {
             let sent = match LocalFile::open(path, name.as_deref()) {
                 Err(failure) => Sent::Failed(failure),
-                Ok(file) if self.confirmed.contains(&self.next) => Sent::Confirmed(file.close()),
+                Ok(file) if self.confirmed.contains(&self.queue.next) => {
+                    Sent::Confirmed(file.close())
+                }
                 Ok(file) => send(client, parts, file),
             };
             under_way += sent.cost();
-            self.queue.push_back(sent);
-            self.next += 1;
+            self.queue.push(sent);
         }
     }
 
@@ -149,7 +182,7 @@ impl Uploads {
         parts: &Parts,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
-        let mut first = self.queue.pop_front().ok_or(Failure::NoReply)?;
+        let mut first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
         match &first {
             Sent::Whole(_) => client.step(parts.take_ready).inspect_err(|_| client.leave())?,
             Sent::Asked(_) => client.step(parts.take_ready)?,
@@ -164,9 +197,9 @@ impl Uploads {
             })?;
             first = Sent::Accepted(sending.file.close());
             // The next requests need not wait for this receipt.
-            self.queue.push_front(first);
+            self.queue.under_way.push_front(first);
             self.fill(client, parts);
-            first = self.queue.pop_front().ok_or(Failure::NoReply)?;
+            first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
         }
         let (file, stored) = match first {
             Sent::Failed(failure) => return Err(failure),
@@ -179,7 +212,7 @@ impl Uploads {
                 (file, Some(stored))
             }
         };
-        let (bytes, time, grew) = (file.size, self.since.elapsed(), file.grew);
+        let (bytes, time, grew) = (file.size, self.queue.since.elapsed(), file.grew);
         Ok(Receipt { stored, bytes, kept: 0, time, grew, confirmed: true })
     }
 }
@@ -211,50 +244,38 @@ impl Batch for Uploads {
         client: &mut Client,
         watch: &mut Watch<'_>,
     ) -> Option<(usize, Answer<Receipt>)> {
-        let first = self.first();
+        let first = self.queue.first();
         let (path, name) = self.files.get(first)?;
-        let Some(parts) = self.parts else {
-            self.next += 1;
+        let Some(parts) = self.queue.parts else {
+            self.queue.next += 1;
             return Some((first, client.upload(path, name.as_deref(), watch)));
         };
         let moved = self.move_first(client, &parts, watch);
-        self.since = Instant::now();
-        if !client.has_connection() {
-            // A server that has refused a file has closed the connection, and taken none after it.
-            if moved.as_ref().is_err_and(|failure| failure.is_lost() || failure.code().is_none()) {
-                self.unsure = self.unsure.max(self.next);
-            }
-            self.queue.clear();
-            self.next = first + 1;
+        // A server that has refused a file has closed the connection, and taken none after it.
+        let is_unsure = |failure: &Failure| failure.is_lost() || failure.code().is_none();
+        if !client.has_connection() && moved.as_ref().is_err_and(is_unsure) {
+            self.unsure = self.unsure.max(self.queue.next);
         }
+        self.queue.done(first, client);
         Some((first, moved))
     }
 
     fn again(&mut self) -> bool {
-        let can = self.parts.is_some() && self.queue.is_empty() && self.next > 0;
-        self.next -= usize::from(can);
-        can
+        self.queue.parts.is_some() && self.queue.again()
     }
 }
 
 /// Files to receive.
 pub(super) struct Downloads {
     files: Vec<(String, Option<String>)>,
-    parts: Option<Parts>,
-    /// Whether those that are under way could be asked for, and the number of the next one.
-    queue: VecDeque<Answer<()>>,
-    next: usize,
-    since: Instant,
+    /// Whether those that are under way could be asked for.
+    queue: Queue<Answer<()>>,
 }
 
 impl Downloads {
     pub(super) fn new(client: &mut Client, files: Vec<(String, Option<String>)>) -> Downloads {
-        let parts = client.parts(files.len());
-        Downloads { files, parts, queue: VecDeque::new(), next: 0, since: Instant::now() }
-    }
-
-    fn first(&self) -> usize {
-        self.next - self.queue.len()
+        let queue = Queue::new(client, files.len());
+        Downloads { files, queue }
     }
 
     fn cost(&self, number: usize) -> usize {
@@ -263,21 +284,24 @@ impl Downloads {
 
     /// Asks for the next files, as many as may be under way. What is kept of one is not asked for as a whole.
     fn fill(&mut self, client: &mut Client, parts: &Parts) {
-        let mut under_way: usize = (self.first()..self.next).map(|n| self.cost(n)).sum();
+        let mut under_way: usize =
+            (self.queue.first()..self.queue.next).map(|n| self.cost(n)).sum();
         let is_enough = under_way > limits::AHEAD / 2;
-        while let Some((name, _)) = self.files.get(self.next).filter(|_| !is_enough)
+        while let Some((name, local)) = self.files.get(self.queue.next).filter(|_| !is_enough)
             && under_way < limits::AHEAD - limits::LINE
             && !client.has_kept(name)
             && client.can_send()
         {
-            let asked = match client.send(|wire| (parts.ask_download)(wire, name)) {
-                Err(failure @ Failure::Unsendable(_)) => Err(failure),
-                // If the connection broke, taking the file says so.
-                _ => Ok(()),
-            };
-            under_way += self.cost(self.next);
-            self.queue.push_back(asked);
-            self.next += 1;
+            // What cannot be kept here is not asked for.
+            let asked = client.local_name(name, local.as_deref()).and_then(|_| {
+                match client.send(|wire| (parts.ask_download)(wire, name)) {
+                    Err(failure @ Failure::Unsendable(_)) => Err(failure),
+                    // If the connection broke, taking the file says so.
+                    _ => Ok(()),
+                }
+            });
+            under_way += self.cost(self.queue.next);
+            self.queue.push(asked);
         }
     }
 
@@ -289,16 +313,16 @@ impl Downloads {
     ) -> Answer<Receipt> {
         client.open()?;
         self.fill(client, parts);
-        let Some((name, local)) = self.files.get(self.first()) else {
+        let Some((name, local)) = self.files.get(self.queue.first()) else {
             return Err(Failure::NoReply);
         };
-        let Some(asked) = self.queue.pop_front() else {
-            self.next += 1;
+        let Some(asked) = self.queue.under_way.pop_front() else {
+            self.queue.next += 1;
             return client.download(name, local.as_deref(), watch);
         };
         asked?;
         let take = parts.take_download;
-        client.receive(name, local.as_deref(), watch, self.since, |client, file| {
+        client.receive(name, local.as_deref(), watch, self.queue.since, |client, file| {
             client.step(|wire| take(wire, file)).map(drop)
         })
     }
@@ -310,25 +334,18 @@ impl Batch for Downloads {
         client: &mut Client,
         watch: &mut Watch<'_>,
     ) -> Option<(usize, Answer<Receipt>)> {
-        let first = self.first();
+        let first = self.queue.first();
         let (name, local) = self.files.get(first)?;
-        let Some(parts) = self.parts else {
-            self.next += 1;
+        let Some(parts) = self.queue.parts else {
+            self.queue.next += 1;
             return Some((first, client.download(name, local.as_deref(), watch)));
         };
         let moved = self.move_first(client, &parts, watch);
-        self.since = Instant::now();
-        if !client.has_connection() {
-            // What was asked for and has not come is asked for again.
-            self.queue.clear();
-            self.next = first + 1;
-        }
+        self.queue.done(first, client);
         Some((first, moved))
     }
 
     fn again(&mut self) -> bool {
-        let can = self.queue.is_empty() && self.next > 0;
-        self.next -= usize::from(can);
-        can
+        self.queue.again()
     }
 }

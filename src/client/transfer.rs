@@ -70,8 +70,7 @@ impl Client {
         receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
     ) -> Answer<Receipt> {
         let folder = self.config.downloads.clone();
-        let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
-        let local = FileName::parse(local.as_bytes()).map_err(|e| not_kept(local, &folder, &e))?;
+        let local = self.local_name(name, local)?;
         let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
         let mut arriving = Arriving {
             folder: &folder,
@@ -95,6 +94,13 @@ impl Client {
         self.downloads = store.into_inner();
         let (stored, time) = (Some(folder.join(published?).display().to_string()), start.elapsed());
         Ok(Receipt { stored, bytes, kept: offset, time, grew: false, confirmed: true })
+    }
+
+    /// The name that a received file gets here.
+    pub(super) fn local_name(&self, name: &str, local: Option<&str>) -> Answer<FileName> {
+        let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
+        let kept = FileName::parse(local.as_bytes());
+        kept.map_err(|error| not_kept(local, &self.config.downloads, &error))
     }
 
     /// Receives the rest of a file that was cut, or all of it.
