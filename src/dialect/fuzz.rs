@@ -24,7 +24,8 @@ impl Random {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) >> 1).unwrap() % end.max(1)
+        let end = u64::try_from(end.max(1)).unwrap();
+        usize::try_from(((z ^ (z >> 31)) >> 1) % end).unwrap()
     }
 
     fn byte(&mut self) -> u8 {

@@ -39,6 +39,7 @@ pub(crate) mod fault {
     }
 
     thread_local! {
+        #[allow(clippy::missing_const_for_thread_local, reason = "it is; not seen on Windows")]
         static PLAN: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
     }
 

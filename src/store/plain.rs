@@ -11,6 +11,7 @@ use crate::store::disk::{self, op};
 /// The flags that make the system itself refuse a link (`O_NOFOLLOW`), not wait for the other end of a pipe
 /// (`O_NONBLOCK`) and not take a terminal as its own (`O_NOCTTY`), added up. The standard library passes such flags
 /// on but has no names for them. Where their numbers are not known here, a file is looked at before it is opened.
+#[cfg(unix)]
 const UNFOLLOWED: Option<i32> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
     Some(0o404_400)
 } else if cfg!(all(target_os = "linux", target_arch = "aarch64")) {
@@ -53,14 +54,17 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
 
 /// Adds the flags that make the system refuse a link and not wait for a pipe. `None` where their numbers are
 /// not known.
+#[cfg(unix)]
 pub(super) fn unfollowed(options: &OpenOptions) -> Option<OpenOptions> {
     let flags = UNFOLLOWED?;
     let mut options = options.clone();
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
-    #[cfg(not(unix))]
-    let _ = flags;
     Some(options)
+}
+
+#[cfg(not(unix))]
+pub(super) fn unfollowed(_: &OpenOptions) -> Option<OpenOptions> {
+    None
 }
 
 /// `None` where the flags of this system are not known. Not inlined, and neither are the functions after it:

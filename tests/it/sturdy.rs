@@ -1,11 +1,16 @@
 //! Load, faults of the system, and attack: nothing is lost, no other client waits, and all is well again afterwards.
 
+#[cfg(target_os = "linux")]
 use std::io::{Read, Write};
+#[cfg(target_os = "linux")]
 use std::net::TcpStream;
 use std::sync::Mutex;
+#[cfg(unix)]
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Peer, TestServer, noise};
+#[cfg(unix)]
+use crate::support::PATIENCE;
+use crate::support::{Peer, TestServer, noise};
 
 #[cfg(target_os = "linux")]
 pub mod proc {

@@ -50,6 +50,7 @@ impl TestServer {
     }
 
     /// The same, with a log that is not read.
+    #[cfg(unix)]
     pub fn unread(root: &Path, flags: &[&str]) -> TestServer {
         TestServer::run(&[], root, flags, false)
     }
@@ -165,6 +166,7 @@ impl TestServer {
     }
 
     /// The process's number.
+    #[cfg(target_os = "linux")]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
