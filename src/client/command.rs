@@ -23,7 +23,7 @@ use super::table::readable;
 use super::terminal::Bar;
 use super::{Progress, Receipt, progress};
 use crate::error::Failure;
-use crate::lang::Msg;
+use crate::lang::{self, Msg};
 use crate::limits;
 
 /// A command of the client.
@@ -199,7 +199,7 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
-    let stored = escaped(receipt.stored.as_deref().unwrap_or_default());
+    let stored = lang::readable(receipt.stored.as_deref().unwrap_or_default().as_bytes());
     let (seconds, rate) = speed(receipt.bytes - receipt.kept, receipt.time);
     Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, seconds, rate }
 }

@@ -20,6 +20,7 @@ pub(super) fn explain(
         Failure::Lacks(command) => return Msg::Lacks { dialect, command },
         Failure::Unreachable { .. } => Some(Hint::IsServerRunning),
         Failure::Local { why: Trouble::SizeUnknown, .. } => None,
+        Failure::Local { why: Trouble::Name(_), .. } => Some(Hint::OtherName),
         Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
         Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
         Failure::NoReply

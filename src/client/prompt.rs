@@ -14,7 +14,7 @@ use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
 use crate::error::{Answer, Failure, Partial};
-use crate::lang::{Lang, Msg, escape};
+use crate::lang::{Lang, Msg, escape, printable};
 use crate::store::Listing;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
@@ -202,6 +202,8 @@ impl Ui {
     /// Prints a list: as a table on a terminal, else as lines for programs.
     pub(super) fn show(&self, listing: &Listing) -> Outcome {
         if !self.terminal.out {
+            // Programs read these lines: an escaped name can be told from one with a backslash.
+            let escaped = |name: &str| escape(name.as_bytes()).into_owned();
             return Ok(self.print(&table::plain(listing, escaped))?);
         }
         self.tell(&Msg::Files { count: listing.count() })?;
@@ -283,7 +285,7 @@ pub(super) fn say(msg: &Msg, lang: Lang) {
     let _ = io::stderr().write_all(format!("{}\n", msg.say(lang)).as_bytes());
 }
 
-/// A name that is safe to print.
+/// A name that is safe to print in a sentence.
 pub(super) fn escaped(name: &str) -> String {
-    escape(name.as_bytes()).into_owned()
+    printable(name.as_bytes())
 }

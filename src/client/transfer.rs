@@ -99,8 +99,11 @@ impl Client {
     /// The name that a received file gets here.
     pub(super) fn local_name(&self, name: &str, local: Option<&str>) -> Answer<FileName> {
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
-        let kept = FileName::parse(local.as_bytes());
-        kept.map_err(|error| not_kept(local, &self.config.downloads, &error))
+        FileName::parse(local.as_bytes()).map_err(|error| Failure::Local {
+            doing: Doing::Keep(self.config.downloads.display().to_string()),
+            path: local.to_owned(),
+            why: Trouble::Name(error.cause().to_owned()),
+        })
     }
 
     /// Receives the rest of a file that was cut, or all of it.

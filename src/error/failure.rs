@@ -209,6 +209,8 @@ pub enum Trouble {
     BecameShorter,
     /// What came back is not what was sent.
     Different,
+    /// It cannot have this name here, because of this rule.
+    Name(String),
     /// What the system says.
     System(String),
 }

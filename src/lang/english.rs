@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Hint, Msg, Wanted, escape, few, megabytes};
+use super::{Hint, Msg, Wanted, escape, few, megabytes, printable, readable};
 use crate::error::{Awaited, Doing, Expected, Failure, Partial, Trouble, Unsendable};
 
 /// The commands, for both help texts and the completions.
@@ -207,7 +207,7 @@ fn because(failure: &Failure) -> String {
         Failure::Unreachable { cause, .. } => cause.clone(),
         Failure::Lacks(command) => format!("this dialect has no {command}"),
         Failure::Unsendable(what) => unsendable(*what),
-        Failure::Local { doing, path, why } => local(doing, &escape(path.as_bytes()), why),
+        Failure::Local { doing, path, why } => local(doing, &readable(path.as_bytes()), why),
         Failure::Refused { word, sentence } => said(sentence, word),
         Failure::LastWords { word, sentence } => {
             format!("the server closed the connection and said why: {}", said(sentence, word))
@@ -262,8 +262,8 @@ fn because(failure: &Failure) -> String {
 }
 
 fn said(sentence: &str, word: &str) -> String {
-    let (sentence, word) = (escape(sentence.as_bytes()), escape(word.as_bytes()));
-    if sentence.is_empty() { word.into_owned() } else { format!("{sentence} ({word})") }
+    let (sentence, word) = (printable(sentence.as_bytes()), printable(word.as_bytes()));
+    if sentence.is_empty() { word } else { format!("{sentence} ({word})") }
 }
 
 fn quoted(bytes: &[u8]) -> String {
@@ -302,7 +302,7 @@ fn local(doing: &Doing, path: &str, why: &Trouble) -> String {
         Trouble::SizeUnknown => "it has content but its size is given as 0; send a copy of it",
         Trouble::BecameShorter => "it became shorter while it was sent",
         Trouble::Different => "what came back is not what was sent",
-        Trouble::System(cause) => cause,
+        Trouble::Name(cause) | Trouble::System(cause) => cause,
     };
     format!("{tried}: {why}")
 }

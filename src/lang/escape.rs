@@ -21,7 +21,14 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     spell_out(bytes, limits::SHOWN, true).into()
 }
 
-/// The same for a whole conversation: nothing is cut, and quotation marks and backslashes stay as they are.
+/// The same for text that is printed without quotation marks around it: those in it stay as they are, and so do
+/// backslashes.
+#[must_use]
+pub fn printable(bytes: &[u8]) -> String {
+    spell_out(bytes, limits::SHOWN, false)
+}
+
+/// The same for a path of this machine and for a whole conversation: nothing is cut.
 #[must_use]
 pub fn readable(bytes: &[u8]) -> String {
     spell_out(bytes, usize::MAX, false)
@@ -80,6 +87,13 @@ mod tests {
         for (bytes, shown) in table {
             assert_eq!(escape(bytes), shown);
         }
+    }
+
+    #[test]
+    fn a_path_and_an_unquoted_name_keep_their_backslashes() {
+        assert_eq!(printable(b"C:\\my \"b\".txt\x07"), "C:\\my \"b\".txt\\u{7}");
+        assert_eq!(readable(b"downloads\\big.bin"), r"downloads\big.bin");
+        assert_eq!(printable(&[b'\\'; 5000]).chars().count(), limits::SHOWN + 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bahasa Indonesia, in the words of the assignment's programs where those have words for it.
 
-use super::{Hint, Msg, Wanted, escape, few, megabytes};
+use super::{Hint, Msg, Wanted, escape, few, megabytes, readable};
 use crate::error::{Awaited, Doing, Expected, Failure, Partial, Trouble, Unsendable};
 
 /// The commands, for both help texts and the completions.
@@ -224,7 +224,7 @@ fn because(failure: &Failure) -> String {
         Failure::Unreachable { cause, .. } => cause.clone(),
         Failure::Lacks(command) => format!("dialek ini tidak punya {command}"),
         Failure::Unsendable(what) => unsendable(*what),
-        Failure::Local { doing, path, why } => local(doing, &escape(path.as_bytes()), why),
+        Failure::Local { doing, path, why } => local(doing, &readable(path.as_bytes()), why),
         Failure::Refused { word, sentence } => refused(word, sentence),
         Failure::LastWords { word, sentence } => {
             format!("server menutup koneksi dengan alasan: {}", said(sentence, word))
@@ -336,7 +336,7 @@ fn local(doing: &Doing, path: &str, why: &Trouble) -> String {
         Trouble::SizeUnknown => "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya",
         Trouble::BecameShorter => "menjadi lebih pendek saat dikirim",
         Trouble::Different => "yang kembali berbeda dari yang dikirim",
-        Trouble::System(cause) => cause,
+        Trouble::Name(cause) | Trouble::System(cause) => cause,
     };
     format!("{tried}: {why}")
 }

@@ -10,7 +10,7 @@ pub mod grade;
 mod indonesian;
 
 use crate::error::{Failure, Partial};
-pub use escape::{escape, readable};
+pub use escape::{escape, printable, readable};
 
 /// The languages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

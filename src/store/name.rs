@@ -135,13 +135,13 @@ fn broken_by(c: char) -> Option<&'static str> {
 
 fn broken_rule_on_windows(part: &str) -> Option<&'static str> {
     if part.contains(['<', '>', ':', '"', '|', '?', '*']) {
-        Some("on this server's system a name may not contain < > : \" | ? *")
+        Some("Windows does not allow < > : \" | ? * in a name")
     } else if part.ends_with('.') {
-        Some("on this server's system a name may not end in a dot")
+        Some("Windows does not allow a dot at the end of a name")
     } else if is_short_name(part) {
-        Some("on this server's system that may be the short name of another file")
+        Some("on Windows that may be the short name of another file")
     } else if is_device(part) {
-        Some("on this server's system that is the name of a device")
+        Some("on Windows that is the name of a device")
     } else {
         None
     }

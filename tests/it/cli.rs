@@ -265,7 +265,7 @@ fn failures_tell_what_why_and_what_to_do() {
         (
             &["download", "a", "as", "../x"],
             1,
-            "cannot keep ../x in downloads: no part of a name may begin with a dot",
+            "cannot keep ../x in downloads: no part of a name may begin with a dot; add 'as NAME' to choose another name",
         ),
         (&["download", "a", "--downloads", "blocked"], 1, &blocked),
         (
