@@ -224,7 +224,7 @@ fn transfer(
     moved: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Outcome {
     let (mut count, mut bytes, mut time, mut tries) = (0, 0, Duration::ZERO, 0);
-    let mut bar = Bar::new(ui.shows_bar(), ui.columns(), ui.config().lang, names.len(), total);
+    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
         let watch = &mut |progress| {

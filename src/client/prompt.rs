@@ -194,9 +194,10 @@ impl Ui {
         self.terminal.columns
     }
 
-    /// Whether a progress bar may be drawn: not over a trace.
-    pub(super) fn shows_bar(&self) -> bool {
-        self.terminal.bar && !self.config().quiet && !self.config().trace
+    /// The terminal for a progress bar, if one may be drawn: not over a trace.
+    pub(super) fn bar_terminal(&self) -> Option<Terminal> {
+        let is_wanted = self.terminal.bar && !self.config().quiet && !self.config().trace;
+        is_wanted.then_some(self.terminal)
     }
 
     /// Prints a list: as a table on a terminal, else as lines for programs.

@@ -16,6 +16,9 @@ const BAR_AFTER: Duration = Duration::from_millis(500);
 /// How often a bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How often it is printed as a line of its own, where a line cannot be drawn over.
+const LINE_TICK: Duration = Duration::from_secs(1);
+
 /// The width of what is not a terminal, and of a terminal that does not tell its own.
 pub const COLUMNS: usize = 80;
 
@@ -53,27 +56,38 @@ fn measured() -> Option<usize> {
 
 /// What the terminal can do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     /// Standard output is a terminal.
-    pub(super) out: bool,
-    /// The same, and `NO_COLOR` is not set.
-    pub(super) colour: bool,
-    /// The same, and standard error is a terminal too: a bar is drawn there.
+    pub(crate) out: bool,
+    /// The same, it obeys escape sequences, and `NO_COLOR` is not set.
+    pub(crate) colour: bool,
+    /// Standard error is a terminal too, and `NO_COLOR` is not set: a bar is drawn there.
     pub(super) bar: bool,
     /// The width of standard output.
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
 }
 
 impl Terminal {
     /// Asks the system.
     #[must_use]
-    pub(super) fn look() -> Terminal {
+    pub(crate) fn look() -> Terminal {
         let out = io::stdout().is_terminal();
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = out && !unwanted;
-        let bar = colour && io::stderr().is_terminal();
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let is_plain = !out || variable("NO_COLOR").is_some();
+        let colour = !is_plain && obeys(cfg!(windows), variable);
+        let bar = !is_plain && io::stderr().is_terminal();
         Terminal { out, colour, bar, columns: columns(&io::stdout()) }
     }
+}
+
+/// Whether a terminal obeys escape sequences. A console of Windows does so only for a program that asks it to, which
+/// the standard library cannot. The consoles that do in any case set one of these variables.
+fn obeys(windows: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is_set = |name| variable(name).is_some();
+    !windows
+        || is_set("WT_SESSION")
+        || is_set("TERM")
+        || variable("ConEmuANSI").as_deref() == Some("ON")
 }
 
 /// A progress bar. A thread draws it, also while the transfer waits for the network. It is drawn if a command
@@ -86,6 +100,8 @@ struct Drawing {
 }
 
 struct Shared {
+    /// The terminal obeys escape sequences, so that a line can be drawn over.
+    obeys: bool,
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -104,18 +120,15 @@ struct State {
 }
 
 impl Bar {
-    /// A bar that begins now, for this many files. If it is not to be shown, nothing is ever drawn.
+    /// A bar that begins now, for this many files. If there is no terminal for it, nothing is ever drawn.
     #[must_use]
     pub(super) fn new(
-        is_shown: bool,
-        columns: usize,
+        terminal: Option<Terminal>,
         lang: Lang,
         of: usize,
         total: Option<u64>,
     ) -> Bar {
-        if !is_shown {
-            return Bar(None);
-        }
+        let Some(Terminal { colour: obeys, columns, .. }) = terminal else { return Bar(None) };
         let state = State {
             transfer: Transfer { of, total, ..Transfer::default() },
             before: 0,
@@ -125,7 +138,7 @@ impl Bar {
             is_hidden: true,
             is_over: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), ended: Condvar::new() });
+        let shared = Arc::new(Shared { obeys, state: Mutex::new(state), ended: Condvar::new() });
         let drawn = Arc::clone(&shared);
         // The last column stays free: a terminal that breaks a full line would go on to the next.
         let thread = thread::Builder::new().spawn(move || drawn.draw(columns - 1, lang));
@@ -189,14 +202,20 @@ impl Shared {
             if elapsed >= BAR_AFTER && !state.is_hidden {
                 let waiting = state.sent.map(|sent| sent.elapsed());
                 let line = progress::line(&state.transfer, elapsed, waiting, columns, lang);
-                let _ = io::stderr().write_all(format!("\r\x1b[K{line}").as_bytes());
-                state.is_drawn = true;
+                let _ = io::stderr().write_all(frame(&line, self.obeys).as_bytes());
+                state.is_drawn = self.obeys;
             }
-            let waited = self.ended.wait_timeout(state, TICK);
+            let tick = if self.obeys { TICK } else { LINE_TICK };
+            let waited = self.ended.wait_timeout(state, tick);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         state.hide();
     }
+}
+
+/// What shows a line of the bar: it is drawn over the one before, or follows it.
+fn frame(line: &str, obeys: bool) -> String {
+    if obeys { format!("\r\x1b[K{line}") } else { format!("{line}\n") }
 }
 
 impl Drop for Drawing {
@@ -210,6 +229,26 @@ impl Drop for Drawing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escape_sequences_are_for_terminals_that_obey_them() {
+        let obeys = |windows, set: &str, value: &str| {
+            obeys(windows, |name| (name == set).then(|| value.to_owned()))
+        };
+        for (windows, set, value, expected) in [
+            (false, "", "", true),
+            (true, "", "", false),
+            (true, "COLORTERM", "truecolor", false),
+            (true, "WT_SESSION", "1", true),
+            (true, "TERM", "xterm-256color", true),
+            (true, "ConEmuANSI", "ON", true),
+            (true, "ConEmuANSI", "OFF", false),
+        ] {
+            assert_eq!(obeys(windows, set, value), expected, "{windows} {set} {value}");
+        }
+        assert_eq!(frame(" 25%", true), "\r\x1b[K 25%");
+        assert_eq!(frame(" 25%", false), " 25%\n");
+    }
 
     #[test]
     fn a_width_of_nothing_is_not_one() {

@@ -1,7 +1,7 @@
 //! `connme-client grade`: from the command line to the exit status.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use super::formats::{Format, render};
 use super::report::Look;
 use super::{Options, TIME, checks, run};
 use crate::cli::client::GradeFlags;
-use crate::client::{Config, terminal};
+use crate::client::Config;
+use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lang::address;
 use crate::lang::grade::{Say, about};
@@ -56,10 +57,10 @@ pub fn main(config: &Config, flags: &GradeFlags) -> ExitCode {
         Ok(report) => report,
         Err(error) => return complain(Say::NoServer { server, why: error.to_string() }),
     };
-    let plain = flags.output.is_some() || !io::stdout().is_terminal();
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let columns = if plain { terminal::COLUMNS } else { terminal::columns(&io::stdout()) };
-    let look = Look { columns, colour: !plain && !unwanted, verbose: flags.verbose };
+    let Terminal { out, colour, columns, .. } = Terminal::look();
+    let plain = flags.output.is_some() || !out;
+    let columns = if plain { COLUMNS } else { columns };
+    let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
     let format = flags.format.as_deref().and_then(Format::named).unwrap_or_default();
     let text = render(&report, format, look);
     let status = ExitCode::from(u8::from(!report.is_right()));
