@@ -72,8 +72,8 @@ pub const NAME_PART: usize = 255;
 pub const SIZE_DIGITS: usize = 19;
 
 /// The silence that ends a word where nothing else does. Much longer than a network delays a packet, and
-/// shorter than a person waits.
-pub const WORD_PAUSE: Duration = Duration::from_millis(100);
+/// shorter than a person waits. Windows takes every shorter timeout of a socket for half a second.
+pub const WORD_PAUSE: Duration = Duration::from_millis(if cfg!(windows) { 500 } else { 100 });
 
 /// How long `struct` waits between `received` and the seconds after it, so that a client that takes one
 /// read for one message gets them in two.
@@ -111,8 +111,13 @@ pub const READER_STEP: u64 = 64 << 10;
 /// See [`READER_STEP`].
 pub const READER_WINDOW: Duration = Duration::from_secs(90);
 
-/// How long one write may wait for the peer to read. After each such wait the pace is checked.
-pub const WRITE_WAIT: Duration = Duration::from_secs(5);
+/// How long one write may wait for the peer to read. After each such wait the pace is checked. On Windows it is
+/// not known what a write has sent that waited in vain. So none is repeated there, and each has the time that
+/// a step has.
+pub const WRITE_WAIT: Duration = if cfg!(windows) { READER_WINDOW } else { Duration::from_secs(5) };
+
+/// What one write moves at most where it is not repeated: what a reader has to take in the time that it has.
+pub const SINGLE_WRITE: usize = 64 << 10;
 
 /// The silence between commands that ends a connection, in seconds; the default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: u64 = 300;
@@ -207,8 +212,12 @@ pub const LISTS_HELD: usize = 32 << 20;
 pub const LIST_WAIT: Duration = Duration::from_secs(15);
 
 /// While other lists wait, one that is being sent has to move this many KiB, or nods, in every
-/// [`WRITE_WAIT`], or its peer is disconnected.
+/// [`LIST_TIME`], or its peer is disconnected.
 pub const LIST_STEPS: usize = 64;
+
+/// See [`LIST_STEPS`]. On Windows, where a write can wait for longer, a peer that reads nothing is disconnected
+/// when that ends.
+pub const LIST_TIME: Duration = Duration::from_secs(5);
 
 /// How many sums of files a server computes at once. Each takes a processor and a disk, and a request that
 /// waits for its turn is not timed out.

@@ -21,7 +21,7 @@ pub(super) struct Eviction {
 
 impl Wire {
     /// Runs `write`, which sends something large. Whenever others wait for its memory, a peer that takes
-    /// less than [`limits::LIST_STEPS`] in [`limits::WRITE_WAIT`] is disconnected.
+    /// less than [`limits::LIST_STEPS`] in [`limits::LIST_TIME`] is disconnected.
     ///
     /// # Errors
     /// Those of `write`, or the peer takes too little.
@@ -46,7 +46,7 @@ impl Wire {
         let mut wait = self.begin_message(Awaited::Bytes(1))?;
         wait.deadline = *deadline;
         while self.input.held().is_empty() {
-            match self.fill_in_message(&mut wait, limits::WRITE_WAIT)? {
+            match self.fill_in_message(&mut wait, limits::LIST_TIME)? {
                 Brought::Bytes => {}
                 Brought::End => return Err(self.cut_short(&wait)),
                 Brought::Silence => self.has_moved(0)?,
@@ -69,7 +69,7 @@ impl Wire {
 impl Eviction {
     fn moved_at(&mut self, steps: usize, now: Instant) -> Result<()> {
         self.steps += steps;
-        if now.duration_since(self.since) < limits::WRITE_WAIT {
+        if now.duration_since(self.since) < limits::LIST_TIME {
             return Ok(());
         }
         self.since = now;
@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn a_peer_that_takes_too_little_is_disconnected_while_others_wait() {
         let start = Instant::now();
-        let after = |times: u32| start + limits::WRITE_WAIT * times;
+        let after = |times: u32| start + limits::LIST_TIME * times;
         let waiting = Arc::new(AtomicUsize::new(1));
         let mut eviction = Eviction { waiting: Arc::clone(&waiting), since: start, steps: 0 };
-        assert!(eviction.moved_at(0, start + limits::WRITE_WAIT / 2).is_ok());
+        assert!(eviction.moved_at(0, start + limits::LIST_TIME / 2).is_ok());
         // Enough in several steps, and then counted again from zero.
         assert!(eviction.moved_at(limits::LIST_STEPS - 1, start).is_ok());
         assert!(eviction.moved_at(1, after(1)).is_ok());
@@ -128,7 +128,7 @@ mod tests {
         // Others have waited for long enough.
         let mut stalled = wire([Step::Pause, bytes(b"1")]);
         let (waiting, since) = (Arc::new(AtomicUsize::new(1)), Instant::now());
-        let since = since.checked_sub(limits::WRITE_WAIT).unwrap();
+        let since = since.checked_sub(limits::LIST_TIME).unwrap();
         stalled.output.eviction = Some(Eviction { waiting, since, steps: 0 });
         assert!(stalled.read_acknowledgement(&mut None).unwrap_err().is(Code::Timeout));
     }
@@ -140,7 +140,7 @@ mod tests {
             let mut wire = wire([]);
             wire.with_eviction(&waiting, |wire| {
                 let eviction = wire.output.eviction.as_mut().unwrap();
-                eviction.since = eviction.since.checked_sub(limits::WRITE_WAIT).unwrap();
+                eviction.since = eviction.since.checked_sub(limits::LIST_TIME).unwrap();
                 eviction.steps = moved;
                 wire.write(&vec![0; bytes])?;
                 wire.flush()

@@ -52,6 +52,8 @@ pub struct WireConfig {
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
     pub message: Duration,
+    /// A write that waited in vain is not repeated, because it is not known what of it was sent: on Windows.
+    pub writes_once: bool,
 }
 
 impl Default for WireConfig {
@@ -61,6 +63,7 @@ impl Default for WireConfig {
             payload_buffer: limits::PAYLOAD_BUFFER,
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
             message: limits::MESSAGE_TIME,
+            writes_once: cfg!(windows),
         }
     }
 }
@@ -247,11 +250,13 @@ impl Wire {
     /// One write. Returns 0 where the peer does not read for a while; whether that is for too long, the
     /// pace says.
     fn send_some(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<usize> {
+        let writes_once = self.config.writes_once;
+        let bytes = bytes.get(..limits::SINGLE_WRITE).filter(|_| writes_once).unwrap_or(bytes);
         let n = match self.stream.write(bytes) {
             Ok(0) => return Err(Error::connection(&io::ErrorKind::WriteZero.into())),
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            Err(error) if stream::is_silence(&error) => 0,
+            Err(error) if stream::is_silence(&error) && !writes_once => 0,
             Err(error) => return Err(Error::connection(&error)),
         };
         self.has_moved(n / 1024)?;

@@ -444,10 +444,28 @@ fn a_pause_and_an_end_come_after_what_was_written() {
 fn writes_go_on_after_short_ones_interruptions_and_waits() {
     let (script, written) = Script::whole("");
     let taken = [Taken::Some(2), Taken::Interrupted, Taken::Waits, Taken::Some(1)];
-    let mut wire = Wire::new(Box::new(script.taking(taken)), WireConfig::default());
+    let config = WireConfig { writes_once: false, ..WireConfig::default() };
+    let mut wire = Wire::new(Box::new(script.taking(taken)), config);
     wire.write(b"12345").unwrap();
     wire.flush().unwrap();
     assert_eq!((written.text().as_str(), written.writes()), ("12345", 5));
+}
+
+#[test]
+fn where_writes_are_not_repeated_each_is_small_and_the_first_wait_is_the_last() {
+    let once = || WireConfig { writes_once: true, ..WireConfig::default() };
+    let (script, written) = Script::whole("");
+    let mut wire = Wire::new(Box::new(script.taking([Taken::Interrupted])), once());
+    wire.write(&vec![b'a'; limits::SINGLE_WRITE * 2 + 1]).unwrap();
+    assert_eq!((written.bytes().len(), written.writes()), (limits::SINGLE_WRITE * 2 + 1, 4));
+    let (script, written) = Script::whole("");
+    let mut wire = Wire::new(Box::new(script.taking([Taken::Some(2), Taken::Waits])), once());
+    wire.write(b"12345").unwrap();
+    assert!(wire.flush().unwrap_err().is(Code::Timeout));
+    assert!(wire.flush().is_ok() && !wire.can_write());
+    wire.write(b"6").unwrap();
+    assert!(wire.flush().is_err());
+    assert_eq!((written.text().as_str(), written.writes()), ("12", 2));
 }
 
 #[test]
