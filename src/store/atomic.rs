@@ -121,9 +121,17 @@ impl Draft {
         op(|| self.file()?.set_modified(time))
     }
 
+    /// Closes it, unless it is kept and has to stay locked. Windows may set the time of change then, and a name that
+    /// is given before keeps the old one in its folder.
+    pub(super) fn close(&mut self) {
+        if !self.is_kept() {
+            self.file = None;
+        }
+    }
+
     /// What the system says about the draft.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        op(|| self.file()?.metadata())
+        op(|| self.file.as_ref().map_or_else(|| fs::symlink_metadata(&self.path), File::metadata))
     }
 
     /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it

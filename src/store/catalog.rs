@@ -16,7 +16,8 @@
 //! An identity belongs to a file of this name, size and time of change, not to the name: a file that takes the
 //! name later has another time. So an error here can cost an identity, but never gives a file the identity of
 //! another. Several servers on one root append under a lock. Where there are no locks, the first line about a
-//! file counts, so that two servers still return the same identity.
+//! file counts, so that two servers still return the same identity. Where the file system takes `A` and `a` for
+//! one name, so does the catalog.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::plain::file_id;
 use super::private::{self, PRIVATE};
 use super::random;
 use super::workspace::Workspace;
@@ -62,6 +64,9 @@ pub(super) struct Catalog {
 #[derive(Default)]
 struct Known {
     files: HashMap<Box<str>, (Id, Stamp)>,
+    /// Where the file system does not tell upper from lower case: the names of these files, by what all
+    /// spellings of a name have in common.
+    spellings: Option<HashMap<String, Box<str>>>,
     /// What an earlier table said. If the table is removed by hand, no identity is lost with it.
     before: HashMap<Box<str>, (Id, Stamp)>,
     /// The first line of the table. A table that begins with another line is read from its beginning.
@@ -284,6 +289,9 @@ impl Catalog {
             known.files.extend(gone);
             self.log.lasting(format_args!("catalog: write {}: {error}", self.path.display()));
         }
+        if let Known { spellings: Some(spellings), files, .. } = known {
+            spellings.retain(|_, name| files.contains_key(name));
+        }
         known.kept = known.lines;
     }
 
@@ -316,7 +324,7 @@ impl Catalog {
             Ok(file) => file,
             // It does not exist yet, or was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                known.start_over(Vec::new());
+                known.start_over(Vec::new(), false);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -330,7 +338,7 @@ impl Catalog {
         };
         next(&mut lines, &mut line)?;
         if known.head != line || size < known.read {
-            known.start_over(line.clone());
+            known.start_over(line.clone(), folds_case(&self.path));
         }
         lines.seek(SeekFrom::Start(known.read))?;
         let mut damaged = 0;
@@ -358,16 +366,20 @@ impl Catalog {
 
 impl Known {
     fn id(&self, name: &str, stamp: Stamp) -> Option<Id> {
-        self.files.get(name).filter(|(_, known)| *known == stamp).map(|(id, _)| *id)
+        let is_it = |file: &&(Id, Stamp)| file.1 == stamp;
+        let respelled = || self.files.get(self.spellings.as_ref()?.get(&folded(name))?);
+        let file = self.files.get(name).filter(is_it).or_else(|| respelled().filter(is_it));
+        file.map(|(id, _)| *id)
     }
 
     /// Begins with another table.
-    fn start_over(&mut self, head: Vec<u8>) {
+    fn start_over(&mut self, head: Vec<u8>, folds_case: bool) {
         let mut before = std::mem::take(&mut self.files);
         if before.is_empty() {
             before = std::mem::take(&mut self.before);
         }
-        *self = Known { head, before, ..Known::default() };
+        let spellings = folds_case.then(HashMap::new);
+        *self = Known { head, before, spellings, ..Known::default() };
     }
 
     fn add(&mut self, id: Id, stamp: Stamp, name: &str) {
@@ -375,8 +387,27 @@ impl Known {
         // The first line about a file counts.
         if self.id(name, stamp).is_none() {
             self.files.insert(name.into(), (id, stamp));
+            if let Some(spellings) = &mut self.spellings {
+                spellings.insert(folded(name), name.into());
+            }
         }
     }
+}
+
+/// Whether the file system at this path, where a file is, takes names that differ in case for one.
+fn folds_case(path: &Path) -> bool {
+    let other = path.with_file_name("MYDATAFILE.DAT");
+    let id = |path: &Path| fs::symlink_metadata(path).ok().map(|found| file_id(&found));
+    id(&other).is_some_and(|other| id(path) == Some(other))
+}
+
+/// What the spellings of a name have in common: its letters in upper case, where every system agrees about them.
+fn folded(name: &str) -> String {
+    let fold = |c: char| match c.to_uppercase().next() {
+        Some(upper) if c < '\u{500}' && upper.to_lowercase().eq([c]) => upper,
+        _ => c,
+    };
+    name.chars().map(fold).collect()
 }
 
 /// A line of the table.
@@ -531,6 +562,38 @@ mod tests {
         assert_eq!(server.id("a", changed), Some(second));
         fs::remove_file(root.path().join("a")).unwrap();
         assert_eq!(server.id("b", changed), None);
+    }
+
+    /// On Windows, `HELLO.TXT` had another identity than `hello.txt`, though there is only one such file.
+    #[test]
+    fn one_file_has_one_identity_in_every_letter_case() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path());
+        let stamp = put(root.path(), "hello.txt");
+        let id = server.id("hello.txt", stamp);
+        let folds = root.path().join("HELLO.TXT").exists();
+        assert_eq!(server.id("HELLO.TXT", stamp), id.filter(|_| folds));
+        let (one, other) = (Id::new(), Id::new());
+        let later = Stamp { size: 1, ..stamp };
+        let mut known = Known::default();
+        known.start_over(Vec::new(), true);
+        known.add(one, stamp, "hé.txt");
+        assert_eq!((known.id("HÉ.txt", stamp), known.id("HÉ.txt", later)), (Some(one), None));
+        known.add(other, stamp, "HÉ.TXT");
+        assert_eq!((known.id("Hé.txt", stamp), known.files.len()), (Some(one), 1));
+        known.add(other, later, "HÉ.TXT");
+        assert_eq!(
+            (known.id("hé.txt", stamp), known.id("hé.txt", later)),
+            (Some(one), Some(other))
+        );
+        known.start_over(Vec::new(), false);
+        known.add(one, stamp, "a");
+        assert_eq!((known.id("A", stamp), known.id("a", stamp)), (None, Some(one)));
+        for (name, all) in
+            [("aZ_1.é", "AZ_1.É"), ("ßıſµς\u{212a}", "ßıſµς\u{212a}"), ("ა漢", "ა漢")]
+        {
+            assert_eq!(folded(name), all);
+        }
     }
 
     #[test]

@@ -95,24 +95,30 @@ impl<'s> Incoming<'s> {
     ///
     /// # Errors
     /// Some of it is missing, or the disk does not take it.
-    pub fn publish(self) -> Result<Stored> {
+    pub fn publish(mut self) -> Result<Stored> {
         if self.begun.elapsed() > DRAFT_AGE {
             // Two drafts of one name that began together could have one time, and the second be taken for
             // the first, whose identity a client has: see the catalog.
             let _ = self.draft.set_modified(SystemTime::now());
         }
+        self.complete()?;
         self.put_in_place()
     }
 
-    fn put_in_place(mut self) -> Result<Stored> {
+    fn complete(&mut self) -> Result<()> {
         if self.left.is_some_and(|left| left > 0) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
+        if self.store.options.fsync {
+            self.draft.sync().map_err(|error| not_stored(&self.name, &error))?;
+        }
+        self.draft.close();
+        Ok(())
+    }
+
+    fn put_in_place(mut self) -> Result<Stored> {
         let folder = self.store.walk(self.name.folder())?;
         let storing = |error| not_stored(&self.name, &error);
-        if self.store.options.fsync {
-            self.draft.sync().map_err(storing)?;
-        }
         let before = self.store.numbers.before(&self.name);
         let (mut name, mut n) = (self.name.clone(), 0);
         let publish = |draft: &mut Draft, name: &FileName| {
@@ -135,11 +141,12 @@ impl<'s> Incoming<'s> {
     ///
     /// # Errors
     /// See [`Incoming::publish`], or its identity cannot be kept.
-    pub fn publish_recorded(self) -> Result<Record> {
+    pub fn publish_recorded(mut self) -> Result<Record> {
         let store = self.store;
         let workspace = Arc::clone(&self.workspace);
         // To the nanosecond, where the file system has those: no other file gets the same by accident.
         let _ = self.draft.set_modified(SystemTime::now());
+        self.complete()?;
         let found = self.draft.metadata().map_err(|error| not_stored(&self.name, &error))?;
         let stamp = Stamp::of(&found);
         let Stored { name, .. } = self.put_in_place()?;
