@@ -1,9 +1,9 @@
 //! `count`: one message a connection; the answer is the number of its characters.
 //!
 //! Nothing in the message says where it ends. It may end in LF, which is not counted, nor is a CR before
-//! it; or with the stream; or where the sender is silent for 100 ms. The last is a guess: a message that
-//! is delayed on its way for longer than that is taken for a shorter one, and no server can know better.
-//! That is what this dialect teaches.
+//! it; or with the stream; or where the sender is silent for 100 ms (Windows: 500 ms). The last is a guess: a
+//! message that is delayed on its way for longer than that is taken for a shorter one, and no server can know
+//! better. That is what this dialect teaches.
 //!
 //! ```text
 //! > halo, dunia\n

@@ -2,8 +2,8 @@
 //! the stream.
 //!
 //! One request a connection. The original client ends no word; netcat and our own client end each one
-//! with LF. A word without LF ends where the sender is silent for 100 ms, so the first of them costs a
-//! pause. Sending, then fetching:
+//! with LF. A word without LF ends where the sender is silent for 100 ms (Windows: 500 ms), so the first
+//! of them costs a pause. Sending, then fetching:
 //!
 //! ```text
 //! > SEND\n                                > RECEIVE\n

@@ -3,8 +3,8 @@
 use super::peer::{Done, Peer, Trial};
 use super::{Check, must};
 
-/// Longer than the silence that ends a word.
-const WORD: u64 = 160;
+/// Longer than the silence that ends a word, in milliseconds.
+const WORD: u64 = if cfg!(windows) { 800 } else { 160 };
 
 pub(super) static CHECKS: &[Check] = &[
     must("first/not-found", "file-not-found", 2, |t| {

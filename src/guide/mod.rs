@@ -11,6 +11,7 @@
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
 //! | [`promises`] | what holds, under which conditions, and the limits |
 //! | [`speed`] | the tables, how to read them, where the time goes |
+//! | [`platforms`] | Windows, macOS and others: what is tested where, and what differs |
 //! | [`growth`] | what one machine holds; several servers on one folder behind a balancer |
 //!
 //! The pages are Markdown files beside this one, and a code host shows them too. Links in them use
@@ -26,6 +27,7 @@ macro_rules! page {
         #[doc = "[lessons]: super::lecture::lessons"]
         #[doc = "[limits.rs]: super::limits"]
         #[doc = "[pelajaran]: self::pelajaran"]
+        #[doc = "[platforms]: self::platforms"]
         #[doc = "[programs]: self::programs"]
         #[doc = "[promises]: self::promises"]
         #[doc = "[protocol]: self::protocol"]
@@ -49,3 +51,4 @@ page!(write_your_own, "write_your_own.md");
 page!(promises, "promises.md");
 page!(speed, "speed.md");
 page!(growth, "growth.md");
+page!(platforms, "platforms.md");

@@ -88,7 +88,7 @@ fn names_that_are_their_own_halves_and_paths() {
     // An LF after the name, and a pause after the size: we wait until nothing was sent for that long.
     let mut peer = server.peer_of("filesaver");
     peer.say("SEND\n").hear("OK").say(format!("mixed\nmixed{SEPARATOR}5"));
-    peer.stream().set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    peer.stream().set_read_timeout(Some(connme::limits::WORD_PAUSE * 3)).unwrap();
     assert!(std::io::Read::read(peer.stream(), &mut [0]).is_err());
     peer.stream().set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
     peer.say("hello").end_writing().hear_end();

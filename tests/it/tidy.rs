@@ -346,3 +346,19 @@ fn every_code_block_in_the_pages_names_its_language() {
         assert_eq!(outside.lines().find(is_indented), None, "{name}");
     }
 }
+
+/// Each difference between systems is shown by a test.
+#[test]
+fn the_page_about_platforms_names_tests_that_exist() {
+    let files = ["store/name", "store/catalog", "store/plain", "store/atomic", "client/terminal"];
+    let files = files.iter().chain(&["client/names", "wire/tests", "../tests/it/filesaver"]);
+    let code: String = files.map(|file| read(format!("src/{file}.rs"))).collect();
+    let page = read("src/guide/platforms.md");
+    let (_, table) = page.split_once("| test |\n").unwrap();
+    let rows: Vec<_> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 9, "{rows:?}");
+    for row in rows {
+        let test = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+        assert!(code.contains(&format!("fn {test}() {{")), "{row}");
+    }
+}
