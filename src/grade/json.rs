@@ -192,7 +192,7 @@ pub(super) static CHECKS: &[Check] = &[
     .needs("first/transfer"),
     must("files/list-is-sorted", "sorted", 1, |t| {
         let name = t.name("");
-        for ending in ["b", "B", "a_2", "a_10"] {
+        for ending in ["b", "C", "a_2", "a_10"] {
             let name = format!("{name}{ending}");
             t.also(&name);
             put(t, &name, b"x")?;
