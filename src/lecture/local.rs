@@ -141,7 +141,7 @@ mod tests {
         };
         let own = temporary.path();
         assert!(is_left_over(&with_lock("connme-scratch-0123456789abcdef"), own));
-        for name in ["connme-scratch-x", "connme-scratch-0123456789ABCDEF", "scratch"] {
+        for name in ["connme-scratch-x", "connme-scratch-FEDCBA9876543210", "scratch"] {
             assert!(!is_left_over(&with_lock(name), own), "{name}");
         }
         assert!(!is_left_over(&folder("connme-scratch-0000000000000000"), own));

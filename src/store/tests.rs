@@ -52,6 +52,8 @@ fn a_file_goes_in_and_comes_out() {
         assert_eq!((file.read(&mut bytes).unwrap(), size), (5, 5));
         assert_eq!(&bytes[..5], b"hello");
         assert_eq!(fixture.store.size(&name("a.txt")).unwrap(), 5);
+        // Some Windows systems remove an open file when it is closed.
+        drop(file);
         assert_eq!(fixture.store.remove(&name("a.txt")).unwrap(), 5);
         assert!(fixture.store.size(&name("a.txt")).unwrap_err().is(Code::NotFound));
     }
@@ -228,7 +230,12 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
     let workspace = || fixture.store.workspace().unwrap();
     assert!(Arc::ptr_eq(&workspace(), &workspace()));
     fixture.put("a", b"1").unwrap();
-    fs::remove_dir_all(fixture.folder.path()).unwrap();
+    let removed = fs::remove_dir_all(fixture.folder.path());
+    if cfg!(windows) && removed.is_err() {
+        // A server holds a file in it open, and some Windows systems then keep the folder.
+        return;
+    }
+    removed.unwrap();
     assert!(fixture.put("a", b"2").is_err());
     assert!(fixture.store.list(None).is_err());
     fs::create_dir(fixture.folder.path()).unwrap();
@@ -490,7 +497,7 @@ mod faults {
     #[test]
     fn fsync_flushes_the_file_and_its_folder() {
         let fsync = Options { fsync: true, ..Options::default() };
-        assert_eq!(operations(&fsync), operations(&Options::default()) + 2);
+        assert_eq!(operations(&fsync), operations(&Options::default()) + 1 + u32::from(cfg!(unix)));
     }
 
     fn recorded_upload(store: &Store, file: &str, bytes: &[u8]) -> Result<Record> {

@@ -311,7 +311,9 @@ fn what_was_said_leaves_before_we_wait_and_in_one_write() {
 fn a_header_and_its_payload_are_sent_together() {
     // Writes grow as long as the line takes them at once: four for the large file, or ten if it never does.
     for (size, writes) in [(5, 1..=1), (20_000, 1..=1), (600_000, 4..=10)] {
-        let (mut wire, written) = wire(Script::whole(""));
+        let (script, written) = Script::whole("");
+        let config = WireConfig { writes_once: false, ..WireConfig::default() };
+        let mut wire = Wire::new(Box::new(script), config);
         wire.write(b"ok\n").unwrap();
         wire.write_payload::<Error>(size, &mut |room| {
             room.fill(b'x');
