@@ -67,7 +67,8 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
 /// # Errors
 /// See [`open`], or another process has held the lock for this long.
 pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Option<File>> {
-    let file = open(path, OpenOptions::new().create(true).append(true))?;
+    // Windows locks no file that was opened for appending alone.
+    let file = open(path, OpenOptions::new().create(true).read(true).append(true))?;
     let until = Instant::now() + wait;
     loop {
         match file.try_lock() {
