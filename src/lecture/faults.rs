@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::wire::stream::{Ending, Stream};
+use crate::wire::stream::{Ending, Note, Stream};
 
 /// What goes wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,6 +130,7 @@ impl Faulty {
             if self.faults.reset.is_some_and(|reset| reset <= self.sent) {
                 inner.force_reset();
             } else {
+                inner.note(Note::Cut);
                 let _ = inner.end_writing();
             }
         }
@@ -208,6 +209,15 @@ impl Stream for Faulty {
         if let Some(inner) = self.inner.as_mut() {
             inner.message(bytes, length, end);
         }
+    }
+
+    fn note(&mut self, note: Note) {
+        let held = self.held.len() as u64;
+        let Some(inner) = self.inner.as_mut() else { return };
+        inner.note(match note {
+            Note::Payload { after, size } => Note::Payload { after: after + held, size },
+            Note::Cut => note,
+        });
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::terminal;
-use crate::wire::stream::{Ending, Stream};
+use crate::wire::stream::{Ending, Note, Stream};
 
 /// What happened on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,9 @@ pub enum Event<'b> {
 pub trait Observer: Send + Sync {
     /// An event, how long after the beginning of the connection it happened, and how long the call took.
     fn see(&self, event: Event<'_>, at: Duration, took: Duration);
+
+    /// What this side knows of the bytes that it sends next.
+    fn note(&self, _note: Note) {}
 }
 
 /// A stream that reports every call.
@@ -153,7 +156,14 @@ impl Stream for Traced {
     }
 
     fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+        // Another observer may be below.
+        self.inner.message(bytes, length, end);
         self.tell(Event::Message(bytes, length, end), Instant::now());
+    }
+
+    fn note(&mut self, note: Note) {
+        self.observer.note(note);
+        self.inner.note(note);
     }
 }
 
@@ -288,7 +298,7 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
 }
 
 /// Bytes as they are if they are printable ASCII, the others escaped. What does not fit is cut.
-fn show(bytes: &[u8], room: usize) -> String {
+pub(super) fn show(bytes: &[u8], room: usize) -> String {
     let mut shown = String::new();
     for byte in bytes {
         let next = match byte {
