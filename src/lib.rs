@@ -16,7 +16,7 @@
 //! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
-//! | [`lecture`] | trace, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` `starter` |
+//! | [`lecture`] | trace, pictures, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` `starter` |
 //! | [`grade`] | grades a server that speaks a dialect, in any language | `lecture` `cli` `client` `dialect` `store` `lang` |
 //! | [`starter`] | a server as one writes it first, to be improved | nothing |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |

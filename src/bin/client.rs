@@ -8,6 +8,7 @@ use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::grade;
 use connme::lang::Msg;
+use connme::lecture::picture::Picture;
 use connme::lecture::trace::{Output, Side};
 use connme::lecture::{COMMANDS, Instruments};
 
@@ -36,12 +37,25 @@ fn run(CommandLine { config, faults, grade }: CommandLine) -> ExitCode {
         return grade::program::main(&config, &grade);
     }
     let trace = config.trace.then(Output::of_errors);
-    let instruments = Instruments { trace, faults, observer: None };
+    let lang = config.lang;
+    let complain = |failure| {
+        let (failure, name) = (Box::new(failure), String::new());
+        let wrong = Msg::Failed { command: "--ladder", name, failure, hint: None }.say(lang);
+        let _ = std::io::stderr().write_all(format!("connme-client: {wrong}\n").as_bytes());
+        ExitCode::FAILURE
+    };
+    let picture = match Picture::begin(&config) {
+        Ok(picture) => picture,
+        Err(failure) => return complain(failure),
+    };
+    let recorder = picture.as_ref().map(Picture::recorder);
+    let instruments = Instruments { trace, faults, recorder, ..Instruments::default() };
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));
-    if is_single {
+    let status = if is_single {
         prompt::single(client, &COMMANDS)
     } else {
         prompt::interactive(client, &COMMANDS)
-    }
+    };
+    picture.map_or(Ok(()), |picture| picture.write()).map_or_else(complain, |()| status)
 }

@@ -73,7 +73,7 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace =
         config.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
-    let instruments = Instruments { trace, faults: config.faults, observer: None };
+    let instruments = Instruments { trace, faults: config.faults, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);
     let limits =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::args::{self, Arg, Args, Shared};
 use super::{Parsed, Wrong};
-use crate::client::Config;
+use crate::client::{Config, Pictures};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
 use crate::lecture::faults::Faults;
@@ -78,6 +78,7 @@ pub fn parse(
         step: false,
         trace: false,
         json: false,
+        pictures: Pictures::default(),
         lang,
         command: Vec::new(),
     };
@@ -103,6 +104,9 @@ pub fn parse(
             "--recursive" | "-r" => config.recursive = true,
             "--all" => config.all = true,
             "--step" => config.step = true,
+            "--ladder" => config.pictures.ladder = Some(line.value()?.into()),
+            "--svg" => config.pictures.svg = Some(line.value()?.into()),
+            "--theme" => config.pictures.is_dark = line.parsed(Wanted::Theme, is_dark)?,
             "--only" => grade.only.push(line.parsed(Wanted::Check, |it| Some(it.to_owned()))?),
             "--list" => grade.list = true,
             "--verbose" | "-v" => grade.verbose = true,
@@ -132,6 +136,15 @@ fn check_time(text: &str) -> Option<f64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = text.parse().ok().filter(|_| is_plain)?;
     (0.1..=60.0).contains(&seconds).then_some(seconds)
+}
+
+/// Whether a theme is the dark one.
+fn is_dark(text: &str) -> Option<bool> {
+    match text {
+        "light" => Some(false),
+        "dark" => Some(true),
+        _ => None,
+    }
 }
 
 fn format(text: &str) -> Option<String> {
@@ -168,6 +181,16 @@ mod tests {
         assert_eq!(config.command, ["upload", "a", "--yes"]);
         assert_eq!(config.downloads, PathBuf::from("d"));
         assert!(config.quiet && !config.yes);
+    }
+
+    #[test]
+    fn pictures_have_files_and_a_theme() {
+        let pictures = run("demo --ladder a.svg --svg=b.svg --theme dark").pictures;
+        let (ladder, svg) = (Some("a.svg".into()), Some("b.svg".into()));
+        assert_eq!(pictures, Pictures { ladder, svg, is_dark: true });
+        assert_eq!(run("demo --theme light").pictures, Pictures::default());
+        let wrong = parse(["--theme".into(), "Dark".into()], Lang::En).unwrap_err();
+        assert_eq!(wrong.say(Lang::En), "--theme takes light or dark, not 'Dark'");
     }
 
     #[test]

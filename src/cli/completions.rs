@@ -31,10 +31,11 @@ impl Item {
         match self.name.as_str() {
             "dialect" | "listen" => Values::Words("text struct filesaver json count"),
             "lang" => Values::Words("en id"),
+            "theme" => Values::Words("light dark"),
             "completions" => Values::Words("bash zsh fish"),
             "format" => Values::Words(super::client::FORMATS),
             "downloads" | "root" => Values::Folder,
-            "log" | "output" => Values::File,
+            "log" | "output" | "ladder" | "svg" => Values::File,
             _ => Values::Any,
         }
     }

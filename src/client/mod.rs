@@ -69,10 +69,23 @@ pub struct Config {
     pub trace: bool,
     /// Print figures as JSON.
     pub json: bool,
+    /// The pictures that a lecture draws.
+    pub pictures: Pictures,
     /// The language of all messages.
     pub lang: Lang,
     /// One command and its arguments. Empty for the prompt.
     pub command: Vec<OsString>,
+}
+
+/// The pictures that the user wants of a session or of a comparison.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pictures {
+    /// The file for the time-sequence diagram of every connection.
+    pub ladder: Option<PathBuf>,
+    /// The file for the bars of a comparison.
+    pub svg: Option<PathBuf>,
+    /// Light on dark, for a dark slide.
+    pub is_dark: bool,
 }
 
 /// A client, connected or not.

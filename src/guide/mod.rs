@@ -5,7 +5,7 @@
 //! | [`protocol`] | the `text` dialect, completely: enough to write a server or a client |
 //! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
-//! | [`lecture`] | traces, a simulated bad network, the comparison |
+//! | [`lecture`] | traces, pictures, a simulated bad network, the comparison |
 //! | [`lessons`](super::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
 //! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
@@ -19,7 +19,7 @@
 //! the page: in Markdown the first definition of a label counts.
 
 macro_rules! page {
-    ($name:ident, $file:literal) => {
+    ($name:ident, $file:literal $(, $labels:literal)?) => {
         #[doc = "[dialects]: self::dialects"]
         #[doc = "[growth]: self::growth"]
         #[doc = "[lecture]: self::lecture"]
@@ -35,6 +35,7 @@ macro_rules! page {
         #[doc = "[starter]: self::write_your_own"]
         #[doc = "[text.rs]: super::dialect::text"]
         #[doc = "[write_your_own]: self::write_your_own"]
+        $(#[doc = include_str!($labels)])?
         #[doc = ""]
         #[doc = include_str!($file)]
         pub mod $name {}
@@ -44,7 +45,7 @@ macro_rules! page {
 page!(protocol, "protocol.md");
 page!(dialects, "dialects.md");
 page!(programs, "programs.md");
-page!(lecture, "lecture.md");
+page!(lecture, "lecture.md", "pictures.txt");
 page!(lecture_plan, "lecture_plan.md");
 page!(pelajaran, "../lecture/lessons/indonesian.md");
 page!(write_your_own, "write_your_own.md");

@@ -370,6 +370,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Shell => "bash, zsh or fish",
         Wanted::Check => "a word of a check's name (see grade --list)",
         Wanted::CheckTime => "seconds, from 0.1 to 60",
+        Wanted::Theme => "light or dark",
         Wanted::Format => {
             "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50"
         }

@@ -402,6 +402,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Shell => "bash, zsh atau fish",
         Wanted::Check => "sebuah kata dari nama pemeriksaan (lihat grade --list)",
         Wanted::CheckTime => "detik, dari 0.1 sampai 60",
+        Wanted::Theme => "light atau dark",
         Wanted::Format => {
             "table, json, tap, junit, gradescope, classroom, classroom-base64 atau check50"
         }

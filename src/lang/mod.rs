@@ -8,6 +8,7 @@ mod english;
 mod escape;
 pub mod grade;
 mod indonesian;
+pub mod picture;
 
 use crate::error::{Failure, Partial};
 pub use escape::{escape, printable, readable};
@@ -225,6 +226,8 @@ pub enum Wanted {
     CheckTime,
     /// The form of a report.
     Format,
+    /// The colours of a picture.
+    Theme,
 }
 
 /// What to do about a failure.

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Instruments;
+use super::bars::{self, Bars};
 use super::local::{LocalServer, TemporaryFolder};
+use super::picture::save;
 use super::trace::{Event, Observer, Side};
 use crate::client::argument::Argument;
 use crate::client::command::{Outcome, Stop};
@@ -92,6 +94,9 @@ pub(super) fn run(ui: &mut Ui, argument: &Argument) -> Outcome {
         return Err(Stop::Wrong(Msg::CompareTakesNoPort));
     }
     let files = here(argument, false)?;
+    if let Some(path) = &ui.config().pictures.svg {
+        save(path, "")?;
+    }
     let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(Msg::OneFile)) };
     let mut rows = Vec::new();
     for row in compare(ui.config(), path)? {
@@ -103,8 +108,13 @@ pub(super) fn run(ui: &mut Ui, argument: &Argument) -> Outcome {
     if rows.is_empty() { Ok(()) } else { show(ui, &rows) }
 }
 
-/// Shows the rows: as a table, or as JSON.
+/// Shows the rows: as a table, or as JSON, and as bars if there is a file for them.
 pub(super) fn show(ui: &Ui, rows: &[Row]) -> Outcome {
+    let Config { pictures, lang, .. } = ui.config();
+    if let Some(path) = &pictures.svg {
+        let size = rows.iter().map(|row| row.payload / 2).max().unwrap_or_default();
+        save(path, &bars::draw(&bars(rows), &readable(size), *lang, pictures.is_dark))?;
+    }
     let text = match ui.config().json {
         true => format!("{}\n", json(rows)),
         false => table(rows, &ui.words(&Msg::CompareHeads), ui.columns()),
@@ -235,6 +245,17 @@ fn table(rows: &[Row], heads: &str, columns: usize) -> String {
         // A column of empty cells is left out.
         cells.iter_mut().for_each(|row| row[column].clear());
     }
+}
+
+/// What is drawn of the rows.
+pub(super) fn bars(rows: &[Row]) -> Vec<Bars> {
+    let bars = |row: &Row| Bars {
+        dialect: row.dialect.name(),
+        time: row.time,
+        waited: row.counts.waited,
+        trips: row.counts.trips,
+    };
+    rows.iter().map(bars).collect()
 }
 
 /// The rows for programs: one JSON array.

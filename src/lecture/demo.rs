@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::local::{LocalServer, TemporaryFolder};
+use super::picture::Picture;
 use super::trace::{Output, Side};
 use super::{Instruments, compare};
 use crate::client::argument::Argument;
@@ -21,7 +22,11 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
     let folder = TemporaryFolder::new()?;
     let file = folder.0.join(FILE);
     fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(Doing::Create, FILE, e))?;
-    let server = LocalServer::start(&folder.0.join("root"))?;
+    let picture = Picture::begin(ui.config())?;
+    let recorder = picture.as_ref().map(Picture::recorder);
+    let recorded = Instruments { recorder, ..Instruments::default() };
+    let serving = recorded.clone().prepare(Side::Server);
+    let server = LocalServer::prepared(&folder.0.join("root"), "", serving)?;
     let config = Config {
         host: limits::TCP_IP.to_owned(),
         port: server.port(ui.config().dialect),
@@ -31,7 +36,7 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         trace: true,
         ..ui.config().clone()
     };
-    let instruments = Instruments { trace: Some(Output::of_errors()), ..Instruments::default() };
+    let instruments = Instruments { trace: Some(Output::of_errors()), ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
     let commands = [
         ("connme", vec![]),
@@ -55,6 +60,7 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         }
         Ok(())
     })?;
+    picture.map_or(Ok(()), |picture| picture.write())?;
     let config = Config { named: false, ..ui.config().clone() };
     let rows = compare::compare(&config, &file)?;
     compare::show(ui, &rows.into_iter().flatten().collect::<Vec<_>>())

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
 use crate::store::{Options, Store};
 use crate::wire::WireConfig;
-use crate::wire::stream;
+use crate::wire::stream::{self, Prepare};
 
 /// A folder that is removed when this is dropped. It holds a lock, which the system releases when the program
 /// ends: so the next run can remove what a killed run has left.
@@ -86,6 +86,11 @@ impl LocalServer {
 
     /// A server with some of the flags of `connme-server`.
     pub(super) fn start_with(root: &Path, flags: &str) -> Answer<LocalServer> {
+        LocalServer::prepared(root, flags, stream::plain())
+    }
+
+    /// The same, with instruments over its sockets.
+    pub(super) fn prepared(root: &Path, flags: &str, prepare: Prepare) -> Answer<LocalServer> {
         let failed = |error: std::io::Error| Failure::local(Doing::StartServer, flags, error);
         let (mut options, mut wires) = (Options::default(), WireConfig::default());
         let mut limits = ConnectionLimits::default();
@@ -111,7 +116,7 @@ impl LocalServer {
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push((dialect, listener));
         }
-        let server = Server::new(store, Log::silent(), wires, limits, stream::plain());
+        let server = Server::new(store, Log::silent(), wires, limits, prepare);
         thread::Builder::new().spawn(move || server.run(listeners)).map_err(failed)?;
         Ok(LocalServer(ports))
     }

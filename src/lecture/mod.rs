@@ -3,11 +3,19 @@
 //!
 //! [`Instruments`] are between a wire and its socket, and the [`COMMANDS`] show what the five framings cost.
 
+mod bars;
+mod canvas;
 mod compare;
 mod demo;
 pub mod faults;
+mod flights;
 pub mod lessons;
 mod local;
+pub mod picture;
+pub mod record;
+mod sequence;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 use std::net::{SocketAddr, TcpStream};
@@ -16,6 +24,7 @@ use std::sync::Arc;
 use crate::client::command::{Command, Takes};
 use crate::wire::stream::{Prepare, Socket, Stream};
 use faults::{Faults, Faulty};
+use record::Recorder;
 use trace::{Ladder, Observer, Output, Side, Traced};
 
 /// What is between a wire and its socket.
@@ -27,6 +36,8 @@ pub struct Instruments {
     pub faults: Option<Faults>,
     /// Receives every read and write.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Records every connection for a picture.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 impl Instruments {
@@ -50,10 +61,16 @@ impl Instruments {
         if let Some(observer) = &self.observer {
             stream = Box::new(Traced::new(stream, Arc::clone(observer)));
         }
-        if let (Some(output), Ok((own, peer))) = (&self.trace, addresses) {
+        if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
-            let ladder = Ladder::begin(side, dialect, client, server, output.clone());
-            stream = Box::new(Traced::new(stream, Arc::new(ladder)));
+            if let Some(recorder) = &self.recorder {
+                let track = recorder.begin(side, dialect, client, server);
+                stream = Box::new(Traced::new(stream, track));
+            }
+            if let Some(output) = &self.trace {
+                let ladder = Ladder::begin(side, dialect, client, server, output.clone());
+                stream = Box::new(Traced::new(stream, Arc::new(ladder)));
+            }
         }
         if let Some(faults) = &self.faults {
             stream = Box::new(Faulty::new(stream, faults.clone()));

@@ -282,6 +282,70 @@ fn compare_counts_what_a_proxy_counts() {
     assert_eq!(server.names(), [""; 0], "nothing is left on the server");
 }
 
+/// The labels in a picture.
+fn drawn(path: &Path) -> String {
+    let picture = fs::read_to_string(path).unwrap();
+    assert!(picture.starts_with("<svg xmlns=") && picture.ends_with("</svg>\n"), "{picture}");
+    picture
+}
+
+#[test]
+fn pictures_are_drawn_of_both_sides_of_one_and_of_the_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| crate::support::client(args).current_dir(&folder).assert();
+    let all = ["demo", "-q", "--ladder", "a.svg", "--svg", "b.svg", "--theme", "dark"];
+    run(&all).success();
+    let ladder = drawn(&folder.path().join("a.svg"));
+    for part in
+        ["connme\\n (7)", "command: 17 bytes, LF", "payload: 12 bytes, size", "by one clock"]
+    {
+        assert!(ladder.contains(part), "{part}: {ladder}");
+    }
+    assert!(
+        ladder.contains(" rotate(") || ladder.contains("\"rotate("),
+        "an arrow slants: {ladder}"
+    );
+    assert_eq!(ladder.matches(">end<").count(), 4, "two ends, each with its halo: {ladder}");
+    let bars = drawn(&folder.path().join("b.svg"));
+    assert!(bars.contains(">filesaver<") && bars.contains(">Round trips<"), "{bars}");
+    // One side: the client, with what went wrong. A name is not markup.
+    let server = TestServer::start(&[]);
+    let name = if cfg!(unix) { "a<b>&.txt" } else { "a&b.txt" };
+    fs::write(folder.path().join(name), noise(4, 100_000)).unwrap();
+    let address = server.address().to_string();
+    let upload = ["upload", name, "--server", &address, "--ladder", "c.svg", "--trace"];
+    run(&upload).success();
+    let ladder = drawn(&folder.path().join("c.svg"));
+    let expected = format!("upload {name}\\n (").replace('&', "&amp;").replace('<', "&lt;");
+    assert!(ladder.contains(&expected.replace('>', "&gt;")), "{ladder}");
+    for part in ["payload: 100000 bytes<", "reply: 9 bytes, LF", "the arrows are level"] {
+        assert!(ladder.contains(part), "{part}: {ladder}");
+    }
+    let cut = [&upload[..], &["--stammer", "cut=70000", "--lang", "id"]].concat();
+    run(&cut).failure();
+    let ladder = drawn(&folder.path().join("c.svg"));
+    assert!(ladder.contains(">terputus<") && ladder.contains(", tidak lengkap<"), "{ladder}");
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_reported_with_path_and_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f"), "x").unwrap();
+    let reason = if cfg!(windows) { "os error 3" } else { "os error 2" };
+    for args in [
+        ["--ladder", "none/a.svg", "ls", ""],
+        ["--ladder", "none/a.svg", "demo", ""],
+        ["--svg", "none/a.svg", "compare", "f"],
+    ] {
+        let args: Vec<_> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
+        let client = crate::support::client(&args).current_dir(&folder).assert().code(1);
+        let said = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
+        let path = if cfg!(windows) { "none" } else { "cannot create none/a.svg: " };
+        assert!(said.contains(path) && said.contains(reason), "{args:?}: {said}");
+        assert!(client.get_output().stdout.is_empty(), "nothing else was done");
+    }
+}
+
 #[test]
 fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,228 @@
+//! An SVG 1.1 picture that needs nothing else: no script, no style sheet, no font of its own.
+
+use std::fmt::Write as _;
+
+/// The width of every picture. A slide shows it whole.
+pub(super) const WIDTH: f64 = 1280.0;
+
+/// The size of the text, in the same unit: a slide needs at least 14.
+pub(super) const SIZE: f64 = 15.0;
+
+/// The colours of a picture.
+pub(super) struct Palette {
+    pub(super) paper: &'static str,
+    pub(super) ink: &'static str,
+    pub(super) pale: &'static str,
+    pub(super) command: &'static str,
+    pub(super) header: &'static str,
+    pub(super) payload: &'static str,
+    pub(super) reply: &'static str,
+    pub(super) broken: &'static str,
+}
+
+/// Each colour has a contrast of at least 4.5 to the paper.
+static LIGHT: Palette = Palette {
+    paper: "#ffffff",
+    ink: "#1b1f24",
+    pale: "#59636e",
+    command: "#0a58ca",
+    header: "#9a5700",
+    payload: "#1a7f37",
+    reply: "#8228a8",
+    broken: "#c81e1e",
+};
+
+static DARK: Palette = Palette {
+    paper: "#12161c",
+    ink: "#e9ecf0",
+    pale: "#a3adb9",
+    command: "#74b3ff",
+    header: "#f2b75c",
+    payload: "#62d58d",
+    reply: "#dca6f5",
+    broken: "#ff7b72",
+};
+
+impl Palette {
+    pub(super) fn of(is_dark: bool) -> &'static Palette {
+        if is_dark { &DARK } else { &LIGHT }
+    }
+}
+
+/// How a text is drawn.
+#[derive(Clone, Copy)]
+pub(super) struct Style {
+    pub(super) colour: &'static str,
+    pub(super) anchor: &'static str,
+    pub(super) size: f64,
+    pub(super) is_bold: bool,
+    /// The text is bytes.
+    pub(super) is_code: bool,
+    /// Clockwise, in degrees.
+    pub(super) turn: f64,
+    /// Lines below it end before the letters.
+    pub(super) halo: Option<&'static str>,
+}
+
+impl Style {
+    pub(super) fn new(colour: &'static str) -> Style {
+        let (anchor, size) = ("start", SIZE);
+        Style { colour, anchor, size, is_bold: false, is_code: false, turn: 0.0, halo: None }
+    }
+
+    pub(super) fn middle(self) -> Style {
+        Style { anchor: "middle", ..self }
+    }
+
+    pub(super) fn end(self) -> Style {
+        Style { anchor: "end", ..self }
+    }
+
+    pub(super) fn bold(self, size: f64) -> Style {
+        Style { is_bold: true, size, ..self }
+    }
+
+    pub(super) fn code(self) -> Style {
+        Style { is_code: true, ..self }
+    }
+}
+
+/// A line's colour, width and dashes.
+#[derive(Clone, Copy)]
+pub(super) struct Pen(pub(super) &'static str, pub(super) f64, pub(super) &'static str);
+
+/// What has been drawn.
+#[derive(Default)]
+pub(super) struct Canvas(String);
+
+impl Canvas {
+    pub(super) fn text(&mut self, x: f64, y: f64, style: Style, text: &str) {
+        let Style { colour, anchor, size, is_bold, is_code, turn, halo } = style;
+        let font = if is_code {
+            "DejaVu Sans Mono, Consolas, Menlo, monospace"
+        } else {
+            "Helvetica, Arial, DejaVu Sans, sans-serif"
+        };
+        let bold = if is_bold { " font-weight=\"bold\"" } else { "" };
+        let turn = if turn == 0.0 {
+            String::new()
+        } else {
+            format!(" transform=\"rotate({turn:.2} {x:.1} {y:.1})\"")
+        };
+        let open = format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-family=\"{font}\" \
+             font-size=\"{size}\"{bold}{turn} xml:space=\"preserve\""
+        );
+        let text = xml(text);
+        if let Some(paper) = halo {
+            let around = format!("stroke=\"{paper}\" stroke-width=\"5\" stroke-linejoin=\"round\"");
+            let _ = writeln!(self.0, "{open} fill=\"{paper}\" {around}>{text}</text>");
+        }
+        let _ = writeln!(self.0, "{open} fill=\"{colour}\">{text}</text>");
+    }
+
+    /// A line through these points.
+    pub(super) fn line(&mut self, points: &[(f64, f64)], Pen(colour, width, dashes): Pen) {
+        let dashes = if dashes.is_empty() {
+            String::new()
+        } else {
+            format!(" stroke-dasharray=\"{dashes}\"")
+        };
+        let _ = writeln!(
+            self.0,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" \
+             stroke-width=\"{width}\"{dashes}/>",
+            list(points)
+        );
+    }
+
+    pub(super) fn area(&mut self, points: &[(f64, f64)], colour: &str) {
+        let _ = writeln!(self.0, "<polygon points=\"{}\" fill=\"{colour}\"/>", list(points));
+    }
+
+    pub(super) fn circle(&mut self, (x, y): (f64, f64), radius: f64, colour: &str) {
+        let _ = writeln!(
+            self.0,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{colour}\"/>"
+        );
+    }
+
+    pub(super) fn rectangle(&mut self, (x, y): (f64, f64), width: f64, height: f64, colour: &str) {
+        let _ = writeln!(
+            self.0,
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+             fill=\"{colour}\"/>"
+        );
+    }
+
+    /// The whole picture, on painted paper.
+    pub(super) fn finish(self, height: f64, paper: &str, title: &str, about: &str) -> String {
+        let (title, about) = (xml(title), xml(about));
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"{WIDTH:.0}\" \
+             height=\"{height:.0}\" viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\">\n\
+             <title>{title}</title>\n<desc>{about}</desc>\n\
+             <rect x=\"0\" y=\"0\" width=\"{WIDTH:.0}\" height=\"{height:.0}\" \
+             fill=\"{paper}\"/>\n{}</svg>\n",
+            self.0
+        )
+    }
+}
+
+fn list(points: &[(f64, f64)]) -> String {
+    points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
+}
+
+/// A text as XML has it. XML has no place for control characters, spelled out or not.
+fn xml(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_sent_is_not_markup() {
+        assert_eq!(
+            xml("<a b=\"&\">'\u{1}\u{ffff}"),
+            "&lt;a b=&quot;&amp;&quot;&gt;'\u{fffd}\u{fffd}"
+        );
+        let mut canvas = Canvas::default();
+        canvas.text(0.0, 0.0, Style::new("#000000"), "</text><script>");
+        let picture = canvas.finish(10.0, "#ffffff", "</title><script>", "<script>");
+        assert!(!picture.contains("<script"), "{picture}");
+    }
+
+    #[test]
+    fn every_colour_can_be_read_on_its_paper() {
+        let light = |colour: &str| {
+            let channel = |n: usize| {
+                let hex = colour.get(n..n + 2).unwrap();
+                let value = f64::from(u8::from_str_radix(hex, 16).unwrap()) / 255.0;
+                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+        };
+        for is_dark in [false, true] {
+            let Palette { paper, ink, pale, command, header, payload, reply, broken } =
+                Palette::of(is_dark);
+            for colour in [ink, pale, command, header, payload, reply, broken] {
+                let (one, other) = (light(paper), light(colour));
+                let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                assert!(contrast >= 4.5, "{colour} on {paper}: {contrast}");
+            }
+        }
+    }
+}

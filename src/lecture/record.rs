@@ -1,0 +1,302 @@
+//! Records what happens on connections, for a picture: when, in which direction, how many bytes, and how
+//! they begin. What it keeps is bounded: the rest is counted.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::trace::{Event, Observer, Side};
+use crate::error::lock;
+use crate::wire::stream::{Ending, Note};
+
+/// The reads, writes, messages and silences that are kept of one side of a connection. A picture of more is
+/// taller than a reader scrolls.
+pub(super) const MOST_ENTRIES: usize = 300;
+
+/// The sides of connections that are kept.
+const MOST_TAPES: usize = 40;
+
+/// The first bytes that are kept of a call: more than a label has room for.
+const HEAD: usize = 80;
+
+/// How long a picture waits for the other thread's side to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    ToServer,
+    ToClient,
+}
+
+impl Way {
+    /// Where what this side sends goes.
+    pub(super) fn of(side: Side) -> Way {
+        if side == Side::Client { Way::ToServer } else { Way::ToClient }
+    }
+
+    fn back(self) -> Way {
+        if self == Way::ToServer { Way::ToClient } else { Way::ToServer }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// When the call began, on the clock of the recorder.
+    pub(super) began: Duration,
+    /// When it returned.
+    pub(super) at: Duration,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A call moved bytes: these of its direction. It began with `head`.
+    Moved {
+        way: Way,
+        from: u64,
+        length: u64,
+        head: Vec<u8>,
+    },
+    /// A direction has ended.
+    End(Way),
+    Reset,
+    Silence,
+    /// A message has come: these bytes of the direction to this side.
+    Message {
+        from: u64,
+        length: u64,
+        ending: Ending,
+        is_payload: bool,
+    },
+    /// This side sends a payload: these bytes of its direction.
+    Payload {
+        from: u64,
+        size: u64,
+    },
+    /// This side has broken off.
+    Cut,
+}
+
+/// One side of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tape {
+    pub(super) side: Side,
+    pub(super) dialect: String,
+    pub(super) client: SocketAddr,
+    pub(super) server: SocketAddr,
+    pub(super) began: Duration,
+    pub(super) entries: Vec<Entry>,
+    /// How many entries were not kept.
+    pub(super) left_out: u64,
+    sent: u64,
+    came: u64,
+    /// The bytes of complete messages.
+    understood: u64,
+}
+
+impl Tape {
+    pub(super) fn new(
+        side: Side,
+        dialect: &str,
+        client: SocketAddr,
+        server: SocketAddr,
+        began: Duration,
+    ) -> Tape {
+        let dialect = dialect.to_owned();
+        let (entries, left_out, sent, came, understood) = (Vec::new(), 0, 0, 0, 0);
+        Tape { side, dialect, client, server, began, entries, left_out, sent, came, understood }
+    }
+
+    /// Adds an event that a call brought, which took this time.
+    pub(super) fn add(&mut self, event: Event<'_>, at: Duration, took: Duration) {
+        let out = Way::of(self.side);
+        let moved = |way, position: &mut u64, bytes: &[u8]| {
+            let (from, length) = (*position, bytes.len() as u64);
+            *position += length;
+            let head = bytes.iter().copied().take(HEAD).collect();
+            What::Moved { way, from, length, head }
+        };
+        let what = match event {
+            Event::Read(bytes) => moved(out.back(), &mut self.came, bytes),
+            Event::Wrote(bytes) => moved(out, &mut self.sent, bytes),
+            Event::End => What::End(out.back()),
+            Event::Ended => What::End(out),
+            Event::Reset => What::Reset,
+            Event::Silence => What::Silence,
+            Event::Message(bytes, length, ending) => {
+                let from = self.understood;
+                self.understood += length;
+                What::Message { from, length, ending, is_payload: bytes.is_empty() }
+            }
+        };
+        self.push(Entry { began: at.saturating_sub(took), at, what });
+    }
+
+    /// Adds what this side knows of the bytes that it sends next.
+    pub(super) fn note(&mut self, note: Note, at: Duration) {
+        let what = match note {
+            Note::Payload { after, size } => What::Payload { from: self.sent + after, size },
+            Note::Cut => What::Cut,
+        };
+        self.push(Entry { began: at, at, what });
+    }
+
+    /// The byte of a direction at this position, if a call began near it.
+    pub(super) fn byte(&self, in_way: Way, at: u64) -> Option<u8> {
+        self.entries.iter().find_map(|entry| match &entry.what {
+            What::Moved { way, from, head, .. } if *way == in_way => {
+                head.get(usize::try_from(at.checked_sub(*from)?).ok()?).copied()
+            }
+            _ => None,
+        })
+    }
+
+    /// Kept in any case is how a connection ended, and a payload that began with bytes that were kept.
+    fn push(&mut self, entry: Entry) {
+        let back = Way::of(self.side).back();
+        let reached = || {
+            self.entries.iter().rev().find_map(|entry| match entry.what {
+                What::Moved { way, from, length, .. } if way == back => Some(from + length),
+                _ => None,
+            })
+        };
+        let is_end = match entry.what {
+            What::End(_) | What::Reset | What::Cut => true,
+            What::Message { from, is_payload: true, .. } => reached().is_some_and(|to| from < to),
+            _ => false,
+        };
+        let most = if is_end { MOST_ENTRIES + 8 } else { MOST_ENTRIES };
+        if self.entries.len() < most { self.entries.push(entry) } else { self.left_out += 1 }
+    }
+}
+
+/// Keeps the tapes of all connections, by one clock.
+pub struct Recorder {
+    start: Instant,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tapes: Vec<Tape>,
+    running: usize,
+    left_out: u64,
+}
+
+impl Recorder {
+    /// A recorder whose clock begins now.
+    #[must_use]
+    pub fn new() -> Arc<Recorder> {
+        let (start, state) = (Instant::now(), Mutex::default());
+        Arc::new(Recorder { start, state, ended: Condvar::new() })
+    }
+
+    /// The observer of one side of a connection that has just begun.
+    #[must_use]
+    pub(super) fn begin(
+        self: &Arc<Recorder>,
+        side: Side,
+        dialect: &str,
+        client: SocketAddr,
+        server: SocketAddr,
+    ) -> Arc<dyn Observer> {
+        let mut state = lock(&self.state);
+        state.running += 1;
+        let number = state.tapes.len();
+        if number < MOST_TAPES {
+            state.tapes.push(Tape::new(side, dialect, client, server, self.start.elapsed()));
+        } else {
+            state.left_out += 1;
+        }
+        Arc::new(Track { recorder: Arc::clone(self), number })
+    }
+
+    /// All tapes, after those that still run have had a moment to end, and the number of sides of connections
+    /// that were left out.
+    pub(super) fn tapes(&self) -> (Vec<Tape>, u64) {
+        let state = lock(&self.state);
+        let waited = self.ended.wait_timeout_while(state, PATIENCE, |state| state.running > 0);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (state.tapes.clone(), state.left_out)
+    }
+}
+
+/// Records one side of a connection.
+struct Track {
+    recorder: Arc<Recorder>,
+    number: usize,
+}
+
+impl Track {
+    fn with(&self, add: impl FnOnce(&mut Tape, Duration)) {
+        let at = self.recorder.start.elapsed();
+        if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
+            add(tape, at);
+        }
+    }
+}
+
+impl Observer for Track {
+    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
+        self.with(|tape, at| tape.add(event, at, took));
+    }
+
+    fn note(&self, note: Note) {
+        self.with(|tape, at| tape.note(note, at));
+    }
+}
+
+impl Drop for Track {
+    fn drop(&mut self) {
+        lock(&self.recorder.state).running -= 1;
+        self.recorder.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tape_is_bounded_and_keeps_the_end() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let mut tape = Tape::new(Side::Client, "text", address, address, Duration::ZERO);
+        let bytes = vec![7; 100_000];
+        for _ in 0..1000 {
+            tape.add(Event::Wrote(&bytes), Duration::ZERO, Duration::ZERO);
+        }
+        tape.add(Event::Reset, Duration::ZERO, Duration::ZERO);
+        assert_eq!((tape.entries.len(), tape.left_out), (MOST_ENTRIES + 1, 700));
+        assert_eq!(tape.sent, 100_000_000);
+        // The end of a long payload comes after what is kept, and names it.
+        let mut long = Tape::new(Side::Client, "text", address, address, Duration::ZERO);
+        for _ in 0..1000 {
+            long.add(Event::Read(b"12345"), Duration::ZERO, Duration::ZERO);
+        }
+        for _ in 0..3 {
+            let payload = Event::Message(b"", 2500, Ending::Size);
+            long.add(payload, Duration::ZERO, Duration::ZERO);
+        }
+        assert_eq!(long.entries.len(), MOST_ENTRIES + 1);
+        let What::Moved { from, length, head, .. } = &tape.entries[2].what else { panic!() };
+        assert_eq!((*from, *length, head.len()), (200_000, 100_000, HEAD));
+    }
+
+    #[test]
+    fn a_recorder_is_bounded_and_waits_for_the_other_side() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let recorder = Recorder::new();
+        let begin = || recorder.begin(Side::Client, "text", address, address);
+        (0..MOST_TAPES).for_each(|_| drop(begin()));
+        begin().see(Event::Reset, Duration::ZERO, Duration::ZERO);
+        let last = begin();
+        let thread = std::thread::spawn(move || drop(last));
+        let (tapes, left_out) = recorder.tapes();
+        thread.join().unwrap();
+        assert_eq!((tapes.len(), left_out), (MOST_TAPES, 2));
+        assert_eq!(lock(&recorder.state).running, 0);
+    }
+}
