@@ -8,6 +8,7 @@ use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::grade;
 use connme::lang::Msg;
+use connme::lecture::capture::Capture;
 use connme::lecture::trace::{Output, Side};
 use connme::lecture::{COMMANDS, Instruments};
 
@@ -29,17 +30,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(CommandLine { config, faults, grade }: CommandLine) -> ExitCode {
+fn run(CommandLine { config, faults, capture, completions, grade }: CommandLine) -> ExitCode {
     if let [word] = config.command.as_slice()
         && word.eq_ignore_ascii_case("grade")
     {
         return grade::program::main(&config, &grade);
     }
+    let lang = config.lang;
+    let complain = move |msg: Msg| {
+        let text = format!("connme-client: {}\n", msg.say(lang));
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    };
+    if let Some(Err(error)) = capture.map(|settings| {
+        Capture::start(&settings, move |error| {
+            complain(Msg::CaptureStopped { why: error.to_string() })
+        })
+    }) {
+        complain(Msg::CannotCapture { why: error.to_string() });
+        return ExitCode::FAILURE;
+    }
     let trace = config.trace.then(Output::of_errors);
-    let instruments = Instruments { trace, faults, observer: None };
+    let capture = Capture::of_program();
+    let instruments = Instruments { trace, faults, observer: None, capture };
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));
-    if is_single {
+    if let Some(script) = completions {
+        prompt::deliver(client, &script)
+    } else if is_single {
         prompt::single(client, &COMMANDS)
     } else {
         prompt::interactive(client, &COMMANDS)

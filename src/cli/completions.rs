@@ -34,7 +34,7 @@ impl Item {
             "completions" => Values::Words("bash zsh fish"),
             "format" => Values::Words(super::client::FORMATS),
             "downloads" | "root" => Values::Folder,
-            "log" | "output" => Values::File,
+            "capture" | "log" | "output" => Values::File,
             _ => Values::Any,
         }
     }

@@ -69,6 +69,10 @@ pub struct Config {
     pub trace: bool,
     /// Print figures as JSON.
     pub json: bool,
+    /// Where a result that is a file goes, if not to standard output.
+    pub output: Option<PathBuf>,
+    /// Print results on standard error, because standard output is for something else.
+    pub to_errors: bool,
     /// The language of all messages.
     pub lang: Lang,
     /// One command and its arguments. Empty for the prompt.

@@ -56,14 +56,14 @@ pub fn main(config: &Config, flags: &GradeFlags) -> ExitCode {
         Ok(report) => report,
         Err(error) => return complain(Say::NoServer { server, why: error.to_string() }),
     };
-    let plain = flags.output.is_some() || !io::stdout().is_terminal();
+    let plain = config.output.is_some() || !io::stdout().is_terminal();
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let columns = if plain { terminal::COLUMNS } else { terminal::columns(&io::stdout()) };
     let look = Look { columns, colour: !plain && !unwanted, verbose: flags.verbose };
     let format = flags.format.as_deref().and_then(Format::named).unwrap_or_default();
     let text = render(&report, format, look);
     let status = ExitCode::from(u8::from(!report.is_right()));
-    match &flags.output {
+    match &config.output {
         None => print(&text, status),
         Some(path) => match fs::write(path, text) {
             Ok(()) => status,

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
 use super::trace::{Output, Side};
 use super::{Instruments, compare};
@@ -31,7 +32,11 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         trace: true,
         ..ui.config().clone()
     };
-    let instruments = Instruments { trace: Some(Output::of_errors()), ..Instruments::default() };
+    let instruments = Instruments {
+        trace: Some(Output::of_errors()),
+        capture: Capture::of_program(),
+        ..Instruments::default()
+    };
     let client = Client::new(config, instruments.prepare(Side::Client));
     let commands = [
         ("connme", vec![]),
