@@ -41,16 +41,14 @@ fn run(CommandLine { config, faults, capture, completions, grade }: CommandLine)
         let text = format!("connme-client: {}\n", msg.say(lang));
         let _ = std::io::stderr().write_all(text.as_bytes());
     };
-    if let Some(Err(error)) = capture.map(|settings| {
-        Capture::start(&settings, move |error| {
-            complain(Msg::CaptureStopped { why: error.to_string() })
-        })
-    }) {
-        complain(Msg::CannotCapture { why: error.to_string() });
-        return ExitCode::FAILURE;
-    }
+    let capture = match Capture::start(capture.as_ref(), complain) {
+        Ok(capture) => capture,
+        Err(wrong) => {
+            complain(wrong);
+            return ExitCode::FAILURE;
+        }
+    };
     let trace = config.trace.then(Output::of_errors);
-    let capture = Capture::of_program();
     let instruments = Instruments { trace, faults, observer: None, capture };
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));

@@ -50,22 +50,17 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
     let output_is_taken = config.capture.as_ref().is_some_and(Settings::takes_output);
-    if let Some(settings) = &config.capture {
-        let (log, lang) = (log.clone(), config.lang);
-        let failed = move |why: String| log.line(Msg::CaptureStopped { why }.say(lang));
-        Capture::start(settings, move |error| failed(error.to_string()))
-            .map_err(|error| Msg::CannotCapture { why: error.to_string() })?;
-    }
+    let (to, lang) = (log.clone(), config.lang);
+    let capture = Capture::start(config.capture.as_ref(), move |msg| to.line(msg.say(lang)))?;
     let is_new = !config.root.exists();
     let store = Store::open(&config.root, config.store, log)
         .map_err(|error| Msg::CannotUseRoot { why: why(&error) })?;
     let tell = |msg: Msg| {
         let text = format!("{}\n", msg.say(config.lang));
         if output_is_taken {
-            log.trace(&text);
-        } else {
-            say(&text);
+            return log.trace(&text);
         }
+        say(&text);
     };
     let of = |l: &TcpListener| l.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     for (dialect, listener) in &listeners {
@@ -88,8 +83,7 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace =
         config.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
-    let (faults, capture) = (config.faults, Capture::of_program());
-    let instruments = Instruments { trace, faults, observer: None, capture };
+    let instruments = Instruments { trace, faults: config.faults, observer: None, capture };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);
     let limits =

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::trace::{Event, Observer, Side};
 use crate::error::lock;
+use crate::lang::Msg;
 
 /// The most bytes in one segment: what Ethernet leaves for them under IPv4.
 const SEGMENT: usize = 1460;
@@ -70,26 +71,28 @@ struct Shared {
     /// How many bytes of each payload are kept.
     kept: usize,
     began: (SystemTime, Instant),
-    failed: Box<dyn Fn(&io::Error) + Send + Sync>,
+    stopped: Box<dyn Fn(&io::Error) + Send + Sync>,
 }
 
 impl Capture {
-    /// Creates the file, and makes it the capture of this program. `failed` is told once if it cannot be
-    /// written any more: the connections go on without it.
+    /// Creates the file that the user wants, and makes it the capture of this program. `tell` is called once if
+    /// it cannot be written any more: the connections go on without it.
     ///
     /// # Errors
-    /// As the system says.
+    /// The file cannot be created.
     pub fn start(
-        settings: &Settings,
-        failed: impl Fn(&io::Error) + Send + Sync + 'static,
-    ) -> io::Result<()> {
+        settings: Option<&Settings>,
+        tell: impl Fn(Msg) + Send + Sync + 'static,
+    ) -> Result<Option<Capture>, Msg> {
+        let Some(settings) = settings else { return Ok(None) };
+        let failed = |error: io::Error| Msg::CannotCapture { why: error.to_string() };
         let to: Box<dyn Write + Send> = match settings.takes_output() {
             true => Box::new(io::stdout()),
-            false => Box::new(File::create(&settings.file)?),
+            false => Box::new(File::create(&settings.file).map_err(failed)?),
         };
-        let capture = Capture::new(to, settings.bytes, failed)?;
-        let _ = OF_PROGRAM.set(capture);
-        Ok(())
+        let stopped = move |error: &io::Error| tell(Msg::CaptureStopped { why: error.to_string() });
+        let capture = Capture::new(to, settings.bytes, Box::new(stopped)).map_err(failed)?;
+        Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
     /// The capture of this program, if it has one.
@@ -101,7 +104,7 @@ impl Capture {
     fn new(
         to: Box<dyn Write + Send>,
         bytes: Option<u32>,
-        failed: impl Fn(&io::Error) + Send + Sync + 'static,
+        stopped: Box<dyn Fn(&io::Error) + Send + Sync>,
     ) -> io::Result<Capture> {
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
         let mut file = BufWriter::with_capacity(64 << 10, to);
@@ -114,7 +117,7 @@ impl Capture {
             file: Mutex::new(Some(file)),
             kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
             began: (SystemTime::now(), Instant::now()),
-            failed: Box::new(failed),
+            stopped,
         })))
     }
 
@@ -152,7 +155,7 @@ impl Capture {
                 // Not dropped: it would try to write the rest.
                 drop(writer.into_parts());
             }
-            (self.0.failed)(&error);
+            (self.0.stopped)(&error);
         }
     }
 }

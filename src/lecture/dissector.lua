@@ -86,11 +86,13 @@ local talks = {}
 local shown = {}
 -- How many bytes of its transfer came up to the end of such a packet.
 local progress = {}
--- What to show of packets that end a direction.
+-- What to show of packets that end a direction, or that TCP has not passed on because they came late.
 local endings = {}
+-- How many segments wait for one before them.
+local waiting = 0
 
 function connme.init()
-  talks, shown, progress, endings = {}, {}, {}, {}
+  talks, shown, progress, endings, waiting = {}, {}, {}, {}, 0
 end
 
 -- ---------------------------------------------------------------------------------------------------------
@@ -140,12 +142,12 @@ local function take_all(flow, n)
   return take(flow, n)
 end
 
--- Takes a line, without its end. Returns it, where it is, and its length with the end. `complete` may tell
--- that the bytes so far are a message without an LF.
+-- Takes a line, without its end. Returns it, where it is, and its length with the end. Or nothing and whether
+-- the line is too long. `complete` may tell that the bytes so far are a message without an LF.
 local function take_line(flow, most, complete)
   while true do
     local lf = flow.data:find("\n", flow.scanned + 1, true)
-    if lf then
+    if lf and lf <= most + 2 then
       local bytes, at = take(flow, lf)
       return (bytes:sub(1, -2):gsub("\r$", "")), at, lf
     end
@@ -162,6 +164,7 @@ local function take_line(flow, most, complete)
       local _, at = take(flow, n)
       flow.out[#flow.out + 1] =
         { label = "A message that is too long", at = at, length = n, notes = { wrong.long } }
+      return nil, true
     end
     wait(flow)
   end
@@ -260,8 +263,8 @@ function text.client(talk, flow)
   while true do
     local line, at, length = take_line(flow, LINE)
     if not line then
-      -- Half a command is answered too.
-      if #flow.data > 0 then expects(talk, {}) end
+      -- Half a command is answered too, and one that is too long.
+      if at or #flow.data > 0 then expects(talk, {}) end
       return
     end
     local size = size_of(line)
@@ -924,19 +927,15 @@ end
 
 local tcp_stream = Field.new("tcp.stream")
 local tcp_seq = Field.new("tcp.seq")
-local tcp_fin = Field.new("tcp.flags.fin")
-local tcp_reset = Field.new("tcp.flags.reset")
+local tcp_flags = Field.new("tcp.flags")
+local tcp_len = Field.new("tcp.len")
+local tcp_payload = Field.new("tcp.payload")
 
--- The last one, if a packet is inside another.
-local function last(extract)
-  local all = { extract() }
-  local found = all[#all]
+-- The value of the last one, if a packet is inside another.
+local function last(...)
+  local n = select("#", ...)
+  local found = n > 0 and select(n, ...)
   return found and found.value
-end
-
-local function is_set(extract)
-  local value = last(extract)
-  return value == true or value == 1
 end
 
 -- Lets the reader of a flow go on, until it waits again.
@@ -988,6 +987,7 @@ local function arrive(talk, flow, sequence, bytes, length)
   if early > 0 then
     if #flow.held < HELD then
       flow.held[#flow.held + 1] = { sequence, bytes, length }
+      waiting = waiting + 1
       flow.out[#flow.out + 1] =
         { label = "Earlier bytes are missing", at = 0, length = #bytes, notes = { wrong.missing } }
       return
@@ -1015,6 +1015,7 @@ local function arrive(talk, flow, sequence, bytes, length)
     for i, held in ipairs(flow.held) do
       if distance(flow.expected, held[1]) <= 0 then
         table.remove(flow.held, i)
+        waiting = waiting - 1
         local old = -distance(flow.expected, held[1])
         if old < held[3] then
           feed(talk, flow, held[2]:sub(old + 1), held[3] - math.max(#held[2], old))
@@ -1028,7 +1029,7 @@ local function arrive(talk, flow, sequence, bytes, length)
 end
 
 local function talk_of(dialect, pinfo)
-  local number = last(tcp_stream)
+  local number = last(tcp_stream())
   local talk = talks[number]
   if not talk then
     talk = { dialect = dialect, queue = {}, client = new_flow(), server = new_flow() }
@@ -1052,7 +1053,7 @@ local function read_packet(dialect, tvb, pinfo)
   if talk.was_reset or flow.ended or (flow.is_client and talk.server.ended and not flow.transfer) then
     return { { label = "After the close", at = 0, length = tvb:len(), notes = { wrong.after } } }
   end
-  arrive(talk, flow, last(tcp_seq), tvb:len() > 0 and tvb:raw() or "", tvb:reported_len())
+  arrive(talk, flow, last(tcp_seq()), tvb:len() > 0 and tvb:raw() or "", tvb:reported_len())
   local out = flow.out
   local only = out[1]
   if #out == 1 and only.payload == tvb:reported_len() then
@@ -1081,7 +1082,8 @@ local function add(tree, range, pair)
   local kind, value = pair[1], pair[2]
   if kind == field.size or kind == field.total or kind == field.offset or kind == field.characters
     or kind == field.sofar then
-    value = UInt64.new(type(value) == "string" and value or plain(value))
+    value = type(value) == "string" and UInt64.new(value)
+      or UInt64.new(value % 2 ^ 32, math.floor(value / 2 ^ 32))
   elseif kind == field.nod then
     tree:add(kind, range)
     return
@@ -1089,24 +1091,34 @@ local function add(tree, range, pair)
   tree:add(kind, range, value)
 end
 
+-- A long transfer has many of these, so they do no more work than is seen.
 local function show_payload(tree, range, transfer, here, sofar)
-  local of = string.format("%s of %s", plain(sofar), plain(transfer.size))
-  local branch = tree:add(connme, range, escaped(string.format(
-    "Payload of %s: %d bytes here, %s", transfer.name or "?", here, of)))
-  branch:add(field.payload, range, here)
-  add(branch, range, { field.sofar, sofar })
-  return "payload " .. of
+  local item = tree:add(field.payload, range, here)
+  if tree.visible then
+    item:append_text(escaped(string.format(": %.0f of %.0f of %s so far", sofar, transfer.size,
+      transfer.name or "a file")))
+  end
+  add(tree, range, { field.sofar, sofar })
+  return string.format("payload %.0f of %.0f", sofar, transfer.size)
+end
+
+local HEADS = {}
+for name, dialect in pairs(dialects) do
+  HEADS[name] = {
+    "connme " .. name .. ", from the client: " .. dialect.long,
+    "connme " .. name .. ", from the server: " .. dialect.long,
+  }
 end
 
 local function show(messages, dialect, tvb, pinfo, tree)
-  local talk = talks[last(tcp_stream)]
+  local talk = talks[last(tcp_stream())]
   local from_server = talk and pinfo.src_port == talk.port
-  local root = tree:add(connme, tvb(), string.format("connme %s, from the %s: %s", dialect,
-    from_server and "server" or "client", dialects[dialect].long))
-  root:add(field.dialect, tvb(0, 0), dialect):set_generated()
+  local all = tvb()
+  local root = tree:add(connme, all, HEADS[dialect][from_server and 2 or 1])
+  root:add(field.dialect, all, dialect):set_generated()
   local info = {}
   if messages.is_transfer then
-    info[1] = show_payload(root, tvb(), messages, tvb:reported_len(), progress[pinfo.number])
+    info[1] = show_payload(root, all, messages, tvb:reported_len(), progress[pinfo.number])
     messages = {}
   end
   for _, message in ipairs(messages) do
@@ -1133,13 +1145,15 @@ end
 
 local function dissect(dialect, tvb, pinfo, tree)
   local number = pinfo.number
+  -- The first pass of "tshark -2" has no fields: then the second one reads.
+  if not last(tcp_stream()) then return tvb:len() end
   if not shown[number] then shown[number] = read_packet(dialect, tvb, pinfo) end
   show(shown[number], dialect, tvb, pinfo, tree)
   return tvb:len()
 end
 
 -- Reads the end of a direction, or of both.
-local function read_end(pinfo, talk)
+local function read_end(pinfo, talk, is_reset)
   local notes = {}
   local function finish(flow)
     if flow.ended then return end
@@ -1156,7 +1170,7 @@ local function read_end(pinfo, talk)
   end
   talk.frame = pinfo.number
   local is_server = pinfo.src_port == talk.port
-  if is_set(tcp_reset) then
+  if is_reset then
     finish(talk.client)
     finish(talk.server)
     talk.was_reset = true
@@ -1166,23 +1180,47 @@ local function read_end(pinfo, talk)
   return notes
 end
 
+-- Reads a segment that TCP passes to no dissector, because later ones came before it.
+local function read_late(pinfo, talk)
+  local flow = pinfo.src_port == talk.port and talk.server or talk.client
+  local payload = #flow.held > 0 and last(tcp_payload())
+  if not payload then return {} end
+  flow.out, flow.at = {}, -#flow.data
+  talk.frame = pinfo.number
+  arrive(talk, flow, last(tcp_seq()), payload:raw(), last(tcp_len()))
+  return flow.out
+end
+
 -- The ends of streams have no bytes, so only something that comes after all dissectors sees them.
 local ends = Proto("connme_ends", "connme, the ends of streams")
 
 function ends.dissector(tvb, pinfo, tree)
-  if not is_set(tcp_fin) and not is_set(tcp_reset) then return end
-  local talk = talks[last(tcp_stream)]
-  if not talk then return end
   local number = pinfo.number
-  if not endings[number] then endings[number] = read_end(pinfo, talk) end
-  if #endings[number] == 0 then return end
-  local root = tree:add(connme, tvb(0, 0), "connme " .. talk.dialect .. ", the end of a stream")
-  for _, message in ipairs(endings[number]) do
-    local branch = root:add(connme, tvb(0, 0), escaped(message.label))
-    for _, pair in ipairs(message) do
-      if pair[1] then add(branch, tvb(0, 0), pair) end
+  local flags = endings[number] == nil and last(tcp_flags())
+  -- FIN is the lowest bit, and RST the third.
+  local is_end = flags and (flags % 2 == 1 or flags % 8 >= 4)
+  local talk = (is_end or (flags and waiting > 0)) and talks[last(tcp_stream())]
+  if talk then
+    local found = not shown[number] and read_late(pinfo, talk) or {}
+    for _, message in ipairs(is_end and read_end(pinfo, talk, flags % 8 >= 4) or {}) do
+      found[#found + 1] = message
     end
-    for _, what in ipairs(message.notes) do branch:add_proto_expert_info(what) end
+    endings[number] = #found > 0 and found
+  end
+  local found = endings[number]
+  if not found then return end
+  local nothing = tvb(0, 0)
+  local root = tree:add(connme, nothing, "connme, put in order or ended by this packet")
+  for _, message in ipairs(found) do
+    if message.payload then
+      show_payload(root, nothing, message.transfer, message.payload, message.sofar)
+    else
+      local branch = root:add(connme, nothing, escaped(message.label))
+      for _, pair in ipairs(message) do
+        if pair[1] then add(branch, nothing, pair) end
+      end
+      for _, what in ipairs(message.notes) do branch:add_proto_expert_info(what) end
+    end
   end
 end
 
