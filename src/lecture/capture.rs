@@ -1,9 +1,9 @@
 //! What a program reads and writes, as a file for Wireshark, tshark and tcpdump: `--capture`.
 //!
-//! A [`Conversation`] is one more [`Observer`] directly above a socket. It writes TCP segments that could have
-//! carried what the calls moved: a handshake, segments of at most [`SEGMENT`] bytes, an acknowledgement after
-//! each call, and the end. So nobody needs the right to capture, but the packets are the program's calls, and
-//! not what the network made of them. The peer's packets have the time at which they were read.
+//! For each connection, one more [`Observer`] is directly above the socket. It writes TCP segments that could have
+//! carried what the calls moved: a handshake, segments of at most 1,460 bytes, an acknowledgement after each call,
+//! and the end. So this needs no right to capture. But the packets are the program's calls, and not what crossed
+//! the cable. What the peer sent has the time at which it was read.
 //!
 //! The format is the classic one of libpcap: a header for the file, then for each packet a header and its
 //! bytes. These begin with the IP header, because there is no link below.

@@ -583,12 +583,17 @@ fn has_tshark() -> bool {
     has
 }
 
+/// Writes our dissector into a file.
+fn write_dissector(lua: &Path) {
+    client(&["dissector", "--output"]).arg(lua).assert().success().stdout("");
+}
+
 /// Runs tshark with our dissector over a capture. Fails on an error in Lua, on anything strange about TCP, on a
 /// wrong checksum, and on a connection without a beginning or an end.
 fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
     let lua = server.outside().join("connme.lua");
     if !lua.exists() {
-        client(&["dissector", "--output"]).arg(&lua).assert().success().stdout("");
+        write_dissector(&lua);
     }
     let mut command = tshark();
     command.arg("-X").arg(format!("lua_script:{}", lua.display())).arg("-r").arg(capture);
@@ -760,10 +765,10 @@ fn the_dissector_explains_a_real_capture() {
         .spawn()
         .unwrap();
     // It captures once it has caught a peer that says this, and has caught all when it has caught another.
+    let mut peer = server.peer();
     let mut is_caught = |word: &str| {
         let end = Instant::now() + PATIENCE;
         loop {
-            let mut peer = server.peer();
             peer.say(format!("count {word}\n")).line();
             let has =
                 |bytes: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word.as_bytes());
@@ -782,8 +787,9 @@ fn the_dissector_explains_a_real_capture() {
     }
     let all = converse(&server);
     assert!(is_caught("<end>"));
-    let _ = capturing.kill();
-    let _ = capturing.wait();
+    // Killed, it would leave the program that captures for it.
+    let ended = Command::new("kill").args(["-INT", &capturing.id().to_string()]).status().unwrap();
+    assert!(ended.success() && capturing.wait().is_ok());
     let mut found = find(&server, &file, &["-n"]);
     let is_ours = |port: &u16| all.iter().any(|spoken| spoken.port == *port);
     found.retain(|(port, _, _), _| is_ours(port));
@@ -1027,6 +1033,28 @@ fn a_demo_is_captured() {
     let servers: BTreeSet<_> =
         packets.iter().filter(|packet| packet.flags == SYN).map(|packet| packet.target).collect();
     assert_eq!(servers.len(), 6, "the session's port, and one for each dialect");
+    if !has_tshark() {
+        return;
+    }
+    // The session, as the guide shows it.
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide/lecture.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let shown = guide.split("```text\n> upload").nth(1).unwrap().split("```").next().unwrap();
+    let lua = folder.path().join("connme.lua");
+    write_dissector(&lua);
+    let mut command = tshark();
+    command.arg("-X").arg(format!("lua_script:{}", lua.display())).arg("-r");
+    command.arg(folder.path().join("demo.pcap"));
+    command.arg("-d").arg(format!("tcp.port=={},connme_text", packets[0].target.1));
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut rest = printed.as_str();
+    let lines: Vec<_> = format!("> upload{shown}").lines().map(str::to_owned).collect();
+    assert!(lines.len() >= 6, "{lines:?}");
+    for line in lines {
+        let (_, after) = rest.split_once(&format!(" {line}\n")).expect(&line);
+        rest = after;
+    }
 }
 
 #[test]
