@@ -16,7 +16,7 @@
 //! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
-//! | [`lecture`] | trace, pictures, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` `starter` |
+//! | [`lecture`] | trace, captures, pictures, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` `starter` |
 //! | [`grade`] | grades a server that speaks a dialect, in any language | `lecture` `cli` `client` `dialect` `store` `lang` |
 //! | [`starter`] | a server as one writes it first, to be improved | nothing |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |
@@ -26,8 +26,8 @@
 //!   no terminal. No module calls one that calls it.
 //! - Files are opened by `store`, `client`, `lecture`, `grade`, `starter` and the log alone; connections are
 //!   made by `server`, `client`, `lecture`, `grade`, `starter` and the programs alone.
-//! - Standard output belongs to the prompt, the grader and the programs; standard error to these, the log and the
-//!   trace.
+//! - Standard output belongs to the prompt, the grader, the programs and a capture; standard error to the first
+//!   three, the log and the trace.
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.
 
 pub mod cli;

@@ -8,6 +8,7 @@ use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::grade;
 use connme::lang::Msg;
+use connme::lecture::capture::Capture;
 use connme::lecture::picture::Picture;
 use connme::lecture::trace::{Output, Side};
 use connme::lecture::{COMMANDS, Instruments};
@@ -30,32 +31,44 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(CommandLine { config, faults, grade }: CommandLine) -> ExitCode {
+fn run(CommandLine { config, faults, capture, completions, grade }: CommandLine) -> ExitCode {
     if let [word] = config.command.as_slice()
         && word.eq_ignore_ascii_case("grade")
     {
         return grade::program::main(&config, &grade);
     }
-    let trace = config.trace.then(Output::of_errors);
     let lang = config.lang;
-    let complain = |failure| {
+    let complain = move |msg: Msg| {
+        let text = format!("connme-client: {}\n", msg.say(lang));
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    };
+    let capture = match Capture::start(capture.as_ref(), complain) {
+        Ok(capture) => capture,
+        Err(wrong) => {
+            complain(wrong);
+            return ExitCode::FAILURE;
+        }
+    };
+    let trace = config.trace.then(Output::of_errors);
+    let undrawn = |failure| {
         let (failure, name) = (Box::new(failure), String::new());
-        let wrong = Msg::Failed { command: "--ladder", name, failure, hint: None }.say(lang);
-        let _ = std::io::stderr().write_all(format!("connme-client: {wrong}\n").as_bytes());
+        complain(Msg::Failed { command: "--ladder", name, failure, hint: None });
         ExitCode::FAILURE
     };
     let picture = match Picture::begin(&config) {
         Ok(picture) => picture,
-        Err(failure) => return complain(failure),
+        Err(failure) => return undrawn(failure),
     };
     let recorder = picture.as_ref().map(Picture::recorder);
-    let instruments = Instruments { trace, faults, recorder, ..Instruments::default() };
+    let instruments = Instruments { trace, faults, recorder, capture, ..Instruments::default() };
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));
-    let status = if is_single {
+    let status = if let Some(script) = completions {
+        prompt::deliver(client, &script)
+    } else if is_single {
         prompt::single(client, &COMMANDS)
     } else {
         prompt::interactive(client, &COMMANDS)
     };
-    picture.map_or(Ok(()), |picture| picture.write()).map_or_else(complain, |()| status)
+    picture.map_or(Ok(()), |picture| picture.write()).map_or_else(undrawn, |()| status)
 }

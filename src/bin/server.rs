@@ -13,6 +13,7 @@ use connme::dialect::Dialect;
 use connme::error::Error;
 use connme::lang::{self, Msg};
 use connme::lecture::Instruments;
+use connme::lecture::capture::{Capture, Settings};
 use connme::lecture::trace::{Output, Side};
 use connme::log::Log;
 use connme::server::{ConnectionLimits, Server, address};
@@ -48,10 +49,19 @@ fn run(config: Config) -> Result<(), Msg> {
 fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    let output_is_taken = config.capture.as_ref().is_some_and(Settings::takes_output);
+    let (to, lang) = (log.clone(), config.lang);
+    let capture = Capture::start(config.capture.as_ref(), move |msg| to.line(msg.say(lang)))?;
     let is_new = !config.root.exists();
     let store = Store::open(&config.root, config.store, log)
         .map_err(|error| Msg::CannotUseRoot { why: why(&error) })?;
-    let tell = |msg: Msg| say(&format!("{}\n", msg.say(config.lang)));
+    let tell = |msg: Msg| {
+        let text = format!("{}\n", msg.say(config.lang));
+        if output_is_taken {
+            return log.trace(&text);
+        }
+        say(&text);
+    };
     let of = |l: &TcpListener| l.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     for (dialect, listener) in &listeners {
         let address = of(listener).to_string();
@@ -73,7 +83,8 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace =
         config.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
-    let instruments = Instruments { trace, faults: config.faults, ..Instruments::default() };
+    let faults = config.faults;
+    let instruments = Instruments { trace, faults, capture, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);
     let limits =

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::{Wrong, completions};
 use crate::lang::{Lang, Msg, Wanted};
+use crate::lecture::capture;
 use crate::lecture::faults::Faults;
 use crate::limits;
 
@@ -31,12 +33,20 @@ pub(super) struct Shared {
     pub(super) buffer: Option<usize>,
     pub(super) trace: bool,
     pub(super) faults: Option<Faults>,
+    capture: Option<PathBuf>,
+    capture_bytes: Option<u32>,
     pub(super) lang: Lang,
 }
 
 impl Shared {
     pub(super) fn new(lang: Lang) -> Shared {
-        Shared { buffer: None, trace: false, faults: None, lang }
+        let (capture, capture_bytes) = (None, None);
+        Shared { buffer: None, trace: false, faults: None, capture, capture_bytes, lang }
+    }
+
+    pub(super) fn capture(&self) -> Option<capture::Settings> {
+        let (file, bytes) = (self.capture.clone()?, self.capture_bytes);
+        Some(capture::Settings { file, bytes })
     }
 
     /// Reads a flag that both programs have. Some ask for a text to print, and nothing else.
@@ -51,6 +61,11 @@ impl Shared {
             "--buffer" => self.buffer = Some(line.parsed(Wanted::Buffer, buffer)?),
             "--trace" | "-t" => self.trace = true,
             "--stammer" => self.faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
+            "--capture" => self.capture = Some(line.value()?.into()),
+            "--capture-bytes" => {
+                let size = |text: &str| size(text)?.try_into().ok();
+                self.capture_bytes = Some(line.parsed(Wanted::Size, size)?);
+            }
             "--lang" => self.lang = line.parsed(Wanted::Language, Lang::named)?,
             "--completions" => {
                 let script = |shell: &str| completions::script(shell, program, usage);

@@ -8,16 +8,21 @@ use super::{Parsed, Wrong};
 use crate::client::{Config, Pictures};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
+use crate::lecture::capture;
 use crate::lecture::faults::Faults;
 use crate::limits;
 
-/// What the user asks of the client, and the faults that a lecture adds.
+/// What the user asks of the client, and what a lecture adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandLine {
     /// The client's configuration.
     pub config: Config,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
+    /// Where every read and write becomes a packet.
+    pub capture: Option<capture::Settings>,
+    /// A completion script, to be delivered in the place of a command.
+    pub completions: Option<String>,
     /// What a run of the grader is to do.
     pub grade: GradeFlags,
 }
@@ -39,8 +44,6 @@ pub struct GradeFlags {
     pub root: Option<PathBuf>,
     /// The form of the report.
     pub format: Option<String>,
-    /// The file for the report, in place of standard output.
-    pub output: Option<PathBuf>,
 }
 
 /// The forms of a report that `grade` knows.
@@ -57,7 +60,7 @@ pub fn parse(
     let usage = Msg::ClientUsage.say(lang);
     let mut line = Args::new(words);
     let mut shared = Shared::new(lang);
-    let mut server = None;
+    let (mut server, mut completions) = (None, None);
     let mut grade = GradeFlags::default();
     let mut config = Config {
         host: String::new(),
@@ -79,6 +82,8 @@ pub fn parse(
         trace: false,
         json: false,
         pictures: Pictures::default(),
+        output: None,
+        to_errors: false,
         lang,
         command: Vec::new(),
     };
@@ -97,6 +102,7 @@ pub fn parse(
             "--yes" | "-y" => config.yes = true,
             "--quiet" | "-q" => config.quiet = true,
             "--json" => config.json = true,
+            "--output" => config.output = Some(line.value()?.into()),
             "--in-step" => config.in_step = true,
             "--verify" => config.verify = true,
             "--no-resume" => config.resume = false,
@@ -114,10 +120,13 @@ pub fn parse(
             "--time" => grade.time = Some(line.parsed(Wanted::CheckTime, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
             "--format" => grade.format = Some(line.parsed(Wanted::Format, format)?),
-            "--output" => grade.output = Some(line.value()?.into()),
             _ => {
-                if let Some(text) = shared.read(flag, &mut line, "connme-client", &usage)? {
-                    return Ok(Parsed::Print(text));
+                let is_script = flag == "--completions";
+                match shared.read(flag, &mut line, "connme-client", &usage)? {
+                    // A file for it may follow.
+                    text @ Some(_) if is_script => completions = text,
+                    Some(text) => return Ok(Parsed::Print(text)),
+                    None => {}
                 }
             }
         }
@@ -126,9 +135,11 @@ pub fn parse(
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.has_port = port.is_some();
     config.port = port.unwrap_or(config.dialect.port());
-    let config =
-        Config { host, buffer: shared.buffer, trace: shared.trace, lang: shared.lang, ..config };
-    Ok(Parsed::Run(CommandLine { config, faults: shared.faults, grade }))
+    let capture = shared.capture();
+    let to_errors = capture.as_ref().is_some_and(capture::Settings::takes_output);
+    let Shared { buffer, trace, faults, lang, .. } = shared;
+    let config = Config { host, buffer, trace, lang, to_errors, ..config };
+    Ok(Parsed::Run(CommandLine { config, faults, capture, completions, grade }))
 }
 
 /// Seconds, with decimals, up to a minute.

@@ -35,7 +35,7 @@ impl Item {
             "completions" => Values::Words("bash zsh fish"),
             "format" => Values::Words(super::client::FORMATS),
             "downloads" | "root" => Values::Folder,
-            "log" | "output" | "ladder" | "svg" => Values::File,
+            "capture" | "log" | "output" | "ladder" | "svg" => Values::File,
             _ => Values::Any,
         }
     }

@@ -8,6 +8,7 @@ use super::args::{self, Arg, Args, Shared, count, size};
 use super::{Parsed, Wrong};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
+use crate::lecture::capture;
 use crate::lecture::faults::Faults;
 use crate::limits;
 use crate::store;
@@ -37,6 +38,8 @@ pub struct Config {
     pub trace: bool,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
+    /// Where every read and write becomes a packet.
+    pub capture: Option<capture::Settings>,
     /// The language of all messages.
     pub lang: Lang,
 }
@@ -66,6 +69,7 @@ impl Default for Config {
             log: None,
             trace: false,
             faults: None,
+            capture: None,
             lang: Lang::default(),
         }
     }
@@ -124,8 +128,9 @@ pub fn parse(
         port: port.unwrap_or(dialect.port()),
     };
     let listen = asked.into_iter().map(whole).collect();
-    let Shared { buffer, trace, faults, lang } = shared;
-    Ok(Parsed::Run(Config { listen, buffer, trace, faults, lang, ..config }))
+    let capture = shared.capture();
+    let Shared { buffer, trace, faults, lang, .. } = shared;
+    Ok(Parsed::Run(Config { listen, buffer, trace, faults, capture, lang, ..config }))
 }
 
 /// A dialect, and the host and the port for it if the user has given them.
@@ -243,7 +248,7 @@ mod tests {
         let config =
             run("--listen text=[::1]:0 -l 99 --root=x --read-only --max-connections 3 --log l \
              --max-file-size 5k --max-total-size=1M --idle-timeout 9 --fsync --buffer 1 \
-             --proxy-protocol");
+             --proxy-protocol --capture c.pcap --capture-bytes 64");
         let hosts: Vec<_> = config.listen.iter().map(|l| (l.host.as_str(), l.port)).collect();
         assert_eq!(hosts, [("::1", 0), ("127.0.0.1", 99)]);
         assert_eq!(config.root, PathBuf::from("x"));
@@ -253,5 +258,7 @@ mod tests {
         assert_eq!(config.idle_timeout, Duration::from_secs(9));
         assert_eq!((config.max_connections, config.buffer), (3, Some(1)));
         assert_eq!(config.log, Some("l".into()));
+        let capture = capture::Settings { file: "c.pcap".into(), bytes: Some(64) };
+        assert_eq!(config.capture, Some(capture));
     }
 }

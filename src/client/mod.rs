@@ -71,6 +71,10 @@ pub struct Config {
     pub json: bool,
     /// The pictures that a lecture draws.
     pub pictures: Pictures,
+    /// Where a result that is a file goes, if not to standard output.
+    pub output: Option<PathBuf>,
+    /// Print results on standard error, because standard output is for something else.
+    pub to_errors: bool,
     /// The language of all messages.
     pub lang: Lang,
     /// One command and its arguments. Empty for the prompt.

@@ -3,6 +3,7 @@
 //! Results go to standard output, messages and failures to standard error. A reader that closes standard
 //! output ends the program quietly.
 
+use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::explain::explain;
 use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
-use crate::error::{Answer, Failure, Partial};
+use crate::error::{Answer, Doing, Failure, Partial};
 use crate::lang::{Lang, Msg, escape, printable};
 use crate::store::Listing;
 
@@ -30,6 +31,21 @@ pub fn single(client: Client, more: &'static [Command]) -> ExitCode {
     let word = words.next().unwrap_or_default();
     let done = ui.run(&word.to_string_lossy(), &Argument::Words(words.collect()));
     ui.client.close();
+    ui.leave(done)
+}
+
+/// Delivers a text that is the only result.
+#[must_use]
+pub fn deliver(client: Client, text: &str) -> ExitCode {
+    let mut ui = Ui::new(client, &[]);
+    let done = match ui.deliver(text) {
+        Err(Stop::Output(error)) => Err(error),
+        Err(Stop::Failed(failure)) => {
+            ui.failed("", failure);
+            Ok(())
+        }
+        _ => Ok(()),
+    };
     ui.leave(done)
 }
 
@@ -233,8 +249,18 @@ impl Ui {
         Ok(self.print(&format!("{}\n", self.words(result)))?)
     }
 
+    /// Writes a result that is a file into the file that the user chose, or prints it.
+    pub(crate) fn deliver(&self, text: &str) -> Outcome {
+        let Some(path) = &self.config().output else { return Ok(self.print(text)?) };
+        let failed = |error| Failure::local(Doing::Create, path.display(), error);
+        Ok(fs::write(path, text).map_err(failed)?)
+    }
+
     /// Prints to standard output.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+        if self.config().to_errors {
+            return io::stderr().write_all(text.as_bytes());
+        }
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()

@@ -58,13 +58,13 @@ pub fn main(config: &Config, flags: &GradeFlags) -> ExitCode {
         Err(error) => return complain(Say::NoServer { server, why: error.to_string() }),
     };
     let Terminal { out, colour, columns, .. } = Terminal::look();
-    let plain = flags.output.is_some() || !out;
+    let plain = config.output.is_some() || !out;
     let columns = if plain { COLUMNS } else { columns };
     let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
     let format = flags.format.as_deref().and_then(Format::named).unwrap_or_default();
     let text = render(&report, format, look);
     let status = ExitCode::from(u8::from(!report.is_right()));
-    match &flags.output {
+    match &config.output {
         None => print(&text, status),
         Some(path) => match fs::write(path, text) {
             Ok(()) => status,

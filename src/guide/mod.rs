@@ -5,7 +5,7 @@
 //! | [`protocol`] | the `text` dialect, completely: enough to write a server or a client |
 //! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
-//! | [`lecture`] | traces, pictures, a simulated bad network, the comparison |
+//! | [`lecture`] | traces, pictures, captures for Wireshark, a simulated bad network, the comparison |
 //! | [`lessons`](super::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
 //! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |

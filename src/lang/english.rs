@@ -46,6 +46,12 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::CannotUseRoot { why } => format!("cannot {why}; choose another folder with --root"),
         Msg::CannotUseLog { why } => format!("cannot {why}; choose another file with --log"),
+        Msg::CannotCapture { why } => {
+            format!("cannot create the capture: {why}; choose another file with --capture")
+        }
+        Msg::CaptureStopped { why } => {
+            format!("the capture ends here, because it cannot be written: {why}")
+        }
         Msg::Prompt { server: None, .. } => "connme (not connected)> ".to_owned(),
         Msg::Prompt { server: Some(server), .. } => format!("connme {server}> "),
         Msg::Ask { command } => match *command {

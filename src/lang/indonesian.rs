@@ -52,6 +52,12 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotUseLog { why } => {
             format!("log tidak bisa ditulis: {why}; pilih file lain dengan --log")
         }
+        Msg::CannotCapture { why } => {
+            format!("file capture tidak bisa dibuat: {why}; pilih file lain dengan --capture")
+        }
+        Msg::CaptureStopped { why } => {
+            format!("capture berhenti di sini karena tidak bisa ditulis: {why}")
+        }
         Msg::Prompt { server, is_narrow } => {
             let server = server.as_deref().unwrap_or("belum terhubung");
             let gap = if *is_narrow { '\n' } else { ' ' };

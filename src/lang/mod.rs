@@ -90,6 +90,10 @@ pub enum Msg {
     /// The server's log cannot be written.
     CannotUseLog { why: String },
 
+    /// The file for a capture cannot be created.
+    CannotCapture { why: String },
+    /// A capture cannot be written any more.
+    CaptureStopped { why: String },
     /// The prompt, and the server that it is connected to. `is_narrow`: the line must leave room to type in
     /// 80 columns.
     Prompt { server: Option<String>, is_narrow: bool },

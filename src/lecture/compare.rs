@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Instruments;
 use super::bars::{self, Bars};
+use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::save;
 use super::trace::{Event, Observer, Side};
@@ -143,9 +144,10 @@ pub(super) fn compare(config: &Config, path: &Path) -> Answer<Vec<Answer<Row>>> 
     let small = folder.0.join("small");
     if own.is_some() && fs::write(&small, "x").is_ok() {
         // Warm-up, not counted: the first client of a new server waits longer.
-        let _ = job(with(Dialect::Text), &small);
+        let _ = job(with(Dialect::Text), &small, None);
     }
-    let rows = Dialect::ALL.into_iter().map(|dialect| job(with(dialect), path)).collect();
+    let run = |dialect| job(with(dialect), path, Capture::of_program());
+    let rows = Dialect::ALL.into_iter().map(run).collect();
     // A dialect without "rm" leaves its file, which another dialect removes, not counted.
     let mut cleaner = Client::new(with(Dialect::Text), stream::plain());
     cleaner.connect_by_itself();
@@ -159,11 +161,11 @@ fn name_for(dialect: Dialect) -> String {
     format!("compare-{:010}-{}", std::process::id(), dialect.name())
 }
 
-fn job(config: Config, path: &Path) -> Answer<Row> {
+fn job(config: Config, path: &Path, capture: Option<Capture>) -> Answer<Row> {
     let counter = Arc::new(Counter::default());
     let (dialect, downloads) = (config.dialect, config.downloads.clone());
     let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
-    let instruments = Instruments { observer, ..Instruments::default() };
+    let instruments = Instruments { observer, capture, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_by_itself();
     let name = name_for(dialect);

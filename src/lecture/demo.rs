@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
 use super::trace::{Output, Side};
@@ -36,7 +37,8 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         trace: true,
         ..ui.config().clone()
     };
-    let instruments = Instruments { trace: Some(Output::of_errors()), ..recorded };
+    let (trace, capture) = (Some(Output::of_errors()), Capture::of_program());
+    let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
     let commands = [
         ("connme", vec![]),

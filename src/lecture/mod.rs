@@ -1,10 +1,12 @@
 //! What a lecture adds to the two programs. A reader can skip this module: without its flags,
 //! [`Instruments`] are the plain socket.
 //!
-//! [`Instruments`] are between a wire and its socket, and the [`COMMANDS`] show what the five framings cost.
+//! [`Instruments`] are between a wire and its socket. The [`COMMANDS`] show what the five framings cost, and print
+//! the [`DISSECTOR`], which explains them in Wireshark.
 
 mod bars;
 mod canvas;
+pub mod capture;
 mod compare;
 mod demo;
 pub mod faults;
@@ -21,8 +23,11 @@ pub mod trace;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use crate::client::command::{Command, Takes};
+use crate::client::argument::Argument;
+use crate::client::command::{Command, Outcome, Takes};
+use crate::client::prompt::Ui;
 use crate::wire::stream::{Prepare, Socket, Stream};
+use capture::Capture;
 use faults::{Faults, Faulty};
 use record::Recorder;
 use trace::{Ladder, Observer, Output, Side, Traced};
@@ -30,6 +35,8 @@ use trace::{Ladder, Observer, Output, Side, Traced};
 /// What is between a wire and its socket.
 #[derive(Clone, Default)]
 pub struct Instruments {
+    /// Where every read and write becomes a packet.
+    pub capture: Option<Capture>,
     /// Where every read and write is printed.
     pub trace: Option<Output>,
     /// What goes wrong with what is sent.
@@ -58,6 +65,10 @@ impl Instruments {
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
         let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));
+        if let (Some(capture), Ok((own, peer))) = (&self.capture, &addresses) {
+            let conversation = capture.begin(side, *own, *peer);
+            stream = Box::new(Traced::new(stream, Arc::new(conversation)));
+        }
         if let Some(observer) = &self.observer {
             stream = Box::new(Traced::new(stream, Arc::clone(observer)));
         }
@@ -80,8 +91,16 @@ impl Instruments {
 }
 
 /// The commands of the client that a lecture adds.
-pub static COMMANDS: [Command; 3] = [
+pub static COMMANDS: [Command; 4] = [
     Command { word: "compare", alias: None, takes: Takes::Argument, run: compare::run },
     Command { word: "demo", alias: None, takes: Takes::Nothing, run: demo::run },
     Command { word: "lesson", alias: None, takes: Takes::Option, run: lessons::run },
+    Command { word: "dissector", alias: None, takes: Takes::Nothing, run: dissector },
 ];
+
+/// What explains the five dialects to Wireshark and tshark, from version 3.6 on.
+pub static DISSECTOR: &str = include_str!("dissector.lua");
+
+fn dissector(ui: &mut Ui, _: &Argument) -> Outcome {
+    ui.deliver(DISSECTOR)
+}

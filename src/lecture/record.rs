@@ -123,7 +123,7 @@ impl Tape {
             Event::Wrote(bytes) => moved(out, &mut self.sent, bytes),
             Event::End => What::End(out.back()),
             Event::Ended => What::End(out),
-            Event::Reset => What::Reset,
+            Event::Reset | Event::OurReset => What::Reset,
             Event::Silence => What::Silence,
             Event::Message(bytes, length, ending) => {
                 let from = self.understood;

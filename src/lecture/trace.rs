@@ -37,6 +37,8 @@ pub enum Event<'b> {
     Ended,
     /// The connection broke.
     Reset,
+    /// We have reset the connection.
+    OurReset,
     /// A read found nothing within its timeout.
     Silence,
     /// A message is complete: how it begins, its number of bytes, and what ended it.
@@ -151,7 +153,7 @@ impl Stream for Traced {
     fn force_reset(&mut self) -> bool {
         let began = Instant::now();
         let resets = self.inner.force_reset();
-        self.tell(if resets { Event::Reset } else { Event::Ended }, began);
+        self.tell(if resets { Event::OurReset } else { Event::Ended }, began);
         resets
     }
 
@@ -285,7 +287,7 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
         Event::Wrote(bytes) => ('w', arrow(&bytes.len().to_string(), bytes, true)),
         Event::End => ('r', arrow("[end]", b"", false)),
         Event::Ended => ('w', arrow("[end]", b"", true)),
-        Event::Reset => (' ', format!("{:^room$}", "[reset]")),
+        Event::Reset | Event::OurReset => (' ', format!("{:^room$}", "[reset]")),
         Event::Silence => ('r', format!("{:^room$}", "[silence]")),
         Event::Message(bytes, length, end) => {
             let about = format!(" ({length}, {})", end.word());

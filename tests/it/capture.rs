@@ -1,0 +1,1076 @@
+//! The captures: read by a small reader of our own, and by tshark where there is one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, client, noise};
+
+/// A packet of a capture.
+#[derive(Clone, Debug)]
+struct Packet {
+    time: (u32, u32),
+    source: (IpAddr, u16),
+    target: (IpAddr, u16),
+    sequence: u32,
+    acknowledged: u32,
+    flags: u8,
+    payload: Vec<u8>,
+    /// How long the payload was before the capture cut it.
+    length: usize,
+    raw: Vec<u8>,
+}
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const PSH: u8 = 8;
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes(bytes[at..at + 2].try_into().unwrap())
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+/// The checksum of all this: zero where it holds its own.
+fn checksum(parts: &[&[u8]]) -> u16 {
+    let all = parts.concat();
+    let pairs =
+        all.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+    let mut sum: u32 = pairs.sum();
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    !u16::try_from(sum).unwrap()
+}
+
+/// Reads a capture, and checks every checksum of a packet that is whole.
+fn read(bytes: &[u8]) -> Vec<Packet> {
+    let little = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!((little(0), little(4), little(20)), (0xa1b2_3c4d, 0x0004_0002, 101));
+    let longest = usize::try_from(little(16)).unwrap();
+    let mut packets = Vec::new();
+    let mut at = 24;
+    while at < bytes.len() {
+        let kept = usize::try_from(little(at + 8)).unwrap();
+        let length = usize::try_from(little(at + 12)).unwrap();
+        assert!(kept <= length && kept <= longest, "{kept} {length}");
+        let raw = &bytes[at + 16..at + 16 + kept];
+        let (ip, addresses) = match raw[0] >> 4 {
+            4 => {
+                assert_eq!(checksum(&[&raw[..20]]), 0);
+                assert_eq!(usize::from(u16_at(raw, 2)), length);
+                let address =
+                    |at: usize| IpAddr::from(<[u8; 4]>::try_from(&raw[at..at + 4]).unwrap());
+                (20, (address(12), address(16)))
+            }
+            _ => {
+                assert_eq!(usize::from(u16_at(raw, 4)) + 40, length);
+                let address =
+                    |at: usize| IpAddr::from(<[u8; 16]>::try_from(&raw[at..at + 16]).unwrap());
+                (40, (address(8), address(24)))
+            }
+        };
+        let tcp = &raw[ip..];
+        let head = usize::from(tcp[12] >> 4) * 4;
+        if kept == length {
+            let size = u16::try_from(tcp.len()).unwrap().to_be_bytes();
+            let pair = if ip == 20 { &raw[12..20] } else { &raw[8..40] };
+            assert_eq!(checksum(&[pair, &[0, 6], &size, tcp]), 0);
+        }
+        packets.push(Packet {
+            time: (little(at), little(at + 4)),
+            source: (addresses.0, u16_at(tcp, 0)),
+            target: (addresses.1, u16_at(tcp, 2)),
+            sequence: u32_at(tcp, 4),
+            acknowledged: u32_at(tcp, 8),
+            flags: tcp[13],
+            payload: tcp[head..].to_vec(),
+            length: length - ip - head,
+            raw: bytes[at..at + 16 + kept].to_vec(),
+        });
+        at += 16 + kept;
+    }
+    packets
+}
+
+/// A connection, put together from its packets as a receiver would.
+#[derive(Default)]
+struct Talk {
+    /// What the client sent, then what the server sent.
+    bytes: [Vec<u8>; 2],
+    ended: [bool; 2],
+    reset_by: Option<usize>,
+    next: [u32; 2],
+    packets: usize,
+}
+
+/// The connections by the client's port. Checks sequence numbers, acknowledgements, PSH and times.
+fn talks(packets: &[Packet]) -> BTreeMap<u16, Talk> {
+    let mut talks: BTreeMap<u16, Talk> = BTreeMap::new();
+    let mut clients = BTreeMap::new();
+    let mut latest = (0, 0);
+    for (i, packet) in packets.iter().enumerate() {
+        assert!(packet.time >= latest, "time goes on");
+        latest = packet.time;
+        if packet.flags == SYN {
+            clients.insert((packet.source, packet.target), packet.source.1);
+            talks.insert(packet.source.1, Talk::default());
+        }
+        let from = usize::from(!clients.contains_key(&(packet.source, packet.target)));
+        let port = if from == 0 { packet.source.1 } else { packet.target.1 };
+        let talk = talks.get_mut(&port).unwrap();
+        talk.packets += 1;
+        assert!(talk.reset_by.is_none(), "nothing follows a reset");
+        if packet.flags & SYN != 0 {
+            assert_eq!(talk.packets, if from == 0 { 1 } else { 2 });
+            talk.next[from] = packet.sequence.wrapping_add(1);
+        } else {
+            assert_eq!(packet.sequence, talk.next[from], "{packet:?}");
+            let taken = u32::try_from(packet.length).unwrap() + u32::from(packet.flags & FIN != 0);
+            talk.next[from] = packet.sequence.wrapping_add(taken);
+        }
+        if packet.flags != SYN {
+            assert_eq!(packet.acknowledged, talk.next[1 - from], "{packet:?}");
+        }
+        assert!(packet.length <= 1460);
+        if packet.length > 0 {
+            assert!(!talk.ended[from], "nothing follows a FIN");
+            let next = &packets[i + 1];
+            let is_last = next.source != packet.source || next.length == 0;
+            assert_eq!(packet.flags & PSH != 0, is_last, "{packet:?}");
+        }
+        talk.bytes[from].extend(&packet.payload);
+        talk.ended[from] |= packet.flags & FIN != 0;
+        if packet.flags & RST != 0 {
+            talk.reset_by = Some(from);
+        }
+    }
+    talks
+}
+
+/// What was said in a connection, and the fields that tshark should find in it: from the server or not, the
+/// field, and its values in order.
+struct Spoken {
+    port: u16,
+    dialect: &'static str,
+    bytes: [Vec<u8>; 2],
+    fields: Vec<(bool, &'static str, Vec<String>)>,
+    /// The client's part may be shown in more than one way.
+    is_loose: bool,
+}
+
+/// A peer that notes what it says and hears.
+struct Noting {
+    peer: Peer,
+    spoken: Spoken,
+}
+
+impl Noting {
+    fn new(server: &TestServer, dialect: &'static str) -> Noting {
+        let mut peer = server.peer_of(dialect);
+        let port = peer.stream().local_addr().unwrap().port();
+        let spoken = Spoken {
+            port,
+            dialect,
+            bytes: Default::default(),
+            fields: Vec::new(),
+            is_loose: false,
+        };
+        Noting { peer, spoken }
+    }
+
+    fn say(&mut self, bytes: impl AsRef<[u8]>) -> &mut Noting {
+        self.spoken.bytes[0].extend(bytes.as_ref());
+        self.peer.say(bytes);
+        self
+    }
+
+    fn hear(&mut self, bytes: impl AsRef<[u8]>) -> &mut Noting {
+        self.spoken.bytes[1].extend(bytes.as_ref());
+        self.peer.hear(bytes);
+        self
+    }
+
+    fn bytes(&mut self, n: usize) -> Vec<u8> {
+        let bytes = self.peer.bytes(n);
+        self.spoken.bytes[1].extend(&bytes);
+        bytes
+    }
+
+    fn rest(&mut self) -> String {
+        let bytes = self.peer.rest();
+        self.spoken.bytes[1].extend(&bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn client_has(&mut self, field: &'static str, values: &[&str]) -> &mut Noting {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        self.spoken.fields.push((false, field, values));
+        self
+    }
+
+    fn server_has(&mut self, field: &'static str, values: &[&str]) -> &mut Noting {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        self.spoken.fields.push((true, field, values));
+        self
+    }
+}
+
+const HALO: &str = "halo, dunia\n";
+/// The SHA-256 of this, and that of its first five bytes.
+const SUMS: [&str; 2] = [
+    "61e7177a3e8d6516fb5333b8b25ff80ad8a52d4bffaf571823db5dba55a06085",
+    "56df9a20339373046ae83e091d9ead565b369a9a1236f19275758e5286274d00",
+];
+
+/// A conversation of each dialect, with every command.
+fn converse(server: &TestServer) -> Vec<Spoken> {
+    let mut all = Vec::new();
+    let big = noise(5, 5000);
+
+    let mut peer = Noting::new(server, "text");
+    peer.say("connme\nupload my file.txt\n").hear("ok connected\nok ready\n");
+    peer.say("12\n").say(HALO).hear("ok received 12 my file.txt\n");
+    peer.say([b"upload big.bin\n5000\n", big.as_slice(), b"ls\n"].concat());
+    peer.hear("ok ready\nok received 5000 big.bin\n");
+    peer.hear("ok 2\nfile 5000 big.bin\nfile 12 my file.txt\ntotal 5012\n");
+    let [whole, part] = SUMS;
+    peer.say(format!(
+        "size my file.txt\nsum my file.txt\nDownload my file.txt\nresume 5 {part} my file.txt\n\
+         count h\u{e9}llo\nhelp\nrm my file.txt\nsize my file.txt\nnope\nbyebye\n"
+    ));
+    let rest = peer.rest();
+    let help: Vec<_> = rest.split("ok 5\n").nth(1).unwrap().lines().collect();
+    let lines: usize = help[0].strip_prefix("ok ").unwrap().parse().unwrap();
+    let errors: Vec<_> = rest.lines().filter(|line| line.starts_with("error ")).collect();
+    let entries = [&["file 5000 big.bin", "file 12 my file.txt"][..], &help[1..=lines]].concat();
+    let name = "my file.txt";
+    peer.client_has(
+        "command",
+        &[
+            "connme", "upload", "upload", "ls", "size", "sum", "download", "resume", "count",
+            "help", "rm", "size", "nope", "byebye",
+        ],
+    );
+    peer.client_has("name", &[name, "big.bin", name, name, name, name, name, name]);
+    peer.client_has("size", &["12", "5000"]).client_has("offset", &["5"]);
+    peer.client_has("sum", &[part]).client_has("text", &["h\u{e9}llo"]);
+    peer.client_has("payload", &["5012"]).server_has("payload", &["19"]);
+    peer.server_has(
+        "reply",
+        &[
+            "ok connected",
+            "ok ready",
+            "ok received 12 my file.txt",
+            "ok ready",
+            "ok received 5000 big.bin",
+            "ok 2",
+            "ok 12 bytes (0.000012 MB)",
+            &format!("ok {whole}"),
+            "ok 12",
+            "ok 7",
+            "ok 5",
+            help[0],
+            "ok removed my file.txt",
+            errors[0],
+            errors[1],
+            "ok byebye",
+        ],
+    );
+    peer.server_has("code", &["not-found", "unknown-command"]);
+    peer.server_has("size", &["12", "5000", "12", "12", "7"]);
+    peer.server_has("stored", &[name, "big.bin"]).server_has("total", &["5012"]);
+    peer.server_has("entries", &["2", &lines.to_string()]).server_has("entry", &entries);
+    peer.server_has("sum", &[whole]).server_has("characters", &["5"]);
+    peer.client_has("unknown", &["1"]).server_has("refused", &["1", "1"]);
+    all.push(peer.spoken);
+
+    for is_ahead in [false, true] {
+        let mut peer = Noting::new(server, "text");
+        if is_ahead {
+            peer.say("upload ../x\n3\nls\n");
+            // The header is read before the refusal is seen, or after it.
+            peer.spoken.is_loose = true;
+        } else {
+            peer.say("upload ../x\n");
+            let error = peer.peer.line();
+            peer.spoken.bytes[1].extend(error.as_bytes());
+            peer.say("3\nls\n").client_has("refused_upload", &["1"]);
+            peer.client_has("after_close", &["1"]).client_has("size", &["3"]);
+        }
+        peer.rest();
+        let replies = String::from_utf8(peer.spoken.bytes[1].clone()).unwrap();
+        let replies: Vec<_> = replies.lines().collect();
+        peer.client_has("command", &["upload"]).client_has("name", &["../x"]);
+        peer.server_has("reply", &replies).server_has("code", &["bad-name", "bad-request"]);
+        peer.server_has("refused_upload", &["1"]).server_has("refused", &["1", "1"]);
+        all.push(peer.spoken);
+    }
+
+    let mut peer = Noting::new(server, "text");
+    peer.say("upload y\n").hear("ok ready\n").say("x\n");
+    let error = peer.rest();
+    peer.client_has("command", &["upload"]).client_has("name", &["y"]);
+    peer.client_has("bad_size", &["1"]).server_has("reply", &["ok ready", error.trim_end()]);
+    peer.server_has("code", &["bad-request"]).server_has("refused", &["1"]);
+    all.push(peer.spoken);
+
+    let mut peer = Noting::new(server, "text");
+    peer.say("ls big.bin\nrm my fi").peer.end_writing();
+    let errors = peer.rest();
+    let errors: Vec<_> = errors.lines().collect();
+    peer.client_has("command", &["ls"]).client_has("name", &["big.bin"]);
+    peer.client_has("half", &["1"]).server_has("reply", &errors);
+    peer.server_has("code", &["not-found", "bad-request"]).server_has("refused", &["1", "1"]);
+    all.push(peer.spoken);
+
+    let mut peer = Noting::new(server, "text");
+    peer.say("upload z\n").hear("ok ready\n").say("9\nabc").peer.end_writing();
+    peer.rest();
+    peer.client_has("command", &["upload"]).client_has("name", &["z"]).client_has("size", &["9"]);
+    peer.client_has("payload", &["3"]).client_has("short", &["1"]);
+    peer.server_has("reply", &["ok ready"]);
+    all.push(peer.spoken);
+
+    let mut peer = Noting::new(server, "text");
+    peer.say("byebye\nls\n");
+    peer.rest();
+    peer.client_has("command", &["byebye"]).client_has("after_close", &["1"]);
+    peer.server_has("reply", &["ok byebye"]);
+    all.push(peer.spoken);
+
+    let mut peer = Noting::new(server, "text");
+    peer.say("x".repeat(5000) + "\n");
+    let error = peer.rest();
+    peer.client_has("too_long", &["1"]).server_has("reply", &[error.trim_end()]);
+    peer.server_has("code", &["bad-request"]).server_has("refused", &["1"]);
+    peer.spoken.is_loose = true;
+    all.push(peer.spoken);
+
+    let mut peer = Noting::new(server, "struct");
+    peer.say("upload").hear("ready").say(b"\x01\0zls").hear([1, 0, 0, 0]);
+    peer.hear(b"\x07\0\0\0big.bin\x88\x13\0\0").say("1").hear(b"\x88\x13\0\0").peer.end_writing();
+    peer.rest();
+    peer.client_has("command", &["upload", "ls"]).client_has("name", &["z"]);
+    peer.client_has("given_up", &["1"]).client_has("nod", &["31"]).server_has("reply", &["ready"]);
+    peer.server_has("entries", &["1"]).server_has("entry", &["big.bin"]);
+    peer.server_has("name", &["big.bin"])
+        .server_has("size", &["5000"])
+        .server_has("total", &["5000"]);
+    all.push(peer.spoken);
+
+    let mut peer = Noting::new(server, "struct");
+    let number = |n: i32| n.to_le_bytes();
+    let named =
+        |name: &str| [&i16::try_from(name.len()).unwrap().to_le_bytes(), name.as_bytes()].concat();
+    peer.say("connme").hear("connected").say("upload").hear("ready");
+    peer.say([named("a b.txt"), number(12).to_vec(), HALO.into()].concat()).hear("received");
+    let mut seconds = vec![peer.bytes(4)];
+    // A file that another dialect stored is in the list.
+    peer.say("ls")
+        .hear(number(2))
+        .hear([&number(7), &b"a b.txt"[..], &number(12)].concat())
+        .say("1");
+    peer.hear([&number(7), &b"big.bin"[..], &number(5000)].concat()).say("1").hear(number(5012));
+    peer.say("size").hear("ready").say(named("a b.txt")).hear(number(12));
+    peer.say("download").hear("ready").say(named("a b.txt")).hear(number(12)).hear(HALO).say("1");
+    seconds.push(peer.bytes(4));
+    peer.say("rm").hear("ready").say(named("a b.txt")).say("N");
+    peer.say("rm").hear("ready").say(named("a b.txt")).say("Y").hear(number(1));
+    peer.say("download").hear("ready").say(named("a b.txt")).hear(number(-1));
+    peer.say("byebye");
+    peer.rest();
+    let seconds: Vec<_> = seconds
+        .into_iter()
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()).to_string())
+        .collect();
+    let seconds: Vec<_> = seconds.iter().map(String::as_str).collect();
+    let name = "a b.txt";
+    peer.client_has(
+        "command",
+        &["connme", "upload", "ls", "size", "download", "rm", "rm", "download", "byebye"],
+    );
+    peer.client_has("name", &[name; 6]).client_has("size", &["12"]);
+    peer.client_has("answer", &["N", "Y"]).client_has("nod", &["31", "31", "31"]);
+    peer.client_has("payload", &["12"]).server_has("payload", &["12"]);
+    peer.server_has(
+        "reply",
+        &[
+            "connected",
+            "ready",
+            "received",
+            "ready",
+            "12",
+            "ready",
+            "12",
+            "ready",
+            "ready",
+            "1",
+            "ready",
+            "-1",
+        ],
+    );
+    peer.server_has("entries", &["2"]).server_has("entry", &[name, "big.bin"]);
+    peer.server_has("name", &[name, "big.bin"]).server_has("size", &["12", "5000", "12", "12"]);
+    peer.server_has("total", &["5012"]).server_has("seconds", &seconds);
+    peer.server_has("refused", &["1"]);
+    all.push(peer.spoken);
+
+    for (said, has_mark) in
+        [("c.txt\nc.txt<SEPARATOR>5\n12345", true), ("c.txtc.txt<SEPARATOR>5hello", false)]
+    {
+        let mut peer = Noting::new(server, "filesaver");
+        peer.say(if has_mark { "SEND\n" } else { "SEND" }).hear("OK").say(said).peer.end_writing();
+        peer.rest();
+        let names = if has_mark { &["c.txt"; 2][..] } else { &["c.txt"] };
+        peer.client_has("command", &["SEND"]).client_has("name", names).client_has("size", &["5"]);
+        peer.client_has("payload", &["5"]).server_has("reply", &["OK"]);
+        all.push(peer.spoken);
+    }
+    let mut peer = Noting::new(server, "filesaver");
+    peer.say("RECEIVE\n").hear("OK").say("c.txt\n").hear("c.txt<SEPARATOR>5").hear("12345");
+    peer.rest();
+    peer.client_has("command", &["RECEIVE"]).client_has("name", &["c.txt"]);
+    peer.server_has("reply", &["OK"]).server_has("name", &["c.txt"]);
+    peer.server_has("size", &["5"]).server_has("payload", &["5"]);
+    all.push(peer.spoken);
+    let mut peer = Noting::new(server, "filesaver");
+    peer.say("RECEIVE\n").hear("OK").say("x\n").hear("ERROR: File not found");
+    peer.rest();
+    peer.client_has("name", &["x"]).server_has("code", &["not-found"]);
+    peer.server_has("reply", &["OK", "ERROR: File not found"]).server_has("refused", &["1"]);
+    all.push(peer.spoken);
+
+    let mut ids = Vec::new();
+    for (line, payload) in [
+        ("{\"aksi\":\"transfer\",\"file\":\"d \\u00e9.txt\",\"size\":12,\"type\":\".txt\"}", HALO),
+        ("{\"aksi\": \"get\", \"file\": \"d \u{e9}.txt\"}", ""),
+        ("{\"aksi\":\"list\"}", ""),
+        ("{\"aksi\":\"hapus\",\"id\":\"ID\"}", ""),
+        ("{\"aksi\":\"get\",\"file\":\"x\"}", ""),
+        ("{\"aksi\":\"get\",\"file\":\"../x\"}", ""),
+        ("{\"aksi\":\"what\"}", ""),
+        ("[1,", ""),
+    ] {
+        let mut peer = Noting::new(server, "json");
+        let line = line.replace("ID", ids.first().map_or("", String::as_str));
+        peer.say(format!("{line}\n{payload}"));
+        let rest = peer.rest();
+        let reply = rest.split("\r\n").next().unwrap().to_owned();
+        if let Some((_, id)) = reply.split_once("\"id\":\"") {
+            ids.push(id.split('"').next().unwrap().to_owned());
+        }
+        let command = line.split("\"aksi\":").nth(1).map(|rest| rest.split('"').nth(1).unwrap());
+        peer.client_has("json", &[&line]).server_has("reply", &[&reply]);
+        peer.client_has("command", command.as_slice());
+        let name = "d \u{e9}.txt";
+        match command {
+            Some("transfer") => {
+                peer.client_has("name", &[name]).client_has("size", &["12"]);
+                peer.client_has("payload", &["12"]).server_has("id", &[&ids[0]]);
+                peer.server_has("name", &[name]).server_has("size", &["12"]);
+            }
+            Some("get") if line.contains(name) => {
+                peer.client_has("name", &[name]).server_has("size", &["12"]);
+                peer.server_has("payload", &["12"]).server_has("id", &[&ids[0]]);
+                peer.server_has("name", &[name]);
+            }
+            Some("list") => {
+                peer.server_has("entries", &["4"]);
+                peer.server_has("entry", &["big.bin", "c.txt", "c_1.txt", name]);
+            }
+            Some("hapus") => {
+                peer.client_has("id", &[&ids[0]]).server_has("id", &[&ids[0]]);
+                peer.server_has("name", &[name]).server_has("size", &["12"]);
+            }
+            Some("get") => {
+                let is_bad = line.contains("..");
+                let code = if is_bad { "bad-name" } else { "not-found" };
+                peer.client_has("name", &[if is_bad { "../x" } else { "x" }]);
+                peer.server_has("code", &[code]).server_has("refused", &["1"]);
+            }
+            Some(_) => {
+                peer.server_has("code", &["unknown-command"]).server_has("refused", &["1"]);
+            }
+            None => {
+                peer.client_has("bad_json", &["1"]).server_has("code", &["bad-request"]);
+                peer.server_has("refused", &["1"]);
+            }
+        }
+        all.push(peer.spoken);
+    }
+
+    for (said, answer) in
+        [("halo, dunia\n", "11"), ("h\u{e9}", "2"), ("\u{1f600}, 123456789", "12")]
+    {
+        let mut peer = Noting::new(server, "count");
+        peer.say(said).peer.end_writing();
+        peer.hear(answer).rest();
+        peer.client_has("text", &[said.trim_end()]);
+        peer.server_has("reply", &[answer]).server_has("characters", &[answer]);
+        all.push(peer.spoken);
+    }
+    all
+}
+
+/// Waits until the server is done with all of these, and has written what it captured.
+fn wait_for_ends(server: &TestServer, all: &[Spoken]) {
+    for Spoken { port, dialect, .. } in all {
+        server.wait_for_log(&format!("127.0.0.1:{port} {dialect} close"));
+    }
+}
+
+/// What tshark finds: the values of each field, by the client's port and whether the server sent them.
+type Found = BTreeMap<(u16, bool, &'static str), Vec<String>>;
+
+const FIELDS: [&str; 34] = [
+    "dialect",
+    "command",
+    "name",
+    "size",
+    "text",
+    "sum",
+    "offset",
+    "answer",
+    "nod",
+    "reply",
+    "code",
+    "stored",
+    "entries",
+    "entry",
+    "total",
+    "characters",
+    "seconds",
+    "id",
+    "json",
+    "payload",
+    "part",
+    "bad_size",
+    "refused",
+    "refused_upload",
+    "after_close",
+    "half",
+    "short",
+    "unknown",
+    "unasked",
+    "bad_reply",
+    "too_long",
+    "bad_json",
+    "given_up",
+    "missing",
+];
+
+fn tshark() -> Command {
+    let mut command = Command::new("tshark");
+    command.env("HOME", std::env::temp_dir()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    command
+}
+
+fn has_tshark() -> bool {
+    let has = tshark().arg("--version").output().is_ok_and(|output| output.status.success());
+    if !has {
+        eprintln!(
+            "skipped: there is no tshark here; the captures are only checked by our own reader"
+        );
+    }
+    has
+}
+
+/// Writes our dissector into a file.
+fn write_dissector(lua: &Path) {
+    client(&["dissector", "--output"]).arg(lua).assert().success().stdout("");
+}
+
+/// Runs tshark with our dissector over a capture. Fails on an error in Lua, on anything strange about TCP, on a
+/// wrong checksum, and on a connection without a beginning or an end.
+fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
+    let lua = server.outside().join("connme.lua");
+    if !lua.exists() {
+        write_dissector(&lua);
+    }
+    let mut command = tshark();
+    command.arg("-X").arg(format!("lua_script:{}", lua.display())).arg("-r").arg(capture);
+    command.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]).args(flags);
+    for (i, dialect) in DIALECTS.iter().enumerate() {
+        let port = server.address_of(dialect).port();
+        // Both ways to give a port.
+        if i % 2 == 0 {
+            command.arg("-d").arg(format!("tcp.port=={port},connme_{dialect}"));
+        } else {
+            command.arg("-o").arg(format!("connme.{dialect}_ports:{port}"));
+        }
+    }
+    command.args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|"]);
+    let of_tcp = [
+        "tcp.srcport",
+        "tcp.dstport",
+        "tcp.analysis.flags",
+        "tcp.completeness",
+        "tcp.checksum.status",
+        "_ws.expert.message",
+        "tcp.stream",
+    ];
+    for field in of_tcp {
+        command.args(["-e", field]);
+    }
+    for field in FIELDS {
+        command.args(["-e", &format!("connme.{field}")]);
+    }
+    let output = command.output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && !err.contains("Lua"), "{err}");
+    let ports: Vec<_> = DIALECTS.iter().map(|dialect| server.address_of(dialect).port()).collect();
+    let mut found = Found::new();
+    let mut completeness = BTreeMap::new();
+    let is_real = flags.contains(&"-n");
+    for line in out.lines() {
+        let cells: Vec<_> = line.split('\t').collect();
+        let [source, target] = [0, 1].map(|i| cells[i].parse::<u16>().unwrap());
+        assert!(!cells[5].contains("Lua"), "{line}");
+        if !is_real {
+            // 0 is a wrong checksum, and 2 one of a packet that was cut.
+            assert!(cells[2].is_empty() && cells[4] != "0", "{line}");
+        }
+        completeness.insert(cells[6].to_owned(), cells[3].parse::<u32>().unwrap());
+        let is_server = ports.contains(&source);
+        let port = if is_server { target } else { source };
+        for (field, cell) in FIELDS.into_iter().zip(&cells[of_tcp.len()..]) {
+            if !cell.is_empty() {
+                let values = cell.split('|').map(str::to_owned);
+                found.entry((port, is_server, field)).or_default().extend(values);
+            }
+        }
+    }
+    // A SYN, its answer, an ACK, data and an end.
+    let is_complete = |seen: &u32| seen & 15 == 15 && seen & 48 != 0;
+    assert!(is_real || completeness.values().all(is_complete), "{completeness:?}");
+    found
+}
+
+/// The second number if the first is that, rounded.
+fn near(number: String, exact: &str) -> String {
+    let [rounded, of] = [number.as_str(), exact].map(|s| s.parse::<f32>().unwrap());
+    if (rounded - of).abs() <= of * 1e-4 { exact.to_owned() } else { number }
+}
+
+/// Every field against what was really said. Returns how many values were compared.
+fn compare(all: &[Spoken], found: &Found) -> usize {
+    let mut compared = 0;
+    for Spoken { port, dialect, fields, is_loose, .. } in all {
+        let mut rest: BTreeMap<_, _> = found.iter().filter(|((p, ..), _)| p == port).collect();
+        for (is_server, field, expected) in fields {
+            let values = rest.remove(&(*port, *is_server, *field)).cloned().unwrap_or_default();
+            let values = match *field {
+                "payload" => {
+                    vec![values.iter().map(|n| n.parse::<u64>().unwrap()).sum::<u64>().to_string()]
+                }
+                // This dialect has no end mark: each packet shows all that came so far.
+                _ if *dialect == "count" => values.last().cloned().into_iter().collect(),
+                // tshark rounds.
+                "seconds" => values.into_iter().zip(expected).map(|(s, e)| near(s, e)).collect(),
+                _ => values,
+            };
+            assert_eq!(
+                &values, expected,
+                "{dialect}, from the server: {is_server}, {field}\n{found:#?}"
+            );
+            compared += values.len();
+        }
+        let known = |field: &str| ["dialect", "part", "command"].contains(&field);
+        let more: Vec<_> = rest.into_iter().filter(|((_, _, field), _)| !known(field)).collect();
+        assert!(*is_loose || more.is_empty(), "{dialect}: {more:?}");
+        assert_eq!(found[&(*port, false, "dialect")][0], *dialect);
+    }
+    compared
+}
+
+/// The bytes of every connection are in the capture, in order, whole and as single bytes. tshark finds in them
+/// what was said.
+#[test]
+fn a_capture_has_what_was_said_and_tshark_explains_it() {
+    let has_tshark = has_tshark();
+    for flags in [&[][..], &["--buffer", "1", "--stammer", "slice=1"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.pcap");
+        let server = TestServer::start(&[&["--capture", file.to_str().unwrap()], flags].concat());
+        let all = converse(&server);
+        wait_for_ends(&server, &all);
+        let packets = read(&fs::read(&file).unwrap());
+        if !flags.is_empty() {
+            // Only what a close leaves unread is taken in larger pieces.
+            let large = packets.iter().filter(|packet| packet.length > 1).count();
+            assert!(large < 5 && packets.len() > 10_000, "{large} of {}", packets.len());
+        }
+        let talks = talks(&packets);
+        for Spoken { port, dialect, bytes, .. } in &all {
+            let talk = &talks[port];
+            assert_eq!(&talk.bytes, bytes, "{dialect}");
+            assert!(talk.ended[1] && talk.reset_by.is_none(), "{dialect}");
+        }
+        if !has_tshark {
+            continue;
+        }
+        let found = find(&server, &file, &[]);
+        let compared = compare(&all, &found);
+        assert!(compared >= 200, "{compared}");
+        eprintln!("{compared} values of fields compared");
+        assert_eq!(find(&server, &file, &["-2"]), found, "dissected twice");
+        // Segments that overtake each other, and some that come twice.
+        let mut bytes = fs::read(&file).unwrap()[..24].to_vec();
+        let mut packets = packets;
+        for i in 1..packets.len() {
+            if packets[i - 1].length > 0 && packets[i].length > 0 && i % 3 == 0 {
+                packets.swap(i - 1, i);
+            }
+        }
+        for (i, packet) in packets.iter().enumerate() {
+            bytes.extend_from_slice(
+                &packet.raw.repeat(1 + usize::from(i % 7 == 0 && packet.length > 0)),
+            );
+        }
+        let mixed = folder.path().join("mixed.pcap");
+        fs::write(&mixed, bytes).unwrap();
+        let mut found = find(&server, &mixed, &["-n"]);
+        found.retain(|(_, _, field), _| *field != "missing");
+        compare(&all, &found);
+    }
+}
+
+/// The same dissector over what really crossed the loopback interface, if this user may capture there.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_dissector_explains_a_real_capture() {
+    if !has_tshark() {
+        return;
+    }
+    let server = TestServer::start(&[]);
+    let file = server.outside().join("lo.pcap");
+    let ports: Vec<_> = DIALECTS
+        .iter()
+        .map(|dialect| format!("tcp port {}", server.address_of(dialect).port()))
+        .collect();
+    let mut capturing = tshark()
+        .args(["-i", "lo", "-q", "-f", &ports.join(" or "), "-w"])
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It captures once it has caught a peer that says this, and has caught all when it has caught another.
+    let mut peer = server.peer();
+    let mut is_caught = |word: &str| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            peer.say(format!("count {word}\n")).line();
+            let has =
+                |bytes: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+            if fs::read(&file).is_ok_and(|bytes| has(&bytes)) {
+                return true;
+            }
+            if capturing.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(Instant::now() < end, "tshark captures nothing");
+        }
+    };
+    if !is_caught("<begin>") {
+        eprintln!("skipped: this user may not capture on the loopback interface");
+        return;
+    }
+    let all = converse(&server);
+    assert!(is_caught("<end>"));
+    // Killed, it would leave the program that captures for it.
+    let ended = Command::new("kill").args(["-INT", &capturing.id().to_string()]).status().unwrap();
+    assert!(ended.success() && capturing.wait().is_ok());
+    let mut found = find(&server, &file, &["-n"]);
+    let is_ours = |port: &u16| all.iter().any(|spoken| spoken.port == *port);
+    found.retain(|(port, _, _), _| is_ours(port));
+    compare(&all, &found);
+}
+
+/// What a client captures with these flags and this input.
+fn captured(server: &TestServer, dialect: &str, flags: &[&str], input: &str) -> Vec<Packet> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "hello").unwrap();
+    let address = server.address_of(dialect).to_string();
+    let mut client = client(&["--capture", "c.pcap", "--dialect", dialect, "--server", &address]);
+    client.args(flags).current_dir(&folder).write_stdin(input).output().unwrap();
+    read(&fs::read(folder.path().join("c.pcap")).unwrap())
+}
+
+#[test]
+fn a_connection_ends_in_a_capture_as_it_ended() {
+    let server = TestServer::start(&[]);
+    let one = |flags: &[&str], input: &str| {
+        let talks = talks(&captured(&server, "text", flags, input));
+        assert_eq!(talks.len(), 1);
+        talks.into_values().next().unwrap()
+    };
+    let talk = one(&[], "connme\nbyebye\n");
+    let said = [&b"connme\nbyebye\n"[..], b"ok connected\nok byebye\n"];
+    assert_eq!(talk.bytes, said);
+    assert_eq!((talk.ended, talk.reset_by), ([true; 2], None));
+    let talk = one(&["--stammer", "cut=9", "upload", "a.txt"], "");
+    assert_eq!(talk.bytes[0], b"upload a.");
+    assert_eq!((talk.ended[0], talk.reset_by), (true, None));
+    // The server has answered, and the client leaves that unread.
+    let talk = one(&["--stammer", "reset=7", "say", "connme\\n", "ls\\n"], "");
+    assert_eq!(talk.bytes[0], b"connme\n");
+    assert_eq!((talk.ended, talk.reset_by), ([false; 2], Some(0)));
+    // A dialect with a connection for each request: the ports are different, or used again.
+    let packets = captured(&server, "json", &[], "connme\nls\nls\n");
+    assert_eq!(packets.iter().filter(|packet| packet.flags == SYN).count(), 3);
+    talks(&packets);
+}
+
+#[test]
+fn payloads_are_cut_and_their_lengths_kept() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("big.bin"), noise(7, 300_000)).unwrap();
+    let mut client = server.client(folder.path(), &["upload", "big.bin", "--capture", "c.pcap"]);
+    client.args(["--capture-bytes", "64"]).assert().success();
+    let bytes = fs::read(folder.path().join("c.pcap")).unwrap();
+    let packets = read(&bytes);
+    assert_eq!(u32::from_le_bytes(bytes[16..20].try_into().unwrap()), 124);
+    assert!(packets.iter().all(|packet| packet.payload.len() == packet.length.min(64)));
+    let sent: usize = packets.iter().filter(|p| p.payload.len() < p.length).map(|p| p.length).sum();
+    assert!(sent > 290_000 && bytes.len() < 40_000, "{sent} {}", bytes.len());
+    talks(&packets);
+    if has_tshark() {
+        let found = find(&server, &folder.path().join("c.pcap"), &[]);
+        let of = |is_server: bool, name: &str| -> Vec<String> {
+            let all =
+                found.iter().filter(|((_, from, field), _)| (*from, *field) == (is_server, name));
+            all.flat_map(|(_, values)| values.clone()).collect()
+        };
+        let counted: u64 = of(false, "payload").iter().map(|n| n.parse::<u64>().unwrap()).sum();
+        assert_eq!((of(false, "command").concat(), counted), ("upload".into(), 300_000));
+        assert_eq!(of(true, "reply"), ["ok ready", "ok received 300000 big.bin"]);
+    }
+}
+
+/// IPv6, where this machine has it.
+#[test]
+fn both_versions_of_ip_are_captured() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let file = folder.path().join("c.pcap");
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: there is no IPv6 here");
+        return;
+    }
+    let mut server = Command::new(env!("CARGO_BIN_EXE_connme-server"));
+    server
+        .args(["--listen", "[::1]:0", "--listen", "[::]:0", "--capture", "-", "--root"])
+        .arg(&root);
+    server.stdout(fs::File::create(&file).unwrap()).stderr(Stdio::piped());
+    let mut server = server.spawn().unwrap();
+    // Standard output has the capture, so the addresses are on standard error.
+    let mut errors = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut ports = Vec::new();
+    while ports.len() < 2 {
+        let line = errors.next().unwrap();
+        if let Some((_, rest)) = line.split_once("]:") {
+            ports.push(rest.split(' ').next().unwrap().to_owned());
+        }
+    }
+    let mut talk = |address: &str| {
+        client(&["--server", address, "ls"]).current_dir(&folder).assert().success();
+        assert!(errors.any(|line| line.ends_with(" text close")));
+    };
+    talk(&format!("[::1]:{}", ports[0]));
+    // An IPv4 client of a socket for both has its own address.
+    talk(&format!("127.0.0.1:{}", ports[1]));
+    let packets = read(&fs::read(&file).unwrap());
+    let _ = server.kill();
+    let _ = server.wait();
+    let talks = talks(&packets);
+    assert_eq!(talks.len(), 2);
+    assert!(talks.values().all(|talk| talk.bytes[0] == b"ls\n" && talk.ended == [true; 2]));
+    let versions: Vec<_> = packets.iter().map(|p| p.source.0.is_ipv6()).collect();
+    assert!(versions[0] && !versions[versions.len() - 1]);
+}
+
+/// Many connections at once in one file: no packet is inside another.
+#[test]
+fn connections_share_a_capture() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.pcap");
+    let server = TestServer::start(&["--capture", file.to_str().unwrap()]);
+    let ports: Vec<_> = std::thread::scope(|scope| {
+        let talk = |n: u64| {
+            let mut peer = server.peer();
+            let bytes = noise(n, 50_000);
+            peer.say(format!("upload {n}\n50000\n")).say(&bytes).hear("ok ready\n");
+            peer.hear(format!("ok received 50000 {n}\n"));
+            (peer.stream().local_addr().unwrap().port(), bytes)
+        };
+        let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || talk(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for (port, _) in &ports {
+        server.wait_for_log(&format!("127.0.0.1:{port} text close"));
+    }
+    let talks = talks(&read(&fs::read(&file).unwrap()));
+    for (port, bytes) in ports {
+        assert!(talks[&port].bytes[0].ends_with(&bytes));
+    }
+}
+
+/// With a load balancer in front, the packets have the client's address.
+#[test]
+fn a_capture_has_the_address_of_the_proxy_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.pcap");
+    let server = TestServer::start(&["--proxy-protocol", "--capture", file.to_str().unwrap()]);
+    for line in ["TCP4 192.0.2.7 198.51.100.1 50312", "TCP6 2001:db8::7 2001:db8::1 50313"] {
+        let mut peer = server.peer();
+        peer.say(format!("PROXY {line} 1234\r\nconnme\n")).hear("ok connected\n").end_writing();
+        peer.hear_end();
+    }
+    server.wait_for_log("192.0.2.7:50312 text close");
+    server.wait_for_log("[2001:db8::7]:50313 text close");
+    let packets = read(&fs::read(&file).unwrap());
+    let talks = talks(&packets);
+    assert_eq!(talks[&50312].bytes[0], b"connme\n");
+    // One packet has addresses of one version.
+    let wide = packets.iter().find(|packet| packet.source.1 == 50313).unwrap();
+    assert_eq!(wide.source.0.to_string(), "2001:db8::7");
+    assert_eq!(wide.target.0.to_string(), "::ffff:127.0.0.1");
+}
+
+#[test]
+fn a_capture_on_standard_output_is_alone_there() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = server.client(folder.path(), &["--capture", "-"]);
+    let output = client.write_stdin("connme\nls\nhelp\nsize x\nbyebye\n").output().unwrap();
+    let talks = talks(&read(&output.stdout));
+    let said = &talks.values().next().unwrap().bytes;
+    assert_eq!(said[0], b"connme\nls\nsize x\nbyebye\n");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("connected to ") && errors.contains("no such file"), "{errors}");
+}
+
+/// A full disk, or a reader that leaves, ends the capture and nothing else.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_capture_that_cannot_be_written_ends_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), noise(9, 200_000)).unwrap();
+    let once = |errors: &str| errors.matches("the capture ends here").count() == 1;
+    // A pipe whose reader takes the file's header, and leaves.
+    let mut server = TestServer::start(&[]);
+    let mut command = Command::new("sh");
+    let upload =
+        "\"$0\" --server $1 --capture - upload a.txt 2>errors | head -c 24 >/dev/null; cat errors";
+    command.args([
+        "-c",
+        upload,
+        env!("CARGO_BIN_EXE_connme-client"),
+        &server.address().to_string(),
+    ]);
+    let said = command.current_dir(&folder).env("LANG", "C").env_remove("LC_ALL").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("a.txt uploaded: 200000 bytes"), "{said}");
+    assert_eq!(server.get("a.txt"), noise(9, 200_000));
+    // A disk with room for a few packets.
+    let limit = "ulimit -f 64; trap '' XFSZ; exec \"$@\"";
+    let file = folder.path().join("c.pcap");
+    server.kill();
+    let root = folder.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let server = TestServer::over_by(
+        &["sh", "-c", limit, "sh"],
+        &root,
+        &["--capture", file.to_str().unwrap(), "--capture-bytes", "1400"],
+    );
+    for n in 0..20 {
+        let mut peer = server.peer();
+        peer.say(format!("upload {n}\n20000\n")).say(noise(n, 20_000)).hear("ok ready\n");
+        peer.hear(format!("ok received 20000 {n}\n"));
+    }
+    assert!(once(&server.log()), "{}", server.log());
+    // What cannot be created is a mistake of the user.
+    let mut client = client(&["--capture", "no/such/c.pcap", "ls"]);
+    let output = client.current_dir(&folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.starts_with("connme-client: cannot create the capture: "), "{errors}");
+}
+
+/// A demo has the five framings in one file: its session, and the comparison.
+#[test]
+fn a_demo_is_captured() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut client = client(&["demo", "--quiet", "--capture", "demo.pcap"]);
+    client.current_dir(&folder).env("TMPDIR", folder.path()).assert().success();
+    let packets = read(&fs::read(folder.path().join("demo.pcap")).unwrap());
+    let talks = talks(&packets);
+    let begins = |bytes: &[u8]| talks.values().any(|talk| talk.bytes[0].starts_with(bytes));
+    let starts: [&[u8]; 6] = [
+        b"connme\nupload hello.txt\n12\n",
+        b"upload compare-",
+        b"uploadX",
+        b"SEND\n",
+        b"{\"aksi\"",
+        b"hello.txt",
+    ];
+    for start in starts {
+        let is_struct = start == b"uploadX";
+        assert!(begins(start) || is_struct && begins(b"upload\x19\x00"), "{start:?}");
+    }
+    let servers: BTreeSet<_> =
+        packets.iter().filter(|packet| packet.flags == SYN).map(|packet| packet.target).collect();
+    assert_eq!(servers.len(), 6, "the session's port, and one for each dialect");
+    if !has_tshark() {
+        return;
+    }
+    // The session, as the guide shows it.
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide/lecture.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let shown = guide.split("```text\n> upload").nth(1).unwrap().split("```").next().unwrap();
+    let lua = folder.path().join("connme.lua");
+    write_dissector(&lua);
+    let mut command = tshark();
+    command.arg("-X").arg(format!("lua_script:{}", lua.display())).arg("-r");
+    command.arg(folder.path().join("demo.pcap"));
+    command.arg("-d").arg(format!("tcp.port=={},connme_text", packets[0].target.1));
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut rest = printed.as_str();
+    let lines: Vec<_> = format!("> upload{shown}").lines().map(str::to_owned).collect();
+    assert!(lines.len() >= 6, "{lines:?}");
+    for line in lines {
+        let (_, after) = rest.split_once(&format!(" {line}\n")).expect(&line);
+        rest = after;
+    }
+}
+
+#[test]
+fn a_result_that_is_a_file_goes_where_the_user_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |args: &[&str]| {
+        let output = client(args).current_dir(&folder).assert().success().get_output().clone();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let lua = printed(&["dissector"]);
+    assert!(lua.starts_with("-- ") && lua.contains("Proto(\"connme\""));
+    assert_eq!(printed(&["--output", "c.lua", "dissector"]), "");
+    assert_eq!(fs::read_to_string(folder.path().join("c.lua")).unwrap(), lua);
+    let script = printed(&["--completions", "fish"]);
+    assert!(script.contains("dissector"));
+    assert_eq!(printed(&["--completions", "fish", "--output=c.fish"]), "");
+    assert_eq!(fs::read_to_string(folder.path().join("c.fish")).unwrap(), script);
+    client(&["dissector", "--output", "no/such"]).current_dir(&folder).assert().code(1);
+}
