@@ -341,7 +341,7 @@ fn the_log_has_a_line_for_each_event_and_nothing_raw() {
         "upload \"a\" stored \"a_1\" 2 bytes 0.",
         "size \"\\u{1b}[31m\\xff\" ",
         "\\u{1b}[A ",
-        "byebye ok",
+        "byebye ",
         "close",
     ];
     assert_eq!(lines.len(), beginnings.len(), "{log}");
