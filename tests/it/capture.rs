@@ -111,21 +111,25 @@ struct Talk {
     packets: usize,
 }
 
-/// The connections by the client's port. Checks sequence numbers, acknowledgements, PSH and times.
-fn talks(packets: &[Packet]) -> BTreeMap<u16, Talk> {
-    let mut talks: BTreeMap<u16, Talk> = BTreeMap::new();
-    let mut clients = BTreeMap::new();
+/// The ports of a client and a server. A client's port alone may be used for two servers.
+type Ports = (u16, u16);
+
+/// The connections. Checks sequence numbers, acknowledgements, PSH and times.
+fn talks(packets: &[Packet]) -> BTreeMap<Ports, Talk> {
+    let mut talks: BTreeMap<Ports, Talk> = BTreeMap::new();
+    let mut clients = BTreeSet::new();
     let mut latest = (0, 0);
     for (i, packet) in packets.iter().enumerate() {
         assert!(packet.time >= latest, "time goes on");
         latest = packet.time;
         if packet.flags == SYN {
-            clients.insert((packet.source, packet.target), packet.source.1);
-            talks.insert(packet.source.1, Talk::default());
+            clients.insert((packet.source, packet.target));
+            talks.insert((packet.source.1, packet.target.1), Talk::default());
         }
-        let from = usize::from(!clients.contains_key(&(packet.source, packet.target)));
-        let port = if from == 0 { packet.source.1 } else { packet.target.1 };
-        let talk = talks.get_mut(&port).unwrap();
+        let from = usize::from(!clients.contains(&(packet.source, packet.target)));
+        let [near, far] = [packet.source.1, packet.target.1];
+        let ports = if from == 0 { (near, far) } else { (far, near) };
+        let talk = talks.get_mut(&ports).unwrap();
         talk.packets += 1;
         assert!(talk.reset_by.is_none(), "nothing follows a reset");
         if packet.flags & SYN != 0 {
@@ -158,12 +162,17 @@ fn talks(packets: &[Packet]) -> BTreeMap<u16, Talk> {
 /// What was said in a connection, and the fields that tshark should find in it: from the server or not, the
 /// field, and its values in order.
 struct Spoken {
-    port: u16,
+    ports: Ports,
     dialect: &'static str,
     bytes: [Vec<u8>; 2],
     fields: Vec<(bool, &'static str, Vec<String>)>,
     /// The client's part may be shown in more than one way.
     is_loose: bool,
+}
+
+fn ports(peer: &mut Peer) -> Ports {
+    let stream = peer.stream();
+    (stream.local_addr().unwrap().port(), stream.peer_addr().unwrap().port())
 }
 
 /// A peer that notes what it says and hears.
@@ -175,9 +184,9 @@ struct Noting {
 impl Noting {
     fn new(server: &TestServer, dialect: &'static str) -> Noting {
         let mut peer = server.peer_of(dialect);
-        let port = peer.stream().local_addr().unwrap().port();
+        let ports = ports(&mut peer);
         let spoken = Spoken {
-            port,
+            ports,
             dialect,
             bytes: Default::default(),
             fields: Vec::new(),
@@ -522,13 +531,13 @@ fn converse(server: &TestServer) -> Vec<Spoken> {
 
 /// Waits until the server is done with all of these, and has written what it captured.
 fn wait_for_ends(server: &TestServer, all: &[Spoken]) {
-    for Spoken { port, dialect, .. } in all {
+    for Spoken { ports: (port, _), dialect, .. } in all {
         server.wait_for_log(&format!("127.0.0.1:{port} {dialect} close"));
     }
 }
 
-/// What tshark finds: the values of each field, by the client's port and whether the server sent them.
-type Found = BTreeMap<(u16, bool, &'static str), Vec<String>>;
+/// What tshark finds: the values of each field, by the connection and whether the server sent them.
+type Found = BTreeMap<(Ports, bool, &'static str), Vec<String>>;
 
 const FIELDS: [&str; 34] = [
     "dialect",
@@ -627,7 +636,7 @@ fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && !err.contains("Lua"), "{err}");
-    let ports: Vec<_> = DIALECTS.iter().map(|dialect| server.address_of(dialect).port()).collect();
+    let servers = DIALECTS.map(|dialect| server.address_of(dialect).port());
     let mut found = Found::new();
     let mut completeness = BTreeMap::new();
     let is_real = flags.contains(&"-n");
@@ -640,12 +649,12 @@ fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
             assert!(cells[2].is_empty() && cells[4] != "0", "{line}");
         }
         completeness.insert(cells[6].to_owned(), cells[3].parse::<u32>().unwrap());
-        let is_server = ports.contains(&source);
-        let port = if is_server { target } else { source };
+        let is_server = servers.contains(&source);
+        let ports = if is_server { (target, source) } else { (source, target) };
         for (field, cell) in FIELDS.into_iter().zip(&cells[of_tcp.len()..]) {
             if !cell.is_empty() {
                 let values = cell.split('|').map(str::to_owned);
-                found.entry((port, is_server, field)).or_default().extend(values);
+                found.entry((ports, is_server, field)).or_default().extend(values);
             }
         }
     }
@@ -664,10 +673,10 @@ fn near(number: String, exact: &str) -> String {
 /// Every field against what was really said. Returns how many values were compared.
 fn compare(all: &[Spoken], found: &Found) -> usize {
     let mut compared = 0;
-    for Spoken { port, dialect, fields, is_loose, .. } in all {
-        let mut rest: BTreeMap<_, _> = found.iter().filter(|((p, ..), _)| p == port).collect();
+    for Spoken { ports, dialect, fields, is_loose, .. } in all {
+        let mut rest: BTreeMap<_, _> = found.iter().filter(|((p, ..), _)| p == ports).collect();
         for (is_server, field, expected) in fields {
-            let values = rest.remove(&(*port, *is_server, *field)).cloned().unwrap_or_default();
+            let values = rest.remove(&(*ports, *is_server, *field)).cloned().unwrap_or_default();
             let values = match *field {
                 "payload" => {
                     vec![values.iter().map(|n| n.parse::<u64>().unwrap()).sum::<u64>().to_string()]
@@ -687,7 +696,7 @@ fn compare(all: &[Spoken], found: &Found) -> usize {
         let known = |field: &str| ["dialect", "part", "command"].contains(&field);
         let more: Vec<_> = rest.into_iter().filter(|((_, _, field), _)| !known(field)).collect();
         assert!(*is_loose || more.is_empty(), "{dialect}: {more:?}");
-        assert_eq!(found[&(*port, false, "dialect")][0], *dialect);
+        assert_eq!(found[&(*ports, false, "dialect")][0], *dialect);
     }
     compared
 }
@@ -710,8 +719,8 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
             assert!(large < 5 && packets.len() > 10_000, "{large} of {}", packets.len());
         }
         let talks = talks(&packets);
-        for Spoken { port, dialect, bytes, .. } in &all {
-            let talk = &talks[port];
+        for Spoken { ports, dialect, bytes, .. } in &all {
+            let talk = &talks[ports];
             assert_eq!(&talk.bytes, bytes, "{dialect}");
             assert!(talk.ended[1] && talk.reset_by.is_none(), "{dialect}");
         }
@@ -765,11 +774,11 @@ fn the_dissector_explains_a_real_capture() {
         .spawn()
         .unwrap();
     // It captures once it has caught a peer that says this, and has caught all when it has caught another.
-    let mut peer = server.peer();
     let mut is_caught = |word: &str| {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + 3 * PATIENCE;
         loop {
-            peer.say(format!("count {word}\n")).line();
+            // Without an LF, the server waits a moment before it answers.
+            server.peer_of("count").say(word).first_bytes();
             let has =
                 |bytes: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word.as_bytes());
             if fs::read(&file).is_ok_and(|bytes| has(&bytes)) {
@@ -791,8 +800,8 @@ fn the_dissector_explains_a_real_capture() {
     let ended = Command::new("kill").args(["-INT", &capturing.id().to_string()]).status().unwrap();
     assert!(ended.success() && capturing.wait().is_ok());
     let mut found = find(&server, &file, &["-n"]);
-    let is_ours = |port: &u16| all.iter().any(|spoken| spoken.port == *port);
-    found.retain(|(port, _, _), _| is_ours(port));
+    let is_ours = |ports: &Ports| all.iter().any(|spoken| spoken.ports == *ports);
+    found.retain(|(ports, _, _), _| is_ours(ports));
     compare(&all, &found);
 }
 
@@ -907,23 +916,23 @@ fn connections_share_a_capture() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.pcap");
     let server = TestServer::start(&["--capture", file.to_str().unwrap()]);
-    let ports: Vec<_> = std::thread::scope(|scope| {
+    let all: Vec<_> = std::thread::scope(|scope| {
         let talk = |n: u64| {
             let mut peer = server.peer();
             let bytes = noise(n, 50_000);
             peer.say(format!("upload {n}\n50000\n")).say(&bytes).hear("ok ready\n");
             peer.hear(format!("ok received 50000 {n}\n"));
-            (peer.stream().local_addr().unwrap().port(), bytes)
+            (ports(&mut peer), bytes)
         };
         let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || talk(n))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    for (port, _) in &ports {
+    for ((port, _), _) in &all {
         server.wait_for_log(&format!("127.0.0.1:{port} text close"));
     }
     let talks = talks(&read(&fs::read(&file).unwrap()));
-    for (port, bytes) in ports {
-        assert!(talks[&port].bytes[0].ends_with(&bytes));
+    for (ports, bytes) in all {
+        assert!(talks[&ports].bytes[0].ends_with(&bytes));
     }
 }
 
@@ -942,7 +951,7 @@ fn a_capture_has_the_address_of_the_proxy_line() {
     server.wait_for_log("[2001:db8::7]:50313 text close");
     let packets = read(&fs::read(&file).unwrap());
     let talks = talks(&packets);
-    assert_eq!(talks[&50312].bytes[0], b"connme\n");
+    assert_eq!(talks[&(50312, server.address().port())].bytes[0], b"connme\n");
     // One packet has addresses of one version.
     let wide = packets.iter().find(|packet| packet.source.1 == 50313).unwrap();
     assert_eq!(wide.source.0.to_string(), "2001:db8::7");
