@@ -63,7 +63,9 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         Ok(())
     })?;
     picture.map_or(Ok(()), |picture| picture.write())?;
-    let config = Config { named: false, ..ui.config().clone() };
+    // With its own port, each dialect can be told in a capture.
+    let (host, named) = (limits::TCP_IP.to_owned(), server.has_usual_ports());
+    let config = Config { host, named, ..ui.config().clone() };
     let rows = compare::compare(&config, &file)?;
     compare::show(ui, &rows.into_iter().flatten().collect::<Vec<_>>())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::capture::Capture;
 use crate::dialect::Dialect;
 use crate::error::{Answer, Doing, Failure};
 use crate::limits::TCP_IP;
@@ -112,13 +113,22 @@ impl LocalServer {
             .map_err(|error| Failure::local(Doing::StartServer, "", error.cause()))?;
         let (mut listeners, mut ports) = (Vec::new(), Vec::new());
         for dialect in Dialect::ALL {
-            let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
+            // A capture is read by what knows a dialect by its port.
+            let usual = if Capture::of_program().is_some() { dialect.port() } else { 0 };
+            let listener = TcpListener::bind((TCP_IP, usual))
+                .or_else(|_| TcpListener::bind((TCP_IP, 0)))
+                .map_err(failed)?;
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push((dialect, listener));
         }
         let server = Server::new(store, Log::silent(), wires, limits, prepare);
         thread::Builder::new().spawn(move || server.run(listeners)).map_err(failed)?;
         Ok(LocalServer(ports))
+    }
+
+    /// Whether every dialect has its own port.
+    pub(super) fn has_usual_ports(&self) -> bool {
+        self.0.iter().all(|(dialect, port)| dialect.port() == *port)
     }
 
     pub(super) fn port(&self, dialect: Dialect) -> u16 {

@@ -1041,7 +1041,8 @@ fn a_demo_is_captured() {
     }
     let servers: BTreeSet<_> =
         packets.iter().filter(|packet| packet.flags == SYN).map(|packet| packet.target).collect();
-    assert_eq!(servers.len(), 6, "the session's port, and one for each dialect");
+    // One for each dialect; where one of these ports is taken, the session has another server.
+    assert!((5..=6).contains(&servers.len()), "{servers:?}");
     if !has_tshark() {
         return;
     }
