@@ -111,30 +111,30 @@ fn every_flaw_fails_exactly_its_checks() {
             (words.next().unwrap(), words.next().unwrap(), words.collect())
         })
         .collect();
-    let (next, wrong) = (Mutex::new(rows.iter()), Mutex::new(String::new()));
+    let (next, again) = (Mutex::new(rows.iter()), Mutex::new(Vec::new()));
+    let is_as_expected = |(dialect, flaw, expected): &Row, seconds| {
+        failed(&graded(dialect, flaw, seconds)) == *expected
+    };
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 loop {
-                    let Some((dialect, flaw, expected)) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    // On a busy machine half a second can be too short.
-                    let mut got = Vec::new();
-                    for seconds in [0.5, 0.9, 3.0, 3.0] {
-                        got = failed(&graded(dialect, flaw, seconds));
-                        if got == *expected {
-                            break;
-                        }
-                    }
-                    if got != *expected {
-                        *wrong.lock().unwrap() += &format!("{dialect} {flaw} {}\n", got.join(" "));
+                    let Some(row) = next.lock().unwrap().next() else { return };
+                    if !is_as_expected(row, 0.5) && !is_as_expected(row, 0.9) {
+                        again.lock().unwrap().push(row);
                     }
                 }
             });
         }
     });
-    let wrong = wrong.into_inner().unwrap();
+    // On a busy machine half a second can be too short. These are graded alone, with more time.
+    let mut wrong = String::new();
+    for row in again.into_inner().unwrap() {
+        if ![0.9, 3.0, 3.0].into_iter().any(|seconds| is_as_expected(row, seconds)) {
+            let got = failed(&graded(row.0, row.1, 3.0));
+            wrong += &format!("{} {} {}\n", row.0, row.1, got.join(" "));
+        }
+    }
     assert!(wrong.is_empty(), "these flaws fail others than the table says:\n{wrong}");
     let mut never: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for dialect in DIALECTS {
