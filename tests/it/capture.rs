@@ -6,9 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
-use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, client, noise};
+use crate::support::{DIALECTS, Peer, TestServer, client, noise};
 
 /// A packet of a capture.
 #[derive(Clone, Debug)]
@@ -757,6 +756,8 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_dissector_explains_a_real_capture() {
+    use crate::support::PATIENCE;
+    use std::time::Instant;
     if !has_tshark() {
         return;
     }
