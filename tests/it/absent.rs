@@ -63,7 +63,9 @@ fn slow_senders_delay_no_other_client_and_are_disconnected_in_time() {
         let mut heard = Vec::new();
         let _ = stream.read_to_end(&mut heard);
         let heard = String::from_utf8(heard).unwrap();
-        assert!(heard.contains("error timeout "), "{heard}");
+        // They write on, so a reset follows. On Windows it discards what was not read.
+        let is_discarded = cfg!(windows) && heard.is_empty();
+        assert!(is_discarded || heard.contains("error timeout "), "{heard}");
     }
 }
 
