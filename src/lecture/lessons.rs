@@ -9,6 +9,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::TcpListener;
+use std::path::MAIN_SEPARATOR;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -269,9 +270,10 @@ impl Place {
         port.unwrap_or(limits::TCP_PORT)
     }
 
-    /// What was printed, with the ports of the pages.
+    /// What was printed, with the ports and the slashes of the pages.
     fn as_on_the_page(&self, printed: &str) -> String {
-        self.ports.iter().fold(printed.to_owned(), |text, (dialect, port)| {
+        let printed = printed.replace(&format!("downloads{MAIN_SEPARATOR}"), "downloads/");
+        self.ports.iter().fold(printed, |text, (dialect, port)| {
             let [own, other] = [*port, dialect.port()].map(|port| format!("{TCP_IP}:{port}"));
             text.replace(&own, &other)
         })
