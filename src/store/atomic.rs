@@ -43,6 +43,8 @@ enum WhenDropped {
     Removed,
     /// It stays, for the next process that opens it.
     Kept,
+    /// It gets the name back under which it was kept.
+    PutBack,
     /// It is removed while it is still locked: it may have a final name by now, and another process that got
     /// the lock before would write to that file.
     RemovedLocked,
@@ -75,9 +77,20 @@ impl Draft {
     }
 
     fn no_longer_kept(&mut self) {
-        if self.is_kept() {
+        if self.when_dropped != WhenDropped::Removed {
             self.when_dropped = WhenDropped::RemovedLocked;
         }
+    }
+
+    /// Takes a kept file away from where the next download looks. If the process is killed while the file has
+    /// both names, no other may write to it. The number of this process keeps it apart from others of this key.
+    fn put_aside(&mut self) -> io::Result<()> {
+        if self.is_kept() {
+            let aside = self.path.with_extension(std::process::id().to_string());
+            op(|| fs::rename(&self.path, &aside))?;
+            (self.path, self.when_dropped) = (aside, WhenDropped::PutBack);
+        }
+        Ok(())
     }
 
     /// The sum of what has come so far, and its length.
@@ -142,6 +155,7 @@ impl Draft {
         how: Publishing,
         lock: &RenameLock,
     ) -> io::Result<bool> {
+        self.put_aside()?;
         let is_published = if how == Publishing::Link {
             match op(|| fs::hard_link(&self.path, target)) {
                 Ok(()) => true,
@@ -181,6 +195,13 @@ impl Drop for Draft {
         let file = self.file.take();
         match self.when_dropped {
             WhenDropped::Kept => return,
+            WhenDropped::PutBack => {
+                let kept = self.path.with_extension("");
+                if disk::look(&kept).is_ok_and(|found| found.is_none()) {
+                    let _ = op(|| fs::rename(&self.path, kept));
+                }
+                return;
+            }
             WhenDropped::Removed => drop(file),
             WhenDropped::RemovedLocked => {
                 let _ = op(|| fs::remove_file(&self.path));
