@@ -332,7 +332,6 @@ fn a_log_that_is_not_read_stops_no_connection() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_log_file_that_was_moved_away_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();

@@ -353,9 +353,12 @@ fn every_code_block_in_the_pages_names_its_language() {
 /// Each difference between systems is shown by a test.
 #[test]
 fn the_page_about_platforms_names_tests_that_exist() {
-    let files = ["store/name", "store/catalog", "store/plain", "store/atomic", "client/terminal"];
-    let files = files.iter().chain(&["client/names", "wire/tests", "../tests/it/filesaver"]);
-    let code: String = files.map(|file| read(format!("src/{file}.rs"))).collect();
+    let inside = ["store/name", "store/catalog", "store/plain", "store/atomic", "client/terminal"];
+    let inside = inside.iter().chain(&["client/names", "wire/tests"]);
+    let outside = ["absent", "capture", "filesaver", "sturdy"];
+    let files = inside.map(|file| format!("src/{file}.rs"));
+    let files = files.chain(outside.iter().map(|file| format!("tests/it/{file}.rs")));
+    let code: String = files.map(read).collect();
     let page = read("src/guide/platforms.md");
     let (_, table) = page.split_once("| test |\n").unwrap();
     let rows: Vec<_> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
