@@ -44,9 +44,14 @@ impl Shared {
         Shared { buffer: None, trace: false, faults: None, capture, capture_bytes, lang }
     }
 
-    pub(super) fn capture(&self) -> Option<capture::Settings> {
-        let (file, bytes) = (self.capture.clone()?, self.capture_bytes);
-        Some(capture::Settings { file, bytes })
+    pub(super) fn capture(&self) -> Result<Option<capture::Settings>, Wrong> {
+        match (self.capture.clone(), self.capture_bytes) {
+            (Some(file), bytes) => Ok(Some(capture::Settings { file, bytes })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => {
+                Err(Msg::FlagIsFor { flag: "--capture-bytes".to_owned(), users: "--capture" })
+            }
+        }
     }
 
     /// Reads a flag that both programs have. Some ask for a text to print, and nothing else.

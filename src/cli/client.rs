@@ -49,6 +49,24 @@ pub struct GradeFlags {
 /// The forms of a report that `grade` knows.
 pub const FORMATS: &str = "table json tap junit gradescope classroom classroom-base64 check50";
 
+/// Flags that do nothing without one of these commands or flags.
+const ONLY_FOR: [(&str, &str); 14] = [
+    ("--json", "compare"),
+    ("--svg", "compare demo"),
+    ("--theme", "--ladder --svg"),
+    ("--step", "demo"),
+    ("--all", "lesson"),
+    ("--output", "grade dissector --completions"),
+    ("--only", "grade"),
+    ("--list", "grade"),
+    ("--verbose", "grade"),
+    ("-v", "grade"),
+    ("--seed", "grade"),
+    ("--time", "grade"),
+    ("--root", "grade"),
+    ("--format", "grade"),
+];
+
 /// Reads a command line, without the program's name.
 ///
 /// # Errors
@@ -62,6 +80,7 @@ pub fn parse(
     let mut shared = Shared::new(lang);
     let (mut server, mut completions) = (None, None);
     let mut grade = GradeFlags::default();
+    let mut flags = Vec::new();
     let mut config = Config {
         host: String::new(),
         port: 0,
@@ -95,6 +114,7 @@ pub fn parse(
                 continue;
             }
         };
+        flags.push(flag.clone());
         match flag.as_str() {
             "--server" | "-s" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
             "--dialect" | "-d" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
@@ -131,15 +151,32 @@ pub fn parse(
             }
         }
     }
+    let command = config.command.first().map(|word| word.to_string_lossy().into_owned());
+    check_use(&flags, command.as_deref())?;
     config.named = server.is_some();
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.has_port = port.is_some();
     config.port = port.unwrap_or(config.dialect.port());
-    let capture = shared.capture();
+    let capture = shared.capture()?;
     let to_errors = capture.as_ref().is_some_and(capture::Settings::takes_output);
     let Shared { buffer, trace, faults, lang, .. } = shared;
     let config = Config { host, buffer, trace, lang, to_errors, ..config };
     Ok(Parsed::Run(CommandLine { config, faults, capture, completions, grade }))
+}
+
+/// Finds a flag that would do nothing. Without a command there is a prompt, which takes all of them but `grade`.
+fn check_use(flags: &[String], command: Option<&str>) -> Result<(), Wrong> {
+    let is_used = |user: &str| {
+        let is_command = command.map_or(user != "grade" && !user.starts_with('-'), |it| it == user);
+        is_command || flags.iter().any(|flag| flag == user)
+    };
+    for flag in flags {
+        let users = ONLY_FOR.iter().find(|(known, _)| known == flag).map(|(_, users)| *users);
+        if let Some(users) = users.filter(|users| !users.split(' ').any(is_used)) {
+            return Err(Msg::FlagIsFor { flag: flag.clone(), users });
+        }
+    }
+    Ok(())
 }
 
 /// Seconds, with decimals, up to a minute.
@@ -199,9 +236,34 @@ mod tests {
         let pictures = run("demo --ladder a.svg --svg=b.svg --theme dark").pictures;
         let (ladder, svg) = (Some("a.svg".into()), Some("b.svg".into()));
         assert_eq!(pictures, Pictures { ladder, svg, is_dark: true });
-        assert_eq!(run("demo --theme light").pictures, Pictures::default());
+        assert!(!run("demo --svg b --theme light").pictures.is_dark);
         let wrong = parse(["--theme".into(), "Dark".into()], Lang::En).unwrap_err();
         assert_eq!(wrong.say(Lang::En), "--theme takes light or dark, not 'Dark'");
+    }
+
+    #[test]
+    fn a_flag_that_would_do_nothing_is_refused() {
+        let wrong = |line: &str| {
+            let parsed = parse(line.split_whitespace().map(Into::into), Lang::En);
+            parsed.err().map(|wrong| wrong.say(Lang::En))
+        };
+        for (line, users) in [
+            ("--json ls", "compare"),
+            ("--svg a.svg ls", "compare or demo"),
+            ("--theme dark demo", "--ladder or --svg"),
+            ("--output a ls", "grade or dissector or --completions"),
+            ("--list", "grade"),
+            ("-v ls", "grade"),
+            ("--capture-bytes 5 ls", "--capture"),
+        ] {
+            let flag = line.split(' ').next().unwrap();
+            assert_eq!(wrong(line), Some(format!("{flag} is for {users}")));
+        }
+        for line in
+            ["--json", "--json compare f", "--step", "grade -v", "--capture-bytes 5 --capture f ls"]
+        {
+            assert_eq!(wrong(line), None, "{line}");
+        }
     }
 
     #[test]

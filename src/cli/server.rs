@@ -128,7 +128,7 @@ pub fn parse(
         port: port.unwrap_or(dialect.port()),
     };
     let listen = asked.into_iter().map(whole).collect();
-    let capture = shared.capture();
+    let capture = shared.capture()?;
     let Shared { buffer, trace, faults, lang, .. } = shared;
     Ok(Parsed::Run(Config { listen, buffer, trace, faults, capture, lang, ..config }))
 }

@@ -20,6 +20,9 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::FlagValue { flag, value, wanted } => {
             format!("{flag} menerima {}, bukan '{value}'", wants(*wanted))
         }
+        Msg::FlagIsFor { flag, users } => {
+            format!("{flag} hanya untuk {}", users.replace(' ', " atau "))
+        }
         Msg::UnexpectedWord { word } => format!("argumen '{word}' tidak dikenali"),
         Msg::TryHelp => "lihat --help".to_owned(),
         Msg::Listening { address, dialect } => {

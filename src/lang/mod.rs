@@ -63,6 +63,8 @@ pub enum Msg {
     FlagTakesNoValue { flag: String },
     /// A value that is not what the flag takes.
     FlagValue { flag: String, value: String, wanted: Wanted },
+    /// A flag that does nothing without one of these commands or flags, divided by spaces.
+    FlagIsFor { flag: String, users: &'static str },
     /// The server takes flags only.
     UnexpectedWord { word: String },
     /// Where to look for what is right.
