@@ -6,11 +6,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 #[cfg(unix)]
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::time::Instant;
 
-#[cfg(unix)]
-use crate::support::PATIENCE;
-use crate::support::{Peer, TestServer, noise};
+use crate::support::{PATIENCE, Peer, TestServer, noise};
 
 #[cfg(target_os = "linux")]
 pub mod proc {
