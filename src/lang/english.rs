@@ -9,11 +9,7 @@ const COMMANDS: &str = include_str!("help/commands.en.txt");
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
         Msg::ServerUsage => include_str!("help/server.en.txt").to_owned(),
-        Msg::ClientUsage => include_str!("help/client.en.txt").replace(
-            "COMMANDS
-",
-            COMMANDS,
-        ),
+        Msg::ClientUsage => include_str!("help/client.en.txt").replace("COMMANDS\n", COMMANDS),
         Msg::UnknownFlag { flag } => format!("unexpected argument '{flag}'"),
         Msg::FlagNeedsValue { flag } => format!("{flag} needs a value"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} takes no value"),

@@ -9,11 +9,7 @@ const COMMANDS: &str = include_str!("help/commands.id.txt");
 pub(super) fn say(msg: &Msg) -> String {
     match msg {
         Msg::ServerUsage => include_str!("help/server.id.txt").to_owned(),
-        Msg::ClientUsage => include_str!("help/client.id.txt").replace(
-            "COMMANDS
-",
-            COMMANDS,
-        ),
+        Msg::ClientUsage => include_str!("help/client.id.txt").replace("COMMANDS\n", COMMANDS),
         Msg::UnknownFlag { flag } => format!("argumen '{flag}' tidak dikenali"),
         Msg::FlagNeedsValue { flag } => format!("{flag} harus diikuti nilai"),
         Msg::FlagTakesNoValue { flag } => format!("{flag} tidak menerima nilai"),
