@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run-server run-client demo compare grade test fuzz bench check install clean .have-cargo
+.PHONY: help run-server run-client demo lessons compare grade test fuzz bench check install clean .have-cargo
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
