@@ -271,6 +271,23 @@ fn the_pages_show_the_conversations_that_the_tests_replay() {
 }
 
 /// The lines of a page outside code blocks. Code in a line is left out too: what is in it is no link.
+/// What a lesson calls a rule is in the protocol, word for word.
+#[test]
+fn the_lessons_quote_the_protocol() {
+    let on_one_line = |path: &str| read(path).split_whitespace().collect::<Vec<_>>().join(" ");
+    let protocol = on_one_line("src/guide/protocol.md");
+    let lessons = on_one_line("src/lecture/lessons/english.md");
+    let quotes: Vec<_> = lessons
+        .split("**The rule.**")
+        .skip(1)
+        .filter_map(|rest| rest.split(" ## ").next().unwrap().split('"').nth(1))
+        .collect();
+    assert!(quotes.len() >= 8, "{quotes:?}");
+    for quote in quotes {
+        assert!(protocol.contains(quote.trim_end_matches('.')), "{quote}");
+    }
+}
+
 fn prose(page: &str) -> Vec<String> {
     let mut in_code = false;
     let lines = page.lines().filter(|line| {
