@@ -67,6 +67,15 @@ const ONLY_FOR: [(&str, &str); 14] = [
     ("--format", "grade"),
 ];
 
+/// Flags that concern one connection to a server, and the commands that make none, or several of their own.
+const NOT_FOR: [(&str, &str); 5] = [
+    ("--capture", "lesson grade dissector lls"),
+    ("--ladder", "lesson grade dissector lls compare"),
+    ("--trace", "lesson grade dissector lls compare"),
+    ("-t", "lesson grade dissector lls compare"),
+    ("--stammer", "lesson grade dissector lls compare demo"),
+];
+
 /// Reads a command line, without the program's name.
 ///
 /// # Errors
@@ -175,6 +184,13 @@ fn check_use(flags: &[String], command: Option<&str>) -> Result<(), Wrong> {
         if let Some(users) = users.filter(|users| !users.split(' ').any(is_used)) {
             return Err(Msg::FlagIsFor { flag: flag.clone(), users });
         }
+        let others = NOT_FOR.iter().find(|(known, _)| known == flag).map(|(_, others)| *others);
+        if let (Some(others), Some(command)) = (others, command)
+            && others.split(' ').any(|other| other == command)
+        {
+            let (flag, command) = (flag.clone(), command.to_owned());
+            return Err(Msg::FlagIsNotFor { flag, command });
+        }
     }
     Ok(())
 }
@@ -259,9 +275,16 @@ mod tests {
             let flag = line.split(' ').next().unwrap();
             assert_eq!(wrong(line), Some(format!("{flag} is for {users}")));
         }
-        for line in
-            ["--json", "--json compare f", "--step", "grade -v", "--capture-bytes 5 --capture f ls"]
-        {
+        assert_eq!(wrong("-t lesson 1").unwrap(), "-t does nothing for lesson");
+        assert_eq!(wrong("--stammer cut=1 demo").unwrap(), "--stammer does nothing for demo");
+        for line in [
+            "-t demo",
+            "--json",
+            "--json compare f",
+            "--step",
+            "grade -v",
+            "--capture-bytes 5 --capture f ls",
+        ] {
             assert_eq!(wrong(line), None, "{line}");
         }
     }

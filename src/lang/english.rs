@@ -17,6 +17,7 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("{flag} takes {}, not '{value}'", wants(*wanted))
         }
         Msg::FlagIsFor { flag, users } => format!("{flag} is for {}", users.replace(' ', " or ")),
+        Msg::FlagIsNotFor { flag, command } => format!("{flag} does nothing for {command}"),
         Msg::UnexpectedWord { word } => format!("unexpected argument '{word}'"),
         Msg::TryHelp => "see --help".to_owned(),
         Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),

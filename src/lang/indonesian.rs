@@ -19,6 +19,7 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::FlagIsFor { flag, users } => {
             format!("{flag} hanya untuk {}", users.replace(' ', " atau "))
         }
+        Msg::FlagIsNotFor { flag, command } => format!("{flag} tidak berguna untuk {command}"),
         Msg::UnexpectedWord { word } => format!("argumen '{word}' tidak dikenali"),
         Msg::TryHelp => "lihat --help".to_owned(),
         Msg::Listening { address, dialect } => {

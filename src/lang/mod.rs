@@ -65,6 +65,8 @@ pub enum Msg {
     FlagValue { flag: String, value: String, wanted: Wanted },
     /// A flag that does nothing without one of these commands or flags, divided by spaces.
     FlagIsFor { flag: String, users: &'static str },
+    /// A flag that this command does nothing with.
+    FlagIsNotFor { flag: String, command: String },
     /// The server takes flags only.
     UnexpectedWord { word: String },
     /// Where to look for what is right.
