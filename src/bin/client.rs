@@ -32,16 +32,20 @@ fn main() -> ExitCode {
 }
 
 fn run(CommandLine { config, faults, capture, completions, grade }: CommandLine) -> ExitCode {
-    if let [word] = config.command.as_slice()
-        && word.eq_ignore_ascii_case("grade")
-    {
-        return grade::program::main(&config, &grade);
-    }
     let lang = config.lang;
     let complain = move |msg: Msg| {
         let text = format!("connme-client: {}\n", msg.say(lang));
         let _ = std::io::stderr().write_all(text.as_bytes());
     };
+    if let [word, rest @ ..] = config.command.as_slice()
+        && word.eq_ignore_ascii_case("grade")
+    {
+        if rest.is_empty() {
+            return grade::program::main(&config, &grade);
+        }
+        complain(Msg::TakesNothing { command: "grade" });
+        return ExitCode::from(2);
+    }
     let capture = match Capture::start(capture.as_ref(), complain) {
         Ok(capture) => capture,
         Err(wrong) => {

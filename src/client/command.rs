@@ -163,7 +163,9 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     let (argument, is_recursive) = folders(ui, argument);
     let mut files = here(&argument, true)?;
     if is_recursive {
-        files = folders_here(&mut ui.client, files)?;
+        let left_out;
+        (files, left_out) = folders_here(&mut ui.client, files)?;
+        tell_left_out(ui, left_out);
     }
     let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
@@ -191,7 +193,9 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     let (argument, is_recursive) = folders(ui, argument);
     let mut files = on_server(&mut ui.client, &argument, true)?.names;
     if is_recursive {
-        files = folders_there(&mut ui.client, files)?;
+        let left_out;
+        (files, left_out) = folders_there(&mut ui.client, files)?;
+        tell_left_out(ui, left_out);
     }
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
@@ -200,8 +204,16 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     let stored = lang::readable(receipt.stored.as_deref().unwrap_or_default().as_bytes());
-    let (seconds, rate) = speed(receipt.bytes - receipt.kept, receipt.time);
-    Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, seconds, rate }
+    let came = receipt.bytes - receipt.kept;
+    let (seconds, rate) = speed(came, receipt.time);
+    let last = Some(came).filter(|_| receipt.kept > 0);
+    Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, last, seconds, rate }
+}
+
+fn tell_left_out(ui: &Ui, count: usize) {
+    if count > 0 {
+        ui.talk(&Msg::LeftOut { count });
+    }
 }
 
 /// The files and folders of an argument without `-r` before them, and whether folders are meant.

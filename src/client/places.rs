@@ -15,15 +15,15 @@ use crate::lang::Msg;
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
+/// Files, each with the other name that the user chose for it.
+pub(crate) type Files<N> = Vec<(N, Option<String>)>;
+
 /// The files of this machine that an argument means, and the other names that the user chose for them. With
 /// `renames`, `PATH as NAME` chooses one.
 ///
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
-pub(crate) fn here(
-    argument: &Argument,
-    renames: bool,
-) -> Result<Vec<(PathBuf, Option<String>)>, Stop> {
+pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Files<PathBuf>, Stop> {
     let line = match argument {
         Argument::Typed(line) => line,
         Argument::Words(words) => {
@@ -134,15 +134,16 @@ impl Place for There<'_> {
 }
 
 /// Puts the files in a folder, and in the folders in it, in the place of the folder. Their names on the server
-/// begin with its name. The server has to have these folders: no dialect can make one.
+/// begin with its name. The server has to have these folders: no dialect can make one. Says also how many entries
+/// are left out.
 ///
 /// # Errors
 /// A folder cannot be read, or the server does not have one.
 pub(super) fn folders_here(
     client: &mut Client,
-    files: Vec<(PathBuf, Option<String>)>,
-) -> Result<Vec<(PathBuf, Option<String>)>, Stop> {
-    let mut found = Vec::new();
+    files: Files<PathBuf>,
+) -> Result<(Files<PathBuf>, usize), Stop> {
+    let (mut found, mut left_out) = (Vec::new(), 0);
     for (path, other) in files {
         if !path.is_dir() {
             found.push((path, other));
@@ -162,34 +163,35 @@ pub(super) fn folders_here(
             }
             let listing = |error| Failure::local(Doing::List, path.display(), error);
             let mut entries: Vec<_> = read_folder(&path).map_err(listing)?.collect();
+            left_out += fs::read_dir(&path).map_err(listing)?.count().saturating_sub(entries.len());
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
             for (name, metadata) in entries {
                 let (path, there) = (path.join(&name), format!("{there}/{name}"));
                 // Hidden files and what else has no name on a server is left out, as in a pattern.
-                if FileName::parse(there.as_bytes()).is_err() {
-                    continue;
-                }
-                if metadata.is_file() {
+                let has_name = FileName::parse(there.as_bytes()).is_ok();
+                if has_name && metadata.is_file() {
                     found.push((path, Some(there)));
-                } else if metadata.is_dir() && !path.is_symlink() {
+                } else if has_name && metadata.is_dir() && !path.is_symlink() {
                     folders.push((path, there));
+                } else {
+                    left_out += 1;
                 }
             }
         }
     }
-    Ok(found)
+    Ok((found, left_out))
 }
 
 /// Puts the files in a folder of the server, and in the folders in it, in the place of the folder. Makes the
-/// folders in the downloads folder.
+/// folders in the downloads folder. Says also how many folders are left out.
 ///
 /// # Errors
-/// A list cannot be had, or a folder cannot be made here.
+/// A list cannot be had, the folders are too deep, or a folder cannot be made here.
 pub(super) fn folders_there(
     client: &mut Client,
-    files: Vec<(String, Option<String>)>,
-) -> Result<Vec<(String, Option<String>)>, Stop> {
-    let mut found = Vec::new();
+    files: Files<String>,
+) -> Result<(Files<String>, usize), Stop> {
+    let (mut found, mut left_out) = (Vec::new(), 0);
     for (name, other) in files {
         let own = name.trim_end_matches('/');
         let own = own.rsplit('/').next().unwrap_or(own).to_owned();
@@ -203,9 +205,13 @@ pub(super) fn folders_there(
             };
             is_file = false;
             // The name of a folder of this machine is as good as that of a file.
-            if FileName::parse(here.as_bytes()).is_err() || here.split('/').count() > limits::DEPTH
-            {
+            if FileName::parse(here.as_bytes()).is_err() {
+                left_out += 1;
                 continue;
+            }
+            if here.split('/').count() > limits::DEPTH {
+                let folder = escaped(&there);
+                return Err(Stop::Refused(Msg::TooDeep { folder, most: limits::DEPTH }));
             }
             let folder = client.config().downloads.join(&here);
             let creating = |error| Failure::local(Doing::Create, folder.display(), error);
@@ -222,7 +228,7 @@ pub(super) fn folders_there(
             found.push((name, other));
         }
     }
-    Ok(found)
+    Ok((found, left_out))
 }
 
 /// The files in this folder that could be sent.

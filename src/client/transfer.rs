@@ -36,7 +36,7 @@ impl Client {
         let Sending { file, sha, .. } = sending;
         let (grew, time) = (file.close().grew, start.elapsed());
         if let Some(sha) = sha
-            && self.sum_of(stored.as_deref().unwrap_or(&name))? != sha.sum()
+            && self.sum_of(stored.as_deref().unwrap_or(&name), true)? != sha.sum()
         {
             return Err(Failure::SumsDiffer { is_stored: true });
         }
@@ -114,7 +114,7 @@ impl Client {
             && let Some((offset, sum)) = arriving.take_up()?
         {
             match self.ask(|wire| resume(wire, name, offset, sum, arriving)) {
-                Ok(_) if Some(self.sum_of(name)?) == arriving.sum() => return Ok(()),
+                Ok(_) if Some(self.sum_of(name, false)?) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
                 Ok(_) => {}
                 Err(Failure::Unexpected { .. }) => self.open()?,
@@ -127,7 +127,7 @@ impl Client {
         }
         self.ask(|wire| fetch(wire, name, arriving))?;
         match arriving.sum().filter(|_| self.config.verify) {
-            Some(sum) if self.sum_of(name)? != sum => {
+            Some(sum) if self.sum_of(name, false)? != sum => {
                 arriving.begin_again(false);
                 Err(Failure::SumsDiffer { is_stored: false })
             }
@@ -145,9 +145,9 @@ impl Client {
     }
 
     /// The sum of a file that was just moved.
-    fn sum_of(&mut self, name: &str) -> Answer<Sum> {
+    fn sum_of(&mut self, name: &str, is_stored: bool) -> Answer<Sum> {
         self.sum(name).map_err(|failure| match failure.code() {
-            Some(Code::UnknownCommand) => Failure::NoSum,
+            Some(Code::UnknownCommand) => Failure::NoSum { is_stored },
             _ => failure,
         })
     }

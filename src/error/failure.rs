@@ -77,7 +77,10 @@ pub enum Failure {
         is_stored: bool,
     },
     /// The server cannot compute sums, so a file that was moved could not be compared.
-    NoSum,
+    NoSum {
+        /// It was sent, and is stored on the server.
+        is_stored: bool,
+    },
     /// The server, or the line to it, took too little of what was sent.
     Stalled,
     /// The server has confirmed an upload, but may have stored more than was sent.
@@ -133,7 +136,7 @@ impl Failure {
             | Failure::Unsendable(_)
             | Failure::Local { .. }
             | Failure::SumsDiffer { .. }
-            | Failure::NoSum
+            | Failure::NoSum { .. }
             | Failure::NotFound
             | Failure::NotTaken => false,
             // After these two the server closes.

@@ -107,8 +107,9 @@ pub(super) fn say(msg: &Msg) -> String {
                 "{name} sent: {bytes} bytes in {seconds} s ({rate}); this dialect sends no confirmation"
             )
         }
-        Msg::Downloaded { name, stored, bytes, seconds, rate } => {
-            format!("{name} downloaded to {stored}: {bytes} bytes in {seconds} s ({rate})")
+        Msg::Downloaded { name, stored, bytes, last, seconds, rate } => {
+            let last = last.map(|last| format!(", the last {last}")).unwrap_or_default();
+            format!("{name} downloaded to {stored}: {bytes} bytes{last} in {seconds} s ({rate})")
         }
         Msg::Together { files, bytes, seconds, rate } => {
             format!("{files} files: {bytes} bytes in {seconds} s ({rate})")
@@ -125,6 +126,14 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::NoFolderThere { folder } => format!(
             "the server has no folder {folder}, and the protocol cannot make one; create it in the \
              server's folder first, or upload the files without -r"
+        ),
+        Msg::TooDeep { folder, most } => format!(
+            "the folder {folder} is more than {most} folders deep, and nothing was received; download \
+             a folder in it"
+        ),
+        Msg::LeftOut { count } => format!(
+            "left out of these folders: {count} (hidden files, links to folders, and what cannot be read \
+             or has a name that a server refuses)"
         ),
         Msg::AwaitingReceipt { bytes, seconds } => {
             format!("{bytes} handed to the system; waiting for the receipt, {seconds} s")
@@ -255,7 +264,13 @@ fn because(failure: &Failure) -> String {
         Failure::SumsDiffer { is_stored: false } => {
             "what came does not have the SHA-256 of the file on the server".to_owned()
         }
-        Failure::NoSum => "it was moved, but not verified: the server has no 'sum'".to_owned(),
+        Failure::NoSum { is_stored: true } => {
+            "it is stored, but not verified: the server has no 'sum'".to_owned()
+        }
+        Failure::NoSum { is_stored: false } => {
+            "it cannot be verified and is not kept: the server has no 'sum'; try without --verify"
+                .to_owned()
+        }
         Failure::Stalled => {
             "the server took too little in the last 90 s: the line may be down".to_owned()
         }

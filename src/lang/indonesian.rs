@@ -124,10 +124,13 @@ pub(super) fn say(msg: &Msg) -> String {
             "File {name} dikirim dalam {seconds} detik ({bytes} bytes, {rate}); \
              dialek ini tidak mengirim konfirmasi"
         ),
-        Msg::Downloaded { name, stored, bytes, seconds, rate } => format!(
-            "File {name} berhasil diunduh ke {stored} ({bytes} bytes, {rate})\n\
-             Waktu unduh: {seconds} detik"
-        ),
+        Msg::Downloaded { name, stored, bytes, last, seconds, rate } => {
+            let last = last.map(|last| format!("{last} terakhir: ")).unwrap_or_default();
+            format!(
+                "File {name} berhasil diunduh ke {stored} ({bytes} bytes, {last}{rate})\n\
+                 Waktu unduh: {seconds} detik"
+            )
+        }
         Msg::Together { files, bytes, seconds, rate } => {
             format!("{files} file: {bytes} bytes dalam {seconds} detik ({rate})")
         }
@@ -146,6 +149,14 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::NoFolderThere { folder } => format!(
             "server tidak punya folder {folder}, dan protokol ini tidak bisa membuatnya; buat dulu di \
              folder server, atau unggah file tanpa -r"
+        ),
+        Msg::TooDeep { folder, most } => format!(
+            "folder {folder} lebih dalam dari {most} folder, dan tidak ada yang diterima; unduh folder di \
+             dalamnya"
+        ),
+        Msg::LeftOut { count } => format!(
+            "dilewatkan dari folder-folder ini: {count} (file tersembunyi, tautan ke folder, dan yang tidak \
+             bisa dibaca atau namanya ditolak server)"
         ),
         Msg::AwaitingReceipt { bytes, seconds } => {
             format!("{bytes} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s")
@@ -268,8 +279,12 @@ fn because(failure: &Failure) -> String {
         Failure::SumsDiffer { is_stored: false } => {
             "SHA-256 yang diterima berbeda dari file di server".to_owned()
         }
-        Failure::NoSum => {
-            "file sudah dipindahkan, tetapi belum diperiksa: server tidak punya 'sum'".to_owned()
+        Failure::NoSum { is_stored: true } => {
+            "file sudah tersimpan, tetapi belum diperiksa: server tidak punya 'sum'".to_owned()
+        }
+        Failure::NoSum { is_stored: false } => {
+            "file tidak bisa diperiksa dan tidak disimpan: server tidak punya 'sum'; coba tanpa --verify"
+                .to_owned()
         }
         Failure::Stalled => {
             "server menerima terlalu sedikit selama 90 detik: jaringan mungkin terputus".to_owned()

@@ -132,7 +132,15 @@ pub enum Msg {
     /// A file was sent in a dialect without confirmations.
     Sent { name: String, bytes: u64, seconds: String, rate: String },
     /// A file was received.
-    Downloaded { name: String, stored: String, bytes: u64, seconds: String, rate: String },
+    /// Of one that went on, `last` came now.
+    Downloaded {
+        name: String,
+        stored: String,
+        bytes: u64,
+        last: Option<u64>,
+        seconds: String,
+        rate: String,
+    },
     /// Several files were moved.
     Together { files: usize, bytes: u64, seconds: String, rate: String },
     /// A download goes on where it was cut.
@@ -147,6 +155,10 @@ pub enum Msg {
     Sum { name: String, sum: String },
     /// The server lacks a folder that files are to be sent to.
     NoFolderThere { folder: String },
+    /// The folders of the server are too deep for `-r`.
+    TooDeep { folder: String, most: usize },
+    /// `-r` does not take all that is in a folder.
+    LeftOut { count: usize },
     /// All of an upload was sent, but not confirmed yet.
     AwaitingReceipt { bytes: String, seconds: u64 },
     /// How many files are done.

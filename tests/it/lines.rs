@@ -86,7 +86,7 @@ fn a_download_that_was_cut_goes_on() {
     let (out, err) = download(0);
     assert_eq!(err, "continuing at 200 kB of 300 kB\n");
     let path = Path::new("downloads").join("big");
-    let said = format!("big downloaded to {}: 300000 bytes in ", path.display());
+    let said = format!("big downloaded to {}: 300000 bytes, the last 100010 in ", path.display());
     assert!(out.starts_with(&said), "{out}");
     assert_eq!(fs::read(downloads.join("big")).unwrap(), bytes(SIZE, 1));
     // The rest alone was sent, and compared as a whole.
@@ -341,14 +341,23 @@ fn folders_are_moved_with_all_that_is_in_them() {
         "{err}"
     );
     fs::create_dir_all(server.root().join("docs/more")).unwrap();
-    texts(&mut server.client(here.path(), &["upload", "-r", "docs"]), 0);
+    let (_, err) = texts(&mut server.client(here.path(), &["upload", "-r", "docs"]), 0);
+    assert!(err.contains("left out of these folders: 1 (hidden files"), "{err}");
     assert_eq!(server.get("docs/a"), b"docs/a");
     assert_eq!(server.get("docs/more/b"), b"docs/more/b");
     assert!(!server.has("docs/.hidden"));
     server.put("c", "c");
-    texts(&mut server.client(here.path(), &["download", "-r", "docs", "c"]), 0);
+    let (_, err) = texts(&mut server.client(here.path(), &["download", "-r", "docs", "c"]), 0);
+    assert!(!err.contains("left out"), "{err}");
     let came = |name: &str| fs::read(here.path().join("downloads").join(name)).unwrap();
     assert_eq!((came("docs/more/b"), came("c")), (b"docs/more/b".to_vec(), b"c".to_vec()));
+    // A folder is whole or not there: what is too deep is not left out without a word.
+    let deepest = vec!["d"; 33].join("/");
+    fs::create_dir_all(server.root().join(&deepest)).unwrap();
+    let (_, err) = texts(&mut server.client(here.path(), &["download", "-r", "d"]), 1);
+    assert!(err.contains("is more than 32 folders deep, and nothing was received"), "{err}");
+    fs::remove_dir(server.root().join(&deepest)).unwrap();
+    texts(&mut server.client(here.path(), &["download", "-r", "d"]), 0);
 }
 
 #[test]
@@ -382,4 +391,19 @@ fn both_ends_are_compared_if_the_user_wants_it() {
         assert!(err.contains(failure), "{err}");
         serve.join().unwrap();
     }
+    // What was received and cannot be compared is not kept, and the message says so.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for reply in ["ok 3\nabc", "error unknown-command what?\n"] {
+            let _ = stream.read(&mut [0; 100]).unwrap();
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let mut download = client(&["--server", &address, "--verify", "download", "b"]);
+    let (_, err) = texts(download.current_dir(&here), 1);
+    assert!(err.contains("it cannot be verified and is not kept"), "{err}");
+    assert!(!here.path().join("downloads/b").exists());
+    serve.join().unwrap();
 }
