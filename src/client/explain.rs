@@ -21,6 +21,9 @@ pub(super) fn explain(
         Failure::Unreachable { .. } => Some(Hint::IsServerRunning),
         Failure::Local { why: Trouble::SizeUnknown, .. } => None,
         Failure::Local { why: Trouble::Name(_), .. } => Some(Hint::OtherName),
+        Failure::Local { why: Trouble::IsFolder, .. } if command == "upload" => {
+            Some(Hint::WithFolders)
+        }
         Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
         Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
         Failure::NoReply

@@ -384,7 +384,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Size => "a number of bytes, or one like 10k, 5M, 2G",
         Wanted::Buffer => "a size from 1 to 16M",
         Wanted::Seconds => "seconds, from 1 to 31536000",
-        Wanted::Faults => "faults like slice=1,delay=20 (see --help)",
+        Wanted::Faults => "faults like slice=1,delay=20",
         Wanted::Language => "en or id",
         Wanted::Shell => "bash, zsh or fish",
         Wanted::Check => "a word of a check's name (see grade --list)",
@@ -412,6 +412,7 @@ fn advise(hint: Hint) -> String {
         }
         Hint::IsServerRunning => "is the server running? choose another with --server",
         Hint::SeeLs => "ls shows what is there",
+        Hint::WithFolders => "-r sends all that is in it",
         Hint::SeeLls => "lls shows what could be sent",
         Hint::OtherName => "add 'as NAME' to choose another name",
         Hint::TryAgain => "try again in a moment",

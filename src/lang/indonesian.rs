@@ -418,7 +418,7 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Size => "banyaknya byte, atau seperti 10k, 5M, 2G",
         Wanted::Buffer => "ukuran dari 1 sampai 16M",
         Wanted::Seconds => "detik, dari 1 sampai 31536000",
-        Wanted::Faults => "gangguan seperti slice=1,delay=20 (lihat --help)",
+        Wanted::Faults => "gangguan seperti slice=1,delay=20",
         Wanted::Language => "en atau id",
         Wanted::Shell => "bash, zsh atau fish",
         Wanted::Check => "sebuah kata dari nama pemeriksaan (lihat grade --list)",
@@ -446,6 +446,7 @@ fn advise(hint: Hint) -> String {
         }
         Hint::IsServerRunning => "apakah server berjalan? tentukan alamat dengan --server",
         Hint::SeeLs => "ls menunjukkan apa yang ada",
+        Hint::WithFolders => "-r mengirim semua isinya",
         Hint::SeeLls => "lls menunjukkan apa yang bisa dikirim",
         Hint::OtherName => "tambahkan 'as NAMA' untuk memilih nama lain",
         Hint::TryAgain => "coba lagi sebentar lagi",

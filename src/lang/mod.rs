@@ -260,6 +260,8 @@ pub enum Hint {
     SeeLs,
     /// `lls` shows the files here.
     SeeLls,
+    /// A folder needs `-r`.
+    WithFolders,
     /// Another name may be accepted.
     OtherName,
     /// It may work later.

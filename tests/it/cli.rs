@@ -250,7 +250,7 @@ fn failures_tell_what_why_and_what_to_do() {
             1,
             "cannot rm  a: in this dialect a name may not begin or end with a space",
         ),
-        (&["upload", "dir"], 1, "cannot send dir: it is a folder; lls shows what could be sent"),
+        (&["upload", "dir"], 1, "cannot send dir: it is a folder; -r sends all that is in it"),
         (&["upload", "big"], 1, "cannot upload big: files may be at most 10 bytes (too-large)"),
         (
             &["upload", "blocked", "as", "../x"],
