@@ -46,6 +46,10 @@ pub fn main(config: &Config, flags: &GradeFlags) -> ExitCode {
         };
         return print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS);
     }
+    if let Some((root, Err(why))) = flags.root.as_ref().map(|root| (root, fs::read_dir(root))) {
+        let path = root.display().to_string();
+        return complain(Say::NoFolder { path, why: why.to_string() });
+    }
     let server = address(&config.host, config.port);
     if !config.quiet {
         let stays = config.dialect == Dialect::Filesaver;

@@ -134,6 +134,11 @@ pub enum Say {
     NoSuchCheck {
         only: String,
     },
+    /// What `--root` names cannot be read as a folder.
+    NoFolder {
+        path: String,
+        why: String,
+    },
     /// The report cannot be written.
     CannotWrite {
         path: String,
@@ -272,6 +277,12 @@ impl Say {
                 return (
                     format!("no check has '{only}' in its name; see grade --list"),
                     format!("tidak ada pemeriksaan dengan nama '{only}'; lihat grade --list"),
+                );
+            }
+            Say::NoFolder { path, why } => {
+                return (
+                    format!("--root {path} is not a folder that can be read: {why}"),
+                    format!("--root {path} bukan folder yang bisa dibaca: {why}"),
                 );
             }
             Say::CannotWrite { path, why } => {

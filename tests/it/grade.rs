@@ -274,8 +274,17 @@ fn the_exit_status_says_what_happened() {
     let (status, ..) =
         grade(format!("127.0.0.1:{port}"), &["--only", "letter-case", "--time", "1"]);
     assert_eq!(status, Some(1));
-    let (status, _, err) = grade(own, &["--only", "nonsense"]);
+    let (status, _, err) = grade(own.clone(), &["--only", "nonsense"]);
     assert!(status == Some(2) && err.contains("see grade --list"), "{err}");
+    let file = server.outside().join("file");
+    std::fs::write(&file, "").unwrap();
+    for root in [server.outside().join("nonexistent"), file] {
+        let root = root.to_str().unwrap();
+        let (status, out, err) = grade(own.clone(), &["--root", root]);
+        assert!(status == Some(2) && out.is_empty(), "{out}{err}");
+        let begins = format!("connme-client: --root {root} is not a folder");
+        assert!(err.starts_with(&begins) && err.lines().count() == 1, "{err}");
+    }
     let (status, out, err) = grade("127.0.0.1:1".to_owned(), &[]);
     assert!(status == Some(2) && out.is_empty() && err.contains("is the server running?"), "{err}");
 }
