@@ -256,10 +256,22 @@ impl Report {
         (counted().map(Graded::score).sum(), counted().map(|graded| graded.check.points).sum())
     }
 
+    /// Whether any check was run.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        let ran = |it: &Graded| matches!(it.outcome, Outcome::Passed | Outcome::Failed(_));
+        self.graded.iter().any(ran)
+    }
+
     /// Whether every check passed that the protocol requires.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.graded.iter().filter(|graded| graded.check.must).all(|it| it.passed() || !it.counts())
+        self.has_run()
+            && self
+                .graded
+                .iter()
+                .filter(|graded| graded.check.must)
+                .all(|it| it.passed() || !it.counts())
     }
 }
 

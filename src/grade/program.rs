@@ -67,7 +67,10 @@ pub fn main(config: &Config, flags: &GradeFlags) -> ExitCode {
     let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
     let format = flags.format.as_deref().and_then(Format::named).unwrap_or_default();
     let text = render(&report, format, look);
-    let status = ExitCode::from(u8::from(!report.is_right()));
+    let status = match report.has_run() {
+        true => ExitCode::from(u8::from(!report.is_right())),
+        false => ExitCode::from(2),
+    };
     match &config.output {
         None => print(&text, status),
         Some(path) => match fs::write(path, text) {

@@ -49,9 +49,9 @@ pub fn table(report: &Report, look: Look) -> String {
         let of: Vec<_> = report.graded.iter().filter(|it| it.check.group() == group).collect();
         let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
         let score: u64 = of.iter().map(|it| it.score()).sum();
-        let full = (score * BAR).checked_div(most).unwrap_or(BAR);
+        let full = (score * BAR).checked_div(most).unwrap_or(0);
         let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
-        let bar = paint(&bar, if score == most { "32" } else { "33" }, look);
+        let bar = paint(&bar, if most > 0 && score == most { "32" } else { "33" }, look);
         let _ = writeln!(text, "{group:<11}{bar}  {score:>3} / {most}");
         let mut others: Vec<(String, Vec<&str>)> = Vec::new();
         for graded in of.into_iter().filter(|graded| !graded.passed()) {
@@ -78,7 +78,11 @@ pub fn table(report: &Report, look: Look) -> String {
     let seconds = format!("{:.1}", report.time.as_secs_f64());
     let (connections, seed) = (report.connections, report.options.seed);
     let is_right = report.is_right();
-    let verdict = Say::Verdict { is_right }.say(lang);
+    let verdict = match report.has_run() {
+        true => Say::Verdict { is_right, is_all: report.options.only.is_empty() },
+        false => Say::NothingRun,
+    };
+    let verdict = verdict.say(lang);
     let _ = write!(
         text,
         "\n{}\n{}\n{}\n",

@@ -187,7 +187,10 @@ pub enum Say {
     /// Whether the protocol is kept.
     Verdict {
         is_right: bool,
+        is_all: bool,
     },
+    /// No check was run.
+    NothingRun,
 }
 
 impl Say {
@@ -359,13 +362,25 @@ impl Say {
             }
             Say::NeedsRoot => ("not run: needs --root", "tidak dijalankan: perlu --root"),
             Say::NoTime => ("not run: no time left", "tidak dijalankan: waktu habis"),
-            Say::Verdict { is_right: true } => (
+            Say::Verdict { is_right: true, is_all: true } => (
                 "every rule that the protocol requires is kept",
                 "semua aturan wajib protokol dipatuhi",
             ),
-            Say::Verdict { is_right: false } => (
+            Say::Verdict { is_right: false, is_all: true } => (
                 "not every rule that the protocol requires is kept",
                 "belum semua aturan wajib protokol dipatuhi",
+            ),
+            Say::Verdict { is_right: true, is_all: false } => (
+                "every required rule of these checks is kept; the other rules were not checked",
+                "semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
+            ),
+            Say::Verdict { is_right: false, is_all: false } => (
+                "not every required rule of these checks is kept; the other rules were not checked",
+                "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
+            ),
+            Say::NothingRun => (
+                "none of these checks could be run, so nothing is known about the server",
+                "tidak ada pemeriksaan yang bisa dijalankan, jadi server belum dinilai",
             ),
         };
         (en.to_owned(), id.to_owned())

@@ -267,6 +267,21 @@ fn the_exit_status_says_what_happened() {
     let own = server.address().to_string();
     let (status, out, err) = grade(own.clone(), &["--only", "framing/cr-lf"]);
     assert!(status == Some(0) && out.contains("2 of 2 points"), "{out}{err}");
+    assert!(
+        out.ends_with(
+            "\nevery required rule of these checks is kept; the other rules were not checked\n"
+        ),
+        "{out}"
+    );
+    let (status, out, _) = grade(own.clone(), &["--only", "root/"]);
+    assert!(
+        status == Some(2) && out.contains("root       --------------------    0 / 0\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\nnone of these checks could be run") && !out.contains("is kept"),
+        "{out}"
+    );
     assert!(err.contains("1 checks. They upload and remove files"), "{err}");
     let (status, out, _) = grade(own.clone(), &["--list", "--lang", "id"]);
     assert!(status == Some(0) && out.starts_with("text/first/connme\t3\twajib\t"), "{out}");
