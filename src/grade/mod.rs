@@ -340,11 +340,8 @@ impl Run {
         if depth > 20 || self.done.iter().any(|done| done.check.id == check.id) {
             return;
         }
-        let first = all.first().map(|first| first.id).filter(|_| self.options.only.is_empty());
-        let needs = check.needs.split_whitespace().chain(first);
-        let needs: Vec<_> = all.iter().filter(|it| needs.clone().any(|id| id == it.id)).collect();
         let mut missing = None;
-        for need in needs.into_iter().filter(|need| need.id != check.id) {
+        for need in all.iter().filter(|it| check.needs.split_whitespace().any(|id| id == it.id)) {
             self.grade(need, all, depth + 1);
             if !self.done.iter().any(|done| done.check.id == need.id && done.passed()) {
                 missing = missing.or(Some(need.id));
@@ -397,11 +394,15 @@ impl Run {
         (outcome, rungs)
     }
 
+    /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&mut self) -> Done {
         let mut trial = self.trial(1, "probe");
         let outcome = (self.suite.probe)(&mut trial);
         self.count(&trial);
-        outcome
+        match trial.into_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
+            true => Ok(()),
+            false => outcome,
+        }
     }
 
     /// Removes all names that the checks have used.

@@ -304,6 +304,24 @@ fn the_exit_status_says_what_happened() {
     assert!(status == Some(2) && out.is_empty() && err.contains("is the server running?"), "{err}");
 }
 
+/// A wrong reply is not silence: only a server that sends nothing stops the run.
+#[test]
+fn a_server_that_answers_something_else_is_graded() {
+    let no_answer = |it: &Outcome| matches!(it, Outcome::Stopped(_));
+    for (flaw, also) in [("greets", "first/no-greeting"), ("crlf-replies", "first/upload")] {
+        let report = graded("text", flaw, 0.5);
+        let failed = failed(&report);
+        assert!(failed.starts_with(&["first/connme"]) && failed.contains(&also), "{failed:?}");
+        assert!(!report.graded.iter().any(|it| no_answer(&it.outcome)), "{flaw}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let report = run(options("text", port, None)).unwrap();
+    assert_eq!(failed(&report), ["first/connme"]);
+    let others = report.graded.iter().skip(1).filter(|it| it.counts());
+    assert!({ others }.all(|it| no_answer(&it.outcome)));
+}
+
 /// It works by hand, and has much to learn.
 #[test]
 fn the_starter_gets_about_a_third_of_the_points() {

@@ -107,6 +107,9 @@ impl Server {
             in_payload: false,
             in_write: false,
         };
+        if self.is("greets") {
+            let _ = c.say(b"welcome\n");
+        }
         if self.is("greeting") {
             let _ = c.stream.set_read_timeout(Some(Duration::from_millis(40)));
             let is_silent = c.stream.peek(&mut [0]).is_err();
