@@ -292,7 +292,7 @@ pub fn run(options: Options) -> io::Result<Report> {
         }
     }
     let address = address.ok_or(failed)?;
-    let all = options.wanted();
+    let (wanted, all) = (options.wanted(), checks(options.dialect));
     let mut run = Run {
         suite: suite(options.dialect),
         names: Vec::new(),
@@ -304,14 +304,15 @@ pub fn run(options: Options) -> io::Result<Report> {
         done: Vec::new(),
         options,
     };
-    for check in &all {
+    for check in &wanted {
         run.grade(check, &all, 0);
     }
     if run.stopped.is_none() {
         run.sweep();
     }
+    // Without those that ran only because others need them.
     let mut graded = Vec::new();
-    for check in all {
+    for check in wanted {
         if let Some(at) = run.done.iter().position(|done| done.check.id == check.id) {
             graded.push(run.done.swap_remove(at));
         }
@@ -340,8 +341,10 @@ impl Run {
         if depth > 20 || self.done.iter().any(|done| done.check.id == check.id) {
             return;
         }
+        let is_blind = check.root && self.options.root.is_none();
+        let needs = if is_blind { "" } else { check.needs };
         let mut missing = None;
-        for need in all.iter().filter(|it| check.needs.split_whitespace().any(|id| id == it.id)) {
+        for need in all.iter().filter(|it| needs.split_whitespace().any(|id| id == it.id)) {
             self.grade(need, all, depth + 1);
             if !self.done.iter().any(|done| done.check.id == need.id && done.passed()) {
                 missing = missing.or(Some(need.id));
@@ -349,7 +352,7 @@ impl Run {
         }
         let start = Instant::now();
         let (outcome, rungs) = match (self.stopped, missing) {
-            _ if check.root && self.options.root.is_none() => (Outcome::NeedsRoot, Vec::new()),
+            _ if is_blind => (Outcome::NeedsRoot, Vec::new()),
             (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
             _ if self.start.elapsed() > TOTAL => (Outcome::NoTime, Vec::new()),
             (_, Some(need)) => (Outcome::Skipped(need), Vec::new()),

@@ -39,6 +39,10 @@ fn failed(report: &Report) -> Vec<&'static str> {
 
 /// Runs all checks against the second server with this flaw.
 fn graded(dialect: &'static str, flaw: &'static str, seconds: f64) -> Report {
+    graded_only(dialect, flaw, seconds, &[])
+}
+
+fn graded_only(dialect: &'static str, flaw: &'static str, seconds: f64, only: &[&str]) -> Report {
     // In memory where that is possible: the flaws make many files.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -47,7 +51,8 @@ fn graded(dialect: &'static str, flaw: &'static str, seconds: f64) -> Report {
     std::fs::create_dir(&root).unwrap();
     let port = start(dialect, flaw, &root);
     let time = Duration::from_secs_f64(seconds);
-    run(Options { time, ..options(dialect, port, Some(&root)) }).unwrap()
+    let only = only.iter().map(|word| (*word).to_owned()).collect();
+    run(Options { time, only, ..options(dialect, port, Some(&root)) }).unwrap()
 }
 
 /// Ours, and the second one: twice for every dialect.
@@ -320,6 +325,17 @@ fn a_server_that_answers_something_else_is_graded() {
     assert_eq!(failed(&report), ["first/connme"]);
     let others = report.graded.iter().skip(1).filter(|it| it.counts());
     assert!({ others }.all(|it| no_answer(&it.outcome)));
+}
+
+/// What a check needs is run without being chosen, and counts for nothing.
+#[test]
+fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
+    let report = graded_only("text", "characters", 0.9, &["first/download"]);
+    assert_eq!(report.graded.len(), 1);
+    assert!(matches!(report.graded[0].outcome, Outcome::Skipped("first/upload")));
+    assert!(report.score() == (0, 3) && !report.is_right());
+    let report = graded_only("text", "none", 0.9, &["first/download"]);
+    assert!(report.graded.len() == 1 && report.score() == (3, 3) && report.is_right());
 }
 
 /// It works by hand, and has much to learn.
