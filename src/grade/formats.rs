@@ -167,7 +167,9 @@ fn tap(report: &Report) -> String {
                 text(expected),
             ),
             (Outcome::Skipped(_) | Outcome::NeedsRoot, _) => {
-                writeln!(out, "ok {n} - {name} # SKIP {reason}")
+                // `SKIP` says the first half of the status.
+                let why = reason.split_once(": ").map_or(reason.as_str(), |(_, why)| why);
+                writeln!(out, "ok {n} - {name} # SKIP {why}")
             }
             _ => writeln!(out, "not ok {n} - {name} # {reason}"),
         };

@@ -252,9 +252,10 @@ impl Say {
                 );
             }
             Say::Announce { server, checks, stays } => {
+                let s = if *checks == 1 { "" } else { "s" };
                 let (mut en, mut id) = (
                     format!(
-                        "grading {server}: {checks} checks. They upload and remove files of their \
+                        "grading {server}: {checks} check{s}. They upload and remove files of their \
                          own, named grade-..."
                     ),
                     format!(

@@ -278,6 +278,8 @@ fn the_exit_status_says_what_happened() {
         ),
         "{out}"
     );
+    let (_, out, _) = grade(own.clone(), &["--only", "root/hidden", "--format", "tap"]);
+    assert!(out.ends_with(" # SKIP needs --root\n"), "{out}");
     let (status, out, _) = grade(own.clone(), &["--only", "root/"]);
     assert!(
         status == Some(2) && out.contains("root       --------------------    0 / 0\n"),
@@ -287,7 +289,7 @@ fn the_exit_status_says_what_happened() {
         out.contains("\nnone of these checks could be run") && !out.contains("is kept"),
         "{out}"
     );
-    assert!(err.contains("1 checks. They upload and remove files"), "{err}");
+    assert!(err.contains("1 check. They upload and remove files"), "{err}");
     let (status, out, _) = grade(own.clone(), &["--list", "--lang", "id"]);
     assert!(status == Some(0) && out.starts_with("text/first/connme\t3\twajib\t"), "{out}");
     let port = start("text", "case", server.outside());
@@ -334,6 +336,8 @@ fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
     assert_eq!(report.graded.len(), 1);
     assert!(matches!(report.graded[0].outcome, Outcome::Skipped("first/upload")));
     assert!(report.score() == (0, 3) && !report.is_right());
+    let tap = render(&report, Format::Tap, LOOK);
+    assert!(tap.ends_with(" # SKIP needs first/upload\n"), "{tap}");
     let report = graded_only("text", "none", 0.9, &["first/download"]);
     assert!(report.graded.len() == 1 && report.score() == (3, 3) && report.is_right());
 }
