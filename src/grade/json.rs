@@ -449,12 +449,14 @@ fn list(t: &mut Trial) -> Done<Vec<Value>> {
     Ok(records)
 }
 
-pub(super) fn sweep(t: &mut Trial) -> Done {
-    let stored = list(t)?;
-    for name in stored.iter().filter_map(|it| it.get("nama_file")?.as_text()) {
-        if t.names.iter().any(|own| own == name) {
-            t.open()?.send(by_name("hapus", name) + "\n").rest()?;
-        }
+pub(super) fn sweep(t: &mut Trial) -> Done<usize> {
+    let own = |t: &mut Trial| -> Done<Vec<String>> {
+        let stored = list(t)?;
+        let names = stored.iter().filter_map(|it| it.get("nama_file")?.as_text());
+        Ok(names.filter(|name| t.is_own(name)).map(str::to_owned).collect())
+    };
+    for name in own(t)? {
+        t.open()?.send(by_name("hapus", &name) + "\n").rest()?;
     }
-    Ok(())
+    Ok(own(t)?.len())
 }

@@ -4,7 +4,7 @@
 //! file for each dialect; [`run`] runs them one after the other, each with connections, names and a deadline of
 //! its own. A check that others need runs before them, and if it fails they are skipped. After a check that
 //! failed, or that a server may not survive, an ordinary request on a new connection shows whether the server
-//! still answers, and the names of the check are removed.
+//! still answers. After the last check the files of all of them are removed, as far as that can be done.
 //!
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
 //! [`TOTAL`].
@@ -21,10 +21,10 @@ mod text;
 mod text_manners;
 mod text_names;
 
-use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use crate::dialect::Dialect;
 use crate::lang::Lang;
@@ -111,8 +111,8 @@ struct Suite {
     checks: Vec<&'static Check>,
     /// Asks for something ordinary on a new connection.
     probe: fn(&mut Trial) -> Done,
-    /// Removes the trial's names, as far as the dialect can.
-    sweep: fn(&mut Trial) -> Done,
+    /// Removes the trial's names, as far as the dialect can. Returns how many may remain.
+    sweep: fn(&mut Trial) -> Done<usize>,
 }
 
 fn suite(dialect: Dialect) -> Suite {
@@ -143,7 +143,7 @@ fn suite(dialect: Dialect) -> Suite {
         Dialect::Count => Suite {
             checks: count::CHECKS.iter().collect(),
             probe: |t| t.open()?.send("abc\n").expect("3"),
-            sweep: |_| Ok(()),
+            sweep: |_| Ok(0),
         },
     }
 }
@@ -246,6 +246,8 @@ pub struct Report {
     pub connections: u64,
     /// The bytes that were moved.
     pub moved: u64,
+    /// How many of the grader's files may still be on the server.
+    pub left: usize,
 }
 
 impl Report {
@@ -307,9 +309,7 @@ pub fn run(options: Options) -> io::Result<Report> {
     for check in &wanted {
         run.grade(check, &all, 0);
     }
-    if run.stopped.is_none() {
-        run.sweep();
-    }
+    let left = run.sweep();
     // Without those that ran only because others need them.
     let mut graded = Vec::new();
     for check in wanted {
@@ -318,7 +318,7 @@ pub fn run(options: Options) -> io::Result<Report> {
         }
     }
     let (time, connections, moved) = (run.start.elapsed(), run.connections, run.moved);
-    Ok(Report { options: run.options, graded, time, connections, moved })
+    Ok(Report { options: run.options, graded, time, connections, moved, left })
 }
 
 struct Run {
@@ -408,12 +408,17 @@ impl Run {
         }
     }
 
-    /// Removes all names that the checks have used.
-    fn sweep(&mut self) {
+    /// Removes all names that the checks have used, if the server answers. Returns how many may remain.
+    fn sweep(&mut self) -> usize {
         let mut trial = self.trial(2, "sweep");
         trial.names = std::mem::take(&mut self.names);
-        let _ = (self.suite.sweep)(&mut trial);
+        let swept = self.stopped.is_none().then(|| (self.suite.sweep)(&mut trial).ok()).flatten();
         self.count(&trial);
+        let is_own = |entry: &fs::DirEntry| trial.is_own(&entry.file_name().to_string_lossy());
+        match self.options.root.as_ref().and_then(|root| fs::read_dir(root).ok()) {
+            Some(entries) => entries.flatten().filter(is_own).count(),
+            None => swept.unwrap_or(trial.names.len()),
+        }
     }
 
     fn count(&mut self, trial: &Trial) {

@@ -78,6 +78,9 @@ pub fn table(report: &Report, look: Look) -> String {
     let seconds = format!("{:.1}", report.time.as_secs_f64());
     let (connections, seed) = (report.connections, report.options.seed);
     let is_right = report.is_right();
+    if report.left > 0 {
+        let _ = writeln!(text, "\n{}", Say::Left { files: report.left }.say(lang));
+    }
     let verdict = match report.has_run() {
         true => Say::Verdict { is_right, is_all: report.options.only.is_empty() },
         false => Say::NothingRun,

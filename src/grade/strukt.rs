@@ -436,13 +436,15 @@ fn unknown_everywhere(t: &mut Trial, name: &str) -> Done {
     hello(&mut p)
 }
 
-pub(super) fn sweep(t: &mut Trial) -> Done {
-    let mut p = None;
+pub(super) fn sweep(t: &mut Trial) -> Done<usize> {
+    let (mut p, mut left) = (None, 0);
     for name in t.names.clone() {
         let mut on = p.take().map_or_else(|| t.open(), Ok)?;
         if begin(&mut on, "rm", &name).and_then(|()| on.send("Y").take(4)).is_ok() {
             p = Some(on);
+        } else {
+            left += 1;
         }
     }
-    Ok(())
+    Ok(left)
 }

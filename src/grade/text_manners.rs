@@ -505,9 +505,9 @@ fn link(_: &std::path::Path) -> bool {
 }
 
 /// Removes the names that the list shows, each on a connection of its own if it has to be.
-pub(super) fn sweep(t: &mut Trial) -> Done {
+pub(super) fn sweep(t: &mut Trial) -> Done<usize> {
     let mut listed = listing(&mut t.open()?, "ls\n")?.entries;
-    listed.retain(|(_, name)| t.names.contains(name));
+    listed.retain(|(_, name)| t.is_own(name));
     let mut p = None;
     for (_, name) in listed {
         let mut on = p.take().map_or_else(|| t.open(), Ok)?;
@@ -515,5 +515,6 @@ pub(super) fn sweep(t: &mut Trial) -> Done {
             p = Some(on);
         }
     }
-    Ok(())
+    let left = listing(&mut t.open()?, "ls\n")?.entries;
+    Ok(left.iter().filter(|(_, name)| t.is_own(name)).count())
 }

@@ -191,6 +191,10 @@ pub enum Say {
     },
     /// No check was run.
     NothingRun,
+    /// Files that were not removed.
+    Left {
+        files: usize,
+    },
 }
 
 impl Say {
@@ -327,6 +331,18 @@ impl Say {
                 return (
                     format!("{passed} passed, {failed} failed, {skipped} skipped or not run"),
                     format!("{passed} lulus, {failed} gagal, {skipped} dilewati"),
+                );
+            }
+            Say::Left { files } => {
+                return (
+                    format!(
+                        "files of the grader that may remain on the server: {files}; their names \
+                         begin with grade-"
+                    ),
+                    format!(
+                        "file penilai yang mungkin tertinggal di server: {files}; namanya diawali \
+                         grade-"
+                    ),
                 );
             }
             Say::Connection => ("a connection", "koneksi"),
