@@ -270,8 +270,11 @@ fn sent(way: Way, sender: &Tape) -> Vec<Message> {
                 begin = reached;
             }
             What::Payload { from, size } => {
-                let is_first = begin == 0;
-                add(begin, *from, if is_first { plain } else { Part::Header });
+                let header = header_before(sender, way, begin, *from);
+                let is_first = begin == 0 && header.is_none();
+                let header = header.unwrap_or(begin);
+                add(begin, header, plain);
+                add(header, *from, if is_first { plain } else { Part::Header });
                 begin = from.saturating_add(*size);
                 add(*from, begin, Part::Payload);
             }
@@ -288,10 +291,28 @@ fn sent(way: Way, sender: &Tape) -> Vec<Message> {
         if message.part == Part::Header && sender.dialect == "text" && !is_size() {
             message.part = plain;
         }
-        message.is_complete = message.to < reached || !is_all || !(is_cut || message.to > reached);
+        let is_half =
+            message.part != Part::Payload && has_lf(sender, way, message.to) == Some(false);
+        let is_short = is_cut || is_half || message.to > reached;
+        message.is_complete = message.to < reached || !is_all || !is_short;
         message.to = message.to.min(reached);
     }
     messages
+}
+
+/// Whether the byte before this position is an LF, if this dialect has lines and the byte is known.
+fn has_lf(sender: &Tape, way: Way, at: u64) -> Option<bool> {
+    let byte = sender.byte(way, at.checked_sub(1)?).filter(|_| sender.dialect == "text")?;
+    Some(byte == b'\n')
+}
+
+/// Where the size before a payload begins, if the bytes back to there are known.
+fn header_before(sender: &Tape, way: Way, from: u64, to: u64) -> Option<u64> {
+    let mut at = to.checked_sub(1)?;
+    while at > from && !has_lf(sender, way, at)? {
+        at -= 1;
+    }
+    sender.byte(way, at).filter(u8::is_ascii_digit).map(|_| at)
 }
 
 /// The messages by direction and by the point at which they are complete, in their order.

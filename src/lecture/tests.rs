@@ -182,6 +182,35 @@ fn a_header_and_a_payload_have_brackets_of_their_own() {
 }
 
 #[test]
+fn a_size_that_is_sent_ahead_has_a_bracket_of_its_own() {
+    let mut talk = Talk::new("text");
+    talk.0.note(Note::Payload { after: 11, size: 5 }, MICRO);
+    talk.client(10, Event::Wrote(b"upload a\n5\nhello"));
+    talk.0.note(Note::Payload { after: 14, size: 3 }, MICRO * 11);
+    talk.client(20, Event::Wrote(b"upload bcd\n03\nabc"));
+    let picture = talk.one();
+    shows(&picture, &["command: 9 bytes", "header: 2 bytes", "payload: 5 bytes"]);
+    shows(&picture, &["command: 11 bytes", "header: 3 bytes", "payload: 3 bytes"]);
+    assert!(!picture.contains("incomplete"), "{picture}");
+    // The beginning of what comes before the payload is not kept.
+    let mut talk = Talk::new("text");
+    let long = [b"upload ", &[b'a'; 90][..], b"\n5\n"].concat();
+    talk.0.note(Note::Payload { after: 100, size: 5 }, MICRO);
+    talk.client(10, Event::Wrote(&long)).client(20, Event::Wrote(b"hello"));
+    shows(&talk.one(), &["command: 100 bytes", "payload: 5 bytes"]);
+}
+
+#[test]
+fn a_line_that_was_cut_is_incomplete() {
+    let mut talk = Talk::new("text");
+    talk.client(10, Event::Wrote(b"ls\nup")).client(20, Event::OurReset);
+    shows(&talk.one(), &["command: 5 bytes, incomplete", "reset"]);
+    let mut talk = Talk::new("count");
+    talk.client(10, Event::Wrote(b"up")).client(20, Event::Ended);
+    shows(&talk.one(), &["command: 2 bytes"]);
+}
+
+#[test]
 fn a_cut_a_reset_and_bytes_that_are_not_read_are_crossed() {
     let crosses = |picture: &str| picture.matches("stroke-width=\"4\"").count() / 2;
     let mut talk = Talk::new("text");
