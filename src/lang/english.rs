@@ -163,7 +163,8 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::NoSuchLesson { most } => format!("the lessons have the numbers 1 to {most}"),
         Msg::LessonsAreTrue { count } => {
-            format!("{count} lessons: each printed what its page says")
+            let lessons = if *count == 1 { "lesson" } else { "lessons" };
+            format!("{count} {lessons}: each printed what its page says")
         }
         Msg::LessonDiffers { title, expected } => {
             format!("lesson {title}: something else was printed than the page says:\n{expected}")

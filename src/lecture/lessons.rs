@@ -41,13 +41,19 @@ enum Part<'p> {
 }
 
 /// Takes the reader through the lesson of this number, and offers the next. Without a number, begins with the
-/// first one. With `--all`, runs all of them without a pause, and fails if one prints something else.
+/// first one. With `--all`, runs all from there on without a pause, and fails if one prints something else.
 pub(super) fn run(ui: &mut Ui, argument: &Argument) -> Outcome {
     let page = page(ui.config().lang);
     let lessons: Vec<&str> = page.split("\n## ").skip(1).collect();
     let most = lessons.len();
+    let first = match argument.text().trim() {
+        "" => 1,
+        text => text.parse().unwrap_or(0),
+    };
+    let chosen = lessons.get(usize::wrapping_sub(first, 1)..).filter(|rest| !rest.is_empty());
+    let Some(chosen) = chosen else { return Err(Stop::Wrong(Msg::NoSuchLesson { most })) };
     if ui.config().all {
-        for lesson in &lessons {
+        for lesson in chosen {
             // On a busy machine, a pause between two writes can be too short.
             let mut tries = 1;
             while let Err(stop) = give(ui, lesson, false) {
@@ -57,25 +63,19 @@ pub(super) fn run(ui: &mut Ui, argument: &Argument) -> Outcome {
                 tries += 1;
             }
         }
-        return ui.tell(&Msg::LessonsAreTrue { count: most });
+        return ui.tell(&Msg::LessonsAreTrue { count: chosen.len() });
     }
-    let mut number = match argument.text().trim() {
-        "" => 1,
-        text => text.parse().unwrap_or(0),
-    };
-    loop {
-        let lesson = lessons.get(usize::wrapping_sub(number, 1));
-        let Some(lesson) = lesson else { return Err(Stop::Wrong(Msg::NoSuchLesson { most })) };
-        give(ui, lesson, ui.asks)?;
-        number += 1;
-        if !ui.asks || number > most {
-            return Ok(());
+    for (lesson, number) in chosen.iter().zip(first + 1..) {
+        let goes_on = give(ui, lesson, ui.asks)? && ui.asks && number <= most;
+        if !goes_on {
+            break;
         }
         match ui.ask(&Msg::AskNextLesson { number, most })? {
             Some(answer) if answer.trim().is_empty() => {}
-            _ => return Ok(()),
+            _ => break,
         }
     }
+    Ok(())
 }
 
 fn page(lang: Lang) -> &'static str {
@@ -85,8 +85,9 @@ fn page(lang: Lang) -> &'static str {
     }
 }
 
-/// Gives one lesson. With `waits`, the reader has to press Enter before the first command.
-fn give(ui: &mut Ui, lesson: &str, waits: bool) -> Outcome {
+/// Gives one lesson. With `waits`, the reader has to press Enter before the first command. Returns whether the
+/// reader stays.
+fn give(ui: &mut Ui, lesson: &str, waits: bool) -> Result<bool, Stop> {
     let (title, rest) = lesson.split_once('\n').unwrap_or((lesson, ""));
     let columns = ui.columns();
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
@@ -108,8 +109,8 @@ fn give(ui: &mut Ui, lesson: &str, waits: bool) -> Outcome {
                 for command in split(commands, ';') {
                     // What runs at the same time is on lines of its own.
                     ui.print(&format!("$ {}\n", split(command, '&').join(" &\n  ")))?;
-                    if waits && ui.ask(&Msg::AskEnter)?.is_none() {
-                        return Ok(());
+                    if waits && ui.ask(&Msg::AskEnter)?.is_none_or(|answer| answer.trim() == "q") {
+                        return Ok(false);
                     }
                     waits = false;
                     let printed = place.run(command, ui.config().lang)?;
@@ -129,7 +130,7 @@ fn give(ui: &mut Ui, lesson: &str, waits: bool) -> Outcome {
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The parts of a lesson. A paragraph that names a command line of a server starts that one.

@@ -31,11 +31,37 @@ fn every_lesson_shows_the_real_output() {
     let mut one = crate::support::client(&["lesson", "14"]);
     let out = String::from_utf8(one.output().unwrap().stdout).unwrap();
     assert!(out.contains("ok removed notes.txt") && !out.contains("15. Half"), "{out}");
-    let wrong = crate::support::client(&["lesson", "21"]).output().unwrap();
-    assert_eq!(wrong.status.code(), Some(2));
-    assert!(
-        String::from_utf8_lossy(&wrong.stderr).contains("the lessons have the numbers 1 to 20")
-    );
+    let mut last = crate::support::client(&["lesson", "--all", "20"]);
+    let out = String::from_utf8(last.output().unwrap().stdout).unwrap();
+    assert!(out.starts_with("20. ") && out.contains("\n1 lesson: each printed"), "{out}");
+    for wrong in [&["lesson", "21"][..], &["lesson", "--all", "0"], &["lesson", "--all", "x"]] {
+        let wrong = crate::support::client(wrong).output().unwrap();
+        assert_eq!(wrong.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&wrong.stderr);
+        assert!(said.contains("the lessons have the numbers 1 to 20"), "{said}");
+    }
+}
+
+/// At a terminal, which `script` is for the client, a reader can leave before the first command too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_leaves_a_lesson_before_its_command() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let line = format!("'{}' --lang en lesson 6", env!("CARGO_BIN_EXE_connme-client"));
+    for answer in ["q\n", "\x04"] {
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let Ok(mut terminal) = terminal.spawn() else {
+            eprintln!("skipped: there is no `script` here, which makes a terminal");
+            return;
+        };
+        terminal.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("(Enter) "), "{said}");
+        assert!(said.contains("6. ") && !said.contains("Enter for lesson"), "{said}");
+    }
 }
 
 /// What the lessons do before `make install`, with the programs of this test instead of the release build.
