@@ -44,8 +44,8 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::CannotUseRoot { why } => format!("cannot {why}; choose another folder with --root"),
         Msg::CannotUseLog { why } => format!("cannot {why}; choose another file with --log"),
-        Msg::CannotCapture { why } => {
-            format!("cannot create the capture: {why}; choose another file with --capture")
+        Msg::CannotCapture { file, why } => {
+            format!("cannot create the capture {}: {why}", readable(file.as_bytes()))
         }
         Msg::CaptureStopped { why } => {
             format!("the capture ends here, because it cannot be written: {why}")

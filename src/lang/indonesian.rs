@@ -52,8 +52,8 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::CannotUseLog { why } => {
             format!("log tidak bisa ditulis: {why}; pilih file lain dengan --log")
         }
-        Msg::CannotCapture { why } => {
-            format!("file capture tidak bisa dibuat: {why}; pilih file lain dengan --capture")
+        Msg::CannotCapture { file, why } => {
+            format!("file capture {} tidak bisa dibuat: {why}", readable(file.as_bytes()))
         }
         Msg::CaptureStopped { why } => {
             format!("capture berhenti di sini karena tidak bisa ditulis: {why}")

@@ -95,7 +95,7 @@ pub enum Msg {
     CannotUseLog { why: String },
 
     /// The file for a capture cannot be created.
-    CannotCapture { why: String },
+    CannotCapture { file: String, why: String },
     /// A capture cannot be written any more.
     CaptureStopped { why: String },
     /// The prompt, and the server that it is connected to. `is_narrow`: the line must leave room to type in

@@ -85,7 +85,9 @@ impl Capture {
         tell: impl Fn(Msg) + Send + Sync + 'static,
     ) -> Result<Option<Capture>, Msg> {
         let Some(settings) = settings else { return Ok(None) };
-        let failed = |error: io::Error| Msg::CannotCapture { why: error.to_string() };
+        let file = settings.file.display().to_string();
+        let failed =
+            |error: io::Error| Msg::CannotCapture { file: file.clone(), why: error.to_string() };
         let to: Box<dyn Write + Send> = match settings.takes_output() {
             true => Box::new(io::stdout()),
             false => Box::new(File::create(&settings.file).map_err(failed)?),

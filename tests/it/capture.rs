@@ -1016,7 +1016,8 @@ fn a_capture_that_cannot_be_written_ends_alone() {
     let output = client.current_dir(&folder).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.starts_with("connme-client: cannot create the capture: "), "{errors}");
+    let said = "connme-client: cannot create the capture no/such/c.pcap: ";
+    assert!(errors.starts_with(said), "{errors}");
 }
 
 /// A demo has the five framings in one file: its session, and the comparison.
