@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -131,8 +131,10 @@ pub(super) fn show(ui: &Ui, rows: &[Row]) -> Outcome {
 /// row.
 pub(super) fn compare(config: &Config, path: &Path) -> Answer<Vec<Answer<Row>>> {
     let opening = |error| Failure::local(Doing::Open, path.display(), error);
-    if !fs::metadata(path).map_err(opening)?.is_file() {
-        return Err(opening(io::ErrorKind::IsADirectory.into()));
+    let found = fs::metadata(path).map_err(opening)?;
+    if !found.is_file() {
+        let why = if found.is_dir() { Trouble::IsFolder } else { Trouble::NotPlain };
+        return Err(Failure::Local { doing: Doing::Open, path: path.display().to_string(), why });
     }
     File::open(path).map_err(opening)?;
     let folder = TemporaryFolder::new()?;

@@ -399,6 +399,13 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     fs::write(folder.path().join("f"), "x").unwrap();
     crate::support::client(&["compare", "f"]).current_dir(&folder).assert().success();
     crate::support::client(&["compare", "nope"]).current_dir(&folder).assert().code(1);
+    for (path, why) in [(".", "it is a folder"), ("/dev/null", "it is not a plain file")] {
+        if cfg!(unix) {
+            let mut client = crate::support::client(&["compare", path]);
+            let refused = format!("connme-client: cannot open {path}: {why}\n");
+            client.current_dir(&folder).assert().code(1).stderr(refused);
+        }
+    }
     assert_eq!(crate::support::visible(folder.path()), ["f"]);
 }
 
