@@ -1,7 +1,7 @@
 //! The command line of `connme-client`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use super::args::{self, Arg, Args, Shared};
 use super::{Parsed, Wrong};
@@ -167,6 +167,7 @@ pub fn parse(
     config.has_port = port.is_some();
     config.port = port.unwrap_or(config.dialect.port());
     let capture = shared.capture()?;
+    check_files(&config.pictures, capture.as_ref())?;
     let to_errors = capture.as_ref().is_some_and(capture::Settings::takes_output);
     let Shared { buffer, trace, faults, lang, .. } = shared;
     let config = Config { host, buffer, trace, lang, to_errors, ..config };
@@ -190,6 +191,24 @@ fn check_use(flags: &[String], command: Option<&str>) -> Result<(), Wrong> {
         {
             let (flag, command) = (flag.clone(), command.to_owned());
             return Err(Msg::FlagIsNotFor { flag, command });
+        }
+    }
+    Ok(())
+}
+
+/// Finds a file that two flags would write to.
+fn check_files(pictures: &Pictures, capture: Option<&capture::Settings>) -> Result<(), Wrong> {
+    let capture = capture.filter(|it| !it.takes_output()).map(|it| &it.file);
+    let Pictures { ladder, svg, .. } = pictures;
+    for (flag, one, other, two) in [
+        ("--ladder", ladder.as_ref(), "--svg", svg.as_ref()),
+        ("--ladder", ladder.as_ref(), "--capture", capture),
+        ("--svg", svg.as_ref(), "--capture", capture),
+    ] {
+        if let (Some(one), Some(two)) = (one, two)
+            && (one == two || absolute(one).ok() == absolute(two).ok())
+        {
+            return Err(Msg::SameFile { flag, other });
         }
     }
     Ok(())
@@ -275,6 +294,13 @@ mod tests {
             let flag = line.split(' ').next().unwrap();
             assert_eq!(wrong(line), Some(format!("{flag} is for {users}")));
         }
+        for (line, flags) in [
+            ("demo --ladder a --svg a", "--ladder and --svg"),
+            ("ls --ladder ./a --capture a", "--ladder and --capture"),
+            ("compare f --svg b/a --capture=b/./a", "--svg and --capture"),
+        ] {
+            assert_eq!(wrong(line), Some(format!("{flags} need two different files")));
+        }
         assert_eq!(wrong("-t lesson 1").unwrap(), "-t does nothing for lesson");
         assert_eq!(wrong("--stammer cut=1 demo").unwrap(), "--stammer does nothing for demo");
         for line in [
@@ -284,6 +310,8 @@ mod tests {
             "--step",
             "grade -v",
             "--capture-bytes 5 --capture f ls",
+            "demo --ladder a --svg b --capture c",
+            "demo --ladder - --capture -",
         ] {
             assert_eq!(wrong(line), None, "{line}");
         }

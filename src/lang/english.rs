@@ -18,6 +18,7 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::FlagIsFor { flag, users } => format!("{flag} is for {}", users.replace(' ', " or ")),
         Msg::FlagIsNotFor { flag, command } => format!("{flag} does nothing for {command}"),
+        Msg::SameFile { flag, other } => format!("{flag} and {other} need two different files"),
         Msg::UnexpectedWord { word } => format!("unexpected argument '{word}'"),
         Msg::TryHelp => "see --help".to_owned(),
         Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),

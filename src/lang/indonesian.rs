@@ -20,6 +20,7 @@ pub(super) fn say(msg: &Msg) -> String {
             format!("{flag} hanya untuk {}", users.replace(' ', " atau "))
         }
         Msg::FlagIsNotFor { flag, command } => format!("{flag} tidak berguna untuk {command}"),
+        Msg::SameFile { flag, other } => format!("{flag} dan {other} perlu dua file yang berbeda"),
         Msg::UnexpectedWord { word } => format!("argumen '{word}' tidak dikenali"),
         Msg::TryHelp => "lihat --help".to_owned(),
         Msg::Listening { address, dialect } => {

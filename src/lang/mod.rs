@@ -67,6 +67,8 @@ pub enum Msg {
     FlagIsFor { flag: String, users: &'static str },
     /// A flag that this command does nothing with.
     FlagIsNotFor { flag: String, command: String },
+    /// Two flags that would write to the same file.
+    SameFile { flag: &'static str, other: &'static str },
     /// The server takes flags only.
     UnexpectedWord { word: String },
     /// Where to look for what is right.
