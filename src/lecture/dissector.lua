@@ -556,7 +556,7 @@ function struct.server(talk, flow)
       if not number then return end
       local entries = math.max(signed(number), 0)
       request.entries = entries
-      say(flow, plain(entries) .. " entries", number, at,
+      say(flow, plain(entries) .. (entries == 1 and " entry" or " entries"), number, at,
         { { field.entries, tonumber(plain(entries)) }, request_of(request) })
       for _ = 1, entries do
         local length, from = take_all(flow, 4)
@@ -954,6 +954,10 @@ local function read_on(talk, flow)
   end
 end
 
+local function part_of_a_message(flow)
+  return #flow.data .. (#flow.data == 1 and " byte" or " bytes") .. " of a message"
+end
+
 -- Gives bytes to a flow, of which `missing` more were not captured.
 local function feed(talk, flow, bytes, missing)
   if #bytes + missing == 0 then return end
@@ -1063,7 +1067,7 @@ local function read_packet(dialect, tvb, pinfo)
   if #flow.data > 0 and #flow.held == 0 then
     local at = math.max(flow.at, 0)
     out[#out + 1] = {
-      label = #flow.data .. " bytes of a message", at = at, length = tvb:len() - at, notes = {},
+      label = part_of_a_message(flow), at = at, length = tvb:len() - at, notes = {},
       { field.part, #flow.data },
     }
   end
@@ -1074,7 +1078,12 @@ end
 -- What is shown.
 
 local function escaped(label)
-  if #label > 120 then label = label:sub(1, 117) .. "..." end
+  if #label > 120 then
+    local most = 117
+    -- Not in the middle of a character: what follows would be one of its later bytes.
+    while most > 114 and label:byte(most + 1) >= 0x80 and label:byte(most + 1) < 0xc0 do most = most - 1 end
+    label = label:sub(1, most) .. "..."
+  end
   return (label:gsub("[%z\1-\31\127]", function(c) return string.format("\\x%02x", c:byte()) end))
 end
 
@@ -1165,7 +1174,7 @@ local function read_end(pinfo, talk, is_reset)
       local of = string.format("%s of %s", plain(flow.transfer.sofar), plain(flow.transfer.size))
       notes[#notes + 1] = { label = "The stream ends after " .. of, notes = { wrong.short } }
     elseif #flow.data > 0 then
-      notes[#notes + 1] = { label = #flow.data .. " bytes of a message", notes = { wrong.half } }
+      notes[#notes + 1] = { label = part_of_a_message(flow), notes = { wrong.half } }
     end
   end
   talk.frame = pinfo.number

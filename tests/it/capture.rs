@@ -842,6 +842,37 @@ fn a_connection_ends_in_a_capture_as_it_ended() {
 }
 
 #[test]
+fn the_dissector_counts_one_and_cuts_between_characters() {
+    if !has_tshark() {
+        return;
+    }
+    let server = TestServer::start(&[]);
+    server.put("f", b"x");
+    let folder = tempfile::tempdir().unwrap();
+    write_dissector(&folder.path().join("connme.lua"));
+    let explained = |dialect: &str, words: &[&str]| {
+        let address = server.address_of(dialect);
+        let mut client = client(&["--capture", "c.pcap", "--dialect", dialect]);
+        client.args(["--server", &address.to_string()]).args(words).current_dir(&folder);
+        client.output().unwrap();
+        let mut command = tshark();
+        command.args(["-X", "lua_script:connme.lua", "-r", "c.pcap", "-V", "-d"]);
+        command.arg(format!("tcp.port=={},connme_{dialect}", address.port()));
+        let output = command.current_dir(&folder).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let shown = explained("struct", &["ls"]);
+    assert!(shown.contains("\n    1 entry\n"), "{shown}");
+    let shown = explained("text", &["say", "LS\\nl", "s\\n", "l"]);
+    assert_eq!(shown.matches("1 byte of a message").count(), 3, "{shown}");
+    assert!(shown.contains("Command: ls\n"), "{shown}");
+    for first in ["", "x"] {
+        let shown = explained("text", &["count", &(first.to_owned() + &"\u{e9}".repeat(90))]);
+        assert!(shown.contains("\u{e9}...") && !shown.contains('\u{fffd}'), "{shown}");
+    }
+}
+
+#[test]
 fn payloads_are_cut_and_their_lengths_kept() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
