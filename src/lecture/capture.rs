@@ -9,7 +9,7 @@
 //! bytes. These begin with the IP header, because there is no link below.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -68,6 +68,8 @@ pub struct Capture(Arc<Shared>);
 struct Shared {
     /// `None` after a failure.
     file: Mutex<Option<BufWriter<Box<dyn Write + Send>>>>,
+    /// The same file, to cut off what is not whole. Standard output is not cut.
+    cut: Option<File>,
     /// How many bytes of each payload are kept.
     kept: usize,
     began: (SystemTime, Instant),
@@ -88,12 +90,16 @@ impl Capture {
         let file = settings.file.display().to_string();
         let failed =
             |error: io::Error| Msg::CannotCapture { file: file.clone(), why: error.to_string() };
-        let to: Box<dyn Write + Send> = match settings.takes_output() {
-            true => Box::new(io::stdout()),
-            false => Box::new(File::create(&settings.file).map_err(failed)?),
+        let (to, cut): (Box<dyn Write + Send>, _) = match settings.takes_output() {
+            true => (Box::new(io::stdout()), None),
+            false => {
+                let file = File::create(&settings.file).map_err(failed)?;
+                let cut = file.try_clone().ok();
+                (Box::new(file), cut)
+            }
         };
         let stopped = move |error: &io::Error| tell(Msg::CaptureStopped { why: error.to_string() });
-        let capture = Capture::new(to, settings.bytes, Box::new(stopped)).map_err(failed)?;
+        let capture = Capture::new(to, cut, settings.bytes, Box::new(stopped)).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -105,6 +111,7 @@ impl Capture {
 
     fn new(
         to: Box<dyn Write + Send>,
+        cut: Option<File>,
         bytes: Option<u32>,
         stopped: Box<dyn Fn(&io::Error) + Send + Sync>,
     ) -> io::Result<Capture> {
@@ -117,6 +124,7 @@ impl Capture {
         file.flush()?;
         Ok(Capture(Arc::new(Shared {
             file: Mutex::new(Some(file)),
+            cut,
             kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
             began: (SystemTime::now(), Instant::now()),
             stopped,
@@ -151,11 +159,17 @@ impl Capture {
         let (date, start) = self.0.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time = time.saturating_add(start.elapsed());
+        let whole =
+            self.0.cut.as_ref().and_then(|mut cut| Some((cut, cut.stream_position().ok()?)));
         let written = packets(&mut Packets { file: writer, time, kept: self.0.kept });
         if let Err(error) = written.and_then(|()| writer.flush()) {
             if let Some(writer) = file.take() {
                 // Not dropped: it would try to write the rest.
                 drop(writer.into_parts());
+            }
+            // A reader takes half a packet for a broken file. A pipe or a device has no such place.
+            if let Some((cut, length)) = whole {
+                let _ = cut.set_len(length);
             }
             (self.0.stopped)(&error);
         }

@@ -1042,6 +1042,9 @@ fn a_capture_that_cannot_be_written_ends_alone() {
         peer.hear(format!("ok received 20000 {n}\n"));
     }
     assert!(once(&server.log()), "{}", server.log());
+    // What is there is whole, and the disk was nearly full.
+    let bytes = fs::read(&file).unwrap();
+    assert!(bytes.len() > 10_000 && read(&bytes).len() > 20, "{}", bytes.len());
     // What cannot be created is a mistake of the user.
     let mut client = client(&["--capture", "no/such/c.pcap", "ls"]);
     let output = client.current_dir(&folder).output().unwrap();
