@@ -1,6 +1,8 @@
 //! A short session with every read and write shown, then a comparison, against a server of its own.
 
+use std::env;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
@@ -18,6 +20,23 @@ use crate::limits;
 /// The name of the file that the session sends.
 const FILE: &str = "hello.txt";
 
+/// The program is in another folder until this is dropped, which goes back to this one.
+struct Inside(PathBuf);
+
+impl Inside {
+    /// Goes to a folder whose path means the same from there, if that is possible.
+    fn enter(folder: &Path) -> Option<Inside> {
+        let before = env::current_dir().ok().filter(|_| folder.is_absolute())?;
+        env::set_current_dir(folder).ok().map(|()| Inside(before))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let _ = env::set_current_dir(&self.0);
+    }
+}
+
 /// Runs the session, then the comparison.
 pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
     let folder = TemporaryFolder::new()?;
@@ -28,11 +47,15 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
     let recorded = Instruments { recorder, ..Instruments::default() };
     let serving = recorded.clone().prepare(Side::Server);
     let server = LocalServer::prepared(&folder.0.join("root"), "", serving)?;
+    // Messages then name the downloads folder as a reader knows it, and fit on a slide.
+    let inside = Inside::enter(&folder.0);
+    let downloads = limits::DOWNLOAD_FOLDER;
+    let downloads = inside.as_ref().map_or(folder.0.join(downloads), |_| downloads.into());
     let config = Config {
         host: limits::TCP_IP.to_owned(),
         port: server.port(ui.config().dialect),
         named: false,
-        downloads: folder.0.join("downloads"),
+        downloads,
         yes: true,
         trace: true,
         ..ui.config().clone()
@@ -62,6 +85,7 @@ pub(super) fn run(ui: &mut Ui, _: &Argument) -> Outcome {
         }
         Ok(())
     })?;
+    drop(inside);
     picture.map_or(Ok(()), |picture| picture.write())?;
     // With its own port, each dialect can be told in a capture.
     let (host, named) = (limits::TCP_IP.to_owned(), server.has_usual_ports());

@@ -392,7 +392,11 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
         assert!(out.contains(part), "{part}: {out}");
     }
     assert!(err.contains("-> connme\\n") && err.contains("= ok connected (13, LF)"), "{err}");
-    let slide = |line: &&str| line.starts_with('#') || line.contains(" ms ");
+    let slide = |line: &&str| {
+        ["#", "hello.txt"].iter().any(|it| line.starts_with(it)) || line.contains(" ms ")
+    };
+    let kept = format!("hello.txt downloaded to downloads{}hello.txt: ", std::path::MAIN_SEPARATOR);
+    assert!(out.contains(&kept), "{out}");
     assert!(out.lines().chain(err.lines()).filter(slide).all(|line| line.chars().count() <= 80));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     // The file of the user's choice.
