@@ -206,7 +206,7 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     let stored = lang::readable(receipt.stored.as_deref().unwrap_or_default().as_bytes());
     let came = receipt.bytes - receipt.kept;
     let (seconds, rate) = speed(came, receipt.time);
-    let last = Some(came).filter(|_| receipt.kept > 0);
+    let last = (receipt.kept > 0).then_some(came);
     Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, last, seconds, rate }
 }
 
