@@ -84,7 +84,7 @@ impl Place for Here {
 
     fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
-        let entries = read_folder(folder).into_iter().flatten();
+        let entries = read_folder(folder).into_iter().flatten().flatten();
         // A pipe or a device cannot be sent.
         let entries = entries.filter(|(_, metadata)| metadata.is_file() || metadata.is_dir());
         let found = |(name, metadata): (_, Metadata)| Found { name, is_folder: metadata.is_dir() };
@@ -162,8 +162,9 @@ pub(super) fn folders_here(
                 listing => listing.map(drop)?,
             }
             let listing = |error| Failure::local(Doing::List, path.display(), error);
-            let mut entries: Vec<_> = read_folder(&path).map_err(listing)?.collect();
-            left_out += fs::read_dir(&path).map_err(listing)?.count().saturating_sub(entries.len());
+            let all: Vec<_> = read_folder(&path).map_err(listing)?.collect();
+            left_out += all.iter().filter(|entry| entry.is_none()).count();
+            let mut entries: Vec<_> = all.into_iter().flatten().collect();
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
             for (name, metadata) in entries {
                 let (path, there) = (path.join(&name), format!("{there}/{name}"));
@@ -235,7 +236,7 @@ pub(super) fn folders_there(
 pub(super) fn local_files() -> Answer<Listing> {
     let entries = read_folder(".").map_err(|error| Failure::local(Doing::List, ".", error))?;
     let mut listing = Listing::default();
-    for (name, metadata) in entries {
+    for (name, metadata) in entries.flatten() {
         if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {
             listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
         }
@@ -244,10 +245,12 @@ pub(super) fn local_files() -> Answer<Listing> {
     Ok(listing)
 }
 
-/// The entries of a folder of this machine, links followed, without those that have no readable name.
-fn read_folder(folder: impl AsRef<Path>) -> io::Result<impl Iterator<Item = (String, Metadata)>> {
-    let entries = fs::read_dir(folder)?.flatten();
-    Ok(entries.filter_map(|entry| {
+/// The entries of a folder of this machine, links followed. `None` for one without a readable name or metadata.
+fn read_folder(
+    folder: impl AsRef<Path>,
+) -> io::Result<impl Iterator<Item = Option<(String, Metadata)>>> {
+    Ok(fs::read_dir(folder)?.map(|entry| {
+        let entry = entry.ok()?;
         Some((entry.file_name().into_string().ok()?, fs::metadata(entry.path()).ok()?))
     }))
 }

@@ -9,7 +9,7 @@
 //! bytes. These begin with the IP header, because there is no link below.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +31,10 @@ const LONGEST: u32 = 65_535;
 
 /// Packets begin with the IP header, of either version: LINKTYPE_RAW.
 const RAW_IP: u32 = 101;
+
+/// The bytes before the first packet, and those before each.
+const FILE_HEADER: u64 = 24;
+const PACKET_HEADER: u64 = 16;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -65,9 +69,15 @@ static OF_PROGRAM: OnceLock<Capture> = OnceLock::new();
 #[derive(Clone)]
 pub struct Capture(Arc<Shared>);
 
+/// What is written to, and how long it is up to the last packet that was written whole.
+struct Whole {
+    writer: BufWriter<Box<dyn Write + Send>>,
+    length: u64,
+}
+
 struct Shared {
     /// `None` after a failure.
-    file: Mutex<Option<BufWriter<Box<dyn Write + Send>>>>,
+    file: Mutex<Option<Whole>>,
     /// The same file, to cut off what is not whole. Standard output is not cut.
     cut: Option<File>,
     /// How many bytes of each payload are kept.
@@ -123,7 +133,7 @@ impl Capture {
         }
         file.flush()?;
         Ok(Capture(Arc::new(Shared {
-            file: Mutex::new(Some(file)),
+            file: Mutex::new(Some(Whole { writer: file, length: FILE_HEADER })),
             cut,
             kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
             began: (SystemTime::now(), Instant::now()),
@@ -155,23 +165,26 @@ impl Capture {
     /// Writes the packets of one event, which have the same time, and no other packet between them.
     fn write(&self, packets: impl FnOnce(&mut Packets<'_>) -> io::Result<()>) {
         let mut file = lock(&self.0.file);
-        let Some(writer) = file.as_mut() else { return };
+        let Some(Whole { writer, length }) = file.as_mut() else { return };
         let (date, start) = self.0.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time = time.saturating_add(start.elapsed());
-        let whole =
-            self.0.cut.as_ref().and_then(|mut cut| Some((cut, cut.stream_position().ok()?)));
-        let written = packets(&mut Packets { file: writer, time, kept: self.0.kept });
-        if let Err(error) = written.and_then(|()| writer.flush()) {
-            if let Some(writer) = file.take() {
-                // Not dropped: it would try to write the rest.
-                drop(writer.into_parts());
+        let mut out = Packets { file: writer, time, kept: self.0.kept, written: 0 };
+        let written = packets(&mut out).map(|()| out.written);
+        match written.and_then(|written| writer.flush().map(|()| written)) {
+            Ok(written) => *length = length.saturating_add(written),
+            Err(error) => {
+                // A reader takes half a packet for a broken file.
+                let length = *length;
+                if let Some(Whole { writer, .. }) = file.take() {
+                    // Not dropped: it would try to write the rest.
+                    drop(writer.into_parts());
+                }
+                if let Some(cut) = &self.0.cut {
+                    let _ = cut.set_len(length);
+                }
+                (self.0.stopped)(&error);
             }
-            // A reader takes half a packet for a broken file. A pipe or a device has no such place.
-            if let Some((cut, length)) = whole {
-                let _ = cut.set_len(length);
-            }
-            (self.0.stopped)(&error);
         }
     }
 }
@@ -267,6 +280,8 @@ struct Packets<'f> {
     /// Since 1970.
     time: Duration,
     kept: usize,
+    /// How many bytes so far.
+    written: u64,
 }
 
 impl Packets<'_> {
@@ -323,6 +338,7 @@ impl Packets<'_> {
         }
         self.file.write_all(&ip)?;
         self.file.write_all(&tcp)?;
+        self.written += PACKET_HEADER + u64::from(size(kept));
         let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
         *sequence = sequence.wrapping_add(taken);

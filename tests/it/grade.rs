@@ -180,10 +180,7 @@ type Hell = fn(std::net::TcpStream);
 #[test]
 fn servers_from_hell_get_a_whole_report() {
     let hells: [(&str, Hell); 7] = [
-        ("silent", |stream| {
-            std::thread::sleep(Duration::from_secs(60));
-            drop(stream);
-        }),
+        ("silent", |mut stream| drop(std::io::copy(&mut stream, &mut std::io::sink()))),
         ("endless", |mut stream| while stream.write_all(&[b'x'; 8192]).is_ok() {}),
         ("closes", drop),
         ("resets", |mut stream| {
