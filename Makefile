@@ -13,7 +13,7 @@ help: ## show these targets
 # status: scripts call the program itself. The pause lets make notice Ctrl-C before its child has ended, or
 # it complains that it has no children.
 define run
-	@$(CARGO) build --quiet --release --bin $(1)
+	@$(CARGO) build --quiet --release --bins
 	@trap : INT; $(2) $(CARGO) run --quiet --release --bin $(1) -- $(3) || sleep 0.2
 endef
 
@@ -28,16 +28,16 @@ run-client: .have-cargo ## start the client; ARGS="ls" runs a single command
 	$(call run,connme-client,$(with_rlwrap),$(ARGS))
 
 demo: .have-cargo ## a short session with every byte shown, then a comparison
-	$(call run,connme-client,,demo $(ARGS))
+	$(call run,connme-lab,,demo $(ARGS))
 
 lessons: .have-cargo ## exercises to predict, run and explain; ARGS="12" begins there
-	$(call run,connme-client,,lesson $(ARGS))
+	$(call run,connme-lab,,lesson $(ARGS))
 
 compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
-	$(call run,connme-client,,compare "$(or $(FILE),README.md)" $(ARGS))
+	$(call run,connme-lab,,compare "$(or $(FILE),README.md)" $(ARGS))
 
 grade: .have-cargo ## check a server of yours; SERVER=HOST:PORT, ARGS="--list"
-	$(call run,connme-client,,--server "$(or $(SERVER),127.0.0.1)" grade $(ARGS))
+	$(call run,connme-lab,,--server "$(or $(SERVER),127.0.0.1)" grade $(ARGS))
 
 test: .have-cargo ## run all tests
 	@$(CARGO) test --quiet
@@ -54,7 +54,7 @@ check: .have-cargo ## the gate: format, lints, docs and tests, warnings as error
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --no-deps --document-private-items
 	RUST_TEST_THREADS=6 $(CARGO) test
 
-install: .have-cargo ## put both programs where cargo keeps programs
+install: .have-cargo ## put the programs where cargo keeps programs
 	$(CARGO) install --locked --path .
 
 clean: .have-cargo ## remove what was built

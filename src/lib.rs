@@ -5,7 +5,7 @@
 //!
 //! | module | what it is for | calls |
 //! |---|---|---|
-//! | `bin` | the two programs: read the flags, open ports and folders, run | everything |
+//! | `bin` | the three programs: read the flags, open ports and folders, put instruments in between, run | everything |
 //! | [`server`] | accepts, limits, a thread for each connection | `dialect` `wire` `store` `log` `error` `limits` |
 //! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `log` `error` `limits` |
 //! | [`wire`] | bytes to messages and back | `error` `limits` |
@@ -15,32 +15,28 @@
 //! | [`error`] | what was tried, on what, why it failed, and the code for the peer | `limits` |
 //! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
 //! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
-//! | [`cli`] | command lines to configurations | `lecture` `client` `dialect` `store` `lang` `limits` |
-//! | [`lecture`] | trace, captures, pictures, faults, comparison, demo, lessons: what a lecture adds | `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` `starter` |
-//! | [`grade`] | grades a server that speaks a dialect, in any language | `lecture` `cli` `client` `dialect` `store` `lang` |
-//! | [`starter`] | a server as one writes it first, to be improved | nothing |
+//! | [`cli`] | the command lines of server and client | `client` `dialect` `store` `lang` `limits` |
+//! | [`lab`] | what a lecture adds: instruments, demo, comparison, lessons, the grader, a starter | `cli` `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
-//!   no terminal. No module calls one that calls it.
-//! - Files are opened by `store`, `client`, `lecture`, `grade`, `starter` and the log alone; connections are
-//!   made by `server`, `client`, `lecture`, `grade`, `starter` and the programs alone.
-//! - Standard output belongs to the prompt, the grader, the programs and a capture; standard error to the first
-//!   three, the log and the trace.
+//!   no terminal. No module and no file calls one that calls it.
+//! - Only the programs in `bin` name the lab: a reader of server and client never meets it.
+//! - Files are opened by `store`, `client`, `lab` and the log alone; connections are made by `server`, `client`,
+//!   `lab` and the programs alone.
+//! - Standard output belongs to the prompt, the programs and the lab; standard error to these and the log.
 //! - No `unsafe`, no dependency, and nothing that a peer, a file name or a full disk can make panic.
 
 pub mod cli;
 pub mod client;
 pub mod dialect;
 pub mod error;
-pub mod grade;
 pub mod guide;
+pub mod lab;
 pub mod lang;
-pub mod lecture;
 pub mod limits;
 pub mod log;
 pub mod server;
-pub mod starter;
 pub mod store;
 pub mod wire;

@@ -10,11 +10,11 @@ use connme::cli::server::{Config, Listen, parse};
 use connme::cli::{self, Parsed};
 use connme::client::terminal;
 use connme::dialect::Dialect;
-use connme::error::Error;
+use connme::lab::lecture::Instruments;
+use connme::lab::lecture::capture::Capture;
+use connme::lab::lecture::faults::Faults;
+use connme::lab::lecture::trace::{Output, Side};
 use connme::lang::{self, Msg};
-use connme::lecture::Instruments;
-use connme::lecture::capture::{Capture, Settings};
-use connme::lecture::trace::{Output, Side};
 use connme::log::Log;
 use connme::server::{ConnectionLimits, Server, address};
 use connme::store::Store;
@@ -25,36 +25,35 @@ fn main() -> ExitCode {
     let lang = cli::language(&words, |name| std::env::var(name).ok());
     match parse(words, lang) {
         Ok(Parsed::Print(text)) => say(&text),
-        Err(wrong) => complain(&format!("{}; {}", wrong.say(lang), Msg::TryHelp.say(lang)), 2),
-        Ok(Parsed::Run(config)) => match run(config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(wrong) => complain(&wrong.say(lang), 1),
+        Err(wrong) => complain(&wrong.with_help(lang), 2),
+        Ok(Parsed::Run(config)) => match Faults::of(config.instruments.stammer.as_deref()) {
+            Err(wrong) => complain(&wrong.with_help(lang), 2),
+            Ok(faults) => match run(config, faults) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(wrong) => complain(&wrong.say(lang), 1),
+            },
         },
     }
 }
 
-/// The system's words on what the user can do something about.
-fn why(error: &Error) -> String {
-    error.cause().to_owned()
-}
-
-fn run(config: Config) -> Result<(), Msg> {
+fn run(config: Config, faults: Option<Faults>) -> Result<(), Msg> {
     let log = Log::open(config.log.as_deref(), config.lang)
-        .map_err(|error| Msg::CannotUseLog { why: why(&error) })?;
-    let served = serve(config, &log);
+        .map_err(|error| Msg::CannotUseLog { why: error.cause().to_owned() })?;
+    let served = serve(config, faults, &log);
     log.flush();
     served
 }
 
-fn serve(config: Config, log: &Log) -> Result<(), Msg> {
+fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     // Ports before the folder: a second server by mistake then leaves no trace in it.
     let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    let output_is_taken = config.capture.as_ref().is_some_and(Settings::takes_output);
+    let flags = &config.instruments;
+    let output_is_taken = flags.capture_takes_output();
     let (to, lang) = (log.clone(), config.lang);
-    let capture = Capture::start(config.capture.as_ref(), move |msg| to.line(msg.say(lang)))?;
+    let capture = Capture::start(flags, move |msg| to.line(msg.say(lang)))?;
     let is_new = !config.root.exists();
     let store = Store::open(&config.root, config.store, log)
-        .map_err(|error| Msg::CannotUseRoot { why: why(&error) })?;
+        .map_err(|error| Msg::CannotUseRoot { why: error.cause().to_owned() })?;
     let tell = |msg: Msg| {
         let text = format!("{}\n", msg.say(config.lang));
         if output_is_taken {
@@ -62,18 +61,18 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
         }
         say(&text);
     };
-    let of = |l: &TcpListener| l.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
+    let at = |l: &TcpListener| l.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     for (dialect, listener) in &listeners {
-        let address = of(listener).to_string();
+        let address = at(listener).to_string();
         tell(Msg::Listening { address, dialect: dialect.name() });
     }
-    for (dialect, at) in listeners.iter().map(|(d, l)| (*d, of(l))) {
+    for (dialect, listener) in &listeners {
+        let at = at(listener);
         if !at.ip().is_loopback() {
-            let host = address::for_others(at.ip());
-            tell(Msg::TypeElsewhere {
-                host_is_known: host.is_some(),
-                command: reaching(host.as_deref().unwrap_or("HOST"), at.port(), dialect),
-            });
+            let own = address::for_others(at.ip());
+            let host = own.as_deref().unwrap_or("HOST");
+            let command = reaching("connme-client", host, at.port(), *dialect);
+            tell(Msg::TypeElsewhere { host_is_known: own.is_some(), command });
         }
     }
     let root = std::path::absolute(&config.root).unwrap_or(config.root);
@@ -82,8 +81,7 @@ fn serve(config: Config, log: &Log) -> Result<(), Msg> {
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace =
-        config.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
-    let faults = config.faults;
+        flags.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
     let instruments = Instruments { trace, faults, capture, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);

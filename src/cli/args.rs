@@ -1,18 +1,16 @@
-//! Takes a command line apart: flags, their values, and other words. Reads the flags that both programs have.
+//! Takes a command line apart: flags, their values, and other words. Reads the flags that several programs have.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, absolute};
 
-use super::{Wrong, completions};
+use super::{InstrumentFlags, Wrong, completions};
 use crate::lang::{Lang, Msg, Wanted};
-use crate::lecture::capture;
-use crate::lecture::faults::Faults;
 use crate::limits;
 
 /// One part of a command line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arg {
+pub(crate) enum Arg {
     /// `--name`, or `-n`.
     Flag(String),
     /// Anything else, and all that follows `--`.
@@ -20,7 +18,7 @@ pub(super) enum Arg {
 }
 
 /// A command line, taken from the left.
-pub(super) struct Args {
+pub(crate) struct Args {
     words: VecDeque<OsString>,
     flag: String,
     /// What follows the flag after `=`, until it is taken.
@@ -28,34 +26,20 @@ pub(super) struct Args {
     only_words: bool,
 }
 
-/// The flags that both programs have.
-pub(super) struct Shared {
-    pub(super) buffer: Option<usize>,
-    pub(super) trace: bool,
-    pub(super) faults: Option<Faults>,
-    capture: Option<PathBuf>,
-    capture_bytes: Option<u32>,
-    pub(super) lang: Lang,
+/// The flags that several programs have.
+pub(crate) struct Shared {
+    pub(crate) buffer: Option<usize>,
+    pub(crate) instruments: InstrumentFlags,
+    pub(crate) lang: Lang,
 }
 
 impl Shared {
-    pub(super) fn new(lang: Lang) -> Shared {
-        let (capture, capture_bytes) = (None, None);
-        Shared { buffer: None, trace: false, faults: None, capture, capture_bytes, lang }
+    pub(crate) fn new(lang: Lang) -> Shared {
+        Shared { buffer: None, instruments: InstrumentFlags::default(), lang }
     }
 
-    pub(super) fn capture(&self) -> Result<Option<capture::Settings>, Wrong> {
-        match (self.capture.clone(), self.capture_bytes) {
-            (Some(file), bytes) => Ok(Some(capture::Settings { file, bytes })),
-            (None, None) => Ok(None),
-            (None, Some(_)) => {
-                Err(Msg::FlagIsFor { flag: "--capture-bytes".to_owned(), users: "--capture" })
-            }
-        }
-    }
-
-    /// Reads a flag that both programs have. Some ask for a text to print, and nothing else.
-    pub(super) fn read(
+    /// Reads a flag that several programs have. Some ask for a text to print, and nothing else.
+    pub(crate) fn read(
         &mut self,
         flag: String,
         line: &mut Args,
@@ -64,12 +48,14 @@ impl Shared {
     ) -> Result<Option<String>, Wrong> {
         match flag.as_str() {
             "--buffer" => self.buffer = Some(line.parsed(Wanted::Buffer, buffer)?),
-            "--trace" | "-t" => self.trace = true,
-            "--stammer" => self.faults = Some(line.parsed(Wanted::Faults, Faults::parse)?),
-            "--capture" => self.capture = Some(line.value()?.into()),
+            "--trace" | "-t" => self.instruments.trace = true,
+            "--stammer" => {
+                self.instruments.stammer = Some(line.value()?.to_string_lossy().into_owned());
+            }
+            "--capture" => self.instruments.capture = Some(line.value()?.into()),
             "--capture-bytes" => {
                 let size = |text: &str| size(text)?.try_into().ok();
-                self.capture_bytes = Some(line.parsed(Wanted::Size, size)?);
+                self.instruments.capture_bytes = Some(line.parsed(Wanted::Size, size)?);
             }
             "--lang" => self.lang = line.parsed(Wanted::Language, Lang::named)?,
             "--completions" => {
@@ -87,13 +73,13 @@ impl Shared {
 }
 
 impl Args {
-    pub(super) fn new(words: impl IntoIterator<Item = OsString>) -> Args {
+    pub(crate) fn new(words: impl IntoIterator<Item = OsString>) -> Args {
         let words = words.into_iter().collect();
         Args { words, flag: String::new(), value: None, only_words: false }
     }
 
     /// The next part.
-    pub(super) fn next(&mut self) -> Result<Option<Arg>, Wrong> {
+    pub(crate) fn next(&mut self) -> Result<Option<Arg>, Wrong> {
         if self.value.is_some() {
             return Err(Msg::FlagTakesNoValue { flag: self.flag.clone() });
         }
@@ -118,7 +104,7 @@ impl Args {
 
     /// The value of the flag that was just taken. What looks like another flag is not a value, unless it
     /// follows `=`: `--root --read-only` is more likely a mistake than a folder.
-    pub(super) fn value(&mut self) -> Result<OsString, Wrong> {
+    pub(crate) fn value(&mut self) -> Result<OsString, Wrong> {
         let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"--");
         let value = match self.value.take() {
             None if self.words.front().is_some_and(is_flag) => None,
@@ -129,7 +115,7 @@ impl Args {
     }
 
     /// The value as `read` understands it. `wanted` is what the flag takes.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         wanted: Wanted,
         read: impl FnOnce(&str) -> Option<T>,
@@ -145,12 +131,12 @@ impl Args {
 }
 
 /// A number from 1 on.
-pub(super) fn count(text: &str) -> Option<usize> {
+pub(crate) fn count(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| *n > 0)
 }
 
 /// A number of bytes: `1500`, `10k`, `5M`, `2G`.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let (number, unit) = match text.strip_suffix(|c: char| c.is_ascii_alphabetic()) {
         None => (text, 1),
         Some(number) => match text.as_bytes().last()?.to_ascii_lowercase() {
@@ -170,7 +156,7 @@ fn buffer(text: &str) -> Option<usize> {
 }
 
 /// `HOST` or `HOST:PORT`. An IPv6 host has brackets.
-pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+pub(crate) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
@@ -187,18 +173,41 @@ pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
 }
 
 /// A port number.
-pub(super) fn port(text: &str) -> Option<u16> {
+pub(crate) fn port(text: &str) -> Option<u16> {
     digits(text)?.try_into().ok()
 }
 
 /// Whether this looks like the name or the number of a host: `+1` was meant for a port.
-pub(super) fn is_host(text: &str) -> bool {
+pub(crate) fn is_host(text: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     text.starts_with(char::is_alphanumeric) && text.chars().all(allowed)
 }
 
+/// Whether a theme is the dark one.
+pub(crate) fn is_dark(text: &str) -> Option<bool> {
+    match text {
+        "light" => Some(false),
+        "dark" => Some(true),
+        _ => None,
+    }
+}
+
+/// Refuses two flags that would write to the same file.
+pub(crate) fn must_differ(files: &[(&'static str, Option<&Path>)]) -> Result<(), Wrong> {
+    for (n, (flag, one)) in files.iter().enumerate() {
+        for (other, two) in files.iter().take(n) {
+            if let (Some(one), Some(two)) = (one, two)
+                && (one == two || absolute(one).ok() == absolute(two).ok())
+            {
+                return Err(Msg::SameFile { flag: other, other: flag });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Digits only: `parse` alone would take a plus sign too.
-pub(super) fn digits(text: &str) -> Option<u64> {
+pub(crate) fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 

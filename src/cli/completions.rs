@@ -1,4 +1,4 @@
-//! Shell completions for both programs, printed by `--completions SHELL`.
+//! Shell completions for all programs, printed by `--completions SHELL`.
 //!
 //! The flags, the commands and their explanations are read from the text that `--help` prints. So the
 //! completions are always the same as the help, in the user's language. The frame of each script is in
@@ -6,8 +6,9 @@
 
 /// The possible values of a flag.
 #[derive(Clone, Copy)]
-enum Values {
-    Words(&'static str),
+enum Values<'v> {
+    /// These, divided by spaces or by `|`.
+    Words(&'v str),
     Folder,
     File,
     /// There is no list of them.
@@ -27,13 +28,14 @@ struct Item {
 }
 
 impl Item {
-    fn values(&self) -> Values {
+    fn values(&self) -> Values<'_> {
+        // The help lists them: `light|dark`.
+        if let Some(list) = self.value.as_deref().filter(|value| value.contains('|')) {
+            return Values::Words(list);
+        }
         match self.name.as_str() {
             "dialect" | "listen" => Values::Words("text struct filesaver json count"),
-            "lang" => Values::Words("en id"),
-            "theme" => Values::Words("light dark"),
             "completions" => Values::Words("bash zsh fish"),
-            "format" => Values::Words(super::client::FORMATS),
             "downloads" | "root" => Values::Folder,
             "capture" | "log" | "output" | "ladder" | "svg" => Values::File,
             _ => Values::Any,
@@ -118,7 +120,10 @@ fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
 
 fn bash_values(flag: &Item) -> String {
     let reply = match flag.values() {
-        Values::Words(words) => format!("COMPREPLY=($(compgen -W '{words}' -- \"$word\"))"),
+        Values::Words(words) => {
+            let words = words.replace('|', " ");
+            format!("COMPREPLY=($(compgen -W '{words}' -- \"$word\"))")
+        }
         Values::Folder => "FUNCTION_files -d".to_owned(),
         Values::File => "FUNCTION_files -f".to_owned(),
         Values::Any => "COMPREPLY=()".to_owned(),
@@ -133,7 +138,7 @@ fn zsh_part(text: &str) -> String {
 
 fn zsh_flag(flag: &Item) -> String {
     let action = match flag.values() {
-        Values::Words(words) => format!("({words})"),
+        Values::Words(words) => format!("({})", words.replace('|', " ")),
         Values::Folder => "_files -/".to_owned(),
         Values::File => "_files".to_owned(),
         Values::Any => " ".to_owned(),
@@ -168,7 +173,7 @@ fn fish_flag(flag: &Item) -> String {
     let short = flag.short.as_ref().map(|short| short.replace('-', " -s ")).unwrap_or_default();
     let values = match (&flag.value, flag.values()) {
         (None, _) => String::new(),
-        (_, Values::Words(words)) => format!(" -xa '{words}'"),
+        (_, Values::Words(words)) => format!(" -xa '{}'", words.replace('|', " ")),
         (_, Values::Folder) => " -xa '(__fish_complete_directories)'".to_owned(),
         (_, Values::File) => " -rF".to_owned(),
         (_, Values::Any) => " -x".to_owned(),
@@ -182,7 +187,6 @@ mod tests {
     use super::*;
     use crate::client::command::COMMANDS;
     use crate::lang::{Lang, Msg};
-    use crate::lecture;
 
     #[test]
     fn every_flag_and_command_of_the_help_is_completed_in_every_shell() {
@@ -192,12 +196,10 @@ mod tests {
             {
                 let usage = usage.say(lang);
                 let (commands, flags) = items(&usage);
-                let known = COMMANDS.iter().chain(&lecture::COMMANDS).map(|command| command.word);
+                let known = COMMANDS.iter().map(|command| command.word);
                 let only_at_the_prompt = ["help", "byebye", "exit"];
-                let mut known: Vec<_> = known
-                    .filter(|word| !only_at_the_prompt.contains(word))
-                    .chain(["grade"])
-                    .collect();
+                let mut known: Vec<_> =
+                    known.filter(|word| !only_at_the_prompt.contains(word)).collect();
                 let mut explained: Vec<_> = commands.iter().map(|it| it.name.as_str()).collect();
                 known.sort_unstable();
                 explained.sort_unstable();

@@ -1,14 +1,15 @@
-//! The command lines of both programs: what the user typed becomes a configuration, a text to print, or one
+//! The command lines of server and client: what the user typed becomes a configuration, a text to print, or one
 //! message about what is wrong.
 //!
 //! Nothing here touches the system. The programs find out whether a folder exists or a port is free.
 
-mod args;
+pub(crate) mod args;
 pub mod client;
 mod completions;
 pub mod server;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use crate::lang::{Lang, Msg};
 
@@ -23,6 +24,50 @@ pub enum Parsed<C> {
 
 /// What is wrong with a command line.
 pub type Wrong = Msg;
+
+/// What is to be put between wires and their sockets, as it was typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstrumentFlags {
+    /// Show every read and write.
+    pub trace: bool,
+    /// The faults of a simulated bad network.
+    pub stammer: Option<String>,
+    /// The file in which every read and write becomes a packet. `-` is standard output.
+    pub capture: Option<PathBuf>,
+    /// How many bytes of each packet's payload are kept, if not all.
+    pub capture_bytes: Option<u32>,
+}
+
+impl InstrumentFlags {
+    /// Whether standard output is for the capture, and for nothing else.
+    #[must_use]
+    pub fn capture_takes_output(&self) -> bool {
+        self.capture.as_deref() == Some(Path::new("-"))
+    }
+
+    /// The file of the capture, if it is one.
+    pub(crate) fn capture_file(&self) -> Option<&Path> {
+        self.capture.as_deref().filter(|_| !self.capture_takes_output())
+    }
+
+    /// Finds a flag that would do nothing.
+    pub(crate) fn check(&self) -> Result<(), Wrong> {
+        if self.capture_bytes.is_some() && self.capture.is_none() {
+            let flag = "--capture-bytes".to_owned();
+            return Err(Msg::FlagIsFor { flag, users: "--capture" });
+        }
+        Ok(())
+    }
+}
+
+/// A picture that the user asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Its file.
+    pub file: Option<PathBuf>,
+    /// Light on dark, for a dark slide.
+    pub is_dark: bool,
+}
 
 /// The language of all messages, those about wrong flags included: that of a `--lang` anywhere on the command
 /// line, else that of the environment.

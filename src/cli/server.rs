@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{self, Arg, Args, Shared, count, size};
-use super::{Parsed, Wrong};
+use super::{InstrumentFlags, Parsed, Wrong};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
-use crate::lecture::capture;
-use crate::lecture::faults::Faults;
 use crate::limits;
 use crate::store;
 
@@ -34,12 +32,8 @@ pub struct Config {
     pub buffer: Option<usize>,
     /// A file for the log lines, in addition to standard error.
     pub log: Option<PathBuf>,
-    /// Show every read and write.
-    pub trace: bool,
-    /// What goes wrong with what is sent.
-    pub faults: Option<Faults>,
-    /// Where every read and write becomes a packet.
-    pub capture: Option<capture::Settings>,
+    /// What is put between its wires and their sockets.
+    pub instruments: InstrumentFlags,
     /// The language of all messages.
     pub lang: Lang,
 }
@@ -67,9 +61,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(limits::IDLE_TIMEOUT),
             buffer: None,
             log: None,
-            trace: false,
-            faults: None,
-            capture: None,
+            instruments: InstrumentFlags::default(),
             lang: Lang::default(),
         }
     }
@@ -128,9 +120,13 @@ pub fn parse(
         port: port.unwrap_or(dialect.port()),
     };
     let listen = asked.into_iter().map(whole).collect();
-    let capture = shared.capture()?;
-    let Shared { buffer, trace, faults, lang, .. } = shared;
-    Ok(Parsed::Run(Config { listen, buffer, trace, faults, capture, lang, ..config }))
+    let Shared { buffer, instruments, lang } = shared;
+    instruments.check()?;
+    args::must_differ(&[
+        ("--log", config.log.as_deref()),
+        ("--capture", instruments.capture_file()),
+    ])?;
+    Ok(Parsed::Run(Config { listen, buffer, instruments, lang, ..config }))
 }
 
 /// A dialect, and the host and the port for it if the user has given them.
@@ -258,7 +254,7 @@ mod tests {
         assert_eq!(config.idle_timeout, Duration::from_secs(9));
         assert_eq!((config.max_connections, config.buffer), (3, Some(1)));
         assert_eq!(config.log, Some("l".into()));
-        let capture = capture::Settings { file: "c.pcap".into(), bytes: Some(64) };
-        assert_eq!(config.capture, Some(capture));
+        let InstrumentFlags { capture, capture_bytes, .. } = config.instruments;
+        assert_eq!((capture, capture_bytes), (Some("c.pcap".into()), Some(64)));
     }
 }

@@ -31,7 +31,7 @@ impl Argument {
     }
 
     /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Argument::Words(words) => words.is_empty(),
             Argument::Typed(rest) => rest.is_empty(),

@@ -23,7 +23,7 @@ use super::table::readable;
 use super::terminal::Bar;
 use super::{Progress, Receipt, progress};
 use crate::error::Failure;
-use crate::lang::{self, Msg};
+use crate::lang::{self, Msg, printable};
 use crate::limits;
 
 /// A command of the client.
@@ -83,7 +83,7 @@ impl From<Failure> for Stop {
     }
 }
 
-/// All commands, except those that a lecture adds.
+/// All commands.
 pub static COMMANDS: [Command; 13] = [
     Command { word: "connme", alias: Some("conme"), takes: Takes::Nothing, run: connme },
     Command { word: "ls", alias: None, takes: Takes::Option, run: ls },
@@ -99,6 +99,15 @@ pub static COMMANDS: [Command; 13] = [
     Command { word: "byebye", alias: None, takes: Takes::Nothing, run: byebye },
     Command { word: "exit", alias: Some("quit"), takes: Takes::Nothing, run: exit },
 ];
+
+/// The commands of `connme-lab`. The client had them before.
+const OF_THE_LAB: [&str; 5] = ["demo", "compare", "lesson", "grade", "dissector"];
+
+/// What to type instead, if this word is a command of `connme-lab`. `line` is what was typed.
+pub(crate) fn of_the_lab(word: &str, line: &str) -> Option<Msg> {
+    let command = OF_THE_LAB.into_iter().find(|command| word.eq_ignore_ascii_case(command))?;
+    Some(Msg::IsOfTheLab { command, line: printable(line.as_bytes()) })
+}
 
 impl Command {
     /// Checks whether it takes this argument.
@@ -369,7 +378,7 @@ fn exit(ui: &mut Ui, _: &Argument) -> Outcome {
 }
 
 /// The command that was probably meant by this word: the nearest, if it is near.
-pub(super) fn nearest(
+pub(crate) fn nearest(
     word: &str,
     commands: impl Iterator<Item = &'static str>,
 ) -> Option<&'static str> {

@@ -41,16 +41,14 @@ pub struct Config {
     pub dialect: Dialect,
     /// Where received files go.
     pub downloads: PathBuf,
+    /// The folder that the downloads folder is in, if not the current one.
+    pub base: PathBuf,
     /// Remove files without a question.
     pub yes: bool,
     /// Print only results and failures.
     pub quiet: bool,
     /// The size of every read, if the user chose one.
     pub buffer: Option<usize>,
-    /// The user has named a server.
-    pub named: bool,
-    /// The user has given the server's port.
-    pub has_port: bool,
     /// Wait for each reply before the next request, also with many files.
     pub in_step: bool,
     /// Compare the sums of both ends after each transfer.
@@ -61,18 +59,8 @@ pub struct Config {
     pub retry: u32,
     /// Folders are moved with all that is in them.
     pub recursive: bool,
-    /// Run all lessons, without a pause.
-    pub all: bool,
-    /// Wait for Enter before each step of the demo.
-    pub step: bool,
     /// Print a trace on standard error, where a bar would be drawn.
     pub trace: bool,
-    /// Print figures as JSON.
-    pub json: bool,
-    /// The pictures that a lecture draws.
-    pub pictures: Pictures,
-    /// Where a result that is a file goes, if not to standard output.
-    pub output: Option<PathBuf>,
     /// Print results on standard error, because standard output is for something else.
     pub to_errors: bool,
     /// The language of all messages.
@@ -81,15 +69,35 @@ pub struct Config {
     pub command: Vec<OsString>,
 }
 
-/// The pictures that the user wants of a session or of a comparison.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pictures {
-    /// The file for the time-sequence diagram of every connection.
-    pub ladder: Option<PathBuf>,
-    /// The file for the bars of a comparison.
-    pub svg: Option<PathBuf>,
-    /// Light on dark, for a dark slide.
-    pub is_dark: bool,
+impl Config {
+    /// What holds if the user asks for nothing else.
+    #[must_use]
+    pub fn new(lang: Lang) -> Config {
+        Config {
+            host: limits::TCP_IP.to_owned(),
+            port: limits::TCP_PORT,
+            dialect: Dialect::Text,
+            downloads: limits::DOWNLOAD_FOLDER.into(),
+            base: PathBuf::new(),
+            yes: false,
+            quiet: false,
+            buffer: None,
+            in_step: false,
+            verify: false,
+            resume: true,
+            retry: limits::RETRIES,
+            recursive: false,
+            trace: false,
+            to_errors: false,
+            lang,
+            command: Vec::new(),
+        }
+    }
+
+    /// The path of the downloads folder. Messages have it without its base.
+    pub(crate) fn downloads_path(&self) -> PathBuf {
+        self.base.join(&self.downloads)
+    }
 }
 
 /// A client, connected or not.

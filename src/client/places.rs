@@ -214,7 +214,7 @@ pub(super) fn folders_there(
                 let folder = escaped(&there);
                 return Err(Stop::Refused(Msg::TooDeep { folder, most: limits::DEPTH }));
             }
-            let folder = client.config().downloads.join(&here);
+            let folder = client.config().downloads_path().join(&here);
             let creating = |error| Failure::local(Doing::Create, folder.display(), error);
             fs::create_dir_all(&folder).map_err(creating)?;
             for entry in listing.entries().filter(|entry| !entry.name.contains('/')) {

@@ -3,30 +3,27 @@
 //! Results go to standard output, messages and failures to standard error. A reader that closes standard
 //! output ends the program quietly.
 
-use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::argument::{Argument, split_line};
-use super::command::{COMMANDS, Command, Outcome, Stop, Takes, nearest};
+use super::command::{COMMANDS, Command, Outcome, Stop, Takes, nearest, of_the_lab};
 use super::explain::explain;
 use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
-use crate::error::{Answer, Doing, Failure, Partial};
+use crate::error::{Answer, Failure, Partial};
 use crate::lang::{Lang, Msg, escape, printable};
 use crate::store::Listing;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
 
-/// Runs one command from the command line. `more` are the commands that a lecture adds.
+/// Runs one command from the command line.
 #[must_use]
-pub fn single(client: Client, more: &'static [Command]) -> ExitCode {
-    let mut ui = Ui::new(client, more);
-    ui.is_single = true;
-    ui.client.connect_by_itself();
+pub fn single(client: Client) -> ExitCode {
+    let mut ui = Ui::single("connme-client", client);
     let mut words = ui.config().command.clone().into_iter();
     let word = words.next().unwrap_or_default();
     let done = ui.run(&word.to_string_lossy(), &Argument::Words(words.collect()));
@@ -34,25 +31,10 @@ pub fn single(client: Client, more: &'static [Command]) -> ExitCode {
     ui.leave(done)
 }
 
-/// Delivers a text that is the only result.
+/// Runs the prompt until its input ends, or the user leaves.
 #[must_use]
-pub fn deliver(client: Client, text: &str) -> ExitCode {
-    let mut ui = Ui::new(client, &[]);
-    let done = match ui.deliver(text) {
-        Err(Stop::Output(error)) => Err(error),
-        Err(Stop::Failed(failure)) => {
-            ui.failed("", failure);
-            Ok(())
-        }
-        _ => Ok(()),
-    };
-    ui.leave(done)
-}
-
-/// Runs the prompt until its input ends, or the user leaves. `more` are the commands that a lecture adds.
-#[must_use]
-pub fn interactive(client: Client, more: &'static [Command]) -> ExitCode {
-    let mut ui = Ui::new(client, more);
+pub fn interactive(client: Client) -> ExitCode {
+    let mut ui = Ui::new("connme-client", client);
     let done = ui.read_commands();
     if ui.client.is_connected() {
         let _ = ui.client.byebye();
@@ -62,6 +44,8 @@ pub fn interactive(client: Client, more: &'static [Command]) -> ExitCode {
 
 /// The user's side of the client.
 pub struct Ui {
+    /// The name of the program, for its messages.
+    program: &'static str,
     pub(super) client: Client,
     terminal: Terminal,
     /// Standard input is a terminal: the user is asked there.
@@ -72,13 +56,18 @@ pub struct Ui {
     pub(super) is_over: bool,
     /// The exit status so far.
     status: u8,
-    more: &'static [Command],
     /// The word of the command that runs.
     command: &'static str,
 }
 
 impl Ui {
-    fn new(mut client: Client, more: &'static [Command]) -> Ui {
+    /// For one command, which opens the connection that it needs.
+    pub(crate) fn single(program: &'static str, mut client: Client) -> Ui {
+        client.connect_by_itself();
+        Ui { is_single: true, ..Ui::new(program, client) }
+    }
+
+    fn new(program: &'static str, mut client: Client) -> Ui {
         let (asks, terminal) = (io::stdin().is_terminal(), Terminal::look());
         if io::stderr().is_terminal() && !client.config().quiet {
             let lang = client.config().lang;
@@ -90,10 +79,11 @@ impl Ui {
             }));
         }
         let (is_single, is_over) = (false, false);
-        Ui { client, terminal, asks, is_single, is_over, status: 0, more, command: "" }
+        Ui { program, client, terminal, asks, is_single, is_over, status: 0, command: "" }
     }
 
-    fn leave(&self, done: io::Result<()>) -> ExitCode {
+    /// The exit status, after the last command was `done`.
+    pub(crate) fn leave(&self, done: io::Result<()>) -> ExitCode {
         match done {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.complain(&self.words(&Msg::CannotWrite { why: error.to_string() }));
@@ -112,7 +102,8 @@ impl Ui {
             if word.is_empty() {
                 continue;
             }
-            if let Ok(Command { word: command, takes: Takes::Argument, .. }) = self.find(word)
+            if let Ok(Command { word: command, takes: Takes::Argument, .. }) =
+                Ui::find(word, &argument)
                 && argument.is_empty()
             {
                 let Some(answer) = self.ask(&Msg::Ask { command })? else { break };
@@ -128,35 +119,50 @@ impl Ui {
     /// # Errors
     /// Standard output cannot be written to.
     pub(crate) fn run(&mut self, word: &str, argument: &Argument) -> io::Result<()> {
-        let outer = self.command;
-        let done = self.find(word).and_then(|command| {
-            self.command = command.word;
-            command.check(argument)?;
-            (command.run)(self, argument)
-        });
-        match done {
+        match Ui::find(word, argument) {
+            Ok(command) => self.perform(command.word, &argument.text(), |ui| {
+                command.check(argument)?;
+                (command.run)(ui, argument)
+            }),
+            Err(wrong) => {
+                self.refuse_use(&wrong);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what a command does on these names, and tells the user if it fails.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(crate) fn perform(
+        &mut self,
+        command: &'static str,
+        names: &str,
+        what: impl FnOnce(&mut Ui) -> Outcome,
+    ) -> io::Result<()> {
+        let outer = std::mem::replace(&mut self.command, command);
+        match what(self) {
             Ok(()) => {}
             Err(Stop::Output(error)) => return Err(error),
             Err(Stop::Wrong(wrong)) => self.refuse_use(&wrong),
             Err(Stop::Refused(reason)) => self.refuse(&reason),
-            Err(Stop::Failed(failure)) => self.failed(&argument.text(), failure),
+            Err(Stop::Failed(failure)) => self.failed(names, failure),
         }
         self.command = outer;
         Ok(())
     }
 
-    fn find(&self, word: &str) -> Result<&'static Command, Stop> {
+    fn find(word: &str, argument: &Argument) -> Result<&'static Command, Msg> {
         let lower = word.to_ascii_lowercase();
-        let mut all = COMMANDS.iter().chain(self.more);
-        let words = all.clone().map(|command| command.word);
-        all.find(|command| command.word == lower || command.alias == Some(&lower)).ok_or_else(
-            || {
-                Stop::Wrong(Msg::UnknownCommand {
-                    word: escaped(word),
-                    nearest: nearest(&lower, words),
-                })
-            },
-        )
+        let is_it = |command: &&Command| command.word == lower || command.alias == Some(&lower);
+        COMMANDS.iter().find(is_it).ok_or_else(|| {
+            let typed = format!("{word} {}", argument.text());
+            of_the_lab(word, typed.trim_end()).unwrap_or_else(|| Msg::UnknownCommand {
+                word: escaped(word),
+                nearest: nearest(&lower, COMMANDS.iter().map(|command| command.word)),
+            })
+        })
     }
 
     /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
@@ -249,13 +255,6 @@ impl Ui {
         Ok(self.print(&format!("{}\n", self.words(result)))?)
     }
 
-    /// Writes a result that is a file into the file that the user chose, or prints it.
-    pub(crate) fn deliver(&self, text: &str) -> Outcome {
-        let Some(path) = &self.config().output else { return Ok(self.print(text)?) };
-        let failed = |error| Failure::local(Doing::Create, path.display(), error);
-        Ok(fs::write(path, text).map_err(failed)?)
-    }
-
     /// Prints to standard output.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
         if self.config().to_errors {
@@ -296,14 +295,11 @@ impl Ui {
             return self.refuse(wrong);
         }
         self.status = 2;
-        let is_enough = matches!(wrong, Msg::UnknownCommand { .. } | Msg::CompareTakesNoPort);
-        let rest =
-            if is_enough { String::new() } else { format!("; {}", self.words(&Msg::TryHelp)) };
-        self.complain(&(self.words(wrong) + &rest));
+        self.complain(&wrong.with_help(self.config().lang));
     }
 
     fn complain(&self, text: &str) {
-        let _ = io::stderr().write_all(format!("connme-client: {text}\n").as_bytes());
+        let _ = io::stderr().write_all(format!("{}: {text}\n", self.program).as_bytes());
     }
 }
 

@@ -69,7 +69,7 @@ impl Client {
         start: Instant,
         receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
     ) -> Answer<Receipt> {
-        let folder = self.config.downloads.clone();
+        let folder = self.config.downloads_path();
         let local = self.local_name(name, local)?;
         let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
         let mut arriving = Arriving {
@@ -92,7 +92,8 @@ impl Client {
         self.kept = arriving.kept().filter(|_| received.is_err());
         let published = received.and_then(|()| arriving.publish());
         self.downloads = store.into_inner();
-        let (stored, time) = (Some(folder.join(published?).display().to_string()), start.elapsed());
+        let stored = self.config.downloads.join(published?);
+        let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
         Ok(Receipt { stored, bytes, kept: offset, time, grew: false, confirmed: true })
     }
 
@@ -168,7 +169,7 @@ impl Client {
 
     /// Whether a part of this file is kept.
     pub(super) fn has_kept(&self, name: &str) -> bool {
-        self.key(name).is_some_and(|key| is_kept(&self.config.downloads, key))
+        self.key(name).is_some_and(|key| is_kept(&self.config.downloads_path(), key))
     }
 
     /// How much of the last download that failed is kept, and the size of the file. Tells it once.

@@ -47,7 +47,7 @@ page!(dialects, "dialects.md");
 page!(programs, "programs.md");
 page!(lecture, "lecture.md", "pictures.txt");
 page!(lecture_plan, "lecture_plan.md");
-page!(pelajaran, "../lecture/lessons/indonesian.md");
+page!(pelajaran, "../lab/lecture/lessons/indonesian.md");
 page!(write_your_own, "write_your_own.md");
 page!(promises, "promises.md");
 page!(speed, "speed.md");

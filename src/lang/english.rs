@@ -19,6 +19,10 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::FlagIsFor { flag, users } => format!("{flag} is for {}", users.replace(' ', " or ")),
         Msg::FlagIsNotFor { flag, command } => format!("{flag} does nothing for {command}"),
         Msg::SameFile { flag, other } => format!("{flag} and {other} need two different files"),
+        Msg::Said { en, .. } => en.clone(),
+        Msg::IsOfTheLab { command, line } => {
+            format!("{command} is a command of connme-lab: connme-lab {line}")
+        }
         Msg::UnexpectedWord { word } => format!("unexpected argument '{word}'"),
         Msg::TryHelp => "see --help".to_owned(),
         Msg::Listening { address, dialect } => format!("listening on {address} ({dialect})"),
@@ -45,12 +49,6 @@ pub(super) fn say(msg: &Msg) -> String {
         ),
         Msg::CannotUseRoot { why } => format!("cannot {why}; choose another folder with --root"),
         Msg::CannotUseLog { why } => format!("cannot {why}; choose another file with --log"),
-        Msg::CannotCapture { file, why } => {
-            format!("cannot create the capture {}: {why}", readable(file.as_bytes()))
-        }
-        Msg::CaptureStopped { why } => {
-            format!("the capture ends here, because it cannot be written: {why}")
-        }
         Msg::Prompt { server: None, .. } => "connme (not connected)> ".to_owned(),
         Msg::Prompt { server: Some(server), .. } => format!("connme {server}> "),
         Msg::Ask { command } => match *command {
@@ -80,9 +78,6 @@ pub(super) fn say(msg: &Msg) -> String {
              asking",
             few(names)
         ),
-        Msg::CompareTakesNoPort => "compare uses the default port of each dialect; \
-                                    use --server HOST without a port"
-            .to_owned(),
         Msg::AsNeedsOne => {
             "'as NAME' needs exactly one file before it; put quotes around a name with spaces"
                 .to_owned()
@@ -94,7 +89,6 @@ pub(super) fn say(msg: &Msg) -> String {
                  'rlwrap connme-client' gives them, and a history"
             )
         }
-        Msg::OneFile => "compare takes one file; put quotes around a name with spaces".to_owned(),
         Msg::Removed { name } => format!("{name} removed from the server"),
         Msg::Connected { server } => format!("connected to {server}"),
         Msg::StillConnected { server } => format!("already connected to {server}, and it answers"),
@@ -149,27 +143,6 @@ pub(super) fn say(msg: &Msg) -> String {
         Msg::Size { name, size } => format!("{name}: {size} bytes ({})", megabytes(*size)),
         Msg::Files { count } => format!("files ({count}):"),
         Msg::Total { bytes } => format!("total {bytes} bytes"),
-        Msg::CompareHeads => {
-            "dialect conns trips reads writes payload framing share waited seconds rate ends-by"
-                .to_owned()
-        }
-        Msg::LadderLegend => {
-            "w: one write, r: one read, with its number of bytes; time in milliseconds\n\
-                              =: a complete message, its length, and what ended it"
-                .to_owned()
-        }
-        Msg::AskEnter => "(Enter) ".to_owned(),
-        Msg::AskNextLesson { number, most } => {
-            format!("Enter for lesson {number} of {most}, q to leave: ")
-        }
-        Msg::NoSuchLesson { most } => format!("the lessons have the numbers 1 to {most}"),
-        Msg::LessonsAreTrue { count } => {
-            let lessons = if *count == 1 { "lesson" } else { "lessons" };
-            format!("{count} {lessons}: each printed what its page says")
-        }
-        Msg::LessonDiffers { title, expected } => {
-            format!("lesson {title}: something else was printed than the page says:\n{expected}")
-        }
         Msg::Characters { count } => format!("{count} characters"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
             format!("there is no command '{word}'; did you mean {nearest}?")
@@ -389,12 +362,8 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Faults => "faults like slice=1,delay=20",
         Wanted::Language => "en or id",
         Wanted::Shell => "bash, zsh or fish",
-        Wanted::Check => "a word of a check's name (see grade --list)",
-        Wanted::CheckTime => "seconds, from 0.1 to 60",
         Wanted::Theme => "light or dark",
-        Wanted::Format => {
-            "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50"
-        }
+        Wanted::Said(en, _) => en,
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::FlagIsNotFor { flag, command } => format!("{flag} tidak berguna untuk {command}"),
         Msg::SameFile { flag, other } => format!("{flag} dan {other} perlu dua file yang berbeda"),
+        Msg::Said { id, .. } => id.clone(),
+        Msg::IsOfTheLab { command, line } => {
+            format!("{command} adalah perintah connme-lab: connme-lab {line}")
+        }
         Msg::UnexpectedWord { word } => format!("argumen '{word}' tidak dikenali"),
         Msg::TryHelp => "lihat --help".to_owned(),
         Msg::Listening { address, dialect } => {
@@ -52,12 +56,6 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::CannotUseLog { why } => {
             format!("log tidak bisa ditulis: {why}; pilih file lain dengan --log")
-        }
-        Msg::CannotCapture { file, why } => {
-            format!("file capture {} tidak bisa dibuat: {why}", readable(file.as_bytes()))
-        }
-        Msg::CaptureStopped { why } => {
-            format!("capture berhenti di sini karena tidak bisa ditulis: {why}")
         }
         Msg::Prompt { server, is_narrow } => {
             let server = server.as_deref().unwrap_or("belum terhubung");
@@ -91,9 +89,6 @@ pub(super) fn say(msg: &Msg) -> String {
              untuk menghapus tanpa bertanya",
             few(names)
         ),
-        Msg::CompareTakesNoPort => "compare memakai port bawaan setiap dialek; \
-                                    pakai --server HOST tanpa port"
-            .to_owned(),
         Msg::AsNeedsOne => {
             "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi".to_owned()
         }
@@ -103,9 +98,6 @@ pub(super) fn say(msg: &Msg) -> String {
                 "tombol panah tidak berfungsi di sini{line}; \
                  dengan 'rlwrap connme-client' bisa, juga riwayat perintah"
             )
-        }
-        Msg::OneFile => {
-            "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi".to_owned()
         }
         Msg::Removed { name } => format!("File {name} berhasil dihapus dari server"),
         Msg::Connected { server } => {
@@ -174,26 +166,6 @@ pub(super) fn say(msg: &Msg) -> String {
         }
         Msg::Files { count } => format!("Daftar file ({count}):"),
         Msg::Total { bytes } => format!("Total ukuran direktori: {bytes} bytes"),
-        Msg::CompareHeads => {
-            "dialek koneksi bolak-balik baca tulis isi bingkai bagian tunggu detik laju akhir"
-                .to_owned()
-        }
-        Msg::LadderLegend => {
-            "w: satu write, r: satu read, dengan banyaknya byte; waktu dalam milidetik\n\
-                              =: pesan yang lengkap, panjangnya, dan apa yang mengakhirinya"
-                .to_owned()
-        }
-        Msg::AskEnter => "(Enter) ".to_owned(),
-        Msg::AskNextLesson { number, most } => {
-            format!("Enter untuk pelajaran {number} dari {most}, q untuk keluar: ")
-        }
-        Msg::NoSuchLesson { most } => format!("nomor pelajaran dari 1 sampai {most}"),
-        Msg::LessonsAreTrue { count } => {
-            format!("{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya")
-        }
-        Msg::LessonDiffers { title, expected } => {
-            format!("pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}")
-        }
         Msg::Characters { count } => format!("{count} karakter"),
         Msg::UnknownCommand { word, nearest: Some(nearest) } => {
             format!("Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?")
@@ -422,12 +394,8 @@ fn wants(wanted: Wanted) -> &'static str {
         Wanted::Faults => "gangguan seperti slice=1,delay=20",
         Wanted::Language => "en atau id",
         Wanted::Shell => "bash, zsh atau fish",
-        Wanted::Check => "sebuah kata dari nama pemeriksaan (lihat grade --list)",
-        Wanted::CheckTime => "detik, dari 0.1 sampai 60",
         Wanted::Theme => "light atau dark",
-        Wanted::Format => {
-            "table, json, tap, junit, gradescope, classroom, classroom-base64 atau check50"
-        }
+        Wanted::Said(_, id) => id,
     }
 }
 

@@ -6,9 +6,7 @@
 
 mod english;
 mod escape;
-pub mod grade;
 mod indonesian;
-pub mod picture;
 
 use crate::error::{Failure, Partial};
 pub use escape::{escape, printable, readable};
@@ -55,6 +53,8 @@ pub enum Msg {
     ServerUsage,
     /// How to call the client.
     ClientUsage,
+    /// A sentence of another module, in both languages.
+    Said { en: String, id: String },
     /// A flag that does not exist.
     UnknownFlag { flag: String },
     /// A flag at the end of the line, without the value it needs.
@@ -69,6 +69,8 @@ pub enum Msg {
     FlagIsNotFor { flag: String, command: String },
     /// Two flags that would write to the same file.
     SameFile { flag: &'static str, other: &'static str },
+    /// A command of `connme-lab`, and what was typed.
+    IsOfTheLab { command: &'static str, line: String },
     /// The server takes flags only.
     UnexpectedWord { word: String },
     /// Where to look for what is right.
@@ -95,11 +97,6 @@ pub enum Msg {
     CannotUseRoot { why: String },
     /// The server's log cannot be written.
     CannotUseLog { why: String },
-
-    /// The file for a capture cannot be created.
-    CannotCapture { file: String, why: String },
-    /// A capture cannot be written any more.
-    CaptureStopped { why: String },
     /// The prompt, and the server that it is connected to. `is_narrow`: the line must leave room to type in
     /// 80 columns.
     Prompt { server: Option<String>, is_narrow: bool },
@@ -111,14 +108,10 @@ pub enum Msg {
     NoMatch { pattern: String },
     /// The question before a removal had no answer: the input has ended.
     Unanswered { names: Vec<String> },
-    /// A port of a server that is asked over all dialects.
-    CompareTakesNoPort,
     /// `as NAME` after several files.
     AsNeedsOne,
     /// Arrow keys, which no line editor has handled, and whether the rest of the line is used.
     KeysIgnored { is_used: bool },
-    /// A command that works on one file got several.
-    OneFile,
     /// These files are not removed.
     RmCancelled { names: Vec<String> },
     /// A file was removed.
@@ -177,20 +170,6 @@ pub enum Msg {
     Files { count: usize },
     /// The line after a list.
     Total { bytes: u64 },
-    /// The heads of the columns of a comparison.
-    CompareHeads,
-    /// What the marks of a ladder mean.
-    LadderLegend,
-    /// Before the first command of a lesson, or a step of the demo.
-    AskEnter,
-    /// After a lesson.
-    AskNextLesson { number: usize, most: usize },
-    /// There are only this many lessons.
-    NoSuchLesson { most: usize },
-    /// All lessons print what their page says.
-    LessonsAreTrue { count: usize },
-    /// A lesson prints something else.
-    LessonDiffers { title: String, expected: String },
     /// A number of characters.
     Characters { count: u64 },
     /// There is no such command. Perhaps the nearest was meant.
@@ -242,14 +221,10 @@ pub enum Wanted {
     Language,
     /// The name of a shell.
     Shell,
-    /// A word of a check's name.
-    Check,
-    /// The seconds that a check may take.
-    CheckTime,
-    /// The form of a report.
-    Format,
     /// The colours of a picture.
     Theme,
+    /// What a flag of another module takes, in both languages.
+    Said(&'static str, &'static str),
 }
 
 /// What to do about a failure.
@@ -283,6 +258,29 @@ pub enum Hint {
 }
 
 impl Msg {
+    /// A sentence in both languages.
+    #[must_use]
+    pub fn said(en: impl Into<String>, id: impl Into<String>) -> Msg {
+        Msg::Said { en: en.into(), id: id.into() }
+    }
+
+    /// A picture cannot be written.
+    #[must_use]
+    pub fn undrawn(failure: Failure) -> Msg {
+        let (failure, name) = (Box::new(failure), String::new());
+        Msg::Failed { command: "--ladder", name, failure, hint: None }
+    }
+
+    /// The sentence, and where to look for what is right, unless it says that itself.
+    #[must_use]
+    pub fn with_help(&self, lang: Lang) -> String {
+        let (wrong, help) = (self.say(lang), Msg::TryHelp.say(lang));
+        match self {
+            Msg::UnknownCommand { .. } | Msg::IsOfTheLab { .. } | Msg::Said { .. } => wrong,
+            _ => format!("{wrong}; {help}"),
+        }
+    }
+
     /// The sentence.
     #[must_use]
     pub fn say(&self, lang: Lang) -> String {

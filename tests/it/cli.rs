@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use crate::support::{TestServer, client, noise, visible};
+use crate::support::{TestServer, client, lab, noise, visible};
 
 fn server(args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_connme-server")).args(args).output().unwrap();
@@ -106,6 +106,10 @@ fn help_and_version_go_to_standard_output() {
         let output = client(&[flag]).assert().success().get_output().clone();
         assert!(output.stdout.starts_with(b"connme-client: ") && output.stderr.is_empty());
     }
+    for flag in ["--help", "-h"] {
+        let output = lab(&[flag]).assert().success().get_output().clone();
+        assert!(output.stdout.starts_with(b"connme-lab: ") && output.stderr.is_empty());
+    }
     let version = format!("connme-client {}\n", env!("CARGO_PKG_VERSION"));
     client(&["--version"]).assert().success().stdout(version);
     let help = server(&["--help"]);
@@ -122,8 +126,12 @@ fn flags(text: &str) -> BTreeSet<&str> {
 fn every_flag_in_the_help_is_known_and_in_the_guide() {
     let page = fs::read_to_string("src/guide/programs.md").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let programs = [env!("CARGO_BIN_EXE_connme-server"), env!("CARGO_BIN_EXE_connme-client")];
-    for (program, heading) in programs.into_iter().zip(["connme-server", "connme-client"]) {
+    let programs = [
+        (env!("CARGO_BIN_EXE_connme-server"), "connme-server"),
+        (env!("CARGO_BIN_EXE_connme-client"), "connme-client"),
+        (env!("CARGO_BIN_EXE_connme-lab"), "connme-lab"),
+    ];
+    for (program, heading) in programs {
         let output = Command::new(program).arg("--help").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         for flag in flags(&help) {
@@ -243,6 +251,10 @@ fn failures_tell_what_why_and_what_to_do() {
     let missing = format!("cannot open nope: {missing}; lls shows what could be sent");
     let blocked = fs::create_dir(folder.path().join("blocked")).unwrap_err();
     let blocked = format!("cannot keep a in blocked: create the folder blocked: {blocked}");
+    let moved = format!(
+        "compare is a command of connme-lab: connme-lab compare big --server {}",
+        server.address()
+    );
     let table: [(&[&str], i32, &str); 14] = [
         (&["upload", "nope"], 1, &missing),
         (
@@ -277,11 +289,7 @@ fn failures_tell_what_why_and_what_to_do() {
         (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
         (&["size"], 2, "size needs a file name; see --help"),
         (&["count"], 2, "count needs a text; see --help"),
-        (
-            &["compare", "big"],
-            2,
-            "compare uses the default port of each dialect; use --server HOST without a port",
-        ),
+        (&["compare", "big"], 2, &moved),
     ];
     for (args, status, what) in table {
         let output = server.client(folder.path(), args).write_stdin("y\n").output().unwrap();
@@ -399,7 +407,10 @@ fn completions_work_in_each_shell() {
     // The words of a line, and what completes the last.
     let table = [
         ("connme-client|u", "upload"),
-        ("connme-client|-d|count|dem", "demo"),
+        ("connme-client|-d|count|dow", "download"),
+        ("connme-lab|-d|count|dem", "demo"),
+        ("connme-lab|compare|o", "own.txt"),
+        ("connme-lab|--theme|d", "dark"),
         ("connme-client|--dialect|js", "json"),
         ("connme-client|upload|o", "own.txt"),
         ("connme-client|rm|o", ""),
@@ -411,7 +422,7 @@ fn completions_work_in_each_shell() {
     // How bash splits these: it makes words of `:` and `=`.
     let split = [
         ("connme-client|-s|localhost|:|1234|up", "upload"),
-        ("connme-client|--server|=|localhost|:|1234|dem", "demo"),
+        ("connme-lab|--server|=|localhost|:|1234|dem", "demo"),
         ("connme-client|-s|[|::|1]|:|1234|upload|o", "own.txt"),
         ("connme-client|-s|localhost|:|d", ""),
         ("connme-client|-s|localhost|:", ""),
@@ -459,10 +470,10 @@ fn completions_work_in_each_shell() {
             );
         }
     }
-    let script = "autoload -U compinit; compinit -D; for program in connme-client connme-server; do \
+    let script = "autoload -U compinit; compinit -D; for program in connme-client connme-server connme-lab; do \
                   source <($program --completions zsh); print -r -- $_comps[$program]; done";
     let got = run("zsh", &["-f", "-c", script]);
-    assert!(got.is_none_or(|got| got == "_connme_client\n_connme_server\n"));
+    assert!(got.is_none_or(|got| got == "_connme_client\n_connme_server\n_connme_lab\n"));
 }
 
 #[test]
@@ -632,8 +643,8 @@ fn make_adds_no_line_of_its_own() {
 /// The client in a terminal, which `script` provides: what it draws there.
 #[cfg(target_os = "linux")]
 fn in_a_terminal(folder: &std::path::Path, columns: usize, line: &str) -> Option<String> {
-    let program = env!("CARGO_BIN_EXE_connme-client");
-    let line = line.replace("connme-client", program);
+    let line = line.replace("connme-client", env!("CARGO_BIN_EXE_connme-client"));
+    let line = line.replace("connme-lab", env!("CARGO_BIN_EXE_connme-lab"));
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(folder);
     command.env("LANG", "C").env_remove("LC_ALL").env_remove("NO_COLOR");
@@ -679,7 +690,7 @@ fn a_terminal_gets_what_fits_it() {
             let rungs: Vec<_> = drawn.lines().filter(|line| line.starts_with('#')).collect();
             assert!(rungs.len() > 4, "{drawn}");
             assert!(rungs.iter().all(|line| line.trim_end().len() == columns), "{drawn}");
-            let line = format!("connme-client --lang {lang} compare f");
+            let line = format!("connme-lab --lang {lang} compare f");
             let drawn = in_a_terminal(folder.path(), columns, &line).unwrap();
             let rows: Vec<_> = drawn.lines().map(str::trim_end).collect();
             assert!(rows.len() == 6 && rows.iter().all(|row| row.len() <= columns), "{drawn}");
@@ -771,11 +782,10 @@ fn the_prompt_advises_what_can_be_done_there() {
         "tried the text dialect; to try another, leave, and start again with --dialect NAME\n";
     assert!(err.ends_with(hint), "{err}");
     fs::write(folder.path().join("f"), "x").unwrap();
-    let err = said(&mut server.client(folder.path(), &[]), "compare f\n");
+    let err = said(&mut server.client(folder.path(), &[]), "compare f --json\n");
     assert_eq!(
         err,
-        "connme-client: compare uses the default port of each dialect; use --server HOST without \
-         a port\n"
+        "connme-client: compare is a command of connme-lab: connme-lab compare f --json\n"
     );
     let address = server.address_of("filesaver").to_string();
     let err = said(

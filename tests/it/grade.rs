@@ -8,16 +8,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use connme::cli::client::FORMATS;
 use connme::dialect::Dialect;
 use connme::dialect::json_value::Value;
-use connme::grade::formats::{Format, render};
-use connme::grade::report::{Look, details};
-use connme::grade::{Options, Outcome, Report, checks, run};
+use connme::lab::grade::formats::{FORMATS, Format, render};
+use connme::lab::grade::report::{Look, details};
+use connme::lab::grade::{Options, Outcome, Report, checks, run};
 use connme::lang::Lang;
 
 use crate::grade_server::start;
-use crate::support::{DIALECTS, TestServer, client};
+use crate::support::{DIALECTS, TestServer, lab};
 
 fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
     Options {
@@ -220,10 +219,10 @@ fn servers_from_hell_get_a_whole_report() {
             assert!(start.elapsed() < Duration::from_secs(30), "{name} {dialect}");
             assert_eq!(report.graded.len(), checks(Dialect::named(dialect).unwrap()).len());
             assert!(!report.is_right() && report.moved < 32 << 20, "{name} {dialect}");
-            for format in FORMATS.split(' ') {
-                let text = render(&report, Format::named(format).unwrap(), LOOK);
+            for (name, format) in FORMATS {
+                let text = render(&report, format, LOOK);
                 let is_raw = |c: char| c.is_control() && c != '\n';
-                assert!(!text.contains(is_raw), "{name} {dialect} {format}");
+                assert!(!text.contains(is_raw), "{name} {dialect} {name}");
             }
         }
     }
@@ -267,7 +266,7 @@ fn each_format_can_be_read() {
 fn the_exit_status_says_what_happened() {
     let server = TestServer::start(&[]);
     let grade = |address: String, args: &[&str]| {
-        let output = client(args).args(["--server", &address, "grade"]).output().unwrap();
+        let output = lab(args).args(["--server", &address, "grade"]).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
@@ -280,7 +279,7 @@ fn the_exit_status_says_what_happened() {
         ),
         "{out}"
     );
-    let (_, out, _) = grade(own.clone(), &["--only", "root/hidden", "--format", "tap"]);
+    let (_, out, _) = grade(own.clone(), &["--only", "root/hidden-files-stay-hidden", "--format", "tap"]);
     assert!(out.ends_with(" # SKIP needs --root\n"), "{out}");
     let (status, out, _) = grade(own.clone(), &["--only", "root/"]);
     assert!(
@@ -296,7 +295,7 @@ fn the_exit_status_says_what_happened() {
     assert!(status == Some(0) && out.starts_with("text/first/connme\t3\twajib\t"), "{out}");
     let port = start("text", "case", server.outside());
     let (status, ..) =
-        grade(format!("127.0.0.1:{port}"), &["--only", "letter-case", "--time", "1"]);
+        grade(format!("127.0.0.1:{port}"), &["--only", "framing/letter-case", "--time", "1"]);
     assert_eq!(status, Some(1));
     let (status, _, err) = grade(own.clone(), &["--only", "nonsense"]);
     assert!(status == Some(2) && err.contains("see grade --list"), "{err}");
@@ -306,7 +305,7 @@ fn the_exit_status_says_what_happened() {
         let root = root.to_str().unwrap();
         let (status, out, err) = grade(own.clone(), &["--root", root]);
         assert!(status == Some(2) && out.is_empty(), "{out}{err}");
-        let begins = format!("connme-client: --root {root} is not a folder");
+        let begins = format!("connme-lab: --root {root} is not a folder");
         assert!(err.starts_with(&begins) && err.lines().count() == 1, "{err}");
     }
     let (status, out, err) = grade("127.0.0.1:1".to_owned(), &[]);
@@ -350,7 +349,7 @@ fn files_that_may_remain_are_counted() {
     let says = |report: &Report| {
         render(report, Format::Table, LOOK).contains(" may remain on the server: ")
     };
-    let report = graded_only("text", "dies-when-cut", 0.9, &["first/upload", "half-is-gone"]);
+    let report = graded_only("text", "dies-when-cut", 0.9, &["first/upload", "files/half-is-gone"]);
     assert!(report.left > 0 && says(&report), "{}", report.left);
     let server = TestServer::start(&[]);
     let port = server.address_of("filesaver").port();
@@ -368,7 +367,7 @@ fn the_starter_gets_about_a_third_of_the_points() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let uploads = folder.path().join("uploads");
-    std::thread::spawn(move || connme::starter::serve(&listener, &uploads));
+    std::thread::spawn(move || connme::lab::starter::serve(&listener, &uploads));
     let report = run(options("text", port, None)).unwrap();
     let (score, most) = report.score();
     assert!(score * 5 > most && score * 2 < most && !report.is_right(), "{score} of {most}");

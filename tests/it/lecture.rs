@@ -5,9 +5,9 @@ use std::path::Path;
 #[cfg(unix)]
 use std::process::Command;
 
-use connme::lecture::lessons::blanked;
+use connme::lab::lecture::lessons::blanked;
 
-use crate::support::{DIALECTS, PATIENCE, TestServer, noise};
+use crate::support::{DIALECTS, PATIENCE, TestServer, client, lab, noise};
 
 fn page(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -19,7 +19,7 @@ fn every_lesson_shows_the_real_output() {
     for (lang, said) in
         [("en", "lessons: each printed what"), ("id", "pelajaran: semuanya mencetak")]
     {
-        let mut client = crate::support::client(&["--lang", lang, "lesson", "--all"]);
+        let mut client = lab(&["--lang", lang, "lesson", "--all"]);
         let output = client.timeout(PATIENCE * 3).output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
@@ -28,14 +28,14 @@ fn every_lesson_shows_the_real_output() {
         let is_text = |line: &&str| line.starts_with("Predict.") || line.starts_with("Tebak.");
         assert!(out.lines().filter(is_text).all(|line| line.chars().count() <= 80));
     }
-    let mut one = crate::support::client(&["lesson", "14"]);
+    let mut one = lab(&["lesson", "14"]);
     let out = String::from_utf8(one.output().unwrap().stdout).unwrap();
     assert!(out.contains("ok removed notes.txt") && !out.contains("15. Half"), "{out}");
-    let mut last = crate::support::client(&["lesson", "--all", "20"]);
+    let mut last = lab(&["lesson", "--all", "20"]);
     let out = String::from_utf8(last.output().unwrap().stdout).unwrap();
     assert!(out.starts_with("20. ") && out.contains("\n1 lesson: each printed"), "{out}");
     for wrong in [&["lesson", "21"][..], &["lesson", "--all", "0"], &["lesson", "--all", "x"]] {
-        let wrong = crate::support::client(wrong).output().unwrap();
+        let wrong = lab(wrong).output().unwrap();
         assert_eq!(wrong.status.code(), Some(2));
         let said = String::from_utf8_lossy(&wrong.stderr);
         assert!(said.contains("the lessons have the numbers 1 to 20"), "{said}");
@@ -48,7 +48,7 @@ fn every_lesson_shows_the_real_output() {
 fn a_reader_leaves_a_lesson_before_its_command() {
     use std::io::Write;
     use std::process::Stdio;
-    let line = format!("'{}' --lang en lesson 6", env!("CARGO_BIN_EXE_connme-client"));
+    let line = format!("'{}' --lang en lesson 6", env!("CARGO_BIN_EXE_connme-lab"));
     for answer in ["q\n", "\x04"] {
         let mut terminal = Command::new("script");
         terminal.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -74,8 +74,8 @@ fn the_lessons_work_before_the_programs_are_installed() {
     let program = env!("CARGO_BIN_EXE_connme-client");
     std::os::unix::fs::symlink(program, release.join("connme-client")).unwrap();
     for page_name in [
-        "src/lecture/lessons/english.md",
-        "src/lecture/lessons/indonesian.md",
+        "src/lab/lecture/lessons/english.md",
+        "src/lab/lecture/lessons/indonesian.md",
         "src/guide/programs.md",
     ] {
         let text = page(page_name);
@@ -116,7 +116,7 @@ fn the_table_of_faults_is_true() {
             } else {
                 &["upload", "sent.bin"]
             };
-            let mut client = crate::support::client(job);
+            let mut client = client(job);
             client.args(["--dialect", dialect, "--stammer", faults]).current_dir(&folder);
             client.args(["--server", &server.address_of(dialect).to_string()]);
             let output = client.output().unwrap();
@@ -145,7 +145,7 @@ fn the_table_of_faults_is_true() {
         for dialect in ["text", "struct", "filesaver", "json"] {
             let folder = tempfile::tempdir().unwrap();
             server.put("f", noise(2, 200));
-            let mut client = crate::support::client(&["--dialect", dialect, "download", "f"]);
+            let mut client = client(&["--dialect", dialect, "download", "f"]);
             client.args(["--server", &server.address_of(dialect).to_string()]).current_dir(&folder);
             client.assert().success();
             assert_eq!(
@@ -272,7 +272,7 @@ fn compare_counts_what_a_proxy_counts() {
         .collect();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("f.bin"), noise(3, 50_000)).unwrap();
-    let mut client = crate::support::client(&["--server", &host, "compare", "f.bin", "--json"]);
+    let mut client = lab(&["--server", &host, "compare", "f.bin", "--json"]);
     let output = client.current_dir(&folder).assert().success().get_output().clone();
     let json = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<_> = json.split('{').skip(1).collect();
@@ -318,9 +318,9 @@ fn drawn(path: &Path) -> String {
 #[test]
 fn pictures_are_drawn_of_both_sides_of_one_and_of_the_comparison() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |args: &[&str]| crate::support::client(args).current_dir(&folder).assert();
     let all = ["demo", "-q", "--ladder", "a.svg", "--svg", "b.svg", "--theme", "dark"];
-    run(&all).success();
+    lab(&all).current_dir(&folder).assert().success();
+    let run = |args: &[&str]| client(args).current_dir(&folder).assert();
     let ladder = drawn(&folder.path().join("a.svg"));
     for part in
         ["connme\\n (7)", "command: 17 bytes, LF", "payload: 12 bytes, size", "by one clock"]
@@ -363,8 +363,9 @@ fn a_picture_that_cannot_be_written_is_reported_with_path_and_reason() {
         ["--ladder", "none/a.svg", "demo", ""],
         ["--svg", "none/a.svg", "compare", "f"],
     ] {
+        let program = if args.contains(&"ls") { client } else { lab };
         let args: Vec<_> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
-        let client = crate::support::client(&args).current_dir(&folder).assert().code(1);
+        let client = program(&args).current_dir(&folder).assert().code(1);
         let said = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
         let path = if cfg!(windows) { "none" } else { "cannot create none/a.svg: " };
         assert!(said.contains(path) && said.contains(reason), "{args:?}: {said}");
@@ -375,7 +376,7 @@ fn a_picture_that_cannot_be_written_is_reported_with_path_and_reason() {
 #[test]
 fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     let folder = tempfile::tempdir().unwrap();
-    let mut client = crate::support::client(&["demo"]);
+    let mut client = lab(&["demo"]);
     client.current_dir(&folder).env("TMPDIR", folder.path());
     let output = client.assert().success().get_output().clone();
     let (out, err) =
@@ -401,12 +402,12 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     // The file of the user's choice.
     fs::write(folder.path().join("f"), "x").unwrap();
-    crate::support::client(&["compare", "f"]).current_dir(&folder).assert().success();
-    crate::support::client(&["compare", "nope"]).current_dir(&folder).assert().code(1);
+    lab(&["compare", "f"]).current_dir(&folder).assert().success();
+    lab(&["compare", "nope"]).current_dir(&folder).assert().code(1);
     for (path, why) in [(".", "it is a folder"), ("/dev/null", "it is not a plain file")] {
         if cfg!(unix) {
-            let mut client = crate::support::client(&["compare", path]);
-            let refused = format!("connme-client: cannot open {path}: {why}\n");
+            let mut client = lab(&["compare", path]);
+            let refused = format!("connme-lab: cannot open {path}: {why}\n");
             client.current_dir(&folder).assert().code(1).stderr(refused);
         }
     }
@@ -425,7 +426,7 @@ fn a_demo_leaves_what_others_have_put_there_alone() {
         let made = Command::new("mkfifo").arg(scratch.join("lock")).status().unwrap();
         assert!(made.success());
         fs::write(scratch.join("kept"), "").unwrap();
-        let mut client = crate::support::client(&["demo", "--quiet"]);
+        let mut client = lab(&["demo", "--quiet"]);
         client.current_dir(&folder).env("TMPDIR", folder.path()).assert().success();
         assert!(scratch.join("kept").exists());
     }

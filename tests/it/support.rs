@@ -199,7 +199,15 @@ impl Drop for TestServer {
 
 /// The client program in a plain environment.
 pub fn client(args: &[&str]) -> assert_cmd::Command {
-    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_connme-client"));
+    program(env!("CARGO_BIN_EXE_connme-client"), args)
+}
+
+pub fn lab(args: &[&str]) -> assert_cmd::Command {
+    program(env!("CARGO_BIN_EXE_connme-lab"), args)
+}
+
+fn program(path: &str, args: &[&str]) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::new(path);
     command.args(args).timeout(PATIENCE).env_remove("LC_ALL").env("LANG", "C");
     command
 }

@@ -99,6 +99,16 @@ fn the_map_of_the_code_is_true() {
     }
 }
 
+/// One arrow leads to the lab, and it begins in the programs.
+#[test]
+fn only_the_programs_name_the_lab() {
+    absent(
+        |file| !["bin/", "lab/", "lib.rs", "guide/"].iter().any(|entry| file.starts_with(entry)),
+        &["crate::lab", "lab::", "lecture::"],
+        "only lib.rs and bin name the lab",
+    );
+}
+
 #[test]
 fn modules_do_not_do_the_work_of_others() {
     let is = |name: &'static str| move |file: &str| file.starts_with(name);
@@ -132,33 +142,12 @@ fn files_and_sockets_are_touched_in_few_places() {
     let listed =
         |list: &'static [&str]| move |file: &str| !list.iter().any(|entry| file.starts_with(entry));
     absent(
-        listed(&[
-            "store/",
-            "client/",
-            "lecture/capture.rs",
-            "lecture/compare.rs",
-            "lecture/demo.rs",
-            "lecture/lessons.rs",
-            "lecture/local.rs",
-            "lecture/picture.rs",
-            "grade/",
-            "starter/",
-            "log.rs",
-        ]),
+        listed(&["store/", "client/", "lab/", "log.rs"]),
         &["std::fs", "fs::"],
         "only these touch files",
     );
     absent(
-        listed(&[
-            "server/",
-            "client/connection.rs",
-            "lecture/",
-            "grade/",
-            "starter/",
-            "bin/",
-            "wire/stream.rs",
-            "log.rs",
-        ]),
+        listed(&["server/", "client/connection.rs", "lab/", "bin/", "wire/stream.rs", "log.rs"]),
         &["std::net", "TcpStream", "TcpListener"],
         "only these touch sockets",
     );
@@ -167,11 +156,12 @@ fn files_and_sockets_are_touched_in_few_places() {
             "bin/",
             "client/prompt.rs",
             "client/terminal.rs",
-            "lecture/capture.rs",
-            "lecture/trace.rs",
+            "lab/mod.rs",
+            "lab/lecture/capture.rs",
+            "lab/lecture/trace.rs",
+            "lab/grade/program.rs",
+            "lab/starter/main.rs",
             "log.rs",
-            "grade/program.rs",
-            "starter/main.rs",
         ]),
         &["stdout()", "stderr()", "println!", "eprintln!", "print!("],
         "only these print",
@@ -276,7 +266,7 @@ fn the_pages_show_the_conversations_that_the_tests_replay() {
 fn the_lessons_quote_the_protocol() {
     let on_one_line = |path: &str| read(path).split_whitespace().collect::<Vec<_>>().join(" ");
     let protocol = on_one_line("src/guide/protocol.md");
-    let lessons = on_one_line("src/lecture/lessons/english.md");
+    let lessons = on_one_line("src/lab/lecture/lessons/english.md");
     let quotes: Vec<_> = lessons
         .split("**The rule.**")
         .skip(1)

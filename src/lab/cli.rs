@@ -1,0 +1,332 @@
+//! The command line of `connme-lab`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::grade::formats::Format;
+use super::words;
+use crate::cli::args::{self, Arg, Args, Shared};
+use crate::cli::{InstrumentFlags, Parsed, Picture, Wrong};
+use crate::client::Config;
+use crate::client::argument::Argument;
+use crate::client::command;
+use crate::dialect::Dialect;
+use crate::lang::{Lang, Msg, Wanted, printable};
+use crate::limits;
+
+/// A command of `connme-lab`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A session with every read and write shown.
+    Demo,
+    /// The same job through every dialect.
+    Compare,
+    /// Exercises to predict, run and explain.
+    Lesson,
+    /// Checks a server.
+    Grade,
+    /// Prints what explains the dialects to Wireshark.
+    Dissector,
+}
+
+impl Command {
+    const ALL: [Command; 5] =
+        [Command::Demo, Command::Compare, Command::Lesson, Command::Grade, Command::Dissector];
+
+    /// The word that the user types.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Command::Demo => "demo",
+            Command::Compare => "compare",
+            Command::Lesson => "lesson",
+            Command::Grade => "grade",
+            Command::Dissector => "dissector",
+        }
+    }
+}
+
+/// What the user asks of the lab.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandLine {
+    /// The command.
+    pub command: Command,
+    /// What follows it.
+    pub argument: Argument,
+    /// The configuration of the client that it uses.
+    pub config: Config,
+    /// The user has named a server, and its port.
+    pub named: (bool, bool),
+    /// The instruments.
+    pub instruments: InstrumentFlags,
+    /// The time-sequence diagram of the demo. Its theme is that of all pictures.
+    pub ladder: Picture,
+    /// The file for the bars of a comparison.
+    pub svg: Option<PathBuf>,
+    /// Print figures as JSON.
+    pub json: bool,
+    /// Wait for Enter before each step of the demo.
+    pub step: bool,
+    /// Run all lessons, without a pause.
+    pub all: bool,
+    /// The file for a report or the dissector, if not standard output.
+    pub output: Option<PathBuf>,
+    /// What a run of the grader is to do.
+    pub grade: GradeFlags,
+}
+
+/// The flags of `grade`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GradeFlags {
+    /// Only checks with one of these beginnings of an id.
+    pub only: Vec<String>,
+    /// Print the checks and run none.
+    pub list: bool,
+    /// Passed checks explain themselves too.
+    pub verbose: bool,
+    /// Chooses names, sizes and bytes.
+    pub seed: Option<u64>,
+    /// The seconds that a check may take.
+    pub time: Option<f64>,
+    /// The server's folder.
+    pub root: Option<PathBuf>,
+    /// The form of the report.
+    pub format: Format,
+}
+
+/// Flags that do nothing without one of these commands or flags.
+const ONLY_FOR: [(&str, &str); 19] = [
+    ("--json", "compare"),
+    ("--svg", "compare demo"),
+    ("--ladder", "demo"),
+    ("--theme", "--ladder --svg"),
+    ("--step", "demo"),
+    ("--all", "lesson"),
+    ("--capture", "demo compare"),
+    ("--capture-bytes", "--capture"),
+    ("--buffer", "demo compare"),
+    ("--server", "compare grade"),
+    ("--dialect", "demo grade"),
+    ("--output", "grade dissector"),
+    ("--only", "grade"),
+    ("--list", "grade"),
+    ("--verbose", "grade"),
+    ("--seed", "grade"),
+    ("--time", "grade"),
+    ("--root", "grade"),
+    ("--format", "grade"),
+];
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    lang: Lang,
+) -> Result<Parsed<CommandLine>, Wrong> {
+    let usage = words::usage().say(lang);
+    let mut line = Args::new(words);
+    let mut shared = Shared::new(lang);
+    let (mut server, mut typed, mut flags) = (None, Vec::new(), Vec::new());
+    let (mut ladder, mut svg, mut output) = (Picture::default(), None, None);
+    let (mut json, mut step, mut all) = (false, false, false);
+    let mut grade = GradeFlags::default();
+    let mut config = Config::new(lang);
+    while let Some(arg) = line.next()? {
+        let flag = match arg {
+            Arg::Flag(flag) => flag,
+            Arg::Word(word) => {
+                typed.push(word);
+                continue;
+            }
+        };
+        let long = match flag.as_str() {
+            "-s" => "--server",
+            "-d" => "--dialect",
+            "-q" => "--quiet",
+            "-v" => "--verbose",
+            long => long,
+        };
+        flags.push(long.to_owned());
+        match long {
+            "--server" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
+            "--dialect" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
+            "--quiet" => config.quiet = true,
+            "--json" => json = true,
+            "--step" => step = true,
+            "--all" => all = true,
+            "--output" => output = Some(line.value()?.into()),
+            "--ladder" => ladder.file = Some(line.value()?.into()),
+            "--svg" => svg = Some(line.value()?.into()),
+            "--theme" => ladder.is_dark = line.parsed(Wanted::Theme, args::is_dark)?,
+            "--only" => grade.only.push(line.value()?.to_string_lossy().into_owned()),
+            "--list" => grade.list = true,
+            "--verbose" => grade.verbose = true,
+            "--seed" => grade.seed = Some(line.parsed(Wanted::Count, args::digits)?),
+            "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
+            "--root" => grade.root = Some(line.value()?.into()),
+            "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
+            // The demo always has a trace, and nothing else here shows one.
+            "--trace" | "-t" | "--stammer" => return Err(Msg::UnknownFlag { flag }),
+            _ => {
+                if let Some(text) = shared.read(flag, &mut line, "connme-lab", &usage)? {
+                    return Ok(Parsed::Print(text));
+                }
+            }
+        }
+    }
+    let mut typed = typed.into_iter();
+    let command = command_of(typed.next())?;
+    let argument = Argument::Words(typed.collect());
+    match (command, argument.is_empty()) {
+        (Command::Compare, true) => {
+            return Err(Msg::ArgumentMissing { command: command.word() });
+        }
+        (Command::Demo | Command::Grade | Command::Dissector, false) => {
+            return Err(Msg::TakesNothing { command: command.word() });
+        }
+        _ => {}
+    }
+    check_use(&flags, command)?;
+    let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
+    let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
+    config.port = port.unwrap_or(config.dialect.port());
+    let Shared { buffer, instruments, lang } = shared;
+    args::must_differ(&[
+        ("--ladder", ladder.file.as_deref()),
+        ("--svg", svg.as_deref()),
+        ("--capture", instruments.capture_file()),
+    ])?;
+    let to_errors = instruments.capture_takes_output();
+    let config = Config { host, buffer, lang, to_errors, ..config };
+    Ok(Parsed::Run(CommandLine {
+        command,
+        argument,
+        config,
+        named,
+        instruments,
+        ladder,
+        svg,
+        json,
+        step,
+        all,
+        output,
+        grade,
+    }))
+}
+
+/// The command of this word, in any letter case.
+fn command_of(word: Option<OsString>) -> Result<Command, Wrong> {
+    let Some(word) = word else { return Err(words::command_missing()) };
+    let word = word.to_string_lossy();
+    let lower = word.to_ascii_lowercase();
+    if let Some(command) = Command::ALL.into_iter().find(|command| command.word() == lower) {
+        return Ok(command);
+    }
+    if command::COMMANDS.iter().any(|command| command.word == lower) {
+        return Err(words::is_of_the_client(&lower));
+    }
+    let nearest = command::nearest(&lower, Command::ALL.into_iter().map(Command::word));
+    let word = printable(word.as_bytes());
+    Err(match nearest {
+        Some(_) => Msg::UnknownCommand { word, nearest },
+        None => words::no_such_command(&word),
+    })
+}
+
+/// Finds a flag that would do nothing.
+fn check_use(flags: &[String], command: Command) -> Result<(), Wrong> {
+    let is_used = |user: &str| user == command.word() || flags.iter().any(|flag| flag == user);
+    for flag in flags {
+        let users = ONLY_FOR.iter().find(|(known, _)| known == flag).map(|(_, users)| *users);
+        if let Some(users) = users.filter(|users| !users.split(' ').any(is_used)) {
+            return Err(Msg::FlagIsFor { flag: flag.clone(), users });
+        }
+    }
+    Ok(())
+}
+
+const CHECK_TIME: Wanted = Wanted::Said("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 60");
+
+const FORMAT: Wanted = Wanted::Said(
+    "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50",
+    "table, json, tap, junit, gradescope, classroom, classroom-base64 atau check50",
+);
+
+/// Seconds, with decimals, up to a minute.
+fn check_time(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = text.parse().ok().filter(|_| is_plain)?;
+    (0.1..=60.0).contains(&seconds).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::grade::formats::FORMATS;
+
+    fn read(line: &str) -> Result<Parsed<CommandLine>, String> {
+        let words = line.split_whitespace().map(Into::into);
+        parse(words, Lang::En).map_err(|wrong| wrong.say(Lang::En))
+    }
+
+    fn run(line: &str) -> CommandLine {
+        match read(line).unwrap() {
+            Parsed::Run(line) => line,
+            Parsed::Print(text) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn commands_have_any_letter_case_and_their_own_flags() {
+        let line = run("demo --ladder a.svg --svg=b.svg --theme dark");
+        assert_eq!(line.ladder, Picture { file: Some("a.svg".into()), is_dark: true });
+        assert_eq!(line.svg, Some("b.svg".into()));
+        let line = run("-s [::1] GRADE -v --only text/framing --format tap");
+        assert_eq!((line.command, line.config.host.as_str()), (Command::Grade, "::1"));
+        assert_eq!((line.config.port, line.named), (1234, (true, false)));
+        assert!(line.grade.verbose && line.grade.only == ["text/framing"]);
+        assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        let wrong = |line: &str| read(line).err();
+        for (line, users) in [
+            ("--json demo", "compare"),
+            ("--svg a.svg lesson", "compare or demo"),
+            ("--theme dark demo", "--ladder or --svg"),
+            ("--output a demo", "grade or dissector"),
+            ("--list compare f", "grade"),
+            ("--capture a LESSON", "demo or compare"),
+            ("--capture-bytes 5 demo", "--capture"),
+            ("--server h dissector", "compare or grade"),
+        ] {
+            let flag = line.split(' ').next().unwrap();
+            assert_eq!(wrong(line), Some(format!("{flag} is for {users}")));
+        }
+        for (line, flags) in [
+            ("demo --ladder a --svg a", "--ladder and --svg"),
+            ("compare f --svg b/a --capture=b/./a", "--svg and --capture"),
+        ] {
+            assert_eq!(wrong(line), Some(format!("{flags} need two different files")));
+        }
+        for (line, said) in [
+            ("", "expected a command: demo, compare, lesson, grade or dissector; see --help"),
+            ("upload a", "upload is a command of connme-client"),
+            ("x", "there is no command 'x'; see --help"),
+            ("demmo", "there is no command 'demmo'; did you mean demo?"),
+            ("compare", "compare needs a file name"),
+            ("-t demo", "unexpected argument '-t'"),
+            (
+                "grade --format xml",
+                "--format takes table, json, tap, junit, gradescope, classroom, \
+                 classroom-base64 or check50, not 'xml'",
+            ),
+        ] {
+            assert_eq!(wrong(line).as_deref(), Some(said), "{line}");
+        }
+        assert!(FORMATS.iter().all(|(word, _)| wrong(&format!("grade --format {word}")).is_none()));
+    }
+}

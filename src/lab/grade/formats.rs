@@ -1,0 +1,355 @@
+//! The report for other programs: course systems and test runners.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::report::{Look, again, details, full_id, server, status, steps, table};
+use super::words::{about, mistake, rule};
+use super::{Graded, Outcome, Report};
+use crate::dialect::json_value::Value;
+
+/// A form of the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// Everything, as one JSON object.
+    Json,
+    /// Test Anything Protocol, version 14.
+    Tap,
+    /// The XML of JUnit.
+    Junit,
+    /// The `results.json` of Gradescope.
+    Gradescope,
+    /// The result of an autograder of GitHub Classroom.
+    Classroom,
+    /// The same in base64, as its reporter takes it.
+    ClassroomBase64,
+    /// The output of check50.
+    Check50,
+}
+
+/// The forms, by the word that a user types.
+pub const FORMATS: [(&str, Format); 8] = [
+    ("table", Format::Table),
+    ("json", Format::Json),
+    ("tap", Format::Tap),
+    ("junit", Format::Junit),
+    ("gradescope", Format::Gradescope),
+    ("classroom", Format::Classroom),
+    ("classroom-base64", Format::ClassroomBase64),
+    ("check50", Format::Check50),
+];
+
+impl Format {
+    /// The format of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Format> {
+        FORMATS.into_iter().find(|(word, _)| *word == name).map(|(_, format)| format)
+    }
+}
+
+/// The report in this form.
+#[must_use]
+pub fn render(report: &Report, format: Format, look: Look) -> String {
+    match format {
+        Format::Table => table(report, look),
+        Format::Json => json(report).to_string() + "\n",
+        Format::Tap => tap(report),
+        Format::Junit => junit(report),
+        Format::Gradescope => gradescope(report).to_string() + "\n",
+        Format::Classroom => classroom(report).to_string() + "\n",
+        Format::ClassroomBase64 => base64(classroom(report).to_string().as_bytes()) + "\n",
+        Format::Check50 => check50(report).to_string() + "\n",
+    }
+}
+
+/// The details of a check without colors, in lines of 80 columns.
+fn plain(report: &Report, graded: &Graded) -> String {
+    details(report, graded, Look { columns: 80, colour: false, verbose: false })
+}
+
+fn seconds(time: Duration) -> Value {
+    Value::Number(format!("{:.3}", time.as_secs_f64()))
+}
+
+fn text(text: impl AsRef<str>) -> Value {
+    Value::text(text.as_ref())
+}
+
+fn object(members: Vec<(&str, Value)>) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn each(report: &Report, one: impl FnMut(&Graded) -> Value) -> Value {
+    Value::Array(report.graded.iter().filter(|graded| graded.counts()).map(one).collect())
+}
+
+/// What was expected and what came, if the check failed.
+fn difference(graded: &Graded) -> Option<(String, &str)> {
+    match &graded.outcome {
+        Outcome::Failed(failure) => Some((failure.expected.join(" / "), &failure.got)),
+        _ => None,
+    }
+}
+
+fn about_it<'r>(report: &Report, graded: &Graded) -> &'r str {
+    about(report.options.lang, &full_id(report, graded))
+}
+
+fn json(report: &Report) -> Value {
+    let lang = report.options.lang;
+    let (score, most) = report.score();
+    let checks = report.graded.iter().map(|graded| {
+        let (expected, got) = match &graded.outcome {
+            Outcome::Failed(failure) => (
+                Value::Array(failure.expected.iter().map(text).collect()),
+                Value::text(&failure.got),
+            ),
+            _ => (Value::Null, Value::Null),
+        };
+        object(vec![
+            ("id", text(full_id(report, graded))),
+            ("about", text(about_it(report, graded))),
+            ("must", Value::Bool(graded.check.must)),
+            ("status", text(word(graded))),
+            ("reason", text(status(graded, report))),
+            ("score", Value::number(graded.score())),
+            ("max_score", Value::number(graded.check.points)),
+            ("seconds", seconds(graded.time)),
+            ("rule", text(rule(lang, graded.check.rule))),
+            ("mistake", text(mistake(lang, graded.check.rule))),
+            ("expected", expected),
+            ("got", got),
+            ("again", text(again(report, graded))),
+        ])
+    });
+    object(vec![
+        ("version", text(env!("CARGO_PKG_VERSION"))),
+        ("server", text(server(report))),
+        ("dialect", text(report.options.dialect.name())),
+        ("seed", Value::number(report.options.seed)),
+        ("score", Value::number(score)),
+        ("max_score", Value::number(most)),
+        ("musts_passed", Value::Bool(report.is_right())),
+        ("seconds", seconds(report.time)),
+        ("connections", Value::number(report.connections)),
+        ("bytes", Value::number(report.moved)),
+        ("checks", Value::Array(checks.collect())),
+    ])
+}
+
+fn word(graded: &Graded) -> &'static str {
+    match graded.outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed(_) => "failed",
+        Outcome::Skipped(_) => "skipped",
+        Outcome::NeedsRoot => "needs-root",
+        Outcome::NoTime | Outcome::Stopped(_) => "not-run",
+    }
+}
+
+fn tap(report: &Report) -> String {
+    let mut out = format!("TAP version 14\n1..{}\n", report.graded.len());
+    for (n, graded) in report.graded.iter().enumerate() {
+        let (n, id) = (n + 1, full_id(report, graded));
+        // A number sign begins a directive.
+        let name = format!("{id} {}", about_it(report, graded)).replace('#', "\\#");
+        let reason = status(graded, report);
+        let _ = match (&graded.outcome, difference(graded)) {
+            (Outcome::Passed, _) => writeln!(out, "ok {n} - {name}"),
+            (_, Some((expected, got))) => writeln!(
+                out,
+                "not ok {n} - {name}\n  ---\n  message: {}\n  severity: {}\n  data:\n    got: {}\n    \
+                 expect: {}\n  ...",
+                text(mistake(report.options.lang, graded.check.rule)),
+                if graded.check.must { "fail" } else { "comment" },
+                text(got),
+                text(expected),
+            ),
+            (Outcome::Skipped(_) | Outcome::NeedsRoot, _) => {
+                // `SKIP` says the first half of the status.
+                let why = reason.split_once(": ").map_or(reason.as_str(), |(_, why)| why);
+                writeln!(out, "ok {n} - {name} # SKIP {why}")
+            }
+            _ => writeln!(out, "not ok {n} - {name} # {reason}"),
+        };
+    }
+    out
+}
+
+fn junit(report: &Report) -> String {
+    let counted = |wanted: &str| report.graded.iter().filter(|it| word(it) == wanted).count();
+    let failures = counted("failed") + counted("not-run");
+    let skipped = counted("skipped") + counted("needs-root");
+    let (tests, time) = (report.graded.len(), report.time.as_secs_f64());
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{}\" \
+         tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" \
+         time=\"{time:.3}\">\n",
+        xml(&format!("connme {}", report.options.dialect.name())),
+    );
+    for graded in &report.graded {
+        let class = format!("{}.{}", report.options.dialect.name(), graded.check.group());
+        let _ = write!(
+            out,
+            "<testcase name=\"{}\" classname=\"{}\" time=\"{:.3}\">",
+            xml(&format!("{}: {}", graded.check.id, about_it(report, graded))),
+            xml(&class),
+            graded.time.as_secs_f64(),
+        );
+        let reason = xml(&status(graded, report));
+        match word(graded) {
+            "passed" => {}
+            "skipped" | "needs-root" => {
+                let _ = write!(out, "<skipped message=\"{reason}\"/>");
+            }
+            _ => {
+                let body = xml(&plain(report, graded));
+                let _ = write!(out, "<failure message=\"{reason}\">{body}</failure>");
+            }
+        }
+        out += "</testcase>\n";
+    }
+    out + "</testsuite>\n</testsuites>\n"
+}
+
+/// A text for XML, which cannot hold control characters at all.
+fn xml(text: &str) -> String {
+    let allowed = |c: &char| *c >= ' ' || *c == '\n';
+    let text: String = text.chars().filter(allowed).collect();
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn gradescope(report: &Report) -> Value {
+    let mut n = 0;
+    let tests = each(report, |graded| {
+        n += 1;
+        object(vec![
+            ("score", Value::number(graded.score())),
+            ("max_score", Value::number(graded.check.points)),
+            ("status", text(if graded.passed() { "passed" } else { "failed" })),
+            ("name", text(about_it(report, graded))),
+            ("number", text(n.to_string())),
+            ("output", text(plain(report, graded))),
+            ("tags", Value::Array(vec![text(full_id(report, graded))])),
+            ("visibility", text("visible")),
+        ])
+    });
+    let look = Look { columns: 80, colour: false, verbose: false };
+    let last: Vec<_> = table(report, look).lines().rev().take(3).map(str::to_owned).collect();
+    object(vec![
+        ("score", Value::number(report.score().0)),
+        ("execution_time", seconds(report.time)),
+        ("output", text(last.into_iter().rev().collect::<Vec<_>>().join("\n"))),
+        ("tests", tests),
+    ])
+}
+
+fn classroom(report: &Report) -> Value {
+    let verdict = |passed| text(if passed { "pass" } else { "fail" });
+    let tests = each(report, |graded| {
+        let message = if graded.passed() { String::new() } else { plain(report, graded) };
+        object(vec![
+            ("name", text(full_id(report, graded))),
+            ("status", verdict(graded.passed())),
+            ("message", text(message)),
+            ("test_code", text(again(report, graded))),
+            ("filename", text("")),
+            ("line_no", Value::number(0)),
+            ("duration", seconds(graded.time)),
+            ("score", Value::number(graded.score())),
+        ])
+    });
+    object(vec![
+        ("version", Value::number(1)),
+        ("status", verdict(report.is_right())),
+        ("max_score", Value::number(report.score().1)),
+        ("tests", tests),
+    ])
+}
+
+fn check50(report: &Report) -> Value {
+    let results = each(report, |graded| {
+        let passed = match graded.outcome {
+            Outcome::Passed => Value::Bool(true),
+            Outcome::Failed(_) => Value::Bool(false),
+            _ => Value::Null,
+        };
+        let (expected, actual) = match difference(graded) {
+            Some((expected, got)) => (text(expected), text(got)),
+            None => (Value::Null, Value::Null),
+        };
+        let (rationale, help) = match graded.outcome {
+            Outcome::Failed(_) => (
+                text(rule(report.options.lang, graded.check.rule)),
+                text(mistake(report.options.lang, graded.check.rule)),
+            ),
+            _ => (text(status(graded, report)), Value::Null),
+        };
+        let cause = match graded.passed() {
+            true => Value::Null,
+            false => object(vec![
+                ("rationale", rationale),
+                ("help", help),
+                ("expected", expected),
+                ("actual", actual),
+            ]),
+        };
+        let dependency = match graded.outcome {
+            Outcome::Skipped(needs) => text(format!("{}/{needs}", report.options.dialect.name())),
+            _ => Value::Null,
+        };
+        let log = if graded.passed() { Vec::new() } else { steps(&graded.rungs) };
+        let log = log.iter().take(40).map(|line| text(line.trim_end())).collect();
+        object(vec![
+            ("name", text(full_id(report, graded))),
+            ("description", text(about_it(report, graded))),
+            ("passed", passed),
+            ("log", Value::Array(log)),
+            ("cause", cause),
+            ("data", object(Vec::new())),
+            ("dependency", dependency),
+        ])
+    });
+    object(vec![
+        ("slug", text(format!("connme/{}", report.options.dialect.name()))),
+        ("version", text(env!("CARGO_PKG_VERSION"))),
+        ("results", results),
+    ])
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for (n, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let letter = LETTERS.get((bits >> shift & 63) as usize);
+            let is_there = n <= chunk.len();
+            text.push(char::from(*letter.filter(|_| is_there).unwrap_or(&b'=')));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_as_the_rfc_has_it() {
+        for (bytes, expected) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(bytes.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn xml_has_no_marks_and_no_control_characters() {
+        assert_eq!(xml("<a b=\"c&d\">\x1b\n"), "&lt;a b=&quot;c&amp;d&quot;&gt;\n");
+    }
+}

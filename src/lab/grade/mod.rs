@@ -1,0 +1,463 @@
+//! Grades a server, written by anyone in any language: `connme-lab grade`.
+//!
+//! A [`Check`] is one rule of the protocol as a short conversation in raw bytes. The tables of checks are in a
+//! file for each dialect; [`run`] runs them one after the other, each with connections, names and a deadline of
+//! its own. A check that others need runs before them, and if it fails they are skipped. After a check that
+//! failed, or that a server may not survive, an ordinary request on a new connection shows whether the server
+//! still answers. After the last check the files of all of them are removed, as far as that can be done.
+//!
+//! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
+//! [`TOTAL`].
+
+mod count;
+mod filesaver;
+pub mod formats;
+mod json;
+mod peer;
+pub mod program;
+pub mod report;
+mod strukt;
+mod text;
+mod text_manners;
+mod text_names;
+mod words;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use crate::dialect::Dialect;
+use crate::lang::Lang;
+use peer::{Done, Random, Trial};
+pub use peer::{Fail, Rung, What};
+use words::Say;
+
+/// After this time the rest is not run.
+pub const TOTAL: Duration = Duration::from_secs(110);
+
+/// How long a check may take by default.
+pub const TIME: Duration = Duration::from_secs(5);
+
+/// The most bytes that a run moves.
+const MOVED: u64 = 16 << 20;
+
+/// One rule of the protocol, as a short conversation. Its sentences are in `checks.*.txt`.
+#[derive(Debug)]
+pub struct Check {
+    /// `group/name`. It stays the same, because teachers write it down.
+    pub id: &'static str,
+    /// The key of the rule that it follows from, and of the usual mistake.
+    pub rule: &'static str,
+    /// What it is worth.
+    pub points: u64,
+    /// The protocol requires it.
+    pub must: bool,
+    /// The checks without which this one says nothing.
+    needs: &'static str,
+    /// How many times the usual time it may take.
+    patience: u32,
+    /// A bad server may not survive it.
+    hostile: bool,
+    /// It looks into the server's folder.
+    root: bool,
+    steps: fn(&mut Trial) -> Done,
+}
+
+const fn must(
+    id: &'static str,
+    rule: &'static str,
+    points: u64,
+    steps: fn(&mut Trial) -> Done,
+) -> Check {
+    let (must, needs, patience, hostile, root) = (true, "", 1, false, false);
+    Check { id, rule, points, must, needs, patience, hostile, root, steps }
+}
+
+const fn should(
+    id: &'static str,
+    rule: &'static str,
+    points: u64,
+    steps: fn(&mut Trial) -> Done,
+) -> Check {
+    Check { must: false, ..must(id, rule, points, steps) }
+}
+
+impl Check {
+    const fn needs(self, needs: &'static str) -> Check {
+        Check { needs, ..self }
+    }
+
+    const fn patience(self, patience: u32) -> Check {
+        Check { patience, ..self }
+    }
+
+    const fn hostile(self) -> Check {
+        Check { hostile: true, ..self }
+    }
+
+    const fn root(self) -> Check {
+        Check { root: true, ..self }
+    }
+
+    /// The part of the id before the first `/`.
+    #[must_use]
+    pub fn group(&self) -> &'static str {
+        self.id.split('/').next().unwrap_or_default()
+    }
+}
+
+/// What a dialect adds to the engine.
+struct Suite {
+    checks: Vec<&'static Check>,
+    /// Asks for something ordinary on a new connection.
+    probe: fn(&mut Trial) -> Done,
+    /// Removes the trial's names, as far as the dialect can. Returns how many may remain.
+    sweep: fn(&mut Trial) -> Done<usize>,
+}
+
+fn suite(dialect: Dialect) -> Suite {
+    match dialect {
+        Dialect::Text => Suite {
+            checks: [text::CHECKS, text_names::CHECKS, text_manners::CHECKS]
+                .into_iter()
+                .flatten()
+                .collect(),
+            probe: |t| text::hello(&mut t.open()?),
+            sweep: text_manners::sweep,
+        },
+        Dialect::Struct => Suite {
+            checks: strukt::CHECKS.iter().collect(),
+            probe: |t| strukt::hello(&mut t.open()?),
+            sweep: strukt::sweep,
+        },
+        Dialect::Filesaver => Suite {
+            checks: filesaver::CHECKS.iter().collect(),
+            probe: |t| t.open()?.send("RECEIVE\n").expect("OK"),
+            sweep: filesaver::sweep,
+        },
+        Dialect::Json => Suite {
+            checks: json::CHECKS.iter().collect(),
+            probe: |t| t.open()?.send("{\"aksi\":\"list\"}\n").take(1).map(drop),
+            sweep: json::sweep,
+        },
+        Dialect::Count => Suite {
+            checks: count::CHECKS.iter().collect(),
+            probe: |t| t.open()?.send("abc\n").expect("3"),
+            sweep: |_| Ok(0),
+        },
+    }
+}
+
+/// The checks of a dialect, in the order of the report.
+#[must_use]
+pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
+    let mut checks = suite(dialect).checks;
+    let mut groups: Vec<&str> = Vec::new();
+    for check in &checks {
+        if !groups.contains(&check.group()) {
+            groups.push(check.group());
+        }
+    }
+    checks.sort_by_key(|check| groups.iter().position(|group| *group == check.group()));
+    checks
+}
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server as the user wrote it, for the commands in the report.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The dialect.
+    pub dialect: Dialect,
+    /// Only the checks whose id has one of these words in it. Empty: all.
+    pub only: Vec<String>,
+    /// Chooses names, sizes and bytes.
+    pub seed: u64,
+    /// How long a check may take.
+    pub time: Duration,
+    /// The server's folder, for the checks that look into it.
+    pub root: Option<PathBuf>,
+    /// The language of the report.
+    pub lang: Lang,
+}
+
+/// How a check ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The server did what the check expects.
+    Passed,
+    /// It did not.
+    Failed(Box<Fail>),
+    /// A check that this one needs failed.
+    Skipped(&'static str),
+    /// It needs `--root`, and does not count without.
+    NeedsRoot,
+    /// There was no time left.
+    NoTime,
+    /// The server did not answer any more after this check.
+    Stopped(&'static str),
+}
+
+/// A check and how it ended.
+#[derive(Debug)]
+pub struct Graded {
+    /// The check.
+    pub check: &'static Check,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub time: Duration,
+    /// The steps.
+    pub rungs: Vec<Rung>,
+}
+
+impl Graded {
+    /// Whether it passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        matches!(self.outcome, Outcome::Passed)
+    }
+
+    /// Whether its points count.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !matches!(self.outcome, Outcome::NeedsRoot)
+    }
+
+    /// The points that it got.
+    #[must_use]
+    pub fn score(&self) -> u64 {
+        if self.passed() { self.check.points } else { 0 }
+    }
+}
+
+/// The result of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// What was to be done.
+    pub options: Options,
+    /// The checks in the order of the table.
+    pub graded: Vec<Graded>,
+    /// How long all took.
+    pub time: Duration,
+    /// The connections that were opened.
+    pub connections: u64,
+    /// The bytes that were moved.
+    pub moved: u64,
+    /// How many of the grader's files may still be on the server.
+    pub left: usize,
+}
+
+impl Report {
+    /// The points, and the most there are.
+    #[must_use]
+    pub fn score(&self) -> (u64, u64) {
+        let counted = || self.graded.iter().filter(|graded| graded.counts());
+        (counted().map(Graded::score).sum(), counted().map(|graded| graded.check.points).sum())
+    }
+
+    /// Whether any check was run.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        let ran = |it: &Graded| matches!(it.outcome, Outcome::Passed | Outcome::Failed(_));
+        self.graded.iter().any(ran)
+    }
+
+    /// Whether every check passed that the protocol requires.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.has_run()
+            && self
+                .graded
+                .iter()
+                .filter(|graded| graded.check.must)
+                .all(|it| it.passed() || !it.counts())
+    }
+}
+
+/// Runs the checks.
+///
+/// # Errors
+/// There is no server.
+pub fn run(options: Options) -> io::Result<Report> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut address = None;
+    for candidate in (options.host.as_str(), options.port).to_socket_addrs()? {
+        match std::net::TcpStream::connect_timeout(&candidate, options.time.max(TIME)) {
+            Ok(_) => {
+                address = Some(candidate);
+                break;
+            }
+            Err(error) => failed = error,
+        }
+    }
+    let address = address.ok_or(failed)?;
+    let (wanted, all) = (options.wanted(), checks(options.dialect));
+    let mut run = Run {
+        suite: suite(options.dialect),
+        names: Vec::new(),
+        address,
+        start: Instant::now(),
+        connections: 1,
+        moved: 0,
+        stopped: None,
+        done: Vec::new(),
+        options,
+    };
+    for check in &wanted {
+        run.grade(check, &all, 0);
+    }
+    let left = run.sweep();
+    // Without those that ran only because others need them.
+    let mut graded = Vec::new();
+    for check in wanted {
+        if let Some(at) = run.done.iter().position(|done| done.check.id == check.id) {
+            graded.push(run.done.swap_remove(at));
+        }
+    }
+    let (time, connections, moved) = (run.start.elapsed(), run.connections, run.moved);
+    Ok(Report { options: run.options, graded, time, connections, moved, left })
+}
+
+struct Run {
+    options: Options,
+    suite: Suite,
+    /// The names that may be on the server.
+    names: Vec<String>,
+    address: SocketAddr,
+    start: Instant,
+    connections: u64,
+    moved: u64,
+    /// The check after which the server answered no more.
+    stopped: Option<&'static str>,
+    done: Vec<Graded>,
+}
+
+impl Run {
+    /// Runs a check, after those that it needs.
+    fn grade(&mut self, check: &'static Check, all: &[&'static Check], depth: usize) {
+        if depth > 20 || self.done.iter().any(|done| done.check.id == check.id) {
+            return;
+        }
+        let is_blind = check.root && self.options.root.is_none();
+        let needs = if is_blind { "" } else { check.needs };
+        let mut missing = None;
+        for need in all.iter().filter(|it| needs.split_whitespace().any(|id| id == it.id)) {
+            self.grade(need, all, depth + 1);
+            if !self.done.iter().any(|done| done.check.id == need.id && done.passed()) {
+                missing = missing.or(Some(need.id));
+            }
+        }
+        let start = Instant::now();
+        let (outcome, rungs) = match (self.stopped, missing) {
+            _ if is_blind => (Outcome::NeedsRoot, Vec::new()),
+            (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
+            _ if self.start.elapsed() > TOTAL => (Outcome::NoTime, Vec::new()),
+            (_, Some(need)) => (Outcome::Skipped(need), Vec::new()),
+            _ => self.attempt(check),
+        };
+        self.done.push(Graded { check, outcome, time: start.elapsed(), rungs });
+    }
+
+    fn trial(&mut self, patience: u32, salt: &str) -> Trial {
+        let deadline = (Instant::now() + self.options.time * patience).min(self.start + TOTAL);
+        // The names differ from check to check, so that one check's files are not in another's way.
+        let mix = |sum: u64, byte: u8| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte);
+        let random = Random(salt.bytes().fold(self.options.seed, mix));
+        let prefix = format!("grade-{:08x}", random.clone().next() & 0xffff_ffff);
+        let mut trial = Trial::new(self.address, self.options.lang, deadline, random, prefix);
+        trial.time = self.options.time;
+        trial.root.clone_from(&self.options.root);
+        trial.begin_at(self.moved);
+        trial
+    }
+
+    fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
+        let mut trial = self.trial(check.patience, check.id);
+        let outcome = (check.steps)(&mut trial);
+        self.names.append(&mut trial.names);
+        self.count(&trial);
+        let rungs = trial.into_rungs();
+        let mut outcome = outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed);
+        let passed = matches!(outcome, Outcome::Passed);
+        if passed && !check.hostile {
+            return (outcome, rungs);
+        }
+        let Err(failure) = self.probe() else { return (outcome, rungs) };
+        if passed {
+            let expected = vec![Say::Alive.say(self.options.lang)];
+            outcome = Outcome::Failed(Box::new(Fail { expected, connection: 0, ..*failure }));
+        }
+        // Perhaps it needs a moment.
+        if self.probe().is_err() {
+            self.stopped = Some(check.id);
+        }
+        (outcome, rungs)
+    }
+
+    /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
+    fn probe(&mut self) -> Done {
+        let mut trial = self.trial(1, "probe");
+        let outcome = (self.suite.probe)(&mut trial);
+        self.count(&trial);
+        match trial.into_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
+            true => Ok(()),
+            false => outcome,
+        }
+    }
+
+    /// Removes all names that the checks have used, if the server answers. Returns how many may remain.
+    fn sweep(&mut self) -> usize {
+        let mut trial = self.trial(2, "sweep");
+        trial.names = std::mem::take(&mut self.names);
+        let swept = self.stopped.is_none().then(|| (self.suite.sweep)(&mut trial).ok()).flatten();
+        self.count(&trial);
+        let is_own = |entry: &fs::DirEntry| trial.is_own(&entry.file_name().to_string_lossy());
+        match self.options.root.as_ref().and_then(|root| fs::read_dir(root).ok()) {
+            Some(entries) => entries.flatten().filter(is_own).count(),
+            None => swept.unwrap_or(trial.names.len()),
+        }
+    }
+
+    fn count(&mut self, trial: &Trial) {
+        let (connections, moved) = trial.cost();
+        self.connections += connections;
+        self.moved = moved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use words::{about, mistake, rule};
+
+    #[test]
+    fn every_check_has_its_sentences_and_its_needs() {
+        for (dialect, least) in Dialect::ALL.into_iter().zip([60, 20, 14, 25, 10]) {
+            let all = checks(dialect);
+            assert!(all.len() >= least, "{}: {}", dialect.name(), all.len());
+            for check in &all {
+                let id = format!("{}/{}", dialect.name(), check.id);
+                assert_eq!(all.iter().filter(|other| other.id == check.id).count(), 1, "{id}");
+                for need in check.needs.split_whitespace() {
+                    assert!(all.iter().any(|other| other.id == need), "{id} needs {need}");
+                }
+                assert!(needs(check, &all, 0) < 12, "{id}: its needs go round in a circle");
+                for lang in [Lang::En, Lang::Id] {
+                    assert_ne!(about(lang, &id), "", "{id}");
+                    assert_ne!(rule(lang, check.rule), "", "{id}: {}", check.rule);
+                    assert_ne!(mistake(lang, check.rule), "", "{id}: {}", check.rule);
+                }
+            }
+        }
+    }
+
+    fn needs(check: &Check, all: &[&Check], depth: usize) -> usize {
+        let of = |id: &str| all.iter().find(|other| other.id == id).unwrap();
+        let deeper = |id| if depth > 12 { depth } else { needs(of(id), all, depth + 1) };
+        check.needs.split_whitespace().map(deeper).max().unwrap_or(depth)
+    }
+}

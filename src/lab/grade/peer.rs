@@ -1,0 +1,539 @@
+//! A peer that sends and expects raw bytes. Every wait has a deadline, and every step is recorded.
+//!
+//! It does not use `wire`, whose client accepts more than the protocol: here bytes are compared with bytes.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::MOVED;
+use super::words::Say;
+use crate::lang::{Lang, escape};
+
+/// The longest line, and the most that is read up to the end of a connection.
+const MOST: usize = 4 << 20;
+
+/// What a step of a check returns.
+pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
+
+/// Why a check failed.
+#[derive(Clone, Debug)]
+pub struct Fail {
+    /// All that would have been right.
+    pub expected: Vec<String>,
+    /// What came.
+    pub got: String,
+    /// The expected bytes and those that came, if bytes were compared.
+    pub bytes: Option<(Vec<u8>, Vec<u8>)>,
+    /// On which of the check's connections, counted from 1.
+    pub connection: u64,
+}
+
+/// A step of a check.
+#[derive(Debug)]
+pub struct Rung {
+    /// The time since the check began.
+    pub at: Duration,
+    /// The connection, counted from 1.
+    pub connection: u64,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub enum What {
+    /// We sent these bytes.
+    Sent(Vec<u8>),
+    /// These bytes came.
+    Got(Vec<u8>),
+    /// We ended our direction.
+    Ended,
+    /// The server ended its direction.
+    End,
+    /// The connection broke.
+    Reset,
+    /// Nothing came.
+    Silence,
+}
+
+/// How the server's direction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Close,
+    Reset,
+}
+
+/// A small generator of numbers: same seed, same numbers.
+#[derive(Clone, Debug)]
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// What all peers of a check share.
+struct Shared {
+    address: SocketAddr,
+    lang: Lang,
+    start: Instant,
+    deadline: Instant,
+    rungs: RefCell<Vec<Rung>>,
+    connections: Cell<u64>,
+    moved: Cell<u64>,
+}
+
+impl Shared {
+    fn note(&self, connection: u64, what: What) {
+        self.rungs.borrow_mut().push(Rung { at: self.start.elapsed(), connection, what });
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// One run of one check: where its connections, names and bytes come from.
+pub(super) struct Trial {
+    shared: Rc<Shared>,
+    random: Random,
+    prefix: String,
+    /// The names that the check may leave on the server.
+    pub(super) names: Vec<String>,
+    /// The server's folder, if the user has given it.
+    pub(super) root: Option<PathBuf>,
+    /// How long a check usually may take.
+    pub(super) time: Duration,
+}
+
+impl Trial {
+    pub(super) fn new(
+        address: SocketAddr,
+        lang: Lang,
+        deadline: Instant,
+        random: Random,
+        prefix: String,
+    ) -> Trial {
+        let shared = Shared {
+            address,
+            lang,
+            start: Instant::now(),
+            deadline,
+            rungs: RefCell::default(),
+            connections: Cell::new(0),
+            moved: Cell::new(0),
+        };
+        Trial {
+            shared: Rc::new(shared),
+            random,
+            prefix,
+            names: Vec::new(),
+            root: None,
+            time: super::TIME,
+        }
+    }
+
+    /// A new connection.
+    pub(super) fn open(&mut self) -> Done<Peer> {
+        let shared = Rc::clone(&self.shared);
+        let connection = shared.connections.get() + 1;
+        shared.connections.set(connection);
+        let time = shared.left().max(Duration::from_millis(1));
+        let opened = TcpStream::connect_timeout(&shared.address, time).and_then(|stream| {
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        match opened {
+            Ok(stream) => {
+                Ok(Peer { stream, connection, held: Vec::new(), end: None, left: false, shared })
+            }
+            Err(error) => {
+                let got = Say::NotOpened { why: error.to_string() }.say(shared.lang);
+                Err(fail(vec![Say::Connection.say(shared.lang)], got, connection))
+            }
+        }
+    }
+
+    /// That many, or fewer where checks have less time than usual.
+    pub(super) fn many(&self, usual: usize) -> usize {
+        let share = self.time.as_secs_f64() / super::TIME.as_secs_f64();
+        if share < 0.2 { usual / 10 } else { usual }
+    }
+
+    /// A failure of the whole check.
+    pub(super) fn failed<T>(&self, expected: &Say, got: &Say) -> Done<T> {
+        let lang = self.shared.lang;
+        Err(fail(vec![expected.say(lang)], got.say(lang), self.shared.connections.get()))
+    }
+
+    /// Whether a file on the server is one of these names, or is named after one.
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        let stems = self.names.iter().filter_map(|own| own.get(.."grade-01234567".len()));
+        stems.filter(|stem| stem.starts_with("grade-")).any(|stem| name.contains(stem))
+    }
+
+    /// A new name that ends like this. It is removed after the run.
+    pub(super) fn name(&mut self, ending: &str) -> String {
+        let letters = self.letters(6);
+        let name = format!("{}-{letters}{ending}", self.prefix);
+        self.also(&name);
+        name
+    }
+
+    /// Removes this name too after the run.
+    pub(super) fn also(&mut self, name: &str) {
+        self.names.push(name.to_owned());
+    }
+
+    /// Random small letters.
+    pub(super) fn letters(&mut self, count: usize) -> String {
+        let letters = b"abcdefghjkmnpqrstuvwxyz";
+        let mut letter = || letters.get(self.below(letters.len())).copied().unwrap_or(b'a');
+        (0..count).map(|_| char::from(letter())).collect()
+    }
+
+    /// A random number below `end`.
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end.max(1)).unwrap_or(u64::MAX);
+        usize::try_from(self.random.next() % end).unwrap_or(0)
+    }
+
+    /// A random number from `low` to `high`.
+    pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    /// That many random bytes.
+    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count + 8);
+        while bytes.len() < count {
+            bytes.extend_from_slice(&self.random.next().to_le_bytes());
+        }
+        bytes.truncate(count);
+        bytes
+    }
+
+    /// That many bytes were moved before.
+    pub(super) fn begin_at(&self, moved: u64) {
+        self.shared.moved.set(moved);
+    }
+
+    /// The number of connections, and the bytes that were moved up to now.
+    pub(super) fn cost(&self) -> (u64, u64) {
+        (self.shared.connections.get(), self.shared.moved.get())
+    }
+
+    /// The steps.
+    pub(super) fn into_rungs(self) -> Vec<Rung> {
+        self.shared.rungs.take()
+    }
+}
+
+/// One connection of a check.
+pub(super) struct Peer {
+    stream: TcpStream,
+    connection: u64,
+    /// What came and was not expected yet.
+    held: Vec<u8>,
+    end: Option<End>,
+    /// Our direction has ended.
+    left: bool,
+    shared: Rc<Shared>,
+}
+
+impl Peer {
+    /// Sends these bytes in one write, as far as the system takes them. If the server does not take them, what it
+    /// says instead is found by the next step.
+    pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Peer {
+        let bytes = bytes.as_ref();
+        self.shared.moved.set(self.shared.moved.get() + bytes.len() as u64);
+        let time = self.shared.left().max(Duration::from_millis(1));
+        let _ = self.stream.set_write_timeout(Some(time));
+        match self.stream.write_all(bytes) {
+            Ok(()) => self.note(What::Sent(bytes.to_vec())),
+            Err(error) => {
+                self.note(What::Sent(bytes.to_vec()));
+                self.note(if is_late(&error) { What::Silence } else { What::Reset });
+            }
+        }
+        self
+    }
+
+    /// Sends pieces of at most this size, with a short pause after each, so that they stay apart.
+    pub(super) fn send_apart(&mut self, bytes: impl AsRef<[u8]>, piece: usize) -> &mut Peer {
+        for piece in bytes.as_ref().chunks(piece.max(1)) {
+            self.send(piece);
+            thread::sleep(Duration::from_millis(2));
+        }
+        self
+    }
+
+    /// Waits this long.
+    pub(super) fn pause(&mut self, milliseconds: u64) -> &mut Peer {
+        thread::sleep(Duration::from_millis(milliseconds));
+        self
+    }
+
+    /// Waits until the server has most probably read what was sent.
+    pub(super) fn apart(&mut self) -> &mut Peer {
+        let is_short = self.shared.deadline - self.shared.start < super::TIME / 5;
+        self.pause(if is_short { 5 } else { 15 })
+    }
+
+    /// Ends our direction; the other stays open.
+    pub(super) fn half_close(&mut self) -> &mut Peer {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.left = true;
+        self.note(What::Ended);
+        self
+    }
+
+    /// Closes the connection with a reset, if a reply is there that was not read: without one, the standard library
+    /// can only close.
+    pub(super) fn reset(self) {
+        let _ =
+            self.stream.set_read_timeout(Some(self.shared.left().max(Duration::from_millis(1))));
+        let _ = self.stream.peek(&mut [0]);
+        self.note(What::Reset);
+    }
+
+    /// The next bytes are exactly these.
+    pub(super) fn expect(&mut self, bytes: impl AsRef<[u8]>) -> Done {
+        let bytes = bytes.as_ref();
+        let mut compared = 0;
+        loop {
+            let begins = self.held.len().min(bytes.len());
+            let same = self.held.get(compared..begins) == bytes.get(compared..begins);
+            compared = begins;
+            if !same {
+                self.gather();
+                return Err(self.fail_bytes(bytes));
+            }
+            if begins == bytes.len() {
+                self.held.drain(..begins);
+                return Ok(());
+            }
+            if !self.read()? {
+                return Err(self.fail_bytes(bytes));
+            }
+        }
+    }
+
+    /// The next line, without its LF. `form` is what it looks like.
+    pub(super) fn line(&mut self, form: &str) -> Done<String> {
+        loop {
+            if let Some(end) = self.held.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.held.drain(..=end).collect();
+                return match String::from_utf8(line) {
+                    Ok(mut line) => {
+                        line.pop();
+                        Ok(line)
+                    }
+                    Err(error) => {
+                        self.held.splice(..0, error.into_bytes());
+                        Err(self.fail(vec![self.say(&Say::Line { form: form.to_owned() })]))
+                    }
+                };
+            }
+            if self.held.len() > MOST || !self.read()? {
+                return Err(self.fail(vec![self.say(&Say::Line { form: form.to_owned() })]));
+            }
+        }
+    }
+
+    /// A line for which `read` finds a value. `form` is what it looks like.
+    pub(super) fn line_as<T>(
+        &mut self,
+        form: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Done<T> {
+        let line = self.line(form)?;
+        match read(&line) {
+            Some(value) => Ok(value),
+            None => {
+                self.held.splice(..0, (line + "\n").into_bytes());
+                Err(self.fail(vec![self.say(&Say::Line { form: form.to_owned() })]))
+            }
+        }
+    }
+
+    /// Exactly that many bytes.
+    pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
+        while self.held.len() < count {
+            if !self.read()? {
+                return Err(self.fail(vec![self.say(&Say::Bytes { count })]));
+            }
+        }
+        Ok(self.held.drain(..count).collect())
+    }
+
+    /// All that comes up to the end, which is a close and no reset.
+    pub(super) fn rest(&mut self) -> Done<Vec<u8>> {
+        while self.held.len() < MOST && self.read()? {}
+        match self.end {
+            Some(End::Close) => Ok(std::mem::take(&mut self.held)),
+            _ => Err(self.fail(vec![self.say(&Say::Close)])),
+        }
+    }
+
+    /// The server sends nothing more and closes, without a reset.
+    pub(super) fn closes(&mut self) -> Done {
+        self.ends_in(&[End::Close], &[Say::Close])
+    }
+
+    /// The server sends nothing more and closes or resets.
+    pub(super) fn ends(&mut self) -> Done {
+        self.ends_in(&[End::Close, End::Reset], &[Say::Close, Say::Reset])
+    }
+
+    fn ends_in(&mut self, ends: &[End], said: &[Say]) -> Done {
+        while self.held.is_empty() && self.read()? {}
+        match self.end {
+            Some(end) if self.held.is_empty() && ends.contains(&end) => Ok(()),
+            _ => {
+                self.gather();
+                Err(self.fail(said.iter().map(|say| self.say(say)).collect()))
+            }
+        }
+    }
+
+    /// Nothing comes within this time.
+    pub(super) fn is_quiet(&mut self, milliseconds: u64) -> Done {
+        self.wait(Duration::from_millis(milliseconds));
+        if self.held.is_empty() && self.end.is_none() {
+            return Ok(());
+        }
+        Err(self.fail(vec![self.say(&Say::Quiet)]))
+    }
+
+    /// A failure: this was expected, and what came is what is held.
+    pub(super) fn failed<T>(&mut self, expected: &[Say]) -> Done<T> {
+        self.gather();
+        Err(self.fail(expected.iter().map(|say| self.say(say)).collect()))
+    }
+
+    /// Puts back what was read, so that a failure shows it.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        self.held.splice(..0, bytes.iter().copied());
+    }
+
+    fn say(&self, say: &Say) -> String {
+        say.say(self.shared.lang)
+    }
+
+    fn note(&self, what: What) {
+        self.shared.note(self.connection, what);
+    }
+
+    /// Reads once. False if the stream has ended or the time is over.
+    fn read(&mut self) -> Done<bool> {
+        if self.end.is_some() {
+            return Ok(false);
+        }
+        if self.shared.moved.get() > MOVED {
+            let got = self.say(&Say::TooMuch { bytes: MOVED });
+            return Err(fail(vec![self.say(&Say::End)], got, self.connection));
+        }
+        let left = self.shared.left();
+        if left.is_zero() {
+            self.note(What::Silence);
+            return Ok(false);
+        }
+        Ok(self.read_for(left))
+    }
+
+    fn read_for(&mut self, time: Duration) -> bool {
+        let mut buffer = [0; 16_384];
+        let _ = self.stream.set_read_timeout(Some(time.max(Duration::from_millis(1))));
+        match self.stream.read(&mut buffer) {
+            Ok(0) => {
+                self.end = Some(End::Close);
+                self.note(What::End);
+                false
+            }
+            Ok(count) => {
+                let came = buffer.get(..count).unwrap_or_default();
+                self.shared.moved.set(self.shared.moved.get() + came.len() as u64);
+                self.held.extend_from_slice(came);
+                self.note(What::Got(came.to_vec()));
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
+            Err(error) if is_late(&error) => {
+                self.note(What::Silence);
+                false
+            }
+            Err(_) => {
+                self.end = Some(End::Reset);
+                self.note(What::Reset);
+                false
+            }
+        }
+    }
+
+    /// One read that may find nothing.
+    fn wait(&mut self, time: Duration) {
+        if self.held.is_empty() && self.end.is_none() {
+            self.read_for(time);
+        }
+    }
+
+    /// Takes what else has come, for a failure that shows it.
+    fn gather(&mut self) {
+        if self.end.is_none() && self.held.len() < 200 {
+            self.read_for(Duration::from_millis(30));
+        }
+    }
+
+    fn fail_bytes(&self, expected: &[u8]) -> Box<Fail> {
+        let mut failure = self.fail(vec![quoted(expected)]);
+        failure.bytes = Some((expected.to_vec(), self.held.clone()));
+        failure
+    }
+
+    fn fail(&self, expected: Vec<String>) -> Box<Fail> {
+        let end = match self.end {
+            Some(End::Close) => Say::ThenClose,
+            Some(End::Reset) => Say::ThenReset,
+            None if self.shared.left().is_zero() => Say::ThenSilence,
+            None => Say::Nothing,
+        };
+        let got = match (self.held.as_slice(), end) {
+            ([], end) => self.say(&end),
+            (held, Say::Nothing) => quoted(held),
+            (held, end) => format!("{}, {}", quoted(held), self.say(&end)),
+        };
+        fail(expected, got, self.connection)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if !self.left && self.end.is_none() {
+            self.note(What::Ended);
+        }
+    }
+}
+
+fn fail(expected: Vec<String>, got: String, connection: u64) -> Box<Fail> {
+    Box::new(Fail { expected, got, bytes: None, connection })
+}
+
+/// Bytes in quotation marks, fit to print, and how many there are if they are cut.
+pub(super) fn quoted(bytes: &[u8]) -> String {
+    let more = if bytes.len() > 120 { format!(" ({} bytes)", bytes.len()) } else { String::new() };
+    format!("\"{}\"{more}", escape(bytes.get(..120).unwrap_or(bytes)))
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

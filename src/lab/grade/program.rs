@@ -1,0 +1,111 @@
+//! `connme-lab grade`: from the command line to the exit status.
+
+use std::fs;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::formats::render;
+use super::report::Look;
+use super::words::{Say, about};
+use super::{Options, TIME, checks, run};
+use crate::client::terminal::{COLUMNS, Terminal};
+use crate::dialect::Dialect;
+use crate::lab::cli::CommandLine;
+use crate::lang::address;
+
+/// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
+/// nothing could be run.
+#[must_use]
+pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
+    let CommandLine { config, grade: flags, output, .. } = line;
+    let complain = |say: Say| {
+        let line = format!("connme-lab: {}\n", say.say(config.lang));
+        let _ = io::stderr().write_all(line.as_bytes());
+        ExitCode::from(2)
+    };
+    let options = Options {
+        host: config.host.clone(),
+        port: config.port,
+        dialect: config.dialect,
+        only: flags.only.clone(),
+        seed: flags.seed.unwrap_or_else(|| crate::store::random() % 1_000_000),
+        time: flags.time.map_or(TIME, Duration::from_secs_f64),
+        root: flags.root.clone(),
+        lang: config.lang,
+    };
+    let wanted = options.wanted();
+    if wanted.is_empty() {
+        return complain(Say::NoSuchCheck { only: flags.only.join(" ") });
+    }
+    if flags.list {
+        let line = |check: &&super::Check| {
+            let id = format!("{}/{}", config.dialect.name(), check.id);
+            let duty = if check.must { Say::Must } else { Say::Should }.say(config.lang);
+            format!("{id}\t{}\t{duty}\t{}\n", check.points, about(config.lang, &id))
+        };
+        return print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS);
+    }
+    if let Some((root, Err(why))) = flags.root.as_ref().map(|root| (root, fs::read_dir(root))) {
+        let path = root.display().to_string();
+        return complain(Say::NoFolder { path, why: why.to_string() });
+    }
+    let server = address(&config.host, config.port);
+    if !config.quiet {
+        let stays = config.dialect == Dialect::Filesaver;
+        let (server, checks) = (server.clone(), wanted.len());
+        let line = Say::Announce { server, checks, stays }.say(config.lang) + "\n";
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+    let report = match run(options) {
+        Ok(report) => report,
+        Err(error) => return complain(Say::NoServer { server, why: error.to_string() }),
+    };
+    let Terminal { out, colour, columns, .. } = Terminal::look();
+    let plain = output.is_some() || !out;
+    let columns = if plain { COLUMNS } else { columns };
+    let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
+    let text = render(&report, flags.format, look);
+    let status = match report.has_run() {
+        true => ExitCode::from(u8::from(!report.is_right())),
+        false => ExitCode::from(2),
+    };
+    match output {
+        None => print(&text, status),
+        Some(path) => match fs::write(path, text) {
+            Ok(()) => status,
+            Err(error) => {
+                let path = path.display().to_string();
+                complain(Say::CannotWrite { path, why: error.to_string() })
+            }
+        },
+    }
+}
+
+fn print(text: &str, status: ExitCode) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        _ => status,
+    }
+}
+
+impl Options {
+    /// The checks that these options choose: those whose path begins with one of these, with the dialect or
+    /// without it.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<&'static super::Check> {
+        let dialect = format!("{}/", self.dialect.name());
+        let is_in = |id: &str, path: &str| {
+            id.strip_prefix(path.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let is_chosen = |check: &&super::Check| {
+            let is_in_it = |path: &String| {
+                path == self.dialect.name()
+                    || is_in(check.id, path.strip_prefix(&dialect).unwrap_or(path))
+            };
+            self.only.is_empty() || self.only.iter().any(is_in_it)
+        };
+        checks(self.dialect).into_iter().filter(is_chosen).collect()
+    }
+}

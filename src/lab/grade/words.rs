@@ -1,0 +1,407 @@
+//! The sentences of the grader. Those about checks and rules are in `checks.*.txt`: a check's own key is its id,
+//! without the dialect where several dialects say the same.
+
+use crate::lang::Lang;
+
+const ENGLISH: &str = include_str!("checks.en.txt");
+const INDONESIAN: &str = include_str!("checks.id.txt");
+
+/// What a server does that passes this check: `DIALECT/GROUP/NAME`.
+#[must_use]
+pub(super) fn about(lang: Lang, id: &str) -> &'static str {
+    match find(lang, "", id) {
+        "" => find(lang, "", id.split_once('/').map_or(id, |(_, rest)| rest)),
+        own => own,
+    }
+}
+
+/// The rule of the protocol.
+#[must_use]
+pub(super) fn rule(lang: Lang, key: &str) -> &'static str {
+    find(lang, "rule ", key)
+}
+
+/// What usually breaks it.
+#[must_use]
+pub(super) fn mistake(lang: Lang, key: &str) -> &'static str {
+    find(lang, "mistake ", key)
+}
+
+fn find(lang: Lang, kind: &str, key: &str) -> &'static str {
+    let text = if lang == Lang::En { ENGLISH } else { INDONESIAN };
+    let value =
+        |line: &'static str| line.strip_prefix(kind)?.strip_prefix(key)?.strip_prefix(" = ");
+    text.lines().find_map(value).unwrap_or_default()
+}
+
+/// A sentence or a word of a report.
+#[allow(missing_docs, reason = "a field is a word of the sentence")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    // What a check expects.
+    /// A connection.
+    Connection,
+    /// A line of this form.
+    Line {
+        form: String,
+    },
+    /// That many bytes.
+    Bytes {
+        count: usize,
+    },
+    /// The server closes.
+    Close,
+    /// The connection is reset.
+    Reset,
+    /// The end of what the server sends.
+    End,
+    /// Nothing.
+    Quiet,
+    /// An answer after the check.
+    Alive,
+    /// A time in seconds.
+    Seconds,
+    /// This line before that.
+    Order {
+        first: String,
+        second: String,
+    },
+    /// A list with this file.
+    Listed {
+        name: String,
+        size: usize,
+    },
+    /// A list without this file.
+    NotListed {
+        name: String,
+    },
+    /// A reply in this time.
+    ReplyWithin {
+        most: u128,
+    },
+    /// A file in the server's folder.
+    FileInRoot {
+        name: String,
+    },
+    /// No file outside the server's folder.
+    NothingOutside,
+    /// Two ids.
+    TwoIds,
+
+    // What came.
+    /// The connection was refused.
+    NotOpened {
+        why: String,
+    },
+    /// The server sends without end.
+    TooMuch {
+        bytes: u64,
+    },
+    /// Nothing, and the close.
+    ThenClose,
+    /// Nothing, and a reset.
+    ThenReset,
+    /// Nothing until the time was over.
+    ThenSilence,
+    /// Nothing.
+    Nothing,
+    /// Replies took this long.
+    ReplyTook {
+        took: u128,
+    },
+    /// The file is not in the folder, or is another.
+    NotInRoot,
+    /// A file outside the folder.
+    Outside {
+        name: String,
+    },
+    /// It is not in the list.
+    NotThere,
+
+    // The report.
+    /// Before the run.
+    Announce {
+        server: String,
+        checks: usize,
+        stays: bool,
+    },
+    /// There is no server.
+    NoServer {
+        server: String,
+        why: String,
+    },
+    /// No check has this word in its id.
+    NoSuchCheck {
+        only: String,
+    },
+    /// What `--root` names cannot be read as a folder.
+    NoFolder {
+        path: String,
+        why: String,
+    },
+    /// The report cannot be written.
+    CannotWrite {
+        path: String,
+        why: String,
+    },
+    Failed,
+    Passed,
+    Must,
+    Should,
+    Points {
+        points: u64,
+    },
+    Rule,
+    Steps {
+        hidden: usize,
+    },
+    Expected,
+    Or,
+    Came,
+    Mistake,
+    Again,
+    ByHand,
+    TooLongByHand,
+    Skipped {
+        needs: String,
+    },
+    NeedsRoot,
+    NoTime,
+    Stopped {
+        by: String,
+    },
+    /// The last line.
+    Total {
+        score: u64,
+        most: u64,
+        seconds: String,
+        connections: u64,
+        seed: u64,
+    },
+    /// The line before it.
+    Counts {
+        passed: usize,
+        failed: usize,
+        skipped: usize,
+    },
+    /// Whether the protocol is kept.
+    Verdict {
+        is_right: bool,
+        is_all: bool,
+    },
+    /// No check was run.
+    NothingRun,
+    /// Files that were not removed.
+    Left {
+        files: usize,
+    },
+}
+
+impl Say {
+    /// The sentence.
+    #[must_use]
+    pub(super) fn say(&self, lang: Lang) -> String {
+        let (en, id) = self.both();
+        if lang == Lang::En { en } else { id }
+    }
+
+    fn both(&self) -> (String, String) {
+        let same = |text: String| (text.clone(), text);
+        let (en, id) = match self {
+            Say::Line { form } => return same(format!("\"{form}\\n\"")),
+            Say::Order { first, second } => {
+                return (format!("{first} before {second}"), format!("{first} sebelum {second}"));
+            }
+            Say::Bytes { count } => return (format!("{count} bytes"), format!("{count} byte")),
+            Say::Listed { name, size } => {
+                return (
+                    format!("a list with {name} and {size} bytes"),
+                    format!("daftar berisi {name} dengan {size} byte"),
+                );
+            }
+            Say::NotListed { name } => {
+                return (format!("a list without {name}"), format!("daftar tanpa {name}"));
+            }
+            Say::ReplyWithin { most } => {
+                return (
+                    format!("most replies within {most} ms"),
+                    format!("kebanyakan jawaban dalam {most} ms"),
+                );
+            }
+            Say::ReplyTook { took } => {
+                return (
+                    format!("most took longer than {took} ms"),
+                    format!("kebanyakan lebih dari {took} ms"),
+                );
+            }
+            Say::FileInRoot { name } => {
+                return (
+                    format!("the same bytes in the file {name} in the folder"),
+                    format!("byte yang sama di file {name} di folder itu"),
+                );
+            }
+            Say::Outside { name } => {
+                return (
+                    format!("the file {name} beside the folder"),
+                    format!("file {name} di luar folder itu"),
+                );
+            }
+            Say::NotOpened { why } => {
+                return (format!("no connection: {why}"), format!("tidak ada koneksi: {why}"));
+            }
+            Say::TooMuch { bytes } => {
+                return (
+                    format!("more than {bytes} bytes in this run"),
+                    format!("lebih dari {bytes} byte dalam pengujian ini"),
+                );
+            }
+            Say::Announce { server, checks, stays } => {
+                let s = if *checks == 1 { "" } else { "s" };
+                let (mut en, mut id) = (
+                    format!(
+                        "grading {server}: {checks} check{s}. They upload and remove files of their \
+                         own, named grade-..."
+                    ),
+                    format!(
+                        "menilai {server}: {checks} pemeriksaan. Semuanya mengunggah dan menghapus \
+                         file sendiri, bernama grade-..."
+                    ),
+                );
+                if *stays {
+                    en += "\nThis dialect cannot remove files: they stay, unless --root names the \
+                           server's folder";
+                    id += "\nDialek ini tidak bisa menghapus file: file-file itu tertinggal, kecuali \
+                           --root menyebut folder server";
+                }
+                return (en, id);
+            }
+            Say::NoServer { server, why } => {
+                return (
+                    format!("cannot grade {server}: {why}; is the server running?"),
+                    format!("tidak bisa menilai {server}: {why}; apakah server berjalan?"),
+                );
+            }
+            Say::NoSuchCheck { only } => {
+                return (
+                    format!("no check's name begins with '{only}'; see grade --list"),
+                    format!(
+                        "tidak ada pemeriksaan yang namanya diawali '{only}'; lihat grade --list"
+                    ),
+                );
+            }
+            Say::NoFolder { path, why } => {
+                return (
+                    format!("--root {path} is not a folder that can be read: {why}"),
+                    format!("--root {path} bukan folder yang bisa dibaca: {why}"),
+                );
+            }
+            Say::CannotWrite { path, why } => {
+                return (
+                    format!("cannot write {path}: {why}"),
+                    format!("tidak bisa menulis {path}: {why}"),
+                );
+            }
+            Say::Points { points } => {
+                let s = if *points == 1 { "" } else { "s" };
+                return (format!("{points} point{s}"), format!("{points} poin"));
+            }
+            Say::Steps { hidden } => {
+                return (format!("... {hidden} steps ..."), format!("... {hidden} langkah ..."));
+            }
+            Say::Skipped { needs } => {
+                return (format!("skipped: needs {needs}"), format!("dilewati: perlu {needs}"));
+            }
+            Say::Stopped { by } => {
+                return (
+                    format!("not run: the server does not answer since {by}"),
+                    format!("tidak dijalankan: server tidak menjawab sejak {by}"),
+                );
+            }
+            Say::Total { score, most, seconds, connections, seed } => {
+                return (
+                    format!(
+                        "{score} of {most} points in {seconds} s, {connections} connections, seed \
+                         {seed}"
+                    ),
+                    format!(
+                        "{score} dari {most} poin dalam {seconds} detik, {connections} koneksi, \
+                         seed {seed}"
+                    ),
+                );
+            }
+            Say::Counts { passed, failed, skipped } => {
+                return (
+                    format!("{passed} passed, {failed} failed, {skipped} skipped or not run"),
+                    format!("{passed} lulus, {failed} gagal, {skipped} dilewati"),
+                );
+            }
+            Say::Left { files } => {
+                return (
+                    format!(
+                        "files of the grader that may remain on the server: {files}; their names \
+                         begin with grade-"
+                    ),
+                    format!(
+                        "file penilai yang mungkin tertinggal di server: {files}; namanya diawali \
+                         grade-"
+                    ),
+                );
+            }
+            Say::Connection => ("a connection", "koneksi"),
+            Say::Close => ("the server closes", "server menutup koneksi"),
+            Say::Reset => ("the connection is reset", "koneksi diputus (reset)"),
+            Say::End => ("the end of the stream", "akhir stream"),
+            Say::Quiet => ("nothing", "tidak ada apa-apa"),
+            Say::Alive => (
+                "an answer to an ordinary request on a new connection afterwards",
+                "jawaban untuk permintaan biasa di koneksi baru sesudahnya",
+            ),
+            Say::Seconds => ("a time in seconds, as 4 bytes", "waktu dalam detik, 4 byte"),
+            Say::NothingOutside => ("no file outside the folder", "tidak ada file di luar folder"),
+            Say::TwoIds => ("two different ids", "dua id yang berbeda"),
+            Say::ThenClose => ("the close", "koneksi ditutup"),
+            Say::ThenReset => ("a reset", "reset"),
+            Say::ThenSilence => ("nothing more in time", "tidak ada lagi sampai waktu habis"),
+            Say::Nothing => ("nothing", "tidak ada apa-apa"),
+            Say::NotInRoot => ("no such file, or another", "tidak ada, atau isinya lain"),
+            Say::NotThere => ("a list without it", "daftar tanpa file itu"),
+            Say::Failed => ("FAILED", "GAGAL"),
+            Say::Passed => ("passed", "lulus"),
+            Say::Must => ("must", "wajib"),
+            Say::Should => ("should", "sebaiknya"),
+            Say::Rule => ("rule: ", "aturan: "),
+            Say::Expected => ("expected: ", "harapan:  "),
+            Say::Or => ("      or: ", "    atau: "),
+            Say::Came => ("came:     ", "diterima: "),
+            Say::Mistake => ("usual mistake: ", "kesalahan yang biasa: "),
+            Say::Again => ("again:   ", "ulangi:  "),
+            Say::ByHand => ("by hand: ", "manual:  "),
+            Say::TooLongByHand => {
+                ("too long for a command line", "terlalu panjang untuk baris perintah")
+            }
+            Say::NeedsRoot => ("not run: needs --root", "tidak dijalankan: perlu --root"),
+            Say::NoTime => ("not run: no time left", "tidak dijalankan: waktu habis"),
+            Say::Verdict { is_right: true, is_all: true } => (
+                "every rule that the protocol requires is kept",
+                "semua aturan wajib protokol dipatuhi",
+            ),
+            Say::Verdict { is_right: false, is_all: true } => (
+                "not every rule that the protocol requires is kept",
+                "belum semua aturan wajib protokol dipatuhi",
+            ),
+            Say::Verdict { is_right: true, is_all: false } => (
+                "every required rule of these checks is kept; the other rules were not checked",
+                "semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
+            ),
+            Say::Verdict { is_right: false, is_all: false } => (
+                "not every required rule of these checks is kept; the other rules were not checked",
+                "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
+            ),
+            Say::NothingRun => (
+                "none of these checks could be run, so nothing is known about the server",
+                "tidak ada pemeriksaan yang bisa dijalankan, jadi server belum dinilai",
+            ),
+        };
+        (en.to_owned(), id.to_owned())
+    }
+}

@@ -1,0 +1,329 @@
+//! The same job through every dialect, counted by the tracer: what each framing costs.
+//!
+//! The job: send a file, list, receive it again, compare, remove it. A dialect that lacks a request leaves out
+//! that step. `count` carries no files: it counts the characters of the file's name.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::Instruments;
+use super::bars::{self, Bars};
+use super::capture::Capture;
+use super::local::{LocalServer, TemporaryFolder};
+use super::picture::save;
+use super::trace::{Event, Observer, Side};
+use crate::client::command::{Outcome, Stop};
+use crate::client::places::here;
+use crate::client::progress::per_second;
+use crate::client::prompt::Ui;
+use crate::client::table::{aligned, readable};
+use crate::client::{Client, Config};
+use crate::dialect::Dialect;
+use crate::dialect::json_value::Value;
+use crate::error::{Answer, Doing, Failure, Trouble, lock};
+use crate::lab::cli::CommandLine;
+use crate::lab::words;
+use crate::wire::stream;
+
+/// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
+/// program to work.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// What the job through one dialect cost.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    dialect: Dialect,
+    connections: u64,
+    payload: u64,
+    time: Duration,
+    counts: Counts,
+}
+
+impl Row {
+    /// The bytes that are not payload.
+    fn framing(&self) -> u64 {
+        self.counts.bytes.saturating_sub(self.payload)
+    }
+}
+
+/// Counts what a tracer reports.
+#[derive(Default)]
+struct Counter(Mutex<Counts>);
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    reads: u64,
+    writes: u64,
+    bytes: u64,
+    trips: u64,
+    /// The last call that moved bytes was a write.
+    has_written: bool,
+    waited: Duration,
+    endings: BTreeSet<&'static str>,
+}
+
+impl Observer for Counter {
+    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
+        let mut counts = lock(&self.0);
+        match event {
+            Event::Read(bytes) => {
+                counts.bytes += bytes.len() as u64;
+                counts.trips += u64::from(std::mem::take(&mut counts.has_written));
+            }
+            Event::Wrote(bytes) => {
+                counts.bytes += bytes.len() as u64;
+                counts.writes += 1;
+                counts.has_written = true;
+            }
+            Event::Message(_, _, end) => drop(counts.endings.insert(end.word())),
+            _ => {}
+        }
+        if matches!(event, Event::Read(_) | Event::End) {
+            counts.reads += 1;
+            counts.waited += if took >= PAUSE { took } else { Duration::ZERO };
+        }
+    }
+}
+
+/// Does the job through every dialect and shows the table.
+pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
+    let (is_named, has_port) = line.named;
+    if has_port {
+        return Err(Stop::Wrong(words::compare_takes_no_port()));
+    }
+    let files = here(&line.argument, false)?;
+    if let Some(path) = &line.svg {
+        save(path, "")?;
+    }
+    let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(words::one_file())) };
+    let mut rows = Vec::new();
+    for row in compare(ui.config(), is_named, path)? {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(failure) => ui.failed(&path.to_string_lossy(), failure),
+        }
+    }
+    if rows.is_empty() { Ok(()) } else { show(ui, line, &rows) }
+}
+
+/// Shows the rows: as a table, or as JSON, and as bars if there is a file for them.
+pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
+    if let Some(path) = &line.svg {
+        let size = rows.iter().map(|row| row.payload / 2).max().unwrap_or_default();
+        let (lang, is_dark) = (line.config.lang, line.ladder.is_dark);
+        save(path, &bars::draw(&bars(rows), &readable(size), lang, is_dark))?;
+    }
+    let text = match line.json {
+        true => format!("{}\n", json(rows)),
+        false => table(rows, &ui.words(&words::compare_heads()), ui.columns()),
+    };
+    Ok(ui.print(&text)?)
+}
+
+/// Does the job through every dialect: with the server that the user named, at each dialect's default port,
+/// or with a server that is started for this in a temporary folder.
+///
+/// # Errors
+/// The file cannot be read, or no server could be started. What fails in one dialect is the error of its
+/// row.
+pub(super) fn compare(config: &Config, is_named: bool, path: &Path) -> Answer<Vec<Answer<Row>>> {
+    let opening = |error| Failure::local(Doing::Open, path.display(), error);
+    let found = fs::metadata(path).map_err(opening)?;
+    if !found.is_file() {
+        let why = if found.is_dir() { Trouble::IsFolder } else { Trouble::NotPlain };
+        return Err(Failure::Local { doing: Doing::Open, path: path.display().to_string(), why });
+    }
+    File::open(path).map_err(opening)?;
+    let folder = TemporaryFolder::new()?;
+    let own = if is_named { None } else { Some(LocalServer::start(&folder.0.join("root"))?) };
+    let with = |dialect: Dialect| {
+        let port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
+        Config { dialect, port, downloads: folder.0.join("back"), ..config.clone() }
+    };
+    let small = folder.0.join("small");
+    if own.is_some() && fs::write(&small, "x").is_ok() {
+        // Warm-up, not counted: the first client of a new server waits longer.
+        let _ = job(with(Dialect::Text), &small, None);
+    }
+    let run = |dialect| job(with(dialect), path, Capture::of_program());
+    let rows = Dialect::ALL.into_iter().map(run).collect();
+    // A dialect without "rm" leaves its file, which another dialect removes, not counted.
+    let mut cleaner = Client::new(with(Dialect::Text), stream::plain());
+    cleaner.connect_by_itself();
+    let _ = cleaner.delete(&name_for(Dialect::Filesaver));
+    cleaner.close();
+    Ok(rows)
+}
+
+/// The name of the file on the server: each dialect has its own, and no other run has the same.
+fn name_for(dialect: Dialect) -> String {
+    format!("compare-{:010}-{}", std::process::id(), dialect.name())
+}
+
+fn job(config: Config, path: &Path, capture: Option<Capture>) -> Answer<Row> {
+    let counter = Arc::new(Counter::default());
+    let (dialect, downloads) = (config.dialect, config.downloads.clone());
+    let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
+    let instruments = Instruments { observer, capture, ..Instruments::default() };
+    let mut client = Client::new(config, instruments.prepare(Side::Client));
+    client.connect_by_itself();
+    let name = name_for(dialect);
+    let start = Instant::now();
+    let mut not_counted = Duration::ZERO;
+    let payload;
+    if client.requests().upload.is_some() {
+        let sent = client.upload(path, Some(&name), &mut |_| {})?;
+        if client.requests().list_files.is_some() {
+            client.list_files(None)?;
+        }
+        let received = client.download(&name, None, &mut |_| {})?;
+        payload = sent.bytes + received.bytes;
+        let comparing = Instant::now();
+        let back = received.stored.map_or_else(|| downloads.join(&name), PathBuf::from);
+        must_be_same(path, &back)?;
+        not_counted = comparing.elapsed();
+        if client.requests().delete.is_some() {
+            client.delete(&name)?;
+        }
+    } else {
+        let text = path.file_name().unwrap_or_default().to_string_lossy();
+        client.count(&text)?;
+        payload = text.len() as u64;
+    }
+    let connections = client.connections();
+    client.close();
+    let time = start.elapsed() - not_counted;
+    let counts = lock(&counter.0).clone();
+    Ok(Row { dialect, connections, payload, time, counts })
+}
+
+fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
+    let bytes = |path: &Path| -> Answer<_> {
+        let file = File::open(path);
+        let file = file.map_err(|error| Failure::local(Doing::Open, path.display(), error))?;
+        Ok(BufReader::new(file).bytes().map(Result::ok))
+    };
+    let are_same = bytes(sent)?.eq(bytes(back)?);
+    let _ = fs::remove_file(back);
+    if are_same {
+        return Ok(());
+    }
+    let path = sent.display().to_string();
+    Err(Failure::Local { doing: Doing::Compare, path, why: Trouble::Different })
+}
+
+/// The columns that are left out first where a terminal is narrow: those that repeat another column in
+/// another form, then those that differ least.
+const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
+
+/// The rows for people, below these heads: as many columns as fit.
+#[allow(clippy::indexing_slicing, reason = "all rows have the same twelve cells")]
+fn table(rows: &[Row], heads: &str, columns: usize) -> String {
+    let mut cells = vec![heads.split(' ').map(str::to_owned).collect::<Vec<_>>()];
+    for row in rows {
+        let (counts, framing) = (&row.counts, row.framing());
+        let share = framing * 1000 / (row.payload + framing).max(1);
+        cells.push(vec![
+            row.dialect.name().to_owned(),
+            row.connections.to_string(),
+            counts.trips.to_string(),
+            counts.reads.to_string(),
+            counts.writes.to_string(),
+            row.payload.to_string(),
+            framing.to_string(),
+            format!("{}.{}%", share / 10, share % 10),
+            format!("{} ms", counts.waited.as_millis()),
+            format!("{:.3}", row.time.as_secs_f64()),
+            format!("{}/s", readable(per_second(row.payload, row.time))),
+            Vec::from_iter(counts.endings.iter().copied()).join(","),
+        ]);
+    }
+    let mut dispensable = DISPENSABLE.into_iter();
+    loop {
+        let text = aligned(&cells, " ", 1..11);
+        let fits = text.lines().all(|line| line.len() <= columns);
+        let Some(column) = dispensable.next().filter(|_| !fits) else { return text };
+        // A column of empty cells is left out.
+        cells.iter_mut().for_each(|row| row[column].clear());
+    }
+}
+
+/// What is drawn of the rows.
+pub(super) fn bars(rows: &[Row]) -> Vec<Bars> {
+    let bars = |row: &Row| Bars {
+        dialect: row.dialect.name(),
+        time: row.time,
+        waited: row.counts.waited,
+        trips: row.counts.trips,
+    };
+    rows.iter().map(bars).collect()
+}
+
+/// The rows for programs: one JSON array.
+fn json(rows: &[Row]) -> String {
+    let number = |name: &str, n: u64| (name.to_owned(), Value::number(n));
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let object = |row: &Row| {
+        Value::Object(vec![
+            ("dialect".to_owned(), Value::text(row.dialect.name())),
+            number("connections", row.connections),
+            number("round_trips", row.counts.trips),
+            number("reads", row.counts.reads),
+            number("writes", row.counts.writes),
+            number("payload_bytes", row.payload),
+            number("framing_bytes", row.framing()),
+            number("waited_us", micros(row.counts.waited)),
+            number("time_us", micros(row.time)),
+            (
+                "message_ends".to_owned(),
+                Value::Array(row.counts.endings.iter().map(|end| Value::text(end)).collect()),
+            ),
+        ])
+    };
+    Value::Array(rows.iter().map(object).collect()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::Lang;
+
+    #[test]
+    fn a_narrow_terminal_gets_fewer_columns() {
+        let row = |dialect| Row {
+            dialect,
+            connections: 1,
+            payload: 2_000_000_000_000,
+            time: Duration::from_secs(100),
+            counts: Counts {
+                reads: 10_000,
+                writes: 10_000,
+                bytes: 2_000_010_000_000,
+                trips: 10_000,
+                has_written: false,
+                waited: Duration::from_secs(9),
+                endings: BTreeSet::from(["size", "width", "word"]),
+            },
+        };
+        let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
+        for lang in [Lang::En, Lang::Id] {
+            let heads = words::compare_heads().say(lang);
+            assert_eq!(heads.split(' ').count(), 12);
+            let widest = |columns| {
+                let text = table(&rows, &heads, columns);
+                let words = text.lines().next().unwrap().split_whitespace().count();
+                (words, text.lines().map(str::len).max().unwrap())
+            };
+            let (all, whole) = widest(1000);
+            assert_eq!(all, 12);
+            assert!(whole > 80 && widest(whole) == (12, whole));
+            let (some, width) = widest(80);
+            assert!((8..12).contains(&some) && width <= 80, "{some} {width}");
+            assert!(widest(whole - 1).0 < 12);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a lecture shows: every read and write, what they would be as packets, and what the five framings cost.
+//!
+//! [`Instruments`] are between a wire and its socket. `demo`, `compare` and `lesson` are commands of `connme-lab`,
+//! and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
+
+mod bars;
+mod canvas;
+pub mod capture;
+pub(super) mod compare;
+pub(super) mod demo;
+pub mod faults;
+mod flights;
+pub mod lessons;
+mod local;
+pub mod picture;
+pub mod record;
+mod sequence;
+#[cfg(test)]
+mod tests;
+pub mod trace;
+mod words;
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use super::cli::CommandLine;
+use crate::client::command::Outcome;
+use crate::client::prompt::Ui;
+use crate::error::{Doing, Failure};
+use crate::wire::stream::{Prepare, Socket, Stream};
+use capture::Capture;
+use faults::{Faults, Faulty};
+use record::Recorder;
+use trace::{Ladder, Observer, Output, Side, Traced};
+
+/// What is between a wire and its socket.
+#[derive(Clone, Default)]
+pub struct Instruments {
+    /// Where every read and write becomes a packet.
+    pub capture: Option<Capture>,
+    /// Where every read and write is printed.
+    pub trace: Option<Output>,
+    /// What goes wrong with what is sent.
+    pub faults: Option<Faults>,
+    /// Receives every read and write.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// Records every connection for a picture.
+    pub recorder: Option<Arc<Recorder>>,
+}
+
+impl Instruments {
+    /// Puts these between the wires of this side and their sockets.
+    #[must_use]
+    pub fn prepare(self, side: Side) -> Prepare {
+        Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
+    }
+
+    /// The faults are above the trace, so that it shows what really crossed the socket.
+    fn over(
+        &self,
+        socket: TcpStream,
+        peer: Option<SocketAddr>,
+        side: Side,
+        dialect: &str,
+    ) -> Box<dyn Stream> {
+        let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
+        let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
+        let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));
+        if let (Some(capture), Ok((own, peer))) = (&self.capture, &addresses) {
+            let conversation = capture.begin(side, *own, *peer);
+            stream = Box::new(Traced::new(stream, Arc::new(conversation)));
+        }
+        if let Some(observer) = &self.observer {
+            stream = Box::new(Traced::new(stream, Arc::clone(observer)));
+        }
+        if let Ok((own, peer)) = addresses {
+            let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
+            if let Some(recorder) = &self.recorder {
+                let track = recorder.begin(side, dialect, client, server);
+                stream = Box::new(Traced::new(stream, track));
+            }
+            if let Some(output) = &self.trace {
+                let ladder = Ladder::begin(side, dialect, client, server, output.clone());
+                stream = Box::new(Traced::new(stream, Arc::new(ladder)));
+            }
+        }
+        if let Some(faults) = &self.faults {
+            stream = Box::new(Faulty::new(stream, faults.clone()));
+        }
+        stream
+    }
+}
+
+/// What explains the five dialects to Wireshark and tshark, from version 3.6 on.
+pub static DISSECTOR: &str = include_str!("dissector.lua");
+
+/// Prints the dissector, or writes it into the file that the user chose.
+pub(super) fn dissector(ui: &mut Ui, line: &CommandLine) -> Outcome {
+    let Some(path) = &line.output else { return Ok(ui.print(DISSECTOR)?) };
+    let failed = |error| Failure::local(Doing::Create, path.display(), error);
+    Ok(fs::write(path, DISSECTOR).map_err(failed)?)
+}

@@ -1,0 +1,430 @@
+//! Draws recorded connections as the textbooks do: two lifelines, an arrow for the bytes of each call, time
+//! running down. A pure function from tapes to SVG.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
+use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
+use super::record::{Tape, Way};
+use super::trace::{Side, show};
+use super::words::Words;
+use crate::lang::Lang;
+use crate::wire::stream::Ending;
+
+/// Where the lifelines and the time axis are.
+const CLIENT: f64 = 384.0;
+const SERVER: f64 = 896.0;
+const AXIS: f64 = 104.0;
+
+/// The height of a line of text.
+const LINE: f64 = 20.0;
+
+/// The least height between two points in time.
+const STEP: f64 = 26.0;
+
+/// A gap that would be drawn higher than this is folded.
+const FOLD: f64 = STEP * 4.0;
+
+/// The width of a character in a label, or somewhat more.
+const LETTER: f64 = 9.1;
+
+/// The messages that are named where one read brings many.
+const MOST_NAMED: usize = 6;
+
+/// Where the points in time of a connection are on the paper.
+struct Scale {
+    heights: BTreeMap<Duration, f64>,
+    /// Where a gap is folded, and how long it is.
+    folds: Vec<(f64, Duration)>,
+    bottom: f64,
+}
+
+impl Scale {
+    /// `lines` are the lines of text that a point needs below it.
+    fn new(lines: &BTreeMap<Duration, usize>, top: f64) -> Scale {
+        let times: Vec<_> = lines.keys().copied().collect();
+        let long = |pair: &[Duration]| match pair {
+            [one, next] => next.saturating_sub(*one),
+            _ => Duration::ZERO,
+        };
+        let mut gaps: Vec<_> = times.windows(2).map(long).collect();
+        gaps.sort_unstable();
+        // Of all gaps, two fifths are as high as the lowest.
+        let unit = gaps.get(gaps.len() * 2 / 5).map_or(1.0, Duration::as_secs_f64).max(1e-9);
+        let (mut heights, mut folds, mut y) = (BTreeMap::new(), Vec::new(), top);
+        for (n, (time, lines)) in lines.iter().enumerate() {
+            heights.insert(*time, y);
+            let gap = times.get(n + 1).map_or(Duration::ZERO, |next| next.saturating_sub(*time));
+            let true_height = gap.as_secs_f64() / unit * STEP;
+            let text = if *lines > 1 { *lines as f64 * LINE + 10.0 } else { STEP };
+            if true_height > FOLD {
+                folds.push((y + text + 20.0, gap));
+                y += text + 50.0;
+            } else {
+                y += true_height.max(text);
+            }
+        }
+        Scale { heights, folds, bottom: y + 6.0 }
+    }
+
+    fn at(&self, time: Duration) -> f64 {
+        self.heights.get(&time).copied().unwrap_or_default()
+    }
+}
+
+/// Draws the connections, one below the other. `left_out` more sides of connections were not recorded.
+pub(super) fn draw(tapes: &[Tape], left_out: u64, lang: Lang, is_dark: bool) -> String {
+    let (words, colours) = (Words::of(lang), Palette::of(is_dark));
+    let conversations = pair(tapes);
+    let mut sheet = Sheet { canvas: Canvas::default(), colours, words, y: 0.0 };
+    sheet.head(&conversations);
+    for (n, conversation) in conversations.iter().enumerate() {
+        sheet.conversation(n + 1, conversation);
+    }
+    let has_both = conversations.iter().any(|it| it.tapes.len() == 2);
+    let left_out = if has_both { left_out.div_ceil(2) } else { left_out };
+    if left_out > 0 {
+        sheet.sentence(&fill(words.more_connections, left_out));
+    }
+    if conversations.is_empty() {
+        sheet.sentence(words.none);
+    }
+    let about = fill(words.session_about, conversations.len());
+    sheet.canvas.finish(sheet.y + 16.0, colours.paper, words.session, &about)
+}
+
+fn fill(sentence: &str, with: impl Display) -> String {
+    sentence.replace("{}", &format!("{with}"))
+}
+
+fn milliseconds(time: Duration) -> String {
+    let millis = time.as_secs_f64() * 1000.0;
+    let digits = if millis < 100_000.0 { 3 } else { 0 };
+    format!("{millis:.digits$}")
+}
+
+/// The picture as far as it is drawn: down to `y`.
+struct Sheet {
+    canvas: Canvas,
+    colours: &'static Palette,
+    words: &'static Words,
+    y: f64,
+}
+
+impl Sheet {
+    fn ink(&self) -> Style {
+        Style::new(self.colours.ink)
+    }
+
+    fn pale(&self) -> Style {
+        Style::new(self.colours.pale)
+    }
+
+    fn word(&self, part: Part) -> &'static str {
+        match part {
+            Part::Command => self.words.command,
+            Part::Header => self.words.header,
+            Part::Payload => self.words.payload,
+            Part::Reply => self.words.reply,
+        }
+    }
+
+    /// A part's colour, width and dashes: the last two for those who see no colours, and for a copier.
+    fn pen(&self, part: Part) -> Pen {
+        match part {
+            Part::Command => Pen(self.colours.command, 2.5, ""),
+            Part::Header => Pen(self.colours.header, 2.5, "8 4"),
+            Part::Payload => Pen(self.colours.payload, 4.5, ""),
+            Part::Reply => Pen(self.colours.reply, 2.5, "10 3 2 3"),
+        }
+    }
+
+    /// A part's sign: square, diamond, circle or triangle.
+    fn sign(&mut self, part: Part, x: f64, y: f64) {
+        let Pen(colour, ..) = self.pen(part);
+        let around = |points: &[(f64, f64)]| -> Vec<_> {
+            points.iter().map(|(right, down)| (x + right, y + down)).collect()
+        };
+        match part {
+            Part::Command => self.canvas.rectangle((x - 5.0, y - 5.0), 10.0, 10.0, colour),
+            Part::Header => {
+                let points = around(&[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)]);
+                self.canvas.area(&points, colour);
+            }
+            Part::Payload => self.canvas.circle((x, y), 6.0, colour),
+            Part::Reply => {
+                let points = around(&[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)]);
+                self.canvas.area(&points, colour);
+            }
+        }
+    }
+
+    fn sentence(&mut self, text: &str) {
+        self.y += LINE;
+        self.canvas.text(24.0, self.y, self.pale(), text);
+    }
+
+    fn head(&mut self, conversations: &[Conversation<'_>]) {
+        self.canvas.text(24.0, 36.0, self.ink().bold(22.0), self.words.session);
+        let mut x = 24.0;
+        for part in PARTS {
+            let word = self.word(part);
+            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], self.pen(part));
+            self.sign(part, x + 72.0, 62.0);
+            self.canvas.text(x + 88.0, 67.0, self.ink(), word);
+            x += 120.0 + word.len() as f64 * LETTER;
+        }
+        self.y = 76.0;
+        if conversations.iter().any(|it| it.tapes.len() == 2) {
+            self.sentence(self.words.both_sides);
+        }
+        if conversations.iter().any(|it| it.tapes.len() == 1) {
+            self.sentence(self.words.one_side);
+        }
+        if !conversations.is_empty() {
+            self.sentence(self.words.gaps);
+        }
+    }
+
+    fn conversation(&mut self, number: usize, it: &Conversation<'_>) {
+        let Some(tape) = it.tapes.first() else { return };
+        self.y += 20.0;
+        let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
+        self.canvas.line(&rule, Pen(self.colours.pale, 1.0, ""));
+        let title = format!("{} {number}: {}", self.words.connection, tape.dialect);
+        self.canvas.text(24.0, self.y + 26.0, self.ink().bold(18.0), &title);
+        for (x, word, address) in
+            [(CLIENT, self.words.client, tape.client), (SERVER, self.words.server, tape.server)]
+        {
+            self.canvas.text(x, self.y + 50.0, self.ink().middle().bold(SIZE), word);
+            self.canvas.text(x, self.y + 70.0, self.ink().middle().code(), &address.to_string());
+        }
+        self.canvas.text(AXIS - 12.0, self.y + 70.0, self.pale().end(), "ms");
+        let top = self.y + 80.0;
+        let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
+        let named = named(it);
+        let mut lines: BTreeMap<Duration, usize> = BTreeMap::new();
+        lines.entry(began).or_insert(1);
+        for time in it
+            .arrows
+            .iter()
+            .flat_map(|arrow| [arrow.start, arrow.end])
+            .chain(it.marks.iter().map(|(_, at, _)| *at))
+        {
+            lines.entry(time).or_insert(1);
+        }
+        for ((_, time), messages) in &named {
+            let most = messages.len().min(MOST_NAMED + 1);
+            lines.entry(*time).and_modify(|lines| *lines = most.max(*lines));
+        }
+        let scale = Scale::new(&lines, top + 22.0);
+        self.lifelines(top, &scale, began);
+        for arrow in &it.arrows {
+            self.arrow(it, arrow, &scale);
+        }
+        for ((way, _), messages) in &named {
+            self.brackets(it, *way, messages, &named, &scale);
+        }
+        for arrow in &it.arrows {
+            self.label(it, arrow, &scale);
+        }
+        for (side, at, mark) in &it.marks {
+            self.mark(*side, scale.at(*at), mark);
+        }
+        self.y = scale.bottom;
+        let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
+        if left_out > 0 {
+            self.sentence(&fill(self.words.more_calls, left_out));
+        }
+    }
+
+    fn lifelines(&mut self, top: f64, scale: &Scale, began: Duration) {
+        let Palette { ink, pale, paper, .. } = *self.colours;
+        for (x, pen) in
+            [(CLIENT, Pen(ink, 2.0, "")), (SERVER, Pen(ink, 2.0, "")), (AXIS, Pen(pale, 1.0, ""))]
+        {
+            self.canvas.line(&[(x, top), (x, scale.bottom)], pen);
+            for (y, _) in &scale.folds {
+                self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, paper);
+                let steps = [(0.0, -8.0), (-7.0, -4.0), (7.0, 4.0), (0.0, 8.0)];
+                let points: Vec<_> =
+                    steps.iter().map(|(right, down)| (x + right, y + down)).collect();
+                self.canvas.line(&points, pen);
+            }
+        }
+        for (y, gap) in &scale.folds {
+            let text = fill(self.words.skipped, milliseconds(*gap));
+            self.canvas.text(AXIS + 14.0, y + 5.0, self.pale(), &text);
+        }
+        for (time, y) in &scale.heights {
+            self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(pale, 1.0, ""));
+            let text = milliseconds(time.saturating_sub(began));
+            self.canvas.text(AXIS - 12.0, y + 5.0, self.pale().end(), &text);
+        }
+    }
+
+    /// From where to where an arrow leads.
+    fn ends(arrow: &Arrow, scale: &Scale) -> ((f64, f64), (f64, f64)) {
+        let (from, to) =
+            if arrow.way == Way::ToServer { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let start = (from, scale.at(arrow.start));
+        if arrow.is_lost {
+            return (start, (f64::midpoint(from, to), start.1 + 8.0));
+        }
+        (start, (to, scale.at(arrow.end)))
+    }
+
+    fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
+        let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
+        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(|part| self.pen(part)).collect();
+        if pens.is_empty() {
+            // The end of a direction is dotted. Of other bytes it is not known what they are.
+            let dashes = if arrow.from == arrow.to { "3 4" } else { "" };
+            pens.push(Pen(self.colours.ink, 1.5, dashes));
+        }
+        let length = (x1 - x0).hypot(y1 - y0);
+        let (right, down) = ((x1 - x0) / length, (y1 - y0) / length);
+        let back =
+            |by: f64, aside: f64| (x1 - right * by - down * aside, y1 - down * by + right * aside);
+        // From left to right, as one reads the bytes.
+        let (tail, neck) = ((x0, y0), back(12.0, 0.0));
+        let (left, right) = if x0 < x1 { (tail, neck) } else { (neck, tail) };
+        let share = |n: usize| n as f64 / pens.len() as f64;
+        let point =
+            |share: f64| (left.0 + (right.0 - left.0) * share, left.1 + (right.1 - left.1) * share);
+        for (n, pen) in pens.iter().enumerate() {
+            self.canvas.line(&[point(share(n)), point(share(n + 1))], *pen);
+        }
+        let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or("", |pen| pen.0);
+        self.canvas.area(&[(x1, y1), back(14.0, 6.0), back(14.0, -6.0)], colour);
+        let is_end = arrow.from == arrow.to;
+        if (is_end && it.is_cut(arrow.way)) || (!is_end && arrow.is_lost) {
+            let x = if arrow.is_lost { x1 } else { x0 + (x1 - x0) * 0.35 };
+            self.cross(x, y0 + (y1 - y0) * (x - x0) / (x1 - x0));
+        }
+    }
+
+    fn cross(&mut self, x: f64, y: f64) {
+        let pen = Pen(self.colours.broken, 4.0, "");
+        self.canvas.line(&[(x - 9.0, y - 9.0), (x + 9.0, y + 9.0)], pen);
+        self.canvas.line(&[(x - 9.0, y + 9.0), (x + 9.0, y - 9.0)], pen);
+    }
+
+    /// The bytes of an arrow, above it. Where several arrows meet, on it, at its other end.
+    fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
+        let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
+        let is_end = arrow.from == arrow.to;
+        let is_cut = is_end && it.is_cut(arrow.way);
+        let others = || it.arrows.iter().filter(|it| it.way == arrow.way && it.from < it.to);
+        let is_alone = is_end || arrow.is_lost;
+        let comes_apart = others().filter(|it| it.start == arrow.start).count() > 1 && !is_alone;
+        let leaves_apart = others().filter(|it| it.end == arrow.end).count() > 1 && !is_alone;
+        let slope = (y1 - y0) / (x1 - x0);
+        // A text that is turned further is hard to read.
+        let is_steep = slope.abs() > 0.6;
+        let is_aside = comes_apart || leaves_apart || is_steep;
+        let room = if is_aside { 22.0 } else { ((x1 - x0).abs() - 40.0) / LETTER };
+        let style = match it.parts_of(arrow).as_slice() {
+            _ if is_cut => Style::new(self.colours.broken),
+            [part] => Style::new(self.pen(*part).0).code(),
+            _ => self.ink().code(),
+        };
+        let text = if is_end {
+            if is_cut { self.words.cut } else { self.words.end }.to_owned()
+        } else {
+            let lost = if arrow.is_lost { self.words.not_read } else { "" };
+            let count = format!(" ({}) {lost}", arrow.to - arrow.from);
+            show(&arrow.head, letters(room).saturating_sub(count.len())) + count.trim_end()
+        };
+        let turn = if is_steep { 0.0 } else { slope.atan().to_degrees() };
+        let style = Style { halo: Some(self.colours.paper), turn, ..style };
+        if !is_aside {
+            // Two ends often cross each other in the middle.
+            let x = x0 + (x1 - x0) * if is_end { 0.2 } else { 0.5 };
+            return self.canvas.text(x, y0 + slope * (x - x0) - 8.0, style.middle(), &text);
+        }
+        let x = if leaves_apart && !comes_apart { x0 } else { x1 };
+        let inwards = if x < f64::midpoint(CLIENT, SERVER) { 18.0 } else { -18.0 };
+        let style = if inwards > 0.0 { style } else { style.end() };
+        let x = x + inwards;
+        let on = |x: f64| (x, y0 + slope * (x - x0));
+        let width = text.chars().count() as f64 * LETTER * slope.atan().cos();
+        if !is_steep {
+            let pen = Pen(self.colours.paper, 16.0, "");
+            self.canvas.line(&[on(x), on(x + width * inwards.signum())], pen);
+        }
+        self.canvas.text(x, on(x).1 + 5.0, style, &text);
+    }
+
+    /// The brackets of messages that are complete at the same point.
+    fn brackets(
+        &mut self,
+        it: &Conversation<'_>,
+        way: Way,
+        messages: &[&Message],
+        named: &Named<'_>,
+        scale: &Scale,
+    ) {
+        let (edge, out) = if way == Way::ToServer { (SERVER, 1.0) } else { (CLIENT, -1.0) };
+        let x = edge + 14.0 * out;
+        let anchored = |style: Style| if out > 0.0 { style } else { style.end() };
+        for (n, message) in messages.iter().take(MOST_NAMED).enumerate() {
+            let Some((first, last)) = it.span(message) else { continue };
+            let bottom = scale.at(last) + n as f64 * LINE + 8.0;
+            // Below those that are complete where this one begins.
+            let above = named.get(&(way, first)).map_or(0, Vec::len).min(MOST_NAMED);
+            let top = scale.at(first) + above as f64 * LINE - 8.0;
+            let top = if first == last { bottom - 16.0 } else { top };
+            let pen = self.pen(message.part);
+            let points = [(x - 7.0 * out, top), (x, top), (x, bottom), (x - 7.0 * out, bottom)];
+            self.canvas.line(&points, pen);
+            let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
+            self.sign(message.part, x + 16.0 * out, middle);
+            let mut text = format!(
+                "{}: {} {}",
+                self.word(message.part),
+                message.to - message.from,
+                if message.to - message.from == 1 { self.words.byte } else { self.words.bytes }
+            );
+            let ending = message.ending.map(Ending::word);
+            for more in
+                ending.into_iter().chain((!message.is_complete).then_some(self.words.incomplete))
+            {
+                text += &format!(", {more}");
+            }
+            let style = anchored(Style::new(pen.0));
+            self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
+        }
+        let more = messages.len().saturating_sub(MOST_NAMED);
+        if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
+            let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
+            let text = fill(self.words.more_messages, more);
+            self.canvas.text(x + 28.0 * out, y, anchored(self.pale()), &text);
+        }
+    }
+
+    fn mark(&mut self, side: Side, y: f64, mark: &Mark) {
+        let is_left = side == Side::Client;
+        let (x, anchor) = if is_left { (CLIENT, "start") } else { (SERVER, "end") };
+        let aside = if is_left { x + 16.0 } else { x - 16.0 };
+        let halo = Some(self.colours.paper);
+        match mark {
+            Mark::Reset => {
+                self.cross(x, y);
+                let style = Style { anchor, halo, ..Style::new(self.colours.broken) };
+                self.canvas.text(aside, y + 5.0, style, self.words.reset);
+            }
+            Mark::Silence(time) => {
+                let text = fill(self.words.silence, milliseconds(*time));
+                self.canvas.text(aside, y + 5.0, Style { anchor, halo, ..self.pale() }, &text);
+            }
+        }
+    }
+}
+
+/// How many letters fit into this width.
+fn letters(room: f64) -> usize {
+    (0..).take_while(|n: &usize| *n as f64 <= room.min(99.0)).count().saturating_sub(1)
+}

@@ -1,0 +1,54 @@
+//! What a lecture adds to server and client: the program `connme-lab`, and the instruments of both programs.
+//!
+//! A reader of the server needs nothing of this: only the programs in `bin` name it. Without instruments both
+//! programs have the plain socket.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line of `connme-lab` |
+//! | [`lecture`] | instruments: trace, faults, captures, pictures; the demo, the comparison, the lessons |
+//! | [`grade`] | grades a server that speaks a dialect, in any language |
+//! | [`starter`] | a server as one writes it first, to be improved |
+
+pub mod cli;
+pub mod grade;
+pub mod lecture;
+pub mod starter;
+mod words;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::client::Client;
+use crate::client::prompt::Ui;
+use crate::lang::Msg;
+use crate::wire::stream;
+use cli::{Command, CommandLine};
+use lecture::capture::Capture;
+use lecture::{compare, demo, dissector, lessons};
+
+/// Runs a command of `connme-lab`.
+#[must_use]
+pub fn run(line: &CommandLine) -> ExitCode {
+    let lang = line.config.lang;
+    let complain = move |msg: Msg| {
+        let text = format!("connme-lab: {}\n", msg.say(lang));
+        let _ = io::stderr().write_all(text.as_bytes());
+    };
+    if line.command == Command::Grade {
+        return grade::program::main(line);
+    }
+    if let Err(wrong) = Capture::start(&line.instruments, complain) {
+        complain(wrong);
+        return ExitCode::FAILURE;
+    }
+    let mut ui = Ui::single("connme-lab", Client::new(line.config.clone(), stream::plain()));
+    let done = ui.perform(line.command.word(), &line.argument.text(), |ui| match line.command {
+        Command::Compare => compare::run(ui, line),
+        Command::Demo => demo::run(ui, line),
+        Command::Lesson => lessons::run(ui, line),
+        Command::Dissector => dissector(ui, line),
+        Command::Grade => Ok(()),
+    });
+    ui.leave(done)
+}
