@@ -279,7 +279,8 @@ fn the_exit_status_says_what_happened() {
         ),
         "{out}"
     );
-    let (_, out, _) = grade(own.clone(), &["--only", "root/hidden-files-stay-hidden", "--format", "tap"]);
+    let (_, out, _) =
+        grade(own.clone(), &["--only", "root/hidden-files-stay-hidden", "--format", "tap"]);
     assert!(out.ends_with(" # SKIP needs --root\n"), "{out}");
     let (status, out, _) = grade(own.clone(), &["--only", "root/"]);
     assert!(
