@@ -76,7 +76,7 @@ impl Server {
         Server { has_proxy_line, ..self }
     }
 
-    /// Serves these listeners, each from a thread of its own, until the program ends.
+    /// Serves these listeners, each from a thread of its own, until they are told not to wait for connections.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) {
         let server = Arc::new(self);
         let accept = |(dialect, listener)| server.start_accepting(dialect, listener);
@@ -103,13 +103,15 @@ impl Server {
         }
     }
 
-    /// Accepts connections for ever. A failed accept does not end this: when the system has no
+    /// Accepts connections until the listener is told not to wait. A failed accept does not end this: when the system has no
     /// descriptor left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
                 Err(error) if may_accept_again_at_once(&error) => {}
+                // A listener that waits never says this. It was told not to wait, so that this ends.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => self.pause_after(dialect, &error),
             }
         }

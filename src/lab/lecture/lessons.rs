@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::local::{LocalServer, TemporaryFolder};
+use super::local::{Listeners, LocalServer, TemporaryFolder};
 use crate::client::command::{Outcome, Stop};
 use crate::client::prompt::Ui;
 use crate::dialect::Dialect;
@@ -177,6 +177,8 @@ fn wrapped(text: &str, columns: usize) -> String {
 
 /// A server and an empty folder for the commands of a lesson.
 struct Place {
+    /// Dropped before the folder that the server uses.
+    _server: Listeners,
     folder: TemporaryFolder,
     ports: Vec<(Dialect, u16)>,
 }
@@ -189,21 +191,23 @@ impl Place {
         let creating = |error| Failure::local(Doing::Create, root.display(), error);
         let here = folder.0.join("here");
         fs::create_dir(&here).map_err(creating)?;
-        let ports = match line.strip_prefix("connme-server ") {
+        let (server, ports) = match line.strip_prefix("connme-server ") {
             Some(flags) => {
-                let server = LocalServer::start_with(&root, flags)?;
-                Dialect::ALL.map(|dialect| (dialect, server.port(dialect))).to_vec()
+                let LocalServer { listeners, ports } = LocalServer::start_with(&root, flags)?;
+                (listeners, ports)
             }
             None => {
                 let failed = |error| Failure::local(Doing::StartServer, line, error);
                 let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
                 let port = listener.local_addr().map_err(failed)?.port();
-                let serve = move || starter::serve(&listener, &root);
-                thread::Builder::new().spawn(serve).map_err(failed)?;
-                vec![(Dialect::Text, port)]
+                let serve = move |listeners: Vec<TcpListener>| {
+                    listeners.iter().for_each(|listener| starter::serve(listener, &root));
+                };
+                let server = Listeners::start(vec![listener], serve).map_err(failed)?;
+                (server, vec![(Dialect::Text, port)])
             }
         };
-        Ok(Place { folder, ports })
+        Ok(Place { _server: server, folder, ports })
     }
 
     /// Runs a command, and returns what it prints. Commands with `&` between them run at the same time, each a

@@ -1,8 +1,8 @@
 //! A server in a temporary folder, for the commands that need one of their own.
 
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::net::TcpListener;
+use std::io::{self, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -77,8 +77,36 @@ impl Drop for TemporaryFolder {
     }
 }
 
-/// A server with every dialect on a free port. It ends with the program.
-pub(super) struct LocalServer(Vec<(Dialect, u16)>);
+/// A server with every dialect on a free port. It takes no more connections when this is dropped.
+pub(super) struct LocalServer {
+    pub(super) ports: Vec<(Dialect, u16)>,
+    pub(super) listeners: Listeners,
+}
+
+/// Listeners that a thread accepts from, until this is dropped.
+pub(super) struct Listeners(Vec<TcpListener>);
+
+impl Listeners {
+    /// Starts `serve` with these, in a thread. It has to return when a listener does not wait any more.
+    pub(super) fn start(
+        listeners: Vec<TcpListener>,
+        serve: impl FnOnce(Vec<TcpListener>) + Send + 'static,
+    ) -> io::Result<Listeners> {
+        let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+        thread::Builder::new().spawn(move || serve(listeners))?;
+        Ok(Listeners(own))
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        for listener in &self.0 {
+            // The call that waits now gets a last connection. The next one does not wait.
+            let told = listener.set_nonblocking(true).and_then(|()| listener.local_addr());
+            let _ = told.and_then(TcpStream::connect);
+        }
+    }
+}
 
 impl LocalServer {
     pub(super) fn start(root: &Path) -> Answer<LocalServer> {
@@ -92,7 +120,7 @@ impl LocalServer {
 
     /// The same, with instruments over its sockets.
     pub(super) fn prepared(root: &Path, flags: &str, prepare: Prepare) -> Answer<LocalServer> {
-        let failed = |error: std::io::Error| Failure::local(Doing::StartServer, flags, error);
+        let failed = |error: io::Error| Failure::local(Doing::StartServer, flags, error);
         let (mut options, mut wires) = (Options::default(), WireConfig::default());
         let mut limits = ConnectionLimits::default();
         let mut words = flags.split_whitespace();
@@ -106,7 +134,7 @@ impl LocalServer {
                 ("--max-connections", Some(all)) => {
                     limits.all = all.try_into().unwrap_or(limits.all);
                 }
-                _ => return Err(failed(std::io::ErrorKind::InvalidInput.into())),
+                _ => return Err(failed(io::ErrorKind::InvalidInput.into())),
             }
         }
         let store = Store::open(root, options, &Log::silent())
@@ -119,20 +147,21 @@ impl LocalServer {
                 .or_else(|_| TcpListener::bind((TCP_IP, 0)))
                 .map_err(failed)?;
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
-            listeners.push((dialect, listener));
+            listeners.push(listener);
         }
         let server = Server::new(store, Log::silent(), wires, limits, prepare);
-        thread::Builder::new().spawn(move || server.run(listeners)).map_err(failed)?;
-        Ok(LocalServer(ports))
+        let serve = |listeners| server.run(Dialect::ALL.into_iter().zip(listeners).collect());
+        let listeners = Listeners::start(listeners, serve).map_err(failed)?;
+        Ok(LocalServer { ports, listeners })
     }
 
     /// Whether every dialect has its own port.
     pub(super) fn has_usual_ports(&self) -> bool {
-        self.0.iter().all(|(dialect, port)| dialect.port() == *port)
+        self.ports.iter().all(|(dialect, port)| dialect.port() == *port)
     }
 
     pub(super) fn port(&self, dialect: Dialect) -> u16 {
-        let port = self.0.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
+        let port = self.ports.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
         port.unwrap_or(dialect.port())
     }
 }
@@ -140,6 +169,23 @@ impl LocalServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
+
+    /// Each lesson has a server of its own: five listeners and their threads.
+    #[test]
+    fn a_dropped_server_listens_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = LocalServer::start(folder.path()).unwrap();
+        let ports: Vec<_> = server.ports.iter().map(|(_, port)| *port).collect();
+        let is_open = |port: &u16| TcpStream::connect((TCP_IP, *port)).is_ok();
+        assert!(ports.iter().all(is_open));
+        drop(server);
+        let end = Instant::now() + Duration::from_secs(20);
+        while ports.iter().any(is_open) {
+            assert!(Instant::now() < end, "the server still listens");
+            thread::yield_now();
+        }
+    }
 
     #[test]
     fn only_what_an_ended_run_has_left_is_removed() {

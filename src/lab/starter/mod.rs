@@ -21,9 +21,9 @@ const BUFFER_SIZE: usize = 1024;
 /// Serves the files in a folder, each connection in a thread.
 pub fn serve(listener: &TcpListener, folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    for stream in listener.incoming() {
+    while let Ok((stream, _)) = listener.accept() {
         let folder = folder.to_owned();
-        thread::spawn(move || handle_client(stream.unwrap(), &folder));
+        thread::spawn(move || handle_client(stream, &folder));
     }
 }
 
