@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::pace::{Pace, Tail};
-use super::stream::{Ending, Note};
+use super::stream::Ending;
 use super::{Wire, ended, stream};
 use crate::error::{Awaited, Error, Result};
 use crate::limits;
@@ -141,7 +141,6 @@ impl Wire {
     ) -> std::result::Result<(), E> {
         let mut buffer = std::mem::take(&mut self.output.bytes);
         let mut filled = buffer.len();
-        self.stream.note(Note::Payload { after: filled as u64, size });
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         let largest = self.config.payload_buffer.max(limits::SMALL_REPLY);

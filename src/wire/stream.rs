@@ -67,23 +67,6 @@ pub trait Stream: Read + Write + Send {
     /// Takes note that a message of this length is complete. It began with these bytes, and ended like
     /// this. A socket has no use for it; a trace shows it.
     fn message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}
-
-    /// Takes note of what the writes alone do not show. A socket has no use for it; a picture shows it.
-    fn note(&mut self, _note: Note) {}
-}
-
-/// What a sender knows of its own bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// After this many more bytes comes a payload of this size.
-    Payload {
-        /// The bytes before it that are not sent yet.
-        after: u64,
-        /// Its size.
-        size: u64,
-    },
-    /// The sender breaks off here, on purpose.
-    Cut,
 }
 
 /// How a receiver knew where a message ended.

@@ -5,11 +5,13 @@
 //! side can only disturb what it sends itself.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::trace::Observer;
 use crate::lang::{Msg, Wanted};
 use crate::limits;
-use crate::wire::stream::{Ending, Note, Stream};
+use crate::wire::stream::{Ending, Stream};
 
 /// What goes wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +77,7 @@ pub struct Faulty {
     /// `None` after a cut or a reset.
     inner: Option<Box<dyn Stream>>,
     faults: Faults,
+    on_cut: Option<Arc<dyn Observer>>,
     random: u64,
     sent: u64,
     /// The bytes that are held back, and since when.
@@ -83,12 +86,16 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Puts these faults in front of `inner`.
+    /// Puts these faults in front of `inner`. A cut is told to `on_cut`.
     #[must_use]
-    pub fn new(inner: Box<dyn Stream>, faults: Faults) -> Faulty {
+    pub fn new(
+        inner: Box<dyn Stream>,
+        faults: Faults,
+        on_cut: Option<Arc<dyn Observer>>,
+    ) -> Faulty {
         let random = faults.seed.unwrap_or(0);
         let since = Instant::now();
-        Faulty { inner: Some(inner), faults, random, sent: 0, held: Vec::new(), since }
+        Faulty { inner: Some(inner), faults, on_cut, random, sent: 0, held: Vec::new(), since }
     }
 
     fn inner(&mut self) -> io::Result<&mut Box<dyn Stream>> {
@@ -144,7 +151,9 @@ impl Faulty {
             if self.faults.reset.is_some_and(|reset| reset <= self.sent) {
                 inner.force_reset();
             } else {
-                inner.note(Note::Cut);
+                if let Some(observer) = &self.on_cut {
+                    observer.cut();
+                }
                 let _ = inner.end_writing();
             }
         }
@@ -224,15 +233,6 @@ impl Stream for Faulty {
             inner.message(bytes, length, end);
         }
     }
-
-    fn note(&mut self, note: Note) {
-        let held = self.held.len() as u64;
-        let Some(inner) = self.inner.as_mut() else { return };
-        inner.note(match note {
-            Note::Payload { after, size } => Note::Payload { after: after + held, size },
-            Note::Cut => note,
-        });
-    }
 }
 
 #[cfg(test)]
@@ -242,7 +242,7 @@ mod tests {
 
     fn faulty(faults: &str) -> (Faulty, Written) {
         let (script, written) = Script::whole("reply");
-        (Faulty::new(Box::new(script), Faults::parse(faults).unwrap()), written)
+        (Faulty::new(Box::new(script), Faults::parse(faults).unwrap(), None), written)
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod faults;
 mod flights;
 pub mod lessons;
 mod local;
+mod payloads;
 pub mod picture;
 pub mod record;
 mod sequence;
@@ -74,10 +75,12 @@ impl Instruments {
         if let Some(observer) = &self.observer {
             stream = Box::new(Traced::new(stream, Arc::clone(observer)));
         }
+        let mut on_cut = None;
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
             if let Some(recorder) = &self.recorder {
                 let track = recorder.begin(side, dialect, client, server);
+                on_cut = Some(Arc::clone(&track));
                 stream = Box::new(Traced::new(stream, track));
             }
             if let Some(output) = &self.trace {
@@ -86,7 +89,7 @@ impl Instruments {
             }
         }
         if let Some(faults) = &self.faults {
-            stream = Box::new(Faulty::new(stream, faults.clone()));
+            stream = Box::new(Faulty::new(stream, faults.clone(), on_cut));
         }
         stream
     }

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::payloads::Payloads;
 use super::trace::{Event, Observer, Side};
 use crate::error::lock;
-use crate::wire::stream::{Ending, Note};
+use crate::wire::stream::Ending;
 
 /// The reads, writes, messages and silences that are kept of one side of a connection. A picture of more is
 /// taller than a reader scrolls.
@@ -94,6 +95,7 @@ pub(super) struct Tape {
     came: u64,
     /// The bytes of complete messages.
     understood: u64,
+    payloads: Payloads,
 }
 
 impl Tape {
@@ -104,9 +106,21 @@ impl Tape {
         server: SocketAddr,
         began: Duration,
     ) -> Tape {
-        let dialect = dialect.to_owned();
+        let (dialect, payloads) = (dialect.to_owned(), Payloads::new(dialect));
         let (entries, left_out, sent, came, understood) = (Vec::new(), 0, 0, 0, 0);
-        Tape { side, dialect, client, server, began, entries, left_out, sent, came, understood }
+        Tape {
+            side,
+            dialect,
+            client,
+            server,
+            began,
+            entries,
+            left_out,
+            sent,
+            came,
+            understood,
+            payloads,
+        }
     }
 
     /// Adds an event that a call brought, which took this time.
@@ -118,6 +132,15 @@ impl Tape {
             let head = bytes.iter().copied().take(HEAD).collect();
             What::Moved { way, from, length, head }
         };
+        match event {
+            Event::Wrote(bytes) if self.side == Side::Client => {
+                for (from, size) in self.payloads.send(bytes) {
+                    self.push(Entry { began: at, at, what: What::Payload { from, size } });
+                }
+            }
+            Event::Read(_) => self.payloads.answered(),
+            _ => {}
+        }
         let what = match event {
             Event::Read(bytes) => moved(out.back(), &mut self.came, bytes),
             Event::Wrote(bytes) => moved(out, &mut self.sent, bytes),
@@ -134,13 +157,9 @@ impl Tape {
         self.push(Entry { began: at.saturating_sub(took), at, what });
     }
 
-    /// Adds what this side knows of the bytes that it sends next.
-    pub(super) fn note(&mut self, note: Note, at: Duration) {
-        let what = match note {
-            Note::Payload { after, size } => What::Payload { from: self.sent + after, size },
-            Note::Cut => What::Cut,
-        };
-        self.push(Entry { began: at, at, what });
+    /// Notes that this side breaks off here.
+    pub(super) fn cut(&mut self, at: Duration) {
+        self.push(Entry { began: at, at, what: What::Cut });
     }
 
     /// The byte of a direction at this position, if a call began near it.
@@ -244,8 +263,8 @@ impl Observer for Track {
         self.with(|tape, at| tape.add(event, at, took));
     }
 
-    fn note(&self, note: Note) {
-        self.with(|tape, at| tape.note(note, at));
+    fn cut(&self) {
+        self.with(Tape::cut);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::cli::{self, Parsed};
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::lang::Lang;
-use crate::wire::stream::{Ending, Note};
+use crate::wire::stream::Ending;
 
 const MICRO: Duration = Duration::from_micros(1);
 
@@ -171,7 +171,6 @@ fn a_header_and_a_payload_have_brackets_of_their_own() {
         .server(30, Event::Wrote(b"ok ready\n"))
         .client(40, Event::Read(b"ok ready\n"))
         .client(40, Event::Message(b"ok ready", 9, Ending::Lf));
-    talk.0.note(Note::Payload { after: 2, size: 5 }, MICRO * 45);
     talk.client(50, Event::Wrote(b"5\nhel"))
         .client(60, Event::Wrote(b"lo"))
         .server(70, Event::Read(b"5\nhello"))
@@ -184,9 +183,7 @@ fn a_header_and_a_payload_have_brackets_of_their_own() {
 #[test]
 fn a_size_that_is_sent_ahead_has_a_bracket_of_its_own() {
     let mut talk = Talk::new("text");
-    talk.0.note(Note::Payload { after: 11, size: 5 }, MICRO);
     talk.client(10, Event::Wrote(b"upload a\n5\nhello"));
-    talk.0.note(Note::Payload { after: 14, size: 3 }, MICRO * 11);
     talk.client(20, Event::Wrote(b"upload bcd\n03\nabc"));
     let picture = talk.one();
     shows(&picture, &["command: 9 bytes", "header: 2 bytes", "payload: 5 bytes"]);
@@ -195,7 +192,6 @@ fn a_size_that_is_sent_ahead_has_a_bracket_of_its_own() {
     // The beginning of what comes before the payload is not kept.
     let mut talk = Talk::new("text");
     let long = [b"upload ", &[b'a'; 90][..], b"\n5\n"].concat();
-    talk.0.note(Note::Payload { after: 100, size: 5 }, MICRO);
     talk.client(10, Event::Wrote(&long)).client(20, Event::Wrote(b"hello"));
     shows(&talk.one(), &["command: 100 bytes", "payload: 5 bytes"]);
 }
@@ -215,14 +211,14 @@ fn a_cut_a_reset_and_bytes_that_are_not_read_are_crossed() {
     let crosses = |picture: &str| picture.matches("stroke-width=\"4\"").count() / 2;
     let mut talk = Talk::new("text");
     talk.client(10, Event::Wrote(b"upl"));
-    talk.0.note(Note::Cut, MICRO * 11);
+    talk.0.cut(MICRO * 11);
     talk.client(12, Event::Ended).server(30, Event::Read(b"upl")).server(40, Event::End);
     shows(&talk.both(), &["cut", "command: 3 bytes, incomplete"]);
     shows(&talk.one(), &["cut", "command: 3 bytes, incomplete"]);
     assert_eq!((crosses(&talk.both()), crosses(&talk.one())), (1, 1));
     // A payload that is shorter than announced is cut, whatever was the reason.
     let mut talk = Talk::new("text");
-    talk.0.note(Note::Payload { after: 2, size: 5 }, MICRO);
+    talk.client(5, Event::Wrote(b"upload a\n")).client(7, Event::Read(b"ok ready\n"));
     talk.client(10, Event::Wrote(b"5\nhel")).client(20, Event::Ended);
     shows(&talk.one(), &["payload: 3 bytes, incomplete", "cut"]);
     // A reset, and a write that came to nothing.

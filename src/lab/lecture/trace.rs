@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::terminal;
-use crate::wire::stream::{Ending, Note, Stream};
+use crate::wire::stream::{Ending, Stream};
 
 /// What happened on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub trait Observer: Send + Sync {
     /// An event, how long after the beginning of the connection it happened, and how long the call took.
     fn see(&self, event: Event<'_>, at: Duration, took: Duration);
 
-    /// What this side knows of the bytes that it sends next.
-    fn note(&self, _note: Note) {}
+    /// The sender breaks off here, on purpose.
+    fn cut(&self) {}
 }
 
 /// A stream that reports every call.
@@ -161,11 +161,6 @@ impl Stream for Traced {
         // Another observer may be below.
         self.inner.message(bytes, length, end);
         self.tell(Event::Message(bytes, length, end), Instant::now());
-    }
-
-    fn note(&mut self, note: Note) {
-        self.observer.note(note);
-        self.inner.note(note);
     }
 }
 
