@@ -6,7 +6,7 @@
 //! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
 //! | [`lecture`] | traces, pictures, captures for Wireshark, a simulated bad network, the comparison |
-//! | [`lessons`](super::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
+//! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
 //! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
 //! | [`promises`] | what holds, under which conditions, and the limits |
@@ -24,7 +24,7 @@ macro_rules! page {
         #[doc = "[growth]: self::growth"]
         #[doc = "[lecture]: self::lecture"]
         #[doc = "[lecture_plan]: self::lecture_plan"]
-        #[doc = "[lessons]: super::lecture::lessons"]
+        #[doc = "[lessons]: super::lab::lecture::lessons"]
         #[doc = "[limits.rs]: super::limits"]
         #[doc = "[pelajaran]: self::pelajaran"]
         #[doc = "[platforms]: self::platforms"]
