@@ -45,10 +45,14 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitC
     };
     let trace = flags.trace.then(Output::of_errors);
     let recorder = picture.as_ref().map(Picture::recorder);
+    let written = capture.clone();
     let instruments = Instruments { trace, faults, recorder, capture, ..Instruments::default() };
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));
     let status = if is_single { prompt::single(client) } else { prompt::interactive(client) };
+    if let Some(capture) = written {
+        capture.finish();
+    }
     match picture.map_or(Ok(()), |picture| picture.write()) {
         Ok(()) => status,
         Err(failure) => complain(&Msg::undrawn(failure).say(lang), 1),

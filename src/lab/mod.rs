@@ -38,10 +38,13 @@ pub fn run(line: &CommandLine) -> ExitCode {
     if line.command == Command::Grade {
         return grade::program::main(line);
     }
-    if let Err(wrong) = Capture::start(&line.instruments, complain) {
-        complain(wrong);
-        return ExitCode::FAILURE;
-    }
+    let capture = match Capture::start(&line.instruments, complain) {
+        Ok(capture) => capture,
+        Err(wrong) => {
+            complain(wrong);
+            return ExitCode::FAILURE;
+        }
+    };
     let mut ui = Ui::single("connme-lab", Client::new(line.config.clone(), stream::plain()));
     let done = ui.perform(line.command.word(), &line.argument.text(), |ui| match line.command {
         Command::Compare => compare::run(ui, line),
@@ -50,5 +53,8 @@ pub fn run(line: &CommandLine) -> ExitCode {
         Command::Dissector => dissector(ui, line),
         Command::Grade => Ok(()),
     });
+    if let Some(capture) = capture {
+        capture.finish();
+    }
     ui.leave(done)
 }

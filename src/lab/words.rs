@@ -50,6 +50,14 @@ pub(super) fn capture_stopped(why: &str) -> Msg {
     )
 }
 
+/// A capture was not written fast enough.
+pub(super) fn capture_dropped(count: u64) -> Msg {
+    Msg::said(
+        format!("the capture lacks {count} reads and writes: it could not be written fast enough"),
+        format!("capture kehilangan {count} read dan write karena tidak cukup cepat ditulis"),
+    )
+}
+
 /// A port of a server that is asked over all dialects.
 pub(super) fn compare_takes_no_port() -> Msg {
     Msg::said(

@@ -1054,6 +1054,31 @@ fn a_capture_that_cannot_be_written_ends_alone() {
     assert!(errors.starts_with(said), "{errors}");
 }
 
+/// The file is a pipe that is not read, and then is: the server goes on meanwhile, and says what is missing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_capture_that_is_not_read_stops_no_connection() {
+    use std::io::Read as _;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let server = TestServer::start(&["--capture", pipe.to_str().unwrap()]);
+    let upload = |name: &str| {
+        let mut peer = server.peer();
+        peer.say(format!("upload {name}\n8000000\n")).say(noise(5, 8_000_000)).hear("ok ready\n");
+        peer.hear(format!("ok received 8000000 {name}\n"));
+    };
+    upload("without-a-reader");
+    let mut reader = fs::File::open(&pipe).unwrap();
+    let mut bytes = [0; 24];
+    reader.read_exact(&mut bytes).unwrap();
+    upload("a-reader-that-stops");
+    let read_on = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    server.wait_for_log("the capture lacks ");
+    drop(server);
+    assert!(read_on.join().unwrap().unwrap() > 1_000_000);
+}
+
 /// A demo has the five framings in one file: its session, and the comparison.
 #[test]
 fn a_demo_is_captured() {

@@ -8,11 +8,14 @@
 //! The format is the classic one of libpcap: a header for the file, then for each packet a header and its
 //! bytes. These begin with the IP header, because there is no link below.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::trace::{Event, Observer, Side};
@@ -33,10 +36,6 @@ const LONGEST: u32 = 65_535;
 /// Packets begin with the IP header, of either version: LINKTYPE_RAW.
 const RAW_IP: u32 = 101;
 
-/// The bytes before the first packet, and those before each.
-const FILE_HEADER: u64 = 24;
-const PACKET_HEADER: u64 = 16;
-
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
@@ -46,6 +45,13 @@ const ACK: u8 = 0x10;
 /// The options of a SYN: the largest segment, and a window that is counted in 16 KiB, so that no write fills it.
 const SYN_OPTIONS: [u8; 8] = [2, 4, 5, 0xb4, 1, 3, 3, 14];
 
+/// Packets that wait to be written, in bytes: those of some milliseconds at full speed.
+const QUEUE: usize = 4 << 20;
+
+/// How long connections wait for a full queue, so that a slow disk gets all packets. Whatever has not moved by
+/// then has perhaps stopped for ever, and they do not wait again before the queue was empty.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The capture of this program. It has at most one, like it has one standard output.
 static OF_PROGRAM: OnceLock<Capture> = OnceLock::new();
 
@@ -53,26 +59,57 @@ static OF_PROGRAM: OnceLock<Capture> = OnceLock::new();
 #[derive(Clone)]
 pub struct Capture(Arc<Shared>);
 
-/// What is written to, and how long it is up to the last packet that was written whole.
-struct Whole {
-    writer: BufWriter<Box<dyn Write + Send>>,
-    length: u64,
-}
-
 struct Shared {
-    /// `None` after a failure.
-    file: Mutex<Option<Whole>>,
-    /// The same file, to cut off what is not whole. Standard output is not cut.
-    cut: Option<File>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
     /// How many bytes of each payload are kept.
     kept: usize,
     began: (SystemTime, Instant),
-    stopped: Box<dyn Fn(&io::Error) + Send + Sync>,
+    tell: Box<dyn Fn(Msg) + Send + Sync>,
+}
+
+/// What waits for the thread that writes. A reader of the file that stops must not stop the connections.
+#[derive(Default)]
+struct Queue {
+    /// The packets of each event.
+    events: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// An event is being written.
+    is_writing: bool,
+    /// It was full for [`PATIENCE`], and was not empty since.
+    is_stuck: bool,
+    /// How many events were not kept since it was empty.
+    dropped: u64,
+    /// The file cannot be written any more.
+    has_failed: bool,
+}
+
+impl Queue {
+    fn is_full(&self) -> bool {
+        self.bytes >= QUEUE && !self.has_failed
+    }
+
+    fn has_work(&self) -> bool {
+        self.is_writing || !self.events.is_empty()
+    }
+
+    /// Adds what is to be written in one piece, if there is room.
+    fn add(&mut self, packets: Vec<u8>) {
+        if self.has_failed {
+            return;
+        }
+        if self.is_stuck {
+            self.dropped += 1;
+            return;
+        }
+        self.bytes += packets.len();
+        self.events.push_back(packets);
+    }
 }
 
 impl Capture {
-    /// Creates the file that the user wants, and makes it the capture of this program. `tell` is called once if
-    /// it cannot be written any more: the connections go on without it.
+    /// Creates the file that the user wants, and makes it the capture of this program. `tell` is called if it
+    /// cannot be written any more, or not fast enough: the connections go on without it.
     ///
     /// # Errors
     /// The file cannot be created.
@@ -80,19 +117,19 @@ impl Capture {
         flags: &InstrumentFlags,
         tell: impl Fn(Msg) + Send + Sync + 'static,
     ) -> Result<Option<Capture>, Msg> {
-        let Some(file) = &flags.capture else { return Ok(None) };
-        let failed = |error: io::Error| words::cannot_capture(file, &error.to_string());
-        let (to, cut): (Box<dyn Write + Send>, _) = match flags.capture_takes_output() {
-            true => (Box::new(io::stdout()), None),
-            false => {
-                let file = File::create(file).map_err(failed)?;
-                let cut = file.try_clone().ok();
-                (Box::new(file), cut)
-            }
+        let Some(path) = &flags.capture else { return Ok(None) };
+        let failed = |error: io::Error| words::cannot_capture(path, &error.to_string());
+        let open: Box<dyn FnOnce() -> io::Result<To> + Send> = if flags.capture_takes_output() {
+            Box::new(|| Ok((Box::new(io::stdout()), None)))
+        } else if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            // To open a pipe waits for its reader.
+            let path = path.clone();
+            Box::new(move || create(&path))
+        } else {
+            let to = create(path).map_err(failed)?;
+            Box::new(|| Ok(to))
         };
-        let stopped = move |error: &io::Error| tell(words::capture_stopped(&error.to_string()));
-        let capture =
-            Capture::new(to, cut, flags.capture_bytes, Box::new(stopped)).map_err(failed)?;
+        let capture = Capture::new(open, flags.capture_bytes, Box::new(tell)).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -102,26 +139,53 @@ impl Capture {
         OF_PROGRAM.get().cloned()
     }
 
+    /// Waits until what has happened is written, as long as that goes on: for the end of a program.
+    pub fn finish(&self) {
+        let mut queue = lock(&self.0.queue);
+        while queue.has_work() && !queue.has_failed {
+            let before = queue.bytes;
+            let moves = |queue: &mut Queue| queue.has_work() && queue.bytes == before;
+            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, moves);
+            let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
+            if time.timed_out() {
+                return;
+            }
+            queue = after;
+        }
+    }
+
     fn new(
-        to: Box<dyn Write + Send>,
-        cut: Option<File>,
+        open: Box<dyn FnOnce() -> io::Result<To> + Send>,
         bytes: Option<u32>,
-        stopped: Box<dyn Fn(&io::Error) + Send + Sync>,
+        tell: Box<dyn Fn(Msg) + Send + Sync>,
     ) -> io::Result<Capture> {
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
-        let mut file = BufWriter::with_capacity(64 << 10, to);
         // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
-        for number in [0xa1b2_3c4d_u32, 2 | 4 << 16, 0, 0, longest, RAW_IP] {
-            file.write_all(&number.to_le_bytes())?;
-        }
-        file.flush()?;
-        Ok(Capture(Arc::new(Shared {
-            file: Mutex::new(Some(Whole { writer: file, length: FILE_HEADER })),
-            cut,
+        let header = [0xa1b2_3c4d_u32, 2 | 4 << 16, 0, 0, longest, RAW_IP];
+        let capture = Capture(Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
             kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
             began: (SystemTime::now(), Instant::now()),
-            stopped,
-        })))
+            tell,
+        }));
+        let header = header.iter().flat_map(|number| number.to_le_bytes()).collect();
+        lock(&capture.0.queue).add(header);
+        let shared = Arc::clone(&capture.0);
+        thread::Builder::new().name("capture".to_owned()).spawn(move || shared.write_all(open))?;
+        Ok(capture)
+    }
+
+    /// The queue, after a wait for room in it.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = lock(&self.0.queue);
+        if queue.is_full() && !queue.is_stuck {
+            let full = |queue: &mut Queue| queue.is_full();
+            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, full);
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue.is_stuck = queue.is_full();
+        }
+        queue
     }
 
     /// A connection that has just been made.
@@ -138,36 +202,82 @@ impl Capture {
         let conversation = Conversation { capture: self.clone(), ends: Mutex::new(ends) };
         let [client, server] = if side == Side::Client { [OWN, PEER] } else { [PEER, OWN] };
         conversation.write(|ends, out| {
-            out.segment(ends, client, SYN, &[])?;
-            out.segment(ends, server, SYN | ACK, &[])?;
-            out.segment(ends, client, ACK, &[])
+            out.segment(ends, client, SYN, &[]);
+            out.segment(ends, server, SYN | ACK, &[]);
+            out.segment(ends, client, ACK, &[]);
         });
         conversation
     }
 
-    /// Writes the packets of one event, which have the same time, and no other packet between them.
-    fn write(&self, packets: impl FnOnce(&mut Packets<'_>) -> io::Result<()>) {
-        let mut file = lock(&self.0.file);
-        let Some(Whole { writer, length }) = file.as_mut() else { return };
+    /// Adds the packets of one event, which have the same time, and no other packet between them.
+    fn write(&self, packets: impl FnOnce(&mut Packets)) {
+        let mut queue = self.queue();
+        // The time within the lock, so that it goes on from packet to packet.
         let (date, start) = self.0.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time = time.saturating_add(start.elapsed());
-        let mut out = Packets { file: writer, time, kept: self.0.kept, written: 0 };
-        let written = packets(&mut out).map(|()| out.written);
-        match written.and_then(|written| writer.flush().map(|()| written)) {
-            Ok(written) => *length = length.saturating_add(written),
-            Err(error) => {
-                // A reader takes half a packet for a broken file.
-                let length = *length;
-                if let Some(Whole { writer, .. }) = file.take() {
-                    // Not dropped: it would try to write the rest.
-                    drop(writer.into_parts());
+        let mut out = Packets { bytes: Vec::new(), time, kept: self.0.kept };
+        packets(&mut out);
+        queue.add(out.bytes);
+        self.0.changed.notify_all();
+    }
+}
+
+/// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
+type To = (Box<dyn Write + Send>, Option<File>);
+
+fn create(path: &Path) -> io::Result<To> {
+    let file = File::create(path)?;
+    let cut = file.try_clone().ok();
+    Ok((Box::new(file), cut))
+}
+
+impl Shared {
+    /// Opens the file and writes what is added, until the program ends or the file cannot be written any more.
+    fn write_all(&self, open: Box<dyn FnOnce() -> io::Result<To> + Send>) {
+        let written = open().and_then(|(mut to, cut)| {
+            let mut whole = 0;
+            loop {
+                let event = self.next();
+                let written = to.write_all(&event).and_then(|()| to.flush());
+                if written.is_err() {
+                    // A reader takes half a packet for a broken file.
+                    cut.map(|file| file.set_len(whole));
+                    return written;
                 }
-                if let Some(cut) = &self.0.cut {
-                    let _ = cut.set_len(length);
-                }
-                (self.0.stopped)(&error);
+                whole += event.len() as u64;
+                self.wrote(event.len());
             }
+        });
+        let mut queue = lock(&self.queue);
+        *queue = Queue { has_failed: true, ..Queue::default() };
+        self.changed.notify_all();
+        drop(queue);
+        if let Err(error) = written {
+            (self.tell)(words::capture_stopped(&error.to_string()));
+        }
+    }
+
+    fn next(&self) -> Vec<u8> {
+        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.events.is_empty());
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.is_writing = true;
+        queue.events.pop_front().unwrap_or_default()
+    }
+
+    fn wrote(&self, bytes: usize) {
+        let mut queue = lock(&self.queue);
+        queue.bytes -= bytes;
+        queue.is_writing = false;
+        let mut dropped = 0;
+        if queue.events.is_empty() {
+            queue.is_stuck = false;
+            dropped = std::mem::take(&mut queue.dropped);
+        }
+        self.changed.notify_all();
+        drop(queue);
+        if dropped > 0 {
+            (self.tell)(words::capture_dropped(dropped));
         }
     }
 }
@@ -194,7 +304,7 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Packets<'_>) -> io::Result<()>) {
+    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Packets)) {
         let mut ends = lock(&self.ends);
         self.capture.write(|out| packets(&mut ends, out));
     }
@@ -203,14 +313,14 @@ impl Conversation {
     fn moved(&self, from: usize, bytes: &[u8]) {
         self.write(|ends, out| {
             if ends.is_over || bytes.is_empty() {
-                return Ok(());
+                return;
             }
             let mut segments = bytes.chunks(SEGMENT).peekable();
             while let Some(segment) = segments.next() {
                 let is_last = segments.peek().is_none();
-                out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment)?;
+                out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment);
             }
-            out.segment(ends, 1 - from, ACK, &[])
+            out.segment(ends, 1 - from, ACK, &[]);
         });
     }
 
@@ -218,20 +328,20 @@ impl Conversation {
         self.write(|ends, out| {
             let has_ended = ends.ended.get_mut(from).is_none_or(|it| std::mem::replace(it, true));
             if ends.is_over || has_ended {
-                return Ok(());
+                return;
             }
             ends.is_over = ends.ended == [true; 2];
-            out.segment(ends, from, FIN | ACK, &[])?;
-            out.segment(ends, 1 - from, ACK, &[])
+            out.segment(ends, from, FIN | ACK, &[]);
+            out.segment(ends, 1 - from, ACK, &[]);
         });
     }
 
     fn reset(&self, by: usize) {
         self.write(|ends, out| {
             if std::mem::replace(&mut ends.is_over, true) {
-                return Ok(());
+                return;
             }
-            out.segment(ends, by, RST | ACK, &[])
+            out.segment(ends, by, RST | ACK, &[]);
         });
     }
 }
@@ -257,19 +367,17 @@ impl Drop for Conversation {
     }
 }
 
-/// Writes the packets of one event.
-struct Packets<'f> {
-    file: &'f mut BufWriter<Box<dyn Write + Send>>,
+/// The packets of one event.
+struct Packets {
+    bytes: Vec<u8>,
     /// Since 1970.
     time: Duration,
     kept: usize,
-    /// How many bytes so far.
-    written: u64,
 }
 
-impl Packets<'_> {
+impl Packets {
     /// Writes one segment from this end, and counts what takes a sequence number.
-    fn segment(&mut self, ends: &mut Ends, from: usize, flags: u8, bytes: &[u8]) -> io::Result<()> {
+    fn segment(&mut self, ends: &mut Ends, from: usize, flags: u8, bytes: &[u8]) {
         let Ends { addresses: [own, peer], next: [ours, theirs], .. } = ends;
         let (source, target, sequence, expected) =
             if from == OWN { (own, peer, ours, theirs) } else { (peer, own, theirs, ours) };
@@ -317,15 +425,14 @@ impl Packets<'_> {
         // The format ends in 2106.
         let seconds = u32::try_from(self.time.as_secs()).unwrap_or(u32::MAX);
         for number in [seconds, self.time.subsec_nanos(), size(kept), size(bytes)] {
-            self.file.write_all(&number.to_le_bytes())?;
+            self.bytes.extend(number.to_le_bytes());
         }
-        self.file.write_all(&ip)?;
-        self.file.write_all(&tcp)?;
-        self.written += PACKET_HEADER + u64::from(size(kept));
+        self.bytes.extend(ip);
+        self.bytes.extend(tcp);
+        self.bytes.extend(kept);
         let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
         *sequence = sequence.wrapping_add(taken);
-        self.file.write_all(kept)
     }
 }
 
