@@ -1,8 +1,10 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
 use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use super::Client;
+use super::patience::Patient;
 use crate::dialect::{self, Parts};
 use crate::error::{Answer, Failure};
 use crate::limits;
@@ -57,8 +59,16 @@ impl Client {
     /// Takes a step in a conversation. Drops a connection that has broken or is out of step.
     pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let Some(mut wire) = self.wire.take() else { return Err(Failure::NoReply) };
-        wire.begin_exchange(self.notice.clone());
-        let answer = step(&mut wire).map_err(|failure| no_reply(failure, &wire));
+        self.patience.begin(self.notice.clone());
+        wire.allow(Duration::ZERO);
+        let (before, _) = wire.messages();
+        let answer = step(&mut wire).map_err(|failure| match (wire.messages(), failure) {
+            // It did not end in the middle of a message, because none of the reply has come.
+            ((count, false), Failure::Gone { cause: None, .. }) if count == before => {
+                Failure::NoReply
+            }
+            (_, failure) => failure,
+        });
         self.dialect_is_confirmed = answer.is_ok() || wire.dialect_is_confirmed();
         if self.requests().one_a_connection {
             self.connected = true;
@@ -121,6 +131,7 @@ impl Client {
             ..WireConfig::default()
         };
         let stream = (self.prepare)(socket, None, self.config.dialect.name());
+        let stream = Box::new(Patient::new(stream, self.patience.clone()));
         Ok(Wire::new(stream, config.with_buffer(self.config.buffer)))
     }
 
@@ -140,13 +151,5 @@ impl Client {
             }
         }
         Err(failed)
-    }
-}
-
-/// A connection that ended before any of the reply came did not end in the middle of a message.
-fn no_reply(failure: Failure, wire: &Wire) -> Failure {
-    match failure {
-        Failure::Gone { cause: None, .. } if !wire.has_reply() => Failure::NoReply,
-        failure => failure,
     }
 }

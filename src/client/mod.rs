@@ -11,6 +11,7 @@ mod connection;
 mod explain;
 mod keys;
 mod names;
+mod patience;
 pub(crate) mod places;
 pub(crate) mod progress;
 pub mod prompt;
@@ -27,8 +28,10 @@ use crate::error::{Answer, Failure};
 use crate::lang::{Lang, address, readable};
 use crate::limits;
 use crate::store::{Listing, Store};
+use crate::wire::Wire;
 use crate::wire::stream::Prepare;
-use crate::wire::{Notice, Wire};
+pub use patience::Notice;
+use patience::Patience;
 
 /// What the user of a client asked for when the program was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +121,7 @@ pub struct Client {
     downloads: Option<Store>,
     /// Called when a reply takes long.
     notice: Option<Notice>,
+    patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
     knows_parts: Option<bool>,
     /// How much of the last download that failed is kept, and the size of the file.
@@ -169,6 +173,7 @@ impl Client {
             dialect_is_confirmed: false,
             downloads: None,
             notice: None,
+            patience: Patience::default(),
             knows_parts: None,
             kept: None,
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::Wire;
-use super::message::Brought;
+use super::message::Came;
 use super::stream::Ending;
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
@@ -43,16 +43,18 @@ impl Wire {
     /// # Errors
     /// The stream ends before, or the byte does not come in time.
     pub fn read_acknowledgement(&mut self, deadline: &mut Option<Instant>) -> Result<()> {
-        let mut wait = self.begin_message(Awaited::Bytes(1))?;
-        wait.deadline = *deadline;
+        self.begin_message(Awaited::Bytes(1))?;
+        let end = *deadline.get_or_insert_with(|| Instant::now() + self.config.message);
         while self.input.held().is_empty() {
-            match self.fill_in_message(&mut wait, limits::LIST_TIME)? {
-                Brought::Bytes => {}
-                Brought::End => return Err(self.cut_short(&wait)),
-                Brought::Silence => self.has_moved(0)?,
+            if Instant::now() >= end {
+                return Err(Error::connection(&std::io::ErrorKind::TimedOut.into()));
+            }
+            match self.read_once(end.min(Instant::now() + limits::LIST_TIME))? {
+                Came::Data => {}
+                Came::End => return Err(self.cut_short()),
+                Came::Silence => self.has_moved(0)?,
             }
         }
-        *deadline = wait.deadline;
         self.take_message(1, 0, Ending::Width);
         self.has_moved(1)
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::WireConfig;
 use crate::limits;
 
 #[derive(Default)]
@@ -56,18 +57,17 @@ impl Input {
         at.map(|at| searched + at)
     }
 
-    /// Adds what one read brings. It asks for `usual` bytes, or for `large` once a read has brought all
-    /// that it asked for.
+    /// Adds what one read brings. It asks for more bytes once a read has brought all that it asked for.
     pub(super) fn fill(
         &mut self,
-        usual: usize,
-        large: usize,
+        config: &WireConfig,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         let held = self.bytes.len();
-        let most = if self.large_reads { usual.max(large) } else { usual };
+        let large = limits::FULL_READ.min(config.payload_buffer);
+        let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
         let n = if most <= limits::BUFFER_SIZE {
             // On the stack, so that a connection that only waits holds no buffer.
             let mut small = [0; limits::BUFFER_SIZE];

@@ -3,28 +3,35 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::stream::{Ending, Stream};
+use super::stream::Ending;
 use super::{Wire, ended, stream, too_long};
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
 
 /// What one read brought.
-pub(super) enum Brought {
-    Bytes,
+pub(super) enum Came {
+    Data,
     Silence,
     End,
 }
 
-/// A wait for one message.
-pub(super) struct Wait {
-    pub(super) wanted: Awaited,
-    /// When the message must be complete. Its first byte sets it.
+/// The message that is expected next.
+pub(super) struct Message {
+    pub(super) expected: Awaited,
+    /// When it must be complete. Its first byte sets it.
     pub(super) deadline: Option<Instant>,
+    /// How much longer than usual it may take to begin.
+    more_time: Duration,
+    /// How many messages have come before it.
+    count: u64,
+    /// What was taken already of a message that is read in parts: its first bytes, and its length.
+    part: (Vec<u8>, u64),
 }
 
-impl Wait {
-    pub(super) fn new(wanted: Awaited) -> Wait {
-        Wait { wanted, deadline: None }
+impl Default for Message {
+    fn default() -> Message {
+        let (more_time, part) = (Duration::ZERO, (Vec::new(), 0));
+        Message { expected: Awaited::Close, deadline: None, more_time, count: 0, part }
     }
 }
 
@@ -44,24 +51,23 @@ impl Wire {
     /// # Errors
     /// See [`Wire::read_line`].
     pub fn read_line_or(&mut self, last: &[u8], most: usize) -> Result<Option<Vec<u8>>> {
-        let mut wait = self.begin_message(Awaited::Line)?;
+        self.begin_message(Awaited::Line)?;
         let mut searched = 0;
         loop {
             if let Some(line) = self.take_line(&mut searched, most)? {
                 return Ok(Some(line));
             }
-            if !self.read_more(&mut wait)? {
-                return match self.input.held() {
-                    [] => Ok(None),
-                    held if held == last => {
-                        Ok(Some(self.take_message(searched, 0, Ending::Stream)))
-                    }
-                    held => {
-                        let sentence = "the connection ended in the middle of a line";
-                        let error = Error::new(Code::BadRequest, sentence).and_close();
-                        Err(error.with_partial(held, wait.wanted))
-                    }
-                };
+            if !self.read_more()? {
+                break;
+            }
+        }
+        match self.input.held() {
+            [] => Ok(None),
+            held if held == last => Ok(Some(self.take_message(searched, 0, Ending::Stream))),
+            held => {
+                let sentence = "the connection ended in the middle of a line";
+                let error = Error::new(Code::BadRequest, sentence).and_close();
+                Err(error.with_partial(held, Awaited::Line))
             }
         }
     }
@@ -72,17 +78,17 @@ impl Wire {
     /// # Errors
     /// The word has more than `most` bytes, or does not come in time.
     pub fn read_word(&mut self, most: usize, pause: Duration) -> Result<Option<Vec<u8>>> {
-        let mut wait = self.begin_message(Awaited::Word)?;
+        self.begin_message(Awaited::Word)?;
         let mut searched = 0;
         loop {
             if let Some(line) = self.take_line(&mut searched, most)? {
                 return Ok(Some(line));
             }
-            let ending = match self.fill(&mut wait, pause)? {
-                Brought::Bytes => continue,
-                Brought::End if searched == 0 => return Ok(None),
-                Brought::End => Ending::Stream,
-                Brought::Silence => Ending::Pause,
+            let ending = match self.read_or_pause(pause)? {
+                Came::Data => continue,
+                Came::End if searched == 0 => return Ok(None),
+                Came::End => Ending::Stream,
+                Came::Silence => Ending::Pause,
             };
             let word = self.take_message(searched, 0, ending);
             return if word.len() > most { Err(too_long(most)) } else { Ok(Some(word)) };
@@ -96,7 +102,7 @@ impl Wire {
     /// # Errors
     /// Something else came, or it does not come in time.
     pub fn read_word_of(&mut self, words: &'static [&'static str]) -> Result<Option<&'static str>> {
-        let mut wait = self.begin_message(Awaited::Words(words))?;
+        self.begin_message(Awaited::Words(words))?;
         loop {
             let held = self.input.held();
             let white = held.iter().take_while(|byte| b" \r\n".contains(byte)).count();
@@ -111,9 +117,9 @@ impl Wire {
                 let sentence = "that is not a command of this dialect";
                 return Err(Error::new(Code::UnknownCommand, sentence).and_close());
             }
-            if !self.read_more(&mut wait)? {
+            if !self.read_more()? {
                 let is_clean = self.input.held().is_empty();
-                return if is_clean { Ok(None) } else { Err(self.cut_short(&wait)) };
+                return if is_clean { Ok(None) } else { Err(self.cut_short()) };
             }
         }
     }
@@ -123,9 +129,9 @@ impl Wire {
     /// # Errors
     /// The stream ends before, or they do not come in time.
     pub fn read_bytes(&mut self, n: usize) -> Result<Vec<u8>> {
-        let mut wait = self.begin_message(Awaited::Bytes(n))?;
+        self.begin_message(Awaited::Bytes(n))?;
         while self.input.held().len() < n {
-            self.must_read_more(&mut wait)?;
+            self.must_read_more()?;
         }
         Ok(self.take_message(n, 0, Ending::Width))
     }
@@ -143,7 +149,7 @@ impl Wire {
     /// # Errors
     /// The mark does not come within `most` bytes, or not in time, or the stream ends before.
     pub fn read_until(&mut self, mark: &[u8], most: usize) -> Result<Vec<u8>> {
-        let mut wait = self.begin_message(Awaited::Mark)?;
+        self.begin_message(Awaited::Mark)?;
         let mut searched = 0;
         loop {
             if let Some(at) = self.input.find(mark, searched) {
@@ -155,7 +161,7 @@ impl Wire {
             if held > most {
                 return Err(too_long(most));
             }
-            self.must_read_more(&mut wait)?;
+            self.must_read_more()?;
         }
     }
 
@@ -166,20 +172,18 @@ impl Wire {
     /// # Errors
     /// The end does not come within `most` bytes, or not in time, or the stream ends before.
     pub fn read_part(&mut self, most: usize, ends: &mut dyn FnMut(u8) -> bool) -> Result<Vec<u8>> {
-        let mut wait = self.begin_message(Awaited::Value)?;
+        self.begin_message(Awaited::Value)?;
         let mut searched = 0;
         loop {
             let fresh = self.input.held().get(searched..).unwrap_or_default();
             if let Some(at) = fresh.iter().position(|byte| ends(*byte)) {
-                let part = self.input.take(searched + at + 1);
-                self.exchange.part_came(&part);
-                return Ok(part);
+                return Ok(self.take_part(searched + at + 1));
             }
             searched = self.input.held().len();
             if searched > most {
                 return Err(too_long(most));
             }
-            self.must_read_more(&mut wait)?;
+            self.must_read_more()?;
         }
     }
 
@@ -189,8 +193,8 @@ impl Wire {
     /// # Errors
     /// The connection broke, or the end does not come in time.
     pub fn read_to_close(&mut self, most: usize) -> Result<Vec<u8>> {
-        let mut wait = self.begin_message(Awaited::Close)?;
-        while self.input.held().len() <= most && self.read_more(&mut wait)? {}
+        self.begin_message(Awaited::Close)?;
+        while self.input.held().len() <= most && self.read_more()? {}
         match self.input.held().len() {
             0 => Ok(Vec::new()),
             all => Ok(self.take_message(all, 0, Ending::Stream)),
@@ -203,13 +207,8 @@ impl Wire {
     /// # Errors
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
-        let mut wait = Wait::new(Awaited::Word);
-        while self.input.held().len() < most {
-            match self.fill(&mut wait, pause)? {
-                Brought::Bytes => {}
-                Brought::Silence | Brought::End => break,
-            }
-        }
+        self.expect(Awaited::Word);
+        while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data) {}
         Ok(self.input.held())
     }
 
@@ -219,9 +218,10 @@ impl Wire {
     /// The connection broke, or its end is all that has arrived.
     pub fn take_arrived(&mut self) -> Result<Vec<u8>> {
         while self.input.held().len() < limits::REPLY_LINE && !self.input.ended {
-            match outcome(self.read_into_input(|stream, into| stream.read_now(into)))? {
-                Brought::Bytes => {}
-                Brought::Silence | Brought::End => break,
+            let Wire { stream, input, config, .. } = self;
+            let brought = input.fill(config, |into| stream.read_now(into));
+            if !matches!(came(brought)?, Came::Data) {
+                break;
             }
         }
         if self.input.ended && self.input.held().is_empty() {
@@ -235,19 +235,37 @@ impl Wire {
     ///
     /// # Errors
     /// The connection broke.
-    pub fn wait_for_any(&mut self, longest: Duration, wanted: Awaited) -> Result<bool> {
+    pub fn wait_for_any(&mut self, longest: Duration, expected: Awaited) -> Result<bool> {
         if !self.input.held().is_empty() {
             return Ok(true);
         }
-        Ok(!matches!(self.fill_within(longest, wanted)?, Brought::Silence))
+        self.expect(expected);
+        Ok(!matches!(self.read_once(Instant::now() + longest)?, Came::Silence))
     }
 
-    /// Drops what is left of an unwanted payload, if it is little. Then a message can be waited for.
-    pub(super) fn begin_message(&mut self, wanted: Awaited) -> Result<Wait> {
-        if self.drop_payload()? {
-            return Ok(Wait::new(wanted));
+    /// Lets the next message begin later than usual, by this much.
+    pub fn allow(&mut self, more: Duration) {
+        self.message.more_time = more;
+    }
+
+    /// The number of messages that have come, and whether a further one has begun.
+    #[must_use]
+    pub fn messages(&self) -> (u64, bool) {
+        (self.message.count, !self.input.held().is_empty())
+    }
+
+    /// Begins the wait for a message. What is owed of a payload is taken before.
+    pub(super) fn begin_message(&mut self, expected: Awaited) -> Result<()> {
+        if !self.drop_payload()? {
+            return Err(Error::new(Code::BadRequest, "a payload is still to come").and_close());
         }
-        Err(Error::new(Code::BadRequest, "a payload is still to come").and_close())
+        self.expect(expected);
+        Ok(())
+    }
+
+    fn expect(&mut self, expected: Awaited) {
+        self.message.expected = expected;
+        self.message.deadline = None;
     }
 
     /// Takes a line, if its end has come. `searched` is how many bytes are known to hold no LF.
@@ -266,123 +284,114 @@ impl Wire {
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
         let message = self.input.take(n);
         self.input.skip(mark);
-        let (before, length) = self.exchange.message_came();
+        let (before, length) = std::mem::take(&mut self.message.part);
         let length = length + (n + mark) as u64;
         if before.is_empty() {
             self.stream.message(&message, length, ending);
         } else {
             self.stream.message(&[&before[..], &message].concat(), length, ending);
         }
+        self.message_came();
         message
     }
 
-    /// Makes one read; its end is an error.
-    fn must_read_more(&mut self, wait: &mut Wait) -> Result<()> {
-        if self.read_more(wait)? { Ok(()) } else { Err(self.cut_short(wait)) }
+    /// Takes the first bytes of a message, this many.
+    fn take_part(&mut self, n: usize) -> Vec<u8> {
+        let part = self.input.take(n);
+        let (shown, length) = &mut self.message.part;
+        // Enough of it to be shown when the message is complete.
+        shown.extend(part.iter().take(limits::SHOWN.saturating_sub(shown.len())));
+        *length += n as u64;
+        self.message_came();
+        part
     }
 
-    /// Makes one read. Returns false at the end of the stream; silence is an error.
-    fn read_more(&mut self, wait: &mut Wait) -> Result<bool> {
-        match self.fill(wait, self.config.message)? {
-            Brought::Bytes => Ok(true),
-            Brought::End => Ok(false),
-            Brought::Silence => Err(self.silent(wait)),
+    fn message_came(&mut self) {
+        self.message.count += 1;
+        self.message.more_time = Duration::ZERO;
+    }
+
+    /// Makes one read for the message; its end is an error.
+    fn must_read_more(&mut self) -> Result<()> {
+        if self.read_more()? { Ok(()) } else { Err(self.cut_short()) }
+    }
+
+    /// Makes one read for the message. Returns false at the end of the stream; silence is an error.
+    pub(super) fn read_more(&mut self) -> Result<bool> {
+        let deadline = self.deadline()?;
+        match self.read_once(deadline)? {
+            Came::Data => Ok(true),
+            Came::End => Ok(false),
+            Came::Silence => Err(self.silent()),
         }
     }
 
-    /// Makes one read. The first byte of a message may take as long as a peer may be idle. From then on a
-    /// silence of `pause` is returned, and the message has a deadline, which no peer can extend by
-    /// sending slowly.
-    pub(super) fn fill(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
-        if !self.input.held().is_empty() {
-            return self.fill_in_message(wait, pause);
+    /// The same, but returns a silence of `pause` if the message has begun.
+    pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Came> {
+        if self.input.held().is_empty() {
+            return Ok(if self.read_more()? { Came::Data } else { Came::End });
         }
-        let longest = match self.output.write_failed {
+        let until = self.deadline()?.min(Instant::now() + pause);
+        self.read_once(until)
+    }
+
+    /// Until when the next read for the message may take. Its first byte may take as long as a peer may be
+    /// idle. From then on it has a deadline, which no peer can extend by sending slowly.
+    fn deadline(&mut self) -> Result<Instant> {
+        let now = Instant::now();
+        if self.input.held().is_empty() {
+            return Ok(now + self.idle_time());
+        }
+        let deadline = *self.message.deadline.get_or_insert(now + self.config.message);
+        if deadline > now { Ok(deadline) } else { Err(self.silent()) }
+    }
+
+    fn idle_time(&self) -> Duration {
+        match self.output.write_failed {
             // What the peer said before that has come already.
             true => limits::CLOSE_TIME,
-            false => self.config.idle.saturating_add(self.exchange.more_time()),
-        };
-        match self.fill_within(longest, wait.wanted)? {
-            Brought::Silence => Err(self.silent(wait)),
-            brought => Ok(brought),
+            false => self.config.idle.saturating_add(self.message.more_time),
         }
     }
 
-    /// Makes one read within a message that has begun: until `pause` or the deadline, whichever is first.
-    pub(super) fn fill_in_message(&mut self, wait: &mut Wait, pause: Duration) -> Result<Brought> {
-        let end = *wait.deadline.get_or_insert_with(|| Instant::now() + self.config.message);
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(self.silent(wait));
-        }
-        self.fill_within(left.min(pause), wait.wanted)
-    }
-
-    /// Makes one read into the input buffer, which may take `longest`.
-    fn fill_within(&mut self, longest: Duration, wanted: Awaited) -> Result<Brought> {
+    /// The one read under all framings: sends what was written, then reads once, and waits for that until this
+    /// moment.
+    pub(super) fn read_once(&mut self, until: Instant) -> Result<Came> {
         if self.input.ended {
-            return Ok(Brought::End);
+            return Ok(Came::End);
         }
-        let brought = self.read_within(longest, wanted, |wire| {
-            wire.read_into_input(|stream, into| stream::read(stream, into))
-        })?;
-        outcome(brought)
+        self.begin_read(until, self.message.expected)?;
+        let Wire { stream, input, config, .. } = self;
+        came(input.fill(config, |into| stream::read(&mut **stream, into)))
     }
 
-    fn read_into_input(
-        &mut self,
-        read: impl FnOnce(&mut dyn Stream, &mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let large = limits::FULL_READ.min(self.config.payload_buffer);
-        let stream = &mut *self.stream;
-        self.input.fill(self.config.buffer, large, |into| read(stream, into))
-    }
-
-    /// Sends what was written, then makes one read that may take `longest`. If a notice is due before
-    /// that, the wait has two parts.
-    pub(super) fn read_within(
-        &mut self,
-        mut longest: Duration,
-        wanted: Awaited,
-        mut read: impl FnMut(&mut Wire) -> io::Result<usize>,
-    ) -> Result<io::Result<usize>> {
+    /// What every read begins with: what was written leaves, and the read has an end.
+    pub(super) fn begin_read(&mut self, until: Instant, expected: Awaited) -> Result<()> {
         if !self.output.write_failed {
             self.flush()?;
         }
-        if let Some(before) = self.exchange.time_to_notice().filter(|before| *before < longest) {
-            self.set_read_timeout(before)?;
-            match read(self) {
-                Err(error) if stream::is_silence(&error) => {}
-                brought => return Ok(brought),
-            }
-            self.exchange.give_notice(self.input.held(), wanted);
-            longest -= before;
-        }
-        self.set_read_timeout(longest)?;
-        Ok(read(self))
+        self.stream.waits(self.input.held(), expected);
+        let time = until.saturating_duration_since(Instant::now());
+        self.stream.set_read_timeout(time).map_err(|error| Error::connection(&error))
     }
 
     /// The message did not come in time.
-    pub(super) fn silent(&self, wait: &Wait) -> Error {
+    fn silent(&self) -> Error {
         let silent = Error::connection(&io::ErrorKind::TimedOut.into());
-        silent.with_partial(self.input.held(), wait.wanted)
+        silent.with_partial(self.input.held(), self.message.expected)
     }
 
     /// The stream ended in the middle of the message.
-    pub(super) fn cut_short(&self, wait: &Wait) -> Error {
-        ended().with_partial(self.input.held(), wait.wanted)
-    }
-
-    fn set_read_timeout(&mut self, timeout: Duration) -> Result<()> {
-        self.stream.set_read_timeout(timeout).map_err(|error| Error::connection(&error))
+    pub(super) fn cut_short(&self) -> Error {
+        ended().with_partial(self.input.held(), self.message.expected)
     }
 }
 
-fn outcome(brought: io::Result<usize>) -> Result<Brought> {
+fn came(brought: io::Result<usize>) -> Result<Came> {
     match brought {
-        Ok(0) => Ok(Brought::End),
-        Ok(_) => Ok(Brought::Bytes),
-        Err(error) if stream::is_silence(&error) => Ok(Brought::Silence),
+        Ok(0) => Ok(Came::End),
+        Ok(_) => Ok(Came::Data),
+        Err(error) if stream::is_silence(&error) => Ok(Came::Silence),
         Err(error) => Err(Error::connection(&error)),
     }
 }

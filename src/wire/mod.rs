@@ -18,7 +18,6 @@
 //!   connection is closed.
 
 mod eviction;
-mod exchange;
 mod input;
 mod message;
 mod pace;
@@ -34,9 +33,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use eviction::Eviction;
-use exchange::Exchange;
-pub use exchange::Notice;
 use input::Input;
+use message::Message;
 use pace::Pace;
 use payload::Payload;
 use stream::Stream;
@@ -93,8 +91,10 @@ pub struct Wire {
     output: Output,
     /// The payload that the peer owes.
     payload: Payload,
-    /// A client's request and its reply.
-    exchange: Exchange,
+    /// The message that is expected.
+    message: Message,
+    /// The peer has sent something that only a peer of this dialect sends.
+    dialect_is_confirmed: bool,
 }
 
 /// What was written and not yet sent.
@@ -121,7 +121,8 @@ impl Wire {
             input: Input::default(),
             output: Output::default(),
             payload: Payload::default(),
-            exchange: Exchange::default(),
+            message: Message::default(),
+            dialect_is_confirmed: false,
         }
     }
 
@@ -224,6 +225,17 @@ impl Wire {
     /// later, unless it is recorded.
     pub fn leave(mut self) {
         if self.stream.waits_for_end() { self.close() } else { drop(self.flush()) }
+    }
+
+    /// Notes that the peer has sent something that only a peer of this dialect sends.
+    pub fn confirm_dialect(&mut self) {
+        self.dialect_is_confirmed = true;
+    }
+
+    /// Whether the peer has sent such a thing.
+    #[must_use]
+    pub fn dialect_is_confirmed(&self) -> bool {
+        self.dialect_is_confirmed
     }
 
     /// Notes that the connection cannot be used for another request.

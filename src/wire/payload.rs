@@ -183,6 +183,11 @@ impl Wire {
         Ok(self.write(b"")?)
     }
 
+    /// Allows for the payload that was just written: much of it can still be on its way.
+    pub fn allow_for_payload(&mut self) {
+        self.allow(self.output.tail.saturating_mul(2));
+    }
+
     /// Makes one read. Returns what it brought; nothing is the end of the stream.
     fn read_piece<'b>(
         &mut self,
@@ -190,14 +195,11 @@ impl Wire {
         pace: &mut Pace,
         wanted: Awaited,
     ) -> Result<&'b [u8]> {
-        let read = self.read_within(self.config.payload_window, wanted, |wire| {
-            stream::read(&mut *wire.stream, buffer)
-        })?;
-        let read = read.map_err(|error| Error::connection(&error));
+        self.begin_read(Instant::now() + self.config.payload_window, wanted)?;
+        let read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
         let n = read.and_then(|n| pace.moved(n).map(|()| n));
         let n = n.map_err(|error| error.with_partial(b"", wanted))?;
         self.input.ended = n == 0;
-        self.exchange.piece_came();
         Ok(&buffer[..n])
     }
 }

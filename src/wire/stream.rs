@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::Awaited;
 use crate::limits;
 
 /// Makes the stream for a wire out of a connected socket: the socket itself, or with instruments above
@@ -63,6 +64,10 @@ pub trait Stream: Read + Write + Send {
     fn waits_for_end(&self) -> bool {
         false
     }
+
+    /// Takes note that the next read waits: what has come of a message, and what is expected. A socket has no
+    /// use for it; a client tells its user.
+    fn waits(&mut self, _got: &[u8], _expected: Awaited) {}
 
     /// Takes note that a message of this length is complete. It began with these bytes, and ended like
     /// this. A socket has no use for it; a trace shows it.
@@ -179,6 +184,6 @@ pub(super) fn read(stream: &mut dyn Stream, into: &mut [u8]) -> io::Result<usize
 }
 
 /// Whether a read or a write has waited in vain.
-pub(super) fn is_silence(error: &io::Error) -> bool {
+pub(crate) fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -3,8 +3,6 @@
 use super::script::{Script, Step, Taken, Written};
 use super::stream::Ending;
 use super::*;
-use crate::error::{Awaited, Partial};
-use std::sync::Arc;
 
 fn wire((script, written): (Script, Written)) -> (Wire, Written) {
     (Wire::new(Box::new(script), WireConfig::default()), written)
@@ -143,81 +141,13 @@ fn a_line_may_be_all_that_a_peer_says() {
 }
 
 #[test]
-fn a_long_wait_is_told_once_with_what_has_come() {
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let (mut wire, _) = wire(Script::new([
-        Step::Bytes(b"ok connected".to_vec()),
-        Step::Pause, // The three seconds.
-        Step::Bytes(b"\n".to_vec()),
-        Step::Bytes(b"conn".to_vec()),
-        Step::Pause, // The rest of the time.
-    ]));
-    let sink = Arc::clone(&told);
-    wire.begin_exchange(Some(Arc::new(move |waited: &Partial| {
-        sink.lock().unwrap().push(waited.clone());
-    })));
-    assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");
-    let waited = |got: &[u8], wanted| Partial { got: got.to_vec(), wanted };
-    assert_eq!(*told.lock().unwrap(), [waited(b"ok connected", Awaited::Line)]);
-    let error = wire.read_word_of(&["connected"]).unwrap_err();
-    let wanted = Awaited::Words(&["connected"]);
-    assert_eq!(error.partial(), Some(&waited(b"conn", wanted)));
-    assert_eq!(told.lock().unwrap().len(), 1);
-}
-
-/// A wire that keeps what its notice is told.
-fn with_notice(steps: Vec<Step>) -> (Wire, Arc<std::sync::Mutex<Vec<Awaited>>>) {
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let (mut wire, _) = wire(Script::new(steps));
-    let sink = Arc::clone(&told);
-    wire.begin_exchange(Some(Arc::new(move |waited: &Partial| {
-        sink.lock().unwrap().push(waited.wanted);
-    })));
-    (wire, told)
-}
-
-#[test]
-fn a_payload_that_stalls_is_told_once_and_goes_on() {
-    let bytes = |bytes: &str| Step::Bytes(bytes.into());
-    let steps = || vec![bytes("hel"), Step::Pause, bytes("lo")];
-    let (mut wire, told) = with_notice(steps());
-    wire.expect_payload(5);
-    let mut got = Vec::new();
-    wire.read_payload::<Error>(&mut |bytes| {
-        got.extend_from_slice(bytes);
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(got, b"hello");
-    assert_eq!(*told.lock().unwrap(), [Awaited::Payload { came: 3, size: Some(5) }]);
-
-    let (mut wire, told) = with_notice(steps());
-    wire.read_to_end::<Error>(&mut |_| Ok(())).unwrap();
-    assert_eq!(*told.lock().unwrap(), [Awaited::Payload { came: 3, size: None }]);
-
-    // The second stall is too long.
-    let (mut wire, told) = with_notice(vec![bytes("hel"), Step::Pause, Step::Pause]);
-    wire.expect_payload(5);
-    let error = wire.read_payload::<Error>(&mut |_| Ok(())).unwrap_err();
-    assert_eq!((error.word(), told.lock().unwrap().len()), ("timeout", 1));
-}
-
-/// A client that waits for a message in several steps gives its notice as early as with one.
-#[test]
-fn a_notice_is_due_by_the_time_since_the_last_message() {
-    let steps = vec![Step::Pause, Step::Bytes(b"re".to_vec()), Step::Bytes(b"ceived".to_vec())];
-    let (mut wire, _) = with_notice(steps);
-    assert!(!wire.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
-    let since = wire.exchange.awaiting_since();
-    assert!(since.is_some());
-    assert!(wire.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
-    assert_eq!(wire.exchange.awaiting_since(), since);
-    assert!(wire.read_word_of(&["received"]).is_ok());
-    assert_eq!(wire.exchange.awaiting_since(), None);
-    // A list in parts that come is not late.
-    let (mut wire, _) = with_notice(vec![Step::Bytes(b"[a][b".to_vec())]);
-    assert_eq!(wire.read_part(9, &mut |byte| byte == b']').unwrap(), b"[a]");
-    assert_eq!((wire.exchange.awaiting_since(), wire.has_reply()), (None, true));
+fn messages_are_counted_and_one_has_begun_with_its_first_byte() {
+    let (mut wire, _) = wire(Script::whole("ok\nerr"));
+    assert_eq!(wire.messages(), (0, false));
+    wire.read_line(9).unwrap();
+    assert_eq!(wire.messages(), (1, true));
+    wire.read_bytes(3).unwrap();
+    assert_eq!(wire.messages(), (2, false));
 }
 
 #[test]
@@ -557,15 +487,9 @@ fn a_wait_is_as_long_as_its_message_allows() {
     assert_eq!(seconds(written.waits()), [100, 50, 50]);
     // A word waits for its pause only.
     let (script, written) = Script::bytewise("ab");
-    let mut wire = Wire::new(Box::new(script), config.clone());
+    let mut wire = Wire::new(Box::new(script), config);
     wire.read_word(9, Duration::from_secs(7)).unwrap();
     assert_eq!(seconds(written.waits()), [100, 7, 7]);
-    // With a notice, a wait has two parts.
-    let (script, written) = Script::new([Step::Pause, Step::Pause]);
-    let mut wire = Wire::new(Box::new(script), config);
-    wire.begin_exchange(Some(Arc::new(|_: &Partial| {})));
-    assert!(wire.read_line(9).is_err());
-    assert_eq!(seconds(written.waits()), [3, 97]);
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! Tells the user when a reply takes long: what has come of it so far, and what is still expected.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::error::{Awaited, Partial, lock};
+use crate::limits;
+use crate::wire::stream::{Ending, Stream, is_silence};
+
+/// Called when a message takes long to come, with what has come of it, and what is expected.
+pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
+
+/// Whether the user is to be told, once, that a reply takes long.
+#[derive(Clone, Default)]
+pub(super) struct Patience(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Taken when it is called.
+    notice: Option<Notice>,
+    /// Since when the next message is expected, however many reads that takes.
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// Begins a request and its reply.
+    pub(super) fn begin(&self, notice: Option<Notice>) {
+        *lock(&self.0) = State { notice, since: None };
+    }
+
+    fn message_came(&self) {
+        lock(&self.0).since = None;
+    }
+
+    /// How long until the notice is due, if there is one.
+    fn time_left(&self) -> Option<Duration> {
+        let mut state = lock(&self.0);
+        state.notice.as_ref()?;
+        let since = *state.since.get_or_insert_with(Instant::now);
+        Some(limits::NOTICE_TIME.saturating_sub(since.elapsed()))
+    }
+
+    fn tell(&self, partial: &Partial) {
+        let notice = lock(&self.0).notice.take();
+        if let Some(notice) = notice {
+            notice(partial);
+        }
+    }
+}
+
+/// A stream whose reads tell the user when they take long.
+pub(super) struct Patient {
+    inner: Box<dyn Stream>,
+    patience: Patience,
+    timeout: Duration,
+    partial: Partial,
+}
+
+impl Patient {
+    pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
+        let partial = Partial { got: Vec::new(), wanted: Awaited::Close };
+        Patient { inner, patience, timeout: Duration::ZERO, partial }
+    }
+
+    /// Reads once. If the notice is due before the timeout, the wait has two parts.
+    fn wait(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut left = self.timeout;
+        if let Some(before) = self.patience.time_left().filter(|before| *before < left) {
+            self.inner.set_read_timeout(before)?;
+            match self.inner.read(into) {
+                Err(error) if is_silence(&error) => self.patience.tell(&self.partial),
+                brought => return brought,
+            }
+            left -= before;
+        }
+        self.inner.set_read_timeout(left)?;
+        self.inner.read(into)
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let brought = self.wait(into);
+        if matches!(self.partial.wanted, Awaited::Payload { .. } | Awaited::Value) {
+            // The next piece may take as long again.
+            self.patience.message_came();
+        }
+        brought
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Stream for Patient {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.timeout = timeout;
+        Ok(())
+    }
+
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.inner.read_now(into)
+    }
+
+    fn pause(&mut self, time: Duration) {
+        self.inner.pause(time);
+    }
+
+    fn end_writing(&mut self) -> io::Result<()> {
+        self.inner.end_writing()
+    }
+
+    fn force_reset(&mut self) -> bool {
+        self.inner.force_reset()
+    }
+
+    fn waits_for_end(&self) -> bool {
+        self.inner.waits_for_end()
+    }
+
+    fn waits(&mut self, got: &[u8], expected: Awaited) {
+        let got = got.iter().take(limits::SHOWN).copied().collect();
+        self.partial = Partial { got, wanted: expected };
+    }
+
+    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+        self.patience.message_came();
+        self.inner.message(bytes, length, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::wire::script::{Script, Step, Written};
+    use crate::wire::{Wire, WireConfig};
+
+    /// A wire, what its user was told, and the script's record.
+    fn wire(steps: Vec<Step>) -> (Wire, Arc<Mutex<Vec<Partial>>>, Patience, Written) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (sink, patience) = (Arc::clone(&told), Patience::default());
+        patience.begin(Some(Arc::new(move |partial| lock(&sink).push(partial.clone()))));
+        let (script, written) = Script::new(steps);
+        let stream = Patient::new(Box::new(script), patience.clone());
+        let config = WireConfig { idle: Duration::from_secs(100), ..WireConfig::default() };
+        (Wire::new(Box::new(stream), config), told, patience, written)
+    }
+
+    fn bytes(bytes: &str) -> Step {
+        Step::Bytes(bytes.into())
+    }
+
+    #[test]
+    fn a_long_wait_is_told_once_with_what_has_come() {
+        let (mut wire, told, ..) = wire(vec![
+            bytes("ok connected"),
+            Step::Pause, // The three seconds.
+            bytes("\n"),
+            bytes("conn"),
+            Step::Pause, // The rest of the time.
+        ]);
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");
+        let partial = |got: &[u8], wanted| Partial { got: got.to_vec(), wanted };
+        assert_eq!(*lock(&told), [partial(b"ok connected", Awaited::Line)]);
+        let error = wire.read_word_of(&["connected"]).unwrap_err();
+        let expected = Awaited::Words(&["connected"]);
+        assert_eq!(error.partial(), Some(&partial(b"conn", expected)));
+        assert_eq!(lock(&told).len(), 1);
+    }
+
+    #[test]
+    fn a_wait_has_two_parts_until_the_notice_was_given() {
+        let (mut wire, told, _, written) = wire(vec![Step::Pause, Step::Pause]);
+        assert!(wire.read_line(9).is_err());
+        let seconds = |wait: Duration| (wait + Duration::from_millis(500)).as_secs();
+        assert_eq!(written.waits().into_iter().map(seconds).collect::<Vec<_>>(), [3, 97]);
+        assert_eq!(lock(&told).len(), 1);
+    }
+
+    #[test]
+    fn a_payload_that_stalls_is_told_once_and_goes_on() {
+        let steps = || vec![bytes("hel"), Step::Pause, bytes("lo")];
+        let (mut halted, told, ..) = wire(steps());
+        halted.expect_payload(5);
+        let mut got = Vec::new();
+        let mut sink = |bytes: &[u8]| {
+            got.extend_from_slice(bytes);
+            Ok::<_, Error>(())
+        };
+        halted.read_payload(&mut sink).unwrap();
+        assert_eq!(got, b"hello");
+        let expected = |partial: &Partial| partial.wanted;
+        let payload = |size| Awaited::Payload { came: 3, size };
+        assert_eq!(lock(&told).iter().map(expected).collect::<Vec<_>>(), [payload(Some(5))]);
+        let (mut to_end, told, ..) = wire(steps());
+        to_end.read_to_end::<Error>(&mut |_| Ok(())).unwrap();
+        assert_eq!(lock(&told).iter().map(expected).collect::<Vec<_>>(), [payload(None)]);
+        // The second stall is too long.
+        let (mut lost, told, ..) = wire(vec![bytes("hel"), Step::Pause, Step::Pause]);
+        lost.expect_payload(5);
+        let error = lost.read_payload::<Error>(&mut |_| Ok(())).unwrap_err();
+        assert_eq!((error.word(), lock(&told).len()), ("timeout", 1));
+    }
+
+    /// A client that waits for a message in several steps tells it as early as with one.
+    #[test]
+    fn a_notice_is_due_by_the_time_since_the_last_message() {
+        let since = |patience: &Patience| lock(&patience.0).since;
+        let (mut parts, _, patience, _) = wire(vec![Step::Pause, bytes("re"), bytes("ceived")]);
+        assert!(!parts.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
+        let first = since(&patience);
+        assert!(first.is_some());
+        assert!(parts.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
+        assert_eq!(since(&patience), first);
+        parts.read_word_of(&["received"]).unwrap();
+        assert_eq!(since(&patience), None);
+        // A list in parts that come is not late.
+        let (mut list, _, patience, _) = wire(vec![bytes("[a][b")]);
+        assert_eq!(list.read_part(9, &mut |byte| byte == b']').unwrap(), b"[a]");
+        assert_eq!((since(&patience), list.messages()), (None, (1, true)));
+    }
+}
