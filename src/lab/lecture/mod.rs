@@ -29,7 +29,7 @@ use super::cli::CommandLine;
 use crate::client::command::Outcome;
 use crate::client::prompt::Ui;
 use crate::error::{Doing, Failure};
-use crate::wire::stream::{Prepare, Socket, Stream};
+use crate::wire::stream::{self, Prepare, Socket, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
 use record::Recorder;
@@ -51,9 +51,14 @@ pub struct Instruments {
 }
 
 impl Instruments {
-    /// Puts these between the wires of this side and their sockets.
+    /// Puts these between the wires of this side and their sockets. Without any there is the plain socket.
     #[must_use]
     pub fn prepare(self, side: Side) -> Prepare {
+        let Instruments { capture, trace, faults, observer, recorder } = &self;
+        let is_watched = capture.is_some() || trace.is_some() || observer.is_some();
+        if !is_watched && faults.is_none() && recorder.is_none() {
+            return stream::plain();
+        }
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
