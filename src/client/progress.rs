@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::readable;
-use crate::lang::{Lang, Msg};
+use crate::lang::{Lang, Msg, decimal};
 
 /// How far a command has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,13 +37,13 @@ pub(super) fn line(
         (Some(seconds), _) => {
             vec![Msg::AwaitingReceipt { bytes: readable(done), seconds }.say(lang)]
         }
-        (None, 0..2) => return single_line(done, total, rate, columns),
+        (None, 0..2) => return single_line(done, total, rate, columns, lang),
         _ => {
             let left = total.and_then(|total| total.saturating_sub(done).checked_div(rate));
             let total = total.map(readable);
             let mut parts = vec![Msg::FilesDone { files, of }.say(lang)];
             parts.push(Msg::BytesDone { done: readable(done), total }.say(lang));
-            parts.push(format!("{}/s", readable(rate)));
+            parts.push(per_second_text(rate, lang));
             parts.extend(left.map(|seconds| Msg::TimeLeft { seconds }.say(lang)));
             parts
         }
@@ -52,16 +52,16 @@ pub(super) fn line(
 }
 
 /// The line for one file: percent, then rate, then remaining time, then bytes, and a bar where there is room.
-fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize) -> String {
-    let speed = format!("{}/s", readable(rate));
+fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize, lang: Lang) -> String {
+    let speed = per_second_text(rate, lang);
     let Some(total) = total else {
-        return fit(&[readable(done), speed], "  ", columns);
+        return fit(&[decimal(&readable(done), lang), speed], "  ", columns);
     };
     let done = done.min(total);
     let percent = (u128::from(done) * 100).checked_div(total.into()).unwrap_or(100);
     let percent = usize::try_from(percent).unwrap_or(100);
     let left = (total - done).checked_div(rate).map_or("--:--".to_owned(), clock);
-    let bytes = format!("{} of {}", readable(done), readable(total));
+    let bytes = Msg::BytesDone { done: readable(done), total: Some(readable(total)) }.say(lang);
     let text = fit(&[format!("{percent:>3}%"), speed, left, bytes], "  ", columns);
     let room = columns.saturating_sub(text.len()).min(42);
     if room < 10 {
@@ -71,6 +71,10 @@ fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize) -> Stri
     let width = room - 4;
     let full = width * percent / 100;
     format!("[{}{}]  {text}", "#".repeat(full), ".".repeat(width - full))
+}
+
+fn per_second_text(rate: u64, lang: Lang) -> String {
+    format!("{}/s", decimal(&readable(rate), lang))
 }
 
 /// The bytes per second.
@@ -107,13 +111,16 @@ mod tests {
     #[test]
     fn a_line_says_share_rate_time_and_bytes() {
         assert_eq!(
-            single_line(2_500_000, Some(10_000_000), 2_500_000, 80),
+            single_line(2_500_000, Some(10_000_000), 2_500_000, 80, Lang::En),
             "[#########...........................]   25%  2.5 MB/s  00:03  2.5 MB of 10.0 MB"
         );
-        assert_eq!(single_line(2_500_000, Some(10_000_000), 2_500_000, 20), " 25%  2.5 MB/s");
-        assert_eq!(single_line(2_500_000, None, 2_500_000, 80), "2.5 MB  2.5 MB/s");
-        assert!(single_line(0, Some(0), 0, 80).contains("100%"));
-        assert!(single_line(0, Some(5), 0, 80).contains("  0%  0 B/s  --:--"));
+        assert_eq!(
+            single_line(2_500_000, Some(10_000_000), 2_500_000, 20, Lang::En),
+            " 25%  2.5 MB/s"
+        );
+        assert_eq!(single_line(2_500_000, None, 2_500_000, 80, Lang::En), "2.5 MB  2.5 MB/s");
+        assert!(single_line(0, Some(0), 0, 80, Lang::En).contains("100%"));
+        assert!(single_line(0, Some(5), 0, 80, Lang::En).contains("  0%  0 B/s  --:--"));
     }
 
     #[test]
@@ -130,7 +137,7 @@ mod tests {
         );
         assert_eq!(
             say(transfer, None, 80, Lang::Id),
-            "37 dari 1000 file, 12.3 MB dari 80.0 MB, 4.1 MB/s, sisa 16 s"
+            "37 dari 1000 file, 12,3 MB dari 80,0 MB, 4,1 MB/s, sisa 16 s"
         );
         assert_eq!(say(transfer, None, 20, Lang::En), "37 of 1000 files");
         let unknown = Transfer { total: None, ..transfer };
@@ -153,7 +160,7 @@ mod tests {
             {
                 for rate in [0, 1, 1000, u64::MAX] {
                     for total in [Some(total), None] {
-                        let line = single_line(done, total, rate, columns);
+                        let line = single_line(done, total, rate, columns, Lang::En);
                         assert!(line.len() <= columns && !line.is_empty(), "{columns}: {line}");
                     }
                 }

@@ -230,7 +230,7 @@ impl Ui {
             return Ok(self.print(&table::plain(listing, escaped))?);
         }
         self.tell(&Msg::Files { count: listing.count() })?;
-        self.print(&table::table(listing, self.terminal.colour, escaped))?;
+        self.print(&table::table(listing, self.terminal.colour, self.config().lang, escaped))?;
         self.tell(&Msg::Total { bytes: listing.total })
     }
 

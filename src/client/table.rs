@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::lang::{Lang, decimal};
 use crate::store::{Entry, Listing};
 
 /// One line for each entry, with tabs between kind, size and name, and for a file with an identity also its
@@ -22,7 +23,12 @@ pub(super) fn plain(listing: &Listing, escaped: impl Fn(&str) -> String) -> Stri
 /// Aligned columns: kind, size, exact size, id and type where they are known, and the name. The name is
 /// last, so that it needs no width: a terminal draws some characters in two columns, or in none.
 #[must_use]
-pub(super) fn table(listing: &Listing, colour: bool, escaped: impl Fn(&str) -> String) -> String {
+pub(super) fn table(
+    listing: &Listing,
+    colour: bool,
+    lang: Lang,
+    escaped: impl Fn(&str) -> String,
+) -> String {
     let row = |entry: Entry<'_>| {
         let name = match escaped(entry.name) {
             name if colour && entry.size.is_none() => format!("\x1b[1;34m{name}\x1b[0m"),
@@ -30,7 +36,7 @@ pub(super) fn table(listing: &Listing, colour: bool, escaped: impl Fn(&str) -> S
         };
         vec![
             kind(entry).to_owned(),
-            entry.size.map(readable).unwrap_or_default(),
+            entry.size.map(|size| decimal(&readable(size), lang)).unwrap_or_default(),
             exact(entry),
             entry.id.map(&escaped).unwrap_or_default(),
             entry.id.map(|_| escaped(extension(entry.name))).unwrap_or_default(),
@@ -135,10 +141,10 @@ mod tests {
         let entries =
             [("a", Some(5), None), ("漢字.txt", Some(12_345), None), ("docs", None, None)];
         assert_eq!(
-            table(&listing(&entries), false, str::to_owned),
+            table(&listing(&entries), false, Lang::En, str::to_owned),
             "file      5 B      5  a\nfile  12.3 kB  12345  漢字.txt\ndir                -  docs\n"
         );
-        let coloured = table(&listing(&entries), true, str::to_owned);
+        let coloured = table(&listing(&entries), true, Lang::En, str::to_owned);
         assert!(coloured.ends_with("-  \x1b[1;34mdocs\x1b[0m\n"), "{coloured}");
     }
 
@@ -146,7 +152,7 @@ mod tests {
     fn identities_are_aligned_before_the_name() {
         let listing = listing(&[("漢字.txt", Some(5), Some("ID")), ("x", Some(70), Some("LONG"))]);
         assert_eq!(
-            table(&listing, false, str::to_owned),
+            table(&listing, false, Lang::En, str::to_owned),
             "file   5 B   5  ID    .txt  漢字.txt\nfile  70 B  70  LONG        x\n"
         );
     }

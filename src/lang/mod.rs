@@ -1,15 +1,23 @@
-//! The messages of both programs: one [`Msg`] for each, and one `match` for each language, so that the
-//! compiler finds a missing sentence.
-//!
-//! The Indonesian has the sentences of the assignment's programs. What is sent over a connection is the same
-//! in both languages.
+//! The messages of all programs: one [`Msg`] for each, and one table with its two languages, so that the compiler
+//! finds a missing sentence. What is sent over a connection is the same in both languages.
 
-mod english;
+/// The sentence in this language: English first, then Indonesian.
+macro_rules! say {
+    ($lang:expr, $en:literal, $id:literal $(, $word:expr)* $(,)?) => {
+        match $lang {
+            Lang::En => format!($en $(, $word)*),
+            Lang::Id => format!($id $(, $word)*),
+        }
+    };
+}
+
 mod escape;
-mod indonesian;
+mod failures;
+mod messages;
 
 use crate::error::{Failure, Partial};
 pub use escape::{escape, printable, readable};
+pub(crate) use messages::decimal;
 
 /// The languages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +38,12 @@ impl Lang {
             "id" => Some(Lang::Id),
             _ => None,
         }
+    }
+
+    /// The one of these that is in this language.
+    #[must_use]
+    pub fn choose<T>(self, en: T, id: T) -> T {
+        if self == Lang::En { en } else { id }
     }
 
     /// The language of the environment: that of the first of these variables that has a value.
@@ -284,10 +298,7 @@ impl Msg {
     /// The sentence.
     #[must_use]
     pub fn say(&self, lang: Lang) -> String {
-        match lang {
-            Lang::En => english::say(self),
-            Lang::Id => indonesian::say(self),
-        }
+        messages::say(self, lang)
     }
 }
 
@@ -295,17 +306,6 @@ impl Msg {
 #[must_use]
 pub fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// The first few of these names.
-fn few(names: &[String]) -> String {
-    let more = if names.len() > 3 { " ..." } else { "" };
-    names.iter().take(3).cloned().collect::<Vec<_>>().join(" ") + more
-}
-
-/// A number of bytes as megabytes, a million each, to the byte.
-fn megabytes(size: u64) -> String {
-    format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000)
 }
 
 #[cfg(test)]
@@ -356,7 +356,7 @@ mod tests {
         let (seconds, rate) = ("0.01".to_owned(), String::new());
         let uploaded =
             Msg::Uploaded { name: name(), stored: name(), bytes: 5, seconds, rate }.say(Lang::Id);
-        assert!(uploaded.starts_with("File NAME berhasil diunggah dalam 0.01 detik"), "{uploaded}");
+        assert!(uploaded.starts_with("File NAME berhasil diunggah dalam 0,01 detik"), "{uploaded}");
         let size = Msg::Size { name: name(), size: 33 }.say(Lang::Id);
         assert!(size.starts_with("Ukuran file NAME: 33 bytes"), "{size}");
         let prompt = Msg::Prompt { server: None, is_narrow: false }.say(Lang::Id);

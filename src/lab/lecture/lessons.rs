@@ -320,7 +320,8 @@ pub fn blanked(line: &str) -> String {
     let rated = rated.or_else(|| line.rsplit_once(", ").filter(|(_, rest)| rest.ends_with("/s)")));
     let text = rated.map_or(line, |(text, _)| text);
     let word = |word: &str| {
-        if word.contains('.') && word.parse::<f64>().is_ok() { "T".into() } else { word.to_owned() }
+        let is_time = word.contains(['.', ',']) && word.replace(',', ".").parse::<f64>().is_ok();
+        if is_time { "T".into() } else { word.to_owned() }
     };
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
