@@ -78,7 +78,7 @@ pub(super) fn one_file() -> Msg {
 pub(super) fn compare_heads() -> Msg {
     Msg::said(
         "dialect conns trips reads writes payload framing share waited seconds rate ends-by",
-        "dialek koneksi bolak-balik baca tulis isi bingkai bagian tunggu detik laju akhir",
+        "dialek koneksi bolak-balik baca tulis isi overhead bagian tunggu detik laju akhir",
     )
 }
 

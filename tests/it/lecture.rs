@@ -25,7 +25,7 @@ fn every_lesson_shows_the_real_output() {
         assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
         assert!(out.lines().last().unwrap().contains(said), "{out}");
         // A slide has 80 columns. Only commands, and what they print, may be longer.
-        let is_text = |line: &&str| line.starts_with("Predict.") || line.starts_with("Tebak.");
+        let is_text = |line: &&str| line.starts_with("Predict.") || line.starts_with("Prediksi.");
         assert!(out.lines().filter(is_text).all(|line| line.chars().count() <= 80));
     }
     let mut one = lab(&["lesson", "14"]);
