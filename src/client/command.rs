@@ -109,6 +109,51 @@ pub(crate) fn of_the_lab(word: &str, line: &str) -> Option<Msg> {
     Some(Msg::IsOfTheLab { command, line: printable(line.as_bytes()) })
 }
 
+/// Words of other programs, and the command that does it here.
+const OF_OTHERS: [(&str, &str); 13] = [
+    ("get", "download"),
+    ("mget", "download"),
+    ("put", "upload"),
+    ("mput", "upload"),
+    ("send", "upload"),
+    ("dir", "ls"),
+    ("list", "ls"),
+    ("del", "rm"),
+    ("delete", "rm"),
+    ("connect", "connme"),
+    ("open", "connme"),
+    ("close", "byebye"),
+    ("disconnect", "byebye"),
+];
+
+/// What to say of a word that is not a command, in any letter case. `line` is what was typed.
+pub(super) fn not_a_command(word: &str, line: &str) -> Msg {
+    let lower = word.to_ascii_lowercase();
+    if let Some(msg) = of_the_lab(word, line) {
+        return msg;
+    }
+    if let Some((word, here)) = OF_OTHERS.iter().find(|(other, _)| *other == lower) {
+        return Msg::said(
+            format!("{word} is {here} here; help shows all commands"),
+            format!("{word} di sini adalah {here}; help menunjukkan semua perintah"),
+        );
+    }
+    match lower.as_str() {
+        "cd" | "pwd" => Msg::said(
+            "there is no current folder: a name has its folders in it, as in 'ls docs' and 'download docs/a.txt'",
+            "tidak ada folder aktif: nama memuat foldernya, seperti 'ls docs' dan 'download docs/a.txt'",
+        ),
+        "cls" | "clear" => Msg::said(
+            "the screen belongs to your terminal: Ctrl-L clears it in most",
+            "layar diatur oleh terminal Anda: Ctrl-L membersihkannya di kebanyakan terminal",
+        ),
+        _ => Msg::UnknownCommand {
+            word: escaped(word),
+            nearest: nearest(&lower, COMMANDS.iter().map(|command| command.word)),
+        },
+    }
+}
+
 impl Command {
     /// Checks whether it takes this argument.
     ///
@@ -338,13 +383,36 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
         return Ok(false);
     }
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
-    match ui.ask(&Msg::AskSure { names: names.clone() })? {
-        Some(answer) if answer.trim().eq_ignore_ascii_case("y") => return Ok(true),
-        _ if ui.asks => ui.tell(&Msg::RmCancelled { names })?,
-        Some(_) => ui.refuse(&Msg::RmCancelled { names }),
-        None => ui.refuse(&Msg::Unanswered { names }),
+    // A person may answer again. A script has given its answer.
+    for _ in 0..if ui.asks { ASKED } else { 1 } {
+        match ui.ask(&Msg::AskSure { names: names.clone() })?.as_deref().map(is_yes) {
+            Some(Some(true)) => return Ok(true),
+            Some(None) => {}
+            Some(Some(false)) => break,
+            None if ui.asks => break,
+            None => {
+                ui.refuse(&Msg::Unanswered { names });
+                return Ok(false);
+            }
+        }
+    }
+    match ui.asks {
+        true => ui.tell(&Msg::RmCancelled { names })?,
+        false => ui.refuse(&Msg::RmCancelled { names }),
     }
     Ok(false)
+}
+
+/// How often a question is asked that gets no clear answer.
+const ASKED: usize = 3;
+
+/// Whether this answer means yes or no, in either language. `None`: neither.
+fn is_yes(answer: &str) -> Option<bool> {
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" | "ya" | "ok" => Some(true),
+        "n" | "no" | "tidak" => Some(false),
+        _ => None,
+    }
 }
 
 fn count(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -445,6 +513,35 @@ mod tests {
         assert_eq!(check("exit", "now"), Err(Msg::TakesNothing { command: "exit" }));
         for (word, rest) in [("ls", ""), ("ls", "x"), ("rm", "x"), ("exit", "")] {
             assert_eq!(check(word, rest), Ok(()), "{word} {rest}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_another_program_is_answered_with_the_command_here() {
+        let said = |word: &str| not_a_command(word, word).say(lang::Lang::En);
+        assert_eq!(said("GET"), "get is download here; help shows all commands");
+        assert!(OF_OTHERS.iter().all(|(_, here)| COMMANDS.iter().any(|it| it.word == *here)));
+        assert!(said("cd").starts_with("there is no current folder"));
+        assert!(said("demo").starts_with("demo is a command of connme-lab"));
+        // A suggestion is never something else.
+        assert_eq!(said("ftp"), "there is no command 'ftp'; help shows all commands");
+    }
+
+    #[test]
+    fn an_answer_is_yes_or_no_in_both_languages() {
+        for (answer, meaning) in [
+            ("y", Some(true)),
+            (" YES\r", Some(true)),
+            ("Ya", Some(true)),
+            ("ok", Some(true)),
+            ("N", Some(false)),
+            ("no", Some(false)),
+            ("TIDAK", Some(false)),
+            ("", None),
+            ("yep", None),
+            ("yn", None),
+        ] {
+            assert_eq!(is_yes(answer), meaning, "{answer:?}");
         }
     }
 

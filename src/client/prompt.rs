@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::argument::{Argument, split_line};
-use super::command::{COMMANDS, Command, Outcome, Stop, Takes, nearest, of_the_lab};
+use super::command::{COMMANDS, Command, Outcome, Stop, Takes, not_a_command};
 use super::explain::explain;
 use super::keys::without_keys;
 use super::terminal::Terminal;
@@ -158,10 +158,7 @@ impl Ui {
         let is_it = |command: &&Command| command.word == lower || command.alias == Some(&lower);
         COMMANDS.iter().find(is_it).ok_or_else(|| {
             let typed = format!("{word} {}", argument.text());
-            of_the_lab(word, typed.trim_end()).unwrap_or_else(|| Msg::UnknownCommand {
-                word: escaped(word),
-                nearest: nearest(&lower, COMMANDS.iter().map(|command| command.word)),
-            })
+            not_a_command(word, typed.trim_end())
         })
     }
 
