@@ -52,6 +52,10 @@ pub struct WireConfig {
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
     pub message: Duration,
+    /// Over how long the pace of a peer that sends is checked.
+    pub payload_window: Duration,
+    /// Over how long the pace of a peer that reads is checked.
+    pub reader_window: Duration,
     /// A write that waited in vain is not repeated, because it is not known what of it was sent: on Windows.
     pub writes_once: bool,
 }
@@ -63,6 +67,8 @@ impl Default for WireConfig {
             payload_buffer: limits::PAYLOAD_BUFFER,
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
             message: limits::MESSAGE_TIME,
+            payload_window: limits::PAYLOAD_WINDOW,
+            reader_window: limits::READER_WINDOW,
             writes_once: cfg!(windows),
         }
     }
@@ -148,7 +154,7 @@ impl Wire {
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut self.output.bytes);
-        let sent = self.send(&bytes, &mut Pace::of_a_reader());
+        let sent = self.send(&bytes, &mut Pace::of_a_reader(self.config.reader_window));
         if bytes.capacity() <= limits::SMALL_REPLY * 2 {
             bytes.clear();
             self.output.bytes = bytes;

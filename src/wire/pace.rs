@@ -20,16 +20,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a peer that sends: [`limits::PAYLOAD_RATE`] over any [`limits::PAYLOAD_WINDOW`].
-    pub(super) fn of_a_sender() -> Pace {
-        let least = limits::PAYLOAD_RATE.saturating_mul(limits::PAYLOAD_WINDOW.as_secs());
-        Pace::new(limits::PAYLOAD_WINDOW, least)
+    /// For a peer that sends: [`limits::PAYLOAD_RATE`] over any window.
+    pub(super) fn of_a_sender(window: Duration) -> Pace {
+        Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()))
     }
 
-    /// For a peer that reads: [`limits::READER_STEP`], or all that is left, in any
-    /// [`limits::READER_WINDOW`].
-    pub(super) fn of_a_reader() -> Pace {
-        Pace::new(limits::READER_WINDOW, limits::READER_STEP)
+    /// For a peer that reads: [`limits::READER_STEP`], or all that is left, in any window.
+    pub(super) fn of_a_reader(window: Duration) -> Pace {
+        Pace::new(window, limits::READER_STEP)
     }
 
     fn new(window: Duration, least: u64) -> Pace {
@@ -110,13 +108,13 @@ mod tests {
     fn a_drip_does_not_stretch_the_deadline_of_a_payload() {
         let start = Instant::now();
         let seconds = |n| start + Duration::from_secs(n);
-        let mut pace = Pace::of_a_sender();
+        let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
         for second in 0..90 {
             assert!(pace.moved_at(1, seconds(second)).is_ok(), "{second}");
         }
         assert!(pace.moved_at(1, seconds(91)).is_err());
         // Fast for two minutes, then slow: judged by the last minute and a half, not by the average.
-        let mut pace = Pace::of_a_sender();
+        let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
         for second in 0..120 {
             pace.moved_at(100_000, seconds(second)).unwrap();
         }
@@ -129,14 +127,14 @@ mod tests {
     fn a_slow_reader_is_judged_by_the_steps_in_which_the_system_takes_bytes() {
         let start = Instant::now();
         let seconds = |n| start + Duration::from_secs(n);
-        let mut pace = Pace::of_a_reader();
+        let mut pace = Pace::of_a_reader(limits::READER_WINDOW);
         for step in 1..20 {
             for waited in (0..65).step_by(5) {
                 assert!(pace.moved_at(0, seconds((step - 1) * 65 + waited)).is_ok(), "{step}");
             }
             assert!(pace.moved_at(64 << 10, seconds(step * 65)).is_ok(), "{step}");
         }
-        let mut pace = Pace::of_a_reader();
+        let mut pace = Pace::of_a_reader(limits::READER_WINDOW);
         let gave_up = (0..200).find(|n| pace.moved_at(600, seconds(*n)).is_err());
         assert!((90..=92).contains(&gave_up.unwrap()), "{gave_up:?}");
     }

@@ -62,7 +62,7 @@ impl Wire {
             sink(&piece)?;
         }
         let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
-        let mut pace = Pace::of_a_sender();
+        let mut pace = Pace::of_a_sender(self.config.payload_window);
         while self.payload.left > 0 {
             let wanted = self.payload.awaited();
             let most = at_most(self.payload.left, buffer.len());
@@ -113,7 +113,7 @@ impl Wire {
         let held = self.input.take(usize::MAX);
         sink(&held)?;
         let mut buffer = vec![0; self.config.payload_buffer];
-        let mut pace = Pace::of_a_sender();
+        let mut pace = Pace::of_a_sender(self.config.payload_window);
         let mut came = held.len() as u64;
         while !self.input.ended {
             let wanted = Awaited::Payload { came, size: None };
@@ -147,7 +147,8 @@ impl Wire {
         let largest = self.config.payload_buffer.max(limits::SMALL_REPLY);
         let mut piece = largest.min(limits::FIRST_WRITE);
         buffer.resize(filled + at_most(size, piece), 0);
-        let (mut pace, mut tail) = (Pace::of_a_reader(), Tail::default());
+        let mut pace = Pace::of_a_reader(self.config.reader_window);
+        let mut tail = Tail::default();
         let mut left = size;
         while left > 0 {
             let most = at_most(left, buffer.len() - filled);
@@ -190,7 +191,7 @@ impl Wire {
         pace: &mut Pace,
         wanted: Awaited,
     ) -> Result<&'b [u8]> {
-        let read = self.read_within(limits::PAYLOAD_WINDOW, wanted, |wire| {
+        let read = self.read_within(self.config.payload_window, wanted, |wire| {
             stream::read(&mut *wire.stream, buffer)
         })?;
         let read = read.map_err(|error| Error::connection(&error));
