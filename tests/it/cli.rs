@@ -955,7 +955,7 @@ fn a_client_that_is_killed_leaves_no_half_file() {
     let incoming = folder.path().join("downloads/.connme/incoming");
     let end = std::time::Instant::now() + crate::support::PATIENCE;
     while !incoming.exists() && std::time::Instant::now() < end {
-        std::thread::yield_now();
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();

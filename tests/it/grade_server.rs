@@ -133,7 +133,7 @@ impl Server {
             }
             Some(ErrorKind::UnexpectedEof) => self.is("dies-of-a-cut-header"),
             Some(ErrorKind::InvalidData) => self.is("dies-of-bad-bytes"),
-            Some(_) if c.in_write => self.is("dies-of-broken-writes") && nth(2),
+            Some(_) if c.in_write => self.is("dies-of-broken-writes"),
             Some(_) => self.is("dies-of-reset"),
             None => {
                 c.said == 0

@@ -500,7 +500,7 @@ fn memory_of_ls(
             Some(status) => break status,
             None => most = most.max(peak()),
         }
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(1));
     };
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();

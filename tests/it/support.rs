@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long anything here waits before it calls the program stuck.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All of them, in the order in which the server is told to listen.
 pub const DIALECTS: [&str; 5] = ["text", "struct", "filesaver", "json", "count"];
@@ -204,6 +204,13 @@ pub fn client(args: &[&str]) -> assert_cmd::Command {
     command
 }
 
+/// A temporary folder, in memory where that is possible: for many files.
+pub fn folder_in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.unwrap()
+}
+
 pub fn visible(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> =
@@ -221,6 +228,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A peer of a server in this process, whose log is elsewhere.
+    pub fn of_this_process(address: SocketAddr) -> Peer {
+        Peer::to(address, Arc::default())
+    }
+
     fn to(address: SocketAddr, log: Arc<Log>) -> Peer {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -411,7 +423,11 @@ pub fn transcripts() -> Vec<(String, Vec<Step>)> {
 /// Bytes that look different everywhere, the same for the same seed.
 pub fn noise(seed: u64, size: usize) -> Vec<u8> {
     let mut random = Random(seed);
-    (0..size).map(|_| random.next().to_le_bytes()[3]).collect()
+    let mut bytes = vec![0; size];
+    for piece in bytes.chunks_mut(8) {
+        piece.copy_from_slice(&random.next().to_le_bytes()[..piece.len()]);
+    }
+    bytes
 }
 
 /// A small generator of numbers for tests: same seed, same numbers.

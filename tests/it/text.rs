@@ -353,7 +353,7 @@ fn the_log_has_a_line_for_each_event_and_nothing_raw() {
     let end = Instant::now() + crate::support::PATIENCE;
     while fs::read_to_string(&file).unwrap() != log {
         assert!(Instant::now() < end, "{}", fs::read_to_string(&file).unwrap());
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }
 
