@@ -40,6 +40,7 @@ grade: .have-cargo ## check a server of yours; SERVER=HOST:PORT, ARGS="--list"
 	$(call run,connme-client,,--server "$(or $(SERVER),127.0.0.1)" grade $(ARGS))
 
 test: .have-cargo ## run all tests
+	@[ -e "$${CARGO_TARGET_DIR:-target}/debug" ] || echo "building connme, about half a minute"
 	@$(CARGO) test --quiet
 
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
@@ -48,11 +49,10 @@ fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 bench: .have-cargo ## compare the server with minimal loops; ARGS="--help" lists the flags
 	@ulimit -n "$$(ulimit -Hn)" 2>/dev/null; $(CARGO) bench --quiet --bench bench -- $(ARGS)
 
-# Many tests wait for a limit to end, and need no processor meanwhile: six at a time on any machine.
 check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors
 	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --no-deps --document-private-items
-	RUST_TEST_THREADS=6 $(CARGO) test
+	$(CARGO) test
 
 install: .have-cargo ## put both programs where cargo keeps programs
 	$(CARGO) install --locked --path .
