@@ -9,10 +9,16 @@ ARGS ?=
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
+# The builds print nothing, so the first one is announced.
+define announce
+	@[ -e "$${CARGO_TARGET_DIR:-target}/$(1)" ] || echo "building connme, about half a minute" >&2
+endef
+
 # Runs a program without a line of make's own when it fails or ends with Ctrl-C. This drops its exit
 # status: scripts call the program itself. The pause lets make notice Ctrl-C before its child has ended, or
 # it complains that it has no children.
 define run
+	$(call announce,release)
 	@$(CARGO) build --quiet --release --bins
 	@trap : INT; $(2) $(CARGO) run --quiet --release --bin $(1) -- $(3) || sleep 0.2
 endef
@@ -40,7 +46,7 @@ grade: .have-cargo ## check a server of yours; SERVER=HOST:PORT, ARGS="--list"
 	$(call run,connme-lab,,--server "$(or $(SERVER),127.0.0.1)" grade $(ARGS))
 
 test: .have-cargo ## run all tests
-	@[ -e "$${CARGO_TARGET_DIR:-target}/debug" ] || echo "building connme, about half a minute"
+	$(call announce,debug)
 	@$(CARGO) test --quiet
 
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000

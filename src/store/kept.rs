@@ -103,10 +103,14 @@ fn open_kept(path: PathBuf) -> io::Result<Option<Draft>> {
     if file.try_lock().is_err() {
         return Ok(None);
     }
-    // Another process may have published it before the lock was free.
+    Ok(still_there(&file, &path)?.then(|| Draft::kept(file, path)))
+}
+
+/// Whether the locked file still has this name. Another process may have published or removed it before the lock
+/// was free.
+fn still_there(file: &fs::File, path: &Path) -> io::Result<bool> {
     let id = file_id(&file.metadata()?);
-    let is_there = fs::symlink_metadata(&path).is_ok_and(|found| file_id(&found) == id);
-    Ok(is_there.then(|| Draft::kept(file, path)))
+    Ok(fs::symlink_metadata(path).is_ok_and(|found| file_id(&found) == id))
 }
 
 /// Creates and locks an empty file at this path. `None`: another process was faster, or the file system has no
@@ -114,7 +118,9 @@ fn open_kept(path: PathBuf) -> io::Result<Option<Draft>> {
 fn create_kept(path: PathBuf) -> io::Result<Option<Draft>> {
     match op(|| OpenOptions::new().append(true).read(true).create_new(true).open(&path)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-        Ok(file) if file.try_lock().is_ok() => Ok(Some(Draft::kept(file, path))),
+        Ok(file) if file.try_lock().is_ok() => {
+            Ok(still_there(&file, &path)?.then(|| Draft::kept(file, path)))
+        }
         created => created.map(|_| None),
     }
 }

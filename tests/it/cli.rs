@@ -614,7 +614,7 @@ fn the_prompt_takes_paths_as_a_shell_does() {
 /// A stand-in for cargo, so that nothing is built: the program fails, or Ctrl-C ends all of it.
 #[cfg(unix)]
 #[test]
-fn make_adds_no_line_of_its_own() {
+fn make_adds_no_line_of_its_own_but_before_the_first_build() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !Command::new("make").arg("--version").output().is_ok_and(|o| o.status.success()) {
@@ -622,7 +622,7 @@ fn make_adds_no_line_of_its_own() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let cargo = folder.path().join("cargo");
+    let (cargo, built) = (folder.path().join("cargo"), folder.path().join("release"));
     for (end, name) in [("exit 1", "fails"), ("kill -INT 0", "Ctrl-C")] {
         let script = format!("#!/bin/sh\n[ $1 = build ] && exit\necho \"$@\"\n{end}\n");
         fs::write(&cargo, script).unwrap();
@@ -631,9 +631,14 @@ fn make_adds_no_line_of_its_own() {
             let mut make = Command::new("make");
             make.args([target, "ARGS=--no-such"]).arg(format!("CARGO={}", cargo.display()));
             make.env("LC_ALL", "C").env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+            make.env("CARGO_TARGET_DIR", folder.path());
             make.current_dir(env!("CARGO_MANIFEST_DIR")).process_group(0);
             let output = make.output().unwrap();
-            assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{target} {name}");
+            // Only before the first build.
+            let expected =
+                if built.exists() { "" } else { "building connme, about half a minute\n" };
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), expected, "{target} {name}");
+            fs::create_dir_all(&built).unwrap();
             let out = String::from_utf8(output.stdout).unwrap();
             assert!(out.starts_with("run ") && out.ends_with("--no-such\n"), "{target}: {out}");
         }

@@ -350,7 +350,7 @@ fn the_exit_status_says_what_happened() {
 fn a_server_that_answers_something_else_is_graded() {
     let no_answer = |it: &Outcome| matches!(it, Outcome::Stopped(_));
     for (flaw, also) in [("greets", "first/no-greeting"), ("crlf-replies", "first/upload")] {
-        let report = graded("text", flaw, 0.5);
+        let report = graded_only("text", flaw, 5.0, &["first/"]);
         let failed = failed(&report);
         assert!(failed.starts_with(&["first/connme"]) && failed.contains(&also), "{failed:?}");
         assert!(!report.graded.iter().any(|it| no_answer(&it.outcome)), "{flaw}");
@@ -366,13 +366,13 @@ fn a_server_that_answers_something_else_is_graded() {
 /// What a check needs is run without being chosen, and counts for nothing.
 #[test]
 fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
-    let report = graded_only("text", "characters", 0.9, &["first/download"]);
+    let report = graded_only("text", "characters", 5.0, &["first/download"]);
     assert_eq!(report.graded.len(), 1);
     assert!(matches!(report.graded[0].outcome, Outcome::Skipped("first/upload")));
     assert!(report.score() == (0, 3) && !report.is_right());
     let tap = render(&report, Format::Tap, LOOK);
     assert!(tap.ends_with(" # SKIP needs first/upload\n"), "{tap}");
-    let report = graded_only("text", "none", 0.9, &["first/download"]);
+    let report = graded_only("text", "none", 5.0, &["first/download"]);
     assert!(report.graded.len() == 1 && report.score() == (3, 3) && report.is_right());
 }
 
@@ -382,14 +382,14 @@ fn files_that_may_remain_are_counted() {
     let says = |report: &Report| {
         render(report, Format::Table, LOOK).contains(" may remain on the server: ")
     };
-    let report = graded_only("text", "dies-when-cut", 0.9, &["first/upload", "files/half-is-gone"]);
+    let report = graded_only("text", "dies-when-cut", 5.0, &["first/upload", "files/half-is-gone"]);
     assert!(report.left > 0 && says(&report), "{}", report.left);
     let server = TestServer::start(&[]);
     let port = server.address_of("filesaver").port();
     let only = vec!["first/send".to_owned()];
     let report = run(Options { only, ..options("filesaver", port, None) }).unwrap();
     assert!(report.left == 1 && says(&report), "{}", report.left);
-    let report = graded_only("text", "none", 0.9, &["first/upload"]);
+    let report = graded_only("text", "none", 5.0, &["first/upload"]);
     assert!(report.left == 0 && !says(&report), "{}", report.left);
 }
 

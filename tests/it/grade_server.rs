@@ -70,7 +70,9 @@ pub fn start(dialect: &'static str, flaw: &'static str, root: &Path) -> u16 {
                 own.serve(stream, dialect);
                 own.open.fetch_sub(1, Ordering::SeqCst);
             };
-            if server.is("one-client-at-a-time") { serve() } else { drop(thread::spawn(serve)) }
+            // So it is dead before the next connection is accepted.
+            let is_alone = server.is("one-client-at-a-time") || server.is("dies-of-broken-writes");
+            if is_alone { serve() } else { drop(thread::spawn(serve)) }
         }
     });
     port
