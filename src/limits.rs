@@ -153,9 +153,6 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
 pub const DEPTH: usize = 32;
 
-/// How long a client keeps what has come of a download that was cut.
-pub const KEPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 pub const KEPT_SIZE: u64 = 64 << 10;
 

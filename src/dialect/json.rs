@@ -38,7 +38,7 @@ use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Id, Listing, Record, Store, extension};
+use crate::store::{Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -160,38 +160,32 @@ fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
 }
 
 fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
-    let (mut file, record) = match wanted(request)? {
-        Wanted::Named(name) => store.open_recorded(&name)?,
-        Wanted::Identified(id) => store.open_by_id(id)?,
-    };
+    let (name, stamp) = wanted(store, request)?;
+    let (mut file, record) = store.open_recorded(&name, stamp)?;
     write_line(wire, record_value(&record))?;
     wire.pause(limits::HEAD_PAUSE)?;
     send_file(wire, &mut file, record.size)
 }
 
 fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
-    let record = match wanted(request)? {
-        Wanted::Named(name) => store.remove_recorded(&name)?,
-        Wanted::Identified(id) => store.remove_by_id(id)?,
-    };
+    let (name, stamp) = wanted(store, request)?;
+    let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
     Ok(Done::default())
 }
 
-/// The file that a request means.
-enum Wanted {
-    Named(FileName),
-    Identified(Id),
-}
-
-fn wanted(request: &Request) -> Result<Wanted> {
+/// The file that a request means, and the stamp that it must have if the request has its identity.
+fn wanted(store: &Store, request: &Request) -> Result<(FileName, Option<Stamp>)> {
     let not_at_top = || Error::new(Code::NotFound, "no such file at the top of the folder");
     match (&request.file, &request.id) {
         (Some(file), _) => match FileName::parse(file.as_bytes())? {
             name if name.folder().is_some() => Err(not_at_top()),
-            name => Ok(Wanted::Named(name)),
+            name => Ok((name, None)),
         },
-        (None, Some(id)) => Id::parse(id).map(Wanted::Identified).ok_or_else(not_at_top),
+        (None, Some(id)) => {
+            let (name, stamp) = store.find_by_id(Id::parse(id).ok_or_else(not_at_top)?)?;
+            Ok((name, Some(stamp)))
+        }
         (None, None) => Err(bad_request("file or id is missing")),
     }
 }

@@ -1,11 +1,12 @@
 //! An upload: it is written out of sight, and published whole or not at all.
 
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use super::atomic::{self, Draft};
-use super::catalog::{DRAFT_AGE, Stamp};
+use super::catalog::{Id, Stamp};
 use super::quota::Reservation;
 use super::workspace::Workspace;
 use super::{FileName, Record, Store};
@@ -15,11 +16,10 @@ use crate::error::{Code, Error, Result};
 pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
-    pub(super) draft: Draft,
+    draft: Draft,
     reservation: Reservation<'s>,
     /// How much is still to come; `None` if that is not known.
     left: Option<u64>,
-    begun: Instant,
     /// Keeps the folder of the draft, in case the store moves to another folder meanwhile.
     workspace: Arc<Workspace>,
 }
@@ -32,8 +32,7 @@ impl<'s> Incoming<'s> {
         workspace: Arc<Workspace>,
     ) -> Incoming<'s> {
         let reservation = store.quota.reservation();
-        let begun = Instant::now();
-        Incoming { store, name, draft, reservation, left: Some(0), begun, workspace }
+        Incoming { store, name, draft, reservation, left: Some(0), workspace }
     }
 
     /// Sets room aside for a file of this size. `None`: the size is not known, and the limits are checked while
@@ -59,7 +58,7 @@ impl<'s> Incoming<'s> {
             }
             None => self.make_room(length)?,
         }
-        self.draft.write(bytes).map_err(|error| not_stored(&self.name, &error))
+        self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
     /// Puts bytes in front of what has come, at the price of a copy: for a dialect in which only the end tells
@@ -69,12 +68,30 @@ impl<'s> Incoming<'s> {
     /// See [`Incoming::write`].
     pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
         let (workspace, draft) =
-            self.store.draft().map_err(|error| not_stored(&self.name, &error))?;
+            self.store.draft().map_err(|error| not_stored(self.name.as_str(), &error))?;
         let old = std::mem::replace(&mut self.draft, draft);
         self.write(bytes)?;
-        self.draft.append(&old).map_err(|error| not_stored(&self.name, &error))?;
+        self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))?;
         self.workspace = workspace;
         Ok(())
+    }
+
+    /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
+    #[must_use]
+    pub fn into_kept(mut self, file: File, path: PathBuf) -> Incoming<'s> {
+        self.draft = Draft::kept(file, path);
+        self
+    }
+
+    /// Whether it stays if it is cut.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.draft.is_kept()
+    }
+
+    /// Removes what has come, also of one that would be kept.
+    pub fn discard(self) {
+        self.draft.discard();
     }
 
     fn make_room(&mut self, more: u64) -> Result<()> {
@@ -96,11 +113,6 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// Some of it is missing, or the disk does not take it.
     pub fn publish(mut self) -> Result<Stored> {
-        if self.begun.elapsed() > DRAFT_AGE {
-            // Two drafts of one name that began together could have one time, and the second be taken for
-            // the first, whose identity a client has: see the catalog.
-            let _ = self.draft.set_modified(SystemTime::now());
-        }
         self.complete()?;
         self.put_in_place()
     }
@@ -110,7 +122,11 @@ impl<'s> Incoming<'s> {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
         if self.store.options.fsync {
-            self.draft.sync().map_err(|error| not_stored(&self.name, &error))?;
+            self.draft.sync().map_err(|error| not_stored(self.name.as_str(), &error))?;
+        }
+        if self.draft.is_kept() {
+            let moved = self.draft.keep_no_longer(self.workspace.path());
+            moved.map_err(|error| not_stored(self.name.as_str(), &error))?;
         }
         self.draft.close();
         Ok(())
@@ -118,7 +134,7 @@ impl<'s> Incoming<'s> {
 
     fn put_in_place(mut self) -> Result<Stored> {
         let folder = self.store.walk(self.name.folder())?;
-        let storing = |error| not_stored(&self.name, &error);
+        let storing = |error| not_stored(self.name.as_str(), &error);
         let before = self.store.numbers.before(&self.name);
         let (mut name, mut n) = (self.name.clone(), 0);
         let publish = |draft: &mut Draft, name: &FileName| {
@@ -142,16 +158,18 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::publish`], or its identity cannot be kept.
     pub fn publish_recorded(mut self) -> Result<Record> {
-        let store = self.store;
-        let workspace = Arc::clone(&self.workspace);
-        // To the nanosecond, where the file system has those: no other file gets the same by accident.
-        let _ = self.draft.set_modified(SystemTime::now());
         self.complete()?;
-        let found = self.draft.metadata().map_err(|error| not_stored(&self.name, &error))?;
+        let (store, name) = (self.store, self.name.clone());
+        let found = self.draft.metadata().map_err(|error| not_stored(name.as_str(), &error))?;
         let stamp = Stamp::of(&found);
         let Stored { name, .. } = self.put_in_place()?;
-        match store.catalog.identify_stored(name.as_str(), stamp, &workspace) {
-            Ok(id) => Ok(Record::new(id, name.as_str(), stamp)),
+        match store.identify(&[(name.as_str(), stamp)]) {
+            // If another request has removed it meanwhile, its identity leads nowhere.
+            Ok(ids) => Ok(Record::new(
+                ids.first().copied().flatten().or_else(|| Some(Id::new())),
+                name.as_str(),
+                stamp,
+            )),
             // Removed again, unless another request has done that.
             Err(error) => match store.remove_exactly(&name, stamp) {
                 Err(failed) if !failed.is(Code::NotFound) => Err(failed),
@@ -177,9 +195,9 @@ impl Stored {
     }
 }
 
-/// A disk error during an upload. If something is not found, it is not the peer's file.
-pub(super) fn not_stored(name: &FileName, error: &io::Error) -> Error {
-    let failed = Error::io(format!("store {}", name.as_str()), error);
+/// A disk error while something was kept here. If something is not found, it is not the peer's file.
+pub(super) fn not_stored(what: &str, error: &io::Error) -> Error {
+    let failed = Error::io(format!("store {what}"), error);
     if failed.is(Code::NotFound) {
         let sentence = "something is wrong with the server's folder; its log says why";
         return Error::new(Code::Internal, sentence).because(failed.cause());
@@ -192,36 +210,12 @@ mod tests {
     use super::*;
     use crate::log::Log;
     use crate::store::Options;
-    use std::fs;
-    use std::time::Duration;
 
     fn store(fsync: bool) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { fsync, max_file_size: Some(10), ..Options::default() };
         let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
         (folder, store)
-    }
-
-    #[test]
-    fn an_upload_that_took_long_gets_the_time_of_its_end() {
-        let (folder, store) = store(false);
-        let begin = || {
-            let incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
-            incoming.draft.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-            incoming
-        };
-        let long_ago = Instant::now().checked_sub(DRAFT_AGE * 2).unwrap();
-        let time_of = |stored: &Stored| {
-            let found = fs::metadata(folder.path().join(stored.as_str())).unwrap();
-            found.modified().unwrap()
-        };
-        let mut long = begin();
-        long.begun = long_ago;
-        assert!(time_of(&long.publish().unwrap()) > SystemTime::UNIX_EPOCH);
-        let mut short = begin();
-        // A busy machine must not make it a long one.
-        short.begun = Instant::now() + Duration::from_secs(60);
-        assert_eq!(time_of(&short.publish().unwrap()), SystemTime::UNIX_EPOCH);
     }
 
     #[test]
@@ -246,8 +240,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_the_store_is_not_the_file_of_the_peer() {
-        let name = FileName::parse(b"a").unwrap();
-        assert_eq!(not_stored(&name, &io::ErrorKind::NotFound.into()).code(), Code::Internal);
-        assert_eq!(not_stored(&name, &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
+        assert_eq!(not_stored("a", &io::ErrorKind::NotFound.into()).code(), Code::Internal);
+        assert_eq!(not_stored("a", &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
     }
 }

@@ -86,19 +86,6 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Reads a folder in parts of some hundred entries, in no order.
-    pub(super) fn read_parts(
-        folder: &Path,
-        tell: &mut dyn FnMut(&Listing) -> Result<()>,
-    ) -> Result<()> {
-        let mut part = Listing::default();
-        each_entry(folder, &mut |name, found| {
-            part.push_found(name, found);
-            if part.count() < BATCH { Ok(()) } else { tell(&std::mem::take(&mut part)) }
-        })?;
-        tell(&part)
-    }
-
     fn push_found(&mut self, name: &str, found: &Metadata) {
         let size = found.is_file().then_some(found.len());
         self.push_line(Entry { name, size, id: None }, Stamp::of(found));

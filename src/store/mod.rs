@@ -10,19 +10,18 @@
 //!
 //! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload,
 //! download or removal waits for another's. Locks are held across file work only at a start, where there are no
-//! hard links, where an identity is given, and where a file is removed by its identity.
+//! hard links, and where the catalog of identities is read or written.
 
 mod atomic;
 mod budget;
 mod catalog;
 pub(crate) mod disk;
 mod incoming;
-mod kept;
 mod listing;
 mod name;
 mod numbers;
 mod plain;
-mod private;
+pub(crate) mod private;
 mod quota;
 mod records;
 mod sha256;
@@ -42,11 +41,10 @@ use atomic::{Draft, Publishing};
 use budget::Budget;
 pub use budget::Budgeted;
 use catalog::Catalog;
-pub use catalog::Id;
+pub use catalog::{Id, Stamp};
 use disk::op;
 use incoming::not_stored;
 pub use incoming::{Incoming, Stored};
-pub use kept::is_kept;
 pub use listing::{Entry, Listing};
 pub use name::{FileName, extension};
 use numbers::Numbers;
@@ -76,7 +74,8 @@ pub struct Store {
     workspace: Mutex<Option<Arc<Workspace>>>,
     numbers: Numbers,
     quota: Quota,
-    catalog: Catalog,
+    catalog: Mutex<Catalog>,
+    log: Log,
     lists: Arc<Budget>,
     sums: Sums,
     /// For tests: how drafts get their names, whatever the file system can do.
@@ -118,7 +117,8 @@ impl Store {
             workspace: Mutex::new(workspace),
             numbers: Numbers::new(root.to_owned()),
             quota: Quota::new(root.to_owned(), options.max_total_size),
-            catalog: Catalog::new(root, options.fsync, log.clone()),
+            catalog: Mutex::default(),
+            log: log.clone(),
             lists: Arc::default(),
             sums: Sums::default(),
             publishing,
@@ -192,22 +192,14 @@ impl Store {
     pub fn remove(&self, name: &FileName) -> Result<u64> {
         self.must_be_writable()?;
         let (path, found) = self.find(name)?;
-        self.note_removal(name, found.len(), || {
-            let removed = op(|| fs::remove_file(&path));
-            removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))
-        })?;
+        self.remove_at(&path, name, found.len())?;
         Ok(found.len())
     }
 
-    /// Removes a file of this size, and notes what that changes.
-    fn note_removal(
-        &self,
-        name: &FileName,
-        size: u64,
-        remove: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+    fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
         let before = self.numbers.before(name);
-        remove()?;
+        let removed = op(|| fs::remove_file(path));
+        removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
         self.quota.removed(size);
         self.numbers.removed(name, before);
         Ok(())
@@ -221,7 +213,7 @@ impl Store {
         self.must_be_writable()?;
         let folder = self.walk(name.folder())?;
         plain::must_be_plain_or_free(&folder.join(name.last()))?;
-        let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
+        let (workspace, draft) = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
         let reaches = name.folder().is_none() || workspace.reaches(&folder).unwrap_or(true);
         if !reaches {
             // Refused now, and not after the payload has come.
@@ -240,6 +232,16 @@ impl Store {
             return Err(Error::new(Code::ReadOnly, "this server is read-only"));
         }
         Ok(())
+    }
+
+    /// The folder of this name in `.connme`, created if it does not exist.
+    ///
+    /// # Errors
+    /// Something else has the name, or the folder cannot be created.
+    pub(crate) fn private_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = private::folder(&self.root, private::PRIVATE);
+        let folder = folder.and_then(|folder| private::folder(&folder, name));
+        folder.map_err(|error| Error::io(format!("open the folder {name}"), &error))
     }
 
     /// A new draft in the server's own folder. Whether that still exists is asked only if the draft fails.
@@ -306,15 +308,7 @@ fn claim(root: &Path, publishing: Option<Publishing>, log: &Log) -> Result<Optio
     let claimed = Workspace::claim(root, publishing)
         .map_err(|error| Error::io(format!("write in the folder {shown}"), &error));
     match claimed {
-        Ok(workspace) => {
-            if workspace.publishing() == Publishing::Rename {
-                log.line(format_args!(
-                    "{shown}: this file system has neither hard links nor file locks: another server or \
-                     program that stores the same name at the same moment can lose its file"
-                ));
-            }
-            Ok(Some(Arc::new(workspace)))
-        }
+        Ok(workspace) => Ok(Some(Arc::new(workspace))),
         Err(error) if error.is(Code::NoSpace) => {
             log.line(&error);
             Ok(None)

@@ -1,14 +1,14 @@
 //! The store's promises, without a wire.
 
 use super::*;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 struct Fixture {
     folder: tempfile::TempDir,
     store: Store,
 }
 
-const EVERY_WAY: [Publishing; 3] = [Publishing::Link, Publishing::LockedRename, Publishing::Rename];
+const EVERY_WAY: [Publishing; 2] = [Publishing::Link, Publishing::LockedRename];
 
 fn fixture(options: Options) -> Fixture {
     published(None, options)
@@ -245,8 +245,7 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
 
 #[test]
 fn many_threads_of_two_stores_lose_nothing() {
-    // Without locks two servers can replace each other's files, which a start says.
-    for publishing in [Publishing::Link, Publishing::LockedRename] {
+    for publishing in EVERY_WAY {
         let fixture = published(Some(publishing), Options::default());
         let (path, options) = (fixture.folder.path(), Options::default());
         let other = Store::open_with(path, options, Some(publishing), &Log::silent()).unwrap();
@@ -321,41 +320,15 @@ fn every_file_at_the_top_has_a_record() {
     assert_eq!(records.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let (a, b) = (records[0].id.unwrap(), records[1].id.unwrap());
     assert!(a != b);
-    assert_eq!(fixture.store.open_recorded(&name("a")).unwrap().1, records[0]);
-    assert_eq!(fixture.store.open_by_id(b).unwrap().1, records[1]);
-    assert_eq!(fixture.store.remove_by_id(a).unwrap(), records[0]);
-    assert_eq!(fixture.store.remove_recorded(&name("b")).unwrap(), records[1]);
-    assert!(fixture.store.open_by_id(a).err().unwrap().is(Code::NotFound));
+    let wanted = |id| fixture.store.find_by_id(id).map(|(name, stamp)| (name, Some(stamp)));
+    assert_eq!(fixture.store.open_recorded(&name("a"), None).unwrap().1, records[0]);
+    let (b_name, b_stamp) = wanted(b).unwrap();
+    assert_eq!(fixture.store.open_recorded(&b_name, b_stamp).unwrap().1, records[1]);
+    let (a_name, a_stamp) = wanted(a).unwrap();
+    assert_eq!(fixture.store.remove_recorded(&a_name, a_stamp).unwrap(), records[0]);
+    assert_eq!(fixture.store.remove_recorded(&name("b"), None).unwrap(), records[1]);
+    assert!(fixture.store.open_recorded(&a_name, a_stamp).err().unwrap().is(Code::NotFound));
     assert_eq!(fixture.names(), ["docs"]);
-}
-
-/// Four lists of many new files kept all others waiting until each file had its identity.
-#[test]
-fn a_list_holds_no_memory_while_many_new_files_are_identified() {
-    let fixture = fixture(Options::default());
-    for n in 0..700 {
-        fs::write(fixture.path(&n.to_string()), b"").unwrap();
-    }
-    let elsewhere = private::lock(&fixture.path(".connme/identifying"), Duration::ZERO);
-    std::thread::scope(|scope| {
-        let list = scope.spawn(|| fixture.store.files().map(|files| files.count()));
-        while !fixture.store.catalog.is_writing() {
-            assert!(!list.is_finished());
-            std::thread::yield_now();
-        }
-        assert_eq!(fixture.store.lists.held(), 0);
-        drop(elsewhere);
-        assert_eq!(list.join().unwrap().unwrap(), 700);
-    });
-    let files = fixture.store.files().unwrap();
-    let mut told = 0;
-    let count = &mut |record: &Record| {
-        told += usize::from(record.id.is_some());
-        Ok(())
-    };
-    fixture.store.each_record(&files, count).unwrap();
-    assert_eq!(told, 700);
-    assert!(fixture.store.lists.held() > 0);
 }
 
 #[test]
@@ -372,40 +345,6 @@ fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
     assert_eq!(fs::read(fixture.path("gone")).unwrap(), b"another");
 }
 
-/// The clock of a file system has a grain; without a time of our own, two files could have one identity.
-#[test]
-fn files_that_are_identified_at_once_have_a_time_of_their_own() {
-    let fixture = fixture(Options::default());
-    let mut times: Vec<_> = (0..50)
-        .map(|n| {
-            let incoming = fixture.store.begin(&name(&n.to_string())).unwrap();
-            let before = SystemTime::now();
-            let record = incoming.publish_recorded().unwrap();
-            let time = fs::metadata(fixture.path(&record.name)).unwrap().modified().unwrap();
-            assert!(time >= before);
-            time
-        })
-        .collect();
-    times.dedup();
-    assert_eq!(times.len(), 50);
-}
-
-/// Two drafts that began together had one time: the second was taken for the first, and removed for it.
-#[test]
-fn a_draft_that_has_waited_is_not_taken_for_an_identified_file() {
-    for _ in 0..5 {
-        let fixture = fixture(Options::default());
-        let first = fixture.store.begin(&name("z")).unwrap();
-        let second = fixture.store.begin(&name("z")).unwrap();
-        first.publish().unwrap();
-        let told = fixture.store.open_recorded(&name("z")).unwrap().1.id.unwrap();
-        fixture.store.remove(&name("z")).unwrap();
-        assert_eq!(second.publish().unwrap().as_str(), "z");
-        assert!(fixture.store.remove_by_id(told).unwrap_err().is(Code::NotFound));
-        assert_eq!(fixture.store.size(&name("z")).unwrap(), 0);
-    }
-}
-
 #[test]
 fn bytes_can_be_put_before_what_has_come() {
     let fixture = fixture(Options::default());
@@ -415,21 +354,6 @@ fn bytes_can_be_put_before_what_has_come() {
     incoming.put_before(b"hello ").unwrap();
     incoming.publish().unwrap();
     assert_eq!(fs::read(fixture.path("a")).unwrap(), b"hello world");
-}
-
-#[test]
-fn a_start_says_where_two_servers_can_replace_each_others_files() {
-    for (publishing, says) in EVERY_WAY.into_iter().zip([false, false, true]) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("log");
-        let log = Log::open(Some(&file), crate::lang::Lang::En).unwrap();
-        let options = Options::default();
-        Store::open_with(folder.path(), options, Some(publishing), &log).unwrap();
-        log.flush();
-        let said = fs::read_to_string(file).unwrap();
-        assert_eq!(said.contains("neither hard links nor file locks"), says, "{said}");
-        assert_eq!(said.lines().count(), usize::from(says));
-    }
 }
 
 /// What a crash or a failing disk leaves: tried at every file operation there is, one after the other.
@@ -473,7 +397,7 @@ mod faults {
     }
 
     fn id_of(store: &Store, file: &str) -> Option<Id> {
-        store.open_recorded(&name(file)).unwrap().1.id
+        store.open_recorded(&name(file), None).unwrap().1.id
     }
 
     fn upload(store: &Store, file: &str, bytes: &[u8]) -> Result<String> {
@@ -514,7 +438,7 @@ mod faults {
         check: impl Fn(Option<String>, Vec<(String, Vec<u8>)>),
     ) {
         let mut tried = 0;
-        for publishing in [Publishing::Link, Publishing::LockedRename] {
+        for publishing in EVERY_WAY {
             for fault in [Fault::Fails, Fault::Ends] {
                 for k in 1.. {
                     let folder = tempfile::tempdir().unwrap();
@@ -586,7 +510,7 @@ mod faults {
     #[test]
     fn a_removal_of_just_this_file_happens_or_does_not() {
         at_every_operation(
-            |store| store.remove_recorded(&name("old")).map(|record| record.name),
+            |store| store.remove_recorded(&name("old"), None).map(|record| record.name),
             |confirmed, files| match files.as_slice() {
                 [] => {}
                 [(name, bytes)] if confirmed.is_none() => {
@@ -661,9 +585,9 @@ mod faults {
                 fs::write(folder.path().join("by-hand"), "3").unwrap();
                 let (_, came) = during(k, fault, || {
                     let _ = store.files();
-                    let _ = store.open_recorded(&name("by-hand"));
+                    let _ = store.open_recorded(&name("by-hand"), None);
                     let _ = recorded_upload(&store, "c", b"4");
-                    let _ = store.remove_recorded(&name("b"));
+                    let _ = store.remove_recorded(&name("b"), None);
                     drop(store);
                 });
                 let store = open().unwrap();
