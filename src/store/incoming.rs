@@ -135,19 +135,19 @@ impl<'s> Incoming<'s> {
     fn put_in_place(mut self) -> Result<Stored> {
         let folder = self.store.walk(self.name.folder())?;
         let storing = |error| not_stored(self.name.as_str(), &error);
-        let before = self.store.numbers.before(&self.name);
+        let change = self.store.numbers.change(&self.name);
         let (mut name, mut n) = (self.name.clone(), 0);
         let publish = |draft: &mut Draft, name: &FileName| {
             self.workspace.publish(draft, &folder.join(name.last())).map_err(storing)
         };
         while !publish(&mut self.draft, &name)? {
-            n = self.store.numbers.next(&self.name, n);
+            n = change.next(&self.name, n);
             name = self.name.numbered(n);
         }
         if self.store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        self.store.numbers.stored(&name, before);
+        drop(change);
         self.reservation.stored();
         Ok(Stored { name, _draft: self.draft, _workspace: self.workspace })
     }

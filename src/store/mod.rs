@@ -197,11 +197,11 @@ impl Store {
     }
 
     fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
-        let before = self.numbers.before(name);
+        let change = self.numbers.change(name);
         let removed = op(|| fs::remove_file(path));
         removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
         self.quota.removed(size);
-        self.numbers.removed(name, before);
+        change.removed(name);
         Ok(())
     }
 
