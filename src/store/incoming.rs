@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::atomic::{self, Draft};
 use super::catalog::{Id, Stamp};
-use super::quota::Reservation;
+use super::quota::Share;
 use super::workspace::Workspace;
 use super::{FileName, Record, Store};
 use crate::error::{Code, Error, Result};
@@ -17,7 +17,8 @@ pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
     draft: Draft,
-    reservation: Reservation<'s>,
+    /// What has come of it. After `draft`, so that the draft is removed before its room is given back.
+    share: Share<'s>,
     /// How much is still to come; `None` if that is not known.
     left: Option<u64>,
     /// Keeps the folder of the draft, in case the store moves to another folder meanwhile.
@@ -31,18 +32,18 @@ impl<'s> Incoming<'s> {
         draft: Draft,
         workspace: Arc<Workspace>,
     ) -> Incoming<'s> {
-        let reservation = store.quota.reservation();
-        Incoming { store, name, draft, reservation, left: Some(0), workspace }
+        let share = store.quota.share();
+        Incoming { store, name, draft, share, left: Some(0), workspace }
     }
 
-    /// Sets room aside for a file of this size. `None`: the size is not known, and the limits are checked while
-    /// it comes.
+    /// Prepares for a file of this size. `None`: the size is not known, and the limits are checked while it comes.
     ///
     /// # Errors
-    /// It is more than the limits allow.
+    /// It is more than the limits allow, or could not be stored even now.
     pub fn expect(&mut self, size: Option<u64>) -> Result<()> {
         self.left = size;
-        self.make_room(size.unwrap_or(0))
+        self.must_be_small(size.unwrap_or(0))?;
+        if self.share.fits(size.unwrap_or(0)) { Ok(()) } else { Err(no_space()) }
     }
 
     /// Adds to the file.
@@ -56,7 +57,10 @@ impl<'s> Incoming<'s> {
                 let more = || Error::new(Code::Internal, "more came than was announced");
                 self.left = Some(left.checked_sub(length).ok_or_else(more)?);
             }
-            None => self.make_room(length)?,
+            None => self.must_be_small(length)?,
+        }
+        if !self.share.grow(length) {
+            return Err(no_space());
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }
@@ -94,16 +98,12 @@ impl<'s> Incoming<'s> {
         self.draft.discard();
     }
 
-    fn make_room(&mut self, more: u64) -> Result<()> {
+    fn must_be_small(&self, more: u64) -> Result<()> {
         // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
-        if self.reservation.size().saturating_add(more) > most {
+        if self.share.size().saturating_add(more) > most {
             let sentence = format!("files may be at most {most} bytes");
             return Err(Error::new(Code::TooLarge, sentence));
-        }
-        if !self.reservation.grow(more) {
-            let sentence = "all files together may not be larger than the server allows";
-            return Err(Error::new(Code::NoSpace, sentence));
         }
         Ok(())
     }
@@ -132,24 +132,24 @@ impl<'s> Incoming<'s> {
         Ok(())
     }
 
-    fn put_in_place(mut self) -> Result<Stored> {
-        let folder = self.store.walk(self.name.folder())?;
-        let storing = |error| not_stored(self.name.as_str(), &error);
-        let change = self.store.numbers.change(&self.name);
-        let (mut name, mut n) = (self.name.clone(), 0);
-        let publish = |draft: &mut Draft, name: &FileName| {
-            self.workspace.publish(draft, &folder.join(name.last())).map_err(storing)
-        };
-        while !publish(&mut self.draft, &name)? {
-            n = change.next(&self.name, n);
-            name = self.name.numbered(n);
-        }
-        if self.store.options.fsync {
+    fn put_in_place(self) -> Result<Stored> {
+        // In this order, so that the draft is removed before its room is given back.
+        let Incoming { store, name: wanted, mut share, mut draft, workspace, .. } = self;
+        let folder = store.walk(wanted.folder())?;
+        let storing = |error| not_stored(wanted.as_str(), &error);
+        let name = share.store(|| {
+            let change = store.numbers.change(&wanted);
+            let (mut name, mut n) = (wanted.clone(), 0);
+            while !workspace.publish(&mut draft, &folder.join(name.last())).map_err(storing)? {
+                n = change.next(&wanted, n);
+                name = wanted.numbered(n);
+            }
+            Ok(name)
+        })?;
+        if store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        drop(change);
-        self.reservation.stored();
-        Ok(Stored { name, _draft: self.draft, _workspace: self.workspace })
+        Ok(Stored { name, _draft: draft, _workspace: workspace })
     }
 
     /// Publishes a file at the top of the root, and returns its record. If its identity cannot be kept, nothing
@@ -193,6 +193,10 @@ impl Stored {
     pub fn as_str(&self) -> &str {
         self.name.as_str()
     }
+}
+
+fn no_space() -> Error {
+    Error::new(Code::NoSpace, "all files together may not be larger than the server allows")
 }
 
 /// A disk error while something was kept here. If something is not found, it is not the peer's file.

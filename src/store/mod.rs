@@ -198,9 +198,9 @@ impl Store {
 
     fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
         let change = self.numbers.change(name);
-        let removed = op(|| fs::remove_file(path));
-        removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))?;
-        self.quota.removed(size);
+        let removed = || op(|| fs::remove_file(path));
+        let failed = |error| Error::io(format!("remove {}", path.display()), &error);
+        self.quota.remove(size, || removed().map_err(failed))?;
         change.removed(name);
         Ok(())
     }

@@ -200,6 +200,52 @@ fn limits_are_kept() {
     assert!(incoming.expect(Some((1 << 63) - 1)).is_ok());
 }
 
+/// Sixteen clients at once: together they never pass the limit, and one of them is always stored.
+#[test]
+fn uploads_that_meet_share_what_there_is() {
+    const LIMIT: u64 = 1000;
+    let options = Options { max_total_size: Some(LIMIT), ..Options::default() };
+    let fixture = fixture(options);
+    for round in 0..50_u64 {
+        let barrier = std::sync::Barrier::new(16);
+        let upload = |n: u64| -> Result<()> {
+            let mut random = (round * 16 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+            let size = random % LIMIT + 1;
+            let gives_up = round % 2 == 1 && n.is_multiple_of(3);
+            barrier.wait();
+            let mut incoming = fixture.store.begin(&name(&n.to_string()))?;
+            incoming.expect(Some(size))?;
+            let mut left = size;
+            while left > 0 && !(gives_up && left < size / 2) {
+                let piece = (random % 97 + 1).min(left);
+                random = random.wrapping_mul(6_364_136_223_846_793_005) >> 1;
+                incoming.write(&vec![0; usize::try_from(piece).unwrap()])?;
+                left -= piece;
+                assert!(fixture.store.quota.taken() <= LIMIT);
+                std::thread::yield_now();
+            }
+            incoming.publish().map(drop)
+        };
+        let stored = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|n| {
+                    scope.spawn({
+                        let upload = &upload;
+                        move || upload(n)
+                    })
+                })
+                .collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap().ok()).count()
+        });
+        let total = fixture.store.list(None).unwrap().total;
+        assert!(total <= LIMIT && fixture.store.quota.taken() == total, "{total}");
+        assert!(stored > 0 || round % 2 == 1, "all sixteen were refused");
+        for file in fixture.names() {
+            fixture.store.remove(&name(&file)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_read_only_store_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
