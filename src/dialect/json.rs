@@ -34,11 +34,11 @@ use super::requests::{
     IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
     unexpected, unexpected_ahead,
 };
-use super::{Receiver, Requests, Source, send_file};
+use super::{Receiver, Requests, Source, send_file, take_place};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
+use crate::store::{Client, Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -80,7 +80,12 @@ impl Request {
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    log: &ConnectionLog<'_>,
+) -> Result<()> {
     let line = match wire.read_line(limits::MESSAGE) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
@@ -100,7 +105,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         );
         match request.aksi.as_str() {
             TRANSFER => handle_upload(wire, store, &request),
-            LIST => handle_list_files(wire, store),
+            LIST => handle_list_files(wire, store, client),
             GET => handle_download(wire, store, &request),
             HAPUS => handle_delete(wire, store, &request),
             _ => {
@@ -141,9 +146,10 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
 }
 
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
-fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    let files = store.files()?;
-    wire.with_eviction(&files.lists_waiting(), |wire| {
+fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
+    let (files, _place) = store.list(None, || take_place(wire, client))?;
+    store.identify_all(&files)?;
+    wire.write_list(|wire| {
         let mut length = "[]".len() + END.len();
         let mut comma = "";
         wire.write(b"[")?;

@@ -526,7 +526,8 @@ mod tests {
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));
-                            let files = store.files()?;
+                            let files = store.list(None, || store.client(None).take_place())?.0;
+                            store.identify_all(&files)?;
                             store.each_record(&files, &mut |record| {
                                 // The others replace theirs at any time.
                                 if record.name.starts_with(&format!("{thread}-")) {
@@ -553,7 +554,7 @@ mod tests {
         });
         let store = server(root.path());
         let left: HashSet<String> =
-            store.list(None).unwrap().entries().map(|entry| entry.name.to_owned()).collect();
+            store.all().entries().map(|entry| entry.name.to_owned()).collect();
         let (mut found, mut contents) = (0, HashSet::new());
         for name in &left {
             contents.insert(fs::read_to_string(root.path().join(name)).unwrap());

@@ -13,7 +13,6 @@
 //! hard links, and where the catalog of identities is read or written.
 
 mod atomic;
-mod budget;
 mod catalog;
 pub(crate) mod disk;
 mod incoming;
@@ -26,20 +25,18 @@ mod quota;
 mod records;
 mod sha256;
 mod sums;
+mod turns;
 mod workspace;
 
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use crate::error::{Code, Error, Result, lock};
 use crate::log::Log;
 use atomic::{Draft, Publishing};
-use budget::Budget;
-pub use budget::Budgeted;
 use catalog::Catalog;
 pub use catalog::{Id, Stamp};
 use disk::op;
@@ -52,6 +49,8 @@ use quota::Quota;
 pub use records::Record;
 pub use sha256::{Sha256, Sum};
 use sums::Sums;
+use turns::Turns;
+pub use turns::{Client, Place};
 use workspace::Workspace;
 
 /// The configuration of a store.
@@ -76,8 +75,8 @@ pub struct Store {
     quota: Quota,
     catalog: Mutex<Catalog>,
     log: Log,
-    lists: Arc<Budget>,
     sums: Sums,
+    turns: Turns,
     /// For tests: how drafts get their names, whatever the file system can do.
     publishing: Option<Publishing>,
 }
@@ -119,24 +118,29 @@ impl Store {
             quota: Quota::new(root.to_owned(), options.max_total_size),
             catalog: Mutex::default(),
             log: log.clone(),
-            lists: Arc::default(),
             sums: Sums::default(),
+            turns: Turns::default(),
             publishing,
             options,
         })
     }
 
-    /// The contents of the root, or of a folder below it.
-    ///
-    /// # Errors
-    /// There is no such folder, or it cannot be read.
-    pub fn list(&self, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
-        self.list_since(Instant::now(), folder)
+    /// A client of this network, which is 64 bits of an IPv6 address or an IPv4 address; `None` is not known.
+    #[must_use]
+    pub fn client(&self, network: Option<u128>) -> Client<'_> {
+        self.turns.client(network)
     }
 
-    fn list_since(&self, began: Instant, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
-        let path = self.walk(folder.map(FileName::as_str))?;
-        self.lists.build(began, |allocation| Listing::read(&path, allocation))
+    /// The contents of the root, or of a folder below it. A long list takes a place.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read, or no place is free.
+    pub fn list<'t>(
+        &self,
+        folder: Option<&FileName>,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<(Listing, Option<Place<'t>>)> {
+        Listing::read(&self.walk(folder.map(FileName::as_str))?, take_place)
     }
 
     /// The size of a file.
@@ -156,28 +160,45 @@ impl Store {
         Ok((file, found.len()))
     }
 
-    /// The sum of a file as it is now.
+    /// The sum of a file as it is now. Takes a place if it is not remembered.
     ///
     /// # Errors
-    /// See [`Store::open_file`], or it cannot be read.
-    pub fn sum(&self, name: &FileName) -> Result<Sum> {
-        let (mut file, _) = self.open_file(name)?;
-        Ok(self.sums.of(&mut file, u64::MAX)?.0)
+    /// See [`Store::open_file`], or it cannot be read, or no place is free.
+    pub fn sum<'t>(
+        &self,
+        name: &FileName,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<Sum> {
+        let (mut file, found) = self.open_plain(name)?;
+        self.sum_of(&mut file, &found, u64::MAX, take_place)
     }
 
-    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow.
+    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow. Takes a place
+    /// for as long as these bytes are read, if their sum is not remembered.
     ///
     /// # Errors
-    /// See [`Store::open_file`], or the file begins otherwise.
-    pub fn open_at(&self, name: &FileName, offset: u64, sum: Sum) -> Result<(Outgoing, u64)> {
-        let (mut file, size) = self.open_file(name)?;
+    /// See [`Store::open_file`], or the file begins otherwise, or no place is free.
+    pub fn open_at<'t>(
+        &self,
+        name: &FileName,
+        offset: u64,
+        sum: Sum,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<(Outgoing, u64)> {
+        let (mut file, found) = self.open_plain(name)?;
         let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
-        let rest = size.checked_sub(offset).ok_or_else(changed)?;
-        if self.sums.of(&mut file, offset)? == (sum, offset) {
-            Ok((file, rest))
-        } else {
-            Err(changed())
+        let rest = found.len().checked_sub(offset).ok_or_else(changed)?;
+        if self.sum_of(&mut file, &found, offset, take_place)? != sum {
+            return Err(changed());
         }
+        file.skip_to(offset)?;
+        Ok((file, rest))
+    }
+
+    /// The contents of the root, for tests.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Listing {
+        self.list(None, || self.client(None).take_place()).unwrap().0
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
@@ -324,6 +345,15 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    fn skip_to(&mut self, offset: u64) -> Result<()> {
+        let skipped = self.file.seek(io::SeekFrom::Start(offset));
+        skipped.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        Error::io(format!("read {}", self.name.as_str()), error)
+    }
+
     /// Reads the next bytes of the file. Returns 0 at its end.
     ///
     /// # Errors
@@ -332,10 +362,7 @@ impl Outgoing {
         loop {
             match self.file.read(into) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => {
-                    let name = self.name.as_str();
-                    return other.map_err(|error| Error::io(format!("read {name}"), &error));
-                }
+                other => return other.map_err(|error| self.failed(&error)),
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Files with an identity: what the `json` dialect calls records. They are the files at the top of the root.
 
-use super::budget::Budgeted;
 use super::catalog::{Id, Stamp, no_such_file};
 use super::{FileName, Listing, Outgoing, Store};
 use crate::error::Result;
@@ -24,14 +23,12 @@ impl Record {
 }
 
 impl Store {
-    /// The contents of the root. All its files have an identity that is kept: see [`Store::each_record`].
+    /// Gives an identity that is kept to each of these files of the root: see [`Store::each_record`].
     ///
     /// # Errors
-    /// The root cannot be read, or an identity cannot be kept.
-    pub fn files(&self) -> Result<Budgeted<Listing>> {
-        let files = self.list(None)?;
-        files.batches().try_for_each(|batch| self.identify(&batch).map(drop))?;
-        Ok(files)
+    /// An identity cannot be kept.
+    pub fn identify_all(&self, files: &Listing) -> Result<()> {
+        files.batches().try_for_each(|batch| self.identify(&batch).map(drop))
     }
 
     /// Calls `tell` with the record of each of these files. Only some of the records are in memory at a time.

@@ -24,6 +24,10 @@ fn name(name: &str) -> FileName {
     FileName::parse(name.as_bytes()).unwrap()
 }
 
+fn no_place() -> Result<Place<'static>> {
+    Err(Error::new(Code::Busy, "no place"))
+}
+
 impl Fixture {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -37,7 +41,7 @@ impl Fixture {
     }
 
     fn names(&self) -> Vec<String> {
-        self.store.list(None).unwrap().entries().map(|entry| entry.name.to_owned()).collect()
+        self.store.all().entries().map(|entry| entry.name.to_owned()).collect()
     }
 }
 
@@ -237,7 +241,7 @@ fn uploads_that_meet_share_what_there_is() {
                 .collect();
             threads.into_iter().filter_map(|thread| thread.join().unwrap().ok()).count()
         });
-        let total = fixture.store.list(None).unwrap().total;
+        let total = fixture.store.all().total;
         assert!(total <= LIMIT && fixture.store.quota.taken() == total, "{total}");
         assert!(stored > 0 || round % 2 == 1, "all sixteen were refused");
         for file in fixture.names() {
@@ -264,7 +268,7 @@ fn folders_are_walked_and_listed() {
     fs::create_dir_all(fixture.path("docs/deep")).unwrap();
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a.txt");
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a_1.txt");
-    let listing = fixture.store.list(Some(&name("docs"))).unwrap();
+    let listing = fixture.store.list(Some(&name("docs")), no_place).unwrap().0;
     let shown: Vec<_> = listing.entries().map(|e| (e.name, e.size)).collect();
     assert_eq!(shown, [("a.txt", Some(3)), ("a_1.txt", Some(3)), ("deep", None)]);
     assert_eq!(listing.total, 6);
@@ -278,7 +282,7 @@ fn folders_are_walked_and_listed() {
         assert_eq!(fixture.store.size(&name(lost)).unwrap_err().code(), code, "{lost}");
         assert_eq!(fixture.store.remove(&name(lost)).unwrap_err().code(), code, "{lost}");
     }
-    let no_folder = fixture.store.list(Some(&name("docs/a.txt"))).err().unwrap();
+    let no_folder = fixture.store.list(Some(&name("docs/a.txt")), no_place).err().unwrap();
     assert_eq!(no_folder.code(), Code::NotFound);
 }
 
@@ -305,7 +309,10 @@ fn links_pipes_and_devices_are_not_files() {
         assert_eq!(code(fixture.store.remove(&name).map(drop)), Code::BadName, "{special}");
         assert_eq!(code(fixture.store.begin(&name).map(drop)), Code::BadName, "{special}");
     }
-    assert_eq!(fixture.store.list(Some(&name("way-out"))).err().unwrap().code(), Code::BadName);
+    assert_eq!(
+        fixture.store.list(Some(&name("way-out")), no_place).err().unwrap().code(),
+        Code::BadName
+    );
     assert_eq!(fixture.names(), [""; 0]);
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
 }
@@ -323,7 +330,7 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
     }
     removed.unwrap();
     assert!(fixture.put("a", b"2").is_err());
-    assert!(fixture.store.list(None).is_err());
+    assert!(fixture.store.list(None, no_place).is_err());
     fs::create_dir(fixture.folder.path()).unwrap();
     assert_eq!(fixture.put("a", b"3").unwrap(), "a");
     assert_eq!(fixture.names(), ["a"]);
@@ -396,7 +403,8 @@ fn every_file_at_the_top_has_a_record() {
     for file in ["b", "a", "docs/c"] {
         fixture.put(file, file.as_bytes()).unwrap();
     }
-    let files = fixture.store.files().unwrap();
+    let files = fixture.store.all();
+    fixture.store.identify_all(&files).unwrap();
     let mut records = Vec::new();
     let tell = &mut |record: &Record| {
         records.push(record.clone());
@@ -421,7 +429,7 @@ fn every_file_at_the_top_has_a_record() {
 fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
     let fixture = fixture(Options::default());
     fixture.put("gone", b"gone").unwrap();
-    let listed = fixture.store.list(None).unwrap();
+    let listed = fixture.store.all();
     fs::remove_file(fixture.path("gone")).unwrap();
     fixture.store.each_record(&listed, &mut |record| panic!("{record:?}")).unwrap();
     let stamp = listed.batches().next().unwrap()[0].1;
@@ -460,8 +468,7 @@ mod faults {
             }
         };
         assert_eq!(left, 0, "the next start clears what is left");
-        let names: Vec<_> =
-            store.list(None).unwrap().entries().map(|entry| entry.name.to_owned()).collect();
+        let names: Vec<_> = store.all().entries().map(|entry| entry.name.to_owned()).collect();
         assert_eq!(records(&store).len(), names.len());
         names.into_iter().map(|name| (name.clone(), fs::read(root.join(name)).unwrap())).collect()
     }
@@ -473,7 +480,8 @@ mod faults {
 
     fn records(store: &Store) -> Vec<Record> {
         let mut records = Vec::new();
-        let files = store.files().unwrap();
+        let files = store.all();
+        store.identify_all(&files).unwrap();
         let tell = &mut |record: &Record| {
             records.push(record.clone());
             Ok(())
@@ -670,7 +678,7 @@ mod faults {
                 let before: Vec<_> = records(&store);
                 fs::write(folder.path().join("by-hand"), "3").unwrap();
                 let (_, came) = during(k, fault, || {
-                    let _ = store.files();
+                    let _ = store.list(None, no_place).map(|(files, _)| store.identify_all(&files));
                     let _ = store.open_recorded(&name("by-hand"), None);
                     let _ = recorded_upload(&store, "c", b"4");
                     let _ = store.remove_recorded(&name("b"), None);

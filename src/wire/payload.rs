@@ -190,11 +190,12 @@ impl Wire {
         pace: &mut Pace,
         wanted: Awaited,
     ) -> Result<&'b [u8]> {
+        let begun = Instant::now();
         let read = self.read_within(limits::PAYLOAD_WINDOW, wanted, |wire| {
             stream::read(&mut *wire.stream, buffer)
         })?;
         let read = read.map_err(|error| Error::connection(&error));
-        let n = read.and_then(|n| pace.moved(n).map(|()| n));
+        let n = read.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n));
         let n = n.map_err(|error| error.with_partial(b"", wanted))?;
         self.input.ended = n == 0;
         self.exchange.piece_came();
