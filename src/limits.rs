@@ -153,9 +153,6 @@ pub const RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
 pub const DEPTH: usize = 32;
 
-/// How long a client keeps what has come of a download that was cut.
-pub const KEPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 pub const KEPT_SIZE: u64 = 64 << 10;
 
@@ -205,23 +202,11 @@ pub const PROXY_LINE: usize = 107;
 /// it after one and three seconds if it is lost.
 pub const PROXY_TIME: Duration = Duration::from_secs(5);
 
-/// The memory that all lists together may take while they are sent. A list that is alone may be larger.
-pub const LISTS_HELD: usize = 32 << 20;
-
-/// How long a list waits until there is memory for it.
-pub const LIST_WAIT: Duration = Duration::from_secs(15);
-
-/// While other lists wait, one that is being sent has to move this many KiB, or nods, in every
-/// [`LIST_TIME`], or its peer is disconnected.
-pub const LIST_STEPS: usize = 64;
-
-/// See [`LIST_STEPS`]. On Windows, where a write can wait for longer, a peer that reads nothing is disconnected
-/// when that ends.
-pub const LIST_TIME: Duration = Duration::from_secs(5);
-
-/// How many sums of files a server computes at once. Each takes a processor and a disk, and a request that
-/// waits for its turn is not timed out.
-pub const SUMS: usize = 2;
+/// A list has to move [`READER_STEP`], or that many acknowledgements of 1 KiB each, or all that is left, in any
+/// period of this length: it takes memory, and one of few places. 64 acknowledgements take 20 seconds on the way
+/// around the earth, and after an outage of 20 seconds TCP has tried again. On Windows, where a write can wait for
+/// longer, a peer that reads nothing is disconnected when that ends.
+pub const LIST_WINDOW: Duration = Duration::from_secs(45);
 
 /// Refused connections that stay open so that the peer can read why; when one more comes, the oldest is
 /// closed. Each holds a descriptor that accepted connections may need.

@@ -9,6 +9,7 @@ pub mod argument;
 pub mod command;
 mod connection;
 mod explain;
+mod kept;
 mod keys;
 mod names;
 mod patience;

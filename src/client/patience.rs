@@ -106,6 +106,10 @@ impl Stream for Patient {
         Ok(())
     }
 
+    fn pending_error(&mut self) -> io::Result<()> {
+        self.inner.pending_error()
+    }
+
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.inner.read_now(into)
     }

@@ -6,12 +6,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Client, Progress, Receipt, Watch};
+use super::{Client, Progress, Receipt, Watch, kept};
 use crate::dialect::{Receiver, Source};
 use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
 use crate::limits;
 use crate::log::Log;
-use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum, is_kept};
+use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum};
 
 impl Client {
     /// Sends a file, under its own name if no other is given.
@@ -169,7 +169,7 @@ impl Client {
 
     /// Whether a part of this file is kept.
     pub(super) fn has_kept(&self, name: &str) -> bool {
-        self.key(name).is_some_and(|key| is_kept(&self.config.downloads_path(), key))
+        self.key(name).is_some_and(|key| kept::is_kept(&self.config.downloads_path(), key))
     }
 
     /// How much of the last download that failed is kept, and the size of the file. Tells it once.
@@ -318,8 +318,10 @@ impl<'s> Arriving<'s> {
 
     /// Goes on with what is kept of it, if anything is. Returns how much that is, and its sum.
     fn take_up(&mut self) -> Answer<Option<(u64, Sum)>> {
-        let Some(key) = self.key.filter(|key| is_kept(self.folder, *key)) else { return Ok(None) };
-        let kept = self.open().and_then(|store| store.resume_kept(self.name, key));
+        let Some(key) = self.key.filter(|key| kept::is_kept(self.folder, *key)) else {
+            return Ok(None);
+        };
+        let kept = self.open().and_then(|store| kept::resume(store, self.name, key));
         let kept = kept.map_err(|error| not_kept(self.name.as_str(), self.folder, &error))?;
         let Some((file, sha, length)) = kept else { return Ok(None) };
         let sum = sha.sum();
@@ -356,7 +358,7 @@ impl<'s> Arriving<'s> {
         let store = self.open()?;
         let key = self.key.filter(|_| size.is_some_and(|size| size > limits::KEPT_SIZE));
         let mut file = match key {
-            Some(key) => store.begin_kept(self.name, key)?,
+            Some(key) => kept::begin(store, self.name, key)?,
             None => store.begin(self.name)?,
         };
         file.expect(size)?;

@@ -34,11 +34,11 @@ use super::requests::{
     IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
     unexpected, unexpected_ahead,
 };
-use super::{Receiver, Requests, Source, send_file};
+use super::{Receiver, Requests, Source, send_file, take_place};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Id, Listing, Record, Store, extension};
+use crate::store::{Client, Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -80,7 +80,12 @@ impl Request {
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    log: &ConnectionLog<'_>,
+) -> Result<()> {
     let line = match wire.read_line(limits::MESSAGE) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
@@ -100,7 +105,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         );
         match request.aksi.as_str() {
             TRANSFER => handle_upload(wire, store, &request),
-            LIST => handle_list_files(wire, store),
+            LIST => handle_list_files(wire, store, client),
             GET => handle_download(wire, store, &request),
             HAPUS => handle_delete(wire, store, &request),
             _ => {
@@ -141,9 +146,10 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
 }
 
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
-fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    let files = store.files()?;
-    wire.with_eviction(&files.lists_waiting(), |wire| {
+fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
+    let (files, _place) = store.list(None, || take_place(wire, client))?;
+    store.identify_all(&files)?;
+    wire.write_list(|wire| {
         let mut length = "[]".len() + END.len();
         let mut comma = "";
         wire.write(b"[")?;
@@ -160,38 +166,32 @@ fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
 }
 
 fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
-    let (mut file, record) = match wanted(request)? {
-        Wanted::Named(name) => store.open_recorded(&name)?,
-        Wanted::Identified(id) => store.open_by_id(id)?,
-    };
+    let (name, stamp) = wanted(store, request)?;
+    let (mut file, record) = store.open_recorded(&name, stamp)?;
     write_line(wire, record_value(&record))?;
     wire.pause(limits::HEAD_PAUSE)?;
     send_file(wire, &mut file, record.size)
 }
 
 fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
-    let record = match wanted(request)? {
-        Wanted::Named(name) => store.remove_recorded(&name)?,
-        Wanted::Identified(id) => store.remove_by_id(id)?,
-    };
+    let (name, stamp) = wanted(store, request)?;
+    let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
     Ok(Done::default())
 }
 
-/// The file that a request means.
-enum Wanted {
-    Named(FileName),
-    Identified(Id),
-}
-
-fn wanted(request: &Request) -> Result<Wanted> {
+/// The file that a request means, and the stamp that it must have if the request has its identity.
+fn wanted(store: &Store, request: &Request) -> Result<(FileName, Option<Stamp>)> {
     let not_at_top = || Error::new(Code::NotFound, "no such file at the top of the folder");
     match (&request.file, &request.id) {
         (Some(file), _) => match FileName::parse(file.as_bytes())? {
             name if name.folder().is_some() => Err(not_at_top()),
-            name => Ok(Wanted::Named(name)),
+            name => Ok((name, None)),
         },
-        (None, Some(id)) => Id::parse(id).map(Wanted::Identified).ok_or_else(not_at_top),
+        (None, Some(id)) => {
+            let (name, stamp) = store.find_by_id(Id::parse(id).ok_or_else(not_at_top)?)?;
+            Ok((name, Some(stamp)))
+        }
         (None, None) => Err(bad_request("file or id is missing")),
     }
 }

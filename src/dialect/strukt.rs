@@ -42,11 +42,11 @@ use std::time::{Duration, Instant};
 use super::requests::{
     IncomingList, closed, not_the_words, receive, send, unexpected, unexpected_ahead,
 };
-use super::{Receiver, Requests, Source, send_file};
+use super::{Receiver, Requests, Source, send_file, take_place};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Listing, Store};
+use crate::store::{Client, Entry, FileName, Listing, Store};
 use crate::wire::Wire;
 
 const CONNME: &str = "connme";
@@ -77,13 +77,18 @@ const NONE: i32 = -1;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    log: &ConnectionLog<'_>,
+) -> Result<()> {
     while let Some(command) = wire.read_word_of(&COMMANDS)? {
         let since = Instant::now();
         let mut name = Vec::new();
         let outcome = match command {
             CONNME => handle_connme(wire),
-            LS => handle_list_files(wire, store),
+            LS => handle_list_files(wire, store, client),
             SIZE => handle_get_file_size(wire, store, &mut name),
             RM => handle_delete(wire, store, &mut name),
             DOWNLOAD => handle_download(wire, store, &mut name),
@@ -105,11 +110,12 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
     Ok(Done::default())
 }
 
-fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
     // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
     // left.
-    let listing = store.list(None).map_err(Error::and_close)?;
-    wire.with_eviction(&listing.lists_waiting(), |wire| write_listing(wire, &listing))?;
+    let listing = store.list(None, || take_place(wire, client));
+    let (listing, _place) = listing.map_err(Error::and_close)?;
+    wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
@@ -386,14 +392,11 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
     let files = || listing.entries().filter(fits);
     let total = files().filter_map(|file| file.size).sum();
     write_size(wire, Some(files().count() as u64))?;
-    // One deadline for all the nods: a client that sends one now and then holds the list no longer than
-    // one that sends none.
-    let mut deadline = None;
     for Entry { name, size, .. } in files() {
         write_size(wire, Some(name.len() as u64))?;
         wire.write(name.as_bytes())?;
         write_size(wire, size)?;
-        wire.read_acknowledgement(&mut deadline)?;
+        wire.read_acknowledgement()?;
     }
     write_size(wire, Some(total))
 }

@@ -25,7 +25,7 @@ fn answer_over(
     let log = Log::silent();
     let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
-    let _ = dialect.handle_client(&mut wire, &store, &session);
+    let _ = dialect.handle_client(&mut wire, &store, &store.client(None), &session);
     wire.close();
     written.bytes()
 }

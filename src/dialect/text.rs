@@ -26,11 +26,11 @@ use super::requests::{
     IncomingList, Parts, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
     unexpected,
 };
-use super::{Receiver, Requests, Source, digits, send_file};
+use super::{Receiver, Requests, Source, digits, send_file, take_place};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Listing, Store, Sum};
+use crate::store::{Client, Entry, FileName, Listing, Store, Sum};
 use crate::wire::Wire;
 
 // The server's half.
@@ -39,7 +39,12 @@ use crate::wire::Wire;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    log: &ConnectionLog<'_>,
+) -> Result<()> {
     loop {
         let request = match read_request(wire) {
             Ok(Some(request)) => request,
@@ -54,13 +59,13 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         let command = word.to_ascii_lowercase();
         let outcome = match command.as_slice() {
             b"connme" | b"conme" => handle_connme(wire, argument),
-            b"ls" => handle_list_files(wire, store, argument),
+            b"ls" => handle_list_files(wire, store, client, argument),
             b"rm" => handle_delete(wire, store, argument),
             b"size" => handle_get_file_size(wire, store, argument),
             b"download" => handle_download(wire, store, argument),
             b"upload" => handle_upload(wire, store, argument),
-            b"sum" => handle_sum(wire, store, argument),
-            b"resume" => handle_resume(wire, store, argument),
+            b"sum" => handle_sum(wire, store, client, argument),
+            b"resume" => handle_resume(wire, store, client, argument),
             b"count" => handle_count(wire, argument),
             b"help" => handle_help(wire, argument),
             b"byebye" => handle_byebye(wire, argument),
@@ -91,10 +96,15 @@ fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
 }
 
 #[inline(never)]
-fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+fn handle_list_files(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    argument: &[u8],
+) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
-    let listing = store.list(folder.as_ref())?;
-    wire.with_eviction(&listing.lists_waiting(), |wire| write_listing(wire, &listing))?;
+    let (listing, _place) = store.list(folder.as_ref(), || take_place(wire, client))?;
+    wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
@@ -136,13 +146,24 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
 }
 
 #[inline(never)]
-fn handle_sum(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
-    write_ok(wire, store.sum(&FileName::parse(argument)?)?)?;
+fn handle_sum(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    argument: &[u8],
+) -> Result<Done> {
+    let sum = store.sum(&FileName::parse(argument)?, || take_place(wire, client))?;
+    write_ok(wire, sum)?;
     Ok(Done::default())
 }
 
 #[inline(never)]
-fn handle_resume(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+fn handle_resume(
+    wire: &mut Wire,
+    store: &Store,
+    client: &Client<'_>,
+    argument: &[u8],
+) -> Result<Done> {
     let (offset, rest) = split(argument);
     let (sum, name) = split(rest);
     let (Some(offset), Some(sum)) = (digits(offset), Sum::parse(sum)) else {
@@ -150,7 +171,8 @@ fn handle_resume(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
             "expected OFFSET in digits, a SHA-256 of 64 small letters and digits, and a name";
         return Err(Error::new(Code::BadRequest, sentence));
     };
-    let (mut file, rest) = store.open_at(&FileName::parse(name)?, offset, sum)?;
+    let (mut file, rest) =
+        store.open_at(&FileName::parse(name)?, offset, sum, || take_place(wire, client))?;
     write_ok(wire, rest)?;
     send_file(wire, &mut file, rest)
 }

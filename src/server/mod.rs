@@ -159,7 +159,7 @@ impl Server {
         let session = self.log.session(peer, dialect.name());
         session.open(permit.connections());
         let end = match set_options(&stream) {
-            Ok(()) => self.converse(dialect, stream, peer, &session),
+            Ok(()) => self.converse(dialect, stream, peer, permit.network(), &session),
             Err(error) => Err(Error::connection(&error)),
         };
         // Free before the line is written, so that a new connection can follow the line in the log.
@@ -196,11 +196,13 @@ impl Server {
         dialect: Dialect,
         stream: TcpStream,
         peer: SocketAddr,
+        network: Option<u128>,
         session: &ConnectionLog<'_>,
     ) -> Result<()> {
+        let client = self.store.client(network);
         let mut wire = self.wire(stream, peer, dialect);
         let end = catch_unwind(AssertUnwindSafe(|| {
-            dialect.handle_client(&mut wire, &self.store, session)
+            dialect.handle_client(&mut wire, &self.store, &client, session)
         }));
         wire.close();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))

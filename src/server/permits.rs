@@ -1,10 +1,10 @@
 //! Permits for connections: a limited number in all, and from one address.
 //!
 //! A machine with IPv6 can choose any address in its /64, so a /64 counts as one address. It may also be
-//! a whole classroom, so it may have four times as many connections.
+//! a whole classroom, so it may have four times as many connections, but at most half of all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::error::lock;
@@ -35,33 +35,21 @@ pub(super) struct Permits {
 #[derive(Default)]
 struct Open {
     all: usize,
-    by_network: HashMap<Network, usize>,
+    by_network: HashMap<u128, usize>,
 }
 
-/// The addresses that count as one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Network {
-    V4(Ipv4Addr),
-    /// The first 64 bits.
-    V6([u16; 4]),
-}
-
-impl Network {
-    fn of(address: IpAddr) -> Network {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Network::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Network::V6([a, b, c, d])
-            }
-        }
+/// The addresses that count as one: an IPv4 address, or the first 64 bits of an IPv6 address.
+fn network(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
     }
 }
 
 /// The permission for one connection. Dropping it allows another one.
 pub(super) struct Permit {
     /// Where the connection is counted, once its client's address is known.
-    network: Option<Network>,
+    network: Option<u128>,
     permits: Permits,
 }
 
@@ -100,16 +88,21 @@ impl Permit {
         lock(&self.permits.open).all
     }
 
+    /// Where the connection is counted, if its client's address is known.
+    pub(super) fn network(&self) -> Option<u128> {
+        self.network
+    }
+
     /// Counts the connection among those from this address. This is done once.
     ///
     /// # Errors
     /// All connections from this address are taken. The text is for the peer.
     pub(super) fn count(&mut self, address: IpAddr) -> Result<(), &'static str> {
-        let network = Network::of(address);
-        let most = match network {
-            Network::V4(_) => self.permits.limits.per_address,
-            Network::V6(_) => self.permits.limits.per_address.saturating_mul(4),
-        };
+        let network = network(address);
+        let ConnectionLimits { all, per_address } = self.permits.limits;
+        // Four times as many, but no /64 takes more than half of all.
+        let of_v6 = per_address.saturating_mul(4).min(all / 2).max(per_address);
+        let most = if address.to_canonical().is_ipv4() { per_address } else { of_v6 };
         let mut open = lock(&self.permits.open);
         let count = open.by_network.entry(network).or_default();
         if *count >= most {
@@ -174,5 +167,15 @@ mod tests {
         assert!(permits.take_from(address("::ffff:192.0.2.2")).is_ok());
         drop(in_one);
         assert!(permits.take_from(address("2001:db8::ffff")).is_ok());
+        // With the defaults, 256 connections of one /64 were all that there are.
+        let most = |all, per_address| {
+            let permits = Permits::new(ConnectionLimits { all, per_address });
+            let mut taken = Vec::new();
+            while let Ok(permit) = permits.take_from(address("2001:db8::1")) {
+                taken.push(permit);
+            }
+            taken.len()
+        };
+        assert_eq!([most(256, 64), most(1000, 64), most(100, 64)], [128, 256, 64]);
     }
 }

@@ -5,14 +5,12 @@
 //! plain rename would replace silently. The hard link does neither.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::SystemTime;
 
 use super::plain::file_id;
 use super::private;
-use super::sha256::Sha256;
 use crate::error::lock;
 use crate::limits;
 use crate::store::disk::{self, op};
@@ -23,88 +21,44 @@ use crate::store::disk::{self, op};
 pub(super) enum Publishing {
     /// By hard link, which fails if the name is taken.
     Link,
-    /// By a look and a rename, under a lock that all servers on the folder share.
+    /// By a look and a rename, under a lock that all servers on the folder share. Servers never replace each
+    /// other's files by this. Another program that creates the name in the same instant could lose its file.
     LockedRename,
-    /// The same where the file system has no locks either: only this server's threads take turns.
-    Rename,
 }
 
-/// An unfinished file. It is removed when it is dropped before it was published.
+/// An unfinished file. When it is dropped it is removed, or it stays if it is one to keep.
 pub(super) struct Draft {
     file: Option<File>,
     path: PathBuf,
-    when_dropped: WhenDropped,
-}
-
-/// What becomes of a draft when it is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WhenDropped {
-    /// It is removed. Windows removes no open file, so it is closed before.
-    Removed,
-    /// It stays, for the next process that opens it.
-    Kept,
-    /// It gets the name back under which it was kept.
-    PutBack,
-    /// It is removed while it is still locked: it may have a final name by now, and another process that got
-    /// the lock before would write to that file.
-    RemovedLocked,
+    is_kept: bool,
 }
 
 impl Draft {
     /// Creates an empty draft at `path`, where nothing may be yet.
     pub(super) fn create(path: PathBuf) -> io::Result<Draft> {
         let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
-        Ok(Draft { file: Some(file), path, when_dropped: WhenDropped::Removed })
+        Ok(Draft { file: Some(file), path, is_kept: false })
     }
 
-    /// A finished file that exists already.
-    pub(super) fn finished(path: PathBuf) -> Draft {
-        Draft { file: None, path, when_dropped: WhenDropped::Removed }
-    }
-
-    /// A file with what has come so far, which stays until it is published or discarded.
+    /// A file with what has come so far, which stays until it is published.
     pub(super) fn kept(file: File, path: PathBuf) -> Draft {
-        Draft { file: Some(file), path, when_dropped: WhenDropped::Kept }
+        Draft { file: Some(file), path, is_kept: true }
     }
 
     pub(super) fn is_kept(&self) -> bool {
-        self.when_dropped == WhenDropped::Kept
+        self.is_kept
     }
 
-    /// Removes it, also if it is kept.
-    pub(super) fn discard(mut self) {
-        self.no_longer_kept();
-    }
-
-    fn no_longer_kept(&mut self) {
-        if self.when_dropped != WhenDropped::Removed {
-            self.when_dropped = WhenDropped::RemovedLocked;
-        }
-    }
-
-    /// Takes a kept file away from where the next download looks. If the process is killed while the file has
-    /// both names, no other may write to it. The number of this process keeps it apart from others of this key.
-    fn put_aside(&mut self) -> io::Result<()> {
-        if self.is_kept() {
-            let aside = self.path.with_extension(std::process::id().to_string());
-            op(|| fs::rename(&self.path, &aside))?;
-            (self.path, self.when_dropped) = (aside, WhenDropped::PutBack);
-        }
+    /// Makes one that is kept an ordinary draft at this path.
+    pub(super) fn keep_no_longer(&mut self, path: PathBuf) -> io::Result<()> {
+        op(|| fs::rename(&self.path, &path))?;
+        (self.path, self.is_kept) = (path, false);
         Ok(())
     }
 
-    /// The sum of what has come so far, and its length.
-    pub(super) fn sum(&mut self) -> io::Result<(Sha256, u64)> {
-        let (mut sha, mut length, mut buffer) = (Sha256::default(), 0, vec![0; 64 << 10]);
-        let mut file = self.file()?;
-        loop {
-            let n = op(|| file.read(&mut buffer))?;
-            if n == 0 {
-                return Ok((sha, length));
-            }
-            sha.update(buffer.get(..n).unwrap_or_default());
-            length += n as u64;
-        }
+    /// Removes it. One that is kept is still locked then, so that no other process goes on with it meanwhile.
+    pub(super) fn discard(self) {
+        let _ = op(|| fs::remove_file(&self.path));
     }
 
     fn file(&self) -> io::Result<&File> {
@@ -129,55 +83,51 @@ impl Draft {
         op(|| self.file()?.sync_all())
     }
 
-    /// Sets the time of change.
-    pub(super) fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        op(|| self.file()?.set_modified(time))
-    }
-
-    /// Closes it, unless it is kept and has to stay locked. Windows may set the time of change then, and a name that
-    /// is given before keeps the old one in its folder.
+    /// Closes it. Windows may set the time of change then, and a name that is given before keeps the old one in
+    /// its folder.
     pub(super) fn close(&mut self) {
-        if !self.is_kept() {
-            self.file = None;
-        }
+        self.file = None;
     }
 
     /// What the system says about the draft.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        op(|| self.file.as_ref().map_or_else(|| fs::symlink_metadata(&self.path), File::metadata))
+        op(|| fs::symlink_metadata(&self.path))
     }
 
     /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it
-    /// was, and another name can be tried.
+    /// was, and another name can be tried. `renaming` is the lock file for [`Publishing::LockedRename`]; the
+    /// threads of this server take turns at it.
     pub(super) fn publish(
         &mut self,
         target: &Path,
         how: Publishing,
-        lock: &RenameLock,
+        renaming: &Mutex<PathBuf>,
     ) -> io::Result<bool> {
-        self.put_aside()?;
-        let is_published = if how == Publishing::Link {
-            match op(|| fs::hard_link(&self.path, target)) {
-                Ok(()) => true,
+        if how == Publishing::Link {
+            return match op(|| fs::hard_link(&self.path, target)) {
+                Ok(()) => Ok(true),
                 // A network file system may send the request twice. The second answer is that the name is
                 // taken, by the first.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.is_at(target),
-                Err(error) => return Err(error),
-            }
-        } else {
-            // Windows renames no open file.
-            self.file = None;
-            lock.rename(&self.path, target, how)?
-        };
-        if is_published {
-            self.no_longer_kept();
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Ok(self.is_at(target))
+                }
+                Err(error) => Err(error),
+            };
         }
-        Ok(is_published)
+        // Windows renames no open file.
+        self.close();
+        let renaming = lock(renaming);
+        let held = op(|| private::lock(&renaming, limits::LOCK_WAIT))?;
+        let _held = held.ok_or(io::ErrorKind::Unsupported)?;
+        match disk::look(target)? {
+            Some(_) => Ok(false),
+            None => op(|| fs::rename(&self.path, target)).map(|()| true),
+        }
     }
 
     /// Gives the draft this name and replaces what has it: for the server's own files.
     pub(super) fn replace(mut self, target: &Path) -> io::Result<()> {
-        self.file = None;
+        self.close();
         op(|| fs::rename(&self.path, target))
     }
 
@@ -192,53 +142,10 @@ impl Draft {
 impl Drop for Draft {
     /// Removes the draft's own name. After a link that is the second name, and after a rename it is gone.
     fn drop(&mut self) {
-        let file = self.file.take();
-        match self.when_dropped {
-            WhenDropped::Kept => return,
-            WhenDropped::PutBack => {
-                let kept = self.path.with_extension("");
-                if disk::look(&kept).is_ok_and(|found| found.is_none()) {
-                    let _ = op(|| fs::rename(&self.path, kept));
-                }
-                return;
-            }
-            WhenDropped::Removed => drop(file),
-            WhenDropped::RemovedLocked => {
-                let _ = op(|| fs::remove_file(&self.path));
-                return;
-            }
-        }
-        let _ = op(|| fs::remove_file(&self.path));
-    }
-}
-
-/// The way to publish without hard links: looks whether the name is free, then renames, one upload at a time.
-/// Servers of this kind never replace each other's files by this. Another program that creates the name in
-/// the same instant could lose its file.
-pub(super) struct RenameLock {
-    file: PathBuf,
-    /// For file systems that have no locks either.
-    here: Mutex<()>,
-}
-
-impl RenameLock {
-    /// A lock on this file, which is created when it is first needed.
-    pub(super) fn new(file: PathBuf) -> RenameLock {
-        RenameLock { file, here: Mutex::new(()) }
-    }
-
-    fn rename(&self, from: &Path, to: &Path, how: Publishing) -> io::Result<bool> {
-        let _here = lock(&self.here);
-        let _among_servers = match how {
-            Publishing::LockedRename => {
-                let held = op(|| private::lock(&self.file, limits::LOCK_WAIT))?;
-                Some(held.ok_or(io::ErrorKind::Unsupported)?)
-            }
-            _ => None,
-        };
-        match disk::look(to)? {
-            Some(_) => Ok(false),
-            None => op(|| fs::rename(from, to)).map(|()| true),
+        // Windows removes no open file.
+        self.close();
+        if !self.is_kept {
+            let _ = op(|| fs::remove_file(&self.path));
         }
     }
 }
@@ -255,10 +162,10 @@ mod tests {
 
     #[test]
     fn a_draft_is_published_whole_and_replaces_nothing() {
-        for how in [Publishing::Link, Publishing::LockedRename, Publishing::Rename] {
+        for how in [Publishing::Link, Publishing::LockedRename] {
             let folder = tempfile::tempdir().unwrap();
             let (a, b) = (folder.path().join("a"), folder.path().join("b"));
-            let lock = RenameLock::new(folder.path().join("lock"));
+            let lock = Mutex::new(folder.path().join("lock"));
             fs::write(&a, "old").unwrap();
             let mut draft = Draft::create(folder.path().join("draft")).unwrap();
             draft.write(b"new").unwrap();
@@ -278,7 +185,7 @@ mod tests {
         use crate::store::disk::fault::{Fault, during};
         let folder = tempfile::tempdir().unwrap();
         let (path, target) = (folder.path().join("draft"), folder.path().join("a"));
-        let lock = RenameLock::new(folder.path().join("lock"));
+        let lock = Mutex::new(folder.path().join("lock"));
         let mut draft = Draft::create(path).unwrap();
         let publish = || draft.publish(&target, Publishing::Link, &lock);
         let (published, _) = during(1, Fault::Fails, publish);
@@ -295,7 +202,7 @@ mod tests {
         assert_eq!(draft.is_at(&path("second")), cfg!(unix));
         assert!(!draft.is_at(&path("other")) && !draft.is_at(&path("nothing")));
         // A link that was made, though the system said that the name was taken.
-        let (lock, mut draft) = (RenameLock::new(path("lock")), draft);
+        let (lock, mut draft) = (Mutex::new(path("lock")), draft);
         let published = draft.publish(&path("second"), Publishing::Link, &lock).unwrap();
         assert_eq!(published, cfg!(unix));
     }
@@ -320,7 +227,6 @@ mod tests {
         assert!(draft.sync().is_ok() && sync_folder(folder.path()).is_ok());
         assert!(during(1, Fault::Fails, || draft.sync()).0.is_err());
         assert_eq!(during(1, Fault::Fails, || sync_folder(folder.path())).0.is_err(), cfg!(unix));
-        assert!(Draft::finished(folder.path().join("draft")).sync().is_err());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! An upload: it is written out of sight, and published whole or not at all.
 
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use super::atomic::{self, Draft};
-use super::catalog::{DRAFT_AGE, Stamp};
-use super::quota::Reservation;
+use super::catalog::{Id, Stamp};
+use super::quota::Share;
 use super::workspace::Workspace;
 use super::{FileName, Record, Store};
 use crate::error::{Code, Error, Result};
@@ -15,11 +16,11 @@ use crate::error::{Code, Error, Result};
 pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
-    pub(super) draft: Draft,
-    reservation: Reservation<'s>,
+    draft: Draft,
+    /// What has come of it. After `draft`, so that the draft is removed before its room is given back.
+    share: Share<'s>,
     /// How much is still to come; `None` if that is not known.
     left: Option<u64>,
-    begun: Instant,
     /// Keeps the folder of the draft, in case the store moves to another folder meanwhile.
     workspace: Arc<Workspace>,
 }
@@ -31,19 +32,18 @@ impl<'s> Incoming<'s> {
         draft: Draft,
         workspace: Arc<Workspace>,
     ) -> Incoming<'s> {
-        let reservation = store.quota.reservation();
-        let begun = Instant::now();
-        Incoming { store, name, draft, reservation, left: Some(0), begun, workspace }
+        let share = store.quota.share();
+        Incoming { store, name, draft, share, left: Some(0), workspace }
     }
 
-    /// Sets room aside for a file of this size. `None`: the size is not known, and the limits are checked while
-    /// it comes.
+    /// Prepares for a file of this size. `None`: the size is not known, and the limits are checked while it comes.
     ///
     /// # Errors
-    /// It is more than the limits allow.
+    /// It is more than the limits allow, or could not be stored even now.
     pub fn expect(&mut self, size: Option<u64>) -> Result<()> {
         self.left = size;
-        self.make_room(size.unwrap_or(0))
+        self.must_be_small(size.unwrap_or(0))?;
+        if self.share.fits(size.unwrap_or(0)) { Ok(()) } else { Err(no_space()) }
     }
 
     /// Adds to the file.
@@ -57,9 +57,12 @@ impl<'s> Incoming<'s> {
                 let more = || Error::new(Code::Internal, "more came than was announced");
                 self.left = Some(left.checked_sub(length).ok_or_else(more)?);
             }
-            None => self.make_room(length)?,
+            None => self.must_be_small(length)?,
         }
-        self.draft.write(bytes).map_err(|error| not_stored(&self.name, &error))
+        if !self.share.grow(length) {
+            return Err(no_space());
+        }
+        self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
     /// Puts bytes in front of what has come, at the price of a copy: for a dialect in which only the end tells
@@ -69,24 +72,38 @@ impl<'s> Incoming<'s> {
     /// See [`Incoming::write`].
     pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
         let (workspace, draft) =
-            self.store.draft().map_err(|error| not_stored(&self.name, &error))?;
+            self.store.draft().map_err(|error| not_stored(self.name.as_str(), &error))?;
         let old = std::mem::replace(&mut self.draft, draft);
         self.write(bytes)?;
-        self.draft.append(&old).map_err(|error| not_stored(&self.name, &error))?;
+        self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))?;
         self.workspace = workspace;
         Ok(())
     }
 
-    fn make_room(&mut self, more: u64) -> Result<()> {
+    /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
+    #[must_use]
+    pub fn into_kept(mut self, file: File, path: PathBuf) -> Incoming<'s> {
+        self.draft = Draft::kept(file, path);
+        self
+    }
+
+    /// Whether it stays if it is cut.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.draft.is_kept()
+    }
+
+    /// Removes what has come, also of one that would be kept.
+    pub fn discard(self) {
+        self.draft.discard();
+    }
+
+    fn must_be_small(&self, more: u64) -> Result<()> {
         // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
-        if self.reservation.size().saturating_add(more) > most {
+        if self.share.size().saturating_add(more) > most {
             let sentence = format!("files may be at most {most} bytes");
             return Err(Error::new(Code::TooLarge, sentence));
-        }
-        if !self.reservation.grow(more) {
-            let sentence = "all files together may not be larger than the server allows";
-            return Err(Error::new(Code::NoSpace, sentence));
         }
         Ok(())
     }
@@ -96,11 +113,6 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// Some of it is missing, or the disk does not take it.
     pub fn publish(mut self) -> Result<Stored> {
-        if self.begun.elapsed() > DRAFT_AGE {
-            // Two drafts of one name that began together could have one time, and the second be taken for
-            // the first, whose identity a client has: see the catalog.
-            let _ = self.draft.set_modified(SystemTime::now());
-        }
         self.complete()?;
         self.put_in_place()
     }
@@ -110,30 +122,34 @@ impl<'s> Incoming<'s> {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
         if self.store.options.fsync {
-            self.draft.sync().map_err(|error| not_stored(&self.name, &error))?;
+            self.draft.sync().map_err(|error| not_stored(self.name.as_str(), &error))?;
+        }
+        if self.draft.is_kept() {
+            let moved = self.draft.keep_no_longer(self.workspace.path());
+            moved.map_err(|error| not_stored(self.name.as_str(), &error))?;
         }
         self.draft.close();
         Ok(())
     }
 
-    fn put_in_place(mut self) -> Result<Stored> {
-        let folder = self.store.walk(self.name.folder())?;
-        let storing = |error| not_stored(&self.name, &error);
-        let before = self.store.numbers.before(&self.name);
-        let (mut name, mut n) = (self.name.clone(), 0);
-        let publish = |draft: &mut Draft, name: &FileName| {
-            self.workspace.publish(draft, &folder.join(name.last())).map_err(storing)
-        };
-        while !publish(&mut self.draft, &name)? {
-            n = self.store.numbers.next(&self.name, n);
-            name = self.name.numbered(n);
-        }
-        if self.store.options.fsync {
+    fn put_in_place(self) -> Result<Stored> {
+        // In this order, so that the draft is removed before its room is given back.
+        let Incoming { store, name: wanted, mut share, mut draft, workspace, .. } = self;
+        let folder = store.walk(wanted.folder())?;
+        let storing = |error| not_stored(wanted.as_str(), &error);
+        let name = share.store(|| {
+            let change = store.numbers.change(&wanted);
+            let (mut name, mut n) = (wanted.clone(), 0);
+            while !workspace.publish(&mut draft, &folder.join(name.last())).map_err(storing)? {
+                n = change.next(&wanted, n);
+                name = wanted.numbered(n);
+            }
+            Ok(name)
+        })?;
+        if store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        self.store.numbers.stored(&name, before);
-        self.reservation.stored();
-        Ok(Stored { name, _draft: self.draft, _workspace: self.workspace })
+        Ok(Stored { name, _draft: draft, _workspace: workspace })
     }
 
     /// Publishes a file at the top of the root, and returns its record. If its identity cannot be kept, nothing
@@ -142,16 +158,18 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::publish`], or its identity cannot be kept.
     pub fn publish_recorded(mut self) -> Result<Record> {
-        let store = self.store;
-        let workspace = Arc::clone(&self.workspace);
-        // To the nanosecond, where the file system has those: no other file gets the same by accident.
-        let _ = self.draft.set_modified(SystemTime::now());
         self.complete()?;
-        let found = self.draft.metadata().map_err(|error| not_stored(&self.name, &error))?;
+        let (store, name) = (self.store, self.name.clone());
+        let found = self.draft.metadata().map_err(|error| not_stored(name.as_str(), &error))?;
         let stamp = Stamp::of(&found);
         let Stored { name, .. } = self.put_in_place()?;
-        match store.catalog.identify_stored(name.as_str(), stamp, &workspace) {
-            Ok(id) => Ok(Record::new(id, name.as_str(), stamp)),
+        match store.identify(&[(name.as_str(), stamp)]) {
+            // If another request has removed it meanwhile, its identity leads nowhere.
+            Ok(ids) => Ok(Record::new(
+                ids.first().copied().flatten().or_else(|| Some(Id::new())),
+                name.as_str(),
+                stamp,
+            )),
             // Removed again, unless another request has done that.
             Err(error) => match store.remove_exactly(&name, stamp) {
                 Err(failed) if !failed.is(Code::NotFound) => Err(failed),
@@ -177,9 +195,13 @@ impl Stored {
     }
 }
 
-/// A disk error during an upload. If something is not found, it is not the peer's file.
-pub(super) fn not_stored(name: &FileName, error: &io::Error) -> Error {
-    let failed = Error::io(format!("store {}", name.as_str()), error);
+fn no_space() -> Error {
+    Error::new(Code::NoSpace, "all files together may not be larger than the server allows")
+}
+
+/// A disk error while something was kept here. If something is not found, it is not the peer's file.
+pub(super) fn not_stored(what: &str, error: &io::Error) -> Error {
+    let failed = Error::io(format!("store {what}"), error);
     if failed.is(Code::NotFound) {
         let sentence = "something is wrong with the server's folder; its log says why";
         return Error::new(Code::Internal, sentence).because(failed.cause());
@@ -192,36 +214,12 @@ mod tests {
     use super::*;
     use crate::log::Log;
     use crate::store::Options;
-    use std::fs;
-    use std::time::Duration;
 
     fn store(fsync: bool) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { fsync, max_file_size: Some(10), ..Options::default() };
         let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
         (folder, store)
-    }
-
-    #[test]
-    fn an_upload_that_took_long_gets_the_time_of_its_end() {
-        let (folder, store) = store(false);
-        let begin = || {
-            let incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
-            incoming.draft.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-            incoming
-        };
-        let long_ago = Instant::now().checked_sub(DRAFT_AGE * 2).unwrap();
-        let time_of = |stored: &Stored| {
-            let found = fs::metadata(folder.path().join(stored.as_str())).unwrap();
-            found.modified().unwrap()
-        };
-        let mut long = begin();
-        long.begun = long_ago;
-        assert!(time_of(&long.publish().unwrap()) > SystemTime::UNIX_EPOCH);
-        let mut short = begin();
-        // A busy machine must not make it a long one.
-        short.begun = Instant::now() + Duration::from_secs(60);
-        assert_eq!(time_of(&short.publish().unwrap()), SystemTime::UNIX_EPOCH);
     }
 
     #[test]
@@ -246,8 +244,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_the_store_is_not_the_file_of_the_peer() {
-        let name = FileName::parse(b"a").unwrap();
-        assert_eq!(not_stored(&name, &io::ErrorKind::NotFound.into()).code(), Code::Internal);
-        assert_eq!(not_stored(&name, &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
+        assert_eq!(not_stored("a", &io::ErrorKind::NotFound.into()).code(), Code::Internal);
+        assert_eq!(not_stored("a", &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
     }
 }

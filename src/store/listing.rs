@@ -4,9 +4,9 @@ use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::Path;
 
-use super::budget::Allocation;
 use super::catalog::Stamp;
 use super::name::FileName;
+use super::turns::Place;
 use crate::error::{Error, Result};
 use crate::store::disk::op;
 
@@ -21,172 +21,127 @@ pub struct Entry<'l> {
     pub id: Option<&'l str>,
 }
 
-/// The contents of a folder, in small blocks of memory. When a list is freed, an allocator keeps single
-/// names and large blocks, once for every thread that ever sent a list.
+/// The contents of a folder, in little memory: clients that do not read their lists hold many of them.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// The sizes of all its files together.
     pub total: u64,
-    chunks: Vec<Chunk>,
-    /// The lines in their order.
-    order: Vec<Place>,
-}
-
-/// Where a line is. The beginning of its name is all that most comparisons need; a shorter name ends in
-/// zeros, which no name has in it.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    head: u128,
-    chunk: u32,
-    line: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Chunk {
-    /// Each name, and the identity after it.
-    text: String,
+    /// Each name, and the identity after it, in blocks that never move.
+    text: Vec<String>,
     lines: Vec<Line>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Line {
-    /// Where in the text the name begins, where it ends, and where the identity ends.
+    /// Where the name begins: the number of its block, and the position in that, 16 bits.
     start: u32,
-    name_end: u32,
-    id_end: u32,
-    size: Option<u64>,
-    stamp: Stamp,
+    name_length: u16,
+    id_length: u16,
+    /// `u64::MAX` is a folder.
+    size: u64,
+    changed: u64,
 }
 
-/// How much text a chunk has at most, unless a single name is longer.
-const CHUNK: usize = 64 << 10;
+/// How much text a block has at most.
+const BLOCK: usize = 1 << 16;
 
-/// How many lines a chunk has at most.
-const LINES: usize = 512;
+/// A list that is longer is an expensive request.
+const LONG: usize = 64 << 10;
 
-/// What a line needs in memory beside its name, with the room into which the order grows.
-const LINE: usize = size_of::<Line>() + 2 * size_of::<Place>();
+/// What an entry has beside its name when it is sent: about that much in each dialect.
+const BESIDE: usize = 16;
 
 /// How many files are identified at a time.
 const BATCH: usize = 500;
 
 impl Listing {
-    /// Reads a folder. Where the allocation is full, drops what it has and only counts the rest.
-    pub(super) fn read(folder: &Path, allocation: &mut Allocation) -> Result<Listing> {
-        let mut listing = Listing::default();
+    /// Reads a folder. Takes a place as soon as the list is long.
+    pub(super) fn read<'t>(
+        folder: &Path,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<(Listing, Option<Place<'t>>)> {
+        let (mut listing, mut length) = (Listing::default(), 0);
+        let (mut place, mut take_place) = (None, Some(take_place));
         each_entry(folder, &mut |name, found| {
-            if allocation.take(name.len() + LINE) {
-                listing.push_found(name, found);
-            } else {
-                listing = Listing::default();
+            length += name.len() + BESIDE;
+            if length > LONG
+                && let Some(take_place) = take_place.take()
+            {
+                place = Some(take_place()?);
             }
+            let size = found.is_file().then_some(found.len());
+            listing.push_line(Entry { name, size, id: None }, Stamp::of(found).changed);
             Ok(())
         })?;
         listing.sort();
-        Ok(listing)
-    }
-
-    /// Reads a folder in parts of some hundred entries, in no order.
-    pub(super) fn read_parts(
-        folder: &Path,
-        tell: &mut dyn FnMut(&Listing) -> Result<()>,
-    ) -> Result<()> {
-        let mut part = Listing::default();
-        each_entry(folder, &mut |name, found| {
-            part.push_found(name, found);
-            if part.count() < BATCH { Ok(()) } else { tell(&std::mem::take(&mut part)) }
-        })?;
-        tell(&part)
-    }
-
-    fn push_found(&mut self, name: &str, found: &Metadata) {
-        let size = found.is_file().then_some(found.len());
-        self.push_line(Entry { name, size, id: None }, Stamp::of(found));
+        Ok((listing, place))
     }
 
     /// Adds an entry at the end, and its size to the total.
     pub fn push(&mut self, entry: Entry<'_>) {
-        self.push_line(entry, Stamp::default());
+        self.push_line(entry, 0);
     }
 
-    fn push_line(&mut self, Entry { name, size, id }: Entry<'_>, stamp: Stamp) {
+    fn push_line(&mut self, Entry { name, size, id }: Entry<'_>, changed: u64) {
         // A server can send sizes that add up to more.
         self.total = self.total.saturating_add(size.unwrap_or(0));
         let id = id.unwrap_or_default();
-        let fits = |chunk: &Chunk| {
-            chunk.text.len() + name.len() + id.len() <= CHUNK && chunk.lines.len() < LINES
-        };
-        if !self.chunks.last().is_some_and(fits) {
-            // Most lists are short: the first chunk grows with them.
-            let (text, lines) = if self.chunks.is_empty() { (0, 0) } else { (CHUNK, LINES) };
-            let (text, lines) = (String::with_capacity(text), Vec::with_capacity(lines));
-            self.chunks.push(Chunk { text, lines });
+        let length = name.len() + id.len();
+        if self.text.last().is_none_or(|block| block.len() + length > BLOCK) {
+            // Most lists are short: the first block grows with them.
+            let capacity = if self.text.is_empty() { 0 } else { BLOCK };
+            self.text.push(String::with_capacity(capacity));
         }
-        let number = small(self.chunks.len() - 1);
-        let Some(chunk) = self.chunks.last_mut() else { return };
-        let [start, name_end, id_end] =
-            [0, name.len(), name.len() + id.len()].map(|end| small(chunk.text.len() + end));
-        chunk.text.push_str(name);
-        chunk.text.push_str(id);
-        let line = small(chunk.lines.len());
-        self.order.push(Place { head: head(name), chunk: number, line });
-        chunk.lines.push(Line { start, name_end, id_end, size, stamp });
+        let number = self.text.len() - 1;
+        let Some(block) = self.text.last_mut() else { return };
+        let start = u32::try_from(number * BLOCK + block.len()).unwrap_or(u32::MAX);
+        block.push_str(name);
+        block.push_str(id);
+        // No line that is read is longer.
+        let [name_length, id_length] =
+            [name, id].map(|text| u16::try_from(text.len()).unwrap_or(u16::MAX));
+        let size = size.unwrap_or(u64::MAX);
+        self.lines.push(Line { start, name_length, id_length, size, changed });
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.order.len()
+        self.lines.len()
     }
 
     /// The entries, in their order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.order.iter().map(|at| {
-            let (name, id, line) = line(&self.chunks, at);
-            Entry { name, size: line.size, id: Some(id).filter(|id| !id.is_empty()) }
+        self.lines.iter().map(|line| {
+            let (name, id) = texts(&self.text, line);
+            let size = Some(line.size).filter(|size| *size < u64::MAX);
+            Entry { name, size, id: Some(id).filter(|id| !id.is_empty()) }
         })
     }
 
     /// The files with their stamps, some hundred at a time.
     pub(super) fn batches(&self) -> impl Iterator<Item = Vec<(&str, Stamp)>> {
-        self.order.chunks(BATCH).map(|order| {
-            let lines = order.iter().map(|at| line(&self.chunks, at));
-            let files = lines.filter(|(.., line)| line.size.is_some());
-            files.map(|(name, _, line)| (name, line.stamp)).collect()
+        self.lines.chunks(BATCH).map(|lines| {
+            let files = lines.iter().filter(|line| line.size < u64::MAX);
+            let stamp = |line: &Line| Stamp { size: line.size, changed: line.changed };
+            files.map(|line| (texts(&self.text, line).0, stamp(line))).collect()
         })
     }
 
     /// Sorts the entries by name, byte by byte.
     pub fn sort(&mut self) {
-        let Listing { chunks, order, .. } = self;
-        let name = |at: &Place| line(chunks, at).0;
-        order.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| name(a).cmp(name(b))));
+        let Listing { text, lines, .. } = self;
+        lines.sort_unstable_by(|a, b| texts(text, a).0.cmp(texts(text, b).0));
     }
 }
 
-/// A name, its identity, and the rest of its line.
-#[allow(
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "only positions that were written down when the line was added"
-)]
-fn line<'c>(chunks: &'c [Chunk], at: &Place) -> (&'c str, &'c str, &'c Line) {
-    let Chunk { text, lines } = &chunks[at.chunk as usize];
-    let line = &lines[at.line as usize];
-    let (start, name_end) = (line.start as usize, line.name_end as usize);
-    (&text[start..name_end], &text[name_end..line.id_end as usize], line)
-}
-
-/// The first bytes of a name, as a number that sorts as they do.
-fn head(name: &str) -> u128 {
-    let mut head = [0; 16];
-    head.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
-    u128::from_be_bytes(head)
-}
-
-/// Names are no longer than a line from a server, and a list is bounded by its memory.
-fn small(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
+/// The name and the identity of a line.
+fn texts<'t>(text: &'t [String], line: &Line) -> (&'t str, &'t str) {
+    let start = line.start as usize;
+    let block = text.get(start / BLOCK).and_then(|block| block.get(start % BLOCK..));
+    let (name, rest) =
+        block.and_then(|it| it.split_at_checked(line.name_length.into())).unwrap_or_default();
+    (name, rest.get(..line.id_length.into()).unwrap_or_default())
 }
 
 /// Calls `tell` with the files and folders in a folder that a client can ask for.
@@ -256,7 +211,7 @@ mod tests {
     fn an_entry_comes_back_as_it_was() {
         let mut listing = Listing::default();
         let entries = [
-            Entry { name: "a", size: Some(u64::MAX), id: Some("x-1") },
+            Entry { name: "a", size: Some(u64::MAX - 1), id: Some("x-1") },
             Entry { name: "docs", size: None, id: None },
             Entry { name: "b", size: Some(1), id: None },
         ];
@@ -266,22 +221,30 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_full_before_the_next_one_begins() {
-        let chunks = |name: &str, id: &str, count: usize| {
-            let mut listing = Listing::default();
-            (0..count).for_each(|_| listing.push(Entry { name, size: None, id: Some(id) }));
-            assert_eq!(listing.count(), count);
-            let text: usize = listing.chunks.iter().map(|chunk| chunk.text.len()).sum();
-            assert_eq!(text, count * (name.len() + id.len()));
-            listing.chunks.len()
-        };
-        assert_eq!((chunks("a", "", LINES), chunks("a", "", LINES + 1)), (1, 2));
-        // As much text as fits, names and identities together.
+    fn a_block_is_full_before_the_next_one_begins() {
         let (name, id) = ("n".repeat(1000), "i".repeat(24));
-        assert_eq!(
-            (chunks(&name, &id, CHUNK / 1024), chunks(&name, &id, CHUNK / 1024 + 1)),
-            (1, 2)
-        );
-        assert_eq!(chunks(&"n".repeat(CHUNK + 1), "", 3), 3);
+        let mut listing = Listing::default();
+        for count in 1..=129 {
+            listing.push(Entry { name: &name, size: None, id: Some(&id) });
+            assert_eq!(listing.text.len(), usize::div_ceil(count, 64));
+        }
+        assert!(listing.entries().all(|entry| (entry.name, entry.id) == (&name, Some(&id))));
+    }
+
+    #[test]
+    fn a_long_list_takes_a_place_and_a_short_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let turns = super::super::turns::Turns::default();
+        let client = turns.client(None);
+        let read = || Listing::read(folder.path(), || client.take_place());
+        let write = |n: usize| fs::write(folder.path().join(format!("{n:0>112}")), "").unwrap();
+        (0..512).for_each(write);
+        let (listing, place) = read().unwrap();
+        assert!(listing.count() == 512 && place.is_none());
+        write(512);
+        let held: Vec<_> = (0..32).map(|_| read().unwrap().1.unwrap()).collect();
+        assert!(read().err().unwrap().is(crate::error::Code::Busy));
+        drop(held);
+        assert_eq!(read().unwrap().0.count(), 513);
     }
 }

@@ -10,43 +10,38 @@
 //!
 //! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload,
 //! download or removal waits for another's. Locks are held across file work only at a start, where there are no
-//! hard links, where an identity is given, and where a file is removed by its identity.
+//! hard links, and where the catalog of identities is read or written.
 
 mod atomic;
-mod budget;
 mod catalog;
 pub(crate) mod disk;
 mod incoming;
-mod kept;
 mod listing;
 mod name;
 mod numbers;
 mod plain;
-mod private;
+pub(crate) mod private;
 mod quota;
 mod records;
 mod sha256;
 mod sums;
+mod turns;
 mod workspace;
 
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use crate::error::{Code, Error, Result, lock};
 use crate::log::Log;
 use atomic::{Draft, Publishing};
-use budget::Budget;
-pub use budget::Budgeted;
 use catalog::Catalog;
-pub use catalog::Id;
+pub use catalog::{Id, Stamp};
 use disk::op;
 use incoming::not_stored;
 pub use incoming::{Incoming, Stored};
-pub use kept::is_kept;
 pub use listing::{Entry, Listing};
 pub use name::{FileName, extension};
 use numbers::Numbers;
@@ -54,6 +49,8 @@ use quota::Quota;
 pub use records::Record;
 pub use sha256::{Sha256, Sum};
 use sums::Sums;
+use turns::Turns;
+pub use turns::{Client, Place};
 use workspace::Workspace;
 
 /// The configuration of a store.
@@ -76,9 +73,10 @@ pub struct Store {
     workspace: Mutex<Option<Arc<Workspace>>>,
     numbers: Numbers,
     quota: Quota,
-    catalog: Catalog,
-    lists: Arc<Budget>,
+    catalog: Mutex<Catalog>,
+    log: Log,
     sums: Sums,
+    turns: Turns,
     /// For tests: how drafts get their names, whatever the file system can do.
     publishing: Option<Publishing>,
 }
@@ -118,25 +116,31 @@ impl Store {
             workspace: Mutex::new(workspace),
             numbers: Numbers::new(root.to_owned()),
             quota: Quota::new(root.to_owned(), options.max_total_size),
-            catalog: Catalog::new(root, options.fsync, log.clone()),
-            lists: Arc::default(),
+            catalog: Mutex::default(),
+            log: log.clone(),
             sums: Sums::default(),
+            turns: Turns::default(),
             publishing,
             options,
         })
     }
 
-    /// The contents of the root, or of a folder below it.
-    ///
-    /// # Errors
-    /// There is no such folder, or it cannot be read.
-    pub fn list(&self, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
-        self.list_since(Instant::now(), folder)
+    /// A client of this network, which is 64 bits of an IPv6 address or an IPv4 address; `None` is not known.
+    #[must_use]
+    pub fn client(&self, network: Option<u128>) -> Client<'_> {
+        self.turns.client(network)
     }
 
-    fn list_since(&self, began: Instant, folder: Option<&FileName>) -> Result<Budgeted<Listing>> {
-        let path = self.walk(folder.map(FileName::as_str))?;
-        self.lists.build(began, |allocation| Listing::read(&path, allocation))
+    /// The contents of the root, or of a folder below it. A long list takes a place.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read, or no place is free.
+    pub fn list<'t>(
+        &self,
+        folder: Option<&FileName>,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<(Listing, Option<Place<'t>>)> {
+        Listing::read(&self.walk(folder.map(FileName::as_str))?, take_place)
     }
 
     /// The size of a file.
@@ -156,28 +160,45 @@ impl Store {
         Ok((file, found.len()))
     }
 
-    /// The sum of a file as it is now.
+    /// The sum of a file as it is now. Takes a place if it is not remembered.
     ///
     /// # Errors
-    /// See [`Store::open_file`], or it cannot be read.
-    pub fn sum(&self, name: &FileName) -> Result<Sum> {
-        let (mut file, _) = self.open_file(name)?;
-        Ok(self.sums.of(&mut file, u64::MAX)?.0)
+    /// See [`Store::open_file`], or it cannot be read, or no place is free.
+    pub fn sum<'t>(
+        &self,
+        name: &FileName,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<Sum> {
+        let (mut file, found) = self.open_plain(name)?;
+        self.sum_of(&mut file, &found, u64::MAX, take_place)
     }
 
-    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow.
+    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow. Takes a place
+    /// for as long as these bytes are read, if their sum is not remembered.
     ///
     /// # Errors
-    /// See [`Store::open_file`], or the file begins otherwise.
-    pub fn open_at(&self, name: &FileName, offset: u64, sum: Sum) -> Result<(Outgoing, u64)> {
-        let (mut file, size) = self.open_file(name)?;
+    /// See [`Store::open_file`], or the file begins otherwise, or no place is free.
+    pub fn open_at<'t>(
+        &self,
+        name: &FileName,
+        offset: u64,
+        sum: Sum,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<(Outgoing, u64)> {
+        let (mut file, found) = self.open_plain(name)?;
         let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
-        let rest = size.checked_sub(offset).ok_or_else(changed)?;
-        if self.sums.of(&mut file, offset)? == (sum, offset) {
-            Ok((file, rest))
-        } else {
-            Err(changed())
+        let rest = found.len().checked_sub(offset).ok_or_else(changed)?;
+        if self.sum_of(&mut file, &found, offset, take_place)? != sum {
+            return Err(changed());
         }
+        file.skip_to(offset)?;
+        Ok((file, rest))
+    }
+
+    /// The contents of the root, for tests.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Listing {
+        self.list(None, || self.client(None).take_place()).unwrap().0
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
@@ -192,24 +213,16 @@ impl Store {
     pub fn remove(&self, name: &FileName) -> Result<u64> {
         self.must_be_writable()?;
         let (path, found) = self.find(name)?;
-        self.note_removal(name, found.len(), || {
-            let removed = op(|| fs::remove_file(&path));
-            removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))
-        })?;
+        self.remove_at(&path, name, found.len())?;
         Ok(found.len())
     }
 
-    /// Removes a file of this size, and notes what that changes.
-    fn note_removal(
-        &self,
-        name: &FileName,
-        size: u64,
-        remove: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        let before = self.numbers.before(name);
-        remove()?;
-        self.quota.removed(size);
-        self.numbers.removed(name, before);
+    fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
+        let change = self.numbers.change(name);
+        let removed = || op(|| fs::remove_file(path));
+        let failed = |error| Error::io(format!("remove {}", path.display()), &error);
+        self.quota.remove(size, || removed().map_err(failed))?;
+        change.removed(name);
         Ok(())
     }
 
@@ -221,7 +234,7 @@ impl Store {
         self.must_be_writable()?;
         let folder = self.walk(name.folder())?;
         plain::must_be_plain_or_free(&folder.join(name.last()))?;
-        let (workspace, draft) = self.draft().map_err(|error| not_stored(name, &error))?;
+        let (workspace, draft) = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
         let reaches = name.folder().is_none() || workspace.reaches(&folder).unwrap_or(true);
         if !reaches {
             // Refused now, and not after the payload has come.
@@ -240,6 +253,16 @@ impl Store {
             return Err(Error::new(Code::ReadOnly, "this server is read-only"));
         }
         Ok(())
+    }
+
+    /// The folder of this name in `.connme`, created if it does not exist.
+    ///
+    /// # Errors
+    /// Something else has the name, or the folder cannot be created.
+    pub(crate) fn private_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = private::folder(&self.root, private::PRIVATE);
+        let folder = folder.and_then(|folder| private::folder(&folder, name));
+        folder.map_err(|error| Error::io(format!("open the folder {name}"), &error))
     }
 
     /// A new draft in the server's own folder. Whether that still exists is asked only if the draft fails.
@@ -306,15 +329,7 @@ fn claim(root: &Path, publishing: Option<Publishing>, log: &Log) -> Result<Optio
     let claimed = Workspace::claim(root, publishing)
         .map_err(|error| Error::io(format!("write in the folder {shown}"), &error));
     match claimed {
-        Ok(workspace) => {
-            if workspace.publishing() == Publishing::Rename {
-                log.line(format_args!(
-                    "{shown}: this file system has neither hard links nor file locks: another server or \
-                     program that stores the same name at the same moment can lose its file"
-                ));
-            }
-            Ok(Some(Arc::new(workspace)))
-        }
+        Ok(workspace) => Ok(Some(Arc::new(workspace))),
         Err(error) if error.is(Code::NoSpace) => {
             log.line(&error);
             Ok(None)
@@ -330,6 +345,15 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    fn skip_to(&mut self, offset: u64) -> Result<()> {
+        let skipped = self.file.seek(io::SeekFrom::Start(offset));
+        skipped.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        Error::io(format!("read {}", self.name.as_str()), error)
+    }
+
     /// Reads the next bytes of the file. Returns 0 at its end.
     ///
     /// # Errors
@@ -338,10 +362,7 @@ impl Outgoing {
         loop {
             match self.file.read(into) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => {
-                    let name = self.name.as_str();
-                    return other.map_err(|error| Error::io(format!("read {name}"), &error));
-                }
+                other => return other.map_err(|error| self.failed(&error)),
             }
         }
     }

@@ -109,7 +109,7 @@ fn must_be_plain(found: &Metadata) -> Result<()> {
 
 /// Whether what was looked at is what was opened: a name can change hands in between. Where files have no
 /// numbers, any two plain files count as the same.
-fn same_file(a: &Metadata, b: &Metadata) -> bool {
+pub(super) fn same_file(a: &Metadata, b: &Metadata) -> bool {
     a.is_file() && b.is_file() && file_id(a) == file_id(b)
 }
 

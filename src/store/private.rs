@@ -14,7 +14,7 @@ use crate::limits;
 use crate::store::disk::op;
 
 /// The folder inside the root that is out of every client's reach.
-pub(super) const PRIVATE: &str = ".connme";
+pub(crate) const PRIVATE: &str = ".connme";
 
 /// The folder of this name in `parent`, created if it does not exist.
 ///
@@ -43,7 +43,7 @@ pub(super) fn must_be_a_folder(root: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// It is not a plain file, or cannot be opened.
-pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let is_something_else =
         || fs::symlink_metadata(path).is_ok_and(|found: Metadata| !found.is_file());
     let opened = match plain::unfollowed(options) {
@@ -59,6 +59,12 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
         Err(_) if is_something_else() => Err(not_ours(path)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether this path still leads to this open file. Where files have no numbers, any file counts as this one.
+pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
+    let found = fs::symlink_metadata(path).and_then(|there| Ok((there, file.metadata()?)));
+    found.is_ok_and(|(there, open)| plain::same_file(&there, &open))
 }
 
 /// Locks one of the server's files, which is created if it does not exist. The lock is held until the file is

@@ -1,14 +1,16 @@
 //! How much the store holds, for `--max-total-size`, without reading the folder for each upload.
 //!
-//! An upload reserves its size before its first byte, so that many at once cannot exceed the limit together.
-//! Other servers and programs change the folder too, so it is counted again from time to time.
+//! What has come of an upload counts, not what was announced: a client that announces much and sends little takes
+//! nothing from others. An upload that no longer fits is refused, and what has come of it is given back; the others
+//! wait for that moment, so that of all that met one goes on. Other servers and programs change the folder too, so
+//! it is counted again from time to time.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::listing::visible;
-use crate::error::lock;
+use crate::error::{Result, lock};
 
 /// The folder is counted at most this often, and in at most one part in [`PART`] of the time.
 const RECOUNT: Duration = Duration::from_secs(2);
@@ -19,99 +21,158 @@ pub(super) struct Quota {
     root: PathBuf,
     limit: Option<u64>,
     account: Mutex<Account>,
+    given_back: Condvar,
 }
 
 struct Account {
     stored: u64,
-    reserved: u64,
-    /// What was stored since the running count began: the count may have missed it.
-    meanwhile: u64,
+    /// What has come of uploads that are under way.
+    drafts: u64,
+    /// The part of that which is refused, and will be given back in a moment.
+    refused: u64,
+    /// The sizes of the files that are being stored or removed now.
+    changing: u64,
+    /// The sizes of all files of which that was true during the running count: it may have missed them or not.
+    uncertain: u64,
     /// When the folder is counted next; `None` while it is being counted.
     next_count: Option<Instant>,
 }
 
-/// Room that is set aside for one upload, until it is stored or given up.
-pub(super) struct Reservation<'q> {
+/// What has come of one upload, until it is stored or given up.
+pub(super) struct Share<'q> {
     quota: &'q Quota,
     size: u64,
-    is_stored: bool,
+    is_refused: bool,
 }
 
 impl Quota {
     pub(super) fn new(root: PathBuf, limit: Option<u64>) -> Quota {
         let next_count = Some(Instant::now());
-        let account = Account { stored: 0, reserved: 0, meanwhile: 0, next_count };
-        let quota = Quota { root, limit, account: Mutex::new(account) };
-        if limit.is_some() {
-            quota.count_if_due();
-        }
+        let account =
+            Account { stored: 0, drafts: 0, refused: 0, changing: 0, uncertain: 0, next_count };
+        let quota = Quota { root, limit, account: Mutex::new(account), given_back: Condvar::new() };
+        quota.count_if_due();
         quota
     }
 
-    /// An empty reservation.
-    pub(super) fn reservation(&self) -> Reservation<'_> {
-        Reservation { quota: self, size: 0, is_stored: false }
+    /// An empty share.
+    pub(super) fn share(&self) -> Share<'_> {
+        Share { quota: self, size: 0, is_refused: false }
     }
 
-    /// Notes that a file of this size has been removed.
-    pub(super) fn removed(&self, size: u64) {
+    /// Removes a file of this size.
+    pub(super) fn remove(&self, size: u64, remove: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.change(size, remove, |account| account.stored = account.stored.saturating_sub(size))
+    }
+
+    /// Stores or removes a file of this size, and notes it.
+    fn change<T>(
+        &self,
+        size: u64,
+        change: impl FnOnce() -> Result<T>,
+        note: impl FnOnce(&mut Account),
+    ) -> Result<T> {
         let mut account = lock(&self.account);
-        account.stored = account.stored.saturating_sub(size);
+        account.changing = account.changing.saturating_add(size);
+        account.uncertain = account.uncertain.saturating_add(size);
+        drop(account);
+        let changed = change();
+        let mut account = lock(&self.account);
+        account.changing = account.changing.saturating_sub(size);
+        if changed.is_ok() {
+            note(&mut account);
+        }
+        changed
+    }
+
+    /// The account, and whether this much more fits. Waits for what is given back in a moment.
+    fn look(&self, more: u64) -> (MutexGuard<'_, Account>, bool) {
+        self.count_if_due();
+        let fits = |account: &Account, drafts: u64| {
+            let taken = account.stored.saturating_add(drafts).saturating_add(more);
+            self.limit.is_none_or(|limit| taken <= limit)
+        };
+        let will_fit = |account: &mut Account| {
+            !fits(account, account.drafts) && fits(account, account.drafts - account.refused)
+        };
+        let waited = self.given_back.wait_while(lock(&self.account), will_fit);
+        let account = waited.unwrap_or_else(PoisonError::into_inner);
+        let fits = fits(&account, account.drafts);
+        (account, fits)
     }
 
     /// Counts the folder if it is time. A thread that comes while another one counts uses the last count.
     fn count_if_due(&self) {
         let start = Instant::now();
         let mut account = lock(&self.account);
-        if account.next_count.is_none_or(|due| start < due) {
+        if self.limit.is_none() || account.next_count.is_none_or(|due| start < due) {
             return;
         }
-        (account.next_count, account.meanwhile) = (None, 0);
+        account.begin_count();
         drop(account);
-        let stored = total_size(&self.root);
-        let mut account = lock(&self.account);
-        account.stored = stored.saturating_add(account.meanwhile);
-        account.next_count = Some(start + rest(start.elapsed()));
+        let counted = total_size(&self.root);
+        lock(&self.account).end_count(counted, start + rest(start.elapsed()));
     }
 }
 
-impl Reservation<'_> {
-    /// How much room it is.
+impl Account {
+    fn begin_count(&mut self) {
+        (self.next_count, self.uncertain) = (None, self.changing);
+    }
+
+    /// Takes a count. It is only known to a certain degree if files were stored or removed meanwhile.
+    fn end_count(&mut self, counted: u64, next: Instant) {
+        let least = counted.saturating_sub(self.uncertain);
+        self.stored = self.stored.clamp(least, counted.saturating_add(self.uncertain));
+        self.next_count = Some(next);
+    }
+}
+
+impl Share<'_> {
+    /// How much has come.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Sets more room aside, and returns whether there is that much.
-    pub(super) fn grow(&mut self, more: u64) -> bool {
-        if let Some(limit) = self.quota.limit {
-            self.quota.count_if_due();
-            let mut account = lock(&self.quota.account);
-            let taken = account.stored.saturating_add(account.reserved);
-            if taken.saturating_add(more) > limit {
-                return false;
-            }
-            account.reserved += more;
-        }
-        self.size += more;
-        true
+    /// Whether this much more would fit now.
+    pub(super) fn fits(&self, more: u64) -> bool {
+        !self.is_refused && self.quota.look(more).1
     }
 
-    /// Notes that the upload is stored: its room is no longer reserved, but used.
-    pub(super) fn stored(mut self) {
-        self.is_stored = true;
+    /// Adds what comes, and returns whether it fits. If not, the upload is refused.
+    pub(super) fn grow(&mut self, more: u64) -> bool {
+        if self.is_refused {
+            return false;
+        }
+        let (mut account, fits) = self.quota.look(more);
+        if fits {
+            account.drafts = account.drafts.saturating_add(more);
+            self.size += more;
+        } else {
+            account.refused += self.size;
+            self.is_refused = true;
+        }
+        fits
+    }
+
+    /// Stores the upload: what has come of it is then part of what is stored.
+    pub(super) fn store<T>(&mut self, store: impl FnOnce() -> Result<T>) -> Result<T> {
+        let size = self.size;
+        let stored = self.quota.change(size, store, |account| {
+            account.drafts -= size;
+            account.stored = account.stored.saturating_add(size);
+        })?;
+        self.size = 0;
+        Ok(stored)
     }
 }
 
-impl Drop for Reservation<'_> {
+impl Drop for Share<'_> {
     fn drop(&mut self) {
-        if self.quota.limit.is_some() {
-            let mut account = lock(&self.quota.account);
-            account.reserved -= self.size;
-            if self.is_stored {
-                account.stored = account.stored.saturating_add(self.size);
-                account.meanwhile = account.meanwhile.saturating_add(self.size);
-            }
-        }
+        let mut account = lock(&self.quota.account);
+        account.drafts -= self.size;
+        account.refused -= if self.is_refused { self.size } else { 0 };
+        self.quota.given_back.notify_all();
     }
 }
 
@@ -143,32 +204,61 @@ mod tests {
     use std::fs;
 
     impl Quota {
-        fn reserve(&self, size: u64) -> Option<Reservation<'_>> {
-            let mut reservation = self.reservation();
-            reservation.grow(size).then_some(reservation)
+        fn upload(&self, size: u64) -> Option<Share<'_>> {
+            let mut share = self.share();
+            share.grow(size).then_some(share)
+        }
+
+        /// What is stored and what has come of uploads.
+        pub(in crate::store) fn taken(&self) -> u64 {
+            let account = lock(&self.account);
+            account.stored + account.drafts
+        }
+
+        fn stored(&self) -> u64 {
+            lock(&self.account).stored
         }
     }
 
+    /// Who announced 999,999,000 bytes and sent 1.2 kB/s had everybody else refused for days.
     #[test]
-    fn room_is_given_once() {
+    fn what_has_come_counts_and_not_what_was_announced() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("docs")).unwrap();
         fs::write(root.path().join("docs/a"), [0; 40]).unwrap();
         fs::write(root.path().join(".hidden"), [0; 40]).unwrap();
         let quota = Quota::new(root.path().to_owned(), Some(100));
-        let first = quota.reserve(30).unwrap();
-        let second = quota.reserve(30).unwrap();
-        assert!(quota.reserve(1).is_none());
-        first.stored();
-        assert!(quota.reserve(1).is_none());
-        drop(second);
-        assert!(quota.reserve(31).is_none());
-        assert!(quota.reserve(30).is_some());
-        quota.removed(40);
-        assert!(quota.reserve(70).is_some());
-        let mut grown = quota.reserve(10).unwrap();
-        assert!(grown.grow(60) && !grown.grow(1));
-        assert_eq!(grown.size(), 70);
+        let mut first = quota.share();
+        // It could come, and takes nothing yet. What could not fit even now is refused at once.
+        assert!(first.fits(60) && !first.fits(61));
+        let second = quota.upload(50).unwrap();
+        assert!(first.grow(10) && !first.grow(1) && !first.grow(0));
+        assert_eq!((first.size(), first.fits(10)), (10, false));
+        drop(first);
+        { second }.store(|| Ok(())).unwrap();
+        assert_eq!(quota.stored(), 90);
+        assert!(quota.upload(11).is_none() && quota.upload(10).is_some());
+        quota.remove(40, || Ok(())).unwrap();
+        assert!(quota.upload(50).is_some());
+        let full = || Err(crate::error::Error::new(crate::error::Code::NoSpace, "full"));
+        assert!(quota.upload(50).unwrap().store::<()>(full).is_err());
+        assert_eq!((quota.stored(), lock(&quota.account).drafts), (50, 0));
+    }
+
+    /// Two uploads that overflowed together were both refused.
+    #[test]
+    fn an_upload_waits_for_what_another_one_that_is_refused_gives_back() {
+        let root = tempfile::tempdir().unwrap();
+        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let (mut one, mut other) = (quota.upload(50).unwrap(), quota.upload(50).unwrap());
+        assert!(!one.grow(1));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| other.grow(50));
+            assert_eq!(lock(&quota.account).refused, 50);
+            drop(one);
+            assert!(waiting.join().unwrap());
+        });
+        assert!(!other.grow(1));
     }
 
     #[test]
@@ -177,30 +267,63 @@ mod tests {
         let quota = Quota::new(root.path().to_owned(), Some(100));
         assert_eq!(rest(Duration::ZERO), RECOUNT);
         assert_eq!(rest(RECOUNT), RECOUNT * PART);
-        let due_in = || {
-            let next = lock(&quota.account).next_count.unwrap();
-            next.saturating_duration_since(Instant::now())
-        };
-        assert!(due_in() > RECOUNT / 2);
         fs::write(root.path().join("by-hand"), [0; 60]).unwrap();
         // Not yet, because it was counted at the start.
-        assert!(quota.reserve(100).is_some());
+        assert!(quota.upload(100).is_some());
         lock(&quota.account).next_count = None;
-        assert!(quota.reserve(100).is_some());
-        let reservation = quota.reserve(30).unwrap();
+        assert!(quota.upload(100).is_some());
         lock(&quota.account).next_count = Some(Instant::now());
-        assert!(quota.reserve(11).is_none() && due_in() > RECOUNT / 2);
-        assert!(quota.reserve(10).is_some());
-        // What is stored during a count is not lost with it.
-        lock(&quota.account).next_count = None;
-        reservation.stored();
-        assert_eq!(lock(&quota.account).meanwhile, 30);
+        assert!(quota.upload(41).is_none() && quota.upload(40).is_some());
+        let next = lock(&quota.account).next_count.unwrap();
+        assert!(next.saturating_duration_since(Instant::now()) > RECOUNT / 2);
+    }
+
+    /// A file that was removed during a count was counted all the same.
+    #[test]
+    fn a_count_does_not_undo_what_happened_meanwhile() {
+        let root = tempfile::tempdir().unwrap();
+        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let now = Instant::now();
+        lock(&quota.account).stored = 60;
+        let share = quota.upload(7).unwrap();
+        // One change has begun before the count, one is under way at its end.
+        let counting = |counted: u64, then: u64| {
+            quota
+                .remove(10, || {
+                    lock(&quota.account).begin_count();
+                    Ok(())
+                })
+                .unwrap();
+            quota
+                .remove(5, || {
+                    lock(&quota.account).end_count(counted, now);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(quota.stored(), then, "{counted}");
+            lock(&quota.account).stored = 60;
+        };
+        // The count has seen both files, one or the other, or neither.
+        for counted in [60, 55, 50, 45] {
+            counting(counted, 45);
+        }
+        // Another process has stored or removed files as well.
+        counting(90, 70);
+        counting(20, 30);
+        // Nothing happened meanwhile: what was counted is true.
+        lock(&quota.account).begin_count();
+        lock(&quota.account).end_count(33, now);
+        assert_eq!(quota.stored(), 33);
+        lock(&quota.account).begin_count();
+        { share }.store(|| Ok(())).unwrap();
+        lock(&quota.account).end_count(33, now);
+        assert_eq!(quota.stored(), 40);
     }
 
     #[test]
     fn no_limit_counts_nothing() {
         let quota = Quota::new("/nowhere".into(), None);
-        let (one, other) = (quota.reserve(u64::MAX), quota.reserve(u64::MAX));
+        let (one, other) = (quota.upload(u64::MAX), quota.upload(0));
         assert!(one.is_some() && other.is_some());
     }
 }

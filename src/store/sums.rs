@@ -1,79 +1,167 @@
-//! The sums of files. A sum takes a processor for as long as it takes to read the file, so few are computed at
-//! once: the other requests wait for their turn.
+//! The sums of files. A sum takes a processor for as long as it takes to read the file, so it is remembered as long
+//! as the file is still.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::fs::Metadata;
+use std::io;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
 
-use super::Outgoing;
 use super::sha256::{Sha256, Sum};
+use super::turns::Place;
+use super::{Outgoing, Store};
 use crate::error::{Result, lock};
-use crate::limits;
 
 /// How much of a file is read at once.
 const PIECE: usize = 64 << 10;
 
-/// The sums that are computed now.
-#[derive(Default)]
-pub(super) struct Sums {
-    running: Mutex<usize>,
-    ended: Condvar,
-}
+/// How much of it is read in one turn.
+const TURN: u64 = 32 << 20;
 
-/// Lets the next request have its turn, also after an error.
-struct Turn<'s>(&'s Sums);
+/// How many sums are remembered.
+const REMEMBERED: usize = 1000;
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.running) -= 1;
-        self.0.ended.notify_one();
-    }
-}
+/// How long a file must not have changed: no file system has a coarser clock, so a later change gives it another
+/// time.
+const STILL: Duration = Duration::from_secs(3);
 
-impl Sums {
-    /// The sum of the next bytes of a file, up to `most` or its end, and how many these are.
-    pub(super) fn of(&self, file: &mut Outgoing, most: u64) -> Result<(Sum, u64)> {
-        let running = lock(&self.running);
-        let waited = self.ended.wait_while(running, |running| *running >= limits::SUMS);
-        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
-        let _turn = Turn(self);
-        let (mut sha, mut left, mut buffer) = (Sha256::default(), most, vec![0; PIECE]);
-        while left > 0 {
-            let piece = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-            let piece = buffer.get_mut(..piece).unwrap_or_default();
-            let n = file.read(piece)?;
-            if n == 0 {
-                break;
-            }
-            sha.update(piece.get(..n).unwrap_or_default());
-            left -= n as u64;
+/// The sums that are remembered, the oldest first, and what tells each of these files from all others.
+pub(super) type Sums = Mutex<VecDeque<(String, Sum)>>;
+
+impl Store {
+    /// The sum of the first `length` bytes of a file, or of all if it has fewer. Takes a place if it has to read
+    /// them.
+    pub(super) fn sum_of<'t>(
+        &self,
+        file: &mut Outgoing,
+        found: &Metadata,
+        length: u64,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<Sum> {
+        let (identity, changed) = identity(file.name.as_str(), found);
+        let key = format!("{identity} {length}");
+        let remembered = lock(&self.sums).iter().find(|(known, _)| *known == key).map(|it| it.1);
+        if let Some(sum) = remembered {
+            return Ok(sum);
         }
-        Ok((sha.sum(), most - left))
+        let place = take_place()?;
+        let is_still = |now: SystemTime| now.duration_since(changed).is_ok_and(|age| age >= STILL);
+        let is_still = self.clock().is_ok_and(is_still);
+        let (mut sha, mut left, mut buffer) = (Sha256::default(), length, vec![0; PIECE]);
+        while left > 0 {
+            let turn = left.min(TURN);
+            let rest = place.turn(|| read(file, turn, &mut buffer, &mut sha))?;
+            left = if rest > 0 { 0 } else { left - turn };
+        }
+        let sum = sha.sum();
+        if is_still {
+            let mut sums = lock(&self.sums);
+            sums.push_back((key, sum));
+            if sums.len() > REMEMBERED {
+                sums.pop_front();
+            }
+        }
+        Ok(sum)
     }
+
+    /// The time by the clock of the file system, which may be another machine's.
+    fn clock(&self) -> io::Result<SystemTime> {
+        if self.options.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let (_workspace, mut draft) = self.draft()?;
+        draft.write(b"now")?;
+        draft.metadata()?.modified()
+    }
+}
+
+/// Adds the next bytes of a file to a sum. Returns how many of them are missing.
+fn read(file: &mut Outgoing, mut left: u64, buffer: &mut [u8], sha: &mut Sha256) -> Result<u64> {
+    while left > 0 {
+        let piece = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        let piece = buffer.get_mut(..piece).unwrap_or_default();
+        let n = file.read(piece)?;
+        if n == 0 {
+            break;
+        }
+        sha.update(piece.get(..n).unwrap_or_default());
+        left -= n as u64;
+    }
+    Ok(left)
+}
+
+/// What tells a file, as it is now, from all others, and when it was changed.
+#[cfg(unix)]
+fn identity(_: &str, found: &Metadata) -> (String, SystemTime) {
+    use std::os::unix::fs::MetadataExt;
+    let (seconds, nanos) = (found.ctime(), found.ctime_nsec());
+    let identity = format!("{} {} {} {seconds} {nanos}", found.dev(), found.ino(), found.len());
+    let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    (identity, SystemTime::UNIX_EPOCH + since)
+}
+
+#[cfg(not(unix))]
+fn identity(name: &str, found: &Metadata) -> (String, SystemTime) {
+    let (created, changed) = (found.created().ok(), found.modified().ok());
+    let identity = format!("{name} {} {created:?} {changed:?}", found.len());
+    (identity, changed.unwrap_or_else(SystemTime::now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::log::Log;
-    use crate::store::{FileName, Options, Store};
-    use std::sync::mpsc;
-    use std::thread;
-    use std::time::Duration;
+    use crate::store::{FileName, Options};
+    use std::fs;
 
-    /// Two that are computed hold up the third, until one of them has ended.
     #[test]
-    fn few_sums_are_computed_at_once() {
+    fn the_sum_of_a_file_that_is_still_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a"), "abc").unwrap();
         let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+        let client = store.client(None);
+        let (name, path) = (FileName::parse(b"a").unwrap(), folder.path().join("a"));
+        fs::write(&path, "abc").unwrap();
+        let sum = || {
+            let mut places = 0;
+            let take_place = || {
+                places += 1;
+                client.take_place()
+            };
+            let sum = store.sum(&name, take_place).unwrap().to_string();
+            (sum.chars().take(8).collect::<String>(), places)
+        };
+        // It was changed a moment ago: it may change again without a new time.
+        assert_eq!([sum(), sum()], [("ba7816bf".to_owned(), 1), ("ba7816bf".to_owned(), 1)]);
+        // As it will be seen in a while.
+        let mut file = store.open_file(&name).unwrap().0;
+        let found = fs::metadata(&path).unwrap();
+        let (key, _) = identity("a", &found);
+        let known = Sum::parse(&[b'7'; 64]).unwrap();
+        lock(&store.sums).push_back((format!("{key} {}", u64::MAX), known));
+        assert_eq!(sum(), ("77777777".to_owned(), 0));
+        // The sum of a part is another one.
+        let part = store.sum_of(&mut file, &found, 2, || client.take_place()).unwrap();
+        assert!(part.to_string().starts_with("fb8e20fc"), "{part}");
+        fs::write(&path, "abcd").unwrap();
+        assert_eq!(sum(), ("88d4266f".to_owned(), 1));
+    }
+
+    #[test]
+    fn the_clock_is_that_of_the_file_system_and_old_sums_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+        fs::write(folder.path().join("a"), "x").unwrap();
+        let written = fs::metadata(folder.path().join("a")).unwrap().modified().unwrap();
+        assert!(store.clock().unwrap() >= written);
+        let file = fs::File::options().append(true).open(folder.path().join("a")).unwrap();
+        file.set_modified(written - STILL * 2).unwrap();
+        let sum = Sum::parse(&[b'7'; 64]).unwrap();
+        lock(&store.sums).extend((0..REMEMBERED).map(|n| (n.to_string(), sum)));
         let name = FileName::parse(b"a").unwrap();
-        *lock(&store.sums.running) = limits::SUMS;
-        let (sender, sums) = mpsc::channel();
-        thread::scope(|scope| {
-            scope.spawn(|| sender.send(store.sum(&name).unwrap()).unwrap());
-            assert!(sums.recv_timeout(Duration::from_millis(100)).is_err());
-            drop(Turn(&store.sums));
-            assert!(sums.recv().unwrap().to_string().starts_with("ba7816bf"));
-        });
-        assert_eq!(*lock(&store.sums.running), limits::SUMS - 1);
+        store.sum(&name, || store.client(None).take_place()).unwrap();
+        let sums = lock(&store.sums);
+        assert_eq!(sums.len(), REMEMBERED);
+        // Where there is a time of every change, that one was now.
+        assert_eq!(sums.front().unwrap().0 == "0", cfg!(unix));
     }
 }

@@ -4,45 +4,37 @@
 //! .connme/starting               locked while a server starts
 //! .connme/incoming/ID/lock       locked as long as the server ID runs
 //! .connme/incoming/ID/17         an upload that has begun
-//! .connme/incoming/ID/taken/     a file that is being removed, under its name: see `remove_if`
+//! .connme/renaming               locked while an upload gets its name, where there are no hard links
 //! ```
 //!
 //! The system releases the lock however the server ends. So the next start removes the folders of dead servers
 //! and leaves those of running ones.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::atomic::{Draft, Publishing, RenameLock};
-use super::name::{FileName, is_number};
+use super::atomic::{Draft, Publishing};
+use super::name::is_number;
 use super::plain::file_id;
 use super::private::{self, PRIVATE};
 use super::random;
-use crate::error::lock;
 use crate::limits;
 use crate::store::disk::{self, op};
 
 const LOCK: &str = "lock";
 
-/// The folder for a file that is being removed. It is made at the start: on a full disk it could not be made
-/// later, and that is when files are removed.
-const TAKEN: &str = "taken";
-
 pub(super) struct Workspace {
-    root: PathBuf,
     folder: PathBuf,
     lock: Option<File>,
     /// The number of the next draft.
     next: AtomicU64,
     /// How a draft gets its final name in this root.
     publishing: Publishing,
-    rename_lock: RenameLock,
-    /// Held while a file is in [`TAKEN`]: there is one at a time.
-    taken: Mutex<()>,
+    renaming: Mutex<PathBuf>,
     /// The file system that drafts are on.
     device: Option<u64>,
 }
@@ -53,50 +45,41 @@ impl Workspace {
     pub(super) fn claim(root: &Path, publishing: Option<Publishing>) -> io::Result<Workspace> {
         let private = private::folder(root, PRIVATE)?;
         let incoming = private::folder(&private, "incoming")?;
-        let rename_lock = RenameLock::new(private.join("renaming"));
         // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
         // Where there are no locks, dead servers look like running ones, and nothing is removed.
         let starting = private::lock(&private.join("starting"), limits::START_WAIT)?;
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
-        let lock = private::lock(&folder.join(LOCK), limits::START_WAIT)?;
-        op(|| fs::create_dir(folder.join(TAKEN)))?;
-        let device = device(&folder)?;
-        let publishing = match publishing {
-            Some(publishing) => publishing,
-            None if has_links(&folder, root)? => Publishing::Link,
-            None if starting.is_some() => Publishing::LockedRename,
-            None => Publishing::Rename,
-        };
-        let workspace = Workspace {
-            root: root.to_owned(),
-            folder,
-            lock,
+        let mut workspace = Workspace {
+            lock: private::lock(&folder.join(LOCK), limits::START_WAIT)?,
             next: AtomicU64::new(0),
-            publishing,
-            rename_lock,
-            taken: Mutex::default(),
-            device,
+            publishing: publishing.unwrap_or(Publishing::Link),
+            renaming: Mutex::new(private.join("renaming")),
+            device: device(&folder)?,
+            folder,
         };
+        if publishing.is_none() && !workspace.has_links(root)? {
+            workspace.publishing = must_lock(starting.is_some())?;
+        }
         if starting.is_some() {
             workspace.clear_dead_servers(&incoming)?;
         }
         Ok(workspace)
     }
 
-    pub(super) fn publishing(&self) -> Publishing {
-        self.publishing
-    }
-
     /// A new draft for an upload.
     pub(super) fn draft(&self) -> io::Result<Draft> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Draft::create(self.folder.join(number.to_string()))
+        Draft::create(self.path())
+    }
+
+    /// The path of the next draft.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
     /// Gives a finished draft its final name: see [`Draft::publish`].
     pub(super) fn publish(&self, draft: &mut Draft, target: &Path) -> io::Result<bool> {
-        draft.publish(target, self.publishing, &self.rename_lock)
+        draft.publish(target, self.publishing, &self.renaming)
     }
 
     /// Whether a draft can get a name in this folder, as far as can be known before.
@@ -106,56 +89,19 @@ impl Workspace {
 
     /// Whether the folder still exists.
     pub(super) fn exists(&self) -> bool {
-        self.folder.join(TAKEN).is_dir()
+        self.folder.is_dir()
     }
 
-    /// Moves what has this name at the top of the root out of it, and removes it if it is the file that
-    /// `is_meant` accepts; anything else is put back. A look and then a removal could remove a file that took
-    /// the name in between.
-    pub(super) fn remove_if(
-        &self,
-        name: &FileName,
-        is_meant: impl FnOnce(&Metadata) -> bool,
-    ) -> io::Result<bool> {
-        let _one_at_a_time = lock(&self.taken);
-        let taken = self.folder.join(TAKEN).join(name.last());
-        if disk::look(&taken)?.is_some() {
-            // What could not be put back the last time must not be replaced now.
-            self.put_back(&taken)?;
+    /// Whether a hard link can be made from this folder to the root. If both are on one file system, one is
+    /// tried between two names inside the folder.
+    fn has_links(&self, root: &Path) -> io::Result<bool> {
+        if !self.reaches(root)? {
+            return Err(io::Error::other(".connme in it is on another file system"));
         }
-        op(|| fs::rename(self.root.join(name.last()), &taken))?;
-        let removed = match op(|| fs::symlink_metadata(&taken)) {
-            Ok(found) if is_meant(&found) => op(|| fs::remove_file(&taken)).map(|()| true),
-            found => found.map(|_| false),
-        };
-        if !matches!(removed, Ok(true)) {
-            self.put_back(&taken)?;
-        }
-        removed
-    }
-
-    /// Gives what was moved away its name again, or the first free number of it. Replaces nothing.
-    fn put_back(&self, taken: &Path) -> io::Result<()> {
-        let name = taken.file_name().and_then(OsStr::to_str).map(str::as_bytes);
-        let Some(Ok(name)) = name.map(FileName::parse) else { return Ok(()) };
-        if op(|| fs::symlink_metadata(taken))?.is_dir() {
-            // A folder has no second name. No system lets it replace a file, or a folder with files in it.
-            return op(|| fs::rename(taken, self.root.join(name.last())));
-        }
-        let mut wanted = name.clone();
-        let mut file = Draft::finished(taken.to_owned());
-        for n in 1.. {
-            match self.publish(&mut file, &self.root.join(wanted.last())) {
-                Ok(true) => break,
-                Ok(false) => wanted = name.numbered(n),
-                Err(error) => {
-                    // It stays where it is, and is not lost: the next start tries again.
-                    std::mem::forget(file);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
+        let (mut one, other) = (self.draft()?, self.path());
+        let is_linked = one.publish(&other, Publishing::Link, &self.renaming);
+        let _ = op(|| fs::remove_file(other));
+        Ok(is_linked.unwrap_or(false))
     }
 
     /// Removes the folders of dead servers. What is in one of them and has a name that no server gives stays,
@@ -166,40 +112,10 @@ impl Workspace {
             if folder != self.folder && is_ours(&folder) && is_dead(&folder) {
                 // It fails for two reasons, and neither may stop a start: the folder is gone already, or it
                 // stays until the next start.
-                let _ = self.clear(&folder);
+                let _ = clear(&folder);
             }
         }
         Ok(())
-    }
-
-    fn clear(&self, folder: &Path) -> io::Result<()> {
-        for entry in op(|| fs::read_dir(folder))? {
-            let entry = entry?;
-            let (path, kind, name) = (entry.path(), entry.file_type()?, entry.file_name());
-            if kind.is_dir() && name == TAKEN {
-                self.put_all_back(&path)?;
-            } else if kind.is_file() && name.to_str().is_some_and(is_number) {
-                op(|| fs::remove_file(&path))?;
-            }
-        }
-        // The lock is removed last: a folder without one belongs to a dead server too.
-        let lock = folder.join(LOCK);
-        if disk::look(&lock)?.is_some_and(|found| found.is_file()) {
-            op(|| fs::remove_file(&lock))?;
-        }
-        op(|| fs::remove_dir(folder))
-    }
-
-    /// Puts back the file that a dead server had moved away. Anything else stays: another program has put it
-    /// here, or a folder took the name of the file in the moment in which the server died.
-    fn put_all_back(&self, folder: &Path) -> io::Result<()> {
-        for entry in op(|| fs::read_dir(folder))? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                self.put_back(&entry.path())?;
-            }
-        }
-        op(|| fs::remove_dir(folder))
     }
 }
 
@@ -207,21 +123,33 @@ impl Drop for Workspace {
     /// Leaves nothing to clear. The lock is released first, because Windows removes no open file.
     fn drop(&mut self) {
         self.lock = None;
-        let _ = self.clear(&self.folder);
+        let _ = clear(&self.folder);
     }
 }
 
-/// Whether a hard link can be made from this folder to the root. If both are on one file system, one is tried
-/// between two names inside the folder.
-fn has_links(folder: &Path, root: &Path) -> io::Result<bool> {
-    if device(folder)? != device(root)? {
-        return Err(io::Error::other(".connme in it is on another file system"));
+/// The way to publish where there are no hard links.
+fn must_lock(has_locks: bool) -> io::Result<Publishing> {
+    let sentence = "this file system has neither hard links nor file locks, so that one upload could replace \
+                    another: choose a folder on another disk";
+    if has_locks { Ok(Publishing::LockedRename) } else { Err(io::Error::other(sentence)) }
+}
+
+/// Removes the folder of a server, and the drafts in it.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in op(|| fs::read_dir(folder))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && entry.file_name().to_str().is_some_and(is_number) {
+            op(|| fs::remove_file(entry.path()))?;
+        }
     }
-    let (one, other) = (folder.join("0"), folder.join("1"));
-    let made = Draft::create(one.clone())?;
-    let linked = op(|| fs::hard_link(&one, &other)).map(|()| Draft::finished(other));
-    drop(made);
-    Ok(linked.is_ok())
+    // Servers of an earlier version had a folder of this name.
+    let _ = op(|| fs::remove_dir(folder.join("taken")));
+    // The lock is removed last: a folder without one belongs to a dead server too.
+    let lock = folder.join(LOCK);
+    if disk::look(&lock)?.is_some_and(|found| found.is_file()) {
+        op(|| fs::remove_file(&lock))?;
+    }
+    op(|| fs::remove_dir(folder))
 }
 
 /// The number of the file system that a folder is on, where the system has one.
@@ -278,12 +206,12 @@ mod tests {
         left.close();
         std::mem::forget(left);
         let folder = kill(dead);
-        assert!(folder.join("0").exists());
+        assert!(folder.join("2").exists());
         assert_eq!(folders(root.path()), 2);
 
         let next = claim(root.path());
         assert!(!folder.exists());
-        assert!(running.folder.join("0").exists());
+        assert!(running.folder.join("2").exists());
         assert_eq!(folders(root.path()), 2);
         drop((next, draft, running));
         assert_eq!(folders(root.path()), 0);
@@ -305,7 +233,6 @@ mod tests {
             (".connme/incoming/0123456789abcdef/lock", false),
             (".connme/incoming/0123456789abcdef/0", false),
             (".connme/incoming/0123456789abcdef/taken", false),
-            (".connme/incoming/0123456789abcdef/taken/a.txt", false),
             (".connme/incoming/0123456789abcdef/own", false),
             (".connme/incoming/.DS_Store", false),
         ] {
@@ -346,18 +273,17 @@ mod tests {
     fn what_the_file_system_can_do_is_found_out_at_the_start() {
         use crate::store::disk::fault::{Fault, during};
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(claim(root.path()).publishing(), Publishing::Link);
+        assert_eq!(claim(root.path()).publishing, Publishing::Link);
         // Where the one link fails that is tried, no other is.
         let mut found = Vec::new();
         for k in 1..40 {
             if let (Ok(workspace), true) =
                 during(k, Fault::Fails, || Workspace::claim(root.path(), None))
             {
-                found.push(workspace.publishing());
+                found.push(workspace.publishing);
             }
         }
         assert!(found.contains(&Publishing::LockedRename), "{found:?}");
-        assert!(!found.contains(&Publishing::Rename), "{found:?}");
     }
 
     #[cfg(target_os = "linux")]
@@ -371,58 +297,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_took_the_name_is_put_back() {
-        for publishing in [Publishing::Link, Publishing::LockedRename, Publishing::Rename] {
-            let root = tempfile::tempdir().unwrap();
-            let workspace = Workspace::claim(root.path(), Some(publishing)).unwrap();
-            let name = FileName::parse(b"a.txt").unwrap();
-            fs::write(root.path().join("a.txt"), "another").unwrap();
-            assert!(!workspace.remove_if(&name, |_| false).unwrap());
-            assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"another");
-            // The name is taken once more before it can be given back: nothing is replaced.
-            let meanwhile = |_: &_| fs::write(root.path().join("a.txt"), "a third").is_err();
-            assert!(!workspace.remove_if(&name, meanwhile).unwrap());
-            assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"a third");
-            assert_eq!(fs::read(root.path().join("a_1.txt")).unwrap(), b"another");
-            // A link that took the name replaces nothing on its way back.
-            #[cfg(unix)]
-            {
-                fs::remove_file(root.path().join("a.txt")).unwrap();
-                std::os::unix::fs::symlink("/nowhere", root.path().join("a.txt")).unwrap();
-                let meanwhile = |_: &_| fs::write(root.path().join("a.txt"), "a third").is_err();
-                assert!(!workspace.remove_if(&name, meanwhile).unwrap());
-                assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"a third");
-                assert!(root.path().join("a_2.txt").is_symlink());
-            }
-            assert!(workspace.remove_if(&name, |_| true).unwrap());
-            assert!(!root.path().join("a.txt").exists());
-            let gone = workspace.remove_if(&name, |_| true).unwrap_err();
-            assert_eq!(gone.kind(), io::ErrorKind::NotFound);
-        }
-    }
-
-    #[test]
-    fn a_file_that_could_not_be_put_back_is_not_replaced() {
-        let root = tempfile::tempdir().unwrap();
-        let workspace = claim(root.path());
-        let name = FileName::parse(b"a.txt").unwrap();
-        fs::write(workspace.folder.join(TAKEN).join("a.txt"), "kept").unwrap();
-        fs::write(root.path().join("a.txt"), "meant").unwrap();
-        assert!(workspace.remove_if(&name, |found| found.len() == 5).unwrap());
-        assert!(!root.path().join("a.txt").exists());
-        assert_eq!(fs::read(root.path().join("a_1.txt")).unwrap(), b"kept");
-    }
-
-    #[test]
-    fn a_file_that_a_dead_server_had_taken_away_is_put_back_by_the_next() {
-        let root = tempfile::tempdir().unwrap();
-        let dead = claim(root.path());
-        let taken = dead.folder.join(TAKEN);
-        fs::write(taken.join("a.txt"), "stored").unwrap();
-        let folder = kill(dead);
-        let _next = claim(root.path());
-        assert!(!folder.exists());
-        assert_eq!(fs::read(root.path().join("a.txt")).unwrap(), b"stored");
+    fn a_file_system_with_neither_links_nor_locks_is_refused() {
+        assert_eq!(must_lock(true).unwrap(), Publishing::LockedRename);
+        let refused = must_lock(false).unwrap_err().to_string();
+        assert!(refused.contains("neither hard links nor file locks"), "{refused}");
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream, too_long};
 use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
+
+/// What an acknowledgement counts for the pace of a list, in bytes.
+const ACKNOWLEDGEMENT: u64 = 1024;
 
 /// What one read brought.
 pub(super) enum Came {
@@ -142,6 +146,25 @@ impl Wire {
     /// See [`Wire::read_bytes`].
     pub fn read_array<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.read_bytes(N)?.try_into().map_err(|_| ended())
+    }
+
+    /// Reads the byte by which a peer asks for the next part of a list: see [`Wire::write_list`].
+    ///
+    /// # Errors
+    /// The stream ends before, or the peer is too slow.
+    pub fn read_acknowledgement(&mut self) -> Result<()> {
+        self.begin_message(Awaited::Bytes(1))?;
+        let mut list = Pace::of_a_list();
+        while self.input.held().is_empty() {
+            self.flush()?;
+            let begun = Instant::now();
+            if let Came::End = self.read_once(begun + limits::WRITE_WAIT)? {
+                return Err(self.cut_short());
+            }
+            self.output.list.as_mut().unwrap_or(&mut list).moved(0, begun.elapsed())?;
+        }
+        self.take_message(1, 0, Ending::Width);
+        self.output.list.as_mut().unwrap_or(&mut list).moved(ACKNOWLEDGEMENT, Duration::ZERO)
     }
 
     /// Reads up to a mark, and returns what is before it.

@@ -17,7 +17,6 @@
 //! - No message begins while a payload is owed: what was announced is taken off the wire first, or the
 //!   connection is closed.
 
-mod eviction;
 mod input;
 mod message;
 mod pace;
@@ -32,7 +31,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use eviction::Eviction;
 use input::Input;
 use message::Message;
 use pace::Pace;
@@ -107,8 +105,8 @@ struct Output {
     out_of_step: bool,
     /// How long the end of the last payload took to write.
     tail: Duration,
-    /// What is sent takes memory that others may wait for.
-    eviction: Option<Eviction>,
+    /// The pace of a list that is being sent.
+    list: Option<Pace>,
 }
 
 impl Wire {
@@ -155,12 +153,37 @@ impl Wire {
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut self.output.bytes);
-        let sent = self.send(&bytes, &mut Pace::of_a_reader(self.config.reader_window));
+        let list = self.output.list.take();
+        let is_list = list.is_some();
+        let mut pace = list.unwrap_or_else(|| Pace::of_a_reader(self.config.reader_window));
+        let sent = self.send(&bytes, &mut pace);
+        self.output.list = is_list.then_some(pace);
         if bytes.capacity() <= limits::SMALL_REPLY * 2 {
             bytes.clear();
             self.output.bytes = bytes;
         }
         sent
+    }
+
+    /// Runs `write`, which sends a list, at the pace that a list has to keep as a whole.
+    ///
+    /// # Errors
+    /// Those of `write`, or the peer takes too little of it.
+    pub fn write_list(&mut self, write: impl FnOnce(&mut Wire) -> Result<()>) -> Result<()> {
+        self.output.list = Some(Pace::of_a_list());
+        let written = write(self);
+        self.output.list = None;
+        written
+    }
+
+    /// Sends what was written, and looks whether the peer has broken the connection: before work that only a
+    /// peer that still waits for it is worth.
+    ///
+    /// # Errors
+    /// The connection broke or stalled.
+    pub fn must_be_connected(&mut self) -> Result<()> {
+        self.flush()?;
+        self.stream.pending_error().map_err(|error| Error::connection(&error))
     }
 
     /// Marks the end of a reply. It leaves now, before what is done after it, unless a further request
@@ -270,6 +293,7 @@ impl Wire {
     fn send_some(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<usize> {
         let writes_once = self.config.writes_once;
         let bytes = bytes.get(..limits::SINGLE_WRITE).filter(|_| writes_once).unwrap_or(bytes);
+        let begun = Instant::now();
         let n = match self.stream.write(bytes) {
             Ok(0) => return Err(Error::connection(&io::ErrorKind::WriteZero.into())),
             Ok(n) => n,
@@ -277,8 +301,7 @@ impl Wire {
             Err(error) if stream::is_silence(&error) && !writes_once => 0,
             Err(error) => return Err(Error::connection(&error)),
         };
-        self.has_moved(n / 1024)?;
-        pace.moved(n)?;
+        pace.moved(n as u64, begun.elapsed())?;
         Ok(n)
     }
 }

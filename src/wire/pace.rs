@@ -1,4 +1,4 @@
-//! How fast a payload has to move: a deadline that a peer cannot extend by sending slowly.
+//! How fast a payload or a list has to move: a deadline that a peer cannot extend by sending slowly.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Checks that a transfer moves enough in any period of a certain length. A timeout on each read alone
-/// would start again with every byte.
+/// Checks that a transfer moves enough in any period of a certain length. A timeout on each read alone would start
+/// again with every byte. Its clock runs only while the peer is waited for: a stall of our own disk is not the
+/// peer's.
 pub(super) struct Pace {
     window: Duration,
     /// How much has to move in it.
     least: u64,
-    /// When the period that is checked began, and how much had moved by then.
-    begin: (Instant, u64),
-    /// Moments within it, a second or more apart, and how much had moved by then.
-    marks: VecDeque<(Instant, u64)>,
+    clock: Duration,
     moved: u64,
+    /// When the period that is checked began, and how much had moved by then.
+    begin: (Duration, u64),
+    /// Moments within it, a second or more apart, and how much had moved by then.
+    marks: VecDeque<(Duration, u64)>,
 }
 
 impl Pace {
@@ -30,20 +32,23 @@ impl Pace {
         Pace::new(window, limits::READER_STEP)
     }
 
+    /// For a list: the same in any [`limits::LIST_WINDOW`].
+    pub(super) fn of_a_list() -> Pace {
+        Pace::new(limits::LIST_WINDOW, limits::READER_STEP)
+    }
+
     fn new(window: Duration, least: u64) -> Pace {
-        let begin = (Instant::now(), 0);
-        Pace { window, least, begin, marks: VecDeque::new(), moved: 0 }
+        let (clock, begin) = (Duration::ZERO, (Duration::ZERO, 0));
+        Pace { window, least, clock, moved: 0, begin, marks: VecDeque::new() }
     }
 
-    pub(super) fn moved(&mut self, n: usize) -> Result<()> {
-        self.moved_at(n, Instant::now())
-    }
-
-    fn moved_at(&mut self, n: usize, now: Instant) -> Result<()> {
-        self.moved = self.moved.saturating_add(n.try_into().unwrap_or(u64::MAX));
-        let age = |mark: &(Instant, u64)| now.duration_since(mark.0);
+    /// Notes that this much has moved after this wait.
+    pub(super) fn moved(&mut self, n: u64, waited: Duration) -> Result<()> {
+        self.moved = self.moved.saturating_add(n);
+        self.clock += waited;
+        let age = |mark: &(Duration, u64)| self.clock.saturating_sub(mark.0);
         if age(self.marks.back().unwrap_or(&self.begin)) >= Duration::from_secs(1) {
-            self.marks.push_back((now, self.moved));
+            self.marks.push_back((self.clock, self.moved));
         }
         while let Some(mark) = self.marks.front().copied()
             && age(&mark) >= self.window
@@ -51,8 +56,7 @@ impl Pace {
             self.begin = mark;
             self.marks.pop_front();
         }
-        let (_, before) = self.begin;
-        if age(&self.begin) >= self.window && self.moved.saturating_sub(before) < self.least {
+        if age(&self.begin) >= self.window && self.moved.saturating_sub(self.begin.1) < self.least {
             return Err(Error::new(Code::Timeout, "too slow").and_close());
         }
         Ok(())
@@ -104,38 +108,41 @@ mod tests {
         assert_eq!(tail.time().as_secs(), 1);
     }
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn a_drip_does_not_stretch_the_deadline_of_a_payload() {
-        let start = Instant::now();
-        let seconds = |n| start + Duration::from_secs(n);
         let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
-        for second in 0..90 {
-            assert!(pace.moved_at(1, seconds(second)).is_ok(), "{second}");
+        for second in 1..90 {
+            assert!(pace.moved(1, SECOND).is_ok(), "{second}");
         }
-        assert!(pace.moved_at(1, seconds(91)).is_err());
+        assert!(pace.moved(1, SECOND).is_err());
         // Fast for two minutes, then slow: judged by the last minute and a half, not by the average.
         let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
-        for second in 0..120 {
-            pace.moved_at(100_000, seconds(second)).unwrap();
-        }
-        let gave_up = (120..300).find(|second| pace.moved_at(1, seconds(*second)).is_err());
-        assert!((209..=212).contains(&gave_up.unwrap()), "{gave_up:?}");
+        (0..120).for_each(|_| pace.moved(100_000, SECOND).unwrap());
+        let gave_up = (0..300).find(|_| pace.moved(1, SECOND).is_err());
+        assert!((87..=91).contains(&gave_up.unwrap()), "{gave_up:?}");
     }
 
     /// A reader of 2 kB a second was cut: the system takes more for it only every 33 to 65 seconds.
     #[test]
     fn a_slow_reader_is_judged_by_the_steps_in_which_the_system_takes_bytes() {
-        let start = Instant::now();
-        let seconds = |n| start + Duration::from_secs(n);
         let mut pace = Pace::of_a_reader(limits::READER_WINDOW);
         for step in 1..20 {
-            for waited in (0..65).step_by(5) {
-                assert!(pace.moved_at(0, seconds((step - 1) * 65 + waited)).is_ok(), "{step}");
-            }
-            assert!(pace.moved_at(64 << 10, seconds(step * 65)).is_ok(), "{step}");
+            assert!((0..12).all(|_| pace.moved(0, SECOND * 5).is_ok()), "{step}");
+            assert!(pace.moved(64 << 10, SECOND * 5).is_ok(), "{step}");
         }
         let mut pace = Pace::of_a_reader(limits::READER_WINDOW);
-        let gave_up = (0..200).find(|n| pace.moved_at(600, seconds(*n)).is_err());
-        assert!((90..=92).contains(&gave_up.unwrap()), "{gave_up:?}");
+        let gave_up = (0..200).find(|_| pace.moved(600, SECOND).is_err());
+        assert!((88..=91).contains(&gave_up.unwrap()), "{gave_up:?}");
+    }
+
+    /// A disk that stood still for two minutes ended the upload that it was written for.
+    #[test]
+    fn only_the_time_that_the_peer_is_waited_for_counts() {
+        let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
+        // As many moves as one likes at once: each is followed by a stall of the disk.
+        assert!((0..1000).all(|_| pace.moved(1, Duration::from_millis(80)).is_ok()));
+        assert!((0..200).any(|_| pace.moved(1, Duration::from_millis(80)).is_err()));
     }
 }

@@ -195,9 +195,10 @@ impl Wire {
         pace: &mut Pace,
         wanted: Awaited,
     ) -> Result<&'b [u8]> {
-        self.begin_read(Instant::now() + self.config.payload_window, wanted)?;
+        let begun = Instant::now();
+        self.begin_read(begun + self.config.payload_window, wanted)?;
         let read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
-        let n = read.and_then(|n| pace.moved(n).map(|()| n));
+        let n = read.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n));
         let n = n.map_err(|error| error.with_partial(b"", wanted))?;
         self.input.ended = n == 0;
         Ok(&buffer[..n])

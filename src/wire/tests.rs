@@ -628,3 +628,44 @@ fn a_look_ahead_stops_when_it_has_enough() {
     let (mut wire, _) = wire(Script::new(steps));
     assert_eq!(wire.peek(4, limits::WORD_PAUSE).unwrap(), b"abcd");
 }
+
+fn over(script: (Script, Written)) -> Wire {
+    wire(script).0
+}
+
+#[test]
+fn acknowledgements_of_a_list_keep_its_pace_and_have_no_deadline_together() {
+    let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
+    let mut wire = over(Script::new([bytes(b"1"), Step::Pause, bytes(b"2rest")]));
+    wire.write_list(|wire| {
+        wire.read_acknowledgement()?;
+        wire.read_acknowledgement()
+    })
+    .unwrap();
+    assert_eq!(wire.read_bytes(4).unwrap(), b"rest");
+    assert!(wire.read_acknowledgement().unwrap_err().is_gone());
+    // The time that went by before: with one acknowledgement less than it takes, the list ends.
+    for (came, is_enough) in [(63, false), (64, true)] {
+        let mut wire = over(Script::new([bytes(&[b'1'; 64])]));
+        let ended = wire.write_list(|wire| {
+            (0..came).try_for_each(|_| wire.read_acknowledgement())?;
+            wire.output.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW)
+        });
+        assert_eq!(ended.is_ok(), is_enough);
+        assert!(wire.output.list.is_none());
+    }
+}
+
+#[test]
+fn the_pace_of_a_list_is_kept_over_all_its_writes() {
+    let mut wire = over(Script::new([]));
+    let ended = wire.write_list(|wire| {
+        wire.write(b"a")?;
+        wire.flush()?;
+        wire.output.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW * 2 / 3)?;
+        wire.write(b"b")?;
+        wire.flush()?;
+        wire.output.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW * 2 / 3)
+    });
+    assert!(ended.unwrap_err().is(Code::Timeout));
+}

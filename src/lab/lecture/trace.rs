@@ -150,6 +150,10 @@ impl Stream for Traced {
         true
     }
 
+    fn pending_error(&mut self) -> io::Result<()> {
+        self.inner.pending_error()
+    }
+
     fn force_reset(&mut self) -> bool {
         let began = Instant::now();
         let resets = self.inner.force_reset();
