@@ -6,6 +6,7 @@
 //! found once is in [`found`].
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, Receiver};
@@ -185,7 +186,7 @@ fn cases(name: &str, case: impl Fn(&mut Random) + std::panic::RefUnwindSafe) {
 /// A root with something outside it that must not change.
 struct Besieged {
     folder: tempfile::TempDir,
-    store: Store,
+    store: Arc<Store>,
 }
 
 impl Besieged {
@@ -198,7 +199,8 @@ impl Besieged {
             max_total_size: Some(1_000_000),
             ..Options::default()
         };
-        let store = Store::open(&folder.path().join("root"), options, &Log::silent()).unwrap();
+        let store = Store::open(&folder.path().join("root"), options, &Log::silent());
+        let store = Arc::new(store.unwrap());
         Besieged { folder, store }
     }
 
@@ -208,7 +210,7 @@ impl Besieged {
         let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::new(steps);
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
-        let _ = dialect.handle_client(&mut wire, &self.store, &self.store.client(None), &session);
+        let _ = dialect.handle_client(&mut wire, &self.store.of_client(None), &session);
         assert!(wire.memory() < 200_000, "{} bytes of buffers", wire.memory());
         wire.close();
         written.bytes().len()

@@ -34,11 +34,11 @@ use super::requests::{
     IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
     unexpected, unexpected_ahead,
 };
-use super::{Receiver, Requests, Source, send_file, take_place};
+use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
+use crate::store::{ClientStore, Entry, FileName, Id, Listing, Record, Stamp, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -80,12 +80,7 @@ impl Request {
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    log: &ConnectionLog<'_>,
-) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
     let line = match wire.read_line(limits::MESSAGE) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
@@ -105,7 +100,7 @@ pub fn handle_client(
         );
         match request.aksi.as_str() {
             TRANSFER => handle_upload(wire, store, &request),
-            LIST => handle_list_files(wire, store, client),
+            LIST => handle_list_files(wire, store),
             GET => handle_download(wire, store, &request),
             HAPUS => handle_delete(wire, store, &request),
             _ => {
@@ -131,7 +126,7 @@ fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
     }
 }
 
-fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
     let file =
         request.file.as_deref().ok_or_else(|| bad_request("file is missing, or is not a text"))?;
     let name = top_name(file)?;
@@ -146,8 +141,9 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
 }
 
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
-fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
-    let (files, _place) = store.list(None, || take_place(wire, client))?;
+fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
+    wire.must_be_connected()?;
+    let (files, _place) = store.list(None)?;
     store.identify_all(&files)?;
     wire.write_list(|wire| {
         let mut length = "[]".len() + END.len();
@@ -165,7 +161,7 @@ fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Res
     Ok(Done::default())
 }
 
-fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
     let (name, stamp) = wanted(store, request)?;
     let (mut file, record) = store.open_recorded(&name, stamp)?;
     write_line(wire, record_value(&record))?;
@@ -173,7 +169,7 @@ fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<
     send_file(wire, &mut file, record.size)
 }
 
-fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
+fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
     let (name, stamp) = wanted(store, request)?;
     let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
@@ -181,7 +177,7 @@ fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
 }
 
 /// The file that a request means, and the stamp that it must have if the request has its identity.
-fn wanted(store: &Store, request: &Request) -> Result<(FileName, Option<Stamp>)> {
+fn wanted(store: &ClientStore, request: &Request) -> Result<(FileName, Option<Stamp>)> {
     let not_at_top = || Error::new(Code::NotFound, "no such file at the top of the folder");
     match (&request.file, &request.id) {
         (Some(file), _) => match FileName::parse(file.as_bytes())? {

@@ -1,7 +1,8 @@
 //! The dialects: five ways of saying the same thing over TCP, one file each.
 //!
 //! A dialect is two halves over the same few functions that read and write its messages. The server
-//! half is a function `handle_client`: a conversation over a [`Wire`] and a [`Store`]. The client half
+//! half is a function `handle_client`: a conversation over a [`Wire`] and a
+//! [`Store`](crate::store::Store). The client half
 //! is a [`Requests`]: one function for each thing that a user can ask for.
 
 pub mod count;
@@ -17,7 +18,7 @@ pub mod text;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Incoming, Outgoing, Place, Store};
+use crate::store::{ClientStore, Incoming, Outgoing};
 use crate::wire::Wire;
 pub use requests::{Download, List, Parts, Requests, Resume, Source, Upload, must_be_quiet};
 
@@ -78,15 +79,14 @@ impl Dialect {
     pub fn handle_client(
         self,
         wire: &mut Wire,
-        store: &Store,
-        client: &Client<'_>,
+        store: &ClientStore,
         log: &ConnectionLog<'_>,
     ) -> Result<()> {
         match self {
-            Dialect::Text => text::handle_client(wire, store, client, log),
-            Dialect::Struct => strukt::handle_client(wire, store, client, log),
+            Dialect::Text => text::handle_client(wire, store, log),
+            Dialect::Struct => strukt::handle_client(wire, store, log),
             Dialect::Filesaver => filesaver::handle_client(wire, store, log),
-            Dialect::Json => json::handle_client(wire, store, client, log),
+            Dialect::Json => json::handle_client(wire, store, log),
             Dialect::Count => count::handle_client(wire, log),
         }
     }
@@ -157,12 +157,6 @@ fn send_file(wire: &mut Wire, file: &mut Outgoing, size: u64) -> Result<Done> {
         Error::gone("the download was cut short").because(error.to_string())
     })?;
     Ok(Done { bytes: size, stored: None })
-}
-
-/// Takes a place for an expensive request, unless the peer is gone.
-fn take_place<'t>(wire: &mut Wire, client: &Client<'t>) -> Result<Place<'t>> {
-    wire.must_be_connected()?;
-    client.take_place()
 }
 
 /// Reads a number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's

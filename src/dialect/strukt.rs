@@ -42,11 +42,11 @@ use std::time::{Duration, Instant};
 use super::requests::{
     IncomingList, closed, not_the_words, receive, send, unexpected, unexpected_ahead,
 };
-use super::{Receiver, Requests, Source, send_file, take_place};
+use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Entry, FileName, Listing, Store};
+use crate::store::{ClientStore, Entry, FileName, Listing};
 use crate::wire::Wire;
 
 const CONNME: &str = "connme";
@@ -77,18 +77,13 @@ const NONE: i32 = -1;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    log: &ConnectionLog<'_>,
-) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
     while let Some(command) = wire.read_word_of(&COMMANDS)? {
         let since = Instant::now();
         let mut name = Vec::new();
         let outcome = match command {
             CONNME => handle_connme(wire),
-            LS => handle_list_files(wire, store, client),
+            LS => handle_list_files(wire, store),
             SIZE => handle_get_file_size(wire, store, &mut name),
             RM => handle_delete(wire, store, &mut name),
             DOWNLOAD => handle_download(wire, store, &mut name),
@@ -110,16 +105,16 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
     Ok(Done::default())
 }
 
-fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
+    wire.must_be_connected()?;
     // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
     // left.
-    let listing = store.list(None, || take_place(wire, client));
-    let (listing, _place) = listing.map_err(Error::and_close)?;
+    let (listing, _place) = store.list(None).map_err(Error::and_close)?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
-fn handle_get_file_size(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_get_file_size(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     let size = FileName::parse(name).and_then(|name| store.size(&name));
@@ -127,7 +122,7 @@ fn handle_get_file_size(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> R
     size.map(|_| Done::default())
 }
 
-fn handle_delete(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_delete(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     match wire.read_array()? {
@@ -141,7 +136,7 @@ fn handle_delete(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     removed.map(|_| Done::default())
 }
 
-fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     let since = Instant::now();
@@ -165,7 +160,7 @@ fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result
     Ok(done)
 }
 
-fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     if was_given_up(wire)? {

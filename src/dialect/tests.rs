@@ -1,12 +1,13 @@
 //! Conversations without a socket: every way of cutting what the peer says, the same replies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::requests::{IncomingList, closed, is_stored_name};
 use super::*;
 use crate::error::{Answer, Code, Doing, Expected, Failure, Unsendable};
 use crate::log::Log;
-use crate::store::{Entry, Listing, Options};
+use crate::store::{Entry, Listing, Options, Store};
 use crate::wire::WireConfig;
 use crate::wire::script::{Script, Step, Taken, Written};
 
@@ -21,11 +22,11 @@ fn answer_over(
     dialect: Dialect,
     (script, written): (Script, Written),
 ) -> Vec<u8> {
-    let store = Store::open(root, Options::default(), &Log::silent()).unwrap();
+    let store = Arc::new(Store::open(root, Options::default(), &Log::silent()).unwrap());
     let log = Log::silent();
     let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
-    let _ = dialect.handle_client(&mut wire, &store, &store.client(None), &session);
+    let _ = dialect.handle_client(&mut wire, &store.of_client(None), &session);
     wire.close();
     written.bytes()
 }

@@ -26,11 +26,11 @@ use super::requests::{
     IncomingList, Parts, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
     unexpected,
 };
-use super::{Receiver, Requests, Source, digits, send_file, take_place};
+use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Entry, FileName, Listing, Store, Sum};
+use crate::store::{ClientStore, Entry, FileName, Listing, Sum};
 use crate::wire::Wire;
 
 // The server's half.
@@ -39,99 +39,91 @@ use crate::wire::Wire;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    log: &ConnectionLog<'_>,
-) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
     loop {
         let request = match read_request(wire) {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
             Err(error) => {
-                refuse(wire, &error)?;
+                refuse(wire, &error);
                 return Err(error);
             }
         };
         let since = Instant::now();
         let (word, argument) = split(&request);
         let command = word.to_ascii_lowercase();
-        let outcome = match command.as_slice() {
-            b"connme" | b"conme" => handle_connme(wire, argument),
-            b"ls" => handle_list_files(wire, store, client, argument),
-            b"rm" => handle_delete(wire, store, argument),
-            b"size" => handle_get_file_size(wire, store, argument),
-            b"download" => handle_download(wire, store, argument),
-            b"upload" => handle_upload(wire, store, argument),
-            b"sum" => handle_sum(wire, store, client, argument),
-            b"resume" => handle_resume(wire, store, client, argument),
-            b"count" => handle_count(wire, argument),
-            b"help" => handle_help(wire, argument),
-            b"byebye" => handle_byebye(wire, argument),
-            _ => Err(unknown_command(&request)),
+        let outcome = match handler_of(&command) {
+            Some(handle) => handle(wire, store, argument),
+            None => Err(unknown_command(&request)),
         };
-        let in_step = match &outcome {
-            Ok(_) => Ok(true),
+        let goes_on = match &outcome {
+            Ok(_) => command != b"byebye",
             Err(error) => refuse(wire, error),
         };
         // The client has its answer before the log has its line.
         let sent = wire.end_reply();
         log.command(word, argument, since, &outcome);
-        match outcome {
-            Err(error) if !in_step? => return Err(error),
-            Ok(_) if command == b"byebye" => return Ok(()),
-            _ => sent?,
+        if !goes_on {
+            return outcome.map(drop);
         }
+        sent?;
     }
 }
 
-// The handlers are not inlined: an idle connection then uses one page of stack less.
+/// Carries out a command and writes its reply. Returns what the log says of it.
+type Handler = fn(&mut Wire, &ClientStore, &[u8]) -> Result<Done>;
 
-#[inline(never)]
-fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
+fn handler_of(command: &[u8]) -> Option<Handler> {
+    Some(match command {
+        b"connme" | b"conme" => handle_connme,
+        b"ls" => handle_list_files,
+        b"rm" => handle_delete,
+        b"size" => handle_get_file_size,
+        b"download" => handle_download,
+        b"upload" => handle_upload,
+        b"sum" => handle_sum,
+        b"resume" => handle_resume,
+        b"count" => handle_count,
+        b"help" => handle_help,
+        b"byebye" => handle_byebye,
+        _ => return None,
+    })
+}
+
+fn handle_connme(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, "connected")?;
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_list_files(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    argument: &[u8],
-) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
-    let (listing, _place) = store.list(folder.as_ref(), || take_place(wire, client))?;
+    wire.must_be_connected()?;
+    let (listing, _place) = store.list(folder.as_ref())?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_delete(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+fn handle_delete(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let name = FileName::parse(argument)?;
     store.remove(&name)?;
     write_ok(wire, format_args!("removed {}", name.as_str()))?;
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_get_file_size(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+fn handle_get_file_size(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let size = store.size(&FileName::parse(argument)?)?;
     write_ok(wire, in_megabytes(size))?;
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let (mut file, size) = store.open_file(&FileName::parse(argument)?)?;
     write_ok(wire, size)?;
     send_file(wire, &mut file, size)
 }
 
-#[inline(never)]
-fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
     let size = read_size(wire)?;
@@ -140,30 +132,18 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
-    // The reply leaves before `stored` is dropped, which removes the draft's own name.
-    wire.end_reply()?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
 }
 
-#[inline(never)]
-fn handle_sum(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    argument: &[u8],
-) -> Result<Done> {
-    let sum = store.sum(&FileName::parse(argument)?, || take_place(wire, client))?;
-    write_ok(wire, sum)?;
+fn handle_sum(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+    let name = FileName::parse(argument)?;
+    wire.flush()?;
+    wire.must_be_connected()?;
+    write_ok(wire, store.sum(&name)?)?;
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_resume(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    argument: &[u8],
-) -> Result<Done> {
+fn handle_resume(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let (offset, rest) = split(argument);
     let (sum, name) = split(rest);
     let (Some(offset), Some(sum)) = (digits(offset), Sum::parse(sum)) else {
@@ -171,22 +151,22 @@ fn handle_resume(
             "expected OFFSET in digits, a SHA-256 of 64 small letters and digits, and a name";
         return Err(Error::new(Code::BadRequest, sentence));
     };
-    let (mut file, rest) =
-        store.open_at(&FileName::parse(name)?, offset, sum, || take_place(wire, client))?;
+    let name = FileName::parse(name)?;
+    wire.flush()?;
+    wire.must_be_connected()?;
+    let (mut file, rest) = store.open_at(&name, offset, sum)?;
     write_ok(wire, rest)?;
     send_file(wire, &mut file, rest)
 }
 
-#[inline(never)]
-fn handle_count(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
+fn handle_count(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
     let text = std::str::from_utf8(argument)
         .map_err(|_| Error::new(Code::BadRequest, "the text is not UTF-8"))?;
     write_ok(wire, text.chars().count())?;
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_help(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
+fn handle_help(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, HELP.len())?;
     for line in HELP {
@@ -195,8 +175,7 @@ fn handle_help(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
     Ok(Done::default())
 }
 
-#[inline(never)]
-fn handle_byebye(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
+fn handle_byebye(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, "byebye")?;
     Ok(Done::default())
@@ -464,16 +443,15 @@ pub fn error_line(error: &Error) -> String {
     format!("error {} {}\n", error.word(), error.sentence())
 }
 
-/// Answers with an error. Returns whether the two sides are still in step. What is owed of a refused
+/// Answers with an error. Returns whether the two sides are in step afterwards. What is owed of a refused
 /// payload comes off the wire first, if it is little enough for that.
-fn refuse(wire: &mut Wire, error: &Error) -> Result<bool> {
+fn refuse(wire: &mut Wire, error: &Error) -> bool {
     if error.is_gone() {
-        return Ok(false);
+        return false;
     }
     // Answered whatever becomes of the rest: the peer may have ended its direction and still listen.
-    let settled = if error.closes() { Ok(false) } else { wire.settle() };
-    wire.write(error_line(error).as_bytes())?;
-    settled
+    let in_step = !error.closes() && wire.settle().unwrap_or(false);
+    wire.write(error_line(error).as_bytes()).is_ok() && in_step
 }
 
 /// Reads what follows `ok`; an `error` reply comes back as the failure that it says.

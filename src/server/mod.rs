@@ -29,7 +29,7 @@ use threads::Threads;
 
 /// What all connections of a server share.
 pub struct Server {
-    store: Store,
+    store: Arc<Store>,
     log: Log,
     wires: WireConfig,
     prepare: Prepare,
@@ -58,7 +58,7 @@ impl Server {
         prepare: Prepare,
     ) -> Server {
         Server {
-            store,
+            store: Arc::new(store),
             log,
             wires,
             prepare,
@@ -199,11 +199,10 @@ impl Server {
         network: Option<u128>,
         session: &ConnectionLog<'_>,
     ) -> Result<()> {
-        let client = self.store.client(network);
+        let store = self.store.of_client(network);
         let mut wire = self.wire(stream, peer, dialect);
-        let end = catch_unwind(AssertUnwindSafe(|| {
-            dialect.handle_client(&mut wire, &self.store, &client, session)
-        }));
+        let end =
+            catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));
         wire.close();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }

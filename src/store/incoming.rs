@@ -112,7 +112,7 @@ impl<'s> Incoming<'s> {
     ///
     /// # Errors
     /// Some of it is missing, or the disk does not take it.
-    pub fn publish(mut self) -> Result<Stored> {
+    pub fn publish(mut self) -> Result<FileName> {
         self.complete()?;
         self.put_in_place()
     }
@@ -132,7 +132,7 @@ impl<'s> Incoming<'s> {
         Ok(())
     }
 
-    fn put_in_place(self) -> Result<Stored> {
+    fn put_in_place(self) -> Result<FileName> {
         // In this order, so that the draft is removed before its room is given back.
         let Incoming { store, name: wanted, mut share, mut draft, workspace, .. } = self;
         let folder = store.walk(wanted.folder())?;
@@ -149,7 +149,7 @@ impl<'s> Incoming<'s> {
         if store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
-        Ok(Stored { name, _draft: draft, _workspace: workspace })
+        Ok(name)
     }
 
     /// Publishes a file at the top of the root, and returns its record. If its identity cannot be kept, nothing
@@ -162,7 +162,7 @@ impl<'s> Incoming<'s> {
         let (store, name) = (self.store, self.name.clone());
         let found = self.draft.metadata().map_err(|error| not_stored(name.as_str(), &error))?;
         let stamp = Stamp::of(&found);
-        let Stored { name, .. } = self.put_in_place()?;
+        let name = self.put_in_place()?;
         match store.identify(&[(name.as_str(), stamp)]) {
             // If another request has removed it meanwhile, its identity leads nowhere.
             Ok(ids) => Ok(Record::new(
@@ -176,22 +176,6 @@ impl<'s> Incoming<'s> {
                 _ => Err(error),
             },
         }
-    }
-}
-
-/// A file that has been stored. What is left of its upload is removed when this is dropped, so that a client
-/// can get its reply before that.
-pub struct Stored {
-    name: FileName,
-    _draft: Draft,
-    _workspace: Arc<Workspace>,
-}
-
-impl Stored {
-    /// The name that it was stored under.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.name.as_str()
     }
 }
 

@@ -235,8 +235,7 @@ mod tests {
     fn a_long_list_takes_a_place_and_a_short_one_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let turns = super::super::turns::Turns::default();
-        let client = turns.client(None);
-        let read = || Listing::read(folder.path(), || client.take_place());
+        let read = || Listing::read(folder.path(), || turns.take_place(None));
         let write = |n: usize| fs::write(folder.path().join(format!("{n:0>112}")), "").unwrap();
         (0..512).for_each(write);
         let (listing, place) = read().unwrap();

@@ -31,6 +31,7 @@ mod workspace;
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -40,8 +41,8 @@ use atomic::{Draft, Publishing};
 use catalog::Catalog;
 pub use catalog::{Id, Stamp};
 use disk::op;
+pub use incoming::Incoming;
 use incoming::not_stored;
-pub use incoming::{Incoming, Stored};
 pub use listing::{Entry, Listing};
 pub use name::{FileName, extension};
 use numbers::Numbers;
@@ -49,8 +50,8 @@ use quota::Quota;
 pub use records::Record;
 pub use sha256::{Sha256, Sum};
 use sums::Sums;
+pub use turns::Place;
 use turns::Turns;
-pub use turns::{Client, Place};
 use workspace::Workspace;
 
 /// The configuration of a store.
@@ -125,22 +126,10 @@ impl Store {
         })
     }
 
-    /// A client of this network, which is 64 bits of an IPv6 address or an IPv4 address; `None` is not known.
+    /// The store for a client in this network: an IPv4 address, or 64 bits of an IPv6 address. `None` is not known.
     #[must_use]
-    pub fn client(&self, network: Option<u128>) -> Client<'_> {
-        self.turns.client(network)
-    }
-
-    /// The contents of the root, or of a folder below it. A long list takes a place.
-    ///
-    /// # Errors
-    /// There is no such folder, or it cannot be read, or no place is free.
-    pub fn list<'t>(
-        &self,
-        folder: Option<&FileName>,
-        take_place: impl FnOnce() -> Result<Place<'t>>,
-    ) -> Result<(Listing, Option<Place<'t>>)> {
-        Listing::read(&self.walk(folder.map(FileName::as_str))?, take_place)
+    pub fn of_client(self: &Arc<Store>, network: Option<u128>) -> ClientStore {
+        ClientStore { store: Arc::clone(self), network }
     }
 
     /// The size of a file.
@@ -160,45 +149,16 @@ impl Store {
         Ok((file, found.len()))
     }
 
-    /// The sum of a file as it is now. Takes a place if it is not remembered.
-    ///
-    /// # Errors
-    /// See [`Store::open_file`], or it cannot be read, or no place is free.
-    pub fn sum<'t>(
-        &self,
-        name: &FileName,
-        take_place: impl FnOnce() -> Result<Place<'t>>,
-    ) -> Result<Sum> {
-        let (mut file, found) = self.open_plain(name)?;
-        self.sum_of(&mut file, &found, u64::MAX, take_place)
-    }
-
-    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow. Takes a place
-    /// for as long as these bytes are read, if their sum is not remembered.
-    ///
-    /// # Errors
-    /// See [`Store::open_file`], or the file begins otherwise, or no place is free.
-    pub fn open_at<'t>(
-        &self,
-        name: &FileName,
-        offset: u64,
-        sum: Sum,
-        take_place: impl FnOnce() -> Result<Place<'t>>,
-    ) -> Result<(Outgoing, u64)> {
-        let (mut file, found) = self.open_plain(name)?;
-        let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
-        let rest = found.len().checked_sub(offset).ok_or_else(changed)?;
-        if self.sum_of(&mut file, &found, offset, take_place)? != sum {
-            return Err(changed());
-        }
-        file.skip_to(offset)?;
-        Ok((file, rest))
-    }
-
     /// The contents of the root, for tests.
     #[cfg(test)]
     pub(crate) fn all(&self) -> Listing {
-        self.list(None, || self.client(None).take_place()).unwrap().0
+        self.list(None).unwrap().0
+    }
+
+    #[cfg(test)]
+    fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'_>>)> {
+        let path = self.walk(folder.map(FileName::as_str))?;
+        Listing::read(&path, || self.turns.take_place(None))
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
@@ -319,6 +279,59 @@ impl Store {
             }
         }
         Ok(path)
+    }
+}
+
+/// The store as one client has it: long work takes a place among that of its network.
+pub struct ClientStore {
+    store: Arc<Store>,
+    network: Option<u128>,
+}
+
+impl Deref for ClientStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl ClientStore {
+    /// The contents of the root, or of a folder below it. A long list has a place until that is dropped.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read, or no place is free.
+    pub fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'_>>)> {
+        Listing::read(&self.walk(folder.map(FileName::as_str))?, || self.take_place())
+    }
+
+    /// The sum of a file as it is now. Takes a place if it is not remembered.
+    ///
+    /// # Errors
+    /// See [`Store::open_file`], or it cannot be read, or no place is free.
+    pub fn sum(&self, name: &FileName) -> Result<Sum> {
+        let (mut file, found) = self.open_plain(name)?;
+        self.sum_of(&mut file, &found, u64::MAX)
+    }
+
+    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow. Takes a place
+    /// for as long as these bytes are read, if their sum is not remembered.
+    ///
+    /// # Errors
+    /// See [`Store::open_file`], or the file begins otherwise, or no place is free.
+    pub fn open_at(&self, name: &FileName, offset: u64, sum: Sum) -> Result<(Outgoing, u64)> {
+        let (mut file, found) = self.open_plain(name)?;
+        let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
+        let rest = found.len().checked_sub(offset).ok_or_else(changed)?;
+        if self.sum_of(&mut file, &found, offset)? != sum {
+            return Err(changed());
+        }
+        file.skip_to(offset)?;
+        Ok((file, rest))
+    }
+
+    fn take_place(&self) -> Result<Place<'_>> {
+        self.store.turns.take_place(self.network)
     }
 }
 

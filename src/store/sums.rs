@@ -8,8 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use super::sha256::{Sha256, Sum};
-use super::turns::Place;
-use super::{Outgoing, Store};
+use super::{ClientStore, Outgoing, Store};
 use crate::error::{Result, lock};
 
 /// How much of a file is read at once.
@@ -28,23 +27,17 @@ const STILL: Duration = Duration::from_secs(3);
 /// The sums that are remembered, the oldest first, and what tells each of these files from all others.
 pub(super) type Sums = Mutex<VecDeque<(String, Sum)>>;
 
-impl Store {
+impl ClientStore {
     /// The sum of the first `length` bytes of a file, or of all if it has fewer. Takes a place if it has to read
     /// them.
-    pub(super) fn sum_of<'t>(
-        &self,
-        file: &mut Outgoing,
-        found: &Metadata,
-        length: u64,
-        take_place: impl FnOnce() -> Result<Place<'t>>,
-    ) -> Result<Sum> {
+    pub(super) fn sum_of(&self, file: &mut Outgoing, found: &Metadata, length: u64) -> Result<Sum> {
         let (identity, changed) = identity(file.name.as_str(), found);
         let key = format!("{identity} {length}");
         let remembered = lock(&self.sums).iter().find(|(known, _)| *known == key).map(|it| it.1);
         if let Some(sum) = remembered {
             return Ok(sum);
         }
-        let place = take_place()?;
+        let place = self.take_place()?;
         let is_still = |now: SystemTime| now.duration_since(changed).is_ok_and(|age| age >= STILL);
         let is_still = self.clock().is_ok_and(is_still);
         let (mut sha, mut left, mut buffer) = (Sha256::default(), length, vec![0; PIECE]);
@@ -63,7 +56,9 @@ impl Store {
         }
         Ok(sum)
     }
+}
 
+impl Store {
     /// The time by the clock of the file system, which may be another machine's.
     fn clock(&self) -> io::Result<SystemTime> {
         if self.options.read_only {
@@ -110,46 +105,46 @@ fn identity(name: &str, found: &Metadata) -> (String, SystemTime) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
     use crate::log::Log;
     use crate::store::{FileName, Options};
     use std::fs;
+    use std::sync::Arc;
 
     #[test]
     fn the_sum_of_a_file_that_is_still_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
-        let client = store.client(None);
+        let store =
+            Arc::new(Store::open(folder.path(), Options::default(), &Log::silent()).unwrap());
         let (name, path) = (FileName::parse(b"a").unwrap(), folder.path().join("a"));
         fs::write(&path, "abc").unwrap();
-        let sum = || {
-            let mut places = 0;
-            let take_place = || {
-                places += 1;
-                client.take_place()
-            };
-            let sum = store.sum(&name, take_place).unwrap().to_string();
-            (sum.chars().take(8).collect::<String>(), places)
-        };
+        let client = store.of_client(Some(1));
+        let begins = |sum: Sum| sum.to_string().chars().take(8).collect::<String>();
+        let sum = || client.sum(&name).map(begins).map_err(|error| error.code());
         // It was changed a moment ago: it may change again without a new time.
-        assert_eq!([sum(), sum()], [("ba7816bf".to_owned(), 1), ("ba7816bf".to_owned(), 1)]);
+        assert_eq!([sum(), sum()], [Ok("ba7816bf".to_owned()), Ok("ba7816bf".to_owned())]);
+        let places: Vec<_> = (0..4).map(|_| client.take_place().unwrap()).collect();
+        assert_eq!(sum(), Err(Code::Busy));
         // As it will be seen in a while.
         let mut file = store.open_file(&name).unwrap().0;
         let found = fs::metadata(&path).unwrap();
         let (key, _) = identity("a", &found);
         let known = Sum::parse(&[b'7'; 64]).unwrap();
         lock(&store.sums).push_back((format!("{key} {}", u64::MAX), known));
-        assert_eq!(sum(), ("77777777".to_owned(), 0));
+        assert_eq!(sum(), Ok("77777777".to_owned()));
+        drop(places);
         // The sum of a part is another one.
-        let part = store.sum_of(&mut file, &found, 2, || client.take_place()).unwrap();
-        assert!(part.to_string().starts_with("fb8e20fc"), "{part}");
+        let part = client.sum_of(&mut file, &found, 2).unwrap();
+        assert_eq!(begins(part), "fb8e20fc");
         fs::write(&path, "abcd").unwrap();
-        assert_eq!(sum(), ("88d4266f".to_owned(), 1));
+        assert_eq!(sum(), Ok("88d4266f".to_owned()));
     }
 
     #[test]
     fn the_clock_is_that_of_the_file_system_and_old_sums_go() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+        let store =
+            Arc::new(Store::open(folder.path(), Options::default(), &Log::silent()).unwrap());
         fs::write(folder.path().join("a"), "x").unwrap();
         let written = fs::metadata(folder.path().join("a")).unwrap().modified().unwrap();
         assert!(store.clock().unwrap() >= written);
@@ -158,7 +153,7 @@ mod tests {
         let sum = Sum::parse(&[b'7'; 64]).unwrap();
         lock(&store.sums).extend((0..REMEMBERED).map(|n| (n.to_string(), sum)));
         let name = FileName::parse(b"a").unwrap();
-        store.sum(&name, || store.client(None).take_place()).unwrap();
+        store.of_client(None).sum(&name).unwrap();
         let sums = lock(&store.sums);
         assert_eq!(sums.len(), REMEMBERED);
         // Where there is a time of every change, that one was now.

@@ -176,13 +176,12 @@ impl Wire {
         written
     }
 
-    /// Sends what was written, and looks whether the peer has broken the connection: before work that only a
-    /// peer that still waits for it is worth.
+    /// Looks whether the peer has broken the connection: before work that only a peer that still waits for it is
+    /// worth. A peer that is gone is known after something was sent to it.
     ///
     /// # Errors
-    /// The connection broke or stalled.
+    /// The connection broke.
     pub fn must_be_connected(&mut self) -> Result<()> {
-        self.flush()?;
         self.stream.pending_error().map_err(|error| Error::connection(&error))
     }
 
