@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::atomic::{self, Draft};
 use super::catalog::{Id, Stamp};
-use super::quota::Share;
+use super::quota::{Quota, Share};
 use super::workspace::Workspace;
 use super::{FileName, Record, Store};
 use crate::error::{Code, Error, Result};
@@ -17,10 +17,13 @@ pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
     draft: Draft,
-    /// What has come of it. After `draft`, so that the draft is removed before its room is given back.
-    share: Share<'s>,
-    /// How much is still to come; `None` if that is not known.
-    left: Option<u64>,
+    /// What it takes of the room for all files, where that has a limit. After `draft`, so that the draft is removed
+    /// before its room is given back.
+    share: Option<Share<'s>>,
+    /// How much is to come; `None` if that is not known.
+    size: Option<u64>,
+    /// How much has come.
+    came: u64,
     /// Keeps the folder of the draft, in case the store moves to another folder meanwhile.
     workspace: Arc<Workspace>,
 }
@@ -32,8 +35,8 @@ impl<'s> Incoming<'s> {
         draft: Draft,
         workspace: Arc<Workspace>,
     ) -> Incoming<'s> {
-        let share = store.quota.share();
-        Incoming { store, name, draft, share, left: Some(0), workspace }
+        let share = store.quota.as_ref().map(Quota::share);
+        Incoming { store, name, draft, share, size: Some(0), came: 0, workspace }
     }
 
     /// Prepares for a file of this size. `None`: the size is not known, and the limits are checked while it comes.
@@ -41,9 +44,9 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// It is more than the limits allow, or could not be stored even now.
     pub fn expect(&mut self, size: Option<u64>) -> Result<()> {
-        self.left = size;
+        self.size = size;
         self.must_be_small(size.unwrap_or(0))?;
-        if self.share.fits(size.unwrap_or(0)) { Ok(()) } else { Err(no_space()) }
+        self.share.as_ref().map_or(Ok(()), |share| share.must_fit(size.unwrap_or(0)))
     }
 
     /// Adds to the file.
@@ -52,15 +55,16 @@ impl<'s> Incoming<'s> {
     /// The disk does not take it, or it is more than was announced or is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let length = bytes.len() as u64;
-        match self.left {
-            Some(left) => {
-                let more = || Error::new(Code::Internal, "more came than was announced");
-                self.left = Some(left.checked_sub(length).ok_or_else(more)?);
+        self.came = self.came.saturating_add(length);
+        match self.size {
+            Some(size) if self.came > size => {
+                return Err(Error::new(Code::Internal, "more came than was announced"));
             }
-            None => self.must_be_small(length)?,
+            Some(_) => {}
+            None => self.must_be_small(self.came)?,
         }
-        if !self.share.grow(length) {
-            return Err(no_space());
+        if let Some(share) = &mut self.share {
+            share.grow(length)?;
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }
@@ -98,10 +102,10 @@ impl<'s> Incoming<'s> {
         self.draft.discard();
     }
 
-    fn must_be_small(&self, more: u64) -> Result<()> {
+    fn must_be_small(&self, size: u64) -> Result<()> {
         // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
-        if self.share.size().saturating_add(more) > most {
+        if size > most {
             let sentence = format!("files may be at most {most} bytes");
             return Err(Error::new(Code::TooLarge, sentence));
         }
@@ -118,7 +122,7 @@ impl<'s> Incoming<'s> {
     }
 
     fn complete(&mut self) -> Result<()> {
-        if self.left.is_some_and(|left| left > 0) {
+        if self.size.is_some_and(|size| self.came < size) {
             return Err(Error::new(Code::Internal, "less came than was announced"));
         }
         if self.store.options.fsync {
@@ -134,18 +138,22 @@ impl<'s> Incoming<'s> {
 
     fn put_in_place(self) -> Result<FileName> {
         // In this order, so that the draft is removed before its room is given back.
-        let Incoming { store, name: wanted, mut share, mut draft, workspace, .. } = self;
+        let Incoming { store, name: wanted, share, mut draft, workspace, .. } = self;
         let folder = store.walk(wanted.folder())?;
         let storing = |error| not_stored(wanted.as_str(), &error);
-        let name = share.store(|| {
-            let change = store.numbers.change(&wanted);
+        let mut put = || {
+            let mut change = store.numbers.change(&wanted);
             let (mut name, mut n) = (wanted.clone(), 0);
             while !workspace.publish(&mut draft, &folder.join(name.last())).map_err(storing)? {
-                n = change.next(&wanted, n);
+                n = store.numbers.next(&wanted, n, &mut change);
                 name = wanted.numbered(n);
             }
             Ok(name)
-        })?;
+        };
+        let name = match share {
+            Some(mut share) => share.store(put),
+            None => put(),
+        }?;
         if store.options.fsync {
             atomic::sync_folder(&folder).map_err(storing)?;
         }
@@ -177,10 +185,6 @@ impl<'s> Incoming<'s> {
             },
         }
     }
-}
-
-fn no_space() -> Error {
-    Error::new(Code::NoSpace, "all files together may not be larger than the server allows")
 }
 
 /// A disk error while something was kept here. If something is not found, it is not the peer's file.

@@ -73,7 +73,7 @@ pub struct Store {
     options: Options,
     workspace: Mutex<Option<Arc<Workspace>>>,
     numbers: Numbers,
-    quota: Quota,
+    quota: Option<Quota>,
     catalog: Mutex<Catalog>,
     log: Log,
     sums: Sums,
@@ -116,7 +116,7 @@ impl Store {
             root: root.to_owned(),
             workspace: Mutex::new(workspace),
             numbers: Numbers::new(root.to_owned()),
-            quota: Quota::new(root.to_owned(), options.max_total_size),
+            quota: options.max_total_size.map(|limit| Quota::new(root.to_owned(), limit)),
             catalog: Mutex::default(),
             log: log.clone(),
             sums: Sums::default(),
@@ -179,10 +179,17 @@ impl Store {
 
     fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
         let change = self.numbers.change(name);
-        let removed = || op(|| fs::remove_file(path));
-        let failed = |error| Error::io(format!("remove {}", path.display()), &error);
-        self.quota.remove(size, || removed().map_err(failed))?;
-        change.removed(name);
+        let remove = || {
+            let removed = op(|| fs::remove_file(path));
+            removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))
+        };
+        match &self.quota {
+            Some(quota) => quota.remove(size, remove),
+            None => remove(),
+        }?;
+        if let Some(change) = change {
+            change.removed(name);
+        }
         Ok(())
     }
 

@@ -56,8 +56,13 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Begins to store or remove this file.
-    pub(super) fn change(&self, file: &FileName) -> Change<'_> {
+    /// Begins to store or remove this file, if that can concern a hint.
+    pub(super) fn change(&self, file: &FileName) -> Option<Change<'_>> {
+        let has_hints = !lock(&self.hints).by_name.is_empty();
+        has_hints.then(|| self.begin(file))
+    }
+
+    fn begin(&self, file: &FileName) -> Change<'_> {
         let folder = file.folder().unwrap_or_default().to_owned();
         let time = self.change_time(&folder);
         let hints = &mut *lock(&self.hints);
@@ -85,20 +90,25 @@ impl Numbers {
         let start = (after.saturating_add(1)..).find(|n| !taken.contains(n)).unwrap_or(after);
         start..taken.range(start..).next().copied().unwrap_or(u64::MAX)
     }
-}
 
-impl Change<'_> {
     /// The next number to try for `name`, when `after` and what was tried before it were taken. It is given once.
-    pub(super) fn next(&self, name: &FileName, after: u64) -> u64 {
+    /// `change` is that of this file, and begins now if it has not.
+    pub(super) fn next<'n>(
+        &'n self,
+        name: &FileName,
+        after: u64,
+        change: &mut Option<Change<'n>>,
+    ) -> u64 {
         if after < TRIED {
             return after + 1;
         }
+        change.get_or_insert_with(|| self.begin(name));
         let next = |hints: &mut Hints| hints.by_name.get_mut(name).and_then(Iterator::next);
-        if let Some(hinted) = next(&mut lock(&self.numbers.hints)) {
+        if let Some(hinted) = next(&mut lock(&self.hints)) {
             return hinted;
         }
-        let mut free = self.numbers.look(name, after);
-        let hints = &mut *lock(&self.numbers.hints);
+        let mut free = self.look(name, after);
+        let hints = &mut *lock(&self.hints);
         if let Some(hinted) = next(hints) {
             // Another thread has made a pass meanwhile.
             return hinted;
@@ -114,7 +124,9 @@ impl Change<'_> {
         }
         first
     }
+}
 
+impl Change<'_> {
     /// Notes that the file was removed.
     pub(super) fn removed(&self, file: &FileName) {
         for (name, free) in &mut lock(&self.numbers.hints).by_name {
@@ -159,7 +171,7 @@ mod tests {
     impl Numbers {
         /// The number that an upload of this name finds first, if the file system says that four are taken.
         fn first(&self, of: &str) -> u64 {
-            self.change(&name(of)).next(&name(of), TRIED)
+            self.next(&name(of), TRIED, &mut self.change(&name(of)))
         }
 
         fn hint(&self, of: &str) -> Option<Range<u64>> {
@@ -172,16 +184,17 @@ mod tests {
         let (folder, numbers) = nine();
         let a = name("a.txt");
         fs::write(folder.path().join("a_12.txt"), "").unwrap();
-        let change = numbers.change(&a);
-        assert_eq!([0, 1, 3].map(|n| change.next(&a, n)), [1, 2, 4]);
-        assert_eq!([4, 4].map(|n| change.next(&a, n)), [10, 11]);
+        let mut change = None;
+        let mut next = |name: &FileName, n| numbers.next(name, n, &mut change);
+        assert_eq!([0, 1, 3].map(|n| next(&a, n)), [1, 2, 4]);
+        assert_eq!([4, 4].map(|n| next(&a, n)), [10, 11]);
         assert_eq!(numbers.hint("a.txt"), Some(12..12));
         // Another pass, from where the first one ended.
-        assert_eq!([11, 13].map(|n| change.next(&a, n)), [13, 14]);
+        assert_eq!([11, 13].map(|n| next(&a, n)), [13, 14]);
         // A name that the folder shows otherwise does not come again and again.
-        assert_eq!(change.next(&name("b.txt"), 4), 5);
+        assert_eq!(next(&name("b.txt"), 4), 5);
         lock(&numbers.hints).by_name.clear();
-        assert_eq!(change.next(&name("b.txt"), 5), 6);
+        assert_eq!(next(&name("b.txt"), 5), 6);
     }
 
     #[test]
@@ -191,7 +204,7 @@ mod tests {
         let remove = |file: &str| {
             let change = numbers.change(&name(file));
             fs::remove_file(folder.path().join(file)).unwrap();
-            change.removed(&name(file));
+            change.unwrap().removed(&name(file));
         };
         remove("a_9.txt");
         assert_eq!(numbers.hint("a.txt"), Some(9..10));

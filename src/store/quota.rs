@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::listing::visible;
-use crate::error::{Result, lock};
+use crate::error::{Code, Error, Result, lock};
 
 /// The folder is counted at most this often, and in at most one part in [`PART`] of the time.
 const RECOUNT: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ const PART: u32 = 20;
 /// The size of everything in one store.
 pub(super) struct Quota {
     root: PathBuf,
-    limit: Option<u64>,
+    limit: u64,
     account: Mutex<Account>,
     given_back: Condvar,
 }
@@ -46,7 +46,7 @@ pub(super) struct Share<'q> {
 }
 
 impl Quota {
-    pub(super) fn new(root: PathBuf, limit: Option<u64>) -> Quota {
+    pub(super) fn new(root: PathBuf, limit: u64) -> Quota {
         let next_count = Some(Instant::now());
         let account =
             Account { stored: 0, drafts: 0, refused: 0, changing: 0, uncertain: 0, next_count };
@@ -89,8 +89,7 @@ impl Quota {
     fn look(&self, more: u64) -> (MutexGuard<'_, Account>, bool) {
         self.count_if_due();
         let fits = |account: &Account, drafts: u64| {
-            let taken = account.stored.saturating_add(drafts).saturating_add(more);
-            self.limit.is_none_or(|limit| taken <= limit)
+            account.stored.saturating_add(drafts).saturating_add(more) <= self.limit
         };
         let will_fit = |account: &mut Account| {
             !fits(account, account.drafts) && fits(account, account.drafts - account.refused)
@@ -105,7 +104,7 @@ impl Quota {
     fn count_if_due(&self) {
         let start = Instant::now();
         let mut account = lock(&self.account);
-        if self.limit.is_none() || account.next_count.is_none_or(|due| start < due) {
+        if account.next_count.is_none_or(|due| start < due) {
             return;
         }
         account.begin_count();
@@ -129,30 +128,26 @@ impl Account {
 }
 
 impl Share<'_> {
-    /// How much has come.
-    pub(super) fn size(&self) -> u64 {
-        self.size
+    /// Makes sure that this much more would fit now.
+    pub(super) fn must_fit(&self, more: u64) -> Result<()> {
+        let fits = !self.is_refused && self.quota.look(more).1;
+        if fits { Ok(()) } else { Err(no_space()) }
     }
 
-    /// Whether this much more would fit now.
-    pub(super) fn fits(&self, more: u64) -> bool {
-        !self.is_refused && self.quota.look(more).1
-    }
-
-    /// Adds what comes, and returns whether it fits. If not, the upload is refused.
-    pub(super) fn grow(&mut self, more: u64) -> bool {
+    /// Adds what comes. If it does not fit, the upload is refused.
+    pub(super) fn grow(&mut self, more: u64) -> Result<()> {
         if self.is_refused {
-            return false;
+            return Err(no_space());
         }
         let (mut account, fits) = self.quota.look(more);
         if fits {
             account.drafts = account.drafts.saturating_add(more);
             self.size += more;
-        } else {
-            account.refused += self.size;
-            self.is_refused = true;
+            return Ok(());
         }
-        fits
+        account.refused += self.size;
+        self.is_refused = true;
+        Err(no_space())
     }
 
     /// Stores the upload: what has come of it is then part of what is stored.
@@ -174,6 +169,10 @@ impl Drop for Share<'_> {
         account.refused -= if self.is_refused { self.size } else { 0 };
         self.quota.given_back.notify_all();
     }
+}
+
+fn no_space() -> Error {
+    Error::new(Code::NoSpace, "all files together may not be larger than the server allows")
 }
 
 /// The sizes of all files below `root` that a client can see.
@@ -206,7 +205,7 @@ mod tests {
     impl Quota {
         fn upload(&self, size: u64) -> Option<Share<'_>> {
             let mut share = self.share();
-            share.grow(size).then_some(share)
+            share.grow(size).ok().map(|()| share)
         }
 
         /// What is stored and what has come of uploads.
@@ -227,20 +226,20 @@ mod tests {
         fs::create_dir(root.path().join("docs")).unwrap();
         fs::write(root.path().join("docs/a"), [0; 40]).unwrap();
         fs::write(root.path().join(".hidden"), [0; 40]).unwrap();
-        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let quota = Quota::new(root.path().to_owned(), 100);
         let mut first = quota.share();
         // It could come, and takes nothing yet. What could not fit even now is refused at once.
-        assert!(first.fits(60) && !first.fits(61));
+        assert!(first.must_fit(60).is_ok() && first.must_fit(61).is_err());
         let second = quota.upload(50).unwrap();
-        assert!(first.grow(10) && !first.grow(1) && !first.grow(0));
-        assert_eq!((first.size(), first.fits(10)), (10, false));
+        assert!(first.grow(10).is_ok() && first.grow(1).is_err() && first.grow(0).is_err());
+        assert!(first.size == 10 && first.must_fit(10).is_err());
         drop(first);
         { second }.store(|| Ok(())).unwrap();
         assert_eq!(quota.stored(), 90);
         assert!(quota.upload(11).is_none() && quota.upload(10).is_some());
         quota.remove(40, || Ok(())).unwrap();
         assert!(quota.upload(50).is_some());
-        let full = || Err(crate::error::Error::new(crate::error::Code::NoSpace, "full"));
+        let full = || Err(Error::new(Code::NoSpace, "full"));
         assert!(quota.upload(50).unwrap().store::<()>(full).is_err());
         assert_eq!((quota.stored(), lock(&quota.account).drafts), (50, 0));
     }
@@ -249,22 +248,22 @@ mod tests {
     #[test]
     fn an_upload_waits_for_what_another_one_that_is_refused_gives_back() {
         let root = tempfile::tempdir().unwrap();
-        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let quota = Quota::new(root.path().to_owned(), 100);
         let (mut one, mut other) = (quota.upload(50).unwrap(), quota.upload(50).unwrap());
-        assert!(!one.grow(1));
+        assert!(one.grow(1).is_err());
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| other.grow(50));
+            let waiting = scope.spawn(|| other.grow(50).is_ok());
             assert_eq!(lock(&quota.account).refused, 50);
             drop(one);
             assert!(waiting.join().unwrap());
         });
-        assert!(!other.grow(1));
+        assert!(other.grow(1).is_err());
     }
 
     #[test]
     fn the_folder_is_counted_again_when_it_is_time() {
         let root = tempfile::tempdir().unwrap();
-        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let quota = Quota::new(root.path().to_owned(), 100);
         assert_eq!(rest(Duration::ZERO), RECOUNT);
         assert_eq!(rest(RECOUNT), RECOUNT * PART);
         fs::write(root.path().join("by-hand"), [0; 60]).unwrap();
@@ -282,7 +281,7 @@ mod tests {
     #[test]
     fn a_count_does_not_undo_what_happened_meanwhile() {
         let root = tempfile::tempdir().unwrap();
-        let quota = Quota::new(root.path().to_owned(), Some(100));
+        let quota = Quota::new(root.path().to_owned(), 100);
         let now = Instant::now();
         lock(&quota.account).stored = 60;
         let share = quota.upload(7).unwrap();
@@ -318,12 +317,5 @@ mod tests {
         { share }.store(|| Ok(())).unwrap();
         lock(&quota.account).end_count(33, now);
         assert_eq!(quota.stored(), 40);
-    }
-
-    #[test]
-    fn no_limit_counts_nothing() {
-        let quota = Quota::new("/nowhere".into(), None);
-        let (one, other) = (quota.upload(u64::MAX), quota.upload(0));
-        assert!(one.is_some() && other.is_some());
     }
 }
