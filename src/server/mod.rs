@@ -35,12 +35,12 @@ pub struct Server {
     prepare: Prepare,
     has_proxy_line: bool,
     permits: Permits,
-    threads: Threads<Accepted>,
+    threads: Threads,
     refusals: Refusals,
 }
 
 /// A connection that was accepted, and its permit.
-struct Accepted {
+struct Connection {
     dialect: Dialect,
     stream: TcpStream,
     peer: SocketAddr,
@@ -64,7 +64,7 @@ impl Server {
             prepare,
             has_proxy_line: false,
             permits: Permits::new(limits),
-            threads: Threads::new(),
+            threads: Threads::default(),
             refusals: Refusals::default(),
         }
     }
@@ -103,8 +103,8 @@ impl Server {
         }
     }
 
-    /// Accepts connections until the listener is told not to wait. A failed accept does not end this: when the system has no
-    /// descriptor left, new connections wait until one is free.
+    /// Accepts connections until the listener is told not to wait. A failed accept does not end this: when the
+    /// system has no descriptor left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         loop {
             match listener.accept() {
@@ -124,70 +124,32 @@ impl Server {
 
     /// Gives a connection a permit and a thread, or refuses it: no permit or no thread is free.
     fn hand_over(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
-        let permit = if self.has_proxy_line {
-            self.permits.take()
-        } else {
-            self.permits.take_from(peer.ip())
+        // A balancer's address is not the client's.
+        let address = (!self.has_proxy_line).then(|| peer.ip());
+        let connection = match self.permits.take(address) {
+            Ok(permit) => Connection { dialect, stream, peer, permit },
+            Err(busy) => return self.refuse(dialect, stream, peer, &busy),
         };
-        let permit = match permit {
-            Ok(permit) => permit,
-            Err(why) => return self.refuse(dialect, stream, peer, why),
-        };
-        let server = Arc::clone(self);
-        let worker = move || {
-            while let Some(accepted) = server.threads.next() {
-                server.serve(accepted);
-            }
-        };
-        let accepted = Accepted { dialect, stream, peer, permit };
-        if let Err(Accepted { dialect, stream, peer, .. }) = self.threads.run(accepted, worker) {
-            self.refuse(dialect, stream, peer, "no thread is free");
+        if let Err(connection) = Threads::serve(self, connection) {
+            let Connection { dialect, stream, peer, .. } = connection;
+            self.refuse(dialect, stream, peer, &permits::busy("no thread is free"));
         }
-    }
-
-    fn refuse(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, why: &str) {
-        let busy = Error::new(Code::Busy, format!("{why}: try again in a moment"));
-        self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
-        self.refusals.refuse(stream, &dialect.error_reply(&busy));
     }
 
     /// Serves one connection from its first byte to its last.
-    fn serve(&self, accepted: Accepted) {
-        let accepted =
-            if self.has_proxy_line { self.find_client(accepted) } else { Some(accepted) };
-        let Some(Accepted { dialect, stream, peer, permit }) = accepted else { return };
+    fn serve(&self, mut connection: Connection) {
+        if self.has_proxy_line
+            && let Err(error) = proxy::find_client(&mut connection)
+        {
+            return self.turn_away(connection, error);
+        }
+        let Connection { dialect, stream, peer, permit } = connection;
         let session = self.log.session(peer, dialect.name());
         session.open(permit.connections());
-        let end = match set_options(&stream) {
-            Ok(()) => self.converse(dialect, stream, peer, permit.network(), &session),
-            Err(error) => Err(Error::connection(&error)),
-        };
+        let end = self.converse(dialect, stream, peer, permit.network(), &session);
         // Free before the line is written, so that a new connection can follow the line in the log.
         drop(permit);
         session.close(&end);
-    }
-
-    /// Puts the client's address in the place of the balancer's. If the balancer does not know it, the
-    /// connection counts for no address. `None`: the connection was refused, or closed without a reply.
-    fn find_client(&self, mut accepted: Accepted) -> Option<Accepted> {
-        match proxy::read_line(&accepted.stream) {
-            Ok(None) => return Some(accepted),
-            Ok(Some(client)) => accepted.peer = client,
-            Err(error) => {
-                let session = self.log.session(accepted.peer, accepted.dialect.name());
-                drop(accepted);
-                session.close(&Err(error));
-                return None;
-            }
-        }
-        match accepted.permit.count(accepted.peer.ip()) {
-            Ok(()) => Some(accepted),
-            Err(why) => {
-                let Accepted { dialect, stream, peer, .. } = accepted;
-                self.refuse(dialect, stream, peer, why);
-                None
-            }
-        }
     }
 
     /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
@@ -199,19 +161,30 @@ impl Server {
         network: Option<u128>,
         session: &ConnectionLog<'_>,
     ) -> Result<()> {
+        set_options(&stream).map_err(|error| Error::connection(&error))?;
+        let stream = (self.prepare)(stream, Some(peer), dialect.name());
+        let mut wire = Box::new(Wire::new(stream, self.wires.clone()));
         let store = self.store.of_client(network);
-        let mut wire = self.wire(stream, peer, dialect);
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));
         wire.close();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }
 
-    /// Boxed and not inlined, so that an idle connection uses one page of stack less.
-    #[inline(never)]
-    fn wire(&self, stream: TcpStream, peer: SocketAddr, dialect: Dialect) -> Box<Wire> {
-        let stream = (self.prepare)(stream, Some(peer), dialect.name());
-        Box::new(Wire::new(stream, self.wires.clone()))
+    /// Ends a connection whose client could not be found, or has too many connections.
+    fn turn_away(&self, connection: Connection, error: Error) {
+        let Connection { dialect, stream, peer, permit } = connection;
+        drop(permit);
+        if error.is(Code::Busy) {
+            return self.refuse(dialect, stream, peer, &error);
+        }
+        drop(stream);
+        self.log.session(peer, dialect.name()).close(&Err(error));
+    }
+
+    fn refuse(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, busy: &Error) {
+        self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
+        self.refusals.refuse(stream, &dialect.error_reply(busy));
     }
 }
 

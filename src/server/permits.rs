@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use crate::error::lock;
+use crate::error::{Code, Error, Result, lock};
 use crate::limits::{MAX_CONNECTIONS, MAX_PER_ADDRESS};
 
 /// How many connections a server takes.
@@ -58,26 +58,19 @@ impl Permits {
         Permits { limits, open: Arc::default() }
     }
 
-    /// Returns a permit for a connection from anywhere.
+    /// Returns a permit for a connection from this address, if it is known already.
     ///
     /// # Errors
-    /// All connections are taken. The text is for the peer.
-    pub(super) fn take(&self) -> Result<Permit, &'static str> {
+    /// All connections are taken, or all from this address.
+    pub(super) fn take(&self, address: Option<IpAddr>) -> Result<Permit> {
         let mut open = lock(&self.open);
         if open.all >= self.limits.all {
-            return Err("all connections are taken");
+            return Err(busy("all connections are taken"));
         }
         open.all += 1;
-        Ok(Permit { network: None, permits: self.clone() })
-    }
-
-    /// Returns a permit for a connection from this address.
-    ///
-    /// # Errors
-    /// All connections are taken, or all from this address. The text is for the peer.
-    pub(super) fn take_from(&self, address: IpAddr) -> Result<Permit, &'static str> {
-        let mut permit = self.take()?;
-        permit.count(address)?;
+        drop(open);
+        let mut permit = Permit { network: None, permits: self.clone() };
+        address.map_or(Ok(()), |address| permit.count(address))?;
         Ok(permit)
     }
 }
@@ -96,8 +89,8 @@ impl Permit {
     /// Counts the connection among those from this address. This is done once.
     ///
     /// # Errors
-    /// All connections from this address are taken. The text is for the peer.
-    pub(super) fn count(&mut self, address: IpAddr) -> Result<(), &'static str> {
+    /// All connections from this address are taken.
+    pub(super) fn count(&mut self, address: IpAddr) -> Result<()> {
         let network = network(address);
         let ConnectionLimits { all, per_address } = self.permits.limits;
         // Four times as many, but no /64 takes more than half of all.
@@ -106,7 +99,7 @@ impl Permit {
         let mut open = lock(&self.permits.open);
         let count = open.by_network.entry(network).or_default();
         if *count >= most {
-            return Err("too many connections from your address");
+            return Err(busy("too many connections from your address"));
         }
         *count += 1;
         self.network = Some(network);
@@ -128,24 +121,33 @@ impl Drop for Permit {
     }
 }
 
+/// The error for a connection that cannot be served now.
+pub(super) fn busy(why: &str) -> Error {
+    Error::new(Code::Busy, format!("{why}: try again in a moment"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_free_again_when_its_owner_goes() {
+    fn a_dropped_permit_is_free() {
         let [one, other, third]: [IpAddr; 3] =
             ["192.0.2.1", "192.0.2.2", "::1"].map(|text| text.parse().unwrap());
         let permits = Permits::new(ConnectionLimits { all: 3, per_address: 2 });
-        let first = permits.take_from(one);
-        let second = permits.take_from(one);
+        let first = permits.take(Some(one));
+        let second = permits.take(Some(one));
         assert!(first.is_ok() && second.is_ok());
-        assert!(permits.take_from(one).is_err_and(|why| why.starts_with("too many")));
-        let fourth = permits.take_from(other);
+        assert!(permits.take(Some(one)).is_err_and(|why| why.sentence().starts_with("too many")));
+        let fourth = permits.take(Some(other));
         assert!(fourth.is_ok());
-        assert!(permits.take_from(third).is_err_and(|why| why.starts_with("all connections")));
+        assert!(
+            permits
+                .take(Some(third))
+                .is_err_and(|why| why.sentence().starts_with("all connections"))
+        );
         drop(first);
-        assert!(permits.take_from(one).is_ok());
+        assert!(permits.take(Some(one)).is_ok());
         drop((second, fourth));
         assert!(lock(&permits.open).by_network.is_empty() && lock(&permits.open).all == 0);
     }
@@ -156,22 +158,22 @@ mod tests {
         let address = |text: &str| -> IpAddr { text.parse().unwrap() };
         let permits = Permits::new(ConnectionLimits { all: 100, per_address: 2 });
         let in_one: Vec<_> = (0..8)
-            .map(|n| permits.take_from(address(&format!("2001:db8::{n}:1"))).ok().unwrap())
+            .map(|n| permits.take(Some(address(&format!("2001:db8::{n}:1")))).ok().unwrap())
             .collect();
-        assert!(permits.take_from(address("2001:db8::ffff")).is_err());
-        assert!(permits.take_from(address("2001:db8:0:1::1")).is_ok());
+        assert!(permits.take(Some(address("2001:db8::ffff"))).is_err());
+        assert!(permits.take(Some(address("2001:db8:0:1::1"))).is_ok());
         // An IPv4 address that a socket for both shows as IPv6 is one address, with the plain cap.
         let _two = ["192.0.2.1", "::ffff:192.0.2.1"]
-            .map(|text| permits.take_from(address(text)).ok().unwrap());
-        assert!(permits.take_from(address("::ffff:192.0.2.1")).is_err());
-        assert!(permits.take_from(address("::ffff:192.0.2.2")).is_ok());
+            .map(|text| permits.take(Some(address(text))).ok().unwrap());
+        assert!(permits.take(Some(address("::ffff:192.0.2.1"))).is_err());
+        assert!(permits.take(Some(address("::ffff:192.0.2.2"))).is_ok());
         drop(in_one);
-        assert!(permits.take_from(address("2001:db8::ffff")).is_ok());
+        assert!(permits.take(Some(address("2001:db8::ffff"))).is_ok());
         // With the defaults, 256 connections of one /64 were all that there are.
         let most = |all, per_address| {
             let permits = Permits::new(ConnectionLimits { all, per_address });
             let mut taken = Vec::new();
-            while let Ok(permit) = permits.take_from(address("2001:db8::1")) {
+            while let Ok(permit) = permits.take(Some(address("2001:db8::1"))) {
                 taken.push(permit);
             }
             taken.len()

@@ -14,15 +14,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::str::FromStr;
 use std::time::Instant;
 
+use super::Connection;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Reads the line that every connection begins with, and leaves what follows it in the socket. Returns the
-/// client's address; `None` if the balancer does not know it.
+/// Reads the line that a connection begins with, puts the client's address in the place of the balancer's, and counts
+/// the connection there. If the balancer does not know the address, it counts for none.
 ///
 /// # Errors
-/// Something else came, or the line is not complete in time.
-pub(super) fn read_line(mut stream: &TcpStream) -> Result<Option<SocketAddr>> {
+/// Something else came, or the line is not complete in time, or the client has too many connections.
+pub(super) fn find_client(connection: &mut Connection) -> Result<()> {
+    let Some(client) = read_line(&connection.stream)? else { return Ok(()) };
+    connection.peer = client;
+    connection.permit.count(client.ip())
+}
+
+/// Reads the line and leaves what follows it in the socket. Returns the client's address; `None` if the balancer
+/// does not know it.
+fn read_line(mut stream: &TcpStream) -> Result<Option<SocketAddr>> {
     let end = Instant::now() + limits::PROXY_TIME;
     let mut line = [0; limits::PROXY_LINE];
     let mut length = 0;

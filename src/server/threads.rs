@@ -4,128 +4,123 @@
 //! next one, because starting a thread costs about as much as all that a short connection does.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
+use super::{Connection, Server};
 use crate::error::lock;
 use crate::limits;
 
-/// Idle threads, and the work that waits for them.
-pub(super) struct Threads<W> {
-    state: Mutex<State<W>>,
+/// Idle threads, and the connections that wait for them.
+#[derive(Default)]
+pub(super) struct Threads {
+    state: Mutex<State>,
     queued: Condvar,
 }
 
-struct State<W> {
+#[derive(Default)]
+struct State {
     idle: usize,
-    queue: VecDeque<W>,
+    queue: VecDeque<Connection>,
 }
 
-impl<W> Threads<W> {
-    pub(super) fn new() -> Threads<W> {
-        let state = State { idle: 0, queue: VecDeque::new() };
-        Threads { state: Mutex::new(state), queued: Condvar::new() }
-    }
-
-    /// Queues work. If no thread is idle, starts one that runs `worker`, which takes work with
-    /// [`Threads::next`].
+impl Threads {
+    /// Has a connection served by an idle thread, or by a new one.
     ///
     /// # Errors
-    /// No thread is idle and none can be started: returns the work.
-    pub(super) fn run(&self, work: W, worker: impl FnOnce() + Send + 'static) -> Result<(), W> {
-        self.run_with(work, || {
-            thread::Builder::new().stack_size(limits::STACK).spawn(worker).map(drop)
-        })
+    /// No thread is idle and none can be started: returns the connection.
+    pub(super) fn serve(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
+        let Some(connection) = server.threads.queue(connection) else { return Ok(()) };
+        // Shared, because a thread that cannot be started drops what it was given.
+        let first = Arc::new(Mutex::new(Some(connection)));
+        let (server, taken) = (Arc::clone(server), Arc::clone(&first));
+        let work = move || {
+            let mut next = lock(&taken).take();
+            while let Some(connection) = next {
+                server.serve(connection);
+                next = server.threads.next();
+            }
+        };
+        match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
+            Ok(_) => Ok(()),
+            Err(_) => lock(&first).take().map_or(Ok(()), Err),
+        }
     }
 
-    fn run_with(&self, work: W, start: impl FnOnce() -> io::Result<()>) -> Result<(), W> {
-        if self.queue(work) {
-            self.queued.notify_one();
-            return Ok(());
-        }
-        if start().is_ok() {
-            return Ok(());
-        }
+    /// Queues a connection, if an idle thread will take it. Else returns it.
+    fn queue(&self, connection: Connection) -> Option<Connection> {
         let mut state = lock(&self.state);
-        // A thread that has become idle meanwhile takes it.
-        let is_stuck = state.queue.len() > state.idle;
-        let stuck = if is_stuck { state.queue.pop_back() } else { None };
-        stuck.map_or(Ok(()), Err)
+        if state.queue.len() >= state.idle {
+            return Some(connection);
+        }
+        state.queue.push_back(connection);
+        self.queued.notify_one();
+        None
     }
 
-    /// Returns whether an idle thread will take it.
-    fn queue(&self, work: W) -> bool {
+    /// Returns the next connection. Waits for it, unless enough threads wait already; `None` ends the thread.
+    fn next(&self) -> Option<Connection> {
         let mut state = lock(&self.state);
-        state.queue.push_back(work);
-        state.queue.len() <= state.idle
-    }
-
-    /// Returns the next work. Waits for it, unless enough threads wait already; `None` ends the thread.
-    pub(super) fn next(&self) -> Option<W> {
-        let mut state = lock(&self.state);
-        if state.queue.is_empty() && state.idle < limits::MAX_IDLE_THREADS {
-            state.idle += 1;
-            let nothing = |state: &mut State<W>| state.queue.is_empty();
-            let waited = self.queued.wait_timeout_while(state, limits::IDLE_THREAD_TIME, nothing);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
+        if state.idle >= limits::MAX_IDLE_THREADS {
+            return None;
         }
+        state.idle += 1;
+        let nothing = |state: &mut State| state.queue.is_empty();
+        let waited = self.queued.wait_timeout_while(state, limits::IDLE_THREAD_TIME, nothing);
+        (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
         state.queue.pop_front()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::permits::{ConnectionLimits, Permits};
     use super::*;
-    use std::sync::Arc;
+    use crate::dialect::Dialect;
+    use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::channel;
 
-    fn no_thread() -> io::Result<()> {
-        Err(io::ErrorKind::WouldBlock.into())
+    fn connection() -> Connection {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let peer = stream.peer_addr().unwrap();
+        let permit = Permits::new(ConnectionLimits::default()).take(None).unwrap();
+        Connection { dialect: Dialect::Text, stream, peer, permit }
     }
 
     #[test]
-    fn idle_threads_take_the_work_and_without_one_it_comes_back() {
-        let threads = Arc::new(Threads::new());
-        assert_eq!(threads.run_with(1, no_thread), Err(1));
+    fn idle_threads_take_connections_and_without_one_they_come_back() {
+        let threads = Arc::new(Threads::default());
+        assert!(threads.queue(connection()).is_some());
         let (done, did) = channel();
         let idle: Vec<_> = (0..2)
             .map(|_| {
                 let (threads, done) = (Arc::clone(&threads), done.clone());
-                thread::spawn(move || done.send(threads.next().unwrap()).unwrap())
+                thread::spawn(move || done.send(threads.next().unwrap().peer).unwrap())
             })
             .collect();
         while lock(&threads.state).idle < 2 {
             thread::yield_now();
         }
-        // Two are idle, so two are taken at once, however slowly they wake.
-        let given = [threads.run_with(1, no_thread), threads.run_with(2, no_thread)];
-        assert_eq!(given, [Ok(()), Ok(())]);
-        let mut all: Vec<i32> = did.iter().take(2).collect();
-        all.sort_unstable();
-        assert_eq!(all, [1, 2]);
-        for thread in idle {
-            thread.join().unwrap();
-        }
-        assert_eq!(threads.run_with(3, no_thread), Err(3));
+        // Two are idle, so two are taken at once, however slowly they wake, and the third comes back.
+        let given = [connection(), connection()];
+        let mut peers = given.each_ref().map(|given| given.peer).to_vec();
+        assert!(given.into_iter().all(|given| threads.queue(given).is_none()));
+        let mut taken: Vec<_> = did.iter().take(2).collect();
+        (peers.sort_unstable(), taken.sort_unstable());
+        assert_eq!(taken, peers);
+        idle.into_iter().for_each(|thread| thread.join().unwrap());
+        let third = connection();
+        let peer = third.peer;
+        assert_eq!(threads.queue(third).map(|it| it.peer), Some(peer));
         assert!(lock(&threads.state).queue.is_empty());
     }
 
     #[test]
-    fn work_that_another_thread_has_taken_does_not_come_back() {
-        let threads = Threads::new();
-        let taken = threads.run_with(1, || {
-            assert_eq!(threads.next(), Some(1));
-            no_thread()
-        });
-        assert_eq!(taken, Ok(()));
-    }
-
-    #[test]
     fn no_more_threads_wait_than_are_needed() {
-        let threads = Threads::<()>::new();
+        let threads = Threads::default();
         lock(&threads.state).idle = limits::MAX_IDLE_THREADS;
-        assert_eq!(threads.next(), None);
+        assert!(threads.next().is_none());
     }
 }

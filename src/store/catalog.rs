@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::time::{Instant, UNIX_EPOCH};
 
 use super::atomic::Draft;
-use super::incoming::not_stored;
+use super::disk::not_stored;
 use super::private::{self, PRIVATE};
 use super::{FileName, Store, random};
 use crate::error::{Code, Error, Result, lock};

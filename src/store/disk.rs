@@ -7,6 +7,8 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 
+use crate::error::{Code, Error};
+
 /// Makes the call, unless a test wants it to fail.
 pub(crate) fn op<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     #[cfg(test)]
@@ -21,6 +23,16 @@ pub(crate) fn look(path: &Path) -> io::Result<Option<Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A disk error while something was kept here. If something is not found, it is not the peer's file.
+pub(super) fn not_stored(what: &str, error: &io::Error) -> Error {
+    let failed = Error::io(format!("store {what}"), error);
+    if failed.is(Code::NotFound) {
+        let sentence = "something is wrong with the server's folder; its log says why";
+        return Error::new(Code::Internal, sentence).because(failed.cause());
+    }
+    failed
 }
 
 /// Faults for tests. They concern the thread that sets them.
@@ -64,5 +76,16 @@ pub(crate) mod fault {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_in_the_store_is_not_the_file_of_the_peer() {
+        assert_eq!(not_stored("a", &io::ErrorKind::NotFound.into()).code(), Code::Internal);
+        assert_eq!(not_stored("a", &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
     }
 }

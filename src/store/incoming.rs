@@ -1,12 +1,12 @@
 //! An upload: it is written out of sight, and published whole or not at all.
 
 use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::atomic::{self, Draft};
 use super::catalog::{Id, Stamp};
+use super::disk::not_stored;
 use super::quota::{Quota, Share};
 use super::workspace::Workspace;
 use super::{FileName, Record, Store};
@@ -187,16 +187,6 @@ impl<'s> Incoming<'s> {
     }
 }
 
-/// A disk error while something was kept here. If something is not found, it is not the peer's file.
-pub(super) fn not_stored(what: &str, error: &io::Error) -> Error {
-    let failed = Error::io(format!("store {what}"), error);
-    if failed.is(Code::NotFound) {
-        let sentence = "something is wrong with the server's folder; its log says why";
-        return Error::new(Code::Internal, sentence).because(failed.cause());
-    }
-    failed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,11 +218,5 @@ mod tests {
         assert!(begin(Some(11)).is_err());
         assert!(begin(Some(1)).unwrap().publish().is_err());
         assert!(begin(Some(0)).unwrap().publish().is_ok());
-    }
-
-    #[test]
-    fn what_is_missing_in_the_store_is_not_the_file_of_the_peer() {
-        assert_eq!(not_stored("a", &io::ErrorKind::NotFound.into()).code(), Code::Internal);
-        assert_eq!(not_stored("a", &io::ErrorKind::StorageFull.into()).code(), Code::NoSpace);
     }
 }
