@@ -33,20 +33,19 @@ pub const DOWNLOAD_FOLDER: &str = "downloads";
 /// The largest `--buffer`: a larger read brings no more, and only holds memory.
 pub const MAX_BUFFER: u64 = 16 << 20;
 
-/// How many bytes of a payload one read or write moves at most. Larger is slower: the buffer then no
-/// longer fits into the processor's cache. It exists for the time of one transfer only.
+/// How many bytes of a payload one read asks for at most, and one write to a disk moves. A write to a socket moves
+/// twice as many: with more, neither is faster. The buffer exists for the time of one transfer only.
 pub const PAYLOAD_BUFFER: usize = 512 << 10;
 
-/// What one read or write of a client moves at most: it has one transfer at a time, and the cache for
-/// itself.
-pub const CLIENT_PAYLOAD_BUFFER: usize = 1 << 20;
-
-/// What the first write of a payload moves at most. The writes grow as long as the line takes them at once.
-/// So a slow line shows progress often.
+/// What a write of a payload moves at most before [`SYSTEM_BUFFERS`], and after a write that had to wait: a slow
+/// line shows progress often, and a download that is not read holds little memory.
 pub const FIRST_WRITE: usize = 64 << 10;
 
-/// A write that takes longer than this is not followed by a larger one.
-pub const QUICK_WRITE: Duration = Duration::from_millis(50);
+/// What the buffers of both systems take of a payload that is not read. A peer that has got more reads.
+pub const SYSTEM_BUFFERS: u64 = 4 << 20;
+
+/// A read or a write that takes longer than this has waited for the peer.
+pub const QUICK: Duration = Duration::from_millis(50);
 
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to
 /// several commands that came in one segment, leave in one write.

@@ -125,7 +125,6 @@ impl Client {
         let socket = self.reach()?;
         self.connections += 1;
         let config = WireConfig {
-            payload_buffer: limits::CLIENT_PAYLOAD_BUFFER,
             idle: limits::REPLY_TIME,
             message: limits::REPLY_TIME,
             ..WireConfig::default()

@@ -161,10 +161,10 @@ impl Wire {
             if let Came::End = self.read_once(begun + limits::WRITE_WAIT)? {
                 return Err(self.cut_short());
             }
-            self.output.list.as_mut().unwrap_or(&mut list).moved(0, begun.elapsed())?;
+            self.list.as_mut().unwrap_or(&mut list).moved(0, begun.elapsed())?;
         }
         self.take_message(1, 0, Ending::Width);
-        self.output.list.as_mut().unwrap_or(&mut list).moved(ACKNOWLEDGEMENT, Duration::ZERO)
+        self.list.as_mut().unwrap_or(&mut list).moved(ACKNOWLEDGEMENT, Duration::ZERO)
     }
 
     /// Reads up to a mark, and returns what is before it.
@@ -277,9 +277,9 @@ impl Wire {
         (self.message.count, !self.input.held().is_empty())
     }
 
-    /// Begins the wait for a message. What is owed of a payload is taken before.
+    /// Begins the wait for a message, if no payload is owed.
     pub(super) fn begin_message(&mut self, expected: Awaited) -> Result<()> {
-        if !self.drop_payload()? {
+        if self.payload.left > 0 {
             return Err(Error::new(Code::BadRequest, "a payload is still to come").and_close());
         }
         self.expect(expected);
@@ -363,18 +363,12 @@ impl Wire {
     fn deadline(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
-            return Ok(now + self.idle_time());
+            let idle = self.config.idle.saturating_add(self.message.more_time);
+            // What the peer said before a write failed has come already.
+            return Ok(now + if self.can_write() { idle } else { limits::CLOSE_TIME });
         }
         let deadline = *self.message.deadline.get_or_insert(now + self.config.message);
         if deadline > now { Ok(deadline) } else { Err(self.silent()) }
-    }
-
-    fn idle_time(&self) -> Duration {
-        match self.output.write_failed {
-            // What the peer said before that has come already.
-            true => limits::CLOSE_TIME,
-            false => self.config.idle.saturating_add(self.message.more_time),
-        }
     }
 
     /// The one read under all framings: sends what was written, then reads once, and waits for that until this
@@ -390,7 +384,7 @@ impl Wire {
 
     /// What every read begins with: what was written leaves, and the read has an end.
     pub(super) fn begin_read(&mut self, until: Instant, expected: Awaited) -> Result<()> {
-        if !self.output.write_failed {
+        if self.can_write() {
             self.flush()?;
         }
         self.stream.waits(self.input.held(), expected);

@@ -27,6 +27,7 @@ pub mod stream;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
@@ -84,42 +85,48 @@ impl WireConfig {
 /// A connection to a peer, in messages.
 pub struct Wire {
     stream: Box<dyn Stream>,
-    config: WireConfig,
+    config: Arc<WireConfig>,
+    state: State,
     input: Input,
-    output: Output,
-    /// The payload that the peer owes.
-    payload: Payload,
+    /// What was written and not yet sent.
+    output: Vec<u8>,
     /// The message that is expected.
     message: Message,
+    /// The payload that the peer owes.
+    payload: Payload,
+    /// How long the end of the last payload took to write.
+    tail: Duration,
+    /// The pace of the list that is being sent.
+    list: Option<Pace>,
     /// The peer has sent something that only a peer of this dialect sends.
     dialect_is_confirmed: bool,
 }
 
-/// What was written and not yet sent.
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    /// A write has failed. What the peer sent before that may still be read.
-    write_failed: bool,
-    /// The two sides disagree about what comes next, and the connection cannot be used again.
-    out_of_step: bool,
-    /// How long the end of the last payload took to write.
-    tail: Duration,
-    /// The pace of a list that is being sent.
-    list: Option<Pace>,
+/// What a connection can still be used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Another message, both ways.
+    InStep,
+    /// A last reply: the two sides disagree about what comes next.
+    OutOfStep,
+    /// What the peer sent before a write failed.
+    Unwritable,
 }
 
 impl Wire {
     /// A wire over a connected stream.
     #[must_use]
-    pub fn new(stream: Box<dyn Stream>, config: WireConfig) -> Wire {
+    pub fn new(stream: Box<dyn Stream>, config: impl Into<Arc<WireConfig>>) -> Wire {
         Wire {
             stream,
-            config,
+            config: config.into(),
+            state: State::InStep,
             input: Input::default(),
-            output: Output::default(),
-            payload: Payload::default(),
+            output: Vec::new(),
             message: Message::default(),
+            payload: Payload::default(),
+            tail: Duration::ZERO,
+            list: None,
             dialect_is_confirmed: false,
         }
     }
@@ -130,8 +137,8 @@ impl Wire {
     /// # Errors
     /// There was much to send already, and sending it failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.output.bytes.extend_from_slice(bytes);
-        if self.output.bytes.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
+        self.output.extend_from_slice(bytes);
+        if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
     /// Writes formatted text: for `write!` and `writeln!`.
@@ -140,7 +147,7 @@ impl Wire {
     /// See [`Wire::write`].
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
         // Writing into a vector cannot fail.
-        let _ = self.output.bytes.write_fmt(what);
+        let _ = self.output.write_fmt(what);
         self.write(b"")
     }
 
@@ -149,18 +156,18 @@ impl Wire {
     /// # Errors
     /// The connection broke or stalled.
     pub fn flush(&mut self) -> Result<()> {
-        if self.output.bytes.is_empty() {
+        if self.output.is_empty() {
             return Ok(());
         }
-        let mut bytes = std::mem::take(&mut self.output.bytes);
-        let list = self.output.list.take();
+        let mut bytes = std::mem::take(&mut self.output);
+        let list = self.list.take();
         let is_list = list.is_some();
         let mut pace = list.unwrap_or_else(|| Pace::of_a_reader(self.config.reader_window));
         let sent = self.send(&bytes, &mut pace);
-        self.output.list = is_list.then_some(pace);
-        if bytes.capacity() <= limits::SMALL_REPLY * 2 {
+        self.list = is_list.then_some(pace);
+        if bytes.capacity() <= limits::BUFFER_SIZE {
             bytes.clear();
-            self.output.bytes = bytes;
+            self.output = bytes;
         }
         sent
     }
@@ -170,9 +177,9 @@ impl Wire {
     /// # Errors
     /// Those of `write`, or the peer takes too little of it.
     pub fn write_list(&mut self, write: impl FnOnce(&mut Wire) -> Result<()>) -> Result<()> {
-        self.output.list = Some(Pace::of_a_list());
+        self.list = Some(Pace::of_a_list());
         let written = write(self);
-        self.output.list = None;
+        self.list = None;
         written
     }
 
@@ -218,8 +225,10 @@ impl Wire {
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close(&mut self) {
         let sent = self.flush();
-        let is_over = self.input.ended || sent.is_err() || self.output.write_failed;
-        if is_over || self.stream.end_writing().is_err() {
+        if sent.is_err() || self.input.ended || !self.can_write() {
+            return;
+        }
+        if self.stream.end_writing().is_err() {
             return;
         }
         let end = Instant::now() + limits::CLOSE_TIME;
@@ -240,7 +249,7 @@ impl Wire {
     /// Whether no write has failed so far.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        !self.output.write_failed
+        self.state != State::Unwritable
     }
 
     /// Ends a conversation in which nothing is owed. Does not wait for the peer's end, which comes a round trip
@@ -260,26 +269,45 @@ impl Wire {
         self.dialect_is_confirmed
     }
 
-    /// Notes that the connection cannot be used for another request.
+    /// Whether the two sides are in step, once what is left of an unwanted payload was dropped. That is done if it
+    /// is little. Else the connection has to be closed after the reply.
+    ///
+    /// # Errors
+    /// The connection ended or stalled.
+    pub fn settle(&mut self) -> Result<bool> {
+        if self.state != State::InStep || self.payload.left > limits::DRAIN {
+            return Ok(false);
+        }
+        self.read_payload::<Error>(&mut |_| Ok(()))?;
+        Ok(true)
+    }
+
+    /// Notes that the two sides disagree about what comes next.
     pub fn mark_out_of_step(&mut self) {
-        self.output.out_of_step = true;
+        if self.state == State::InStep {
+            self.state = State::OutOfStep;
+        }
     }
 
     /// How much memory the buffers hold, for tests.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
-        self.input.capacity() + self.output.bytes.capacity()
+        self.input.capacity() + self.output.capacity()
     }
 
+    /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace.
     fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
-        if self.output.write_failed {
+        if !self.can_write() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
         while !bytes.is_empty() {
-            match self.send_some(bytes, pace) {
+            let begun = Instant::now();
+            let sent = self.write_once(bytes);
+            let sent = sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n));
+            match sent {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
                 Err(error) => {
-                    self.output.write_failed = true;
+                    self.state = State::Unwritable;
                     return Err(error);
                 }
             }
@@ -287,21 +315,17 @@ impl Wire {
         Ok(())
     }
 
-    /// One write. Returns 0 where the peer does not read for a while; whether that is for too long, the
-    /// pace says.
-    fn send_some(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<usize> {
+    /// Makes one write. Returns 0 if it has waited in vain.
+    fn write_once(&mut self, bytes: &[u8]) -> Result<usize> {
         let writes_once = self.config.writes_once;
         let bytes = bytes.get(..limits::SINGLE_WRITE).filter(|_| writes_once).unwrap_or(bytes);
-        let begun = Instant::now();
-        let n = match self.stream.write(bytes) {
-            Ok(0) => return Err(Error::connection(&io::ErrorKind::WriteZero.into())),
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            Err(error) if stream::is_silence(&error) && !writes_once => 0,
-            Err(error) => return Err(Error::connection(&error)),
-        };
-        pace.moved(n as u64, begun.elapsed())?;
-        Ok(n)
+        match self.stream.write(bytes) {
+            Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
+            Ok(n) => Ok(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) if stream::is_silence(&error) && !writes_once => Ok(0),
+            Err(error) => Err(Error::connection(&error)),
+        }
     }
 }
 

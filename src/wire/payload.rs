@@ -16,13 +16,7 @@ use crate::limits;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Payload {
     size: u64,
-    left: u64,
-}
-
-impl Payload {
-    fn awaited(self) -> Awaited {
-        Awaited::Payload { came: self.size - self.left, size: Some(self.size) }
-    }
+    pub(super) left: u64,
 }
 
 impl Wire {
@@ -47,8 +41,8 @@ impl Wire {
     /// Three things go wrong with it. `recv` returns nothing when the peer has closed: then the loop never
     /// ends. It may return bytes that belong to the next message: then they end up in the file. And a
     /// peer that sends nothing, or a byte now and then, keeps the thread for ever. So the loop here asks
-    /// for no more than is left, takes an end as an error, and has a timeout and a pace to keep. Its first
-    /// piece is what an earlier read has brought together with the size.
+    /// for no more than is left, takes an end as an error, and has a timeout and a pace to keep. It begins
+    /// with what an earlier read has brought together with the size.
     ///
     /// # Errors
     /// The sink's own, or the connection ended or stalled before all of it had come.
@@ -64,14 +58,11 @@ impl Wire {
         let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
         let mut pace = Pace::of_a_sender(self.config.payload_window);
         while self.payload.left > 0 {
-            let wanted = self.payload.awaited();
             let most = at_most(self.payload.left, buffer.len());
-            let piece = self.read_piece(&mut buffer[..most], &mut pace, wanted)?;
-            if piece.is_empty() {
-                return Err(ended().with_partial(b"", wanted).into());
-            }
-            self.payload.left -= piece.len() as u64;
-            sink(piece)?;
+            let (n, read) = self.read_full(&mut buffer[..most], &mut pace);
+            // What has come is kept also if no more will.
+            sink(&buffer[..n])?;
+            read?;
         }
         if self.payload.size > 0 {
             self.stream.message(&[], self.payload.size, Ending::Size);
@@ -80,24 +71,26 @@ impl Wire {
         Ok(())
     }
 
-    /// Drops what is left of a payload that is not wanted, if it is little. Returns whether the two sides
-    /// are in step again; if not, the connection has to be closed after the reply.
-    ///
-    /// # Errors
-    /// The connection ended or stalled.
-    pub fn settle(&mut self) -> Result<bool> {
-        if self.output.out_of_step || self.output.write_failed {
-            return Ok(false);
+    /// Reads until the buffer is full, or the line has nothing more for a moment: a disk takes one large
+    /// write faster than many small ones. Returns how much has come, and why no more will, if so.
+    fn read_full(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let (begun, size) = (Instant::now(), Some(self.payload.size));
+            let expected = Awaited::Payload { came: self.payload.size - self.payload.left, size };
+            match self.read_piece(&mut buffer[filled..], pace, expected) {
+                Ok(0) => return (filled, Err(ended().with_partial(b"", expected))),
+                Ok(n) => {
+                    filled += n;
+                    self.payload.left -= n as u64;
+                }
+                Err(error) => return (filled, Err(error)),
+            }
+            if begun.elapsed() > limits::QUICK {
+                break;
+            }
         }
-        self.drop_payload()
-    }
-
-    pub(super) fn drop_payload(&mut self) -> Result<bool> {
-        if self.payload.left > limits::DRAIN {
-            return Ok(false);
-        }
-        self.read_payload::<Error>(&mut |_| Ok(()))?;
-        Ok(true)
+        (filled, Ok(()))
     }
 
     /// Hands all that comes until the peer ends its direction to `sink`, piece by piece, at the pace of a
@@ -116,15 +109,31 @@ impl Wire {
         let mut pace = Pace::of_a_sender(self.config.payload_window);
         let mut came = held.len() as u64;
         while !self.input.ended {
-            let wanted = Awaited::Payload { came, size: None };
-            let piece = self.read_piece(&mut buffer, &mut pace, wanted)?;
-            came += piece.len() as u64;
-            sink(piece)?;
+            let expected = Awaited::Payload { came, size: None };
+            let n = self.read_piece(&mut buffer, &mut pace, expected)?;
+            came += n as u64;
+            sink(&buffer[..n])?;
         }
         if came > 0 {
             self.stream.message(&held, came, Ending::Stream);
         }
         Ok(())
+    }
+
+    /// Makes one read of a payload. Returns 0 at the end of the stream.
+    fn read_piece(
+        &mut self,
+        buffer: &mut [u8],
+        pace: &mut Pace,
+        expected: Awaited,
+    ) -> Result<usize> {
+        let begun = Instant::now();
+        self.begin_read(begun + self.config.payload_window, expected)?;
+        let read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
+        let n = read.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n));
+        let n = n.map_err(|error| error.with_partial(b"", expected))?;
+        self.input.ended = n == 0;
+        Ok(n)
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written
@@ -139,24 +148,20 @@ impl Wire {
         size: u64,
         source: &mut dyn FnMut(&mut [u8]) -> std::result::Result<usize, E>,
     ) -> std::result::Result<(), E> {
-        let mut buffer = std::mem::take(&mut self.output.bytes);
+        let mut buffer = std::mem::take(&mut self.output);
         let mut filled = buffer.len();
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
-        let largest = self.config.payload_buffer.max(limits::SMALL_REPLY);
-        let mut piece = largest.min(limits::FIRST_WRITE);
-        buffer.resize(filled + at_most(size, piece), 0);
-        let mut pace = Pace::of_a_reader(self.config.reader_window);
-        let mut tail = Tail::default();
+        buffer.resize(filled + at_most(size, self.write_size(0)), 0);
+        let (mut pace, mut tail) = (Pace::of_a_reader(self.config.reader_window), Tail::default());
         let mut left = size;
         while left > 0 {
             let most = at_most(left, buffer.len() - filled);
             let supplied = source(&mut buffer[filled..filled + most]);
             let Some(n @ 1..) = supplied.as_ref().ok().copied() else {
-                // The peer was promised bytes that will never come. What was written before, perhaps
-                // replies to other commands, still leaves.
+                // What was written before, perhaps replies to other commands, still leaves.
                 buffer.truncate(filled);
-                self.output.bytes = buffer;
+                self.output = buffer;
                 self.mark_out_of_step();
                 let shorter = || Error::gone("the file became shorter while it was sent").into();
                 return Err(supplied.err().unwrap_or_else(shorter));
@@ -167,41 +172,28 @@ impl Wire {
                 let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
                 tail.wrote(begun, buffer.len());
-                let is_quick = begun.elapsed() < limits::QUICK_WRITE;
-                piece = if is_quick {
-                    largest.min(piece * 2)
-                } else {
-                    largest.min(limits::FIRST_WRITE)
-                };
+                let is_quick = begun.elapsed() < limits::QUICK;
+                let piece = self.write_size(if is_quick { size - left } else { 0 });
                 buffer.resize(at_most(left, piece), 0);
                 filled = 0;
             }
         }
         buffer.truncate(filled);
-        self.output.bytes = buffer;
-        self.output.tail = tail.time();
+        self.output = buffer;
+        self.tail = tail.time();
         Ok(self.write(b"")?)
+    }
+
+    /// How much one write of a payload moves after this much of it. A peer that reads nothing never gets
+    /// beyond the buffers of both systems, so it never has the large one.
+    fn write_size(&self, sent: u64) -> usize {
+        let largest = self.config.payload_buffer.saturating_mul(2).max(limits::SMALL_REPLY);
+        if sent < limits::SYSTEM_BUFFERS { largest.min(limits::FIRST_WRITE) } else { largest }
     }
 
     /// Allows for the payload that was just written: much of it can still be on its way.
     pub fn allow_for_payload(&mut self) {
-        self.allow(self.output.tail.saturating_mul(2));
-    }
-
-    /// Makes one read. Returns what it brought; nothing is the end of the stream.
-    fn read_piece<'b>(
-        &mut self,
-        buffer: &'b mut [u8],
-        pace: &mut Pace,
-        wanted: Awaited,
-    ) -> Result<&'b [u8]> {
-        let begun = Instant::now();
-        self.begin_read(begun + self.config.payload_window, wanted)?;
-        let read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
-        let n = read.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n));
-        let n = n.map_err(|error| error.with_partial(b"", wanted))?;
-        self.input.ended = n == 0;
-        Ok(&buffer[..n])
+        self.allow(self.tail.saturating_mul(2));
     }
 }
 
