@@ -13,6 +13,7 @@ pub mod json;
 pub mod json_value;
 mod requests;
 pub mod strukt;
+mod tail;
 pub mod text;
 
 use crate::error::{Error, Result};

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Receiver;
+use super::tail::Tail;
 use crate::error::{Answer, Code, Expected, Failure};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing, Sum};
@@ -123,9 +124,13 @@ impl Requests {
 
 /// Sends a file. Its confirmation may be late: much of the file can still be on its way.
 pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
-    wire.write_payload(size, &mut |buffer| from.read(buffer))?;
+    let mut tail = Tail::default();
+    wire.write_payload(size, &mut |buffer| {
+        let begun = Instant::now();
+        from.read(buffer).inspect(|n| tail.wrote(begun, *n))
+    })?;
     wire.flush()?;
-    wire.allow_for_payload();
+    wire.allow(tail.time().saturating_mul(2));
     from.sent();
     Ok(())
 }

@@ -94,8 +94,6 @@ pub struct Wire {
     message: Message,
     /// The payload that the peer owes.
     payload: Payload,
-    /// How long the end of the last payload took to write.
-    tail: Duration,
     /// The pace of the list that is being sent.
     list: Option<Pace>,
     /// The peer has sent something that only a peer of this dialect sends.
@@ -125,7 +123,6 @@ impl Wire {
             output: Vec::new(),
             message: Message::default(),
             payload: Payload::default(),
-            tail: Duration::ZERO,
             list: None,
             dialect_is_confirmed: false,
         }

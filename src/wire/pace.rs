@@ -1,24 +1,19 @@
 //! How fast a payload or a list has to move: a deadline that a peer cannot extend by sending slowly.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// Checks that a transfer moves enough in any period of a certain length. A timeout on each read alone would start
-/// again with every byte. Its clock runs only while the peer is waited for: a stall of our own disk is not the
-/// peer's.
+/// Checks that a transfer moves enough. A timeout on each read alone would start again with every byte. Its clock runs
+/// only while the peer is waited for: a stall of our own disk is not the peer's.
 pub(super) struct Pace {
-    window: Duration,
-    /// How much has to move in it.
+    /// So much has to move in this time, again and again.
     least: u64,
-    clock: Duration,
+    window: Duration,
+    /// What has moved since it was enough, and how long that has taken.
     moved: u64,
-    /// When the period that is checked began, and how much had moved by then.
-    begin: (Duration, u64),
-    /// Moments within it, a second or more apart, and how much had moved by then.
-    marks: VecDeque<(Duration, u64)>,
+    waited: Duration,
 }
 
 impl Pace {
@@ -38,75 +33,25 @@ impl Pace {
     }
 
     fn new(window: Duration, least: u64) -> Pace {
-        let (clock, begin) = (Duration::ZERO, (Duration::ZERO, 0));
-        Pace { window, least, clock, moved: 0, begin, marks: VecDeque::new() }
+        Pace { least, window, moved: 0, waited: Duration::ZERO }
     }
 
     /// Notes that this much has moved after this wait.
     pub(super) fn moved(&mut self, n: u64, waited: Duration) -> Result<()> {
         self.moved = self.moved.saturating_add(n);
-        self.clock += waited;
-        let age = |mark: &(Duration, u64)| self.clock.saturating_sub(mark.0);
-        if age(self.marks.back().unwrap_or(&self.begin)) >= Duration::from_secs(1) {
-            self.marks.push_back((self.clock, self.moved));
-        }
-        while let Some(mark) = self.marks.front().copied()
-            && age(&mark) >= self.window
-        {
-            self.begin = mark;
-            self.marks.pop_front();
-        }
-        if age(&self.begin) >= self.window && self.moved.saturating_sub(self.begin.1) < self.least {
+        self.waited += waited;
+        if self.moved >= self.least {
+            (self.moved, self.waited) = (0, Duration::ZERO);
+        } else if self.waited >= self.window {
             return Err(Error::new(Code::Timeout, "too slow").and_close());
         }
         Ok(())
     }
 }
 
-/// How long the last [`limits::RECEIPT_TAIL`] of a payload took to write.
-#[derive(Default)]
-pub(super) struct Tail {
-    /// When each of the last writes began, and how many bytes it moved.
-    writes: VecDeque<(Instant, u64)>,
-    moved: u64,
-}
-
-impl Tail {
-    pub(super) fn wrote(&mut self, begun: Instant, n: usize) {
-        self.moved += n as u64;
-        self.writes.push_back((begun, n as u64));
-        while let Some((_, first)) = self.writes.front()
-            && self.moved - first >= limits::RECEIPT_TAIL
-        {
-            self.moved -= first;
-            self.writes.pop_front();
-        }
-    }
-
-    /// The time since the first of them began.
-    pub(super) fn time(&self) -> Duration {
-        self.writes.front().map_or(Duration::ZERO, |(begun, _)| begun.elapsed())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_last_bytes_of_a_payload_count_for_its_receipt() {
-        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
-        let mut tail = Tail::default();
-        assert_eq!(tail.time(), Duration::ZERO);
-        tail.wrote(ago(500), 1 << 20);
-        assert_eq!(tail.time().as_secs(), 500);
-        for second in 1..=8 {
-            tail.wrote(ago(100 - second), 1 << 20);
-        }
-        assert_eq!(tail.time().as_secs(), 99);
-        tail.wrote(ago(1), 64 << 20);
-        assert_eq!(tail.time().as_secs(), 1);
-    }
 
     const SECOND: Duration = Duration::from_secs(1);
 

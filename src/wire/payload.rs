@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use super::pace::{Pace, Tail};
+use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream};
 use crate::error::{Awaited, Error, Result};
@@ -153,7 +153,7 @@ impl Wire {
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         buffer.resize(filled + at_most(size, self.write_size(0)), 0);
-        let (mut pace, mut tail) = (Pace::of_a_reader(self.config.reader_window), Tail::default());
+        let mut pace = Pace::of_a_reader(self.config.reader_window);
         let mut left = size;
         while left > 0 {
             let most = at_most(left, buffer.len() - filled);
@@ -171,7 +171,6 @@ impl Wire {
             if left > 0 && filled == buffer.len() {
                 let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
-                tail.wrote(begun, buffer.len());
                 let is_quick = begun.elapsed() < limits::QUICK;
                 let piece = self.write_size(if is_quick { size - left } else { 0 });
                 buffer.resize(at_most(left, piece), 0);
@@ -180,7 +179,6 @@ impl Wire {
         }
         buffer.truncate(filled);
         self.output = buffer;
-        self.tail = tail.time();
         Ok(self.write(b"")?)
     }
 
@@ -189,11 +187,6 @@ impl Wire {
     fn write_size(&self, sent: u64) -> usize {
         let largest = self.config.payload_buffer.saturating_mul(2).max(limits::SMALL_REPLY);
         if sent < limits::SYSTEM_BUFFERS { largest.min(limits::FIRST_WRITE) } else { largest }
-    }
-
-    /// Allows for the payload that was just written: much of it can still be on its way.
-    pub fn allow_for_payload(&mut self) {
-        self.allow(self.tail.saturating_mul(2));
     }
 }
 

@@ -648,12 +648,15 @@ fn acknowledgements_of_a_list_keep_its_pace_and_have_no_deadline_together() {
     .unwrap();
     assert_eq!(wire.read_bytes(4).unwrap(), b"rest");
     assert!(wire.read_acknowledgement().unwrap_err().is_gone());
-    // The time that went by before: with one acknowledgement less than it takes, the list ends.
+    // With one acknowledgement less than it takes in time, the list ends.
     for (came, is_enough) in [(63, false), (64, true)] {
         let mut wire = over(Script::new([bytes(&[b'1'; 64])]));
+        let wait =
+            |wire: &mut Wire| wire.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW * 2 / 3);
         let ended = wire.write_list(|wire| {
+            wait(wire)?;
             (0..came).try_for_each(|_| wire.read_acknowledgement())?;
-            wire.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW)
+            wait(wire)
         });
         assert_eq!(ended.is_ok(), is_enough);
         assert!(wire.list.is_none());
