@@ -47,14 +47,6 @@ impl Wire {
     /// The line is too long, has no end, or does not come in time. It is not known where the next one
     /// begins then, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
-        self.read_line_or(b"", most)
-    }
-
-    /// Reads a line, where `last` may be all that the peer sends before it closes: then `last` needs no LF.
-    ///
-    /// # Errors
-    /// See [`Wire::read_line`].
-    pub fn read_line_or(&mut self, last: &[u8], most: usize) -> Result<Option<Vec<u8>>> {
         self.begin_message(Awaited::Line)?;
         let mut searched = 0;
         loop {
@@ -65,14 +57,24 @@ impl Wire {
                 break;
             }
         }
-        match self.input.held() {
-            [] => Ok(None),
-            held if held == last => Ok(Some(self.take_message(searched, 0, Ending::Stream))),
-            held => {
-                let sentence = "the connection ended in the middle of a line";
-                let error = Error::new(Code::BadRequest, sentence).and_close();
-                Err(error.with_partial(held, Awaited::Line))
+        if self.input.held().is_empty() {
+            return Ok(None);
+        }
+        let sentence = "the connection ended in the middle of a line";
+        let error = Error::new(Code::BadRequest, sentence).and_close();
+        Err(error.with_partial(self.input.held(), Awaited::Line))
+    }
+
+    /// Reads a line, where `last` may be all that the peer sends before it closes: then `last` needs no LF.
+    ///
+    /// # Errors
+    /// See [`Wire::read_line`].
+    pub fn read_line_or(&mut self, last: &[u8], most: usize) -> Result<Option<Vec<u8>>> {
+        match self.read_line(most) {
+            Err(_) if self.input.ended && self.input.held() == last => {
+                Ok(Some(self.take_message(last.len(), 0, Ending::Stream)))
             }
+            line => line,
         }
     }
 
@@ -230,7 +232,7 @@ impl Wire {
     /// # Errors
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
-        self.expect(Awaited::Word);
+        self.begin_message(Awaited::Word)?;
         while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data) {}
         Ok(self.input.held())
     }
@@ -262,7 +264,7 @@ impl Wire {
         if !self.input.held().is_empty() {
             return Ok(true);
         }
-        self.expect(expected);
+        self.begin_message(expected)?;
         Ok(!matches!(self.read_once(Instant::now() + longest)?, Came::Silence))
     }
 
@@ -282,13 +284,8 @@ impl Wire {
         if self.payload.left > 0 {
             return Err(Error::new(Code::BadRequest, "a payload is still to come").and_close());
         }
-        self.expect(expected);
+        (self.message.expected, self.message.deadline) = (expected, None);
         Ok(())
-    }
-
-    fn expect(&mut self, expected: Awaited) {
-        self.message.expected = expected;
-        self.message.deadline = None;
     }
 
     /// Takes a line, if its end has come. `searched` is how many bytes are known to hold no LF.
@@ -314,7 +311,7 @@ impl Wire {
         } else {
             self.stream.message(&[&before[..], &message].concat(), length, ending);
         }
-        self.message_came();
+        (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
         message
     }
 
@@ -325,13 +322,8 @@ impl Wire {
         // Enough of it to be shown when the message is complete.
         shown.extend(part.iter().take(limits::SHOWN.saturating_sub(shown.len())));
         *length += n as u64;
-        self.message_came();
+        (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
         part
-    }
-
-    fn message_came(&mut self) {
-        self.message.count += 1;
-        self.message.more_time = Duration::ZERO;
     }
 
     /// Makes one read for the message; its end is an error.

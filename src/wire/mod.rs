@@ -157,11 +157,7 @@ impl Wire {
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut self.output);
-        let list = self.list.take();
-        let is_list = list.is_some();
-        let mut pace = list.unwrap_or_else(|| Pace::of_a_reader(self.config.reader_window));
-        let sent = self.send(&bytes, &mut pace);
-        self.list = is_list.then_some(pace);
+        let sent = self.send(&bytes, &mut Pace::of_a_reader(self.config.reader_window));
         if bytes.capacity() <= limits::BUFFER_SIZE {
             bytes.clear();
             self.output = bytes;
@@ -292,16 +288,17 @@ impl Wire {
         self.input.capacity() + self.output.capacity()
     }
 
-    /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace.
+    /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
+    /// of the list, if this is a part of one.
     fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
         if !self.can_write() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
+        let pace = self.list.as_mut().unwrap_or(pace);
         while !bytes.is_empty() {
             let begun = Instant::now();
-            let sent = self.write_once(bytes);
-            let sent = sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n));
-            match sent {
+            let sent = write_once(&mut *self.stream, bytes, self.config.writes_once);
+            match sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n)) {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
                 Err(error) => {
                     self.state = State::Unwritable;
@@ -311,18 +308,18 @@ impl Wire {
         }
         Ok(())
     }
+}
 
-    /// Makes one write. Returns 0 if it has waited in vain.
-    fn write_once(&mut self, bytes: &[u8]) -> Result<usize> {
-        let writes_once = self.config.writes_once;
-        let bytes = bytes.get(..limits::SINGLE_WRITE).filter(|_| writes_once).unwrap_or(bytes);
-        match self.stream.write(bytes) {
-            Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
-            Ok(n) => Ok(n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) if stream::is_silence(&error) && !writes_once => Ok(0),
-            Err(error) => Err(Error::connection(&error)),
-        }
+/// Makes one write. Returns 0 if it has waited in vain. Where it is not known then what was sent, it is the last one,
+/// and a small one, so that its wait is long enough.
+fn write_once(stream: &mut dyn Stream, bytes: &[u8], is_last: bool) -> Result<usize> {
+    let bytes = bytes.get(..limits::SINGLE_WRITE).filter(|_| is_last).unwrap_or(bytes);
+    match stream.write(bytes) {
+        Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
+        Ok(n) => Ok(n),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        Err(error) if stream::is_silence(&error) && !is_last => Ok(0),
+        Err(error) => Err(Error::connection(&error)),
     }
 }
 
