@@ -208,7 +208,7 @@ impl Besieged {
         let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::new(steps);
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
-        let _ = dialect.handle_client(&mut wire, &self.store, &self.store.client(None), &session);
+        let _ = dialect.handle_client(&mut wire, &self.store.access(None), &session);
         assert!(wire.memory() < 200_000, "{} bytes of buffers", wire.memory());
         wire.close();
         written.bytes().len()

@@ -38,7 +38,7 @@ use super::{Receiver, Requests, Source, send_file, take_place};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
+use crate::store::{Access, Entry, FileName, Id, Listing, Record, Stamp, Store, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -80,12 +80,7 @@ impl Request {
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    log: &ConnectionLog<'_>,
-) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Access<'_>, log: &ConnectionLog<'_>) -> Result<()> {
     let line = match wire.read_line(limits::MESSAGE) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
@@ -105,7 +100,7 @@ pub fn handle_client(
         );
         match request.aksi.as_str() {
             TRANSFER => handle_upload(wire, store, &request),
-            LIST => handle_list_files(wire, store, client),
+            LIST => handle_list_files(wire, store),
             GET => handle_download(wire, store, &request),
             HAPUS => handle_delete(wire, store, &request),
             _ => {
@@ -114,11 +109,16 @@ pub fn handle_client(
         }
     });
     let (aksi, name) = &shown;
+    // The client has its answer before the log has its line.
+    let sent = match &outcome {
+        Err(error) if error.is_gone() => Ok(()),
+        Err(error) if !error.is(Code::UnknownCommand) => {
+            refuse(wire, error).and_then(|()| wire.flush())
+        }
+        _ => wire.flush(),
+    };
     log.command(aksi.as_bytes(), name.as_bytes(), since, &outcome);
-    match outcome {
-        Err(error) if !error.is(Code::UnknownCommand) => refuse(wire, &error),
-        _ => Ok(()),
-    }
+    sent
 }
 
 fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
@@ -142,12 +142,12 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let record = incoming.publish_recorded()?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
-    Ok(Done { bytes: size, stored: Some(record.name) })
+    Ok(Done { bytes: size, stored: Some(record.name), removed: false })
 }
 
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
-fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
-    let (files, _place) = store.list(None, || take_place(wire, client))?;
+fn handle_list_files(wire: &mut Wire, store: &Access<'_>) -> Result<Done> {
+    let (files, _place) = store.list(None, || take_place(wire, store))?;
     store.identify_all(&files)?;
     wire.write_list(|wire| {
         let mut length = "[]".len() + END.len();
@@ -177,7 +177,7 @@ fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
     let (name, stamp) = wanted(store, request)?;
     let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
-    Ok(Done::default())
+    Ok(Done { removed: true, ..Done::default() })
 }
 
 /// The file that a request means, and the stamp that it must have if the request has its identity.

@@ -17,7 +17,7 @@ pub mod text;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Incoming, Outgoing, Place, Store};
+use crate::store::{Access, Incoming, Outgoing, Place};
 use crate::wire::Wire;
 pub use requests::{Download, List, Parts, Requests, Resume, Source, Upload, must_be_quiet};
 
@@ -78,15 +78,14 @@ impl Dialect {
     pub fn handle_client(
         self,
         wire: &mut Wire,
-        store: &Store,
-        client: &Client<'_>,
+        store: &Access<'_>,
         log: &ConnectionLog<'_>,
     ) -> Result<()> {
         match self {
-            Dialect::Text => text::handle_client(wire, store, client, log),
-            Dialect::Struct => strukt::handle_client(wire, store, client, log),
+            Dialect::Text => text::handle_client(wire, store, log),
+            Dialect::Struct => strukt::handle_client(wire, store, log),
             Dialect::Filesaver => filesaver::handle_client(wire, store, log),
-            Dialect::Json => json::handle_client(wire, store, client, log),
+            Dialect::Json => json::handle_client(wire, store, log),
             Dialect::Count => count::handle_client(wire, log),
         }
     }
@@ -156,13 +155,13 @@ fn send_file(wire: &mut Wire, file: &mut Outgoing, size: u64) -> Result<Done> {
     wire.write_payload(size, &mut |buffer| file.read(buffer)).map_err(|error: Error| {
         Error::gone("the download was cut short").because(error.to_string())
     })?;
-    Ok(Done { bytes: size, stored: None })
+    Ok(Done { bytes: size, ..Done::default() })
 }
 
 /// Takes a place for an expensive request, unless the peer is gone.
-fn take_place<'t>(wire: &mut Wire, client: &Client<'t>) -> Result<Place<'t>> {
+fn take_place<'s>(wire: &mut Wire, store: &Access<'s>) -> Result<Place<'s>> {
     wire.must_be_connected()?;
-    client.take_place()
+    store.take_place()
 }
 
 /// Reads a number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's

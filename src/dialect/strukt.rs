@@ -46,7 +46,7 @@ use super::{Receiver, Requests, Source, send_file, take_place};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Entry, FileName, Listing, Store};
+use crate::store::{Access, Entry, FileName, Listing, Store};
 use crate::wire::Wire;
 
 const CONNME: &str = "connme";
@@ -77,29 +77,26 @@ const NONE: i32 = -1;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    log: &ConnectionLog<'_>,
-) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Access<'_>, log: &ConnectionLog<'_>) -> Result<()> {
     while let Some(command) = wire.read_word_of(&COMMANDS)? {
         let since = Instant::now();
         let mut name = Vec::new();
         let outcome = match command {
             CONNME => handle_connme(wire),
-            LS => handle_list_files(wire, store, client),
+            LS => handle_list_files(wire, store),
             SIZE => handle_get_file_size(wire, store, &mut name),
             RM => handle_delete(wire, store, &mut name),
             DOWNLOAD => handle_download(wire, store, &mut name),
             UPLOAD => handle_upload(wire, store, &mut name),
             _ => Ok(Done::default()),
         };
+        // The client has its answer before the log has its line.
+        let sent = wire.end_reply();
         log.command(command.as_bytes(), &name, since, &outcome);
         match outcome {
             Err(error) if error.closes() => return Err(error),
             _ if command == BYEBYE => return Ok(()),
-            _ => {}
+            _ => sent?,
         }
     }
     Ok(())
@@ -110,10 +107,10 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
     Ok(Done::default())
 }
 
-fn handle_list_files(wire: &mut Wire, store: &Store, client: &Client<'_>) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &Access<'_>) -> Result<Done> {
     // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
     // left.
-    let listing = store.list(None, || take_place(wire, client));
+    let listing = store.list(None, || take_place(wire, store));
     let (listing, _place) = listing.map_err(Error::and_close)?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
@@ -138,7 +135,7 @@ fn handle_delete(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     }
     let removed = FileName::parse(name).and_then(|name| store.remove(&name));
     write_size(wire, removed.as_ref().ok().map(|_| 1))?;
-    removed.map(|_| Done::default())
+    removed.map(|_| Done { removed: true, ..Done::default() })
 }
 
 fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
@@ -193,7 +190,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     wire.pause(limits::RECEIPT_PAUSE)?;
     write_seconds(wire, since)?;
     wire.end_reply()?;
-    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
+    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
 }
 
 /// Whether a command arrives where a size is expected. Only a size that begins with a command's letters

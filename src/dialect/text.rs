@@ -30,7 +30,7 @@ use super::{Receiver, Requests, Source, digits, send_file, take_place};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Client, Entry, FileName, Listing, Store, Sum};
+use crate::store::{Access, Entry, FileName, Listing, Store, Sum};
 use crate::wire::Wire;
 
 // The server's half.
@@ -39,12 +39,7 @@ use crate::wire::Wire;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    log: &ConnectionLog<'_>,
-) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Access<'_>, log: &ConnectionLog<'_>) -> Result<()> {
     loop {
         let request = match read_request(wire) {
             Ok(Some(request)) => request,
@@ -59,13 +54,13 @@ pub fn handle_client(
         let command = word.to_ascii_lowercase();
         let outcome = match command.as_slice() {
             b"connme" | b"conme" => handle_connme(wire, argument),
-            b"ls" => handle_list_files(wire, store, client, argument),
+            b"ls" => handle_list_files(wire, store, argument),
             b"rm" => handle_delete(wire, store, argument),
             b"size" => handle_get_file_size(wire, store, argument),
             b"download" => handle_download(wire, store, argument),
             b"upload" => handle_upload(wire, store, argument),
-            b"sum" => handle_sum(wire, store, client, argument),
-            b"resume" => handle_resume(wire, store, client, argument),
+            b"sum" => handle_sum(wire, store, argument),
+            b"resume" => handle_resume(wire, store, argument),
             b"count" => handle_count(wire, argument),
             b"help" => handle_help(wire, argument),
             b"byebye" => handle_byebye(wire, argument),
@@ -96,14 +91,9 @@ fn handle_connme(wire: &mut Wire, argument: &[u8]) -> Result<Done> {
 }
 
 #[inline(never)]
-fn handle_list_files(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    argument: &[u8],
-) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &Access<'_>, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
-    let (listing, _place) = store.list(folder.as_ref(), || take_place(wire, client))?;
+    let (listing, _place) = store.list(folder.as_ref(), || take_place(wire, store))?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
@@ -113,7 +103,7 @@ fn handle_delete(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     let name = FileName::parse(argument)?;
     store.remove(&name)?;
     write_ok(wire, format_args!("removed {}", name.as_str()))?;
-    Ok(Done::default())
+    Ok(Done { removed: true, ..Done::default() })
 }
 
 #[inline(never)]
@@ -142,28 +132,18 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
     // The reply leaves before `stored` is dropped, which removes the draft's own name.
     wire.end_reply()?;
-    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
+    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
 }
 
 #[inline(never)]
-fn handle_sum(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    argument: &[u8],
-) -> Result<Done> {
-    let sum = store.sum(&FileName::parse(argument)?, || take_place(wire, client))?;
+fn handle_sum(wire: &mut Wire, store: &Access<'_>, argument: &[u8]) -> Result<Done> {
+    let sum = store.sum(&FileName::parse(argument)?, || take_place(wire, store))?;
     write_ok(wire, sum)?;
     Ok(Done::default())
 }
 
 #[inline(never)]
-fn handle_resume(
-    wire: &mut Wire,
-    store: &Store,
-    client: &Client<'_>,
-    argument: &[u8],
-) -> Result<Done> {
+fn handle_resume(wire: &mut Wire, store: &Access<'_>, argument: &[u8]) -> Result<Done> {
     let (offset, rest) = split(argument);
     let (sum, name) = split(rest);
     let (Some(offset), Some(sum)) = (digits(offset), Sum::parse(sum)) else {
@@ -172,7 +152,7 @@ fn handle_resume(
         return Err(Error::new(Code::BadRequest, sentence));
     };
     let (mut file, rest) =
-        store.open_at(&FileName::parse(name)?, offset, sum, || take_place(wire, client))?;
+        store.open_at(&FileName::parse(name)?, offset, sum, || take_place(wire, store))?;
     write_ok(wire, rest)?;
     send_file(wire, &mut file, rest)
 }
@@ -541,8 +521,8 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
         list.push(parse_entry(&line).ok_or_else(|| not_the_words(expected, &line))?)?;
     }
     let (listing, line) = (list.listing, read_reply_line(wire, "")?);
-    let total = after_word(&line, "total").and_then(|total| digits(total.as_bytes()));
-    if total != Some(listing.total) {
+    // As text: sizes can add up to more digits than a size may have.
+    if after_word(&line, "total") != Some(listing.total.to_string().as_str()) {
         return Err(not_the_words(format!("total {}", listing.total), line));
     }
     Ok(listing)

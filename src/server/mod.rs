@@ -197,11 +197,10 @@ impl Server {
         network: Option<u128>,
         session: &ConnectionLog<'_>,
     ) -> Result<()> {
-        let client = self.store.client(network);
+        let store = self.store.access(network);
         let mut wire = self.wire(stream, peer, dialect);
-        let end = catch_unwind(AssertUnwindSafe(|| {
-            dialect.handle_client(&mut wire, &self.store, &client, session)
-        }));
+        let end =
+            catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));
         wire.close();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }

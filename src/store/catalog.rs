@@ -526,7 +526,7 @@ mod tests {
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));
-                            let files = store.list(None, || store.client(None).take_place())?.0;
+                            let files = store.list(None, || store.access(None).take_place())?.0;
                             store.identify_all(&files)?;
                             store.each_record(&files, &mut |record| {
                                 // The others replace theirs at any time.

@@ -50,7 +50,7 @@ pub use records::Record;
 pub use sha256::{Sha256, Sum};
 use sums::Sums;
 use turns::Turns;
-pub use turns::{Client, Place};
+pub use turns::{Access, Place};
 use workspace::Workspace;
 
 /// The configuration of a store.
@@ -125,12 +125,6 @@ impl Store {
         })
     }
 
-    /// A client of this network, which is 64 bits of an IPv6 address or an IPv4 address; `None` is not known.
-    #[must_use]
-    pub fn client(&self, network: Option<u128>) -> Client<'_> {
-        self.turns.client(network)
-    }
-
     /// The contents of the root, or of a folder below it. A long list takes a place.
     ///
     /// # Errors
@@ -140,7 +134,8 @@ impl Store {
         folder: Option<&FileName>,
         take_place: impl FnOnce() -> Result<Place<'t>>,
     ) -> Result<(Listing, Option<Place<'t>>)> {
-        Listing::read(&self.walk(folder.map(FileName::as_str))?, take_place)
+        let path = self.walk(folder.map(FileName::as_str));
+        self.unless_gone(path.and_then(|path| Listing::read(&path, take_place)))
     }
 
     /// The size of a file.
@@ -198,11 +193,12 @@ impl Store {
     /// The contents of the root, for tests.
     #[cfg(test)]
     pub(crate) fn all(&self) -> Listing {
-        self.list(None, || self.client(None).take_place()).unwrap().0
+        self.list(None, || self.access(None).take_place()).unwrap().0
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
-        let (file, found) = plain::open(&self.path_of(name)?)?;
+        let opened = self.path_of(name).and_then(|path| plain::open(&path));
+        let (file, found) = self.unless_gone(opened)?;
         Ok((Outgoing { file, name: name.clone() }, found))
     }
 
@@ -293,9 +289,18 @@ impl Store {
 
     /// The plain file of this name, and what the system says about it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
-        let path = self.path_of(name)?;
-        let found = plain::look(&path)?;
-        Ok((path, found))
+        let found = self.path_of(name).and_then(|path| Ok((plain::look(&path)?, path)));
+        self.unless_gone(found).map(|(found, path)| (path, found))
+    }
+
+    /// If something was not found because the whole root is gone, that is the server's fault, and not the peer's.
+    fn unless_gone<T>(&self, found: Result<T>) -> Result<T> {
+        found.map_err(|error| match error.is(Code::NotFound) && !self.root.is_dir() {
+            true => {
+                Error::new(Code::Internal, "the server's folder is gone").because(error.cause())
+            }
+            false => error,
+        })
     }
 
     /// The path for a name; the file may not exist.

@@ -118,7 +118,7 @@ mod tests {
     fn the_sum_of_a_file_that_is_still_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
-        let client = store.client(None);
+        let client = store.access(None);
         let (name, path) = (FileName::parse(b"a").unwrap(), folder.path().join("a"));
         fs::write(&path, "abc").unwrap();
         let sum = || {
@@ -158,7 +158,7 @@ mod tests {
         let sum = Sum::parse(&[b'7'; 64]).unwrap();
         lock(&store.sums).extend((0..REMEMBERED).map(|n| (n.to_string(), sum)));
         let name = FileName::parse(b"a").unwrap();
-        store.sum(&name, || store.client(None).take_place()).unwrap();
+        store.sum(&name, || store.access(None).take_place()).unwrap();
         let sums = lock(&store.sums);
         assert_eq!(sums.len(), REMEMBERED);
         // Where there is a time of every change, that one was now.

@@ -6,8 +6,10 @@
 //! does not wait until a long one has ended.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use super::Store;
 use crate::error::{Code, Error, Result, lock};
 
 /// How many expensive requests there may be at once.
@@ -36,10 +38,37 @@ struct State {
     next: u64,
 }
 
-/// A client, for what it may ask for at once with others of its network.
-pub struct Client<'t> {
-    turns: &'t Turns,
+/// The store as one client may use it.
+pub struct Access<'s> {
+    store: &'s Store,
     network: Option<u128>,
+}
+
+impl Deref for Access<'_> {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        self.store
+    }
+}
+
+impl<'s> Access<'s> {
+    /// Takes a place for an expensive request.
+    ///
+    /// # Errors
+    /// All are taken, or all of this client's network.
+    pub fn take_place(&self) -> Result<Place<'s>> {
+        self.store.turns.take_place(self.network)
+    }
+}
+
+impl Store {
+    /// Access for a client of this network: an IPv4 address, or 64 bits of an IPv6 address. `None` is not known, and
+    /// counts among all alone.
+    #[must_use]
+    pub fn access(&self, network: Option<u128>) -> Access<'_> {
+        Access { store: self, network }
+    }
 }
 
 /// The permission for one expensive request. Dropping it allows another one.
@@ -50,30 +79,19 @@ pub struct Place<'t> {
 }
 
 impl Turns {
-    /// A client of this network; `None` is not known, and counts among all alone.
-    pub(super) fn client(&self, network: Option<u128>) -> Client<'_> {
-        Client { turns: self, network }
-    }
-}
-
-impl<'t> Client<'t> {
-    /// Takes a place for an expensive request.
-    ///
-    /// # Errors
-    /// All are taken, or all of this network.
-    pub fn take_place(&self) -> Result<Place<'t>> {
-        let state = &mut *lock(&self.turns.state);
-        let own = self.network.map_or(0, |it| state.by_network.get(&it).copied().unwrap_or(0));
+    pub(super) fn take_place(&self, network: Option<u128>) -> Result<Place<'_>> {
+        let state = &mut *lock(&self.state);
+        let own = network.map_or(0, |it| state.by_network.get(&it).copied().unwrap_or(0));
         if own >= PLACES_PER_NETWORK || state.all >= PLACES {
             let sentence = "too many long lists and sums are under way: try again in a moment";
             return Err(Error::new(Code::Busy, sentence));
         }
         state.all += 1;
-        if let Some(network) = self.network {
+        if let Some(network) = network {
             state.by_network.insert(network, own + 1);
         }
         state.next += 1;
-        Ok(Place { turns: self.turns, network: self.network, number: state.next })
+        Ok(Place { turns: self, network, number: state.next })
     }
 }
 
@@ -115,21 +133,16 @@ mod tests {
     #[test]
     fn a_network_has_its_places_and_all_have_theirs() {
         let turns = Turns::default();
-        let busy = |client: &Client<'_>| client.take_place().is_err_and(|e| e.is(Code::Busy));
-        let of = |network: u128| (0..4).map(move |_| (network, ()));
-        let client = |network| turns.client(Some(network));
-        let mut places: Vec<_> = (0..7)
-            .flat_map(of)
-            .map(|(network, ())| client(network).take_place().unwrap())
-            .collect();
-        assert!((0..7).all(|network| busy(&client(network))));
+        let busy = |network| turns.take_place(network).is_err_and(|e| e.is(Code::Busy));
+        let places = (0..28).map(|n| turns.take_place(Some(n / 4)).unwrap());
+        let mut places: Vec<_> = places.collect();
+        assert!((0..7).all(|network| busy(Some(network))));
         // Clients whose address is not known count among all alone.
-        let unknown = turns.client(None);
-        places.extend((0..4).map(|_| unknown.take_place().unwrap()));
-        assert!(busy(&unknown) && busy(&client(9)));
+        places.extend((0..4).map(|_| turns.take_place(None).unwrap()));
+        assert!(busy(None) && busy(Some(9)));
         places.remove(0);
-        assert!(busy(&client(1)));
-        places.push(client(0).take_place().unwrap());
+        assert!(busy(Some(1)));
+        places.push(turns.take_place(Some(0)).unwrap());
         places.clear();
         let state = lock(&turns.state);
         assert!(state.all == 0 && state.by_network.is_empty() && state.queue.is_empty());
@@ -139,8 +152,7 @@ mod tests {
     #[test]
     fn a_short_sum_waits_for_a_turn_and_not_for_the_end_of_long_ones() {
         let turns = Turns::default();
-        let client = turns.client(None);
-        let places: Vec<_> = (0..3).map(|_| client.take_place().unwrap()).collect();
+        let places: Vec<_> = (0..3).map(|_| turns.take_place(None).unwrap()).collect();
         let (ended, end) = channel();
         std::thread::scope(|scope| {
             let (first, second) = (channel::<()>(), channel::<()>());

@@ -103,6 +103,15 @@ struct Output {
     list: Option<Pace>,
 }
 
+impl Output {
+    /// Begins with more than a buffer would grow from: an allocator keeps small ones for each thread.
+    fn make_room(&mut self) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(limits::FULL_READ);
+        }
+    }
+}
+
 impl Wire {
     /// A wire over a connected stream.
     #[must_use]
@@ -123,6 +132,7 @@ impl Wire {
     /// # Errors
     /// There was much to send already, and sending it failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.output.make_room();
         self.output.bytes.extend_from_slice(bytes);
         if self.output.bytes.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
@@ -132,6 +142,7 @@ impl Wire {
     /// # Errors
     /// See [`Wire::write`].
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
+        self.output.make_room();
         // Writing into a vector cannot fail.
         let _ = self.output.bytes.write_fmt(what);
         self.write(b"")
@@ -145,16 +156,13 @@ impl Wire {
         if self.output.bytes.is_empty() {
             return Ok(());
         }
-        let mut bytes = std::mem::take(&mut self.output.bytes);
+        // Given back after it: a buffer that stays keeps the memory around it too.
+        let bytes = std::mem::take(&mut self.output.bytes);
         let list = self.output.list.take();
         let is_list = list.is_some();
         let mut pace = list.unwrap_or_else(Pace::of_a_reader);
         let sent = self.send(&bytes, &mut pace);
         self.output.list = is_list.then_some(pace);
-        if bytes.capacity() <= limits::SMALL_REPLY * 2 {
-            bytes.clear();
-            self.output.bytes = bytes;
-        }
         sent
     }
 
