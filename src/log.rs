@@ -22,6 +22,23 @@ use crate::error::{Error, Result, lock};
 use crate::lang::{Lang, Msg, escape};
 use crate::limits;
 
+/// At most one log line in this time about a condition that lasts.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// How long the end of the program waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How often it checks whether the file of `--log` has been moved away.
+const LOG_LOOK: Duration = Duration::from_millis(500);
+
+/// How long the thread that writes log lines pauses after a write, so that lines that come fast are
+/// written together.
+const LOG_PAUSE: Duration = Duration::from_millis(1);
+
+/// Log lines that wait to be written, in bytes: those of a second under full load. Lines that do not fit
+/// are dropped.
+const LOG_QUEUE: usize = 1 << 20;
+
 /// Where log lines go: to standard error, and to a file if there is one; or nowhere. A clone is the same log.
 #[derive(Clone, Default)]
 pub struct Log(Option<Arc<Outputs>>);
@@ -91,10 +108,10 @@ impl Log {
 
     /// Waits until all lines are written, for a limited time: for the end of the program.
     pub fn flush(&self) {
-        let until = Instant::now() + limits::LAST_LINES;
+        let until = Instant::now() + LAST_LINES;
         for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
             while !queue.is_written() && Instant::now() < until {
-                thread::sleep(limits::LOG_PAUSE);
+                thread::sleep(LOG_PAUSE);
             }
         }
     }
@@ -104,7 +121,7 @@ impl Log {
         let Some(outputs) = &self.0 else { return };
         let what = what.to_string();
         let mut lasting = lock(&outputs.lasting);
-        lasting.retain(|_, written| written.elapsed() < limits::LASTING);
+        lasting.retain(|_, written| written.elapsed() < LASTING);
         lasting.entry(what).or_insert_with_key(|what| {
             self.line(what);
             Instant::now()
@@ -145,7 +162,7 @@ impl Queue {
     /// Adds a line, with this time in front, or drops it if the queue is full. Never waits.
     fn push(&self, time: Option<SystemTime>, line: &str) {
         let mut lines = lock(&self.lines);
-        if lines.text.len() + line.len() > limits::LOG_QUEUE {
+        if lines.text.len() + line.len() > LOG_QUEUE {
             lines.dropped += 1;
             return;
         }
@@ -168,7 +185,7 @@ impl Queue {
         text.clear();
         text.shrink_to(KEPT);
         // Lines that come during this pause are written together.
-        thread::sleep(limits::LOG_PAUSE);
+        thread::sleep(LOG_PAUSE);
         let mut lines = lock(&self.lines);
         while lines.text.is_empty() {
             lines.is_idle = true;
@@ -210,7 +227,7 @@ impl LogFile {
 
     /// Opens the path again if the file was moved away, as programs that archive logs do.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.checked.elapsed() >= limits::LOG_LOOK {
+        if self.checked.elapsed() >= LOG_LOOK {
             self.checked = Instant::now();
             if !self.is_at_its_path() {
                 self.file = append_to(&self.path)?;
@@ -402,11 +419,11 @@ mod tests {
         });
         let queue = queue.unwrap();
         let line = "x".repeat(99) + "\n";
-        let all = 4 * limits::LOG_QUEUE / line.len();
+        let all = 4 * LOG_QUEUE / line.len();
         for _ in 0..all {
             queue.push(None, &line);
         }
-        assert!(lock(&queue.lines).text.len() <= limits::LOG_QUEUE);
+        assert!(lock(&queue.lines).text.len() <= LOG_QUEUE);
         // The next line that is added says how many there were.
         let (mut came, mut dropped) = (0, 0);
         while came + dropped < all {

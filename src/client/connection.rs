@@ -1,6 +1,7 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
 use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use super::Client;
 use crate::dialect::{self, Parts};
@@ -8,6 +9,13 @@ use crate::error::{Answer, Failure};
 use crate::limits;
 use crate::wire::stream::set_options;
 use crate::wire::{Wire, WireConfig};
+
+/// What one read or write of a client moves at most: it has one transfer at a time, and the cache for
+/// itself.
+const CLIENT_PAYLOAD_BUFFER: usize = 1 << 20;
+
+/// How long a client waits for a connection to be accepted.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 impl Client {
     /// Opens a connection if there is none.
@@ -115,7 +123,7 @@ impl Client {
         let socket = self.reach()?;
         self.connections += 1;
         let config = WireConfig {
-            payload_buffer: limits::CLIENT_PAYLOAD_BUFFER,
+            payload_buffer: CLIENT_PAYLOAD_BUFFER,
             idle: limits::REPLY_TIME,
             message: limits::REPLY_TIME,
             ..WireConfig::default()
@@ -132,7 +140,7 @@ impl Client {
             .map_err(|error| unreachable(error.to_string()))?;
         let mut failed = unreachable("the name has no address".to_owned());
         for address in addresses {
-            let connected = TcpStream::connect_timeout(&address, limits::CONNECT_TIME)
+            let connected = TcpStream::connect_timeout(&address, CONNECT_TIME)
                 .and_then(|socket| set_options(&socket).map(|()| socket));
             match connected {
                 Ok(socket) => return Ok(socket),

@@ -7,9 +7,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::error::lock;
 use crate::limits;
+
+/// How long they wait for it.
+const IDLE_THREAD_TIME: Duration = Duration::from_secs(10);
 
 /// Idle threads, and the work that waits for them.
 pub(super) struct Threads<W> {
@@ -67,7 +71,7 @@ impl<W> Threads<W> {
         if state.queue.is_empty() && state.idle < limits::MAX_IDLE_THREADS {
             state.idle += 1;
             let nothing = |state: &mut State<W>| state.queue.is_empty();
-            let waited = self.queued.wait_timeout_while(state, limits::IDLE_THREAD_TIME, nothing);
+            let waited = self.queued.wait_timeout_while(state, IDLE_THREAD_TIME, nothing);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }

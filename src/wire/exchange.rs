@@ -7,6 +7,10 @@ use super::Wire;
 use crate::error::{Awaited, Partial};
 use crate::limits;
 
+/// How long a client waits for a reply before it reports, once and to a terminal only, what has come so
+/// far. A person who sees nothing for longer thinks that the program hangs.
+const NOTICE_TIME: Duration = Duration::from_secs(3);
+
 /// A function that is called when a message takes long to come, with what has arrived of it, and what is
 /// awaited.
 pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
@@ -33,7 +37,7 @@ impl Exchange {
     pub(super) fn time_to_notice(&mut self) -> Option<Duration> {
         self.notice.as_ref()?;
         let since = *self.awaiting_since.get_or_insert_with(Instant::now);
-        Some(limits::NOTICE_TIME.saturating_sub(since.elapsed()))
+        Some(NOTICE_TIME.saturating_sub(since.elapsed()))
     }
 
     pub(super) fn give_notice(&mut self, got: &[u8], wanted: Awaited) {
@@ -74,7 +78,7 @@ impl Exchange {
 
 impl Wire {
     /// Begins an exchange: a request and its reply. `notice` is told, once, when a message of it has not
-    /// come after [`limits::NOTICE_TIME`].
+    /// come after [`NOTICE_TIME`].
     pub fn begin_exchange(&mut self, notice: Option<Notice>) {
         self.exchange.notice = notice;
         self.exchange.awaiting_since = None;

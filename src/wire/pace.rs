@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
+/// After an upload, the client waits for the receipt longer by twice the time that its last bytes took to
+/// write, this many. They can all be on their way when the last one has been written.
+const RECEIPT_TAIL: u64 = 8 << 20;
+
 /// Checks that a transfer moves enough in any period of a certain length. A timeout on each read alone would start
 /// again with every byte. Its clock runs only while the peer is waited for: a stall of our own disk is not the
 /// peer's.
@@ -65,7 +69,7 @@ impl Pace {
     }
 }
 
-/// How long the last [`limits::RECEIPT_TAIL`] of a payload took to write.
+/// How long the last [`RECEIPT_TAIL`] of a payload took to write.
 #[derive(Default)]
 pub(super) struct Tail {
     /// When each of the last writes began, and how many bytes it moved.
@@ -78,7 +82,7 @@ impl Tail {
         self.moved += n as u64;
         self.writes.push_back((begun, n as u64));
         while let Some((_, first)) = self.writes.front()
-            && self.moved - first >= limits::RECEIPT_TAIL
+            && self.moved - first >= RECEIPT_TAIL
         {
             self.moved -= first;
             self.writes.pop_front();

@@ -4,13 +4,20 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::pace::{Pace, Tail};
 use super::stream::{Ending, Note};
 use super::{Wire, ended, stream};
 use crate::error::{Awaited, Error, Result};
 use crate::limits;
+
+/// A write that takes longer than this is not followed by a larger one.
+const QUICK_WRITE: Duration = Duration::from_millis(50);
+
+/// What the first write of a payload moves at most. The writes grow as long as the line takes them at once.
+/// So a slow line shows progress often.
+const FIRST_WRITE: usize = 64 << 10;
 
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
@@ -145,7 +152,7 @@ impl Wire {
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         let largest = self.config.payload_buffer.max(limits::SMALL_REPLY);
-        let mut piece = largest.min(limits::FIRST_WRITE);
+        let mut piece = largest.min(FIRST_WRITE);
         buffer.resize(filled + at_most(size, piece), 0);
         let (mut pace, mut tail) = (Pace::of_a_reader(), Tail::default());
         let mut left = size;
@@ -167,12 +174,8 @@ impl Wire {
                 let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
                 tail.wrote(begun, buffer.len());
-                let is_quick = begun.elapsed() < limits::QUICK_WRITE;
-                piece = if is_quick {
-                    largest.min(piece * 2)
-                } else {
-                    largest.min(limits::FIRST_WRITE)
-                };
+                let is_quick = begun.elapsed() < QUICK_WRITE;
+                piece = if is_quick { largest.min(piece * 2) } else { largest.min(FIRST_WRITE) };
                 buffer.resize(at_most(left, piece), 0);
                 filled = 0;
             }

@@ -101,8 +101,7 @@ fn client(server: &TestServer, dialect: &str, number: usize) -> Peer {
 fn lists_that_are_not_read_do_not_fill_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     for n in 0..100_000 {
-        std::fs::File::create(folder.path().join(format!("file-{n:0>6}.txt")))
-            .unwrap();
+        std::fs::File::create(folder.path().join(format!("file-{n:0>6}.txt"))).unwrap();
     }
     for (dialect, request) in [("text", "ls\n"), ("json", "{\"aksi\":\"list\"}\n")] {
         let server = TestServer::over(folder.path(), &["--proxy-protocol"]);
