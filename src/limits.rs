@@ -37,16 +37,6 @@ pub const MAX_BUFFER: u64 = 16 << 20;
 /// twice as many: with more, neither is faster. The buffer exists for the time of one transfer only.
 pub const PAYLOAD_BUFFER: usize = 512 << 10;
 
-/// What a write of a payload moves at most before [`SYSTEM_BUFFERS`], and after a write that had to wait: a slow
-/// line shows progress often, and a download that is not read holds little memory.
-pub const FIRST_WRITE: usize = 64 << 10;
-
-/// What the buffers of both systems take of a payload that is not read. A peer that has got more reads.
-pub const SYSTEM_BUFFERS: u64 = 4 << 20;
-
-/// A read or a write that takes longer than this has waited for the peer.
-pub const QUICK: Duration = Duration::from_millis(50);
-
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to
 /// several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;
@@ -121,23 +111,12 @@ pub const SINGLE_WRITE: usize = 64 << 10;
 /// The silence between commands that ends a connection, in seconds; the default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: u64 = 300;
 
-/// How long a client waits for a connection to be accepted.
-pub const CONNECT_TIME: Duration = Duration::from_secs(10);
-
 /// How long a client waits for the first byte of a reply: for the same reason as [`PAYLOAD_WINDOW`].
 pub const REPLY_TIME: Duration = Duration::from_secs(90);
 
 /// How long a client waits for a sum, and for a download to continue: the server may have to read a large
 /// file first, and others before it.
 pub const SUM_TIME: Duration = Duration::from_secs(600);
-
-/// After an upload, the client waits for the receipt longer by twice the time that its last bytes took to
-/// write, this many. They can all be on their way when the last one has been written.
-pub const RECEIPT_TAIL: u64 = 8 << 20;
-
-/// How long a client waits for a reply before it reports, once and to a terminal only, what has come so
-/// far. A person who sees nothing for longer thinks that the program hangs.
-pub const NOTICE_TIME: Duration = Duration::from_secs(3);
 
 /// The longest line that a client accepts from a server: a reply with a long name in it.
 pub const REPLY_LINE: usize = 16 << 10;
@@ -146,25 +125,8 @@ pub const REPLY_LINE: usize = 16 << 10;
 /// waits 1, 2, 4 seconds and so on before a try.
 pub const RETRIES: u32 = 3;
 
-/// The longest of these pauses.
-pub const RETRY_PAUSE: Duration = Duration::from_secs(60);
-
-/// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
-pub const DEPTH: usize = 32;
-
-/// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
-pub const KEPT_SIZE: u64 = 64 << 10;
-
 /// How many lines of a server's help a client reads.
 pub const HELP_LINES: u64 = 1000;
-
-/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
-/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
-/// replies wait for the client. The standard library can neither ask for their size nor set it.
-pub const AHEAD: usize = 16 << 10;
-
-/// A larger file is not sent before the server accepts it, and takes part of it to be refused in step.
-pub const AHEAD_FILE: u64 = 64 << 10;
 
 /// How much of a client's memory a list from a server may take: its names and identities, and 64 bytes
 /// for each entry. That is enough for half a million names of 30 bytes. While a block of memory grows it
@@ -174,19 +136,6 @@ pub const LIST_MEMORY: usize = 47_000_000;
 /// How much longer a list may take for each entry that has come: a round trip around the earth, because
 /// `struct` has one for each entry.
 pub const ENTRY_TIME: Duration = Duration::from_millis(300);
-
-/// How long a client of `struct` waits at least for `received` before it asks whether the upload was
-/// refused. It adds twice the time that sending took, and the time of [`RECEIPT_RATE`].
-pub const RECEIPT_TIME: Duration = Duration::from_secs(2);
-
-/// How many bytes a second a server of `struct` reads at least. A client has sent a payload when its
-/// system has taken it, and a slow server, or one on a slow line, then still has to read it.
-pub const RECEIPT_RATE: u64 = 64 << 10;
-
-/// How much of a payload can be on its way when all of it has been written: systems buffer less. The
-/// client allows time for no more than this, so that a refused file of 2 GiB is known after minutes, not
-/// hours.
-pub const RECEIPT_BUFFERED: u64 = 16 << 20;
 
 /// The default of `--max-connections`: more than a class needs.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -220,39 +169,9 @@ pub const STACK: usize = 256 << 10;
 /// or three pages are used.
 pub const MAX_IDLE_THREADS: usize = 16;
 
-/// How long they wait for it.
-pub const IDLE_THREAD_TIME: Duration = Duration::from_secs(10);
-
-/// How long the accept loop pauses after a failed accept, so that a full descriptor table does not cause
-/// a busy loop.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// How long a request waits for a lock that another process holds on a file in `.connme`. Our servers
 /// hold one for some milliseconds.
 pub const LOCK_WAIT: Duration = Duration::from_secs(2);
-
-/// How long a start waits for the start of another server, which removes what dead servers left.
-pub const START_WAIT: Duration = Duration::from_secs(30);
-
-/// How often such a lock is tried: the standard library has no lock with a deadline.
-pub const LOCK_POLL: Duration = Duration::from_millis(2);
-
-/// Log lines that wait to be written, in bytes: those of a second under full load. Lines that do not fit
-/// are dropped.
-pub const LOG_QUEUE: usize = 1 << 20;
-
-/// How long the thread that writes log lines pauses after a write, so that lines that come fast are
-/// written together.
-pub const LOG_PAUSE: Duration = Duration::from_millis(1);
-
-/// How often it checks whether the file of `--log` has been moved away.
-pub const LOG_LOOK: Duration = Duration::from_millis(500);
-
-/// How long the end of the program waits for its last lines to be written.
-pub const LAST_LINES: Duration = Duration::from_secs(1);
-
-/// At most one log line in this time about a condition that lasts.
-pub const LASTING: Duration = Duration::from_secs(5);
 
 /// How much of a peer's text a log line or an error message shows.
 pub const SHOWN: usize = 300;

@@ -7,6 +7,7 @@
 //! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
 //! ```
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
@@ -15,11 +16,28 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result, lock};
 use crate::lang::{Lang, Msg, escape};
 use crate::limits;
+
+/// At most one log line in this time about a condition that lasts.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// How long the end of the program waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How often it checks whether the file of `--log` has been moved away.
+const LOG_LOOK: Duration = Duration::from_millis(500);
+
+/// How long the thread that writes log lines pauses after a write, so that lines that come fast are
+/// written together.
+const LOG_PAUSE: Duration = Duration::from_millis(1);
+
+/// Log lines that wait to be written, in bytes: those of a second under full load. Lines that do not fit
+/// are dropped.
+const LOG_QUEUE: usize = 1 << 20;
 
 /// Where log lines go: to standard error, and to a file if there is one; or nowhere. A clone is the same log.
 #[derive(Clone, Default)]
@@ -90,10 +108,10 @@ impl Log {
 
     /// Waits until all lines are written, for a limited time: for the end of the program.
     pub fn flush(&self) {
-        let until = Instant::now() + limits::LAST_LINES;
+        let until = Instant::now() + LAST_LINES;
         for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
             while !queue.is_written() && Instant::now() < until {
-                thread::sleep(limits::LOG_PAUSE);
+                thread::sleep(LOG_PAUSE);
             }
         }
     }
@@ -103,7 +121,7 @@ impl Log {
         let Some(outputs) = &self.0 else { return };
         let what = what.to_string();
         let mut lasting = lock(&outputs.lasting);
-        lasting.retain(|_, written| written.elapsed() < limits::LASTING);
+        lasting.retain(|_, written| written.elapsed() < LASTING);
         lasting.entry(what).or_insert_with_key(|what| {
             self.line(what);
             Instant::now()
@@ -113,7 +131,12 @@ impl Log {
     /// The part of the log that belongs to one connection.
     #[must_use]
     pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> ConnectionLog<'_> {
-        ConnectionLog { log: self, peer, name: format!("{peer} {dialect}") }
+        ConnectionLog {
+            log: self,
+            peer,
+            name: format!("{peer} {dialect}"),
+            second: Cell::new((Instant::now(), 0)),
+        }
     }
 }
 
@@ -139,7 +162,7 @@ impl Queue {
     /// Adds a line, with this time in front, or drops it if the queue is full. Never waits.
     fn push(&self, time: Option<SystemTime>, line: &str) {
         let mut lines = lock(&self.lines);
-        if lines.text.len() + line.len() > limits::LOG_QUEUE {
+        if lines.text.len() + line.len() > LOG_QUEUE {
             lines.dropped += 1;
             return;
         }
@@ -162,7 +185,7 @@ impl Queue {
         text.clear();
         text.shrink_to(KEPT);
         // Lines that come during this pause are written together.
-        thread::sleep(limits::LOG_PAUSE);
+        thread::sleep(LOG_PAUSE);
         let mut lines = lock(&self.lines);
         while lines.text.is_empty() {
             lines.is_idle = true;
@@ -204,7 +227,7 @@ impl LogFile {
 
     /// Opens the path again if the file was moved away, as programs that archive logs do.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.checked.elapsed() >= limits::LOG_LOOK {
+        if self.checked.elapsed() >= LOG_LOOK {
             self.checked = Instant::now();
             if !self.is_at_its_path() {
                 self.file = append_to(&self.path)?;
@@ -251,7 +274,12 @@ pub struct ConnectionLog<'l> {
     log: &'l Log,
     peer: SocketAddr,
     name: String,
+    /// When the present second began, and how many lines it has had.
+    second: Cell<(Instant, u64)>,
 }
+
+/// How many lines a connection writes in a second, beside those about files that were stored or removed.
+const LINES: u64 = 100;
 
 /// What a command did, beside its outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -260,6 +288,8 @@ pub struct Done {
     pub bytes: u64,
     /// The name that a received file was stored under.
     pub stored: Option<String>,
+    /// A file was removed.
+    pub removed: bool,
 }
 
 impl ConnectionLog<'_> {
@@ -273,6 +303,7 @@ impl ConnectionLog<'_> {
     /// The connection has ended: normally, or with an error. Errors are in English, and a line is in one
     /// language.
     pub fn close(&self, why: &Result<()>) {
+        self.begin_second();
         match why {
             Ok(()) => {
                 let went = self.say(&Msg::PeerWent { peer: self.peer.to_string() });
@@ -282,12 +313,35 @@ impl ConnectionLog<'_> {
         }
     }
 
+    /// Says how many lines the second before had that were not written.
+    fn begin_second(&self) {
+        let (_, count) = self.second.replace((Instant::now(), 0));
+        if let Some(dropped @ 1..) = count.checked_sub(LINES) {
+            let name = &self.name;
+            self.log.line(format_args!("{name} {dropped} more lines in a second were not written"));
+        }
+    }
+
+    /// Counts a line, and returns whether it may be written.
+    fn counts(&self) -> bool {
+        if self.second.get().0.elapsed() >= Duration::from_secs(1) {
+            self.begin_second();
+        }
+        let (begun, count) = self.second.get();
+        self.second.set((begun, count + 1));
+        count < LINES
+    }
+
     fn say(&self, msg: &Msg) -> String {
         msg.say(self.log.0.as_ref().map(|outputs| outputs.lang).unwrap_or_default())
     }
 
     /// A command was carried out or refused.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
+        let changed = |done: &Done| done.removed || done.stored.is_some();
+        if !outcome.as_ref().is_ok_and(changed) && !self.counts() {
+            return;
+        }
         let mut line = format!("{} {}", self.name, escape(word));
         if !argument.is_empty() {
             let _ = write!(line, " \"{}\"", escape(argument));
@@ -355,7 +409,6 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// A full pipe at standard error stopped every connection.
     #[test]
@@ -366,11 +419,11 @@ mod tests {
         });
         let queue = queue.unwrap();
         let line = "x".repeat(99) + "\n";
-        let all = 4 * limits::LOG_QUEUE / line.len();
+        let all = 4 * LOG_QUEUE / line.len();
         for _ in 0..all {
             queue.push(None, &line);
         }
-        assert!(lock(&queue.lines).text.len() <= limits::LOG_QUEUE);
+        assert!(lock(&queue.lines).text.len() <= LOG_QUEUE);
         // The next line that is added says how many there were.
         let (mut came, mut dropped) = (0, 0);
         while came + dropped < all {
@@ -385,6 +438,33 @@ mod tests {
         }
         assert_eq!(came + dropped, all);
         assert!(dropped > all / 4, "{dropped}");
+    }
+
+    /// `x` and a newline without end wrote 67 to 128 MB a second.
+    #[test]
+    fn a_connection_has_some_lines_a_second_and_all_about_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let log = Log::open(Some(&path), Lang::En).unwrap();
+        let session = log.session(([127, 0, 0, 1], 1).into(), "text");
+        let removed = || Ok(Done { removed: true, ..Done::default() });
+        let stored = || Ok(Done { stored: Some("a".to_owned()), ..Done::default() });
+        let now = Instant::now();
+        for _ in 0..250 {
+            session.command(b"x", b"", now, &Ok(Done::default()));
+            session.command(b"rm", b"a", now, &removed());
+            session.command(b"upload", b"a", now, &stored());
+        }
+        let (_, count) = session.second.get();
+        session.second.set((now.checked_sub(Duration::from_secs(1)).unwrap(), count));
+        session.command(b"y", b"", now, &Ok(Done::default()));
+        session.close(&Ok(()));
+        log.flush();
+        let text = fs::read_to_string(path).unwrap();
+        let count = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!([" rm ", " upload ", " y ", " close"].map(count), [250, 250, 1, 1]);
+        let few = (100..200).contains(&count(" x "));
+        assert!(few && count(" more lines in a second were not written") >= 1, "{}", count(" x "));
     }
 
     #[test]

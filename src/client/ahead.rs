@@ -2,7 +2,7 @@
 //! earlier ones have come: over a slow line, a round trip for each file would be most of the time.
 //!
 //! The replies come in the order of the requests, so the files that are under way are a queue. What is under
-//! way is small enough for the buffers of every system: see [`limits::AHEAD`].
+//! way is small enough for the buffers of every system: see [`AHEAD`].
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -14,6 +14,14 @@ use super::{Client, Receipt, Watch};
 use crate::dialect::Parts;
 use crate::error::{Answer, Failure};
 use crate::limits;
+
+/// A larger file is not sent before the server accepts it, and takes part of it to be refused in step.
+const AHEAD_FILE: u64 = 64 << 10;
+
+/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
+/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
+/// replies wait for the client. The standard library can neither ask for their size nor set it.
+const AHEAD: usize = 16 << 10;
 
 /// The files of one command, and how far it has come.
 pub(super) trait Batch {
@@ -157,9 +165,9 @@ impl Uploads {
     /// Sends the next files, as many as may be under way.
     fn fill(&mut self, client: &mut Client, parts: &Parts) {
         let mut under_way: usize = self.queue.under_way.iter().map(Sent::cost).sum();
-        let is_enough = under_way > limits::AHEAD / 2;
+        let is_enough = under_way > AHEAD / 2;
         while let Some((path, name)) = self.files.get(self.queue.next).filter(|_| !is_enough)
-            && under_way < limits::AHEAD - RECEIPT - limits::LINE
+            && under_way < AHEAD - RECEIPT - limits::LINE
             && !matches!(self.queue.under_way.back(), Some(Sent::Asked(_)))
             && client.can_send()
         {
@@ -219,7 +227,7 @@ impl Uploads {
 
 /// Sends the request for a file, and the file if it is small.
 fn send(client: &mut Client, parts: &Parts, mut file: LocalFile) -> Sent {
-    let is_small = file.size <= limits::AHEAD_FILE;
+    let is_small = file.size <= AHEAD_FILE;
     let bytes = match if is_small { file.read_whole() } else { Ok(Vec::new()) } {
         Ok(bytes) => bytes,
         Err(failure) => return Sent::Failed(failure),
@@ -286,9 +294,9 @@ impl Downloads {
     fn fill(&mut self, client: &mut Client, parts: &Parts) {
         let mut under_way: usize =
             (self.queue.first()..self.queue.next).map(|n| self.cost(n)).sum();
-        let is_enough = under_way > limits::AHEAD / 2;
+        let is_enough = under_way > AHEAD / 2;
         while let Some((name, local)) = self.files.get(self.queue.next).filter(|_| !is_enough)
-            && under_way < limits::AHEAD - limits::LINE
+            && under_way < AHEAD - limits::LINE
             && !client.has_kept(name)
             && client.can_send()
         {

@@ -24,7 +24,9 @@ use super::terminal::Bar;
 use super::{Progress, Receipt, progress};
 use crate::error::Failure;
 use crate::lang::{self, Msg, printable};
-use crate::limits;
+
+/// The longest pause before another try.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// A command of the client.
 pub struct Command {
@@ -319,8 +321,7 @@ fn transfer(
                 let is_worth_it = failure.is_lost() && ui.client.connections() > 0;
                 if is_worth_it && tries < ui.config().retry && batch.again() {
                     tries += 1;
-                    let pause =
-                        Duration::from_secs(1 << (tries - 1).min(16)).min(limits::RETRY_PAUSE);
+                    let pause = Duration::from_secs(1 << (tries - 1).min(16)).min(RETRY_PAUSE);
                     let (seconds, of) = (pause.as_secs(), ui.config().retry);
                     let failure = Box::new(failure);
                     let name = escaped(name);

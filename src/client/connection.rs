@@ -11,6 +11,9 @@ use crate::limits;
 use crate::wire::stream::set_options;
 use crate::wire::{Wire, WireConfig};
 
+/// How long a client waits for a connection to be accepted.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
 impl Client {
     /// Opens a connection if there is none.
     pub(super) fn open(&mut self) -> Answer<()> {
@@ -142,7 +145,7 @@ impl Client {
             .map_err(|error| unreachable(error.to_string()))?;
         let mut failed = unreachable("the name has no address".to_owned());
         for address in addresses {
-            let connected = TcpStream::connect_timeout(&address, limits::CONNECT_TIME)
+            let connected = TcpStream::connect_timeout(&address, CONNECT_TIME)
                 .and_then(|socket| set_options(&socket).map(|()| socket));
             match connected {
                 Ok(socket) => return Ok(socket),

@@ -8,6 +8,10 @@ use crate::error::{Awaited, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
 
+/// How long a reply may take before the user is told. A person who sees nothing for longer thinks that the
+/// program hangs.
+const NOTICE_TIME: Duration = Duration::from_secs(3);
+
 /// Called when a message takes long to come, with what has come of it, and what is expected.
 pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 
@@ -38,7 +42,7 @@ impl Patience {
         let mut state = lock(&self.0);
         state.notice.as_ref()?;
         let since = *state.since.get_or_insert_with(Instant::now);
-        Some(limits::NOTICE_TIME.saturating_sub(since.elapsed()))
+        Some(NOTICE_TIME.saturating_sub(since.elapsed()))
     }
 
     fn tell(&self, partial: &Partial) {

@@ -12,8 +12,10 @@ use super::names::{self, Found, Named, Place, Rules};
 use super::prompt::escaped;
 use crate::error::{Answer, Code, Doing, Failure};
 use crate::lang::Msg;
-use crate::limits;
 use crate::store::{Entry, FileName, Listing};
+
+/// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
+const DEPTH: usize = 32;
 
 /// Files, each with the other name that the user chose for it.
 pub(crate) type Files<N> = Vec<(N, Option<String>)>;
@@ -210,9 +212,9 @@ pub(super) fn folders_there(
                 left_out += 1;
                 continue;
             }
-            if here.split('/').count() > limits::DEPTH {
+            if here.split('/').count() > DEPTH {
                 let folder = escaped(&there);
-                return Err(Stop::Refused(Msg::TooDeep { folder, most: limits::DEPTH }));
+                return Err(Stop::Refused(Msg::TooDeep { folder, most: DEPTH }));
             }
             let folder = client.config().downloads_path().join(&here);
             let creating = |error| Failure::local(Doing::Create, folder.display(), error);

@@ -9,9 +9,11 @@ use std::time::Instant;
 use super::{Client, Progress, Receipt, Watch, kept};
 use crate::dialect::{Receiver, Source};
 use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
-use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum};
+
+/// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
+const KEPT_SIZE: u64 = 64 << 10;
 
 impl Client {
     /// Sends a file, under its own name if no other is given.
@@ -86,7 +88,7 @@ impl Client {
         };
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
-        if received.is_err() && bytes <= limits::KEPT_SIZE {
+        if received.is_err() && bytes <= KEPT_SIZE {
             arriving.begin_again(false);
         }
         self.kept = arriving.kept().filter(|_| received.is_err());
@@ -356,7 +358,7 @@ impl<'s> Arriving<'s> {
             return Ok(());
         }
         let store = self.open()?;
-        let key = self.key.filter(|_| size.is_some_and(|size| size > limits::KEPT_SIZE));
+        let key = self.key.filter(|_| size.is_some_and(|size| size > KEPT_SIZE));
         let mut file = match key {
             Some(key) => kept::begin(store, self.name, key)?,
             None => store.begin(self.name)?,

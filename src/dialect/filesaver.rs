@@ -84,7 +84,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
         read_file(wire, &mut incoming)?
     };
     let stored = incoming.publish()?;
-    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
+    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
 }
 
 fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {

@@ -109,11 +109,16 @@ pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'
         }
     });
     let (aksi, name) = &shown;
+    // The client has its answer before the log has its line.
+    let sent = match &outcome {
+        Err(error) if error.is_gone() => Ok(()),
+        Err(error) if !error.is(Code::UnknownCommand) => {
+            refuse(wire, error).and_then(|()| wire.flush())
+        }
+        _ => wire.flush(),
+    };
     log.command(aksi.as_bytes(), name.as_bytes(), since, &outcome);
-    match outcome {
-        Err(error) if !error.is(Code::UnknownCommand) => refuse(wire, &error),
-        _ => Ok(()),
-    }
+    sent
 }
 
 fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
@@ -137,7 +142,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, request: &Request) -> Res
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let record = incoming.publish_recorded()?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
-    Ok(Done { bytes: size, stored: Some(record.name) })
+    Ok(Done { bytes: size, stored: Some(record.name), removed: false })
 }
 
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
@@ -173,7 +178,7 @@ fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Res
     let (name, stamp) = wanted(store, request)?;
     let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
-    Ok(Done::default())
+    Ok(Done { removed: true, ..Done::default() })
 }
 
 /// The file that a request means, and the stamp that it must have if the request has its identity.

@@ -157,7 +157,7 @@ fn send_file(wire: &mut Wire, file: &mut Outgoing, size: u64) -> Result<Done> {
     wire.write_payload(size, &mut |buffer| file.read(buffer)).map_err(|error: Error| {
         Error::gone("the download was cut short").because(error.to_string())
     })?;
-    Ok(Done { bytes: size, stored: None })
+    Ok(Done { bytes: size, ..Done::default() })
 }
 
 /// Reads a number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's

@@ -49,6 +49,19 @@ use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Entry, FileName, Listing};
 use crate::wire::Wire;
 
+/// How much of a payload can be on its way when all of it has been written: systems buffer less. The
+/// client allows time for no more than this, so that a refused file of 2 GiB is known after minutes, not
+/// hours.
+const RECEIPT_BUFFERED: u64 = 16 << 20;
+
+/// How many bytes a second a server of `struct` reads at least. A client has sent a payload when its
+/// system has taken it, and a slow server, or one on a slow line, then still has to read it.
+const RECEIPT_RATE: u64 = 64 << 10;
+
+/// How long a client of `struct` waits at least for `received` before it asks whether the upload was
+/// refused. It adds twice the time that sending took, and the time of [`RECEIPT_RATE`].
+const RECEIPT_TIME: Duration = Duration::from_secs(2);
+
 const CONNME: &str = "connme";
 const LS: &str = "ls";
 const SIZE: &str = "size";
@@ -90,11 +103,13 @@ pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'
             UPLOAD => handle_upload(wire, store, &mut name),
             _ => Ok(Done::default()),
         };
+        // The client has its answer before the log has its line.
+        let sent = wire.end_reply();
         log.command(command.as_bytes(), &name, since, &outcome);
         match outcome {
             Err(error) if error.closes() => return Err(error),
             _ if command == BYEBYE => return Ok(()),
-            _ => {}
+            _ => sent?,
         }
     }
     Ok(())
@@ -133,7 +148,7 @@ fn handle_delete(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
     }
     let removed = FileName::parse(name).and_then(|name| store.remove(&name));
     write_size(wire, removed.as_ref().ok().map(|_| 1))?;
-    removed.map(|_| Done::default())
+    removed.map(|_| Done { removed: true, ..Done::default() })
 }
 
 fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
@@ -188,7 +203,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
     wire.pause(limits::RECEIPT_PAUSE)?;
     write_seconds(wire, since)?;
     wire.end_reply()?;
-    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()) })
+    Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
 }
 
 /// Whether a command arrives where a size is expected. Only a size that begins with a command's letters
@@ -282,7 +297,7 @@ fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answ
     }
     read_seconds(wire)?;
     // A server that was still reading has taken the question for more of the file.
-    let comes = wire.wait_for_any(limits::RECEIPT_TIME, Awaited::Words(&[CONNECTED]));
+    let comes = wire.wait_for_any(RECEIPT_TIME, Awaited::Words(&[CONNECTED]));
     if comes.unwrap_or(false) && expect_word(wire, &[CONNECTED]).is_ok() {
         return Ok(None);
     }
@@ -319,9 +334,9 @@ fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'stat
 /// How long the receipt for a payload may take before the client asks. The payload was written in
 /// `elapsed`, but the end of it may still be on its way.
 fn time_for_receipt(size: u64, elapsed: Duration) -> Duration {
-    let on_its_way = size.min(limits::RECEIPT_BUFFERED);
-    let reading = Duration::from_secs(on_its_way.div_ceil(limits::RECEIPT_RATE));
-    limits::RECEIPT_TIME.saturating_add(elapsed.saturating_mul(2)).saturating_add(reading)
+    let on_its_way = size.min(RECEIPT_BUFFERED);
+    let reading = Duration::from_secs(on_its_way.div_ceil(RECEIPT_RATE));
+    RECEIPT_TIME.saturating_add(elapsed.saturating_mul(2)).saturating_add(reading)
 }
 
 // The messages. What one half writes, a function beside it reads in the other.

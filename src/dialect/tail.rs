@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::limits;
+/// The last bytes of a payload: so many can be on their way when all of it has been written.
+const RECEIPT_TAIL: u64 = 8 << 20;
 
-/// How long the last [`limits::RECEIPT_TAIL`] of a payload took to write.
+/// How long the last [`RECEIPT_TAIL`] of a payload took to write.
 #[derive(Default)]
 pub(super) struct Tail {
     /// When each of the last writes began, and how many bytes it moved.
@@ -19,7 +20,7 @@ impl Tail {
         self.moved += n as u64;
         self.writes.push_back((begun, n as u64));
         while let Some((_, first)) = self.writes.front()
-            && self.moved - first >= limits::RECEIPT_TAIL
+            && self.moved - first >= RECEIPT_TAIL
         {
             self.moved -= first;
             self.writes.pop_front();

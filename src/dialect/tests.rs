@@ -1086,3 +1086,76 @@ fn a_megabyte_has_a_million_bytes() {
     assert_eq!(text::in_megabytes(33), "33 bytes (0.000033 MB)");
     assert_eq!(text::in_megabytes(12_345_678), "12345678 bytes (12.345678 MB)");
 }
+
+/// A stream that takes note of the log whenever something is sent.
+struct Watched(Script, std::path::PathBuf, Log, Arc<std::sync::Mutex<Vec<String>>>);
+
+impl std::io::Read for Watched {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl std::io::Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.2.flush();
+        self.3.lock().unwrap().push(std::fs::read_to_string(&self.1).unwrap());
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl crate::wire::stream::Stream for Watched {
+    fn set_read_timeout(&mut self, timeout: Duration) -> std::io::Result<()> {
+        self.0.set_read_timeout(timeout)
+    }
+
+    fn pause(&mut self, time: Duration) {
+        self.0.pause(time);
+    }
+
+    fn end_writing(&mut self) -> std::io::Result<()> {
+        self.0.end_writing()
+    }
+}
+
+/// A client of json or struct found `ok` in the log before it had its reply.
+#[test]
+fn the_reply_is_sent_before_the_log_says_ok() {
+    for (dialect, said) in [
+        (Dialect::Text, "size a\n"),
+        (Dialect::Struct, "connme"),
+        (Dialect::Json, "{\"aksi\":\"hapus\",\"file\":\"a\"}\n"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("a"), "").unwrap();
+        let path = root.path().join(".log");
+        let log = Log::open(Some(&path), crate::lang::Lang::En).unwrap();
+        let store = Arc::new(Store::open(root.path(), Options::default(), &log).unwrap());
+        let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
+        let seen = Arc::default();
+        let script = Script::whole(said).0;
+        let stream = Watched(script, path.clone(), log.clone(), Arc::clone(&seen));
+        let mut wire = Wire::new(Box::new(stream), WireConfig::default());
+        dialect.handle_client(&mut wire, &store.of_client(None), &session).unwrap();
+        wire.close();
+        log.flush();
+        assert!(std::fs::read_to_string(path).unwrap().contains(" ok\n"), "{}", dialect.name());
+        let seen = seen.lock().unwrap();
+        assert!(!seen.is_empty() && seen.iter().all(|log| !log.contains(" ok\n")), "{seen:?}");
+    }
+}
+
+/// Sparse files can add up to more than 64 bits hold, and our own client refused the total.
+#[test]
+fn a_total_may_have_more_digits_than_a_size() {
+    let listed = "ok 3\nfile 9223372036854775807 a\nfile 9223372036854775807 b\nfile 9223372036854775807 c\n\
+                  total 18446744073709551615\n";
+    let script = Script::whole(listed).0;
+    let mut wire = Wire::new(Box::new(script), WireConfig::default());
+    let list = text::REQUESTS.list_files.unwrap();
+    assert_eq!(list(&mut wire, None).unwrap().total, u64::MAX);
+}

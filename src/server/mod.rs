@@ -14,10 +14,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
-use crate::limits::ACCEPT_PAUSE;
 use crate::log::{ConnectionLog, Log};
 use crate::store::Store;
 use crate::wire::stream::{Prepare, set_options};
@@ -26,6 +26,10 @@ pub use permits::ConnectionLimits;
 use permits::{Permit, Permits};
 use refusals::Refusals;
 use threads::Threads;
+
+/// How long the accept loop pauses after a failed accept, so that a full descriptor table does not cause
+/// a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all connections of a server share.
 pub struct Server {

@@ -6,10 +6,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::{Connection, Server};
 use crate::error::lock;
 use crate::limits;
+
+/// How long a thread waits for the next connection.
+const IDLE_THREAD_TIME: Duration = Duration::from_secs(10);
 
 /// Idle threads, and the connections that wait for them.
 #[derive(Default)]
@@ -66,7 +70,7 @@ impl Threads {
         }
         state.idle += 1;
         let nothing = |state: &mut State| state.queue.is_empty();
-        let waited = self.queued.wait_timeout_while(state, limits::IDLE_THREAD_TIME, nothing);
+        let waited = self.queued.wait_timeout_while(state, IDLE_THREAD_TIME, nothing);
         (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
         state.queue.pop_front()

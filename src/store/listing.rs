@@ -45,6 +45,9 @@ struct Line {
 /// How much text a block has at most.
 const BLOCK: usize = 1 << 16;
 
+/// How much text a list has room for at first.
+const SHORT: usize = 1 << 12;
+
 /// A list that is longer is an expensive request.
 const LONG: usize = 64 << 10;
 
@@ -88,9 +91,11 @@ impl Listing {
         let id = id.unwrap_or_default();
         let length = name.len() + id.len();
         if self.text.last().is_none_or(|block| block.len() + length > BLOCK) {
-            // Most lists are short: the first block grows with them.
-            let capacity = if self.text.is_empty() { 0 } else { BLOCK };
+            // Most lists are short: the first block grows with them. Not from nothing, because an allocator keeps
+            // what is small for each thread.
+            let capacity = if self.text.is_empty() { SHORT } else { BLOCK };
             self.text.push(String::with_capacity(capacity));
+            self.lines.reserve(SHORT / size_of::<Line>());
         }
         let number = self.text.len() - 1;
         let Some(block) = self.text.last_mut() else { return };

@@ -157,12 +157,21 @@ impl Store {
 
     #[cfg(test)]
     fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'_>>)> {
-        let path = self.walk(folder.map(FileName::as_str))?;
-        Listing::read(&path, || self.turns.take_place(None))
+        self.read_list(folder, || self.turns.take_place(None))
+    }
+
+    fn read_list<'t>(
+        &self,
+        folder: Option<&FileName>,
+        take_place: impl FnOnce() -> Result<Place<'t>>,
+    ) -> Result<(Listing, Option<Place<'t>>)> {
+        let path = self.walk(folder.map(FileName::as_str));
+        self.unless_gone(path.and_then(|path| Listing::read(&path, take_place)))
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
-        let (file, found) = plain::open(&self.path_of(name)?)?;
+        let opened = self.path_of(name).and_then(|path| plain::open(&path));
+        let (file, found) = self.unless_gone(opened)?;
         Ok((Outgoing { file, name: name.clone() }, found))
     }
 
@@ -260,9 +269,18 @@ impl Store {
 
     /// The plain file of this name, and what the system says about it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
-        let path = self.path_of(name)?;
-        let found = plain::look(&path)?;
-        Ok((path, found))
+        let found = self.path_of(name).and_then(|path| Ok((plain::look(&path)?, path)));
+        self.unless_gone(found).map(|(found, path)| (path, found))
+    }
+
+    /// If something was not found because the whole root is gone, that is the server's fault, and not the peer's.
+    fn unless_gone<T>(&self, found: Result<T>) -> Result<T> {
+        found.map_err(|error| match error.is(Code::NotFound) && !self.root.is_dir() {
+            true => {
+                Error::new(Code::Internal, "the server's folder is gone").because(error.cause())
+            }
+            false => error,
+        })
     }
 
     /// The path for a name; the file may not exist.
@@ -309,7 +327,7 @@ impl ClientStore {
     /// # Errors
     /// There is no such folder, or it cannot be read, or no place is free.
     pub fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'_>>)> {
-        Listing::read(&self.walk(folder.map(FileName::as_str))?, || self.take_place())
+        self.read_list(folder, || self.take_place())
     }
 
     /// The sum of a file as it is now. Takes a place if it is not remembered.

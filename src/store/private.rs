@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::plain;
-use crate::limits;
 use crate::store::disk::op;
+
+/// How often such a lock is tried: the standard library has no lock with a deadline.
+const LOCK_POLL: Duration = Duration::from_millis(2);
 
 /// The folder inside the root that is out of every client's reach.
 pub(crate) const PRIVATE: &str = ".connme";
@@ -85,7 +87,7 @@ pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Option<File>> {
                 let what = format!("another process holds the lock on {}", path.display());
                 return Err(io::Error::other(what));
             }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(limits::LOCK_POLL),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
         }
     }
 }

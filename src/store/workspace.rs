@@ -16,14 +16,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::atomic::{Draft, Publishing};
 use super::name::is_number;
 use super::plain::file_id;
 use super::private::{self, PRIVATE};
 use super::random;
-use crate::limits;
 use crate::store::disk::{self, op};
+
+/// How long a start waits for the start of another server, which removes what dead servers left.
+const START_WAIT: Duration = Duration::from_secs(30);
 
 const LOCK: &str = "lock";
 
@@ -47,11 +50,11 @@ impl Workspace {
         let incoming = private::folder(&private, "incoming")?;
         // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
         // Where there are no locks, dead servers look like running ones, and nothing is removed.
-        let starting = private::lock(&private.join("starting"), limits::START_WAIT)?;
+        let starting = private::lock(&private.join("starting"), START_WAIT)?;
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
         let mut workspace = Workspace {
-            lock: private::lock(&folder.join(LOCK), limits::START_WAIT)?,
+            lock: private::lock(&folder.join(LOCK), START_WAIT)?,
             next: AtomicU64::new(0),
             publishing: publishing.unwrap_or(Publishing::Link),
             renaming: Mutex::new(private.join("renaming")),

@@ -33,15 +33,12 @@ impl Input {
         piece
     }
 
-    /// Drops `n` bytes. A large buffer is given back when it is empty.
+    /// Drops `n` bytes. The buffer is given back when it is empty.
     pub(super) fn skip(&mut self, n: usize) {
         self.taken += n;
         if self.taken >= self.bytes.len() {
-            self.bytes.clear();
+            self.bytes = Vec::new();
             self.taken = 0;
-            if self.capacity() > limits::SMALL_REPLY * 2 {
-                self.bytes = Vec::new();
-            }
         }
     }
 
@@ -72,6 +69,8 @@ impl Input {
             // On the stack, so that a connection that only waits holds no buffer.
             let mut small = [0; limits::BUFFER_SIZE];
             let n = read(&mut small[..most])?;
+            // Room for more than a small buffer: an allocator keeps those for each thread.
+            self.bytes.reserve_exact(limits::FULL_READ);
             self.bytes.extend_from_slice(&small[..n]);
             n
         } else {
@@ -90,6 +89,7 @@ impl Input {
         Ok(n)
     }
 
+    #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

@@ -134,6 +134,7 @@ impl Wire {
     /// # Errors
     /// There was much to send already, and sending it failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.make_room();
         self.output.extend_from_slice(bytes);
         if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
@@ -143,6 +144,7 @@ impl Wire {
     /// # Errors
     /// See [`Wire::write`].
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
+        self.make_room();
         // Writing into a vector cannot fail.
         let _ = self.output.write_fmt(what);
         self.write(b"")
@@ -156,13 +158,16 @@ impl Wire {
         if self.output.is_empty() {
             return Ok(());
         }
-        let mut bytes = std::mem::take(&mut self.output);
-        let sent = self.send(&bytes, &mut Pace::of_a_reader(self.config.reader_window));
-        if bytes.capacity() <= limits::BUFFER_SIZE {
-            bytes.clear();
-            self.output = bytes;
+        // Given back after it: a buffer that stays keeps the memory around it too.
+        let bytes = std::mem::take(&mut self.output);
+        self.send(&bytes, &mut Pace::of_a_reader(self.config.reader_window))
+    }
+
+    /// Begins with more than a buffer would grow from: an allocator keeps small ones for each thread.
+    fn make_room(&mut self) {
+        if self.output.capacity() == 0 {
+            self.output.reserve(limits::FULL_READ);
         }
-        sent
     }
 
     /// Runs `write`, which sends a list, at the pace that a list has to keep as a whole.

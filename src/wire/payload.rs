@@ -4,13 +4,23 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream};
 use crate::error::{Awaited, Error, Result};
 use crate::limits;
+
+/// What a write of a payload moves at most before [`SYSTEM_BUFFERS`], and after a write that had to wait: a slow
+/// line shows progress often, and a download that is not read holds little memory.
+const FIRST_WRITE: usize = 64 << 10;
+
+/// What the buffers of both systems take of a payload that is not read. A peer that has got more reads.
+const SYSTEM_BUFFERS: u64 = 4 << 20;
+
+/// A read or a write that takes longer than this has waited for the peer.
+const QUICK: Duration = Duration::from_millis(50);
 
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
@@ -86,7 +96,7 @@ impl Wire {
                 }
                 Err(error) => return (filled, Err(error)),
             }
-            if begun.elapsed() > limits::QUICK {
+            if begun.elapsed() > QUICK {
                 break;
             }
         }
@@ -171,7 +181,7 @@ impl Wire {
             if left > 0 && filled == buffer.len() {
                 let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
-                let is_quick = begun.elapsed() < limits::QUICK;
+                let is_quick = begun.elapsed() < QUICK;
                 let piece = self.write_size(if is_quick { size - left } else { 0 });
                 buffer.resize(at_most(left, piece), 0);
                 filled = 0;
@@ -186,7 +196,7 @@ impl Wire {
     /// beyond the buffers of both systems, so it never has the large one.
     fn write_size(&self, sent: u64) -> usize {
         let largest = self.config.payload_buffer.saturating_mul(2).max(limits::SMALL_REPLY);
-        if sent < limits::SYSTEM_BUFFERS { largest.min(limits::FIRST_WRITE) } else { largest }
+        if sent < SYSTEM_BUFFERS { largest.min(FIRST_WRITE) } else { largest }
     }
 }
 
