@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fs::Metadata;
 use std::io;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::sha256::{Sha256, Sum};
 use super::{ClientStore, Outgoing, Store};
@@ -14,8 +14,8 @@ use crate::error::{Result, lock};
 /// How much of a file is read at once.
 const PIECE: usize = 64 << 10;
 
-/// How much of it is read in one turn.
-const TURN: u64 = 32 << 20;
+/// How long one turn lasts. A number of bytes takes a slow disk or a slow processor too long.
+const TURN: Duration = Duration::from_millis(50);
 
 /// How many sums are remembered.
 const REMEMBERED: usize = 1000;
@@ -42,9 +42,7 @@ impl ClientStore {
         let is_still = self.clock().is_ok_and(is_still);
         let (mut sha, mut left, mut buffer) = (Sha256::default(), length, vec![0; PIECE]);
         while left > 0 {
-            let turn = left.min(TURN);
-            let rest = place.turn(|| read(file, turn, &mut buffer, &mut sha))?;
-            left = if rest > 0 { 0 } else { left - turn };
+            place.turn(|| read(file, &mut left, &mut buffer, &mut sha))?;
         }
         let sum = sha.sum();
         if is_still {
@@ -70,19 +68,17 @@ impl Store {
     }
 }
 
-/// Adds the next bytes of a file to a sum. Returns how many of them are missing.
-fn read(file: &mut Outgoing, mut left: u64, buffer: &mut [u8], sha: &mut Sha256) -> Result<u64> {
-    while left > 0 {
-        let piece = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+/// Adds the next bytes of a file to a sum, for one turn. At the end of the file nothing is left.
+fn read(file: &mut Outgoing, left: &mut u64, buffer: &mut [u8], sha: &mut Sha256) -> Result<()> {
+    let since = Instant::now();
+    while *left > 0 && since.elapsed() < TURN {
+        let piece = usize::try_from(*left).unwrap_or(PIECE).min(PIECE);
         let piece = buffer.get_mut(..piece).unwrap_or_default();
         let n = file.read(piece)?;
-        if n == 0 {
-            break;
-        }
         sha.update(piece.get(..n).unwrap_or_default());
-        left -= n as u64;
+        *left = if n == 0 { 0 } else { *left - n as u64 };
     }
-    Ok(left)
+    Ok(())
 }
 
 /// What tells a file, as it is now, from all others, and when it was changed.
