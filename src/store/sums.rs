@@ -14,8 +14,11 @@ use crate::error::{Result, lock};
 /// How much of a file is read at once.
 const PIECE: usize = 64 << 10;
 
-/// How long one turn lasts. A number of bytes takes a slow disk or a slow processor too long.
-const TURN: Duration = Duration::from_millis(50);
+/// How much of it is read in one turn.
+const TURN: u64 = 32 << 20;
+
+/// A slow disk or a slow processor reads less in a turn.
+const TURN_TIME: Duration = Duration::from_millis(200);
 
 /// How many sums are remembered.
 const REMEMBERED: usize = 1000;
@@ -70,9 +73,9 @@ impl Store {
 
 /// Adds the next bytes of a file to a sum, for one turn. At the end of the file nothing is left.
 fn read(file: &mut Outgoing, left: &mut u64, buffer: &mut [u8], sha: &mut Sha256) -> Result<()> {
-    let since = Instant::now();
-    while *left > 0 && since.elapsed() < TURN {
-        let piece = usize::try_from(*left).unwrap_or(PIECE).min(PIECE);
+    let (since, after) = (Instant::now(), left.saturating_sub(TURN));
+    while *left > after && since.elapsed() < TURN_TIME {
+        let piece = usize::try_from(*left - after).unwrap_or(PIECE).min(PIECE);
         let piece = buffer.get_mut(..piece).unwrap_or_default();
         let n = file.read(piece)?;
         sha.update(piece.get(..n).unwrap_or_default());
