@@ -78,7 +78,7 @@ impl Exchange {
 
 impl Wire {
     /// Begins an exchange: a request and its reply. `notice` is told, once, when a message of it has not
-    /// come after [`NOTICE_TIME`].
+    /// come after three seconds.
     pub fn begin_exchange(&mut self, notice: Option<Notice>) {
         self.exchange.notice = notice;
         self.exchange.awaiting_since = None;
