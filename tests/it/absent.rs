@@ -198,3 +198,18 @@ fn sums_for_clients_that_are_gone_keep_no_other_waiting() {
         assert!(start.elapsed() < Duration::from_secs(20), "{request:?}: {:?}", start.elapsed());
     }
 }
+
+/// A client that went away had each of its 500 sums computed.
+#[cfg(unix)]
+#[test]
+fn few_sums_are_computed_for_a_client_that_is_gone() {
+    let server = TestServer::start(&[]);
+    server.put("a", vec![b'x'; 4_000_000]);
+    let mut peer = server.peer();
+    peer.say("sum a\n".repeat(500));
+    drop(peer);
+    server.wait_for_log(" close");
+    let log = server.log();
+    let sums = log.lines().filter(|line| line.contains(" sum \"a\" "));
+    assert!(sums.count() <= 3, "{log}");
+}
