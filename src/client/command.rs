@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::ahead::{Batch, Downloads, Uploads};
 use super::argument::Argument;
+use super::connection::pause_before;
 use super::places::{folders_here, folders_there, here, local_files, on_server};
 use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
@@ -24,9 +25,6 @@ use super::terminal::Bar;
 use super::{Progress, Receipt, progress};
 use crate::error::Failure;
 use crate::lang::{self, Msg, printable};
-
-/// The longest pause before another try.
-const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// A command of the client.
 pub struct Command {
@@ -321,7 +319,7 @@ fn transfer(
                 let is_worth_it = failure.is_lost() && ui.client.connections() > 0;
                 if is_worth_it && tries < ui.config().retry && batch.again() {
                     tries += 1;
-                    let pause = Duration::from_secs(1 << (tries - 1).min(16)).min(RETRY_PAUSE);
+                    let pause = pause_before(tries);
                     let (seconds, of) = (pause.as_secs(), ui.config().retry);
                     let failure = Box::new(failure);
                     let name = escaped(name);

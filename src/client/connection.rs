@@ -1,18 +1,27 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
 use std::net::{TcpStream, ToSocketAddrs};
+use std::thread;
 use std::time::Duration;
 
 use super::Client;
 use super::patience::Patient;
 use crate::dialect::{self, Parts};
-use crate::error::{Answer, Failure};
+use crate::error::{Answer, Code, Failure};
 use crate::limits;
 use crate::wire::stream::set_options;
 use crate::wire::{Wire, WireConfig};
 
 /// How long a client waits for a connection to be accepted.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// The longest pause before another try.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a client waits before this try, counted from 1.
+pub(super) fn pause_before(tries: u32) -> Duration {
+    Duration::from_secs(1 << tries.saturating_sub(1).min(16)).min(RETRY_PAUSE)
+}
 
 impl Client {
     /// Opens a connection if there is none.
@@ -59,6 +68,27 @@ impl Client {
         })
     }
 
+    /// Asks, and asks again what a busy server has refused, after a pause: as often as `--retry` says.
+    pub(super) fn ask_again<T>(
+        &mut self,
+        mut request: impl FnMut(&mut Wire) -> Answer<T>,
+    ) -> Answer<T> {
+        let mut tries = 0;
+        loop {
+            match self.ask(&mut request) {
+                Err(failure)
+                    if failure.code() == Some(Code::Busy)
+                        && self.has_connection()
+                        && tries < self.config.retry =>
+                {
+                    tries += 1;
+                    thread::sleep(pause_before(tries));
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Takes a step in a conversation. Drops a connection that has broken or is out of step.
     pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let Some(mut wire) = self.wire.take() else { return Err(Failure::NoReply) };
@@ -81,8 +111,11 @@ impl Client {
         if answer.is_ok() {
             wire.confirm_dialect();
         }
+        // Before the first request, a busy server closes. Later it refuses one request only.
+        let is_busy = |failure: &Failure| failure.code() == Some(Code::Busy) && self.connected;
         let in_step = match &answer {
             Ok(_) => true,
+            Err(failure) if is_busy(failure) => true,
             // The server still sends the rest of a payload that was not wanted.
             Err(failure) => !failure.closes() && wire.settle().unwrap_or(false),
         };

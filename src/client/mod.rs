@@ -297,7 +297,7 @@ impl Client {
     /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
         let list_files = self.requests().list_files.ok_or(Failure::Lacks("ls"))?;
-        self.ask(|wire| list_files(wire, folder))
+        self.ask_again(|wire| list_files(wire, folder))
     }
 
     /// Removes a file from the server.

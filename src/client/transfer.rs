@@ -116,7 +116,7 @@ impl Client {
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up()?
         {
-            match self.ask(|wire| resume(wire, name, offset, sum, arriving)) {
+            match self.ask_again(|wire| resume(wire, name, offset, sum, arriving)) {
                 Ok(_) if Some(self.sum_of(name, false)?) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
                 Ok(_) => {}
@@ -144,7 +144,7 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn sum(&mut self, name: &str) -> Answer<Sum> {
         let sum = self.requests().sum.ok_or(Failure::Lacks("sum"))?;
-        self.ask(|wire| sum(wire, name))
+        self.ask_again(|wire| sum(wire, name))
     }
 
     /// The sum of a file that was just moved.

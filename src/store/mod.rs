@@ -241,15 +241,8 @@ impl Store {
         folder.map_err(|error| Error::io(format!("open the folder {name}"), &error))
     }
 
-    /// A new draft in the server's own folder. Whether that still exists is asked only if the draft fails.
+    /// A new draft in the server's own folder.
     fn draft(&self) -> io::Result<(Arc<Workspace>, Draft)> {
-        let current = lock(&self.workspace).clone();
-        if let Some(workspace) = current {
-            match workspace.draft() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                draft => return Ok((workspace, draft?)),
-            }
-        }
         let workspace = self.workspace()?;
         let draft = workspace.draft()?;
         Ok((workspace, draft))

@@ -192,6 +192,27 @@ fn a_client_that_does_not_read_its_lists_takes_nothing_from_others() {
     client(&server, "struct", 99).say("ls").hear_end();
 }
 
+/// A client keeps its connection, and tries again.
+#[test]
+fn a_client_that_is_told_busy_tries_again() {
+    let server = TestServer::start(&[]);
+    for n in 0..1_000 {
+        server.put(&format!("{n:0>240}"), "");
+    }
+    let mut deaf: Vec<Peer> = (0..4).map(|_| server.peer_of("struct")).collect();
+    deaf.iter_mut().for_each(|peer| drop(peer.say("ls").bytes(4)));
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| server.client(server.outside(), &["ls"]).output().unwrap());
+        server.wait_for_log("busy: too many");
+        drop(deaf);
+        let output = asking.join().unwrap();
+        assert!(output.status.success(), "{}", escape(&output.stderr));
+    });
+    let log = server.log();
+    let opened = log.lines().filter(|line| line.contains(" text open"));
+    assert_eq!(opened.count(), 1, "{log}");
+}
+
 /// Two killed clients of a large file made a sum of two bytes wait for 39 s, and four addresses that asked and
 /// went away had everybody else refused for as long.
 #[cfg(unix)]
@@ -218,4 +239,19 @@ fn sums_for_clients_that_are_gone_keep_no_other_waiting() {
         eprintln!("{request:?}: {:?}", start.elapsed());
         assert!(start.elapsed() < Duration::from_secs(20), "{request:?}: {:?}", start.elapsed());
     }
+}
+
+/// A client that went away had each of its 500 sums computed.
+#[cfg(unix)]
+#[test]
+fn few_sums_are_computed_for_a_client_that_is_gone() {
+    let server = TestServer::start(&[]);
+    server.put("a", vec![b'x'; 4_000_000]);
+    let mut peer = server.peer();
+    peer.say("sum a\n".repeat(500));
+    drop(peer);
+    server.wait_for_log(" close");
+    let log = server.log();
+    let sums = log.lines().filter(|line| line.contains(" sum \"a\" "));
+    assert!(sums.count() <= 3, "{log}");
 }
