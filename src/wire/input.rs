@@ -65,9 +65,9 @@ impl Input {
         let held = self.bytes.len();
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
-        let n = if most <= limits::BUFFER_SIZE {
+        let n = if most <= limits::FULL_READ {
             // On the stack, so that a connection that only waits holds no buffer.
-            let mut small = [0; limits::BUFFER_SIZE];
+            let mut small = [0; limits::FULL_READ];
             let n = read(&mut small[..most])?;
             // Room for more than a small buffer: an allocator keeps those for each thread.
             self.bytes.reserve_exact(limits::FULL_READ);

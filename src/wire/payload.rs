@@ -4,12 +4,13 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream};
-use crate::error::{Awaited, Error, Result};
+use crate::error::{Awaited, Error, Result, lock};
 use crate::limits;
 
 /// What a write of a payload moves at most before [`SYSTEM_BUFFERS`], and after a write that had to wait: a slow
@@ -21,6 +22,13 @@ const SYSTEM_BUFFERS: u64 = 4 << 20;
 
 /// A read or a write that takes longer than this has waited for the peer.
 const QUICK: Duration = Duration::from_millis(50);
+
+/// Buffers of payloads that have been read, for the next ones. An allocator that got them back would keep 7 KiB for
+/// each idle connection that has had an upload.
+static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// How many of them are kept.
+const KEPT_BUFFERS: usize = 4;
 
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
@@ -60,20 +68,28 @@ impl Wire {
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let piece = self.input.take(at_most(self.payload.left, usize::MAX));
-        self.payload.left -= piece.len() as u64;
-        if !piece.is_empty() {
-            sink(&piece)?;
-        }
-        let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
+        let held = self.input.held();
+        let came = at_most(self.payload.left, held.len());
+        self.payload.left -= came as u64;
+        let taken = if came > 0 { sink(&held[..came]) } else { Ok(()) };
+        self.input.skip(came);
+        taken?;
+        let size = at_most(self.payload.left, self.config.payload_buffer);
+        let mut buffer = lock(&BUFFERS).pop().unwrap_or_default();
+        buffer.resize(size.max(buffer.len()), 0);
         let mut pace = Pace::of_a_sender(self.config.payload_window);
         while self.payload.left > 0 {
-            let most = at_most(self.payload.left, buffer.len());
+            let most = at_most(self.payload.left, size);
             let (n, read) = self.read_full(&mut buffer[..most], &mut pace);
             // What has come is kept also if no more will.
             sink(&buffer[..n])?;
             read?;
         }
+        let mut buffers = lock(&BUFFERS);
+        if buffers.len() < KEPT_BUFFERS {
+            buffers.push(buffer);
+        }
+        drop(buffers);
         if self.payload.size > 0 {
             self.stream.message(&[], self.payload.size, Ending::Size);
             self.payload.size = 0;

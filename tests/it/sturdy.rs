@@ -136,7 +136,8 @@ fn a_thousand_within_a_cap_are_all_served_and_cost_little() {
     }
     let each = (proc::pss(server.id()) - before) as f64 / 1000.0;
     eprintln!("{each:.1} KiB for each idle connection");
-    assert!(each < 24.0, "{each:.1} KiB for each idle connection");
+    let most = if cfg!(debug_assertions) { 30.0 } else { 16.0 };
+    assert!(each < most, "{each:.1} KiB for each idle connection");
 }
 
 /// After an upload, a list or some help a connection kept 23 to 42 KiB, and 68 after all.
@@ -147,9 +148,10 @@ fn an_idle_connection_costs_little_after_any_work() {
     let payload = format!("upload {{}}\n200000\n{}", "x".repeat(200_000));
     let (list, help) = ("ls\n".to_owned(), "help\n".repeat(200));
     let all = format!("{payload}{list}{help}sum 1\ndownload 1\n");
-    // More is kept by the allocator, beside the buffers.
+    // Without optimisation, the frames of the functions take more pages of the stack.
+    let more = if cfg!(debug_assertions) { 17.0 } else { 0.0 };
     for (work, most, request) in
-        [("upload", 24.0, payload), ("ls", 20.0, list), ("help", 18.0, help), ("all", 28.0, all)]
+        [("upload", 16.0, payload), ("ls", 16.0, list), ("help", 17.0, help), ("all", 18.0, all)]
     {
         let server = TestServer::start(&caps);
         if work != "upload" {
@@ -162,12 +164,12 @@ fn an_idle_connection_costs_little_after_any_work() {
             while peer.line() != "ok 3\n" {}
             peer
         };
-        let warm: Vec<Peer> = (0..20).map(visit).collect();
+        let warm: Vec<Peer> = (0..200).map(visit).collect();
         let before = proc::pss(server.id());
-        let _peers: Vec<Peer> = (20..520).map(visit).collect();
+        let _peers: Vec<Peer> = (200..700).map(visit).collect();
         let each = (proc::pss(server.id()) as f64 - before as f64) / 500.0;
         eprintln!("{each:.1} KiB after {work}");
-        assert!(each < most, "{each:.1} KiB for each idle connection after {work}");
+        assert!(each < most + more, "{each:.1} KiB for each idle connection after {work}");
         drop(warm);
     }
 }
