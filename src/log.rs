@@ -14,12 +14,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result, lock};
-use crate::lang::{Lang, Msg, escape};
+use crate::lang::{Lang, escape};
 use crate::limits;
 
 /// At most one log line in this time about a condition that lasts.
@@ -31,9 +33,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// How often it checks whether the file of `--log` has been moved away.
 const LOG_LOOK: Duration = Duration::from_millis(500);
 
-/// How long the thread that writes log lines pauses after a write, so that lines that come fast are
+/// How long the thread that writes log lines pauses before a write, so that lines that come fast are
 /// written together.
-const LOG_PAUSE: Duration = Duration::from_millis(1);
+const LOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// Log lines that wait to be written, in bytes: those of a second under full load. Lines that do not fit
 /// are dropped.
@@ -45,7 +47,7 @@ pub struct Log(Option<Arc<Outputs>>);
 
 struct Outputs {
     /// Standard error, and the file.
-    queues: Vec<Arc<Queue>>,
+    queues: Vec<Queue>,
     lang: Lang,
     /// The recent lines about conditions that last, and when each was written.
     lasting: Mutex<HashMap<String, Instant>>,
@@ -53,21 +55,12 @@ struct Outputs {
 
 /// The lines on their way to one output. A connection adds its line and goes on; one thread writes them. If
 /// the output is not read, only that thread waits, and lines that do not fit in the queue are dropped.
-#[derive(Default)]
 struct Queue {
-    lines: Mutex<Lines>,
-    filled: Condvar,
-}
-
-#[derive(Default)]
-struct Lines {
-    text: String,
+    lines: Sender<String>,
+    /// How many bytes are not written yet.
+    waiting: Arc<AtomicUsize>,
     /// The number of lines that were dropped since the last that was added.
-    dropped: u64,
-    /// The thread that writes waits for lines.
-    is_idle: bool,
-    /// The second of the last line, and its text: most lines have the same.
-    second: (u64, String),
+    dropped: AtomicU64,
 }
 
 impl Log {
@@ -94,15 +87,14 @@ impl Log {
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
     pub fn line(&self, what: impl fmt::Display) {
         let Some(outputs) = &self.0 else { return };
-        let line = format!("{what}\n");
-        let now = SystemTime::now();
-        outputs.queues.iter().for_each(|queue| queue.push(Some(now), &line));
+        let line = format!("{} {what}\n", now());
+        outputs.queues.iter().for_each(|queue| queue.push(line.clone()));
     }
 
     /// Shows a line of a trace on standard error, after the log lines before it.
     pub fn trace(&self, line: &str) {
         if let Some(stderr) = self.0.as_ref().and_then(|outputs| outputs.queues.first()) {
-            stderr.push(None, line);
+            stderr.push(line.to_owned());
         }
     }
 
@@ -110,7 +102,7 @@ impl Log {
     pub fn flush(&self) {
         let until = Instant::now() + LAST_LINES;
         for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
-            while !queue.is_written() && Instant::now() < until {
+            while queue.waiting.load(Ordering::Relaxed) > 0 && Instant::now() < until {
                 thread::sleep(LOG_PAUSE);
             }
         }
@@ -142,71 +134,37 @@ impl Log {
 
 impl Queue {
     /// A queue, and the thread that passes its lines to `write`, many at a time if they come fast.
-    fn start(
-        mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
-    ) -> Result<Arc<Queue>> {
-        let queue = Arc::new(Queue::default());
-        let lines = Arc::clone(&queue);
+    fn start(mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> Result<Queue> {
+        let (lines, queue) = channel::<String>();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let unwritten = Arc::clone(&waiting);
         let writer = thread::Builder::new().name("log".to_owned()).stack_size(limits::STACK);
         let started = writer.spawn(move || {
-            let mut text = String::new();
-            loop {
-                lines.take(&mut text);
+            while let Ok(mut text) = queue.recv() {
+                thread::sleep(LOG_PAUSE);
+                text.extend(queue.try_iter());
                 let _ = write(text.as_bytes());
+                unwritten.fetch_sub(text.len(), Ordering::Relaxed);
             }
         });
         started.map_err(|error| Error::io("start a thread for the log", &error))?;
-        Ok(queue)
+        Ok(Queue { lines, waiting, dropped: AtomicU64::new(0) })
     }
 
-    /// Adds a line, with this time in front, or drops it if the queue is full. Never waits.
-    fn push(&self, time: Option<SystemTime>, line: &str) {
-        let mut lines = lock(&self.lines);
-        if lines.text.len() + line.len() > LOG_QUEUE {
-            lines.dropped += 1;
-            return;
+    /// Adds a line, or drops it if the queue is full. Never waits.
+    fn push(&self, mut line: String) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let notice = format!("{} log: {dropped} lines were dropped, not read in time\n", now());
+            line.insert_str(0, &notice);
         }
-        if let dropped @ 1.. = std::mem::take(&mut lines.dropped) {
-            lines.push_time(SystemTime::now());
-            let _ = writeln!(lines.text, "log: {dropped} lines were dropped, not read in time");
+        let length = line.len();
+        if self.waiting.fetch_add(length, Ordering::Relaxed) + length <= LOG_QUEUE {
+            let _ = self.lines.send(line);
+        } else {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
+            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
-        if let Some(time) = time {
-            lines.push_time(time);
-        }
-        lines.text.push_str(line);
-        if std::mem::take(&mut lines.is_idle) {
-            drop(lines);
-            self.filled.notify_one();
-        }
-    }
-
-    /// Takes all lines, and waits for one if there are none.
-    fn take(&self, text: &mut String) {
-        text.clear();
-        text.shrink_to(KEPT);
-        // Lines that come during this pause are written together.
-        thread::sleep(LOG_PAUSE);
-        let mut lines = lock(&self.lines);
-        while lines.text.is_empty() {
-            lines.is_idle = true;
-            lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
-        }
-        std::mem::swap(&mut lines.text, text);
-    }
-
-    fn is_written(&self) -> bool {
-        let lines = lock(&self.lines);
-        lines.is_idle && lines.text.is_empty()
-    }
-}
-
-impl Lines {
-    fn push_time(&mut self, time: SystemTime) {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if self.second.1.is_empty() || self.second.0 != since.as_secs() {
-            self.second = (since.as_secs(), utc(since.as_secs()));
-        }
-        let _ = write!(self.text, "{}.{:03}Z ", self.second.1, since.subsec_millis());
     }
 }
 
@@ -266,9 +224,6 @@ fn stderr() -> Box<dyn Write + Send> {
     Box::new(io::stderr())
 }
 
-/// How many bytes a queue keeps allocated for the next lines.
-const KEPT: usize = 64 << 10;
-
 /// One connection's lines.
 pub struct ConnectionLog<'l> {
     log: &'l Log,
@@ -295,22 +250,31 @@ pub struct Done {
 impl ConnectionLog<'_> {
     /// The connection begins. This many are open now.
     pub fn open(&self, count: usize) {
-        let came = self.say(&Msg::PeerCame { peer: self.peer.to_string() });
-        let connected = self.say(&Msg::Connections { count });
-        self.log.line(format_args!("{} {came}, {connected}", self.name));
+        let Self { name, peer, .. } = self;
+        match self.lang() {
+            Lang::En => self.log.line(format_args!("{name} open, {count} connected")),
+            Lang::Id => {
+                self.log.line(format_args!("{name} Terhubung dengan {peer}, {count} terhubung"))
+            }
+        }
     }
 
     /// The connection has ended: normally, or with an error. Errors are in English, and a line is in one
     /// language.
     pub fn close(&self, why: &Result<()>) {
         self.begin_second();
-        match why {
-            Ok(()) => {
-                let went = self.say(&Msg::PeerWent { peer: self.peer.to_string() });
-                self.log.line(format_args!("{} {went}", self.name));
+        let Self { name, peer, .. } = self;
+        match (why, self.lang()) {
+            (Ok(()), Lang::En) => self.log.line(format_args!("{name} close")),
+            (Ok(()), Lang::Id) => {
+                self.log.line(format_args!("{name} Koneksi dengan {peer} ditutup"));
             }
-            Err(error) => self.log.line(format_args!("{} close {}", self.name, shown(error))),
+            (Err(error), _) => self.log.line(format_args!("{name} close {}", shown(error))),
         }
+    }
+
+    fn lang(&self) -> Lang {
+        self.log.0.as_ref().map(|outputs| outputs.lang).unwrap_or_default()
     }
 
     /// Says how many lines the second before had that were not written.
@@ -332,10 +296,6 @@ impl ConnectionLog<'_> {
         count < LINES
     }
 
-    fn say(&self, msg: &Msg) -> String {
-        msg.say(self.log.0.as_ref().map(|outputs| outputs.lang).unwrap_or_default())
-    }
-
     /// A command was carried out or refused.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
         let changed = |done: &Done| done.removed || done.stored.is_some();
@@ -354,12 +314,11 @@ impl ConnectionLog<'_> {
             Err(error) => error.payload_came(),
         };
         let took = since.elapsed();
-        let (seconds, milliseconds) = (took.as_secs(), took.subsec_millis());
         if bytes > 0 {
             let _ = write!(line, " {bytes} bytes");
         }
         if bytes > 0 || took.as_millis() > 0 {
-            let _ = write!(line, " {seconds}.{milliseconds:03} s");
+            let _ = write!(line, " {:.3} s", took.as_secs_f64());
         }
         line.push(' ');
         match outcome {
@@ -376,34 +335,25 @@ fn shown(error: &Error) -> String {
     escape(error.to_string().as_bytes()).into_owned()
 }
 
-/// A second since 1970 as `2026-01-31T09:00:00`.
-fn utc(second: u64) -> String {
-    let (year, month, day) = date(second / 86_400);
-    let (hour, minute) = (second / 3600 % 24, second / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second % 60)
+/// The time as `2026-01-31T09:00:00.125Z`.
+fn now() -> String {
+    utc(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// The year, the month and the day that is this many days after 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    // All 400 years have the same number of days, so that no clock makes the loop long.
-    let (mut year, mut left) = (1970 + days / 146_097 * 400, days % 146_097);
-    while left >= 365 + u64::from(is_leap(year)) {
-        left -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(is_leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if left < length {
-            break;
-        }
-        left -= length;
-        month += 1;
-    }
-    (year, month, left + 1)
+/// A time since 1970. Years are counted from a first of March, so that the day of a leap year is the last of its year.
+fn utc(since: Duration) -> String {
+    let (second, millisecond) = (since.as_secs(), since.subsec_millis());
+    let days = second / 86_400 + 719_468;
+    // 400 years always have the same number of days.
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
+    let year = era * 400 + year;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
 #[cfg(test)]
@@ -421,9 +371,9 @@ mod tests {
         let line = "x".repeat(99) + "\n";
         let all = 4 * LOG_QUEUE / line.len();
         for _ in 0..all {
-            queue.push(None, &line);
+            queue.push(line.clone());
         }
-        assert!(lock(&queue.lines).text.len() <= LOG_QUEUE);
+        assert!(queue.waiting.load(Ordering::Relaxed) <= LOG_QUEUE);
         // The next line that is added says how many there were.
         let (mut came, mut dropped) = (0, 0);
         while came + dropped < all {
@@ -432,8 +382,8 @@ mod tests {
             for notice in text.lines().filter(|line| line.contains(" lines were dropped")) {
                 dropped += notice.split(' ').nth(2).unwrap().parse::<usize>().unwrap();
             }
-            if lock(&queue.lines).text.is_empty() {
-                queue.push(None, "after\n");
+            if queue.waiting.load(Ordering::Relaxed) < LOG_QUEUE / 2 {
+                queue.push("after\n".to_owned());
             }
         }
         assert_eq!(came + dropped, all);
@@ -479,13 +429,9 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59"),
         ];
         for (second, shown) in table {
-            let mut lines = Lines::default();
-            for millis in [0, 7] {
-                lines.push_time(
-                    UNIX_EPOCH + Duration::from_secs(second) + Duration::from_millis(millis),
-                );
-            }
-            assert_eq!(lines.text, format!("{shown}.000Z {shown}.007Z "));
+            let since = Duration::from_secs(second);
+            assert_eq!(utc(since), format!("{shown}.000Z"));
+            assert_eq!(utc(since + Duration::from_millis(7)), format!("{shown}.007Z"));
         }
     }
 }

@@ -91,15 +91,6 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "file disimpan di {path} (folder baru dibuat)"
         ),
         Msg::Waiting => say!(lang, "waiting for clients...", "Menunggu koneksi dari client..."),
-        Msg::PeerCame { peer } => match lang {
-            Lang::En => "open".to_owned(),
-            Lang::Id => format!("Terhubung dengan {peer}"),
-        },
-        Msg::Connections { count } => say!(lang, "{count} connected", "{count} terhubung"),
-        Msg::PeerWent { peer } => match lang {
-            Lang::En => "close".to_owned(),
-            Lang::Id => format!("Koneksi dengan {peer} ditutup"),
-        },
         Msg::CannotListen { address, why } => say!(
             lang,
             "cannot listen on {address}: {why}; choose another with --listen",

@@ -97,12 +97,6 @@ pub enum Msg {
     Root { path: String, is_new: bool },
     /// The server waits for clients.
     Waiting,
-    /// A client has connected.
-    PeerCame { peer: String },
-    /// How many clients are connected.
-    Connections { count: usize },
-    /// A connection has ended.
-    PeerWent { peer: String },
     /// The server cannot listen at an address.
     CannotListen { address: String, why: String },
     /// Another program listens at this address.
@@ -347,8 +341,6 @@ mod tests {
             (Msg::Total { bytes: 33 }, "Total ukuran direktori: 33 bytes"),
             (Msg::Closed, "Menutup koneksi"),
             (Msg::Waiting, "Menunggu koneksi dari client..."),
-            (Msg::PeerCame { peer: name() }, "Terhubung dengan NAME"),
-            (Msg::PeerWent { peer: name() }, "Koneksi dengan NAME ditutup"),
         ];
         for (msg, said) in table {
             assert_eq!(msg.say(Lang::Id), said);
