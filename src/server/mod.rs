@@ -35,10 +35,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server {
     store: Arc<Store>,
     log: Log,
-    wires: WireConfig,
+    wires: Arc<WireConfig>,
     prepare: Prepare,
     has_proxy_line: bool,
-    permits: Permits,
+    permits: Arc<Permits>,
     threads: Threads,
     refusals: Refusals,
 }
@@ -64,7 +64,7 @@ impl Server {
         Server {
             store: Arc::new(store),
             log,
-            wires,
+            wires: Arc::new(wires),
             prepare,
             has_proxy_line: false,
             permits: Permits::new(limits),
@@ -129,7 +129,7 @@ impl Server {
     /// Gives a connection a permit and a thread, or refuses it: no permit or no thread is free.
     fn hand_over(self: &Arc<Server>, dialect: Dialect, stream: TcpStream, peer: SocketAddr) {
         // A balancer's address is not the client's.
-        let address = (!self.has_proxy_line).then(|| peer.ip());
+        let address = if self.has_proxy_line { None } else { Some(peer.ip()) };
         let connection = match self.permits.take(address) {
             Ok(permit) => Connection { dialect, stream, peer, permit },
             Err(busy) => return self.refuse(dialect, stream, peer, &busy),
@@ -149,8 +149,8 @@ impl Server {
         }
         let Connection { dialect, stream, peer, permit } = connection;
         let session = self.log.session(peer, dialect.name());
-        session.open(permit.connections());
-        let end = self.converse(dialect, stream, peer, permit.network(), &session);
+        session.open(permit.connections);
+        let end = self.converse(dialect, stream, peer, permit.network, &session);
         // Free before the line is written, so that a new connection can follow the line in the log.
         drop(permit);
         session.close(&end);
@@ -167,7 +167,7 @@ impl Server {
     ) -> Result<()> {
         set_options(&stream).map_err(|error| Error::connection(&error))?;
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
-        let mut wire = Box::new(Wire::new(stream, self.wires.clone()));
+        let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wires)));
         let store = self.store.of_client(network);
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));

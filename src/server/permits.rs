@@ -26,10 +26,9 @@ impl Default for ConnectionLimits {
 }
 
 /// The permits of one server, and how many connections have one.
-#[derive(Clone)]
 pub(super) struct Permits {
     limits: ConnectionLimits,
-    open: Arc<Mutex<Open>>,
+    open: Mutex<Open>,
 }
 
 #[derive(Default)]
@@ -38,64 +37,56 @@ struct Open {
     by_network: HashMap<u128, usize>,
 }
 
-/// The addresses that count as one: an IPv4 address, or the first 64 bits of an IPv6 address.
-fn network(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
-    }
-}
-
 /// The permission for one connection. Dropping it allows another one.
 pub(super) struct Permit {
-    /// Where the connection is counted, once its client's address is known.
-    network: Option<u128>,
-    permits: Permits,
+    /// How many connections there were when it was taken, with this one.
+    pub(super) connections: usize,
+    /// Where the connection is counted, once its client's address is known: at an IPv4 address, or at the first 64
+    /// bits of an IPv6 address.
+    pub(super) network: Option<u128>,
+    permits: Arc<Permits>,
 }
 
 impl Permits {
-    pub(super) fn new(limits: ConnectionLimits) -> Permits {
-        Permits { limits, open: Arc::default() }
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Permits> {
+        Arc::new(Permits { limits, open: Mutex::default() })
     }
 
     /// Returns a permit for a connection from this address, if it is known already.
     ///
     /// # Errors
     /// All connections are taken, or all from this address.
-    pub(super) fn take(&self, address: Option<IpAddr>) -> Result<Permit> {
+    pub(super) fn take(self: &Arc<Permits>, address: Option<IpAddr>) -> Result<Permit> {
         let mut open = lock(&self.open);
         if open.all >= self.limits.all {
             return Err(busy("all connections are taken"));
         }
         open.all += 1;
+        let (connections, permits) = (open.all, Arc::clone(self));
         drop(open);
-        let mut permit = Permit { network: None, permits: self.clone() };
-        address.map_or(Ok(()), |address| permit.count(address))?;
+        let mut permit = Permit { connections, network: None, permits };
+        if let Some(address) = address {
+            permit.count(address)?;
+        }
         Ok(permit)
     }
 }
 
 impl Permit {
-    /// How many connections there are, with this one.
-    pub(super) fn connections(&self) -> usize {
-        lock(&self.permits.open).all
-    }
-
-    /// Where the connection is counted, if its client's address is known.
-    pub(super) fn network(&self) -> Option<u128> {
-        self.network
-    }
-
     /// Counts the connection among those from this address. This is done once.
     ///
     /// # Errors
     /// All connections from this address are taken.
     pub(super) fn count(&mut self, address: IpAddr) -> Result<()> {
-        let network = network(address);
         let ConnectionLimits { all, per_address } = self.permits.limits;
-        // Four times as many, but no /64 takes more than half of all.
-        let of_v6 = per_address.saturating_mul(4).min(all / 2).max(per_address);
-        let most = if address.to_canonical().is_ipv4() { per_address } else { of_v6 };
+        let (network, most) = match address.to_canonical() {
+            IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), per_address),
+            // Four times as many, but no /64 takes more than half of all.
+            IpAddr::V6(address) => (
+                address.to_bits() >> 64 << 64,
+                per_address.saturating_mul(4).min(all / 2).max(per_address),
+            ),
+        };
         let mut open = lock(&self.permits.open);
         let count = open.by_network.entry(network).or_default();
         if *count >= most {

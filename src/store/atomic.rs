@@ -103,7 +103,7 @@ impl Draft {
         how: Publishing,
         renaming: &Mutex<PathBuf>,
     ) -> io::Result<bool> {
-        if how == Publishing::Link {
+        if matches!(how, Publishing::Link) {
             return match op(|| fs::hard_link(&self.path, target)) {
                 Ok(()) => Ok(true),
                 // A network file system may send the request twice. The second answer is that the name is

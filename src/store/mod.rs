@@ -250,13 +250,15 @@ impl Store {
 
     /// The server's own folder. Makes a new one if it has been removed, perhaps with the whole root.
     fn workspace(&self) -> io::Result<Arc<Workspace>> {
-        let current = lock(&self.workspace).clone();
-        if let Some(workspace) = current.filter(|workspace| workspace.exists()) {
-            return Ok(workspace);
+        let mut current = lock(&self.workspace);
+        if let Some(workspace) = &*current
+            && workspace.exists()
+        {
+            return Ok(Arc::clone(workspace));
         }
-        lock(&self.workspace).take();
+        *current = None;
         let claimed = Arc::new(Workspace::claim(&self.root, self.publishing)?);
-        *lock(&self.workspace) = Some(Arc::clone(&claimed));
+        *current = Some(Arc::clone(&claimed));
         Ok(claimed)
     }
 

@@ -62,28 +62,21 @@ impl Input {
     ) -> io::Result<usize> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
-        let held = self.bytes.len();
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
-        let n = if most <= limits::FULL_READ {
-            // On the stack, so that a connection that only waits holds no buffer.
-            let mut small = [0; limits::FULL_READ];
-            let n = read(&mut small[..most])?;
-            // Room for more than a small buffer: an allocator keeps those for each thread.
-            self.bytes.reserve_exact(limits::FULL_READ);
-            self.bytes.extend_from_slice(&small[..n]);
-            n
+        // On the stack, so that a connection that only waits holds no buffer.
+        let mut small = [0; limits::FULL_READ];
+        let mut large = Vec::new();
+        let buffer = if most <= small.len() {
+            &mut small[..most]
         } else {
-            if held == 0 && most > limits::SMALL_REPLY {
-                // The system gives pages that are zero already, and only those that are used.
-                self.bytes = vec![0; most];
-            } else {
-                self.bytes.resize(held + most, 0);
-            }
-            let brought = read(&mut self.bytes[held..]);
-            self.bytes.truncate(held + brought.as_ref().unwrap_or(&0));
-            brought?
+            large.resize(most, 0);
+            &mut large[..]
         };
+        let n = read(buffer)?;
+        // Room for more than a small buffer: an allocator keeps those for each thread.
+        self.bytes.reserve_exact(limits::FULL_READ);
+        self.bytes.extend_from_slice(&buffer[..n]);
         self.ended = n == 0;
         self.large_reads |= n == most;
         Ok(n)

@@ -247,7 +247,7 @@ impl Wire {
     /// Whether no write has failed so far.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        self.state != State::Unwritable
+        !matches!(self.state, State::Unwritable)
     }
 
     /// Ends a conversation in which nothing is owed. Does not wait for the peer's end, which comes a round trip
@@ -295,21 +295,24 @@ impl Wire {
 
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one.
-    fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
+    fn send(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<()> {
         if !self.can_write() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
+        let sent = self.send_at(bytes, pace);
+        if sent.is_err() {
+            self.state = State::Unwritable;
+        }
+        sent
+    }
+
+    fn send_at(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
         let pace = self.list.as_mut().unwrap_or(pace);
         while !bytes.is_empty() {
             let begun = Instant::now();
-            let sent = write_once(&mut *self.stream, bytes, self.config.writes_once);
-            match sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).map(|()| n)) {
-                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-                Err(error) => {
-                    self.state = State::Unwritable;
-                    return Err(error);
-                }
-            }
+            let n = write_once(&mut *self.stream, bytes, self.config.writes_once)?;
+            pace.moved(n as u64, begun.elapsed())?;
+            bytes = bytes.get(n..).unwrap_or_default();
         }
         Ok(())
     }

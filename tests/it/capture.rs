@@ -6,8 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use crate::support::{DIALECTS, Peer, TestServer, client, lab, noise};
+use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, client, lab, noise};
 
 /// A packet of a capture.
 #[derive(Clone, Debug)]
@@ -47,6 +48,26 @@ fn checksum(parts: &[&[u8]]) -> u16 {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     !u16::try_from(sum).unwrap()
+}
+
+/// Reads a capture once the server has ended this many connections in it: it is written by a thread of its own.
+fn read_once_ended(file: &Path, connections: usize) -> Vec<Packet> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let bytes = fs::read(file).unwrap();
+        let mut at = 24;
+        while at + 16 <= bytes.len() {
+            let kept = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+            at += 16 + usize::try_from(kept).unwrap();
+        }
+        if at == bytes.len() {
+            let packets = read(&bytes);
+            if talks(&packets).values().filter(|talk| talk.ended[1]).count() >= connections {
+                return packets;
+            }
+        }
+        assert!(Instant::now() < end, "{connections} connections have not ended in the capture");
+    }
 }
 
 /// Reads a capture, and checks every checksum of a packet that is whole.
@@ -711,7 +732,7 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
         let server = TestServer::start(&[&["--capture", file.to_str().unwrap()], flags].concat());
         let all = converse(&server);
         wait_for_ends(&server, &all);
-        let packets = read(&fs::read(&file).unwrap());
+        let packets = read_once_ended(&file, all.len());
         if !flags.is_empty() {
             // Only what a close leaves unread is taken in larger pieces.
             let large = packets.iter().filter(|packet| packet.length > 1).count();
@@ -932,7 +953,7 @@ fn both_versions_of_ip_are_captured() {
     talk(&format!("[::1]:{}", ports[0]));
     // An IPv4 client of a socket for both has its own address.
     talk(&format!("127.0.0.1:{}", ports[1]));
-    let packets = read(&fs::read(&file).unwrap());
+    let packets = read_once_ended(&file, 2);
     let _ = server.kill();
     let _ = server.wait();
     let talks = talks(&packets);
@@ -962,7 +983,7 @@ fn connections_share_a_capture() {
     for ((port, _), _) in &all {
         server.wait_for_log(&format!("127.0.0.1:{port} text close"));
     }
-    let talks = talks(&read(&fs::read(&file).unwrap()));
+    let talks = talks(&read_once_ended(&file, all.len()));
     for (ports, bytes) in all {
         assert!(talks[&ports].bytes[0].ends_with(&bytes));
     }
@@ -981,7 +1002,7 @@ fn a_capture_has_the_address_of_the_proxy_line() {
     }
     server.wait_for_log("192.0.2.7:50312 text close");
     server.wait_for_log("[2001:db8::7]:50313 text close");
-    let packets = read(&fs::read(&file).unwrap());
+    let packets = read_once_ended(&file, 2);
     let talks = talks(&packets);
     assert_eq!(talks[&(50312, server.address().port())].bytes[0], b"connme\n");
     // One packet has addresses of one version.
