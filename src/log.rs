@@ -25,7 +25,7 @@ use crate::lang::{Lang, escape};
 use crate::limits;
 
 /// At most one log line in this time about a condition that lasts.
-const LASTING: Duration = Duration::from_secs(5);
+const RATE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the end of the program waits for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ struct Outputs {
     queues: Vec<Queue>,
     lang: Lang,
     /// The recent lines about conditions that last, and when each was written.
-    lasting: Mutex<HashMap<String, Instant>>,
+    rate_limited: Mutex<HashMap<String, Instant>>,
 }
 
 /// The lines on their way to one output. A connection adds its line and goes on; one thread writes them. If
@@ -75,7 +75,7 @@ impl Log {
         if let Some(mut file) = file {
             queues.push(Queue::start(move |text| file.write(text))?);
         }
-        Ok(Log(Some(Arc::new(Outputs { queues, lang, lasting: Mutex::default() }))))
+        Ok(Log(Some(Arc::new(Outputs { queues, lang, rate_limited: Mutex::default() }))))
     }
 
     /// A log that goes nowhere: for a client's own folder, and for tests.
@@ -109,12 +109,12 @@ impl Log {
     }
 
     /// Writes a line about a condition that lasts, but not again too soon.
-    pub fn lasting(&self, what: impl fmt::Display) {
+    pub fn rate_limited(&self, what: impl fmt::Display) {
         let Some(outputs) = &self.0 else { return };
         let what = what.to_string();
-        let mut lasting = lock(&outputs.lasting);
-        lasting.retain(|_, written| written.elapsed() < LASTING);
-        lasting.entry(what).or_insert_with_key(|what| {
+        let mut rate_limited = lock(&outputs.rate_limited);
+        rate_limited.retain(|_, written| written.elapsed() < RATE_LIMIT);
+        rate_limited.entry(what).or_insert_with_key(|what| {
             self.line(what);
             Instant::now()
         });

@@ -167,7 +167,7 @@ fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
 }
 
 fn handle_download(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
-    let (name, stamp) = wanted(store, request)?;
+    let (name, stamp) = requested(store, request)?;
     let (mut file, record) = store.open_recorded(&name, stamp)?;
     write_line(wire, record_value(&record))?;
     wire.pause(limits::HEAD_PAUSE)?;
@@ -175,14 +175,14 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, request: &Request) -> R
 }
 
 fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
-    let (name, stamp) = wanted(store, request)?;
+    let (name, stamp) = requested(store, request)?;
     let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
     Ok(Done { removed: true, ..Done::default() })
 }
 
 /// The file that a request means, and the stamp that it must have if the request has its identity.
-fn wanted(store: &ClientStore, request: &Request) -> Result<(FileName, Option<Stamp>)> {
+fn requested(store: &ClientStore, request: &Request) -> Result<(FileName, Option<Stamp>)> {
     let not_at_top = || Error::new(Code::NotFound, "no such file at the top of the folder");
     match (&request.file, &request.id) {
         (Some(file), _) => match FileName::parse(file.as_bytes())? {

@@ -149,10 +149,10 @@ impl Failure {
 /// What a wire says of a connection, for a client.
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        match (error.code, error.waited) {
-            (Some(Code::Timeout), Some(waited)) => Failure::Silent(*waited),
-            (Some(Code::Timeout), None) => Failure::Stalled,
-            (_, waited) => Failure::Gone { cause: error.cause, waited: waited.map(|it| *it) },
+        match (error.is(Code::Timeout), error.waited) {
+            (true, Some(waited)) => Failure::Silent(*waited),
+            (true, None) => Failure::Stalled,
+            (false, waited) => Failure::Gone { cause: error.cause, waited: waited.map(|it| *it) },
         }
     }
 }

@@ -122,7 +122,7 @@ impl Server {
     }
 
     fn pause_after(&self, dialect: Dialect, error: &io::Error) {
-        self.log.lasting(format_args!("{} accept: {error}", dialect.name()));
+        self.log.rate_limited(format_args!("{} accept: {error}", dialect.name()));
         thread::sleep(ACCEPT_PAUSE);
     }
 

@@ -51,9 +51,9 @@ fn read_line(mut stream: &TcpStream) -> Result<Option<SocketAddr>> {
             Err(error) => return Err(Error::connection(&error)),
         };
         let lf = come.iter().position(|byte| *byte == b'\n');
-        let wanted = come.get_mut(..lf.map_or(come.len(), |lf| lf + 1)).unwrap_or_default();
-        stream.read_exact(wanted).map_err(|error| Error::connection(&error))?;
-        length += wanted.len();
+        let part = come.get_mut(..lf.map_or(come.len(), |lf| lf + 1)).unwrap_or_default();
+        stream.read_exact(part).map_err(|error| Error::connection(&error))?;
+        length += part.len();
         if lf.is_some() {
             break;
         }

@@ -35,7 +35,7 @@ use crate::limits;
 use crate::store::disk::op;
 
 /// How many lines may be appended to a table before it is written again, beside as many as it had.
-const SLACK: u64 = if cfg!(test) { 10 } else { 256 };
+const SPARE_LINES: u64 = if cfg!(test) { 10 } else { 256 };
 
 /// The bytes of the first line up to its random number.
 const HEAD: u64 = 27;
@@ -152,7 +152,7 @@ impl Store {
             let locked = private::lock(&self.private("identifying"), wait)?;
             self.append(&mut catalog, files)?;
             // Without a lock, what another server appends meanwhile would be lost with the old table.
-            if locked.is_some() && catalog.lines > catalog.kept.saturating_mul(2) + SLACK {
+            if locked.is_some() && catalog.lines > catalog.kept.saturating_mul(2) + SPARE_LINES {
                 // If that fails, the old one stays in use, and grows to twice its size before the next attempt.
                 catalog.kept = catalog.lines;
                 let _ = self.rewrite(&catalog, workspace.draft()?);

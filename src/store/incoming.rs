@@ -138,15 +138,15 @@ impl<'s> Incoming<'s> {
 
     fn put_in_place(self) -> Result<FileName> {
         // In this order, so that the draft is removed before its room is given back.
-        let Incoming { store, name: wanted, share, mut draft, workspace, .. } = self;
-        let folder = store.walk(wanted.folder())?;
-        let storing = |error| not_stored(wanted.as_str(), &error);
+        let Incoming { store, name: given, share, mut draft, workspace, .. } = self;
+        let folder = store.walk(given.folder())?;
+        let storing = |error| not_stored(given.as_str(), &error);
         let mut put = || {
-            let mut change = store.numbers.change(&wanted);
-            let (mut name, mut n) = (wanted.clone(), 0);
+            let mut change = store.numbers.change(&given);
+            let (mut name, mut n) = (given.clone(), 0);
             while !workspace.publish(&mut draft, &folder.join(name.last())).map_err(storing)? {
-                n = store.numbers.next(&wanted, n, &mut change);
-                name = wanted.numbered(n);
+                n = store.numbers.next(&given, n, &mut change);
+                name = given.numbered(n);
             }
             Ok(name)
         };

@@ -16,7 +16,7 @@ use super::name::FileName;
 use crate::error::lock;
 
 /// Numbers up to this one are tried without a hint. Most names have no more.
-const TRIED: u64 = 4;
+const FIRST_TRIES: u64 = 4;
 
 /// How many names have a hint. The oldest goes first.
 const HINTS: usize = 10_000;
@@ -99,7 +99,7 @@ impl Numbers {
         after: u64,
         change: &mut Option<Change<'n>>,
     ) -> u64 {
-        if after < TRIED {
+        if after < FIRST_TRIES {
             return after + 1;
         }
         change.get_or_insert_with(|| self.begin(name));
@@ -131,8 +131,9 @@ impl Change<'_> {
     pub(super) fn removed(&self, file: &FileName) {
         for (name, free) in &mut lock(&self.numbers.hints).by_name {
             if name.folder() == file.folder()
-                && let Some(n) =
-                    name.number_of(file.last()).filter(|n| (TRIED + 1..free.start).contains(n))
+                && let Some(n) = name
+                    .number_of(file.last())
+                    .filter(|n| (FIRST_TRIES + 1..free.start).contains(n))
             {
                 *free = n..if n + 1 == free.start { free.end } else { n + 1 };
             }
@@ -171,7 +172,7 @@ mod tests {
     impl Numbers {
         /// The number that an upload of this name finds first, if the file system says that four are taken.
         fn first(&self, of: &str) -> u64 {
-            self.next(&name(of), TRIED, &mut self.change(&name(of)))
+            self.next(&name(of), FIRST_TRIES, &mut self.change(&name(of)))
         }
 
         fn hint(&self, of: &str) -> Option<Range<u64>> {

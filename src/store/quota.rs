@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use super::listing::visible;
 use crate::error::{Code, Error, Result, lock};
 
-/// The folder is counted at most this often, and in at most one part in [`PART`] of the time.
+/// The folder is counted at most this often, and in at most one part in [`COST_FACTOR`] of the time.
 const RECOUNT: Duration = Duration::from_secs(2);
-const PART: u32 = 20;
+const COST_FACTOR: u32 = 20;
 
 /// The size of everything in one store.
 pub(super) struct Quota {
@@ -110,7 +110,7 @@ impl Quota {
         account.begin_count();
         drop(account);
         let counted = total_size(&self.root);
-        lock(&self.account).end_count(counted, start + rest(start.elapsed()));
+        lock(&self.account).end_count(counted, start + pause_after(start.elapsed()));
     }
 }
 
@@ -193,8 +193,8 @@ fn total_size(root: &Path) -> u64 {
 }
 
 /// How long after the start of a count of this cost the next one is due.
-fn rest(cost: Duration) -> Duration {
-    RECOUNT.max(cost * PART)
+fn pause_after(cost: Duration) -> Duration {
+    RECOUNT.max(cost * COST_FACTOR)
 }
 
 #[cfg(test)]
@@ -264,8 +264,8 @@ mod tests {
     fn the_folder_is_counted_again_when_it_is_time() {
         let root = tempfile::tempdir().unwrap();
         let quota = Quota::new(root.path().to_owned(), 100);
-        assert_eq!(rest(Duration::ZERO), RECOUNT);
-        assert_eq!(rest(RECOUNT), RECOUNT * PART);
+        assert_eq!(pause_after(Duration::ZERO), RECOUNT);
+        assert_eq!(pause_after(RECOUNT), RECOUNT * COST_FACTOR);
         fs::write(root.path().join("by-hand"), [0; 60]).unwrap();
         // Not yet, because it was counted at the start.
         assert!(quota.upload(100).is_some());

@@ -12,7 +12,7 @@ use super::{ClientStore, Outgoing, Store};
 use crate::error::{Result, lock};
 
 /// How much of a file is read at once.
-const PIECE: usize = 64 << 10;
+const READ_SIZE: usize = 64 << 10;
 
 /// How much of it is read in one turn.
 const TURN: u64 = 32 << 20;
@@ -43,7 +43,7 @@ impl ClientStore {
         let place = self.take_place()?;
         let is_still = |now: SystemTime| now.duration_since(changed).is_ok_and(|age| age >= STILL);
         let is_still = self.clock().is_ok_and(is_still);
-        let (mut sha, mut left, mut buffer) = (Sha256::default(), length, vec![0; PIECE]);
+        let (mut sha, mut left, mut buffer) = (Sha256::default(), length, vec![0; READ_SIZE]);
         while left > 0 {
             place.turn(|| read(file, &mut left, &mut buffer, &mut sha))?;
         }
@@ -75,7 +75,7 @@ impl Store {
 fn read(file: &mut Outgoing, left: &mut u64, buffer: &mut [u8], sha: &mut Sha256) -> Result<()> {
     let (since, after) = (Instant::now(), left.saturating_sub(TURN));
     while *left > after && since.elapsed() < TURN_TIME {
-        let piece = usize::try_from(*left - after).unwrap_or(PIECE).min(PIECE);
+        let piece = usize::try_from(*left - after).unwrap_or(READ_SIZE).min(READ_SIZE);
         let piece = buffer.get_mut(..piece).unwrap_or_default();
         let n = file.read(piece)?;
         sha.update(piece.get(..n).unwrap_or_default());
