@@ -149,8 +149,10 @@ impl Write for Socket {
 
 impl Stream for Socket {
     fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        // The system takes zero for "for ever", and rounds to its own clock.
-        let timeout = Some(timeout.max(Duration::from_millis(1)));
+        // In steps of 10 ms, as systems round it to their clocks too: so most reads need no new one. Zero would mean
+        // no end.
+        let steps = u64::try_from(timeout.as_millis().div_ceil(10)).unwrap_or(u64::MAX).max(1);
+        let timeout = Some(Duration::from_millis(steps.saturating_mul(10)));
         if self.read_timeout != timeout {
             self.read_timeout = timeout;
             self.socket.set_read_timeout(timeout)?;
