@@ -9,6 +9,7 @@
 //! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
 //! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
+//! | [`assignment`] | the Python starter and our `text` dialect, function by function, with what each difference prevents |
 //! | [`promises`] | what holds, under which conditions, and the limits |
 //! | [`speed`] | the tables, how to read them, where the time goes |
 //! | [`platforms`] | Windows, macOS and others: what is tested where, and what differs |
@@ -20,6 +21,7 @@
 
 macro_rules! page {
     ($name:ident, $file:literal $(, $labels:literal)?) => {
+        #[doc = "[assignment]: self::assignment"]
         #[doc = "[dialects]: self::dialects"]
         #[doc = "[growth]: self::growth"]
         #[doc = "[lecture]: self::lecture"]
@@ -49,6 +51,7 @@ page!(lecture, "lecture.md", "pictures.txt");
 page!(lecture_plan, "lecture_plan.md");
 page!(pelajaran, "../lab/lecture/lessons/indonesian.md");
 page!(write_your_own, "write_your_own.md");
+page!(assignment, "assignment.md");
 page!(promises, "promises.md");
 page!(speed, "speed.md");
 page!(growth, "growth.md");
