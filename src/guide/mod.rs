@@ -27,6 +27,7 @@ macro_rules! page {
         #[doc = "[lecture]: self::lecture"]
         #[doc = "[lecture_plan]: self::lecture_plan"]
         #[doc = "[lessons]: super::lab::lecture::lessons"]
+        #[doc = "[lib.rs]: crate"]
         #[doc = "[limits.rs]: super::limits"]
         #[doc = "[pelajaran]: self::pelajaran"]
         #[doc = "[platforms]: self::platforms"]
