@@ -9,6 +9,7 @@
 //! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
 //! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
+//! | [`assignment`] | the Python starter and our `text` dialect, function by function, with what each difference prevents |
 //! | [`promises`] | what holds, under which conditions, and the limits |
 //! | [`speed`] | the tables, how to read them, where the time goes |
 //! | [`platforms`] | Windows, macOS and others: what is tested where, and what differs |
@@ -20,11 +21,13 @@
 
 macro_rules! page {
     ($name:ident, $file:literal $(, $labels:literal)?) => {
+        #[doc = "[assignment]: self::assignment"]
         #[doc = "[dialects]: self::dialects"]
         #[doc = "[growth]: self::growth"]
         #[doc = "[lecture]: self::lecture"]
         #[doc = "[lecture_plan]: self::lecture_plan"]
         #[doc = "[lessons]: super::lab::lecture::lessons"]
+        #[doc = "[lib.rs]: crate"]
         #[doc = "[limits.rs]: super::limits"]
         #[doc = "[pelajaran]: self::pelajaran"]
         #[doc = "[platforms]: self::platforms"]
@@ -49,6 +52,7 @@ page!(lecture, "lecture.md", "pictures.txt");
 page!(lecture_plan, "lecture_plan.md");
 page!(pelajaran, "../lab/lecture/lessons/indonesian.md");
 page!(write_your_own, "write_your_own.md");
+page!(assignment, "assignment.md");
 page!(promises, "promises.md");
 page!(speed, "speed.md");
 page!(growth, "growth.md");

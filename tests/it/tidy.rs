@@ -414,12 +414,46 @@ fn every_code_block_in_the_pages_names_its_language() {
     for (name, page) in pages() {
         let fences: Vec<_> = page.lines().filter(|line| line.starts_with("```")).collect();
         for block in fences.chunks(2) {
-            let known = ["```text", "```sh", "```python"].contains(&block[0]);
+            let known = ["```text", "```sh", "```python", "```rust,ignore"].contains(&block[0]);
             assert!(known && block.get(1) == Some(&"```"), "{name}: {block:?}");
         }
         let is_indented = |line: &&str| line.starts_with("    ") && !line.trim().is_empty();
         let outside = prose(&page).join("\n");
         assert_eq!(outside.lines().find(is_indented), None, "{name}");
+    }
+}
+
+/// Whether the file has the lines of this excerpt, in this order. A line `...` is any number of lines between.
+fn has_excerpt(file: &str, excerpt: &str) -> bool {
+    let lines: Vec<_> = file.lines().collect();
+    let excerpt: Vec<_> = excerpt.lines().collect();
+    let mut rest = lines.as_slice();
+    excerpt.split(|line| line.trim() == "...").filter(|part| !part.is_empty()).all(|part| {
+        let found = rest.windows(part.len()).position(|lines| lines == part);
+        rest = found.map_or(&[], |start| &rest[start + part.len()..]);
+        found.is_some()
+    })
+}
+
+#[test]
+fn the_page_about_the_assignment_shows_the_code_as_it_is() {
+    let page = read("src/guide/assignment.md");
+    let mut python = String::new();
+    // Text and excerpts by turns.
+    for pair in page.split("```").collect::<Vec<_>>().chunks_exact(2) {
+        let introduction = pair[0].trim_end().lines().last().unwrap();
+        let (language, excerpt) = pair[1].split_once('\n').unwrap();
+        let file = introduction.split('`').find(|word| word.starts_with("src/"));
+        let file = file.unwrap_or_else(|| panic!("no file is named: {introduction}"));
+        let is_python = language.trim_end() == "python";
+        assert_eq!(is_python, file.ends_with(".py"), "{introduction}");
+        assert!(has_excerpt(&read(file), excerpt), "{file} has other lines than\n{excerpt}");
+        if is_python {
+            python.push_str(excerpt);
+        }
+    }
+    for line in read("src/lab/starter/server.py").lines().filter(|line| line.starts_with("def ")) {
+        assert!(python.contains(line), "not on the page: {line}");
     }
 }
 
