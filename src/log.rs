@@ -37,6 +37,9 @@ const LOG_LOOK: Duration = Duration::from_millis(500);
 /// written together.
 const LOG_PAUSE: Duration = Duration::from_millis(5);
 
+/// How many lines a connection writes in a second, beside those about files that were stored or removed.
+const LINES_PER_SECOND: u64 = 100;
+
 /// Log lines that wait to be written, in bytes: those of a second under full load. Lines that do not fit
 /// are dropped.
 const LOG_QUEUE: usize = 1 << 20;
@@ -233,9 +236,6 @@ pub struct ConnectionLog<'l> {
     second: Cell<(Instant, u64)>,
 }
 
-/// How many lines a connection writes in a second, beside those about files that were stored or removed.
-const LINES: u64 = 100;
-
 /// What a command did, beside its outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Done {
@@ -250,27 +250,23 @@ pub struct Done {
 impl ConnectionLog<'_> {
     /// The connection begins. This many are open now.
     pub fn open(&self, count: usize) {
-        let Self { name, peer, .. } = self;
-        match self.lang() {
-            Lang::En => self.log.line(format_args!("{name} open, {count} connected")),
-            Lang::Id => {
-                self.log.line(format_args!("{name} Terhubung dengan {peer}, {count} terhubung"))
-            }
-        }
+        let connected = match self.lang() {
+            Lang::En => format!("open, {count} connected"),
+            Lang::Id => format!("Terhubung dengan {}, {count} terhubung", self.peer),
+        };
+        self.log.line(format_args!("{} {connected}", self.name));
     }
 
     /// The connection has ended: normally, or with an error. Errors are in English, and a line is in one
     /// language.
     pub fn close(&self, why: &Result<()>) {
         self.begin_second();
-        let Self { name, peer, .. } = self;
-        match (why, self.lang()) {
-            (Ok(()), Lang::En) => self.log.line(format_args!("{name} close")),
-            (Ok(()), Lang::Id) => {
-                self.log.line(format_args!("{name} Koneksi dengan {peer} ditutup"));
-            }
-            (Err(error), _) => self.log.line(format_args!("{name} close {}", shown(error))),
-        }
+        let closed = match (why, self.lang()) {
+            (Ok(()), Lang::En) => "close".to_owned(),
+            (Ok(()), Lang::Id) => format!("Koneksi dengan {} ditutup", self.peer),
+            (Err(error), _) => format!("close {}", shown(error)),
+        };
+        self.log.line(format_args!("{} {closed}", self.name));
     }
 
     fn lang(&self) -> Lang {
@@ -280,7 +276,7 @@ impl ConnectionLog<'_> {
     /// Says how many lines the second before had that were not written.
     fn begin_second(&self) {
         let (_, count) = self.second.replace((Instant::now(), 0));
-        if let Some(dropped @ 1..) = count.checked_sub(LINES) {
+        if let Some(dropped @ 1..) = count.checked_sub(LINES_PER_SECOND) {
             let name = &self.name;
             self.log.line(format_args!("{name} {dropped} more lines in a second were not written"));
         }
@@ -293,7 +289,7 @@ impl ConnectionLog<'_> {
         }
         let (begun, count) = self.second.get();
         self.second.set((begun, count + 1));
-        count < LINES
+        count < LINES_PER_SECOND
     }
 
     /// A command was carried out or refused.

@@ -99,6 +99,7 @@ fn handle_connme(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Do
 fn handle_list_files(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
     wire.must_be_connected()?;
+    // A long list has a place until it is sent.
     let (listing, _place) = store.list(folder.as_ref())?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
@@ -378,7 +379,10 @@ fn read_request(wire: &mut Wire) -> Result<Option<Vec<u8>>> {
     loop {
         match wire.read_line(limits::LINE)? {
             Some(line) if line.trim_ascii().is_empty() => {}
-            Some(line) => return must_not_be_stray(&line).map(|()| Some(line)),
+            Some(line) => {
+                must_not_be_stray(&line)?;
+                return Ok(Some(line));
+            }
             None => return Ok(None),
         }
     }

@@ -80,7 +80,8 @@ impl Server {
         Server { has_proxy_line, ..self }
     }
 
-    /// Serves these listeners, each from a thread of its own, until they are told not to wait for connections.
+    /// Serves these listeners, each from a thread of its own: for ever, except in a lecture, which makes them
+    /// non-blocking at its end.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) {
         let server = Arc::new(self);
         let accept = |(dialect, listener)| server.start_accepting(dialect, listener);

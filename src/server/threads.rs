@@ -112,7 +112,8 @@ mod tests {
         let mut peers = given.each_ref().map(|given| given.peer).to_vec();
         assert!(given.into_iter().all(|given| threads.queue(given).is_none()));
         let mut taken: Vec<_> = did.iter().take(2).collect();
-        (peers.sort_unstable(), taken.sort_unstable());
+        peers.sort_unstable();
+        taken.sort_unstable();
         assert_eq!(taken, peers);
         idle.into_iter().for_each(|thread| thread.join().unwrap());
         let third = connection();

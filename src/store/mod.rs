@@ -8,9 +8,9 @@
 //! - Any number of servers may share one folder. They coordinate through the file system alone: exclusive
 //!   creation decides which upload gets a name, and file locks tell running servers from dead ones.
 //!
-//! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload,
-//! download or removal waits for another's. Locks are held across file work only at a start, where there are no
-//! hard links, and where the catalog of identities is read or written.
+//! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload
+//! or download waits for another's. Locks are held across file work only at a start, by a removal, where there are
+//! no hard links, and where the catalog of identities is read or written.
 
 mod atomic;
 mod catalog;
@@ -78,6 +78,8 @@ pub struct Store {
     log: Log,
     sums: Sums,
     turns: Turns,
+    /// Held from a look at a file until it is removed: between the two, its name could be another file's.
+    removing: Mutex<()>,
     /// For tests: how drafts get their names, whatever the file system can do.
     publishing: Option<Publishing>,
 }
@@ -121,6 +123,7 @@ impl Store {
             log: log.clone(),
             sums: Sums::default(),
             turns: Turns::default(),
+            removing: Mutex::default(),
             publishing,
             options,
         })
@@ -181,6 +184,7 @@ impl Store {
     /// There is no such plain file, or nothing may be removed.
     pub fn remove(&self, name: &FileName) -> Result<u64> {
         self.must_be_writable()?;
+        let _removing = lock(&self.removing);
         let (path, found) = self.find(name)?;
         self.remove_at(&path, name, found.len())?;
         Ok(found.len())
@@ -211,9 +215,8 @@ impl Store {
         let folder = self.walk(name.folder())?;
         plain::must_be_plain_or_free(&folder.join(name.last()))?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
-        let reaches = name.folder().is_none() || workspace.reaches(&folder).unwrap_or(true);
-        if !reaches {
-            // Refused now, and not after the payload has come.
+        // Refused now, and not after the payload has come.
+        if name.folder().is_some() && workspace.reaches(&folder).is_ok_and(|reaches| !reaches) {
             let storing = format!("store {}", name.as_str());
             return Err(Error::io(storing, &io::ErrorKind::CrossesDevices.into()));
         }

@@ -318,15 +318,16 @@ impl Wire {
     }
 }
 
-/// Makes one write. Returns 0 if it has waited in vain. Where it is not known then what was sent, it is the last one,
-/// and a small one, so that its wait is long enough.
-fn write_once(stream: &mut dyn Stream, bytes: &[u8], is_last: bool) -> Result<usize> {
-    let bytes = bytes.get(..limits::SINGLE_WRITE).filter(|_| is_last).unwrap_or(bytes);
+/// Makes one write. Returns 0 if it has waited in vain, unless it is not known then what was sent (`writes_once`):
+/// then it is a small one, so that its wait is long enough.
+fn write_once(stream: &mut dyn Stream, bytes: &[u8], writes_once: bool) -> Result<usize> {
+    let most = if writes_once { limits::SINGLE_WRITE } else { usize::MAX };
+    let bytes = bytes.get(..most).unwrap_or(bytes);
     match stream.write(bytes) {
         Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
         Ok(n) => Ok(n),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) if stream::is_silence(&error) && !is_last => Ok(0),
+        Err(error) if stream::is_silence(&error) && !writes_once => Ok(0),
         Err(error) => Err(Error::connection(&error)),
     }
 }

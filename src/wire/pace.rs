@@ -8,7 +8,7 @@ use crate::limits;
 /// Checks that a transfer moves enough. A timeout on each read alone would start again with every byte. Its clock runs
 /// only while the peer is waited for: a stall of our own disk is not the peer's.
 pub(super) struct Pace {
-    /// So much has to move in this time, again and again.
+    /// This much has to move in each window.
     least: u64,
     window: Duration,
     /// What has moved since it was enough, and how long that has taken.

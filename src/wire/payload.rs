@@ -23,8 +23,8 @@ const SYSTEM_BUFFERS: u64 = 4 << 20;
 /// A read or a write that takes longer than this has waited for the peer.
 const QUICK: Duration = Duration::from_millis(50);
 
-/// Buffers of payloads that have been read, for the next ones. An allocator that got them back would keep 7 KiB for
-/// each idle connection that has had an upload.
+/// Buffers of payloads that have been read, kept for the next ones. If they were freed, the allocator would hold 7 KiB
+/// more for each idle connection that has had an upload.
 static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// How many of them are kept.

@@ -326,7 +326,6 @@ fn the_pages_show_the_conversations_that_the_tests_replay() {
     }
 }
 
-/// The lines of a page outside code blocks. Code in a line is left out too: what is in it is no link.
 /// What a lesson calls a rule is in the protocol, word for word.
 #[test]
 fn the_lessons_quote_the_protocol() {
@@ -344,6 +343,7 @@ fn the_lessons_quote_the_protocol() {
     }
 }
 
+/// The lines of a page outside code blocks. Code in a line is left out too: what is in it is no link.
 fn prose(page: &str) -> Vec<String> {
     let mut in_code = false;
     let lines = page.lines().filter(|line| {
