@@ -30,8 +30,8 @@ pub const COUNT_PORT: u16 = 12345;
 /// The folder that the client puts received files in; the default of `--downloads`.
 pub const DOWNLOAD_FOLDER: &str = "downloads";
 
-/// The largest `--buffer`: a larger read brings no more, and only holds memory.
-pub const MAX_BUFFER: u64 = 16 << 20;
+/// The largest `--buffer`, `16M`: a larger read brings no more, and only holds memory.
+pub const MAX_BUFFER: u64 = 16_000_000;
 
 /// How many bytes of a payload one read or write moves at most. Larger is slower: the buffer then no
 /// longer fits into the processor's cache. It exists for the time of one transfer only.
@@ -169,6 +169,10 @@ pub const AHEAD: usize = 16 << 10;
 
 /// A larger file is not sent before the server accepts it, and takes part of it to be refused in step.
 pub const AHEAD_FILE: u64 = 64 << 10;
+
+/// How many bytes of files a client has under way that the server has not accepted yet: all of it is lost if the
+/// first one is refused.
+pub const AHEAD_PAYLOAD: u64 = 1 << 20;
 
 /// How much of a client's memory a list from a server may take: its names and identities, and 64 bytes
 /// for each entry. That is enough for half a million names of 30 bytes. While a block of memory grows it

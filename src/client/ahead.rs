@@ -5,14 +5,15 @@
 //! way is small enough for the buffers of every system: see [`limits::AHEAD`].
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::transfer::{Closed, LocalFile, Sending};
 use super::{Client, Receipt, Watch};
 use crate::dialect::Parts;
-use crate::error::{Answer, Failure};
+use crate::error::{Answer, Code, Failure};
 use crate::limits;
 
 /// The files of one command, and how far it has come.
@@ -25,7 +26,12 @@ pub(super) trait Batch {
     ) -> Option<(usize, Answer<Receipt>)>;
 
     /// Makes the file that failed last the next one again, if it can be moved twice without harm.
-    fn again(&mut self) -> bool;
+    fn again(&mut self, failure: &Failure) -> bool;
+
+    /// How many files were left out, because the server would refuse them like an earlier one.
+    fn left_out(&self) -> usize {
+        0
+    }
 }
 
 /// The files that are under way, and the number of the next one.
@@ -82,6 +88,11 @@ pub(super) struct Uploads {
     unsure: usize,
     /// Those of them that are.
     confirmed: Vec<usize>,
+    /// A file was refused: the next one is sent only after the server has accepted it, until one is stored.
+    in_step: bool,
+    /// Files of this size and more are refused like an earlier one, and not sent.
+    refused_from: u64,
+    left_out: usize,
 }
 
 /// An upload that is under way.
@@ -107,12 +118,48 @@ impl Sent {
             Sent::Confirmed(_) | Sent::Failed(_) => 0,
         }
     }
+
+    /// How many bytes of it were sent before the server has accepted it.
+    fn payload(&self) -> u64 {
+        match self {
+            Sent::Whole(file) => file.size,
+            _ => 0,
+        }
+    }
 }
 
 impl Uploads {
     pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
         let queue = Queue::new(client, files.len());
-        Uploads { files, queue, unsure: 0, confirmed: Vec::new() }
+        let refused_from = u64::MAX;
+        let (unsure, confirmed, in_step, left_out) = (0, Vec::new(), false, 0);
+        Uploads { files, queue, unsure, confirmed, in_step, refused_from, left_out }
+    }
+
+    /// Whether the server would refuse this file for the same reason as an earlier one.
+    fn would_be_refused(&self, path: &Path) -> bool {
+        self.refused_from < u64::MAX
+            && fs::metadata(path).is_ok_and(|found| found.len() >= self.refused_from)
+    }
+
+    /// Learns from what came of a file.
+    fn learn(&mut self, number: usize, moved: &Answer<Receipt>) {
+        let Err(failure) = moved else {
+            self.in_step = false;
+            return;
+        };
+        let Some(code) = failure.code() else { return };
+        self.in_step = true;
+        match code {
+            Code::ReadOnly => self.refused_from = 0,
+            // A smaller file may fit.
+            Code::NoSpace => {
+                let path = self.files.get(number).map(|(path, _)| fs::metadata(path));
+                let size = path.and_then(Result::ok).map_or(u64::MAX, |found| found.len());
+                self.refused_from = self.refused_from.min(size);
+            }
+            _ => {}
+        }
     }
 
     fn move_first(
@@ -157,10 +204,14 @@ impl Uploads {
     /// Sends the next files, as many as may be under way.
     fn fill(&mut self, client: &mut Client, parts: &Parts) {
         let mut under_way: usize = self.queue.under_way.iter().map(Sent::cost).sum();
+        let mut payload: u64 = self.queue.under_way.iter().map(Sent::payload).sum();
         let is_enough = under_way > limits::AHEAD / 2;
         while let Some((path, name)) = self.files.get(self.queue.next).filter(|_| !is_enough)
             && under_way < limits::AHEAD - RECEIPT - limits::LINE
+            && payload <= limits::AHEAD_PAYLOAD - limits::AHEAD_FILE
             && !matches!(self.queue.under_way.back(), Some(Sent::Asked(_)))
+            && (self.queue.under_way.is_empty() || !self.in_step)
+            && (self.queue.under_way.is_empty() || !self.would_be_refused(path))
             && client.can_send()
         {
             let sent = match LocalFile::open(path, name.as_deref()) {
@@ -168,9 +219,10 @@ impl Uploads {
                 Ok(file) if self.confirmed.contains(&self.queue.next) => {
                     Sent::Confirmed(file.close())
                 }
-                Ok(file) => send(client, parts, file),
+                Ok(file) => send(client, parts, file, self.in_step),
             };
             under_way += sent.cost();
+            payload += sent.payload();
             self.queue.push(sent);
         }
     }
@@ -217,9 +269,9 @@ impl Uploads {
     }
 }
 
-/// Sends the request for a file, and the file if it is small.
-fn send(client: &mut Client, parts: &Parts, mut file: LocalFile) -> Sent {
-    let is_small = file.size <= limits::AHEAD_FILE;
+/// Sends the request for a file, and the file if it is small and need not be accepted before.
+fn send(client: &mut Client, parts: &Parts, mut file: LocalFile, in_step: bool) -> Sent {
+    let is_small = file.size <= limits::AHEAD_FILE && !in_step;
     let bytes = match if is_small { file.read_whole() } else { Ok(Vec::new()) } {
         Ok(bytes) => bytes,
         Err(failure) => return Sent::Failed(failure),
@@ -244,13 +296,23 @@ impl Batch for Uploads {
         client: &mut Client,
         watch: &mut Watch<'_>,
     ) -> Option<(usize, Answer<Receipt>)> {
+        while self.queue.under_way.is_empty()
+            && let Some((path, _)) = self.files.get(self.queue.next)
+            && self.would_be_refused(path)
+        {
+            self.queue.next += 1;
+            self.left_out += 1;
+        }
         let first = self.queue.first();
         let (path, name) = self.files.get(first)?;
         let Some(parts) = self.queue.parts else {
             self.queue.next += 1;
-            return Some((first, client.upload(path, name.as_deref(), watch)));
+            let moved = client.upload(path, name.as_deref(), watch);
+            self.learn(first, &moved);
+            return Some((first, moved));
         };
         let moved = self.move_first(client, &parts, watch);
+        self.learn(first, &moved);
         // A server that has refused a file has closed the connection, and taken none after it.
         let is_unsure = |failure: &Failure| failure.is_lost() || failure.code().is_none();
         if !client.has_connection() && moved.as_ref().is_err_and(is_unsure) {
@@ -260,8 +322,15 @@ impl Batch for Uploads {
         Some((first, moved))
     }
 
-    fn again(&mut self) -> bool {
-        self.queue.parts.is_some() && self.queue.again()
+    fn again(&mut self, failure: &Failure) -> bool {
+        // Nothing of a file has left if the server could not be reached or took no connection.
+        let was_not_sent =
+            matches!(failure, Failure::Unreachable { .. }) || failure.code() == Some(Code::Busy);
+        (self.queue.parts.is_some() || was_not_sent) && self.queue.again()
+    }
+
+    fn left_out(&self) -> usize {
+        self.left_out
     }
 }
 
@@ -345,7 +414,7 @@ impl Batch for Downloads {
         Some((first, moved))
     }
 
-    fn again(&mut self) -> bool {
+    fn again(&mut self, _: &Failure) -> bool {
         self.queue.again()
     }
 }

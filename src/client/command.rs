@@ -290,6 +290,7 @@ fn transfer(
     moved: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Outcome {
     let (mut count, mut bytes, mut time, mut tries) = (0, 0, Duration::ZERO, 0);
+    let mut not_tried = 0;
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
@@ -317,7 +318,7 @@ fn transfer(
             }
             Err(failure) => {
                 let is_worth_it = failure.is_lost() && ui.client.connections() > 0;
-                if is_worth_it && tries < ui.config().retry && batch.again() {
+                if is_worth_it && tries < ui.config().retry && batch.again(&failure) {
                     tries += 1;
                     let pause =
                         Duration::from_secs(1 << (tries - 1).min(16)).min(limits::RETRY_PAUSE);
@@ -329,15 +330,28 @@ fn transfer(
                     continue;
                 }
                 bar.one_more(0);
+                // For each of the others this would take as long again.
+                let is_over = matches!(
+                    failure,
+                    Failure::Unreachable { .. } | Failure::Stalled | Failure::Silent(_)
+                );
                 ui.failed(name, failure);
                 if let Some((done, total)) = ui.client.take_kept() {
                     let (done, total) = (readable(done), readable(total));
                     ui.talk(&Msg::Kept { name: escaped(name), done, total });
                 }
+                if is_over {
+                    not_tried = names.len().saturating_sub(number + 1);
+                    break;
+                }
             }
         }
     }
     drop(bar);
+    not_tried += batch.left_out();
+    if not_tried > 0 {
+        ui.refuse(&Msg::NotTried { count: not_tried });
+    }
     if count < 2 {
         return Ok(());
     }

@@ -269,6 +269,16 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 "{files} file: {size} dalam {seconds} detik ({rate})"
             )
         }
+        Msg::NotTried { count: 1 } => say!(
+            lang,
+            "1 more file was not tried, for the same reason",
+            "1 file lagi tidak dicoba, dengan alasan yang sama"
+        ),
+        Msg::NotTried { count } => say!(
+            lang,
+            "{count} more files were not tried, for the same reason",
+            "{count} file lagi tidak dicoba, dengan alasan yang sama"
+        ),
         Msg::Continuing { done, total } => {
             let (done, total) = (number(done), number(total));
             say!(lang, "continuing at {done} of {total}", "melanjutkan dari {done} dari {total}")

@@ -287,6 +287,115 @@ fn uploads_that_are_refused_do_not_hold_up_the_others() {
     assert!(server.get("medium") == bytes(90_000, 1));
 }
 
+/// A relay that counts: what has come from the client, and over how many connections.
+fn counting(server: SocketAddr) -> (SocketAddr, Arc<Mutex<(u64, usize)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let counter = Arc::clone(&counts);
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            counter.lock().unwrap().1 += 1;
+            let Ok(server) = TcpStream::connect(server) else { continue };
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || {
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(n @ 1..) = from.read(&mut buffer) {
+                    counter.lock().unwrap().0 += n as u64;
+                    if into.write_all(&buffer[..n]).is_err() {
+                        break;
+                    }
+                }
+                let _ = into.shutdown(Shutdown::Write);
+            });
+            thread::spawn(move || pass(server, client, u64::MAX));
+        }
+    });
+    (address, counts)
+}
+
+#[test]
+fn a_server_that_refuses_all_is_not_sent_all() {
+    let here = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..200).map(|n| format!("f{n:03}")).collect();
+    for name in &names {
+        fs::write(here.path().join(name), bytes(60_000, 1)).unwrap();
+    }
+    fs::write(here.path().join("small"), "small").unwrap();
+    let upload: Vec<_> = upload(&names).into_iter().chain(["small"]).collect();
+    for (flags, told, is_stored) in
+        [(&["--read-only"][..], 1, false), (&["--max-total-size", "50k"], 17, true)]
+    {
+        let server = TestServer::start(flags);
+        let (address, counts) = counting(server.address());
+        let mut command = client(&["--server", &address.to_string()]);
+        let (_, err) = texts(command.args(&upload).current_dir(here.path()), 1);
+        // Those that were under way are answered one by one.
+        let lines: Vec<_> = err.lines().collect();
+        assert!(lines.len() <= told + 1, "{err}");
+        let not_tried = names.len() + usize::from(!is_stored) - (lines.len() - 1);
+        let said = format!("{not_tried} more files were not tried, for the same reason\n");
+        assert!(err.ends_with(&said), "{err}");
+        assert_eq!(server.has("small"), is_stored);
+        let (bytes, connections) = *counts.lock().unwrap();
+        assert!(bytes < 2_200_000 && connections <= 3, "{bytes} bytes, {connections} connections");
+    }
+    // A reason of one file holds for no other: each is asked for before it is sent.
+    let server = TestServer::start(&["--max-file-size", "50k"]);
+    let (address, counts) = counting(server.address());
+    let mut command = client(&["--server", &address.to_string()]);
+    let (_, err) = texts(command.args(&upload).current_dir(here.path()), 1);
+    assert_eq!((err.lines().count(), server.names()), (200, vec!["small".to_owned()]));
+    assert!(counts.lock().unwrap().1 <= 3, "{:?}", counts.lock().unwrap());
+}
+
+/// A server that is away for a moment, or busy, has not seen the file.
+#[test]
+fn an_upload_that_was_not_begun_is_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"error busy try again\n").unwrap();
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+        let (mut stream, _) = listener.accept().unwrap();
+        for reply in ["ok ready\n", "ok received 1 a\n"] {
+            let _ = stream.read(&mut [0; 100]).unwrap();
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    files(here.path(), ["a".to_owned()]);
+    let mut upload = client(&["--server", &address, "upload", "a"]);
+    let (_, err) = texts(upload.current_dir(&here), 0);
+    assert_eq!(err, "a: try again (busy); trying again in 1 s (1 of 3)\n");
+    serve.join().unwrap();
+}
+
+/// What cannot be reached is tried for one file, not for each.
+#[test]
+fn a_server_that_went_away_is_looked_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        for reply in ["ok 1\nresume\n", "ok 1\nx"] {
+            let _ = stream.read(&mut [0; 100]).unwrap();
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    let mut download = client(&["--server", &address, "--retry", "0", "download"]);
+    let (_, err) = texts(download.args(["a", "b", "c", "d", "e"]).current_dir(&here), 1);
+    let lines: Vec<_> = err.lines().collect();
+    assert!(lines[1].contains("cannot connect to"), "{err}");
+    assert!(lines[2].ends_with("2 more files were not tried, for the same reason"), "{err}");
+    serve.join().unwrap();
+}
+
 #[test]
 fn no_upload_is_lost_or_stored_twice_when_receipts_are_lost() {
     let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
