@@ -132,7 +132,7 @@ impl Args {
 
 /// A number from 1 on.
 pub(crate) fn count(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|n| *n > 0)
+    digits(text)?.try_into().ok().filter(|n| *n > 0)
 }
 
 /// A number of bytes: `1500`, `10k`, `5M`, `2G`.
@@ -266,6 +266,9 @@ mod tests {
             assert_eq!(size(text), expected, "{text}");
         }
         assert_eq!((buffer("0"), buffer("1"), buffer("17M")), (None, Some(1), None));
+        // The largest is what its message says.
+        assert_eq!((buffer("16M"), buffer("16000001")), (Some(16_000_000), None));
+        assert_eq!((count("5"), count("+5"), count("0")), (Some(5), None, None));
     }
 
     #[test]

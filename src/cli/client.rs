@@ -75,7 +75,7 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
             "--in-step" => config.in_step = true,
             "--verify" => config.verify = true,
             "--no-resume" => config.resume = false,
-            "--retry" => config.retry = line.parsed(Wanted::Retries, |text| text.parse().ok())?,
+            "--retry" => config.retry = line.parsed(Wanted::Retries, retries)?,
             "--recursive" | "-r" => config.recursive = true,
             "--ladder" => ladder.file = Some(line.value()?.into()),
             "--theme" => ladder.is_dark = line.parsed(Wanted::Theme, args::is_dark)?,
@@ -97,6 +97,10 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
     let (trace, to_errors) = (instruments.trace, instruments.capture_takes_output());
     let config = Config { host, buffer, trace, lang, to_errors, ..config };
     Ok(Parsed::Run(CommandLine { config, instruments, ladder }))
+}
+
+fn retries(text: &str) -> Option<u32> {
+    args::digits(text)?.try_into().ok()
 }
 
 /// Finds a flag that would do nothing.

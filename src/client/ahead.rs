@@ -32,6 +32,11 @@ pub(super) trait Batch {
     fn left_out(&self) -> usize {
         0
     }
+
+    /// How many files were sent again, though the first time may have stored them.
+    fn sent_twice(&self) -> usize {
+        0
+    }
 }
 
 /// The files that are under way, and the number of the next one.
@@ -93,6 +98,8 @@ pub(super) struct Uploads {
     /// Files of this size and more are refused like an earlier one, and not sent.
     refused_from: u64,
     left_out: usize,
+    /// How many were sent again, because the server did not have them yet when it was asked.
+    sent_twice: usize,
 }
 
 /// An upload that is under way.
@@ -132,8 +139,9 @@ impl Uploads {
     pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
         let queue = Queue::new(client, files.len());
         let refused_from = u64::MAX;
-        let (unsure, confirmed, in_step, left_out) = (0, Vec::new(), false, 0);
-        Uploads { files, queue, unsure, confirmed, in_step, refused_from, left_out }
+        let (unsure, confirmed, in_step) = (0, Vec::new(), false);
+        let (left_out, sent_twice) = (0, 0);
+        Uploads { files, queue, unsure, confirmed, in_step, refused_from, left_out, sent_twice }
     }
 
     /// Whether the server would refuse this file for the same reason as an earlier one.
@@ -169,8 +177,11 @@ impl Uploads {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         client.open()?;
-        if self.queue.under_way.is_empty() && self.queue.next < self.unsure {
-            self.check(client, parts)?;
+        if self.queue.under_way.is_empty() {
+            client.must_be_quiet()?;
+            if self.queue.next < self.unsure {
+                self.check(client, parts)?;
+            }
         }
         self.fill(client, parts);
         self.take(client, parts, watch)
@@ -194,7 +205,7 @@ impl Uploads {
             match client.step(parts.take_sum) {
                 Ok(stored) if stored == sum => self.confirmed.push(number),
                 Err(failure) if failure.is_lost() => return Err(failure),
-                _ => {}
+                _ => self.sent_twice += 1,
             }
         }
         self.unsure = 0;
@@ -242,7 +253,7 @@ impl Uploads {
         }
         if let Sent::Asked(file) = first {
             let size = file.size;
-            let mut sending = Sending { file, done: 0, sha: None, watch };
+            let mut sending = Sending::new(file, client.requests(), false, watch);
             client.step(|wire| {
                 let sent = (parts.send_payload)(wire, size, &mut sending);
                 sent.map_err(|broken| (parts.reason)(wire, broken))
@@ -332,6 +343,10 @@ impl Batch for Uploads {
     fn left_out(&self) -> usize {
         self.left_out
     }
+
+    fn sent_twice(&self) -> usize {
+        self.sent_twice
+    }
 }
 
 /// Files to receive.
@@ -381,6 +396,9 @@ impl Downloads {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         client.open()?;
+        if self.queue.under_way.is_empty() {
+            client.must_be_quiet()?;
+        }
         self.fill(client, parts);
         let Some((name, local)) = self.files.get(self.queue.first()) else {
             return Err(Failure::NoReply);

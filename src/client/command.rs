@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::ahead::{Batch, Downloads, Uploads};
 use super::argument::Argument;
-use super::places::{folders_here, folders_there, here, local_files, on_server};
+use super::places::{Files, Moved, folders_here, folders_there, here, local_files, on_server};
 use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
 use super::terminal::Bar;
@@ -217,9 +217,8 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     let (argument, is_recursive) = folders(ui, argument);
     let mut files = here(&argument, true)?;
     if is_recursive {
-        let left_out;
-        (files, left_out) = folders_here(&mut ui.client, files)?;
-        tell_left_out(ui, left_out);
+        let moved = folders_here(&mut ui.client, files)?;
+        files = left_out(ui, moved);
     }
     let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
@@ -247,9 +246,8 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     let (argument, is_recursive) = folders(ui, argument);
     let mut files = on_server(&mut ui.client, &argument, true)?.names;
     if is_recursive {
-        let left_out;
-        (files, left_out) = folders_there(&mut ui.client, files)?;
-        tell_left_out(ui, left_out);
+        let moved = folders_there(&mut ui.client, files)?;
+        files = left_out(ui, moved);
     }
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
@@ -264,10 +262,15 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, last, seconds, rate }
 }
 
-fn tell_left_out(ui: &Ui, count: usize) {
-    if count > 0 {
-        ui.talk(&Msg::LeftOut { count });
+/// The files, after the user was told what is left out of them.
+fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
+    for (name, failure) in moved.skipped {
+        ui.failed(&name, failure);
     }
+    if moved.left_out > 0 {
+        ui.talk(&Msg::LeftOut { count: moved.left_out });
+    }
+    moved.files
 }
 
 /// The files and folders of an argument without `-r` before them, and whether folders are meant.
@@ -348,6 +351,9 @@ fn transfer(
         }
     }
     drop(bar);
+    if batch.sent_twice() > 0 {
+        ui.talk(&Msg::SentTwice { count: batch.sent_twice() });
+    }
     not_tried += batch.left_out();
     if not_tried > 0 {
         ui.refuse(&Msg::NotTried { count: not_tried });

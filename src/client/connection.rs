@@ -89,6 +89,12 @@ impl Client {
         answer
     }
 
+    /// Makes sure that nothing has come that no request has asked for.
+    pub(super) fn must_be_quiet(&mut self) -> Answer<()> {
+        let requests = self.requests();
+        self.step(|wire| dialect::must_be_quiet(requests, wire))
+    }
+
     /// Sends a request and takes no reply yet. If the connection breaks, what has come can still be read.
     pub(super) fn send(&mut self, request: impl FnOnce(&mut Wire) -> Answer<()>) -> Answer<()> {
         self.wire.as_mut().map_or(Err(Failure::NoReply), request)

@@ -280,12 +280,14 @@ impl Client {
         }
         wire.end_writing()?;
         let mut heard = Vec::new();
-        wire.read_to_end::<Failure>(&mut |bytes| {
-            if heard.len() < limits::MESSAGE {
-                heard.extend_from_slice(bytes);
-            }
-            Ok(())
-        })?;
+        let read = wire.read_to_end::<Failure>(&mut |bytes| {
+            heard.extend_from_slice(bytes);
+            // A server may never end.
+            if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::NoReply) }
+        });
+        if heard.len() < limits::MESSAGE {
+            read?;
+        }
         let lines = heard.split_inclusive(|byte| *byte == b'\n');
         Ok(lines.map(|line| readable(line.strip_suffix(b"\n").unwrap_or(line)) + "\n").collect())
     }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::{Client, Progress, Receipt, Watch};
-use crate::dialect::{Receiver, Source};
+use crate::dialect::{Receiver, Requests, Source, must_not_answer_yet};
 use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
 use crate::limits;
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum, is_kept};
+use crate::wire::Wire;
 
 impl Client {
     /// Sends a file, under its own name if no other is given.
@@ -30,8 +31,7 @@ impl Client {
         let file = LocalFile::open(path, name)?;
         let (name, size) = (file.name.clone(), file.size);
         let start = Instant::now();
-        let sha = self.config.verify.then(Sha256::default);
-        let mut sending = Sending { file, done: 0, sha, watch };
+        let mut sending = Sending::new(file, requests, self.config.verify, watch);
         let stored = self.ask(|wire| send(wire, &name, size, &mut sending))?;
         let Sending { file, sha, .. } = sending;
         let (grew, time) = (file.close().grew, start.elapsed());
@@ -82,11 +82,12 @@ impl Client {
             total: None,
             offset: 0,
             done: 0,
+            disk_is_full: false,
             watch,
         };
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
-        if received.is_err() && bytes <= limits::KEPT_SIZE {
+        if received.is_err() && (bytes <= limits::KEPT_SIZE || arriving.disk_is_full) {
             arriving.begin_again(false);
         }
         self.kept = arriving.kept().filter(|_| received.is_err());
@@ -114,15 +115,18 @@ impl Client {
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up()?
         {
-            match self.ask(|wire| resume(wire, name, offset, sum, arriving)) {
-                Ok(_) if Some(self.sum_of(name, false)?) == arriving.sum() => return Ok(()),
+            let resumed = self.ask(|wire| resume(wire, name, offset, sum, arriving));
+            match resumed.and_then(|_| self.sum(name)) {
+                Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
                 Ok(_) => {}
                 Err(Failure::Unexpected { .. }) => self.open()?,
-                Err(failure) => match failure.code() {
-                    Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
-                    _ => return Err(failure),
+                // What the server cannot do, or how it says so, is no reason to give up.
+                Err(failure @ Failure::Refused { .. }) => match failure.code() {
+                    None | Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
+                    Some(_) => return Err(failure),
                 },
+                Err(failure) => return Err(failure),
             }
             arriving.begin_again(self.config.verify);
         }
@@ -234,13 +238,15 @@ impl LocalFile {
         Ok(bytes)
     }
 
-    /// The sum of all that is in it.
+    /// The sum of its first bytes, as many as it had when it was opened.
     pub(super) fn sum(&mut self) -> Answer<Sum> {
         let (mut sha, mut left, mut buffer) = (Sha256::default(), self.size, vec![0; 64 << 10]);
         while left > 0 {
             let n = self.read(&mut buffer)?;
-            sha.update(buffer.get(..n).unwrap_or_default());
-            left = left.saturating_sub(n as u64);
+            // Of a file that has grown, what was sent is compared.
+            let sent = n.min(usize::try_from(left).unwrap_or(n));
+            sha.update(buffer.get(..sent).unwrap_or_default());
+            left -= sent as u64;
         }
         Ok(sha.sum())
     }
@@ -269,10 +275,26 @@ pub(super) struct Sending<'w> {
     pub(super) file: LocalFile,
     pub(super) done: u64,
     pub(super) sha: Option<Sha256>,
-    pub(super) watch: &'w mut Watch<'w>,
+    requests: &'static Requests,
+    watch: &'w mut Watch<'w>,
+}
+
+impl<'w> Sending<'w> {
+    pub(super) fn new(
+        file: LocalFile,
+        requests: &'static Requests,
+        needs_sum: bool,
+        watch: &'w mut Watch<'w>,
+    ) -> Sending<'w> {
+        Sending { file, done: 0, sha: needs_sum.then(Sha256::default), requests, watch }
+    }
 }
 
 impl Source for Sending<'_> {
+    fn begin(&mut self, wire: &mut Wire) -> Answer<()> {
+        must_not_answer_yet(self.requests, wire)
+    }
+
     fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         (self.watch)(Progress::Moved(self.done, Some(self.file.size)));
         let n = self.file.read(into)?;
@@ -304,6 +326,8 @@ pub(super) struct Arriving<'s> {
     /// How much of it was kept.
     offset: u64,
     done: u64,
+    /// Then what has come is not kept: it would leave the disk full.
+    disk_is_full: bool,
     watch: &'s mut Watch<'s>,
 }
 
@@ -382,12 +406,16 @@ impl Receiver<Failure> for Arriving<'_> {
 
     fn write(&mut self, bytes: &[u8]) -> Answer<()> {
         let file = self.file.as_mut().ok_or_else(no_file)?;
+        file.write(bytes).map_err(|error| {
+            self.disk_is_full = error.is(Code::NoSpace);
+            not_kept(self.name.as_str(), self.folder, &error)
+        })?;
         self.done += bytes.len() as u64;
         (self.watch)(Progress::Moved(self.done, self.total));
         if let Some(sha) = &mut self.sha {
             sha.update(bytes);
         }
-        file.write(bytes).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
+        Ok(())
     }
 
     fn put_before(&mut self, bytes: &[u8]) -> Answer<()> {
@@ -403,5 +431,12 @@ fn no_file() -> Failure {
 
 /// A failure of this machine's store, which is not the server's.
 fn not_kept(name: &str, folder: &Path, error: &Error) -> Failure {
-    Failure::local(Doing::Keep(folder.display().to_string()), name, error.cause())
+    let doing = Doing::Keep(folder.display().to_string());
+    match error.is(Code::NoSpace) {
+        true => {
+            let why = Trouble::NoSpace(error.cause().to_owned());
+            Failure::Local { doing, path: name.to_owned(), why }
+        }
+        false => Failure::local(doing, name, error.cause()),
+    }
 }

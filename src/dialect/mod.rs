@@ -19,7 +19,9 @@ use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{Incoming, Outgoing, Store};
 use crate::wire::Wire;
-pub use requests::{Download, List, Parts, Requests, Resume, Source, Upload, must_be_quiet};
+pub use requests::{
+    Download, List, Parts, Requests, Resume, Source, Upload, must_be_quiet, must_not_answer_yet,
+};
 
 /// The five dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

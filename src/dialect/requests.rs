@@ -16,6 +16,14 @@ pub trait Source {
     /// The file cannot be read.
     fn read(&mut self, into: &mut [u8]) -> Answer<usize>;
 
+    /// Takes note that the file comes next on this wire.
+    ///
+    /// # Errors
+    /// It may not be sent.
+    fn begin(&mut self, _wire: &mut Wire) -> Answer<()> {
+        Ok(())
+    }
+
     /// Takes note that the system has taken all of it. The server's confirmation is awaited now.
     fn sent(&mut self) {}
 }
@@ -123,6 +131,7 @@ impl Requests {
 
 /// Sends a file. Its confirmation may be late: much of the file can still be on its way.
 pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+    from.begin(wire)?;
     wire.write_payload(size, &mut |buffer| from.read(buffer))?;
     wire.flush()?;
     wire.allow_for_payload();
@@ -163,6 +172,18 @@ pub fn must_be_quiet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
         }
         _ => Err(Failure::Unasked(came)),
     }
+}
+
+/// Makes sure that no reply has come to what is not sent yet. A server may have refused it.
+///
+/// # Errors
+/// Something has come.
+pub fn must_not_answer_yet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
+    let came = wire.take_arrived()?;
+    if came.is_empty() {
+        return Ok(());
+    }
+    Err((requests.error_in)(&came).unwrap_or(Failure::Unasked(came)))
 }
 
 /// A reply that is not of this protocol.

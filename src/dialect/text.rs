@@ -341,7 +341,11 @@ fn are_known(wire: &mut Wire) -> Answer<bool> {
     let reply = read_reply(wire)?;
     let count = digits(reply.as_bytes()).ok_or_else(|| not_ok("N", &reply))?;
     let mut are_known = false;
-    for _ in 0..count.min(limits::HELP_LINES) {
+    let begun = Instant::now();
+    for lines in 0..count.min(limits::HELP_LINES) {
+        if begun.elapsed() > limits::MESSAGE_TIME {
+            return Err(Failure::ListTooSlow(usize::try_from(lines).unwrap_or(usize::MAX)));
+        }
         are_known |= after_word(&read_reply_line(wire, "")?, "resume").is_some();
     }
     Ok(are_known && count <= limits::HELP_LINES)

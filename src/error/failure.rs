@@ -202,6 +202,8 @@ pub enum Doing {
 pub enum Trouble {
     /// It is a folder.
     IsFolder,
+    /// It is a link, or in a folder that is one.
+    IsLink,
     /// It is a pipe, a device or a socket.
     NotPlain,
     /// Its name is not UTF-8.
@@ -214,6 +216,8 @@ pub enum Trouble {
     Different,
     /// It cannot have this name here, because of this rule.
     Name(String),
+    /// The disk is full; what the system says.
+    NoSpace(String),
     /// What the system says.
     System(String),
 }

@@ -323,6 +323,7 @@ fn local(doing: &Doing, path: &str, why: &Trouble, lang: Lang) -> String {
     };
     let why = match why {
         Trouble::IsFolder => lang.choose("it is a folder", "itu folder"),
+        Trouble::IsLink => lang.choose("it is a link", "itu tautan"),
         Trouble::NotPlain => lang.choose("it is not a plain file", "itu bukan file biasa"),
         Trouble::NotUtf8 => lang.choose("its name is not UTF-8", "namanya bukan UTF-8"),
         Trouble::SizeUnknown => lang.choose(
@@ -335,6 +336,11 @@ fn local(doing: &Doing, path: &str, why: &Trouble, lang: Lang) -> String {
         Trouble::Different => lang.choose(
             "what came back is not what was sent",
             "yang kembali berbeda dari yang dikirim",
+        ),
+        Trouble::NoSpace(cause) => &say!(
+            lang,
+            "{cause}; what had come of it was removed",
+            "{cause}; yang sudah diterima dihapus"
         ),
         Trouble::Name(cause) | Trouble::System(cause) => cause,
     };

@@ -269,6 +269,13 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 "{files} file: {size} dalam {seconds} detik ({rate})"
             )
         }
+        Msg::SentTwice { count } => say!(
+            lang,
+            "files sent again after the connection was lost: {count}; where the first copy came late, \
+             the server has two",
+            "file yang dikirim lagi setelah koneksi terputus: {count}; jika kiriman pertama terlambat tiba, \
+             server punya dua salinan"
+        ),
         Msg::NotTried { count: 1 } => say!(
             lang,
             "1 more file was not tried, for the same reason",

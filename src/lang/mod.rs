@@ -152,6 +152,8 @@ pub enum Msg {
     },
     /// Several files were moved.
     Together { files: usize, bytes: u64, seconds: String, rate: String },
+    /// This many files were sent again after the connection was lost.
+    SentTwice { count: usize },
     /// This many files were not moved, for the reason that was told last.
     NotTried { count: usize },
     /// A download goes on where it was cut.

@@ -469,6 +469,101 @@ fn folders_are_moved_with_all_that_is_in_them() {
     texts(&mut server.client(here.path(), &["download", "-r", "d"]), 0);
 }
 
+/// What is in the way of one folder is told, and the others are moved.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_moved_does_not_stop_the_others() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    for name in ["docs/a", "docs/linked/b", "docs/more/c"] {
+        let path = server.root().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    fs::create_dir_all(here.path().join("downloads/docs")).unwrap();
+    fs::create_dir(here.path().join("elsewhere")).unwrap();
+    let link = here.path().join("downloads/docs/linked");
+    std::os::unix::fs::symlink(here.path().join("elsewhere"), link).unwrap();
+    let (_, err) = texts(&mut server.client(here.path(), &["download", "-r", "docs"]), 1);
+    assert_eq!(err, "connme-client: cannot create downloads/docs/linked: it is a link\n");
+    assert_eq!(visible(&here.path().join("elsewhere")), [""; 0]);
+    assert_eq!(visible(&here.path().join("downloads/docs")), ["a", "linked", "more"]);
+    assert!(here.path().join("downloads/docs/more/c").exists());
+    // A name that would be two requests.
+    let (address, _) = scripted(|line| match line {
+        "ls d" => b"ok 2\ndir - a\tb\nfile 2 x\ntotal 2\n".to_vec(),
+        line if line.starts_with("download ") => b"ok 2\nhi".to_vec(),
+        _ => b"error unknown-command what?\n".to_vec(),
+    });
+    let mut command = client(&["--server", &address.to_string(), "download", "-r", "d"]);
+    let (_, err) = texts(command.current_dir(here.path()), 1);
+    let said = "cannot download d/a\tb: a name may not have control characters\n";
+    assert_eq!(err, format!("connme-client: {}", said.replace('\t', "\\t")));
+    assert!(here.path().join("downloads/d/x").exists());
+}
+
+/// A server that has folders in each folder fills neither the memory nor the disk of a client.
+#[test]
+fn folders_without_end_are_given_up() {
+    let here = tempfile::tempdir().unwrap();
+    for args in [["download", "-r", "d"], ["size", "d/*/*/*", "-q"]] {
+        let (address, heard) = scripted(|line| match line {
+            line if line.matches('/').count() > 1 => b"ok 0\ntotal 0\n".to_vec(),
+            line if line.starts_with("ls ") => {
+                let list: String = (0..1000).map(|n| format!("dir - {n}\n")).collect();
+                format!("ok 1000\n{list}total 0\n").into_bytes()
+            }
+            _ => b"error not-found no\n".to_vec(),
+        });
+        let mut command = client(&["--server", &address.to_string()]);
+        let (_, err) = texts(command.args(args).current_dir(here.path()), 1);
+        assert!(err.contains("the list is too long to be kept: "), "{err}");
+        assert!(heard.lock().unwrap().len() < 12_000);
+        assert!(!here.path().join("downloads/d").exists());
+    }
+}
+
+/// What has come of a file is no reason to leave the disk full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_download_for_which_there_is_no_space_leaves_none_of_it() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    // The shell's limit for the size of a file is in blocks of 512 or 1024 bytes.
+    let line = "trap '' XFSZ; ulimit -f 150; exec \"$0\" \"$@\"";
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", line, env!("CARGO_BIN_EXE_connme-client"), "download", "big"]);
+    command.args(["--server", &server.address().to_string()]).current_dir(here.path());
+    let (_, err) = texts(command.env_remove("LC_ALL").env("LANG", "C"), 1);
+    assert!(err.ends_with("what had come of it was removed\n"), "{err}");
+    let partial = here.path().join("downloads/.connme/partial");
+    assert_eq!(fs::read_dir(partial).unwrap().count(), 0);
+}
+
+/// A server that knows half of what is needed to go on, or has words of its own for what it lacks.
+#[test]
+fn a_download_that_cannot_go_on_begins_again() {
+    type Answers = fn(&str) -> Vec<u8>;
+    let servers: [Answers; 2] = [
+        |line| match line.split(' ').next() {
+            Some("download") => [b"ok 100000\n".to_vec(), vec![b'x'; 100_000]].concat(),
+            Some("resume") => [b"ok 20010\n".to_vec(), vec![b'x'; 20_010]].concat(),
+            _ => b"error unknown-command what?\n".to_vec(),
+        },
+        |line| match line.split(' ').next() {
+            Some("download") => [b"ok 100000\n".to_vec(), vec![b'x'; 100_000]].concat(),
+            _ => b"error not-today what?\n".to_vec(),
+        },
+    ];
+    for answers in servers {
+        let here = tempfile::tempdir().unwrap();
+        let (address, _) = scripted(answers);
+        let relay = Relay::to(address, [80_000]);
+        texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), 1);
+        texts(&mut relay.client(here.path(), &["download", "big"]), 0);
+        assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), vec![b'x'; 100_000]);
+    }
+}
+
 #[test]
 fn both_ends_are_compared_if_the_user_wants_it() {
     let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
