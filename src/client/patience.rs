@@ -21,12 +21,19 @@ struct State {
     notice: Option<Notice>,
     /// Since when the next message is expected, however many reads that takes.
     since: Option<Instant>,
+    /// Requests are sent ahead of the replies to earlier ones.
+    is_ahead: bool,
 }
 
 impl Patience {
     /// Begins a request and its reply.
     pub(super) fn begin(&self, notice: Option<Notice>) {
-        *lock(&self.0) = State { notice, since: None };
+        *lock(&self.0) = State { notice, since: None, is_ahead: false };
+    }
+
+    /// Takes note that requests are sent ahead.
+    pub(super) fn send_ahead(&self) {
+        lock(&self.0).is_ahead = true;
     }
 
     fn message_came(&self) {
@@ -55,12 +62,34 @@ pub(super) struct Patient {
     patience: Patience,
     timeout: Duration,
     partial: Partial,
+    /// What was read before a write.
+    early: Vec<u8>,
 }
 
 impl Patient {
     pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
         let partial = Partial { got: Vec::new(), wanted: Awaited::Close };
-        Patient { inner, patience, timeout: Duration::ZERO, partial }
+        Patient { inner, patience, timeout: Duration::ZERO, partial, early: Vec::new() }
+    }
+
+    /// Reads the replies that have come. A server with small buffers cannot write them otherwise, and then reads
+    /// none of what is written here.
+    fn make_room(&mut self) {
+        let mut buffer = [0; limits::BUFFER_SIZE];
+        while self.early.len() < limits::AHEAD
+            && let Ok(n @ 1..) = self.inner.read_now(&mut buffer)
+        {
+            self.early.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        }
+    }
+
+    /// Takes what was read before a write, as much as fits.
+    fn take_early(&mut self, into: &mut [u8]) -> usize {
+        let n = self.early.len().min(into.len());
+        for (to, from) in into.iter_mut().zip(self.early.drain(..n)) {
+            *to = from;
+        }
+        n
     }
 
     /// Reads once. If the notice is due before the timeout, the wait has two parts.
@@ -81,6 +110,9 @@ impl Patient {
 
 impl Read for Patient {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            return Ok(self.take_early(into));
+        }
         let brought = self.wait(into);
         if matches!(self.partial.wanted, Awaited::Payload { .. } | Awaited::Value) {
             // The next piece may take as long again.
@@ -92,6 +124,9 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if lock(&self.patience.0).is_ahead {
+            self.make_room();
+        }
         self.inner.write(bytes)
     }
 
@@ -107,6 +142,9 @@ impl Stream for Patient {
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            return Ok(self.take_early(into));
+        }
         self.inner.read_now(into)
     }
 
@@ -175,6 +213,54 @@ mod tests {
         let expected = Awaited::Words(&["connected"]);
         assert_eq!(error.partial(), Some(&partial(b"conn", expected)));
         assert_eq!(lock(&told).len(), 1);
+    }
+
+    /// A peer that takes nothing more while its own bytes are not read.
+    struct SmallBuffers(Vec<u8>);
+
+    impl Read for SmallBuffers {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.len().min(into.len()).min(3);
+            into[..n].copy_from_slice(&self.0[..n]);
+            self.0.drain(..n);
+            if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+        }
+    }
+
+    impl Write for SmallBuffers {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Ok(bytes.len()) } else { Err(io::ErrorKind::Other.into()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for SmallBuffers {
+        fn set_read_timeout(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn pause(&mut self, _: Duration) {}
+
+        fn end_writing(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn replies_are_read_before_more_is_sent_ahead() {
+        let patience = Patience::default();
+        patience.begin(None);
+        patience.send_ahead();
+        let peer = SmallBuffers(b"ok ready\nok received\n".to_vec());
+        let stream = Patient::new(Box::new(peer), patience);
+        let mut wire = Wire::new(Box::new(stream), WireConfig::default());
+        wire.write(b"upload b\n").unwrap();
+        wire.flush().unwrap();
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok ready");
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok received");
     }
 
     #[test]
