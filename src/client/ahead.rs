@@ -247,7 +247,9 @@ impl Uploads {
     ) -> Answer<Receipt> {
         let mut first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
         match &first {
-            Sent::Whole(_) => client.step(parts.take_ready).inspect_err(|_| client.leave())?,
+            Sent::Whole(_) => {
+                client.step(parts.take_ready).inspect_err(|_| client.drop_connection())?
+            }
             Sent::Asked(_) => client.step(parts.take_ready)?,
             _ => {}
         }

@@ -21,7 +21,7 @@ use super::places::{Files, Moved, folders_here, folders_there, here, local_files
 use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
 use super::terminal::Bar;
-use super::{Progress, Receipt, progress};
+use super::{Greeting, Progress, Receipt, progress};
 use crate::error::Failure;
 use crate::lang::{self, Msg, printable};
 use crate::limits;
@@ -170,12 +170,12 @@ impl Command {
 }
 
 fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
-    let was_connected = ui.client.is_connected();
-    ui.client.connme()?;
+    let greeting = ui.client.connme()?;
     let server = ui.client.server();
-    ui.tell(&match was_connected {
-        true => Msg::StillConnected { server },
-        false => Msg::Connected { server },
+    ui.tell(&match greeting {
+        Greeting::First => Msg::Connected { server },
+        Greeting::Again => Msg::ConnectedAgain { server },
+        Greeting::Still => Msg::StillConnected { server },
     })
 }
 

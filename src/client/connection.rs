@@ -22,13 +22,18 @@ impl Client {
                 self.wire = Some(wire);
             }
         }
-        self.connected = true;
+        self.is_wanted = true;
         Ok(())
     }
 
-    /// Closes the connection if there is one.
+    /// Closes the connection if there is one. The user does not want another one.
     pub(super) fn leave(&mut self) {
-        self.connected = false;
+        self.is_wanted = false;
+        self.drop_connection();
+    }
+
+    /// Closes the connection if there is one. The next request opens another one.
+    pub(super) fn drop_connection(&mut self) {
         if let Some(wire) = self.wire.take() {
             wire.leave();
         }
@@ -40,20 +45,52 @@ impl Client {
 
     /// Sends a request over the connection, or over one of its own, and takes the reply.
     pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
-        let requests = self.requests();
-        if self.by_itself && !self.connected && !requests.one_a_connection {
-            self.open()?;
-        }
         if !self.can_ask() {
             return Err(Failure::NotConnected);
         }
+        let was_used = self.was_used();
+        if was_used {
+            match self.must_be_quiet() {
+                Err(failure @ Failure::Unasked(_)) => return Err(failure),
+                // The server has closed it, perhaps long ago.
+                Err(_) if self.wire.is_none() => {}
+                quiet => quiet?,
+            }
+        }
         if self.wire.is_none() {
             self.wire = Some(self.connect()?);
+            if std::mem::take(&mut self.is_lost)
+                && self.is_wanted
+                && let Some(again) = &self.again
+            {
+                again();
+            }
         }
+        self.is_wanted = true;
+        let requests = self.requests();
         self.step(|wire| {
-            dialect::must_be_quiet(requests, wire)?;
+            if !was_used {
+                dialect::must_be_quiet(requests, wire)?;
+            }
             request(wire)
         })
+    }
+
+    /// Sends a request that changes nothing. If the connection is lost with it, the user of a prompt gets the answer
+    /// over another one.
+    pub(super) fn ask_safely<T>(&mut self, request: impl Fn(&mut Wire) -> Answer<T>) -> Answer<T> {
+        let was_used = self.was_used();
+        match self.ask(&request) {
+            Err(Failure::NoReply | Failure::Gone { .. }) if was_used && self.again.is_some() => {
+                self.ask(request)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether there is a connection over which the server has said something.
+    fn was_used(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.messages().0 > 0)
     }
 
     /// Takes a step in a conversation. Drops a connection that has broken or is out of step.
@@ -69,9 +106,8 @@ impl Client {
             }
             (_, failure) => failure,
         });
-        self.dialect_is_confirmed = answer.is_ok() || wire.dialect_is_confirmed();
+        self.dialect_is_confirmed |= answer.is_ok() || wire.dialect_is_confirmed();
         if self.requests().one_a_connection {
-            self.connected = true;
             wire.close();
             return answer;
         }
@@ -83,8 +119,10 @@ impl Client {
             // The server still sends the rest of a payload that was not wanted.
             Err(failure) => !failure.closes() && wire.settle().unwrap_or(false),
         };
-        // After a failure on this machine the next request opens a new connection.
-        self.connected = in_step || matches!(answer, Err(Failure::Local { .. }));
+        // Not where this machine or a refusal is the reason.
+        self.is_lost = answer.as_ref().is_err_and(|failure| {
+            !matches!(failure, Failure::Local { .. } | Failure::Refused { .. })
+        });
         self.wire = in_step.then_some(wire);
         answer
     }
@@ -112,7 +150,6 @@ impl Client {
         if files < 2 || self.config.in_step || self.config.verify {
             return None;
         }
-        let was_connected = self.connected;
         let are_known = match self.knows_parts {
             Some(are_known) => are_known,
             None => match self.ask(parts.are_known) {
@@ -120,10 +157,6 @@ impl Client {
                 answer => answer.unwrap_or(false),
             },
         };
-        if was_connected && !self.connected {
-            // A server that does not know the question may have closed. If it is gone, the files tell.
-            let _ = self.open();
-        }
         self.knows_parts = Some(are_known);
         are_known.then_some(parts)
     }

@@ -26,6 +26,11 @@ pub(super) fn explain(
         }
         Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
         Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
+        Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_)
+            if matches!(command, "upload" | "rm") =>
+        {
+            Some(Hint::MayBeDone { has_list })
+        }
         Failure::NoReply
         | Failure::Gone { .. }
         | Failure::Silent(_)

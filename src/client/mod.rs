@@ -21,6 +21,7 @@ mod transfer;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
@@ -107,15 +108,20 @@ impl Config {
 pub struct Client {
     config: Config,
     prepare: Prepare,
-    /// The user has connected, and has not disconnected.
-    connected: bool,
-    /// A request opens the connection that it needs: for a single command.
-    by_itself: bool,
+    /// The user has connected, and has not said goodbye.
+    is_wanted: bool,
+    /// The connection was lost, and the user is told when there is another one.
+    is_lost: bool,
+    /// A request opens the first connection too.
+    on_demand: bool,
+    /// Called when a connection takes the place of one that was lost. Then a request that changes nothing is
+    /// repeated over it.
+    again: Option<Arc<dyn Fn() + Send + Sync>>,
     /// The connection, in a dialect that keeps it for several requests.
     wire: Option<Wire>,
     /// The number of connections so far.
     connections: u64,
-    /// In the last exchange, the server sent something that belongs to this dialect.
+    /// The server has sent something that belongs to this dialect.
     dialect_is_confirmed: bool,
     /// Where received files go. Opened when the first one comes.
     downloads: Option<Store>,
@@ -126,6 +132,17 @@ pub struct Client {
     knows_parts: Option<bool>,
     /// How much of the last download that failed is kept, and the size of the file.
     kept: Option<(u64, u64)>,
+}
+
+/// What a greeting has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// There was no connection.
+    First,
+    /// The connection was lost, and there is another one.
+    Again,
+    /// The connection is still there.
+    Still,
 }
 
 /// What is known of a file that was sent or received.
@@ -166,8 +183,10 @@ impl Client {
         Client {
             config,
             prepare,
-            connected: false,
-            by_itself: false,
+            is_wanted: false,
+            is_lost: false,
+            on_demand: false,
+            again: None,
             wire: None,
             connections: 0,
             dialect_is_confirmed: false,
@@ -203,20 +222,26 @@ impl Client {
     }
 
     /// Makes each request open the connection that it needs.
-    pub fn connect_by_itself(&mut self) {
-        self.by_itself = true;
+    pub fn connect_on_demand(&mut self) {
+        self.on_demand = true;
+    }
+
+    /// Sets what is called when a connection takes the place of one that was lost. Requests that change nothing
+    /// are then repeated over it.
+    pub fn connect_again(&mut self, again: Arc<dyn Fn() + Send + Sync>) {
+        self.again = Some(again);
     }
 
     /// Whether a request can be sent: there is a connection, or one will be opened.
     #[must_use]
     pub fn can_ask(&self) -> bool {
-        self.connected || self.by_itself
+        self.is_wanted || self.on_demand
     }
 
     /// Whether there is a connection, as far as is known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.connected
+        self.wire.is_some() || (self.is_wanted && self.requests().one_a_connection)
     }
 
     /// The requests of the dialect.
@@ -230,13 +255,28 @@ impl Client {
     ///
     /// # Errors
     /// The server cannot be reached, or does not answer the greeting.
-    pub fn connme(&mut self) -> Answer<()> {
+    pub fn connme(&mut self) -> Answer<Greeting> {
+        let (was_wanted, before) = (self.is_wanted, self.connections);
+        // The result says whether it connects again.
+        let again = self.again.take();
+        let answer = self.greet();
+        self.again = again;
+        answer?;
+        Ok(match (was_wanted, self.connections > before) {
+            (true, false) => Greeting::Still,
+            (true, true) if !self.requests().one_a_connection => Greeting::Again,
+            (true, true) => Greeting::Still,
+            (false, _) => Greeting::First,
+        })
+    }
+
+    fn greet(&mut self) -> Answer<()> {
         let had_one = self.wire.is_some();
         self.open()?;
         let Some(connme) = self.requests().connme else { return Ok(()) };
         match self.ask(connme) {
             // The server had closed the connection, perhaps long ago: connects again.
-            Err(_) if had_one && !self.connected => {
+            Err(_) if had_one && self.wire.is_none() => {
                 self.open()?;
                 self.ask(connme)
             }
@@ -250,10 +290,14 @@ impl Client {
     /// The server did not answer the goodbye.
     pub fn byebye(&mut self) -> Answer<()> {
         let answer = match self.requests().byebye {
-            Some(byebye) => self.ask(byebye),
-            None if self.connected => Ok(()),
-            None if self.by_itself => Err(Failure::Lacks("byebye")),
-            None => Err(Failure::NotConnected),
+            // Over the connection that there is: another one is not opened to be closed.
+            Some(byebye) if self.wire.is_some() => {
+                self.must_be_quiet().and_then(|()| self.step(byebye))
+            }
+            _ if self.is_wanted => Ok(()),
+            None if self.on_demand => Err(Failure::Lacks("byebye")),
+            Some(byebye) if self.on_demand && self.connections == 0 => self.ask(byebye),
+            _ => Err(Failure::NotConnected),
         };
         self.leave();
         answer
@@ -298,7 +342,7 @@ impl Client {
     /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
         let list_files = self.requests().list_files.ok_or(Failure::Lacks("ls"))?;
-        self.ask(|wire| list_files(wire, folder))
+        self.ask_safely(|wire| list_files(wire, folder))
     }
 
     /// Removes a file from the server.
@@ -316,7 +360,7 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn get_size(&mut self, name: &str) -> Answer<u64> {
         let get_size = self.requests().get_size.ok_or(Failure::Lacks("size"))?;
-        self.ask(|wire| get_size(wire, name))
+        self.ask_safely(|wire| get_size(wire, name))
     }
 
     /// Counts the characters of a text.
@@ -325,6 +369,6 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn count(&mut self, text: &str) -> Answer<u64> {
         let count = self.requests().count.ok_or(Failure::Lacks("count"))?;
-        self.ask(|wire| count(wire, text))
+        self.ask_safely(|wire| count(wire, text))
     }
 }

@@ -35,6 +35,14 @@ pub fn single(client: Client) -> ExitCode {
 #[must_use]
 pub fn interactive(client: Client) -> ExitCode {
     let mut ui = Ui::new("connme-client", client);
+    if !ui.asks {
+        // A script is not asked to connect.
+        ui.client.connect_on_demand();
+    }
+    let (server, lang) = (ui.client.server(), ui.config().lang);
+    ui.client.connect_again(Arc::new(move || {
+        say(&Msg::ConnectedAgain { server: server.clone() }, lang);
+    }));
     let done = ui.read_commands();
     if ui.client.is_connected() {
         let _ = ui.client.byebye();
@@ -63,7 +71,7 @@ pub struct Ui {
 impl Ui {
     /// For one command, which opens the connection that it needs.
     pub(crate) fn single(program: &'static str, mut client: Client) -> Ui {
-        client.connect_by_itself();
+        client.connect_on_demand();
         Ui { is_single: true, ..Ui::new(program, client) }
     }
 

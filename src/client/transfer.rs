@@ -146,7 +146,7 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn sum(&mut self, name: &str) -> Answer<Sum> {
         let sum = self.requests().sum.ok_or(Failure::Lacks("sum"))?;
-        self.ask(|wire| sum(wire, name))
+        self.ask_safely(|wire| sum(wire, name))
     }
 
     /// The sum of a file that was just moved.

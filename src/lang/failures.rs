@@ -9,8 +9,8 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
     match failure {
         Failure::NotConnected => say!(
             lang,
-            "not connected: connme opens a connection",
-            "belum terhubung: connme membuka koneksi"
+            "not connected: type connme to connect",
+            "belum terhubung: ketik connme untuk terhubung"
         ),
         Failure::Unreachable { cause, .. } => cause.clone(),
         Failure::Lacks(command) => {
@@ -383,7 +383,14 @@ pub(super) fn advise(hint: Hint, lang: Lang) -> String {
         }
         Hint::TryAgain => ("try again in a moment", "coba lagi sebentar lagi"),
         Hint::RunAgain => ("run the command again", "jalankan perintah itu lagi"),
-        Hint::Reconnect => ("connme opens a new connection", "connme membuka koneksi baru"),
+        Hint::Reconnect => {
+            ("the next command connects again", "perintah berikutnya akan terhubung kembali")
+        }
+        Hint::MayBeDone { has_list: true } => (
+            "it may have been done: ls shows whether",
+            "mungkin sudah dilakukan: periksa dengan ls",
+        ),
+        Hint::MayBeDone { has_list: false } => ("it may have been done", "mungkin sudah dilakukan"),
         Hint::WrongServer => ("is that a connme server?", "apakah itu server connme?"),
     };
     lang.choose(en, id).to_owned()

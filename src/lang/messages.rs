@@ -222,6 +222,9 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "connected to {server}",
             "Terhubung ke server {server}\nKoneksi berhasil ditambahkan"
         ),
+        Msg::ConnectedAgain { server } => {
+            say!(lang, "connected again to {server}", "Terhubung kembali ke server {server}")
+        }
         Msg::StillConnected { server } => say!(
             lang,
             "already connected to {server}, and it answers",

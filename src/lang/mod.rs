@@ -132,6 +132,8 @@ pub enum Msg {
     Removed { name: String },
     /// The client has connected to a server.
     Connected { server: String },
+    /// The connection was lost, and there is another one.
+    ConnectedAgain { server: String },
     /// The client was connected already, and the server answers.
     StillConnected { server: String },
     /// The user has closed the connection.
@@ -261,8 +263,10 @@ pub enum Hint {
     OtherName,
     /// It may work later.
     TryAgain,
-    /// Connect again.
+    /// The next command connects again.
     Reconnect,
+    /// What was asked for may have been done, though its reply was lost. `has_list`: `ls` shows whether.
+    MayBeDone { has_list: bool },
     /// Run the same command again: a single command has no prompt to connect from.
     RunAgain,
     /// Perhaps another kind of server listens there.
