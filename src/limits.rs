@@ -122,6 +122,9 @@ pub const SINGLE_WRITE: usize = 64 << 10;
 /// The silence between commands that ends a connection, in seconds; the default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: u64 = 300;
 
+/// The longest line of commands that a client reads, where no terminal has a limit of its own.
+pub const TYPED_LINE: u64 = 256 << 10;
+
 /// How long a client waits for a connection to be accepted.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 

@@ -12,11 +12,11 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use super::ahead::{Batch, Downloads, Uploads};
 use super::argument::Argument;
+use super::keyboard::Typed;
 use super::places::{Files, Moved, folders_here, folders_there, here, local_files, on_server};
 use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
@@ -297,7 +297,9 @@ fn transfer(
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
+        let mut stage = None;
         let watch = &mut |progress| {
+            stage = Some(progress);
             if let Progress::Continuing(done, Some(total)) = progress
                 && !is_quiet
             {
@@ -329,10 +331,18 @@ fn transfer(
                     let failure = Box::new(failure);
                     let name = escaped(name);
                     ui.talk(&Msg::TryingAgain { name, failure, seconds, number: tries, of });
-                    thread::sleep(pause);
+                    ui.pause(pause);
                     continue;
                 }
                 bar.one_more(0);
+                if failure == Failure::Interrupted {
+                    interrupted(
+                        ui,
+                        name,
+                        stage == Some(Progress::Sent) || names.len() > 1 && stage.is_none(),
+                    );
+                    break;
+                }
                 // For each of the others this would take as long again.
                 let is_over = matches!(
                     failure,
@@ -363,6 +373,18 @@ fn transfer(
     }
     let (seconds, rate) = speed(bytes, time);
     ui.tell(&Msg::Together { files: count, bytes, seconds, rate })
+}
+
+/// Tells what became of a transfer that the user has interrupted.
+fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
+    let name = escaped(name);
+    match ui.client.take_kept() {
+        Some((done, total)) => {
+            let (done, total) = (readable(done), readable(total));
+            ui.refuse(&Msg::Kept { name, done, total });
+        }
+        None => ui.refuse(&Msg::Interrupted { name, may_be_stored }),
+    }
 }
 
 /// How many seconds a transfer took, and its rate.
@@ -405,15 +427,17 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
     // A person may answer again. A script has given its answer.
     for _ in 0..if ui.asks { ASKED } else { 1 } {
-        match ui.ask(&Msg::AskSure { names: names.clone() })?.as_deref().map(is_yes) {
-            Some(Some(true)) => return Ok(true),
-            Some(None) => {}
-            Some(Some(false)) => break,
-            None if ui.asks => break,
-            None => {
+        match ui.hear(&Msg::AskSure { names: names.clone() })? {
+            Typed::Line(answer) => match is_yes(&answer) {
+                Some(true) => return Ok(true),
+                Some(false) => break,
+                None => {}
+            },
+            Typed::End if !ui.asks => {
                 ui.refuse(&Msg::Unanswered { names });
                 return Ok(false);
             }
+            Typed::Cancelled { .. } | Typed::End => break,
         }
     }
     match ui.asks {

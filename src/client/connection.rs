@@ -99,7 +99,8 @@ impl Client {
         self.patience.begin(self.notice.clone());
         wire.allow(Duration::ZERO);
         let (before, _) = wire.messages();
-        let answer = step(&mut wire).map_err(|failure| match (wire.messages(), failure) {
+        let answer = step(&mut wire).map_err(|failure| self.patience.or_interrupted(failure));
+        let answer = answer.map_err(|failure| match (wire.messages(), failure) {
             // It did not end in the middle of a message, because none of the reply has come.
             ((count, false), Failure::Gone { cause: None, .. }) if count == before => {
                 Failure::NoReply
@@ -121,7 +122,10 @@ impl Client {
         };
         // Not where this machine or a refusal is the reason.
         self.is_lost = answer.as_ref().is_err_and(|failure| {
-            !matches!(failure, Failure::Local { .. } | Failure::Refused { .. })
+            !matches!(
+                failure,
+                Failure::Local { .. } | Failure::Refused { .. } | Failure::Interrupted
+            )
         });
         self.wire = in_step.then_some(wire);
         answer
@@ -162,6 +166,9 @@ impl Client {
     }
 
     pub(super) fn connect(&mut self) -> Answer<Wire> {
+        if self.patience.is_interrupted() {
+            return Err(Failure::Interrupted);
+        }
         let socket = self.reach()?;
         self.connections += 1;
         let config = WireConfig {

@@ -26,7 +26,7 @@ pub(super) fn explain(
         }
         Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
         Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
-        Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_)
+        Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Interrupted
             if matches!(command, "upload" | "rm") =>
         {
             Some(Hint::MayBeDone { has_list })

@@ -9,6 +9,7 @@ pub mod argument;
 pub mod command;
 mod connection;
 mod explain;
+mod keyboard;
 mod keys;
 mod names;
 mod patience;
@@ -31,6 +32,7 @@ use crate::limits;
 use crate::store::{Listing, Store};
 use crate::wire::Wire;
 use crate::wire::stream::Prepare;
+use keyboard::Interrupt;
 pub use patience::Notice;
 use patience::Patience;
 
@@ -215,6 +217,11 @@ impl Client {
         self.notice = Some(notice);
     }
 
+    /// Makes Ctrl-C end the request that runs.
+    fn interrupt_by(&mut self, interrupt: Interrupt) {
+        self.patience.interrupt_by(interrupt);
+    }
+
     /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -330,7 +337,7 @@ impl Client {
             if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::NoReply) }
         });
         if heard.len() < limits::MESSAGE {
-            read?;
+            read.map_err(|failure| self.patience.or_interrupted(failure))?;
         }
         let lines = heard.split_inclusive(|byte| *byte == b'\n');
         Ok(lines.map(|line| readable(line.strip_suffix(b"\n").unwrap_or(line)) + "\n").collect())

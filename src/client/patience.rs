@@ -4,16 +4,23 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::error::{Awaited, Partial, lock};
+use super::keyboard::Interrupt;
+use crate::error::{Awaited, Failure, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
 
 /// Called when a message takes long to come, with what has come of it, and what is expected.
 pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 
-/// Whether the user is to be told, once, that a reply takes long.
+/// How long a read may wait before it looks whether the user has interrupted it.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// Whether the user is to be told, once, that a reply takes long, and whether the user waits no longer.
 #[derive(Clone, Default)]
-pub(super) struct Patience(Arc<Mutex<State>>);
+pub(super) struct Patience {
+    state: Arc<Mutex<State>>,
+    interrupt: Option<Interrupt>,
+}
 
 #[derive(Default)]
 struct State {
@@ -28,28 +35,50 @@ struct State {
 impl Patience {
     /// Begins a request and its reply.
     pub(super) fn begin(&self, notice: Option<Notice>) {
-        *lock(&self.0) = State { notice, since: None, is_ahead: false };
+        *lock(&self.state) = State { notice, since: None, is_ahead: false };
+    }
+
+    pub(super) fn interrupt_by(&mut self, interrupt: Interrupt) {
+        self.interrupt = Some(interrupt);
+    }
+
+    /// Whether the user has interrupted the command that runs.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(Interrupt::has_come)
+    }
+
+    /// The failure, unless the user is the reason for it.
+    pub(super) fn or_interrupted(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Gone { .. } if self.is_interrupted() => Failure::Interrupted,
+            failure => failure,
+        }
+    }
+
+    /// Fails if the user has interrupted the command that runs.
+    fn check(&self) -> io::Result<()> {
+        if self.is_interrupted() { Err(io::Error::other("interrupted")) } else { Ok(()) }
     }
 
     /// Takes note that requests are sent ahead.
     pub(super) fn send_ahead(&self) {
-        lock(&self.0).is_ahead = true;
+        lock(&self.state).is_ahead = true;
     }
 
     fn message_came(&self) {
-        lock(&self.0).since = None;
+        lock(&self.state).since = None;
     }
 
     /// How long until the notice is due, if there is one.
     fn time_left(&self) -> Option<Duration> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.notice.as_ref()?;
         let since = *state.since.get_or_insert_with(Instant::now);
         Some(limits::NOTICE_TIME.saturating_sub(since.elapsed()))
     }
 
     fn tell(&self, partial: &Partial) {
-        let notice = lock(&self.0).notice.take();
+        let notice = lock(&self.state).notice.take();
         if let Some(notice) = notice {
             notice(partial);
         }
@@ -92,19 +121,25 @@ impl Patient {
         n
     }
 
-    /// Reads once. If the notice is due before the timeout, the wait has two parts.
+    /// Reads once. If the notice is due before the timeout, or the user may interrupt, the wait has parts.
     fn wait(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut left = self.timeout;
-        if let Some(before) = self.patience.time_left().filter(|before| *before < left) {
-            self.inner.set_read_timeout(before)?;
+        loop {
+            let notice = self.patience.time_left().filter(|before| *before < left);
+            let slice = self.patience.interrupt.as_ref().map(|_| SLICE);
+            let part = [notice, slice].into_iter().flatten().fold(left, Duration::min);
+            self.inner.set_read_timeout(part)?;
             match self.inner.read(into) {
-                Err(error) if is_silence(&error) => self.patience.tell(&self.partial),
+                Err(error) if is_silence(&error) && part < left => {
+                    self.patience.check()?;
+                    if notice == Some(part) {
+                        self.patience.tell(&self.partial);
+                    }
+                }
                 brought => return brought,
             }
-            left -= before;
+            left -= part;
         }
-        self.inner.set_read_timeout(left)?;
-        self.inner.read(into)
     }
 }
 
@@ -113,6 +148,7 @@ impl Read for Patient {
         if !self.early.is_empty() {
             return Ok(self.take_early(into));
         }
+        self.patience.check()?;
         let brought = self.wait(into);
         if matches!(self.partial.wanted, Awaited::Payload { .. } | Awaited::Value) {
             // The next piece may take as long again.
@@ -124,7 +160,8 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if lock(&self.patience.0).is_ahead {
+        self.patience.check()?;
+        if lock(&self.patience.state).is_ahead {
             self.make_room();
         }
         self.inner.write(bytes)
@@ -300,7 +337,7 @@ mod tests {
     /// A client that waits for a message in several steps tells it as early as with one.
     #[test]
     fn a_notice_is_due_by_the_time_since_the_last_message() {
-        let since = |patience: &Patience| lock(&patience.0).since;
+        let since = |patience: &Patience| lock(&patience.state).since;
         let (mut parts, _, patience, _) = wire(vec![Step::Pause, bytes("re"), bytes("ceived")]);
         assert!(!parts.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
         let first = since(&patience);

@@ -3,18 +3,22 @@
 //! Results go to standard output, messages and failures to standard error. A reader that closes standard
 //! output ends the program quietly.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::argument::{Argument, split_line};
 use super::command::{COMMANDS, Command, Outcome, Stop, Takes, not_a_command};
 use super::explain::explain;
+use super::keyboard::{Keyboard, Typed};
 use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
 use crate::error::{Answer, Failure, Partial};
 use crate::lang::{Lang, Msg, escape, printable};
+use crate::limits;
 use crate::store::Listing;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
@@ -39,6 +43,12 @@ pub fn interactive(client: Client) -> ExitCode {
         // A script is not asked to connect.
         ui.client.connect_on_demand();
     }
+    if ui.asks {
+        ui.keyboard = Keyboard::of_terminal();
+    }
+    if let Some(keyboard) = &ui.keyboard {
+        ui.client.interrupt_by(keyboard.interrupt());
+    }
     let (server, lang) = (ui.client.server(), ui.config().lang);
     ui.client.connect_again(Arc::new(move || {
         say(&Msg::ConnectedAgain { server: server.clone() }, lang);
@@ -58,6 +68,8 @@ pub struct Ui {
     terminal: Terminal,
     /// Standard input is a terminal: the user is asked there.
     pub(crate) asks: bool,
+    /// That terminal, where Ctrl-C does not end the program.
+    keyboard: Option<Keyboard>,
     /// One command from the command line, and no prompt.
     pub(super) is_single: bool,
     /// The user has left the prompt.
@@ -87,7 +99,8 @@ impl Ui {
             }));
         }
         let (is_single, is_over) = (false, false);
-        Ui { program, client, terminal, asks, is_single, is_over, status: 0, command: "" }
+        let (keyboard, status, command) = (None, 0, "");
+        Ui { program, client, terminal, asks, keyboard, is_single, is_over, status, command }
     }
 
     /// The exit status, after the last command was `done`.
@@ -105,7 +118,11 @@ impl Ui {
         while !self.is_over {
             let server = self.client.is_connected().then(|| self.client.server());
             let is_narrow = self.terminal.columns < ROOM_TO_TYPE;
-            let Some(line) = self.ask(&Msg::Prompt { server, is_narrow })? else { break };
+            let line = match self.hear(&Msg::Prompt { server, is_narrow })? {
+                Typed::Line(line) => line,
+                Typed::Cancelled { is_empty: false } => continue,
+                Typed::Cancelled { is_empty: true } | Typed::End => break,
+            };
             let (word, mut argument) = split_line(&line);
             if word.is_empty() {
                 continue;
@@ -114,8 +131,11 @@ impl Ui {
                 Ui::find(word, &argument)
                 && argument.is_empty()
             {
-                let Some(answer) = self.ask(&Msg::Ask { command })? else { break };
-                argument = Argument::typed(&answer);
+                match self.hear(&Msg::Ask { command })? {
+                    Typed::Line(answer) => argument = Argument::typed(&answer),
+                    Typed::Cancelled { .. } => continue,
+                    Typed::End => break,
+                }
             }
             self.run(word, &argument)?;
         }
@@ -127,6 +147,9 @@ impl Ui {
     /// # Errors
     /// Standard output cannot be written to.
     pub(crate) fn run(&mut self, word: &str, argument: &Argument) -> io::Result<()> {
+        if let Some(keyboard) = &self.keyboard {
+            keyboard.interrupt().clear();
+        }
         match Ui::find(word, argument) {
             Ok(command) => self.perform(command.word, &argument.text(), |ui| {
                 command.check(argument)?;
@@ -172,26 +195,72 @@ impl Ui {
 
     /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
     /// input.
-    pub(crate) fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
+    pub(crate) fn ask(&mut self, question: &Msg) -> io::Result<Option<String>> {
+        Ok(match self.hear(question)? {
+            Typed::Line(line) => Some(line),
+            Typed::Cancelled { .. } | Typed::End => None,
+        })
+    }
+
+    /// The same, and tells whether the user has left the question with Ctrl-C.
+    pub(super) fn hear(&mut self, question: &Msg) -> io::Result<Typed> {
         if self.asks {
             self.print(&self.words(question))?;
         }
-        let mut line = Vec::new();
-        if io::stdin().lock().read_until(b'\n', &mut line)? == 0 {
-            if self.asks {
-                self.print("\n")?;
+        let typed = match &self.keyboard {
+            Some(keyboard) => keyboard.next(),
+            None => self.read_line()?,
+        };
+        let line = match typed {
+            Typed::Line(line) => line,
+            typed => {
+                if self.asks {
+                    self.print("\n")?;
+                }
+                return Ok(typed);
             }
-            return Ok(None);
-        }
-        let line = String::from_utf8_lossy(&line);
+        };
         let line = line.trim_end_matches(['\n', '\r']);
         let Some((typed, only_before)) = without_keys(line) else {
-            return Ok(Some(line.to_owned()));
+            return Ok(Typed::Line(line.to_owned()));
         };
         // Keys in the middle should have changed the line, and have not.
         let is_used = only_before && !typed.is_empty();
         self.complain(&self.words(&Msg::KeysIgnored { is_used: only_before }));
-        Ok(Some(if is_used { typed } else { String::new() }))
+        Ok(Typed::Line(if is_used { typed } else { String::new() }))
+    }
+
+    /// Reads a line of standard input. One that is too long is refused, and is then empty.
+    fn read_line(&mut self) -> io::Result<Typed> {
+        let most = limits::TYPED_LINE;
+        let mut line = Vec::new();
+        let mut is_long = false;
+        loop {
+            let n = (&mut io::stdin().lock()).take(most).read_until(b'\n', &mut line)?;
+            if n == 0 && line.is_empty() && !is_long {
+                return Ok(Typed::End);
+            }
+            if n == 0 || line.ends_with(b"\n") {
+                break;
+            }
+            if line.len() as u64 >= most {
+                line.clear();
+                is_long = true;
+            }
+        }
+        if is_long {
+            line.clear();
+            self.refuse(&Msg::LineTooLong { most: most >> 10 });
+        }
+        Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()))
+    }
+
+    /// Waits before the next try, unless the user interrupts it.
+    pub(super) fn pause(&self, time: Duration) {
+        match &self.keyboard {
+            Some(keyboard) => keyboard.interrupt().pause(time),
+            None => thread::sleep(time),
+        }
     }
 
     /// Fails if there is no connection, or if the dialect lacks this command.
@@ -248,6 +317,7 @@ impl Ui {
     ) -> Outcome {
         match answer {
             Ok(value) => self.tell(&result(value)),
+            Err(failure @ Failure::Interrupted) => Err(Stop::Failed(failure)),
             Err(failure) => {
                 self.failed(name, failure);
                 Ok(())

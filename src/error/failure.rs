@@ -81,6 +81,8 @@ pub enum Failure {
         /// It was sent, and is stored on the server.
         is_stored: bool,
     },
+    /// The user has interrupted it.
+    Interrupted,
     /// The server, or the line to it, took too little of what was sent.
     Stalled,
     /// The server has confirmed an upload, but may have stored more than was sent.

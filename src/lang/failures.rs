@@ -125,6 +125,7 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
             "it cannot be verified and is not kept: the server has no 'sum'; try without --verify",
             "file tidak bisa diperiksa dan tidak disimpan: server tidak punya 'sum'; coba tanpa --verify"
         ),
+        Failure::Interrupted => say!(lang, "interrupted", "dihentikan"),
         Failure::Stalled => say!(
             lang,
             "the server took too little in the last 90 s: the line may be down",

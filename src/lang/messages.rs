@@ -307,6 +307,21 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 "{done} dari {total} disimpan: unduhan {name} berikutnya melanjutkan dari situ"
             )
         }
+        Msg::Interrupted { name, may_be_stored: false } => say!(
+            lang,
+            "{name}: interrupted, and nothing was stored",
+            "{name}: dihentikan, tidak ada yang disimpan"
+        ),
+        Msg::Interrupted { name, may_be_stored: true } => say!(
+            lang,
+            "{name}: interrupted, but it may be stored",
+            "{name}: dihentikan, tetapi mungkin sudah disimpan"
+        ),
+        Msg::LineTooLong { most } => say!(
+            lang,
+            "a line may have at most {most} KiB; this one was not run",
+            "satu baris paling panjang {most} KiB; baris ini tidak dijalankan"
+        ),
         Msg::Verified { name } => say!(
             lang,
             "{name} verified: both ends have the same SHA-256",

@@ -164,6 +164,10 @@ pub enum Msg {
     TryingAgain { name: String, failure: Box<Failure>, seconds: u64, number: u32, of: u32 },
     /// What has come of a download is kept.
     Kept { name: String, done: String, total: String },
+    /// The user has interrupted a transfer.
+    Interrupted { name: String, may_be_stored: bool },
+    /// A line of the input that is longer than this many KiB.
+    LineTooLong { most: u64 },
     /// The sums of both ends are the same.
     Verified { name: String },
     /// The sum of a file, as `sha256sum` prints it.
