@@ -1,9 +1,10 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::Client;
+use super::keyboard::Wake;
 use super::patience::Patient;
 use crate::dialect::{self, Parts};
 use crate::error::{Answer, Failure};
@@ -34,6 +35,7 @@ impl Client {
 
     /// Closes the connection if there is one. The next request opens another one.
     pub(super) fn drop_connection(&mut self) {
+        self.patience.wake_by(None);
         if let Some(wire) = self.wire.take() {
             wire.leave();
         }
@@ -110,6 +112,7 @@ impl Client {
         self.dialect_is_confirmed |= answer.is_ok() || wire.dialect_is_confirmed();
         if self.requests().one_a_connection {
             wire.close();
+            self.patience.wake_by(None);
             return answer;
         }
         if answer.is_ok() {
@@ -128,6 +131,10 @@ impl Client {
             )
         });
         self.wire = in_step.then_some(wire);
+        if self.wire.is_none() {
+            // It would hold the connection open.
+            self.patience.wake_by(None);
+        }
         answer
     }
 
@@ -171,6 +178,11 @@ impl Client {
         }
         let socket = self.reach()?;
         self.connections += 1;
+        let wake = socket
+            .try_clone()
+            .ok()
+            .map(|socket| -> Wake { Box::new(move || drop(socket.shutdown(Shutdown::Both))) });
+        self.patience.wake_by(wake);
         let config = WireConfig {
             payload_buffer: limits::CLIENT_PAYLOAD_BUFFER,
             idle: limits::REPLY_TIME,

@@ -33,6 +33,9 @@ pub(super) enum Typed {
     End,
 }
 
+/// Ends what waits for a connection.
+pub(super) type Wake = Box<dyn FnOnce() + Send>;
+
 /// A terminal that is read by a thread of its own.
 pub(super) struct Keyboard {
     shared: Arc<Shared>,
@@ -52,6 +55,8 @@ struct State {
     is_awaited: bool,
     /// Ctrl-C came while the program was at work.
     is_interrupted: bool,
+    /// Wakes up a command that waits for its connection.
+    wake: Option<Wake>,
     /// When the last Ctrl-C came.
     last: Option<Instant>,
 }
@@ -111,6 +116,11 @@ impl Interrupt {
         lock(&self.0.state).is_interrupted
     }
 
+    /// Sets what Ctrl-C does to the connection.
+    pub(super) fn wake_by(&self, wake: Option<Wake>) {
+        lock(&self.0.state).wake = wake;
+    }
+
     /// Waits for this time, or until Ctrl-C comes.
     pub(super) fn pause(&self, time: Duration) {
         let state = lock(&self.0.state);
@@ -168,6 +178,9 @@ impl Shared {
             state.typed.push_back(Typed::Cancelled { is_empty });
         } else {
             state.is_interrupted = true;
+            if let Some(wake) = state.wake.take() {
+                wake();
+            }
         }
         self.changed.notify_all();
         last.is_some_and(|last| now.duration_since(last) < TWICE)

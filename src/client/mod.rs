@@ -336,6 +336,7 @@ impl Client {
             // A server may never end.
             if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::NoReply) }
         });
+        self.patience.wake_by(None);
         if heard.len() < limits::MESSAGE {
             read.map_err(|failure| self.patience.or_interrupted(failure))?;
         }

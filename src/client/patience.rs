@@ -4,16 +4,13 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::keyboard::Interrupt;
+use super::keyboard::{Interrupt, Wake};
 use crate::error::{Awaited, Failure, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
 
 /// Called when a message takes long to come, with what has come of it, and what is expected.
 pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
-
-/// How long a read may wait before it looks whether the user has interrupted it.
-const SLICE: Duration = Duration::from_millis(200);
 
 /// Whether the user is to be told, once, that a reply takes long, and whether the user waits no longer.
 #[derive(Clone, Default)]
@@ -40,6 +37,13 @@ impl Patience {
 
     pub(super) fn interrupt_by(&mut self, interrupt: Interrupt) {
         self.interrupt = Some(interrupt);
+    }
+
+    /// Sets what wakes up a read or a write that the user interrupts.
+    pub(super) fn wake_by(&self, wake: Option<Wake>) {
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.wake_by(wake);
+        }
     }
 
     /// Whether the user has interrupted the command that runs.
@@ -121,25 +125,19 @@ impl Patient {
         n
     }
 
-    /// Reads once. If the notice is due before the timeout, or the user may interrupt, the wait has parts.
+    /// Reads once. If the notice is due before the timeout, the wait has two parts.
     fn wait(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut left = self.timeout;
-        loop {
-            let notice = self.patience.time_left().filter(|before| *before < left);
-            let slice = self.patience.interrupt.as_ref().map(|_| SLICE);
-            let part = [notice, slice].into_iter().flatten().fold(left, Duration::min);
-            self.inner.set_read_timeout(part)?;
+        if let Some(before) = self.patience.time_left().filter(|before| *before < left) {
+            self.inner.set_read_timeout(before)?;
             match self.inner.read(into) {
-                Err(error) if is_silence(&error) && part < left => {
-                    self.patience.check()?;
-                    if notice == Some(part) {
-                        self.patience.tell(&self.partial);
-                    }
-                }
+                Err(error) if is_silence(&error) => self.patience.tell(&self.partial),
                 brought => return brought,
             }
-            left -= part;
+            left -= before;
         }
+        self.inner.set_read_timeout(left)?;
+        self.inner.read(into)
     }
 }
 
