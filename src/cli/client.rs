@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::args::{self, Arg, Args, Shared};
 use super::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
-use crate::client::command::of_the_lab;
+use crate::client::command::{self, of_the_lab};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
@@ -67,6 +67,11 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
         };
         flags.push(flag.clone());
         match flag.as_str() {
+            "--help" | "-h" if command_of(&config).is_some() => {
+                let command = command_of(&config).unwrap_or_default();
+                return Ok(Parsed::Print(Msg::HelpOn { command }.say(shared.lang) + "\n"));
+            }
+            "-h" => return Ok(Parsed::Print(Msg::ClientHelp.say(shared.lang))),
             "--server" | "-s" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
             "--dialect" | "-d" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),
@@ -97,6 +102,12 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
     let (trace, to_errors) = (instruments.trace, instruments.capture_takes_output());
     let config = Config { host, buffer, trace, lang, to_errors, ..config };
     Ok(Parsed::Run(CommandLine { config, instruments, ladder }))
+}
+
+/// The command that was named.
+fn command_of(config: &Config) -> Option<&'static str> {
+    let word = config.command.first()?.to_string_lossy();
+    command::find(&word).map(|command| command.word)
 }
 
 fn retries(text: &str) -> Option<u32> {

@@ -22,6 +22,7 @@ use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
 use super::terminal::Bar;
 use super::{Greeting, Progress, Receipt, progress};
+use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::lang::{self, Msg, printable};
 use crate::limits;
@@ -95,10 +96,16 @@ pub static COMMANDS: [Command; 13] = [
     Command { word: "count", alias: None, takes: Takes::Argument, run: count },
     Command { word: "lls", alias: None, takes: Takes::Nothing, run: lls },
     Command { word: "say", alias: None, takes: Takes::Argument, run: say },
-    Command { word: "help", alias: Some("?"), takes: Takes::Nothing, run: help },
+    Command { word: "help", alias: Some("?"), takes: Takes::Option, run: help },
     Command { word: "byebye", alias: None, takes: Takes::Nothing, run: byebye },
     Command { word: "exit", alias: Some("quit"), takes: Takes::Nothing, run: exit },
 ];
+
+/// The command of this word, in any letter case.
+pub(crate) fn find(word: &str) -> Option<&'static Command> {
+    let lower = word.to_ascii_lowercase();
+    COMMANDS.iter().find(|command| command.word == lower || command.alias == Some(&lower))
+}
 
 /// The commands of `connme-lab`. The client had them before.
 const OF_THE_LAB: [&str; 5] = ["demo", "compare", "lesson", "grade", "dissector"];
@@ -183,6 +190,9 @@ fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
     let words = argument.words()?;
     let folder = match words.as_slice() {
         [] => None,
+        [flag, ..] if flag.starts_with('-') => {
+            return Err(Stop::Wrong(Msg::TakesNoFlags { command: "ls" }));
+        }
         [folder] => Some(folder.as_str()),
         _ => return Err(Stop::Wrong(Msg::OneFolder)),
     };
@@ -293,8 +303,8 @@ fn transfer(
     moved: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Outcome {
     let (mut count, mut bytes, mut time, mut tries) = (0, 0, Duration::ZERO, 0);
-    let mut not_tried = 0;
-    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
+    let (mut failed, mut not_tried) = (0, 0);
+    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names, total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
         let mut stage = None;
@@ -334,7 +344,8 @@ fn transfer(
                     ui.pause(pause);
                     continue;
                 }
-                bar.one_more(0);
+                failed += 1;
+                bar.one_failed();
                 if failure == Failure::Interrupted {
                     interrupted(
                         ui,
@@ -372,7 +383,7 @@ fn transfer(
         return Ok(());
     }
     let (seconds, rate) = speed(bytes, time);
-    ui.tell(&Msg::Together { files: count, bytes, seconds, rate })
+    ui.tell(&Msg::Together { files: count, failed, bytes, seconds, rate })
 }
 
 /// Tells what became of a transfer that the user has interrupted.
@@ -387,10 +398,16 @@ fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
     }
 }
 
+/// The rate of a shorter transfer says nothing.
+const SHORT: Duration = Duration::from_millis(10);
+
 /// How many seconds a transfer took, and its rate.
 fn speed(bytes: u64, time: Duration) -> (String, String) {
-    let rate = readable(progress::per_second(bytes, time));
-    (format!("{:.3}", time.as_secs_f64()), format!("{rate}/s"))
+    let rate = match time < SHORT {
+        true => String::new(),
+        false => format!("{}/s", readable(progress::per_second(bytes, time))),
+    };
+    (format!("{:.3}", time.as_secs_f64()), rate)
 }
 
 /// Asks before each removal, but only once for all that a pattern has found.
@@ -467,15 +484,23 @@ fn count(ui: &mut Ui, argument: &Argument) -> Outcome {
 fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let texts: Vec<_> = argument.words()?.iter().map(|text| unescape(text)).collect();
     let heard = ui.client.say(&texts)?;
+    let ends_lines = matches!(ui.config().dialect, Dialect::Text | Dialect::Json);
+    if heard.is_empty() && ends_lines && !texts.last().is_some_and(|text| text.ends_with(b"\n")) {
+        ui.talk(&Msg::NoNewline);
+    }
     Ok(ui.print(&heard)?)
 }
 
-fn help(ui: &mut Ui, _: &Argument) -> Outcome {
-    if ui.is_single {
-        Ok(ui.print(&ui.words(&Msg::ClientUsage))?)
-    } else {
-        ui.tell(&Msg::PromptHelp)
+fn help(ui: &mut Ui, argument: &Argument) -> Outcome {
+    if argument.is_empty() {
+        return match ui.is_single {
+            true => Ok(ui.print(&ui.words(&Msg::ClientHelp))?),
+            false => ui.tell(&Msg::PromptHelp),
+        };
     }
+    let typed = argument.text();
+    let command = find(&typed).ok_or_else(|| not_a_command(&typed, &typed))?;
+    ui.tell(&Msg::HelpOn { command: command.word })
 }
 
 fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {
@@ -558,6 +583,12 @@ mod tests {
         for (word, rest) in [("ls", ""), ("ls", "x"), ("rm", "x"), ("exit", "")] {
             assert_eq!(check(word, rest), Ok(()), "{word} {rest}");
         }
+    }
+
+    #[test]
+    fn rlwrap_knows_every_command() {
+        let words = include_str!("../cli/completions/rlwrap.words").split_whitespace();
+        assert!(words.eq(COMMANDS.iter().map(|command| command.word)));
     }
 
     #[test]

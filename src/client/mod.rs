@@ -325,12 +325,14 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn say(&mut self, texts: &[Vec<u8>]) -> Answer<String> {
         let mut wire = self.connect()?;
+        let mut heard = Vec::new();
         for text in texts {
             wire.write(text)?;
             wire.pause(limits::HEAD_PAUSE)?;
+            // What has come is taken when it has come, so that a trace shows it there. The end comes below.
+            heard.extend(wire.take_arrived().unwrap_or_default());
         }
         wire.end_writing()?;
-        let mut heard = Vec::new();
         let read = wire.read_to_end::<Failure>(&mut |bytes| {
             heard.extend_from_slice(bytes);
             // A server may never end.

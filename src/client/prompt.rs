@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::argument::{Argument, split_line};
-use super::command::{COMMANDS, Command, Outcome, Stop, Takes, not_a_command};
+use super::command::{self, Command, Outcome, Stop, Takes, not_a_command};
 use super::explain::explain;
 use super::keyboard::{Keyboard, Typed};
 use super::keys::without_keys;
@@ -185,9 +185,7 @@ impl Ui {
     }
 
     fn find(word: &str, argument: &Argument) -> Result<&'static Command, Msg> {
-        let lower = word.to_ascii_lowercase();
-        let is_it = |command: &&Command| command.word == lower || command.alias == Some(&lower);
-        COMMANDS.iter().find(is_it).ok_or_else(|| {
+        command::find(word).ok_or_else(|| {
             let typed = format!("{word} {}", argument.text());
             not_a_command(word, typed.trim_end())
         })

@@ -377,7 +377,13 @@ pub(super) fn advise(hint: Hint, lang: Lang) -> String {
             "apakah server berjalan? tentukan alamat dengan --server",
         ),
         Hint::SeeLs => ("ls shows what is there", "ls menunjukkan apa yang ada"),
-        Hint::WithFolders => ("-r sends all that is in it", "-r mengirim semua isinya"),
+        Hint::WithFolders => (
+            "with -r all that is in it goes into the folder of that name on the server, if there is \
+             one; or name the files in it",
+            "dengan -r semua isinya masuk ke folder dengan nama itu di server, jika ada; atau sebutkan \
+             file di dalamnya",
+        ),
+        Hint::WithFoldersThere => ("-r downloads all that is in it", "-r mengunduh semua isinya"),
         Hint::SeeLls => ("lls shows what could be sent", "lls menunjukkan apa yang bisa dikirim"),
         Hint::OtherName => {
             ("add 'as NAME' to choose another name", "tambahkan 'as NAMA' untuk memilih nama lain")

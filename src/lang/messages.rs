@@ -16,10 +16,23 @@ fn help(lang: Lang, en: &str, id: &str) -> String {
     text.replace("COMMANDS\n", commands)
 }
 
+/// What a command does, with an example.
+fn topic(command: &str, lang: Lang) -> &'static str {
+    let topics =
+        lang.choose(include_str!("help/topics.en.txt"), include_str!("help/topics.id.txt"));
+    let mut topics = topics.split("== ").filter_map(|topic| topic.split_once('\n'));
+    topics.find(|(word, _)| *word == command).map_or("", |(_, text)| text)
+}
+
 pub(super) fn say(msg: &Msg, lang: Lang) -> String {
     let bytes =
         |count: &u64| if *count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") };
     let number = |text: &str| decimal(text, lang);
+    // A transfer of some milliseconds has no rate.
+    let put = |before: &str, rate: &String, after: &str| match rate.is_empty() {
+        true => String::new(),
+        false => format!("{before}{}{after}", decimal(rate, lang)),
+    };
     match msg {
         Msg::ServerUsage => {
             help(lang, include_str!("help/server.en.txt"), include_str!("help/server.id.txt"))
@@ -27,6 +40,10 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
         Msg::ClientUsage => {
             help(lang, include_str!("help/client.en.txt"), include_str!("help/client.id.txt"))
         }
+        Msg::ClientHelp => {
+            help(lang, include_str!("help/short.en.txt"), include_str!("help/short.id.txt"))
+        }
+        Msg::HelpOn { command } => topic(command, lang).trim_end().to_owned(),
         Msg::PromptHelp => {
             let text =
                 help(lang, include_str!("help/prompt.en.txt"), include_str!("help/prompt.id.txt"));
@@ -236,40 +253,54 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 true => String::new(),
                 false => say!(lang, " as {stored}", " sebagai {stored}"),
             };
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
-            say!(
-                lang,
-                "{name} uploaded{renamed}: {size} in {seconds} s ({rate})",
-                "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}, {rate})"
-            )
+            let (size, seconds) = (bytes(count), number(seconds));
+            let (en, id) = (put(" (", rate, ")"), put(", ", rate, ""));
+            match lang {
+                Lang::En => format!("{name} uploaded{renamed}: {size} in {seconds} s{en}"),
+                Lang::Id => format!(
+                    "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}{id})"
+                ),
+            }
         }
         Msg::Sent { name, bytes: count, seconds, rate } => {
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
-            say!(
-                lang,
-                "{name} sent: {size} in {seconds} s ({rate}); this dialect sends no confirmation",
-                "File {name} dikirim dalam {seconds} detik ({size}, {rate}); dialek ini tidak mengirim \
-                 konfirmasi"
-            )
+            let (size, seconds) = (bytes(count), number(seconds));
+            let (en, id) = (put(" (", rate, ")"), put(", ", rate, ""));
+            match lang {
+                Lang::En => format!(
+                    "{name} sent: {size} in {seconds} s{en}; this dialect sends no confirmation"
+                ),
+                Lang::Id => format!(
+                    "File {name} dikirim dalam {seconds} detik ({size}{id}); dialek ini tidak mengirim \
+                     konfirmasi"
+                ),
+            }
         }
         Msg::Downloaded { name, stored, bytes: count, last, seconds, rate } => {
             let last = match last {
-                Some(last) => say!(lang, ", the last {last}", "{last} terakhir: "),
+                Some(last) => say!(lang, ", the last {last}", ", {last} terakhir"),
                 None => String::new(),
             };
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
-            say!(
-                lang,
-                "{name} downloaded to {stored}: {size}{last} in {seconds} s ({rate})",
-                "File {name} berhasil diunduh ke {stored} ({size}, {last}{rate})\nWaktu unduh: {seconds} detik"
-            )
+            let (size, seconds) = (bytes(count), number(seconds));
+            let (en, id) = (put(" (", rate, ")"), put(", ", rate, ""));
+            match lang {
+                Lang::En => {
+                    format!("{name} downloaded to {stored}: {size}{last} in {seconds} s{en}")
+                }
+                Lang::Id => format!(
+                    "File {name} berhasil diunduh ke {stored} ({size}{last}{id})\nWaktu unduh: {seconds} detik"
+                ),
+            }
         }
-        Msg::Together { files, bytes: count, seconds, rate } => {
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
+        Msg::Together { files, failed, bytes: count, seconds, rate } => {
+            let failed = match failed {
+                0 => String::new(),
+                failed => say!(lang, "; {failed} failed", "; {failed} gagal"),
+            };
+            let (size, seconds, rate) = (bytes(count), number(seconds), put(" (", rate, ")"));
             say!(
                 lang,
-                "{files} files: {size} in {seconds} s ({rate})",
-                "{files} file: {size} dalam {seconds} detik ({rate})"
+                "{files} files: {size} in {seconds} s{rate}{failed}",
+                "{files} file: {size} dalam {seconds} detik{rate}{failed}"
             )
         }
         Msg::SentTwice { count } => say!(
@@ -360,6 +391,7 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
         Msg::FilesDone { files, of } => {
             say!(lang, "{files} of {of} files", "{files} dari {of} file")
         }
+        Msg::FilesFailed { count } => say!(lang, "{count} failed", "{count} gagal"),
         Msg::BytesDone { done, total: Some(total) } => {
             let (done, total) = (number(done), number(total));
             say!(lang, "{done} of {total}", "{done} dari {total}")
@@ -410,6 +442,14 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "ls takes one folder; a name with spaces needs quotes",
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip"
         ),
+        Msg::NoNewline => say!(
+            lang,
+            "the text does not end with a newline: type \\n at its end",
+            "teks itu tidak diakhiri newline: ketik \\n di akhirnya"
+        ),
+        Msg::TakesNoFlags { command } => {
+            say!(lang, "{command} takes no flags", "{command} tidak menerima opsi")
+        }
         Msg::OpenQuote => say!(
             lang,
             "a quotation mark is opened and not closed",

@@ -67,6 +67,10 @@ pub enum Msg {
     ServerUsage,
     /// How to call the client.
     ClientUsage,
+    /// How to call the client, on one screen.
+    ClientHelp,
+    /// What this command of the client does.
+    HelpOn { command: &'static str },
     /// A sentence of another module, in both languages.
     Said { en: String, id: String },
     /// A flag that does not exist.
@@ -153,7 +157,7 @@ pub enum Msg {
         rate: String,
     },
     /// Several files were moved.
-    Together { files: usize, bytes: u64, seconds: String, rate: String },
+    Together { files: usize, failed: usize, bytes: u64, seconds: String, rate: String },
     /// This many files were sent again after the connection was lost.
     SentTwice { count: usize },
     /// This many files were not moved, for the reason that was told last.
@@ -182,6 +186,8 @@ pub enum Msg {
     AwaitingReceipt { bytes: String, seconds: u64 },
     /// How many files are done.
     FilesDone { files: usize, of: usize },
+    /// How many files have failed.
+    FilesFailed { count: usize },
     /// How many bytes are done, of how many if that is known.
     BytesDone { done: String, total: Option<String> },
     /// How long a transfer will take.
@@ -202,6 +208,10 @@ pub enum Msg {
     ArgumentMissing { command: &'static str },
     /// A command that takes nothing got something.
     TakesNothing { command: &'static str },
+    /// A text that `say` sent does not end with a newline, and nothing was answered.
+    NoNewline,
+    /// A flag where a command takes none.
+    TakesNoFlags { command: &'static str },
     /// A list of several folders.
     OneFolder,
     /// A quotation mark that is opened and not closed.
@@ -263,6 +273,8 @@ pub enum Hint {
     SeeLls,
     /// A folder needs `-r`.
     WithFolders,
+    /// The same for a folder of the server.
+    WithFoldersThere,
     /// Another name may be accepted.
     OtherName,
     /// It may work later.
@@ -365,7 +377,7 @@ mod tests {
         for (msg, said) in table {
             assert_eq!(msg.say(Lang::Id), said);
         }
-        let (seconds, rate) = ("0.01".to_owned(), String::new());
+        let (seconds, rate) = ("0.01".to_owned(), "1.5 kB/s".to_owned());
         let uploaded =
             Msg::Uploaded { name: name(), stored: name(), bytes: 5, seconds, rate }.say(Lang::Id);
         assert!(uploaded.starts_with("File NAME berhasil diunggah dalam 0,01 detik"), "{uploaded}");

@@ -162,6 +162,23 @@ fn help_fits_a_terminal_of_80_columns() {
             .unwrap();
         let own = client(&["--lang", lang, "--help"]).output().unwrap();
         let prompt = client(&["--lang", lang]).write_stdin("help\n").output().unwrap();
+        let short = client(&["--lang", lang, "-h"]).output().unwrap();
+        // One screen, also of a narrow window.
+        for output in [&prompt, &short] {
+            let text = std::str::from_utf8(&output.stdout).unwrap();
+            let is_wide = |line: &str| line.chars().count() > 60;
+            assert!(text.lines().count() <= 23 && !text.lines().any(is_wide), "{text}");
+        }
+        for command in connme::client::command::COMMANDS.iter().map(|command| command.word) {
+            let text = client(&["--lang", lang, command, "--help"]).output().unwrap().stdout;
+            let text = String::from_utf8(text).unwrap();
+            let has_example = text.lines().any(|line| line.trim_start().starts_with(command));
+            assert!(text.starts_with(command) && has_example, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+            let lines = format!("help {command}\n");
+            let typed = client(&["--lang", lang]).write_stdin(lines).output().unwrap().stdout;
+            assert_eq!(String::from_utf8(typed).unwrap(), text);
+        }
         for output in [server, own, prompt] {
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(text.lines().count() > 10);
@@ -262,7 +279,11 @@ fn failures_tell_what_why_and_what_to_do() {
             1,
             "cannot rm  a: in this dialect a name may not begin or end with a space",
         ),
-        (&["upload", "dir"], 1, "cannot send dir: it is a folder; -r sends all that is in it"),
+        (
+            &["upload", "dir"],
+            1,
+            "cannot send dir: it is a folder; with -r all that is in it goes into the folder of that name on the server, if there is one; or name the files in it",
+        ),
         (&["upload", "big"], 1, "cannot upload big: files may be at most 10 bytes (too-large)"),
         (
             &["upload", "blocked", "as", "../x"],
