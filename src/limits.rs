@@ -159,6 +159,9 @@ pub const DEPTH: usize = 32;
 /// How long a client keeps what has come of a download that was cut.
 pub const KEPT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// More than this is not compared with the server without a word: it takes a second on a slow machine.
+pub const SILENT_CHECK: u64 = 50_000_000;
+
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 pub const KEPT_SIZE: u64 = 64 << 10;
 

@@ -46,6 +46,14 @@ impl Argument {
         }
     }
 
+    /// Its words, as white space alone divides a typed line.
+    pub(super) fn plain_words(&self) -> Vec<String> {
+        match self {
+            Argument::Words(words) => texts(words),
+            Argument::Typed(rest) => rest.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+
     /// Its words. A typed line without quotes is one word, with its spaces and backslashes.
     ///
     /// # Errors

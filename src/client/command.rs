@@ -17,7 +17,11 @@ use std::time::Duration;
 use super::ahead::{Batch, Downloads, Uploads};
 use super::argument::Argument;
 use super::keyboard::Typed;
-use super::places::{Files, Moved, folders_here, folders_there, here, local_files, on_server};
+use super::names::Named;
+use super::places::{
+    Files, Moved, Skipped, StandardInput, folders_here, folders_there, here_and_skipped,
+    local_files, on_server,
+};
 use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
 use super::terminal::Bar;
@@ -204,9 +208,26 @@ fn lls(ui: &mut Ui, _: &Argument) -> Outcome {
     ui.show(&local_files()?)
 }
 
+/// The files on the server that an argument means, after the user was told what a pattern leaves out.
+fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop> {
+    let named = on_server(&mut ui.client, argument, renames)?;
+    tell_skipped(ui, &named.skipped);
+    Ok(named)
+}
+
+fn tell_skipped(ui: &Ui, skipped: &Skipped) {
+    const MOST: usize = 10;
+    for (name, why) in skipped.iter().take(MOST) {
+        ui.talk(&Msg::Skipped { name: escaped(name), why: why.clone() });
+    }
+    if skipped.len() > MOST {
+        ui.talk(&Msg::MoreSkipped { count: skipped.len() - MOST });
+    }
+}
+
 fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().get_size.is_some())?;
-    for (name, _) in &on_server(&mut ui.client, argument, false)?.names {
+    for (name, _) in &found(ui, argument, false)?.names {
         let size = ui.client.get_size(name);
         ui.report(name, size, |size| Msg::Size { name: escaped(name), size })?;
     }
@@ -215,7 +236,7 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().sum.is_some())?;
-    for (name, _) in &on_server(&mut ui.client, argument, false)?.names {
+    for (name, _) in &found(ui, argument, false)?.names {
         let sum = ui.client.sum(name);
         ui.report(name, sum, |sum| Msg::Sum { name: escaped(name), sum: sum.to_string() })?;
     }
@@ -224,8 +245,19 @@ fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().upload.is_some())?;
+    if let [from, between, name] = argument.plain_words().as_slice()
+        && (from.as_str(), between.as_str()) == ("-", "as")
+    {
+        must_be_single(ui)?;
+        // The size goes first.
+        let input = StandardInput::read()?;
+        let files = vec![(input.path().to_owned(), Some(name.clone()))];
+        let batch = Uploads::new(&mut ui.client, files);
+        return transfer(ui, &["-".to_owned()], None, batch, uploaded);
+    }
     let (argument, is_recursive) = folders(ui, argument);
-    let mut files = here(&argument, true)?;
+    let (mut files, skipped) = here_and_skipped(&argument, true)?;
+    tell_skipped(ui, &skipped);
     if is_recursive {
         let moved = folders_here(&mut ui.client, files)?;
         files = left_out(ui, moved);
@@ -251,10 +283,27 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     Msg::Uploaded { name, stored, bytes, seconds, rate }
 }
 
+/// The name that stands for standard input or standard output is one for a single command alone.
+fn must_be_single(ui: &Ui) -> Outcome {
+    if ui.is_single { Ok(()) } else { Err(Stop::Wrong(Msg::NotAtThePrompt)) }
+}
+
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().download.is_some())?;
+    if let [name, between, to] = argument.plain_words().as_slice()
+        && (between.as_str(), to.as_str()) == ("as", "-")
+    {
+        must_be_single(ui)?;
+        return match ui.print_file(name) {
+            Err(failure) => {
+                ui.failed(name, failure);
+                Ok(())
+            }
+            Ok(written) => Ok(written?),
+        };
+    }
     let (argument, is_recursive) = folders(ui, argument);
-    let mut files = on_server(&mut ui.client, &argument, true)?.names;
+    let mut files = found(ui, &argument, true)?.names;
     if is_recursive {
         let moved = folders_there(&mut ui.client, files)?;
         files = left_out(ui, moved);
@@ -310,11 +359,16 @@ fn transfer(
         let mut stage = None;
         let watch = &mut |progress| {
             stage = Some(progress);
-            if let Progress::Continuing(done, Some(total)) = progress
-                && !is_quiet
-            {
+            let msg = match progress {
+                Progress::Checking(done) => Some(Msg::Checking { done: readable(done) }),
+                Progress::Continuing(done, Some(total)) => {
+                    Some(Msg::Continuing { done: readable(done), total: readable(total) })
+                }
+                _ => None,
+            };
+            if let Some(msg) = msg.filter(|_| !is_quiet) {
                 bar.hide();
-                say_aside(&Msg::Continuing { done: readable(done), total: readable(total) }, lang);
+                say_aside(&msg, lang);
             }
             bar.show(progress);
         };
@@ -413,7 +467,7 @@ fn speed(bytes: u64, time: Duration) -> (String, String) {
 /// Asks before each removal, but only once for all that a pattern has found.
 fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().delete.is_some())?;
-    let found = on_server(&mut ui.client, argument, false)?;
+    let found = found(ui, argument, false)?;
     let names: Vec<String> = found.names.into_iter().map(|(name, _)| name).collect();
     let asked_together = if found.by_pattern { names.len().max(1) } else { 1 };
     for names in names.chunks(asked_together) {

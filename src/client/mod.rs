@@ -169,6 +169,8 @@ pub struct Receipt {
 pub enum Progress {
     /// The number of bytes so far, and the total if it is known.
     Moved(u64, Option<u64>),
+    /// This many bytes that are here are compared with those on the server.
+    Checking(u64),
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
     /// The system has taken all bytes of an upload, and the receipt is awaited.

@@ -1,22 +1,25 @@
 //! The places where names are looked up: this machine's files, and those on the server.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
 use super::command::Stop;
-use super::names::{self, Found, Named, Place, Rules};
+use super::names::{self, Found, Kind, Named, Place, Rules};
 use super::prompt::escaped;
 use crate::error::{Answer, Code, Doing, Failure, Trouble};
-use crate::lang::Msg;
+use crate::lang::{Msg, printable};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
 /// Files, each with the other name that the user chose for it.
 pub(crate) type Files<N> = Vec<(N, Option<String>)>;
+
+/// The names that are left out of a pattern, and why.
+pub(super) type Skipped = Vec<(String, Trouble)>;
 
 /// The files of this machine that an argument means, and the other names that the user chose for them. With
 /// `renames`, `PATH as NAME` chooses one.
@@ -24,18 +27,31 @@ pub(crate) type Files<N> = Vec<(N, Option<String>)>;
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
 pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Files<PathBuf>, Stop> {
+    Ok(here_and_skipped(argument, renames)?.0)
+}
+
+/// The same, and what a pattern matches and is left out.
+///
+/// # Errors
+/// See [`here`].
+pub(super) fn here_and_skipped(
+    argument: &Argument,
+    renames: bool,
+) -> Result<(Files<PathBuf>, Skipped), Stop> {
     let line = match argument {
         Argument::Typed(line) => line,
         Argument::Words(words) => {
-            return Ok(match renamed(words).filter(|_| renames) {
+            let files = match renamed(words).filter(|_| renames) {
                 Some((path, other)) => vec![(path.into(), Some(other))],
                 None => words.iter().map(|word| (word.into(), None)).collect(),
-            });
+            };
+            return Ok((files, Vec::new()));
         }
     };
     let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
     let found = names::resolve(line, &rules(home), renames, &mut Here)?;
-    Ok(found.names.into_iter().map(|(path, other)| (path.into(), other)).collect())
+    let files = found.names.into_iter().map(|(path, other)| (path.into(), other)).collect();
+    Ok((files, found.skipped))
 }
 
 /// The files on the server that an argument means. With `renames`, `NAME as OTHER` chooses another name for
@@ -84,11 +100,23 @@ impl Place for Here {
 
     fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
-        let entries = read_folder(folder).into_iter().flatten().flatten();
-        // A pipe or a device cannot be sent.
-        let entries = entries.filter(|(_, metadata)| metadata.is_file() || metadata.is_dir());
-        let found = |(name, metadata): (_, Metadata)| Found { name, is_folder: metadata.is_dir() };
-        Ok(Some(entries.map(found).collect()))
+        let found = |entry: DirEntry| {
+            let metadata = fs::metadata(entry.path()).ok()?;
+            let kind = match entry.file_name().to_str() {
+                None => Kind::NotUtf8,
+                Some(_) if metadata.is_dir() => Kind::Folder,
+                Some(_) if metadata.is_file() => Kind::File,
+                // A pipe or a device cannot be sent.
+                Some(_) => return None,
+            };
+            let name = match entry.file_name().into_string() {
+                Ok(name) => name,
+                Err(name) => printable(name.as_encoded_bytes()),
+            };
+            Some(Found { name, kind })
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        Ok(Some(entries.filter_map(found).collect()))
     }
 }
 
@@ -129,7 +157,8 @@ impl Place for There<'_> {
         self.1.add(&listing)?;
         // A server must not lead a pattern to another folder.
         let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
-        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), is_folder: e.size.is_none() };
+        let kind = |e: &Entry<'_>| if e.size.is_none() { Kind::Folder } else { Kind::File };
+        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), kind: kind(&e) };
         Ok(Some(entries.map(found).collect()))
     }
 }
@@ -295,6 +324,33 @@ impl Collected {
             true => Err(Failure::ListTooLong(self.entries)),
             false => Ok(()),
         }
+    }
+}
+
+/// What came on standard input, in a file that is removed with this.
+pub(super) struct StandardInput(PathBuf);
+
+impl StandardInput {
+    /// Reads all of it.
+    pub(super) fn read() -> Answer<StandardInput> {
+        let folder = std::env::temp_dir();
+        let path = folder.join(format!("connme-client-{}", std::process::id()));
+        let creating = |error| Failure::local(Doing::Create, path.display(), error);
+        let mut file = File::create_new(&path).map_err(creating)?;
+        let input = StandardInput(path);
+        let reading = |error| Failure::local(Doing::Read, "-", error);
+        io::copy(&mut io::stdin().lock(), &mut file).map_err(reading)?;
+        Ok(input)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for StandardInput {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -16,8 +16,9 @@ use super::keyboard::{Keyboard, Typed};
 use super::keys::without_keys;
 use super::terminal::Terminal;
 use super::{Client, Config, table};
+use crate::dialect::Dialect;
 use crate::error::{Answer, Failure, Partial};
-use crate::lang::{Lang, Msg, escape, printable};
+use crate::lang::{Lang, Msg, printable};
 use crate::limits;
 use crate::store::Listing;
 
@@ -93,8 +94,10 @@ impl Ui {
             let lang = client.config().lang;
             // A bar may have been drawn on this line.
             let begin = if terminal.colour { "\r\x1b[K" } else { "" };
+            let dialect = client.config().dialect;
             client.notify(Arc::new(move |waited: &Partial| {
-                let line = Msg::StillWaiting { waited: waited.clone() }.say(lang);
+                let looks_like = dialect.guess(&waited.got).map(Dialect::name);
+                let line = Msg::StillWaiting { waited: waited.clone(), looks_like }.say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));
         }
@@ -297,9 +300,14 @@ impl Ui {
     /// Prints a list: as a table on a terminal, else as lines for programs.
     pub(super) fn show(&self, listing: &Listing) -> Outcome {
         if !self.terminal.out {
-            // Programs read these lines: an escaped name can be told from one with a backslash.
-            let escaped = |name: &str| escape(name.as_bytes()).into_owned();
-            return Ok(self.print(&table::plain(listing, escaped))?);
+            // Programs read these lines, and give the names to other commands.
+            let spelled = listing.entries().filter(|entry| entry.name.contains(is_control));
+            let count = spelled.count();
+            self.print(&table::plain(listing, without_controls))?;
+            if count > 0 {
+                self.talk(&Msg::NamesSpelled { count });
+            }
+            return Ok(());
         }
         self.tell(&Msg::Files { count: listing.count() })?;
         self.print(&table::table(listing, self.terminal.colour, self.config().lang, escaped))?;
@@ -326,6 +334,11 @@ impl Ui {
     /// Prints a result.
     pub(crate) fn tell(&self, result: &Msg) -> Outcome {
         Ok(self.print(&format!("{}\n", self.words(result)))?)
+    }
+
+    /// Prints a file as it comes.
+    pub(super) fn print_file(&mut self, name: &str) -> Answer<io::Result<()>> {
+        self.client.download_to(name, &mut io::stdout().lock())
     }
 
     /// Prints to standard output.
@@ -381,7 +394,23 @@ pub(super) fn say(msg: &Msg, lang: Lang) {
     let _ = io::stderr().write_all(format!("{}\n", msg.say(lang)).as_bytes());
 }
 
-/// A name that is safe to print in a sentence.
+/// A name that is safe to print in a sentence. One with a space at an end has quotes around it.
 pub(super) fn escaped(name: &str) -> String {
-    printable(name.as_bytes())
+    let printed = printable(name.as_bytes());
+    if name.trim() == name { printed } else { format!("'{printed}'") }
+}
+
+/// Whether a terminal obeys it, or reads text after it in the other direction.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A name in which only control characters are spelled out.
+fn without_controls(name: &str) -> String {
+    let spell = |c: char| match is_control(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(spell).collect()
 }

@@ -171,6 +171,7 @@ impl Bar {
                         state.transfer.total = total;
                     }
                 }
+                Progress::Checking(_) => {}
                 Progress::Sent => state.sent = Some(Instant::now()),
             }
         });

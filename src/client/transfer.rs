@@ -2,12 +2,12 @@
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::{Client, Progress, Receipt, Watch};
-use crate::dialect::{Receiver, Requests, Source, must_not_answer_yet};
+use crate::dialect::{Dialect, Receiver, Requests, Source, must_not_answer_yet};
 use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
 use crate::limits;
 use crate::log::Log;
@@ -60,6 +60,26 @@ impl Client {
         self.receive(name, local, watch, start, |client, arriving| client.fetch(name, arriving))
     }
 
+    /// Receives a file, and writes its bytes as they come. What cannot be written ends it.
+    ///
+    /// # Errors
+    /// The server's, or the connection's.
+    pub(super) fn download_to(
+        &mut self,
+        name: &str,
+        output: &mut dyn Write,
+    ) -> Answer<io::Result<()>> {
+        let fetch = self.requests().download.ok_or(Failure::Lacks("download"))?;
+        if self.config.dialect == Dialect::Filesaver {
+            // Its first bytes are known when the last one has come.
+            return Err(Failure::Lacks("download NAME as -"));
+        }
+        let mut passing = Passing { output, written: Ok(()) };
+        let received = self.ask(|wire| fetch(wire, name, &mut passing));
+        let written = passing.written.and_then(|()| passing.output.flush());
+        if written.is_err() { Ok(written) } else { received.map(|_| Ok(())) }
+    }
+
     /// Has a file received, and publishes it.
     pub(super) fn receive(
         &mut self,
@@ -81,12 +101,14 @@ impl Client {
             file: None,
             total: None,
             offset: 0,
+            rest_since: None,
             done: 0,
             disk_is_full: false,
             watch,
         };
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
+        let start = arriving.rest_since.unwrap_or(start);
         if received.is_err() && (bytes <= limits::KEPT_SIZE || arriving.disk_is_full) {
             arriving.begin_again(false);
         }
@@ -325,6 +347,8 @@ pub(super) struct Arriving<'s> {
     total: Option<u64>,
     /// How much of it was kept.
     offset: u64,
+    /// Since when the rest of it comes.
+    rest_since: Option<Instant>,
     done: u64,
     /// Then what has come is not kept: it would leave the disk full.
     disk_is_full: bool,
@@ -349,6 +373,9 @@ impl<'s> Arriving<'s> {
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
         (self.offset, self.done) = (length, length);
+        if length > limits::SILENT_CHECK {
+            (self.watch)(Progress::Checking(length));
+        }
         Ok(Some((length, sum)))
     }
 
@@ -358,6 +385,7 @@ impl<'s> Arriving<'s> {
             file.discard();
         }
         (self.offset, self.done, self.sha) = (0, 0, needs_sum.then(Sha256::default));
+        self.rest_since = None;
     }
 
     fn sum(&self) -> Option<Sum> {
@@ -374,6 +402,7 @@ impl<'s> Arriving<'s> {
         if let Some(file) = &mut self.file {
             file.expect(size)?;
             self.total = size.map(|rest| self.done.saturating_add(rest));
+            self.rest_since = Some(Instant::now());
             (self.watch)(Progress::Continuing(self.done, self.total));
             return Ok(());
         }
@@ -422,6 +451,27 @@ impl Receiver<Failure> for Arriving<'_> {
         let file = self.file.as_mut().ok_or_else(no_file)?;
         self.done += bytes.len() as u64;
         file.put_before(bytes).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
+    }
+}
+
+/// A file that goes to an output as it comes.
+struct Passing<'o> {
+    output: &'o mut dyn Write,
+    written: io::Result<()>,
+}
+
+impl Receiver<Failure> for Passing<'_> {
+    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Answer<()> {
+        self.written = self.output.write_all(bytes);
+        if self.written.is_ok() { Ok(()) } else { Err(Failure::Interrupted) }
+    }
+
+    fn put_before(&mut self, _: &[u8]) -> Answer<()> {
+        Err(no_file())
     }
 }
 

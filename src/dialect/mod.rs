@@ -49,6 +49,22 @@ impl Dialect {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
+    /// The dialect of a server that has begun a reply like this, where a client of this dialect waits for more.
+    #[must_use]
+    pub fn guess(self, reply: &[u8]) -> Option<Dialect> {
+        let looks_like = match reply {
+            [] => return None,
+            [b'o', b'k', b' ', ..] | [b'e', b'r', b'r', b'o', b'r', b' ', ..] => Dialect::Text,
+            [b'[' | b'{', ..] | [b'O', b'K', b' ', ..] | [b'E', b'R', b'R', ..] => Dialect::Json,
+            b"OK" => Dialect::Filesaver,
+            b"connected" | b"ready" => Dialect::Struct,
+            reply if reply.contains(&0) => Dialect::Struct,
+            reply if reply.iter().all(u8::is_ascii_digit) => Dialect::Count,
+            _ => return None,
+        };
+        (looks_like != self).then_some(looks_like)
+    }
+
     /// The name for flags and log lines.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -476,6 +476,25 @@ fn struct_upload(steps: Vec<Step>) -> (Answer<Option<String>>, Vec<u8>) {
 }
 
 #[test]
+fn the_beginning_of_a_reply_tells_the_dialect() {
+    let table = [
+        (Dialect::Text, "connected", Some("struct")),
+        (Dialect::Text, "\u{1}\0\0\0", Some("struct")),
+        (Dialect::Text, "OK", Some("filesaver")),
+        (Dialect::Text, "[{\"id\"", Some("json")),
+        (Dialect::Text, "12", Some("count")),
+        (Dialect::Text, "ok conn", None),
+        (Dialect::Text, "hello", None),
+        (Dialect::Text, "", None),
+        (Dialect::Struct, "error b", Some("text")),
+        (Dialect::Struct, "conn", None),
+    ];
+    for (own, reply, other) in table {
+        assert_eq!(own.guess(reply.as_bytes()).map(Dialect::name), other, "{reply}");
+    }
+}
+
+#[test]
 fn nothing_follows_a_payload_of_struct_before_its_receipt() {
     let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
     let float = 0.5_f32.to_le_bytes();

@@ -322,6 +322,11 @@ fn local(doing: &Doing, path: &str, why: &Trouble, lang: Lang) -> String {
         Doing::Run => say!(lang, "run {path}", "menjalankan {path}"),
         Doing::Compare => say!(lang, "compare {path}", "membandingkan {path}"),
     };
+    format!("{tried}: {}", trouble(why, lang))
+}
+
+/// Why something on this machine failed.
+pub(super) fn trouble(why: &Trouble, lang: Lang) -> String {
     let why = match why {
         Trouble::IsFolder => lang.choose("it is a folder", "itu folder"),
         Trouble::IsLink => lang.choose("it is a link", "itu tautan"),
@@ -338,14 +343,16 @@ fn local(doing: &Doing, path: &str, why: &Trouble, lang: Lang) -> String {
             "what came back is not what was sent",
             "yang kembali berbeda dari yang dikirim",
         ),
-        Trouble::NoSpace(cause) => &say!(
-            lang,
-            "{cause}; what had come of it was removed",
-            "{cause}; yang sudah diterima dihapus"
-        ),
+        Trouble::NoSpace(cause) => {
+            return say!(
+                lang,
+                "{cause}; what had come of it was removed",
+                "{cause}; yang sudah diterima dihapus"
+            );
+        }
         Trouble::Name(cause) | Trouble::System(cause) => cause,
     };
-    format!("{tried}: {why}")
+    why.to_owned()
 }
 
 pub(super) fn advise(hint: Hint, lang: Lang) -> String {

@@ -3,7 +3,7 @@
 //! The Indonesian has the words of the assignment's programs where those have words for it. Numbers have the
 //! decimal mark of the language.
 
-use super::failures::{advise, awaited, because, so_far, tried};
+use super::failures::{advise, awaited, because, so_far, tried, trouble};
 use super::{Hint, Lang, Msg, Wanted};
 use crate::error::Failure;
 
@@ -320,6 +320,14 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "{count} more files were not tried, for the same reason",
             "{count} file lagi tidak dicoba, dengan alasan yang sama"
         ),
+        Msg::Checking { done } => {
+            let done = number(done);
+            say!(
+                lang,
+                "checking {done} that are here against the server",
+                "memeriksa {done} yang ada di sini dengan server"
+            )
+        }
         Msg::Continuing { done, total } => {
             let (done, total) = (number(done), number(total));
             say!(lang, "continuing at {done} of {total}", "melanjutkan dari {done} dari {total}")
@@ -373,6 +381,13 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "folder {folder} lebih dalam dari {most} folder, dan tidak ada yang diterima; unduh folder di \
              dalamnya"
         ),
+        Msg::Skipped { name, why } => {
+            let why = trouble(why, lang);
+            say!(lang, "{name} is left out: {why}", "{name} dilewatkan: {why}")
+        }
+        Msg::MoreSkipped { count } => {
+            say!(lang, "and {count} more", "dan {count} lagi")
+        }
         Msg::LeftOut { count } => say!(
             lang,
             "left out of these folders: {count} (hidden files, links to folders, and what cannot be read \
@@ -411,6 +426,11 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             let (size, megabytes) = (bytes(size), number(&megabytes));
             say!(lang, "{name}: {size} ({megabytes})", "Ukuran file {name}: {size} ({megabytes})")
         }
+        Msg::NamesSpelled { count } => say!(
+            lang,
+            "names with control characters, which are spelled out: {count}",
+            "nama dengan karakter kontrol, yang ditulis sebagai kode: {count}"
+        ),
         Msg::Files { count } => say!(lang, "files ({count}):", "Daftar file ({count}):"),
         Msg::Total { bytes: count } => {
             let size = bytes(count);
@@ -447,6 +467,11 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "the text does not end with a newline: type \\n at its end",
             "teks itu tidak diakhiri newline: ketik \\n di akhirnya"
         ),
+        Msg::NotAtThePrompt => say!(
+            lang,
+            "- is for a single command, because the prompt has the terminal; a file of that name is ./-",
+            "- hanya untuk satu perintah, karena prompt memakai terminal; file dengan nama itu adalah ./-"
+        ),
         Msg::TakesNoFlags { command } => {
             say!(lang, "{command} takes no flags", "{command} tidak menerima opsi")
         }
@@ -472,13 +497,21 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             };
             format!("{}{}{hint}", tried(command, name, failure, lang), because(failure, lang))
         }
-        Msg::StillWaiting { waited } => say!(
-            lang,
-            "{}; still waiting for {}",
-            "{}; masih menunggu {}",
-            so_far(waited, lang),
-            awaited(waited, lang)
-        ),
+        Msg::StillWaiting { waited, looks_like } => {
+            let guess = match looks_like {
+                Some(dialect) => {
+                    say!(lang, "; this looks like {dialect}", "; ini mirip {dialect}")
+                }
+                None => String::new(),
+            };
+            say!(
+                lang,
+                "{}; still waiting for {}{guess}",
+                "{}; masih menunggu {}{guess}",
+                so_far(waited, lang),
+                awaited(waited, lang)
+            )
+        }
         Msg::Lacks { dialect, command } => say!(
             lang,
             "the {dialect} dialect has no {command}; nothing was sent",

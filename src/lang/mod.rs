@@ -15,7 +15,7 @@ mod escape;
 mod failures;
 mod messages;
 
-use crate::error::{Failure, Partial};
+use crate::error::{Failure, Partial, Trouble};
 pub use escape::{escape, printable, readable};
 pub(crate) use messages::decimal;
 
@@ -162,6 +162,8 @@ pub enum Msg {
     SentTwice { count: usize },
     /// This many files were not moved, for the reason that was told last.
     NotTried { count: usize },
+    /// What is here of a download is compared with what is on the server.
+    Checking { done: String },
     /// A download goes on where it was cut.
     Continuing { done: String, total: String },
     /// A download was cut, and is tried again.
@@ -180,6 +182,10 @@ pub enum Msg {
     NoFolderThere { folder: String },
     /// The folders of the server are too deep for `-r`.
     TooDeep { folder: String, most: usize },
+    /// A pattern matches this, which is left out.
+    Skipped { name: String, why: Trouble },
+    /// This many more are left out.
+    MoreSkipped { count: usize },
     /// `-r` does not take all that is in a folder.
     LeftOut { count: usize },
     /// All of an upload was sent, but not confirmed yet.
@@ -196,6 +202,8 @@ pub enum Msg {
     Grew { name: String, bytes: u64 },
     /// A file's size.
     Size { name: String, size: u64 },
+    /// This many names in a list for programs have control characters, and are not printed as they are.
+    NamesSpelled { count: usize },
     /// The line before a list.
     Files { count: usize },
     /// The line after a list.
@@ -210,6 +218,8 @@ pub enum Msg {
     TakesNothing { command: &'static str },
     /// A text that `say` sent does not end with a newline, and nothing was answered.
     NoNewline,
+    /// Standard input or output in the place of a file, at the prompt.
+    NotAtThePrompt,
     /// A flag where a command takes none.
     TakesNoFlags { command: &'static str },
     /// A list of several folders.
@@ -223,7 +233,8 @@ pub enum Msg {
     /// A command failed.
     Failed { command: &'static str, name: String, failure: Box<Failure>, hint: Option<Hint> },
     /// A reply takes long.
-    StillWaiting { waited: Partial },
+    /// Perhaps the server has another dialect than this client.
+    StillWaiting { waited: Partial, looks_like: Option<&'static str> },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: &'static str },
 }
@@ -485,7 +496,10 @@ mod tests {
             ),
         ];
         for (waited, en, id) in table {
-            assert_eq!(both(&Msg::StillWaiting { waited }), (en.to_owned(), id.to_owned()));
+            assert_eq!(
+                both(&Msg::StillWaiting { waited, looks_like: None }),
+                (en.to_owned(), id.to_owned())
+            );
         }
     }
 }

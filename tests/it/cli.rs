@@ -277,7 +277,7 @@ fn failures_tell_what_why_and_what_to_do() {
         (
             &["rm", " a"],
             1,
-            "cannot rm  a: in this dialect a name may not begin or end with a space",
+            "cannot rm ' a': in this dialect a name may not begin or end with a space",
         ),
         (
             &["upload", "dir"],
@@ -537,6 +537,50 @@ fn lines_without_a_terminal_are_commands() {
     let (status, out, err) = run("size c\nsize 'a b.txt'\n");
     assert_eq!((status, err.lines().count()), (1, 1), "{err}");
     assert_eq!(out, "a b.txt: 5 bytes (0.000005 MB)\n");
+}
+
+/// Names go from one command to another, and files from one program to another.
+#[cfg(unix)]
+#[test]
+fn the_client_works_in_a_pipe() {
+    use std::os::unix::ffi::OsStrExt;
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], input: &str| {
+        let output = server.client(folder.path(), args).write_stdin(input).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (_, out, err) = run(&["upload", "-", "as", "it's \"so\""], "hello");
+    assert!(out.starts_with("- uploaded as it's") && err.is_empty(), "{out}{err}");
+    let (_, out, err) = run(&["ls"], "");
+    assert_eq!((out.as_str(), err.as_str()), ("file\t5\tit's \"so\"\n", ""));
+    let name = out.trim_end().split('\t').next_back().unwrap();
+    let whole = (0, "hello".to_owned(), String::new());
+    assert_eq!(run(&["download", name, "as", "-"], ""), whole);
+    assert!(!folder.path().join("downloads").exists());
+    let (status, out, err) = run(&["download", "nope", "as", "-"], "");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("cannot download nope"), "{err}");
+    let (status, _, err) = run(&[], "upload - as b\ndownload b as -\n");
+    assert_eq!((status, err.matches("- is for a single command").count()), (1, 2), "{err}");
+    // Only what a terminal would obey is spelled out, and that is told.
+    let list = fs::write(folder.path().join("a\tb"), "")
+        .and_then(|()| fs::write(folder.path().join("c\"d"), ""));
+    list.unwrap();
+    let (_, out, err) = run(&["lls"], "");
+    assert!(!out.contains("a\tb") && out.ends_with("c\"d\n"), "{out}{err}");
+    // A pattern says what it leaves out.
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
+    let (_, out, err) = run(&["-q"], "upload *\n");
+    assert!(out.contains("c\"d uploaded: 0 bytes") && !err.contains("left out"), "{out}{err}");
+    let (_, _, err) = run(&[], "upload *\n");
+    let mut lines: Vec<_> = err.lines().filter(|line| line.contains("left out")).collect();
+    lines.sort_unstable();
+    let expected =
+        ["caf\\xe9 is left out: its name is not UTF-8", "sub is left out: it is a folder"];
+    assert_eq!(lines, expected, "{err}");
 }
 
 /// What a server sees that closes every connection after two answers, or three; and what the client says.
@@ -812,6 +856,8 @@ fn a_long_wait_is_told_to_a_terminal_unless_quiet() {
             "ected\n",
             "so far came \"ok conn\" with no newline; still waiting for",
         ),
+        // A server of another dialect, perhaps.
+        ("connme", "o", "k connected\n", "so far came \"o\" with no newline; still waiting for"),
         ("--quiet connme", "ok conn", "ected\n", ""),
         ("connme 2>err.log", "ok conn", "ected\n", ""),
         ("download a", "ok 5\nhe", "llo", "2 of 5 bytes came; still waiting for the rest"),

@@ -151,7 +151,8 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
         let (out, err) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(status), "{case}: {out}{err}");
-        assert_eq!(err.lines().count(), usize::try_from(status).unwrap(), "{case}: {err}");
+        let told = err.lines().filter(|line| !line.starts_with("names with control characters"));
+        assert_eq!(told.count(), usize::try_from(status).unwrap(), "{case}: {err}");
         let raw = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
         assert!(!out.contains(raw) && !err.contains(raw), "{case}: {out:?} {err:?}");
         assert!(start.elapsed() < Duration::from_secs(15), "{case} took {:?}", start.elapsed());
