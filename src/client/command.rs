@@ -569,10 +569,7 @@ fn exit(ui: &mut Ui, _: &Argument) -> Outcome {
 }
 
 /// The command that was probably meant by this word: the nearest, if it is near.
-pub(crate) fn nearest(
-    word: &str,
-    commands: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub(crate) fn nearest<'c>(word: &str, commands: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let best = commands.min_by_key(|command| distance(word, command))?;
     let few = if best.len() > 3 { 2 } else { 1 };
     (distance(word, best) <= few).then_some(best)

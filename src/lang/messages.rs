@@ -50,7 +50,12 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             text.trim_end().to_owned()
         }
         Msg::Said { en, id } => lang.choose(en, id).clone(),
-        Msg::UnknownFlag { flag } => {
+        Msg::UnknownFlag { flag, meant: Some(meant) } => say!(
+            lang,
+            "unexpected argument '{flag}'; did you mean {meant}?",
+            "argumen '{flag}' tidak dikenali; apakah maksud Anda {meant}?"
+        ),
+        Msg::UnknownFlag { flag, meant: None } => {
             say!(lang, "unexpected argument '{flag}'", "argumen '{flag}' tidak dikenali")
         }
         Msg::FlagNeedsValue { flag } => {

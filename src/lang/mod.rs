@@ -73,8 +73,8 @@ pub enum Msg {
     HelpOn { command: &'static str },
     /// A sentence of another module, in both languages.
     Said { en: String, id: String },
-    /// A flag that does not exist.
-    UnknownFlag { flag: String },
+    /// A flag that does not exist. Perhaps this one was meant.
+    UnknownFlag { flag: String, meant: Option<String> },
     /// A flag at the end of the line, without the value it needs.
     FlagNeedsValue { flag: String },
     /// `--flag=value` where the flag has no value.
@@ -325,7 +325,10 @@ impl Msg {
     pub fn with_help(&self, lang: Lang) -> String {
         let (wrong, help) = (self.say(lang), Msg::TryHelp.say(lang));
         match self {
-            Msg::UnknownCommand { .. } | Msg::IsOfTheLab { .. } | Msg::Said { .. } => wrong,
+            Msg::UnknownCommand { .. }
+            | Msg::UnknownFlag { meant: Some(_), .. }
+            | Msg::IsOfTheLab { .. }
+            | Msg::Said { .. } => wrong,
             _ => format!("{wrong}; {help}"),
         }
     }

@@ -14,7 +14,10 @@ fn server(args: &[&str]) -> (i32, String) {
 #[test]
 fn a_wrong_flag_gets_one_line_with_what_to_do() {
     let table = [
-        (vec!["--lisen", "1"], "unexpected argument '--lisen'"),
+        (
+            vec!["--lisen", "1"],
+            "unexpected argument '--lisen'; did you mean --listen [DIALECT=][HOST:]PORT?",
+        ),
         (vec!["--root"], "--root needs a value"),
         (vec!["--read-only=yes"], "--read-only takes no value"),
         (vec!["--buffer", "0"], "--buffer takes a size from 1 to 16M, not '0'"),
@@ -25,7 +28,8 @@ fn a_wrong_flag_gets_one_line_with_what_to_do() {
     ];
     for (args, what) in table {
         let (status, said) = server(&args);
-        assert_eq!(said, format!("connme-server: {what}; see --help\n"));
+        let end = if what.ends_with('?') { "" } else { "; see --help" };
+        assert_eq!(said, format!("connme-server: {what}{end}\n"));
         assert_eq!(status, 2);
     }
     for args in [["--sever", "x"], ["--server", "a:b"]] {
