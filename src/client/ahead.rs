@@ -248,7 +248,7 @@ impl Uploads {
         let mut first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
         match &first {
             Sent::Whole(_) => {
-                client.step(parts.take_ready).inspect_err(|_| client.drop_connection())?
+                client.step(parts.take_ready).inspect_err(|_| client.drop_connection())?;
             }
             Sent::Asked(_) => client.step(parts.take_ready)?,
             _ => {}

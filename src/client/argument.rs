@@ -2,11 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::names;
+use super::names::{self, BLANK};
 use crate::lang::Msg;
-
-/// What separates words. Not every kind of white space: a name may begin or end with another kind.
-pub(super) const BLANK: [char; 2] = [' ', '\t'];
 
 /// What follows a command.
 #[derive(Clone, Debug, PartialEq, Eq)]

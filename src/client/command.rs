@@ -10,7 +10,6 @@
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,17 +17,18 @@ use super::ahead::{Batch, Downloads, Uploads};
 use super::argument::Argument;
 use super::keyboard::Typed;
 use super::names::Named;
+use super::outcome::{Outcome, Stop};
 use super::places::{
     Files, Moved, Skipped, StandardInput, folders_here, folders_there, here_and_skipped,
     local_files, on_server,
 };
-use super::prompt::{Ui, escaped, say as say_aside};
 use super::table::readable;
 use super::terminal::Bar;
+use super::ui::{Ui, say as say_aside};
 use super::{Greeting, Progress, Receipt, progress};
 use crate::dialect::Dialect;
 use crate::error::Failure;
-use crate::lang::{self, Msg, printable};
+use crate::lang::{self, Msg, escaped, printable};
 use crate::limits;
 
 /// A command of the client.
@@ -52,40 +52,6 @@ pub enum Takes {
     Option,
     /// It needs one. The prompt asks for it.
     Argument,
-}
-
-/// What a command returns.
-pub type Outcome = Result<(), Stop>;
-
-/// Why a command ended early.
-#[derive(Debug)]
-pub enum Stop {
-    /// Standard output cannot be written to.
-    Output(io::Error),
-    /// The command was typed wrongly.
-    Wrong(Msg),
-    /// Nothing was done, for this reason.
-    Refused(Msg),
-    /// A request failed, or something on this machine.
-    Failed(Failure),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Output(error)
-    }
-}
-
-impl From<Msg> for Stop {
-    fn from(wrong: Msg) -> Stop {
-        Stop::Wrong(wrong)
-    }
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
-    }
 }
 
 /// All commands.

@@ -12,6 +12,7 @@ mod explain;
 mod keyboard;
 mod keys;
 mod names;
+pub mod outcome;
 mod patience;
 pub(crate) mod places;
 pub(crate) mod progress;
@@ -19,6 +20,7 @@ pub mod prompt;
 pub(crate) mod table;
 pub mod terminal;
 mod transfer;
+pub(crate) mod ui;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

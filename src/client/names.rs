@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use super::argument::BLANK;
-use super::command::Stop;
+use super::outcome::Stop;
 use crate::error::{Answer, Trouble};
 use crate::lang::Msg;
 use crate::lang::escape;
+
+/// What separates words. Not every kind of white space: a name may begin or end with another kind.
+pub(super) const BLANK: [char; 2] = [' ', '\t'];
 
 /// Where files are looked up: in this folder, or on the server.
 pub(super) trait Place {
@@ -266,7 +268,8 @@ fn expand(
             }
             let end = if is_last { "" } else { "/" };
             for Found { name, kind } in entries {
-                if !(shows_hidden || !name.starts_with('.')) || !matches(part, &name) {
+                let is_hidden = name.starts_with('.') && !shows_hidden;
+                if is_hidden || !matches(part, &name) {
                     continue;
                 }
                 match (kind, is_last) {

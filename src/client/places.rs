@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
-use super::command::Stop;
 use super::names::{self, Found, Kind, Named, Place, Rules};
-use super::prompt::escaped;
+use super::outcome::Stop;
 use crate::error::{Answer, Code, Doing, Failure, Trouble};
-use crate::lang::{Msg, printable};
+use crate::lang::{Msg, escaped, printable};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
@@ -49,7 +48,7 @@ pub(super) fn here_and_skipped(
         }
     };
     let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
-    let found = names::resolve(line, &rules(home), renames, &mut Here)?;
+    let found = names::resolve(line, &rules(home), renames, &mut LocalFiles)?;
     let files = found.names.into_iter().map(|(path, other)| (path.into(), other)).collect();
     Ok((files, found.skipped))
 }
@@ -64,7 +63,7 @@ pub(super) fn on_server(
     argument: &Argument,
     renames: bool,
 ) -> Result<Named, Stop> {
-    let place = &mut There(client, Collected::default());
+    let place = &mut ServerFiles(client, Collected::default());
     match argument {
         Argument::Typed(line) => names::resolve(line, &rules(None), renames, place),
         Argument::Words(words) => match renamed(words).filter(|_| renames) {
@@ -91,9 +90,9 @@ fn renamed(words: &[OsString]) -> Option<(&OsString, String)> {
 }
 
 /// This machine's files, by their paths.
-struct Here;
+struct LocalFiles;
 
-impl Place for Here {
+impl Place for LocalFiles {
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
@@ -121,9 +120,9 @@ impl Place for Here {
 }
 
 /// The files on the server.
-struct There<'c>(&'c mut Client, Collected);
+struct ServerFiles<'c>(&'c mut Client, Collected);
 
-impl Place for There<'_> {
+impl Place for ServerFiles<'_> {
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         if self.0.requests().get_size.is_none() {
             return Ok(None);

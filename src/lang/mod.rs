@@ -16,7 +16,8 @@ mod failures;
 mod messages;
 
 use crate::error::{Failure, Partial, Trouble};
-pub use escape::{escape, printable, readable};
+pub use escape::{escape, escaped, printable, readable};
+pub(crate) use escape::{is_control, without_controls};
 pub(crate) use messages::decimal;
 
 /// The languages.

@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::local::{Listeners, LocalServer, TemporaryFolder};
-use crate::client::command::{Outcome, Stop};
-use crate::client::prompt::Ui;
+use crate::client::outcome::{Outcome, Stop};
+use crate::client::ui::Ui;
 use crate::dialect::Dialect;
 use crate::error::{Answer, Doing, Failure};
 use crate::lab::cli::CommandLine;
