@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::transfer::{Closed, LocalFile, Sending};
 use super::{Client, Receipt, Watch};
-use crate::dialect::Parts;
+use crate::dialect::{Download, Requests, SumOf, Upload};
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
 
@@ -41,8 +41,8 @@ pub(super) trait Batch {
 
 /// The files that are under way, and the number of the next one.
 struct Queue<S> {
-    /// `None`: one file at a time.
-    parts: Option<Parts>,
+    /// The requests, if they are sent ahead. `None`: one file at a time.
+    ahead: Option<&'static Requests>,
     under_way: VecDeque<S>,
     next: usize,
     /// When the last file was done.
@@ -51,8 +51,9 @@ struct Queue<S> {
 
 impl<S> Queue<S> {
     fn new(client: &mut Client, files: usize) -> Queue<S> {
-        let (parts, under_way) = (client.parts(files), VecDeque::new());
-        Queue { parts, under_way, next: 0, since: Instant::now() }
+        let ahead = client.sends_ahead(files).then(|| client.requests());
+        let under_way = VecDeque::new();
+        Queue { ahead, under_way, next: 0, since: Instant::now() }
     }
 
     /// The number of the first file that is under way.
@@ -173,22 +174,23 @@ impl Uploads {
     fn move_first(
         &mut self,
         client: &mut Client,
-        parts: &Parts,
+        upload: Upload,
+        sum: SumOf,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         client.open()?;
         if self.queue.under_way.is_empty() {
             client.must_be_quiet()?;
             if self.queue.next < self.unsure {
-                self.check(client, parts)?;
+                self.check(client, sum)?;
             }
         }
-        self.fill(client, parts);
-        self.take(client, parts, watch)
+        self.fill(client, upload);
+        self.take(client, upload, watch)
     }
 
     /// Asks for the sums of the files whose receipts were lost.
-    fn check(&mut self, client: &mut Client, parts: &Parts) -> Answer<()> {
+    fn check(&mut self, client: &mut Client, request: SumOf) -> Answer<()> {
         let mut asked = Vec::new();
         for number in self.queue.next..self.unsure {
             if let Some((path, name)) = self.files.get(number)
@@ -196,13 +198,13 @@ impl Uploads {
                 && let Ok(sum) = file.sum()
             {
                 // If the connection broke, taking the sums says so.
-                if client.send(|wire| (parts.ask_sum)(wire, &file.name)).is_ok() {
+                if client.send(|wire| (request.ask)(wire, &file.name)).is_ok() {
                     asked.push((number, sum));
                 }
             }
         }
         for (number, sum) in asked {
-            match client.step(parts.take_sum) {
+            match client.step(request.take) {
                 Ok(stored) if stored == sum => self.confirmed.push(number),
                 Err(failure) if failure.is_lost() => return Err(failure),
                 _ => self.sent_twice += 1,
@@ -213,7 +215,7 @@ impl Uploads {
     }
 
     /// Sends the next files, as many as may be under way.
-    fn fill(&mut self, client: &mut Client, parts: &Parts) {
+    fn fill(&mut self, client: &mut Client, upload: Upload) {
         let mut under_way: usize = self.queue.under_way.iter().map(Sent::cost).sum();
         let mut payload: u64 = self.queue.under_way.iter().map(Sent::payload).sum();
         let is_enough = under_way > limits::AHEAD / 2;
@@ -230,7 +232,7 @@ impl Uploads {
                 Ok(file) if self.confirmed.contains(&self.queue.next) => {
                     Sent::Confirmed(file.close())
                 }
-                Ok(file) => send(client, parts, file, self.in_step),
+                Ok(file) => send(client, upload, file, self.in_step),
             };
             under_way += sent.cost();
             payload += sent.payload();
@@ -242,28 +244,25 @@ impl Uploads {
     fn take(
         &mut self,
         client: &mut Client,
-        parts: &Parts,
+        upload: Upload,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         let mut first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
         match &first {
             Sent::Whole(_) => {
-                client.step(parts.take_ready).inspect_err(|_| client.drop_connection())?;
+                client.step(upload.take_ready).inspect_err(|_| client.drop_connection())?;
             }
-            Sent::Asked(_) => client.step(parts.take_ready)?,
+            Sent::Asked(_) => client.step(upload.take_ready)?,
             _ => {}
         }
         if let Sent::Asked(file) = first {
-            let size = file.size;
+            let (name, size) = (file.name.clone(), file.size);
             let mut sending = Sending::new(file, client.requests(), false, watch);
-            client.step(|wire| {
-                let sent = (parts.send_payload)(wire, size, &mut sending);
-                sent.map_err(|broken| (parts.reason)(wire, broken))
-            })?;
+            client.step(|wire| upload.send_or_reason(wire, &name, size, &mut sending))?;
             first = Sent::Accepted(sending.file.close());
             // The next requests need not wait for this receipt.
             self.queue.under_way.push_front(first);
-            self.fill(client, parts);
+            self.fill(client, upload);
             first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
         }
         let (file, stored) = match first {
@@ -272,9 +271,10 @@ impl Uploads {
             // Sent above.
             Sent::Asked(_) => return Err(Failure::NoReply),
             Sent::Whole(file) | Sent::Accepted(file) => {
-                let take = |wire: &mut _| (parts.take_receipt)(wire, &file.name, file.size);
+                let (name, size) = (&file.name, file.size);
+                let take = |wire: &mut _| (upload.take_receipt)(wire, name, size, Duration::ZERO);
                 let stored = client.step(take)?;
-                (file, Some(stored))
+                (file, stored)
             }
         };
         let (bytes, time, grew) = (file.size, self.queue.since.elapsed(), file.grew);
@@ -283,17 +283,17 @@ impl Uploads {
 }
 
 /// Sends the request for a file, and the file if it is small and need not be accepted before.
-fn send(client: &mut Client, parts: &Parts, mut file: LocalFile, in_step: bool) -> Sent {
+fn send(client: &mut Client, upload: Upload, mut file: LocalFile, in_step: bool) -> Sent {
     let is_small = file.size <= limits::AHEAD_FILE && !in_step;
     let bytes = match if is_small { file.read_whole() } else { Ok(Vec::new()) } {
         Ok(bytes) => bytes,
         Err(failure) => return Sent::Failed(failure),
     };
     let asked = client.send(|wire| {
-        (parts.ask_upload)(wire, &file.name)?;
+        (upload.ask)(wire, &file.name, file.size)?;
         let mut left = bytes.as_slice();
         let mut source = |into: &mut [u8]| Ok(left.read(into).unwrap_or_default());
-        if is_small { (parts.send_payload)(wire, file.size, &mut source) } else { Ok(()) }
+        if is_small { (upload.send)(wire, file.size, &mut source) } else { Ok(()) }
     });
     match asked {
         Err(failure @ Failure::Unsendable(_)) => Sent::Failed(failure),
@@ -318,13 +318,13 @@ impl Batch for Uploads {
         }
         let first = self.queue.first();
         let (path, name) = self.files.get(first)?;
-        let Some(parts) = self.queue.parts else {
+        let Some(Requests { upload: Some(upload), sum: Some(sum), .. }) = self.queue.ahead else {
             self.queue.next += 1;
             let moved = client.upload(path, name.as_deref(), watch);
             self.learn(first, &moved);
             return Some((first, moved));
         };
-        let moved = self.move_first(client, &parts, watch);
+        let moved = self.move_first(client, *upload, *sum, watch);
         self.learn(first, &moved);
         // A server that has refused a file has closed the connection, and taken none after it.
         let is_unsure = |failure: &Failure| failure.is_lost() || failure.code().is_none();
@@ -339,7 +339,7 @@ impl Batch for Uploads {
         // Nothing of a file has left if the server could not be reached or took no connection.
         let was_not_sent =
             matches!(failure, Failure::Unreachable { .. }) || failure.code() == Some(Code::Busy);
-        (self.queue.parts.is_some() || was_not_sent) && self.queue.again()
+        (self.queue.ahead.is_some() || was_not_sent) && self.queue.again()
     }
 
     fn left_out(&self) -> usize {
@@ -369,7 +369,7 @@ impl Downloads {
     }
 
     /// Asks for the next files, as many as may be under way. What is kept of one is not asked for as a whole.
-    fn fill(&mut self, client: &mut Client, parts: &Parts) {
+    fn fill(&mut self, client: &mut Client, download: Download) {
         let mut under_way: usize =
             (self.queue.first()..self.queue.next).map(|n| self.cost(n)).sum();
         let is_enough = under_way > limits::AHEAD / 2;
@@ -380,7 +380,7 @@ impl Downloads {
         {
             // What cannot be kept here is not asked for.
             let asked = client.local_name(name, local.as_deref()).and_then(|_| {
-                match client.send(|wire| (parts.ask_download)(wire, name)) {
+                match client.send(|wire| (download.ask)(wire, name)) {
                     Err(failure @ Failure::Unsendable(_)) => Err(failure),
                     // If the connection broke, taking the file says so.
                     _ => Ok(()),
@@ -394,14 +394,14 @@ impl Downloads {
     fn move_first(
         &mut self,
         client: &mut Client,
-        parts: &Parts,
+        download: Download,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         client.open()?;
         if self.queue.under_way.is_empty() {
             client.must_be_quiet()?;
         }
-        self.fill(client, parts);
+        self.fill(client, download);
         let Some((name, local)) = self.files.get(self.queue.first()) else {
             return Err(Failure::NoReply);
         };
@@ -410,9 +410,8 @@ impl Downloads {
             return client.download(name, local.as_deref(), watch);
         };
         asked?;
-        let take = parts.take_download;
         client.receive(name, local.as_deref(), watch, self.queue.since, |client, file| {
-            client.step(|wire| take(wire, file)).map(drop)
+            client.step(|wire| (download.take)(wire, name, file)).map(drop)
         })
     }
 }
@@ -425,11 +424,11 @@ impl Batch for Downloads {
     ) -> Option<(usize, Answer<Receipt>)> {
         let first = self.queue.first();
         let (name, local) = self.files.get(first)?;
-        let Some(parts) = self.queue.parts else {
+        let Some(Requests { download: Some(download), .. }) = self.queue.ahead else {
             self.queue.next += 1;
             return Some((first, client.download(name, local.as_deref(), watch)));
         };
-        let moved = self.move_first(client, &parts, watch);
+        let moved = self.move_first(client, *download, watch);
         self.queue.done(first, client);
         Some((first, moved))
     }

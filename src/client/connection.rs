@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Client;
 use super::keyboard::Wake;
 use super::patience::Patient;
-use crate::dialect::{self, Parts};
+use crate::dialect;
 use crate::error::{Answer, Failure};
 use crate::limits;
 use crate::wire::stream::set_options;
@@ -155,21 +155,21 @@ impl Client {
         self.wire.as_ref().is_some_and(Wire::can_write)
     }
 
-    /// The parts of the requests for this many files, if the server takes what is sent ahead.
-    pub(super) fn parts(&mut self, files: usize) -> Option<Parts> {
-        let parts = self.requests().parts?;
+    /// Whether requests for this many files are sent before the replies to earlier ones have come.
+    pub(super) fn sends_ahead(&mut self, files: usize) -> bool {
+        let Some(ask) = self.requests().supports_pipelining else { return false };
         if files < 2 || self.config.in_step || self.config.verify {
-            return None;
+            return false;
         }
-        let are_known = match self.knows_parts {
-            Some(are_known) => are_known,
-            None => match self.ask(parts.are_known) {
-                Err(failure) if failure.is_lost() => return None,
+        let is_supported = match self.supports_pipelining {
+            Some(is_supported) => is_supported,
+            None => match self.ask(ask) {
+                Err(failure) if failure.is_lost() => return false,
                 answer => answer.unwrap_or(false),
             },
         };
-        self.knows_parts = Some(are_known);
-        are_known.then_some(parts)
+        self.supports_pipelining = Some(is_supported);
+        is_supported
     }
 
     pub(super) fn connect(&mut self) -> Answer<Wire> {

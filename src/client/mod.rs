@@ -133,7 +133,7 @@ pub struct Client {
     notice: Option<Notice>,
     patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
-    knows_parts: Option<bool>,
+    supports_pipelining: Option<bool>,
     /// How much of the last download that failed is kept, and the size of the file.
     kept: Option<(u64, u64)>,
 }
@@ -199,7 +199,7 @@ impl Client {
             downloads: None,
             notice: None,
             patience: Patience::default(),
-            knows_parts: None,
+            supports_pipelining: None,
             kept: None,
         }
     }

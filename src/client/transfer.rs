@@ -26,13 +26,13 @@ impl Client {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         let requests = self.requests();
-        let send = requests.upload.ok_or(Failure::Lacks("upload"))?;
+        let upload = requests.upload.ok_or(Failure::Lacks("upload"))?;
         self.must_verify_if_asked()?;
         let file = LocalFile::open(path, name)?;
         let (name, size) = (file.name.clone(), file.size);
         let start = Instant::now();
         let mut sending = Sending::new(file, requests, self.config.verify, watch);
-        let stored = self.ask(|wire| send(wire, &name, size, &mut sending))?;
+        let stored = self.ask(|wire| upload.run(wire, &name, size, &mut sending))?;
         let Sending { file, sha, .. } = sending;
         let (grew, time) = (file.close().grew, start.elapsed());
         if let Some(sha) = sha
@@ -75,7 +75,7 @@ impl Client {
             return Err(Failure::Lacks("download NAME as -"));
         }
         let mut passing = Passing { output, written: Ok(()) };
-        let received = self.ask(|wire| fetch(wire, name, &mut passing));
+        let received = self.ask(|wire| fetch.run(wire, name, &mut passing));
         let written = passing.written.and_then(|()| passing.output.flush());
         if written.is_err() { Ok(written) } else { received.map(|_| Ok(())) }
     }
@@ -152,7 +152,7 @@ impl Client {
             }
             arriving.begin_again(self.config.verify);
         }
-        self.ask(|wire| fetch(wire, name, arriving))?;
+        self.ask(|wire| fetch.run(wire, name, arriving))?;
         match arriving.sum().filter(|_| self.config.verify) {
             Some(sum) if self.sum_of(name, false)? != sum => {
                 arriving.begin_again(false);
@@ -168,7 +168,10 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn sum(&mut self, name: &str) -> Answer<Sum> {
         let sum = self.requests().sum.ok_or(Failure::Lacks("sum"))?;
-        self.ask_safely(|wire| sum(wire, name))
+        self.ask_safely(|wire| {
+            (sum.ask)(wire, name)?;
+            (sum.take)(wire)
+        })
     }
 
     /// The sum of a file that was just moved.

@@ -20,7 +20,7 @@ use crate::log::{ConnectionLog, Done};
 use crate::store::{Incoming, Outgoing, Store};
 use crate::wire::Wire;
 pub use requests::{
-    Download, List, Parts, Requests, Resume, Source, Upload, must_be_quiet, must_not_answer_yet,
+    Download, List, Requests, Resume, Source, SumOf, Upload, must_be_quiet, must_not_answer_yet,
 };
 
 /// The five dialects.

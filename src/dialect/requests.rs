@@ -37,43 +37,103 @@ impl<F: FnMut(&mut [u8]) -> Answer<usize>> Source for F {
 /// Lists the root, or a folder.
 pub type List = fn(&mut Wire, Option<&str>) -> Answer<Listing>;
 
-/// Sends a file, and returns the name under which it was stored, where the server tells.
-pub type Upload = fn(&mut Wire, &str, u64, &mut dyn Source) -> Answer<Option<String>>;
+/// Fetches a file.
+#[derive(Clone, Copy)]
+pub struct Download {
+    /// Asks for the file of this name.
+    pub ask: fn(&mut Wire, &str) -> Answer<()>,
+    /// Takes it, and returns its size.
+    pub take: fn(&mut Wire, &str, &mut dyn Receiver<Failure>) -> Answer<u64>,
+}
 
-/// Fetches a file, and returns its size.
-pub type Download = fn(&mut Wire, &str, &mut dyn Receiver<Failure>) -> Answer<u64>;
+impl Download {
+    /// Asks for a file and takes it.
+    ///
+    /// # Errors
+    /// The server's, the receiver's, or the connection's.
+    pub fn run(self, wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+        (self.ask)(wire, name)?;
+        (self.take)(wire, name, into)
+    }
+}
+
+/// Sends a file.
+#[derive(Clone, Copy)]
+pub struct Upload {
+    /// Offers a file of this name and size.
+    pub ask: fn(&mut Wire, &str, u64) -> Answer<()>,
+    /// Takes the reply that the server accepts it, where it says so.
+    pub take_ready: fn(&mut Wire) -> Answer<()>,
+    /// Sends its bytes.
+    pub send: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
+    /// Takes the confirmation for a file of this name and size, whose bytes took this long to send. Returns the name
+    /// under which it was stored, where the server tells.
+    pub take_receipt: fn(&mut Wire, &str, u64, Duration) -> Answer<Option<String>>,
+    /// Whether a server that takes no more of the bytes says why.
+    pub is_told_why: bool,
+}
+
+impl Upload {
+    /// Offers a file, sends it and takes the confirmation.
+    ///
+    /// # Errors
+    /// The server's, the source's, or the connection's.
+    pub fn run(
+        self,
+        wire: &mut Wire,
+        name: &str,
+        size: u64,
+        from: &mut dyn Source,
+    ) -> Answer<Option<String>> {
+        (self.ask)(wire, name, size)?;
+        (self.take_ready)(wire)?;
+        let time = self.send_or_reason(wire, name, size, from)?;
+        (self.take_receipt)(wire, name, size, time)
+    }
+
+    /// Sends the bytes, and returns how long that took. A server that refuses them says why and closes, so its reason
+    /// is worth more than ours.
+    ///
+    /// # Errors
+    /// See [`Upload::run`].
+    pub fn send_or_reason(
+        self,
+        wire: &mut Wire,
+        name: &str,
+        size: u64,
+        from: &mut dyn Source,
+    ) -> Answer<Duration> {
+        let begun = Instant::now();
+        match (self.send)(wire, size, from) {
+            Ok(()) => Ok(begun.elapsed()),
+            // Our own file failed, and the server waits for the rest of it: no reply will come.
+            Err(broken @ Failure::Local { .. }) => Err(broken),
+            Err(broken) if self.is_told_why => {
+                match (self.take_receipt)(wire, name, size, begun.elapsed()) {
+                    Err(reason @ Failure::Refused { .. }) => Err(reason),
+                    _ => Err(broken),
+                }
+            }
+            Err(broken) => Err(broken),
+        }
+    }
+}
+
+/// Has the SHA-256 of a file computed.
+#[derive(Clone, Copy)]
+pub struct SumOf {
+    /// Asks for it.
+    pub ask: fn(&mut Wire, &str) -> Answer<()>,
+    /// Takes it.
+    pub take: fn(&mut Wire) -> Answer<Sum>,
+}
 
 /// Fetches the rest of a file whose first bytes, this many, have this sum. Returns the size of the rest.
 pub type Resume = fn(&mut Wire, &str, u64, Sum, &mut dyn Receiver<Failure>) -> Answer<u64>;
 
-/// The parts of three requests, for a client that sends requests before the replies to earlier ones have
-/// come. The replies come in the order of the requests.
-#[derive(Clone, Copy)]
-pub struct Parts {
-    /// Asks for a file.
-    pub ask_download: fn(&mut Wire, &str) -> Answer<()>,
-    /// Takes it, and returns its size.
-    pub take_download: fn(&mut Wire, &mut dyn Receiver<Failure>) -> Answer<u64>,
-    /// Offers a file of this name.
-    pub ask_upload: fn(&mut Wire, &str) -> Answer<()>,
-    /// Sends its size and its bytes.
-    pub send_payload: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
-    /// Why sending failed, if the server has said it.
-    pub reason: fn(&mut Wire, Failure) -> Failure,
-    /// Takes the reply that the server accepts the file.
-    pub take_ready: fn(&mut Wire) -> Answer<()>,
-    /// Takes the confirmation for a file of this name and size, and returns its name on the server.
-    pub take_receipt: fn(&mut Wire, &str, u64) -> Answer<String>,
-    /// Asks for the sum of a file.
-    pub ask_sum: fn(&mut Wire, &str) -> Answer<()>,
-    /// Takes it.
-    pub take_sum: fn(&mut Wire) -> Answer<Sum>,
-    /// Whether the server knows the requests that a client needs for this.
-    pub are_known: fn(&mut Wire) -> Answer<bool>,
-}
-
 /// The client half of a dialect: a function for each request and its reply. They have the names that
-/// the functions of the Python assignment have. `None` is what a dialect has no words for.
+/// the functions of the Python assignment have. Those that are two functions, one that asks and one that takes the
+/// reply, can be sent before the replies to earlier ones have come. `None` is what a dialect has no words for.
 #[derive(Clone, Copy)]
 pub struct Requests {
     /// Says hello.
@@ -88,12 +148,12 @@ pub struct Requests {
     pub download: Option<Download>,
     /// See [`Upload`].
     pub upload: Option<Upload>,
-    /// Has the SHA-256 of a file computed.
-    pub sum: Option<fn(&mut Wire, &str) -> Answer<Sum>>,
+    /// See [`SumOf`].
+    pub sum: Option<SumOf>,
     /// See [`Resume`].
     pub resume: Option<Resume>,
-    /// See [`Parts`].
-    pub parts: Option<Parts>,
+    /// Whether the server takes requests before it has replied to earlier ones.
+    pub supports_pipelining: Option<fn(&mut Wire) -> Answer<bool>>,
     /// Has the characters of a text counted.
     pub count: Option<fn(&mut Wire, &str) -> Answer<u64>>,
     /// Says goodbye.
@@ -119,7 +179,7 @@ impl Requests {
         upload: None,
         sum: None,
         resume: None,
-        parts: None,
+        supports_pipelining: None,
         count: None,
         byebye: None,
         error_in: |_| None,
@@ -137,19 +197,6 @@ pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<
     wire.allow_for_payload();
     from.sent();
     Ok(())
-}
-
-/// Why sending a payload failed. A server that refuses one says why and closes, so its reason is worth more
-/// than ours.
-pub(super) fn reason_or<T>(broken: Failure, reply: impl FnOnce() -> Answer<T>) -> Failure {
-    if matches!(broken, Failure::Local { .. }) {
-        // Our own file failed, and the server waits for the rest of it: no reply will come.
-        return broken;
-    }
-    match reply() {
-        Err(reason @ Failure::Refused { .. }) => reason,
-        _ => broken,
-    }
 }
 
 /// Makes sure that nothing has come since the last reply. Before a request no reply is owed, and a stale

@@ -367,11 +367,11 @@ fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
     let connme: Ask = |requests, wire| requests.connme.unwrap()(wire).map(|()| vec![]);
     let upload: Ask = |requests, wire| {
         let mut source = |room: &mut [u8]| Ok(room.len());
-        requests.upload.unwrap()(wire, "a", 5, &mut source).map(|_| vec![])
+        requests.upload.unwrap().run(wire, "a", 5, &mut source).map(|_| vec![])
     };
     let download: Ask = |requests, wire| {
         let mut kept = Kept::default();
-        requests.download.unwrap()(wire, "a", &mut kept)?;
+        requests.download.unwrap().run(wire, "a", &mut kept)?;
         Ok(kept.0)
     };
     let i = |n: i32| n.to_le_bytes();
@@ -471,7 +471,7 @@ fn struct_upload(steps: Vec<Step>) -> (Answer<Option<String>>, Vec<u8>) {
         room.fill(b'x');
         Ok(room.len())
     };
-    let stored = Dialect::Struct.requests().upload.unwrap()(&mut wire, "a", 5, &mut source);
+    let stored = Dialect::Struct.requests().upload.unwrap().run(&mut wire, "a", 5, &mut source);
     (stored, written.bytes())
 }
 
@@ -532,7 +532,7 @@ fn a_client_of_struct_waits_for_a_slow_server() {
     let (script, written) = Script::new(steps.map(Step::Bytes));
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let mut source = |room: &mut [u8]| Ok(room.len());
-    Dialect::Struct.requests().upload.unwrap()(&mut wire, "a", size, &mut source).unwrap();
+    Dialect::Struct.requests().upload.unwrap().run(&mut wire, "a", size, &mut source).unwrap();
     let enough = Duration::from_secs(12)..Duration::from_secs(30);
     assert!(written.waits().iter().any(|wait| enough.contains(wait)), "{:?}", written.waits());
 }
@@ -547,7 +547,7 @@ fn a_dialect_is_understood_from_its_first_message_on() {
         |requests, wire| requests.connme.unwrap()(wire).map(|()| vec![]),
     );
     let download: Ask = |requests, wire| {
-        requests.download.unwrap()(wire, "a", &mut Kept::default()).map(|_| vec![])
+        requests.download.unwrap().run(wire, "a", &mut Kept::default()).map(|_| vec![])
     };
     let table: Vec<(Dialect, Vec<u8>, Ask, bool)> = vec![
         (Dialect::Text, b"ok removed b\n".into(), rm, true),
@@ -696,8 +696,9 @@ fn the_client_half_of_text() {
     let size = |reply: &str| client(text, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, "a")).0;
     let rm = |reply: &str| client(text, reply.as_bytes(), |r, w| r.delete.unwrap()(w, "a")).0;
     let count = |reply: &str| client(text, reply.as_bytes(), |r, w| r.count.unwrap()(w, "x y"));
-    let upload =
-        |reply: &str| client(text, reply.as_bytes(), |r, w| r.upload.unwrap()(w, "a", 5, &mut xs));
+    let upload = |reply: &str| {
+        client(text, reply.as_bytes(), |r, w| r.upload.unwrap().run(w, "a", 5, &mut xs))
+    };
     assert_eq!(connme("ok connected\n"), (Ok(()), "connme\n".to_owned()));
     assert_eq!(connme("error busy later\n").0, Err(refused("busy", "later")));
     assert_eq!(connme("error busy\n").0, Err(refused("busy", "")));
@@ -753,7 +754,7 @@ fn the_client_half_of_text() {
     for (size, in_step) in [(limits::DRAIN, true), (limits::DRAIN + 1, false)] {
         let reply = b"ok ready\nerror too-large x\n";
         let (settled, _) = client(text, reply, |r, w| {
-            assert!(r.upload.unwrap()(w, "a", size, &mut xs).is_err());
+            assert!(r.upload.unwrap().run(w, "a", size, &mut xs).is_err());
             Ok(w.settle()?)
         });
         assert_eq!(settled, Ok(in_step), "{size}");
@@ -766,7 +767,7 @@ fn a_reason_is_worth_more_than_a_broken_connection() {
     let upload = |reply: &[u8], taken: &[Taken]| {
         let script = Script::whole(reply).0.taking(taken.iter().copied());
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
-        Dialect::Text.requests().upload.unwrap()(&mut wire, "a", 5, &mut xs)
+        Dialect::Text.requests().upload.unwrap().run(&mut wire, "a", 5, &mut xs)
     };
     let broken = [Taken::Some(99), Taken::Breaks];
     let refusal = refused("too-large", "x");
@@ -775,7 +776,7 @@ fn a_reason_is_worth_more_than_a_broken_connection() {
     assert!(matches!(gone, Failure::Gone { cause: Some(_), .. }), "{gone:?}");
     let mut local = |_: &mut [u8]| Err(Failure::local(Doing::Read, "a", "gone"));
     let mut wire = Wire::new(Box::new(Script::whole("ok ready\n").0), WireConfig::default());
-    let failed = Dialect::Text.requests().upload.unwrap()(&mut wire, "a", 5, &mut local);
+    let failed = Dialect::Text.requests().upload.unwrap().run(&mut wire, "a", 5, &mut local);
     assert_eq!(failed, Err(Failure::local(Doing::Read, "a", "gone")));
 }
 
@@ -829,7 +830,7 @@ fn the_client_half_of_struct() {
         Err(Failure::Unsendable(Unsendable::LongName(32_767)))
     );
     assert!(client(dialect, b"", |r, w| r.get_size.unwrap()(w, &longest)).1.starts_with("size"));
-    let large = client(dialect, b"", |r, w| r.upload.unwrap()(w, "a", 1 << 31, &mut xs));
+    let large = client(dialect, b"", |r, w| r.upload.unwrap().run(w, "a", 1 << 31, &mut xs));
     let why = Unsendable::LargeFile(2_147_483_647);
     assert_eq!(large, (Err(Failure::Unsendable(why)), String::new()));
     // A file that cannot be kept is taken off the wire all the same.
@@ -847,7 +848,7 @@ fn the_client_half_of_struct() {
     }
     let reply = [b"ready", &i(5)[..], b"hello", &i(0), b"connected"].concat();
     let (answer, written) = client(dialect, &reply, |r, w| {
-        let kept = r.download.unwrap()(w, "a", &mut Full);
+        let kept = r.download.unwrap().run(w, "a", &mut Full);
         r.connme.unwrap()(w)?;
         kept
     });
@@ -861,7 +862,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let fetch = |dialect: Dialect, reply: &[u8]| {
         let mut kept = Kept::default();
         let (answer, written) =
-            client(dialect, reply, |r, w| r.download.unwrap()(w, "a", &mut kept));
+            client(dialect, reply, |r, w| r.download.unwrap().run(w, "a", &mut kept));
         (answer.map(|size| (size, kept.0)), written)
     };
     let sent = "RECEIVE\na\n".to_owned();
@@ -875,7 +876,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let cut = fetch(saver, b"OKa<SEPARATOR>9hello").0.unwrap_err();
     assert!(matches!(cut, Failure::Gone { waited: Some(_), .. }), "{cut:?}");
     let upload = |dialect: Dialect, name: &str, reply: &[u8]| {
-        client(dialect, reply, |r, w| r.upload.unwrap()(w, name, 5, &mut xs))
+        client(dialect, reply, |r, w| r.upload.unwrap().run(w, name, 5, &mut xs))
     };
     let said = "SEND\na\na<SEPARATOR>5\nxxxxx<end>".to_owned();
     assert_eq!(upload(saver, "a", b"OK"), (Ok(None), said));
