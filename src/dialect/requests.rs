@@ -241,7 +241,12 @@ pub(super) fn unexpected(expected: Expected, got: impl AsRef<[u8]>) -> Failure {
 
 /// A reply where these words of the protocol were expected.
 pub(super) fn not_the_words(words: impl Into<String>, got: impl AsRef<[u8]>) -> Failure {
-    unexpected(Expected::Words(words.into()), got)
+    unexpected(Expected::Words(vec![words.into()]), got)
+}
+
+/// A reply where one of these was expected.
+pub(super) fn not_one_of(words: &[&str], got: impl AsRef<[u8]>) -> Failure {
+    unexpected(Expected::Words(words.iter().map(|word| (*word).to_owned()).collect()), got)
 }
 
 /// A reply that is not read yet: shows what has arrived of it.

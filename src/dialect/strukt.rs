@@ -40,8 +40,7 @@
 use std::time::{Duration, Instant};
 
 use super::requests::{
-    Download, IncomingList, Upload, closed, not_the_words, receive, send, unexpected,
-    unexpected_ahead,
+    Download, IncomingList, Upload, closed, not_one_of, receive, send, unexpected,
 };
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
@@ -244,7 +243,7 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     match read_int(wire)? {
         1 => Ok(()),
         NONE => Err(Failure::NotFound),
-        other => Err(not_the_words("1' or '-1", other.to_string())),
+        other => Err(not_one_of(&["1", "-1"], other.to_string())),
     }
 }
 
@@ -325,7 +324,7 @@ fn begin(wire: &mut Wire, command: &str, name: &str) -> Answer<()> {
 fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'static str> {
     match wire.read_word_of(words) {
         Err(error) if error.is(Code::UnknownCommand) => {
-            Err(unexpected_ahead(Expected::Words(words.join("' or '")), wire))
+            Err(not_one_of(words, wire.take_arrived().unwrap_or_default()))
         }
         word => {
             let word = word?.ok_or_else(closed)?;

@@ -23,8 +23,8 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use super::requests::{
-    Download, IncomingList, SumOf, Upload, is_stored_name, not_the_words, read_reply_line, receive,
-    send, unexpected,
+    Download, IncomingList, SumOf, Upload, is_stored_name, not_one_of, not_the_words,
+    read_reply_line, receive, send, unexpected,
 };
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
@@ -493,8 +493,8 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     let mut list = IncomingList::new();
     for _ in 0..count {
         let line = read_reply_line(wire, "")?;
-        let expected = "file SIZE NAME' or 'dir - NAME";
-        list.push(parse_entry(&line).ok_or_else(|| not_the_words(expected, &line))?)?;
+        let expected = ["file SIZE NAME", "dir - NAME"];
+        list.push(parse_entry(&line).ok_or_else(|| not_one_of(&expected, &line))?)?;
     }
     let (listing, line) = (list.listing, read_reply_line(wire, "")?);
     let total = after_word(&line, "total").and_then(|total| digits(total.as_bytes()));

@@ -227,8 +227,8 @@ pub enum Trouble {
 /// What a reply should have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// These words of the protocol.
-    Words(String),
+    /// One of these words of the protocol.
+    Words(Vec<String>),
     /// A line that starts with ok or error.
     OkOrError,
     /// A line in UTF-8.

@@ -178,7 +178,10 @@ fn unsendable(what: Unsendable, lang: Lang) -> String {
 
 fn wanted_reply(expected: &Expected, lang: Lang) -> String {
     match expected {
-        Expected::Words(words) => say!(lang, "'{}'", "'{}'", escape(words.as_bytes())),
+        Expected::Words(words) => {
+            let words: Vec<_> = words.iter().map(|word| escape(word.as_bytes())).collect();
+            format!("'{}'", words.join(lang.choose("' or '", "' atau '")))
+        }
         Expected::OkOrError => {
             say!(lang, "a line starting with ok or error", "baris yang diawali ok atau error")
         }

@@ -432,7 +432,7 @@ mod tests {
         let unexpected = |expected, got: &str| Failure::Unexpected { expected, got: got.into() };
         let table = [
             (
-                unexpected(Expected::Words("OK".into()), "NO, got it"),
+                unexpected(Expected::Words(vec!["OK".into()]), "NO, got it"),
                 "expected 'OK', got \"NO, got it\"",
                 "seharusnya 'OK', tetapi yang diterima \"NO, got it\"",
             ),
