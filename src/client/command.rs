@@ -505,7 +505,8 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let texts: Vec<_> = argument.words()?.iter().map(|text| unescape(text)).collect();
     let heard = ui.client.say(&texts)?;
     let ends_lines = matches!(ui.config().dialect, Dialect::Text | Dialect::Json);
-    if heard.is_empty() && ends_lines && !texts.last().is_some_and(|text| text.ends_with(b"\n")) {
+    let is_understood = heard.to_ascii_lowercase().starts_with("ok") || heard.starts_with('[');
+    if !is_understood && ends_lines && !texts.last().is_some_and(|text| text.ends_with(b"\n")) {
         ui.talk(&Msg::NoNewline);
     }
     Ok(ui.print(&heard)?)

@@ -241,6 +241,7 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
     let mut given = BTreeSet::new();
     names.retain(|name| !matched.contains(name) || given.insert(name.clone()));
     let names = names.into_iter().map(|name| (name, None)).collect();
+    skipped.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(Named { names, by_pattern, skipped })
 }
 

@@ -574,14 +574,17 @@ fn the_client_works_in_a_pipe() {
     list.unwrap();
     let (_, out, err) = run(&["lls"], "");
     assert!(!out.contains("a\tb") && out.ends_with("c\"d\n"), "{out}{err}");
+    // A request that does not end is told as such.
+    let (_, out, err) = run(&["say", "connme"], "");
+    assert!(out.starts_with("error bad-request") && err.contains("type \\n at its end"), "{err}");
+    assert_eq!(run(&["say", "connme\\n"], "").2, "");
     // A pattern says what it leaves out.
     fs::create_dir(folder.path().join("sub")).unwrap();
     fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
     let (_, out, err) = run(&["-q"], "upload *\n");
     assert!(out.contains("c\"d uploaded: 0 bytes") && !err.contains("left out"), "{out}{err}");
     let (_, _, err) = run(&[], "upload *\n");
-    let mut lines: Vec<_> = err.lines().filter(|line| line.contains("left out")).collect();
-    lines.sort_unstable();
+    let lines: Vec<_> = err.lines().filter(|line| line.contains("left out")).collect();
     let expected =
         ["caf\\xe9 is left out: its name is not UTF-8", "sub is left out: it is a folder"];
     assert_eq!(lines, expected, "{err}");
