@@ -505,8 +505,9 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let texts: Vec<_> = argument.words()?.iter().map(|text| unescape(text)).collect();
     let heard = ui.client.say(&texts)?;
     let ends_lines = matches!(ui.config().dialect, Dialect::Text | Dialect::Json);
-    let is_understood = heard.to_ascii_lowercase().starts_with("ok") || heard.starts_with('[');
-    if !is_understood && ends_lines && !texts.last().is_some_and(|text| text.ends_with(b"\n")) {
+    let is_refused = heard.is_empty() || heard.to_ascii_lowercase().starts_with("error");
+    let is_half = matches!(texts.as_slice(), [text] if !text.contains(&b'\n'));
+    if is_refused && is_half && ends_lines {
         ui.talk(&Msg::NoNewline);
     }
     Ok(ui.print(&heard)?)
