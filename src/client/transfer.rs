@@ -493,3 +493,21 @@ fn not_kept(name: &str, folder: &Path, error: &Error) -> Failure {
         false => Failure::local(doing, name, error.cause()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a lost line, what was sent is compared, and not what has been added since.
+    #[test]
+    fn the_sum_of_a_file_that_has_grown_is_that_of_its_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "hello").unwrap();
+        let mut file = LocalFile::open(&path, None).unwrap();
+        fs::write(&path, "hello, and more").unwrap();
+        let mut sha = Sha256::default();
+        sha.update(b"hello");
+        assert_eq!(file.sum().unwrap(), sha.sum());
+    }
+}

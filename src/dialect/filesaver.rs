@@ -134,7 +134,7 @@ fn take_download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) 
         return read_file(wire, into);
     }
     if begins == NOT_FOUND {
-        return Err(Failure::NotFound);
+        return Err(Failure::not_found());
     }
     Err(not_the_words(head, begins))
 }

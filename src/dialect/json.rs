@@ -240,7 +240,7 @@ fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
 
 fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
-    let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
+    let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
     let expected = Expected::RecordOf(name.to_owned(), None);
     read_done(wire, Some(reply), expected, |removed, _| removed == name).map(drop)
 }
@@ -249,7 +249,7 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
 fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     let listing = list_files(wire, None)?;
     let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
-    size.ok_or(Failure::NotFound)
+    size.ok_or_else(Failure::not_found)
 }
 
 fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
@@ -257,7 +257,7 @@ fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
 }
 
 fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
-    let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
+    let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
     let record = parse_record(&reply);
     let (_, size) = record.ok_or_else(|| unexpected(Expected::Record, &reply))?;
     wire.confirm_dialect();

@@ -210,15 +210,9 @@ pub fn must_be_quiet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
         return Ok(());
     }
     let failure = (requests.error_in)(&came);
-    match (failure.as_ref().and_then(Failure::code), failure) {
-        // A server says this to a new connection.
-        (Some(Code::Busy), Some(busy)) => Err(busy),
-        // A server says this to an idle one, perhaps long ago.
-        (Some(Code::Timeout), Some(Failure::Refused { word, sentence })) => {
-            Err(Failure::LastWords { word, sentence })
-        }
-        _ => Err(Failure::Unasked(came)),
-    }
+    // A server says that it is busy to a new connection, and that its time is over to an idle one.
+    let is_goodbye = |failure: &Failure| matches!(failure.code(), Some(Code::Busy | Code::Timeout));
+    Err(failure.filter(is_goodbye).unwrap_or(Failure::Unasked(came)))
 }
 
 /// Makes sure that no reply has come to what is not sent yet. A server may have refused it.

@@ -242,7 +242,7 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     wire.write(&[YES])?;
     match read_int(wire)? {
         1 => Ok(()),
-        NONE => Err(Failure::NotFound),
+        NONE => Err(Failure::not_found()),
         other => Err(not_one_of(&["1", "-1"], other.to_string())),
     }
 }
@@ -386,7 +386,7 @@ fn read_number(wire: &mut Wire, what: fn(i32) -> Expected, most: usize) -> Answe
 /// Reads the size of a file, or that there is none.
 fn read_size(wire: &mut Wire) -> Answer<u64> {
     match read_int(wire)? {
-        NONE => Err(Failure::NotFound),
+        NONE => Err(Failure::not_found()),
         size => u64::try_from(size).map_err(|_| unexpected(Expected::SizeOrNone, size.to_string())),
     }
 }

@@ -626,7 +626,7 @@ fn a_list_has_a_deadline_that_grows_with_it() {
 fn what_comes_before_a_request_is_an_error_that_shows_it() {
     let said = |word: &str, sentence: &str| (word.to_owned(), sentence.to_owned());
     let refused = |(word, sentence)| Failure::Refused { word, sentence };
-    let last_words = |(word, sentence)| Failure::LastWords { word, sentence };
+    let last_words = |(word, sentence)| Failure::Refused { word, sentence };
     let unasked = |came: &str| Failure::Unasked(came.into());
     let table = [
         (Dialect::Text, "error busy try later\n", refused(said("busy", "try later"))),
@@ -818,12 +818,12 @@ fn the_client_half_of_struct() {
     });
     assert_eq!(folder, (Err(Failure::Lacks("ls FOLDER")), String::new()));
     assert_eq!(size(&[b"ready", &i(5)]), (Ok(5), latin(&[b"size\x01\0a"])));
-    assert_eq!(size(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
+    assert_eq!(size(&[b"ready", &i(-1)]).0, Err(Failure::not_found()));
     assert_eq!(size(&[b"ready", &i(-2)]).0, Err(unexpected(Expected::SizeOrNone, b"-2")));
     assert_eq!(size(&[b"hello"]).0, Err(words("ready", "hello")));
     assert_eq!(size(&[b""]).0, Err(closed()));
     assert_eq!(rm(&[b"ready", &i(1)]), (Ok(()), latin(&[b"rm\x01\0aY"])));
-    assert_eq!(rm(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
+    assert_eq!(rm(&[b"ready", &i(-1)]).0, Err(Failure::not_found()));
     assert_eq!(rm(&[b"ready", &i(5)]).0, Err(words("1|-1", "5")));
     let (answer, written) = client(dialect, b"", |r, w| r.byebye.unwrap()(w));
     assert_eq!((answer, written.as_str()), (Ok(()), "byebye"));
@@ -871,7 +871,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let sent = "RECEIVE\na\n".to_owned();
     assert_eq!(fetch(saver, b"OKa<SEPARATOR>5hello"), (Ok((5, b"hello".to_vec())), sent));
     assert_eq!(fetch(saver, b"OKa<SEPARATOR>212").0, Ok((2, b"12".to_vec())));
-    assert_eq!(fetch(saver, b"OKERROR: File not found").0, Err(Failure::NotFound));
+    assert_eq!(fetch(saver, b"OKERROR: File not found").0, Err(Failure::not_found()));
     assert_eq!(fetch(saver, b"NO").0, Err(words("OK", "NO")));
     assert_eq!(fetch(saver, b"OKb<SEPARATOR>5hello").0.unwrap_err(), {
         words("a<SEPARATOR>", "b<SEPARATOR>5hello")
@@ -902,7 +902,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     assert_eq!(rm(&ok("a", 5)), (Ok(()), asked));
     let of_a = || Expected::RecordOf("a".to_owned(), None);
     assert_eq!(rm(&ok("b", 5)).0, Err(unexpected(of_a(), ok("b", 5).trim_end())));
-    assert_eq!(rm("null").0, Err(Failure::NotFound));
+    assert_eq!(rm("null").0, Err(Failure::not_found()));
     assert_eq!(rm("ERRCMD\r\n").0, Err(refused("unknown-command", "ERRCMD")));
     assert_eq!(rm("ERROR busy later\r\n").0, Err(refused("busy", "later")));
     assert_eq!(rm("ERROR\r\n").0, Err(words("ERROR CODE MESSAGE", "ERROR")));
@@ -911,7 +911,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let file = fetch(json, format!("{}\r\nhello", record("a", 5)).as_bytes());
     let asked = "{\"aksi\":\"get\",\"file\":\"a\"}\n".to_owned();
     assert_eq!(file, (Ok((5, b"hello".to_vec())), asked));
-    assert_eq!(fetch(json, b"null").0, Err(Failure::NotFound));
+    assert_eq!(fetch(json, b"null").0, Err(Failure::not_found()));
     assert_eq!(fetch(json, b"{}\r\n").0, Err(unexpected(Expected::Record, "{}")));
     let asked = "{\"aksi\":\"transfer\",\"file\":\"a.b\",\"size\":5,\"type\":\".b\"}\nxxxxx";
     let stored = (Ok(Some("a_1.b".to_owned())), asked.to_owned());
@@ -936,7 +936,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
         let reply = format!("[{a}]\r\n");
         client(json, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, name)).0
     };
-    assert_eq!((size("a"), size("b")), (Ok(5), Err(Failure::NotFound)));
+    assert_eq!((size("a"), size("b")), (Ok(5), Err(Failure::not_found())));
     let nested = "[".repeat(9) + &"]".repeat(9);
     let nested = format!("{{\"x\":{nested},{}", a.strip_prefix('{').unwrap());
     assert_eq!(list(&format!("[{nested}]\r\n")).unwrap().len(), 1);

@@ -36,15 +36,6 @@ pub enum Failure {
         /// What it adds.
         sentence: String,
     },
-    /// The server's error reply, sent before it closed the connection by itself.
-    LastWords {
-        /// Its code.
-        word: String,
-        /// What it adds.
-        sentence: String,
-    },
-    /// The server has no such file, and its dialect has no words for more.
-    NotFound,
     /// The server has refused a file, and its dialect has no words for why.
     NotTaken,
     /// Another reply than was expected.
@@ -96,6 +87,12 @@ impl Failure {
         Failure::Refused { word: word.to_owned(), sentence: sentence.to_owned() }
     }
 
+    /// The server has no such file, and its dialect has no words for more.
+    #[must_use]
+    pub fn not_found() -> Failure {
+        Failure::refused(Code::NotFound.word(), "no such file")
+    }
+
     /// A system call on a file of this machine that failed.
     #[must_use]
     pub fn local(doing: Doing, path: impl fmt::Display, cause: impl fmt::Display) -> Failure {
@@ -107,10 +104,7 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self {
-            Failure::NotFound => Some(Code::NotFound),
-            Failure::Refused { word, .. } | Failure::LastWords { word, .. } => {
-                Code::from_word(word)
-            }
+            Failure::Refused { word, .. } => Code::from_word(word),
             _ => None,
         }
     }
@@ -139,7 +133,6 @@ impl Failure {
             | Failure::Local { .. }
             | Failure::SumsDiffer { .. }
             | Failure::NoSum { .. }
-            | Failure::NotFound
             | Failure::NotTaken => false,
             // After these two the server closes.
             Failure::Refused { .. } => matches!(self.code(), Some(Code::Busy | Code::Timeout)),

@@ -19,17 +19,6 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
         Failure::Unsendable(what) => unsendable(*what, lang),
         Failure::Local { doing, path, why } => local(doing, &readable(path.as_bytes()), why, lang),
         Failure::Refused { word, sentence } => refused(word, sentence, lang),
-        Failure::LastWords { word, sentence } => {
-            let said = said(word, sentence, lang);
-            say!(
-                lang,
-                "the server closed the connection and said why: {said}",
-                "server menutup koneksi dengan alasan: {said}"
-            )
-        }
-        Failure::NotFound => {
-            say!(lang, "no such file (not-found)", "File tidak ditemukan di server (not-found)")
-        }
         Failure::NotTaken => say!(
             lang,
             "the server did not take it, and this dialect has no words for why",

@@ -447,11 +447,6 @@ mod tests {
                 "server mengirim \"ok 0\\n\" tanpa diminta",
             ),
             (
-                Failure::LastWords { word: "timeout".to_owned(), sentence: "idle".to_owned() },
-                "the server closed the connection and said why: idle (timeout)",
-                "server menutup koneksi dengan alasan: \"idle\" (timeout)",
-            ),
-            (
                 Failure::NoReply,
                 "the server closed the connection without a reply",
                 "server menutup koneksi tanpa jawaban",

@@ -350,6 +350,44 @@ fn a_server_that_refuses_all_is_not_sent_all() {
     assert!(counts.lock().unwrap().1 <= 3, "{:?}", counts.lock().unwrap());
 }
 
+/// A server that takes files, loses the connection before it confirms them, and has none of them when it is asked.
+#[test]
+fn files_that_may_be_stored_twice_are_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for (n, stream) in listener.incoming().flatten().enumerate() {
+            let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
+            let mut next = || {
+                let mut line = String::new();
+                reader.read_line(&mut line).is_ok_and(|n| n > 0).then_some(line)
+            };
+            while let Some(line) = next() {
+                let reply = match line.split_once(' ').unwrap_or((line.trim_end(), "")) {
+                    ("help", _) => "ok 1\nresume\n".to_owned(),
+                    ("sum", _) => "error not-found no\n".to_owned(),
+                    // The name is what is in the file, with a newline.
+                    ("upload", name) if n > 0 => {
+                        let _ = (next(), next());
+                        format!("ok ready\nok received {} {name}", name.len())
+                    }
+                    _ => break,
+                };
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    let names: Vec<_> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    for name in &names {
+        fs::write(here.path().join(name), format!("{name}\n")).unwrap();
+    }
+    let mut command = client(&["--server", &address]);
+    let (out, err) = texts(command.args(upload(&names)).current_dir(here.path()), 0);
+    assert_eq!(out.lines().count(), 4, "{out}");
+    assert!(err.contains("files sent again after the connection was lost: 3; "), "{err}");
+}
+
 /// A server that is away for a moment, or busy, has not seen the file.
 #[test]
 fn an_upload_that_was_not_begun_is_tried_again() {
