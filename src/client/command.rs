@@ -11,10 +11,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::ahead::{Batch, Downloads, Uploads};
+use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
+use super::batch::{speed, transfer};
 use super::keyboard::Typed;
 use super::names::Named;
 use super::outcome::{Outcome, Stop};
@@ -22,14 +22,10 @@ use super::places::{
     Files, Moved, Skipped, StandardInput, folders_here, folders_there, here_and_skipped,
     local_files, on_server,
 };
-use super::table::readable;
-use super::terminal::Bar;
-use super::ui::{Ui, say as say_aside};
-use super::{Greeting, Progress, Receipt, progress};
+use super::ui::Ui;
+use super::{Greeting, Receipt};
 use crate::dialect::Dialect;
-use crate::error::Failure;
 use crate::lang::{self, Msg, escaped, printable};
-use crate::limits;
 
 /// A command of the client.
 pub struct Command {
@@ -249,7 +245,7 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     Msg::Uploaded { name, stored, bytes, seconds, rate }
 }
 
-/// The name that stands for standard input or standard output is one for a single command alone.
+/// Standard input and standard output in the place of a file are for a single command alone.
 fn must_be_single(ui: &Ui) -> Outcome {
     if ui.is_single { Ok(()) } else { Err(Stop::Wrong(Msg::NotAtThePrompt)) }
 }
@@ -306,128 +302,6 @@ fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
         }
         argument => (argument.clone(), ui.config().recursive),
     }
-}
-
-/// Moves files with a progress bar, and tells the sum of several. One that fails does not stop the others. A
-/// download that was cut is tried again, after pauses that double.
-fn transfer(
-    ui: &mut Ui,
-    names: &[String],
-    total: Option<u64>,
-    mut batch: impl Batch,
-    moved: fn(&Ui, &str, &Receipt) -> Msg,
-) -> Outcome {
-    let (mut count, mut bytes, mut time, mut tries) = (0, 0, Duration::ZERO, 0);
-    let (mut failed, mut not_tried) = (0, 0);
-    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names, total);
-    loop {
-        let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
-        let mut stage = None;
-        let watch = &mut |progress| {
-            stage = Some(progress);
-            let msg = match progress {
-                Progress::Checking(done) => Some(Msg::Checking { done: readable(done) }),
-                Progress::Continuing(done, Some(total)) => {
-                    Some(Msg::Continuing { done: readable(done), total: readable(total) })
-                }
-                _ => None,
-            };
-            if let Some(msg) = msg.filter(|_| !is_quiet) {
-                bar.hide();
-                say_aside(&msg, lang);
-            }
-            bar.show(progress);
-        };
-        let Some((number, receipt)) = batch.next(&mut ui.client, watch) else { break };
-        let name = names.get(number).map_or("", String::as_str);
-        bar.hide();
-        match receipt {
-            Ok(receipt) => {
-                (count, bytes, time) = (count + 1, bytes + receipt.bytes, time + receipt.time);
-                tries = 0;
-                bar.one_more(receipt.bytes);
-                ui.tell(&moved(ui, name, &receipt))?;
-                if ui.config().verify {
-                    ui.talk(&Msg::Verified { name: escaped(name) });
-                }
-            }
-            Err(failure) => {
-                let is_worth_it = failure.is_lost() && ui.client.connections() > 0;
-                if is_worth_it && tries < ui.config().retry && batch.again(&failure) {
-                    tries += 1;
-                    let pause =
-                        Duration::from_secs(1 << (tries - 1).min(16)).min(limits::RETRY_PAUSE);
-                    let (seconds, of) = (pause.as_secs(), ui.config().retry);
-                    let failure = Box::new(failure);
-                    let name = escaped(name);
-                    ui.talk(&Msg::TryingAgain { name, failure, seconds, number: tries, of });
-                    ui.pause(pause);
-                    continue;
-                }
-                failed += 1;
-                bar.one_failed();
-                if failure == Failure::Interrupted {
-                    interrupted(
-                        ui,
-                        name,
-                        stage == Some(Progress::Sent) || names.len() > 1 && stage.is_none(),
-                    );
-                    break;
-                }
-                // For each of the others this would take as long again.
-                let is_over = matches!(
-                    failure,
-                    Failure::Unreachable { .. } | Failure::Stalled | Failure::Silent(_)
-                );
-                ui.failed(name, failure);
-                if let Some((done, total)) = ui.client.take_kept() {
-                    let (done, total) = (readable(done), readable(total));
-                    ui.talk(&Msg::Kept { name: escaped(name), done, total });
-                }
-                if is_over {
-                    not_tried = names.len().saturating_sub(number + 1);
-                    break;
-                }
-            }
-        }
-    }
-    drop(bar);
-    if batch.sent_twice() > 0 {
-        ui.talk(&Msg::SentTwice { count: batch.sent_twice() });
-    }
-    not_tried += batch.left_out();
-    if not_tried > 0 {
-        ui.refuse(&Msg::NotTried { count: not_tried });
-    }
-    if count < 2 {
-        return Ok(());
-    }
-    let (seconds, rate) = speed(bytes, time);
-    ui.tell(&Msg::Together { files: count, failed, bytes, seconds, rate })
-}
-
-/// Tells what became of a transfer that the user has interrupted.
-fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
-    let name = escaped(name);
-    match ui.client.take_kept() {
-        Some((done, total)) => {
-            let (done, total) = (readable(done), readable(total));
-            ui.refuse(&Msg::Kept { name, done, total });
-        }
-        None => ui.refuse(&Msg::Interrupted { name, may_be_stored }),
-    }
-}
-
-/// The rate of a shorter transfer says nothing.
-const SHORT: Duration = Duration::from_millis(10);
-
-/// How many seconds a transfer took, and its rate.
-fn speed(bytes: u64, time: Duration) -> (String, String) {
-    let rate = match time < SHORT {
-        true => String::new(),
-        false => format!("{}/s", readable(progress::per_second(bytes, time))),
-    };
-    (format!("{:.3}", time.as_secs_f64()), rate)
 }
 
 /// Asks before each removal, but only once for all that a pattern has found.

@@ -6,6 +6,7 @@
 
 mod ahead;
 pub mod argument;
+mod batch;
 pub mod command;
 mod connection;
 mod explain;

@@ -62,7 +62,7 @@ pub(super) struct Named {
     pub(super) names: Vec<(String, Option<String>)>,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
-    /// What a pattern matches and is no file, and why it is left out.
+    /// What a pattern matches that is not a file, and why it is left out.
     pub(super) skipped: Vec<(String, Trouble)>,
 }
 
