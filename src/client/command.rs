@@ -4,7 +4,8 @@
 //! To add a command that the server has to know:
 //! 1. its handler, its request and its line in `HELP` in a dialect, and its field in `Requests`;
 //! 2. a method of [`Client`](super::Client), and here an entry and a function;
-//! 3. its line in `lang/help/commands.*.txt`, and a sentence in each language if it needs one;
+//! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, its word in `cli/completions/rlwrap.words`,
+//!    and a sentence in each language if it needs one;
 //! 4. its row in the guide (protocol, dialects, programs) and in `tests/transcripts/rows.txt`.
 //!
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.

@@ -590,6 +590,35 @@ fn the_client_works_in_a_pipe() {
     assert_eq!(lines, expected, "{err}");
 }
 
+#[test]
+fn what_other_programs_take_is_answered_with_what_works_here() {
+    let server = TestServer::start(&[]);
+    fs::create_dir(server.root().join("album")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let said = |lines: &str| {
+        let output = server.client(folder.path(), &[]).write_stdin(lines).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said("ls -l\n"), "connme-client: ls takes no flags\n");
+    assert_eq!(
+        said("download album\n"),
+        "connme-client: cannot download album: that is a folder (is-folder); -r downloads all that is \
+         in it\n"
+    );
+    assert_eq!(
+        said("help get\n"),
+        "connme-client: get is download here; help shows all commands\n"
+    );
+    // A line of millions of words is not looked up word by word.
+    let line = format!("size {}\nhelp nope\n", "x ".repeat(5_000_000));
+    assert_eq!(
+        said(&line),
+        "connme-client: a line may have at most 256 KiB; this one was not run\n\
+         connme-client: there is no command 'nope'; help shows all commands\n"
+    );
+}
+
 /// What a server sees that closes every connection after two answers, or three; and what the client says.
 fn closing(lines: &str, says: &'static str) -> (Vec<String>, String, String) {
     use std::io::{BufRead, BufReader, Write};

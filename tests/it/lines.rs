@@ -155,6 +155,18 @@ fn a_download_tries_again_by_itself() {
 }
 
 #[test]
+fn the_prompt_tries_a_download_again() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    let relay = Relay::to(server.address(), [200_000]);
+    let mut command = relay.client(here.path(), &[]);
+    let (out, err) = texts(command.write_stdin("connme\ndownload big\n"), 0);
+    assert!(out.contains("big downloaded to ") && err.contains("trying again in 1 s (1 of 3)\n"));
+    assert!(err.contains("connected again to ") && err.contains("continuing at 200 kB"), "{err}");
+    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
+}
+
+#[test]
 fn two_downloads_of_one_file_at_once_are_both_whole() {
     let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
     server.put("big", bytes(SIZE, 1));
