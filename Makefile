@@ -26,7 +26,7 @@ endef
 # Where a person types and rlwrap is installed, it gives the prompt arrow keys, a history and Tab.
 with_rlwrap = lines=; if [ -t 0 ] && [ -t 1 ] && command -v rlwrap >/dev/null; \
 	then export INPUTRC=src/cli/completions/rlwrap.inputrc; \
-	lines="rlwrap -r -f src/cli/completions/rlwrap.words -C connme-client"; fi; $$lines
+	lines="rlwrap -r -b : -f src/cli/completions/rlwrap.words -C connme-client"; fi; $$lines
 
 run-server: .have-cargo ## start the server; ARGS="--help" lists its flags
 	$(call run,connme-server,,$(ARGS))
