@@ -74,10 +74,14 @@ impl Keyboard {
         Some(keyboard)
     }
 
+    /// Takes note that a line is awaited from now on: before the user is asked for it.
+    pub(super) fn expect(&self) {
+        lock(&self.shared.state).is_awaited = true;
+    }
+
     /// Waits for what the user types next.
     pub(super) fn next(&self) -> Typed {
         let mut state = lock(&self.shared.state);
-        state.is_awaited = true;
         loop {
             if let Some(typed) = state.typed.pop_front() {
                 state.is_awaited = false;

@@ -110,6 +110,9 @@ impl Ui {
 
     /// The same, and tells whether the user has left the question with Ctrl-C.
     pub(super) fn hear(&mut self, question: &Msg) -> io::Result<Typed> {
+        if let Some(keyboard) = &self.keyboard {
+            keyboard.expect();
+        }
         if self.asks {
             self.print(&self.words(question))?;
         }
