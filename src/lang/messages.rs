@@ -24,7 +24,34 @@ fn topic(command: &str, lang: Lang) -> &'static str {
     topics.find(|(word, _)| *word == command).map_or("", |(_, text)| text)
 }
 
+/// The sentence of a message. Those of the server's log are apart, because the thread of each connection says them: the
+/// stack for all sentences would cost each of them some pages.
 pub(super) fn say(msg: &Msg, lang: Lang) -> String {
+    match msg {
+        Msg::PeerCame { .. } | Msg::Connections { .. } | Msg::PeerWent { .. } => {
+            of_a_connection(msg, lang)
+        }
+        msg => sentence(msg, lang),
+    }
+}
+
+fn of_a_connection(msg: &Msg, lang: Lang) -> String {
+    match msg {
+        Msg::PeerCame { peer } => match lang {
+            Lang::En => "open".to_owned(),
+            Lang::Id => format!("Terhubung dengan {peer}"),
+        },
+        Msg::Connections { count } => say!(lang, "{count} connected", "{count} terhubung"),
+        Msg::PeerWent { peer } => match lang {
+            Lang::En => "close".to_owned(),
+            Lang::Id => format!("Koneksi dengan {peer} ditutup"),
+        },
+        _ => String::new(),
+    }
+}
+
+#[inline(never)]
+fn sentence(msg: &Msg, lang: Lang) -> String {
     let bytes =
         |count: &u64| if *count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") };
     let number = |text: &str| decimal(text, lang);
@@ -113,15 +140,9 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "file disimpan di {path} (folder baru dibuat)"
         ),
         Msg::Waiting => say!(lang, "waiting for clients...", "Menunggu koneksi dari client..."),
-        Msg::PeerCame { peer } => match lang {
-            Lang::En => "open".to_owned(),
-            Lang::Id => format!("Terhubung dengan {peer}"),
-        },
-        Msg::Connections { count } => say!(lang, "{count} connected", "{count} terhubung"),
-        Msg::PeerWent { peer } => match lang {
-            Lang::En => "close".to_owned(),
-            Lang::Id => format!("Koneksi dengan {peer} ditutup"),
-        },
+        Msg::PeerCame { .. } | Msg::Connections { .. } | Msg::PeerWent { .. } => {
+            of_a_connection(msg, lang)
+        }
         Msg::CannotListen { address, why } => say!(
             lang,
             "cannot listen on {address}: {why}; choose another with --listen",
