@@ -25,7 +25,8 @@ endef
 
 # Where a person types and rlwrap is installed, it gives the prompt arrow keys, a history and Tab.
 with_rlwrap = lines=; if [ -t 0 ] && [ -t 1 ] && command -v rlwrap >/dev/null; \
-	then lines="rlwrap -c -C connme-client"; fi; $$lines
+	then export INPUTRC=src/cli/completions/rlwrap.inputrc; \
+	lines="rlwrap -r -b : -f src/cli/completions/rlwrap.words -C connme-client"; fi; $$lines
 
 run-server: .have-cargo ## start the server; ARGS="--help" lists its flags
 	$(call run,connme-server,,$(ARGS))

@@ -30,8 +30,8 @@ pub const COUNT_PORT: u16 = 12345;
 /// The folder that the client puts received files in; the default of `--downloads`.
 pub const DOWNLOAD_FOLDER: &str = "downloads";
 
-/// The largest `--buffer`: a larger read brings no more, and only holds memory.
-pub const MAX_BUFFER: u64 = 16 << 20;
+/// The largest `--buffer`, `16M`: a larger read brings no more, and only holds memory.
+pub const MAX_BUFFER: u64 = 16_000_000;
 
 /// How many bytes of a payload one read asks for at most, and one write to a disk moves. A write to a socket moves
 /// twice as many: with more, neither is faster. The buffer exists for the time of one transfer only.
@@ -110,6 +110,12 @@ pub const SINGLE_WRITE: usize = 64 << 10;
 
 /// The silence between commands that ends a connection, in seconds; the default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: u64 = 300;
+
+/// The longest line of commands that a client reads, where no terminal has a limit of its own.
+pub const TYPED_LINE: u64 = 256 << 10;
+
+/// How long a client waits for a connection to be accepted.
+pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// How long a client waits for the first byte of a reply: for the same reason as [`PAYLOAD_WINDOW`].
 pub const REPLY_TIME: Duration = Duration::from_secs(90);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, absolute};
 
 use super::{InstrumentFlags, Wrong, completions};
+use crate::client::command;
 use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
 
@@ -66,7 +67,10 @@ impl Shared {
             "--version" | "-V" => {
                 return Ok(Some(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
             }
-            _ => return Err(Msg::UnknownFlag { flag }),
+            _ => {
+                let meant = meant(&flag, usage);
+                return Err(Msg::UnknownFlag { flag, meant });
+            }
         }
         Ok(None)
     }
@@ -130,9 +134,33 @@ impl Args {
     }
 }
 
+/// The flag of this help text that was probably meant, with its value.
+fn meant(flag: &str, usage: &str) -> Option<String> {
+    // Words of other programs.
+    let flag = match flag {
+        "--port" | "--host" | "--address" if usage.contains("--server HOST") => "--server",
+        "--port" | "--address" => "--listen",
+        flag => flag,
+    };
+    let known = usage.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let at = line.starts_with('-').then(|| line.find("--"))??;
+        line.get(at..)?.split("  ").next()
+    });
+    let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let names: Vec<_> = known.clone().map(name).collect();
+    let nearest = command::nearest(flag, names.iter().map(String::as_str))?;
+    known.into_iter().find(|line| name(line) == nearest).map(str::to_owned)
+}
+
+/// A port in the place of a command or a file: nothing else is only digits.
+pub(crate) fn lone_port(word: &OsString) -> Option<u16> {
+    word.to_str().and_then(port)
+}
+
 /// A number from 1 on.
 pub(crate) fn count(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|n| *n > 0)
+    digits(text)?.try_into().ok().filter(|n| *n > 0)
 }
 
 /// A number of bytes: `1500`, `10k`, `5M`, `2G`.
@@ -266,6 +294,9 @@ mod tests {
             assert_eq!(size(text), expected, "{text}");
         }
         assert_eq!((buffer("0"), buffer("1"), buffer("17M")), (None, Some(1), None));
+        // The largest is what its message says.
+        assert_eq!((buffer("16M"), buffer("16000001")), (Some(16_000_000), None));
+        assert_eq!((count("5"), count("+5"), count("0")), (Some(5), None, None));
     }
 
     #[test]

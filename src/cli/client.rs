@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::args::{self, Arg, Args, Shared};
 use super::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
-use crate::client::command::of_the_lab;
+use crate::client::command::{self, of_the_lab};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, Wanted};
 use crate::limits;
@@ -42,9 +42,9 @@ pub fn parse(
             moved.map_or(Ok(Parsed::Run(line)), Err)
         }
         // Perhaps a flag of a command that is not here any more.
-        Err(Msg::UnknownFlag { flag }) => {
+        Err(Msg::UnknownFlag { flag, meant }) => {
             let moved = typed.iter().find_map(|word| is_of_the_lab(word));
-            Err(moved.unwrap_or(Msg::UnknownFlag { flag }))
+            Err(moved.unwrap_or(Msg::UnknownFlag { flag, meant }))
         }
         other => other,
     }
@@ -67,6 +67,11 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
         };
         flags.push(flag.clone());
         match flag.as_str() {
+            "--help" | "-h" if command_of(&config).is_some() => {
+                let command = command_of(&config).unwrap_or_default();
+                return Ok(Parsed::Print(Msg::HelpOn { command }.say(shared.lang) + "\n"));
+            }
+            "-h" => return Ok(Parsed::Print(Msg::ClientHelp.say(shared.lang))),
             "--server" | "-s" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
             "--dialect" | "-d" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),
@@ -75,7 +80,7 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
             "--in-step" => config.in_step = true,
             "--verify" => config.verify = true,
             "--no-resume" => config.resume = false,
-            "--retry" => config.retry = line.parsed(Wanted::Retries, |text| text.parse().ok())?,
+            "--retry" => config.retry = line.parsed(Wanted::Retries, retries)?,
             "--recursive" | "-r" => config.recursive = true,
             "--ladder" => ladder.file = Some(line.value()?.into()),
             "--theme" => ladder.is_dark = line.parsed(Wanted::Theme, args::is_dark)?,
@@ -88,6 +93,16 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
     }
     let command = config.command.first().map(|word| word.to_string_lossy().to_ascii_lowercase());
     check_use(&flags, command.as_deref())?;
+    // `connme-client 2234`, and `--server 2234`.
+    let alone = config.command.first().filter(|_| server.is_none()).and_then(args::lone_port);
+    if let Some(port) = alone {
+        config.command.remove(0);
+        server = Some((limits::TCP_IP.to_owned(), Some(port)));
+    }
+    let server = server.map(|(host, port)| match (args::port(&host), port) {
+        (Some(port), None) => (limits::TCP_IP.to_owned(), Some(port)),
+        (_, port) => (host, port),
+    });
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
@@ -97,6 +112,16 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
     let (trace, to_errors) = (instruments.trace, instruments.capture_takes_output());
     let config = Config { host, buffer, trace, lang, to_errors, ..config };
     Ok(Parsed::Run(CommandLine { config, instruments, ladder }))
+}
+
+/// The command that was named.
+fn command_of(config: &Config) -> Option<&'static str> {
+    let word = config.command.first()?.to_string_lossy();
+    command::find(&word).map(|command| command.word)
+}
+
+fn retries(text: &str) -> Option<u32> {
+    args::digits(text)?.try_into().ok()
 }
 
 /// Finds a flag that would do nothing.
@@ -197,6 +222,32 @@ mod tests {
         }
         let line = reaching("connme-client", "192.168.1.20", 1234, Dialect::Text);
         assert_eq!(line, "connme-client --server 192.168.1.20");
+    }
+
+    #[test]
+    fn a_port_alone_is_a_port() {
+        for line in ["2234", "--server 2234", "2234 ls"] {
+            let config = run(line);
+            assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 2234), "{line}");
+            assert_eq!(config.command.len(), usize::from(line.ends_with("ls")));
+        }
+        assert_eq!(run("-s h size 2234").command, ["size", "2234"]);
+    }
+
+    #[test]
+    fn an_unknown_flag_gets_a_suggestion() {
+        let said = |line: &str| {
+            let parsed = parse(line.split_whitespace().map(Into::into), Lang::En);
+            parsed.err().map(|wrong| wrong.with_help(Lang::En)).unwrap()
+        };
+        for (line, end) in [
+            ("--port 1", "'--port'; did you mean --server HOST[:PORT]?"),
+            ("--sever h", "'--sever'; did you mean --server HOST[:PORT]?"),
+            ("--qiet", "'--qiet'; did you mean --quiet?"),
+            ("--nonsense", "'--nonsense'; see --help"),
+        ] {
+            assert_eq!(said(line), format!("unexpected argument {end}"));
+        }
     }
 
     #[test]

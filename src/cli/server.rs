@@ -85,6 +85,10 @@ pub fn parse(
         let flag = match arg {
             Arg::Flag(flag) => flag,
             Arg::Word(word) => {
+                if let Some(port) = args::lone_port(&word) {
+                    asked.push((Dialect::Text, None, Some(port)));
+                    continue;
+                }
                 return Err(Msg::UnexpectedWord { word: word.to_string_lossy().into_owned() });
             }
         };
@@ -194,6 +198,7 @@ mod tests {
         assert_eq!(hosts("--listen 0.0.0.0"), ["text 0.0.0.0 1234"]);
         assert_eq!(hosts("--listen json=0.0.0.0"), ["json 0.0.0.0 31000"]);
         assert_eq!(hosts("--listen json=[::]"), ["json :: 31000"]);
+        assert_eq!(hosts("2234"), ["text 127.0.0.1 2234"]);
         assert_eq!(hosts("--listen count"), ["count 127.0.0.1 12345"]);
         assert_eq!(hosts("--host 0.0.0.0"), ["text 0.0.0.0 1234"]);
         assert_eq!(hosts("--host [::]"), ["text :: 1234"]);

@@ -2,11 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::names;
+use super::names::{self, BLANK};
 use crate::lang::Msg;
-
-/// What separates words. Not every kind of white space: a name may begin or end with another kind.
-pub(super) const BLANK: [char; 2] = [' ', '\t'];
 
 /// What follows a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +40,14 @@ impl Argument {
         match self {
             Argument::Words(words) => texts(words).join(" "),
             Argument::Typed(rest) => rest.clone(),
+        }
+    }
+
+    /// Its words, as white space alone divides a typed line.
+    pub(super) fn plain_words(&self) -> Vec<String> {
+        match self {
+            Argument::Words(words) => texts(words),
+            Argument::Typed(rest) => rest.split_whitespace().map(str::to_owned).collect(),
         }
     }
 

@@ -4,27 +4,29 @@
 //! To add a command that the server has to know:
 //! 1. its handler, its request and its line in `HELP` in a dialect, and its field in `Requests`;
 //! 2. a method of [`Client`](super::Client), and here an entry and a function;
-//! 3. its line in `lang/help/commands.*.txt`, and a sentence in each language if it needs one;
+//! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, its word in `cli/completions/rlwrap.words`,
+//!    and a sentence in each language if it needs one;
 //! 4. its row in the guide (protocol, dialects, programs) and in `tests/transcripts/rows.txt`.
 //!
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
-use super::ahead::{Batch, Downloads, Uploads};
+use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
-use super::connection::pause_before;
-use super::places::{folders_here, folders_there, here, local_files, on_server};
-use super::prompt::{Ui, escaped, say as say_aside};
-use super::table::readable;
-use super::terminal::Bar;
-use super::{Progress, Receipt, progress};
-use crate::error::Failure;
-use crate::lang::{self, Msg, printable};
+use super::batch::{speed, transfer};
+use super::keyboard::Typed;
+use super::names::Named;
+use super::outcome::{Outcome, Stop};
+use super::places::{
+    Files, Moved, Skipped, StandardInput, folders_here, folders_there, here_and_skipped,
+    local_files, on_server,
+};
+use super::ui::Ui;
+use super::{Greeting, Receipt};
+use crate::dialect::Dialect;
+use crate::lang::{self, Msg, escaped, printable};
 
 /// A command of the client.
 pub struct Command {
@@ -49,40 +51,6 @@ pub enum Takes {
     Argument,
 }
 
-/// What a command returns.
-pub type Outcome = Result<(), Stop>;
-
-/// Why a command ended early.
-#[derive(Debug)]
-pub enum Stop {
-    /// Standard output cannot be written to.
-    Output(io::Error),
-    /// The command was typed wrongly.
-    Wrong(Msg),
-    /// Nothing was done, for this reason.
-    Refused(Msg),
-    /// A request failed, or something on this machine.
-    Failed(Failure),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Stop {
-        Stop::Output(error)
-    }
-}
-
-impl From<Msg> for Stop {
-    fn from(wrong: Msg) -> Stop {
-        Stop::Wrong(wrong)
-    }
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
-    }
-}
-
 /// All commands.
 pub static COMMANDS: [Command; 13] = [
     Command { word: "connme", alias: Some("conme"), takes: Takes::Nothing, run: connme },
@@ -95,10 +63,16 @@ pub static COMMANDS: [Command; 13] = [
     Command { word: "count", alias: None, takes: Takes::Argument, run: count },
     Command { word: "lls", alias: None, takes: Takes::Nothing, run: lls },
     Command { word: "say", alias: None, takes: Takes::Argument, run: say },
-    Command { word: "help", alias: Some("?"), takes: Takes::Nothing, run: help },
+    Command { word: "help", alias: Some("?"), takes: Takes::Option, run: help },
     Command { word: "byebye", alias: None, takes: Takes::Nothing, run: byebye },
     Command { word: "exit", alias: Some("quit"), takes: Takes::Nothing, run: exit },
 ];
+
+/// The command of this word, in any letter case.
+pub(crate) fn find(word: &str) -> Option<&'static Command> {
+    let lower = word.to_ascii_lowercase();
+    COMMANDS.iter().find(|command| command.word == lower || command.alias == Some(&lower))
+}
 
 /// The commands of `connme-lab`. The client had them before.
 const OF_THE_LAB: [&str; 5] = ["demo", "compare", "lesson", "grade", "dissector"];
@@ -170,12 +144,12 @@ impl Command {
 }
 
 fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
-    let was_connected = ui.client.is_connected();
-    ui.client.connme()?;
+    let greeting = ui.client.connme()?;
     let server = ui.client.server();
-    ui.tell(&match was_connected {
-        true => Msg::StillConnected { server },
-        false => Msg::Connected { server },
+    ui.tell(&match greeting {
+        Greeting::First => Msg::Connected { server },
+        Greeting::Again => Msg::ConnectedAgain { server },
+        Greeting::Still => Msg::StillConnected { server },
     })
 }
 
@@ -183,6 +157,9 @@ fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
     let words = argument.words()?;
     let folder = match words.as_slice() {
         [] => None,
+        [flag, ..] if flag.starts_with('-') => {
+            return Err(Stop::Wrong(Msg::TakesNoFlags { command: "ls" }));
+        }
         [folder] => Some(folder.as_str()),
         _ => return Err(Stop::Wrong(Msg::OneFolder)),
     };
@@ -194,9 +171,26 @@ fn lls(ui: &mut Ui, _: &Argument) -> Outcome {
     ui.show(&local_files()?)
 }
 
+/// The files on the server that an argument means, after the user was told what a pattern leaves out.
+fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop> {
+    let named = on_server(&mut ui.client, argument, renames)?;
+    tell_skipped(ui, &named.skipped);
+    Ok(named)
+}
+
+fn tell_skipped(ui: &Ui, skipped: &Skipped) {
+    const MOST: usize = 10;
+    for (name, why) in skipped.iter().take(MOST) {
+        ui.talk(&Msg::Skipped { name: escaped(name), why: why.clone() });
+    }
+    if skipped.len() > MOST {
+        ui.talk(&Msg::MoreSkipped { count: skipped.len() - MOST });
+    }
+}
+
 fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().get_size.is_some())?;
-    for (name, _) in &on_server(&mut ui.client, argument, false)?.names {
+    for (name, _) in &found(ui, argument, false)?.names {
         let size = ui.client.get_size(name);
         ui.report(name, size, |size| Msg::Size { name: escaped(name), size })?;
     }
@@ -205,7 +199,7 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().sum.is_some())?;
-    for (name, _) in &on_server(&mut ui.client, argument, false)?.names {
+    for (name, _) in &found(ui, argument, false)?.names {
         let sum = ui.client.sum(name);
         ui.report(name, sum, |sum| Msg::Sum { name: escaped(name), sum: sum.to_string() })?;
     }
@@ -214,12 +208,22 @@ fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().upload.is_some())?;
+    if let [from, between, name] = argument.plain_words().as_slice()
+        && (from.as_str(), between.as_str()) == ("-", "as")
+    {
+        must_be_single(ui)?;
+        // The size goes first.
+        let input = StandardInput::read()?;
+        let files = vec![(input.path().to_owned(), Some(name.clone()))];
+        let batch = Uploads::new(&mut ui.client, files);
+        return transfer(ui, &["-".to_owned()], None, batch, uploaded);
+    }
     let (argument, is_recursive) = folders(ui, argument);
-    let mut files = here(&argument, true)?;
+    let (mut files, skipped) = here_and_skipped(&argument, true)?;
+    tell_skipped(ui, &skipped);
     if is_recursive {
-        let left_out;
-        (files, left_out) = folders_here(&mut ui.client, files)?;
-        tell_left_out(ui, left_out);
+        let moved = folders_here(&mut ui.client, files)?;
+        files = left_out(ui, moved);
     }
     let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
@@ -242,14 +246,30 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     Msg::Uploaded { name, stored, bytes, seconds, rate }
 }
 
+/// Standard input and standard output in the place of a file are for a single command alone.
+fn must_be_single(ui: &Ui) -> Outcome {
+    if ui.is_single { Ok(()) } else { Err(Stop::Wrong(Msg::NotAtThePrompt)) }
+}
+
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().download.is_some())?;
+    if let [name, between, to] = argument.plain_words().as_slice()
+        && (between.as_str(), to.as_str()) == ("as", "-")
+    {
+        must_be_single(ui)?;
+        return match ui.print_file(name) {
+            Err(failure) => {
+                ui.failed(name, failure);
+                Ok(())
+            }
+            Ok(written) => Ok(written?),
+        };
+    }
     let (argument, is_recursive) = folders(ui, argument);
-    let mut files = on_server(&mut ui.client, &argument, true)?.names;
+    let mut files = found(ui, &argument, true)?.names;
     if is_recursive {
-        let left_out;
-        (files, left_out) = folders_there(&mut ui.client, files)?;
-        tell_left_out(ui, left_out);
+        let moved = folders_there(&mut ui.client, files)?;
+        files = left_out(ui, moved);
     }
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
@@ -264,10 +284,15 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, last, seconds, rate }
 }
 
-fn tell_left_out(ui: &Ui, count: usize) {
-    if count > 0 {
-        ui.talk(&Msg::LeftOut { count });
+/// The files, after the user was told what is left out of them.
+fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
+    for (name, failure) in moved.skipped {
+        ui.failed(&name, failure);
     }
+    if moved.left_out > 0 {
+        ui.talk(&Msg::LeftOut { count: moved.left_out });
+    }
+    moved.files
 }
 
 /// The files and folders of an argument without `-r` before them, and whether folders are meant.
@@ -280,80 +305,10 @@ fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
     }
 }
 
-/// Moves files with a progress bar, and tells the sum of several. One that fails does not stop the others. A
-/// download that was cut is tried again, after pauses that double.
-fn transfer(
-    ui: &mut Ui,
-    names: &[String],
-    total: Option<u64>,
-    mut batch: impl Batch,
-    moved: fn(&Ui, &str, &Receipt) -> Msg,
-) -> Outcome {
-    let (mut count, mut bytes, mut time, mut tries) = (0, 0, Duration::ZERO, 0);
-    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
-    loop {
-        let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
-        let watch = &mut |progress| {
-            if let Progress::Continuing(done, Some(total)) = progress
-                && !is_quiet
-            {
-                bar.hide();
-                say_aside(&Msg::Continuing { done: readable(done), total: readable(total) }, lang);
-            }
-            bar.show(progress);
-        };
-        let Some((number, receipt)) = batch.next(&mut ui.client, watch) else { break };
-        let name = names.get(number).map_or("", String::as_str);
-        bar.hide();
-        match receipt {
-            Ok(receipt) => {
-                (count, bytes, time) = (count + 1, bytes + receipt.bytes, time + receipt.time);
-                tries = 0;
-                bar.one_more(receipt.bytes);
-                ui.tell(&moved(ui, name, &receipt))?;
-                if ui.config().verify {
-                    ui.talk(&Msg::Verified { name: escaped(name) });
-                }
-            }
-            Err(failure) => {
-                let is_worth_it = failure.is_lost() && ui.client.connections() > 0;
-                if is_worth_it && tries < ui.config().retry && batch.again() {
-                    tries += 1;
-                    let pause = pause_before(tries);
-                    let (seconds, of) = (pause.as_secs(), ui.config().retry);
-                    let failure = Box::new(failure);
-                    let name = escaped(name);
-                    ui.talk(&Msg::TryingAgain { name, failure, seconds, number: tries, of });
-                    thread::sleep(pause);
-                    continue;
-                }
-                bar.one_more(0);
-                ui.failed(name, failure);
-                if let Some((done, total)) = ui.client.take_kept() {
-                    let (done, total) = (readable(done), readable(total));
-                    ui.talk(&Msg::Kept { name: escaped(name), done, total });
-                }
-            }
-        }
-    }
-    drop(bar);
-    if count < 2 {
-        return Ok(());
-    }
-    let (seconds, rate) = speed(bytes, time);
-    ui.tell(&Msg::Together { files: count, bytes, seconds, rate })
-}
-
-/// How many seconds a transfer took, and its rate.
-fn speed(bytes: u64, time: Duration) -> (String, String) {
-    let rate = readable(progress::per_second(bytes, time));
-    (format!("{:.3}", time.as_secs_f64()), format!("{rate}/s"))
-}
-
 /// Asks before each removal, but only once for all that a pattern has found.
 fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().delete.is_some())?;
-    let found = on_server(&mut ui.client, argument, false)?;
+    let found = found(ui, argument, false)?;
     let names: Vec<String> = found.names.into_iter().map(|(name, _)| name).collect();
     let asked_together = if found.by_pattern { names.len().max(1) } else { 1 };
     for names in names.chunks(asked_together) {
@@ -384,15 +339,17 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
     // A person may answer again. A script has given its answer.
     for _ in 0..if ui.asks { ASKED } else { 1 } {
-        match ui.ask(&Msg::AskSure { names: names.clone() })?.as_deref().map(is_yes) {
-            Some(Some(true)) => return Ok(true),
-            Some(None) => {}
-            Some(Some(false)) => break,
-            None if ui.asks => break,
-            None => {
+        match ui.hear(&Msg::AskSure { names: names.clone() })? {
+            Typed::Line(answer) => match is_yes(&answer) {
+                Some(true) => return Ok(true),
+                Some(false) => break,
+                None => {}
+            },
+            Typed::End if !ui.asks => {
                 ui.refuse(&Msg::Unanswered { names });
                 return Ok(false);
             }
+            Typed::Cancelled { .. } | Typed::End => break,
         }
     }
     match ui.asks {
@@ -422,15 +379,25 @@ fn count(ui: &mut Ui, argument: &Argument) -> Outcome {
 fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let texts: Vec<_> = argument.words()?.iter().map(|text| unescape(text)).collect();
     let heard = ui.client.say(&texts)?;
+    let ends_lines = matches!(ui.config().dialect, Dialect::Text | Dialect::Json);
+    let is_refused = heard.is_empty() || heard.to_ascii_lowercase().starts_with("error");
+    let is_half = matches!(texts.as_slice(), [text] if !text.contains(&b'\n'));
+    if is_refused && is_half && ends_lines {
+        ui.talk(&Msg::NoNewline);
+    }
     Ok(ui.print(&heard)?)
 }
 
-fn help(ui: &mut Ui, _: &Argument) -> Outcome {
-    if ui.is_single {
-        Ok(ui.print(&ui.words(&Msg::ClientUsage))?)
-    } else {
-        ui.tell(&Msg::PromptHelp)
+fn help(ui: &mut Ui, argument: &Argument) -> Outcome {
+    if argument.is_empty() {
+        return match ui.is_single {
+            true => Ok(ui.print(&ui.words(&Msg::ClientHelp))?),
+            false => ui.tell(&Msg::PromptHelp),
+        };
     }
+    let typed = argument.text();
+    let command = find(&typed).ok_or_else(|| not_a_command(&typed, &typed))?;
+    ui.tell(&Msg::HelpOn { command: command.word })
 }
 
 fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {
@@ -445,10 +412,7 @@ fn exit(ui: &mut Ui, _: &Argument) -> Outcome {
 }
 
 /// The command that was probably meant by this word: the nearest, if it is near.
-pub(crate) fn nearest(
-    word: &str,
-    commands: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+pub(crate) fn nearest<'c>(word: &str, commands: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let best = commands.min_by_key(|command| distance(word, command))?;
     let few = if best.len() > 3 { 2 } else { 1 };
     (distance(word, best) <= few).then_some(best)
@@ -513,6 +477,12 @@ mod tests {
         for (word, rest) in [("ls", ""), ("ls", "x"), ("rm", "x"), ("exit", "")] {
             assert_eq!(check(word, rest), Ok(()), "{word} {rest}");
         }
+    }
+
+    #[test]
+    fn rlwrap_knows_every_command() {
+        let words = include_str!("../cli/completions/rlwrap.words").split_whitespace();
+        assert!(words.eq(COMMANDS.iter().map(|command| command.word)));
     }
 
     #[test]

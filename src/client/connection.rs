@@ -1,12 +1,13 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
 use super::Client;
+use super::keyboard::Wake;
 use super::patience::Patient;
-use crate::dialect::{self, Parts};
+use crate::dialect;
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
 use crate::wire::stream::set_options;
@@ -34,13 +35,19 @@ impl Client {
                 self.wire = Some(wire);
             }
         }
-        self.connected = true;
+        self.is_wanted = true;
         Ok(())
     }
 
-    /// Closes the connection if there is one.
+    /// Closes the connection if there is one. The user does not want another one.
     pub(super) fn leave(&mut self) {
-        self.connected = false;
+        self.is_wanted = false;
+        self.drop_connection();
+    }
+
+    /// Closes the connection if there is one. The next request opens another one.
+    pub(super) fn drop_connection(&mut self) {
+        self.patience.wake_by(None);
         if let Some(wire) = self.wire.take() {
             wire.leave();
         }
@@ -52,18 +59,33 @@ impl Client {
 
     /// Sends a request over the connection, or over one of its own, and takes the reply.
     pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
-        let requests = self.requests();
-        if self.by_itself && !self.connected && !requests.one_a_connection {
-            self.open()?;
-        }
         if !self.can_ask() {
             return Err(Failure::NotConnected);
         }
+        let was_used = self.was_used();
+        if was_used {
+            match self.must_be_quiet() {
+                Err(failure @ Failure::Unasked(_)) => return Err(failure),
+                // The server has closed it, perhaps long ago.
+                Err(_) if self.wire.is_none() => {}
+                quiet => quiet?,
+            }
+        }
         if self.wire.is_none() {
             self.wire = Some(self.connect()?);
+            if std::mem::take(&mut self.is_lost)
+                && self.is_wanted
+                && let Some(again) = &self.again
+            {
+                again();
+            }
         }
+        self.is_wanted = true;
+        let requests = self.requests();
         self.step(|wire| {
-            dialect::must_be_quiet(requests, wire)?;
+            if !was_used {
+                dialect::must_be_quiet(requests, wire)?;
+            }
             request(wire)
         })
     }
@@ -89,44 +111,79 @@ impl Client {
         }
     }
 
+    /// Sends a request that changes nothing. If the connection is lost with it, the user of a prompt gets the answer
+    /// over another one.
+    pub(super) fn ask_safely<T>(&mut self, request: impl Fn(&mut Wire) -> Answer<T>) -> Answer<T> {
+        let was_used = self.was_used();
+        match self.ask_again(&request) {
+            Err(Failure::NoReply | Failure::Gone { .. }) if was_used && self.again.is_some() => {
+                self.ask_again(request)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether there is a connection over which the server has said something.
+    fn was_used(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.messages().0 > 0)
+    }
+
     /// Takes a step in a conversation. Drops a connection that has broken or is out of step.
     pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let Some(mut wire) = self.wire.take() else { return Err(Failure::NoReply) };
         self.patience.begin(self.notice.clone());
         wire.allow(Duration::ZERO);
         let (before, _) = wire.messages();
-        let answer = step(&mut wire).map_err(|failure| match (wire.messages(), failure) {
+        let answer = step(&mut wire).map_err(|failure| self.patience.or_interrupted(failure));
+        let answer = answer.map_err(|failure| match (wire.messages(), failure) {
             // It did not end in the middle of a message, because none of the reply has come.
             ((count, false), Failure::Gone { cause: None, .. }) if count == before => {
                 Failure::NoReply
             }
             (_, failure) => failure,
         });
-        self.dialect_is_confirmed = answer.is_ok() || wire.dialect_is_confirmed();
+        self.dialect_is_confirmed |= answer.is_ok() || wire.dialect_is_confirmed();
         if self.requests().one_a_connection {
-            self.connected = true;
             wire.close();
+            self.patience.wake_by(None);
             return answer;
         }
         if answer.is_ok() {
             wire.confirm_dialect();
         }
         // Before the first request, a busy server closes. Later it refuses one request only.
-        let is_busy = |failure: &Failure| failure.code() == Some(Code::Busy) && self.connected;
+        let is_busy = |failure: &Failure| failure.code() == Some(Code::Busy) && self.is_wanted;
         let in_step = match &answer {
             Ok(_) => true,
             Err(failure) if is_busy(failure) => true,
             // The server still sends the rest of a payload that was not wanted.
             Err(failure) => !failure.closes() && wire.settle().unwrap_or(false),
         };
-        // After a failure on this machine the next request opens a new connection.
-        self.connected = in_step || matches!(answer, Err(Failure::Local { .. }));
+        // Not where this machine, the user or a refusal is the reason.
+        self.is_lost = answer.as_ref().is_err_and(|failure| {
+            failure.is_lost()
+                || !matches!(
+                    failure,
+                    Failure::Local { .. } | Failure::Refused { .. } | Failure::Interrupted
+                )
+        });
         self.wire = in_step.then_some(wire);
+        if self.wire.is_none() {
+            // It would hold the connection open.
+            self.patience.wake_by(None);
+        }
         answer
+    }
+
+    /// Makes sure that nothing has come that no request has asked for.
+    pub(super) fn must_be_quiet(&mut self) -> Answer<()> {
+        let requests = self.requests();
+        self.step(|wire| dialect::must_be_quiet(requests, wire))
     }
 
     /// Sends a request and takes no reply yet. If the connection breaks, what has come can still be read.
     pub(super) fn send(&mut self, request: impl FnOnce(&mut Wire) -> Answer<()>) -> Answer<()> {
+        self.patience.send_ahead();
         self.wire.as_mut().map_or(Err(Failure::NoReply), request)
     }
 
@@ -135,31 +192,34 @@ impl Client {
         self.wire.as_ref().is_some_and(Wire::can_write)
     }
 
-    /// The parts of the requests for this many files, if the server takes what is sent ahead.
-    pub(super) fn parts(&mut self, files: usize) -> Option<Parts> {
-        let parts = self.requests().parts?;
+    /// Whether requests for this many files are sent before the replies to earlier ones have come.
+    pub(super) fn sends_ahead(&mut self, files: usize) -> bool {
+        let Some(ask) = self.requests().supports_pipelining else { return false };
         if files < 2 || self.config.in_step || self.config.verify {
-            return None;
+            return false;
         }
-        let was_connected = self.connected;
-        let are_known = match self.knows_parts {
-            Some(are_known) => are_known,
-            None => match self.ask(parts.are_known) {
-                Err(failure) if failure.is_lost() => return None,
+        let is_supported = match self.supports_pipelining {
+            Some(is_supported) => is_supported,
+            None => match self.ask(ask) {
+                Err(failure) if failure.is_lost() => return false,
                 answer => answer.unwrap_or(false),
             },
         };
-        if was_connected && !self.connected {
-            // A server that does not know the question may have closed. If it is gone, the files tell.
-            let _ = self.open();
-        }
-        self.knows_parts = Some(are_known);
-        are_known.then_some(parts)
+        self.supports_pipelining = Some(is_supported);
+        is_supported
     }
 
     pub(super) fn connect(&mut self) -> Answer<Wire> {
+        if self.patience.is_interrupted() {
+            return Err(Failure::Interrupted);
+        }
         let socket = self.reach()?;
         self.connections += 1;
+        let wake = socket
+            .try_clone()
+            .ok()
+            .map(|socket| -> Wake { Box::new(move || drop(socket.shutdown(Shutdown::Both))) });
+        self.patience.wake_by(wake);
         let config = WireConfig {
             idle: limits::REPLY_TIME,
             message: limits::REPLY_TIME,

@@ -26,6 +26,11 @@ pub(super) fn explain(
         }
         Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
         Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
+        Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Interrupted
+            if matches!(command, "upload" | "rm") =>
+        {
+            Some(Hint::MayBeDone { has_list })
+        }
         Failure::NoReply
         | Failure::Gone { .. }
         | Failure::Silent(_)
@@ -33,6 +38,7 @@ pub(super) fn explain(
         | Failure::ListTooSlow(_) => Some(again),
         Failure::Unexpected { .. } | Failure::Unasked(_) => Some(Hint::WrongServer),
         failure => match failure.code() {
+            Some(Code::IsFolder) if command == "download" => Some(Hint::WithFoldersThere),
             Some(Code::NotFound | Code::IsFolder) if has_list => Some(Hint::SeeLs),
             Some(Code::NotFound) if name.contains(['*', '?']) => Some(Hint::NoPatterns { dialect }),
             // Only the name of an upload is for the user to choose.

@@ -6,12 +6,15 @@
 
 mod ahead;
 pub mod argument;
+mod batch;
 pub mod command;
 mod connection;
 mod explain;
 mod kept;
+mod keyboard;
 mod keys;
 mod names;
+pub mod outcome;
 mod patience;
 pub(crate) mod places;
 pub(crate) mod progress;
@@ -19,18 +22,21 @@ pub mod prompt;
 pub(crate) mod table;
 pub mod terminal;
 mod transfer;
+pub(crate) mod ui;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
-use crate::error::{Answer, Failure};
+use crate::error::{Answer, Awaited, Failure};
 use crate::lang::{Lang, address, readable};
 use crate::limits;
 use crate::store::{Listing, Store};
 use crate::wire::Wire;
 use crate::wire::stream::Prepare;
+use keyboard::Interrupt;
 pub use patience::Notice;
 use patience::Patience;
 
@@ -108,15 +114,20 @@ impl Config {
 pub struct Client {
     config: Config,
     prepare: Prepare,
-    /// The user has connected, and has not disconnected.
-    connected: bool,
-    /// A request opens the connection that it needs: for a single command.
-    by_itself: bool,
+    /// The user has connected, and has not said goodbye.
+    is_wanted: bool,
+    /// The connection was lost, and the user is told when there is another one.
+    is_lost: bool,
+    /// A request opens the first connection too.
+    on_demand: bool,
+    /// Called when a connection takes the place of one that was lost. Then a request that changes nothing is
+    /// repeated over it.
+    again: Option<Arc<dyn Fn() + Send + Sync>>,
     /// The connection, in a dialect that keeps it for several requests.
     wire: Option<Wire>,
     /// The number of connections so far.
     connections: u64,
-    /// In the last exchange, the server sent something that belongs to this dialect.
+    /// The server has sent something that belongs to this dialect.
     dialect_is_confirmed: bool,
     /// Where received files go. Opened when the first one comes.
     downloads: Option<Store>,
@@ -124,9 +135,20 @@ pub struct Client {
     notice: Option<Notice>,
     patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
-    knows_parts: Option<bool>,
+    supports_pipelining: Option<bool>,
     /// How much of the last download that failed is kept, and the size of the file.
     kept: Option<(u64, u64)>,
+}
+
+/// What a greeting has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// There was no connection.
+    First,
+    /// The connection was lost, and there is another one.
+    Again,
+    /// The connection is still there.
+    Still,
 }
 
 /// What is known of a file that was sent or received.
@@ -151,6 +173,8 @@ pub struct Receipt {
 pub enum Progress {
     /// The number of bytes so far, and the total if it is known.
     Moved(u64, Option<u64>),
+    /// This many bytes that are here are compared with those on the server.
+    Checking(u64),
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
     /// The system has taken all bytes of an upload, and the receipt is awaited.
@@ -167,15 +191,17 @@ impl Client {
         Client {
             config,
             prepare,
-            connected: false,
-            by_itself: false,
+            is_wanted: false,
+            is_lost: false,
+            on_demand: false,
+            again: None,
             wire: None,
             connections: 0,
             dialect_is_confirmed: false,
             downloads: None,
             notice: None,
             patience: Patience::default(),
-            knows_parts: None,
+            supports_pipelining: None,
             kept: None,
         }
     }
@@ -197,6 +223,11 @@ impl Client {
         self.notice = Some(notice);
     }
 
+    /// Makes Ctrl-C end the request that runs.
+    fn interrupt_by(&mut self, interrupt: Interrupt) {
+        self.patience.interrupt_by(interrupt);
+    }
+
     /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -204,20 +235,26 @@ impl Client {
     }
 
     /// Makes each request open the connection that it needs.
-    pub fn connect_by_itself(&mut self) {
-        self.by_itself = true;
+    pub fn connect_on_demand(&mut self) {
+        self.on_demand = true;
+    }
+
+    /// Sets what is called when a connection takes the place of one that was lost. Requests that change nothing
+    /// are then repeated over it.
+    pub fn connect_again(&mut self, again: Arc<dyn Fn() + Send + Sync>) {
+        self.again = Some(again);
     }
 
     /// Whether a request can be sent: there is a connection, or one will be opened.
     #[must_use]
     pub fn can_ask(&self) -> bool {
-        self.connected || self.by_itself
+        self.is_wanted || self.on_demand
     }
 
     /// Whether there is a connection, as far as is known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.connected
+        self.wire.is_some() || (self.is_wanted && self.requests().one_a_connection)
     }
 
     /// The requests of the dialect.
@@ -231,13 +268,28 @@ impl Client {
     ///
     /// # Errors
     /// The server cannot be reached, or does not answer the greeting.
-    pub fn connme(&mut self) -> Answer<()> {
+    pub fn connme(&mut self) -> Answer<Greeting> {
+        let (was_wanted, before) = (self.is_wanted, self.connections);
+        // The result says whether it connects again.
+        let again = self.again.take();
+        let answer = self.greet();
+        self.again = again;
+        answer?;
+        Ok(match (was_wanted, self.connections > before) {
+            (true, false) => Greeting::Still,
+            (true, true) if !self.requests().one_a_connection => Greeting::Again,
+            (true, true) => Greeting::Still,
+            (false, _) => Greeting::First,
+        })
+    }
+
+    fn greet(&mut self) -> Answer<()> {
         let had_one = self.wire.is_some();
         self.open()?;
         let Some(connme) = self.requests().connme else { return Ok(()) };
         match self.ask(connme) {
             // The server had closed the connection, perhaps long ago: connects again.
-            Err(_) if had_one && !self.connected => {
+            Err(_) if had_one && self.wire.is_none() => {
                 self.open()?;
                 self.ask(connme)
             }
@@ -251,10 +303,14 @@ impl Client {
     /// The server did not answer the goodbye.
     pub fn byebye(&mut self) -> Answer<()> {
         let answer = match self.requests().byebye {
-            Some(byebye) => self.ask(byebye),
-            None if self.connected => Ok(()),
-            None if self.by_itself => Err(Failure::Lacks("byebye")),
-            None => Err(Failure::NotConnected),
+            // Over the connection that there is: another one is not opened to be closed.
+            Some(byebye) if self.wire.is_some() => {
+                self.must_be_quiet().and_then(|()| self.step(byebye))
+            }
+            _ if self.is_wanted => Ok(()),
+            None if self.on_demand => Err(Failure::Lacks("byebye")),
+            Some(byebye) if self.on_demand && self.connections == 0 => self.ask(byebye),
+            _ => Err(Failure::NotConnected),
         };
         self.leave();
         answer
@@ -275,18 +331,26 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn say(&mut self, texts: &[Vec<u8>]) -> Answer<String> {
         let mut wire = self.connect()?;
-        for text in texts {
-            wire.write(text)?;
-            wire.pause(limits::HEAD_PAUSE)?;
-        }
-        wire.end_writing()?;
         let mut heard = Vec::new();
-        wire.read_to_end::<Failure>(&mut |bytes| {
-            if heard.len() < limits::MESSAGE {
-                heard.extend_from_slice(bytes);
+        for (n, text) in texts.iter().enumerate() {
+            if n > 0 {
+                wire.pause(limits::HEAD_PAUSE)?;
             }
-            Ok(())
-        })?;
+            wire.write(text)?;
+        }
+        // A reply is read when it comes, so that a trace shows it there. Between the texts a read would keep a bad
+        // network from joining them.
+        wire.wait_for_any(limits::HEAD_PAUSE, Awaited::Close)?;
+        wire.end_writing()?;
+        let read = wire.read_to_end::<Failure>(&mut |bytes| {
+            heard.extend_from_slice(bytes);
+            // A server may never end.
+            if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::NoReply) }
+        });
+        self.patience.wake_by(None);
+        if heard.len() < limits::MESSAGE {
+            read.map_err(|failure| self.patience.or_interrupted(failure))?;
+        }
         let lines = heard.split_inclusive(|byte| *byte == b'\n');
         Ok(lines.map(|line| readable(line.strip_suffix(b"\n").unwrap_or(line)) + "\n").collect())
     }
@@ -297,7 +361,7 @@ impl Client {
     /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
         let list_files = self.requests().list_files.ok_or(Failure::Lacks("ls"))?;
-        self.ask_again(|wire| list_files(wire, folder))
+        self.ask_safely(|wire| list_files(wire, folder))
     }
 
     /// Removes a file from the server.
@@ -315,7 +379,7 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn get_size(&mut self, name: &str) -> Answer<u64> {
         let get_size = self.requests().get_size.ok_or(Failure::Lacks("size"))?;
-        self.ask(|wire| get_size(wire, name))
+        self.ask_safely(|wire| get_size(wire, name))
     }
 
     /// Counts the characters of a text.
@@ -324,6 +388,6 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn count(&mut self, text: &str) -> Answer<u64> {
         let count = self.requests().count.ok_or(Failure::Lacks("count"))?;
-        self.ask(|wire| count(wire, text))
+        self.ask_safely(|wire| count(wire, text))
     }
 }

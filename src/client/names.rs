@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use super::argument::BLANK;
-use super::command::Stop;
-use crate::error::Answer;
+use super::outcome::Stop;
+use crate::error::{Answer, Trouble};
 use crate::lang::Msg;
 use crate::lang::escape;
+
+/// What separates words. Not every kind of white space: a name may begin or end with another kind.
+pub(super) const BLANK: [char; 2] = [' ', '\t'];
 
 /// Where files are looked up: in this folder, or on the server.
 pub(super) trait Place {
@@ -31,8 +33,17 @@ pub(super) trait Place {
 pub(super) struct Found {
     /// The last part of its name.
     pub(super) name: String,
-    /// Whether it is a folder.
-    pub(super) is_folder: bool,
+    /// What it is.
+    pub(super) kind: Kind,
+}
+
+/// What a [`Place`] has under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    /// Something whose name is not UTF-8, and is shown with other characters.
+    NotUtf8,
 }
 
 /// The characters that are special in a typed line.
@@ -51,12 +62,14 @@ pub(super) struct Named {
     pub(super) names: Vec<(String, Option<String>)>,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
+    /// What a pattern matches that is not a file, and why it is left out.
+    pub(super) skipped: Vec<(String, Trouble)>,
 }
 
 impl Named {
     /// Names that are used as they are.
     pub(super) fn literal(names: Vec<(String, Option<String>)>) -> Named {
-        Named { names, by_pattern: false }
+        Named { names, by_pattern: false, skipped: Vec::new() }
     }
 }
 
@@ -104,7 +117,7 @@ pub(super) fn resolve(
             return one(left, Some(other));
         }
         let [word] = &words[..at] else { return Err(Stop::Wrong(Msg::AsNeedsOne)) };
-        let found = expand(word, place)?;
+        let found = expand(word, place, &mut Vec::new())?;
         let [name] = found.as_slice() else { return Err(Stop::Wrong(Msg::AsNeedsOne)) };
         return one(name.clone(), Some(other));
     }
@@ -213,11 +226,11 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
 }
 
 fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
-    let mut names = Vec::new();
+    let (mut names, mut skipped) = (Vec::new(), Vec::new());
     // What the patterns have found.
     let mut matched = BTreeSet::new();
     for word in words {
-        let found = expand(word, place)?;
+        let found = expand(word, place, &mut skipped)?;
         if is_pattern(&word.letters) && found != [word.text()] {
             matched.extend(found.iter().cloned());
         }
@@ -227,12 +240,18 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
     // A file that a pattern matches is meant once. One that is only named, and twice, is meant twice.
     let mut given = BTreeSet::new();
     names.retain(|name| !matched.contains(name) || given.insert(name.clone()));
-    Ok(Named { names: names.into_iter().map(|name| (name, None)).collect(), by_pattern })
+    let names = names.into_iter().map(|name| (name, None)).collect();
+    skipped.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(Named { names, by_pattern, skipped })
 }
 
 /// Finds the files that a word means: that of its own name, or those that match it if it is a pattern
 /// and no file has this name.
-fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Stop> {
+fn expand(
+    word: &Word,
+    place: &mut dyn Place,
+    skipped: &mut Vec<(String, Trouble)>,
+) -> Result<Vec<String>, Stop> {
     let parts: Vec<_> = word.letters.split(|(c, _)| is_separator(*c)).collect();
     let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
         return Ok(vec![word.text()]);
@@ -249,10 +268,22 @@ fn expand(word: &Word, place: &mut dyn Place) -> Result<Vec<String>, Stop> {
                 return Ok(vec![word.text()]);
             }
             let end = if is_last { "" } else { "/" };
-            for Found { name, is_folder } in entries {
-                let is_shown = shows_hidden || !name.starts_with('.');
-                if is_folder != is_last && is_shown && matches(part, &name) {
-                    longer.push(format!("{folder}{name}{end}"));
+            for Found { name, kind } in entries {
+                let is_hidden = name.starts_with('.') && !shows_hidden;
+                if is_hidden || !matches(part, &name) {
+                    continue;
+                }
+                match (kind, is_last) {
+                    (Kind::File, true) | (Kind::Folder, false) => {
+                        longer.push(format!("{folder}{name}{end}"));
+                    }
+                    (Kind::Folder, true) => {
+                        skipped.push((format!("{folder}{name}"), Trouble::IsFolder));
+                    }
+                    (Kind::NotUtf8, _) => {
+                        skipped.push((format!("{folder}{name}"), Trouble::NotUtf8));
+                    }
+                    (Kind::File, false) => {}
                 }
             }
         }
@@ -308,8 +339,8 @@ mod tests {
             let below = self.0.iter().filter_map(|name| name.strip_prefix(folder));
             let mut found: Vec<_> = below
                 .map(|rest| match rest.split_once('/') {
-                    Some((name, _)) => Found { name: name.to_owned(), is_folder: true },
-                    None => Found { name: rest.to_owned(), is_folder: false },
+                    Some((name, _)) => Found { name: name.to_owned(), kind: Kind::Folder },
+                    None => Found { name: rest.to_owned(), kind: Kind::File },
                 })
                 .collect();
             found.dedup();
@@ -423,6 +454,8 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(names(line), expected, "{line}");
         }
+        let skipped = named("*").unwrap().skipped;
+        assert_eq!(skipped, [("docs".to_owned(), Trouble::IsFolder)]);
         assert!(named("*.txt").unwrap().by_pattern && !named("q* a.txt").unwrap().by_pattern);
         assert!(named("*.pdf").unwrap_err().contains("NoMatch"));
         assert!(named("nope/*").unwrap_err().contains("NoMatch"));

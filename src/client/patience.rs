@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::error::{Awaited, Partial, lock};
+use super::keyboard::{Interrupt, Wake};
+use crate::error::{Awaited, Failure, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
 
@@ -15,9 +16,12 @@ const NOTICE_TIME: Duration = Duration::from_secs(3);
 /// Called when a message takes long to come, with what has come of it, and what is expected.
 pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 
-/// Whether the user is to be told, once, that a reply takes long.
+/// Whether the user is to be told, once, that a reply takes long, and whether the user waits no longer.
 #[derive(Clone, Default)]
-pub(super) struct Patience(Arc<Mutex<State>>);
+pub(super) struct Patience {
+    state: Arc<Mutex<State>>,
+    interrupt: Option<Interrupt>,
+}
 
 #[derive(Default)]
 struct State {
@@ -25,28 +29,64 @@ struct State {
     notice: Option<Notice>,
     /// Since when the next message is expected, however many reads that takes.
     since: Option<Instant>,
+    /// Requests are sent ahead of the replies to earlier ones.
+    is_ahead: bool,
 }
 
 impl Patience {
     /// Begins a request and its reply.
     pub(super) fn begin(&self, notice: Option<Notice>) {
-        *lock(&self.0) = State { notice, since: None };
+        *lock(&self.state) = State { notice, since: None, is_ahead: false };
+    }
+
+    pub(super) fn interrupt_by(&mut self, interrupt: Interrupt) {
+        self.interrupt = Some(interrupt);
+    }
+
+    /// Sets what wakes up a read or a write that the user interrupts.
+    pub(super) fn wake_by(&self, wake: Option<Wake>) {
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.wake_by(wake);
+        }
+    }
+
+    /// Whether the user has interrupted the command that runs.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(Interrupt::has_come)
+    }
+
+    /// The failure, unless the user is the reason for it.
+    pub(super) fn or_interrupted(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Gone { .. } if self.is_interrupted() => Failure::Interrupted,
+            failure => failure,
+        }
+    }
+
+    /// Fails if the user has interrupted the command that runs.
+    fn check(&self) -> io::Result<()> {
+        if self.is_interrupted() { Err(io::Error::other("interrupted")) } else { Ok(()) }
+    }
+
+    /// Takes note that requests are sent ahead.
+    pub(super) fn send_ahead(&self) {
+        lock(&self.state).is_ahead = true;
     }
 
     fn message_came(&self) {
-        lock(&self.0).since = None;
+        lock(&self.state).since = None;
     }
 
     /// How long until the notice is due, if there is one.
     fn time_left(&self) -> Option<Duration> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.notice.as_ref()?;
         let since = *state.since.get_or_insert_with(Instant::now);
         Some(NOTICE_TIME.saturating_sub(since.elapsed()))
     }
 
     fn tell(&self, partial: &Partial) {
-        let notice = lock(&self.0).notice.take();
+        let notice = lock(&self.state).notice.take();
         if let Some(notice) = notice {
             notice(partial);
         }
@@ -59,12 +99,34 @@ pub(super) struct Patient {
     patience: Patience,
     timeout: Duration,
     partial: Partial,
+    /// What was read before a write.
+    early: Vec<u8>,
 }
 
 impl Patient {
     pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
         let partial = Partial { got: Vec::new(), wanted: Awaited::Close };
-        Patient { inner, patience, timeout: Duration::ZERO, partial }
+        Patient { inner, patience, timeout: Duration::ZERO, partial, early: Vec::new() }
+    }
+
+    /// Reads the replies that have come. A server with small buffers cannot write them otherwise, and then reads
+    /// none of what is written here.
+    fn make_room(&mut self) {
+        let mut buffer = [0; limits::BUFFER_SIZE];
+        while self.early.len() < super::ahead::AHEAD
+            && let Ok(n @ 1..) = self.inner.read_now(&mut buffer)
+        {
+            self.early.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        }
+    }
+
+    /// Takes what was read before a write, as much as fits.
+    fn take_early(&mut self, into: &mut [u8]) -> usize {
+        let n = self.early.len().min(into.len());
+        for (to, from) in into.iter_mut().zip(self.early.drain(..n)) {
+            *to = from;
+        }
+        n
     }
 
     /// Reads once. If the notice is due before the timeout, the wait has two parts.
@@ -85,6 +147,10 @@ impl Patient {
 
 impl Read for Patient {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            return Ok(self.take_early(into));
+        }
+        self.patience.check()?;
         let brought = self.wait(into);
         if matches!(self.partial.wanted, Awaited::Payload { .. } | Awaited::Value) {
             // The next piece may take as long again.
@@ -96,6 +162,10 @@ impl Read for Patient {
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.patience.check()?;
+        if lock(&self.patience.state).is_ahead {
+            self.make_room();
+        }
         self.inner.write(bytes)
     }
 
@@ -115,6 +185,9 @@ impl Stream for Patient {
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            return Ok(self.take_early(into));
+        }
         self.inner.read_now(into)
     }
 
@@ -185,6 +258,54 @@ mod tests {
         assert_eq!(lock(&told).len(), 1);
     }
 
+    /// A peer that takes nothing more while its own bytes are not read.
+    struct SmallBuffers(Vec<u8>);
+
+    impl Read for SmallBuffers {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.len().min(into.len()).min(3);
+            into[..n].copy_from_slice(&self.0[..n]);
+            self.0.drain(..n);
+            if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+        }
+    }
+
+    impl Write for SmallBuffers {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Ok(bytes.len()) } else { Err(io::ErrorKind::Other.into()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for SmallBuffers {
+        fn set_read_timeout(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn pause(&mut self, _: Duration) {}
+
+        fn end_writing(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn replies_are_read_before_more_is_sent_ahead() {
+        let patience = Patience::default();
+        patience.begin(None);
+        patience.send_ahead();
+        let peer = SmallBuffers(b"ok ready\nok received\n".to_vec());
+        let stream = Patient::new(Box::new(peer), patience);
+        let mut wire = Wire::new(Box::new(stream), WireConfig::default());
+        wire.write(b"upload b\n").unwrap();
+        wire.flush().unwrap();
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok ready");
+        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok received");
+    }
+
     #[test]
     fn a_wait_has_two_parts_until_the_notice_was_given() {
         let (mut wire, told, _, written) = wire(vec![Step::Pause, Step::Pause]);
@@ -222,7 +343,7 @@ mod tests {
     /// A client that waits for a message in several steps tells it as early as with one.
     #[test]
     fn a_notice_is_due_by_the_time_since_the_last_message() {
-        let since = |patience: &Patience| lock(&patience.0).since;
+        let since = |patience: &Patience| lock(&patience.state).since;
         let (mut parts, _, patience, _) = wire(vec![Step::Pause, bytes("re"), bytes("ceived")]);
         assert!(!parts.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
         let first = since(&patience);

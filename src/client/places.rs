@@ -1,17 +1,17 @@
 //! The places where names are looked up: this machine's files, and those on the server.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
-use super::command::Stop;
-use super::names::{self, Found, Named, Place, Rules};
-use super::prompt::escaped;
-use crate::error::{Answer, Code, Doing, Failure};
-use crate::lang::Msg;
+use super::names::{self, Found, Kind, Named, Place, Rules};
+use super::outcome::Stop;
+use crate::error::{Answer, Code, Doing, Failure, Trouble};
+use crate::lang::{Msg, escaped, printable};
+use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
 /// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
@@ -20,24 +20,40 @@ const DEPTH: usize = 32;
 /// Files, each with the other name that the user chose for it.
 pub(crate) type Files<N> = Vec<(N, Option<String>)>;
 
+/// The names that are left out of a pattern, and why.
+pub(super) type Skipped = Vec<(String, Trouble)>;
+
 /// The files of this machine that an argument means, and the other names that the user chose for them. With
 /// `renames`, `PATH as NAME` chooses one.
 ///
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
 pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Files<PathBuf>, Stop> {
+    Ok(here_and_skipped(argument, renames)?.0)
+}
+
+/// The same, and what a pattern matches and is left out.
+///
+/// # Errors
+/// See [`here`].
+pub(super) fn here_and_skipped(
+    argument: &Argument,
+    renames: bool,
+) -> Result<(Files<PathBuf>, Skipped), Stop> {
     let line = match argument {
         Argument::Typed(line) => line,
         Argument::Words(words) => {
-            return Ok(match renamed(words).filter(|_| renames) {
+            let files = match renamed(words).filter(|_| renames) {
                 Some((path, other)) => vec![(path.into(), Some(other))],
                 None => words.iter().map(|word| (word.into(), None)).collect(),
-            });
+            };
+            return Ok((files, Vec::new()));
         }
     };
     let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
-    let found = names::resolve(line, &rules(home), renames, &mut Here)?;
-    Ok(found.names.into_iter().map(|(path, other)| (path.into(), other)).collect())
+    let found = names::resolve(line, &rules(home), renames, &mut LocalFiles)?;
+    let files = found.names.into_iter().map(|(path, other)| (path.into(), other)).collect();
+    Ok((files, found.skipped))
 }
 
 /// The files on the server that an argument means. With `renames`, `NAME as OTHER` chooses another name for
@@ -50,7 +66,7 @@ pub(super) fn on_server(
     argument: &Argument,
     renames: bool,
 ) -> Result<Named, Stop> {
-    let place = &mut There(client);
+    let place = &mut ServerFiles(client, Collected::default());
     match argument {
         Argument::Typed(line) => names::resolve(line, &rules(None), renames, place),
         Argument::Words(words) => match renamed(words).filter(|_| renames) {
@@ -77,27 +93,39 @@ fn renamed(words: &[OsString]) -> Option<(&OsString, String)> {
 }
 
 /// This machine's files, by their paths.
-struct Here;
+struct LocalFiles;
 
-impl Place for Here {
+impl Place for LocalFiles {
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
 
     fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
-        let entries = read_folder(folder).into_iter().flatten().flatten();
-        // A pipe or a device cannot be sent.
-        let entries = entries.filter(|(_, metadata)| metadata.is_file() || metadata.is_dir());
-        let found = |(name, metadata): (_, Metadata)| Found { name, is_folder: metadata.is_dir() };
-        Ok(Some(entries.map(found).collect()))
+        let found = |entry: DirEntry| {
+            let metadata = fs::metadata(entry.path()).ok()?;
+            let kind = match entry.file_name().to_str() {
+                None => Kind::NotUtf8,
+                Some(_) if metadata.is_dir() => Kind::Folder,
+                Some(_) if metadata.is_file() => Kind::File,
+                // A pipe or a device cannot be sent.
+                Some(_) => return None,
+            };
+            let name = match entry.file_name().into_string() {
+                Ok(name) => name,
+                Err(name) => printable(name.as_encoded_bytes()),
+            };
+            Some(Found { name, kind })
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        Ok(Some(entries.filter_map(found).collect()))
     }
 }
 
 /// The files on the server.
-struct There<'c>(&'c mut Client);
+struct ServerFiles<'c>(&'c mut Client, Collected);
 
-impl Place for There<'_> {
+impl Place for ServerFiles<'_> {
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         if self.0.requests().get_size.is_none() {
             return Ok(None);
@@ -128,27 +156,43 @@ impl Place for There<'_> {
             }
             Err(failure) => return Err(failure),
         };
+        self.1.add(&listing)?;
         // A server must not lead a pattern to another folder.
         let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
-        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), is_folder: e.size.is_none() };
+        let kind = |e: &Entry<'_>| if e.size.is_none() { Kind::Folder } else { Kind::File };
+        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), kind: kind(&e) };
         Ok(Some(entries.map(found).collect()))
     }
 }
 
+/// What a folder is replaced with: the files in it, and what is left out of them.
+pub(super) struct Moved<N> {
+    pub(super) files: Files<N>,
+    /// How many entries are left out for a reason that holds for all such entries.
+    pub(super) left_out: usize,
+    /// The name of each folder that is left out for a reason of its own, and the reason.
+    pub(super) skipped: Vec<(String, Failure)>,
+}
+
+impl<N> Moved<N> {
+    fn none() -> Moved<N> {
+        Moved { files: Vec::new(), left_out: 0, skipped: Vec::new() }
+    }
+}
+
 /// Puts the files in a folder, and in the folders in it, in the place of the folder. Their names on the server
-/// begin with its name. The server has to have these folders: no dialect can make one. Says also how many entries
-/// are left out.
+/// begin with its name. The server has to have these folders: no dialect can make one.
 ///
 /// # Errors
-/// A folder cannot be read, or the server does not have one.
+/// The server does not have one of the folders, or does not answer.
 pub(super) fn folders_here(
     client: &mut Client,
     files: Files<PathBuf>,
-) -> Result<(Files<PathBuf>, usize), Stop> {
-    let (mut found, mut left_out) = (Vec::new(), 0);
+) -> Result<Moved<PathBuf>, Stop> {
+    let mut moved = Moved::none();
     for (path, other) in files {
         if !path.is_dir() {
-            found.push((path, other));
+            moved.files.push((path, other));
             continue;
         }
         let listing = |error| Failure::local(Doing::List, path.display(), error);
@@ -157,15 +201,22 @@ pub(super) fn folders_here(
         let own = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let mut folders = vec![(path, other.unwrap_or_else(|| own.to_owned()))];
         while let Some((path, there)) = folders.pop() {
+            let entries = match read_folder(&path) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let failure = Failure::local(Doing::List, path.display(), error);
+                    moved.skipped.push((path.display().to_string(), failure));
+                    continue;
+                }
+            };
             match client.list_files(Some(&there)) {
                 Err(failure) if failure.code() == Some(Code::NotFound) => {
                     return Err(Stop::Refused(Msg::NoFolderThere { folder: escaped(&there) }));
                 }
                 listing => listing.map(drop)?,
             }
-            let listing = |error| Failure::local(Doing::List, path.display(), error);
-            let all: Vec<_> = read_folder(&path).map_err(listing)?.collect();
-            left_out += all.iter().filter(|entry| entry.is_none()).count();
+            let all: Vec<_> = entries.collect();
+            moved.left_out += all.iter().filter(|entry| entry.is_none()).count();
             let mut entries: Vec<_> = all.into_iter().flatten().collect();
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
             for (name, metadata) in entries {
@@ -173,28 +224,30 @@ pub(super) fn folders_here(
                 // Hidden files and what else has no name on a server is left out, as in a pattern.
                 let has_name = FileName::parse(there.as_bytes()).is_ok();
                 if has_name && metadata.is_file() {
-                    found.push((path, Some(there)));
+                    moved.files.push((path, Some(there)));
                 } else if has_name && metadata.is_dir() && !path.is_symlink() {
                     folders.push((path, there));
                 } else {
-                    left_out += 1;
+                    moved.left_out += 1;
                 }
             }
         }
     }
-    Ok((found, left_out))
+    Ok(moved)
 }
 
 /// Puts the files in a folder of the server, and in the folders in it, in the place of the folder. Makes the
-/// folders in the downloads folder. Says also how many folders are left out.
+/// folders in the downloads folder, after all lists have come.
 ///
 /// # Errors
-/// A list cannot be had, the folders are too deep, or a folder cannot be made here.
+/// A list cannot be had, there is too much in the folders, or a folder cannot be made here.
 pub(super) fn folders_there(
     client: &mut Client,
     files: Files<String>,
-) -> Result<(Files<String>, usize), Stop> {
-    let (mut found, mut left_out) = (Vec::new(), 0);
+) -> Result<Moved<String>, Stop> {
+    let (mut moved, mut collected) = (Moved::none(), Collected::default());
+    let mut to_make = Vec::new();
+    let downloads = client.config().downloads_path();
     for (name, other) in files {
         let own = name.trim_end_matches('/');
         let own = own.rsplit('/').next().unwrap_or(own).to_owned();
@@ -204,34 +257,103 @@ pub(super) fn folders_there(
         while let Some((there, here)) = folders.pop() {
             let listing = match client.list_files(Some(&there)) {
                 Err(failure) if is_file && failure.code() == Some(Code::NotFound) => break,
+                Err(failure @ Failure::Unsendable(_)) => {
+                    moved.skipped.push((there, failure));
+                    continue;
+                }
                 listing => listing?,
             };
             is_file = false;
+            collected.add(&listing)?;
             // The name of a folder of this machine is as good as that of a file.
             if FileName::parse(here.as_bytes()).is_err() {
-                left_out += 1;
+                moved.left_out += 1;
                 continue;
             }
             if here.split('/').count() > DEPTH {
                 let folder = escaped(&there);
                 return Err(Stop::Refused(Msg::TooDeep { folder, most: DEPTH }));
             }
-            let folder = client.config().downloads_path().join(&here);
-            let creating = |error| Failure::local(Doing::Create, folder.display(), error);
-            fs::create_dir_all(&folder).map_err(creating)?;
+            let folder = downloads.join(&here);
+            if leads_elsewhere(&downloads, &here) {
+                let (doing, path) = (Doing::Create, folder.display().to_string());
+                moved.skipped.push((there, Failure::Local { doing, path, why: Trouble::IsLink }));
+                continue;
+            }
+            to_make.push(folder);
             for entry in listing.entries().filter(|entry| !entry.name.contains('/')) {
                 let pair = (format!("{there}/{}", entry.name), format!("{here}/{}", entry.name));
                 match entry.size {
-                    Some(_) => found.push((pair.0, Some(pair.1))),
+                    Some(_) => moved.files.push((pair.0, Some(pair.1))),
                     None => folders.push(pair),
                 }
             }
         }
         if is_file {
-            found.push((name, other));
+            moved.files.push((name, other));
         }
     }
-    Ok((found, left_out))
+    for folder in to_make {
+        let creating = |error| Failure::local(Doing::Create, folder.display(), error);
+        fs::create_dir_all(&folder).map_err(creating)?;
+    }
+    Ok(moved)
+}
+
+/// Whether a part of this path in the downloads folder is a link.
+fn leads_elsewhere(downloads: &Path, path: &str) -> bool {
+    let mut whole = downloads.to_owned();
+    path.split('/').any(|part| {
+        whole.push(part);
+        whole.is_symlink()
+    })
+}
+
+/// How much a command has collected from lists of a server.
+#[derive(Default)]
+struct Collected {
+    entries: usize,
+    memory: usize,
+}
+
+impl Collected {
+    /// Takes note of one more list. A folder may be made here, and takes a block of the disk.
+    fn add(&mut self, listing: &Listing) -> Answer<()> {
+        self.entries += listing.count();
+        let names: usize = listing.entries().map(|entry| 2 * entry.name.len() + 128).sum();
+        self.memory += names + 4096;
+        match self.memory > limits::LIST_MEMORY {
+            true => Err(Failure::ListTooLong(self.entries)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What came on standard input, in a file that is removed with this.
+pub(super) struct StandardInput(PathBuf);
+
+impl StandardInput {
+    /// Reads all of it.
+    pub(super) fn read() -> Answer<StandardInput> {
+        let folder = std::env::temp_dir();
+        let path = folder.join(format!("connme-client-{}", std::process::id()));
+        let creating = |error| Failure::local(Doing::Create, path.display(), error);
+        let mut file = File::create_new(&path).map_err(creating)?;
+        let input = StandardInput(path);
+        let reading = |error| Failure::local(Doing::Read, "-", error);
+        io::copy(&mut io::stdin().lock(), &mut file).map_err(reading)?;
+        Ok(input)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for StandardInput {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// The files in this folder that could be sent.

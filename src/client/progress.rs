@@ -6,12 +6,16 @@ use super::table::readable;
 use crate::lang::{Lang, Msg, decimal};
 
 /// How far a command has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Transfer {
     /// How many files are done.
     pub(super) files: usize,
+    /// How many of them have failed.
+    pub(super) failed: usize,
     /// Of how many.
     pub(super) of: usize,
+    /// The name of the file that moves.
+    pub(super) name: String,
     /// How many bytes have moved, of all files together.
     pub(super) done: u64,
     /// How many of them were here already.
@@ -30,7 +34,7 @@ pub(super) fn line(
     columns: usize,
     lang: Lang,
 ) -> String {
-    let Transfer { files, of, done, kept, total } = *transfer;
+    let Transfer { files, failed, of, done, kept, total, ref name } = *transfer;
     let rate = per_second(done.saturating_sub(kept), elapsed);
     let waiting = waiting.map(|time| time.as_secs()).filter(|seconds| *seconds > 0 && of == 1);
     let parts = match (waiting, of) {
@@ -42,9 +46,13 @@ pub(super) fn line(
             let left = total.and_then(|total| total.saturating_sub(done).checked_div(rate));
             let total = total.map(readable);
             let mut parts = vec![Msg::FilesDone { files, of }.say(lang)];
+            if failed > 0 {
+                parts.push(Msg::FilesFailed { count: failed }.say(lang));
+            }
             parts.push(Msg::BytesDone { done: readable(done), total }.say(lang));
             parts.push(per_second_text(rate, lang));
             parts.extend(left.map(|seconds| Msg::TimeLeft { seconds }.say(lang)));
+            parts.extend(Some(name.clone()).filter(|name| !name.is_empty()));
             parts
         }
     };
@@ -125,27 +133,39 @@ mod tests {
 
     #[test]
     fn a_line_for_many_files_says_how_many_are_done() {
-        let transfer =
-            Transfer { files: 37, of: 1000, done: 12_300_000, kept: 0, total: Some(80_000_000) };
+        let transfer = Transfer {
+            files: 37,
+            failed: 3,
+            of: 1000,
+            done: 12_300_000,
+            kept: 0,
+            total: Some(80_000_000),
+            name: "a.txt".to_owned(),
+        };
         let say = |transfer: Transfer, waiting: Option<u64>, columns, lang| {
             let (elapsed, waiting) = (Duration::from_secs(3), waiting.map(Duration::from_secs));
             line(&transfer, elapsed, waiting, columns, lang)
         };
         assert_eq!(
-            say(transfer, Some(5), 80, Lang::En),
-            "37 of 1000 files, 12.3 MB of 80.0 MB, 4.1 MB/s, 16 s left"
+            say(transfer.clone(), Some(5), 80, Lang::En),
+            "37 of 1000 files, 3 failed, 12.3 MB of 80.0 MB, 4.1 MB/s, 16 s left, a.txt"
         );
         assert_eq!(
-            say(transfer, None, 80, Lang::Id),
-            "37 dari 1000 file, 12,3 MB dari 80,0 MB, 4,1 MB/s, sisa 16 s"
+            say(Transfer { failed: 0, ..transfer.clone() }, None, 80, Lang::Id),
+            "37 dari 1000 file, 12,3 MB dari 80,0 MB, 4,1 MB/s, sisa 16 s, a.txt"
         );
-        assert_eq!(say(transfer, None, 20, Lang::En), "37 of 1000 files");
-        let unknown = Transfer { total: None, ..transfer };
+        assert_eq!(say(transfer.clone(), None, 20, Lang::En), "37 of 1000 files");
+        let unknown = Transfer { total: None, failed: 0, name: String::new(), ..transfer };
         assert_eq!(say(unknown, None, 80, Lang::En), "37 of 1000 files, 12.3 MB, 4.1 MB/s");
-        let one =
-            Transfer { files: 0, of: 1, done: 5_000_000, kept: 2_000_000, total: Some(5_000_000) };
+        let one = Transfer {
+            of: 1,
+            done: 5_000_000,
+            kept: 2_000_000,
+            total: Some(5_000_000),
+            ..Transfer::default()
+        };
         assert_eq!(
-            say(one, Some(12), 80, Lang::En),
+            say(one.clone(), Some(12), 80, Lang::En),
             "5.0 MB handed to the system; waiting for the receipt, 12 s"
         );
         let line = say(one, Some(0), 80, Lang::En);

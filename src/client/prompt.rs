@@ -1,21 +1,15 @@
-//! What a user sees of the client: the prompt, or a single command from the command line.
-//!
-//! Results go to standard output, messages and failures to standard error. A reader that closes standard
-//! output ends the program quietly.
+//! Runs the commands of a user: one from the command line, or those that are typed at the prompt.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::Client;
 use super::argument::{Argument, split_line};
-use super::command::{COMMANDS, Command, Outcome, Stop, Takes, not_a_command};
-use super::explain::explain;
-use super::keys::without_keys;
-use super::terminal::Terminal;
-use super::{Client, Config, table};
-use crate::error::{Answer, Failure, Partial};
-use crate::lang::{Lang, Msg, escape, printable};
-use crate::store::Listing;
+use super::command::{self, Command, Takes, not_a_command};
+use super::keyboard::{Keyboard, Typed};
+use super::ui::{Ui, say};
+use crate::lang::Msg;
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
@@ -35,6 +29,20 @@ pub fn single(client: Client) -> ExitCode {
 #[must_use]
 pub fn interactive(client: Client) -> ExitCode {
     let mut ui = Ui::new("connme-client", client);
+    if !ui.asks {
+        // A script is not asked to connect.
+        ui.client.connect_on_demand();
+    }
+    if ui.asks {
+        ui.keyboard = Keyboard::of_terminal();
+    }
+    if let Some(keyboard) = &ui.keyboard {
+        ui.client.interrupt_by(keyboard.interrupt());
+    }
+    let (server, lang) = (ui.client.server(), ui.config().lang);
+    ui.client.connect_again(Arc::new(move || {
+        say(&Msg::ConnectedAgain { server: server.clone() }, lang);
+    }));
     let done = ui.read_commands();
     if ui.client.is_connected() {
         let _ = ui.client.byebye();
@@ -42,62 +50,16 @@ pub fn interactive(client: Client) -> ExitCode {
     ui.leave(done)
 }
 
-/// The user's side of the client.
-pub struct Ui {
-    /// The name of the program, for its messages.
-    program: &'static str,
-    pub(super) client: Client,
-    terminal: Terminal,
-    /// Standard input is a terminal: the user is asked there.
-    pub(crate) asks: bool,
-    /// One command from the command line, and no prompt.
-    pub(super) is_single: bool,
-    /// The user has left the prompt.
-    pub(super) is_over: bool,
-    /// The exit status so far.
-    status: u8,
-    /// The word of the command that runs.
-    command: &'static str,
-}
-
 impl Ui {
-    /// For one command, which opens the connection that it needs.
-    pub(crate) fn single(program: &'static str, mut client: Client) -> Ui {
-        client.connect_by_itself();
-        Ui { is_single: true, ..Ui::new(program, client) }
-    }
-
-    fn new(program: &'static str, mut client: Client) -> Ui {
-        let (asks, terminal) = (io::stdin().is_terminal(), Terminal::look());
-        if io::stderr().is_terminal() && !client.config().quiet {
-            let lang = client.config().lang;
-            // A bar may have been drawn on this line.
-            let begin = if terminal.colour { "\r\x1b[K" } else { "" };
-            client.notify(Arc::new(move |waited: &Partial| {
-                let line = Msg::StillWaiting { waited: waited.clone() }.say(lang);
-                let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
-            }));
-        }
-        let (is_single, is_over) = (false, false);
-        Ui { program, client, terminal, asks, is_single, is_over, status: 0, command: "" }
-    }
-
-    /// The exit status, after the last command was `done`.
-    pub(crate) fn leave(&self, done: io::Result<()>) -> ExitCode {
-        match done {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.complain(&self.words(&Msg::CannotWrite { why: error.to_string() }));
-                ExitCode::FAILURE
-            }
-            _ => ExitCode::from(self.status),
-        }
-    }
-
     fn read_commands(&mut self) -> io::Result<()> {
         while !self.is_over {
             let server = self.client.is_connected().then(|| self.client.server());
             let is_narrow = self.terminal.columns < ROOM_TO_TYPE;
-            let Some(line) = self.ask(&Msg::Prompt { server, is_narrow })? else { break };
+            let line = match self.hear(&Msg::Prompt { server, is_narrow })? {
+                Typed::Line(line) => line,
+                Typed::Cancelled { is_empty: false } => continue,
+                Typed::Cancelled { is_empty: true } | Typed::End => break,
+            };
             let (word, mut argument) = split_line(&line);
             if word.is_empty() {
                 continue;
@@ -106,8 +68,11 @@ impl Ui {
                 Ui::find(word, &argument)
                 && argument.is_empty()
             {
-                let Some(answer) = self.ask(&Msg::Ask { command })? else { break };
-                argument = Argument::typed(&answer);
+                match self.hear(&Msg::Ask { command })? {
+                    Typed::Line(answer) => argument = Argument::typed(&answer),
+                    Typed::Cancelled { .. } => continue,
+                    Typed::End => break,
+                }
             }
             self.run(word, &argument)?;
         }
@@ -119,6 +84,9 @@ impl Ui {
     /// # Errors
     /// Standard output cannot be written to.
     pub(crate) fn run(&mut self, word: &str, argument: &Argument) -> io::Result<()> {
+        if let Some(keyboard) = &self.keyboard {
+            keyboard.interrupt().clear();
+        }
         match Ui::find(word, argument) {
             Ok(command) => self.perform(command.word, &argument.text(), |ui| {
                 command.check(argument)?;
@@ -131,181 +99,10 @@ impl Ui {
         }
     }
 
-    /// Does what a command does on these names, and tells the user if it fails.
-    ///
-    /// # Errors
-    /// Standard output cannot be written to.
-    pub(crate) fn perform(
-        &mut self,
-        command: &'static str,
-        names: &str,
-        what: impl FnOnce(&mut Ui) -> Outcome,
-    ) -> io::Result<()> {
-        let outer = std::mem::replace(&mut self.command, command);
-        match what(self) {
-            Ok(()) => {}
-            Err(Stop::Output(error)) => return Err(error),
-            Err(Stop::Wrong(wrong)) => self.refuse_use(&wrong),
-            Err(Stop::Refused(reason)) => self.refuse(&reason),
-            Err(Stop::Failed(failure)) => self.failed(names, failure),
-        }
-        self.command = outer;
-        Ok(())
-    }
-
     fn find(word: &str, argument: &Argument) -> Result<&'static Command, Msg> {
-        let lower = word.to_ascii_lowercase();
-        let is_it = |command: &&Command| command.word == lower || command.alias == Some(&lower);
-        COMMANDS.iter().find(is_it).ok_or_else(|| {
+        command::find(word).ok_or_else(|| {
             let typed = format!("{word} {}", argument.text());
             not_a_command(word, typed.trim_end())
         })
     }
-
-    /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
-    /// input.
-    pub(crate) fn ask(&self, question: &Msg) -> io::Result<Option<String>> {
-        if self.asks {
-            self.print(&self.words(question))?;
-        }
-        let mut line = Vec::new();
-        if io::stdin().lock().read_until(b'\n', &mut line)? == 0 {
-            if self.asks {
-                self.print("\n")?;
-            }
-            return Ok(None);
-        }
-        let line = String::from_utf8_lossy(&line);
-        let line = line.trim_end_matches(['\n', '\r']);
-        let Some((typed, only_before)) = without_keys(line) else {
-            return Ok(Some(line.to_owned()));
-        };
-        // Keys in the middle should have changed the line, and have not.
-        let is_used = only_before && !typed.is_empty();
-        self.complain(&self.words(&Msg::KeysIgnored { is_used: only_before }));
-        Ok(Some(if is_used { typed } else { String::new() }))
-    }
-
-    /// Fails if there is no connection, or if the dialect lacks this command.
-    pub(super) fn must_have(&self, has_request: bool) -> Answer<()> {
-        match has_request {
-            false => Err(Failure::Lacks(self.command)),
-            true if !self.client.can_ask() => Err(Failure::NotConnected),
-            true => Ok(()),
-        }
-    }
-
-    /// Does something with another client in the place of this one.
-    pub(crate) fn with_client<T>(&mut self, client: Client, what: impl FnOnce(&mut Ui) -> T) -> T {
-        let own = std::mem::replace(&mut self.client, client);
-        let done = what(self);
-        self.client = own;
-        done
-    }
-
-    /// What the user asked for when the program was started.
-    pub(crate) fn config(&self) -> &Config {
-        self.client.config()
-    }
-
-    /// The width of the terminal.
-    pub(crate) fn columns(&self) -> usize {
-        self.terminal.columns
-    }
-
-    /// The terminal for a progress bar, if one may be drawn: not over a trace.
-    pub(super) fn bar_terminal(&self) -> Option<Terminal> {
-        let is_wanted = self.terminal.bar && !self.config().quiet && !self.config().trace;
-        is_wanted.then_some(self.terminal)
-    }
-
-    /// Prints a list: as a table on a terminal, else as lines for programs.
-    pub(super) fn show(&self, listing: &Listing) -> Outcome {
-        if !self.terminal.out {
-            // Programs read these lines: an escaped name can be told from one with a backslash.
-            let escaped = |name: &str| escape(name.as_bytes()).into_owned();
-            return Ok(self.print(&table::plain(listing, escaped))?);
-        }
-        self.tell(&Msg::Files { count: listing.count() })?;
-        self.print(&table::table(listing, self.terminal.colour, self.config().lang, escaped))?;
-        self.tell(&Msg::Total { bytes: listing.total })
-    }
-
-    /// Prints the result of a request, or why it failed.
-    pub(super) fn report<T>(
-        &mut self,
-        name: &str,
-        answer: Answer<T>,
-        result: impl FnOnce(T) -> Msg,
-    ) -> Outcome {
-        match answer {
-            Ok(value) => self.tell(&result(value)),
-            Err(failure) => {
-                self.failed(name, failure);
-                Ok(())
-            }
-        }
-    }
-
-    /// Prints a result.
-    pub(crate) fn tell(&self, result: &Msg) -> Outcome {
-        Ok(self.print(&format!("{}\n", self.words(result)))?)
-    }
-
-    /// Prints to standard output.
-    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
-        if self.config().to_errors {
-            return io::stderr().write_all(text.as_bytes());
-        }
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        stdout.flush()
-    }
-
-    /// A message in the user's language.
-    pub(crate) fn words(&self, msg: &Msg) -> String {
-        msg.say(self.config().lang)
-    }
-
-    /// Prints a message that is not a result, unless the user wants it quiet.
-    pub(super) fn talk(&self, msg: &Msg) {
-        if !self.config().quiet {
-            say(msg, self.config().lang);
-        }
-    }
-
-    /// Prints why the command failed, on this name.
-    pub(crate) fn failed(&mut self, name: &str, failure: Failure) {
-        let msg = explain(self.command, escaped(name), failure, &self.client, self.is_single);
-        self.refuse(&msg);
-    }
-
-    /// Prints why nothing was done.
-    pub(super) fn refuse(&mut self, reason: &Msg) {
-        self.status = self.status.max(1);
-        self.complain(&self.words(reason));
-    }
-
-    /// Prints what is wrong with a command, and where to look for what is right.
-    fn refuse_use(&mut self, wrong: &Msg) {
-        if !self.is_single {
-            return self.refuse(wrong);
-        }
-        self.status = 2;
-        self.complain(&wrong.with_help(self.config().lang));
-    }
-
-    fn complain(&self, text: &str) {
-        let _ = io::stderr().write_all(format!("{}: {text}\n", self.program).as_bytes());
-    }
-}
-
-/// Prints a message that is not a result.
-pub(super) fn say(msg: &Msg, lang: Lang) {
-    let _ = io::stderr().write_all(format!("{}\n", msg.say(lang)).as_bytes());
-}
-
-/// A name that is safe to print in a sentence.
-pub(super) fn escaped(name: &str) -> String {
-    printable(name.as_bytes())
 }

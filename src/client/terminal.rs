@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use super::Progress;
 use super::progress::{self, Transfer};
 use crate::error::lock;
-use crate::lang::Lang;
+use crate::lang::{Lang, printable};
 
 /// A transfer that ends before this shows no bar.
 const BAR_AFTER: Duration = Duration::from_millis(500);
 
 /// How often a bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
+
+/// The width is measured again after this many of them.
+const MEASURED_EVERY: u32 = 20;
 
 /// How often it is printed as a line of its own, where a line cannot be drawn over.
 const LINE_TICK: Duration = Duration::from_secs(1);
@@ -30,7 +33,11 @@ pub fn columns(output: &impl IsTerminal) -> usize {
         return COLUMNS;
     }
     // The standard library cannot ask the terminal. `stty` can, and is asked once.
-    *FOUND.get_or_init(|| choose(std::env::var("COLUMNS").ok().as_deref(), measured))
+    *FOUND.get_or_init(|| choose(variable().as_deref(), measured))
+}
+
+fn variable() -> Option<String> {
+    std::env::var("COLUMNS").ok()
 }
 
 /// Returns the first of the two widths that a line can be drawn in. A terminal of unknown size has 0.
@@ -113,6 +120,8 @@ struct State {
     start: Instant,
     /// When all bytes of an upload had been sent.
     sent: Option<Instant>,
+    /// The names of all files.
+    names: Vec<String>,
     is_drawn: bool,
     /// Something else was printed, and nothing has moved since.
     is_hidden: bool,
@@ -125,12 +134,15 @@ impl Bar {
     pub(super) fn new(
         terminal: Option<Terminal>,
         lang: Lang,
-        of: usize,
+        names: &[String],
         total: Option<u64>,
     ) -> Bar {
         let Some(Terminal { colour: obeys, columns, .. }) = terminal else { return Bar(None) };
+        let names: Vec<_> = names.iter().map(|name| printable(name.as_bytes())).collect();
+        let of = names.len();
         let state = State {
             transfer: Transfer { of, total, ..Transfer::default() },
+            names,
             before: 0,
             start: Instant::now(),
             sent: None,
@@ -159,6 +171,7 @@ impl Bar {
                         state.transfer.total = total;
                     }
                 }
+                Progress::Checking(_) => {}
                 Progress::Sent => state.sent = Some(Instant::now()),
             }
         });
@@ -166,10 +179,14 @@ impl Bar {
 
     /// Takes note that one more file, of this size, is done.
     pub(super) fn one_more(&mut self, bytes: u64) {
+        self.change(|state| state.next(bytes));
+    }
+
+    /// Takes note that one more file has failed.
+    pub(super) fn one_failed(&mut self) {
         self.change(|state| {
-            state.transfer.files += 1;
-            state.before += bytes;
-            (state.transfer.done, state.sent) = (state.before, None);
+            state.transfer.failed += 1;
+            state.next(0);
         });
     }
 
@@ -186,6 +203,13 @@ impl Bar {
 }
 
 impl State {
+    fn next(&mut self, bytes: u64) {
+        self.transfer.files += 1;
+        self.before += bytes;
+        (self.transfer.done, self.sent) = (self.before, None);
+        self.transfer.name = self.names.get(self.transfer.files).cloned().unwrap_or_default();
+    }
+
     fn hide(&mut self) {
         if self.is_drawn {
             let _ = io::stderr().write_all(b"\r\x1b[K");
@@ -195,9 +219,18 @@ impl State {
 }
 
 impl Shared {
-    fn draw(&self, columns: usize, lang: Lang) {
+    fn draw(&self, mut columns: usize, lang: Lang) {
         let mut state = lock(&self.state);
-        while !state.is_over {
+        for tick in 1.. {
+            if state.is_over {
+                break;
+            }
+            // The window may have another width now.
+            if self.obeys && tick % MEASURED_EVERY == 0 {
+                drop(state);
+                columns = choose(variable().as_deref(), measured) - 1;
+                state = lock(&self.state);
+            }
             let elapsed = state.start.elapsed();
             if elapsed >= BAR_AFTER && !state.is_hidden {
                 let waiting = state.sent.map(|sent| sent.elapsed());

@@ -2,18 +2,22 @@
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::{Client, Progress, Receipt, Watch, kept};
-use crate::dialect::{Receiver, Source};
+use crate::dialect::{Dialect, Receiver, Requests, Source, must_not_answer_yet};
 use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum};
+use crate::wire::Wire;
 
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 const KEPT_SIZE: u64 = 64 << 10;
+
+/// More than this is not compared with the server without a word: it takes a second on a slow machine.
+const SILENT_CHECK: u64 = 50_000_000;
 
 impl Client {
     /// Sends a file, under its own name if no other is given.
@@ -27,14 +31,13 @@ impl Client {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         let requests = self.requests();
-        let send = requests.upload.ok_or(Failure::Lacks("upload"))?;
+        let upload = requests.upload.ok_or(Failure::Lacks("upload"))?;
         self.must_verify_if_asked()?;
         let file = LocalFile::open(path, name)?;
         let (name, size) = (file.name.clone(), file.size);
         let start = Instant::now();
-        let sha = self.config.verify.then(Sha256::default);
-        let mut sending = Sending { file, done: 0, sha, watch };
-        let stored = self.ask(|wire| send(wire, &name, size, &mut sending))?;
+        let mut sending = Sending::new(file, requests, self.config.verify, watch);
+        let stored = self.ask(|wire| upload.run(wire, &name, size, &mut sending))?;
         let Sending { file, sha, .. } = sending;
         let (grew, time) = (file.close().grew, start.elapsed());
         if let Some(sha) = sha
@@ -62,6 +65,26 @@ impl Client {
         self.receive(name, local, watch, start, |client, arriving| client.fetch(name, arriving))
     }
 
+    /// Receives a file, and writes its bytes as they come. What cannot be written ends it.
+    ///
+    /// # Errors
+    /// The server's, or the connection's.
+    pub(super) fn download_to(
+        &mut self,
+        name: &str,
+        output: &mut dyn Write,
+    ) -> Answer<io::Result<()>> {
+        let fetch = self.requests().download.ok_or(Failure::Lacks("download"))?;
+        if self.config.dialect == Dialect::Filesaver {
+            // Its first bytes are known when the last one has come.
+            return Err(Failure::Lacks("download NAME as -"));
+        }
+        let mut passing = Passing { output, written: Ok(()) };
+        let received = self.ask(|wire| fetch.run(wire, name, &mut passing));
+        let written = passing.written.and_then(|()| passing.output.flush());
+        if written.is_err() { Ok(written) } else { received.map(|_| Ok(())) }
+    }
+
     /// Has a file received, and publishes it.
     pub(super) fn receive(
         &mut self,
@@ -83,12 +106,15 @@ impl Client {
             file: None,
             total: None,
             offset: 0,
+            rest_since: None,
             done: 0,
+            disk_is_full: false,
             watch,
         };
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
-        if received.is_err() && bytes <= KEPT_SIZE {
+        let start = arriving.rest_since.unwrap_or(start);
+        if received.is_err() && (bytes <= KEPT_SIZE || arriving.disk_is_full) {
             arriving.begin_again(false);
         }
         self.kept = arriving.kept().filter(|_| received.is_err());
@@ -116,19 +142,22 @@ impl Client {
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up()?
         {
-            match self.ask_again(|wire| resume(wire, name, offset, sum, arriving)) {
-                Ok(_) if Some(self.sum_of(name, false)?) == arriving.sum() => return Ok(()),
+            let resumed = self.ask_again(|wire| resume(wire, name, offset, sum, arriving));
+            match resumed.and_then(|_| self.sum(name)) {
+                Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
                 Ok(_) => {}
                 Err(Failure::Unexpected { .. }) => self.open()?,
-                Err(failure) => match failure.code() {
-                    Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
-                    _ => return Err(failure),
+                // What the server cannot do, or how it says so, is no reason to give up.
+                Err(failure @ Failure::Refused { .. }) => match failure.code() {
+                    None | Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
+                    Some(_) => return Err(failure),
                 },
+                Err(failure) => return Err(failure),
             }
             arriving.begin_again(self.config.verify);
         }
-        self.ask(|wire| fetch(wire, name, arriving))?;
+        self.ask(|wire| fetch.run(wire, name, arriving))?;
         match arriving.sum().filter(|_| self.config.verify) {
             Some(sum) if self.sum_of(name, false)? != sum => {
                 arriving.begin_again(false);
@@ -144,7 +173,10 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn sum(&mut self, name: &str) -> Answer<Sum> {
         let sum = self.requests().sum.ok_or(Failure::Lacks("sum"))?;
-        self.ask_again(|wire| sum(wire, name))
+        self.ask_safely(|wire| {
+            (sum.ask)(wire, name)?;
+            (sum.take)(wire)
+        })
     }
 
     /// The sum of a file that was just moved.
@@ -236,13 +268,15 @@ impl LocalFile {
         Ok(bytes)
     }
 
-    /// The sum of all that is in it.
+    /// The sum of its first bytes, as many as it had when it was opened.
     pub(super) fn sum(&mut self) -> Answer<Sum> {
         let (mut sha, mut left, mut buffer) = (Sha256::default(), self.size, vec![0; 64 << 10]);
         while left > 0 {
             let n = self.read(&mut buffer)?;
-            sha.update(buffer.get(..n).unwrap_or_default());
-            left = left.saturating_sub(n as u64);
+            // Of a file that has grown, what was sent is compared.
+            let sent = n.min(usize::try_from(left).unwrap_or(n));
+            sha.update(buffer.get(..sent).unwrap_or_default());
+            left -= sent as u64;
         }
         Ok(sha.sum())
     }
@@ -271,10 +305,26 @@ pub(super) struct Sending<'w> {
     pub(super) file: LocalFile,
     pub(super) done: u64,
     pub(super) sha: Option<Sha256>,
-    pub(super) watch: &'w mut Watch<'w>,
+    requests: &'static Requests,
+    watch: &'w mut Watch<'w>,
+}
+
+impl<'w> Sending<'w> {
+    pub(super) fn new(
+        file: LocalFile,
+        requests: &'static Requests,
+        needs_sum: bool,
+        watch: &'w mut Watch<'w>,
+    ) -> Sending<'w> {
+        Sending { file, done: 0, sha: needs_sum.then(Sha256::default), requests, watch }
+    }
 }
 
 impl Source for Sending<'_> {
+    fn begin(&mut self, wire: &mut Wire) -> Answer<()> {
+        must_not_answer_yet(self.requests, wire)
+    }
+
     fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         (self.watch)(Progress::Moved(self.done, Some(self.file.size)));
         let n = self.file.read(into)?;
@@ -305,7 +355,11 @@ pub(super) struct Arriving<'s> {
     total: Option<u64>,
     /// How much of it was kept.
     offset: u64,
+    /// Since when the rest of it comes.
+    rest_since: Option<Instant>,
     done: u64,
+    /// Then what has come is not kept: it would leave the disk full.
+    disk_is_full: bool,
     watch: &'s mut Watch<'s>,
 }
 
@@ -329,6 +383,9 @@ impl<'s> Arriving<'s> {
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
         (self.offset, self.done) = (length, length);
+        if length > SILENT_CHECK {
+            (self.watch)(Progress::Checking(length));
+        }
         Ok(Some((length, sum)))
     }
 
@@ -338,6 +395,7 @@ impl<'s> Arriving<'s> {
             file.discard();
         }
         (self.offset, self.done, self.sha) = (0, 0, needs_sum.then(Sha256::default));
+        self.rest_since = None;
     }
 
     fn sum(&self) -> Option<Sum> {
@@ -354,6 +412,7 @@ impl<'s> Arriving<'s> {
         if let Some(file) = &mut self.file {
             file.expect(size)?;
             self.total = size.map(|rest| self.done.saturating_add(rest));
+            self.rest_since = Some(Instant::now());
             (self.watch)(Progress::Continuing(self.done, self.total));
             return Ok(());
         }
@@ -386,12 +445,16 @@ impl Receiver<Failure> for Arriving<'_> {
 
     fn write(&mut self, bytes: &[u8]) -> Answer<()> {
         let file = self.file.as_mut().ok_or_else(no_file)?;
+        file.write(bytes).map_err(|error| {
+            self.disk_is_full = error.is(Code::NoSpace);
+            not_kept(self.name.as_str(), self.folder, &error)
+        })?;
         self.done += bytes.len() as u64;
         (self.watch)(Progress::Moved(self.done, self.total));
         if let Some(sha) = &mut self.sha {
             sha.update(bytes);
         }
-        file.write(bytes).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
+        Ok(())
     }
 
     fn put_before(&mut self, bytes: &[u8]) -> Answer<()> {
@@ -401,11 +464,57 @@ impl Receiver<Failure> for Arriving<'_> {
     }
 }
 
+/// A file that goes to an output as it comes.
+struct Passing<'o> {
+    output: &'o mut dyn Write,
+    written: io::Result<()>,
+}
+
+impl Receiver<Failure> for Passing<'_> {
+    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Answer<()> {
+        self.written = self.output.write_all(bytes);
+        if self.written.is_ok() { Ok(()) } else { Err(Failure::Interrupted) }
+    }
+
+    fn put_before(&mut self, _: &[u8]) -> Answer<()> {
+        Err(no_file())
+    }
+}
+
 fn no_file() -> Failure {
     Failure::Unexpected { expected: Expected::File, got: Vec::new() }
 }
 
 /// A failure of this machine's store, which is not the server's.
 fn not_kept(name: &str, folder: &Path, error: &Error) -> Failure {
-    Failure::local(Doing::Keep(folder.display().to_string()), name, error.cause())
+    let doing = Doing::Keep(folder.display().to_string());
+    match error.is(Code::NoSpace) {
+        true => {
+            let why = Trouble::NoSpace(error.cause().to_owned());
+            Failure::Local { doing, path: name.to_owned(), why }
+        }
+        false => Failure::local(doing, name, error.cause()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a lost line, what was sent is compared, and not what has been added since.
+    #[test]
+    fn the_sum_of_a_file_that_has_grown_is_that_of_its_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "hello").unwrap();
+        let mut file = LocalFile::open(&path, None).unwrap();
+        fs::write(&path, "hello, and more").unwrap();
+        let mut sha = Sha256::default();
+        sha.update(b"hello");
+        assert_eq!(file.sum().unwrap(), sha.sum());
+    }
 }

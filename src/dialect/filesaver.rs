@@ -27,9 +27,9 @@
 //! replied to a file that was sent. A fetched file that does not exist is answered `ERROR: File not
 //! found`, and a client that looks only at that mistakes a file of this name for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::requests::{not_the_words, send};
+use super::requests::{Download, Upload, not_the_words, send};
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Failure, Result, Unsendable};
 use crate::limits;
@@ -107,15 +107,24 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> 
 
 /// The requests of this dialect.
 pub const REQUESTS: Requests = Requests {
-    download: Some(download),
-    upload: Some(upload),
+    download: Some(Download { ask: ask_download, take: take_download }),
+    upload: Some(Upload {
+        ask: ask_upload,
+        take_ready: |_| Ok(()),
+        send: send_payload,
+        take_receipt,
+        is_told_why: false,
+    }),
     one_a_connection: true,
     confirms: false,
     ..Requests::NONE
 };
 
-fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
-    begin(wire, RECEIVE, name)?;
+fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
+    begin(wire, RECEIVE, name)
+}
+
+fn take_download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let head = format!("{name}{SEPARATOR}");
     let longest = head.len().max(NOT_FOUND.len());
     let begins = wire.peek(longest, limits::MESSAGE_TIME)?;
@@ -125,17 +134,23 @@ fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> An
         return read_file(wire, into);
     }
     if begins == NOT_FOUND {
-        return Err(Failure::NotFound);
+        return Err(Failure::not_found());
     }
     Err(not_the_words(head, begins))
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
+fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
     begin(wire, SEND, name)?;
     write_head(wire, name, size)?;
-    wire.write(b"\n")?;
+    Ok(wire.write(b"\n")?)
+}
+
+fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
     send(wire, size, from)?;
-    wire.end_writing()?;
+    Ok(wire.end_writing()?)
+}
+
+fn take_receipt(wire: &mut Wire, _: &str, _: u64, _: Duration) -> Answer<Option<String>> {
     // Nothing is replied; when the server closes, it is done with the file.
     wire.read_to_close(limits::REPLY_LINE)?;
     Ok(None)

@@ -315,10 +315,10 @@ fn fuzz_client(dialect: Dialect) {
                 3 => requests.delete.map(|delete| delete(&mut wire, "a")),
                 4 => requests.count.map(|count| count(&mut wire, "a").map(drop)),
                 5 => requests.upload.map(|upload| {
-                    upload(&mut wire, "a", 5, &mut |room: &mut [u8]| Ok(room.len())).map(drop)
+                    upload.run(&mut wire, "a", 5, &mut |room: &mut [u8]| Ok(room.len())).map(drop)
                 }),
                 _ => requests.download.map(|download| {
-                    let size = download(&mut wire, "a", &mut nowhere)?;
+                    let size = download.run(&mut wire, "a", &mut nowhere)?;
                     assert_eq!(size, nowhere.0, "a file of another size than was announced");
                     nowhere.0 = 0;
                     Ok(())

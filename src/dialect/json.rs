@@ -27,14 +27,14 @@
 //! bytes at a time and looks for CR LF at the end of one read, so an array whose last read would bring
 //! the LF alone gets a space.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::json_value::Value;
 use super::requests::{
-    IncomingList, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
+    Download, IncomingList, Upload, is_stored_name, not_the_words, read_reply_line, receive, send,
     unexpected, unexpected_ahead,
 };
-use super::{Receiver, Requests, Source, send_file};
+use super::{Receiver, Requests, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
@@ -218,8 +218,14 @@ pub const REQUESTS: Requests = Requests {
     list_files: Some(list_files),
     delete: Some(delete),
     get_size: Some(get_size),
-    download: Some(download),
-    upload: Some(upload),
+    download: Some(Download { ask: ask_download, take: take_download }),
+    upload: Some(Upload {
+        ask: ask_upload,
+        take_ready: |_| Ok(()),
+        send,
+        take_receipt,
+        is_told_why: true,
+    }),
     error_in: |bytes| parse_error(std::str::from_utf8(bytes).ok()?.trim_end()),
     one_a_connection: true,
     ..Requests::NONE
@@ -235,7 +241,7 @@ fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
 
 fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
-    let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
+    let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
     let expected = Expected::RecordOf(name.to_owned(), None);
     read_done(wire, Some(reply), expected, |removed, _| removed == name).map(drop)
 }
@@ -244,26 +250,31 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
 fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     let listing = list_files(wire, None)?;
     let size = listing.entries().find(|entry| entry.name == name).and_then(|entry| entry.size);
-    size.ok_or(Failure::NotFound)
+    size.ok_or_else(Failure::not_found)
 }
 
-fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
-    write_request(wire, GET, vec![("file", Value::text(name))])?;
-    let reply = read_reply(wire)?.ok_or(Failure::NotFound)?;
+fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
+    write_request(wire, GET, vec![("file", Value::text(name))])
+}
+
+fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+    let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
     let record = parse_record(&reply);
     let (_, size) = record.ok_or_else(|| unexpected(Expected::Record, &reply))?;
     wire.confirm_dialect();
     receive(wire, size, into)
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
+fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
     let members = vec![
         ("file", Value::text(name)),
         ("size", Value::number(size)),
         ("type", Value::text(extension(name))),
     ];
-    write_request(wire, TRANSFER, members)?;
-    send(wire, size, from).map_err(|broken| reason_or(broken, || read_reply(wire)))?;
+    write_request(wire, TRANSFER, members)
+}
+
+fn take_receipt(wire: &mut Wire, name: &str, size: u64, _: Duration) -> Answer<Option<String>> {
     // `null` means that there is no such file, which is not an answer to an upload.
     let reply = read_reply(wire)?;
     let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);

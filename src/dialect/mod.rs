@@ -21,7 +21,9 @@ use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Incoming, Outgoing};
 use crate::wire::Wire;
-pub use requests::{Download, List, Parts, Requests, Resume, Source, Upload, must_be_quiet};
+pub use requests::{
+    Download, List, Requests, Resume, Source, SumOf, Upload, must_be_quiet, must_not_answer_yet,
+};
 
 /// The five dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,22 @@ impl Dialect {
     #[must_use]
     pub fn named(name: &str) -> Option<Dialect> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// The dialect of a server that has begun a reply like this, where a client of this dialect waits for more.
+    #[must_use]
+    pub fn guess(self, reply: &[u8]) -> Option<Dialect> {
+        let looks_like = match reply {
+            [] => return None,
+            [b'o', b'k', b' ', ..] | [b'e', b'r', b'r', b'o', b'r', b' ', ..] => Dialect::Text,
+            [b'[' | b'{', ..] | [b'O', b'K', b' ', ..] | [b'E', b'R', b'R', ..] => Dialect::Json,
+            b"OK" => Dialect::Filesaver,
+            b"connected" | b"ready" => Dialect::Struct,
+            reply if reply.contains(&0) => Dialect::Struct,
+            reply if reply.iter().all(u8::is_ascii_digit) => Dialect::Count,
+            _ => return None,
+        };
+        (looks_like != self).then_some(looks_like)
     }
 
     /// The name for flags and log lines.

@@ -17,6 +17,14 @@ pub trait Source {
     /// The file cannot be read.
     fn read(&mut self, into: &mut [u8]) -> Answer<usize>;
 
+    /// Takes note that the file comes next on this wire.
+    ///
+    /// # Errors
+    /// It may not be sent.
+    fn begin(&mut self, _wire: &mut Wire) -> Answer<()> {
+        Ok(())
+    }
+
     /// Takes note that the system has taken all of it. The server's confirmation is awaited now.
     fn sent(&mut self) {}
 }
@@ -30,43 +38,103 @@ impl<F: FnMut(&mut [u8]) -> Answer<usize>> Source for F {
 /// Lists the root, or a folder.
 pub type List = fn(&mut Wire, Option<&str>) -> Answer<Listing>;
 
-/// Sends a file, and returns the name under which it was stored, where the server tells.
-pub type Upload = fn(&mut Wire, &str, u64, &mut dyn Source) -> Answer<Option<String>>;
+/// Fetches a file.
+#[derive(Clone, Copy)]
+pub struct Download {
+    /// Asks for the file of this name.
+    pub ask: fn(&mut Wire, &str) -> Answer<()>,
+    /// Takes it, and returns its size.
+    pub take: fn(&mut Wire, &str, &mut dyn Receiver<Failure>) -> Answer<u64>,
+}
 
-/// Fetches a file, and returns its size.
-pub type Download = fn(&mut Wire, &str, &mut dyn Receiver<Failure>) -> Answer<u64>;
+impl Download {
+    /// Asks for a file and takes it.
+    ///
+    /// # Errors
+    /// The server's, the receiver's, or the connection's.
+    pub fn run(self, wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+        (self.ask)(wire, name)?;
+        (self.take)(wire, name, into)
+    }
+}
+
+/// Sends a file.
+#[derive(Clone, Copy)]
+pub struct Upload {
+    /// Offers a file of this name and size.
+    pub ask: fn(&mut Wire, &str, u64) -> Answer<()>,
+    /// Takes the reply that the server accepts it, where it says so.
+    pub take_ready: fn(&mut Wire) -> Answer<()>,
+    /// Sends its bytes.
+    pub send: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
+    /// Takes the confirmation for a file of this name and size, whose bytes took this long to send. Returns the name
+    /// under which it was stored, where the server tells.
+    pub take_receipt: fn(&mut Wire, &str, u64, Duration) -> Answer<Option<String>>,
+    /// Whether a server that takes no more of the bytes says why.
+    pub is_told_why: bool,
+}
+
+impl Upload {
+    /// Offers a file, sends it and takes the confirmation.
+    ///
+    /// # Errors
+    /// The server's, the source's, or the connection's.
+    pub fn run(
+        self,
+        wire: &mut Wire,
+        name: &str,
+        size: u64,
+        from: &mut dyn Source,
+    ) -> Answer<Option<String>> {
+        (self.ask)(wire, name, size)?;
+        (self.take_ready)(wire)?;
+        let time = self.send_or_reason(wire, name, size, from)?;
+        (self.take_receipt)(wire, name, size, time)
+    }
+
+    /// Sends the bytes, and returns how long that took. A server that refuses them says why and closes, so its reason
+    /// is worth more than ours.
+    ///
+    /// # Errors
+    /// See [`Upload::run`].
+    pub fn send_or_reason(
+        self,
+        wire: &mut Wire,
+        name: &str,
+        size: u64,
+        from: &mut dyn Source,
+    ) -> Answer<Duration> {
+        let begun = Instant::now();
+        match (self.send)(wire, size, from) {
+            Ok(()) => Ok(begun.elapsed()),
+            // Our own file failed, and the server waits for the rest of it: no reply will come.
+            Err(broken @ Failure::Local { .. }) => Err(broken),
+            Err(broken) if self.is_told_why => {
+                match (self.take_receipt)(wire, name, size, begun.elapsed()) {
+                    Err(reason @ Failure::Refused { .. }) => Err(reason),
+                    _ => Err(broken),
+                }
+            }
+            Err(broken) => Err(broken),
+        }
+    }
+}
+
+/// Has the SHA-256 of a file computed.
+#[derive(Clone, Copy)]
+pub struct SumOf {
+    /// Asks for it.
+    pub ask: fn(&mut Wire, &str) -> Answer<()>,
+    /// Takes it.
+    pub take: fn(&mut Wire) -> Answer<Sum>,
+}
 
 /// Fetches the rest of a file whose first bytes, this many, have this sum. Returns the size of the rest.
 pub type Resume = fn(&mut Wire, &str, u64, Sum, &mut dyn Receiver<Failure>) -> Answer<u64>;
 
-/// The parts of three requests, for a client that sends requests before the replies to earlier ones have
-/// come. The replies come in the order of the requests.
-#[derive(Clone, Copy)]
-pub struct Parts {
-    /// Asks for a file.
-    pub ask_download: fn(&mut Wire, &str) -> Answer<()>,
-    /// Takes it, and returns its size.
-    pub take_download: fn(&mut Wire, &mut dyn Receiver<Failure>) -> Answer<u64>,
-    /// Offers a file of this name.
-    pub ask_upload: fn(&mut Wire, &str) -> Answer<()>,
-    /// Sends its size and its bytes.
-    pub send_payload: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
-    /// Why sending failed, if the server has said it.
-    pub reason: fn(&mut Wire, Failure) -> Failure,
-    /// Takes the reply that the server accepts the file.
-    pub take_ready: fn(&mut Wire) -> Answer<()>,
-    /// Takes the confirmation for a file of this name and size, and returns its name on the server.
-    pub take_receipt: fn(&mut Wire, &str, u64) -> Answer<String>,
-    /// Asks for the sum of a file.
-    pub ask_sum: fn(&mut Wire, &str) -> Answer<()>,
-    /// Takes it.
-    pub take_sum: fn(&mut Wire) -> Answer<Sum>,
-    /// Whether the server knows the requests that a client needs for this.
-    pub are_known: fn(&mut Wire) -> Answer<bool>,
-}
-
 /// The client half of a dialect: a function for each request and its reply. They have the names that
-/// the functions of the Python assignment have. `None` is what a dialect has no words for.
+/// the functions of the Python assignment have. Those that are two functions, one that asks and one that takes the
+/// reply, can be sent before the replies to earlier ones have come. `None` is what a dialect has no words for.
 #[derive(Clone, Copy)]
 pub struct Requests {
     /// Says hello.
@@ -81,12 +149,12 @@ pub struct Requests {
     pub download: Option<Download>,
     /// See [`Upload`].
     pub upload: Option<Upload>,
-    /// Has the SHA-256 of a file computed.
-    pub sum: Option<fn(&mut Wire, &str) -> Answer<Sum>>,
+    /// See [`SumOf`].
+    pub sum: Option<SumOf>,
     /// See [`Resume`].
     pub resume: Option<Resume>,
-    /// See [`Parts`].
-    pub parts: Option<Parts>,
+    /// Whether the server takes requests before it has replied to earlier ones.
+    pub supports_pipelining: Option<fn(&mut Wire) -> Answer<bool>>,
     /// Has the characters of a text counted.
     pub count: Option<fn(&mut Wire, &str) -> Answer<u64>>,
     /// Says goodbye.
@@ -112,7 +180,7 @@ impl Requests {
         upload: None,
         sum: None,
         resume: None,
-        parts: None,
+        supports_pipelining: None,
         count: None,
         byebye: None,
         error_in: |_| None,
@@ -124,6 +192,7 @@ impl Requests {
 
 /// Sends a file. Its confirmation may be late: much of the file can still be on its way.
 pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+    from.begin(wire)?;
     let mut tail = Tail::default();
     wire.write_payload(size, &mut |buffer| {
         let begun = Instant::now();
@@ -133,19 +202,6 @@ pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<
     wire.allow(tail.time().saturating_mul(2));
     from.sent();
     Ok(())
-}
-
-/// Why sending a payload failed. A server that refuses one says why and closes, so its reason is worth more
-/// than ours.
-pub(super) fn reason_or<T>(broken: Failure, reply: impl FnOnce() -> Answer<T>) -> Failure {
-    if matches!(broken, Failure::Local { .. }) {
-        // Our own file failed, and the server waits for the rest of it: no reply will come.
-        return broken;
-    }
-    match reply() {
-        Err(reason @ Failure::Refused { .. }) => reason,
-        _ => broken,
-    }
 }
 
 /// Makes sure that nothing has come since the last reply. Before a request no reply is owed, and a stale
@@ -159,15 +215,21 @@ pub fn must_be_quiet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
         return Ok(());
     }
     let failure = (requests.error_in)(&came);
-    match (failure.as_ref().and_then(Failure::code), failure) {
-        // A server says this to a new connection.
-        (Some(Code::Busy), Some(busy)) => Err(busy),
-        // A server says this to an idle one, perhaps long ago.
-        (Some(Code::Timeout), Some(Failure::Refused { word, sentence })) => {
-            Err(Failure::LastWords { word, sentence })
-        }
-        _ => Err(Failure::Unasked(came)),
+    // A server says that it is busy to a new connection, and that its time is over to an idle one.
+    let is_goodbye = |failure: &Failure| matches!(failure.code(), Some(Code::Busy | Code::Timeout));
+    Err(failure.filter(is_goodbye).unwrap_or(Failure::Unasked(came)))
+}
+
+/// Makes sure that no reply has come to what is not sent yet. A server may have refused it.
+///
+/// # Errors
+/// Something has come.
+pub fn must_not_answer_yet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
+    let came = wire.take_arrived()?;
+    if came.is_empty() {
+        return Ok(());
     }
+    Err((requests.error_in)(&came).unwrap_or(Failure::Unasked(came)))
 }
 
 /// A reply that is not of this protocol.
@@ -178,7 +240,12 @@ pub(super) fn unexpected(expected: Expected, got: impl AsRef<[u8]>) -> Failure {
 
 /// A reply where these words of the protocol were expected.
 pub(super) fn not_the_words(words: impl Into<String>, got: impl AsRef<[u8]>) -> Failure {
-    unexpected(Expected::Words(words.into()), got)
+    unexpected(Expected::Words(vec![words.into()]), got)
+}
+
+/// A reply where one of these was expected.
+pub(super) fn not_one_of(words: &[&str], got: impl AsRef<[u8]>) -> Failure {
+    unexpected(Expected::Words(words.iter().map(|word| (*word).to_owned()).collect()), got)
 }
 
 /// A reply that is not read yet: shows what has arrived of it.

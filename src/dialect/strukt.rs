@@ -40,7 +40,7 @@
 use std::time::{Duration, Instant};
 
 use super::requests::{
-    IncomingList, closed, not_the_words, receive, send, unexpected, unexpected_ahead,
+    Download, IncomingList, Upload, closed, not_one_of, receive, send, unexpected,
 };
 use super::{Receiver, Requests, Source, send_file};
 use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
@@ -227,8 +227,14 @@ pub const REQUESTS: Requests = Requests {
     list_files: Some(list_files),
     delete: Some(delete),
     get_size: Some(get_size),
-    download: Some(download),
-    upload: Some(upload),
+    download: Some(Download { ask: ask_download, take: take_download }),
+    upload: Some(Upload {
+        ask: ask_upload,
+        take_ready: |_| Ok(()),
+        send: send_payload,
+        take_receipt,
+        is_told_why: false,
+    }),
     byebye: Some(byebye),
     needs_goodbye: true,
     ..Requests::NONE
@@ -252,8 +258,8 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     wire.write(&[YES])?;
     match read_int(wire)? {
         1 => Ok(()),
-        NONE => Err(Failure::NotFound),
-        other => Err(not_the_words("1' or '-1", other.to_string())),
+        NONE => Err(Failure::not_found()),
+        other => Err(not_one_of(&["1", "-1"], other.to_string())),
     }
 }
 
@@ -262,8 +268,11 @@ fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     read_size(wire)
 }
 
-fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
-    begin(wire, DOWNLOAD, name)?;
+fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
+    begin(wire, DOWNLOAD, name)
+}
+
+fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let size = read_size(wire)?;
     let kept = receive(wire, size, into);
     match kept {
@@ -277,14 +286,24 @@ fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> An
     kept
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
+fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
+    // After the command it would be too late to find out.
+    announced(size)?;
+    begin(wire, UPLOAD, name)
+}
+
+fn announced(size: u64) -> Answer<[u8; 4]> {
     let too_large = Failure::Unsendable(Unsendable::LargeFile(i32::MAX.unsigned_abs()));
-    let announced = i32::try_from(size).map_err(|_| too_large)?;
-    begin(wire, UPLOAD, name)?;
-    wire.write(&announced.to_le_bytes())?;
-    let begun = Instant::now();
-    send(wire, size, from)?;
-    let time = time_for_receipt(size, begun.elapsed());
+    Ok(i32::try_from(size).map_err(|_| too_large)?.to_le_bytes())
+}
+
+fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+    wire.write(&announced(size)?)?;
+    send(wire, size, from)
+}
+
+fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answer<Option<String>> {
+    let time = time_for_receipt(size, elapsed);
     if wire.wait_for_any(time, Awaited::Words(&[RECEIVED]))? {
         expect_word(wire, &[RECEIVED])?;
         read_seconds(wire)?;
@@ -321,7 +340,7 @@ fn begin(wire: &mut Wire, command: &str, name: &str) -> Answer<()> {
 fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'static str> {
     match wire.read_word_of(words) {
         Err(error) if error.is(Code::UnknownCommand) => {
-            Err(unexpected_ahead(Expected::Words(words.join("' or '")), wire))
+            Err(not_one_of(words, wire.take_arrived().unwrap_or_default()))
         }
         word => {
             let word = word?.ok_or_else(closed)?;
@@ -383,7 +402,7 @@ fn read_number(wire: &mut Wire, what: fn(i32) -> Expected, most: usize) -> Answe
 /// Reads the size of a file, or that there is none.
 fn read_size(wire: &mut Wire) -> Answer<u64> {
     match read_int(wire)? {
-        NONE => Err(Failure::NotFound),
+        NONE => Err(Failure::not_found()),
         size => u64::try_from(size).map_err(|_| unexpected(Expected::SizeOrNone, size.to_string())),
     }
 }

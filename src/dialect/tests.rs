@@ -368,11 +368,11 @@ fn conversations() -> Vec<(Dialect, Vec<u8>, Ask)> {
     let connme: Ask = |requests, wire| requests.connme.unwrap()(wire).map(|()| vec![]);
     let upload: Ask = |requests, wire| {
         let mut source = |room: &mut [u8]| Ok(room.len());
-        requests.upload.unwrap()(wire, "a", 5, &mut source).map(|_| vec![])
+        requests.upload.unwrap().run(wire, "a", 5, &mut source).map(|_| vec![])
     };
     let download: Ask = |requests, wire| {
         let mut kept = Kept::default();
-        requests.download.unwrap()(wire, "a", &mut kept)?;
+        requests.download.unwrap().run(wire, "a", &mut kept)?;
         Ok(kept.0)
     };
     let i = |n: i32| n.to_le_bytes();
@@ -472,8 +472,27 @@ fn struct_upload(steps: Vec<Step>) -> (Answer<Option<String>>, Vec<u8>) {
         room.fill(b'x');
         Ok(room.len())
     };
-    let stored = Dialect::Struct.requests().upload.unwrap()(&mut wire, "a", 5, &mut source);
+    let stored = Dialect::Struct.requests().upload.unwrap().run(&mut wire, "a", 5, &mut source);
     (stored, written.bytes())
+}
+
+#[test]
+fn the_beginning_of_a_reply_tells_the_dialect() {
+    let table = [
+        (Dialect::Text, "connected", Some("struct")),
+        (Dialect::Text, "\u{1}\0\0\0", Some("struct")),
+        (Dialect::Text, "OK", Some("filesaver")),
+        (Dialect::Text, "[{\"id\"", Some("json")),
+        (Dialect::Text, "12", Some("count")),
+        (Dialect::Text, "ok conn", None),
+        (Dialect::Text, "hello", None),
+        (Dialect::Text, "", None),
+        (Dialect::Struct, "error b", Some("text")),
+        (Dialect::Struct, "conn", None),
+    ];
+    for (own, reply, other) in table {
+        assert_eq!(own.guess(reply.as_bytes()).map(Dialect::name), other, "{reply}");
+    }
 }
 
 #[test]
@@ -514,7 +533,7 @@ fn a_client_of_struct_waits_for_a_slow_server() {
     let (script, written) = Script::new(steps.map(Step::Bytes));
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let mut source = |room: &mut [u8]| Ok(room.len());
-    Dialect::Struct.requests().upload.unwrap()(&mut wire, "a", size, &mut source).unwrap();
+    Dialect::Struct.requests().upload.unwrap().run(&mut wire, "a", size, &mut source).unwrap();
     let enough = Duration::from_secs(12)..Duration::from_secs(30);
     assert!(written.waits().iter().any(|wait| enough.contains(wait)), "{:?}", written.waits());
 }
@@ -529,7 +548,7 @@ fn a_dialect_is_understood_from_its_first_message_on() {
         |requests, wire| requests.connme.unwrap()(wire).map(|()| vec![]),
     );
     let download: Ask = |requests, wire| {
-        requests.download.unwrap()(wire, "a", &mut Kept::default()).map(|_| vec![])
+        requests.download.unwrap().run(wire, "a", &mut Kept::default()).map(|_| vec![])
     };
     let table: Vec<(Dialect, Vec<u8>, Ask, bool)> = vec![
         (Dialect::Text, b"ok removed b\n".into(), rm, true),
@@ -608,7 +627,7 @@ fn a_list_has_a_deadline_that_grows_with_it() {
 fn what_comes_before_a_request_is_an_error_that_shows_it() {
     let said = |word: &str, sentence: &str| (word.to_owned(), sentence.to_owned());
     let refused = |(word, sentence)| Failure::Refused { word, sentence };
-    let last_words = |(word, sentence)| Failure::LastWords { word, sentence };
+    let last_words = |(word, sentence)| Failure::Refused { word, sentence };
     let unasked = |came: &str| Failure::Unasked(came.into());
     let table = [
         (Dialect::Text, "error busy try later\n", refused(said("busy", "try later"))),
@@ -659,7 +678,10 @@ fn xs(room: &mut [u8]) -> Answer<usize> {
 }
 
 fn words(words: &str, got: &str) -> Failure {
-    Failure::Unexpected { expected: Expected::Words(words.to_owned()), got: got.into() }
+    Failure::Unexpected {
+        expected: Expected::Words(words.split("|").map(str::to_owned).collect()),
+        got: got.into(),
+    }
 }
 
 fn refused(word: &str, sentence: &str) -> Failure {
@@ -678,8 +700,9 @@ fn the_client_half_of_text() {
     let size = |reply: &str| client(text, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, "a")).0;
     let rm = |reply: &str| client(text, reply.as_bytes(), |r, w| r.delete.unwrap()(w, "a")).0;
     let count = |reply: &str| client(text, reply.as_bytes(), |r, w| r.count.unwrap()(w, "x y"));
-    let upload =
-        |reply: &str| client(text, reply.as_bytes(), |r, w| r.upload.unwrap()(w, "a", 5, &mut xs));
+    let upload = |reply: &str| {
+        client(text, reply.as_bytes(), |r, w| r.upload.unwrap().run(w, "a", 5, &mut xs))
+    };
     assert_eq!(connme("ok connected\n"), (Ok(()), "connme\n".to_owned()));
     assert_eq!(connme("error busy later\n").0, Err(refused("busy", "later")));
     assert_eq!(connme("error busy\n").0, Err(refused("busy", "")));
@@ -700,9 +723,9 @@ fn the_client_half_of_text() {
     assert_eq!(list(reply, Some("my docs")), (Ok(two), "ls my docs\n".to_owned()));
     for (reply, failure) in [
         ("ok x\n", words("ok COUNT", "ok x")),
-        ("ok 1\nfile -1 a\n", words("file SIZE NAME' or 'dir - NAME", "file -1 a")),
-        ("ok 1\ndir 5 a\n", words("file SIZE NAME' or 'dir - NAME", "dir 5 a")),
-        ("ok 1\nlink - a\n", words("file SIZE NAME' or 'dir - NAME", "link - a")),
+        ("ok 1\nfile -1 a\n", words("file SIZE NAME|dir - NAME", "file -1 a")),
+        ("ok 1\ndir 5 a\n", words("file SIZE NAME|dir - NAME", "dir 5 a")),
+        ("ok 1\nlink - a\n", words("file SIZE NAME|dir - NAME", "link - a")),
         ("ok 1\nfile 5 a\ntotal 6\n", words("total 5", "total 6")),
         ("ok 0\nok\n", words("total 0", "ok")),
     ] {
@@ -735,7 +758,7 @@ fn the_client_half_of_text() {
     for (size, in_step) in [(limits::DRAIN, true), (limits::DRAIN + 1, false)] {
         let reply = b"ok ready\nerror too-large x\n";
         let (settled, _) = client(text, reply, |r, w| {
-            assert!(r.upload.unwrap()(w, "a", size, &mut xs).is_err());
+            assert!(r.upload.unwrap().run(w, "a", size, &mut xs).is_err());
             Ok(w.settle()?)
         });
         assert_eq!(settled, Ok(in_step), "{size}");
@@ -748,7 +771,7 @@ fn a_reason_is_worth_more_than_a_broken_connection() {
     let upload = |reply: &[u8], taken: &[Taken]| {
         let script = Script::whole(reply).0.taking(taken.iter().copied());
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
-        Dialect::Text.requests().upload.unwrap()(&mut wire, "a", 5, &mut xs)
+        Dialect::Text.requests().upload.unwrap().run(&mut wire, "a", 5, &mut xs)
     };
     let broken = [Taken::Some(99), Taken::Breaks];
     let refusal = refused("too-large", "x");
@@ -757,7 +780,7 @@ fn a_reason_is_worth_more_than_a_broken_connection() {
     assert!(matches!(gone, Failure::Gone { cause: Some(_), .. }), "{gone:?}");
     let mut local = |_: &mut [u8]| Err(Failure::local(Doing::Read, "a", "gone"));
     let mut wire = Wire::new(Box::new(Script::whole("ok ready\n").0), WireConfig::default());
-    let failed = Dialect::Text.requests().upload.unwrap()(&mut wire, "a", 5, &mut local);
+    let failed = Dialect::Text.requests().upload.unwrap().run(&mut wire, "a", 5, &mut local);
     assert_eq!(failed, Err(Failure::local(Doing::Read, "a", "gone")));
 }
 
@@ -796,13 +819,13 @@ fn the_client_half_of_struct() {
     });
     assert_eq!(folder, (Err(Failure::Lacks("ls FOLDER")), String::new()));
     assert_eq!(size(&[b"ready", &i(5)]), (Ok(5), latin(&[b"size\x01\0a"])));
-    assert_eq!(size(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
+    assert_eq!(size(&[b"ready", &i(-1)]).0, Err(Failure::not_found()));
     assert_eq!(size(&[b"ready", &i(-2)]).0, Err(unexpected(Expected::SizeOrNone, b"-2")));
     assert_eq!(size(&[b"hello"]).0, Err(words("ready", "hello")));
     assert_eq!(size(&[b""]).0, Err(closed()));
     assert_eq!(rm(&[b"ready", &i(1)]), (Ok(()), latin(&[b"rm\x01\0aY"])));
-    assert_eq!(rm(&[b"ready", &i(-1)]).0, Err(Failure::NotFound));
-    assert_eq!(rm(&[b"ready", &i(5)]).0, Err(words("1' or '-1", "5")));
+    assert_eq!(rm(&[b"ready", &i(-1)]).0, Err(Failure::not_found()));
+    assert_eq!(rm(&[b"ready", &i(5)]).0, Err(words("1|-1", "5")));
     let (answer, written) = client(dialect, b"", |r, w| r.byebye.unwrap()(w));
     assert_eq!((answer, written.as_str()), (Ok(()), "byebye"));
     let longest = "n".repeat(32_767);
@@ -811,7 +834,7 @@ fn the_client_half_of_struct() {
         Err(Failure::Unsendable(Unsendable::LongName(32_767)))
     );
     assert!(client(dialect, b"", |r, w| r.get_size.unwrap()(w, &longest)).1.starts_with("size"));
-    let large = client(dialect, b"", |r, w| r.upload.unwrap()(w, "a", 1 << 31, &mut xs));
+    let large = client(dialect, b"", |r, w| r.upload.unwrap().run(w, "a", 1 << 31, &mut xs));
     let why = Unsendable::LargeFile(2_147_483_647);
     assert_eq!(large, (Err(Failure::Unsendable(why)), String::new()));
     // A file that cannot be kept is taken off the wire all the same.
@@ -829,7 +852,7 @@ fn the_client_half_of_struct() {
     }
     let reply = [b"ready", &i(5)[..], b"hello", &i(0), b"connected"].concat();
     let (answer, written) = client(dialect, &reply, |r, w| {
-        let kept = r.download.unwrap()(w, "a", &mut Full);
+        let kept = r.download.unwrap().run(w, "a", &mut Full);
         r.connme.unwrap()(w)?;
         kept
     });
@@ -843,13 +866,13 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let fetch = |dialect: Dialect, reply: &[u8]| {
         let mut kept = Kept::default();
         let (answer, written) =
-            client(dialect, reply, |r, w| r.download.unwrap()(w, "a", &mut kept));
+            client(dialect, reply, |r, w| r.download.unwrap().run(w, "a", &mut kept));
         (answer.map(|size| (size, kept.0)), written)
     };
     let sent = "RECEIVE\na\n".to_owned();
     assert_eq!(fetch(saver, b"OKa<SEPARATOR>5hello"), (Ok((5, b"hello".to_vec())), sent));
     assert_eq!(fetch(saver, b"OKa<SEPARATOR>212").0, Ok((2, b"12".to_vec())));
-    assert_eq!(fetch(saver, b"OKERROR: File not found").0, Err(Failure::NotFound));
+    assert_eq!(fetch(saver, b"OKERROR: File not found").0, Err(Failure::not_found()));
     assert_eq!(fetch(saver, b"NO").0, Err(words("OK", "NO")));
     assert_eq!(fetch(saver, b"OKb<SEPARATOR>5hello").0.unwrap_err(), {
         words("a<SEPARATOR>", "b<SEPARATOR>5hello")
@@ -857,7 +880,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let cut = fetch(saver, b"OKa<SEPARATOR>9hello").0.unwrap_err();
     assert!(matches!(cut, Failure::Gone { waited: Some(_), .. }), "{cut:?}");
     let upload = |dialect: Dialect, name: &str, reply: &[u8]| {
-        client(dialect, reply, |r, w| r.upload.unwrap()(w, name, 5, &mut xs))
+        client(dialect, reply, |r, w| r.upload.unwrap().run(w, name, 5, &mut xs))
     };
     let said = "SEND\na\na<SEPARATOR>5\nxxxxx<end>".to_owned();
     assert_eq!(upload(saver, "a", b"OK"), (Ok(None), said));
@@ -880,7 +903,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     assert_eq!(rm(&ok("a", 5)), (Ok(()), asked));
     let of_a = || Expected::RecordOf("a".to_owned(), None);
     assert_eq!(rm(&ok("b", 5)).0, Err(unexpected(of_a(), ok("b", 5).trim_end())));
-    assert_eq!(rm("null").0, Err(Failure::NotFound));
+    assert_eq!(rm("null").0, Err(Failure::not_found()));
     assert_eq!(rm("ERRCMD\r\n").0, Err(refused("unknown-command", "ERRCMD")));
     assert_eq!(rm("ERROR busy later\r\n").0, Err(refused("busy", "later")));
     assert_eq!(rm("ERROR\r\n").0, Err(words("ERROR CODE MESSAGE", "ERROR")));
@@ -889,7 +912,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
     let file = fetch(json, format!("{}\r\nhello", record("a", 5)).as_bytes());
     let asked = "{\"aksi\":\"get\",\"file\":\"a\"}\n".to_owned();
     assert_eq!(file, (Ok((5, b"hello".to_vec())), asked));
-    assert_eq!(fetch(json, b"null").0, Err(Failure::NotFound));
+    assert_eq!(fetch(json, b"null").0, Err(Failure::not_found()));
     assert_eq!(fetch(json, b"{}\r\n").0, Err(unexpected(Expected::Record, "{}")));
     let asked = "{\"aksi\":\"transfer\",\"file\":\"a.b\",\"size\":5,\"type\":\".b\"}\nxxxxx";
     let stored = (Ok(Some("a_1.b".to_owned())), asked.to_owned());
@@ -914,7 +937,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
         let reply = format!("[{a}]\r\n");
         client(json, reply.as_bytes(), |r, w| r.get_size.unwrap()(w, name)).0
     };
-    assert_eq!((size("a"), size("b")), (Ok(5), Err(Failure::NotFound)));
+    assert_eq!((size("a"), size("b")), (Ok(5), Err(Failure::not_found())));
     let nested = "[".repeat(9) + &"]".repeat(9);
     let nested = format!("{{\"x\":{nested},{}", a.strip_prefix('{').unwrap());
     assert_eq!(list(&format!("[{nested}]\r\n")).unwrap().len(), 1);

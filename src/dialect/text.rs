@@ -20,11 +20,11 @@
 //!   command begins: the connection is closed.
 
 use std::fmt::Display;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::requests::{
-    IncomingList, Parts, is_stored_name, not_the_words, read_reply_line, reason_or, receive, send,
-    unexpected,
+    Download, IncomingList, SumOf, Upload, is_stored_name, not_one_of, not_the_words,
+    read_reply_line, receive, send, unexpected,
 };
 use super::{Receiver, Requests, Source, digits, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
@@ -204,22 +204,17 @@ pub const REQUESTS: Requests = Requests {
     list_files: Some(list_files),
     delete: Some(delete),
     get_size: Some(get_size),
-    download: Some(download),
-    upload: Some(upload),
-    sum: Some(sum),
-    resume: Some(resume),
-    parts: Some(Parts {
-        ask_download,
-        take_download,
-        ask_upload,
-        send_payload,
-        reason,
+    download: Some(Download { ask: ask_download, take: take_download }),
+    upload: Some(Upload {
+        ask: ask_upload,
         take_ready,
+        send: send_payload,
         take_receipt,
-        ask_sum,
-        take_sum,
-        are_known,
+        is_told_why: true,
     }),
+    sum: Some(SumOf { ask: ask_sum, take: take_sum }),
+    resume: Some(resume),
+    supports_pipelining: Some(supports_pipelining),
     count: Some(count),
     byebye: Some(byebye),
     error_in: |bytes| parse_error(std::str::from_utf8(bytes).ok()?.trim_end()),
@@ -252,29 +247,17 @@ fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     size.ok_or_else(|| not_ok("SIZE bytes", &reply))
 }
 
-fn download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
-    ask_download(wire, name)?;
-    take_download(wire, into)
-}
-
 fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
     write_request(wire, "download", name)
 }
 
-fn take_download(wire: &mut Wire, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
+fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let reply = read_reply(wire)?;
     let size = digits(reply.as_bytes()).ok_or_else(|| not_ok("SIZE", &reply))?;
     receive(wire, size, into)
 }
 
-fn upload(wire: &mut Wire, name: &str, size: u64, from: &mut dyn Source) -> Answer<Option<String>> {
-    ask_upload(wire, name)?;
-    take_ready(wire)?;
-    send_payload(wire, size, from).map_err(|broken| reason(wire, broken))?;
-    take_receipt(wire, name, size).map(Some)
-}
-
-fn ask_upload(wire: &mut Wire, name: &str) -> Answer<()> {
+fn ask_upload(wire: &mut Wire, name: &str, _: u64) -> Answer<()> {
     write_request(wire, "upload", name)
 }
 
@@ -288,11 +271,7 @@ fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()>
     send(wire, size, from)
 }
 
-fn reason(wire: &mut Wire, broken: Failure) -> Failure {
-    reason_or(broken, || read_reply(wire))
-}
-
-fn take_receipt(wire: &mut Wire, name: &str, size: u64) -> Answer<String> {
+fn take_receipt(wire: &mut Wire, name: &str, size: u64, _: Duration) -> Answer<Option<String>> {
     let reply = read_reply(wire);
     if reply.is_err() && size > limits::DRAIN {
         // The server closes rather than read so much that it does not want.
@@ -304,15 +283,10 @@ fn take_receipt(wire: &mut Wire, name: &str, size: u64) -> Answer<String> {
         Some((received, stored))
             if digits(received.as_bytes()) == Some(size) && is_stored_name(name, stored) =>
         {
-            Ok(stored.to_owned())
+            Ok(Some(stored.to_owned()))
         }
         _ => Err(not_ok(&format!("received {size} {name}"), &reply)),
     }
-}
-
-fn sum(wire: &mut Wire, name: &str) -> Answer<Sum> {
-    ask_sum(wire, name)?;
-    take_sum(wire)
 }
 
 fn ask_sum(wire: &mut Wire, name: &str) -> Answer<()> {
@@ -334,19 +308,23 @@ fn resume(
 ) -> Answer<u64> {
     write_request(wire, "resume", &format!("{offset} {sum} {name}"))?;
     wire.allow(limits::SUM_TIME);
-    take_download(wire, into)
+    take_download(wire, name, into)
 }
 
 /// Looks for `resume` in the help. A server that knows it takes no read for a message.
-fn are_known(wire: &mut Wire) -> Answer<bool> {
+fn supports_pipelining(wire: &mut Wire) -> Answer<bool> {
     write_request(wire, "help", "")?;
     let reply = read_reply(wire)?;
     let count = digits(reply.as_bytes()).ok_or_else(|| not_ok("N", &reply))?;
-    let mut are_known = false;
-    for _ in 0..count.min(limits::HELP_LINES) {
-        are_known |= after_word(&read_reply_line(wire, "")?, "resume").is_some();
+    let mut knows_resume = false;
+    let begun = Instant::now();
+    for lines in 0..count.min(limits::HELP_LINES) {
+        if begun.elapsed() > limits::MESSAGE_TIME {
+            return Err(Failure::ListTooSlow(usize::try_from(lines).unwrap_or(usize::MAX)));
+        }
+        knows_resume |= after_word(&read_reply_line(wire, "")?, "resume").is_some();
     }
-    Ok(are_known && count <= limits::HELP_LINES)
+    Ok(knows_resume && count <= limits::HELP_LINES)
 }
 
 fn count(wire: &mut Wire, text: &str) -> Answer<u64> {
@@ -519,8 +497,8 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     let mut list = IncomingList::new();
     for _ in 0..count {
         let line = read_reply_line(wire, "")?;
-        let expected = "file SIZE NAME' or 'dir - NAME";
-        list.push(parse_entry(&line).ok_or_else(|| not_the_words(expected, &line))?)?;
+        let expected = ["file SIZE NAME", "dir - NAME"];
+        list.push(parse_entry(&line).ok_or_else(|| not_one_of(&expected, &line))?)?;
     }
     let (listing, line) = (list.listing, read_reply_line(wire, "")?);
     // As text: sizes can add up to more digits than a size may have.

@@ -36,15 +36,6 @@ pub enum Failure {
         /// What it adds.
         sentence: String,
     },
-    /// The server's error reply, sent before it closed the connection by itself.
-    LastWords {
-        /// Its code.
-        word: String,
-        /// What it adds.
-        sentence: String,
-    },
-    /// The server has no such file, and its dialect has no words for more.
-    NotFound,
     /// The server has refused a file, and its dialect has no words for why.
     NotTaken,
     /// Another reply than was expected.
@@ -81,6 +72,8 @@ pub enum Failure {
         /// It was sent, and is stored on the server.
         is_stored: bool,
     },
+    /// The user has interrupted it.
+    Interrupted,
     /// The server, or the line to it, took too little of what was sent.
     Stalled,
     /// The server has confirmed an upload, but may have stored more than was sent.
@@ -94,6 +87,12 @@ impl Failure {
         Failure::Refused { word: word.to_owned(), sentence: sentence.to_owned() }
     }
 
+    /// The server has no such file, and its dialect has no words for more.
+    #[must_use]
+    pub fn not_found() -> Failure {
+        Failure::refused(Code::NotFound.word(), "no such file")
+    }
+
     /// A system call on a file of this machine that failed.
     #[must_use]
     pub fn local(doing: Doing, path: impl fmt::Display, cause: impl fmt::Display) -> Failure {
@@ -105,10 +104,7 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self {
-            Failure::NotFound => Some(Code::NotFound),
-            Failure::Refused { word, .. } | Failure::LastWords { word, .. } => {
-                Code::from_word(word)
-            }
+            Failure::Refused { word, .. } => Code::from_word(word),
             _ => None,
         }
     }
@@ -137,7 +133,6 @@ impl Failure {
             | Failure::Local { .. }
             | Failure::SumsDiffer { .. }
             | Failure::NoSum { .. }
-            | Failure::NotFound
             | Failure::NotTaken => false,
             // After these two the server closes.
             Failure::Refused { .. } => matches!(self.code(), Some(Code::Busy | Code::Timeout)),
@@ -202,6 +197,8 @@ pub enum Doing {
 pub enum Trouble {
     /// It is a folder.
     IsFolder,
+    /// It is a link, or in a folder that is one.
+    IsLink,
     /// It is a pipe, a device or a socket.
     NotPlain,
     /// Its name is not UTF-8.
@@ -214,6 +211,8 @@ pub enum Trouble {
     Different,
     /// It cannot have this name here, because of this rule.
     Name(String),
+    /// The disk is full; what the system says.
+    NoSpace(String),
     /// What the system says.
     System(String),
 }
@@ -221,8 +220,8 @@ pub enum Trouble {
 /// What a reply should have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// These words of the protocol.
-    Words(String),
+    /// One of these words of the protocol.
+    Words(Vec<String>),
     /// A line that starts with ok or error.
     OkOrError,
     /// A line in UTF-8.

@@ -168,7 +168,7 @@ pub fn parse(
             "--root" => grade.root = Some(line.value()?.into()),
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
-            "--trace" | "-t" | "--stammer" => return Err(Msg::UnknownFlag { flag }),
+            "--trace" | "-t" | "--stammer" => return Err(Msg::UnknownFlag { flag, meant: None }),
             _ => {
                 if let Some(text) = shared.read(flag, &mut line, "connme-lab", &usage)? {
                     return Ok(Parsed::Print(text));

@@ -20,7 +20,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::client::Client;
-use crate::client::prompt::Ui;
+use crate::client::ui::Ui;
 use crate::lang::Msg;
 use crate::wire::stream;
 use cli::{Command, CommandLine};

@@ -34,6 +34,28 @@ pub fn readable(bytes: &[u8]) -> String {
     spell_out(bytes, usize::MAX, false)
 }
 
+/// A name that is safe to print in a sentence. One with a space at an end has quotes around it.
+#[must_use]
+pub fn escaped(name: &str) -> String {
+    let printed = printable(name.as_bytes());
+    if name.trim() == name { printed } else { format!("'{printed}'") }
+}
+
+/// Whether a terminal obeys it, or reads text after it in the other direction.
+pub(crate) fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A name in which only control characters are spelled out.
+pub(crate) fn without_controls(name: &str) -> String {
+    let spell = |c: char| match is_control(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    name.chars().map(spell).collect()
+}
+
 fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {

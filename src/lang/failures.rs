@@ -9,8 +9,8 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
     match failure {
         Failure::NotConnected => say!(
             lang,
-            "not connected: connme opens a connection",
-            "belum terhubung: connme membuka koneksi"
+            "not connected: type connme to connect",
+            "belum terhubung: ketik connme untuk terhubung"
         ),
         Failure::Unreachable { cause, .. } => cause.clone(),
         Failure::Lacks(command) => {
@@ -19,17 +19,6 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
         Failure::Unsendable(what) => unsendable(*what, lang),
         Failure::Local { doing, path, why } => local(doing, &readable(path.as_bytes()), why, lang),
         Failure::Refused { word, sentence } => refused(word, sentence, lang),
-        Failure::LastWords { word, sentence } => {
-            let said = said(word, sentence, lang);
-            say!(
-                lang,
-                "the server closed the connection and said why: {said}",
-                "server menutup koneksi dengan alasan: {said}"
-            )
-        }
-        Failure::NotFound => {
-            say!(lang, "no such file (not-found)", "File tidak ditemukan di server (not-found)")
-        }
         Failure::NotTaken => say!(
             lang,
             "the server did not take it, and this dialect has no words for why",
@@ -125,6 +114,7 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
             "it cannot be verified and is not kept: the server has no 'sum'; try without --verify",
             "file tidak bisa diperiksa dan tidak disimpan: server tidak punya 'sum'; coba tanpa --verify"
         ),
+        Failure::Interrupted => say!(lang, "interrupted", "dihentikan"),
         Failure::Stalled => say!(
             lang,
             "the server took too little in the last 90 s: the line may be down",
@@ -177,7 +167,10 @@ fn unsendable(what: Unsendable, lang: Lang) -> String {
 
 fn wanted_reply(expected: &Expected, lang: Lang) -> String {
     match expected {
-        Expected::Words(words) => say!(lang, "'{}'", "'{}'", escape(words.as_bytes())),
+        Expected::Words(words) => {
+            let words: Vec<_> = words.iter().map(|word| escape(word.as_bytes())).collect();
+            format!("'{}'", words.join(lang.choose("' or '", "' atau '")))
+        }
         Expected::OkOrError => {
             say!(lang, "a line starting with ok or error", "baris yang diawali ok atau error")
         }
@@ -321,8 +314,14 @@ fn local(doing: &Doing, path: &str, why: &Trouble, lang: Lang) -> String {
         Doing::Run => say!(lang, "run {path}", "menjalankan {path}"),
         Doing::Compare => say!(lang, "compare {path}", "membandingkan {path}"),
     };
+    format!("{tried}: {}", trouble(why, lang))
+}
+
+/// Why something on this machine failed.
+pub(super) fn trouble(why: &Trouble, lang: Lang) -> String {
     let why = match why {
         Trouble::IsFolder => lang.choose("it is a folder", "itu folder"),
+        Trouble::IsLink => lang.choose("it is a link", "itu tautan"),
         Trouble::NotPlain => lang.choose("it is not a plain file", "itu bukan file biasa"),
         Trouble::NotUtf8 => lang.choose("its name is not UTF-8", "namanya bukan UTF-8"),
         Trouble::SizeUnknown => lang.choose(
@@ -336,9 +335,16 @@ fn local(doing: &Doing, path: &str, why: &Trouble, lang: Lang) -> String {
             "what came back is not what was sent",
             "yang kembali berbeda dari yang dikirim",
         ),
+        Trouble::NoSpace(cause) => {
+            return say!(
+                lang,
+                "{cause}; what had come of it was removed",
+                "{cause}; yang sudah diterima dihapus"
+            );
+        }
         Trouble::Name(cause) | Trouble::System(cause) => cause,
     };
-    format!("{tried}: {why}")
+    why.to_owned()
 }
 
 pub(super) fn advise(hint: Hint, lang: Lang) -> String {
@@ -370,14 +376,27 @@ pub(super) fn advise(hint: Hint, lang: Lang) -> String {
             "apakah server berjalan? tentukan alamat dengan --server",
         ),
         Hint::SeeLs => ("ls shows what is there", "ls menunjukkan apa yang ada"),
-        Hint::WithFolders => ("-r sends all that is in it", "-r mengirim semua isinya"),
+        Hint::WithFolders => (
+            "with -r all that is in it goes into the folder of that name on the server, if there is \
+             one; or name the files in it",
+            "dengan -r semua isinya masuk ke folder dengan nama itu di server, jika ada; atau sebutkan \
+             file di dalamnya",
+        ),
+        Hint::WithFoldersThere => ("-r downloads all that is in it", "-r mengunduh semua isinya"),
         Hint::SeeLls => ("lls shows what could be sent", "lls menunjukkan apa yang bisa dikirim"),
         Hint::OtherName => {
             ("add 'as NAME' to choose another name", "tambahkan 'as NAMA' untuk memilih nama lain")
         }
         Hint::TryAgain => ("try again in a moment", "coba lagi sebentar lagi"),
         Hint::RunAgain => ("run the command again", "jalankan perintah itu lagi"),
-        Hint::Reconnect => ("connme opens a new connection", "connme membuka koneksi baru"),
+        Hint::Reconnect => {
+            ("the next command connects again", "perintah berikutnya akan terhubung kembali")
+        }
+        Hint::MayBeDone { has_list: true } => (
+            "it may have been done: ls shows whether",
+            "mungkin sudah dilakukan: periksa dengan ls",
+        ),
+        Hint::MayBeDone { has_list: false } => ("it may have been done", "mungkin sudah dilakukan"),
         Hint::WrongServer => ("is that a connme server?", "apakah itu server connme?"),
     };
     lang.choose(en, id).to_owned()

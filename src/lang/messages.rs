@@ -3,7 +3,7 @@
 //! The Indonesian has the words of the assignment's programs where those have words for it. Numbers have the
 //! decimal mark of the language.
 
-use super::failures::{advise, awaited, because, so_far, tried};
+use super::failures::{advise, awaited, because, so_far, tried, trouble};
 use super::{Hint, Lang, Msg, Wanted};
 use crate::error::Failure;
 
@@ -16,10 +16,24 @@ fn help(lang: Lang, en: &str, id: &str) -> String {
     text.replace("COMMANDS\n", commands)
 }
 
+/// What a command does, with an example.
+fn topic(command: &str, lang: Lang) -> &'static str {
+    let topics =
+        lang.choose(include_str!("help/topics.en.txt"), include_str!("help/topics.id.txt"));
+    let mut topics = topics.split("== ").filter_map(|topic| topic.split_once('\n'));
+    topics.find(|(word, _)| *word == command).map_or("", |(_, text)| text)
+}
+
+/// The sentence of a message.
 pub(super) fn say(msg: &Msg, lang: Lang) -> String {
     let bytes =
         |count: &u64| if *count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") };
     let number = |text: &str| decimal(text, lang);
+    // A transfer of some milliseconds has no rate.
+    let put = |before: &str, rate: &String, after: &str| match rate.is_empty() {
+        true => String::new(),
+        false => format!("{before}{}{after}", decimal(rate, lang)),
+    };
     match msg {
         Msg::ServerUsage => {
             help(lang, include_str!("help/server.en.txt"), include_str!("help/server.id.txt"))
@@ -27,13 +41,22 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
         Msg::ClientUsage => {
             help(lang, include_str!("help/client.en.txt"), include_str!("help/client.id.txt"))
         }
+        Msg::ClientHelp => {
+            help(lang, include_str!("help/short.en.txt"), include_str!("help/short.id.txt"))
+        }
+        Msg::HelpOn { command } => topic(command, lang).trim_end().to_owned(),
         Msg::PromptHelp => {
             let text =
                 help(lang, include_str!("help/prompt.en.txt"), include_str!("help/prompt.id.txt"));
             text.trim_end().to_owned()
         }
         Msg::Said { en, id } => lang.choose(en, id).clone(),
-        Msg::UnknownFlag { flag } => {
+        Msg::UnknownFlag { flag, meant: Some(meant) } => say!(
+            lang,
+            "unexpected argument '{flag}'; did you mean {meant}?",
+            "argumen '{flag}' tidak dikenali; apakah maksud Anda {meant}?"
+        ),
+        Msg::UnknownFlag { flag, meant: None } => {
             say!(lang, "unexpected argument '{flag}'", "argumen '{flag}' tidak dikenali")
         }
         Msg::FlagNeedsValue { flag } => {
@@ -213,6 +236,9 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "connected to {server}",
             "Terhubung ke server {server}\nKoneksi berhasil ditambahkan"
         ),
+        Msg::ConnectedAgain { server } => {
+            say!(lang, "connected again to {server}", "Terhubung kembali ke server {server}")
+        }
         Msg::StillConnected { server } => say!(
             lang,
             "already connected to {server}, and it answers",
@@ -224,40 +250,79 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 true => String::new(),
                 false => say!(lang, " as {stored}", " sebagai {stored}"),
             };
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
-            say!(
-                lang,
-                "{name} uploaded{renamed}: {size} in {seconds} s ({rate})",
-                "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}, {rate})"
-            )
+            let (size, seconds) = (bytes(count), number(seconds));
+            let (en, id) = (put(" (", rate, ")"), put(", ", rate, ""));
+            match lang {
+                Lang::En => format!("{name} uploaded{renamed}: {size} in {seconds} s{en}"),
+                Lang::Id => format!(
+                    "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}{id})"
+                ),
+            }
         }
         Msg::Sent { name, bytes: count, seconds, rate } => {
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
-            say!(
-                lang,
-                "{name} sent: {size} in {seconds} s ({rate}); this dialect sends no confirmation",
-                "File {name} dikirim dalam {seconds} detik ({size}, {rate}); dialek ini tidak mengirim \
-                 konfirmasi"
-            )
+            let (size, seconds) = (bytes(count), number(seconds));
+            let (en, id) = (put(" (", rate, ")"), put(", ", rate, ""));
+            match lang {
+                Lang::En => format!(
+                    "{name} sent: {size} in {seconds} s{en}; this dialect sends no confirmation"
+                ),
+                Lang::Id => format!(
+                    "File {name} dikirim dalam {seconds} detik ({size}{id}); dialek ini tidak mengirim \
+                     konfirmasi"
+                ),
+            }
         }
         Msg::Downloaded { name, stored, bytes: count, last, seconds, rate } => {
             let last = match last {
-                Some(last) => say!(lang, ", the last {last}", "{last} terakhir: "),
+                Some(last) => say!(lang, ", the last {last}", ", {last} terakhir"),
                 None => String::new(),
             };
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
+            let (size, seconds) = (bytes(count), number(seconds));
+            let (en, id) = (put(" (", rate, ")"), put(", ", rate, ""));
+            match lang {
+                Lang::En => {
+                    format!("{name} downloaded to {stored}: {size}{last} in {seconds} s{en}")
+                }
+                Lang::Id => format!(
+                    "File {name} berhasil diunduh ke {stored} ({size}{last}{id})\nWaktu unduh: {seconds} detik"
+                ),
+            }
+        }
+        Msg::Together { files, failed, bytes: count, seconds, rate } => {
+            let failed = match failed {
+                0 => String::new(),
+                failed => say!(lang, "; {failed} failed", "; {failed} gagal"),
+            };
+            let (size, seconds, rate) = (bytes(count), number(seconds), put(" (", rate, ")"));
             say!(
                 lang,
-                "{name} downloaded to {stored}: {size}{last} in {seconds} s ({rate})",
-                "File {name} berhasil diunduh ke {stored} ({size}, {last}{rate})\nWaktu unduh: {seconds} detik"
+                "{files} files: {size} in {seconds} s{rate}{failed}",
+                "{files} file: {size} dalam {seconds} detik{rate}{failed}"
             )
         }
-        Msg::Together { files, bytes: count, seconds, rate } => {
-            let (size, seconds, rate) = (bytes(count), number(seconds), number(rate));
+        Msg::SentTwice { count } => say!(
+            lang,
+            "files sent again after the connection was lost: {count}; where the first copy came late, \
+             the server has two",
+            "file yang dikirim lagi setelah koneksi terputus: {count}; jika kiriman pertama terlambat tiba, \
+             server punya dua salinan"
+        ),
+        Msg::NotTried { count: 1 } => say!(
+            lang,
+            "1 more file was not tried, for the same reason",
+            "1 file lagi tidak dicoba, dengan alasan yang sama"
+        ),
+        Msg::NotTried { count } => say!(
+            lang,
+            "{count} more files were not tried, for the same reason",
+            "{count} file lagi tidak dicoba, dengan alasan yang sama"
+        ),
+        Msg::Checking { done } => {
+            let done = number(done);
             say!(
                 lang,
-                "{files} files: {size} in {seconds} s ({rate})",
-                "{files} file: {size} dalam {seconds} detik ({rate})"
+                "checking {done} that are here against the server",
+                "memeriksa {done} yang ada di sini dengan server"
             )
         }
         Msg::Continuing { done, total } => {
@@ -278,6 +343,21 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 "{done} dari {total} disimpan: unduhan {name} berikutnya melanjutkan dari situ"
             )
         }
+        Msg::Interrupted { name, may_be_stored: false } => say!(
+            lang,
+            "{name}: interrupted, and nothing was stored",
+            "{name}: dihentikan, tidak ada yang disimpan"
+        ),
+        Msg::Interrupted { name, may_be_stored: true } => say!(
+            lang,
+            "{name}: interrupted, but it may be stored",
+            "{name}: dihentikan, tetapi mungkin sudah disimpan"
+        ),
+        Msg::LineTooLong { most } => say!(
+            lang,
+            "a line may have at most {most} KiB; this one was not run",
+            "satu baris paling panjang {most} KiB; baris ini tidak dijalankan"
+        ),
         Msg::Verified { name } => say!(
             lang,
             "{name} verified: both ends have the same SHA-256",
@@ -298,6 +378,13 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "folder {folder} lebih dalam dari {most} folder, dan tidak ada yang diterima; unduh folder di \
              dalamnya"
         ),
+        Msg::Skipped { name, why } => {
+            let why = trouble(why, lang);
+            say!(lang, "{name} is left out: {why}", "{name} dilewatkan: {why}")
+        }
+        Msg::MoreSkipped { count } => {
+            say!(lang, "and {count} more", "dan {count} lagi")
+        }
         Msg::LeftOut { count } => say!(
             lang,
             "left out of these folders: {count} (hidden files, links to folders, and what cannot be read \
@@ -316,6 +403,7 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
         Msg::FilesDone { files, of } => {
             say!(lang, "{files} of {of} files", "{files} dari {of} file")
         }
+        Msg::FilesFailed { count } => say!(lang, "{count} failed", "{count} gagal"),
         Msg::BytesDone { done, total: Some(total) } => {
             let (done, total) = (number(done), number(total));
             say!(lang, "{done} of {total}", "{done} dari {total}")
@@ -335,6 +423,11 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             let (size, megabytes) = (bytes(size), number(&megabytes));
             say!(lang, "{name}: {size} ({megabytes})", "Ukuran file {name}: {size} ({megabytes})")
         }
+        Msg::NamesSpelled { count } => say!(
+            lang,
+            "names with control characters, which are spelled out: {count}",
+            "nama dengan karakter kontrol, yang ditulis sebagai kode: {count}"
+        ),
         Msg::Files { count } => say!(lang, "files ({count}):", "Daftar file ({count}):"),
         Msg::Total { bytes: count } => {
             let size = bytes(count);
@@ -366,6 +459,19 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             "ls takes one folder; a name with spaces needs quotes",
             "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip"
         ),
+        Msg::NoNewline => say!(
+            lang,
+            "the text does not end with a newline: type \\n at its end",
+            "teks itu tidak diakhiri newline: ketik \\n di akhirnya"
+        ),
+        Msg::NotAtThePrompt => say!(
+            lang,
+            "- is for a single command, because the prompt has the terminal; a file of that name is ./-",
+            "- hanya untuk satu perintah, karena prompt memakai terminal; file dengan nama itu adalah ./-"
+        ),
+        Msg::TakesNoFlags { command } => {
+            say!(lang, "{command} takes no flags", "{command} tidak menerima opsi")
+        }
         Msg::OpenQuote => say!(
             lang,
             "a quotation mark is opened and not closed",
@@ -388,13 +494,21 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             };
             format!("{}{}{hint}", tried(command, name, failure, lang), because(failure, lang))
         }
-        Msg::StillWaiting { waited } => say!(
-            lang,
-            "{}; still waiting for {}",
-            "{}; masih menunggu {}",
-            so_far(waited, lang),
-            awaited(waited, lang)
-        ),
+        Msg::StillWaiting { waited, looks_like } => {
+            let guess = match looks_like {
+                Some(dialect) => {
+                    say!(lang, "; this looks like {dialect}", "; ini mirip {dialect}")
+                }
+                None => String::new(),
+            };
+            say!(
+                lang,
+                "{}; still waiting for {}{guess}",
+                "{}; masih menunggu {}{guess}",
+                so_far(waited, lang),
+                awaited(waited, lang)
+            )
+        }
         Msg::Lacks { dialect, command } => say!(
             lang,
             "the {dialect} dialect has no {command}; nothing was sent",

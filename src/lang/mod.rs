@@ -15,8 +15,9 @@ mod escape;
 mod failures;
 mod messages;
 
-use crate::error::{Failure, Partial};
-pub use escape::{escape, printable, readable};
+use crate::error::{Failure, Partial, Trouble};
+pub use escape::{escape, escaped, printable, readable};
+pub(crate) use escape::{is_control, without_controls};
 pub(crate) use messages::decimal;
 
 /// The languages.
@@ -67,10 +68,14 @@ pub enum Msg {
     ServerUsage,
     /// How to call the client.
     ClientUsage,
+    /// How to call the client, on one screen.
+    ClientHelp,
+    /// What this command of the client does.
+    HelpOn { command: &'static str },
     /// A sentence of another module, in both languages.
     Said { en: String, id: String },
-    /// A flag that does not exist.
-    UnknownFlag { flag: String },
+    /// A flag that does not exist. Perhaps this one was meant.
+    UnknownFlag { flag: String, meant: Option<String> },
     /// A flag at the end of the line, without the value it needs.
     FlagNeedsValue { flag: String },
     /// `--flag=value` where the flag has no value.
@@ -126,6 +131,8 @@ pub enum Msg {
     Removed { name: String },
     /// The client has connected to a server.
     Connected { server: String },
+    /// The connection was lost, and there is another one.
+    ConnectedAgain { server: String },
     /// The client was connected already, and the server answers.
     StillConnected { server: String },
     /// The user has closed the connection.
@@ -145,13 +152,23 @@ pub enum Msg {
         rate: String,
     },
     /// Several files were moved.
-    Together { files: usize, bytes: u64, seconds: String, rate: String },
+    Together { files: usize, failed: usize, bytes: u64, seconds: String, rate: String },
+    /// This many files were sent again after the connection was lost.
+    SentTwice { count: usize },
+    /// This many files were not moved, for the reason that was told last.
+    NotTried { count: usize },
+    /// What is here of a download is compared with what is on the server.
+    Checking { done: String },
     /// A download goes on where it was cut.
     Continuing { done: String, total: String },
     /// A download was cut, and is tried again.
     TryingAgain { name: String, failure: Box<Failure>, seconds: u64, number: u32, of: u32 },
     /// What has come of a download is kept.
     Kept { name: String, done: String, total: String },
+    /// The user has interrupted a transfer.
+    Interrupted { name: String, may_be_stored: bool },
+    /// A line of the input that is longer than this many KiB.
+    LineTooLong { most: u64 },
     /// The sums of both ends are the same.
     Verified { name: String },
     /// The sum of a file, as `sha256sum` prints it.
@@ -160,12 +177,18 @@ pub enum Msg {
     NoFolderThere { folder: String },
     /// The folders of the server are too deep for `-r`.
     TooDeep { folder: String, most: usize },
+    /// A pattern matches this, which is left out.
+    Skipped { name: String, why: Trouble },
+    /// This many more are left out.
+    MoreSkipped { count: usize },
     /// `-r` does not take all that is in a folder.
     LeftOut { count: usize },
     /// All of an upload was sent, but not confirmed yet.
     AwaitingReceipt { bytes: String, seconds: u64 },
     /// How many files are done.
     FilesDone { files: usize, of: usize },
+    /// How many files have failed.
+    FilesFailed { count: usize },
     /// How many bytes are done, of how many if that is known.
     BytesDone { done: String, total: Option<String> },
     /// How long a transfer will take.
@@ -174,6 +197,8 @@ pub enum Msg {
     Grew { name: String, bytes: u64 },
     /// A file's size.
     Size { name: String, size: u64 },
+    /// This many names in a list for programs have control characters, and are not printed as they are.
+    NamesSpelled { count: usize },
     /// The line before a list.
     Files { count: usize },
     /// The line after a list.
@@ -186,6 +211,12 @@ pub enum Msg {
     ArgumentMissing { command: &'static str },
     /// A command that takes nothing got something.
     TakesNothing { command: &'static str },
+    /// A text that `say` sent does not end with a newline, and nothing was answered.
+    NoNewline,
+    /// Standard input or output in the place of a file, at the prompt.
+    NotAtThePrompt,
+    /// A flag where a command takes none.
+    TakesNoFlags { command: &'static str },
     /// A list of several folders.
     OneFolder,
     /// A quotation mark that is opened and not closed.
@@ -197,7 +228,8 @@ pub enum Msg {
     /// A command failed.
     Failed { command: &'static str, name: String, failure: Box<Failure>, hint: Option<Hint> },
     /// A reply takes long.
-    StillWaiting { waited: Partial },
+    /// Perhaps the server has another dialect than this client.
+    StillWaiting { waited: Partial, looks_like: Option<&'static str> },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: &'static str },
 }
@@ -247,12 +279,16 @@ pub enum Hint {
     SeeLls,
     /// A folder needs `-r`.
     WithFolders,
+    /// The same for a folder of the server.
+    WithFoldersThere,
     /// Another name may be accepted.
     OtherName,
     /// It may work later.
     TryAgain,
-    /// Connect again.
+    /// The next command connects again.
     Reconnect,
+    /// What was asked for may have been done, though its reply was lost. `has_list`: `ls` shows whether.
+    MayBeDone { has_list: bool },
     /// Run the same command again: a single command has no prompt to connect from.
     RunAgain,
     /// Perhaps another kind of server listens there.
@@ -284,7 +320,10 @@ impl Msg {
     pub fn with_help(&self, lang: Lang) -> String {
         let (wrong, help) = (self.say(lang), Msg::TryHelp.say(lang));
         match self {
-            Msg::UnknownCommand { .. } | Msg::IsOfTheLab { .. } | Msg::Said { .. } => wrong,
+            Msg::UnknownCommand { .. }
+            | Msg::UnknownFlag { meant: Some(_), .. }
+            | Msg::IsOfTheLab { .. }
+            | Msg::Said { .. } => wrong,
             _ => format!("{wrong}; {help}"),
         }
     }
@@ -345,7 +384,7 @@ mod tests {
         for (msg, said) in table {
             assert_eq!(msg.say(Lang::Id), said);
         }
-        let (seconds, rate) = ("0.01".to_owned(), String::new());
+        let (seconds, rate) = ("0.01".to_owned(), "1.5 kB/s".to_owned());
         let uploaded =
             Msg::Uploaded { name: name(), stored: name(), bytes: 5, seconds, rate }.say(Lang::Id);
         assert!(uploaded.starts_with("File NAME berhasil diunggah dalam 0,01 detik"), "{uploaded}");
@@ -385,7 +424,7 @@ mod tests {
         let unexpected = |expected, got: &str| Failure::Unexpected { expected, got: got.into() };
         let table = [
             (
-                unexpected(Expected::Words("OK".into()), "NO, got it"),
+                unexpected(Expected::Words(vec!["OK".into()]), "NO, got it"),
                 "expected 'OK', got \"NO, got it\"",
                 "seharusnya 'OK', tetapi yang diterima \"NO, got it\"",
             ),
@@ -398,11 +437,6 @@ mod tests {
                 Failure::Unasked(b"ok 0\n".to_vec()),
                 "the server sent \"ok 0\\n\" without being asked",
                 "server mengirim \"ok 0\\n\" tanpa diminta",
-            ),
-            (
-                Failure::LastWords { word: "timeout".to_owned(), sentence: "idle".to_owned() },
-                "the server closed the connection and said why: idle (timeout)",
-                "server menutup koneksi dengan alasan: \"idle\" (timeout)",
             ),
             (
                 Failure::NoReply,
@@ -453,7 +487,10 @@ mod tests {
             ),
         ];
         for (waited, en, id) in table {
-            assert_eq!(both(&Msg::StillWaiting { waited }), (en.to_owned(), id.to_owned()));
+            assert_eq!(
+                both(&Msg::StillWaiting { waited, looks_like: None }),
+                (en.to_owned(), id.to_owned())
+            );
         }
     }
 }

@@ -14,7 +14,10 @@ fn server(args: &[&str]) -> (i32, String) {
 #[test]
 fn a_wrong_flag_gets_one_line_with_what_to_do() {
     let table = [
-        (vec!["--lisen", "1"], "unexpected argument '--lisen'"),
+        (
+            vec!["--lisen", "1"],
+            "unexpected argument '--lisen'; did you mean --listen [DIALECT=][HOST:]PORT?",
+        ),
         (vec!["--root"], "--root needs a value"),
         (vec!["--read-only=yes"], "--read-only takes no value"),
         (vec!["--buffer", "0"], "--buffer takes a size from 1 to 16M, not '0'"),
@@ -25,7 +28,8 @@ fn a_wrong_flag_gets_one_line_with_what_to_do() {
     ];
     for (args, what) in table {
         let (status, said) = server(&args);
-        assert_eq!(said, format!("connme-server: {what}; see --help\n"));
+        let end = if what.ends_with('?') { "" } else { "; see --help" };
+        assert_eq!(said, format!("connme-server: {what}{end}\n"));
         assert_eq!(status, 2);
     }
     for args in [["--sever", "x"], ["--server", "a:b"]] {
@@ -162,6 +166,23 @@ fn help_fits_a_terminal_of_80_columns() {
             .unwrap();
         let own = client(&["--lang", lang, "--help"]).output().unwrap();
         let prompt = client(&["--lang", lang]).write_stdin("help\n").output().unwrap();
+        let short = client(&["--lang", lang, "-h"]).output().unwrap();
+        // One screen, also of a narrow window.
+        for output in [&prompt, &short] {
+            let text = std::str::from_utf8(&output.stdout).unwrap();
+            let is_wide = |line: &str| line.chars().count() > 60;
+            assert!(text.lines().count() <= 23 && !text.lines().any(is_wide), "{text}");
+        }
+        for command in connme::client::command::COMMANDS.iter().map(|command| command.word) {
+            let text = client(&["--lang", lang, command, "--help"]).output().unwrap().stdout;
+            let text = String::from_utf8(text).unwrap();
+            let has_example = text.lines().any(|line| line.trim_start().starts_with(command));
+            assert!(text.starts_with(command) && has_example, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+            let lines = format!("help {command}\n");
+            let typed = client(&["--lang", lang]).write_stdin(lines).output().unwrap().stdout;
+            assert_eq!(String::from_utf8(typed).unwrap(), text);
+        }
         for output in [server, own, prompt] {
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(text.lines().count() > 10);
@@ -260,9 +281,13 @@ fn failures_tell_what_why_and_what_to_do() {
         (
             &["rm", " a"],
             1,
-            "cannot rm  a: in this dialect a name may not begin or end with a space",
+            "cannot rm ' a': in this dialect a name may not begin or end with a space",
         ),
-        (&["upload", "dir"], 1, "cannot send dir: it is a folder; -r sends all that is in it"),
+        (
+            &["upload", "dir"],
+            1,
+            "cannot send dir: it is a folder; with -r all that is in it goes into the folder of that name on the server, if there is one; or name the files in it",
+        ),
         (&["upload", "big"], 1, "cannot upload big: files may be at most 10 bytes (too-large)"),
         (
             &["upload", "blocked", "as", "../x"],
@@ -329,7 +354,7 @@ fn both_programs_speak_indonesian() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.txt"), "hello").unwrap();
     let address = server.address();
-    let lines = "ls\nconnme\nconnme\nupload\na.txt\nupload a.txt\nls\nsize\na.txt\ndownload\na.txt\n\
+    let lines = "connme\nconnme\nupload\na.txt\nupload a.txt\nls\nsize\na.txt\ndownload\na.txt\n\
                  rm a.txt\nN\nrm a.txt\nY\nsize a.txt\nuplod\nbyebye\n";
     for by_flag in [true, false] {
         let mut client = server.client(folder.path(), if by_flag { &["--lang=id"] } else { &[] });
@@ -357,7 +382,6 @@ fn both_programs_speak_indonesian() {
             assert!(line.starts_with(&beginning), "{line} instead of {beginning}");
         }
         let expected = [
-            "connme-client: belum terhubung: connme membuka koneksi",
             "connme-client: Penghapusan file a.txt dibatalkan",
             "connme-client: size a.txt gagal: File tidak ditemukan di server (not-found); ls menunjukkan apa yang ada",
             "connme-client: Perintah tidak dikenali: 'uplod'; apakah maksud Anda upload?",
@@ -509,15 +533,152 @@ fn lines_without_a_terminal_are_commands() {
     assert_eq!(
         err,
         "connme-client: c stays where it is\nconnection closed\n\
-         connme-client: not connected: connme opens a connection\n"
+         connme-client: not connected: type connme to connect\n"
     );
     assert_eq!(run("connme\nexit\nls\n").0, 0);
     assert_eq!(run("").0, 0);
-    let (status, _, err) = run("ls\n");
+    // A script need not connect.
+    let (status, out, err) = run("size c\nsize 'a b.txt'\n");
+    assert_eq!((status, err.lines().count()), (1, 1), "{err}");
+    assert_eq!(out, "a b.txt: 5 bytes (0.000005 MB)\n");
+}
+
+/// Names go from one command to another, and files from one program to another.
+#[cfg(unix)]
+#[test]
+fn the_client_works_in_a_pipe() {
+    use std::os::unix::ffi::OsStrExt;
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], input: &str| {
+        let output = server.client(folder.path(), args).write_stdin(input).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (_, out, err) = run(&["upload", "-", "as", "it's \"so\""], "hello");
+    assert!(out.starts_with("- uploaded as it's") && err.is_empty(), "{out}{err}");
+    let (_, out, err) = run(&["ls"], "");
+    assert_eq!((out.as_str(), err.as_str()), ("file\t5\tit's \"so\"\n", ""));
+    let name = out.trim_end().split('\t').next_back().unwrap();
+    let whole = (0, "hello".to_owned(), String::new());
+    assert_eq!(run(&["download", name, "as", "-"], ""), whole);
+    assert!(!folder.path().join("downloads").exists());
+    let (status, out, err) = run(&["download", "nope", "as", "-"], "");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("cannot download nope"), "{err}");
+    let (status, _, err) = run(&[], "upload - as b\ndownload b as -\n");
+    assert_eq!((status, err.matches("- is for a single command").count()), (1, 2), "{err}");
+    // Only what a terminal would obey is spelled out, and that is told.
+    let list = fs::write(folder.path().join("a\tb"), "")
+        .and_then(|()| fs::write(folder.path().join("c\"d"), ""));
+    list.unwrap();
+    let (_, out, err) = run(&["lls"], "");
+    assert!(!out.contains("a\tb") && out.ends_with("c\"d\n"), "{out}{err}");
+    // A request that does not end is told as such.
+    let (_, out, err) = run(&["say", "connme"], "");
+    assert!(out.starts_with("error bad-request") && err.contains("type \\n at its end"), "{err}");
+    assert_eq!(run(&["say", "connme\\n"], "").2, "");
+    // A pattern says what it leaves out.
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
+    let (_, out, err) = run(&["-q"], "upload *\n");
+    assert!(out.contains("c\"d uploaded: 0 bytes") && !err.contains("left out"), "{out}{err}");
+    let (_, _, err) = run(&[], "upload *\n");
+    let lines: Vec<_> = err.lines().filter(|line| line.contains("left out")).collect();
+    let expected =
+        ["caf\\xe9 is left out: its name is not UTF-8", "sub is left out: it is a folder"];
+    assert_eq!(lines, expected, "{err}");
+}
+
+#[test]
+fn what_other_programs_take_is_answered_with_what_works_here() {
+    let server = TestServer::start(&[]);
+    fs::create_dir(server.root().join("album")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let said = |lines: &str| {
+        let output = server.client(folder.path(), &[]).write_stdin(lines).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said("ls -l\n"), "connme-client: ls takes no flags\n");
     assert_eq!(
-        (status, err.as_str()),
-        (1, "connme-client: not connected: connme opens a connection\n")
+        said("download album\n"),
+        "connme-client: cannot download album: that is a folder (is-folder); -r downloads all that is \
+         in it\n"
     );
+    assert_eq!(
+        said("help get\n"),
+        "connme-client: get is download here; help shows all commands\n"
+    );
+    // A line of millions of words is not looked up word by word.
+    let line = format!("size {}\nhelp nope\n", "x ".repeat(5_000_000));
+    assert_eq!(
+        said(&line),
+        "connme-client: a line may have at most 256 KiB; this one was not run\n\
+         connme-client: there is no command 'nope'; help shows all commands\n"
+    );
+}
+
+/// What a server sees that closes every connection after two answers, or three; and what the client says.
+fn closing(lines: &str, says: &'static str) -> (Vec<String>, String, String) {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (tell, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            for reply in says.split('|') {
+                let mut line = String::new();
+                if !reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+                    break;
+                }
+                let _ = tell.send(line.trim_end().to_owned());
+                let _ = stream.write_all(reply.as_bytes());
+            }
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "hello").unwrap();
+    let mut command = client(&["--server", &address, "--yes"]);
+    let output = command.current_dir(&folder).write_stdin(lines).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap().replace(&address, "HOST");
+    (heard.try_iter().collect(), text(output.stdout), text(output.stderr))
+}
+
+/// A connection that was closed costs the user nothing, and no request is sent twice that changes something.
+#[test]
+fn the_prompt_connects_again() {
+    let again = "connected again to HOST\n";
+    let size = "b: 5 bytes (0.000005 MB)\n";
+    // It was closed before the request was sent, with a reason or without.
+    for says in ["ok connected\n|ok 5 bytes\n", "ok connected\n|ok 5 bytes\nerror timeout silent\n"]
+    {
+        let (heard, out, err) = closing("connme\nsize b\nsize b\nrm b\n", says);
+        assert_eq!(out, format!("connected to HOST\n{size}"), "{err}");
+        assert_eq!(heard[..3], ["connme", "size b", "size b"]);
+        assert!(err.starts_with(again), "{err}");
+    }
+    // It was closed when the request came.
+    let (heard, out, err) = closing("connme\nsize b\nsize b\n", "ok 5 bytes\n|ok 5 bytes\n|");
+    assert_eq!(heard[..4], ["connme", "size b", "size b", "size b"]);
+    assert_eq!((out, err), (format!("connected to HOST\n{size}{size}"), again.to_owned()));
+    // What may have been done is not done again.
+    let (heard, out, err) = closing("connme\nrm b\nsize b\n", "ok connected\n|");
+    assert_eq!(heard[..2], ["connme", "rm b"]);
+    assert!(heard[2..].iter().all(|line| line == "size b"), "{heard:?}");
+    assert!(!out.contains("removed"));
+    let lost = "connme-client: cannot rm b: the server closed the connection without a reply; it may \
+                have been done: ls shows whether\n";
+    assert!(err.starts_with(&format!("{lost}{again}")), "{err}");
+    // The greeting says what happened.
+    let (_, out, _) = closing("connme\nconnme\nconnme\n", "ok 1\n|ok 2\n");
+    assert!(out.starts_with("connected to HOST\nalready connected to HOST"), "{out}");
+    assert!(out.ends_with("connected again to HOST\n"), "{out}");
+    // After a goodbye the user does not want one, and a script does.
+    let (heard, ..) = closing("connme\nbyebye\nsize b\n", "ok connected\n|ok byebye\n");
+    assert_eq!(heard[..2], ["connme", "byebye"]);
 }
 
 #[test]
@@ -585,11 +746,6 @@ fn the_prompt_takes_paths_as_a_shell_does() {
          connme-client: a quotation mark is opened and not closed\n\
          connme-client: 'as NAME' needs exactly one file before it; \
          put quotes around a name with spaces\n"
-    );
-    let output = server.client(&files, &[]).write_stdin("upload c.txt d.md\n").output().unwrap();
-    assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "connme-client: not connected: connme opens a connection\n"
     );
     // One question for all that a pattern matches.
     let (out, err) = run("rm *.txt\nN");
@@ -736,6 +892,8 @@ fn a_long_wait_is_told_to_a_terminal_unless_quiet() {
             "ected\n",
             "so far came \"ok conn\" with no newline; still waiting for",
         ),
+        // A server of another dialect, perhaps.
+        ("connme", "o", "k connected\n", "so far came \"o\" with no newline; still waiting for"),
         ("--quiet connme", "ok conn", "ected\n", ""),
         ("connme 2>err.log", "ok conn", "ected\n", ""),
         ("download a", "ok 5\nhe", "llo", "2 of 5 bytes came; still waiting for the rest"),
@@ -867,7 +1025,7 @@ fn a_question_without_an_answer_removes_nothing() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     server.put("a", "kept");
-    for (answer, status) in [("", 1), ("n\n", 1), ("tentu\n", 1), ("Yes\n", 0)] {
+    for (answer, status) in [("", 1), ("n\n", 1), ("perhaps\n", 1), ("Y\n", 0)] {
         assert!(server.has("a"));
         let mut client = server.client(folder.path(), &["rm", "a"]);
         let output = client.write_stdin(answer).assert().code(status).get_output().clone();
@@ -876,7 +1034,7 @@ fn a_question_without_an_answer_removes_nothing() {
                 "connme-client: cannot rm a: cannot ask (end of input); use --yes to remove without \
                  asking\n"
             }
-            "Yes\n" => "",
+            "Y\n" => "",
             _ => "connme-client: a stays where it is\n",
         };
         assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);

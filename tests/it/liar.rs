@@ -82,6 +82,9 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
         ("text", &["upload", "own"], b"ok go\n".into(), Then::Close, 1),
         ("text", &["upload", "own"], b"ok ready\nok received 99 own\n".into(), Then::Close, 1),
         ("text", &["upload", "own"], b"ok ready\n".into(), Then::Close, 1),
+        // A receipt that came before the file.
+        ("text", &["upload", "own"], b"ok ready\nok received 5 own\n".into(), Then::Close, 1),
+        ("text", &["say", "hi"], b"hello\n".into(), Then::Repeat, 0),
         (
             "text",
             &["upload", "own"],
@@ -104,6 +107,7 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
             1,
         ),
         ("struct", &["upload", "own"], b"readyconnected".into(), Then::Close, 1),
+        ("struct", &["upload", "own"], b"readyreceived\0\0\0\0".into(), Then::Close, 1),
         ("filesaver", &["download", "a"], b"OKb<SEPARATOR>5hello".into(), Then::Close, 1),
         ("filesaver", &["download", "a"], b"OKa<SEPARATOR>5hell".into(), Then::Close, 1),
         ("filesaver", &["download", "a"], b"OKa<SEPARATOR>5hello!".into(), Then::Close, 1),
@@ -147,7 +151,8 @@ fn a_lying_server_gets_one_line_and_nothing_else() {
         let (out, err) =
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(status), "{case}: {out}{err}");
-        assert_eq!(err.lines().count(), usize::try_from(status).unwrap(), "{case}: {err}");
+        let told = err.lines().filter(|line| !line.starts_with("names with control characters"));
+        assert_eq!(told.count(), usize::try_from(status).unwrap(), "{case}: {err}");
         let raw = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
         assert!(!out.contains(raw) && !err.contains(raw), "{case}: {out:?} {err:?}");
         assert!(start.elapsed() < Duration::from_secs(15), "{case} took {:?}", start.elapsed());
@@ -212,8 +217,8 @@ fn what_came_is_compared_with_what_was_asked() {
         "rm a: expected 'ok removed a', got \"ok removed b\" (understood)",
         "ls: expected 'total 5', got \"total 6\" (understood)",
         "ls: expected 'file SIZE NAME' or 'dir - NAME', got \"file a\" (understood)",
-        "upload own: expected 'ok received 5 own', got \"ok received 4 own\" (understood)",
-        "upload own: expected 'ok received 5 own', got \"ok received 5 other\" (understood)",
+        "upload own: the server sent \"ok received 4 own\\n\" without being asked (understood)",
+        "upload own: the server sent \"ok received 5 other\\n\" without being asked (understood)",
         "rm a: expected 'error CODE MESSAGE', got \"error\"",
         "rm a: expected 'ERROR CODE MESSAGE', got \"ERROR\"",
         "connect: expected a line starting with ok or error, got \"hello\"",
@@ -295,7 +300,9 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         ),
         (
             said_of("struct", &["rm", "a"], "ready"),
-            format!("rm a: {stopped}; run the command again (no hint)"),
+            format!(
+                "rm a: {stopped}; it may have been done: ls shows whether (no hint)"
+            ),
         ),
         (
             said_of("text", &["size", "a"], "error strange-code some words\n"),
@@ -357,11 +364,11 @@ fn a_single_command_is_told_to_run_again() {
     let output = command.assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.ends_with("; run the command again\n"), "{said}");
-    let address = liar(b"ok connected\n".to_vec(), Then::Close);
+    let address = liar(b"ok 1\n".to_vec(), Then::Close);
     let mut command = client(&["--server", &address.to_string()]);
     let output = command.write_stdin("connme\nls\n").assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.ends_with("; connme opens a new connection\n"), "{said}");
+    assert!(said.ends_with("; the next command connects again\n"), "{said}");
 }
 
 /// Whatever a server calls the file, it goes under the name that was asked for.
@@ -391,6 +398,8 @@ fn talkative(reply: &'static str, more: &'static str) -> (SocketAddr, Sender<()>
         stream.write_all(more.as_bytes()).unwrap();
         say.send(()).unwrap();
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        // Another connection gets no answer.
+        let _ = listener.accept();
     });
     (address, go, said)
 }
@@ -438,15 +447,14 @@ fn what_was_not_asked_for_is_shown_and_answers_nothing() {
                     "cannot get the size of b: the server sent \"ok 5 bytes (0.000005 MB)\\n\" without being \
                      asked; is that a connme server?"
                 }
-                false => {
-                    "the server closed the connection and said why: silent for too long (timeout)"
-                }
+                // It says this to an idle connection, and another one does.
+                false => "connected again to ",
             };
             assert!(err.contains(shown) && out.is_empty(), "{flags:?}: {err}{out}");
             // The dialect was understood before.
             assert!(!err.contains("--dialect"), "{err}");
             // Nothing of the request has left.
-            assert!(!err.contains("size b\\n"), "{err}");
+            assert!(unasked == last_words || !err.contains("size b\\n"), "{err}");
             if flags == ["--trace"] && unasked == last_words {
                 assert!(err.contains("error timeout silent for too long\\n <- 34 --"), "{err}");
             }

@@ -155,6 +155,18 @@ fn a_download_tries_again_by_itself() {
 }
 
 #[test]
+fn the_prompt_tries_a_download_again() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    let relay = Relay::to(server.address(), [200_000]);
+    let mut command = relay.client(here.path(), &[]);
+    let (out, err) = texts(command.write_stdin("connme\ndownload big\n"), 0);
+    assert!(out.contains("big downloaded to ") && err.contains("trying again in 1 s (1 of 3)\n"));
+    assert!(err.contains("connected again to ") && err.contains("continuing at 200 kB"), "{err}");
+    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
+}
+
+#[test]
 fn two_downloads_of_one_file_at_once_are_both_whole() {
     let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
     server.put("big", bytes(SIZE, 1));
@@ -287,6 +299,153 @@ fn uploads_that_are_refused_do_not_hold_up_the_others() {
     assert!(server.get("medium") == bytes(90_000, 1));
 }
 
+/// A relay that counts: what has come from the client, and over how many connections.
+fn counting(server: SocketAddr) -> (SocketAddr, Arc<Mutex<(u64, usize)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let counter = Arc::clone(&counts);
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            counter.lock().unwrap().1 += 1;
+            let Ok(server) = TcpStream::connect(server) else { continue };
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || {
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(n @ 1..) = from.read(&mut buffer) {
+                    counter.lock().unwrap().0 += n as u64;
+                    if into.write_all(&buffer[..n]).is_err() {
+                        break;
+                    }
+                }
+                let _ = into.shutdown(Shutdown::Write);
+            });
+            thread::spawn(move || pass(server, client, u64::MAX));
+        }
+    });
+    (address, counts)
+}
+
+#[test]
+fn a_server_that_refuses_all_is_not_sent_all() {
+    let here = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..200).map(|n| format!("f{n:03}")).collect();
+    for name in &names {
+        fs::write(here.path().join(name), bytes(60_000, 1)).unwrap();
+    }
+    fs::write(here.path().join("small"), "small").unwrap();
+    let upload: Vec<_> = upload(&names).into_iter().chain(["small"]).collect();
+    for (flags, told, is_stored) in
+        [(&["--read-only"][..], 1, false), (&["--max-total-size", "50k"], 17, true)]
+    {
+        let server = TestServer::start(flags);
+        let (address, counts) = counting(server.address());
+        let mut command = client(&["--server", &address.to_string()]);
+        let (_, err) = texts(command.args(&upload).current_dir(here.path()), 1);
+        // Those that were under way are answered one by one.
+        let lines: Vec<_> = err.lines().collect();
+        assert!(lines.len() <= told + 1, "{err}");
+        let not_tried = names.len() + usize::from(!is_stored) - (lines.len() - 1);
+        let said = format!("{not_tried} more files were not tried, for the same reason\n");
+        assert!(err.ends_with(&said), "{err}");
+        assert_eq!(server.has("small"), is_stored);
+        let (bytes, connections) = *counts.lock().unwrap();
+        assert!(bytes < 2_200_000 && connections <= 3, "{bytes} bytes, {connections} connections");
+    }
+    // A reason of one file holds for no other: each is asked for before it is sent.
+    let server = TestServer::start(&["--max-file-size", "50k"]);
+    let (address, counts) = counting(server.address());
+    let mut command = client(&["--server", &address.to_string()]);
+    let (_, err) = texts(command.args(&upload).current_dir(here.path()), 1);
+    assert_eq!((err.lines().count(), server.names()), (200, vec!["small".to_owned()]));
+    assert!(counts.lock().unwrap().1 <= 3, "{:?}", counts.lock().unwrap());
+}
+
+/// A server that takes files, loses the connection before it confirms them, and has none of them when it is asked.
+#[test]
+fn files_that_may_be_stored_twice_are_counted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for (n, stream) in listener.incoming().flatten().enumerate() {
+            let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
+            let mut next = || {
+                let mut line = String::new();
+                reader.read_line(&mut line).is_ok_and(|n| n > 0).then_some(line)
+            };
+            while let Some(line) = next() {
+                let reply = match line.split_once(' ').unwrap_or((line.trim_end(), "")) {
+                    ("help", _) => "ok 1\nresume\n".to_owned(),
+                    ("sum", _) => "error not-found no\n".to_owned(),
+                    // The name is what is in the file, with a newline.
+                    ("upload", name) if n > 0 => {
+                        let _ = (next(), next());
+                        format!("ok ready\nok received {} {name}", name.len())
+                    }
+                    _ => break,
+                };
+                stream.write_all(reply.as_bytes()).unwrap();
+            }
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    let names: Vec<_> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    for name in &names {
+        fs::write(here.path().join(name), format!("{name}\n")).unwrap();
+    }
+    let mut command = client(&["--server", &address]);
+    let (out, err) = texts(command.args(upload(&names)).current_dir(here.path()), 0);
+    assert_eq!(out.lines().count(), 4, "{out}");
+    assert!(err.contains("files sent again after the connection was lost: 3; "), "{err}");
+}
+
+/// A server that is away for a moment, or busy, has not seen the file.
+#[test]
+fn an_upload_that_was_not_begun_is_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"error busy try again\n").unwrap();
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+        let (mut stream, _) = listener.accept().unwrap();
+        for reply in ["ok ready\n", "ok received 1 a\n"] {
+            let _ = stream.read(&mut [0; 100]).unwrap();
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    files(here.path(), ["a".to_owned()]);
+    let mut upload = client(&["--server", &address, "upload", "a"]);
+    let (_, err) = texts(upload.current_dir(&here), 0);
+    assert_eq!(err, "a: try again (busy); trying again in 1 s (1 of 3)\n");
+    serve.join().unwrap();
+}
+
+/// What cannot be reached is tried for one file, not for each.
+#[test]
+fn a_server_that_went_away_is_looked_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        for reply in ["ok 1\nresume\n", "ok 1\nx"] {
+            let _ = stream.read(&mut [0; 100]).unwrap();
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    let mut download = client(&["--server", &address, "--retry", "0", "download"]);
+    let (_, err) = texts(download.args(["a", "b", "c", "d", "e"]).current_dir(&here), 1);
+    let lines: Vec<_> = err.lines().collect();
+    assert!(lines[1].contains("cannot connect to"), "{err}");
+    assert!(lines[2].ends_with("2 more files were not tried, for the same reason"), "{err}");
+    serve.join().unwrap();
+}
+
 #[test]
 fn no_upload_is_lost_or_stored_twice_when_receipts_are_lost() {
     let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
@@ -358,6 +517,101 @@ fn folders_are_moved_with_all_that_is_in_them() {
     assert!(err.contains("is more than 32 folders deep, and nothing was received"), "{err}");
     fs::remove_dir(server.root().join(&deepest)).unwrap();
     texts(&mut server.client(here.path(), &["download", "-r", "d"]), 0);
+}
+
+/// What is in the way of one folder is told, and the others are moved.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_moved_does_not_stop_the_others() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    for name in ["docs/a", "docs/linked/b", "docs/more/c"] {
+        let path = server.root().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    fs::create_dir_all(here.path().join("downloads/docs")).unwrap();
+    fs::create_dir(here.path().join("elsewhere")).unwrap();
+    let link = here.path().join("downloads/docs/linked");
+    std::os::unix::fs::symlink(here.path().join("elsewhere"), link).unwrap();
+    let (_, err) = texts(&mut server.client(here.path(), &["download", "-r", "docs"]), 1);
+    assert_eq!(err, "connme-client: cannot create downloads/docs/linked: it is a link\n");
+    assert_eq!(visible(&here.path().join("elsewhere")), [""; 0]);
+    assert_eq!(visible(&here.path().join("downloads/docs")), ["a", "linked", "more"]);
+    assert!(here.path().join("downloads/docs/more/c").exists());
+    // A name that would be two requests.
+    let (address, _) = scripted(|line| match line {
+        "ls d" => b"ok 2\ndir - a\tb\nfile 2 x\ntotal 2\n".to_vec(),
+        line if line.starts_with("download ") => b"ok 2\nhi".to_vec(),
+        _ => b"error unknown-command what?\n".to_vec(),
+    });
+    let mut command = client(&["--server", &address.to_string(), "download", "-r", "d"]);
+    let (_, err) = texts(command.current_dir(here.path()), 1);
+    let said = "cannot download d/a\tb: a name may not have control characters\n";
+    assert_eq!(err, format!("connme-client: {}", said.replace('\t', "\\t")));
+    assert!(here.path().join("downloads/d/x").exists());
+}
+
+/// A server that has folders in each folder fills neither the memory nor the disk of a client.
+#[test]
+fn folders_without_end_are_given_up() {
+    let here = tempfile::tempdir().unwrap();
+    for args in [["download", "-r", "d"], ["size", "d/*/*/*", "-q"]] {
+        let (address, heard) = scripted(|line| match line {
+            line if line.matches('/').count() > 1 => b"ok 0\ntotal 0\n".to_vec(),
+            line if line.starts_with("ls ") => {
+                let list: String = (0..1000).map(|n| format!("dir - {n}\n")).collect();
+                format!("ok 1000\n{list}total 0\n").into_bytes()
+            }
+            _ => b"error not-found no\n".to_vec(),
+        });
+        let mut command = client(&["--server", &address.to_string()]);
+        let (_, err) = texts(command.args(args).current_dir(here.path()), 1);
+        assert!(err.contains("the list is too long to be kept: "), "{err}");
+        assert!(heard.lock().unwrap().len() < 12_000);
+        assert!(!here.path().join("downloads/d").exists());
+    }
+}
+
+/// What has come of a file is no reason to leave the disk full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_download_for_which_there_is_no_space_leaves_none_of_it() {
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    server.put("big", bytes(SIZE, 1));
+    // The shell's limit for the size of a file is in blocks of 512 or 1024 bytes.
+    let line = "trap '' XFSZ; ulimit -f 150; exec \"$0\" \"$@\"";
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", line, env!("CARGO_BIN_EXE_connme-client"), "download", "big"]);
+    command.args(["--server", &server.address().to_string()]).current_dir(here.path());
+    let (_, err) = texts(command.env_remove("LC_ALL").env("LANG", "C"), 1);
+    assert!(err.ends_with("what had come of it was removed\n"), "{err}");
+    let partial = here.path().join("downloads/.connme/partial");
+    assert_eq!(fs::read_dir(partial).unwrap().count(), 0);
+}
+
+/// A server that knows half of what is needed to go on, or has words of its own for what it lacks.
+#[test]
+fn a_download_that_cannot_go_on_begins_again() {
+    type Answers = fn(&str) -> Vec<u8>;
+    let servers: [Answers; 2] = [
+        |line| match line.split(' ').next() {
+            Some("download") => [b"ok 100000\n".to_vec(), vec![b'x'; 100_000]].concat(),
+            Some("resume") => [b"ok 20010\n".to_vec(), vec![b'x'; 20_010]].concat(),
+            _ => b"error unknown-command what?\n".to_vec(),
+        },
+        |line| match line.split(' ').next() {
+            Some("download") => [b"ok 100000\n".to_vec(), vec![b'x'; 100_000]].concat(),
+            _ => b"error not-today what?\n".to_vec(),
+        },
+    ];
+    for answers in servers {
+        let here = tempfile::tempdir().unwrap();
+        let (address, _) = scripted(answers);
+        let relay = Relay::to(address, [80_000]);
+        texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), 1);
+        texts(&mut relay.client(here.path(), &["download", "big"]), 0);
+        assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), vec![b'x'; 100_000]);
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod json;
 mod lecture;
 mod liar;
 mod lines;
+mod prompt;
 mod proxy;
 mod siblings;
 mod store;

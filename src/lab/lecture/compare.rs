@@ -16,11 +16,11 @@ use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::save;
 use super::trace::{Event, Observer, Side};
-use crate::client::command::{Outcome, Stop};
+use crate::client::outcome::{Outcome, Stop};
 use crate::client::places::here;
 use crate::client::progress::per_second;
-use crate::client::prompt::Ui;
 use crate::client::table::{aligned, readable};
+use crate::client::ui::Ui;
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
@@ -153,7 +153,7 @@ pub(super) fn compare(config: &Config, is_named: bool, path: &Path) -> Answer<Ve
     let rows = Dialect::ALL.into_iter().map(run).collect();
     // A dialect without "rm" leaves its file, which another dialect removes, not counted.
     let mut cleaner = Client::new(with(Dialect::Text), stream::plain());
-    cleaner.connect_by_itself();
+    cleaner.connect_on_demand();
     let _ = cleaner.delete(&name_for(Dialect::Filesaver));
     cleaner.close();
     Ok(rows)
@@ -170,7 +170,7 @@ fn job(config: Config, path: &Path, capture: Option<Capture>) -> Answer<Row> {
     let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
     let instruments = Instruments { observer, capture, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
-    client.connect_by_itself();
+    client.connect_on_demand();
     let name = name_for(dialect);
     let start = Instant::now();
     let mut not_counted = Duration::ZERO;

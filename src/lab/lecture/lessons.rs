@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::local::{Listeners, LocalServer, TemporaryFolder};
-use crate::client::command::{Outcome, Stop};
-use crate::client::prompt::Ui;
+use crate::client::outcome::{Outcome, Stop};
+use crate::client::ui::Ui;
 use crate::dialect::Dialect;
 use crate::error::{Answer, Doing, Failure};
 use crate::lab::cli::CommandLine;
@@ -315,15 +315,22 @@ pub fn blanked(line: &str) -> String {
         let between = if right.starts_with("client ") { "head" } else { right };
         return format!("# {} |{between}", call.unwrap_or(' '));
     }
-    let rated =
-        line.split_once(" (").filter(|(_, rest)| rest.ends_with("/s)") || rest.contains("/s);"));
-    let rated = rated.or_else(|| line.rsplit_once(", ").filter(|(_, rest)| rest.ends_with("/s)")));
-    let text = rated.map_or(line, |(text, _)| text);
+    let text = without_rate(line);
     let word = |word: &str| {
         let is_time = word.contains(['.', ',']) && word.replace(',', ".").parse::<f64>().is_ok();
         if is_time { "T".into() } else { word.to_owned() }
     };
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A line without a rate in parentheses, alone or after a comma. A short transfer has none.
+fn without_rate(line: &str) -> String {
+    let Some((text, after)) = line.split_once("/s)") else { return line.to_owned() };
+    let Some((before, inside)) = text.rsplit_once(" (") else { return line.to_owned() };
+    match inside.rsplit_once(", ") {
+        Some((other, _)) => format!("{before} ({other}){after}"),
+        None => format!("{before}{after}"),
+    }
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use super::cli::CommandLine;
-use crate::client::command::Outcome;
-use crate::client::prompt::Ui;
+use crate::client::outcome::Outcome;
+use crate::client::ui::Ui;
 use crate::error::{Doing, Failure};
 use crate::wire::stream::{self, Prepare, Socket, Stream};
 use capture::Capture;

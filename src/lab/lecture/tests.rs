@@ -360,7 +360,7 @@ fn session(flags: &[&str], talk: impl FnOnce(&mut Client, &Path)) -> String {
         ..config(flags)
     };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
-    client.connect_by_itself();
+    client.connect_on_demand();
     talk(&mut client, &folder.0);
     client.close();
     drop(client);

@@ -1,0 +1,232 @@
+//! The lines that a user types at a terminal, and Ctrl-C.
+//!
+//! The standard library catches no signals. So `stty` makes Ctrl-C an ordinary key that ends a line: the thread that
+//! reads the terminal gets it at once, with what was typed before it, and line editing stays that of the terminal.
+//! The settings are restored on every way out but a kill. Without `stty`, Ctrl-C ends the program.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::lock;
+
+/// The key that `stty` makes an end of a line.
+const CTRL_C: u8 = 3;
+
+/// A second Ctrl-C within this time ends the program.
+const TWICE: Duration = Duration::from_secs(1);
+
+/// No person presses Enter this soon after Ctrl-C.
+const WITH_NEWLINE: Duration = Duration::from_millis(50);
+
+/// What a user has typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// A line, without its end.
+    Line(String),
+    /// Ctrl-C, and whether anything was typed before it.
+    Cancelled { is_empty: bool },
+    /// The end of the input.
+    End,
+}
+
+/// Ends what waits for a connection.
+pub(super) type Wake = Box<dyn FnOnce() + Send>;
+
+/// A terminal that is read by a thread of its own.
+pub(super) struct Keyboard {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The settings before, as `stty` prints them.
+    settings: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    typed: VecDeque<Typed>,
+    /// The program waits for a line, and is not at work.
+    is_awaited: bool,
+    /// Ctrl-C came while the program was at work.
+    is_interrupted: bool,
+    /// Wakes up a command that waits for its connection.
+    wake: Option<Wake>,
+    /// When the last Ctrl-C came.
+    last: Option<Instant>,
+}
+
+impl Keyboard {
+    /// Changes the settings of the terminal on standard input, and reads it from now on. `None` if that cannot be
+    /// done.
+    pub(super) fn of_terminal() -> Option<Keyboard> {
+        let settings = stty(&["-g"])?.trim().to_owned();
+        stty(&["intr", "undef", "eol", "^C"])?;
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let keyboard = Keyboard { shared: Arc::new(Shared { settings, state, changed }) };
+        let shared = Arc::clone(&keyboard.shared);
+        thread::Builder::new().spawn(move || shared.read(io::stdin().lock())).ok()?;
+        Some(keyboard)
+    }
+
+    /// Takes note that a line is awaited from now on: before the user is asked for it.
+    pub(super) fn expect(&self) {
+        lock(&self.shared.state).is_awaited = true;
+    }
+
+    /// Waits for what the user types next.
+    pub(super) fn next(&self) -> Typed {
+        let mut state = lock(&self.shared.state);
+        loop {
+            if let Some(typed) = state.typed.pop_front() {
+                state.is_awaited = false;
+                self.shared.changed.notify_all();
+                return typed;
+            }
+            let waited = self.shared.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What tells whether the user has interrupted the command that runs.
+    pub(super) fn interrupt(&self) -> Interrupt {
+        Interrupt(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        self.shared.restore();
+    }
+}
+
+/// Whether the user has interrupted the command that runs.
+#[derive(Clone)]
+pub(super) struct Interrupt(Arc<Shared>);
+
+impl Interrupt {
+    /// Begins a command.
+    pub(super) fn clear(&self) {
+        lock(&self.0.state).is_interrupted = false;
+    }
+
+    /// Whether Ctrl-C came during this command.
+    pub(super) fn has_come(&self) -> bool {
+        lock(&self.0.state).is_interrupted
+    }
+
+    /// Sets what Ctrl-C does to the connection.
+    pub(super) fn wake_by(&self, wake: Option<Wake>) {
+        lock(&self.0.state).wake = wake;
+    }
+
+    /// Waits for this time, or until Ctrl-C comes.
+    pub(super) fn pause(&self, time: Duration) {
+        let state = lock(&self.0.state);
+        drop(self.0.changed.wait_timeout_while(state, time, |state| !state.is_interrupted));
+    }
+}
+
+impl Shared {
+    fn read(&self, mut input: impl Read) {
+        let (mut buffer, mut line) = ([0; 4096], Vec::new());
+        loop {
+            let n = match input.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.unwrap_or(0),
+            };
+            for byte in buffer.get(..n).unwrap_or_default() {
+                match *byte {
+                    // With rlwrap the key comes with a newline.
+                    b'\n' if line.is_empty() && self.was_cancelled_now() => {}
+                    b'\n' => {
+                        self.add(Typed::Line(String::from_utf8_lossy(&line).into_owned()));
+                        line.clear();
+                    }
+                    CTRL_C => {
+                        if self.cancel(line.is_empty(), Instant::now()) {
+                            self.restore();
+                            std::process::exit(130);
+                        }
+                        line.clear();
+                    }
+                    byte => line.push(byte),
+                }
+            }
+            if n == 0 {
+                self.add(Typed::End);
+                // A terminal that is gone has ended for ever.
+                let state = lock(&self.state);
+                drop(self.changed.wait_while(state, |state| !state.typed.is_empty()));
+            }
+        }
+    }
+
+    fn add(&self, typed: Typed) {
+        lock(&self.state).typed.push_back(typed);
+        self.changed.notify_all();
+    }
+
+    /// Takes note of a Ctrl-C. Returns whether it is the second one within a short time.
+    fn cancel(&self, is_empty: bool, now: Instant) -> bool {
+        let mut state = lock(&self.state);
+        let last = state.last.replace(now);
+        // What was typed ahead was for another moment.
+        state.typed.clear();
+        if state.is_awaited {
+            state.typed.push_back(Typed::Cancelled { is_empty });
+        } else {
+            state.is_interrupted = true;
+            if let Some(wake) = state.wake.take() {
+                wake();
+            }
+        }
+        self.changed.notify_all();
+        last.is_some_and(|last| now.duration_since(last) < TWICE)
+    }
+
+    fn was_cancelled_now(&self) -> bool {
+        lock(&self.state).last.is_some_and(|last| last.elapsed() < WITH_NEWLINE)
+    }
+
+    fn restore(&self) {
+        stty(&[&self.settings]);
+    }
+}
+
+/// What `stty` prints for the terminal on standard input. `None` if there is none, or if it fails.
+fn stty(arguments: &[&str]) -> Option<String> {
+    if cfg!(not(unix)) {
+        return None;
+    }
+    let mut command = Command::new("stty");
+    let output = command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::null()).output();
+    let output = output.ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_cancels_a_line_or_a_command() {
+        let shared =
+            Shared { settings: String::new(), state: Mutex::default(), changed: Condvar::new() };
+        let (line, start) = (|text: &str| Typed::Line(text.into()), Instant::now());
+        let later = |ms| start + Duration::from_millis(ms);
+        shared.add(line("ls"));
+        // At work: the command is interrupted, and what was typed ahead is dropped.
+        assert!(!shared.cancel(true, start));
+        assert!(lock(&shared.state).is_interrupted && lock(&shared.state).typed.is_empty());
+        lock(&shared.state).is_awaited = true;
+        assert!(!shared.cancel(false, later(1000)));
+        assert_eq!(lock(&shared.state).typed, [Typed::Cancelled { is_empty: false }]);
+        assert!(shared.cancel(true, later(1999)));
+    }
+}

@@ -1,0 +1,303 @@
+//! What a user sees of the client: results, messages, questions.
+//!
+//! Results go to standard output, messages and failures to standard error. A reader that closes standard
+//! output ends the program quietly.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::explain::explain;
+use super::keyboard::{Keyboard, Typed};
+use super::keys::without_keys;
+use super::outcome::{Outcome, Stop};
+use super::terminal::Terminal;
+use super::{Client, Config, table};
+use crate::dialect::Dialect;
+use crate::error::{Answer, Failure, Partial};
+use crate::lang::{Lang, Msg, escaped, is_control, without_controls};
+use crate::limits;
+use crate::store::Listing;
+
+/// The user's side of the client.
+pub struct Ui {
+    /// The name of the program, for its messages.
+    program: &'static str,
+    pub(super) client: Client,
+    pub(super) terminal: Terminal,
+    /// Standard input is a terminal: the user is asked there.
+    pub(crate) asks: bool,
+    /// That terminal, where Ctrl-C does not end the program.
+    pub(super) keyboard: Option<Keyboard>,
+    /// One command from the command line, and no prompt.
+    pub(super) is_single: bool,
+    /// The user has left the prompt.
+    pub(super) is_over: bool,
+    /// The exit status so far.
+    status: u8,
+    /// The word of the command that runs.
+    command: &'static str,
+}
+
+impl Ui {
+    /// For one command, which opens the connection that it needs.
+    pub(crate) fn single(program: &'static str, mut client: Client) -> Ui {
+        client.connect_on_demand();
+        Ui { is_single: true, ..Ui::new(program, client) }
+    }
+
+    pub(super) fn new(program: &'static str, mut client: Client) -> Ui {
+        let (asks, terminal) = (io::stdin().is_terminal(), Terminal::look());
+        if io::stderr().is_terminal() && !client.config().quiet {
+            let lang = client.config().lang;
+            // A bar may have been drawn on this line.
+            let begin = if terminal.colour { "\r\x1b[K" } else { "" };
+            let dialect = client.config().dialect;
+            client.notify(Arc::new(move |waited: &Partial| {
+                let looks_like = dialect.guess(&waited.got).map(Dialect::name);
+                let line = Msg::StillWaiting { waited: waited.clone(), looks_like }.say(lang);
+                let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
+            }));
+        }
+        let (is_single, is_over) = (false, false);
+        let (keyboard, status, command) = (None, 0, "");
+        Ui { program, client, terminal, asks, keyboard, is_single, is_over, status, command }
+    }
+
+    /// The exit status, after the last command was `done`.
+    pub(crate) fn leave(&self, done: io::Result<()>) -> ExitCode {
+        match done {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.complain(&self.words(&Msg::CannotWrite { why: error.to_string() }));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::from(self.status),
+        }
+    }
+
+    /// Does what a command does on these names, and tells the user if it fails.
+    ///
+    /// # Errors
+    /// Standard output cannot be written to.
+    pub(crate) fn perform(
+        &mut self,
+        command: &'static str,
+        names: &str,
+        what: impl FnOnce(&mut Ui) -> Outcome,
+    ) -> io::Result<()> {
+        let outer = std::mem::replace(&mut self.command, command);
+        match what(self) {
+            Ok(()) => {}
+            Err(Stop::Output(error)) => return Err(error),
+            Err(Stop::Wrong(wrong)) => self.refuse_use(&wrong),
+            Err(Stop::Refused(reason)) => self.refuse(&reason),
+            Err(Stop::Failed(failure)) => self.failed(names, failure),
+        }
+        self.command = outer;
+        Ok(())
+    }
+
+    /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
+    /// input.
+    pub(crate) fn ask(&mut self, question: &Msg) -> io::Result<Option<String>> {
+        Ok(match self.hear(question)? {
+            Typed::Line(line) => Some(line),
+            Typed::Cancelled { .. } | Typed::End => None,
+        })
+    }
+
+    /// The same, and tells whether the user has left the question with Ctrl-C.
+    pub(super) fn hear(&mut self, question: &Msg) -> io::Result<Typed> {
+        if let Some(keyboard) = &self.keyboard {
+            keyboard.expect();
+        }
+        if self.asks {
+            self.print(&self.words(question))?;
+        }
+        let typed = match &self.keyboard {
+            Some(keyboard) => keyboard.next(),
+            None => self.read_line()?,
+        };
+        let line = match typed {
+            Typed::Line(line) => line,
+            typed => {
+                if self.asks {
+                    self.print("\n")?;
+                }
+                return Ok(typed);
+            }
+        };
+        let line = line.trim_end_matches(['\n', '\r']);
+        let Some((typed, only_before)) = without_keys(line) else {
+            return Ok(Typed::Line(line.to_owned()));
+        };
+        // Keys in the middle should have changed the line, and have not.
+        let is_used = only_before && !typed.is_empty();
+        self.complain(&self.words(&Msg::KeysIgnored { is_used: only_before }));
+        Ok(Typed::Line(if is_used { typed } else { String::new() }))
+    }
+
+    /// Reads a line of standard input. One that is too long is refused, and is then empty.
+    fn read_line(&mut self) -> io::Result<Typed> {
+        let most = limits::TYPED_LINE;
+        let mut line = Vec::new();
+        let mut is_long = false;
+        loop {
+            let n = (&mut io::stdin().lock()).take(most).read_until(b'\n', &mut line)?;
+            if n == 0 && line.is_empty() && !is_long {
+                return Ok(Typed::End);
+            }
+            if n == 0 || line.ends_with(b"\n") {
+                break;
+            }
+            if line.len() as u64 >= most {
+                line.clear();
+                is_long = true;
+            }
+        }
+        if is_long {
+            line.clear();
+            self.refuse(&Msg::LineTooLong { most: most >> 10 });
+        }
+        Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()))
+    }
+
+    /// Waits before the next try, unless the user interrupts it.
+    pub(super) fn pause(&self, time: Duration) {
+        match &self.keyboard {
+            Some(keyboard) => keyboard.interrupt().pause(time),
+            None => thread::sleep(time),
+        }
+    }
+
+    /// Fails if there is no connection, or if the dialect lacks this command.
+    pub(super) fn must_have(&self, has_request: bool) -> Answer<()> {
+        match has_request {
+            false => Err(Failure::Lacks(self.command)),
+            true if !self.client.can_ask() => Err(Failure::NotConnected),
+            true => Ok(()),
+        }
+    }
+
+    /// Does something with another client in the place of this one.
+    pub(crate) fn with_client<T>(&mut self, client: Client, what: impl FnOnce(&mut Ui) -> T) -> T {
+        let own = std::mem::replace(&mut self.client, client);
+        let done = what(self);
+        self.client = own;
+        done
+    }
+
+    /// What the user asked for when the program was started.
+    pub(crate) fn config(&self) -> &Config {
+        self.client.config()
+    }
+
+    /// The width of the terminal.
+    pub(crate) fn columns(&self) -> usize {
+        self.terminal.columns
+    }
+
+    /// The terminal for a progress bar, if one may be drawn: not over a trace.
+    pub(super) fn bar_terminal(&self) -> Option<Terminal> {
+        let is_wanted = self.terminal.bar && !self.config().quiet && !self.config().trace;
+        is_wanted.then_some(self.terminal)
+    }
+
+    /// Prints a list: as a table on a terminal, else as lines for programs.
+    pub(super) fn show(&self, listing: &Listing) -> Outcome {
+        if !self.terminal.out {
+            // Programs read these lines, and give the names to other commands.
+            let spelled = listing.entries().filter(|entry| entry.name.contains(is_control));
+            let count = spelled.count();
+            self.print(&table::plain(listing, without_controls))?;
+            if count > 0 {
+                self.talk(&Msg::NamesSpelled { count });
+            }
+            return Ok(());
+        }
+        self.tell(&Msg::Files { count: listing.count() })?;
+        self.print(&table::table(listing, self.terminal.colour, self.config().lang, escaped))?;
+        self.tell(&Msg::Total { bytes: listing.total })
+    }
+
+    /// Prints the result of a request, or why it failed.
+    pub(super) fn report<T>(
+        &mut self,
+        name: &str,
+        answer: Answer<T>,
+        result: impl FnOnce(T) -> Msg,
+    ) -> Outcome {
+        match answer {
+            Ok(value) => self.tell(&result(value)),
+            Err(failure @ Failure::Interrupted) => Err(Stop::Failed(failure)),
+            Err(failure) => {
+                self.failed(name, failure);
+                Ok(())
+            }
+        }
+    }
+
+    /// Prints a result.
+    pub(crate) fn tell(&self, result: &Msg) -> Outcome {
+        Ok(self.print(&format!("{}\n", self.words(result)))?)
+    }
+
+    /// Prints a file as it comes.
+    pub(super) fn print_file(&mut self, name: &str) -> Answer<io::Result<()>> {
+        self.client.download_to(name, &mut io::stdout().lock())
+    }
+
+    /// Prints to standard output.
+    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+        if self.config().to_errors {
+            return io::stderr().write_all(text.as_bytes());
+        }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// A message in the user's language.
+    pub(crate) fn words(&self, msg: &Msg) -> String {
+        msg.say(self.config().lang)
+    }
+
+    /// Prints a message that is not a result, unless the user wants it quiet.
+    pub(super) fn talk(&self, msg: &Msg) {
+        if !self.config().quiet {
+            say(msg, self.config().lang);
+        }
+    }
+
+    /// Prints why the command failed, on this name.
+    pub(crate) fn failed(&mut self, name: &str, failure: Failure) {
+        let msg = explain(self.command, escaped(name), failure, &self.client, self.is_single);
+        self.refuse(&msg);
+    }
+
+    /// Prints why nothing was done.
+    pub(super) fn refuse(&mut self, reason: &Msg) {
+        self.status = self.status.max(1);
+        self.complain(&self.words(reason));
+    }
+
+    /// Prints what is wrong with a command, and where to look for what is right.
+    pub(super) fn refuse_use(&mut self, wrong: &Msg) {
+        if !self.is_single {
+            return self.refuse(wrong);
+        }
+        self.status = 2;
+        self.complain(&wrong.with_help(self.config().lang));
+    }
+
+    fn complain(&self, text: &str) {
+        let _ = io::stderr().write_all(format!("{}: {text}\n", self.program).as_bytes());
+    }
+}
+
+/// Prints a message that is not a result.
+pub(super) fn say(msg: &Msg, lang: Lang) {
+    let _ = io::stderr().write_all(format!("{}\n", msg.say(lang)).as_bytes());
+}
