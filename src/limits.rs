@@ -111,9 +111,6 @@ pub const SINGLE_WRITE: usize = 64 << 10;
 /// The silence between commands that ends a connection, in seconds; the default of `--idle-timeout`.
 pub const IDLE_TIMEOUT: u64 = 300;
 
-/// The longest line of commands that a client reads, where no terminal has a limit of its own.
-pub const TYPED_LINE: u64 = 256 << 10;
-
 /// How long a client waits for a connection to be accepted.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 
@@ -130,9 +127,6 @@ pub const REPLY_LINE: usize = 16 << 10;
 /// How often a client tries a download again that was cut or refused as busy: the default of `--retry`. It
 /// waits 1, 2, 4 seconds and so on before a try.
 pub const RETRIES: u32 = 3;
-
-/// How many lines of a server's help a client reads.
-pub const HELP_LINES: u64 = 1000;
 
 /// How much of a client's memory a list from a server may take: its names and identities, and 64 bytes
 /// for each entry. That is enough for half a million names of 30 bytes. While a block of memory grows it

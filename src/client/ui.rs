@@ -18,8 +18,10 @@ use super::{Client, Config, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure, Partial};
 use crate::lang::{Lang, Msg, escaped, is_control, without_controls};
-use crate::limits;
 use crate::store::Listing;
+
+/// The longest line of commands that a client reads, where no terminal has a limit of its own.
+const TYPED_LINE: u64 = 256 << 10;
 
 /// The user's side of the client.
 pub struct Ui {
@@ -141,7 +143,7 @@ impl Ui {
 
     /// Reads a line of standard input. One that is too long is refused, and is then empty.
     fn read_line(&mut self) -> io::Result<Typed> {
-        let most = limits::TYPED_LINE;
+        let most = TYPED_LINE;
         let mut line = Vec::new();
         let mut is_long = false;
         loop {

@@ -33,6 +33,9 @@ use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Entry, FileName, Listing, Sum};
 use crate::wire::Wire;
 
+/// How many lines of a server's help a client reads.
+const HELP_LINES: u64 = 1000;
+
 // The server's half.
 
 /// Serves one connection: a command at a time, until the client says goodbye or leaves.
@@ -318,13 +321,13 @@ fn supports_pipelining(wire: &mut Wire) -> Answer<bool> {
     let count = digits(reply.as_bytes()).ok_or_else(|| not_ok("N", &reply))?;
     let mut knows_resume = false;
     let begun = Instant::now();
-    for lines in 0..count.min(limits::HELP_LINES) {
+    for lines in 0..count.min(HELP_LINES) {
         if begun.elapsed() > limits::MESSAGE_TIME {
             return Err(Failure::ListTooSlow(usize::try_from(lines).unwrap_or(usize::MAX)));
         }
         knows_resume |= after_word(&read_reply_line(wire, "")?, "resume").is_some();
     }
-    Ok(knows_resume && count <= limits::HELP_LINES)
+    Ok(knows_resume && count <= HELP_LINES)
 }
 
 fn count(wire: &mut Wire, text: &str) -> Answer<u64> {
