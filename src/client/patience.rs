@@ -105,7 +105,7 @@ pub(super) struct Patient {
 
 impl Patient {
     pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
-        let partial = Partial { got: Vec::new(), wanted: Awaited::Close };
+        let partial = Partial { got: Vec::new(), expected: Awaited::Close };
         Patient { inner, patience, timeout: Duration::ZERO, partial, early: Vec::new() }
     }
 
@@ -152,7 +152,7 @@ impl Read for Patient {
         }
         self.patience.check()?;
         let brought = self.wait(into);
-        if matches!(self.partial.wanted, Awaited::Payload { .. } | Awaited::Value) {
+        if matches!(self.partial.expected, Awaited::Payload { .. } | Awaited::Value) {
             // The next piece may take as long again.
             self.patience.message_came();
         }
@@ -209,7 +209,7 @@ impl Stream for Patient {
 
     fn waits(&mut self, got: &[u8], expected: Awaited) {
         let got = got.iter().take(limits::SHOWN).copied().collect();
-        self.partial = Partial { got, wanted: expected };
+        self.partial = Partial { got, expected: expected };
     }
 
     fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
@@ -250,7 +250,7 @@ mod tests {
             Step::Pause, // The rest of the time.
         ]);
         assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");
-        let partial = |got: &[u8], wanted| Partial { got: got.to_vec(), wanted };
+        let partial = |got: &[u8], expected| Partial { got: got.to_vec(), expected };
         assert_eq!(*lock(&told), [partial(b"ok connected", Awaited::Line)]);
         let error = wire.read_word_of(&["connected"]).unwrap_err();
         let expected = Awaited::Words(&["connected"]);
@@ -327,7 +327,7 @@ mod tests {
         };
         halted.read_payload(&mut sink).unwrap();
         assert_eq!(got, b"hello");
-        let expected = |partial: &Partial| partial.wanted;
+        let expected = |partial: &Partial| partial.expected;
         let payload = |size| Awaited::Payload { came: 3, size };
         assert_eq!(lock(&told).iter().map(expected).collect::<Vec<_>>(), [payload(Some(5))]);
         let (mut to_end, told, ..) = wire(steps());

@@ -57,9 +57,9 @@ impl Ui {
             // A bar may have been drawn on this line.
             let begin = if terminal.colour { "\r\x1b[K" } else { "" };
             let dialect = client.config().dialect;
-            client.notify(Arc::new(move |waited: &Partial| {
-                let looks_like = dialect.guess(&waited.got).map(Dialect::name);
-                let line = Msg::StillWaiting { waited: waited.clone(), looks_like }.say(lang);
+            client.notify(Arc::new(move |partial: &Partial| {
+                let looks_like = dialect.guess(&partial.got).map(Dialect::name);
+                let line = Msg::StillWaiting { partial: partial.clone(), looks_like }.say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));
         }

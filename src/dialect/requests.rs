@@ -254,7 +254,7 @@ pub(super) fn unexpected_ahead(expected: Expected, wire: &mut Wire) -> Failure {
 }
 
 pub(super) fn closed() -> Failure {
-    Failure::Gone { cause: None, waited: None }
+    Failure::Gone { cause: None, partial: None }
 }
 
 /// Reads a line of a reply as text. `last` needs no newline where the server closes after it.

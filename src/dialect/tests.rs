@@ -431,9 +431,9 @@ fn a_server_that_stops_anywhere_is_noticed() {
                     Err(error) => error,
                     Ok(_) => panic!("{} {cut:?} {end:?}", dialect.name()),
                 };
-                if let Failure::Silent(waited) = error {
+                if let Failure::Silent(partial) = error {
                     // What had come of the message.
-                    assert!(reply[..at].ends_with(&waited.got), "{cut:?}: {waited:?}");
+                    assert!(reply[..at].ends_with(&partial.got), "{cut:?}: {partial:?}");
                 }
             }
         }
@@ -878,7 +878,7 @@ fn the_client_halves_of_filesaver_json_and_count() {
         words("a<SEPARATOR>", "b<SEPARATOR>5hello")
     });
     let cut = fetch(saver, b"OKa<SEPARATOR>9hello").0.unwrap_err();
-    assert!(matches!(cut, Failure::Gone { waited: Some(_), .. }), "{cut:?}");
+    assert!(matches!(cut, Failure::Gone { partial: Some(_), .. }), "{cut:?}");
     let upload = |dialect: Dialect, name: &str, reply: &[u8]| {
         client(dialect, reply, |r, w| r.upload.unwrap().run(w, name, 5, &mut xs))
     };

@@ -78,6 +78,7 @@ type Handler = fn(&mut Wire, &ClientStore, &[u8]) -> Result<Done>;
 
 fn handler_of(command: &[u8]) -> Option<Handler> {
     Some(match command {
+        // Some write it with one n.
         b"connme" | b"conme" => handle_connme,
         b"ls" => handle_list_files,
         b"rm" => handle_delete,

@@ -58,7 +58,7 @@ pub enum Failure {
         /// What the system says, if it broke.
         cause: Option<String>,
         /// The message that was awaited, if one was.
-        waited: Option<Partial>,
+        partial: Option<Partial>,
     },
     /// What was awaited did not come in time.
     Silent(Partial),
@@ -144,10 +144,12 @@ impl Failure {
 /// What a wire says of a connection, for a client.
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        match (error.is(Code::Timeout), error.waited) {
-            (true, Some(waited)) => Failure::Silent(*waited),
+        match (error.is(Code::Timeout), error.partial) {
+            (true, Some(partial)) => Failure::Silent(*partial),
             (true, None) => Failure::Stalled,
-            (false, waited) => Failure::Gone { cause: error.cause, waited: waited.map(|it| *it) },
+            (false, partial) => {
+                Failure::Gone { cause: error.cause, partial: partial.map(|it| *it) }
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ pub struct Error {
     sentence: String,
     cause: Option<String>,
     closes: bool,
-    waited: Option<Box<Partial>>,
+    partial: Option<Box<Partial>>,
 }
 
 /// What kind of error it is.
@@ -99,14 +99,14 @@ impl Error {
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Error {
         let (kind, sentence) = (Kind::Told(code), sentence.into());
-        Error { kind, sentence, cause: None, closes: false, waited: None }
+        Error { kind, sentence, cause: None, closes: false, partial: None }
     }
 
     /// The peer is gone, or has to be treated so.
     #[must_use]
     pub fn gone(sentence: impl Into<String>) -> Error {
         let sentence = sentence.into();
-        Error { kind: Kind::Gone, sentence, cause: None, closes: true, waited: None }
+        Error { kind: Kind::Gone, sentence, cause: None, closes: true, partial: None }
     }
 
     /// A system call that failed: `tried` is a verb and an object, `cause` the system's answer.
@@ -161,9 +161,9 @@ impl Error {
 
     /// Adds what had arrived of the message that was awaited.
     #[must_use]
-    pub fn with_partial(mut self, got: &[u8], wanted: Awaited) -> Error {
+    pub fn with_partial(mut self, got: &[u8], expected: Awaited) -> Error {
         let got = got.iter().take(limits::SHOWN).copied().collect();
-        self.waited = Some(Box::new(Partial { got, wanted }));
+        self.partial = Some(Box::new(Partial { got, expected }));
         self
     }
 
@@ -217,7 +217,7 @@ impl Error {
     #[must_use]
     pub fn payload_came(&self) -> u64 {
         match self.partial() {
-            Some(Partial { wanted: Awaited::Payload { came, .. }, .. }) => *came,
+            Some(Partial { expected: Awaited::Payload { came, .. }, .. }) => *came,
             _ => 0,
         }
     }
@@ -225,7 +225,7 @@ impl Error {
     /// What had arrived of the message that was awaited, if one was.
     #[must_use]
     pub fn partial(&self) -> Option<&Partial> {
-        self.waited.as_deref()
+        self.partial.as_deref()
     }
 }
 
@@ -274,20 +274,20 @@ pub enum Awaited {
     },
 }
 
-/// A message that is not complete: what has arrived of it, and what was awaited.
+/// A message that is not complete: what has arrived of it, and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partial {
     /// How it begins; nothing of a payload.
     pub got: Vec<u8>,
     /// What the read waits for.
-    pub wanted: Awaited,
+    pub expected: Awaited,
 }
 
 impl Partial {
     /// Whether anything of it has arrived.
     #[must_use]
     pub fn has_come(&self) -> bool {
-        !self.got.is_empty() || matches!(self.wanted, Awaited::Payload { .. })
+        !self.got.is_empty() || matches!(self.expected, Awaited::Payload { .. })
     }
 }
 

@@ -61,8 +61,8 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
             "the server closed the connection without a reply",
             "server menutup koneksi tanpa jawaban"
         ),
-        Failure::Gone { cause, waited } => {
-            let gone = match (cause, waited) {
+        Failure::Gone { cause, partial } => {
+            let gone = match (cause, partial) {
                 (Some(cause), _) => {
                     let cause = escape(cause.as_bytes());
                     say!(lang, "the connection broke ({cause})", "koneksi terputus ({cause})")
@@ -76,23 +76,23 @@ pub(super) fn because(failure: &Failure, lang: Lang) -> String {
                     say!(lang, "the server closed the connection", "server menutup koneksi")
                 }
             };
-            match waited.as_ref().filter(|waited| waited.has_come()) {
-                Some(waited) => format!("{gone}; {}", so_far(waited, lang)),
+            match partial.as_ref().filter(|partial| partial.has_come()) {
+                Some(partial) => format!("{gone}; {}", so_far(partial, lang)),
                 None => gone,
             }
         }
-        Failure::Silent(waited) if waited.has_come() => say!(
+        Failure::Silent(partial) if partial.has_come() => say!(
             lang,
             "{}; gave up waiting for {}",
             "{}; berhenti menunggu {}",
-            so_far(waited, lang),
-            awaited(waited, lang)
+            so_far(partial, lang),
+            expected(partial, lang)
         ),
-        Failure::Silent(waited) => say!(
+        Failure::Silent(partial) => say!(
             lang,
             "the server was silent for too long; waited for {}",
             "server diam terlalu lama; yang ditunggu: {}",
-            awaited(waited, lang)
+            expected(partial, lang)
         ),
         Failure::SumsDiffer { is_stored: true } => say!(
             lang,
@@ -207,30 +207,30 @@ fn wanted_reply(expected: &Expected, lang: Lang) -> String {
     }
 }
 
-pub(super) fn so_far(waited: &Partial, lang: Lang) -> String {
-    match waited.wanted {
+pub(super) fn so_far(partial: &Partial, lang: Lang) -> String {
+    match partial.expected {
         Awaited::Payload { came, size: Some(size) } => {
             say!(lang, "{came} of {size} bytes came", "{came} dari {size} byte diterima")
         }
         Awaited::Payload { came, size: None } => {
             say!(lang, "{came} bytes came", "{came} byte diterima")
         }
-        _ if waited.got.is_empty() => {
+        _ if partial.got.is_empty() => {
             say!(lang, "nothing has come so far", "belum ada yang diterima")
         }
         Awaited::Line => say!(
             lang,
             "so far came {} with no newline",
             "sejauh ini diterima {} tanpa newline",
-            quoted(&waited.got)
+            quoted(&partial.got)
         ),
-        _ => say!(lang, "so far came {}", "sejauh ini diterima {}", quoted(&waited.got)),
+        _ => say!(lang, "so far came {}", "sejauh ini diterima {}", quoted(&partial.got)),
     }
 }
 
-pub(super) fn awaited(waited: &Partial, lang: Lang) -> String {
-    match waited.wanted {
-        Awaited::Line if waited.has_come() => say!(lang, "the newline", "newline"),
+pub(super) fn expected(partial: &Partial, lang: Lang) -> String {
+    match partial.expected {
+        Awaited::Line if partial.has_come() => say!(lang, "the newline", "newline"),
         Awaited::Line => say!(lang, "a line", "satu baris"),
         Awaited::Words(words) => {
             let words = words.join(lang.choose("\" or \"", "\" atau \""));
@@ -240,7 +240,7 @@ pub(super) fn awaited(waited: &Partial, lang: Lang) -> String {
         Awaited::Close => {
             say!(lang, "the server to close the connection", "server menutup koneksi")
         }
-        _ if waited.has_come() => say!(lang, "the rest", "sisanya"),
+        _ if partial.has_come() => say!(lang, "the rest", "sisanya"),
         _ => say!(lang, "a reply", "jawaban"),
     }
 }

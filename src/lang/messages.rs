@@ -3,7 +3,7 @@
 //! The Indonesian has the words of the assignment's programs where those have words for it. Numbers have the
 //! decimal mark of the language.
 
-use super::failures::{advise, awaited, because, so_far, tried, trouble};
+use super::failures::{advise, because, expected, so_far, tried, trouble};
 use super::{Hint, Lang, Msg, Wanted};
 use crate::error::Failure;
 
@@ -494,7 +494,7 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
             };
             format!("{}{}{hint}", tried(command, name, failure, lang), because(failure, lang))
         }
-        Msg::StillWaiting { waited, looks_like } => {
+        Msg::StillWaiting { partial, looks_like } => {
             let guess = match looks_like {
                 Some(dialect) => {
                     say!(lang, "; this looks like {dialect}", "; ini mirip {dialect}")
@@ -505,8 +505,8 @@ pub(super) fn say(msg: &Msg, lang: Lang) -> String {
                 lang,
                 "{}; still waiting for {}{guess}",
                 "{}; masih menunggu {}{guess}",
-                so_far(waited, lang),
-                awaited(waited, lang)
+                so_far(partial, lang),
+                expected(partial, lang)
             )
         }
         Msg::Lacks { dialect, command } => say!(

@@ -229,7 +229,7 @@ pub enum Msg {
     Failed { command: &'static str, name: String, failure: Box<Failure>, hint: Option<Hint> },
     /// A reply takes long.
     /// Perhaps the server has another dialect than this client.
-    StillWaiting { waited: Partial, looks_like: Option<&'static str> },
+    StillWaiting { partial: Partial, looks_like: Option<&'static str> },
     /// The dialect has no such command.
     Lacks { dialect: &'static str, command: &'static str },
 }
@@ -458,37 +458,37 @@ mod tests {
 
     #[test]
     fn a_wait_shows_what_has_come_and_what_is_awaited() {
-        let waited = |got: &str, wanted| Partial { got: got.into(), wanted };
+        let partial = |got: &str, expected| Partial { got: got.into(), expected };
         let table = [
             (
-                waited("ok connected", Awaited::Line),
+                partial("ok connected", Awaited::Line),
                 "so far came \"ok connected\" with no newline; still waiting for the newline",
                 "sejauh ini diterima \"ok connected\" tanpa newline; masih menunggu newline",
             ),
             (
-                waited("", Awaited::Line),
+                partial("", Awaited::Line),
                 "nothing has come so far; still waiting for a line",
                 "belum ada yang diterima; masih menunggu satu baris",
             ),
             (
-                waited("rec", Awaited::Words(&["received", "connected"])),
+                partial("rec", Awaited::Words(&["received", "connected"])),
                 "so far came \"rec\"; still waiting for \"received\" or \"connected\"",
                 "sejauh ini diterima \"rec\"; masih menunggu \"received\" atau \"connected\"",
             ),
             (
-                waited("", Awaited::Payload { came: 5, size: Some(10) }),
+                partial("", Awaited::Payload { came: 5, size: Some(10) }),
                 "5 of 10 bytes came; still waiting for the rest",
                 "5 dari 10 byte diterima; masih menunggu sisanya",
             ),
             (
-                waited("", Awaited::Payload { came: 5, size: None }),
+                partial("", Awaited::Payload { came: 5, size: None }),
                 "5 bytes came; still waiting for the rest",
                 "5 byte diterima; masih menunggu sisanya",
             ),
         ];
-        for (waited, en, id) in table {
+        for (partial, en, id) in table {
             assert_eq!(
-                both(&Msg::StillWaiting { waited, looks_like: None }),
+                both(&Msg::StillWaiting { partial, looks_like: None }),
                 (en.to_owned(), id.to_owned())
             );
         }

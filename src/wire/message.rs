@@ -341,7 +341,8 @@ impl Wire {
         }
     }
 
-    /// The same, but returns a silence of `pause` if the message has begun.
+    /// Makes one read for the message, like `read_more`. Once the message has begun, a silence of `pause` is an answer
+    /// too.
     pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Came> {
         if self.input.held().is_empty() {
             return Ok(if self.read_more()? { Came::Data } else { Came::End });
