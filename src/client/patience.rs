@@ -209,7 +209,7 @@ impl Stream for Patient {
 
     fn waits(&mut self, got: &[u8], expected: Awaited) {
         let got = got.iter().take(limits::SHOWN).copied().collect();
-        self.partial = Partial { got, expected: expected };
+        self.partial = Partial { got, expected };
     }
 
     fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
