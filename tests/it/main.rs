@@ -39,6 +39,7 @@ mod json;
 mod lecture;
 mod liar;
 mod lines;
+#[cfg(unix)]
 mod prompt;
 mod proxy;
 mod siblings;
