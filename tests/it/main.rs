@@ -39,7 +39,7 @@ mod json;
 mod lecture;
 mod liar;
 mod lines;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod prompt;
 mod proxy;
 mod siblings;

@@ -81,7 +81,6 @@ impl Drop for Terminal {
     }
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_leaves_a_line_a_question_and_a_transfer_and_the_terminal_is_as_before() {
     // A download of 200 kB takes ten seconds.
@@ -120,7 +119,6 @@ fn ctrl_c_leaves_a_line_a_question_and_a_transfer_and_the_terminal_is_as_before(
     assert_eq!(server.names(), ["big", "foo"]);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_second_ctrl_c_ends_a_client_whose_server_is_silent() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
