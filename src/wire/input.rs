@@ -64,21 +64,34 @@ impl Input {
         self.taken = 0;
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
-        // On the stack, so that a connection that only waits holds no buffer.
-        let mut small = [0; limits::FULL_READ];
-        let mut large = Vec::new();
-        let buffer = if most <= small.len() {
-            &mut small[..most]
-        } else {
-            large.resize(most, 0);
-            &mut large[..]
-        };
-        let n = read(buffer)?;
+        let n = match most {
+            ..=limits::BUFFER_SIZE => self.fill_by::<{ limits::BUFFER_SIZE }>(most, read),
+            ..=limits::FULL_READ => self.fill_by::<{ limits::FULL_READ }>(most, read),
+            _ => {
+                let mut large = vec![0; most];
+                let n = read(&mut large)?;
+                self.bytes.extend_from_slice(&large[..n]);
+                Ok(n)
+            }
+        }?;
+        self.ended = n == 0;
+        self.large_reads |= n == most;
+        Ok(n)
+    }
+
+    /// Reads into a buffer on the stack, so that a connection that only waits holds none. A function for each size,
+    /// because the larger one takes a page more of the stack.
+    #[inline(never)]
+    fn fill_by<const SIZE: usize>(
+        &mut self,
+        most: usize,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut buffer = [0; SIZE];
+        let n = read(&mut buffer[..most])?;
         // Room for more than a small buffer: an allocator keeps those for each thread.
         self.bytes.reserve_exact(limits::FULL_READ);
         self.bytes.extend_from_slice(&buffer[..n]);
-        self.ended = n == 0;
-        self.large_reads |= n == most;
         Ok(n)
     }
 
