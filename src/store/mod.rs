@@ -33,9 +33,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use crate::error::{Code, Error, Result, lock};
+use crate::limits;
 use crate::log::Log;
 use atomic::{Draft, Publishing};
 use catalog::Catalog;
@@ -184,10 +186,27 @@ impl Store {
     /// There is no such plain file, or nothing may be removed.
     pub fn remove(&self, name: &FileName) -> Result<u64> {
         self.must_be_writable()?;
-        let _removing = lock(&self.removing);
+        let _turn = self.turn_to_remove()?;
         let (path, found) = self.find(name)?;
         self.remove_at(&path, name, found.len())?;
         Ok(found.len())
+    }
+
+    /// Waits until no other request removes a file, of this server or of another one on the root.
+    fn turn_to_remove(&self) -> Result<(MutexGuard<'_, ()>, Option<File>)> {
+        // All threads that wait for another process wait until the same moment, not one after the other.
+        let until = Instant::now() + limits::LOCK_WAIT;
+        let turn = lock(&self.removing);
+        let path = self.root.join(private::PRIVATE).join("removing");
+        let wait = until.saturating_duration_since(Instant::now());
+        match private::lock(&path, wait) {
+            Ok(held) => Ok((turn, held)),
+            Err(error) => match Error::io("wait for other removals", &error) {
+                // A full disk must not keep files from being removed.
+                error if error.is(Code::NoSpace) || error.is(Code::NotFound) => Ok((turn, None)),
+                error => Err(error),
+            },
+        }
     }
 
     fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::catalog::{Id, Stamp, no_such_file};
 use super::{FileName, Listing, Outgoing, Store};
-use crate::error::{Result, lock};
+use crate::error::Result;
 
 /// What is known about a file at the top of the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Store {
 
     /// Removes a file at the top of the root, after a last look whether it is the one with this stamp.
     pub(super) fn remove_exactly(&self, name: &FileName, stamp: Stamp) -> Result<()> {
-        let _removing = lock(&self.removing);
+        let _turn = self.turn_to_remove()?;
         let (path, found) = self.find(name)?;
         must_be(Some(stamp), Stamp::of(&found))?;
         self.remove_at(&path, name, stamp.size)

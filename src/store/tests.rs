@@ -130,6 +130,31 @@ fn many_crowded_names_cost_one_pass_each() {
     assert!(crowded < fresh * 10, "{crowded:?} against {fresh:?}");
 }
 
+/// Two servers each looked at a file, one removed it, and the other removed what took its name then.
+#[test]
+fn a_removal_waits_for_that_of_another_server() {
+    let fixture = fixture(Options::default());
+    fixture.put("a", b"x").unwrap();
+    fixture.put("b", b"x").unwrap();
+    let path = fixture.folder.path().join(private::PRIVATE).join("removing");
+    let held = private::lock(&path, Duration::ZERO).unwrap();
+    if held.is_none() {
+        // This file system has no locks.
+        return;
+    }
+    std::thread::scope(|scope| {
+        let by_name = scope.spawn(|| fixture.store.remove(&name("a")).map(drop));
+        let recorded = fixture.store.remove_recorded(&name("b"), None);
+        assert!(recorded.unwrap_err().is(Code::Internal));
+        assert!(by_name.join().unwrap().unwrap_err().is(Code::Internal));
+    });
+    assert_eq!(fixture.names(), ["a", "b"]);
+    drop(held);
+    fixture.store.remove(&name("a")).unwrap();
+    fixture.store.remove_recorded(&name("b"), None).unwrap();
+    assert_eq!(fixture.names(), [""; 0]);
+}
+
 #[test]
 fn the_first_free_number_is_found_when_another_process_removes_files() {
     let fixture = fixture(Options::default());

@@ -4,6 +4,7 @@
 //! .connme/starting               locked while a server starts
 //! .connme/incoming/ID/lock       locked as long as the server ID runs
 //! .connme/incoming/ID/17         an upload that has begun
+//! .connme/removing               locked while a file is removed
 //! .connme/renaming               locked while an upload gets its name, where there are no hard links
 //! ```
 //!

@@ -75,7 +75,8 @@ impl Wire {
         self.input.skip(came);
         taken?;
         let size = at_most(self.payload.left, self.config.payload_buffer);
-        let mut buffer = lock(&BUFFERS).pop().unwrap_or_default();
+        // A new one is mapped and not filled: an upload that has stalled then holds only pages that were read into.
+        let mut buffer = lock(&BUFFERS).pop().unwrap_or_else(|| vec![0; size]);
         buffer.resize(size.max(buffer.len()), 0);
         let mut pace = Pace::of_a_sender(self.config.payload_window);
         while self.payload.left > 0 {

@@ -140,6 +140,31 @@ fn a_thousand_within_a_cap_are_all_served_and_cost_little() {
     assert!(each < most, "{each:.1} KiB for each idle connection");
 }
 
+/// Each held 528 KiB, because its buffer was filled with zeros.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_upload_that_has_stalled_holds_little() {
+    let server = TestServer::start(&[]);
+    let mut first = server.peer();
+    first.say("connme\n").hear("ok connected\n");
+    let before = proc::pss(server.id());
+    let _stalled: Vec<Peer> = (0..50)
+        .map(|_| {
+            let mut peer = server.peer();
+            peer.say("upload a\n").hear("ok ready\n").say("1000000\nx");
+            peer
+        })
+        .collect();
+    let begun = || {
+        let servers = std::fs::read_dir(server.root().join(".connme/incoming")).unwrap();
+        let drafts = servers.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+        drafts.filter(|draft| draft.as_ref().unwrap().metadata().unwrap().len() == 1).count()
+    };
+    proc::wait_until("began", || begun() == 50);
+    let each = (proc::pss(server.id()) - before) as f64 / 50.0;
+    assert!(each < 60.0, "{each:.1} KiB for each stalled upload");
+}
+
 /// After an upload, a list or some help a connection kept 23 to 42 KiB, and 68 after all.
 #[cfg(target_os = "linux")]
 #[test]
