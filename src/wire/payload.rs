@@ -15,7 +15,7 @@ use crate::limits;
 
 /// What a write of a payload moves at most before [`SYSTEM_BUFFERS`], and after a write that had to wait: a slow
 /// line shows progress often, and a download that is not read holds little memory.
-const FIRST_WRITE: usize = 64 << 10;
+const FIRST_WRITE: usize = 96 << 10;
 
 /// What the buffers of both systems take of a payload that is not read. A peer that has got more reads.
 const SYSTEM_BUFFERS: u64 = 4 << 20;
@@ -87,7 +87,7 @@ impl Wire {
             read?;
         }
         let mut buffers = lock(&BUFFERS);
-        if buffers.len() < KEPT_BUFFERS {
+        if buffers.len() < KEPT_BUFFERS && buffer.len() <= limits::PAYLOAD_BUFFER {
             buffers.push(buffer);
         }
         drop(buffers);
