@@ -64,16 +64,16 @@ impl Input {
         self.taken = 0;
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
-        let n = match most {
-            ..=limits::BUFFER_SIZE => self.fill_by::<{ limits::BUFFER_SIZE }>(most, read),
-            ..=limits::FULL_READ => self.fill_by::<{ limits::FULL_READ }>(most, read),
-            _ => {
-                let mut large = vec![0; most];
-                let n = read(&mut large)?;
-                self.bytes.extend_from_slice(&large[..n]);
-                Ok(n)
-            }
-        }?;
+        let n = if most <= limits::BUFFER_SIZE {
+            self.fill_by::<{ limits::BUFFER_SIZE }>(most, read)?
+        } else if most <= limits::FULL_READ {
+            self.fill_by::<{ limits::FULL_READ }>(most, read)?
+        } else {
+            let mut large = vec![0; most];
+            let n = read(&mut large)?;
+            self.bytes.extend_from_slice(&large[..n]);
+            n
+        };
         self.ended = n == 0;
         self.large_reads |= n == most;
         Ok(n)
