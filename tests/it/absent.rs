@@ -141,8 +141,9 @@ fn client(server: &TestServer, dialect: &str, number: usize) -> Peer {
 #[cfg(target_os = "linux")]
 #[test]
 fn lists_that_are_not_read_do_not_fill_the_memory() {
+    // A quarter of the 100,000 names for which 200 MiB are promised: more would take a minute.
     let folder = tempfile::tempdir().unwrap();
-    for n in 0..100_000 {
+    for n in 0..25_000 {
         std::fs::File::create(folder.path().join(format!("file-{n:0>6}.txt"))).unwrap();
     }
     for (dialect, request) in [("text", "ls\n"), ("json", "{\"aksi\":\"list\"}\n")] {
@@ -154,7 +155,7 @@ fn lists_that_are_not_read_do_not_fill_the_memory() {
         assert!(peers.iter_mut().all(|peer| !peer.bytes(2).eq_ignore_ascii_case(b"er")));
         let peak = proc::status(server.id(), "VmHWM") / 1024;
         eprintln!("{dialect}: {peak} MiB");
-        assert!(peak < 200, "{dialect}: {peak} MiB");
+        assert!(peak < 55, "{dialect}: {peak} MiB");
         drop(peers);
         proc::wait_until("served again", || {
             let mut peer = client(&server, "text", 99);

@@ -310,6 +310,18 @@ impl Peer {
         got
     }
 
+    /// The server says this at last, and nothing after it.
+    #[cfg(target_os = "linux")]
+    pub fn hear_last(&mut self, last: &str) {
+        let (mut got, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+        while !got.ends_with(last.as_bytes()) {
+            match self.read(&mut piece) {
+                Ok(n @ 1..) => got.extend_from_slice(&piece[..n]),
+                end => self.fail(&format!("expected {last:?}, got {end:?}")),
+            }
+        }
+    }
+
     /// The next line from the server, with its LF.
     #[track_caller]
     pub fn line(&mut self) -> String {
