@@ -97,17 +97,18 @@ impl Client {
     ) -> Answer<T> {
         let mut tries = 0;
         loop {
-            match self.ask(&mut request) {
-                Err(failure)
-                    if failure.code() == Some(Code::Busy)
-                        && self.has_connection()
-                        && tries < self.config.retry =>
-                {
-                    tries += 1;
-                    thread::sleep(pause_before(tries));
-                }
-                answer => return answer,
+            self.busy_keeps_connection = true;
+            let answer = self.ask(&mut request);
+            self.busy_keeps_connection = false;
+            let Err(failure) = &answer else { return answer };
+            let is_busy = failure.code() == Some(Code::Busy) && self.has_connection();
+            // Where all connections were taken, the server has closed.
+            let has_closed = tries > 0 && matches!(failure, Failure::NoReply);
+            if tries >= self.config.retry || !(is_busy || has_closed) {
+                return answer;
             }
+            tries += 1;
+            thread::sleep(pause_before(tries));
         }
     }
 
@@ -151,8 +152,9 @@ impl Client {
         if answer.is_ok() {
             wire.confirm_dialect();
         }
-        // Before the first request, a busy server closes. Later it refuses one request only.
-        let is_busy = |failure: &Failure| failure.code() == Some(Code::Busy) && self.is_wanted;
+        // A busy server refuses an expensive request only, and any other one with its connection.
+        let is_busy =
+            |failure: &Failure| self.busy_keeps_connection && failure.code() == Some(Code::Busy);
         let in_step = match &answer {
             Ok(_) => true,
             Err(failure) if is_busy(failure) => true,

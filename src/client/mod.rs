@@ -116,6 +116,8 @@ pub struct Client {
     prepare: Prepare,
     /// The user has connected, and has not said goodbye.
     is_wanted: bool,
+    /// The request is one that a busy server refuses alone.
+    busy_keeps_connection: bool,
     /// The connection was lost, and the user is told when there is another one.
     is_lost: bool,
     /// A request opens the first connection too.
@@ -192,6 +194,7 @@ impl Client {
             config,
             prepare,
             is_wanted: false,
+            busy_keeps_connection: false,
             is_lost: false,
             on_demand: false,
             again: None,
