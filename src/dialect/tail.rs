@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The last bytes of a payload: so many can be on their way when all of it has been written.
+/// How many of the last bytes of a payload can be on their way when all of it has been written.
 const RECEIPT_TAIL: u64 = 8 << 20;
 
 /// How long the last [`RECEIPT_TAIL`] of a payload took to write.

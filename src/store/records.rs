@@ -95,8 +95,10 @@ impl Store {
 
     /// The name of a file as its folder has it. Where `A` and `a` are one file, both have its identity.
     fn spelling(&self, name: &FileName) -> String {
-        let folds_case = cfg!(any(windows, target_os = "macos"));
-        let found = self.root.join(name.as_str()).canonicalize().ok().filter(|_| folds_case);
+        if !cfg!(any(windows, target_os = "macos")) {
+            return name.as_str().to_owned();
+        }
+        let found = self.root.join(name.as_str()).canonicalize().ok();
         let last = found.as_ref().and_then(|path| path.file_name()?.to_str());
         last.unwrap_or(name.as_str()).to_owned()
     }

@@ -76,8 +76,8 @@ impl Wire {
         taken?;
         let size = at_most(self.payload.left, self.config.payload_buffer);
         // A new one is mapped and not filled: an upload that has stalled then holds only pages that were read into.
-        let mut buffer = lock(&BUFFERS).pop().unwrap_or_else(|| vec![0; size]);
-        buffer.resize(size.max(buffer.len()), 0);
+        let kept = lock(&BUFFERS).pop().filter(|kept| kept.len() >= size);
+        let mut buffer = kept.unwrap_or_else(|| vec![0; size]);
         let mut pace = Pace::of_a_sender(self.config.payload_window);
         while self.payload.left > 0 {
             let most = at_most(self.payload.left, size);
@@ -87,7 +87,8 @@ impl Wire {
             read?;
         }
         let mut buffers = lock(&BUFFERS);
-        if buffers.len() < KEPT_BUFFERS && buffer.len() <= limits::PAYLOAD_BUFFER {
+        let is_useful = (1..=limits::PAYLOAD_BUFFER).contains(&buffer.len());
+        if is_useful && buffers.len() < KEPT_BUFFERS {
             buffers.push(buffer);
         }
         drop(buffers);
