@@ -1,7 +1,6 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::thread;
 use std::time::Duration;
 
 use super::Client;
@@ -108,7 +107,10 @@ impl Client {
                 return answer;
             }
             tries += 1;
-            thread::sleep(pause_before(tries));
+            self.patience.pause(pause_before(tries));
+            if self.patience.is_interrupted() {
+                return Err(Failure::Interrupted);
+            }
         }
     }
 

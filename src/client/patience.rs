@@ -55,6 +55,14 @@ impl Patience {
         self.interrupt.as_ref().is_some_and(Interrupt::has_come)
     }
 
+    /// Waits this long, or until the user interrupts.
+    pub(super) fn pause(&self, time: Duration) {
+        match &self.interrupt {
+            Some(interrupt) => interrupt.pause(time),
+            None => std::thread::sleep(time),
+        }
+    }
+
     /// The failure, unless the user is the reason for it.
     pub(super) fn or_interrupted(&self, failure: Failure) -> Failure {
         match failure {
