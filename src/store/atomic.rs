@@ -89,6 +89,13 @@ impl Draft {
         self.file = None;
     }
 
+    /// Gives back what it takes on the disk. Nothing can be added after that.
+    pub(super) fn clear(&mut self) {
+        if let Some(file) = self.file.take() {
+            let _ = op(|| file.set_len(0));
+        }
+    }
+
     /// What the system says about the draft.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         op(|| fs::symlink_metadata(&self.path))

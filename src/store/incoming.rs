@@ -64,7 +64,7 @@ impl<'s> Incoming<'s> {
             None => self.must_be_small(self.came)?,
         }
         if let Some(share) = &mut self.share {
-            share.grow(length)?;
+            share.grow(length, || self.draft.clear())?;
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }

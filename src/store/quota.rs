@@ -1,12 +1,11 @@
 //! How much the store holds, for `--max-total-size`, without reading the folder for each upload.
 //!
 //! What has come of an upload counts, not what was announced: a client that announces much and sends little takes
-//! nothing from others. An upload that no longer fits is refused, and what has come of it is given back; the others
-//! wait for that moment, so that of all that met one goes on. Other servers and programs change the folder too, so
-//! it is counted again from time to time.
+//! nothing from others. An upload that no longer fits is refused, and what has come of it is removed at once, so that of
+//! all that met one goes on. Other servers and programs change the folder too, so it is counted again from time to time.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::listing::visible;
@@ -21,15 +20,13 @@ pub(super) struct Quota {
     root: PathBuf,
     limit: u64,
     account: Mutex<Account>,
-    given_back: Condvar,
 }
 
+#[derive(Default)]
 struct Account {
     stored: u64,
     /// What has come of uploads that are under way.
     drafts: u64,
-    /// The part of that which is refused, and will be given back in a moment.
-    refused: u64,
     /// The sizes of the files that are being stored or removed now.
     changing: u64,
     /// The sizes of all files of which that was true during the running count: it may have missed them or not.
@@ -42,22 +39,19 @@ struct Account {
 pub(super) struct Share<'q> {
     quota: &'q Quota,
     size: u64,
-    is_refused: bool,
 }
 
 impl Quota {
     pub(super) fn new(root: PathBuf, limit: u64) -> Quota {
-        let next_count = Some(Instant::now());
-        let account =
-            Account { stored: 0, drafts: 0, refused: 0, changing: 0, uncertain: 0, next_count };
-        let quota = Quota { root, limit, account: Mutex::new(account), given_back: Condvar::new() };
+        let account = Account { next_count: Some(Instant::now()), ..Account::default() };
+        let quota = Quota { root, limit, account: Mutex::new(account) };
         quota.count_if_due();
         quota
     }
 
     /// An empty share.
     pub(super) fn share(&self) -> Share<'_> {
-        Share { quota: self, size: 0, is_refused: false }
+        Share { quota: self, size: 0 }
     }
 
     /// Removes a file of this size.
@@ -85,21 +79,6 @@ impl Quota {
         changed
     }
 
-    /// The account, and whether this much more fits. Waits for what is given back in a moment.
-    fn look(&self, more: u64) -> (MutexGuard<'_, Account>, bool) {
-        self.count_if_due();
-        let fits = |account: &Account, drafts: u64| {
-            account.stored.saturating_add(drafts).saturating_add(more) <= self.limit
-        };
-        let will_fit = |account: &mut Account| {
-            !fits(account, account.drafts) && fits(account, account.drafts - account.refused)
-        };
-        let waited = self.given_back.wait_while(lock(&self.account), will_fit);
-        let account = waited.unwrap_or_else(PoisonError::into_inner);
-        let fits = fits(&account, account.drafts);
-        (account, fits)
-    }
-
     /// Counts the folder if it is time. A thread that comes while another one counts uses the last count.
     fn count_if_due(&self) {
         let start = Instant::now();
@@ -115,6 +94,15 @@ impl Quota {
 }
 
 impl Account {
+    fn must_have(&self, more: u64, limit: u64) -> Result<()> {
+        let taken = self.stored.saturating_add(self.drafts);
+        if taken.saturating_add(more) <= limit {
+            return Ok(());
+        }
+        let sentence = "all files together may not be larger than the server allows";
+        Err(Error::new(Code::NoSpace, sentence))
+    }
+
     fn begin_count(&mut self) {
         (self.next_count, self.uncertain) = (None, self.changing);
     }
@@ -130,24 +118,23 @@ impl Account {
 impl Share<'_> {
     /// Makes sure that this much more would fit now.
     pub(super) fn must_fit(&self, more: u64) -> Result<()> {
-        let fits = !self.is_refused && self.quota.look(more).1;
-        if fits { Ok(()) } else { Err(no_space()) }
+        self.quota.count_if_due();
+        lock(&self.quota.account).must_have(more, self.quota.limit)
     }
 
-    /// Adds what comes. If it does not fit, the upload is refused.
-    pub(super) fn grow(&mut self, more: u64) -> Result<()> {
-        if self.is_refused {
-            return Err(no_space());
-        }
-        let (mut account, fits) = self.quota.look(more);
-        if fits {
-            account.drafts = account.drafts.saturating_add(more);
+    /// Adds what comes. If it does not fit, `remove` removes what has come: before another upload is looked at.
+    pub(super) fn grow(&mut self, more: u64, remove: impl FnOnce()) -> Result<()> {
+        self.quota.count_if_due();
+        let account = &mut *lock(&self.quota.account);
+        let fits = account.must_have(more, self.quota.limit);
+        if fits.is_ok() {
+            account.drafts += more;
             self.size += more;
-            return Ok(());
+        } else {
+            remove();
+            account.drafts -= std::mem::take(&mut self.size);
         }
-        account.refused += self.size;
-        self.is_refused = true;
-        Err(no_space())
+        fits
     }
 
     /// Stores the upload: what has come of it is then part of what is stored.
@@ -164,15 +151,8 @@ impl Share<'_> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        let mut account = lock(&self.quota.account);
-        account.drafts -= self.size;
-        account.refused -= if self.is_refused { self.size } else { 0 };
-        self.quota.given_back.notify_all();
+        lock(&self.quota.account).drafts -= self.size;
     }
-}
-
-fn no_space() -> Error {
-    Error::new(Code::NoSpace, "all files together may not be larger than the server allows")
 }
 
 /// The sizes of all files below `root` that a client can see.
@@ -205,7 +185,7 @@ mod tests {
     impl Quota {
         fn upload(&self, size: u64) -> Option<Share<'_>> {
             let mut share = self.share();
-            share.grow(size).ok().map(|()| share)
+            share.grow(size, || {}).ok().map(|()| share)
         }
 
         /// What is stored and what has come of uploads.
@@ -231,8 +211,11 @@ mod tests {
         // It could come, and takes nothing yet. What could not fit even now is refused at once.
         assert!(first.must_fit(60).is_ok() && first.must_fit(61).is_err());
         let second = quota.upload(50).unwrap();
-        assert!(first.grow(10).is_ok() && first.grow(1).is_err() && first.grow(0).is_err());
-        assert!(first.size == 10 && first.must_fit(10).is_err());
+        let removed = std::cell::Cell::new(0);
+        let mut grow = |more| first.grow(more, || removed.set(removed.get() + 1)).is_ok();
+        assert!(grow(10) && removed.get() == 0 && !grow(1) && removed.get() == 1);
+        // What had come of it is given back.
+        assert_eq!((first.size, quota.taken()), (0, 90));
         drop(first);
         { second }.store(|| Ok(())).unwrap();
         assert_eq!(quota.stored(), 90);
@@ -246,18 +229,12 @@ mod tests {
 
     /// Two uploads that overflowed together were both refused.
     #[test]
-    fn an_upload_waits_for_what_another_one_that_is_refused_gives_back() {
+    fn an_upload_goes_on_when_another_one_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let quota = Quota::new(root.path().to_owned(), 100);
         let (mut one, mut other) = (quota.upload(50).unwrap(), quota.upload(50).unwrap());
-        assert!(one.grow(1).is_err());
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| other.grow(50).is_ok());
-            assert_eq!(lock(&quota.account).refused, 50);
-            drop(one);
-            assert!(waiting.join().unwrap());
-        });
-        assert!(other.grow(1).is_err());
+        assert!(one.grow(1, || {}).is_err() && other.grow(50, || {}).is_ok());
+        assert!(other.grow(1, || {}).is_err());
     }
 
     #[test]
