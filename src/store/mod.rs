@@ -4,7 +4,8 @@
 //!   `workspace`, and is published under the first free name.
 //! - A name leads to a plain file inside the root, never through a symbolic link, never to a pipe or a device.
 //!   (Another process on this machine that replaces a folder by a link while a name is walked can lead it
-//!   astray: the standard library cannot open a file below a folder that it holds.)
+//!   astray, and one that puts a pipe in the place of a file that is being opened can let it wait: the standard
+//!   library cannot open a file below a folder that it holds, or refuse a pipe.)
 //! - Any number of servers may share one folder. They coordinate through the file system alone: exclusive
 //!   creation decides which upload gets a name, and file locks tell running servers from dead ones.
 //!

@@ -4,13 +4,13 @@
 //! can contain a symbolic link or a pipe. So nothing here is followed or waited for. A link or a pipe in the
 //! place of a file of the server is an error, and what has another name is left alone.
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::plain;
-use crate::store::disk::op;
+use crate::store::disk::{self, op};
 
 /// How often such a lock is tried: the standard library has no lock with a deadline.
 const LOCK_POLL: Duration = Duration::from_millis(2);
@@ -41,26 +41,15 @@ pub(super) fn must_be_a_folder(root: &Path) -> io::Result<()> {
     if is_taken { Err(not_ours(&path)) } else { Ok(()) }
 }
 
-/// Opens one of the server's files with these options, without following a link or waiting for a pipe.
+/// Opens one of the server's files with these options. Looks first, because opening a pipe would wait.
 ///
 /// # Errors
 /// It is not a plain file, or cannot be opened.
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    let is_something_else =
-        || fs::symlink_metadata(path).is_ok_and(|found: Metadata| !found.is_file());
-    let opened = match plain::unfollowed(options) {
-        Some(options) => op(|| options.open(path)),
-        // The flags of this system are not known here: look first, because opening a pipe would wait.
-        None if is_something_else() => Err(not_ours(path)),
-        None => op(|| options.open(path)),
-    };
-    match opened {
-        Ok(file) if file.metadata()?.is_file() => Ok(file),
-        Ok(_) => Err(not_ours(path)),
-        // Systems have many errors for a link or a pipe that they do not open.
-        Err(_) if is_something_else() => Err(not_ours(path)),
-        Err(error) => Err(error),
+    if disk::look(path)?.is_some_and(|found| !found.is_file()) {
+        return Err(not_ours(path));
     }
+    op(|| options.open(path))
 }
 
 /// Whether this path still leads to this open file. Where files have no numbers, any file counts as this one.
