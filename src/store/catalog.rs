@@ -26,8 +26,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::{Instant, UNIX_EPOCH};
 
-use super::atomic::Draft;
 use super::disk::not_stored;
+use super::draft::Draft;
 use super::private::{self, PRIVATE};
 use super::{FileName, Store, random};
 use crate::error::{Code, Error, Result, lock};

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::atomic::{self, Draft};
 use super::catalog::{Id, Stamp};
 use super::disk::not_stored;
+use super::draft::{self, Draft};
 use super::quota::{Quota, Share};
 use super::workspace::Workspace;
 use super::{FileName, Record, Store};
@@ -141,21 +141,17 @@ impl<'s> Incoming<'s> {
         let Incoming { store, name: given, share, mut draft, workspace, .. } = self;
         let folder = store.walk(given.folder())?;
         let storing = |error| not_stored(given.as_str(), &error);
-        let mut put = || {
-            let mut change = store.numbers.change(&given);
-            let (mut name, mut n) = (given.clone(), 0);
-            while !workspace.publish(&mut draft, &folder.join(name.last())).map_err(storing)? {
-                n = store.numbers.next(&given, n, &mut change);
-                name = given.numbered(n);
-            }
-            Ok(name)
+        let mut publish = || {
+            let publish =
+                |name: &FileName| workspace.publish(&mut draft, &folder.join(name.last()));
+            store.numbers.publish(&given, publish).map_err(storing)
         };
         let name = match share {
-            Some(mut share) => share.store(put),
-            None => put(),
+            Some(mut share) => share.store(publish),
+            None => publish(),
         }?;
         if store.options.fsync {
-            atomic::sync_folder(&folder).map_err(storing)?;
+            draft::sync_folder(&folder).map_err(storing)?;
         }
         Ok(name)
     }

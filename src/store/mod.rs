@@ -13,9 +13,9 @@
 //! or download waits for another's. Locks are held across file work only at a start, by a removal, where there are
 //! no hard links, and where the catalog of identities is read or written.
 
-mod atomic;
 mod catalog;
 pub(crate) mod disk;
+mod draft;
 mod incoming;
 mod listing;
 mod name;
@@ -40,11 +40,11 @@ use std::time::Instant;
 use crate::error::{Code, Error, Result, lock};
 use crate::limits;
 use crate::log::Log;
-use atomic::{Draft, Publishing};
 use catalog::Catalog;
 pub use catalog::{Id, Stamp};
 use disk::not_stored;
 use disk::op;
+use draft::Draft;
 pub use incoming::Incoming;
 pub use listing::{Entry, Listing};
 pub use name::{FileName, extension};
@@ -55,7 +55,7 @@ pub use sha256::{Sha256, Sum};
 use sums::Sums;
 pub use turns::Place;
 use turns::Turns;
-use workspace::Workspace;
+use workspace::{Publishing, Workspace};
 
 /// The configuration of a store.
 #[derive(Clone, Debug, Default)]
@@ -111,15 +111,9 @@ impl Store {
         if !found.is_dir() {
             return Err(failed("open", io::ErrorKind::NotADirectory.into()));
         }
-        let workspace = if options.read_only {
-            private::must_be_a_folder(root).map_err(|error| failed("open", error))?;
-            None
-        } else {
-            claim(root, publishing, log)?
-        };
-        Ok(Store {
+        let store = Store {
             root: root.to_owned(),
-            workspace: Mutex::new(workspace),
+            workspace: Mutex::default(),
             numbers: Numbers::new(root.to_owned()),
             quota: options.max_total_size.map(|limit| Quota::new(root.to_owned(), limit)),
             catalog: Mutex::default(),
@@ -129,7 +123,18 @@ impl Store {
             removing: Mutex::default(),
             publishing,
             options,
-        })
+        };
+        if store.options.read_only {
+            private::must_be_a_folder(root).map_err(|error| failed("open", error))?;
+            return Ok(store);
+        }
+        let claimed = store.workspace().map_err(|error| failed("write in the folder", error));
+        match claimed {
+            // It can still be read, and files can be removed from it.
+            Err(error) if error.is(Code::NoSpace) => log.line(&error),
+            claimed => drop(claimed?),
+        }
+        Ok(store)
     }
 
     /// The store for a client in this network: an IPv4 address, or 64 bits of an IPv6 address. `None` is not known.
@@ -211,19 +216,12 @@ impl Store {
     }
 
     fn remove_at(&self, path: &Path, name: &FileName, size: u64) -> Result<()> {
-        let change = self.numbers.change(name);
-        let remove = || {
-            let removed = op(|| fs::remove_file(path));
-            removed.map_err(|error| Error::io(format!("remove {}", path.display()), &error))
-        };
+        let failed = |error| Error::io(format!("remove {}", path.display()), &error);
+        let remove = || self.numbers.remove(name, || op(|| fs::remove_file(path)));
         match &self.quota {
-            Some(quota) => quota.remove(size, remove),
-            None => remove(),
-        }?;
-        if let Some(change) = change {
-            change.removed(name);
+            Some(quota) => quota.remove(size, || remove().map_err(failed)),
+            None => remove().map_err(failed),
         }
-        Ok(())
     }
 
     /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
@@ -235,11 +233,6 @@ impl Store {
         let folder = self.walk(name.folder())?;
         plain::must_be_plain_or_free(&folder.join(name.last()))?;
         let (workspace, draft) = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
-        // Refused now, and not after the payload has come.
-        if name.folder().is_some() && workspace.reaches(&folder).is_ok_and(|reaches| !reaches) {
-            let storing = format!("store {}", name.as_str());
-            return Err(Error::io(storing, &io::ErrorKind::CrossesDevices.into()));
-        }
         Ok(Incoming::new(self, name.clone(), draft, workspace))
     }
 
@@ -375,22 +368,6 @@ impl ClientStore {
 
     fn take_place(&self) -> Result<Place<'_>> {
         self.store.turns.take_place(self.network)
-    }
-}
-
-/// Claims a folder of the server's own in the root. `None`: the disk is full. It can still be read, and files
-/// can be removed from it.
-fn claim(root: &Path, publishing: Option<Publishing>, log: &Log) -> Result<Option<Arc<Workspace>>> {
-    let shown = root.display();
-    let claimed = Workspace::claim(root, publishing)
-        .map_err(|error| Error::io(format!("write in the folder {shown}"), &error));
-    match claimed {
-        Ok(workspace) => Ok(Some(Arc::new(workspace))),
-        Err(error) if error.is(Code::NoSpace) => {
-            log.line(&error);
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The free numbers of a name, so that the ten-thousandth `a.txt` is stored as fast as the first.
 //!
-//! This is a hint: exclusive creation decides whether a number is free. A hint comes from one pass over the folder,
-//! and then follows what this server stores and removes there. When the folder's time of change tells that another
-//! process has changed it, the hints in it count no longer. (A change by another process in the moment in which
-//! this server changes the folder is missed: a number that it freed is then found late.)
+//! This is a hint: exclusive creation decides whether a number is free. A hint comes from one pass over the folder.
+//! It counts as long as this server alone changes the folder, which the folder's time of change tells. (A change by
+//! another process in the moment in which this server changes the folder is missed: a number that it freed is then
+//! found late.)
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -30,9 +31,7 @@ pub(super) struct Numbers {
 #[derive(Default)]
 struct Hints {
     /// The free numbers of a name, up to the next one that is taken.
-    by_name: HashMap<FileName, Range<u64>>,
-    /// The names in the order of their passes.
-    order: VecDeque<FileName>,
+    names: VecDeque<(FileName, Range<u64>)>,
     folders: HashMap<String, Folder>,
 }
 
@@ -41,14 +40,8 @@ struct Hints {
 struct Folder {
     /// Its time of change when the hints were last known to be true.
     changed: Option<SystemTime>,
-    /// How many changes are under way.
+    /// How many changes by this server are under way.
     changing: usize,
-}
-
-/// A change of a folder by this server.
-pub(super) struct Change<'n> {
-    numbers: &'n Numbers,
-    folder: String,
 }
 
 impl Numbers {
@@ -56,29 +49,85 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Begins to store or remove this file, if that can concern a hint.
-    pub(super) fn change(&self, file: &FileName) -> Option<Change<'_>> {
-        let has_hints = !lock(&self.hints).by_name.is_empty();
-        has_hints.then(|| self.begin(file))
+    /// Finds the first free name. `publish` returns whether a name was free, and is taken now.
+    pub(super) fn publish(
+        &self,
+        given: &FileName,
+        mut publish: impl FnMut(&FileName) -> io::Result<bool>,
+    ) -> io::Result<FileName> {
+        self.change(given, || {
+            let (mut name, mut n) = (given.clone(), 0);
+            while !publish(&name)? {
+                n = self.next(given, n);
+                name = given.numbered(n);
+            }
+            Ok(name)
+        })
     }
 
-    fn begin(&self, file: &FileName) -> Change<'_> {
-        let folder = file.folder().unwrap_or_default().to_owned();
-        let time = self.change_time(&folder);
-        let hints = &mut *lock(&self.hints);
-        let known = hints.folders.entry(folder.clone()).or_default();
-        if known.changing == 0 && known.changed != time {
-            // Another process has changed it.
-            let is_elsewhere = |name: &FileName| name.folder().unwrap_or_default() != folder;
-            hints.by_name.retain(|name, _| is_elsewhere(name));
-            hints.order.retain(is_elsewhere);
+    /// Removes a file. Hints that do not have its number end.
+    pub(super) fn remove<E>(
+        &self,
+        file: &FileName,
+        remove: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.change(file, || {
+            remove()?;
+            lock(&self.hints).names.retain(|(name, free)| {
+                let number = name.number_of(file.last()).filter(|_| name.folder() == file.folder());
+                number.is_none_or(|n| n <= FIRST_TRIES || n >= free.start)
+            });
+            Ok(())
+        })
+    }
+
+    /// Makes a change in the folder of this file, after which hints in it still count.
+    fn change<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
+        let folder = file.folder().unwrap_or_default();
+        let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
+        let is_noted = self.has_hints();
+        if is_noted {
+            let time = time();
+            lock(&self.hints).begin_change(folder, time);
         }
-        known.changing += 1;
-        Change { numbers: self, folder }
+        let changed = change();
+        if is_noted || self.has_hints() {
+            let time = time();
+            let mut hints = lock(&self.hints);
+            let known = hints.folders.entry(folder.to_owned()).or_default();
+            known.changing -= usize::from(is_noted);
+            known.changed = known.changed.max(time);
+        }
+        changed
     }
 
-    fn change_time(&self, folder: &str) -> Option<SystemTime> {
-        fs::metadata(self.root.join(folder)).and_then(|found| found.modified()).ok()
+    fn has_hints(&self) -> bool {
+        !lock(&self.hints).names.is_empty()
+    }
+
+    /// The next number to try, when `after` and what was tried before it were taken. A hinted one is given once.
+    fn next(&self, name: &FileName, after: u64) -> u64 {
+        if after < FIRST_TRIES {
+            return after + 1;
+        }
+        let hinted = |hints: &mut Hints| {
+            hints.names.iter_mut().find(|(known, _)| known == name).and_then(|it| it.1.next())
+        };
+        if let Some(n) = hinted(&mut lock(&self.hints)) {
+            return n;
+        }
+        let mut free = self.look(name, after);
+        let hints = &mut *lock(&self.hints);
+        // Another thread may have made a pass meanwhile.
+        hinted(hints).unwrap_or_else(|| {
+            let first = free.next().unwrap_or(after);
+            hints.names.retain(|(known, _)| known != name);
+            hints.names.push_back((name.clone(), free));
+            if hints.names.len() > HINTS {
+                hints.names.pop_front();
+            }
+            first
+        })
     }
 
     /// Reads the folder. No lock is held meanwhile.
@@ -86,68 +135,21 @@ impl Numbers {
         let folder = self.root.join(name.folder().unwrap_or_default());
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| name.number_of(entry.file_name().to_str()?));
-        let taken: BTreeSet<u64> = numbers.filter(|n| *n > after).collect();
+        let taken: HashSet<u64> = numbers.collect();
         let start = (after.saturating_add(1)..).find(|n| !taken.contains(n)).unwrap_or(after);
-        start..taken.range(start..).next().copied().unwrap_or(u64::MAX)
-    }
-
-    /// The next number to try for `name`, when `after` and what was tried before it were taken. It is given once.
-    /// `change` is that of this file, and begins now if it has not.
-    pub(super) fn next<'n>(
-        &'n self,
-        name: &FileName,
-        after: u64,
-        change: &mut Option<Change<'n>>,
-    ) -> u64 {
-        if after < FIRST_TRIES {
-            return after + 1;
-        }
-        change.get_or_insert_with(|| self.begin(name));
-        let next = |hints: &mut Hints| hints.by_name.get_mut(name).and_then(Iterator::next);
-        if let Some(hinted) = next(&mut lock(&self.hints)) {
-            return hinted;
-        }
-        let mut free = self.look(name, after);
-        let hints = &mut *lock(&self.hints);
-        if let Some(hinted) = next(hints) {
-            // Another thread has made a pass meanwhile.
-            return hinted;
-        }
-        let first = free.next().unwrap_or(after);
-        if hints.by_name.insert(name.clone(), free).is_none() {
-            hints.order.push_back(name.clone());
-        }
-        if hints.order.len() > HINTS
-            && let Some(oldest) = hints.order.pop_front()
-        {
-            hints.by_name.remove(&oldest);
-        }
-        first
+        let end = taken.iter().copied().filter(|n| *n > start).min();
+        start..end.unwrap_or(u64::MAX)
     }
 }
 
-impl Change<'_> {
-    /// Notes that the file was removed.
-    pub(super) fn removed(&self, file: &FileName) {
-        for (name, free) in &mut lock(&self.numbers.hints).by_name {
-            if name.folder() == file.folder()
-                && let Some(n) = name
-                    .number_of(file.last())
-                    .filter(|n| (FIRST_TRIES + 1..free.start).contains(n))
-            {
-                *free = n..if n + 1 == free.start { free.end } else { n + 1 };
-            }
+impl Hints {
+    fn begin_change(&mut self, folder: &str, time: Option<SystemTime>) {
+        let known = self.folders.entry(folder.to_owned()).or_default();
+        if known.changing == 0 && known.changed != time {
+            // Another process has changed it.
+            self.names.retain(|(name, _)| name.folder().unwrap_or_default() != folder);
         }
-    }
-}
-
-impl Drop for Change<'_> {
-    fn drop(&mut self) {
-        let time = self.numbers.change_time(&self.folder);
-        if let Some(folder) = lock(&self.numbers.hints).folders.get_mut(&self.folder) {
-            folder.changing -= 1;
-            folder.changed = folder.changed.max(time);
-        }
+        known.changing += 1;
     }
 }
 
@@ -170,13 +172,21 @@ mod tests {
     }
 
     impl Numbers {
-        /// The number that an upload of this name finds first, if the file system says that four are taken.
+        /// The number that an upload of this name gets, if the file system says that four are taken.
         fn first(&self, of: &str) -> u64 {
-            self.next(&name(of), FIRST_TRIES, &mut self.change(&name(of)))
+            let mut tried = 0;
+            let given = name(of);
+            let publish = |_: &FileName| {
+                tried += 1;
+                Ok(tried > FIRST_TRIES + 1)
+            };
+            let published = self.publish(&given, publish).unwrap();
+            given.number_of(published.last()).unwrap()
         }
 
         fn hint(&self, of: &str) -> Option<Range<u64>> {
-            lock(&self.hints).by_name.get(&name(of)).cloned()
+            let hints = lock(&self.hints);
+            hints.names.iter().find(|(known, _)| *known == name(of)).map(|it| it.1.clone())
         }
     }
 
@@ -185,33 +195,28 @@ mod tests {
         let (folder, numbers) = nine();
         let a = name("a.txt");
         fs::write(folder.path().join("a_12.txt"), "").unwrap();
-        let mut change = None;
-        let mut next = |name: &FileName, n| numbers.next(name, n, &mut change);
-        assert_eq!([0, 1, 3].map(|n| next(&a, n)), [1, 2, 4]);
-        assert_eq!([4, 4].map(|n| next(&a, n)), [10, 11]);
+        assert_eq!([0, 1, 3].map(|n| numbers.next(&a, n)), [1, 2, 4]);
+        assert_eq!([4, 4].map(|n| numbers.next(&a, n)), [10, 11]);
         assert_eq!(numbers.hint("a.txt"), Some(12..12));
         // Another pass, from where the first one ended.
-        assert_eq!([11, 13].map(|n| next(&a, n)), [13, 14]);
+        assert_eq!([11, 13].map(|n| numbers.next(&a, n)), [13, 14]);
         // A name that the folder shows otherwise does not come again and again.
-        assert_eq!(next(&name("b.txt"), 4), 5);
-        lock(&numbers.hints).by_name.clear();
-        assert_eq!(next(&name("b.txt"), 5), 6);
+        assert_eq!(numbers.next(&name("b.txt"), 4), 5);
+        lock(&numbers.hints).names.clear();
+        assert_eq!(numbers.next(&name("b.txt"), 5), 6);
     }
 
     #[test]
-    fn a_hint_follows_what_this_server_does() {
+    fn a_hint_ends_where_a_lower_number_becomes_free() {
         let (folder, numbers) = nine();
         assert_eq!(numbers.first("a.txt"), 10);
         let remove = |file: &str| {
-            let change = numbers.change(&name(file));
-            fs::remove_file(folder.path().join(file)).unwrap();
-            change.unwrap().removed(&name(file));
+            let path = folder.path().join(file);
+            numbers.remove(&name(file), || fs::remove_file(path)).is_ok()
         };
-        remove("a_9.txt");
-        assert_eq!(numbers.hint("a.txt"), Some(9..10));
-        remove("a_7.txt");
-        remove("a_2.txt");
-        assert_eq!(numbers.hint("a.txt"), Some(7..8));
+        assert!(remove("a_2.txt") && !remove("a_11.txt") && !remove("b_7.txt"));
+        assert_eq!(numbers.hint("a.txt"), Some(11..u64::MAX));
+        assert!(remove("a_7.txt") && numbers.hint("a.txt").is_none());
         assert_eq!(numbers.first("a.txt"), 7);
         fs::write(folder.path().join("b"), "").unwrap();
         // The folder was changed by another process: the next one makes a pass.
@@ -224,10 +229,8 @@ mod tests {
         fs::create_dir(folder.path().join("docs")).unwrap();
         assert_eq!((numbers.first("a.txt"), numbers.first("docs/a.txt")), (10, 5));
         // What this server changes does not.
-        let change = numbers.change(&name("c"));
-        fs::write(folder.path().join("c"), "").unwrap();
-        drop(change);
-        drop(numbers.change(&name("c")));
+        numbers.change(&name("c"), || fs::write(folder.path().join("c"), "").unwrap());
+        numbers.change(&name("c"), || ());
         assert_eq!(numbers.hint("a.txt"), Some(11..u64::MAX));
         fs::remove_file(folder.path().join("a_6.txt")).unwrap();
         lock(&numbers.hints).folders.get_mut("").unwrap().changed = Some(SystemTime::UNIX_EPOCH);
@@ -240,10 +243,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let numbers = Numbers::new(folder.path().to_owned());
         for n in 0..=HINTS {
-            numbers.first(&n.to_string());
+            numbers.next(&name(&n.to_string()), FIRST_TRIES);
         }
-        let hints = lock(&numbers.hints);
-        assert_eq!((hints.by_name.len(), hints.order.len()), (HINTS, HINTS));
-        assert!(!hints.by_name.contains_key(&name("0")) && hints.by_name.contains_key(&name("1")));
+        assert_eq!(lock(&numbers.hints).names.len(), HINTS);
+        assert!(numbers.hint("0").is_none() && numbers.hint("1").is_some());
     }
 }

@@ -19,17 +19,31 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::atomic::{Draft, Publishing};
+use super::draft::Draft;
 use super::name::is_number;
 use super::plain::file_id;
 use super::private::{self, PRIVATE};
 use super::random;
+use crate::error::lock;
+use crate::limits;
 use crate::store::disk::{self, op};
 
 /// How long a start waits for the start of another server, which removes what dead servers left.
 const START_WAIT: Duration = Duration::from_secs(30);
 
 const LOCK: &str = "lock";
+
+/// How a draft gets its final name: by one operation that fails if the name is taken. To look first and create later
+/// would lose to another upload in between, and a plain rename would replace silently. The start finds out which of
+/// these a folder allows. A link that fails later is a failed upload, never a reason for a weaker way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publishing {
+    /// By hard link.
+    Link,
+    /// By a look and a rename, under a lock that all servers on the folder share. Servers never replace each
+    /// other's files by this. Another program that creates the name in the same instant could lose its file.
+    LockedRename,
+}
 
 pub(super) struct Workspace {
     folder: PathBuf,
@@ -38,9 +52,8 @@ pub(super) struct Workspace {
     next: AtomicU64,
     /// How a draft gets its final name in this root.
     publishing: Publishing,
+    /// The lock file for [`Publishing::LockedRename`]. The threads of this server take turns at it.
     renaming: Mutex<PathBuf>,
-    /// The file system that drafts are on.
-    device: Option<u64>,
 }
 
 impl Workspace {
@@ -59,10 +72,9 @@ impl Workspace {
             next: AtomicU64::new(0),
             publishing: publishing.unwrap_or(Publishing::Link),
             renaming: Mutex::new(private.join("renaming")),
-            device: device(&folder)?,
             folder,
         };
-        if publishing.is_none() && !workspace.has_links(root)? {
+        if publishing.is_none() && !workspace.has_links()? {
             workspace.publishing = must_lock(starting.is_some())?;
         }
         if starting.is_some() {
@@ -81,14 +93,28 @@ impl Workspace {
         self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
-    /// Gives a finished draft its final name: see [`Draft::publish`].
+    /// Gives a finished draft its final name. Returns `false` if the name is taken: the draft is then as it was, and
+    /// another name can be tried.
     pub(super) fn publish(&self, draft: &mut Draft, target: &Path) -> io::Result<bool> {
-        draft.publish(target, self.publishing, &self.renaming)
-    }
-
-    /// Whether a draft can get a name in this folder, as far as can be known before.
-    pub(super) fn reaches(&self, folder: &Path) -> io::Result<bool> {
-        Ok(device(folder)? == self.device)
+        if self.publishing == Publishing::Link {
+            return match op(|| fs::hard_link(draft.path(), target)) {
+                // A network file system may send the request twice. The second answer is that the name is
+                // taken, by the first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Ok(is_one_file(draft.path(), target))
+                }
+                linked => linked.map(|()| true),
+            };
+        }
+        // Windows renames no open file.
+        draft.close();
+        let renaming = lock(&self.renaming);
+        let held = op(|| private::lock(&renaming, limits::LOCK_WAIT))?;
+        let _held = held.ok_or(io::ErrorKind::Unsupported)?;
+        match disk::look(target)? {
+            Some(_) => Ok(false),
+            None => op(|| fs::rename(draft.path(), target)).map(|()| true),
+        }
     }
 
     /// Whether the folder still exists.
@@ -96,14 +122,10 @@ impl Workspace {
         self.folder.is_dir()
     }
 
-    /// Whether a hard link can be made from this folder to the root. If both are on one file system, one is
-    /// tried between two names inside the folder.
-    fn has_links(&self, root: &Path) -> io::Result<bool> {
-        if !self.reaches(root)? {
-            return Err(io::Error::other(".connme in it is on another file system"));
-        }
+    /// Whether hard links can be made: tries it between two names in this folder.
+    fn has_links(&self) -> io::Result<bool> {
         let (mut one, other) = (self.draft()?, self.path());
-        let is_linked = one.publish(&other, Publishing::Link, &self.renaming);
+        let is_linked = self.publish(&mut one, &other);
         let _ = op(|| fs::remove_file(other));
         Ok(is_linked.unwrap_or(false))
     }
@@ -156,9 +178,11 @@ fn clear(folder: &Path) -> io::Result<()> {
     op(|| fs::remove_dir(folder))
 }
 
-/// The number of the file system that a folder is on, where the system has one.
-fn device(folder: &Path) -> io::Result<Option<u64>> {
-    Ok(file_id(&op(|| fs::symlink_metadata(folder))?).map(|(device, _)| device))
+/// Whether these are two names of one file. That a file has a second name proves nothing: a backup that makes hard
+/// links gives it one.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let id = |path| fs::symlink_metadata(path).ok().and_then(|found| file_id(&found));
+    id(one).is_some_and(|found| id(other) == Some(found))
 }
 
 /// Whether this is a folder with a name that only a start gives.
@@ -290,16 +314,6 @@ mod tests {
         assert!(found.contains(&Publishing::LockedRename), "{found:?}");
     }
 
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_folder_on_another_file_system_is_out_of_reach() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("docs")).unwrap();
-        let workspace = claim(root.path());
-        assert!(workspace.reaches(&root.path().join("docs")).unwrap());
-        assert!(!workspace.reaches(Path::new("/proc")).unwrap());
-    }
-
     #[test]
     fn a_file_system_with_neither_links_nor_locks_is_refused() {
         assert_eq!(must_lock(true).unwrap(), Publishing::LockedRename);
@@ -319,5 +333,53 @@ mod tests {
         let _running = claim(root.path());
         let kept = names.map(|name| incoming.join(name).exists());
         assert_eq!(kept, [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_draft_is_published_whole_and_replaces_nothing() {
+        for how in [Publishing::Link, Publishing::LockedRename] {
+            let root = tempfile::tempdir().unwrap();
+            let workspace = Workspace::claim(root.path(), Some(how)).unwrap();
+            let (a, b) = (root.path().join("a"), root.path().join("b"));
+            fs::write(&a, "old").unwrap();
+            let mut draft = workspace.draft().unwrap();
+            draft.write(b"new").unwrap();
+            assert!(!workspace.publish(&mut draft, &a).unwrap());
+            assert!(workspace.publish(&mut draft, &b).unwrap());
+            let path = draft.path().to_owned();
+            drop(draft);
+            assert_eq!(fs::read(&a).unwrap(), b"old");
+            assert_eq!(fs::read(&b).unwrap(), b"new");
+            assert!(!path.exists());
+            let has_lock = root.path().join(PRIVATE).join("renaming").exists();
+            assert_eq!(has_lock, how == Publishing::LockedRename);
+        }
+    }
+
+    /// It fell back to a look and a rename, which can replace a file that was stored in between.
+    #[test]
+    fn a_link_that_fails_is_a_failure() {
+        use crate::store::disk::fault::{Fault, during};
+        let root = tempfile::tempdir().unwrap();
+        let workspace = claim(root.path());
+        let (mut draft, target) = (workspace.draft().unwrap(), root.path().join("a"));
+        let publish = || workspace.publish(&mut draft, &target);
+        let (published, _) = during(1, Fault::Fails, publish);
+        assert!(published.is_err() && !target.exists());
+    }
+
+    #[test]
+    fn only_the_draft_itself_counts_as_its_link() {
+        let root = tempfile::tempdir().unwrap();
+        let workspace = claim(root.path());
+        let path = |name: &str| root.path().join(name);
+        let mut draft = workspace.draft().unwrap();
+        fs::write(path("other"), "").unwrap();
+        fs::hard_link(draft.path(), path("second")).unwrap();
+        assert_eq!(is_one_file(draft.path(), &path("second")), cfg!(unix));
+        let is_one_file = |name| is_one_file(draft.path(), &path(name));
+        assert!(!is_one_file("other") && !is_one_file("nothing"));
+        // A link that was made, though the system said that the name was taken.
+        assert_eq!(workspace.publish(&mut draft, &path("second")).unwrap(), cfg!(unix));
     }
 }
