@@ -38,7 +38,7 @@ use super::{Receiver, Requests, send_file};
 use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{ClientStore, Entry, FileName, Id, Listing, Record, Stamp, extension};
+use crate::store::{ClientStore, Entry, FileName, Listing, Record, Stamp, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -190,7 +190,7 @@ fn requested(store: &ClientStore, request: &Request) -> Result<(FileName, Option
             name => Ok((name, None)),
         },
         (None, Some(id)) => {
-            let (name, stamp) = store.find_by_id(Id::parse(id).ok_or_else(not_at_top)?)?;
+            let (name, stamp) = store.find_by_id(id)?;
             Ok((name, Some(stamp)))
         }
         (None, None) => Err(bad_request("file or id is missing")),
@@ -294,7 +294,7 @@ fn write_request(wire: &mut Wire, aksi: &str, members: Vec<(&str, Value)>) -> An
 fn record_value(record: &Record) -> Value {
     let member = |name: &str, value| (name.to_owned(), value);
     Value::Object(vec![
-        member("id", Value::Text(record.id.map(|id| id.to_string()).unwrap_or_default())),
+        member("id", Value::text(record.id.as_deref().unwrap_or_default())),
         member("nama_file", Value::text(&record.name)),
         member("size", Value::number(record.size)),
         member("type", Value::text(extension(&record.name))),

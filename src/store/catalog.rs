@@ -20,9 +20,8 @@
 //! identity.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::fs::{self, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -41,33 +40,6 @@ const SPARE_LINES: u64 = if cfg!(test) { 10 } else { 256 };
 const HEAD: u64 = 27;
 
 const SECOND: u64 = 1_000_000_000;
-
-/// An identity: a random (version 4) UUID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Id(u128);
-
-impl Id {
-    pub(super) fn new() -> Id {
-        let random = u128::from(random()) << 64 | u128::from(random());
-        // With the bits of version 4 and of the variant of RFC 9562.
-        Id(random & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62)
-    }
-
-    /// Reads an identity as it is printed.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Id> {
-        let id = u128::from_str_radix(&text.replace('-', ""), 16).ok().map(Id)?;
-        (id.to_string() == text).then_some(id)
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let group = |shift: u32, bits: u32| (self.0 >> shift) & ((1 << bits) - 1);
-        let (a, b, c) = (group(96, 32), group(80, 16), group(64, 16));
-        write!(f, "{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", group(48, 16), group(0, 48))
-    }
-}
 
 /// What tells a file from another that had the same name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +60,7 @@ impl Stamp {
 /// What has been read of the table.
 #[derive(Default)]
 pub(super) struct Catalog {
-    files: HashMap<Box<str>, (Id, Stamp)>,
+    files: HashMap<Box<str>, (Box<str>, Stamp)>,
     /// How the table begins. One that begins otherwise is read from its beginning.
     head: Vec<u8>,
     /// How many bytes and lines have been read.
@@ -99,8 +71,8 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    fn id(&self, name: &str, stamp: Stamp) -> Option<Id> {
-        self.files.get(name).filter(|(_, known)| *known == stamp).map(|(id, _)| *id)
+    fn id(&self, name: &str, stamp: Stamp) -> Option<&str> {
+        self.files.get(name).filter(|(_, known)| *known == stamp).map(|(id, _)| &**id)
     }
 
     /// Takes a line of the table. `None`: it is damaged.
@@ -120,10 +92,10 @@ impl Catalog {
         let (seconds, nanos) = words.next()?.split_once('.')?;
         let seconds = seconds.parse::<u64>().ok()?.checked_mul(SECOND)?;
         let stamp = Stamp { size, changed: seconds.checked_add(nanos.parse().ok()?)? };
-        let (id, name) = (Id::parse(id)?, words.next()?);
+        let name = words.next()?;
         // The first line about a file counts.
         if self.id(name, stamp).is_none() {
-            self.files.insert(name.into(), (id, stamp));
+            self.files.insert(name.into(), (id.into(), stamp));
         }
         Some(())
     }
@@ -135,11 +107,11 @@ impl Store {
     ///
     /// # Errors
     /// An identity that is needed cannot be kept, so it is not returned; or the table cannot be read.
-    pub(super) fn identify(&self, files: &[(&str, Stamp)]) -> Result<Vec<Option<Id>>> {
+    pub(super) fn identify(&self, files: &[(&str, Stamp)]) -> Result<Vec<Option<String>>> {
         self.keep(files).map_err(|error| not_stored("an identity", &error))
     }
 
-    fn keep(&self, files: &[(&str, Stamp)]) -> io::Result<Vec<Option<Id>>> {
+    fn keep(&self, files: &[(&str, Stamp)]) -> io::Result<Vec<Option<String>>> {
         // All threads that wait for another process wait until the same moment, not one after the other.
         let until = Instant::now() + limits::LOCK_WAIT;
         let mut catalog = lock(&self.catalog);
@@ -158,17 +130,18 @@ impl Store {
                 let _ = self.rewrite(&catalog, workspace.draft()?);
             }
         }
-        Ok(files.iter().map(|(name, stamp)| catalog.id(name, *stamp)).collect())
+        let ids = files.iter().map(|(name, stamp)| catalog.id(name, *stamp).map(str::to_owned));
+        Ok(ids.collect())
     }
 
     /// The name of the file that has this identity, and the stamp that it must still have.
     ///
     /// # Errors
     /// No file has it, or the table cannot be read.
-    pub fn find_by_id(&self, id: Id) -> Result<(FileName, Stamp)> {
+    pub fn find_by_id(&self, id: &str) -> Result<(FileName, Stamp)> {
         let mut catalog = lock(&self.catalog);
         self.catch_up(&mut catalog).map_err(|error| not_stored("an identity", &error))?;
-        let found = catalog.files.iter().find(|(_, (known, _))| *known == id);
+        let found = catalog.files.iter().find(|(_, (known, _))| **known == *id);
         let (name, (_, stamp)) = found.ok_or_else(no_such_file)?;
         Ok((FileName::parse(name.as_bytes())?, *stamp))
     }
@@ -181,7 +154,7 @@ impl Store {
             catalog.id(name, *stamp).is_none() && self.is_still(name, *stamp)
         };
         let new = files.iter().filter(is_new);
-        let lines: String = new.map(|(name, stamp)| file_line(name, Id::new(), *stamp)).collect();
+        let lines: String = new.map(|(name, stamp)| file_line(name, &new_id(), *stamp)).collect();
         let path = self.private(TABLE);
         let file = op(|| private::open(&path, OpenOptions::new().append(true).create(true)))?;
         let start = if file.metadata()?.len() == 0 { head(0) } else { String::new() };
@@ -201,7 +174,7 @@ impl Store {
     /// Writes the table again, with the lines of files that still exist.
     fn rewrite(&self, catalog: &Catalog, mut draft: Draft) -> io::Result<()> {
         let files = catalog.files.iter().filter(|(name, (_, stamp))| self.is_still(name, *stamp));
-        let lines: Vec<_> = files.map(|(name, (id, stamp))| file_line(name, *id, *stamp)).collect();
+        let lines: Vec<_> = files.map(|(name, (id, stamp))| file_line(name, id, *stamp)).collect();
         draft.write((head(lines.len()) + &lines.concat()).as_bytes())?;
         if self.options.fsync {
             draft.sync()?;
@@ -220,18 +193,21 @@ impl Store {
             }
             file => file?,
         };
-        let (mut head, mut lines) = (Vec::new(), Vec::new());
+        let mut head = Vec::new();
         Read::take(&file, HEAD).read_to_end(&mut head)?;
         if catalog.head != head || file.metadata()?.len() < catalog.read {
             *catalog = Catalog { head, ..Catalog::default() };
         }
         file.seek(SeekFrom::Start(catalog.read))?;
-        file.read_to_end(&mut lines)?;
+        let (mut lines, mut line, mut damaged) = (BufReader::new(file), Vec::new(), 0);
         // A last line without its end is perhaps still being written.
-        lines.truncate(lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-        catalog.read += lines.len() as u64;
-        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let damaged = lines.filter(|line| catalog.read_line(line).is_none()).count();
+        while lines.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            catalog.read += line.len() as u64;
+            if line != b"\n" && catalog.read_line(line.trim_ascii_end()).is_none() {
+                damaged += 1;
+            }
+            line.clear();
+        }
         if damaged > 0 {
             self.log.line(format_args!("catalog: skipped {damaged} damaged lines"));
         }
@@ -250,8 +226,16 @@ fn head(kept: usize) -> String {
     line(&format!("= {:016x} {kept}", random()))
 }
 
-fn file_line(name: &str, id: Id, Stamp { size, changed }: Stamp) -> String {
+fn file_line(name: &str, id: &str, Stamp { size, changed }: Stamp) -> String {
     line(&format!("+ {id} {size} {}.{:09} {name}", changed / SECOND, changed % SECOND))
+}
+
+/// A random (version 4) UUID, with the bits of its version and of its variant by RFC 9562.
+pub(super) fn new_id() -> String {
+    let (a, b) = (random(), random());
+    let (first, second, third) = (a >> 32, a >> 16 & 0xffff, a & 0xfff | 0x4000);
+    let (fourth, fifth) = (b >> 48 & 0x3fff | 0x8000, b & 0xffff_ffff_ffff);
+    format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}")
 }
 
 /// A line of the table, with its checksum in front.
@@ -283,12 +267,12 @@ mod tests {
     }
 
     impl Store {
-        fn ids(&self, files: &[(&str, Stamp)]) -> Vec<Option<Id>> {
+        fn ids(&self, files: &[(&str, Stamp)]) -> Vec<Option<String>> {
             self.identify(files).unwrap()
         }
 
-        fn id(&self, name: &str, stamp: Stamp) -> Option<Id> {
-            self.ids(&[(name, stamp)])[0]
+        fn id(&self, name: &str, stamp: Stamp) -> Option<String> {
+            self.ids(&[(name, stamp)])[0].clone()
         }
 
         fn table(&self) -> Vec<u8> {
@@ -308,30 +292,25 @@ mod tests {
     #[test]
     fn an_identity_is_a_version_4_uuid() {
         for _ in 0..100 {
-            let id = Id::new();
-            let text = id.to_string();
-            assert_eq!(Id::parse(&text), Some(id));
+            let text = new_id();
             let bytes = text.as_bytes();
             assert_eq!((text.len(), bytes[14], bytes[8], bytes[23]), (36, b'4', b'-', b'-'));
             assert!(b"89ab".contains(&bytes[19]), "{text}");
-        }
-        for wrong in
-            ["", "x", "6F9619FF-8B86-4011-B42D-00CF4FC964FF", "6f9619ff8b864011b42d00cf4fc964ff"]
-        {
-            assert_eq!(Id::parse(wrong), None);
+            let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+            assert_eq!(bytes.iter().filter(|byte| hex(byte)).count(), 32, "{text}");
         }
     }
 
     #[test]
     fn lines_are_read_as_they_are_written() {
-        let (id, stamp) = (Id::new(), Stamp { size: 5, changed: 1_700_000_000_000_000_042 });
-        let written = file_line("my file.txt", id, stamp);
+        let (id, stamp) = (new_id(), Stamp { size: 5, changed: 1_700_000_000_000_000_042 });
+        let written = file_line("my file.txt", &id, stamp);
         let read = |line: &[u8]| {
             let mut catalog = Catalog::default();
             catalog.read_line(line).map(|()| catalog)
         };
         let known = read(written.trim_end().as_bytes()).unwrap();
-        assert_eq!((known.id("my file.txt", stamp), known.lines), (Some(id), 1));
+        assert_eq!((known.id("my file.txt", stamp), known.lines), (Some(&*id), 1));
         assert_eq!(read(head(7).trim_end().as_bytes()).unwrap().kept, 7);
         // Torn anywhere, or one byte changed: not a line.
         for at in 0..written.len() - 1 {
@@ -361,7 +340,7 @@ mod tests {
                      f617f3c5 + 6f9619ff-8b86-4011-b42d-00cf4fc964ff 33 1767225600.123456789 a.png\n";
         fs::write(server.private(TABLE), table).unwrap();
         let id = server.id("a.png", stamp).unwrap();
-        assert_eq!(id.to_string(), "6f9619ff-8b86-4011-b42d-00cf4fc964ff");
+        assert_eq!(id, "6f9619ff-8b86-4011-b42d-00cf4fc964ff");
         assert_eq!(server.table(), table.as_bytes());
     }
 
@@ -371,11 +350,11 @@ mod tests {
         let server = server(root.path());
         let stamp = put(root.path(), "a");
         let first = server.id("a", stamp).unwrap();
-        assert_eq!(server.id("a", stamp), Some(first));
-        assert_eq!(server.find_by_id(first).unwrap().1, stamp);
+        assert_eq!(server.id("a", stamp), Some(first.clone()));
+        assert_eq!(server.find_by_id(&first).unwrap().1, stamp);
         let changed = put(root.path(), "a");
         let second = server.id("a", changed).unwrap();
-        assert!(second != first && server.find_by_id(first).is_err());
+        assert!(second != first && server.find_by_id(&first).is_err());
         // A file that is gone by now gets no identity, and takes none from another.
         assert_eq!(server.id("a", stamp), None);
         assert_eq!(server.id("a", changed), Some(second));
@@ -408,10 +387,10 @@ mod tests {
         assert_eq!(server(root.path()).ids(&files), ids);
         // Where there are no locks, two servers can write a line each: the first counts.
         let stamp = put(root.path(), "c");
-        let lines = [Id::new(), Id::new()].map(|id| file_line("c", id, stamp));
+        let lines = [new_id(), new_id()].map(|id| file_line("c", &id, stamp));
         fs::write(one.private(TABLE), [one.table(), lines.concat().into_bytes()].concat()).unwrap();
         let first = one.id("c", stamp).unwrap();
-        assert!(lines[0].contains(&first.to_string()));
+        assert!(lines[0].contains(&first));
         assert_eq!(other.id("c", stamp), Some(first));
         // A read-only server tells what the table says, and nothing else.
         let new = put(root.path(), "new");
@@ -532,11 +511,14 @@ mod tests {
                                 // The others replace theirs at any time.
                                 if record.name.starts_with(&format!("{thread}-")) {
                                     let content = fs::read_to_string(root.join(&record.name));
-                                    told.push((record.id.unwrap(), content.unwrap_or_default()));
+                                    told.push((
+                                        record.id.clone().unwrap(),
+                                        content.unwrap_or_default(),
+                                    ));
                                 }
                                 Ok(())
                             })?;
-                            let (id, _) = told[pick % told.len()];
+                            let (id, _) = &told[pick % told.len()];
                             let (name, stamp) = store.find_by_id(id)?;
                             store.remove_recorded(&name, Some(stamp)).map(drop)
                         };
@@ -560,7 +542,7 @@ mod tests {
             contents.insert(fs::read_to_string(root.path().join(name)).unwrap());
         }
         for (id, content) in told.iter().filter(|(_, content)| contents.contains(content)) {
-            let (name, _) = store.find_by_id(*id).unwrap();
+            let (name, _) = store.find_by_id(id).unwrap();
             assert_eq!(fs::read_to_string(root.path().join(name.as_str())).unwrap(), *content);
             found += 1;
         }

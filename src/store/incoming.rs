@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::catalog::{Id, Stamp};
+use super::catalog::{Stamp, new_id};
 use super::disk::not_stored;
 use super::draft::{self, Draft};
 use super::quota::{Quota, Share};
@@ -169,11 +169,10 @@ impl<'s> Incoming<'s> {
         let name = self.put_in_place()?;
         match store.identify(&[(name.as_str(), stamp)]) {
             // If another request has removed it meanwhile, its identity leads nowhere.
-            Ok(ids) => Ok(Record::new(
-                ids.first().copied().flatten().or_else(|| Some(Id::new())),
-                name.as_str(),
-                stamp,
-            )),
+            Ok(mut ids) => {
+                let id = ids.pop().flatten().unwrap_or_else(new_id);
+                Ok(Record::new(Some(id), name.as_str(), stamp))
+            }
             // Removed again, unless another request has done that.
             Err(error) => match store.remove_exactly(&name, stamp) {
                 Err(failed) if !failed.is(Code::NotFound) => Err(failed),

@@ -41,7 +41,7 @@ use crate::error::{Code, Error, Result, lock};
 use crate::limits;
 use crate::log::Log;
 use catalog::Catalog;
-pub use catalog::{Id, Stamp};
+pub use catalog::Stamp;
 use disk::not_stored;
 use disk::op;
 use draft::Draft;

@@ -1,6 +1,6 @@
 //! Files with an identity: what the `json` dialect calls records. They are the files at the top of the root.
 
-use super::catalog::{Id, Stamp, no_such_file};
+use super::catalog::{Stamp, no_such_file};
 use super::{FileName, Listing, Outgoing, Store};
 use crate::error::Result;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 pub struct Record {
     /// Its identity. A read-only server has none for a file to which no other server has given one, and a
     /// removal none for a file whose identity cannot be kept.
-    pub id: Option<Id>,
+    pub id: Option<String>,
     /// Its name.
     pub name: String,
     /// Its size.
@@ -17,7 +17,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub(super) fn new(id: Option<Id>, name: &str, stamp: Stamp) -> Record {
+    pub(super) fn new(id: Option<String>, name: &str, stamp: Stamp) -> Record {
         Record { id, name: name.to_owned(), size: stamp.size }
     }
 }
@@ -42,7 +42,7 @@ impl Store {
     ) -> Result<()> {
         for batch in files.batches() {
             for ((name, stamp), id) in batch.iter().zip(self.identify(&batch)?) {
-                if self.is_shown(id) {
+                if self.is_shown(id.as_ref()) {
                     tell(&Record::new(id, name, *stamp))?;
                 }
             }
@@ -88,9 +88,9 @@ impl Store {
     }
 
     fn record(&self, name: &FileName, stamp: Stamp) -> Result<Record> {
-        let id = self.identify(&[(&self.spelling(name), stamp)])?.first().copied().flatten();
+        let id = self.identify(&[(&self.spelling(name), stamp)])?.pop().flatten();
         let record = Record::new(id, name.as_str(), stamp);
-        if self.is_shown(id) { Ok(record) } else { Err(no_such_file()) }
+        if self.is_shown(record.id.as_ref()) { Ok(record) } else { Err(no_such_file()) }
     }
 
     /// The name of a file as its folder has it. Where `A` and `a` are one file, both have its identity.
@@ -105,7 +105,7 @@ impl Store {
 
     /// Whether a file with this identity is shown to a peer. One that has none has gone since the folder was read,
     /// except on a read-only server.
-    fn is_shown(&self, id: Option<Id>) -> bool {
+    fn is_shown(&self, id: Option<&String>) -> bool {
         id.is_some() || self.options.read_only
     }
 }

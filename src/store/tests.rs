@@ -433,13 +433,13 @@ fn every_file_at_the_top_has_a_record() {
     };
     fixture.store.each_record(&files, tell).unwrap();
     assert_eq!(records.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    let (a, b) = (records[0].id.unwrap(), records[1].id.unwrap());
+    let [a, b] = [0, 1].map(|n: usize| records[n].id.clone().unwrap());
     assert!(a != b);
-    let wanted = |id| fixture.store.find_by_id(id).map(|(name, stamp)| (name, Some(stamp)));
+    let wanted = |id: &str| fixture.store.find_by_id(id).map(|(name, stamp)| (name, Some(stamp)));
     assert_eq!(fixture.store.open_recorded(&name("a"), None).unwrap().1, records[0]);
-    let (b_name, b_stamp) = wanted(b).unwrap();
+    let (b_name, b_stamp) = wanted(&b).unwrap();
     assert_eq!(fixture.store.open_recorded(&b_name, b_stamp).unwrap().1, records[1]);
-    let (a_name, a_stamp) = wanted(a).unwrap();
+    let (a_name, a_stamp) = wanted(&a).unwrap();
     assert_eq!(fixture.store.remove_recorded(&a_name, a_stamp).unwrap(), records[0]);
     assert_eq!(fixture.store.remove_recorded(&name("b"), None).unwrap(), records[1]);
     assert!(fixture.store.open_recorded(&a_name, a_stamp).err().unwrap().is(Code::NotFound));
@@ -511,7 +511,7 @@ mod faults {
         records
     }
 
-    fn id_of(store: &Store, file: &str) -> Option<Id> {
+    fn id_of(store: &Store, file: &str) -> Option<String> {
         store.open_recorded(&name(file), None).unwrap().1.id
     }
 
