@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all connections of a server share.
 pub struct Server {
-    store: Arc<Store>,
+    store: Store,
     log: Log,
     wires: Arc<WireConfig>,
     prepare: Prepare,
@@ -62,7 +62,7 @@ impl Server {
         prepare: Prepare,
     ) -> Server {
         Server {
-            store: Arc::new(store),
+            store,
             log,
             wires: Arc::new(wires),
             prepare,

@@ -22,12 +22,11 @@
 use std::collections::HashMap;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 use std::time::{Instant, UNIX_EPOCH};
 
 use super::disk::not_stored;
 use super::draft::Draft;
-use super::private::{self, PRIVATE};
+use super::private;
 use super::{FileName, Store, random};
 use crate::error::{Code, Error, Result, lock};
 use crate::limits;
@@ -120,8 +119,7 @@ impl Store {
         if !self.options.read_only && files.iter().any(is_new) {
             let workspace = self.workspace()?;
             // Two servers that see a new file at the same moment must not each give it an identity.
-            let wait = until.saturating_duration_since(Instant::now());
-            let locked = private::lock(&self.private("identifying"), wait)?;
+            let locked = private::lock(&self.private("identifying"), until)?;
             self.append(&mut catalog, files)?;
             // Without a lock, what another server appends meanwhile would be lost with the old table.
             if locked.is_some() && catalog.lines > catalog.kept.saturating_mul(2) + SPARE_LINES {
@@ -212,10 +210,6 @@ impl Store {
             self.log.line(format_args!("catalog: skipped {damaged} damaged lines"));
         }
         Ok(())
-    }
-
-    fn private(&self, name: &str) -> PathBuf {
-        self.root.join(PRIVATE).join(name)
     }
 }
 
@@ -505,7 +499,7 @@ mod tests {
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));
-                            let files = store.list(None)?.0;
+                            let files = store.list(None)?;
                             store.identify_all(&files)?;
                             store.each_record(&files, &mut |record| {
                                 // The others replace theirs at any time.
@@ -572,7 +566,7 @@ mod tests {
             }
         }
         // Another process that holds the lock is waited for, but not for ever.
-        let held = private::lock(&locked, Duration::ZERO).unwrap();
+        let held = private::lock(&locked, Instant::now()).unwrap();
         assert!(server.identify(&asked).unwrap_err().is(Code::Internal));
         drop(held);
         assert!(server.ids(&asked)[0].is_some());

@@ -174,7 +174,7 @@ impl<'s> Incoming<'s> {
                 Ok(Record::new(Some(id), name.as_str(), stamp))
             }
             // Removed again, unless another request has done that.
-            Err(error) => match store.remove_exactly(&name, stamp) {
+            Err(error) => match store.remove_recorded(&name, Some(stamp)) {
                 Err(failed) if !failed.is(Code::NotFound) => Err(failed),
                 _ => Err(error),
             },

@@ -139,8 +139,8 @@ impl Store {
 
     /// The store for a client in this network: an IPv4 address, or 64 bits of an IPv6 address. `None` is not known.
     #[must_use]
-    pub fn of_client(self: &Arc<Store>, network: Option<u128>) -> ClientStore {
-        ClientStore { store: Arc::clone(self), network }
+    pub fn of_client(&self, network: Option<u128>) -> ClientStore<'_> {
+        ClientStore { store: self, network }
     }
 
     /// The size of a file.
@@ -158,26 +158,6 @@ impl Store {
     pub fn open_file(&self, name: &FileName) -> Result<(Outgoing, u64)> {
         let (file, found) = self.open_plain(name)?;
         Ok((file, found.len()))
-    }
-
-    /// The contents of the root, for tests.
-    #[cfg(test)]
-    pub(crate) fn all(&self) -> Listing {
-        self.list(None).unwrap().0
-    }
-
-    #[cfg(test)]
-    fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'_>>)> {
-        self.read_list(folder, || self.turns.take_place(None))
-    }
-
-    fn read_list<'t>(
-        &self,
-        folder: Option<&FileName>,
-        take_place: impl FnOnce() -> Result<Place<'t>>,
-    ) -> Result<(Listing, Option<Place<'t>>)> {
-        let path = self.walk(folder.map(FileName::as_str));
-        self.unless_gone(path.and_then(|path| Listing::read(&path, take_place)))
     }
 
     fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
@@ -203,9 +183,7 @@ impl Store {
         // All threads that wait for another process wait until the same moment, not one after the other.
         let until = Instant::now() + limits::LOCK_WAIT;
         let turn = lock(&self.removing);
-        let path = self.root.join(private::PRIVATE).join("removing");
-        let wait = until.saturating_duration_since(Instant::now());
-        match private::lock(&path, wait) {
+        match private::lock(&self.private("removing"), until) {
             Ok(held) => Ok((turn, held)),
             Err(error) => match Error::io("wait for other removals", &error) {
                 // A full disk must not keep files from being removed.
@@ -255,6 +233,11 @@ impl Store {
         let folder = private::folder(&self.root, private::PRIVATE);
         let folder = folder.and_then(|folder| private::folder(&folder, name));
         folder.map_err(|error| Error::io(format!("open the folder {name}"), &error))
+    }
+
+    /// The path of one of the server's own files.
+    fn private(&self, name: &str) -> PathBuf {
+        self.root.join(private::PRIVATE).join(name)
     }
 
     /// A new draft in the server's own folder.
@@ -319,26 +302,27 @@ impl Store {
 }
 
 /// The store as one client has it: long work takes a place among that of its network.
-pub struct ClientStore {
-    store: Arc<Store>,
+pub struct ClientStore<'s> {
+    store: &'s Store,
     network: Option<u128>,
 }
 
-impl Deref for ClientStore {
+impl Deref for ClientStore<'_> {
     type Target = Store;
 
     fn deref(&self) -> &Store {
-        &self.store
+        self.store
     }
 }
 
-impl ClientStore {
+impl<'s> ClientStore<'s> {
     /// The contents of the root, or of a folder below it. A long list has a place until that is dropped.
     ///
     /// # Errors
     /// There is no such folder, or it cannot be read, or no place is free.
-    pub fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'_>>)> {
-        self.read_list(folder, || self.take_place())
+    pub fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'s>>)> {
+        let path = self.walk(folder.map(FileName::as_str));
+        self.unless_gone(path.and_then(|path| Listing::read(&path, || self.take_place())))
     }
 
     /// The sum of a file as it is now. Takes a place if it is not remembered.
@@ -366,7 +350,7 @@ impl ClientStore {
         Ok((file, rest))
     }
 
-    fn take_place(&self) -> Result<Place<'_>> {
+    fn take_place(&self) -> Result<Place<'s>> {
         self.store.turns.take_place(self.network)
     }
 }

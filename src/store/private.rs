@@ -62,11 +62,10 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
 /// dropped. `None`: the file system has no locks.
 ///
 /// # Errors
-/// See [`open`], or another process has held the lock for this long.
-pub(super) fn lock(path: &Path, wait: Duration) -> io::Result<Option<File>> {
+/// See [`open`], or another process still holds the lock at this moment.
+pub(super) fn lock(path: &Path, until: Instant) -> io::Result<Option<File>> {
     // Windows locks no file that was opened for appending alone.
     let file = open(path, OpenOptions::new().create(true).read(true).append(true))?;
-    let until = Instant::now() + wait;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
@@ -101,14 +100,14 @@ mod tests {
     fn a_lock_is_held_once_and_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let first = lock(&path, Duration::ZERO).unwrap();
+        let first = lock(&path, Instant::now()).unwrap();
         assert!(first.is_some());
-        let (start, wait) = (Instant::now(), Duration::from_millis(20));
-        let second = lock(&path, wait).unwrap_err();
+        let until = Instant::now() + Duration::from_millis(20);
+        let second = lock(&path, until).unwrap_err();
         assert!(second.to_string().contains("another process holds the lock"), "{second}");
-        assert!(start.elapsed() >= wait);
+        assert!(Instant::now() >= until);
         drop(first);
-        assert!(lock(&path, Duration::ZERO).unwrap().is_some());
+        assert!(lock(&path, Instant::now()).unwrap().is_some());
     }
 
     #[test]

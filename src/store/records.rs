@@ -72,19 +72,13 @@ impl Store {
     /// There is no such plain file, or nothing may be removed.
     pub fn remove_recorded(&self, name: &FileName, stamp: Option<Stamp>) -> Result<Record> {
         self.must_be_writable()?;
-        let found = Stamp::of(&self.find(name)?.1);
-        must_be(stamp, found)?;
-        let record = self.record(name, found);
-        self.remove_exactly(name, found)?;
-        Ok(record.unwrap_or_else(|_| Record::new(None, name.as_str(), found)))
-    }
-
-    /// Removes a file at the top of the root, after a last look whether it is the one with this stamp.
-    pub(super) fn remove_exactly(&self, name: &FileName, stamp: Stamp) -> Result<()> {
         let _turn = self.turn_to_remove()?;
         let (path, found) = self.find(name)?;
-        must_be(Some(stamp), Stamp::of(&found))?;
-        self.remove_at(&path, name, stamp.size)
+        let found = Stamp::of(&found);
+        must_be(stamp, found)?;
+        let record = self.record(name, found);
+        self.remove_at(&path, name, found.size)?;
+        Ok(record.unwrap_or_else(|_| Record::new(None, name.as_str(), found)))
     }
 
     fn record(&self, name: &FileName, stamp: Stamp) -> Result<Record> {

@@ -30,7 +30,7 @@ const STILL: Duration = Duration::from_secs(3);
 /// The sums that are remembered, the oldest first, and what tells each of these files from all others.
 pub(super) type Sums = Mutex<VecDeque<(String, Sum)>>;
 
-impl ClientStore {
+impl ClientStore<'_> {
     /// The sum of the first `length` bytes of a file, or of all if it has fewer. Takes a place if it has to read
     /// them.
     pub(super) fn sum_of(&self, file: &mut Outgoing, found: &Metadata, length: u64) -> Result<Sum> {

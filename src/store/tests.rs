@@ -24,6 +24,17 @@ fn name(name: &str) -> FileName {
     FileName::parse(name.as_bytes()).unwrap()
 }
 
+impl Store {
+    /// The contents of the root.
+    pub(crate) fn all(&self) -> Listing {
+        self.list(None).unwrap()
+    }
+
+    pub(super) fn list(&self, folder: Option<&FileName>) -> Result<Listing> {
+        self.of_client(None).list(folder).map(|(listing, _)| listing)
+    }
+}
+
 impl Fixture {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -137,7 +148,7 @@ fn a_removal_waits_for_that_of_another_server() {
     fixture.put("a", b"x").unwrap();
     fixture.put("b", b"x").unwrap();
     let path = fixture.folder.path().join(private::PRIVATE).join("removing");
-    let held = private::lock(&path, Duration::ZERO).unwrap();
+    let held = private::lock(&path, Instant::now()).unwrap();
     if held.is_none() {
         // This file system has no locks.
         return;
@@ -292,7 +303,7 @@ fn folders_are_walked_and_listed() {
     fs::create_dir_all(fixture.path("docs/deep")).unwrap();
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a.txt");
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a_1.txt");
-    let listing = fixture.store.list(Some(&name("docs"))).unwrap().0;
+    let listing = fixture.store.list(Some(&name("docs"))).unwrap();
     let shown: Vec<_> = listing.entries().map(|e| (e.name, e.size)).collect();
     assert_eq!(shown, [("a.txt", Some(3)), ("a_1.txt", Some(3)), ("deep", None)]);
     assert_eq!(listing.total, 6);
@@ -455,7 +466,7 @@ fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
     fixture.store.each_record(&listed, &mut |record| panic!("{record:?}")).unwrap();
     let stamp = listed.batches().next().unwrap()[0].1;
     fixture.put("gone", b"another").unwrap();
-    let removed = fixture.store.remove_exactly(&name("gone"), stamp);
+    let removed = fixture.store.remove_recorded(&name("gone"), Some(stamp));
     assert!(removed.unwrap_err().is(Code::NotFound));
     assert_eq!(fs::read(fixture.path("gone")).unwrap(), b"another");
 }
@@ -699,7 +710,7 @@ mod faults {
                 let before: Vec<_> = records(&store);
                 fs::write(folder.path().join("by-hand"), "3").unwrap();
                 let (_, came) = during(k, fault, || {
-                    let _ = store.list(None).map(|(files, _)| store.identify_all(&files));
+                    let _ = store.list(None).map(|files| store.identify_all(&files));
                     let _ = store.open_recorded(&name("by-hand"), None);
                     let _ = recorded_upload(&store, "c", b"4");
                     let _ = store.remove_recorded(&name("b"), None);

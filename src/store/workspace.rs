@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::draft::Draft;
 use super::name::is_number;
@@ -64,11 +64,11 @@ impl Workspace {
         let incoming = private::folder(&private, "incoming")?;
         // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
         // Where there are no locks, dead servers look like running ones, and nothing is removed.
-        let starting = private::lock(&private.join("starting"), START_WAIT)?;
+        let starting = private::lock(&private.join("starting"), Instant::now() + START_WAIT)?;
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
         let mut workspace = Workspace {
-            lock: private::lock(&folder.join(LOCK), START_WAIT)?,
+            lock: private::lock(&folder.join(LOCK), Instant::now() + START_WAIT)?,
             next: AtomicU64::new(0),
             publishing: publishing.unwrap_or(Publishing::Link),
             renaming: Mutex::new(private.join("renaming")),
@@ -109,7 +109,7 @@ impl Workspace {
         // Windows renames no open file.
         draft.close();
         let renaming = lock(&self.renaming);
-        let held = op(|| private::lock(&renaming, limits::LOCK_WAIT))?;
+        let held = op(|| private::lock(&renaming, Instant::now() + limits::LOCK_WAIT))?;
         let _held = held.ok_or(io::ErrorKind::Unsupported)?;
         match disk::look(target)? {
             Some(_) => Ok(false),
