@@ -3,8 +3,16 @@
 
 use std::io;
 
-use super::WireConfig;
+use super::{WireConfig, stream};
+use crate::error::{Error, Result};
 use crate::limits;
+
+/// What one read brought.
+pub(super) enum Came {
+    Data,
+    Silence,
+    End,
+}
 
 #[derive(Default)]
 pub(super) struct Input {
@@ -59,24 +67,28 @@ impl Input {
         &mut self,
         config: &WireConfig,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    ) -> Result<Came> {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
-        let n = if most <= limits::BUFFER_SIZE {
-            self.fill_by::<{ limits::BUFFER_SIZE }>(most, read)?
+        let read = if most <= limits::BUFFER_SIZE {
+            self.fill_by::<{ limits::BUFFER_SIZE }>(most, read)
         } else if most <= limits::FULL_READ {
-            self.fill_by::<{ limits::FULL_READ }>(most, read)?
+            self.fill_by::<{ limits::FULL_READ }>(most, read)
         } else {
             let mut large = vec![0; most];
-            let n = read(&mut large)?;
-            self.bytes.extend_from_slice(&large[..n]);
-            n
+            read(&mut large).inspect(|n| self.bytes.extend_from_slice(&large[..*n]))
         };
-        self.ended = n == 0;
-        self.large_reads |= n == most;
-        Ok(n)
+        match read {
+            Ok(n) => {
+                self.ended = n == 0;
+                self.large_reads |= n == most;
+                Ok(if n == 0 { Came::End } else { Came::Data })
+            }
+            Err(error) if stream::is_silence(&error) => Ok(Came::Silence),
+            Err(error) => Err(Error::connection(&error)),
+        }
     }
 
     /// Reads into a buffer on the stack, so that a connection that only waits holds none. A function for each size,

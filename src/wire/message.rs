@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::input::Came;
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream, too_long};
@@ -12,14 +13,8 @@ use crate::limits;
 /// What an acknowledgement counts for the pace of a list, in bytes.
 const ACKNOWLEDGEMENT: u64 = 1024;
 
-/// What one read brought.
-pub(super) enum Came {
-    Data,
-    Silence,
-    End,
-}
-
 /// The message that is expected next.
+#[derive(Default)]
 pub(super) struct Message {
     pub(super) expected: Awaited,
     /// When it must be complete. Its first byte sets it.
@@ -30,13 +25,6 @@ pub(super) struct Message {
     count: u64,
     /// What was taken already of a message that is read in parts: its first bytes, and its length.
     part: (Vec<u8>, u64),
-}
-
-impl Default for Message {
-    fn default() -> Message {
-        let (more_time, part) = (Duration::ZERO, (Vec::new(), 0));
-        Message { expected: Awaited::Close, deadline: None, more_time, count: 0, part }
-    }
 }
 
 impl Wire {
@@ -155,18 +143,9 @@ impl Wire {
     /// # Errors
     /// The stream ends before, or the peer is too slow.
     pub fn read_acknowledgement(&mut self) -> Result<()> {
-        self.begin_message(Awaited::Bytes(1))?;
-        let mut list = Pace::of_a_list();
-        while self.input.held().is_empty() {
-            self.flush()?;
-            let begun = Instant::now();
-            if let Came::End = self.read_once(begun + limits::WRITE_WAIT)? {
-                return Err(self.cut_short());
-            }
-            self.list.as_mut().unwrap_or(&mut list).moved(0, begun.elapsed())?;
-        }
-        self.take_message(1, 0, Ending::Width);
-        self.list.as_mut().unwrap_or(&mut list).moved(ACKNOWLEDGEMENT, Duration::ZERO)
+        let begun = Instant::now();
+        self.read_bytes(1)?;
+        self.list.as_mut().map_or(Ok(()), |list| list.moved(ACKNOWLEDGEMENT, begun.elapsed()))
     }
 
     /// Reads up to a mark, and returns what is before it.
@@ -244,8 +223,7 @@ impl Wire {
     pub fn take_arrived(&mut self) -> Result<Vec<u8>> {
         while self.input.held().len() < limits::REPLY_LINE && !self.input.ended {
             let Wire { stream, input, config, .. } = self;
-            let brought = input.fill(config, |into| stream.read_now(into));
-            if !matches!(came(brought)?, Came::Data) {
+            if !matches!(input.fill(config, |into| stream.read_now(into))?, Came::Data) {
                 break;
             }
         }
@@ -356,7 +334,8 @@ impl Wire {
     fn deadline(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
-            let idle = self.config.idle.saturating_add(self.message.more_time);
+            let idle = self.list.as_ref().map_or(self.config.idle, Pace::left);
+            let idle = idle.saturating_add(self.message.more_time);
             // What the peer said before a write failed has come already.
             return Ok(now + if self.can_write() { idle } else { limits::CLOSE_TIME });
         }
@@ -372,7 +351,7 @@ impl Wire {
         }
         self.begin_read(until, self.message.expected)?;
         let Wire { stream, input, config, .. } = self;
-        came(input.fill(config, |into| stream::read(&mut **stream, into)))
+        input.fill(config, |into| stream::read(&mut **stream, into))
     }
 
     /// What every read begins with: what was written leaves, and the read has an end.
@@ -394,14 +373,5 @@ impl Wire {
     /// The stream ended in the middle of the message.
     pub(super) fn cut_short(&self) -> Error {
         ended().with_partial(self.input.held(), self.message.expected)
-    }
-}
-
-fn came(brought: io::Result<usize>) -> Result<Came> {
-    match brought {
-        Ok(0) => Ok(Came::End),
-        Ok(_) => Ok(Came::Data),
-        Err(error) if stream::is_silence(&error) => Ok(Came::Silence),
-        Err(error) => Err(Error::connection(&error)),
     }
 }

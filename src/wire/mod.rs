@@ -160,7 +160,7 @@ impl Wire {
         }
         // Given back after it: a buffer that stays keeps the memory around it too.
         let bytes = std::mem::take(&mut self.output);
-        self.send(&bytes, &mut Pace::of_a_reader(self.config.reader_window))
+        self.send(&bytes, &mut self.pace_of_a_reader())
     }
 
     /// Begins with more than a buffer would grow from: an allocator keeps small ones for each thread.
@@ -175,7 +175,7 @@ impl Wire {
     /// # Errors
     /// Those of `write`, or the peer takes too little of it.
     pub fn write_list(&mut self, write: impl FnOnce(&mut Wire) -> Result<()>) -> Result<()> {
-        self.list = Some(Pace::of_a_list());
+        self.list = Some(Pace::new(limits::LIST_WINDOW, limits::READER_STEP));
         let written = write(self);
         self.list = None;
         written
@@ -295,26 +295,29 @@ impl Wire {
 
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one.
-    fn send(&mut self, bytes: &[u8], pace: &mut Pace) -> Result<()> {
+    fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
         if !self.can_write() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
-        let sent = self.send_at(bytes, pace);
-        if sent.is_err() {
-            self.state = State::Unwritable;
-        }
-        sent
-    }
-
-    fn send_at(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
         let pace = self.list.as_mut().unwrap_or(pace);
         while !bytes.is_empty() {
             let begun = Instant::now();
-            let n = write_once(&mut *self.stream, bytes, self.config.writes_once)?;
-            pace.moved(n as u64, begun.elapsed())?;
-            bytes = bytes.get(n..).unwrap_or_default();
+            let sent = write_once(&mut *self.stream, bytes, self.config.writes_once);
+            let kept_pace = |n: usize| pace.moved(n as u64, begun.elapsed()).map(|()| n);
+            match sent.and_then(kept_pace) {
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(error) => {
+                    self.state = State::Unwritable;
+                    return Err(error);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The pace that a peer has to keep which reads: [`limits::READER_STEP`], or all that is left, in any window.
+    fn pace_of_a_reader(&self) -> Pace {
+        Pace::new(self.config.reader_window, limits::READER_STEP)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::error::{Code, Error, Result};
-use crate::limits;
 
 /// Checks that a transfer moves enough. A timeout on each read alone would start again with every byte. Its clock runs
 /// only while the peer is waited for: a stall of our own disk is not the peer's.
@@ -17,23 +16,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a peer that sends: [`limits::PAYLOAD_RATE`] over any window.
-    pub(super) fn of_a_sender(window: Duration) -> Pace {
-        Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()))
-    }
-
-    /// For a peer that reads: [`limits::READER_STEP`], or all that is left, in any window.
-    pub(super) fn of_a_reader(window: Duration) -> Pace {
-        Pace::new(window, limits::READER_STEP)
-    }
-
-    /// For a list: the same in any [`limits::LIST_WINDOW`].
-    pub(super) fn of_a_list() -> Pace {
-        Pace::new(limits::LIST_WINDOW, limits::READER_STEP)
-    }
-
-    fn new(window: Duration, least: u64) -> Pace {
+    /// For a peer that has to move this much in any window.
+    pub(super) fn new(window: Duration, least: u64) -> Pace {
         Pace { least, window, moved: 0, waited: Duration::ZERO }
+    }
+
+    /// How long the peer may still be waited for, if nothing moves.
+    pub(super) fn left(&self) -> Duration {
+        self.window.saturating_sub(self.waited)
     }
 
     /// Notes that this much has moved after this wait.
@@ -52,18 +42,27 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{PAYLOAD_RATE, PAYLOAD_WINDOW, READER_STEP, READER_WINDOW};
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn sender() -> Pace {
+        Pace::new(PAYLOAD_WINDOW, PAYLOAD_RATE * PAYLOAD_WINDOW.as_secs())
+    }
+
+    fn reader() -> Pace {
+        Pace::new(READER_WINDOW, READER_STEP)
+    }
+
     #[test]
     fn a_drip_does_not_stretch_the_deadline_of_a_payload() {
-        let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
+        let mut pace = sender();
         for second in 1..90 {
             assert!(pace.moved(1, SECOND).is_ok(), "{second}");
         }
         assert!(pace.moved(1, SECOND).is_err());
         // Fast for two minutes, then slow: judged by the last minute and a half, not by the average.
-        let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
+        let mut pace = sender();
         (0..120).for_each(|_| pace.moved(100_000, SECOND).unwrap());
         let gave_up = (0..300).find(|_| pace.moved(1, SECOND).is_err());
         assert!((87..=91).contains(&gave_up.unwrap()), "{gave_up:?}");
@@ -72,12 +71,12 @@ mod tests {
     /// A reader of 2 kB a second was cut: the system takes more for it only every 33 to 65 seconds.
     #[test]
     fn a_slow_reader_is_judged_by_the_steps_in_which_the_system_takes_bytes() {
-        let mut pace = Pace::of_a_reader(limits::READER_WINDOW);
+        let mut pace = reader();
         for step in 1..20 {
             assert!((0..12).all(|_| pace.moved(0, SECOND * 5).is_ok()), "{step}");
             assert!(pace.moved(64 << 10, SECOND * 5).is_ok(), "{step}");
         }
-        let mut pace = Pace::of_a_reader(limits::READER_WINDOW);
+        let mut pace = reader();
         let gave_up = (0..200).find(|_| pace.moved(600, SECOND).is_err());
         assert!((88..=91).contains(&gave_up.unwrap()), "{gave_up:?}");
     }
@@ -85,7 +84,7 @@ mod tests {
     /// A disk that stood still for two minutes ended the upload that it was written for.
     #[test]
     fn only_the_time_that_the_peer_is_waited_for_counts() {
-        let mut pace = Pace::of_a_sender(limits::PAYLOAD_WINDOW);
+        let mut pace = sender();
         // As many moves as one likes at once: each is followed by a stall of the disk.
         assert!((0..1000).all(|_| pace.moved(1, Duration::from_millis(80)).is_ok()));
         assert!((0..200).any(|_| pace.moved(1, Duration::from_millis(80)).is_err()));

@@ -78,7 +78,7 @@ impl Wire {
         // A new one is mapped and not filled: an upload that has stalled then holds only pages that were read into.
         let kept = lock(&BUFFERS).pop().filter(|kept| kept.len() >= size);
         let mut buffer = kept.unwrap_or_else(|| vec![0; size]);
-        let mut pace = Pace::of_a_sender(self.config.payload_window);
+        let mut pace = self.pace_of_a_sender();
         while self.payload.left > 0 {
             let most = at_most(self.payload.left, size);
             let (n, read) = self.read_full(&mut buffer[..most], &mut pace);
@@ -134,7 +134,7 @@ impl Wire {
         let held = self.input.take(usize::MAX);
         sink(&held)?;
         let mut buffer = vec![0; self.config.payload_buffer];
-        let mut pace = Pace::of_a_sender(self.config.payload_window);
+        let mut pace = self.pace_of_a_sender();
         let mut came = held.len() as u64;
         while !self.input.ended {
             let expected = Awaited::Payload { came, size: None };
@@ -146,6 +146,12 @@ impl Wire {
             self.stream.message(&held, came, Ending::Stream);
         }
         Ok(())
+    }
+
+    /// The pace that a payload has to keep which comes: [`limits::PAYLOAD_RATE`] over any window.
+    fn pace_of_a_sender(&self) -> Pace {
+        let window = self.config.payload_window;
+        Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()))
     }
 
     /// Makes one read of a payload. Returns 0 at the end of the stream.
@@ -185,7 +191,7 @@ impl Wire {
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         buffer.resize(filled + at_most(size, self.write_size(0)), 0);
-        let mut pace = Pace::of_a_reader(self.config.reader_window);
+        let mut pace = self.pace_of_a_reader();
         let mut left = size;
         while left > 0 {
             let most = at_most(left, buffer.len() - filled);

@@ -626,14 +626,23 @@ fn over(script: (Script, Written)) -> Wire {
 #[test]
 fn acknowledgements_of_a_list_keep_its_pace_and_have_no_deadline_together() {
     let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
-    let mut wire = over(Script::new([bytes(b"1"), Step::Pause, bytes(b"2rest")]));
+    let (mut wire, written) = wire(Script::new([bytes(b"1"), bytes(b"2rest"), Step::Pause]));
     wire.write_list(|wire| {
         wire.read_acknowledgement()?;
+        wire.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW / 3)?;
         wire.read_acknowledgement()
     })
     .unwrap();
     assert_eq!(wire.read_bytes(4).unwrap(), b"rest");
-    assert!(wire.read_acknowledgement().unwrap_err().is_gone());
+    let silent = wire.write_list(|wire| {
+        wire.list.as_mut().unwrap().moved(0, limits::LIST_WINDOW / 3)?;
+        wire.read_acknowledgement()
+    });
+    assert!(silent.unwrap_err().is(Code::Timeout));
+    // Each may take what is left of the time.
+    let third = limits::LIST_WINDOW.as_secs() / 3;
+    let waits: Vec<_> = written.waits().iter().map(|wait| wait.as_secs_f64().ceil()).collect();
+    assert_eq!(waits, [3 * third, 2 * third, 2 * third].map(|seconds| seconds as f64));
     // With one acknowledgement less than it takes in time, the list ends.
     for (came, is_enough) in [(63, false), (64, true)] {
         let mut wire = over(Script::new([bytes(&[b'1'; 64])]));
