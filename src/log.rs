@@ -8,7 +8,6 @@
 //! ```
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -30,9 +29,6 @@ const RATE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// How often it checks whether the file of `--log` has been moved away.
-const LOG_LOOK: Duration = Duration::from_millis(500);
-
 /// How long the thread that writes log lines pauses before a write, so that lines that come fast are
 /// written together.
 const LOG_PAUSE: Duration = Duration::from_millis(5);
@@ -52,8 +48,8 @@ struct Outputs {
     /// Standard error, and the file.
     queues: Vec<Queue>,
     lang: Lang,
-    /// The recent lines about conditions that last, and when each was written.
-    rate_limited: Mutex<HashMap<String, Instant>>,
+    /// When the last line about a condition that lasts was written.
+    rate_limited: Mutex<Option<Instant>>,
 }
 
 /// The lines on their way to one output. A connection adds its line and goes on; one thread writes them. If
@@ -114,13 +110,11 @@ impl Log {
     /// Writes a line about a condition that lasts, but not again too soon.
     pub fn rate_limited(&self, what: impl fmt::Display) {
         let Some(outputs) = &self.0 else { return };
-        let what = what.to_string();
-        let mut rate_limited = lock(&outputs.rate_limited);
-        rate_limited.retain(|_, written| written.elapsed() < RATE_LIMIT);
-        rate_limited.entry(what).or_insert_with_key(|what| {
+        let mut written = lock(&outputs.rate_limited);
+        if written.is_none_or(|written| written.elapsed() >= RATE_LIMIT) {
+            *written = Some(Instant::now());
             self.line(what);
-            Instant::now()
-        });
+        }
     }
 
     /// The part of the log that belongs to one connection.
@@ -175,24 +169,19 @@ impl Queue {
 struct LogFile {
     path: PathBuf,
     file: File,
-    /// When the path was last checked.
-    checked: Instant,
 }
 
 impl LogFile {
     fn open(path: &Path) -> Result<LogFile> {
         let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
         let file = append_to(path).map_err(opening)?;
-        Ok(LogFile { path: path.to_owned(), file, checked: Instant::now() })
+        Ok(LogFile { path: path.to_owned(), file })
     }
 
     /// Opens the path again if the file was moved away, as programs that archive logs do.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.checked.elapsed() >= LOG_LOOK {
-            self.checked = Instant::now();
-            if !self.is_at_its_path() {
-                self.file = append_to(&self.path)?;
-            }
+        if !self.is_at_its_path() {
+            self.file = append_to(&self.path)?;
         }
         self.file.write_all(text)
     }

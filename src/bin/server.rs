@@ -89,8 +89,9 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
         ConnectionLimits { all: config.max_connections, per_address: config.max_per_address };
     let prepare = instruments.prepare(Side::Server);
     let server = Server::new(store, log.clone(), wires, limits, prepare);
-    server.with_proxy_line(config.proxy_protocol).run(listeners);
-    Ok(())
+    let address = listeners.first().map(|(_, first)| at(first).to_string()).unwrap_or_default();
+    let served = server.with_proxy_line(config.proxy_protocol).run(listeners);
+    served.map_err(|error| Msg::CannotListen { address, why: error.cause().to_owned() })
 }
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {

@@ -82,49 +82,42 @@ impl Server {
 
     /// Serves these listeners, each from a thread of its own: for ever, except in a lecture, which makes them
     /// non-blocking at its end.
-    pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) {
+    ///
+    /// # Errors
+    /// The system has no thread free.
+    pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> Result<()> {
         let server = Arc::new(self);
-        let accept = |(dialect, listener)| server.start_accepting(dialect, listener);
-        let threads: Vec<_> = listeners.into_iter().map(accept).collect();
-        for thread in threads {
+        let accept = |(dialect, listener): (Dialect, TcpListener)| {
+            let server = Arc::clone(&server);
+            let thread = thread::Builder::new().name(format!("accept {}", dialect.name()));
+            thread.spawn(move || server.accept(dialect, &listener))
+        };
+        let threads = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>();
+        for thread in threads.map_err(|error| Error::io("start a thread to accept", &error))? {
             let _ = thread.join();
         }
-    }
-
-    /// Starts a listener's accept thread; retries until the system has a thread free.
-    fn start_accepting(
-        self: &Arc<Server>,
-        dialect: Dialect,
-        listener: TcpListener,
-    ) -> thread::JoinHandle<()> {
-        let listener = Arc::new(listener);
-        loop {
-            let (server, listener) = (Arc::clone(self), Arc::clone(&listener));
-            let accept = thread::Builder::new().name(format!("accept {}", dialect.name()));
-            match accept.spawn(move || server.accept(dialect, &listener)) {
-                Ok(thread) => return thread,
-                Err(error) => self.pause_after(dialect, &error),
-            }
-        }
+        Ok(())
     }
 
     /// Accepts connections until the listener is told not to wait. A failed accept does not end this: when the
     /// system has no descriptor left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
+        use io::ErrorKind as Kind;
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
-                Err(error) if may_accept_again_at_once(&error) => {}
-                // A listener that waits never says this. It was told not to wait, so that this ends.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => self.pause_after(dialect, &error),
+                Err(error) => match error.kind() {
+                    // A listener that waits never says this. It was told not to wait, so that this ends.
+                    Kind::WouldBlock => return,
+                    // Only one connection was lost, before it was accepted.
+                    Kind::ConnectionAborted | Kind::ConnectionReset => {}
+                    _ => {
+                        self.log.rate_limited(format_args!("{} accept: {error}", dialect.name()));
+                        thread::sleep(ACCEPT_PAUSE);
+                    }
+                },
             }
         }
-    }
-
-    fn pause_after(&self, dialect: Dialect, error: &io::Error) {
-        self.log.rate_limited(format_args!("{} accept: {error}", dialect.name()));
-        thread::sleep(ACCEPT_PAUSE);
     }
 
     /// Gives a connection a permit and a thread, or refuses it: no permit or no thread is free.
@@ -148,28 +141,20 @@ impl Server {
         {
             return self.turn_away(connection, error);
         }
-        let Connection { dialect, stream, peer, permit } = connection;
-        let session = self.log.session(peer, dialect.name());
-        session.open(permit.connections);
-        let end = self.converse(dialect, stream, peer, permit.network, &session);
-        // Free before the line is written, so that a new connection can follow the line in the log.
-        drop(permit);
+        let session = self.log.session(connection.peer, connection.dialect.name());
+        session.open(connection.permit.connections);
+        // Its permit is free before the line is written, so that a new connection can follow the line in the log.
+        let end = self.converse(connection, &session);
         session.close(&end);
     }
 
     /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
-    fn converse(
-        &self,
-        dialect: Dialect,
-        stream: TcpStream,
-        peer: SocketAddr,
-        network: Option<u128>,
-        session: &ConnectionLog<'_>,
-    ) -> Result<()> {
+    fn converse(&self, connection: Connection, session: &ConnectionLog<'_>) -> Result<()> {
+        let Connection { dialect, stream, peer, permit } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
         let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wires)));
-        let store = self.store.of_client(network);
+        let store = self.store.of_client(permit.network);
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));
         wire.close();
@@ -191,10 +176,4 @@ impl Server {
         self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
         self.refusals.refuse(stream, &dialect.error_reply(busy));
     }
-}
-
-/// Whether only one connection was lost, before it was accepted, or a signal came.
-fn may_accept_again_at_once(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted)
 }

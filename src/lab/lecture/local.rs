@@ -150,7 +150,9 @@ impl LocalServer {
             listeners.push(listener);
         }
         let server = Server::new(store, Log::silent(), wires, limits, prepare);
-        let serve = |listeners| server.run(Dialect::ALL.into_iter().zip(listeners).collect());
+        let serve = |listeners| {
+            let _ = server.run(Dialect::ALL.into_iter().zip(listeners).collect());
+        };
         let listeners = Listeners::start(listeners, serve).map_err(failed)?;
         Ok(LocalServer { ports, listeners })
     }
