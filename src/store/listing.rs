@@ -26,14 +26,14 @@ pub struct Entry<'l> {
 pub struct Listing {
     /// The sizes of all its files together.
     pub total: u64,
-    /// Each name, and the identity after it, in blocks that never move.
-    text: Vec<String>,
+    /// Each name, and the identity after it.
+    text: String,
     lines: Vec<Line>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Line {
-    /// Where the name begins: the number of its block, and the position in that, 16 bits.
+    /// Where the name begins.
     start: u32,
     name_length: u16,
     id_length: u16,
@@ -41,9 +41,6 @@ struct Line {
     size: u64,
     changed: u64,
 }
-
-/// How much text a block has at most.
-const BLOCK: usize = 1 << 16;
 
 /// How much text a list has room for at first.
 const SHORT: usize = 1 << 12;
@@ -89,19 +86,14 @@ impl Listing {
         // A server can send sizes that add up to more.
         self.total = self.total.saturating_add(size.unwrap_or(0));
         let id = id.unwrap_or_default();
-        let length = name.len() + id.len();
-        if self.text.last().is_none_or(|block| block.len() + length > BLOCK) {
-            // Most lists are short: the first block grows with them. Not from nothing, because an allocator keeps
-            // what is small for each thread.
-            let capacity = if self.text.is_empty() { SHORT } else { BLOCK };
-            self.text.push(String::with_capacity(capacity));
+        if self.lines.is_empty() {
+            // Not from nothing, because an allocator keeps what is small for each thread.
+            self.text.reserve(SHORT);
             self.lines.reserve(SHORT / size_of::<Line>());
         }
-        let number = self.text.len() - 1;
-        let Some(block) = self.text.last_mut() else { return };
-        let start = u32::try_from(number * BLOCK + block.len()).unwrap_or(u32::MAX);
-        block.push_str(name);
-        block.push_str(id);
+        let start = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        self.text.push_str(name);
+        self.text.push_str(id);
         // No line that is read is longer.
         let [name_length, id_length] =
             [name, id].map(|text| u16::try_from(text.len()).unwrap_or(u16::MAX));
@@ -141,12 +133,11 @@ impl Listing {
 }
 
 /// The name and the identity of a line.
-fn texts<'t>(text: &'t [String], line: &Line) -> (&'t str, &'t str) {
-    let start = line.start as usize;
-    let block = text.get(start / BLOCK).and_then(|block| block.get(start % BLOCK..));
-    let (name, rest) =
-        block.and_then(|it| it.split_at_checked(line.name_length.into())).unwrap_or_default();
-    (name, rest.get(..line.id_length.into()).unwrap_or_default())
+fn texts<'t>(text: &'t str, line: &Line) -> (&'t str, &'t str) {
+    let name = line.start as usize;
+    let id = name + usize::from(line.name_length);
+    let end = id + usize::from(line.id_length);
+    (text.get(name..id).unwrap_or_default(), text.get(id..end).unwrap_or_default())
 }
 
 /// Calls `tell` with the files and folders in a folder that a client can ask for.
