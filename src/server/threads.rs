@@ -34,38 +34,29 @@ impl Threads {
     /// # Errors
     /// No thread is idle and none can be started: returns the connection.
     pub(super) fn serve(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
-        let Some(connection) = server.threads.queue(connection) else { return Ok(()) };
-        // Shared, because a thread that cannot be started drops what it was given.
-        let first = Arc::new(Mutex::new(Some(connection)));
-        let (server, taken) = (Arc::clone(server), Arc::clone(&first));
+        let mut state = lock(&server.threads.state);
+        state.queue.push_back(connection);
+        if state.queue.len() <= state.idle {
+            server.threads.queued.notify_one();
+            return Ok(());
+        }
+        let own = Arc::clone(server);
         let work = move || {
-            let mut next = lock(&taken).take();
-            while let Some(connection) = next {
-                server.serve(connection);
-                next = server.threads.next();
+            while let Some(connection) = own.threads.next() {
+                own.serve(connection);
             }
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            Err(_) => lock(&first).take().map_or(Ok(()), Err),
+            // It is still the last one, because the lock was held all the time.
+            Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
         }
-    }
-
-    /// Queues a connection, if an idle thread will take it. Else returns it.
-    fn queue(&self, connection: Connection) -> Option<Connection> {
-        let mut state = lock(&self.state);
-        if state.queue.len() >= state.idle {
-            return Some(connection);
-        }
-        state.queue.push_back(connection);
-        self.queued.notify_one();
-        None
     }
 
     /// Returns the next connection. Waits for it, unless enough threads wait already; `None` ends the thread.
     fn next(&self) -> Option<Connection> {
         let mut state = lock(&self.state);
-        if state.idle >= limits::MAX_IDLE_THREADS {
+        if state.queue.is_empty() && state.idle >= limits::MAX_IDLE_THREADS {
             return None;
         }
         state.idle += 1;
@@ -82,44 +73,48 @@ mod tests {
     use super::super::permits::{ConnectionLimits, Permits};
     use super::*;
     use crate::dialect::Dialect;
+    use crate::log::Log;
+    use crate::store::{Options, Store};
+    use crate::wire::{WireConfig, stream::plain};
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::channel;
 
-    fn connection() -> Connection {
+    /// A connection, and its peer's end.
+    fn connection() -> (Connection, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let peer = stream.peer_addr().unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
         let permit = Permits::new(ConnectionLimits::default()).take(None).unwrap();
-        Connection { dialect: Dialect::Text, stream, peer, permit }
+        (Connection { dialect: Dialect::Text, stream, peer, permit }, other)
     }
 
     #[test]
-    fn idle_threads_take_connections_and_without_one_they_come_back() {
-        let threads = Arc::new(Threads::default());
-        assert!(threads.queue(connection()).is_some());
+    fn idle_threads_take_connections_and_without_one_a_new_one_does() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), Options::default(), &Log::silent()).unwrap();
+        let (wires, limits) = (WireConfig::default(), ConnectionLimits::default());
+        let server = Arc::new(Server::new(store, Log::silent(), wires, limits, plain()));
         let (done, did) = channel();
-        let idle: Vec<_> = (0..2)
-            .map(|_| {
-                let (threads, done) = (Arc::clone(&threads), done.clone());
-                thread::spawn(move || done.send(threads.next().unwrap().peer).unwrap())
-            })
-            .collect();
-        while lock(&threads.state).idle < 2 {
+        for _ in 0..2 {
+            let (server, done) = (Arc::clone(&server), done.clone());
+            thread::spawn(move || done.send(server.threads.next().unwrap().peer).unwrap());
+        }
+        while lock(&server.threads.state).idle < 2 {
             thread::yield_now();
         }
-        // Two are idle, so two are taken at once, however slowly they wake, and the third comes back.
-        let given = [connection(), connection()];
-        let mut peers = given.each_ref().map(|given| given.peer).to_vec();
-        assert!(given.into_iter().all(|given| threads.queue(given).is_none()));
-        let mut taken: Vec<_> = did.iter().take(2).collect();
-        peers.sort_unstable();
-        taken.sort_unstable();
-        assert_eq!(taken, peers);
-        idle.into_iter().for_each(|thread| thread.join().unwrap());
-        let third = connection();
-        let peer = third.peer;
-        assert_eq!(threads.queue(third).map(|it| it.peer), Some(peer));
-        assert!(lock(&threads.state).queue.is_empty());
+        let (given, mut peers): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
+        for connection in given {
+            assert!(Threads::serve(&server, connection).is_ok());
+        }
+        // However slowly the idle ones wake, they take two, and a new one serves the one that is left.
+        let taken: Vec<_> = did.iter().take(2).collect();
+        peers.retain(|peer| !taken.contains(&peer.local_addr().unwrap()));
+        let [left] = &mut peers[..] else { panic!("{taken:?} of {peers:?}") };
+        left.write_all(b"connme\n").unwrap();
+        let mut reply = [0; 13];
+        left.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"ok connected\n");
     }
 
     #[test]
@@ -127,5 +122,7 @@ mod tests {
         let threads = Threads::default();
         lock(&threads.state).idle = limits::MAX_IDLE_THREADS;
         assert!(threads.next().is_none());
+        lock(&threads.state).queue.push_back(connection().0);
+        assert!(threads.next().is_some());
     }
 }

@@ -217,17 +217,6 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_full_before_the_next_one_begins() {
-        let (name, id) = ("n".repeat(1000), "i".repeat(24));
-        let mut listing = Listing::default();
-        for count in 1..=129 {
-            listing.push(Entry { name: &name, size: None, id: Some(&id) });
-            assert_eq!(listing.text.len(), usize::div_ceil(count, 64));
-        }
-        assert!(listing.entries().all(|entry| (entry.name, entry.id) == (&name, Some(&id))));
-    }
-
-    #[test]
     fn a_long_list_takes_a_place_and_a_short_one_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let turns = super::super::turns::Turns::default();
