@@ -25,8 +25,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::time::{Instant, UNIX_EPOCH};
 
 use super::disk::not_stored;
-use super::draft::Draft;
 use super::private;
+use super::workspace::Draft;
 use super::{FileName, Store, random};
 use crate::error::{Code, Error, Result, lock};
 use crate::limits;

@@ -2,13 +2,11 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::catalog::{Stamp, new_id};
 use super::disk::not_stored;
-use super::draft::{self, Draft};
 use super::quota::{Quota, Share};
-use super::workspace::Workspace;
+use super::workspace::{Draft, sync_folder};
 use super::{FileName, Record, Store};
 use crate::error::{Code, Error, Result};
 
@@ -24,19 +22,12 @@ pub struct Incoming<'s> {
     size: Option<u64>,
     /// How much has come.
     came: u64,
-    /// Keeps the folder of the draft, in case the store moves to another folder meanwhile.
-    workspace: Arc<Workspace>,
 }
 
 impl<'s> Incoming<'s> {
-    pub(super) fn new(
-        store: &'s Store,
-        name: FileName,
-        draft: Draft,
-        workspace: Arc<Workspace>,
-    ) -> Incoming<'s> {
+    pub(super) fn new(store: &'s Store, name: FileName, draft: Draft) -> Incoming<'s> {
         let share = store.quota.as_ref().map(Quota::share);
-        Incoming { store, name, draft, share, size: Some(0), came: 0, workspace }
+        Incoming { store, name, draft, share, size: None, came: 0 }
     }
 
     /// Prepares for a file of this size. `None`: the size is not known, and the limits are checked while it comes.
@@ -52,17 +43,11 @@ impl<'s> Incoming<'s> {
     /// Adds to the file.
     ///
     /// # Errors
-    /// The disk does not take it, or it is more than was announced or is allowed.
+    /// The disk does not take it, or it is more than is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let length = bytes.len() as u64;
         self.came = self.came.saturating_add(length);
-        match self.size {
-            Some(size) if self.came > size => {
-                return Err(Error::new(Code::Internal, "more came than was announced"));
-            }
-            Some(_) => {}
-            None => self.must_be_small(self.came)?,
-        }
+        self.must_be_small(self.came)?;
         if let Some(share) = &mut self.share {
             share.grow(length, || self.draft.clear())?;
         }
@@ -75,19 +60,17 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::write`].
     pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
-        let (workspace, draft) =
-            self.store.draft().map_err(|error| not_stored(self.name.as_str(), &error))?;
+        let draft = self.store.draft().map_err(|error| not_stored(self.name.as_str(), &error))?;
         let old = std::mem::replace(&mut self.draft, draft);
         self.write(bytes)?;
         self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))?;
-        self.workspace = workspace;
         Ok(())
     }
 
     /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
     #[must_use]
     pub fn into_kept(mut self, file: File, path: PathBuf) -> Incoming<'s> {
-        self.draft = Draft::kept(file, path);
+        self.draft = self.draft.into_kept(file, path);
         self
     }
 
@@ -122,28 +105,21 @@ impl<'s> Incoming<'s> {
     }
 
     fn complete(&mut self) -> Result<()> {
-        if self.size.is_some_and(|size| self.came < size) {
-            return Err(Error::new(Code::Internal, "less came than was announced"));
+        if self.size.is_some_and(|size| self.came != size) {
+            return Err(Error::new(Code::Internal, "another size came than was announced"));
         }
-        if self.store.options.fsync {
-            self.draft.sync().map_err(|error| not_stored(self.name.as_str(), &error))?;
-        }
-        if self.draft.is_kept() {
-            let moved = self.draft.keep_no_longer(self.workspace.path());
-            moved.map_err(|error| not_stored(self.name.as_str(), &error))?;
-        }
-        self.draft.close();
-        Ok(())
+        let is_synced = if self.store.options.fsync { self.draft.sync() } else { Ok(()) };
+        let finished = is_synced.and_then(|()| self.draft.finish());
+        finished.map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
     fn put_in_place(self) -> Result<FileName> {
         // In this order, so that the draft is removed before its room is given back.
-        let Incoming { store, name: given, share, mut draft, workspace, .. } = self;
+        let Incoming { store, name: given, share, draft, .. } = self;
         let folder = store.walk(given.folder())?;
         let storing = |error| not_stored(given.as_str(), &error);
-        let mut publish = || {
-            let publish =
-                |name: &FileName| workspace.publish(&mut draft, &folder.join(name.last()));
+        let publish = || {
+            let publish = |name: &FileName| draft.publish(&folder.join(name.last()));
             store.numbers.publish(&given, publish).map_err(storing)
         };
         let name = match share {
@@ -151,7 +127,7 @@ impl<'s> Incoming<'s> {
             None => publish(),
         }?;
         if store.options.fsync {
-            draft::sync_folder(&folder).map_err(storing)?;
+            sync_folder(&folder).map_err(storing)?;
         }
         Ok(name)
     }
@@ -208,7 +184,6 @@ mod tests {
         let mut known = begin(Some(10)).unwrap();
         known.write(&[0; 4]).unwrap();
         known.write(&[0; 6]).unwrap();
-        assert!(known.write(&[0]).unwrap_err().is(Code::Internal));
         assert!(known.publish().is_ok());
         assert!(begin(Some(11)).is_err());
         assert!(begin(Some(1)).unwrap().publish().is_err());

@@ -15,7 +15,6 @@
 
 mod catalog;
 pub(crate) mod disk;
-mod draft;
 mod incoming;
 mod listing;
 mod name;
@@ -44,7 +43,6 @@ use catalog::Catalog;
 pub use catalog::Stamp;
 use disk::not_stored;
 use disk::op;
-use draft::Draft;
 pub use incoming::Incoming;
 pub use listing::{Entry, Listing};
 pub use name::{FileName, extension};
@@ -55,7 +53,7 @@ pub use sha256::{Sha256, Sum};
 use sums::Sums;
 pub use turns::Place;
 use turns::Turns;
-use workspace::{Publishing, Workspace};
+use workspace::{Draft, Publishing, Workspace};
 
 /// The configuration of a store.
 #[derive(Clone, Debug, Default)]
@@ -183,13 +181,11 @@ impl Store {
         // All threads that wait for another process wait until the same moment, not one after the other.
         let until = Instant::now() + limits::LOCK_WAIT;
         let turn = lock(&self.removing);
-        match private::lock(&self.private("removing"), until) {
-            Ok(held) => Ok((turn, held)),
-            Err(error) => match Error::io("wait for other removals", &error) {
-                // A full disk must not keep files from being removed.
-                error if error.is(Code::NoSpace) || error.is(Code::NotFound) => Ok((turn, None)),
-                error => Err(error),
-            },
+        let held = private::lock(&self.private("removing"), until);
+        match held.map_err(|error| Error::io("wait for other removals", &error)) {
+            // A full disk must not keep files from being removed.
+            Err(error) if error.is(Code::NoSpace) || error.is(Code::NotFound) => Ok((turn, None)),
+            held => held.map(|held| (turn, held)),
         }
     }
 
@@ -210,8 +206,8 @@ impl Store {
         self.must_be_writable()?;
         let folder = self.walk(name.folder())?;
         plain::must_be_plain_or_free(&folder.join(name.last()))?;
-        let (workspace, draft) = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
-        Ok(Incoming::new(self, name.clone(), draft, workspace))
+        let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
+        Ok(Incoming::new(self, name.clone(), draft))
     }
 
     /// Refuses to change a read-only store.
@@ -241,10 +237,8 @@ impl Store {
     }
 
     /// A new draft in the server's own folder.
-    fn draft(&self) -> io::Result<(Arc<Workspace>, Draft)> {
-        let workspace = self.workspace()?;
-        let draft = workspace.draft()?;
-        Ok((workspace, draft))
+    fn draft(&self) -> io::Result<Draft> {
+        self.workspace()?.draft()
     }
 
     /// The server's own folder. Makes a new one if it has been removed, perhaps with the whole root.
@@ -256,7 +250,7 @@ impl Store {
             return Ok(Arc::clone(workspace));
         }
         *current = None;
-        let claimed = Arc::new(Workspace::claim(&self.root, self.publishing)?);
+        let claimed = Workspace::claim(&self.root, self.publishing)?;
         *current = Some(Arc::clone(&claimed));
         Ok(claimed)
     }

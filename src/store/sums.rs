@@ -65,7 +65,7 @@ impl Store {
         if self.options.read_only {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        let (_workspace, mut draft) = self.draft()?;
+        let mut draft = self.draft()?;
         draft.write(b"now")?;
         draft.metadata()?.modified()
     }

@@ -209,8 +209,8 @@ fn what_is_not_whole_is_not_there() {
     assert!(incoming.publish().is_err());
     let mut incoming = fixture.store.begin(&name("a")).unwrap();
     incoming.expect(Some(3)).unwrap();
-    assert!(incoming.write(b"12345").is_err());
-    drop(incoming);
+    incoming.write(b"12345").unwrap();
+    assert!(incoming.publish().is_err());
     assert_eq!(fixture.names(), [""; 0]);
     let workspace = fixture.store.workspace.lock().unwrap().clone().unwrap();
     drop(workspace.draft().unwrap());

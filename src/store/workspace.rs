@@ -12,14 +12,13 @@
 //! and leaves those of running ones.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::draft::Draft;
 use super::name::is_number;
 use super::plain::file_id;
 use super::private::{self, PRIVATE};
@@ -59,7 +58,7 @@ pub(super) struct Workspace {
 impl Workspace {
     /// Removes what dead servers left, makes a folder for this server, and finds out what the file system can
     /// do. `publishing` is for tests: the way to use instead.
-    pub(super) fn claim(root: &Path, publishing: Option<Publishing>) -> io::Result<Workspace> {
+    pub(super) fn claim(root: &Path, publishing: Option<Publishing>) -> io::Result<Arc<Workspace>> {
         let private = private::folder(root, PRIVATE)?;
         let incoming = private::folder(&private, "incoming")?;
         // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
@@ -67,67 +66,36 @@ impl Workspace {
         let starting = private::lock(&private.join("starting"), Instant::now() + START_WAIT)?;
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
-        let mut workspace = Workspace {
-            lock: private::lock(&folder.join(LOCK), Instant::now() + START_WAIT)?,
-            next: AtomicU64::new(0),
-            publishing: publishing.unwrap_or(Publishing::Link),
-            renaming: Mutex::new(private.join("renaming")),
-            folder,
+        let lock = private::lock(&folder.join(LOCK), Instant::now() + START_WAIT)?;
+        let publishing = match publishing {
+            Some(publishing) => publishing,
+            None if has_links(&folder)? => Publishing::Link,
+            None => must_lock(starting.is_some())?,
         };
-        if publishing.is_none() && !workspace.has_links()? {
-            workspace.publishing = must_lock(starting.is_some())?;
-        }
+        let renaming = Mutex::new(private.join("renaming"));
+        let next = AtomicU64::new(0);
+        let workspace = Workspace { folder, lock, next, publishing, renaming };
         if starting.is_some() {
             workspace.clear_dead_servers(&incoming)?;
         }
-        Ok(workspace)
+        Ok(Arc::new(workspace))
     }
 
-    /// A new draft for an upload.
-    pub(super) fn draft(&self) -> io::Result<Draft> {
-        Draft::create(self.path())
+    /// A new, empty draft.
+    pub(super) fn draft(self: &Arc<Workspace>) -> io::Result<Draft> {
+        let (workspace, path) = (Arc::clone(self), self.path());
+        let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
+        Ok(Draft { workspace, file: Some(file), path, is_kept: false })
     }
 
     /// The path of the next draft.
-    pub(super) fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
-    }
-
-    /// Gives a finished draft its final name. Returns `false` if the name is taken: the draft is then as it was, and
-    /// another name can be tried.
-    pub(super) fn publish(&self, draft: &mut Draft, target: &Path) -> io::Result<bool> {
-        if self.publishing == Publishing::Link {
-            return match op(|| fs::hard_link(draft.path(), target)) {
-                // A network file system may send the request twice. The second answer is that the name is
-                // taken, by the first.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    Ok(is_one_file(draft.path(), target))
-                }
-                linked => linked.map(|()| true),
-            };
-        }
-        // Windows renames no open file.
-        draft.close();
-        let renaming = lock(&self.renaming);
-        let held = op(|| private::lock(&renaming, Instant::now() + limits::LOCK_WAIT))?;
-        let _held = held.ok_or(io::ErrorKind::Unsupported)?;
-        match disk::look(target)? {
-            Some(_) => Ok(false),
-            None => op(|| fs::rename(draft.path(), target)).map(|()| true),
-        }
     }
 
     /// Whether the folder still exists.
     pub(super) fn exists(&self) -> bool {
         self.folder.is_dir()
-    }
-
-    /// Whether hard links can be made: tries it between two names in this folder.
-    fn has_links(&self) -> io::Result<bool> {
-        let (mut one, other) = (self.draft()?, self.path());
-        let is_linked = self.publish(&mut one, &other);
-        let _ = op(|| fs::remove_file(other));
-        Ok(is_linked.unwrap_or(false))
     }
 
     /// Removes the folders of dead servers. What is in one of them and has a name that no server gives stays,
@@ -151,6 +119,132 @@ impl Drop for Workspace {
         self.lock = None;
         let _ = clear(&self.folder);
     }
+}
+
+/// An unfinished file. When it is dropped it is removed, or it stays if it is one to keep.
+pub(super) struct Draft {
+    /// Stays as long as there is a draft in it, in case the store moves to another folder meanwhile.
+    workspace: Arc<Workspace>,
+    file: Option<File>,
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Draft {
+    /// Goes on with a file in which some has come before, and which stays until it is published.
+    pub(super) fn into_kept(self, file: File, path: PathBuf) -> Draft {
+        Draft { workspace: Arc::clone(&self.workspace), file: Some(file), path, is_kept: true }
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Removes it. One that is kept is still locked then, so that no other process goes on with it meanwhile.
+    pub(super) fn discard(self) {
+        let _ = op(|| fs::remove_file(&self.path));
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Adds to the end.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.file()?;
+        op(|| file.write_all(bytes))
+    }
+
+    /// Adds all that is in another draft.
+    pub(super) fn append(&mut self, other: &Draft) -> io::Result<()> {
+        let mut from = op(|| File::open(&other.path))?;
+        let mut file = self.file()?;
+        op(|| io::copy(&mut from, &mut file)).map(drop)
+    }
+
+    /// Makes sure that what was written survives a loss of power.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        op(|| self.file()?.sync_all())
+    }
+
+    /// Gives back what it takes on the disk. Nothing can be added after that.
+    pub(super) fn clear(&mut self) {
+        if let Some(file) = self.file.take() {
+            let _ = op(|| file.set_len(0));
+        }
+    }
+
+    /// What the system says about the draft.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        op(|| fs::symlink_metadata(&self.path))
+    }
+
+    /// Closes a finished draft. Windows may set the time of change then, and a name that is given before keeps the old
+    /// one in its folder. One that is kept becomes an ordinary draft.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        if self.is_kept {
+            let path = self.workspace.path();
+            op(|| fs::rename(&self.path, &path))?;
+            (self.path, self.is_kept) = (path, false);
+        }
+        self.file = None;
+        Ok(())
+    }
+
+    /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it was, and
+    /// another name can be tried.
+    pub(super) fn publish(&self, target: &Path) -> io::Result<bool> {
+        if self.workspace.publishing == Publishing::Link {
+            return match op(|| fs::hard_link(&self.path, target)) {
+                // A network file system may send the request twice. The second answer is that the name is
+                // taken, by the first.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Ok(is_one_file(&self.path, target))
+                }
+                linked => linked.map(|()| true),
+            };
+        }
+        let renaming = lock(&self.workspace.renaming);
+        let held = op(|| private::lock(&renaming, Instant::now() + limits::LOCK_WAIT))?;
+        let _held = held.ok_or(io::ErrorKind::Unsupported)?;
+        match disk::look(target)? {
+            Some(_) => Ok(false),
+            None => op(|| fs::rename(&self.path, target)).map(|()| true),
+        }
+    }
+
+    /// Gives the draft this name and replaces what has it: for the server's own files.
+    pub(super) fn replace(mut self, target: &Path) -> io::Result<()> {
+        self.file = None;
+        op(|| fs::rename(&self.path, target))
+    }
+}
+
+impl Drop for Draft {
+    /// Removes the draft's own name. After a link that is the second name, and after a rename it is gone.
+    fn drop(&mut self) {
+        // Windows removes no open file.
+        self.file = None;
+        if !self.is_kept {
+            let _ = op(|| fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Makes sure that a new name in `folder` survives a loss of power. Only Unix opens a folder for that;
+/// elsewhere the file's own sync has to be enough.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { op(|| File::open(folder)?.sync_all()) } else { Ok(()) }
+}
+
+/// Whether hard links can be made: tries it between two names in this folder.
+fn has_links(folder: &Path) -> io::Result<bool> {
+    let [one, other] = ["0", "1"].map(|name| folder.join(name));
+    op(|| File::create_new(&one))?;
+    let is_linked = op(|| fs::hard_link(&one, &other));
+    let _ = op(|| fs::remove_file(&other));
+    op(|| fs::remove_file(&one))?;
+    Ok(is_linked.is_ok())
 }
 
 /// The way to publish where there are no hard links.
@@ -211,12 +305,13 @@ mod tests {
         fs::read_dir(root.join(PRIVATE).join("incoming")).unwrap().count()
     }
 
-    fn claim(root: &Path) -> Workspace {
+    fn claim(root: &Path) -> Arc<Workspace> {
         Workspace::claim(root, None).unwrap()
     }
 
     /// What a kill leaves: the files stay, the lock goes with its owner.
-    fn kill(workspace: Workspace) -> PathBuf {
+    fn kill(workspace: Arc<Workspace>) -> PathBuf {
+        let workspace = Arc::into_inner(workspace).unwrap();
         let mut workspace = std::mem::ManuallyDrop::new(workspace);
         workspace.lock = None;
         workspace.folder.clone()
@@ -231,15 +326,16 @@ mod tests {
         let dead = claim(root.path());
         let mut left = dead.draft().unwrap();
         // The system does that when a process ends.
-        left.close();
-        std::mem::forget(left);
+        left.file = None;
+        fs::copy(&left.path, left.path.with_file_name("2")).unwrap();
+        drop(left);
         let folder = kill(dead);
         assert!(folder.join("2").exists());
         assert_eq!(folders(root.path()), 2);
 
         let next = claim(root.path());
         assert!(!folder.exists());
-        assert!(running.folder.join("2").exists());
+        assert!(running.folder.join("0").exists());
         assert_eq!(folders(root.path()), 2);
         drop((next, draft, running));
         assert_eq!(folders(root.path()), 0);
@@ -344,9 +440,10 @@ mod tests {
             fs::write(&a, "old").unwrap();
             let mut draft = workspace.draft().unwrap();
             draft.write(b"new").unwrap();
-            assert!(!workspace.publish(&mut draft, &a).unwrap());
-            assert!(workspace.publish(&mut draft, &b).unwrap());
-            let path = draft.path().to_owned();
+            draft.finish().unwrap();
+            assert!(!draft.publish(&a).unwrap());
+            assert!(draft.publish(&b).unwrap());
+            let path = draft.path.clone();
             drop(draft);
             assert_eq!(fs::read(&a).unwrap(), b"old");
             assert_eq!(fs::read(&b).unwrap(), b"new");
@@ -362,9 +459,8 @@ mod tests {
         use crate::store::disk::fault::{Fault, during};
         let root = tempfile::tempdir().unwrap();
         let workspace = claim(root.path());
-        let (mut draft, target) = (workspace.draft().unwrap(), root.path().join("a"));
-        let publish = || workspace.publish(&mut draft, &target);
-        let (published, _) = during(1, Fault::Fails, publish);
+        let (draft, target) = (workspace.draft().unwrap(), root.path().join("a"));
+        let (published, _) = during(1, Fault::Fails, || draft.publish(&target));
         assert!(published.is_err() && !target.exists());
     }
 
@@ -373,13 +469,72 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let workspace = claim(root.path());
         let path = |name: &str| root.path().join(name);
-        let mut draft = workspace.draft().unwrap();
+        let draft = workspace.draft().unwrap();
         fs::write(path("other"), "").unwrap();
-        fs::hard_link(draft.path(), path("second")).unwrap();
-        assert_eq!(is_one_file(draft.path(), &path("second")), cfg!(unix));
-        let is_one_file = |name| is_one_file(draft.path(), &path(name));
+        fs::hard_link(&draft.path, path("second")).unwrap();
+        assert_eq!(is_one_file(&draft.path, &path("second")), cfg!(unix));
+        let is_one_file = |name| is_one_file(&draft.path, &path(name));
         assert!(!is_one_file("other") && !is_one_file("nothing"));
         // A link that was made, though the system said that the name was taken.
-        assert_eq!(workspace.publish(&mut draft, &path("second")).unwrap(), cfg!(unix));
+        assert_eq!(draft.publish(&path("second")).unwrap(), cfg!(unix));
+    }
+
+    #[test]
+    fn a_file_of_the_server_can_be_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let (workspace, table) = (claim(root.path()), root.path().join("table"));
+        fs::write(&table, "old").unwrap();
+        let mut draft = workspace.draft().unwrap();
+        draft.write(b"new").unwrap();
+        let path = draft.path.clone();
+        draft.replace(&table).unwrap();
+        assert_eq!(fs::read(table).unwrap(), b"new");
+        assert!(!path.exists());
+    }
+
+    /// A test cannot see whether the disk flushes, but it sees the operation.
+    #[test]
+    fn a_flush_is_an_operation_that_can_fail() {
+        use crate::store::disk::fault::{Fault, during};
+        let root = tempfile::tempdir().unwrap();
+        let draft = claim(root.path()).draft().unwrap();
+        assert!(draft.sync().is_ok() && sync_folder(root.path()).is_ok());
+        assert!(during(1, Fault::Fails, || draft.sync()).0.is_err());
+        assert_eq!(during(1, Fault::Fails, || sync_folder(root.path())).0.is_err(), cfg!(unix));
+    }
+
+    #[test]
+    fn a_draft_that_is_given_up_leaves_nothing_and_takes_over_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let workspace = claim(root.path());
+        let mut draft = workspace.draft().unwrap();
+        draft.write(b"half").unwrap();
+        let path = draft.path.clone();
+        assert!(path.exists());
+        drop(draft);
+        assert!(!path.exists());
+        fs::write(workspace.folder.join("1"), "mine").unwrap();
+        assert!(workspace.draft().is_err());
+        assert_eq!(fs::read(workspace.folder.join("1")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_draft_that_is_kept_stays_until_it_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let workspace = claim(root.path());
+        let (path, target) = (root.path().join("kept"), root.path().join("a"));
+        fs::write(&path, "some").unwrap();
+        let kept = || {
+            let file = File::options().append(true).open(&path).unwrap();
+            workspace.draft().unwrap().into_kept(file, path.clone())
+        };
+        drop(kept());
+        let mut draft = kept();
+        draft.write(b" more").unwrap();
+        draft.finish().unwrap();
+        assert!(!path.exists() && draft.publish(&target).unwrap());
+        drop(draft);
+        assert_eq!(fs::read(target).unwrap(), b"some more");
+        assert_eq!(fs::read_dir(&workspace.folder).unwrap().count(), 1);
     }
 }

@@ -459,7 +459,8 @@ fn the_page_about_the_assignment_shows_the_code_as_it_is() {
 /// Each difference between systems is shown by a test.
 #[test]
 fn the_page_about_platforms_names_tests_that_exist() {
-    let inside = ["store/name", "store/catalog", "store/plain", "store/draft", "client/terminal"];
+    let inside =
+        ["store/name", "store/catalog", "store/plain", "store/workspace", "client/terminal"];
     let inside = inside.iter().chain(&["client/names", "wire/tests"]);
     let outside = ["absent", "capture", "filesaver", "sturdy"];
     let files = inside.map(|file| format!("src/{file}.rs"));
