@@ -53,7 +53,7 @@ pub use sha256::{Sha256, Sum};
 use sums::Sums;
 pub use turns::Place;
 use turns::Turns;
-use workspace::{Draft, Publishing, Workspace};
+use workspace::{Draft, Workspace};
 
 /// The configuration of a store.
 #[derive(Clone, Debug, Default)]
@@ -81,8 +81,6 @@ pub struct Store {
     turns: Turns,
     /// Held from a look at a file until it is removed: between the two, its name could be another file's.
     removing: Mutex<()>,
-    /// For tests: how drafts get their names, whatever the file system can do.
-    publishing: Option<Publishing>,
 }
 
 impl Store {
@@ -91,15 +89,6 @@ impl Store {
     /// # Errors
     /// It cannot be created, or is not a folder, or cannot be written to.
     pub fn open(root: &Path, options: Options, log: &Log) -> Result<Store> {
-        Store::open_with(root, options, None, log)
-    }
-
-    fn open_with(
-        root: &Path,
-        options: Options,
-        publishing: Option<Publishing>,
-        log: &Log,
-    ) -> Result<Store> {
         let shown = root.display();
         let failed = |tried, error| Error::io(format!("{tried} {shown}"), &error);
         if !options.read_only {
@@ -119,7 +108,6 @@ impl Store {
             sums: Sums::default(),
             turns: Turns::default(),
             removing: Mutex::default(),
-            publishing,
             options,
         };
         if store.options.read_only {
@@ -250,7 +238,7 @@ impl Store {
             return Ok(Arc::clone(workspace));
         }
         *current = None;
-        let claimed = Workspace::claim(&self.root, self.publishing)?;
+        let claimed = Workspace::claim(&self.root)?;
         *current = Some(Arc::clone(&claimed));
         Ok(claimed)
     }

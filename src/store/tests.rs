@@ -1,5 +1,6 @@
 //! The store's promises, without a wire.
 
+use super::workspace::{Publishing, tests::by};
 use super::*;
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,23 @@ struct Fixture {
 
 const EVERY_WAY: [Publishing; 2] = [Publishing::Link, Publishing::LockedRename];
 
-fn fixture(options: Options) -> Fixture {
-    published(None, options)
+fn fixture(options: &Options) -> Fixture {
+    published(Publishing::Link, options)
 }
 
-fn published(publishing: Option<Publishing>, options: Options) -> Fixture {
+fn published(publishing: Publishing, options: &Options) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open_with(folder.path(), options, publishing, &Log::silent()).unwrap();
+    let store = open_by(publishing, folder.path(), options);
     Fixture { folder, store }
+}
+
+fn open_by(publishing: Publishing, root: &Path, options: &Options) -> Store {
+    let open = || Store::open(root, options.clone(), &Log::silent()).ok();
+    let way = |store: &Store| {
+        let workspace = lock(&store.workspace);
+        workspace.as_ref().map_or(publishing, |workspace| workspace.publishing)
+    };
+    by(publishing, open, way)
 }
 
 fn name(name: &str) -> FileName {
@@ -56,7 +66,7 @@ impl Fixture {
 fn a_file_goes_in_and_comes_out() {
     for publishing in EVERY_WAY {
         let options = Options { fsync: true, ..Options::default() };
-        let fixture = published(Some(publishing), options);
+        let fixture = published(publishing, &options);
         assert_eq!(fixture.put("a.txt", b"hello").unwrap(), "a.txt");
         let (mut file, size) = fixture.store.open_file(&name("a.txt")).unwrap();
         let mut bytes = [0; 9];
@@ -73,7 +83,7 @@ fn a_file_goes_in_and_comes_out() {
 #[test]
 fn the_first_free_number_is_taken_and_nothing_is_replaced() {
     for publishing in EVERY_WAY {
-        let fixture = published(Some(publishing), Options::default());
+        let fixture = published(publishing, &Options::default());
         for n in 0..30 {
             let expected = if n == 0 { "a.txt".to_owned() } else { format!("a_{n}.txt") };
             assert_eq!(fixture.put("a.txt", expected.as_bytes()).unwrap(), expected);
@@ -108,7 +118,7 @@ fn time_of_uploads(fixture: &Fixture, file: &dyn Fn(u32) -> String) -> Duration 
 
 #[test]
 fn a_crowded_name_costs_no_more_than_a_new_one() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     fixture.put("a.txt", b"").unwrap();
     for n in 1..=20_000 {
         fs::write(fixture.path(&format!("a_{n}.txt")), "").unwrap();
@@ -125,7 +135,7 @@ fn a_crowded_name_costs_no_more_than_a_new_one() {
 /// With more crowded names than there were hints, each upload read the folder: 45 to 57 ms with 100,000 files.
 #[test]
 fn many_crowded_names_cost_one_pass_each() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     for n in 0..600 {
         for copy in 0..6 {
             let copy = if copy == 0 { String::new() } else { format!("_{copy}") };
@@ -144,7 +154,7 @@ fn many_crowded_names_cost_one_pass_each() {
 /// Two servers each looked at a file, one removed it, and the other removed what took its name then.
 #[test]
 fn a_removal_waits_for_that_of_another_server() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     fixture.put("a", b"x").unwrap();
     fixture.put("b", b"x").unwrap();
     let path = fixture.folder.path().join(private::PRIVATE).join("removing");
@@ -168,7 +178,7 @@ fn a_removal_waits_for_that_of_another_server() {
 
 #[test]
 fn the_first_free_number_is_found_when_another_process_removes_files() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     for _ in 0..10 {
         fixture.put("a.txt", b"").unwrap();
     }
@@ -187,7 +197,7 @@ fn the_first_free_number_is_found_when_another_process_removes_files() {
 
 #[test]
 fn a_long_name_finds_its_numbers_too() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     let long = "x".repeat(251) + ".txt";
     let mut stored: Vec<_> = (0..120).map(|_| fixture.put(&long, b"").unwrap()).collect();
     let third = stored[30].clone();
@@ -201,7 +211,7 @@ fn a_long_name_finds_its_numbers_too() {
 
 #[test]
 fn what_is_not_whole_is_not_there() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     let mut incoming = fixture.store.begin(&name("a")).unwrap();
     incoming.expect(Some(10)).unwrap();
     incoming.write(b"12345").unwrap();
@@ -218,7 +228,7 @@ fn what_is_not_whole_is_not_there() {
 
 #[test]
 fn limits_are_kept() {
-    let fixture = fixture(Options {
+    let fixture = fixture(&Options {
         max_file_size: Some(10),
         max_total_size: Some(25),
         ..Options::default()
@@ -230,7 +240,7 @@ fn limits_are_kept() {
     fixture.put("c", &[0; 5]).unwrap();
     fixture.store.remove(&name("a")).unwrap();
     fixture.put("d", &[0; 10]).unwrap();
-    let unlimited = self::fixture(Options::default());
+    let unlimited = self::fixture(&Options::default());
     let mut incoming = unlimited.store.begin(&name("a")).unwrap();
     assert!(incoming.expect(Some(1 << 63)).unwrap_err().is(Code::TooLarge));
     assert!(incoming.expect(Some((1 << 63) - 1)).is_ok());
@@ -241,7 +251,7 @@ fn limits_are_kept() {
 fn uploads_that_meet_share_what_there_is() {
     const LIMIT: u64 = 1000;
     let options = Options { max_total_size: Some(LIMIT), ..Options::default() };
-    let fixture = fixture(options);
+    let fixture = fixture(&options);
     for round in 0..50_u64 {
         let barrier = std::sync::Barrier::new(16);
         let upload = |n: u64| -> Result<()> {
@@ -299,7 +309,7 @@ fn a_read_only_store_changes_nothing() {
 
 #[test]
 fn folders_are_walked_and_listed() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     fs::create_dir_all(fixture.path("docs/deep")).unwrap();
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a.txt");
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a_1.txt");
@@ -325,7 +335,7 @@ fn folders_are_walked_and_listed() {
 #[test]
 fn links_pipes_and_devices_are_not_files() {
     use std::os::unix::fs::symlink;
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("secret"), "secret").unwrap();
     symlink(outside.path().join("secret"), fixture.path("link")).unwrap();
@@ -351,7 +361,7 @@ fn links_pipes_and_devices_are_not_files() {
 
 #[test]
 fn a_root_that_goes_and_comes_back_is_used_again() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     let workspace = || fixture.store.workspace().unwrap();
     assert!(Arc::ptr_eq(&workspace(), &workspace()));
     fixture.put("a", b"1").unwrap();
@@ -371,9 +381,9 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
 #[test]
 fn many_threads_of_two_stores_lose_nothing() {
     for publishing in EVERY_WAY {
-        let fixture = published(Some(publishing), Options::default());
+        let fixture = published(publishing, &Options::default());
         let (path, options) = (fixture.folder.path(), Options::default());
-        let other = Store::open_with(path, options, Some(publishing), &Log::silent()).unwrap();
+        let other = open_by(publishing, path, &options);
         let mut stored: Vec<String> = std::thread::scope(|scope| {
             let upload = |n: u8| {
                 let store = if n.is_multiple_of(2) { &fixture.store } else { &other };
@@ -404,7 +414,7 @@ fn many_threads_of_two_stores_lose_nothing() {
 /// second name.
 #[test]
 fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     fixture.put("a.txt", b"old").unwrap();
     let mut incoming = fixture.store.begin(&name("a.txt")).unwrap();
     incoming.expect(Some(3)).unwrap();
@@ -430,7 +440,7 @@ fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
 
 #[test]
 fn every_file_at_the_top_has_a_record() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     fs::create_dir(fixture.path("docs")).unwrap();
     for file in ["b", "a", "docs/c"] {
         fixture.put(file, file.as_bytes()).unwrap();
@@ -459,7 +469,7 @@ fn every_file_at_the_top_has_a_record() {
 
 #[test]
 fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     fixture.put("gone", b"gone").unwrap();
     let listed = fixture.store.all();
     fs::remove_file(fixture.path("gone")).unwrap();
@@ -473,7 +483,7 @@ fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
 
 #[test]
 fn bytes_can_be_put_before_what_has_come() {
-    let fixture = fixture(Options::default());
+    let fixture = fixture(&Options::default());
     let mut incoming = fixture.store.begin(&name("a")).unwrap();
     incoming.expect(None).unwrap();
     incoming.write(b"world").unwrap();
@@ -505,9 +515,9 @@ mod faults {
         names.into_iter().map(|name| (name.clone(), fs::read(root.join(name)).unwrap())).collect()
     }
 
-    fn open(root: &Path, publishing: Publishing) -> Result<Store> {
+    fn open(root: &Path) -> Result<Store> {
         let options = Options { fsync: true, ..Options::default() };
-        Store::open_with(root, options, Some(publishing), &Log::silent())
+        Store::open(root, options, &Log::silent())
     }
 
     fn records(store: &Store) -> Vec<Record> {
@@ -537,7 +547,7 @@ mod faults {
     /// How many file operations an upload takes.
     fn operations(options: &Options) -> u32 {
         let counted = (1..).find(|k| {
-            let fixture = fixture(options.clone());
+            let fixture = fixture(options);
             let (_, came) = during(*k, Fault::Fails, || upload(&fixture.store, "a", b"hello"));
             !came
         });
@@ -564,11 +574,12 @@ mod faults {
         check: impl Fn(Option<String>, Vec<(String, Vec<u8>)>),
     ) {
         let mut tried = 0;
+        let fsync = Options { fsync: true, ..Options::default() };
         for publishing in EVERY_WAY {
             for fault in [Fault::Fails, Fault::Ends] {
                 for k in 1.. {
                     let folder = tempfile::tempdir().unwrap();
-                    let store = open(folder.path(), publishing).unwrap();
+                    let store = open_by(publishing, folder.path(), &fsync);
                     upload(&store, "old", b"old").unwrap();
                     let (done, came) = during(k, fault, || {
                         let done = work(&store);
@@ -680,7 +691,7 @@ mod faults {
     fn a_start_that_fails_hurts_nothing_and_the_next_is_clean() {
         for fault in [Fault::Fails, Fault::Ends] {
             let folder = tempfile::tempdir().unwrap();
-            let open = || open(folder.path(), Publishing::Link);
+            let open = || open(folder.path());
             let store = open().unwrap();
             upload(&store, "old", b"old").unwrap();
             let id = id_of(&store, "old");
@@ -703,7 +714,7 @@ mod faults {
         for fault in [Fault::Fails, Fault::Ends] {
             for k in 1.. {
                 let folder = tempfile::tempdir().unwrap();
-                let open = || open(folder.path(), Publishing::Link);
+                let open = || open(folder.path());
                 let store = open().unwrap();
                 upload(&store, "a", b"1").unwrap();
                 upload(&store, "b", b"2").unwrap();

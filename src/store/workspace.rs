@@ -50,15 +50,15 @@ pub(super) struct Workspace {
     /// The number of the next draft.
     next: AtomicU64,
     /// How a draft gets its final name in this root.
-    publishing: Publishing,
+    pub(super) publishing: Publishing,
     /// The lock file for [`Publishing::LockedRename`]. The threads of this server take turns at it.
     renaming: Mutex<PathBuf>,
 }
 
 impl Workspace {
     /// Removes what dead servers left, makes a folder for this server, and finds out what the file system can
-    /// do. `publishing` is for tests: the way to use instead.
-    pub(super) fn claim(root: &Path, publishing: Option<Publishing>) -> io::Result<Arc<Workspace>> {
+    /// do.
+    pub(super) fn claim(root: &Path) -> io::Result<Arc<Workspace>> {
         let private = private::folder(root, PRIVATE)?;
         let incoming = private::folder(&private, "incoming")?;
         // One start at a time: between creating a lock file and locking it, it looks like that of a dead server.
@@ -67,10 +67,9 @@ impl Workspace {
         let folder = incoming.join(format!("{:016x}", random()));
         op(|| fs::create_dir(&folder))?;
         let lock = private::lock(&folder.join(LOCK), Instant::now() + START_WAIT)?;
-        let publishing = match publishing {
-            Some(publishing) => publishing,
-            None if has_links(&folder)? => Publishing::Link,
-            None => must_lock(starting.is_some())?,
+        let publishing = match has_links(&folder)? {
+            true => Publishing::Link,
+            false => must_lock(starting.is_some())?,
         };
         let renaming = Mutex::new(private.join("renaming"));
         let next = AtomicU64::new(0);
@@ -298,15 +297,26 @@ fn is_dead(folder: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::store::disk::fault::{Fault, during};
+
+    /// Starts with this way to publish: without links, the operation fails that tries one.
+    pub(in crate::store) fn by<T>(
+        how: Publishing,
+        start: impl Fn() -> Option<T>,
+        way: impl Fn(&T) -> Publishing,
+    ) -> T {
+        let starts = (0..60).map(|k| during(k, Fault::Fails, &start).0);
+        starts.flatten().find(|started| way(started) == how).unwrap()
+    }
 
     fn folders(root: &Path) -> usize {
         fs::read_dir(root.join(PRIVATE).join("incoming")).unwrap().count()
     }
 
     fn claim(root: &Path) -> Arc<Workspace> {
-        Workspace::claim(root, None).unwrap()
+        Workspace::claim(root).unwrap()
     }
 
     /// What a kill leaves: the files stay, the lock goes with its owner.
@@ -373,7 +383,7 @@ mod tests {
                     _ => fs::create_dir(&planted).unwrap(),
                 }
                 fs::write(root.path().join("a.txt"), "stored").unwrap();
-                let claimed = Workspace::claim(root.path(), None);
+                let claimed = Workspace::claim(root.path());
                 let is_a_folder_of_ours = plant == "folder" && at != ".connme/starting";
                 assert_eq!(
                     claimed.is_err(),
@@ -395,19 +405,11 @@ mod tests {
 
     #[test]
     fn what_the_file_system_can_do_is_found_out_at_the_start() {
-        use crate::store::disk::fault::{Fault, during};
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(claim(root.path()).publishing, Publishing::Link);
-        // Where the one link fails that is tried, no other is.
-        let mut found = Vec::new();
-        for k in 1..40 {
-            if let (Ok(workspace), true) =
-                during(k, Fault::Fails, || Workspace::claim(root.path(), None))
-            {
-                found.push(workspace.publishing);
-            }
+        for how in [Publishing::Link, Publishing::LockedRename] {
+            let workspace = by(how, || Workspace::claim(root.path()).ok(), |it| it.publishing);
+            assert_eq!(workspace.publishing, how);
         }
-        assert!(found.contains(&Publishing::LockedRename), "{found:?}");
     }
 
     #[test]
@@ -435,7 +437,7 @@ mod tests {
     fn a_draft_is_published_whole_and_replaces_nothing() {
         for how in [Publishing::Link, Publishing::LockedRename] {
             let root = tempfile::tempdir().unwrap();
-            let workspace = Workspace::claim(root.path(), Some(how)).unwrap();
+            let workspace = by(how, || Workspace::claim(root.path()).ok(), |it| it.publishing);
             let (a, b) = (root.path().join("a"), root.path().join("b"));
             fs::write(&a, "old").unwrap();
             let mut draft = workspace.draft().unwrap();
@@ -456,7 +458,6 @@ mod tests {
     /// It fell back to a look and a rename, which can replace a file that was stored in between.
     #[test]
     fn a_link_that_fails_is_a_failure() {
-        use crate::store::disk::fault::{Fault, during};
         let root = tempfile::tempdir().unwrap();
         let workspace = claim(root.path());
         let (draft, target) = (workspace.draft().unwrap(), root.path().join("a"));
@@ -495,7 +496,6 @@ mod tests {
     /// A test cannot see whether the disk flushes, but it sees the operation.
     #[test]
     fn a_flush_is_an_operation_that_can_fail() {
-        use crate::store::disk::fault::{Fault, during};
         let root = tempfile::tempdir().unwrap();
         let draft = claim(root.path()).draft().unwrap();
         assert!(draft.sync().is_ok() && sync_folder(root.path()).is_ok());
