@@ -3,7 +3,6 @@
 //! A machine with IPv6 can choose any address in its /64, so a /64 counts as one address. It may also be
 //! a whole classroom, so it may have four times as many connections, but at most half of all.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
@@ -25,16 +24,11 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// The permits of one server, and how many connections have one.
+/// The permits of one server.
 pub(super) struct Permits {
     limits: ConnectionLimits,
-    open: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    all: usize,
-    by_network: HashMap<u128, usize>,
+    /// The network of each connection that has one.
+    open: Mutex<Vec<Option<u128>>>,
 }
 
 /// The permission for one connection. Dropping it allows another one.
@@ -58,11 +52,11 @@ impl Permits {
     /// All connections are taken, or all from this address.
     pub(super) fn take(self: &Arc<Permits>, address: Option<IpAddr>) -> Result<Permit> {
         let mut open = lock(&self.open);
-        if open.all >= self.limits.all {
+        if open.len() >= self.limits.all {
             return Err(busy("all connections are taken"));
         }
-        open.all += 1;
-        let (connections, permits) = (open.all, Arc::clone(self));
+        open.push(None);
+        let (connections, permits) = (open.len(), Arc::clone(self));
         drop(open);
         let mut permit = Permit { connections, network: None, permits };
         if let Some(address) = address {
@@ -88,11 +82,12 @@ impl Permit {
             ),
         };
         let mut open = lock(&self.permits.open);
-        let count = open.by_network.entry(network).or_default();
-        if *count >= most {
+        if open.iter().filter(|it| **it == Some(network)).count() >= most {
             return Err(busy("too many connections from your address"));
         }
-        *count += 1;
+        if let Some(own) = open.iter_mut().find(|it| it.is_none()) {
+            *own = Some(network);
+        }
         self.network = Some(network);
         Ok(())
     }
@@ -101,13 +96,8 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = lock(&self.permits.open);
-        open.all -= 1;
-        let Some(network) = self.network else { return };
-        if let Some(count) = open.by_network.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_network.remove(&network);
-            }
+        if let Some(at) = open.iter().position(|it| *it == self.network) {
+            open.swap_remove(at);
         }
     }
 }
@@ -140,7 +130,7 @@ mod tests {
         drop(first);
         assert!(permits.take(Some(one)).is_ok());
         drop((second, fourth));
-        assert!(lock(&permits.open).by_network.is_empty() && lock(&permits.open).all == 0);
+        assert!(lock(&permits.open).is_empty());
     }
 
     /// A single machine could take all connections, from an address of its own for each.

@@ -233,7 +233,7 @@ impl Store {
     fn workspace(&self) -> io::Result<Arc<Workspace>> {
         let mut current = lock(&self.workspace);
         if let Some(workspace) = &*current
-            && workspace.exists()
+            && workspace.folder.is_dir()
         {
             return Ok(Arc::clone(workspace));
         }

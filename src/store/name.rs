@@ -22,15 +22,14 @@ impl FileName {
 
     /// The same with the further rules of Windows on or off, so that both can be tested anywhere.
     fn parse_on(bytes: &[u8], windows: bool) -> Result<FileName> {
-        let name = std::str::from_utf8(bytes);
-        let broken = match name {
-            Err(_) => Some("a name must be UTF-8"),
-            Ok("") => Some("the name is missing"),
-            Ok(name) => name.split('/').find_map(|part| broken_rule(part, windows)),
-        };
-        match broken {
-            Some(sentence) => Err(Error::new(Code::BadName, sentence)),
-            None => Ok(FileName(name.unwrap_or_default().to_owned())),
+        let broken = |sentence| Error::new(Code::BadName, sentence);
+        let name = std::str::from_utf8(bytes).map_err(|_| broken("a name must be UTF-8"))?;
+        if name.is_empty() {
+            return Err(broken("the name is missing"));
+        }
+        match name.split('/').find_map(|part| broken_rule(part, windows)) {
+            Some(sentence) => Err(broken(sentence)),
+            None => Ok(FileName(name.to_owned())),
         }
     }
 

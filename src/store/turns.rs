@@ -5,7 +5,7 @@
 //! more is refused, and its connection goes on. Sums run in turns, first come, first served, so that a short one
 //! does not wait until a long one has ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{Code, Error, Result, lock};
@@ -28,9 +28,8 @@ pub(super) struct Turns {
 
 #[derive(Default)]
 struct State {
-    /// The number of places that are taken, in all and by each network.
-    all: usize,
-    by_network: HashMap<u128, usize>,
+    /// The network of each place that is taken.
+    places: Vec<Option<u128>>,
     /// The sums that wait for their turn. The first ones run.
     queue: VecDeque<u64>,
     next: u64,
@@ -51,15 +50,12 @@ impl Turns {
     /// All are taken, or all of this network.
     pub(super) fn take_place(&self, network: Option<u128>) -> Result<Place<'_>> {
         let state = &mut *lock(&self.state);
-        let own = network.map_or(0, |it| state.by_network.get(&it).copied().unwrap_or(0));
-        if own >= PLACES_PER_NETWORK || state.all >= PLACES {
+        let own = state.places.iter().filter(|it| network.is_some() && **it == network).count();
+        if own >= PLACES_PER_NETWORK || state.places.len() >= PLACES {
             let sentence = "too many long lists and sums are under way: try again in a moment";
             return Err(Error::new(Code::Busy, sentence));
         }
-        state.all += 1;
-        if let Some(network) = network {
-            state.by_network.insert(network, own + 1);
-        }
+        state.places.push(network);
         state.next += 1;
         Ok(Place { turns: self, network, number: state.next })
     }
@@ -83,14 +79,10 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let state = &mut *lock(&self.turns.state);
-        state.all -= 1;
-        state.queue.retain(|n| *n != self.number);
-        if let Some(network) = self.network
-            && let Some(own) = state.by_network.get_mut(&network)
-        {
-            *own -= 1;
-            state.by_network.retain(|_, own| *own > 0);
+        if let Some(at) = state.places.iter().position(|it| *it == self.network) {
+            state.places.swap_remove(at);
         }
+        state.queue.retain(|n| *n != self.number);
         self.turns.moved.notify_all();
     }
 }
@@ -115,7 +107,7 @@ mod tests {
         places.push(take(Some(0)).unwrap());
         places.clear();
         let state = lock(&turns.state);
-        assert!(state.all == 0 && state.by_network.is_empty() && state.queue.is_empty());
+        assert!(state.places.is_empty() && state.queue.is_empty());
     }
 
     /// A sum of two bytes waited until two sums of three gigabytes had ended.

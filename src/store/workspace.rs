@@ -45,7 +45,7 @@ pub(super) enum Publishing {
 }
 
 pub(super) struct Workspace {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     lock: Option<File>,
     /// The number of the next draft.
     next: AtomicU64,
@@ -90,11 +90,6 @@ impl Workspace {
     /// The path of the next draft.
     fn path(&self) -> PathBuf {
         self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
-    }
-
-    /// Whether the folder still exists.
-    pub(super) fn exists(&self) -> bool {
-        self.folder.is_dir()
     }
 
     /// Removes the folders of dead servers. What is in one of them and has a name that no server gives stays,

@@ -16,7 +16,7 @@ pub(super) enum Came {
 
 #[derive(Default)]
 pub(super) struct Input {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// How many of these bytes have been taken.
     taken: usize,
     /// A read has brought all that it asked for. So this peer sends more at a time, perhaps a small file
@@ -105,10 +105,5 @@ impl Input {
         self.bytes.reserve_exact(limits::FULL_READ);
         self.bytes.extend_from_slice(&buffer[..n]);
         Ok(n)
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity()
     }
 }

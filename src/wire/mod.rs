@@ -287,12 +287,6 @@ impl Wire {
         }
     }
 
-    /// How much memory the buffers hold, for tests.
-    #[cfg(test)]
-    pub(crate) fn memory(&self) -> usize {
-        self.input.capacity() + self.output.capacity()
-    }
-
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one.
     fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
