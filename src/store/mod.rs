@@ -328,7 +328,7 @@ impl<'s> ClientStore<'s> {
         if self.sum_of(&mut file, &found, offset)? != sum {
             return Err(changed());
         }
-        file.skip_to(offset)?;
+        file.file.seek(io::SeekFrom::Start(offset)).map_err(|error| file.failed(&error))?;
         Ok((file, rest))
     }
 
@@ -344,11 +344,6 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    fn skip_to(&mut self, offset: u64) -> Result<()> {
-        let skipped = self.file.seek(io::SeekFrom::Start(offset));
-        skipped.map(drop).map_err(|error| self.failed(&error))
-    }
-
     fn failed(&self, error: &io::Error) -> Error {
         Error::io(format!("read {}", self.name.as_str()), error)
     }

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use input::Input;
+use input::{Came, Input};
 use message::Message;
 use pace::Pace;
 use payload::Payload;
@@ -222,25 +222,19 @@ impl Wire {
     /// Ends a conversation so that the peer gets our last reply: sends it, ends our direction, and reads
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close(&mut self) {
-        let sent = self.flush();
-        if sent.is_err() || self.input.ended || !self.can_write() {
-            return;
-        }
-        if self.stream.end_writing().is_err() {
+        if self.flush().is_err()
+            || !self.can_write()
+            || self.input.ended
+            || self.stream.end_writing().is_err()
+        {
             return;
         }
         let end = Instant::now() + limits::CLOSE_TIME;
         let mut left = limits::CLOSE_BYTES;
-        let mut unwanted = vec![0; 64 << 10];
-        while left > 0 {
-            let time = end.saturating_duration_since(Instant::now());
-            if time.is_zero() || self.stream.set_read_timeout(time).is_err() {
-                return;
-            }
-            match stream::read(&mut *self.stream, &mut unwanted) {
-                Ok(0) | Err(_) => return,
-                Ok(n) => left = left.saturating_sub(n as u64),
-            }
+        while left > 0 && Instant::now() < end && matches!(self.read_once(end), Ok(Came::Data)) {
+            let came = self.input.held().len();
+            self.input.skip(came);
+            left = left.saturating_sub(came as u64);
         }
     }
 
