@@ -161,7 +161,7 @@ impl Client {
             Ok(_) => true,
             Err(failure) if is_busy(failure) => true,
             // The server still sends the rest of a payload that was not wanted.
-            Err(failure) => !failure.closes() && wire.settle().unwrap_or(false),
+            Err(failure) => !failure.closes() && wire.drop_owed_payload().unwrap_or(false),
         };
         // Not where this machine, the user or a refusal is the reason.
         self.is_lost = answer.as_ref().is_err_and(|failure| {

@@ -436,7 +436,7 @@ fn refuse(wire: &mut Wire, error: &Error) -> bool {
         return false;
     }
     // Answered whatever becomes of the rest: the peer may have ended its direction and still listen.
-    let in_step = !error.closes() && wire.settle().unwrap_or(false);
+    let in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
     wire.write(error_line(error).as_bytes()).is_ok() && in_step
 }
 

@@ -266,7 +266,7 @@ impl Wire {
     ///
     /// # Errors
     /// The connection ended or stalled.
-    pub fn settle(&mut self) -> Result<bool> {
+    pub fn drop_owed_payload(&mut self) -> Result<bool> {
         if self.state != State::InStep || self.payload.left > limits::DRAIN {
             return Ok(false);
         }

@@ -1,7 +1,7 @@
 //! Payloads: exactly as many bytes as were announced, or all until the end of the stream.
 //!
 //! They stream through a buffer that exists for the transfer only. In both directions a payload has to
-//! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::settle`].
+//! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::drop_owed_payload`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
 use std::sync::Mutex;
@@ -23,12 +23,32 @@ const SYSTEM_BUFFERS: u64 = 4 << 20;
 /// A read or a write that takes longer than this has waited for the peer.
 const QUICK: Duration = Duration::from_millis(50);
 
-/// Buffers of payloads that have been read, kept for the next ones. If they were freed, the allocator would hold 7 KiB
-/// more for each idle connection that has had an upload.
-static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-
-/// How many of them are kept.
+/// How many buffers are kept for the next payloads. If they were freed, the allocator would hold 7 KiB more for each
+/// idle connection that has had an upload.
 const KEPT_BUFFERS: usize = 4;
+
+static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// A buffer for the time of one payload.
+struct Buffer(Vec<u8>);
+
+impl Buffer {
+    /// A buffer of at least this size. A new one is mapped and not filled: an upload that has stalled then holds only
+    /// pages that were read into.
+    fn take(size: usize) -> Buffer {
+        let kept = lock(&KEPT).pop().filter(|kept| kept.len() >= size);
+        Buffer(kept.unwrap_or_else(|| vec![0; size]))
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut kept = lock(&KEPT);
+        if (1..=limits::PAYLOAD_BUFFER).contains(&self.0.len()) && kept.len() < KEPT_BUFFERS {
+            kept.push(std::mem::take(&mut self.0));
+        }
+    }
+}
 
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
@@ -44,7 +64,7 @@ impl Wire {
     }
 
     /// Takes the announced payload off the wire and hands it to `sink` piece by piece. What is left when
-    /// `sink` fails stays owed: see [`Wire::settle`].
+    /// `sink` fails stays owed: see [`Wire::drop_owed_payload`].
     ///
     /// The Python assignment receives a file like this:
     ///
@@ -75,26 +95,18 @@ impl Wire {
         self.input.skip(came);
         taken?;
         let size = at_most(self.payload.left, self.config.payload_buffer);
-        // A new one is mapped and not filled: an upload that has stalled then holds only pages that were read into.
-        let kept = lock(&BUFFERS).pop().filter(|kept| kept.len() >= size);
-        let mut buffer = kept.unwrap_or_else(|| vec![0; size]);
+        let mut buffer = Buffer::take(size);
         let mut pace = self.pace_of_a_sender();
         while self.payload.left > 0 {
             let most = at_most(self.payload.left, size);
-            let (n, read) = self.read_full(&mut buffer[..most], &mut pace);
+            let (n, read) = self.read_full(&mut buffer.0[..most], &mut pace);
             // What has come is kept also if no more will.
-            sink(&buffer[..n])?;
+            sink(&buffer.0[..n])?;
             read?;
         }
-        let mut buffers = lock(&BUFFERS);
-        let is_useful = (1..=limits::PAYLOAD_BUFFER).contains(&buffer.len());
-        if is_useful && buffers.len() < KEPT_BUFFERS {
-            buffers.push(buffer);
-        }
-        drop(buffers);
-        if self.payload.size > 0 {
-            self.stream.message(&[], self.payload.size, Ending::Size);
-            self.payload.size = 0;
+        let Payload { size, .. } = std::mem::take(&mut self.payload);
+        if size > 0 {
+            self.stream.message(&[], size, Ending::Size);
         }
         Ok(())
     }
@@ -195,17 +207,21 @@ impl Wire {
         let mut left = size;
         while left > 0 {
             let most = at_most(left, buffer.len() - filled);
-            let supplied = source(&mut buffer[filled..filled + most]);
-            let Some(n @ 1..) = supplied.as_ref().ok().copied() else {
-                // What was written before, perhaps replies to other commands, still leaves.
-                buffer.truncate(filled);
-                self.output = buffer;
-                self.mark_out_of_step();
-                let shorter = || Error::gone("the file became shorter while it was sent").into();
-                return Err(supplied.err().unwrap_or_else(shorter));
-            };
-            left -= n as u64;
-            filled += n;
+            match source(&mut buffer[filled..filled + most]) {
+                Ok(n @ 1..) => {
+                    left -= n as u64;
+                    filled += n;
+                }
+                failed => {
+                    // What was written before, perhaps replies to other commands, still leaves.
+                    buffer.truncate(filled);
+                    self.output = buffer;
+                    self.mark_out_of_step();
+                    let shorter =
+                        || Error::gone("the file became shorter while it was sent").into();
+                    return Err(failed.err().unwrap_or_else(shorter));
+                }
+            }
             if left > 0 && filled == buffer.len() {
                 let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;

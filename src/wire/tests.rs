@@ -209,12 +209,12 @@ fn no_line_is_read_out_of_a_payload_that_was_not_taken() {
         wire.expect_payload(10);
         let full = || Err(Error::new(Code::NoSpace, "full"));
         assert_eq!(wire.read_payload(&mut |_| full()).unwrap_err().word(), "no-space");
-        assert!(wire.settle().unwrap());
+        assert!(wire.drop_owed_payload().unwrap());
         assert_eq!(wire.read_line(9).unwrap().unwrap(), b"ls");
     });
     let (mut wire, _) = wire(Script::whole("rm a\n"));
     wire.expect_payload(limits::DRAIN + 1);
-    assert!(!wire.settle().unwrap());
+    assert!(!wire.drop_owed_payload().unwrap());
     assert!(wire.read_line(9).unwrap_err().closes());
 }
 
@@ -399,7 +399,7 @@ fn after_a_failed_write_what_the_peer_had_sent_is_still_read() {
         assert!(wire.flush().unwrap_err().is_gone());
         assert!(wire.write_payload::<Error>(5, &mut |room| Ok(room.len())).is_ok());
         assert_eq!(wire.read_line(99).unwrap().unwrap(), b"error busy");
-        assert!(!wire.settle().unwrap(), "the connection is of no more use");
+        assert!(!wire.drop_owed_payload().unwrap(), "the connection is of no more use");
         wire.close();
         assert_eq!((written.text().as_str(), written.writes()), ("", 1));
     }
@@ -439,9 +439,9 @@ fn a_connection_that_is_over_is_not_read_from() {
 #[test]
 fn a_connection_that_is_out_of_step_is_not_used_again() {
     let (mut wire, _) = wire(Script::whole("a\n"));
-    assert!(wire.settle().unwrap());
+    assert!(wire.drop_owed_payload().unwrap());
     wire.mark_out_of_step();
-    assert!(!wire.settle().unwrap());
+    assert!(!wire.drop_owed_payload().unwrap());
 }
 
 /// The deadline of a message is set by its first byte, and no further byte moves it.
@@ -543,7 +543,7 @@ fn a_payload_that_is_not_wanted_is_dropped_if_it_is_small() {
         let bytes = vec![b'x'; usize::try_from(size).unwrap()];
         let (mut wire, _) = wire(Script::new([Step::Bytes(bytes), Step::Bytes(b"a\n".to_vec())]));
         wire.expect_payload(size);
-        assert_eq!(wire.settle().unwrap(), in_step, "{size}");
+        assert_eq!(wire.drop_owed_payload().unwrap(), in_step, "{size}");
         assert_eq!(wire.read_line(9).is_ok(), in_step);
     }
 }
