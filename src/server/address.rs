@@ -7,28 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 /// `None`: there is none, or this machine is in no network that leads anywhere.
 #[must_use]
 pub fn for_others(listening: IpAddr) -> Option<String> {
-    find(listening).map(|own| match own {
-        IpAddr::V4(own) => own.to_string(),
-        IpAddr::V6(own) => format!("[{own}]"),
-    })
-}
-
-fn find(listening: IpAddr) -> Option<IpAddr> {
-    if listening.is_loopback() {
-        return None;
-    }
-    if !listening.is_unspecified() {
-        return Some(listening);
-    }
     // Addresses for documentation, which no machine has.
     let v4 = || source_towards(Ipv4Addr::new(192, 0, 2, 1).into());
     let v6 = || source_towards(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
-    match listening {
+    let own = match listening {
+        own if own.is_loopback() => None,
+        own if !own.is_unspecified() => Some(own),
         IpAddr::V4(_) => v4(),
         // A Windows socket for IPv6 takes no IPv4 connections.
         IpAddr::V6(_) if cfg!(windows) => v6(),
         IpAddr::V6(_) => v6().or_else(v4),
-    }
+    };
+    own.map(|own| if own.is_ipv6() { format!("[{own}]") } else { own.to_string() })
 }
 
 /// The address from which this machine would send there. To connect a UDP socket sends nothing: the
@@ -57,7 +47,8 @@ mod tests {
             assert_eq!(for_others(own.parse().unwrap()), Some(typed.to_owned()));
         }
         for any in ["0.0.0.0", "::"] {
-            let found = find(any.parse().unwrap());
+            let found = for_others(any.parse().unwrap());
+            let found = found.map(|own| own.trim_matches(['[', ']']).parse::<IpAddr>().unwrap());
             assert!(found.is_none_or(|own| !own.is_loopback() && !own.is_unspecified()));
         }
     }

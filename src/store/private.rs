@@ -37,8 +37,8 @@ pub(super) fn folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
 /// See [`folder`].
 pub(super) fn must_be_a_folder(root: &Path) -> io::Result<()> {
     let path = root.join(PRIVATE);
-    let is_taken = fs::symlink_metadata(&path).is_ok_and(|found| !found.is_dir());
-    if is_taken { Err(not_ours(&path)) } else { Ok(()) }
+    let is_ours = disk::look(&path)?.is_none_or(|found| found.is_dir());
+    if is_ours { Ok(()) } else { Err(not_ours(&path)) }
 }
 
 /// Opens one of the server's files with these options. Looks first, because opening a pipe would wait.

@@ -89,7 +89,8 @@ impl Quota {
         account.begin_count();
         drop(account);
         let counted = total_size(&self.root);
-        lock(&self.account).end_count(counted, start + pause_after(start.elapsed()));
+        let pause = RECOUNT.max(start.elapsed() * COST_FACTOR);
+        lock(&self.account).end_count(counted, start + pause);
     }
 }
 
@@ -172,11 +173,6 @@ fn total_size(root: &Path) -> u64 {
     total
 }
 
-/// How long after the start of a count of this cost the next one is due.
-fn pause_after(cost: Duration) -> Duration {
-    RECOUNT.max(cost * COST_FACTOR)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,8 +237,6 @@ mod tests {
     fn the_folder_is_counted_again_when_it_is_time() {
         let root = tempfile::tempdir().unwrap();
         let quota = Quota::new(root.path().to_owned(), 100);
-        assert_eq!(pause_after(Duration::ZERO), RECOUNT);
-        assert_eq!(pause_after(RECOUNT), RECOUNT * COST_FACTOR);
         fs::write(root.path().join("by-hand"), [0; 60]).unwrap();
         // Not yet, because it was counted at the start.
         assert!(quota.upload(100).is_some());
