@@ -40,3 +40,7 @@ pub mod log;
 pub mod server;
 pub mod store;
 pub mod wire;
+
+#[cfg(test)]
+#[path = "../tests/it/random.rs"]
+mod random;

@@ -12,23 +12,12 @@ use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, Receiver};
 use crate::error::{Answer, Failure};
 use crate::log::Log;
+use crate::random::Random;
 use crate::store::{FileName, Options, Store};
 use crate::wire::script::{Script, Step};
 use crate::wire::{Wire, WireConfig};
 
-/// Same seed, same numbers.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let end = u64::try_from(end.max(1)).unwrap();
-        usize::try_from(((z ^ (z >> 31)) >> 1) % end).unwrap()
-    }
-
     fn byte(&mut self) -> u8 {
         u8::try_from(self.below(256)).unwrap()
     }

@@ -522,11 +522,8 @@ mod tests {
             "{", "}", "[", "]", ",", ":", "\"", "\\", "u", "d83d", "\\ude00", "null", "true", "1",
             "-", ".", "e", " ", "a", "é", "\n", "\\u00", "0", "\"a\":", "\"b\"",
         ];
-        let mut seed = 1_u64;
-        let mut random = move |end: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            usize::try_from(seed >> 33).unwrap() % end
-        };
+        let mut random = crate::random::Random(1);
+        let mut random = move |end: usize| random.below(end);
         let mut values = 0;
         for _ in 0..50_000 {
             let mut text: Vec<u8> =

@@ -442,14 +442,13 @@ fn a_server_that_stops_anywhere_is_noticed() {
 
 #[test]
 fn a_server_that_talks_nonsense_is_an_error_or_an_answer() {
-    let mut seed = 5_u64;
+    let mut random = crate::random::Random(5);
     let mut answers = 0;
     for (dialect, reply, ask) in conversations() {
         for _ in 0..400 {
             let mut reply = reply.clone();
             for _ in 0..3 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let [at, byte, kind, ..] = (seed >> 16).to_le_bytes();
+                let [at, byte, kind, ..] = random.next().to_le_bytes();
                 let at = usize::from(at) % reply.len().max(1);
                 match kind % 3 {
                     0 => reply.insert(at, byte),

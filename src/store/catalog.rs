@@ -488,11 +488,8 @@ mod tests {
             let serve = |thread: u64| {
                 let root = root.path();
                 move || {
-                    let (mut told, mut random) = (Vec::new(), thread + 1);
-                    let mut below = |n: u64| {
-                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                        (random >> 33) % n
-                    };
+                    let (mut told, mut random) = (Vec::new(), crate::random::Random(thread));
+                    let mut below = |n: u64| random.next() % n;
                     let mut store = server(root);
                     for n in 0..400 {
                         // Half of the servers end at a random operation.

@@ -255,16 +255,15 @@ fn uploads_that_meet_share_what_there_is() {
     for round in 0..50_u64 {
         let barrier = std::sync::Barrier::new(16);
         let upload = |n: u64| -> Result<()> {
-            let mut random = (round * 16 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-            let size = random % LIMIT + 1;
+            let mut random = crate::random::Random(round * 16 + n);
+            let size = random.next() % LIMIT + 1;
             let gives_up = round % 2 == 1 && n.is_multiple_of(3);
             barrier.wait();
             let mut incoming = fixture.store.begin(&name(&n.to_string()))?;
             incoming.expect(Some(size))?;
             let mut left = size;
             while left > 0 && !(gives_up && left < size / 2) {
-                let piece = (random % 97 + 1).min(left);
-                random = random.wrapping_mul(6_364_136_223_846_793_005) >> 1;
+                let piece = (random.next() % 97 + 1).min(left);
                 incoming.write(&vec![0; usize::try_from(piece).unwrap()])?;
                 left -= piece;
                 assert!(fixture.store.quota.as_ref().unwrap().taken() <= LIMIT);

@@ -14,6 +14,7 @@
 //! - [`grade`], [`grade_server`]: the grader against a server of its own, with every flaw.
 //! - [`liar`]: the client against servers that lie.
 //! - [`tidy`]: the rules of this repository that a program can check.
+//! - [`random`]: numbers that are the same in each run.
 //! - [`support`]: a server that ends with its test, a peer that speaks in bytes.
 
 #![allow(
@@ -42,6 +43,7 @@ mod lines;
 #[cfg(target_os = "linux")]
 mod prompt;
 mod proxy;
+mod random;
 mod siblings;
 mod store;
 mod strukt;

@@ -158,9 +158,9 @@ mod balancers {
     use std::process::{Child, Command, Stdio};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
-    use crate::support::{PATIENCE, TestServer, noise};
+    use crate::support::{PATIENCE, TestServer, noise, wait_until};
 
     const CLIENTS: u64 = 8;
     const SIZE: usize = 3_000;
@@ -299,14 +299,6 @@ mod balancers {
                     self.failed.lock().unwrap().push(name);
                 }
             }
-        }
-    }
-
-    fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !so() {
-            assert!(Instant::now() < end, "never {what}");
-            std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 

@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 
-use crate::support::{PATIENCE, Random, TestServer, noise};
+use crate::random::Random;
+use crate::support::{PATIENCE, TestServer, noise};
 
 /// Uploads one name from many threads to these servers, and looks at what became of it.
 fn crowd(servers: &[&TestServer], threads: usize) {

@@ -9,11 +9,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Peer, TestServer, noise};
+use crate::support::{PATIENCE, Peer, TestServer, noise, wait_until};
 
 #[cfg(target_os = "linux")]
 pub mod proc {
-    use std::time::{Duration, Instant};
 
     /// A line of the system's about a process: `Threads`, for one.
     pub fn threads(pid: u32) -> Vec<std::ffi::OsString> {
@@ -40,15 +39,6 @@ pub mod proc {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    }
-
-    /// Looks until it is so, within a bound.
-    pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-        let end = Instant::now() + super::PATIENCE;
-        while !so() {
-            assert!(Instant::now() < end, "never {what}");
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
     }
 }
 
@@ -100,7 +90,7 @@ fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
     drop(inside);
     // The main thread, one at each listener, and those that wait for the next connection.
     let few = 6 + connme::limits::MAX_IDLE_THREADS as u64;
-    proc::wait_until("without the threads of connections", || {
+    wait_until("without the threads of connections", || {
         proc::status(server.id(), "Threads") <= few
     });
     server.peer().say("connme\n").hear("ok connected\n");
@@ -160,7 +150,7 @@ fn an_upload_that_has_stalled_holds_little() {
         let drafts = servers.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
         drafts.filter(|draft| draft.as_ref().unwrap().metadata().unwrap().len() == 1).count()
     };
-    proc::wait_until("began", || begun() == 50);
+    wait_until("began", || begun() == 50);
     let each = (proc::pss(server.id()) - before) as f64 / 50.0;
     assert!(each < 60.0, "{each:.1} KiB for each stalled upload");
 }
@@ -218,7 +208,7 @@ fn without_descriptors_the_server_waits_and_is_well_again() {
     let lines = server.log().matches("accept: ").count();
     assert!(lines <= 4, "{lines} lines about one lasting condition");
     drop(crowd);
-    proc::wait_until("well again", || {
+    wait_until("well again", || {
         good.say("download a\n");
         match good.line().as_str() {
             "ok 2\n" => {
@@ -267,7 +257,7 @@ fn without_threads_the_server_refuses_and_is_well_again() {
     server.wait_for_log("refused busy: no thread is free");
     first.say("connme\n").hear("ok connected\n");
     drop(crowd);
-    proc::wait_until("well again", || {
+    wait_until("well again", || {
         let Ok(mut stream) = TcpStream::connect(server.address()) else { return false };
         let mut heard = [0; 13];
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -432,7 +422,7 @@ fn a_json_request_is_gone_when_its_payload_comes() {
     let incoming = incoming.map(|entry| entry.unwrap().path()).next().unwrap();
     // An upload that has begun has a file there, beside the lock.
     let begun = || std::fs::read_dir(&incoming).unwrap().count() - 1;
-    proc::wait_until("all begun", || begun() == peers.len());
+    wait_until("all begun", || begun() == peers.len());
     let each = (proc::pss(server.id()) - before) / 40;
     assert!(each < 300, "{each} KiB a connection");
     for peer in &mut peers {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::random::Random;
+
 /// How long anything here waits before it calls the program stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -450,19 +452,11 @@ pub fn noise(seed: u64, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A small generator of numbers for tests: same seed, same numbers.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, end: u32) -> usize {
-        (self.next() % u64::from(end)).try_into().unwrap()
+/// Looks until it is so, within a bound: for what gives no sign.
+pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < end, "never {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::support::{Random, Step, TestServer, noise, transcripts};
+use crate::random::Random;
+use crate::support::{Step, TestServer, noise, transcripts};
 
 #[test]
 fn transcripts_are_true() {
