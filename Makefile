@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run-server run-client demo lessons compare grade test fuzz bench check install clean .have-cargo
+.PHONY: help run-server run-client demo lessons compare grade test test-all quick fuzz bench check install clean .have-cargo
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -46,9 +46,23 @@ compare: .have-cargo ## the same job through all five dialects; FILE=... is the 
 grade: .have-cargo ## check a server of yours; SERVER=HOST:PORT, ARGS="--list"
 	$(call run,connme-lab,,--server "$(or $(SERVER),127.0.0.1)" grade $(ARGS))
 
+# Runs tests, and lists afterwards what was skipped because something is missing here.
+skipped = "$${CARGO_TARGET_DIR:-target}/tmp/skipped"
+define tests
+	@rm -f $(skipped); $(CARGO) test $(1); status=$$?; [ ! -e $(skipped) ] || sort -u $(skipped) | awk -F'\t' \
+	'{n[$$1]++} END {printf "skipped: %d tests:", NR; for (tool in n) printf " %s (%d)", tool, n[tool]; print ""}'; \
+	exit $$status
+endef
+
 test: .have-cargo ## run all tests
 	$(call announce,debug)
-	@$(CARGO) test --quiet
+	$(call tests,--quiet)
+
+test-all: test ## the same, and fail if a test was skipped because something is missing here
+	@[ ! -e $(skipped) ]
+
+quick: .have-cargo ## after a small change: the tests inside the crate, and the transcripts
+	@$(CARGO) test --quiet --lib && $(CARGO) test --quiet --test it transcripts
 
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 	@FUZZ_SEED="$(or $(SEED),1)" FUZZ_COUNT="$(or $(COUNT),100000)" $(CARGO) test --release --lib fuzz -- --nocapture
@@ -59,7 +73,7 @@ bench: .have-cargo ## compare the server with minimal loops; ARGS="--help" lists
 check: .have-cargo ## the gate: format, lints, docs and tests, warnings as errors
 	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --no-deps --document-private-items
-	$(CARGO) test
+	$(call tests)
 
 install: .have-cargo ## put the programs where cargo keeps programs
 	$(CARGO) install --locked --path .

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, client, lab, noise};
+use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, client, lab, noise, skip};
 
 /// A packet of a capture.
 #[derive(Clone, Debug)]
@@ -605,9 +605,7 @@ fn tshark() -> Command {
 fn has_tshark() -> bool {
     let has = tshark().arg("--version").output().is_ok_and(|output| output.status.success());
     if !has {
-        eprintln!(
-            "skipped: there is no tshark here; the captures are only checked by our own reader"
-        );
+        skip("tshark");
     }
     has
 }
@@ -813,8 +811,7 @@ fn the_dissector_explains_a_real_capture() {
         }
     };
     if !is_caught("<begin>") {
-        eprintln!("skipped: this user may not capture on the loopback interface");
-        return;
+        return skip("permission-to-capture");
     }
     let all = converse(&server);
     assert!(is_caught("<end>"));
@@ -928,8 +925,7 @@ fn both_versions_of_ip_are_captured() {
     fs::create_dir(&root).unwrap();
     let file = folder.path().join("c.pcap");
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("skipped: there is no IPv6 here");
-        return;
+        return skip("IPv6");
     }
     // A socket for both is one for IPv6 alone on Windows.
     let both = if cfg!(windows) { "127.0.0.1:0" } else { "[::]:0" };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use crate::support::{TestServer, client, lab, noise, visible};
+use crate::support::{TestServer, client, lab, noise, skip, visible};
 
 fn server(args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_connme-server")).args(args).output().unwrap();
@@ -421,7 +421,11 @@ fn completions_work_in_each_shell() {
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(shell);
         command.args(args).env("PATH", path).env("LANG", "C").env_remove("LC_ALL");
-        let output = command.env("HOME", folder.path()).current_dir(&folder).output().ok()?;
+        let output = command.env("HOME", folder.path()).current_dir(&folder).output();
+        let Ok(output) = output else {
+            skip(shell);
+            return None;
+        };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert_eq!(text(&output.stderr), "", "{shell}");
         Some(text(&output.stdout))
@@ -774,8 +778,7 @@ fn make_adds_no_line_of_its_own_but_before_the_first_build() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if !Command::new("make").arg("--version").output().is_ok_and(|o| o.status.success()) {
-        eprintln!("skipped: there is no make here");
-        return;
+        return skip("make");
     }
     let folder = tempfile::tempdir().unwrap();
     let (cargo, built) = (folder.path().join("cargo"), folder.path().join("release"));
@@ -813,7 +816,7 @@ fn in_a_terminal(folder: &std::path::Path, columns: usize, line: &str) -> Option
     match command.output() {
         Ok(output) => Some(String::from_utf8(output.stdout).unwrap()),
         Err(_) => {
-            eprintln!("skipped: there is no script here");
+            skip("script");
             None
         }
     }
@@ -1162,8 +1165,7 @@ fn a_file_that_changes_while_it_is_sent_is_reported_and_the_session_goes_on() {
     // The system says that there are 4,096 bytes in this one, and gives fewer.
     let short = std::path::Path::new("/sys/class/net/lo/mtu");
     if !short.exists() {
-        eprintln!("skipped: no file here is shorter than it says");
-        return;
+        return skip("sysfs");
     }
     let mut client = server.client(folder.path(), &[]);
     let lines = "connme\nupload /sys/class/net/lo/mtu\nupload small\nls\n";

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use connme::lab::lecture::lessons::blanked;
 
-use crate::support::{DIALECTS, PATIENCE, TestServer, client, lab, noise};
+use crate::support::{DIALECTS, PATIENCE, TestServer, client, lab, noise, skip};
 
 fn page(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -53,8 +53,7 @@ fn a_reader_leaves_a_lesson_before_its_command() {
         let mut terminal = Command::new("script");
         terminal.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let Ok(mut terminal) = terminal.spawn() else {
-            eprintln!("skipped: there is no `script` here, which makes a terminal");
-            return;
+            return skip("script");
         };
         terminal.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
         let output = terminal.wait_with_output().unwrap();

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-use crate::support::{PATIENCE, TestServer};
+use crate::support::{PATIENCE, TestServer, skip};
 
 /// The key.
 const CTRL_C: &str = "\x03";
@@ -29,7 +29,7 @@ impl Terminal {
         command.env("LANG", "C").env_remove("LC_ALL").env("COLUMNS", "120");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let Ok(mut child) = command.spawn() else {
-            eprintln!("skipped: there is no script here");
+            skip("script");
             return None;
         };
         let (keys, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());

@@ -159,7 +159,7 @@ mod balancers {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Instant;
 
-    use crate::support::{PATIENCE, TestServer, noise, wait_until};
+    use crate::support::{PATIENCE, TestServer, noise, skip, wait_until};
 
     const CLIENTS: u64 = 8;
     const SIZE: usize = 3_000;
@@ -312,7 +312,7 @@ mod balancers {
         std::fs::create_dir(folder.join("root")).unwrap();
         let mut servers: Vec<_> = (0..3).map(|number| server(folder, number, None)).collect();
         let Some(balancer) = Balancer::start(name, config, folder, &servers) else {
-            return eprintln!("skipped: {name} is not installed here, or is too old for the guide");
+            return skip(name);
         };
         let (load, start) = (Load::default(), Instant::now());
         let confirmed = || load.confirmed.lock().unwrap().len();

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-use crate::support::{DIALECTS, PATIENCE, TestServer, noise};
+use crate::support::{DIALECTS, PATIENCE, TestServer, noise, skip};
 
 /// The client over one dialect.
 fn run(
@@ -131,7 +131,7 @@ fn a_refusal_that_a_wire_has_no_word_for_is_noticed() {
 fn python() -> Option<Command> {
     let there = Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success());
     if !there {
-        eprintln!("skipped: there is no python3 here");
+        skip("python3");
     }
     there.then(|| Command::new("python3"))
 }

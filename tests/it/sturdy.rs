@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Peer, TestServer, noise, wait_until};
+use crate::support::{PATIENCE, Peer, TestServer, noise, skip, wait_until};
 
 #[cfg(target_os = "linux")]
 pub mod proc {
@@ -231,7 +231,7 @@ fn as_another_user(folder: &std::path::Path, limit: &str) -> Option<TestServer> 
     let other = format!("{limit} setpriv --reuid={user} --regid={user} --clear-groups");
     let can = std::process::Command::new("sh").args(["-c", &format!("{other} true")]).output();
     if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no other user can be had here");
+        skip("setpriv");
         return None;
     }
     let root = folder.join("root");
