@@ -7,14 +7,14 @@
 //! |---|---|---|
 //! | `bin` | the three programs: read the flags, open ports and folders, put instruments in between, run | everything |
 //! | [`server`] | accepts, limits, a thread for each connection | `dialect` `wire` `store` `log` `error` `limits` |
-//! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `log` `error` `limits` |
+//! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `log` `error` `lang` `limits` |
 //! | [`wire`] | bytes to messages and back | `error` `limits` |
 //! | [`store`] | the folder of files, and every promise about it | `log` `error` `limits` |
 //! | [`client`] | what a user can do, and what a user sees of it | `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //! | [`log`] | the server's log lines | `lang` `error` `limits` |
-//! | [`error`] | what was tried, on what, why it failed, and the code for the peer | `limits` |
+//! | [`error`] | what was tried, on what, why it failed, and the code for the peer | `lang` `limits` |
+//! | [`lang`] | a sentence in two languages, and a peer's bytes made fit to print | `limits` |
 //! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
-//! | [`lang`] | every sentence that a person reads, in two languages | `error` `limits` |
 //! | [`cli`] | the command lines of server and client | `client` `dialect` `store` `lang` `limits` |
 //! | [`lab`] | what a lecture adds: instruments, demo, comparison, lessons, the grader, a starter | `cli` `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use connme::cli::client::{CommandLine, parse};
 use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
+use connme::error::Failure;
 use connme::lab::lecture::Instruments;
 use connme::lab::lecture::capture::Capture;
 use connme::lab::lecture::faults::Faults;
 use connme::lab::lecture::picture::Picture;
 use connme::lab::lecture::trace::{Output, Side};
-use connme::lang::Msg;
+use connme::lang::{Lang, Msg, msg};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
             let written = std::io::stdout().write_all(text.as_bytes());
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(wrong) => complain(&wrong.with_help(lang), 2),
+        Err(wrong) => complain(&wrong.say(lang), 2),
     }
 }
 
@@ -30,7 +31,7 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitC
     let lang = config.lang;
     let faults = match Faults::of(flags.stammer.as_deref()) {
         Ok(faults) => faults,
-        Err(wrong) => return complain(&wrong.with_help(lang), 2),
+        Err(wrong) => return complain(&wrong.say(lang), 2),
     };
     let tell = move |msg: Msg| {
         complain(&msg.say(lang), 1);
@@ -41,7 +42,7 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitC
     };
     let picture = match Picture::begin(&ladder, lang) {
         Ok(picture) => picture,
-        Err(failure) => return complain(&Msg::undrawn(failure).say(lang), 1),
+        Err(failure) => return undrawn(&failure, lang),
     };
     let trace = flags.trace.then(Output::of_errors);
     let recorder = picture.as_ref().map(Picture::recorder);
@@ -55,8 +56,14 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitC
     }
     match picture.map_or(Ok(()), |picture| picture.write()) {
         Ok(()) => status,
-        Err(failure) => complain(&Msg::undrawn(failure).say(lang), 1),
+        Err(failure) => undrawn(&failure, lang),
     }
+}
+
+/// A picture cannot be written.
+fn undrawn(failure: &Failure, lang: Lang) -> ExitCode {
+    let why = failure.why();
+    complain(&msg!("cannot {why}", "gagal {why}"; why).say(lang), 1)
 }
 
 fn complain(text: &str, status: u8) -> ExitCode {

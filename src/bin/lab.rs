@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(wrong) => {
-            let text = format!("connme-lab: {}\n", wrong.with_help(lang));
+            let text = format!("connme-lab: {}\n", wrong.say(lang));
             let _ = std::io::stderr().write_all(text.as_bytes());
             ExitCode::from(2)
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use connme::cli::client::reaching;
 use connme::cli::server::{Config, Listen, parse};
-use connme::cli::{self, Parsed};
+use connme::cli::{self, Parsed, greeting};
 use connme::client::terminal;
 use connme::dialect::Dialect;
 use connme::lab::lecture::Instruments;
@@ -25,9 +25,9 @@ fn main() -> ExitCode {
     let lang = cli::language(&words, |name| std::env::var(name).ok());
     match parse(words, lang) {
         Ok(Parsed::Print(text)) => say(&text),
-        Err(wrong) => complain(&wrong.with_help(lang), 2),
+        Err(wrong) => complain(&wrong.say(lang), 2),
         Ok(Parsed::Run(config)) => match Faults::of(config.instruments.stammer.as_deref()) {
-            Err(wrong) => complain(&wrong.with_help(lang), 2),
+            Err(wrong) => complain(&wrong.say(lang), 2),
             Ok(faults) => match run(config, faults) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(wrong) => complain(&wrong.say(lang), 1),
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 
 fn run(config: Config, faults: Option<Faults>) -> Result<(), Msg> {
     let log = Log::open(config.log.as_deref(), config.lang)
-        .map_err(|error| Msg::CannotUseLog { why: error.cause().to_owned() })?;
+        .map_err(|error| greeting::cannot_use_log(error.cause()))?;
     let served = serve(config, faults, &log);
     log.flush();
     served
@@ -53,7 +53,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     let capture = Capture::start(flags, move |msg| to.line(msg.say(lang)))?;
     let is_new = !config.root.exists();
     let store = Store::open(&config.root, config.store, log)
-        .map_err(|error| Msg::CannotUseRoot { why: error.cause().to_owned() })?;
+        .map_err(|error| greeting::cannot_use_root(error.cause()))?;
     let tell = |msg: Msg| {
         let text = format!("{}\n", msg.say(config.lang));
         if output_is_taken {
@@ -63,8 +63,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     };
     let at = |l: &TcpListener| l.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     for (dialect, listener) in &listeners {
-        let address = at(listener).to_string();
-        tell(Msg::Listening { address, dialect: dialect.name() });
+        tell(greeting::listening(at(listener), dialect.name()));
     }
     for (dialect, listener) in &listeners {
         let at = at(listener);
@@ -72,12 +71,11 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
             let own = address::for_others(at.ip());
             let host = own.as_deref().unwrap_or("HOST");
             let command = reaching("connme-client", host, at.port(), *dialect);
-            tell(Msg::TypeElsewhere { host_is_known: own.is_some(), command });
+            tell(greeting::type_elsewhere(&command, own.is_some()));
         }
     }
     let root = std::path::absolute(&config.root).unwrap_or(config.root);
-    tell(Msg::Root { path: root.display().to_string(), is_new });
-    tell(Msg::Waiting);
+    tell(greeting::waiting(root.display(), is_new));
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace =
@@ -99,10 +97,7 @@ fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
     let at = lang::address(host, *port);
     match TcpListener::bind((host.as_str(), *port)) {
         Ok(listener) => Ok((*dialect, listener)),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Err(Msg::PortTaken { address: at })
-        }
-        Err(error) => Err(Msg::CannotListen { address: at, why: error.to_string() }),
+        Err(error) => Err(greeting::cannot_listen(&at, &error)),
     }
 }
 

@@ -6,8 +6,22 @@ use std::path::{Path, absolute};
 
 use super::{InstrumentFlags, Wrong, completions};
 use crate::client::command;
-use crate::lang::{Lang, Msg, Wanted};
+use crate::lang::{Lang, msg};
 use crate::limits;
+
+/// What a flag takes, in both languages.
+pub(crate) type Wanted = (&'static str, &'static str);
+
+pub(crate) const SERVER: Wanted = ("HOST[:PORT]", "HOST[:PORT]");
+pub(crate) const DIALECT: Wanted =
+    ("text, struct, filesaver, json or count", "text, struct, filesaver, json atau count");
+pub(crate) const COUNT: Wanted = ("a number from 1 on", "bilangan mulai dari 1");
+pub(crate) const SIZE: Wanted =
+    ("a number of bytes, or one like 10k, 5M, 2G", "banyaknya byte, atau seperti 10k, 5M, 2G");
+pub(crate) const THEME: Wanted = ("light or dark", "light atau dark");
+const BUFFER: Wanted = ("a size from 1 to 16M", "ukuran dari 1 sampai 16M");
+const LANGUAGE: Wanted = ("en or id", "en atau id");
+const SHELL: Wanted = ("bash, zsh or fish", "bash, zsh atau fish");
 
 /// One part of a command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,13 +56,13 @@ impl Shared {
     /// Reads a flag that several programs have. Some ask for a text to print, and nothing else.
     pub(crate) fn read(
         &mut self,
-        flag: String,
+        flag: &str,
         line: &mut Args,
         program: &str,
         usage: &str,
     ) -> Result<Option<String>, Wrong> {
-        match flag.as_str() {
-            "--buffer" => self.buffer = Some(line.parsed(Wanted::Buffer, buffer)?),
+        match flag {
+            "--buffer" => self.buffer = Some(line.parsed(BUFFER, buffer)?),
             "--trace" | "-t" => self.instruments.trace = true,
             "--stammer" => {
                 self.instruments.stammer = Some(line.value()?.to_string_lossy().into_owned());
@@ -56,20 +70,25 @@ impl Shared {
             "--capture" => self.instruments.capture = Some(line.value()?.into()),
             "--capture-bytes" => {
                 let size = |text: &str| size(text)?.try_into().ok();
-                self.instruments.capture_bytes = Some(line.parsed(Wanted::Size, size)?);
+                self.instruments.capture_bytes = Some(line.parsed(SIZE, size)?);
             }
-            "--lang" => self.lang = line.parsed(Wanted::Language, Lang::named)?,
+            "--lang" => self.lang = line.parsed(LANGUAGE, Lang::named)?,
             "--completions" => {
                 let script = |shell: &str| completions::script(shell, program, usage);
-                return line.parsed(Wanted::Shell, script).map(Some);
+                return line.parsed(SHELL, script).map(Some);
             }
             "--help" | "-h" => return Ok(Some(usage.to_owned())),
             "--version" | "-V" => {
                 return Ok(Some(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
             }
             _ => {
-                let meant = meant(&flag, usage);
-                return Err(Msg::UnknownFlag { flag, meant });
+                return Err(match meant(flag, usage) {
+                    Some(meant) => msg!(
+                        "unexpected argument '{flag}'; did you mean {meant}?",
+                        "argumen '{flag}' tidak dikenali; apakah maksud Anda {meant}?"
+                    ),
+                    None => unexpected(flag),
+                });
             }
         }
         Ok(None)
@@ -85,7 +104,8 @@ impl Args {
     /// The next part.
     pub(crate) fn next(&mut self) -> Result<Option<Arg>, Wrong> {
         if self.value.is_some() {
-            return Err(Msg::FlagTakesNoValue { flag: self.flag.clone() });
+            let flag = &self.flag;
+            return Err(msg!("{flag} takes no value", "{flag} tidak menerima nilai").see_help());
         }
         let Some(word) = self.words.pop_front() else { return Ok(None) };
         let flag = match word.to_str() {
@@ -115,7 +135,9 @@ impl Args {
             None => self.words.pop_front(),
             value => value,
         };
-        value.ok_or_else(|| Msg::FlagNeedsValue { flag: self.flag.clone() })
+        let flag = &self.flag;
+        let missing = || msg!("{flag} needs a value", "{flag} harus diikuti nilai").see_help();
+        value.ok_or_else(missing)
     }
 
     /// The value as `read` understands it. `wanted` is what the flag takes.
@@ -126,12 +148,24 @@ impl Args {
     ) -> Result<T, Wrong> {
         let value = self.value()?;
         let parsed = value.to_str().and_then(read);
-        parsed.ok_or_else(|| Msg::FlagValue {
-            flag: self.flag.clone(),
-            value: value.to_string_lossy().into_owned(),
-            wanted,
-        })
+        parsed.ok_or_else(|| wrong_value(&self.flag, &value.to_string_lossy(), wanted))
     }
+}
+
+/// A value that is not what the flag takes.
+pub(crate) fn wrong_value(flag: &str, value: &str, (en, id): Wanted) -> Wrong {
+    msg!("{flag} takes {en}, not '{value}'", "{flag} menerima {id}, bukan '{value}'").see_help()
+}
+
+/// A flag or a word that means nothing here.
+pub(crate) fn unexpected(argument: &str) -> Wrong {
+    msg!("unexpected argument '{argument}'", "argumen '{argument}' tidak dikenali").see_help()
+}
+
+/// A flag that does nothing without one of these commands or flags, divided by spaces.
+pub(crate) fn flag_is_for(flag: &str, users: &str) -> Wrong {
+    let (en, id) = (users.replace(' ', " or "), users.replace(' ', " atau "));
+    msg!("{flag} is for {en}", "{flag} hanya untuk {id}").see_help()
 }
 
 /// The flag of this help text that was probably meant, with its value.
@@ -227,7 +261,11 @@ pub(crate) fn must_differ(files: &[(&'static str, Option<&Path>)]) -> Result<(),
             if let (Some(one), Some(two)) = (one, two)
                 && (one == two || absolute(one).ok() == absolute(two).ok())
             {
-                return Err(Msg::SameFile { flag: other, other: flag });
+                return Err(msg!(
+                    "{other} and {flag} need two different files",
+                    "{other} dan {flag} perlu dua file yang berbeda"
+                )
+                .see_help());
             }
         }
     }
@@ -263,13 +301,14 @@ mod tests {
     fn a_value_must_be_there_and_be_wanted() {
         let mut args = Args::new(["--a".into()]);
         args.next().unwrap();
-        assert_eq!(args.value(), Err(Msg::FlagNeedsValue { flag: "--a".into() }));
+        let said = |wrong: Wrong| wrong.say(Lang::En);
+        assert_eq!(args.value().map_err(said), Err("--a needs a value; see --help".to_owned()));
         let mut args = Args::new(["--a".into(), "--b".into()]);
         args.next().unwrap();
         assert!(args.value().is_err());
         let mut args = Args::new(["--a=1".into()]);
         args.next().unwrap();
-        assert_eq!(args.next(), Err(Msg::FlagTakesNoValue { flag: "--a".into() }));
+        assert_eq!(args.next().map_err(said), Err("--a takes no value; see --help".to_owned()));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 
-use super::args::{self, Arg, Args, Shared};
+use super::args::{self, Arg, Args, DIALECT, SERVER, Shared, THEME, Wanted};
 use super::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
 use crate::client::command::{self, of_the_lab};
 use crate::dialect::Dialect;
-use crate::lang::{Lang, Msg, Wanted};
+use crate::lang::{Lang, client_help, client_usage, help_on, msg};
 use crate::limits;
 
 /// What the user asks of the client, and what is put between its wires and their sockets.
@@ -21,6 +21,8 @@ pub struct CommandLine {
     pub ladder: Picture,
 }
 
+const RETRIES: Wanted = ("a number from 0 on", "bilangan mulai dari 0");
+
 /// Flags that concern a connection to a server. `lls` makes none.
 const NOT_FOR_LLS: [&str; 5] = ["--capture", "--ladder", "--trace", "-t", "--stammer"];
 
@@ -32,26 +34,9 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<CommandLine>, Wrong> {
+    let usage = client_usage().say(lang);
     let words: Vec<_> = words.into_iter().collect();
     let typed: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let is_of_the_lab = |word: &str| of_the_lab(word, &typed.join(" "));
-    match read(words, lang) {
-        Ok(Parsed::Run(line)) => {
-            let command = line.config.command.first().map(|word| word.to_string_lossy());
-            let moved = command.and_then(|word| is_of_the_lab(&word));
-            moved.map_or(Ok(Parsed::Run(line)), Err)
-        }
-        // Perhaps a flag of a command that is not here any more.
-        Err(Msg::UnknownFlag { flag, meant }) => {
-            let moved = typed.iter().find_map(|word| is_of_the_lab(word));
-            Err(moved.unwrap_or(Msg::UnknownFlag { flag, meant }))
-        }
-        other => other,
-    }
-}
-
-fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> {
-    let usage = Msg::ClientUsage.say(lang);
     let mut line = Args::new(words);
     let mut shared = Shared::new(lang);
     let (mut server, mut ladder) = (None, Picture::default());
@@ -61,6 +46,11 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
         let flag = match arg {
             Arg::Flag(flag) => flag,
             Arg::Word(word) => {
+                if config.command.is_empty()
+                    && let Some(moved) = of_the_lab(&word.to_string_lossy(), &typed.join(" "))
+                {
+                    return Err(moved);
+                }
                 config.command.push(word);
                 continue;
             }
@@ -69,23 +59,23 @@ fn read(words: Vec<OsString>, lang: Lang) -> Result<Parsed<CommandLine>, Wrong> 
         match flag.as_str() {
             "--help" | "-h" if command_of(&config).is_some() => {
                 let command = command_of(&config).unwrap_or_default();
-                return Ok(Parsed::Print(Msg::HelpOn { command }.say(shared.lang) + "\n"));
+                return Ok(Parsed::Print(help_on(command).say(shared.lang)));
             }
-            "-h" => return Ok(Parsed::Print(Msg::ClientHelp.say(shared.lang))),
-            "--server" | "-s" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
-            "--dialect" | "-d" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
+            "-h" => return Ok(Parsed::Print(client_help().say(shared.lang))),
+            "--server" | "-s" => server = Some(line.parsed(SERVER, args::host_and_port)?),
+            "--dialect" | "-d" => config.dialect = line.parsed(DIALECT, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),
             "--yes" | "-y" => config.yes = true,
             "--quiet" | "-q" => config.quiet = true,
             "--in-step" => config.in_step = true,
             "--verify" => config.verify = true,
             "--no-resume" => config.resume = false,
-            "--retry" => config.retry = line.parsed(Wanted::Retries, retries)?,
+            "--retry" => config.retry = line.parsed(RETRIES, retries)?,
             "--recursive" | "-r" => config.recursive = true,
             "--ladder" => ladder.file = Some(line.value()?.into()),
-            "--theme" => ladder.is_dark = line.parsed(Wanted::Theme, args::is_dark)?,
+            "--theme" => ladder.is_dark = line.parsed(THEME, args::is_dark)?,
             _ => {
-                if let Some(text) = shared.read(flag, &mut line, "connme-client", &usage)? {
+                if let Some(text) = shared.read(&flag, &mut line, "connme-client", &usage)? {
                     return Ok(Parsed::Print(text));
                 }
             }
@@ -128,12 +118,12 @@ fn retries(text: &str) -> Option<u32> {
 fn check_use(flags: &[String], command: Option<&str>) -> Result<(), Wrong> {
     let has = |wanted: &str| flags.iter().any(|flag| flag == wanted);
     if has("--theme") && !has("--ladder") {
-        return Err(Msg::FlagIsFor { flag: "--theme".to_owned(), users: "--ladder" });
+        return Err(args::flag_is_for("--theme", "--ladder"));
     }
     let unused = flags.iter().find(|flag| NOT_FOR_LLS.contains(&flag.as_str()));
     match (unused, command) {
         (Some(flag), Some("lls")) => {
-            Err(Msg::FlagIsNotFor { flag: flag.clone(), command: "lls".to_owned() })
+            Err(msg!("{flag} does nothing for lls", "{flag} tidak berguna untuk lls").see_help())
         }
         _ => Ok(()),
     }
@@ -177,16 +167,15 @@ mod tests {
             let parsed = parse(line.split_whitespace().map(Into::into), Lang::En);
             parsed.err().map(|wrong| wrong.say(Lang::En))
         };
-        assert_eq!(wrong("--theme dark ls").unwrap(), "--theme is for --ladder");
-        assert_eq!(
-            wrong("--theme Dark --ladder a").unwrap(),
-            "--theme takes light or dark, not 'Dark'"
-        );
-        assert_eq!(wrong("--capture-bytes 5 ls").unwrap(), "--capture-bytes is for --capture");
-        let same = wrong("ls --ladder ./a --capture a");
-        assert_eq!(same.unwrap(), "--ladder and --capture need two different files");
-        for line in ["-t lls", "LLS -t"] {
-            assert_eq!(wrong(line).unwrap(), "-t does nothing for lls");
+        for (line, said) in [
+            ("--theme dark ls", "--theme is for --ladder"),
+            ("--theme Dark --ladder a", "--theme takes light or dark, not 'Dark'"),
+            ("--capture-bytes 5 ls", "--capture-bytes is for --capture"),
+            ("ls --ladder ./a --capture a", "--ladder and --capture need two different files"),
+            ("-t lls", "-t does nothing for lls"),
+            ("LLS -t", "-t does nothing for lls"),
+        ] {
+            assert_eq!(wrong(line), Some(format!("{said}; see --help")), "{line}");
         }
         for line in
             ["-t ls", "--capture-bytes 5 --capture f ls", "ls --ladder - --capture - --theme dark"]
@@ -209,7 +198,7 @@ mod tests {
             said("COMPARE|a.txt|--json").unwrap(),
             "compare is a command of connme-lab: connme-lab COMPARE a.txt --json"
         );
-        assert_eq!(said("ls|--json").unwrap(), "unexpected argument '--json'");
+        assert_eq!(said("ls|--json").unwrap(), "unexpected argument '--json'; see --help");
     }
 
     #[test]
@@ -238,7 +227,7 @@ mod tests {
     fn an_unknown_flag_gets_a_suggestion() {
         let said = |line: &str| {
             let parsed = parse(line.split_whitespace().map(Into::into), Lang::En);
-            parsed.err().map(|wrong| wrong.with_help(Lang::En)).unwrap()
+            parsed.err().map(|wrong| wrong.say(Lang::En)).unwrap()
         };
         for (line, end) in [
             ("--port 1", "'--port'; did you mean --server HOST[:PORT]?"),

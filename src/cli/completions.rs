@@ -186,13 +186,13 @@ fn fish_flag(flag: &Item) -> String {
 mod tests {
     use super::*;
     use crate::client::command::COMMANDS;
-    use crate::lang::{Lang, Msg};
+    use crate::lang::{Lang, client_usage, server_usage};
 
     #[test]
     fn every_flag_and_command_of_the_help_is_completed_in_every_shell() {
         for lang in [Lang::En, Lang::Id] {
             for (program, usage) in
-                [("connme-server", Msg::ServerUsage), ("connme-client", Msg::ClientUsage)]
+                [("connme-server", server_usage()), ("connme-client", client_usage())]
             {
                 let usage = usage.say(lang);
                 let (commands, flags) = items(&usage);
@@ -224,7 +224,7 @@ mod tests {
         }
         assert!(script("tcsh", "connme-client", "").is_none());
         // The server has no commands.
-        let usage = Msg::ServerUsage.say(Lang::En);
+        let usage = server_usage().say(Lang::En);
         let zsh = script("zsh", "connme-server", &usage).unwrap();
         assert!(zsh.contains("commands=()"), "{zsh}");
     }

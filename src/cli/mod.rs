@@ -6,6 +6,7 @@
 pub(crate) mod args;
 pub mod client;
 mod completions;
+pub mod greeting;
 pub mod server;
 
 use std::ffi::OsString;
@@ -53,8 +54,7 @@ impl InstrumentFlags {
     /// Finds a flag that would do nothing.
     pub(crate) fn check(&self) -> Result<(), Wrong> {
         if self.capture_bytes.is_some() && self.capture.is_none() {
-            let flag = "--capture-bytes".to_owned();
-            return Err(Msg::FlagIsFor { flag, users: "--capture" });
+            return Err(args::flag_is_for("--capture-bytes", "--capture"));
         }
         Ok(())
     }

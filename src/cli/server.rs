@@ -4,12 +4,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{self, Arg, Args, Shared, count, size};
+use super::args::{self, Arg, Args, COUNT, SIZE, Shared, Wanted, count, size};
 use super::{InstrumentFlags, Parsed, Wrong};
 use crate::dialect::Dialect;
-use crate::lang::{Lang, Msg, Wanted};
+use crate::lang::{Lang, server_usage};
 use crate::limits;
 use crate::store;
+
+const LISTEN: Wanted = ("[DIALECT=][HOST:]PORT", "[DIALEK=][HOST:]PORT");
+const HOST: Wanted =
+    ("a host name or an address, without a port", "nama host atau alamat, tanpa port");
+const SECONDS: Wanted = ("seconds, from 1 to 31536000", "detik, dari 1 sampai 31536000");
 
 /// The configuration of a server.
 #[derive(Clone, Debug)]
@@ -75,7 +80,7 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<Config>, Wrong> {
-    let usage = Msg::ServerUsage.say(lang);
+    let usage = server_usage().say(lang);
     let mut line = Args::new(words);
     let mut shared = Shared::new(lang);
     let mut config = Config::default();
@@ -89,26 +94,26 @@ pub fn parse(
                     asked.push((Dialect::Text, None, Some(port)));
                     continue;
                 }
-                return Err(Msg::UnexpectedWord { word: word.to_string_lossy().into_owned() });
+                return Err(args::unexpected(&word.to_string_lossy()));
             }
         };
         let store = &mut config.store;
         match flag.as_str() {
-            "--listen" | "-l" => asked.push(line.parsed(Wanted::Listen, listen)?),
+            "--listen" | "-l" => asked.push(line.parsed(LISTEN, listen)?),
             "--all" => asked.extend(Dialect::ALL.map(|dialect| (dialect, None, None))),
-            "--host" => host = line.parsed(Wanted::Host, lone_host)?,
+            "--host" => host = line.parsed(HOST, lone_host)?,
             "--root" | "-r" => config.root = line.value()?.into(),
             "--read-only" => store.read_only = true,
             "--fsync" => store.fsync = true,
-            "--max-connections" => config.max_connections = line.parsed(Wanted::Count, count)?,
-            "--max-per-address" => config.max_per_address = line.parsed(Wanted::Count, count)?,
-            "--max-file-size" => store.max_file_size = Some(line.parsed(Wanted::Size, size)?),
-            "--max-total-size" => store.max_total_size = Some(line.parsed(Wanted::Size, size)?),
+            "--max-connections" => config.max_connections = line.parsed(COUNT, count)?,
+            "--max-per-address" => config.max_per_address = line.parsed(COUNT, count)?,
+            "--max-file-size" => store.max_file_size = Some(line.parsed(SIZE, size)?),
+            "--max-total-size" => store.max_total_size = Some(line.parsed(SIZE, size)?),
             "--proxy-protocol" => config.proxy_protocol = true,
-            "--idle-timeout" => config.idle_timeout = line.parsed(Wanted::Seconds, seconds)?,
+            "--idle-timeout" => config.idle_timeout = line.parsed(SECONDS, seconds)?,
             "--log" => config.log = Some(line.value()?.into()),
             _ => {
-                if let Some(text) = shared.read(flag, &mut line, "connme-server", &usage)? {
+                if let Some(text) = shared.read(&flag, &mut line, "connme-server", &usage)? {
                     return Ok(Parsed::Print(text));
                 }
             }

@@ -350,7 +350,7 @@ impl Batch for Uploads {
     fn again(&mut self, failure: &Failure) -> bool {
         // Nothing of a file has left if the server could not be reached or took no connection.
         let was_not_sent =
-            matches!(failure, Failure::Unreachable { .. }) || failure.code() == Some(Code::Busy);
+            matches!(failure, Failure::Unreachable(_)) || failure.code() == Some(Code::Busy);
         (self.queue.ahead.is_some() || was_not_sent) && self.queue.again()
     }
 

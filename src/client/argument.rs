@@ -60,7 +60,7 @@ impl Argument {
             Argument::Words(words) => Ok(texts(words)),
             Argument::Typed(rest) if rest.is_empty() => Ok(Vec::new()),
             Argument::Typed(rest) if !rest.contains(['\'', '"']) => Ok(vec![rest.clone()]),
-            Argument::Typed(rest) => names::unquote(rest).ok_or(Msg::OpenQuote),
+            Argument::Typed(rest) => names::unquote(rest).ok_or_else(names::open_quote),
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(words("ls 'my docs'").unwrap(), ["my docs"]);
         assert_eq!(words("say connme\\nls x\\n").unwrap(), ["connme\\nls x\\n"]);
         assert_eq!(words("say 'a\\n' \"b c\"").unwrap(), ["a\\n", "b c"]);
-        assert_eq!(words("say 'a"), Err(Msg::OpenQuote));
+        assert_eq!(words("say 'a"), Err(names::open_quote()));
     }
 
     #[test]

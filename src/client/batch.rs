@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::ahead::Batch;
 use super::connection::pause_before;
 use super::outcome::Outcome;
-use super::table::readable;
+use super::table::{amount, readable};
 use super::terminal::Bar;
 use super::ui::{Ui, say};
 use super::{Progress, Receipt, progress};
 use crate::error::Failure;
-use crate::lang::{Msg, escaped};
+use crate::lang::{Msg, bytes, decimal, escaped, msg};
 
 /// What has come of the files so far.
 #[derive(Default)]
@@ -58,7 +58,11 @@ pub(super) fn transfer(
                 bar.one_more(receipt.bytes);
                 ui.tell(&told(ui, name, &receipt))?;
                 if ui.config().verify {
-                    ui.talk(&Msg::Verified { name: escaped(name) });
+                    let name = escaped(name);
+                    ui.note(&msg!(
+                        "{name} verified: both ends have the same SHA-256",
+                        "{name} sudah diperiksa: SHA-256 di kedua sisi sama"
+                    ));
                 }
             }
             Err(failure) if tries_again(ui, &mut batch, &mut tally, name, &failure) => {}
@@ -71,7 +75,7 @@ pub(super) fn transfer(
                         let was_sent_ahead = names.len() > 1 && stage.is_none();
                         interrupted(ui, name, stage == Some(Progress::Sent) || was_sent_ahead);
                     }
-                    failure => failed(ui, name, failure),
+                    failure => failed(ui, name, &failure),
                 }
                 if ends_all {
                     tally.not_tried = names.len().saturating_sub(number + 1);
@@ -83,7 +87,13 @@ pub(super) fn transfer(
     drop(bar);
     tally.not_tried += batch.left_out();
     if batch.sent_twice() > 0 {
-        ui.talk(&Msg::SentTwice { count: batch.sent_twice() });
+        ui.note(&msg!(
+            "files sent again after the connection was lost: {}; where the first copy came late, the \
+             server has two",
+            "file yang dikirim lagi setelah koneksi terputus: {}; jika kiriman pertama terlambat tiba, \
+             server punya dua salinan",
+            batch.sent_twice()
+        ));
     }
     summary(ui, &tally)
 }
@@ -91,9 +101,21 @@ pub(super) fn transfer(
 /// What the user is told in words while a file moves.
 fn news(progress: Progress) -> Option<Msg> {
     match progress {
-        Progress::Checking(done) => Some(Msg::Checking { done: readable(done) }),
+        Progress::Checking(done) => {
+            let done = amount(done);
+            Some(msg!(
+                "checking {done} that are here against the server",
+                "memeriksa {done} yang ada di sini dengan server";
+                done
+            ))
+        }
         Progress::Continuing(done, Some(total)) => {
-            Some(Msg::Continuing { done: readable(done), total: readable(total) })
+            let (done, total) = (amount(done), amount(total));
+            Some(msg!(
+                "continuing at {done} of {total}",
+                "melanjutkan dari {done} dari {total}";
+                done, total
+            ))
         }
         _ => None,
     }
@@ -114,9 +136,13 @@ fn tries_again(
     }
     tally.tries += 1;
     let pause = pause_before(tally.tries);
-    let (name, failure) = (escaped(name), Box::new(failure.clone()));
+    let (name, why) = (escaped(name), failure.why());
     let (seconds, number) = (pause.as_secs(), tally.tries);
-    ui.talk(&Msg::TryingAgain { name, failure, seconds, number, of });
+    ui.note(&msg!(
+        "{name}: {why}; trying again in {seconds} s ({number} of {of})",
+        "{name}: {why}; mencoba lagi dalam {seconds} detik ({number} dari {of})";
+        why
+    ));
     ui.pause(pause);
     true
 }
@@ -125,50 +151,78 @@ fn tries_again(
 fn ends_all(failure: &Failure) -> bool {
     matches!(
         failure,
-        Failure::Interrupted | Failure::Unreachable { .. } | Failure::Stalled | Failure::Silent(_)
+        Failure::Interrupted | Failure::Unreachable(_) | Failure::Stalled | Failure::Silent(_)
     )
 }
 
-fn failed(ui: &mut Ui, name: &str, failure: Failure) {
-    ui.failed(name, failure);
-    if let Some((done, total)) = ui.client.take_kept() {
-        let (done, total) = (readable(done), readable(total));
-        ui.talk(&Msg::Kept { name: escaped(name), done, total });
+fn failed(ui: &mut Ui, name: &str, failure: &Failure) {
+    ui.fail_on(name, failure);
+    if let Some(kept) = ui.client.take_kept() {
+        ui.note(&partial(&escaped(name), kept));
     }
 }
 
 /// Tells what became of a transfer that the user has interrupted.
 fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
     let name = escaped(name);
-    match ui.client.take_kept() {
-        Some((done, total)) => {
-            let (done, total) = (readable(done), readable(total));
-            ui.refuse(&Msg::Kept { name, done, total });
-        }
-        None => ui.refuse(&Msg::Interrupted { name, may_be_stored }),
-    }
+    let told = match (ui.client.take_kept(), may_be_stored) {
+        (Some(kept), _) => partial(&name, kept),
+        (None, false) => msg!(
+            "{name}: interrupted, and nothing was stored",
+            "{name}: dihentikan, tidak ada yang disimpan"
+        ),
+        (None, true) => msg!(
+            "{name}: interrupted, but it may be stored",
+            "{name}: dihentikan, tetapi mungkin sudah disimpan"
+        ),
+    };
+    ui.fail(&told);
+}
+
+/// What has come of a download is kept.
+fn partial(name: &str, (done, total): (u64, u64)) -> Msg {
+    let (done, total) = (amount(done), amount(total));
+    msg!(
+        "{done} of {total} are kept: the next download of {name} continues there",
+        "{done} dari {total} disimpan: unduhan {name} berikutnya melanjutkan dari situ";
+        done, total
+    )
 }
 
 fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
-    if tally.not_tried > 0 {
-        ui.refuse(&Msg::NotTried { count: tally.not_tried });
+    match tally.not_tried {
+        0 => {}
+        1 => ui.fail(&msg!(
+            "1 more file was not tried, for the same reason",
+            "1 file lagi tidak dicoba, dengan alasan yang sama"
+        )),
+        count => ui.fail(&msg!(
+            "{count} more files were not tried, for the same reason",
+            "{count} file lagi tidak dicoba, dengan alasan yang sama"
+        )),
     }
     if tally.moved < 2 {
         return Ok(());
     }
+    let failed = match tally.failed {
+        0 => Msg::default(),
+        failed => msg!("; {failed} failed", "; {failed} gagal"),
+    };
+    let (size, files) = (bytes(tally.bytes), tally.moved);
     let (seconds, rate) = speed(tally.bytes, tally.time);
-    let Tally { moved: files, failed, bytes, .. } = *tally;
-    ui.tell(&Msg::Together { files, failed, bytes, seconds, rate })
+    let rate = rate.map_or_else(Msg::default, |rate| msg!(" ({rate})", " ({rate})"; rate));
+    ui.tell(&msg!(
+        "{files} files: {size} in {seconds} s{rate}{failed}",
+        "{files} file: {size} dalam {seconds} detik{rate}{failed}";
+        seconds, rate, failed
+    ))
 }
 
 /// The rate of a shorter transfer says nothing.
 const SHORT: Duration = Duration::from_millis(10);
 
 /// How many seconds a transfer took, and its rate.
-pub(super) fn speed(bytes: u64, time: Duration) -> (String, String) {
-    let rate = match time < SHORT {
-        true => String::new(),
-        false => format!("{}/s", readable(progress::per_second(bytes, time))),
-    };
-    (format!("{:.3}", time.as_secs_f64()), rate)
+pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Option<Msg>) {
+    let rate = || decimal(&format!("{}/s", readable(progress::per_second(bytes, time))));
+    (decimal(&format!("{:.3}", time.as_secs_f64())), (time >= SHORT).then(rate))
 }

@@ -24,9 +24,12 @@ use super::places::{
     local_files, on_server,
 };
 use super::ui::Ui;
-use super::{Greeting, Receipt};
+use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
-use crate::lang::{self, Msg, escaped, printable};
+use crate::error::{Answer, Failure};
+use crate::lang::{self, Msg, bytes, client_help, decimal, escaped, help_on, msg, printable};
+use crate::lang::{is_control, prompt_help, without_controls};
+use crate::store::Listing;
 
 /// A command of the client.
 pub struct Command {
@@ -80,7 +83,11 @@ const OF_THE_LAB: [&str; 5] = ["demo", "compare", "lesson", "grade", "dissector"
 /// What to type instead, if this word is a command of `connme-lab`. `line` is what was typed.
 pub(crate) fn of_the_lab(word: &str, line: &str) -> Option<Msg> {
     let command = OF_THE_LAB.into_iter().find(|command| word.eq_ignore_ascii_case(command))?;
-    Some(Msg::IsOfTheLab { command, line: printable(line.as_bytes()) })
+    let line = printable(line.as_bytes());
+    Some(msg!(
+        "{command} is a command of connme-lab: connme-lab {line}",
+        "{command} adalah perintah connme-lab: connme-lab {line}"
+    ))
 }
 
 /// Words of other programs, and the command that does it here.
@@ -107,24 +114,49 @@ pub(super) fn not_a_command(word: &str, line: &str) -> Msg {
         return msg;
     }
     if let Some((word, here)) = OF_OTHERS.iter().find(|(other, _)| *other == lower) {
-        return Msg::said(
-            format!("{word} is {here} here; help shows all commands"),
-            format!("{word} di sini adalah {here}; help menunjukkan semua perintah"),
+        return msg!(
+            "{word} is {here} here; help shows all commands",
+            "{word} di sini adalah {here}; help menunjukkan semua perintah"
         );
     }
     match lower.as_str() {
-        "cd" | "pwd" => Msg::said(
+        "cd" | "pwd" => msg!(
             "there is no current folder: a name has its folders in it, as in 'ls docs' and 'download docs/a.txt'",
             "tidak ada folder aktif: nama memuat foldernya, seperti 'ls docs' dan 'download docs/a.txt'",
         ),
-        "cls" | "clear" => Msg::said(
+        "cls" | "clear" => msg!(
             "the screen belongs to your terminal: Ctrl-L clears it in most",
             "layar diatur oleh terminal Anda: Ctrl-L membersihkannya di kebanyakan terminal",
         ),
-        _ => Msg::UnknownCommand {
-            word: escaped(word),
-            nearest: nearest(&lower, COMMANDS.iter().map(|command| command.word)),
-        },
+        _ => unknown(word, nearest(&lower, COMMANDS.iter().map(|command| command.word))),
+    }
+}
+
+/// There is no such command. Perhaps the nearest was meant.
+pub(crate) fn unknown(word: &str, nearest: Option<&str>) -> Msg {
+    let word = escaped(word);
+    match nearest {
+        Some(nearest) => msg!(
+            "there is no command '{word}'; did you mean {nearest}?",
+            "Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?"
+        ),
+        None => msg!(
+            "there is no command '{word}'; help shows all commands",
+            "Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah"
+        ),
+    }
+}
+
+/// A command that takes nothing got something.
+pub(crate) fn takes_nothing(command: &str) -> Msg {
+    msg!("{command} takes no argument", "{command} tidak menerima argumen")
+}
+
+/// A command that needs an argument got none.
+pub(crate) fn argument_missing(command: &str) -> Msg {
+    match command {
+        "count" | "say" => msg!("{command} needs a text", "{command} harus diikuti teks"),
+        _ => msg!("{command} needs a file name", "{command} harus diikuti nama file"),
     }
 }
 
@@ -136,8 +168,15 @@ impl Command {
     pub(super) fn check(&self, argument: &Argument) -> Result<(), Msg> {
         let command = self.word;
         match (self.takes, argument.is_empty()) {
-            (Takes::Nothing, false) => Err(Msg::TakesNothing { command }),
-            (Takes::Argument, true) => Err(Msg::ArgumentMissing { command }),
+            (Takes::Nothing, false) => Err(takes_nothing(command)),
+            (Takes::Argument, true) => {
+                let missing = argument_missing(command);
+                Err(msg!(
+                    "{missing}; help {command} explains it",
+                    "{missing}; lihat help {command}";
+                    missing
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -147,10 +186,21 @@ fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
     let greeting = ui.client.connme()?;
     let server = ui.client.server();
     ui.tell(&match greeting {
-        Greeting::First => Msg::Connected { server },
-        Greeting::Again => Msg::ConnectedAgain { server },
-        Greeting::Still => Msg::StillConnected { server },
+        Greeting::First => msg!(
+            "connected to {server}",
+            "Terhubung ke server {server}\nKoneksi berhasil ditambahkan"
+        ),
+        Greeting::Again => connected_again(&server),
+        Greeting::Still => msg!(
+            "already connected to {server}, and it answers",
+            "Sudah terhubung ke server {server}, dan server menjawab"
+        ),
     })
+}
+
+/// The connection was lost, and there is another one.
+pub(super) fn connected_again(server: &str) -> Msg {
+    msg!("connected again to {server}", "Terhubung kembali ke server {server}")
 }
 
 fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -158,52 +208,101 @@ fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
     let folder = match words.as_slice() {
         [] => None,
         [flag, ..] if flag.starts_with('-') => {
-            return Err(Stop::Wrong(Msg::TakesNoFlags { command: "ls" }));
+            return Err(Stop::Wrong(msg!("ls takes no flags", "ls tidak menerima opsi")));
         }
         [folder] => Some(folder.as_str()),
-        _ => return Err(Stop::Wrong(Msg::OneFolder)),
+        _ => {
+            return Err(Stop::Wrong(msg!(
+                "ls takes one folder; a name with spaces needs quotes",
+                "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip"
+            )));
+        }
     };
     let listing = ui.client.list_files(folder)?;
-    ui.show(&listing)
+    show(ui, &listing)
 }
 
 fn lls(ui: &mut Ui, _: &Argument) -> Outcome {
-    ui.show(&local_files()?)
+    show(ui, &local_files()?)
+}
+
+/// Prints a list: as a table on a terminal, else as lines for programs.
+fn show(ui: &Ui, listing: &Listing) -> Outcome {
+    if !ui.terminal.out {
+        // Programs read these lines, and give the names to other commands.
+        ui.print(&table::plain(listing, without_controls))?;
+        match listing.entries().filter(|entry| entry.name.contains(is_control)).count() {
+            0 => {}
+            count => ui.note(&msg!(
+                "names with control characters, which are spelled out: {count}",
+                "nama dengan karakter kontrol, yang ditulis sebagai kode: {count}"
+            )),
+        }
+        return Ok(());
+    }
+    let (count, total) = (listing.count(), bytes(listing.total));
+    ui.tell(&msg!("files ({count}):", "Daftar file ({count}):"))?;
+    ui.print(&table::table(listing, ui.terminal.colour, ui.config().lang, escaped))?;
+    ui.tell(&msg!("total {total}", "Total ukuran direktori: {total}"))
 }
 
 /// The files on the server that an argument means, after the user was told what a pattern leaves out.
 fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop> {
     let named = on_server(&mut ui.client, argument, renames)?;
-    tell_skipped(ui, &named.skipped);
+    note_skipped(ui, &named.skipped);
     Ok(named)
 }
 
-fn tell_skipped(ui: &Ui, skipped: &Skipped) {
+fn note_skipped(ui: &Ui, skipped: &Skipped) {
     const MOST: usize = 10;
     for (name, why) in skipped.iter().take(MOST) {
-        ui.talk(&Msg::Skipped { name: escaped(name), why: why.clone() });
+        let name = escaped(name);
+        ui.note(&msg!("{name} is left out: {why}", "{name} dilewatkan: {why}"; why));
     }
-    if skipped.len() > MOST {
-        ui.talk(&Msg::MoreSkipped { count: skipped.len() - MOST });
+    if let Some(count @ 1..) = skipped.len().checked_sub(MOST) {
+        ui.note(&msg!("and {count} more", "dan {count} lagi"));
     }
+}
+
+/// Asks for each of these names, and tells the result, or why there is none.
+fn for_each(
+    ui: &mut Ui,
+    names: &[String],
+    ask: impl Fn(&mut Client, &str) -> Answer<Msg>,
+) -> Outcome {
+    for name in names {
+        match ask(&mut ui.client, name) {
+            Ok(result) => ui.tell(&result)?,
+            Err(failure @ Failure::Interrupted) => return Err(Stop::Failed(failure)),
+            Err(failure) => ui.fail_on(name, &failure),
+        }
+    }
+    Ok(())
 }
 
 fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().get_size.is_some())?;
-    for (name, _) in &found(ui, argument, false)?.names {
-        let size = ui.client.get_size(name);
-        ui.report(name, size, |size| Msg::Size { name: escaped(name), size })?;
-    }
-    Ok(())
+    let names = found(ui, argument, false)?.into_names();
+    for_each(ui, &names, |client, name| {
+        let size = client.get_size(name)?;
+        let megabytes = decimal(&format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000));
+        let (name, size) = (escaped(name), bytes(size));
+        Ok(msg!(
+            "{name}: {size} ({megabytes})",
+            "Ukuran file {name}: {size} ({megabytes})";
+            megabytes
+        ))
+    })
 }
 
+/// Prints sums as `sha256sum` does.
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().sum.is_some())?;
-    for (name, _) in &found(ui, argument, false)?.names {
-        let sum = ui.client.sum(name);
-        ui.report(name, sum, |sum| Msg::Sum { name: escaped(name), sum: sum.to_string() })?;
-    }
-    Ok(())
+    let names = found(ui, argument, false)?.into_names();
+    for_each(ui, &names, |client, name| {
+        let line = format!("{}  {}", client.sum(name)?, escaped(name));
+        Ok(Msg::said(&line, line.as_str()))
+    })
 }
 
 fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -220,7 +319,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     }
     let (argument, is_recursive) = folders(ui, argument);
     let (mut files, skipped) = here_and_skipped(&argument, true)?;
-    tell_skipped(ui, &skipped);
+    note_skipped(ui, &skipped);
     if is_recursive {
         let moved = folders_here(&mut ui.client, files)?;
         files = left_out(ui, moved);
@@ -234,21 +333,42 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(path);
-    let (name, bytes) = (escaped(own), receipt.bytes);
+    let (name, size) = (escaped(own), bytes(receipt.bytes));
     if receipt.grew {
-        ui.talk(&Msg::Grew { name: name.clone(), bytes });
+        ui.note(&msg!(
+            "{name} became longer while it was sent: its first {size} are stored",
+            "{name} bertambah panjang saat dikirim: {size} pertama tersimpan"
+        ));
     }
-    let (seconds, rate) = speed(bytes, receipt.time);
+    let (seconds, rate) = speed(receipt.bytes, receipt.time);
+    let rate = rate.map(|rate| msg!(" ({rate})", ", {rate}"; rate)).unwrap_or_default();
     if !receipt.confirmed {
-        return Msg::Sent { name, bytes, seconds, rate };
+        return msg!(
+            "{name} sent: {size} in {seconds} s{rate}; this dialect sends no confirmation",
+            "File {name} dikirim dalam {seconds} detik ({size}{rate}); dialek ini tidak mengirim konfirmasi";
+            seconds, rate
+        );
     }
-    let stored = escaped(receipt.stored.as_deref().unwrap_or(own));
-    Msg::Uploaded { name, stored, bytes, seconds, rate }
+    let renamed = match escaped(receipt.stored.as_deref().unwrap_or(own)) {
+        stored if stored == name => Msg::default(),
+        stored => msg!(" as {stored}", " sebagai {stored}"),
+    };
+    msg!(
+        "{name} uploaded{renamed}: {size} in {seconds} s{rate}",
+        "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}{rate})";
+        renamed, seconds, rate
+    )
 }
 
 /// Standard input and standard output in the place of a file are for a single command alone.
 fn must_be_single(ui: &Ui) -> Outcome {
-    if ui.is_single { Ok(()) } else { Err(Stop::Wrong(Msg::NotAtThePrompt)) }
+    if ui.is_single {
+        return Ok(());
+    }
+    Err(Stop::Wrong(msg!(
+        "- is for a single command, because the prompt has the terminal; a file of that name is ./-",
+        "- hanya untuk satu perintah, karena prompt memakai terminal; file dengan nama itu adalah ./-"
+    )))
 }
 
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -259,7 +379,7 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
         must_be_single(ui)?;
         return match ui.print_file(name) {
             Err(failure) => {
-                ui.failed(name, failure);
+                ui.fail_on(name, &failure);
                 Ok(())
             }
             Ok(written) => Ok(written?),
@@ -279,18 +399,33 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     let stored = lang::readable(receipt.stored.as_deref().unwrap_or_default().as_bytes());
     let came = receipt.bytes - receipt.kept;
+    let (name, size) = (escaped(name), bytes(receipt.bytes));
+    let last = match receipt.kept {
+        0 => Msg::default(),
+        _ => msg!(", the last {came}", ", {came} terakhir"),
+    };
     let (seconds, rate) = speed(came, receipt.time);
-    let last = (receipt.kept > 0).then_some(came);
-    Msg::Downloaded { name: escaped(name), stored, bytes: receipt.bytes, last, seconds, rate }
+    let rate = rate.map(|rate| msg!(" ({rate})", ", {rate}"; rate)).unwrap_or_default();
+    msg!(
+        "{name} downloaded to {stored}: {size}{last} in {seconds} s{rate}",
+        "File {name} berhasil diunduh ke {stored} ({size}{last}{rate})\nWaktu unduh: {seconds} detik";
+        last, seconds, rate
+    )
 }
 
 /// The files, after the user was told what is left out of them.
 fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
     for (name, failure) in moved.skipped {
-        ui.failed(&name, failure);
+        ui.fail_on(&name, &failure);
     }
-    if moved.left_out > 0 {
-        ui.talk(&Msg::LeftOut { count: moved.left_out });
+    match moved.left_out {
+        0 => {}
+        count => ui.note(&msg!(
+            "left out of these folders: {count} (hidden files, links to folders, and what cannot be \
+             read or has a name that a server refuses)",
+            "dilewatkan dari folder-folder ini: {count} (file tersembunyi, tautan ke folder, dan yang \
+             tidak bisa dibaca atau namanya ditolak server)"
+        )),
     }
     moved.files
 }
@@ -309,16 +444,18 @@ fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
 fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
     ui.must_have(ui.client.requests().delete.is_some())?;
     let found = found(ui, argument, false)?;
-    let names: Vec<String> = found.names.into_iter().map(|(name, _)| name).collect();
-    let asked_together = if found.by_pattern { names.len().max(1) } else { 1 };
+    let by_pattern = found.by_pattern;
+    let names = found.into_names();
+    let asked_together = if by_pattern { names.len().max(1) } else { 1 };
     for names in names.chunks(asked_together) {
         if !may_remove(ui, names)? {
             continue;
         }
-        for name in names {
-            let removed = ui.client.delete(name);
-            ui.report(name, removed, |()| Msg::Removed { name: escaped(name) })?;
-        }
+        for_each(ui, names, |client, name| {
+            client.delete(name)?;
+            let name = escaped(name);
+            Ok(msg!("{name} removed from the server", "File {name} berhasil dihapus dari server"))
+        })?;
     }
     Ok(())
 }
@@ -333,28 +470,52 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
         && ui.client.requests().get_size.is_some()
         && let Err(failure) = ui.client.get_size(name)
     {
-        ui.failed(name, failure);
+        ui.fail_on(name, &failure);
         return Ok(false);
     }
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
+    let (question, stays) = match names.as_slice() {
+        [name] => (
+            msg!(
+                "Remove {name} from the server? (Y/N): ",
+                "Apakah Anda yakin ingin menghapus {name}? (Y/N): "
+            ),
+            msg!("{name} stays where it is", "Penghapusan file {name} dibatalkan"),
+        ),
+        names => {
+            let (list, count) = (names.join("\n"), names.len());
+            let question = msg!(
+                "{list}\nRemove these {count} files from the server? (Y/N): ",
+                "{list}\nApakah Anda yakin ingin menghapus {count} file ini? (Y/N): "
+            );
+            let none = "Penghapusan dibatalkan, tidak ada file yang dihapus";
+            (question, Msg::said("nothing was removed", none))
+        }
+    };
     // A person may answer again. A script has given its answer.
     for _ in 0..if ui.asks { ASKED } else { 1 } {
-        match ui.hear(&Msg::AskSure { names: names.clone() })? {
+        match ui.ask(&question)? {
             Typed::Line(answer) => match is_yes(&answer) {
                 Some(true) => return Ok(true),
                 Some(false) => break,
                 None => {}
             },
             Typed::End if !ui.asks => {
-                ui.refuse(&Msg::Unanswered { names });
+                let more = if names.len() > 3 { " ..." } else { "" };
+                let few = names.into_iter().take(3).collect::<Vec<_>>().join(" ") + more;
+                ui.fail(&msg!(
+                    "cannot rm {few}: cannot ask (end of input); use --yes to remove without asking",
+                    "rm {few} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
+                     untuk menghapus tanpa bertanya"
+                ));
                 return Ok(false);
             }
             Typed::Cancelled { .. } | Typed::End => break,
         }
     }
     match ui.asks {
-        true => ui.tell(&Msg::RmCancelled { names })?,
-        false => ui.refuse(&Msg::RmCancelled { names }),
+        true => ui.tell(&stays)?,
+        false => ui.fail(&stays),
     }
     Ok(false)
 }
@@ -373,7 +534,10 @@ fn is_yes(answer: &str) -> Option<bool> {
 
 fn count(ui: &mut Ui, argument: &Argument) -> Outcome {
     let count = ui.client.count(&argument.text())?;
-    ui.tell(&Msg::Characters { count })
+    ui.tell(&match count {
+        1 => msg!("1 character", "1 karakter"),
+        count => msg!("{count} characters", "{count} karakter"),
+    })
 }
 
 fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -383,26 +547,29 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let is_refused = heard.is_empty() || heard.to_ascii_lowercase().starts_with("error");
     let is_half = matches!(texts.as_slice(), [text] if !text.contains(&b'\n'));
     if is_refused && is_half && ends_lines {
-        ui.talk(&Msg::NoNewline);
+        ui.note(&msg!(
+            "the text does not end with a newline: type \\n at its end",
+            "teks itu tidak diakhiri newline: ketik \\n di akhirnya"
+        ));
     }
     Ok(ui.print(&heard)?)
 }
 
 fn help(ui: &mut Ui, argument: &Argument) -> Outcome {
-    if argument.is_empty() {
-        return match ui.is_single {
-            true => Ok(ui.print(&ui.words(&Msg::ClientHelp))?),
-            false => ui.tell(&Msg::PromptHelp),
-        };
-    }
-    let typed = argument.text();
-    let command = find(&typed).ok_or_else(|| not_a_command(&typed, &typed))?;
-    ui.tell(&Msg::HelpOn { command: command.word })
+    let text = match (argument.is_empty(), ui.is_single) {
+        (true, true) => client_help(),
+        (true, false) => prompt_help(),
+        (false, _) => {
+            let typed = argument.text();
+            help_on(find(&typed).ok_or_else(|| not_a_command(&typed, &typed))?.word)
+        }
+    };
+    Ok(ui.print(&ui.words(&text))?)
 }
 
 fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {
     ui.client.byebye()?;
-    ui.talk(&Msg::Closed);
+    ui.note(&msg!("connection closed", "Menutup koneksi"));
     Ok(())
 }
 
@@ -472,8 +639,14 @@ mod tests {
             let command = COMMANDS.iter().find(|command| command.word == word).unwrap();
             command.check(&Argument::Typed(rest.to_owned()))
         };
-        assert_eq!(check("rm", ""), Err(Msg::ArgumentMissing { command: "rm" }));
-        assert_eq!(check("exit", "now"), Err(Msg::TakesNothing { command: "exit" }));
+        assert_eq!(
+            check("rm", ""),
+            Err(msg!(
+                "rm needs a file name; help rm explains it",
+                "rm harus diikuti nama file; lihat help rm"
+            ))
+        );
+        assert_eq!(check("exit", "now"), Err(takes_nothing("exit")));
         for (word, rest) in [("ls", ""), ("ls", "x"), ("rm", "x"), ("exit", "")] {
             assert_eq!(check(word, rest), Ok(()), "{word} {rest}");
         }

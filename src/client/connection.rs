@@ -59,12 +59,12 @@ impl Client {
     /// Sends a request over the connection, or over one of its own, and takes the reply.
     pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         if !self.can_ask() {
-            return Err(Failure::NotConnected);
+            return Err(super::not_connected());
         }
         let was_used = self.was_used();
         if was_used {
             match self.must_be_quiet() {
-                Err(failure @ Failure::Unasked(_)) => return Err(failure),
+                Err(failure @ Failure::Strange(_)) => return Err(failure),
                 // The server has closed it, perhaps long ago.
                 Err(_) if self.wire.is_none() => {}
                 quiet => quiet?,
@@ -140,7 +140,7 @@ impl Client {
         let answer = step(&mut wire).map_err(|failure| self.patience.or_interrupted(failure));
         let answer = answer.map_err(|failure| match (wire.messages(), failure) {
             // It did not end in the middle of a message, because none of the reply has come.
-            ((count, false), Failure::Gone { cause: None, .. }) if count == before => {
+            ((count, false), Failure::Gone { broke: false, .. }) if count == before => {
                 Failure::NoReply
             }
             (_, failure) => failure,
@@ -168,7 +168,7 @@ impl Client {
             failure.is_lost()
                 || !matches!(
                     failure,
-                    Failure::Local { .. } | Failure::Refused { .. } | Failure::Interrupted
+                    Failure::Local(_) | Failure::Refused { .. } | Failure::Interrupted
                 )
         });
         self.wire = in_step.then_some(wire);
@@ -236,7 +236,7 @@ impl Client {
 
     /// Connects to the first of the server's addresses that answers.
     fn reach(&self) -> Answer<TcpStream> {
-        let unreachable = |cause: String| Failure::Unreachable { server: self.server(), cause };
+        let unreachable = Failure::Unreachable;
         let addresses = (self.config.host.as_str(), self.config.port)
             .to_socket_addrs()
             .map_err(|error| unreachable(error.to_string()))?;

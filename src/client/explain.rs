@@ -1,67 +1,118 @@
-//! A failure in words.
+//! A failure in words: what was tried, why it failed, and what to do.
 
 use super::Client;
-use crate::error::{Code, Failure, Trouble};
-use crate::lang::{Hint, Msg};
+use crate::error::{Code, Failure};
+use crate::lang::{Msg, msg};
 
-/// The message for a failed command: what was tried, on what, why it failed, and what to do.
+/// The message for a command that failed on this name.
 pub(super) fn explain(
-    command: &'static str,
-    name: String,
-    failure: Failure,
+    command: &str,
+    name: &str,
+    failure: &Failure,
     client: &Client,
     is_single: bool,
 ) -> Msg {
+    let (tried, why) = (tried(command, name, failure, client), failure.why());
+    let hint = hint(command, name, failure, client, is_single).unwrap_or_default();
+    msg!("{tried}{why}{hint}", "{tried}{why}{hint}"; tried, why, hint)
+}
+
+fn tried(command: &str, name: &str, failure: &Failure, client: &Client) -> Msg {
+    let typed = format!("{command} {name}");
+    let typed = typed.trim_end();
+    match (failure, command) {
+        (Failure::NotSent(_), _) => Msg::default(),
+        (Failure::Local(_), _) => msg!("cannot ", "gagal "),
+        (Failure::Unreachable(_), _) => {
+            let server = client.server();
+            msg!("cannot connect to {server}: ", "tidak bisa terhubung ke {server}: ")
+        }
+        (_, "connme") => msg!("cannot connect: ", "{typed} gagal: "),
+        (_, "size") => msg!("cannot get the size of {name}: ", "{typed} gagal: "),
+        (_, "sum") => msg!("cannot get the SHA-256 of {name}: ", "{typed} gagal: "),
+        _ => msg!("cannot {typed}: ", "{typed} gagal: "),
+    }
+}
+
+fn hint(
+    command: &str,
+    name: &str,
+    failure: &Failure,
+    client: &Client,
+    is_single: bool,
+) -> Option<Msg> {
     let dialect = client.config().dialect.name();
-    // A single command has no connection to open again.
-    let again = if is_single { Hint::RunAgain } else { Hint::Reconnect };
     let has_list = client.requests().list_files.is_some();
-    let hint = match &failure {
-        Failure::Lacks(command) => return Msg::Lacks { dialect, command },
-        Failure::Unreachable { .. } => Some(Hint::IsServerRunning),
-        Failure::Local { why: Trouble::SizeUnknown, .. } => None,
-        Failure::Local { why: Trouble::Name(_), .. } => Some(Hint::OtherName),
-        Failure::Local { why: Trouble::IsFolder, .. } if command == "upload" => {
-            Some(Hint::WithFolders)
-        }
-        Failure::Local { .. } if command == "upload" => Some(Hint::SeeLls),
-        Failure::Unsendable(_) if command == "upload" => Some(Hint::OtherName),
-        Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Interrupted
-            if matches!(command, "upload" | "rm") =>
-        {
-            Some(Hint::MayBeDone { has_list })
-        }
-        Failure::NoReply
-        | Failure::Gone { .. }
-        | Failure::Silent(_)
-        | Failure::Stalled
-        | Failure::ListTooSlow(_) => Some(again),
-        Failure::Unexpected { .. } | Failure::Unasked(_) => Some(Hint::WrongServer),
-        failure => match failure.code() {
-            Some(Code::IsFolder) if command == "download" => Some(Hint::WithFoldersThere),
-            Some(Code::NotFound | Code::IsFolder) if has_list => Some(Hint::SeeLs),
-            Some(Code::NotFound) if name.contains(['*', '?']) => Some(Hint::NoPatterns { dialect }),
-            // Only the name of an upload is for the user to choose.
-            Some(Code::BadName) if command == "upload" => Some(Hint::OtherName),
-            Some(Code::Busy | Code::Internal) => Some(Hint::TryAgain),
-            Some(Code::Timeout) => Some(again),
-            _ => None,
-        },
-    };
     let is_strange = matches!(
         failure,
-        Failure::Unexpected { .. }
-            | Failure::Unasked(_)
+        Failure::Strange(_)
             | Failure::NoReply
             | Failure::Gone { .. }
             | Failure::Silent(_)
-            | Failure::ListTooLong(_)
+            | Failure::Endless(_)
     );
-    let hint = match (is_strange && !client.dialect_is_confirmed, is_single) {
-        (false, _) => hint,
-        // The server may speak another dialect.
-        (true, true) => Some(Hint::OtherDialect { dialect }),
-        (true, false) => Some(Hint::LeaveForOtherDialect { dialect }),
-    };
-    Msg::Failed { command, name, failure: Box::new(failure), hint }
+    // The server may speak another dialect.
+    if is_strange && !client.dialect_is_confirmed {
+        return Some(match is_single {
+            true => msg!(
+                "; tried the {dialect} dialect; try another with --dialect NAME",
+                "; dialek yang dicoba: {dialect}; coba yang lain dengan --dialect NAMA"
+            ),
+            false => msg!(
+                "; tried the {dialect} dialect; to try another, leave, and start again with --dialect \
+                 NAME",
+                "; dialek yang dicoba: {dialect}; untuk mencoba yang lain, keluar dan mulai lagi dengan \
+                 --dialect NAMA"
+            ),
+        });
+    }
+    let is_upload = command == "upload";
+    let is_missing = failure.code() == Some(Code::NotFound);
+    Some(match (failure, failure.code()) {
+        (Failure::Unreachable(_), _) => msg!(
+            "; is the server running? choose another with --server",
+            "; apakah server berjalan? tentukan alamat dengan --server"
+        ),
+        (Failure::Unsendable(_), _) | (_, Some(Code::BadName)) if is_upload => msg!(
+            "; add 'as NAME' to choose another name",
+            "; tambahkan 'as NAMA' untuk memilih nama lain"
+        ),
+        (
+            Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Interrupted,
+            _,
+        ) if is_upload || command == "rm" => match has_list {
+            true => msg!(
+                "; it may have been done: ls shows whether",
+                "; mungkin sudah dilakukan: periksa dengan ls"
+            ),
+            false => msg!("; it may have been done", "; mungkin sudah dilakukan"),
+        },
+        (Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Stalled, _)
+        | (_, Some(Code::Timeout)) => match is_single {
+            true => msg!("; run the command again", "; jalankan perintah itu lagi"),
+            false => msg!(
+                "; the next command connects again",
+                "; perintah berikutnya akan terhubung kembali"
+            ),
+        },
+        (Failure::Strange(_), _) => {
+            msg!("; is that a connme server?", "; apakah itu server connme?")
+        }
+        (_, Some(Code::IsFolder)) if command == "download" => {
+            msg!("; -r downloads all that is in it", "; -r mengunduh semua isinya")
+        }
+        (_, Some(Code::NotFound | Code::IsFolder)) if has_list => {
+            msg!("; ls shows what is there", "; ls menunjukkan apa yang ada")
+        }
+        _ if is_missing && name.contains(['*', '?']) => msg!(
+            "; the {dialect} dialect has no list, so * is part of the name",
+            "; dialek {dialect} tidak punya daftar, jadi * adalah bagian nama"
+        ),
+        // A busy server gives this advice itself, in English.
+        (Failure::Refused { sentence, .. }, Some(Code::Busy | Code::Internal)) => {
+            let en = if sentence.contains("again") { "" } else { "; try again in a moment" };
+            Msg::said(en, "; coba lagi sebentar lagi")
+        }
+        _ => return None,
+    })
 }

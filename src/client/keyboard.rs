@@ -24,13 +24,20 @@ const WITH_NEWLINE: Duration = Duration::from_millis(50);
 
 /// What a user has typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Typed {
+pub(crate) enum Typed {
     /// A line, without its end.
     Line(String),
     /// Ctrl-C, and whether anything was typed before it.
     Cancelled { is_empty: bool },
     /// The end of the input.
     End,
+}
+
+impl Typed {
+    /// The line, if it is one.
+    pub(crate) fn line(self) -> Option<String> {
+        if let Typed::Line(line) = self { Some(line) } else { None }
+    }
 }
 
 /// Ends what waits for a connection.

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
 use crate::error::{Answer, Awaited, Failure};
-use crate::lang::{Lang, address, readable};
+use crate::lang::{Lang, address, msg, readable};
 use crate::limits;
 use crate::store::{Listing, Store};
 use crate::wire::Wire;
@@ -183,6 +183,13 @@ pub enum Progress {
     Sent,
 }
 
+fn not_connected() -> Failure {
+    Failure::NotSent(msg!(
+        "not connected: type connme to connect",
+        "belum terhubung: ketik connme untuk terhubung"
+    ))
+}
+
 /// Called while a transfer runs.
 pub type Watch<'w> = dyn FnMut(Progress) + 'w;
 
@@ -260,6 +267,11 @@ impl Client {
         self.wire.is_some() || (self.is_wanted && self.requests().one_a_connection)
     }
 
+    /// The dialect has no such command.
+    pub(crate) fn lacks(&self, command: &str) -> Failure {
+        Failure::lacks(self.config.dialect.name(), command)
+    }
+
     /// The requests of the dialect.
     #[must_use]
     pub fn requests(&self) -> &'static Requests {
@@ -311,9 +323,9 @@ impl Client {
                 self.must_be_quiet().and_then(|()| self.step(byebye))
             }
             _ if self.is_wanted => Ok(()),
-            None if self.on_demand => Err(Failure::Lacks("byebye")),
+            None if self.on_demand => Err(self.lacks("byebye")),
             Some(byebye) if self.on_demand && self.connections == 0 => self.ask(byebye),
-            _ => Err(Failure::NotConnected),
+            _ => Err(not_connected()),
         };
         self.leave();
         answer
@@ -348,7 +360,7 @@ impl Client {
         let read = wire.read_to_end::<Failure>(&mut |bytes| {
             heard.extend_from_slice(bytes);
             // A server may never end.
-            if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::NoReply) }
+            if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::closed()) }
         });
         self.patience.wake_by(None);
         if heard.len() < limits::MESSAGE {
@@ -363,7 +375,7 @@ impl Client {
     /// # Errors
     /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
-        let list_files = self.requests().list_files.ok_or(Failure::Lacks("ls"))?;
+        let list_files = self.requests().list_files.ok_or_else(|| self.lacks("ls"))?;
         self.ask_safely(|wire| list_files(wire, folder))
     }
 
@@ -372,7 +384,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn delete(&mut self, name: &str) -> Answer<()> {
-        let delete = self.requests().delete.ok_or(Failure::Lacks("rm"))?;
+        let delete = self.requests().delete.ok_or_else(|| self.lacks("rm"))?;
         self.ask(|wire| delete(wire, name))
     }
 
@@ -381,7 +393,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn get_size(&mut self, name: &str) -> Answer<u64> {
-        let get_size = self.requests().get_size.ok_or(Failure::Lacks("size"))?;
+        let get_size = self.requests().get_size.ok_or_else(|| self.lacks("size"))?;
         self.ask_safely(|wire| get_size(wire, name))
     }
 
@@ -390,7 +402,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn count(&mut self, text: &str) -> Answer<u64> {
-        let count = self.requests().count.ok_or(Failure::Lacks("count"))?;
+        let count = self.requests().count.ok_or_else(|| self.lacks("count"))?;
         self.ask_safely(|wire| count(wire, text))
     }
 }

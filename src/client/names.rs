@@ -5,9 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::outcome::Stop;
-use crate::error::{Answer, Trouble};
-use crate::lang::Msg;
-use crate::lang::escape;
+use crate::error::Answer;
+use crate::lang::{Msg, escape, msg};
 
 /// What separates words. Not every kind of white space: a name may begin or end with another kind.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
@@ -63,13 +62,18 @@ pub(super) struct Named {
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
     /// What a pattern matches that is not a file, and why it is left out.
-    pub(super) skipped: Vec<(String, Trouble)>,
+    pub(super) skipped: Vec<(String, Msg)>,
 }
 
 impl Named {
     /// Names that are used as they are.
     pub(super) fn literal(names: Vec<(String, Option<String>)>) -> Named {
         Named { names, by_pattern: false, skipped: Vec::new() }
+    }
+
+    /// The names alone.
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.names.into_iter().map(|(name, _)| name).collect()
     }
 }
 
@@ -87,7 +91,7 @@ pub(super) fn resolve(
     place: &mut dyn Place,
 ) -> Result<Named, Stop> {
     let one = |name, other| Ok(Named::literal(vec![(name, other)]));
-    let words = split(line, rules).ok_or(Stop::Wrong(Msg::OpenQuote));
+    let words = split(line, rules).ok_or_else(|| Stop::Wrong(open_quote()));
     let is_plain = |c: char| !BLANK.contains(&c) && !QUOTES.contains(&c) && c != '\\';
     // A single word is looked up only if it could be a name with special characters in it.
     if let Ok([word]) = words.as_deref()
@@ -116,9 +120,9 @@ pub(super) fn resolve(
         if is_literal || place.has(&left)? == Some(true) {
             return one(left, Some(other));
         }
-        let [word] = &words[..at] else { return Err(Stop::Wrong(Msg::AsNeedsOne)) };
+        let [word] = &words[..at] else { return Err(as_needs_one()) };
         let found = expand(word, place, &mut Vec::new())?;
-        let [name] = found.as_slice() else { return Err(Stop::Wrong(Msg::AsNeedsOne)) };
+        let [name] = found.as_slice() else { return Err(as_needs_one()) };
         return one(name.clone(), Some(other));
     }
     if is_literal { one(whole, None) } else { expand_all(&words, place) }
@@ -138,6 +142,26 @@ pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<N
 pub(super) fn unquote(line: &str) -> Option<Vec<String>> {
     let words = split(line, &Rules { escapes: false, home: None })?;
     Some(words.iter().map(Word::text).collect())
+}
+
+/// A quotation mark is not closed.
+pub(super) fn open_quote() -> Msg {
+    msg!("a quotation mark is opened and not closed", "tanda kutip dibuka tetapi tidak ditutup")
+}
+
+fn as_needs_one() -> Stop {
+    Stop::Wrong(msg!(
+        "'as NAME' needs exactly one file before it; put quotes around a name with spaces",
+        "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi"
+    ))
+}
+
+pub(super) fn is_folder() -> Msg {
+    msg!("it is a folder", "itu folder")
+}
+
+pub(super) fn not_utf8() -> Msg {
+    msg!("its name is not UTF-8", "namanya bukan UTF-8")
 }
 
 const QUOTES: [char; 2] = ['\'', '"'];
@@ -250,7 +274,7 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
 fn expand(
     word: &Word,
     place: &mut dyn Place,
-    skipped: &mut Vec<(String, Trouble)>,
+    skipped: &mut Vec<(String, Msg)>,
 ) -> Result<Vec<String>, Stop> {
     let parts: Vec<_> = word.letters.split(|(c, _)| is_separator(*c)).collect();
     let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
@@ -278,10 +302,10 @@ fn expand(
                         longer.push(format!("{folder}{name}{end}"));
                     }
                     (Kind::Folder, true) => {
-                        skipped.push((format!("{folder}{name}"), Trouble::IsFolder));
+                        skipped.push((format!("{folder}{name}"), is_folder()));
                     }
                     (Kind::NotUtf8, _) => {
-                        skipped.push((format!("{folder}{name}"), Trouble::NotUtf8));
+                        skipped.push((format!("{folder}{name}"), not_utf8()));
                     }
                     (Kind::File, false) => {}
                 }
@@ -291,7 +315,10 @@ fn expand(
     }
     if found.is_empty() {
         let pattern = escape(word.text().as_bytes()).into_owned();
-        return Err(Stop::Refused(Msg::NoMatch { pattern }));
+        return Err(Stop::Refused(msg!(
+            "no file matches {pattern}",
+            "tidak ada file yang cocok dengan {pattern}"
+        )));
     }
     found.sort();
     Ok(found)
@@ -401,7 +428,7 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(names(line), expected, "{line}");
         }
-        assert!(named("'x").unwrap_err().contains("OpenQuote"));
+        assert!(named("'x").unwrap_err().contains("quotation mark"));
     }
 
     #[test]
@@ -455,12 +482,12 @@ mod tests {
             assert_eq!(names(line), expected, "{line}");
         }
         let skipped = named("*").unwrap().skipped;
-        assert_eq!(skipped, [("docs".to_owned(), Trouble::IsFolder)]);
+        assert_eq!(skipped, [("docs".to_owned(), is_folder())]);
         assert!(named("*.txt").unwrap().by_pattern && !named("q* a.txt").unwrap().by_pattern);
-        assert!(named("*.pdf").unwrap_err().contains("NoMatch"));
-        assert!(named("nope/*").unwrap_err().contains("NoMatch"));
+        assert!(named("*.pdf").unwrap_err().contains("no file matches"));
+        assert!(named("nope/*").unwrap_err().contains("no file matches"));
         // A folder is not what a pattern for files means.
-        assert!(named("do*").unwrap_err().contains("NoMatch"));
+        assert!(named("do*").unwrap_err().contains("no file matches"));
     }
 
     #[test]
@@ -480,7 +507,7 @@ mod tests {
             assert_eq!(pair(line), (name.to_owned(), other.to_owned()), "{line}");
         }
         for line in ["a.txt b.txt as c", "*.txt as c", "n o as x"] {
-            assert!(named(line).unwrap_err().contains("AsNeedsOne"), "{line}");
+            assert!(named(line).unwrap_err().contains("needs exactly one file"), "{line}");
         }
     }
 

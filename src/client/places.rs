@@ -9,10 +9,13 @@ use super::Client;
 use super::argument::{Argument, texts};
 use super::names::{self, Found, Kind, Named, Place, Rules};
 use super::outcome::Stop;
-use crate::error::{Answer, Code, Doing, Failure, Trouble};
-use crate::lang::{Msg, escaped, printable};
+use crate::dialect;
+use crate::error::{Answer, CREATE, Code, Failure, READ, Tried};
+use crate::lang::{Msg, escaped, msg, printable};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
+
+const LIST: Tried = ("list", "membaca daftar");
 
 /// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
 const DEPTH: usize = 32;
@@ -21,7 +24,7 @@ const DEPTH: usize = 32;
 pub(crate) type Files<N> = Vec<(N, Option<String>)>;
 
 /// The names that are left out of a pattern, and why.
-pub(super) type Skipped = Vec<(String, Trouble)>;
+pub(super) type Skipped = Vec<(String, Msg)>;
 
 /// The files of this machine that an argument means, and the other names that the user chose for them. With
 /// `renames`, `PATH as NAME` chooses one.
@@ -195,23 +198,29 @@ pub(super) fn folders_here(
             moved.files.push((path, other));
             continue;
         }
-        let listing = |error| Failure::local(Doing::List, path.display(), error);
         // The folder `.` has a name too.
-        let whole = path.canonicalize().map_err(listing)?;
+        let whole =
+            path.canonicalize().map_err(|error| Failure::local(LIST, path.display(), error))?;
         let own = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let mut folders = vec![(path, other.unwrap_or_else(|| own.to_owned()))];
         while let Some((path, there)) = folders.pop() {
             let entries = match read_folder(&path) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    let failure = Failure::local(Doing::List, path.display(), error);
+                    let failure = Failure::local(LIST, path.display(), error);
                     moved.skipped.push((path.display().to_string(), failure));
                     continue;
                 }
             };
             match client.list_files(Some(&there)) {
                 Err(failure) if failure.code() == Some(Code::NotFound) => {
-                    return Err(Stop::Refused(Msg::NoFolderThere { folder: escaped(&there) }));
+                    let folder = escaped(&there);
+                    return Err(Stop::Refused(msg!(
+                        "the server has no folder {folder}, and the protocol cannot make one; create \
+                         it in the server's folder first, or upload the files without -r",
+                        "server tidak punya folder {folder}, dan protokol ini tidak bisa membuatnya; \
+                         buat dulu di folder server, atau unggah file tanpa -r"
+                    )));
                 }
                 listing => listing.map(drop)?,
             }
@@ -272,12 +281,17 @@ pub(super) fn folders_there(
             }
             if here.split('/').count() > DEPTH {
                 let folder = escaped(&there);
-                return Err(Stop::Refused(Msg::TooDeep { folder, most: DEPTH }));
+                return Err(Stop::Refused(msg!(
+                    "the folder {folder} is more than {DEPTH} folders deep, and nothing was received; \
+                     download a folder in it",
+                    "folder {folder} lebih dalam dari {DEPTH} folder, dan tidak ada yang diterima; \
+                     unduh folder di dalamnya"
+                )));
             }
             let folder = downloads.join(&here);
             if leads_elsewhere(&downloads, &here) {
-                let (doing, path) = (Doing::Create, folder.display().to_string());
-                moved.skipped.push((there, Failure::Local { doing, path, why: Trouble::IsLink }));
+                let is_link = msg!("it is a link", "itu tautan");
+                moved.skipped.push((there, Failure::because(CREATE, folder.display(), &is_link)));
                 continue;
             }
             to_make.push(folder);
@@ -294,8 +308,8 @@ pub(super) fn folders_there(
         }
     }
     for folder in to_make {
-        let creating = |error| Failure::local(Doing::Create, folder.display(), error);
-        fs::create_dir_all(&folder).map_err(creating)?;
+        fs::create_dir_all(&folder)
+            .map_err(|error| Failure::local(CREATE, folder.display(), error))?;
     }
     Ok(moved)
 }
@@ -323,7 +337,7 @@ impl Collected {
         let names: usize = listing.entries().map(|entry| 2 * entry.name.len() + 128).sum();
         self.memory += names + 4096;
         match self.memory > limits::LIST_MEMORY {
-            true => Err(Failure::ListTooLong(self.entries)),
+            true => Err(dialect::too_long(self.entries)),
             false => Ok(()),
         }
     }
@@ -337,10 +351,10 @@ impl StandardInput {
     pub(super) fn read() -> Answer<StandardInput> {
         let folder = std::env::temp_dir();
         let path = folder.join(format!("connme-client-{}", std::process::id()));
-        let creating = |error| Failure::local(Doing::Create, path.display(), error);
+        let creating = |error| Failure::local(CREATE, path.display(), error);
         let mut file = File::create_new(&path).map_err(creating)?;
         let input = StandardInput(path);
-        let reading = |error| Failure::local(Doing::Read, "-", error);
+        let reading = |error| Failure::local(READ, "-", error);
         io::copy(&mut io::stdin().lock(), &mut file).map_err(reading)?;
         Ok(input)
     }
@@ -358,7 +372,7 @@ impl Drop for StandardInput {
 
 /// The files in this folder that could be sent.
 pub(super) fn local_files() -> Answer<Listing> {
-    let entries = read_folder(".").map_err(|error| Failure::local(Doing::List, ".", error))?;
+    let entries = read_folder(".").map_err(|error| Failure::local(LIST, ".", error))?;
     let mut listing = Listing::default();
     for (name, metadata) in entries.flatten() {
         if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {

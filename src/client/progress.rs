@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::table::readable;
-use crate::lang::{Lang, Msg, decimal};
+use super::table::{amount, readable};
+use crate::lang::{Lang, Msg, decimal, msg};
 
 /// How far a command has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,38 +39,43 @@ pub(super) fn line(
     let waiting = waiting.map(|time| time.as_secs()).filter(|seconds| *seconds > 0 && of == 1);
     let parts = match (waiting, of) {
         (Some(seconds), _) => {
-            vec![Msg::AwaitingReceipt { bytes: readable(done), seconds }.say(lang)]
+            let done = amount(done);
+            vec![msg!(
+                "{done} handed to the system; waiting for the receipt, {seconds} s",
+                "{done} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s";
+                done
+            )]
         }
         (None, 0..2) => return single_line(done, total, rate, columns, lang),
         _ => {
             let left = total.and_then(|total| total.saturating_sub(done).checked_div(rate));
-            let total = total.map(readable);
-            let mut parts = vec![Msg::FilesDone { files, of }.say(lang)];
+            let mut parts = vec![msg!("{files} of {of} files", "{files} dari {of} file")];
             if failed > 0 {
-                parts.push(Msg::FilesFailed { count: failed }.say(lang));
+                parts.push(msg!("{failed} failed", "{failed} gagal"));
             }
-            parts.push(Msg::BytesDone { done: readable(done), total }.say(lang));
-            parts.push(per_second_text(rate, lang));
-            parts.extend(left.map(|seconds| Msg::TimeLeft { seconds }.say(lang)));
-            parts.extend(Some(name.clone()).filter(|name| !name.is_empty()));
+            parts.push(bytes_done(done, total));
+            parts.push(speed(rate));
+            parts.extend(left.map(|seconds| msg!("{seconds} s left", "sisa {seconds} s")));
+            parts.extend((!name.is_empty()).then(|| Msg::said(name, name)));
             parts
         }
     };
-    fit(&parts, ", ", columns)
+    fit(&parts, ", ", columns, lang)
 }
 
 /// The line for one file: percent, then rate, then remaining time, then bytes, and a bar where there is room.
 fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize, lang: Lang) -> String {
-    let speed = per_second_text(rate, lang);
     let Some(total) = total else {
-        return fit(&[decimal(&readable(done), lang), speed], "  ", columns);
+        return fit(&[amount(done), speed(rate)], "  ", columns, lang);
     };
     let done = done.min(total);
     let percent = (u128::from(done) * 100).checked_div(total.into()).unwrap_or(100);
     let percent = usize::try_from(percent).unwrap_or(100);
     let left = (total - done).checked_div(rate).map_or("--:--".to_owned(), clock);
-    let bytes = Msg::BytesDone { done: readable(done), total: Some(readable(total)) }.say(lang);
-    let text = fit(&[format!("{percent:>3}%"), speed, left, bytes], "  ", columns);
+    let left = Msg::said(&left, left.as_str());
+    let share = msg!("{percent:>3}%", "{percent:>3}%");
+    let parts = [share, speed(rate), left, bytes_done(done, Some(total))];
+    let text = fit(&parts, "  ", columns, lang);
     let room = columns.saturating_sub(text.len()).min(42);
     if room < 10 {
         return text;
@@ -81,8 +86,16 @@ fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize, lang: L
     format!("[{}{}]  {text}", "#".repeat(full), ".".repeat(width - full))
 }
 
-fn per_second_text(rate: u64, lang: Lang) -> String {
-    format!("{}/s", decimal(&readable(rate), lang))
+fn bytes_done(done: u64, total: Option<u64>) -> Msg {
+    let (done, total) = (amount(done), total.map(amount));
+    match total {
+        Some(total) => msg!("{done} of {total}", "{done} dari {total}"; done, total),
+        None => done,
+    }
+}
+
+fn speed(rate: u64) -> Msg {
+    decimal(&format!("{}/s", readable(rate)))
 }
 
 /// The bytes per second.
@@ -93,12 +106,12 @@ pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
 }
 
 /// As many of the parts as fit, the first before the others.
-fn fit(parts: &[String], between: &str, columns: usize) -> String {
+fn fit(parts: &[Msg], between: &str, columns: usize, lang: Lang) -> String {
     let mut line = String::new();
-    for part in parts {
+    for part in parts.iter().map(|part| part.say(lang)) {
         let gap = if line.is_empty() { "" } else { between };
         if line.len() + gap.len() + part.len() <= columns {
-            line = line + gap + part;
+            line = line + gap + &part;
         }
     }
     line

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::Client;
 use super::argument::{Argument, split_line};
-use super::command::{self, Command, Takes, not_a_command};
+use super::command::{self, Command, Takes, connected_again, not_a_command};
 use super::keyboard::{Keyboard, Typed};
 use super::ui::{Ui, say};
-use crate::lang::Msg;
+use crate::lang::{Msg, msg};
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
@@ -41,7 +41,7 @@ pub fn interactive(client: Client) -> ExitCode {
     }
     let (server, lang) = (ui.client.server(), ui.config().lang);
     ui.client.connect_again(Arc::new(move || {
-        say(&Msg::ConnectedAgain { server: server.clone() }, lang);
+        say(&connected_again(&server), lang);
     }));
     let done = ui.read_commands();
     if ui.client.is_connected() {
@@ -50,12 +50,43 @@ pub fn interactive(client: Client) -> ExitCode {
     ui.leave(done)
 }
 
+/// The prompt, and the server that it is connected to. `is_narrow`: the line must leave room to type in 80 columns.
+fn prompt(server: Option<&str>, is_narrow: bool) -> Msg {
+    let gap = if is_narrow { '\n' } else { ' ' };
+    let en = server.unwrap_or("(not connected)");
+    let id = server.unwrap_or("belum terhubung");
+    msg!("connme {en}> ", "[{id}]{gap}Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
+}
+
+/// Asks for the argument that this command needs.
+fn question(command: &str) -> Msg {
+    match command {
+        "upload" => {
+            msg!("Path of the file to upload: ", "Masukkan path file yang ingin diunggah: ")
+        }
+        "download" => {
+            msg!("Name of the file to download: ", "Masukkan nama file yang ingin diunduh: ")
+        }
+        "rm" => msg!("Name of the file to remove: ", "Masukkan nama file yang ingin dihapus: "),
+        "size" => msg!(
+            "Name of the file whose size you want: ",
+            "Masukkan nama file yang ingin diketahui ukurannya: "
+        ),
+        "sum" => msg!(
+            "Name of the file whose SHA-256 you want: ",
+            "Masukkan nama file yang ingin diketahui SHA-256-nya: "
+        ),
+        "count" => msg!("Text to count: ", "Masukkan teks yang ingin dihitung: "),
+        command => msg!("What to {command}: ", "Masukkan argumen untuk {command}: "),
+    }
+}
+
 impl Ui {
     fn read_commands(&mut self) -> io::Result<()> {
         while !self.is_over {
             let server = self.client.is_connected().then(|| self.client.server());
             let is_narrow = self.terminal.columns < ROOM_TO_TYPE;
-            let line = match self.hear(&Msg::Prompt { server, is_narrow })? {
+            let line = match self.ask(&prompt(server.as_deref(), is_narrow))? {
                 Typed::Line(line) => line,
                 Typed::Cancelled { is_empty: false } => continue,
                 Typed::Cancelled { is_empty: true } | Typed::End => break,
@@ -68,7 +99,7 @@ impl Ui {
                 Ui::find(word, &argument)
                 && argument.is_empty()
             {
-                match self.hear(&Msg::Ask { command })? {
+                match self.ask(&question(command))? {
                     Typed::Line(answer) => argument = Argument::typed(&answer),
                     Typed::Cancelled { .. } => continue,
                     Typed::End => break,
@@ -93,7 +124,7 @@ impl Ui {
                 (command.run)(ui, argument)
             }),
             Err(wrong) => {
-                self.refuse_use(&wrong);
+                self.fail_use(&wrong);
                 Ok(())
             }
         }

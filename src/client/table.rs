@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::lang::{Lang, decimal};
+use crate::lang::{Lang, Msg, decimal};
 use crate::store::{Entry, Listing};
 
 /// One line for each entry, with tabs between kind, size and name, and for a file with an identity also its
@@ -36,7 +36,7 @@ pub(super) fn table(
         };
         vec![
             kind(entry).to_owned(),
-            entry.size.map(|size| decimal(&readable(size), lang)).unwrap_or_default(),
+            entry.size.map(|size| amount(size).say(lang)).unwrap_or_default(),
             exact(entry),
             entry.id.map(&escaped).unwrap_or_default(),
             entry.id.map(|_| escaped(extension(entry.name))).unwrap_or_default(),
@@ -86,6 +86,11 @@ pub(crate) fn readable(size: u64) -> String {
     }
     let decimals = usize::from(number < 100.0);
     format!("{number:.decimals$} {unit}")
+}
+
+/// The same with the decimal mark of each language.
+pub(super) fn amount(size: u64) -> Msg {
+    decimal(&readable(size))
 }
 
 fn kind(entry: Entry<'_>) -> &'static str {

@@ -6,12 +6,16 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::names::not_utf8;
 use super::{Client, Progress, Receipt, Watch, kept};
 use crate::dialect::{Dialect, Receiver, Requests, Source, must_not_answer_yet};
-use crate::error::{Answer, Code, Doing, Error, Expected, Failure, Trouble};
+use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
+use crate::lang::{Msg, msg, readable};
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum};
 use crate::wire::Wire;
+
+const SEND: Tried = ("send", "mengirim");
 
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 const KEPT_SIZE: u64 = 64 << 10;
@@ -31,7 +35,7 @@ impl Client {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         let requests = self.requests();
-        let upload = requests.upload.ok_or(Failure::Lacks("upload"))?;
+        let upload = requests.upload.ok_or_else(|| self.lacks("upload"))?;
         self.must_verify_if_asked()?;
         let file = LocalFile::open(path, name)?;
         let (name, size) = (file.name.clone(), file.size);
@@ -43,7 +47,10 @@ impl Client {
         if let Some(sha) = sha
             && self.sum_of(stored.as_deref().unwrap_or(&name), true)? != sha.sum()
         {
-            return Err(Failure::SumsDiffer { is_stored: true });
+            return Err(Failure::Unconfirmed(msg!(
+                "it was sent, but the file on the server has another SHA-256",
+                "file sudah dikirim, tetapi SHA-256-nya di server berbeda"
+            )));
         }
         let confirmed = requests.confirms;
         Ok(Receipt { stored, bytes: size, kept: 0, time, grew, confirmed })
@@ -74,10 +81,10 @@ impl Client {
         name: &str,
         output: &mut dyn Write,
     ) -> Answer<io::Result<()>> {
-        let fetch = self.requests().download.ok_or(Failure::Lacks("download"))?;
+        let fetch = self.requests().download.ok_or_else(|| self.lacks("download"))?;
         if self.config.dialect == Dialect::Filesaver {
             // Its first bytes are known when the last one has come.
-            return Err(Failure::Lacks("download NAME as -"));
+            return Err(self.lacks("download NAME as -"));
         }
         let mut passing = Passing { output, written: Ok(()) };
         let received = self.ask(|wire| fetch.run(wire, name, &mut passing));
@@ -128,17 +135,20 @@ impl Client {
     /// The name that a received file gets here.
     pub(super) fn local_name(&self, name: &str, local: Option<&str>) -> Answer<FileName> {
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
-        FileName::parse(local.as_bytes()).map_err(|error| Failure::Local {
-            doing: Doing::Keep(self.config.downloads.display().to_string()),
-            path: local.to_owned(),
-            why: Trouble::Name(error.cause().to_owned()),
+        FileName::parse(local.as_bytes()).map_err(|error| {
+            let why = msg!(
+                "{}; add 'as NAME' to choose another name",
+                "{}; tambahkan 'as NAMA' untuk memilih nama lain",
+                error.cause()
+            );
+            not_kept(local, &self.config.downloads, &why)
         })
     }
 
     /// Receives the rest of a file that was cut, or all of it.
     fn fetch(&mut self, name: &str, arriving: &mut Arriving<'_>) -> Answer<()> {
         let requests = self.requests();
-        let fetch = requests.download.ok_or(Failure::Lacks("download"))?;
+        let fetch = requests.download.ok_or_else(|| self.lacks("download"))?;
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up()?
         {
@@ -147,7 +157,7 @@ impl Client {
                 Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
                 Ok(_) => {}
-                Err(Failure::Unexpected { .. }) => self.open()?,
+                Err(Failure::Strange(_)) => self.open()?,
                 // What the server cannot do, or how it says so, is no reason to give up.
                 Err(failure @ Failure::Refused { .. }) => match failure.code() {
                     None | Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
@@ -161,7 +171,10 @@ impl Client {
         match arriving.sum().filter(|_| self.config.verify) {
             Some(sum) if self.sum_of(name, false)? != sum => {
                 arriving.begin_again(false);
-                Err(Failure::SumsDiffer { is_stored: false })
+                Err(Failure::Unconfirmed(msg!(
+                    "what came does not have the SHA-256 of the file on the server",
+                    "SHA-256 yang diterima berbeda dari file di server"
+                )))
             }
             _ => Ok(()),
         }
@@ -172,7 +185,7 @@ impl Client {
     /// # Errors
     /// See [`Client::list_files`].
     pub fn sum(&mut self, name: &str) -> Answer<Sum> {
-        let sum = self.requests().sum.ok_or(Failure::Lacks("sum"))?;
+        let sum = self.requests().sum.ok_or_else(|| self.lacks("sum"))?;
         self.ask_safely(|wire| {
             (sum.ask)(wire, name)?;
             (sum.take)(wire)
@@ -182,14 +195,21 @@ impl Client {
     /// The sum of a file that was just moved.
     fn sum_of(&mut self, name: &str, is_stored: bool) -> Answer<Sum> {
         self.sum(name).map_err(|failure| match failure.code() {
-            Some(Code::UnknownCommand) => Failure::NoSum { is_stored },
+            Some(Code::UnknownCommand) if is_stored => Failure::Unconfirmed(msg!(
+                "it is stored, but not verified: the server has no 'sum'",
+                "file sudah tersimpan, tetapi belum diperiksa: server tidak punya 'sum'"
+            )),
+            Some(Code::UnknownCommand) => Failure::Unconfirmed(msg!(
+                "it cannot be verified and is not kept: the server has no 'sum'; try without --verify",
+                "file tidak bisa diperiksa dan tidak disimpan: server tidak punya 'sum'; coba tanpa --verify"
+            )),
             _ => failure,
         })
     }
 
     fn must_verify_if_asked(&self) -> Answer<()> {
         let cannot = self.config.verify && self.requests().sum.is_none();
-        if cannot { Err(Failure::Lacks("sum")) } else { Ok(()) }
+        if cannot { Err(self.lacks("sum")) } else { Ok(()) }
     }
 
     /// The key under which a download of this name is kept if it is cut: the sum of what it belongs to.
@@ -222,20 +242,33 @@ pub(super) struct LocalFile {
 
 impl LocalFile {
     pub(super) fn open(path: &Path, name: Option<&str>) -> Answer<LocalFile> {
-        let trouble = |why| trouble(path, why);
-        let opening = |error: io::Error| Failure::local(Doing::Open, path.display(), error);
-        let reading = |error: io::Error| Failure::local(Doing::Read, path.display(), error);
+        let opening = |error: io::Error| {
+            let why = msg!(
+                "{error}; lls shows what could be sent",
+                "{error}; lls menunjukkan apa yang bisa dikirim"
+            );
+            Failure::because(OPEN, path.display(), &why)
+        };
+        let reading = |error: io::Error| Failure::local(READ, path.display(), error);
+        let refused = |why: Msg| Failure::because(SEND, path.display(), &why);
         // Checked before it is opened: opening a pipe would wait for its other end.
         let found = fs::metadata(path).map_err(opening)?;
         if !found.is_file() {
-            return Err(trouble(if found.is_dir() {
-                Trouble::IsFolder
-            } else {
-                Trouble::NotPlain
+            return Err(refused(match found.is_dir() {
+                true => msg!(
+                    "it is a folder; with -r all that is in it goes into the folder of that name on \
+                     the server, if there is one; or name the files in it",
+                    "itu folder; dengan -r semua isinya masuk ke folder dengan nama itu di server, jika \
+                     ada; atau sebutkan file di dalamnya"
+                ),
+                false => msg!(
+                    "it is not a plain file; lls shows what could be sent",
+                    "itu bukan file biasa; lls menunjukkan apa yang bisa dikirim"
+                ),
             }));
         }
         let own_name = path.file_name().and_then(|name| name.to_str());
-        let name = name.or(own_name).ok_or_else(|| trouble(Trouble::NotUtf8))?;
+        let name = name.or(own_name).ok_or_else(|| refused(not_utf8()))?;
         let mut file = File::open(path).map_err(opening)?;
         let size = file.metadata().map_err(opening)?.len();
         // The files in /proc are made while they are read, so that their size is not known before. A file that
@@ -244,16 +277,23 @@ impl LocalFile {
             && file.read(&mut [0]).map_err(reading)? > 0
             && !file.metadata().is_ok_and(|now| now.len() > 0)
         {
-            return Err(trouble(Trouble::SizeUnknown));
+            return Err(refused(msg!(
+                "it has content but its size is given as 0; send a copy of it",
+                "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya"
+            )));
         }
         Ok(LocalFile { file, path: path.to_owned(), name: name.to_owned(), size })
     }
 
     /// Reads the next bytes. That there are none is a failure.
     fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
-        let reading = |error: io::Error| Failure::local(Doing::Read, self.path.display(), error);
-        match self.file.read(into).map_err(reading)? {
-            0 => Err(trouble(&self.path, Trouble::BecameShorter)),
+        let path = self.path.display();
+        match self.file.read(into).map_err(|error| Failure::local(READ, path, error))? {
+            0 => Err(Failure::because(
+                SEND,
+                self.path.display(),
+                &msg!("it became shorter while it was sent", "menjadi lebih pendek saat dikirim"),
+            )),
             n => Ok(n),
         }
     }
@@ -294,10 +334,6 @@ pub(super) struct Closed {
     pub(super) size: u64,
     /// It has become longer since it was opened.
     pub(super) grew: bool,
-}
-
-fn trouble(path: &Path, why: Trouble) -> Failure {
-    Failure::Local { doing: Doing::Send, path: path.display().to_string(), why }
 }
 
 /// A file that is being sent.
@@ -368,7 +404,7 @@ impl<'s> Arriving<'s> {
         let file = self.file.ok_or_else(no_file)?;
         match file.publish() {
             Ok(stored) => Ok(stored.as_str().to_owned()),
-            Err(error) => Err(not_kept(self.name.as_str(), self.folder, &error)),
+            Err(error) => Err(failed(self.name, self.folder, &error)),
         }
     }
 
@@ -378,7 +414,7 @@ impl<'s> Arriving<'s> {
             return Ok(None);
         };
         let kept = self.open().and_then(|store| kept::resume(store, self.name, key));
-        let kept = kept.map_err(|error| not_kept(self.name.as_str(), self.folder, &error))?;
+        let kept = kept.map_err(|error| failed(self.name, self.folder, &error))?;
         let Some((file, sha, length)) = kept else { return Ok(None) };
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
@@ -440,14 +476,14 @@ impl<'s> Arriving<'s> {
 
 impl Receiver<Failure> for Arriving<'_> {
     fn expect(&mut self, size: Option<u64>) -> Answer<()> {
-        self.announced(size).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
+        self.announced(size).map_err(|error| failed(self.name, self.folder, &error))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Answer<()> {
         let file = self.file.as_mut().ok_or_else(no_file)?;
         file.write(bytes).map_err(|error| {
             self.disk_is_full = error.is(Code::NoSpace);
-            not_kept(self.name.as_str(), self.folder, &error)
+            failed(self.name, self.folder, &error)
         })?;
         self.done += bytes.len() as u64;
         (self.watch)(Progress::Moved(self.done, self.total));
@@ -460,7 +496,7 @@ impl Receiver<Failure> for Arriving<'_> {
     fn put_before(&mut self, bytes: &[u8]) -> Answer<()> {
         let file = self.file.as_mut().ok_or_else(no_file)?;
         self.done += bytes.len() as u64;
-        file.put_before(bytes).map_err(|error| not_kept(self.name.as_str(), self.folder, &error))
+        file.put_before(bytes).map_err(|error| failed(self.name, self.folder, &error))
     }
 }
 
@@ -486,19 +522,32 @@ impl Receiver<Failure> for Passing<'_> {
 }
 
 fn no_file() -> Failure {
-    Failure::Unexpected { expected: Expected::File, got: Vec::new() }
+    Failure::Strange(msg!(
+        "expected a file, got nothing",
+        "seharusnya sebuah file, tetapi tidak ada yang diterima"
+    ))
+}
+
+/// What cannot be kept in this folder under this name.
+fn not_kept(name: &str, folder: &Path, why: &Msg) -> Failure {
+    let (name, folder) = (readable(name.as_bytes()), folder.display());
+    Failure::Local(msg!(
+        "keep {name} in {folder}: {why}",
+        "menyimpan {name} di {folder}: {why}";
+        why
+    ))
 }
 
 /// A failure of this machine's store, which is not the server's.
-fn not_kept(name: &str, folder: &Path, error: &Error) -> Failure {
-    let doing = Doing::Keep(folder.display().to_string());
-    match error.is(Code::NoSpace) {
+fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
+    let cause = error.cause();
+    let why = match error.is(Code::NoSpace) {
         true => {
-            let why = Trouble::NoSpace(error.cause().to_owned());
-            Failure::Local { doing, path: name.to_owned(), why }
+            msg!("{cause}; what had come of it was removed", "{cause}; yang sudah diterima dihapus")
         }
-        false => Failure::local(doing, name, error.cause()),
-    }
+        false => Msg::said(cause, cause),
+    };
+    not_kept(name.as_str(), folder, &why)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a user sees of the client: results, messages, questions.
 //!
-//! Results go to standard output, messages and failures to standard error. A reader that closes standard
-//! output ends the program quietly.
+//! Results go to standard output, notes and failures to standard error: [`Ui::tell`], [`Ui::note`], [`Ui::fail`].
+//! A reader that closes standard output ends the program quietly.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
@@ -14,11 +14,10 @@ use super::keyboard::{Keyboard, Typed};
 use super::keys::without_keys;
 use super::outcome::{Outcome, Stop};
 use super::terminal::Terminal;
-use super::{Client, Config, table};
+use super::{Client, Config};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure, Partial};
-use crate::lang::{Lang, Msg, escaped, is_control, without_controls};
-use crate::store::Listing;
+use crate::lang::{Lang, Msg, escaped, msg};
 
 /// The longest line of commands that a client reads, where no terminal has a limit of its own.
 const TYPED_LINE: u64 = 256 << 10;
@@ -58,8 +57,7 @@ impl Ui {
             let begin = if terminal.colour { "\r\x1b[K" } else { "" };
             let dialect = client.config().dialect;
             client.notify(Arc::new(move |partial: &Partial| {
-                let looks_like = dialect.guess(&partial.got).map(Dialect::name);
-                let line = Msg::StillWaiting { partial: partial.clone(), looks_like }.say(lang);
+                let line = still_waiting(partial, dialect.guess(&partial.got)).say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));
         }
@@ -72,7 +70,10 @@ impl Ui {
     pub(crate) fn leave(&self, done: io::Result<()>) -> ExitCode {
         match done {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.complain(&self.words(&Msg::CannotWrite { why: error.to_string() }));
+                self.complain(&msg!(
+                    "cannot write the results: {error}",
+                    "hasil tidak bisa ditulis: {error}"
+                ));
                 ExitCode::FAILURE
             }
             _ => ExitCode::from(self.status),
@@ -93,25 +94,16 @@ impl Ui {
         match what(self) {
             Ok(()) => {}
             Err(Stop::Output(error)) => return Err(error),
-            Err(Stop::Wrong(wrong)) => self.refuse_use(&wrong),
-            Err(Stop::Refused(reason)) => self.refuse(&reason),
-            Err(Stop::Failed(failure)) => self.failed(names, failure),
+            Err(Stop::Wrong(wrong)) => self.fail_use(&wrong),
+            Err(Stop::Refused(reason)) => self.fail(&reason),
+            Err(Stop::Failed(failure)) => self.fail_on(names, &failure),
         }
         self.command = outer;
         Ok(())
     }
 
-    /// Prints the question if standard input is a terminal, and reads a line. `None` is the end of the
-    /// input.
-    pub(crate) fn ask(&mut self, question: &Msg) -> io::Result<Option<String>> {
-        Ok(match self.hear(question)? {
-            Typed::Line(line) => Some(line),
-            Typed::Cancelled { .. } | Typed::End => None,
-        })
-    }
-
-    /// The same, and tells whether the user has left the question with Ctrl-C.
-    pub(super) fn hear(&mut self, question: &Msg) -> io::Result<Typed> {
+    /// Prints the question if standard input is a terminal, and reads a line.
+    pub(crate) fn ask(&mut self, question: &Msg) -> io::Result<Typed> {
         if let Some(keyboard) = &self.keyboard {
             keyboard.expect();
         }
@@ -137,7 +129,7 @@ impl Ui {
         };
         // Keys in the middle should have changed the line, and have not.
         let is_used = only_before && !typed.is_empty();
-        self.complain(&self.words(&Msg::KeysIgnored { is_used: only_before }));
+        self.complain(&keys_ignored(only_before));
         Ok(Typed::Line(if is_used { typed } else { String::new() }))
     }
 
@@ -161,7 +153,11 @@ impl Ui {
         }
         if is_long {
             line.clear();
-            self.refuse(&Msg::LineTooLong { most: most >> 10 });
+            let most = most >> 10;
+            self.fail(&msg!(
+                "a line may have at most {most} KiB; this one was not run",
+                "satu baris paling panjang {most} KiB; baris ini tidak dijalankan"
+            ));
         }
         Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()))
     }
@@ -177,8 +173,8 @@ impl Ui {
     /// Fails if there is no connection, or if the dialect lacks this command.
     pub(super) fn must_have(&self, has_request: bool) -> Answer<()> {
         match has_request {
-            false => Err(Failure::Lacks(self.command)),
-            true if !self.client.can_ask() => Err(Failure::NotConnected),
+            false => Err(self.client.lacks(self.command)),
+            true if !self.client.can_ask() => Err(super::not_connected()),
             true => Ok(()),
         }
     }
@@ -207,40 +203,6 @@ impl Ui {
         is_wanted.then_some(self.terminal)
     }
 
-    /// Prints a list: as a table on a terminal, else as lines for programs.
-    pub(super) fn show(&self, listing: &Listing) -> Outcome {
-        if !self.terminal.out {
-            // Programs read these lines, and give the names to other commands.
-            let spelled = listing.entries().filter(|entry| entry.name.contains(is_control));
-            let count = spelled.count();
-            self.print(&table::plain(listing, without_controls))?;
-            if count > 0 {
-                self.talk(&Msg::NamesSpelled { count });
-            }
-            return Ok(());
-        }
-        self.tell(&Msg::Files { count: listing.count() })?;
-        self.print(&table::table(listing, self.terminal.colour, self.config().lang, escaped))?;
-        self.tell(&Msg::Total { bytes: listing.total })
-    }
-
-    /// Prints the result of a request, or why it failed.
-    pub(super) fn report<T>(
-        &mut self,
-        name: &str,
-        answer: Answer<T>,
-        result: impl FnOnce(T) -> Msg,
-    ) -> Outcome {
-        match answer {
-            Ok(value) => self.tell(&result(value)),
-            Err(failure @ Failure::Interrupted) => Err(Stop::Failed(failure)),
-            Err(failure) => {
-                self.failed(name, failure);
-                Ok(())
-            }
-        }
-    }
-
     /// Prints a result.
     pub(crate) fn tell(&self, result: &Msg) -> Outcome {
         Ok(self.print(&format!("{}\n", self.words(result)))?)
@@ -266,40 +228,67 @@ impl Ui {
         msg.say(self.config().lang)
     }
 
-    /// Prints a message that is not a result, unless the user wants it quiet.
-    pub(super) fn talk(&self, msg: &Msg) {
+    /// Prints a note, which is not a result, unless the user wants it quiet.
+    pub(super) fn note(&self, note: &Msg) {
         if !self.config().quiet {
-            say(msg, self.config().lang);
+            say(note, self.config().lang);
         }
+    }
+
+    /// Prints why something failed or was not done.
+    pub(super) fn fail(&mut self, reason: &Msg) {
+        self.status = self.status.max(1);
+        self.complain(reason);
     }
 
     /// Prints why the command failed, on this name.
-    pub(crate) fn failed(&mut self, name: &str, failure: Failure) {
-        let msg = explain(self.command, escaped(name), failure, &self.client, self.is_single);
-        self.refuse(&msg);
+    pub(crate) fn fail_on(&mut self, name: &str, failure: &Failure) {
+        let reason = explain(self.command, &escaped(name), failure, &self.client, self.is_single);
+        self.fail(&reason);
     }
 
-    /// Prints why nothing was done.
-    pub(super) fn refuse(&mut self, reason: &Msg) {
-        self.status = self.status.max(1);
-        self.complain(&self.words(reason));
-    }
-
-    /// Prints what is wrong with a command, and where to look for what is right.
-    pub(super) fn refuse_use(&mut self, wrong: &Msg) {
-        if !self.is_single {
-            return self.refuse(wrong);
+    /// Prints what is wrong with a command.
+    pub(super) fn fail_use(&mut self, wrong: &Msg) {
+        self.fail(wrong);
+        if self.is_single {
+            self.status = 2;
         }
-        self.status = 2;
-        self.complain(&wrong.with_help(self.config().lang));
     }
 
-    fn complain(&self, text: &str) {
-        let _ = io::stderr().write_all(format!("{}: {text}\n", self.program).as_bytes());
+    fn complain(&self, reason: &Msg) {
+        let text = format!("{}: {}\n", self.program, self.words(reason));
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 }
 
-/// Prints a message that is not a result.
-pub(super) fn say(msg: &Msg, lang: Lang) {
-    let _ = io::stderr().write_all(format!("{}\n", msg.say(lang)).as_bytes());
+/// Prints a note.
+pub(super) fn say(note: &Msg, lang: Lang) {
+    let _ = io::stderr().write_all(format!("{}\n", note.say(lang)).as_bytes());
+}
+
+/// A reply takes long. Perhaps the server has another dialect than this client.
+fn still_waiting(partial: &Partial, looks_like: Option<Dialect>) -> Msg {
+    let (so_far, awaited) = (partial.so_far(), partial.awaited());
+    let guess =
+        looks_like.map(|dialect| msg!("; this looks like {}", "; ini mirip {}", dialect.name()));
+    let guess = guess.unwrap_or_default();
+    msg!(
+        "{so_far}; still waiting for {awaited}{guess}",
+        "{so_far}; masih menunggu {awaited}{guess}";
+        so_far, awaited, guess
+    )
+}
+
+/// Arrow keys that no line editor has handled, and whether the rest of the line is used.
+fn keys_ignored(is_used: bool) -> Msg {
+    let line = match is_used {
+        true => Msg::default(),
+        false => msg!(", so this line was not run", ", jadi baris ini tidak dijalankan"),
+    };
+    msg!(
+        "arrow keys do not work here{line}; 'rlwrap connme-client' gives them, and a history",
+        "tombol panah tidak berfungsi di sini{line}; dengan 'rlwrap connme-client' bisa, juga riwayat \
+         perintah";
+        line
+    )
 }

@@ -15,9 +15,10 @@
 
 use std::time::Instant;
 
-use super::requests::{closed, unexpected};
+use super::requests::unexpected;
 use super::{Requests, digits};
-use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
+use crate::error::{Answer, Code, Error, Failure, Result};
+use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::wire::Wire;
@@ -77,7 +78,10 @@ pub const REQUESTS: Requests =
 
 fn count(wire: &mut Wire, text: &str) -> Answer<u64> {
     if text.contains('\n') || text.ends_with('\r') {
-        return Err(Failure::Unsendable(Unsendable::LineBreak));
+        return Err(Failure::Unsendable(msg!(
+            "in this dialect a text ends at the first line break",
+            "di dialek ini teks berakhir di newline pertama"
+        )));
     }
     wire.write(text.as_bytes())?;
     wire.write(b"\n")?;
@@ -85,8 +89,10 @@ fn count(wire: &mut Wire, text: &str) -> Answer<u64> {
     let answer = wire.read_to_close(ANSWER)?;
     match error_in(&answer) {
         Some(failure) => Err(failure),
-        None if answer.is_empty() => Err(closed()),
-        None => digits(&answer).ok_or_else(|| unexpected(Expected::Number, answer)),
+        None if answer.is_empty() => Err(Failure::closed()),
+        None => {
+            digits(&answer).ok_or_else(|| unexpected(msg!("a number", "sebuah bilangan"), answer))
+        }
     }
 }
 

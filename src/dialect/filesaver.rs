@@ -29,9 +29,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::requests::{Download, Upload, not_the_words, send};
+use super::requests::{Download, Upload, control_character, not_one_of, send};
 use super::{Receiver, Requests, Source, digits, send_file};
-use crate::error::{Answer, Awaited, Code, Error, Failure, Result, Unsendable};
+use crate::error::{Answer, Awaited, Code, Error, Failure, Result};
+use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, FileName};
@@ -136,7 +137,7 @@ fn take_download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) 
     if begins == NOT_FOUND {
         return Err(Failure::not_found());
     }
-    Err(not_the_words(head, begins))
+    Err(not_one_of(&[&head], begins))
 }
 
 fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
@@ -159,17 +160,20 @@ fn take_receipt(wire: &mut Wire, _: &str, _: u64, _: Duration) -> Answer<Option<
 /// Says what is wanted, waits for `OK`, and sends the name.
 fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Answer<()> {
     if name.contains(char::is_control) {
-        return Err(Failure::Unsendable(Unsendable::ControlCharacter));
+        return Err(control_character());
     }
     if name.contains(SEPARATOR) {
-        return Err(Failure::Unsendable(Unsendable::Separator));
+        return Err(Failure::Unsendable(msg!(
+            "in this dialect a name may not contain <SEPARATOR>",
+            "di dialek ini nama tidak boleh berisi <SEPARATOR>"
+        )));
     }
     wire.write(word)?;
     wire.write(b"\n")?;
     let mut reply = wire.read_bytes(OK.len())?;
     if reply != OK {
         reply.extend(wire.take_arrived().unwrap_or_default());
-        return Err(not_the_words("OK", reply));
+        return Err(not_one_of(&["OK"], reply));
     }
     wire.confirm_dialect();
     wire.write(name.as_bytes())?;

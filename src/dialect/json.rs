@@ -31,11 +31,12 @@ use std::time::{Duration, Instant};
 
 use super::json_value::Value;
 use super::requests::{
-    Download, IncomingList, Upload, is_stored_name, not_the_words, read_reply_line, receive, send,
+    Download, IncomingList, Upload, is_stored_name, not_one_of, read_reply_line, receive, send,
     unexpected, unexpected_ahead,
 };
 use super::{Receiver, Requests, send_file};
-use crate::error::{Answer, Code, Error, Expected, Failure, Result};
+use crate::error::{Answer, Code, Error, Failure, Result};
+use crate::lang::{Msg, escaped, msg};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Entry, FileName, Listing, Record, Stamp, extension};
@@ -233,7 +234,7 @@ pub const REQUESTS: Requests = Requests {
 
 fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
     if folder.is_some() {
-        return Err(Failure::Lacks("ls FOLDER"));
+        return Err(Failure::lacks("json", "ls FOLDER"));
     }
     write_request(wire, LIST, vec![])?;
     read_listing(wire)
@@ -242,7 +243,8 @@ fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
 fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
     write_request(wire, HAPUS, vec![("file", Value::text(name))])?;
     let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
-    let expected = Expected::RecordOf(name.to_owned(), None);
+    let shown = escaped(name);
+    let expected = msg!("'OK' and the record of {shown}", "'OK' dan record {shown}");
     read_done(wire, Some(reply), expected, |removed, _| removed == name).map(drop)
 }
 
@@ -260,7 +262,7 @@ fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
 fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
     let record = parse_record(&reply);
-    let (_, size) = record.ok_or_else(|| unexpected(Expected::Record, &reply))?;
+    let (_, size) = record.ok_or_else(|| unexpected(a_record(), &reply))?;
     wire.confirm_dialect();
     receive(wire, size, into)
 }
@@ -278,7 +280,12 @@ fn take_receipt(wire: &mut Wire, name: &str, size: u64, _: Duration) -> Answer<O
     // `null` means that there is no such file, which is not an answer to an upload.
     let reply = read_reply(wire)?;
     let is_it = |stored: &str, got| got == size && is_stored_name(name, stored);
-    read_done(wire, reply, Expected::RecordOf(name.to_owned(), Some(size)), is_it).map(Some)
+    let shown = escaped(name);
+    let expected = msg!(
+        "'OK' and the record of {shown} with {size} bytes",
+        "'OK' dan record {shown}, {size} byte"
+    );
+    read_done(wire, reply, expected, is_it).map(Some)
 }
 
 // The messages. What one half writes, a function beside it reads in the other.
@@ -327,7 +334,7 @@ fn read_reply(wire: &mut Wire) -> Answer<Option<String>> {
         return Err(failure);
     }
     if line.trim_end() == ERROR {
-        return Err(not_the_words("ERROR CODE MESSAGE", line));
+        return Err(not_one_of(&["ERROR CODE MESSAGE"], line));
     }
     let is_null = Value::parse(line.as_bytes()) == Some(Value::Null);
     Ok((!is_null).then_some(line))
@@ -347,7 +354,7 @@ fn parse_error(line: &str) -> Option<Failure> {
 fn read_done(
     wire: &mut Wire,
     line: Option<String>,
-    expected: Expected,
+    expected: Msg,
     is_expected: impl Fn(&str, u64) -> bool,
 ) -> Answer<String> {
     let line = line.unwrap_or_else(|| NULL.to_owned());
@@ -361,6 +368,10 @@ fn read_done(
     }
 }
 
+fn a_record() -> Msg {
+    msg!("a record", "sebuah record")
+}
+
 /// The name and the size in a record.
 fn parse_record(text: &str) -> Option<(String, u64)> {
     let value = Value::parse(text.as_bytes())?;
@@ -372,7 +383,7 @@ fn parse_record(text: &str) -> Option<(String, u64)> {
 fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     if !wire.peek(1, limits::MESSAGE_TIME)?.starts_with(b"[") {
         let line = read_reply(wire)?.unwrap_or_else(|| NULL.to_owned());
-        return Err(unexpected(Expected::List, line));
+        return Err(unexpected(msg!("a list", "sebuah daftar"), line));
     }
     let mut list = IncomingList::new();
     let mut first = true;
@@ -385,7 +396,8 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
         };
         let part = match wire.read_part(limits::REPLY_LINE, &mut ends) {
             Err(error) if error.is(Code::BadRequest) => {
-                return Err(unexpected_ahead(Expected::ShorterRecord, wire));
+                let expected = msg!("a shorter record", "record yang lebih pendek");
+                return Err(unexpected_ahead(expected, wire));
             }
             part => part?,
         };
@@ -398,7 +410,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
         let record = if first { Some(text) } else { text.strip_prefix(b",") };
         let value = record.and_then(Value::parse);
         let record = value.as_ref().and_then(read_record);
-        list.push(record.ok_or_else(|| unexpected(Expected::Record, part))?)?;
+        list.push(record.ok_or_else(|| unexpected(a_record(), part))?)?;
         if first {
             wire.confirm_dialect();
         }
@@ -408,7 +420,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     if rest.trim_ascii().is_empty() {
         Ok(list.listing)
     } else {
-        Err(unexpected(Expected::EndOfList, rest))
+        Err(unexpected(msg!("the end of the list", "akhir daftar"), rest))
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::Receiver;
 use super::tail::Tail;
-use crate::error::{Answer, Code, Expected, Failure};
+use crate::error::{Answer, Code, Failure};
+use crate::lang::{Msg, escape, msg, quoted};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing, Sum};
 use crate::wire::Wire;
@@ -108,7 +109,7 @@ impl Upload {
         match (self.send)(wire, size, from) {
             Ok(()) => Ok(begun.elapsed()),
             // Our own file failed, and the server waits for the rest of it: no reply will come.
-            Err(broken @ Failure::Local { .. }) => Err(broken),
+            Err(broken @ Failure::Local(_)) => Err(broken),
             Err(broken) if self.is_told_why => {
                 match (self.take_receipt)(wire, name, size, begun.elapsed()) {
                     Err(reason @ Failure::Refused { .. }) => Err(reason),
@@ -217,7 +218,7 @@ pub fn must_be_quiet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
     let failure = (requests.error_in)(&came);
     // A server says that it is busy to a new connection, and that its time is over to an idle one.
     let is_goodbye = |failure: &Failure| matches!(failure.code(), Some(Code::Busy | Code::Timeout));
-    Err(failure.filter(is_goodbye).unwrap_or(Failure::Unasked(came)))
+    Err(failure.filter(is_goodbye).unwrap_or(unasked(&came)))
 }
 
 /// Makes sure that no reply has come to what is not sent yet. A server may have refused it.
@@ -229,43 +230,65 @@ pub fn must_not_answer_yet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
     if came.is_empty() {
         return Ok(());
     }
-    Err((requests.error_in)(&came).unwrap_or(Failure::Unasked(came)))
+    Err((requests.error_in)(&came).unwrap_or(unasked(&came)))
 }
 
 /// A reply that is not of this protocol.
-pub(super) fn unexpected(expected: Expected, got: impl AsRef<[u8]>) -> Failure {
-    let got = got.as_ref().iter().take(limits::SHOWN).copied().collect();
-    Failure::Unexpected { expected, got }
-}
-
-/// A reply where these words of the protocol were expected.
-pub(super) fn not_the_words(words: impl Into<String>, got: impl AsRef<[u8]>) -> Failure {
-    unexpected(Expected::Words(vec![words.into()]), got)
+#[allow(clippy::needless_pass_by_value, reason = "it is made for this")]
+pub(super) fn unexpected(expected: Msg, got: impl AsRef<[u8]>) -> Failure {
+    let got = got.as_ref();
+    Failure::Strange(match got.is_empty() {
+        true => msg!(
+            "expected {expected}, got nothing",
+            "seharusnya {expected}, tetapi tidak ada yang diterima";
+            expected
+        ),
+        false => msg!(
+            "expected {expected}, got {}",
+            "seharusnya {expected}, tetapi yang diterima {}",
+            quoted(got);
+            expected
+        ),
+    })
 }
 
 /// A reply where one of these was expected.
 pub(super) fn not_one_of(words: &[&str], got: impl AsRef<[u8]>) -> Failure {
-    unexpected(Expected::Words(words.iter().map(|word| (*word).to_owned()).collect()), got)
+    let words: Vec<_> = words.iter().map(|word| escape(word.as_bytes())).collect();
+    unexpected(Msg::one_of(&words, '\''), got)
 }
 
 /// A reply that is not read yet: shows what has arrived of it.
-pub(super) fn unexpected_ahead(expected: Expected, wire: &mut Wire) -> Failure {
+pub(super) fn unexpected_ahead(expected: Msg, wire: &mut Wire) -> Failure {
     unexpected(expected, wire.take_arrived().unwrap_or_default())
 }
 
-pub(super) fn closed() -> Failure {
-    Failure::Gone { cause: None, partial: None }
+/// Something that no request has asked for.
+pub(super) fn unasked(came: &[u8]) -> Failure {
+    let came = quoted(came);
+    Failure::Strange(msg!(
+        "the server sent {came} without being asked",
+        "server mengirim {came} tanpa diminta"
+    ))
+}
+
+pub(super) fn control_character() -> Failure {
+    Failure::Unsendable(msg!(
+        "a name may not have control characters",
+        "nama tidak boleh berisi karakter kontrol"
+    ))
 }
 
 /// Reads a line of a reply as text. `last` needs no newline where the server closes after it.
 pub(super) fn read_reply_line(wire: &mut Wire, last: &str) -> Answer<String> {
     let line = match wire.read_line_or(last.as_bytes(), limits::REPLY_LINE) {
         Err(error) if error.is(Code::BadRequest) && error.partial().is_none() => {
-            return Err(unexpected_ahead(Expected::ShorterLine, wire));
+            return Err(unexpected_ahead(msg!("a shorter line", "baris yang lebih pendek"), wire));
         }
-        line => line?.ok_or_else(closed)?,
+        line => line?.ok_or_else(Failure::closed)?,
     };
-    String::from_utf8(line).map_err(|error| unexpected(Expected::Utf8Line, error.as_bytes()))
+    String::from_utf8(line)
+        .map_err(|error| unexpected(msg!("a line in UTF-8", "satu baris UTF-8"), error.as_bytes()))
 }
 
 /// What an entry of a list costs in memory beside its text.
@@ -295,14 +318,31 @@ impl IncomingList {
         let count = self.listing.count();
         self.memory += entry.name.len() + entry.id.unwrap_or_default().len() + ENTRY;
         if self.memory > limits::LIST_MEMORY {
-            return Err(Failure::ListTooLong(count));
+            return Err(too_long(count));
         }
         if elapsed > time_for(count, self.memory) {
-            return Err(Failure::ListTooSlow(count));
+            return Err(too_slow(count));
         }
         self.listing.push(entry);
         Ok(())
     }
+}
+
+/// A list has more names than can be kept.
+#[must_use]
+pub fn too_long(names: usize) -> Failure {
+    Failure::Endless(msg!(
+        "the list is too long to be kept: {names} names so far",
+        "daftar terlalu panjang untuk disimpan: sudah {names} nama"
+    ))
+}
+
+/// A list comes too slowly.
+pub(super) fn too_slow(names: usize) -> Failure {
+    Failure::Endless(msg!(
+        "the list came too slowly: {names} names so far",
+        "daftar datang terlalu lambat: baru {names} nama"
+    ))
 }
 
 /// How long a list may have taken when this much of it has come: each entry adds to it, so that a long

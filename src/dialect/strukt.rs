@@ -39,11 +39,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::requests::{
-    Download, IncomingList, Upload, closed, not_one_of, receive, send, unexpected,
-};
+use super::requests::{Download, IncomingList, Upload, not_one_of, receive, send, unexpected};
 use super::{Receiver, Requests, Source, send_file};
-use crate::error::{Answer, Awaited, Code, Error, Expected, Failure, Result, Unsendable};
+use crate::error::{Answer, Awaited, Code, Error, Failure, Result};
+use crate::lang::{Msg, msg};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Entry, FileName, Listing};
@@ -247,7 +246,7 @@ fn connme(wire: &mut Wire) -> Answer<()> {
 
 fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
     if folder.is_some() {
-        return Err(Failure::Lacks("ls FOLDER"));
+        return Err(Failure::lacks("struct", "ls FOLDER"));
     }
     wire.write(LS.as_bytes())?;
     read_listing(wire)
@@ -293,8 +292,14 @@ fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
 }
 
 fn announced(size: u64) -> Answer<[u8; 4]> {
-    let too_large = Failure::Unsendable(Unsendable::LargeFile(i32::MAX.unsigned_abs()));
-    Ok(i32::try_from(size).map_err(|_| too_large)?.to_le_bytes())
+    let too_large = |_| {
+        Failure::Unsendable(msg!(
+            "in this dialect a file may be at most {} bytes",
+            "di dialek ini file paling besar {} byte",
+            i32::MAX
+        ))
+    };
+    Ok(i32::try_from(size).map_err(too_large)?.to_le_bytes())
 }
 
 fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
@@ -312,7 +317,10 @@ fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answe
     // Silence: either the server refused the file, or it is slow.
     wire.write(CONNME.as_bytes())?;
     if expect_word(wire, &[RECEIVED, CONNECTED])? == CONNECTED {
-        return Err(Failure::NotTaken);
+        return Err(Failure::Unconfirmed(msg!(
+            "the server did not take it, and this dialect has no words for why",
+            "server tidak menerima file itu, dan dialek ini tidak punya kata untuk alasannya"
+        )));
     }
     read_seconds(wire)?;
     // A server that was still reading has taken the question for more of the file.
@@ -320,7 +328,12 @@ fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answe
     if comes.unwrap_or(false) && expect_word(wire, &[CONNECTED]).is_ok() {
         return Ok(None);
     }
-    Err(Failure::Unsure)
+    wire.mark_out_of_step();
+    Err(Failure::Unconfirmed(msg!(
+        "the server confirmed the file, but may have stored 'connme' at its end; check its size",
+        "server sudah mengonfirmasi file itu, tetapi mungkin 'connme' ikut tersimpan di akhirnya; \
+         periksa ukurannya"
+    )))
 }
 
 fn byebye(wire: &mut Wire) -> Answer<()> {
@@ -343,7 +356,7 @@ fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'stat
             Err(not_one_of(words, wire.take_arrived().unwrap_or_default()))
         }
         word => {
-            let word = word?.ok_or_else(closed)?;
+            let word = word?.ok_or_else(Failure::closed)?;
             wire.confirm_dialect();
             Ok(word)
         }
@@ -366,8 +379,13 @@ fn write_name(wire: &mut Wire, name: &str) -> Answer<()> {
 }
 
 fn name_length(name: &str) -> Answer<i16> {
-    let too_long = Failure::Unsendable(Unsendable::LongName(i16::MAX.unsigned_abs()));
-    i16::try_from(name.len()).map_err(|_| too_long)
+    i16::try_from(name.len()).map_err(|_| {
+        Failure::Unsendable(msg!(
+            "in this dialect a name may be at most {} bytes",
+            "di dialek ini nama paling panjang {} byte",
+            i16::MAX
+        ))
+    })
 }
 
 /// Reads a name. With a negative length it has no end.
@@ -390,7 +408,7 @@ fn read_int(wire: &mut Wire) -> Result<i32> {
 
 /// Reads a number from 0 to `most`. Another one may be letters of another dialect, so the failure shows
 /// its bytes and those after them.
-fn read_number(wire: &mut Wire, what: fn(i32) -> Expected, most: usize) -> Answer<usize> {
+fn read_number(wire: &mut Wire, what: fn(i32) -> Msg, most: usize) -> Answer<usize> {
     let bytes = wire.read_array()?;
     let number = i32::from_le_bytes(bytes);
     usize::try_from(number).ok().filter(|number| *number <= most).ok_or_else(|| {
@@ -403,7 +421,9 @@ fn read_number(wire: &mut Wire, what: fn(i32) -> Expected, most: usize) -> Answe
 fn read_size(wire: &mut Wire) -> Answer<u64> {
     match read_int(wire)? {
         NONE => Err(Failure::not_found()),
-        size => u64::try_from(size).map_err(|_| unexpected(Expected::SizeOrNone, size.to_string())),
+        size => u64::try_from(size).map_err(|_| {
+            unexpected(msg!("a size, or -1", "sebuah ukuran, atau -1"), size.to_string())
+        }),
     }
 }
 
@@ -431,14 +451,17 @@ fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
 }
 
 fn read_listing(wire: &mut Wire) -> Answer<Listing> {
-    let count = read_number(wire, Expected::FileCount, IncomingList::MOST)?;
+    let a_count = |n| msg!("a number of files, not {n}", "banyaknya file, bukan {n}");
+    let a_length = |n| msg!("the length of a name, not {n}", "panjang sebuah nama, bukan {n}");
+    let a_size = |n| msg!("the size of a file, not {n}", "ukuran sebuah file, bukan {n}");
+    let count = read_number(wire, a_count, IncomingList::MOST)?;
     wire.confirm_dialect();
     let mut list = IncomingList::new();
     for _ in 0..count {
-        let length = read_number(wire, Expected::NameLength, limits::LINE)?;
+        let length = read_number(wire, a_length, limits::LINE)?;
         let name = String::from_utf8(wire.read_bytes(length)?)
-            .map_err(|error| unexpected(Expected::Utf8Name, error.as_bytes()))?;
-        let size = read_number(wire, Expected::FileSize, usize::MAX)? as u64;
+            .map_err(|error| unexpected(msg!("a name in UTF-8", "nama UTF-8"), error.as_bytes()))?;
+        let size = read_number(wire, a_size, usize::MAX)? as u64;
         list.push(Entry { name: &name, size: Some(size), id: None })?;
         wire.write(NOD)?;
     }
@@ -446,7 +469,9 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     // A total that does not fit is sent as "none".
     let expected = i32::try_from(listing.total).unwrap_or(NONE);
     if total != expected {
-        return Err(unexpected(Expected::Total(expected), total.to_string()));
+        let expected =
+            msg!("{expected} as the total of the sizes", "{expected} sebagai total ukuran");
+        return Err(unexpected(expected, total.to_string()));
     }
     Ok(listing)
 }

@@ -23,11 +23,12 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use super::requests::{
-    Download, IncomingList, SumOf, Upload, is_stored_name, not_one_of, not_the_words,
-    read_reply_line, receive, send, unexpected,
+    Download, IncomingList, SumOf, Upload, control_character, is_stored_name, not_one_of,
+    read_reply_line, receive, send, too_slow, unexpected,
 };
 use super::{Receiver, Requests, Source, digits, send_file};
-use crate::error::{Answer, Code, Error, Expected, Failure, Result, Unsendable};
+use crate::error::{Answer, Code, Error, Failure, Result};
+use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Entry, FileName, Listing, Sum};
@@ -324,7 +325,7 @@ fn supports_pipelining(wire: &mut Wire) -> Answer<bool> {
     let begun = Instant::now();
     for lines in 0..count.min(HELP_LINES) {
         if begun.elapsed() > limits::MESSAGE_TIME {
-            return Err(Failure::ListTooSlow(usize::try_from(lines).unwrap_or(usize::MAX)));
+            return Err(too_slow(usize::try_from(lines).unwrap_or(usize::MAX)));
         }
         knows_resume |= after_word(&read_reply_line(wire, "")?, "resume").is_some();
     }
@@ -346,10 +347,13 @@ fn byebye(wire: &mut Wire) -> Answer<()> {
 
 fn write_request(wire: &mut Wire, command: &str, argument: &str) -> Answer<()> {
     if argument.contains(char::is_control) {
-        return Err(Failure::Unsendable(Unsendable::ControlCharacter));
+        return Err(control_character());
     }
     if argument.starts_with(' ') || argument.ends_with(' ') {
-        return Err(Failure::Unsendable(Unsendable::SpaceAtEnd));
+        return Err(Failure::Unsendable(msg!(
+            "in this dialect a name may not begin or end with a space",
+            "di dialek ini nama tidak boleh diawali atau diakhiri spasi"
+        )));
     }
     let space = if argument.is_empty() { "" } else { " " };
     writeln!(wire, "{command}{space}{argument}")?;
@@ -452,9 +456,13 @@ fn read_reply(wire: &mut Wire) -> Answer<String> {
         (Some(what), _) => Ok(what.to_owned()),
         (None, Some(failure)) => Err(failure),
         (None, None) if after_word(&line, "error").is_some() => {
-            Err(not_the_words("error CODE MESSAGE", line))
+            Err(not_one_of(&["error CODE MESSAGE"], line))
         }
-        (None, None) => Err(unexpected(Expected::OkOrError, line)),
+        (None, None) => {
+            let expected =
+                msg!("a line starting with ok or error", "baris yang diawali ok atau error");
+            Err(unexpected(expected, line))
+        }
     }
 }
 
@@ -466,7 +474,7 @@ fn parse_error(line: &str) -> Option<Failure> {
 
 /// A reply that begins with `ok` but does not continue as expected.
 fn not_ok(expected: &str, reply: &str) -> Failure {
-    not_the_words(format!("ok {expected}"), format!("ok {reply}"))
+    not_one_of(&[&format!("ok {expected}")], format!("ok {reply}"))
 }
 
 fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
@@ -507,7 +515,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     let (listing, line) = (list.listing, read_reply_line(wire, "")?);
     // As text: sizes can add up to more digits than a size may have.
     if after_word(&line, "total") != Some(listing.total.to_string().as_str()) {
-        return Err(not_the_words(format!("total {}", listing.total), line));
+        return Err(not_one_of(&[&format!("total {}", listing.total)], line));
     }
     Ok(listing)
 }

@@ -1,34 +1,35 @@
-//! Why a client's request failed: what a person has to be told. `lang` has the words for it.
+//! Why a client's request failed: what a program has to know of it, and the sentence for a person.
 
 use std::fmt;
 
-use super::{Code, Error, Partial};
+use super::{Awaited, Code, Error, Partial};
+use crate::lang::{Msg, escape, msg, printable, quoted, readable};
+
+/// What was tried on a file of this machine, as a verb in both languages.
+pub type Tried = (&'static str, &'static str);
+
+/// Opening it.
+pub const OPEN: Tried = ("open", "membuka");
+
+/// Reading it.
+pub const READ: Tried = ("read", "membaca");
+
+/// Creating it.
+pub const CREATE: Tried = ("create", "membuat");
 
 /// Why a client's request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// There is no connection.
-    NotConnected,
-    /// No connection can be had.
-    Unreachable {
-        /// The server's address, as a user would write it.
-        server: String,
-        /// What the system says.
-        cause: String,
-    },
-    /// The dialect has no such command. Nothing was sent.
-    Lacks(&'static str),
-    /// The dialect cannot carry it. Nothing was sent.
-    Unsendable(Unsendable),
-    /// A file or a folder of this machine.
-    Local {
-        /// What was tried.
-        doing: Doing,
-        /// On what.
-        path: String,
-        /// Why it failed.
-        why: Trouble,
-    },
+    /// The user has interrupted it.
+    Interrupted,
+    /// There is no connection, or no such request in the dialect. Nothing was sent.
+    NotSent(Msg),
+    /// The dialect cannot carry this name or this file. Nothing was sent.
+    Unsendable(Msg),
+    /// Something on this machine: what was tried, and why it failed.
+    Local(Msg),
+    /// No connection can be had; what the system says.
+    Unreachable(String),
     /// The server's error reply.
     Refused {
         /// Its code, known here or not.
@@ -36,48 +37,25 @@ pub enum Failure {
         /// What it adds.
         sentence: String,
     },
-    /// The server has refused a file, and its dialect has no words for why.
-    NotTaken,
-    /// Another reply than was expected.
-    Unexpected {
-        /// What was expected.
-        expected: Expected,
-        /// The reply, or how it begins.
-        got: Vec<u8>,
-    },
-    /// The server sent these bytes before it was asked.
-    Unasked(Vec<u8>),
-    /// A list that has more names than can be kept.
-    ListTooLong(usize),
-    /// A list that comes too slowly; how many names have come.
-    ListTooSlow(usize),
-    /// The server closed the connection and has not replied.
+    /// The server closed the connection, and nothing of a reply has come.
     NoReply,
-    /// The connection ended or broke.
+    /// The connection has ended.
     Gone {
-        /// What the system says, if it broke.
-        cause: Option<String>,
-        /// The message that was awaited, if one was.
-        partial: Option<Partial>,
+        /// How.
+        why: Msg,
+        /// The server has not closed it: it broke.
+        broke: bool,
     },
     /// What was awaited did not come in time.
-    Silent(Partial),
-    /// The file here and the file on the server have different sums.
-    SumsDiffer {
-        /// It was sent, and is stored on the server.
-        is_stored: bool,
-    },
-    /// The server cannot compute sums, so a file that was moved could not be compared.
-    NoSum {
-        /// It was sent, and is stored on the server.
-        is_stored: bool,
-    },
-    /// The user has interrupted it.
-    Interrupted,
+    Silent(Msg),
     /// The server, or the line to it, took too little of what was sent.
     Stalled,
-    /// The server has confirmed an upload, but may have stored more than was sent.
-    Unsure,
+    /// A reply that is longer than can be kept, or comes too slowly.
+    Endless(Msg),
+    /// What came is not of this protocol.
+    Strange(Msg),
+    /// The file was moved, but is perhaps not the same.
+    Unconfirmed(Msg),
 }
 
 impl Failure {
@@ -93,11 +71,34 @@ impl Failure {
         Failure::refused(Code::NotFound.word(), "no such file")
     }
 
-    /// A system call on a file of this machine that failed.
+    /// The dialect has no such command.
     #[must_use]
-    pub fn local(doing: Doing, path: impl fmt::Display, cause: impl fmt::Display) -> Failure {
-        let why = Trouble::System(cause.to_string());
-        Failure::Local { doing, path: path.to_string(), why }
+    pub fn lacks(dialect: &str, command: &str) -> Failure {
+        Failure::NotSent(msg!(
+            "the {dialect} dialect has no {command}; nothing was sent",
+            "dialek {dialect} tidak punya {command}; tidak ada yang dikirim"
+        ))
+    }
+
+    /// What was tried on this machine, on which file, and what the system says.
+    #[must_use]
+    pub fn local(tried: Tried, path: impl fmt::Display, cause: impl fmt::Display) -> Failure {
+        let cause = cause.to_string();
+        Failure::because(tried, path, &Msg::said(&cause, cause.as_str()))
+    }
+
+    /// The same, where the reason is not the system's.
+    #[must_use]
+    pub fn because((en, id): Tried, path: impl fmt::Display, why: &Msg) -> Failure {
+        let path = readable(path.to_string().as_bytes());
+        Failure::Local(msg!("{en} {path}: {why}", "{id} {path}: {why}"; why))
+    }
+
+    /// The server has closed the connection, in order.
+    #[must_use]
+    pub fn closed() -> Failure {
+        let why = msg!("the server closed the connection", "server menutup koneksi");
+        Failure::Gone { why, broke: false }
     }
 
     /// The code of a refusal, if it is one that is known here.
@@ -113,7 +114,7 @@ impl Failure {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         match self {
-            Failure::Unreachable { .. }
+            Failure::Unreachable(_)
             | Failure::NoReply
             | Failure::Gone { .. }
             | Failure::Stalled
@@ -126,134 +127,210 @@ impl Failure {
     #[must_use]
     pub fn closes(&self) -> bool {
         match self {
-            Failure::NotConnected
-            | Failure::Unreachable { .. }
-            | Failure::Lacks(_)
+            Failure::NotSent(_)
             | Failure::Unsendable(_)
-            | Failure::Local { .. }
-            | Failure::SumsDiffer { .. }
-            | Failure::NoSum { .. }
-            | Failure::NotTaken => false,
+            | Failure::Local(_)
+            | Failure::Unreachable(_)
+            | Failure::Unconfirmed(_) => false,
             // After these two the server closes.
             Failure::Refused { .. } => matches!(self.code(), Some(Code::Busy | Code::Timeout)),
             _ => true,
         }
     }
+
+    /// The sentence for a person, without what was tried.
+    #[must_use]
+    pub fn why(&self) -> Msg {
+        match self {
+            Failure::Interrupted => msg!("interrupted", "dihentikan"),
+            Failure::NotSent(why)
+            | Failure::Unsendable(why)
+            | Failure::Local(why)
+            | Failure::Gone { why, .. }
+            | Failure::Silent(why)
+            | Failure::Endless(why)
+            | Failure::Strange(why)
+            | Failure::Unconfirmed(why) => why.clone(),
+            Failure::Unreachable(cause) => Msg::said(cause, cause),
+            Failure::NoReply => msg!(
+                "the server closed the connection without a reply",
+                "server menutup koneksi tanpa jawaban"
+            ),
+            Failure::Refused { word, sentence } => refused(word, sentence),
+            Failure::Stalled => msg!(
+                "the server took too little in the last 90 s: the line may be down",
+                "server menerima terlalu sedikit selama 90 detik: jaringan mungkin terputus"
+            ),
+        }
+    }
+}
+
+/// What a server says is English, and between Indonesian words quoted as such.
+fn refused(word: &str, sentence: &str) -> Msg {
+    let printed = printable(word.as_bytes());
+    let (plain, said) = match sentence {
+        "" => (printed.clone(), printed),
+        sentence => (
+            format!("{} ({printed})", printable(sentence.as_bytes())),
+            format!("{} ({printed})", quoted(sentence.as_bytes())),
+        ),
+    };
+    let known = match word {
+        "not-found" if sentence.contains("folder") => "Folder tidak ditemukan di server",
+        "not-found" => "File tidak ditemukan di server",
+        "unknown-command" => "Perintah tidak dikenali",
+        "is-folder" => "itu folder, bukan file",
+        "read-only" => "server ini hanya bisa dibaca",
+        "busy" => "server sedang sibuk",
+        "bad-name" => return Msg::said(plain, format!("nama ini ditolak: {said}")),
+        "too-large" => return Msg::said(plain, format!("file terlalu besar: {said}")),
+        "no-space" => return Msg::said(plain, format!("ruang server penuh: {said}")),
+        _ => return Msg::said(plain, format!("jawaban server: {said}")),
+    };
+    Msg::said(plain, format!("{known} ({word})"))
 }
 
 /// What a wire says of a connection, for a client.
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        match (error.is(Code::Timeout), error.partial) {
-            (true, Some(partial)) => Failure::Silent(*partial),
-            (true, None) => Failure::Stalled,
-            (false, partial) => {
-                Failure::Gone { cause: error.cause, partial: partial.map(|it| *it) }
+        let partial = error.partial.as_deref();
+        let came = partial.filter(|partial| partial.has_come());
+        match (error.is(Code::Timeout), partial) {
+            (true, None) => return Failure::Stalled,
+            (true, Some(partial)) => {
+                let (so_far, awaited) = (partial.so_far(), partial.awaited());
+                return Failure::Silent(match came {
+                    Some(_) => msg!(
+                        "{so_far}; gave up waiting for {awaited}",
+                        "{so_far}; berhenti menunggu {awaited}";
+                        so_far, awaited
+                    ),
+                    None => msg!(
+                        "the server was silent for too long; waited for {awaited}",
+                        "server diam terlalu lama; yang ditunggu: {awaited}";
+                        awaited
+                    ),
+                });
             }
+            (false, _) => {}
+        }
+        let gone = match (&error.cause, partial) {
+            (Some(cause), _) => {
+                let cause = escape(cause.as_bytes());
+                msg!("the connection broke ({cause})", "koneksi terputus ({cause})")
+            }
+            (None, Some(_)) => msg!(
+                "the connection ended in the middle of a message",
+                "koneksi berakhir di tengah sebuah pesan"
+            ),
+            (None, None) => return Failure::closed(),
+        };
+        let so_far = came.map(|partial| {
+            let so_far = partial.so_far();
+            msg!("; {so_far}", "; {so_far}"; so_far)
+        });
+        let so_far = so_far.unwrap_or_default();
+        let why = msg!("{gone}{so_far}", "{gone}{so_far}"; gone, so_far);
+        Failure::Gone { why, broke: error.cause.is_some() }
+    }
+}
+
+impl Partial {
+    /// What has come of it, in words.
+    #[must_use]
+    pub fn so_far(&self) -> Msg {
+        let got = quoted(&self.got);
+        match self.expected {
+            Awaited::Payload { came, size: Some(size) } => {
+                msg!("{came} of {size} bytes came", "{came} dari {size} byte diterima")
+            }
+            Awaited::Payload { came, size: None } => {
+                msg!("{came} bytes came", "{came} byte diterima")
+            }
+            _ if self.got.is_empty() => msg!("nothing has come so far", "belum ada yang diterima"),
+            Awaited::Line => {
+                msg!("so far came {got} with no newline", "sejauh ini diterima {got} tanpa newline")
+            }
+            _ => msg!("so far came {got}", "sejauh ini diterima {got}"),
+        }
+    }
+
+    /// What is awaited, in words.
+    #[must_use]
+    pub fn awaited(&self) -> Msg {
+        match self.expected {
+            Awaited::Line if self.has_come() => msg!("the newline", "newline"),
+            Awaited::Line => msg!("a line", "satu baris"),
+            Awaited::Words(words) => Msg::one_of(words, '"'),
+            Awaited::Bytes(count) => msg!("{count} bytes", "{count} byte"),
+            Awaited::Close => msg!("the server to close the connection", "server menutup koneksi"),
+            _ if self.has_come() => msg!("the rest", "sisanya"),
+            _ => msg!("a reply", "jawaban"),
         }
     }
 }
 
-/// What a dialect cannot carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsendable {
-    /// A line break in a name would make two commands of one.
-    ControlCharacter,
-    /// The server would take the name without its space.
-    SpaceAtEnd,
-    /// The name is longer than this many bytes.
-    LongName(u16),
-    /// The file is larger than this.
-    LargeFile(u32),
-    /// The name has a mark in it that separates names.
-    Separator,
-    /// The text has a line break, where the message would end.
-    LineBreak,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::Lang;
 
-/// What was tried on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doing {
-    /// Opening a file.
-    Open,
-    /// Sending a file.
-    Send,
-    /// Reading a file.
-    Read,
-    /// Keeping a received file in this folder.
-    Keep(String),
-    /// Listing a folder.
-    List,
-    /// Creating a file or a folder.
-    Create,
-    /// Starting a server.
-    StartServer,
-    /// Running a command.
-    Run,
-    /// Comparing a file with what came back.
-    Compare,
-}
+    fn both(msg: &Msg) -> (String, String) {
+        (msg.say(Lang::En), msg.say(Lang::Id))
+    }
 
-/// Why something on this machine failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It is a folder.
-    IsFolder,
-    /// It is a link, or in a folder that is one.
-    IsLink,
-    /// It is a pipe, a device or a socket.
-    NotPlain,
-    /// Its name is not UTF-8.
-    NotUtf8,
-    /// It has content, but the system says that its size is 0.
-    SizeUnknown,
-    /// It became shorter while it was sent.
-    BecameShorter,
-    /// What came back is not what was sent.
-    Different,
-    /// It cannot have this name here, because of this rule.
-    Name(String),
-    /// The disk is full; what the system says.
-    NoSpace(String),
-    /// What the system says.
-    System(String),
-}
+    #[test]
+    fn a_refusal_is_explained_in_both_languages() {
+        let table = [
+            ("busy", "later", "later (busy)", "server sedang sibuk (busy)"),
+            ("own", "", "own", "jawaban server: own"),
+            (
+                "too-large",
+                "\"x\"",
+                "\"x\" (too-large)",
+                "file terlalu besar: \"\\\"x\\\"\" (too-large)",
+            ),
+        ];
+        for (word, sentence, en, id) in table {
+            let said = both(&Failure::refused(word, sentence).why());
+            assert_eq!(said, (en.to_owned(), id.to_owned()));
+        }
+    }
 
-/// What a reply should have been.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// One of these words of the protocol.
-    Words(Vec<String>),
-    /// A line that starts with ok or error.
-    OkOrError,
-    /// A line in UTF-8.
-    Utf8Line,
-    /// A shorter line.
-    ShorterLine,
-    /// A number.
-    Number,
-    /// A number of files, not this one.
-    FileCount(i32),
-    /// The length of a name, not this one.
-    NameLength(i32),
-    /// The size of a file, not this one.
-    FileSize(i32),
-    /// A name in UTF-8.
-    Utf8Name,
-    /// A size, or -1.
-    SizeOrNone,
-    /// This total of the sizes.
-    Total(i32),
-    /// A list.
-    List,
-    /// The end of the list.
-    EndOfList,
-    /// A record.
-    Record,
-    /// A shorter record.
-    ShorterRecord,
-    /// A file.
-    File,
-    /// `OK` and the record of this file; perhaps with this size.
-    RecordOf(String, Option<u64>),
+    #[test]
+    fn a_wait_shows_what_has_come_and_what_is_awaited() {
+        let partial = |got: &str, expected| Partial { got: got.into(), expected };
+        let table = [
+            (
+                partial("ok connected", Awaited::Line),
+                "so far came \"ok connected\" with no newline; gave up waiting for the newline",
+                "sejauh ini diterima \"ok connected\" tanpa newline; berhenti menunggu newline",
+            ),
+            (
+                partial("", Awaited::Line),
+                "the server was silent for too long; waited for a line",
+                "server diam terlalu lama; yang ditunggu: satu baris",
+            ),
+            (
+                partial("rec", Awaited::Words(&["received", "connected"])),
+                "so far came \"rec\"; gave up waiting for \"received\" or \"connected\"",
+                "sejauh ini diterima \"rec\"; berhenti menunggu \"received\" atau \"connected\"",
+            ),
+            (
+                partial("", Awaited::Payload { came: 5, size: Some(10) }),
+                "5 of 10 bytes came; gave up waiting for the rest",
+                "5 dari 10 byte diterima; berhenti menunggu sisanya",
+            ),
+            (
+                partial("", Awaited::Payload { came: 5, size: None }),
+                "5 bytes came; gave up waiting for the rest",
+                "5 byte diterima; berhenti menunggu sisanya",
+            ),
+        ];
+        for (Partial { got, expected }, en, id) in table {
+            let silent = std::io::ErrorKind::TimedOut.into();
+            let failure = Failure::from(Error::connection(&silent).with_partial(&got, expected));
+            assert_eq!(both(&failure.why()), (en.to_owned(), id.to_owned()));
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
-pub use failure::{Doing, Expected, Failure, Trouble, Unsendable};
+pub use failure::{CREATE, Failure, OPEN, READ, Tried};
 
 /// The codes that travel: `error CODE MESSAGE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use super::grade::formats::Format;
 use super::words;
-use crate::cli::args::{self, Arg, Args, Shared};
+use crate::cli::args::{self, Arg, Args, Shared, Wanted};
 use crate::cli::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
 use crate::client::argument::Argument;
 use crate::client::command;
 use crate::dialect::Dialect;
-use crate::lang::{Lang, Msg, Wanted, printable};
+use crate::lang::{Lang, printable};
 use crate::limits;
 
 /// A command of `connme-lab`.
@@ -150,8 +150,8 @@ pub fn parse(
         };
         flags.push(long.to_owned());
         match long {
-            "--server" => server = Some(line.parsed(Wanted::Server, args::host_and_port)?),
-            "--dialect" => config.dialect = line.parsed(Wanted::Dialect, Dialect::named)?,
+            "--server" => server = Some(line.parsed(args::SERVER, args::host_and_port)?),
+            "--dialect" => config.dialect = line.parsed(args::DIALECT, Dialect::named)?,
             "--quiet" => config.quiet = true,
             "--json" => json = true,
             "--step" => step = true,
@@ -159,18 +159,18 @@ pub fn parse(
             "--output" => output = Some(line.value()?.into()),
             "--ladder" => ladder.file = Some(line.value()?.into()),
             "--svg" => svg = Some(line.value()?.into()),
-            "--theme" => ladder.is_dark = line.parsed(Wanted::Theme, args::is_dark)?,
+            "--theme" => ladder.is_dark = line.parsed(args::THEME, args::is_dark)?,
             "--only" => grade.only.push(line.value()?.to_string_lossy().into_owned()),
             "--list" => grade.list = true,
             "--verbose" => grade.verbose = true,
-            "--seed" => grade.seed = Some(line.parsed(Wanted::Count, args::digits)?),
+            "--seed" => grade.seed = Some(line.parsed(args::COUNT, args::digits)?),
             "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
-            "--trace" | "-t" | "--stammer" => return Err(Msg::UnknownFlag { flag, meant: None }),
+            "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
             _ => {
-                if let Some(text) = shared.read(flag, &mut line, "connme-lab", &usage)? {
+                if let Some(text) = shared.read(&flag, &mut line, "connme-lab", &usage)? {
                     return Ok(Parsed::Print(text));
                 }
             }
@@ -181,10 +181,10 @@ pub fn parse(
     let argument = Argument::Words(typed.collect());
     match (command, argument.is_empty()) {
         (Command::Compare, true) => {
-            return Err(Msg::ArgumentMissing { command: command.word() });
+            return Err(command::argument_missing(command.word()).see_help());
         }
         (Command::Demo | Command::Grade | Command::Dissector, false) => {
-            return Err(Msg::TakesNothing { command: command.word() });
+            return Err(command::takes_nothing(command.word()).see_help());
         }
         _ => {}
     }
@@ -230,7 +230,7 @@ fn command_of(word: Option<OsString>) -> Result<Command, Wrong> {
     let nearest = command::nearest(&lower, Command::ALL.into_iter().map(Command::word));
     let word = printable(word.as_bytes());
     Err(match nearest {
-        Some(_) => Msg::UnknownCommand { word, nearest },
+        Some(_) => command::unknown(&word, nearest),
         None => words::no_such_command(&word),
     })
 }
@@ -241,15 +241,15 @@ fn check_use(flags: &[String], command: Command) -> Result<(), Wrong> {
     for flag in flags {
         let users = ONLY_FOR.iter().find(|(known, _)| known == flag).map(|(_, users)| *users);
         if let Some(users) = users.filter(|users| !users.split(' ').any(is_used)) {
-            return Err(Msg::FlagIsFor { flag: flag.clone(), users });
+            return Err(args::flag_is_for(flag, users));
         }
     }
     Ok(())
 }
 
-const CHECK_TIME: Wanted = Wanted::Said("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 60");
+const CHECK_TIME: Wanted = ("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 60");
 
-const FORMAT: Wanted = Wanted::Said(
+const FORMAT: Wanted = (
     "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50",
     "table, json, tap, junit, gradescope, classroom, classroom-base64 atau check50",
 );
@@ -304,25 +304,25 @@ mod tests {
             ("--server h dissector", "compare or grade"),
         ] {
             let flag = line.split(' ').next().unwrap();
-            assert_eq!(wrong(line), Some(format!("{flag} is for {users}")));
+            assert_eq!(wrong(line), Some(format!("{flag} is for {users}; see --help")));
         }
         for (line, flags) in [
             ("demo --ladder a --svg a", "--ladder and --svg"),
             ("compare f --svg b/a --capture=b/./a", "--svg and --capture"),
         ] {
-            assert_eq!(wrong(line), Some(format!("{flags} need two different files")));
+            assert_eq!(wrong(line), Some(format!("{flags} need two different files; see --help")));
         }
         for (line, said) in [
             ("", "expected a command: demo, compare, lesson, grade or dissector; see --help"),
             ("upload a", "upload is a command of connme-client"),
             ("x", "there is no command 'x'; see --help"),
             ("demmo", "there is no command 'demmo'; did you mean demo?"),
-            ("compare", "compare needs a file name"),
-            ("-t demo", "unexpected argument '-t'"),
+            ("compare", "compare needs a file name; see --help"),
+            ("-t demo", "unexpected argument '-t'; see --help"),
             (
                 "grade --format xml",
                 "--format takes table, json, tap, junit, gradescope, classroom, \
-                 classroom-base64 or check50, not 'xml'",
+                 classroom-base64 or check50, not 'xml'; see --help",
             ),
         ] {
             assert_eq!(wrong(line).as_deref(), Some(said), "{line}");

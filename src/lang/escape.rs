@@ -41,6 +41,12 @@ pub fn escaped(name: &str) -> String {
     if name.trim() == name { printed } else { format!("'{printed}'") }
 }
 
+/// The same with quotation marks around it: what a peer sent, in a sentence.
+#[must_use]
+pub fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", escape(bytes))
+}
+
 /// Whether a terminal obeys it, or reads text after it in the other direction.
 pub(crate) fn is_control(c: char) -> bool {
     c.is_control()

@@ -24,9 +24,10 @@ use crate::client::ui::Ui;
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
-use crate::error::{Answer, Doing, Failure, Trouble, lock};
+use crate::error::{Answer, Failure, OPEN, lock};
 use crate::lab::cli::CommandLine;
 use crate::lab::words;
+use crate::lang::msg;
 use crate::wire::stream;
 
 /// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
@@ -104,7 +105,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     for row in compare(ui.config(), is_named, path)? {
         match row {
             Ok(row) => rows.push(row),
-            Err(failure) => ui.failed(&path.to_string_lossy(), failure),
+            Err(failure) => ui.fail_on(&path.to_string_lossy(), &failure),
         }
     }
     if rows.is_empty() { Ok(()) } else { show(ui, line, &rows) }
@@ -131,11 +132,14 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
 /// The file cannot be read, or no server could be started. What fails in one dialect is the error of its
 /// row.
 pub(super) fn compare(config: &Config, is_named: bool, path: &Path) -> Answer<Vec<Answer<Row>>> {
-    let opening = |error| Failure::local(Doing::Open, path.display(), error);
+    let opening = |error| Failure::local(OPEN, path.display(), error);
     let found = fs::metadata(path).map_err(opening)?;
     if !found.is_file() {
-        let why = if found.is_dir() { Trouble::IsFolder } else { Trouble::NotPlain };
-        return Err(Failure::Local { doing: Doing::Open, path: path.display().to_string(), why });
+        let why = match found.is_dir() {
+            true => msg!("it is a folder", "itu folder"),
+            false => msg!("it is not a plain file", "itu bukan file biasa"),
+        };
+        return Err(Failure::because(OPEN, path.display(), &why));
     }
     File::open(path).map_err(opening)?;
     let folder = TemporaryFolder::new()?;
@@ -204,7 +208,7 @@ fn job(config: Config, path: &Path, capture: Option<Capture>) -> Answer<Row> {
 fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
     let bytes = |path: &Path| -> Answer<_> {
         let file = File::open(path);
-        let file = file.map_err(|error| Failure::local(Doing::Open, path.display(), error))?;
+        let file = file.map_err(|error| Failure::local(OPEN, path.display(), error))?;
         Ok(BufReader::new(file).bytes().map(Result::ok))
     };
     let are_same = bytes(sent)?.eq(bytes(back)?);
@@ -212,8 +216,8 @@ fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
     if are_same {
         return Ok(());
     }
-    let path = sent.display().to_string();
-    Err(Failure::Local { doing: Doing::Compare, path, why: Trouble::Different })
+    let why = msg!("what came back is not what was sent", "yang kembali berbeda dari yang dikirim");
+    Err(Failure::because(("compare", "membandingkan"), sent.display(), &why))
 }
 
 /// The columns that are left out first where a terminal is narrow: those that repeat another column in

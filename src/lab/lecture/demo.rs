@@ -11,7 +11,7 @@ use crate::client::argument::Argument;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::client::{Client, Config};
-use crate::error::{Doing, Failure};
+use crate::error::{CREATE, Failure};
 use crate::lab::cli::CommandLine;
 use crate::lab::words;
 use crate::limits;
@@ -23,7 +23,7 @@ const FILE: &str = "hello.txt";
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let folder = TemporaryFolder::new()?;
     let file = folder.0.join(FILE);
-    fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(Doing::Create, FILE, e))?;
+    fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(CREATE, FILE, e))?;
     let picture = Picture::begin(&line.ladder, line.config.lang)?;
     let recorder = picture.as_ref().map(Picture::recorder);
     let recorded = Instruments { recorder, ..Instruments::default() };
@@ -56,7 +56,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         for (word, words) in commands {
             let shown = words.iter().map(|_| format!(" {FILE}")).collect::<String>();
             ui.print(&format!("\n$ connme-client {word}{shown}\n"))?;
-            if waits && ui.ask(&words::ask_enter())?.is_none() {
+            if waits && ui.ask(&words::ask_enter())?.line().is_none() {
                 break;
             }
             ui.run(word, &Argument::Words(words))?;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::trace::Observer;
-use crate::lang::{Msg, Wanted};
+use crate::cli::args;
+use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
@@ -40,11 +41,9 @@ impl Faults {
     /// It is not a list of faults.
     pub fn of(flag: Option<&str>) -> Result<Option<Faults>, Msg> {
         let Some(value) = flag else { return Ok(None) };
-        Faults::parse(value).map(Some).ok_or_else(|| Msg::FlagValue {
-            flag: "--stammer".to_owned(),
-            value: value.to_owned(),
-            wanted: Wanted::Faults,
-        })
+        let wanted = ("faults like slice=1,delay=20", "gangguan seperti slice=1,delay=20");
+        let wrong = || args::wrong_value("--stammer", value, wanted);
+        Faults::parse(value).map(Some).ok_or_else(wrong)
     }
 
     /// Reads faults as a flag has them: `slice=1,delay=20`.

@@ -18,7 +18,7 @@ use super::local::{Listeners, LocalServer, TemporaryFolder};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
-use crate::error::{Answer, Doing, Failure};
+use crate::error::{Answer, CREATE, Failure, READ};
 use crate::lab::cli::CommandLine;
 use crate::lab::{starter, words as sentences};
 use crate::lang::Lang;
@@ -70,7 +70,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         if !goes_on {
             break;
         }
-        match ui.ask(&sentences::ask_next_lesson(number, most))? {
+        match ui.ask(&sentences::ask_next_lesson(number, most))?.line() {
             Some(answer) if answer.trim().is_empty() => {}
             _ => break,
         }
@@ -112,6 +112,7 @@ fn give(ui: &mut Ui, lesson: &str, waits: bool, compares: bool) -> Result<bool, 
                     if waits
                         && ui
                             .ask(&sentences::ask_enter())?
+                            .line()
                             .is_none_or(|answer| answer.trim() == "q")
                     {
                         return Ok(false);
@@ -188,7 +189,7 @@ impl Place {
     fn new(line: &str) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
-        let creating = |error| Failure::local(Doing::Create, root.display(), error);
+        let creating = |error| Failure::local(CREATE, root.display(), error);
         let here = folder.0.join("here");
         fs::create_dir(&here).map_err(creating)?;
         let (server, ports) = match line.strip_prefix("connme-server ") {
@@ -197,7 +198,7 @@ impl Place {
                 (listeners, ports)
             }
             None => {
-                let failed = |error| Failure::local(Doing::StartServer, line, error);
+                let failed = |error| Failure::local(super::local::START, line, error);
                 let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
                 let port = listener.local_addr().map_err(failed)?.port();
                 let serve = move |listeners: Vec<TcpListener>| {
@@ -222,7 +223,7 @@ impl Place {
         }
         let mut printed = String::new();
         for (mut child, mut output) in running {
-            let failed = |error| Failure::local(Doing::Read, line, error);
+            let failed = |error| Failure::local(READ, line, error);
             output.read_to_string(&mut printed).map_err(failed)?;
             child.wait().map_err(failed)?;
         }
@@ -232,7 +233,7 @@ impl Place {
     /// Starts a command, or does what it would do. The commands are those of the lessons: this program, `printf`,
     /// and `head` of zeros.
     fn start(&self, command: &str, lang: Lang) -> Answer<Option<(Child, io::PipeReader)>> {
-        let failed = |error: io::Error| Failure::local(Doing::Run, command, error);
+        let failed = |error: io::Error| Failure::local(("run", "menjalankan"), command, error);
         let here = self.folder.0.join("here");
         let (command, file) =
             command.split_once(" > ").map_or((command, None), |(c, f)| (c, Some(f)));

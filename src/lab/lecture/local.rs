@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::capture::Capture;
 use crate::dialect::Dialect;
-use crate::error::{Answer, Doing, Failure};
+use crate::error::{Answer, CREATE, Failure, Tried};
 use crate::limits::TCP_IP;
 use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
@@ -27,7 +27,7 @@ impl TemporaryFolder {
     pub(super) fn new() -> Answer<TemporaryFolder> {
         let temporary = std::env::temp_dir();
         let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
-        let failed = |error| Failure::local(Doing::Create, path.display(), error);
+        let failed = |error| Failure::local(CREATE, path.display(), error);
         fs::create_dir(&path).map_err(failed)?;
         let mut lock = File::create_new(path.join("lock")).map_err(failed)?;
         let _ = lock.lock();
@@ -108,6 +108,8 @@ impl Drop for Listeners {
     }
 }
 
+pub(super) const START: Tried = ("start", "menjalankan");
+
 impl LocalServer {
     pub(super) fn start(root: &Path) -> Answer<LocalServer> {
         LocalServer::start_with(root, "")
@@ -120,7 +122,7 @@ impl LocalServer {
 
     /// The same, with instruments over its sockets.
     pub(super) fn prepared(root: &Path, flags: &str, prepare: Prepare) -> Answer<LocalServer> {
-        let failed = |error: io::Error| Failure::local(Doing::StartServer, flags, error);
+        let failed = |error: io::Error| Failure::local(START, "connme-server", error);
         let (mut options, mut wires) = (Options::default(), WireConfig::default());
         let mut limits = ConnectionLimits::default();
         let mut words = flags.split_whitespace();
@@ -138,7 +140,7 @@ impl LocalServer {
             }
         }
         let store = Store::open(root, options, &Log::silent())
-            .map_err(|error| Failure::local(Doing::StartServer, "", error.cause()))?;
+            .map_err(|error| Failure::local(START, "connme-server", error.cause()))?;
         let (mut listeners, mut ports) = (Vec::new(), Vec::new());
         for dialect in Dialect::ALL {
             // A capture is read by what knows a dialect by its port.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use super::cli::CommandLine;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
-use crate::error::{Doing, Failure};
+use crate::error::{CREATE, Failure};
 use crate::wire::stream::{self, Prepare, Socket, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
@@ -106,6 +106,6 @@ pub static DISSECTOR: &str = include_str!("dissector.lua");
 /// Prints the dissector, or writes it into the file that the user chose.
 pub(super) fn dissector(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let Some(path) = &line.output else { return Ok(ui.print(DISSECTOR)?) };
-    let failed = |error| Failure::local(Doing::Create, path.display(), error);
+    let failed = |error| Failure::local(CREATE, path.display(), error);
     Ok(fs::write(path, DISSECTOR).map_err(failed)?)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::record::Recorder;
 use super::sequence;
 use crate::cli;
-use crate::error::{Answer, Doing, Failure};
+use crate::error::{Answer, CREATE, Failure};
 use crate::lang::Lang;
 
 /// The picture of a session that begins: the file of `--ladder`, and what is recorded for it.
@@ -51,6 +51,6 @@ impl Picture {
 /// # Errors
 /// The file cannot be written.
 pub(super) fn save(path: &Path, picture: &str) -> Answer<()> {
-    let failed = |error| Failure::local(Doing::Create, path.display(), error);
+    let failed = |error| Failure::local(CREATE, path.display(), error);
     fs::write(path, picture).map_err(failed)
 }
