@@ -2,31 +2,43 @@
 //! earlier ones have come: over a slow line, a round trip for each file would be most of the time.
 //!
 //! The replies come in the order of the requests, so the files that are under way are a queue. What is under
-//! way is small enough for the buffers of every system: see [`AHEAD`].
+//! way is small enough for the buffers of every system: see [`AHEAD`]. A file goes this way:
+//!
+//! ```text
+//!            ask          "ok ready", send         receipt
+//!   waiting ─────▶ asked ──────────────────▶ sent ─────────▶ done
+//!      │  ask and send, if it is small        ▲ │
+//!      ├──────────────────────────────────────┘ │
+//!      └──◀──── asked or sent, when the connection is lost
+//! ```
+//!
+//! Before a file that was sent over a lost connection is sent again, the server is asked whether it has it.
+//! A download is done when it was asked for and has come.
 
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::transfer::{Closed, LocalFile, Sending};
+use super::patience::AHEAD;
+use super::transfer::{LocalFile, Sending};
 use super::{Client, Receipt, Watch};
-use crate::dialect::{Download, Requests, SumOf, Upload};
+use crate::dialect::{Requests, SumOf, Upload};
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
+use crate::wire::Wire;
 
 /// A larger file is not sent before the server accepts it, and takes part of it to be refused in step.
 const AHEAD_FILE: u64 = 64 << 10;
 
-/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
-/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
-/// replies wait for the client. The standard library can neither ask for their size nor set it.
-pub(super) const AHEAD: usize = 16 << 10;
-
 /// How many bytes of files a client has under way that the server has not accepted yet: all of it is lost if the
 /// first one is refused.
 const AHEAD_PAYLOAD: u64 = 1 << 20;
+
+/// How many bytes the replies to an upload have at most, beside the name: `ok ready`, and `ok received` with a
+/// size and a counter in the name. An error comes in their place, and ends what was sent ahead.
+const RECEIPT: usize = "ok ready\nok received \n".len() + 2 * (limits::SIZE_DIGITS + 1);
 
 /// The files of one command, and how far it has come.
 pub(super) trait Batch {
@@ -40,14 +52,10 @@ pub(super) trait Batch {
     /// Makes the file that failed last the next one again, if it can be moved twice without harm.
     fn again(&mut self, failure: &Failure) -> bool;
 
-    /// How many files were left out, because the server would refuse them like an earlier one.
-    fn left_out(&self) -> usize {
-        0
-    }
-
-    /// How many files were sent again, though the first time may have stored them.
-    fn sent_twice(&self) -> usize {
-        0
+    /// How many files were left out, because the server would refuse them like an earlier one, and how many were
+    /// sent again, though the first time may have stored them.
+    fn left_out_and_sent_twice(&self) -> (usize, usize) {
+        (0, 0)
     }
 }
 
@@ -73,12 +81,12 @@ impl<S> Queue<S> {
         self.next - self.under_way.len()
     }
 
-    fn push(&mut self, sent: S) {
-        self.under_way.push_back(sent);
+    fn push(&mut self, state: S) {
+        self.under_way.push_back(state);
         self.next += 1;
     }
 
-    /// Takes note that this file is done. What was sent over a lost connection is sent again.
+    /// Takes note that this file is done. What is under way over a lost connection is waiting again.
     fn done(&mut self, number: usize, client: &Client) {
         self.since = Instant::now();
         if !client.has_connection() {
@@ -94,14 +102,33 @@ impl<S> Queue<S> {
     }
 }
 
-/// How many bytes the replies to an upload have at most, beside the name: `ok ready`, and `ok received` with a
-/// size and a counter in the name. An error comes in their place, and ends what was sent ahead.
-const RECEIPT: usize = "ok ready\nok received \n".len() + 2 * (limits::SIZE_DIGITS + 1);
+/// An upload that is under way.
+enum State {
+    /// Its request was sent.
+    Asked(LocalFile),
+    /// The file too, of this name and size.
+    Sent { name: String, size: u64, is_accepted: bool },
+    /// There is nothing to wait for: the server has it already, or it cannot be sent.
+    Settled(Answer<u64>),
+}
+
+impl State {
+    /// How many bytes of replies are to come for it, and how many of its own were sent unaccepted.
+    fn load(&self) -> (usize, u64) {
+        match self {
+            State::Asked(file) => (RECEIPT + file.name.len(), 0),
+            State::Sent { name, size, is_accepted } => {
+                (RECEIPT + name.len(), if *is_accepted { 0 } else { *size })
+            }
+            State::Settled(_) => (0, 0),
+        }
+    }
+}
 
 /// Files to send.
 pub(super) struct Uploads {
     files: Vec<(PathBuf, Option<String>)>,
-    queue: Queue<Sent>,
+    queue: Queue<State>,
     /// Those before this number may be stored: their receipts were lost with the connection.
     unsure: usize,
     /// Those of them that are.
@@ -115,104 +142,68 @@ pub(super) struct Uploads {
     sent_twice: usize,
 }
 
-/// An upload that is under way.
-enum Sent {
-    /// Its request and the file.
-    Whole(Closed),
-    /// Its request alone: a large file is sent after the server has accepted it.
-    Asked(LocalFile),
-    /// Its request, and the file after the server has accepted it.
-    Accepted(Closed),
-    /// Nothing: the server has it already.
-    Confirmed(Closed),
-    /// Nothing, for this reason.
-    Failed(Failure),
-}
-
-impl Sent {
-    /// How many bytes of replies are to come for it.
-    fn cost(&self) -> usize {
-        match self {
-            Sent::Whole(file) | Sent::Accepted(file) => RECEIPT + file.name.len(),
-            Sent::Asked(file) => RECEIPT + file.name.len(),
-            Sent::Confirmed(_) | Sent::Failed(_) => 0,
-        }
-    }
-
-    /// How many bytes of it were sent before the server has accepted it.
-    fn payload(&self) -> u64 {
-        match self {
-            Sent::Whole(file) => file.size,
-            _ => 0,
-        }
-    }
-}
-
 impl Uploads {
     pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
-        let queue = Queue::new(client, files.len());
-        let refused_from = u64::MAX;
-        let (unsure, confirmed, in_step) = (0, Vec::new(), false);
-        let (left_out, sent_twice) = (0, 0);
-        Uploads { files, queue, unsure, confirmed, in_step, refused_from, left_out, sent_twice }
+        Uploads {
+            queue: Queue::new(client, files.len()),
+            files,
+            unsure: 0,
+            confirmed: Vec::new(),
+            in_step: false,
+            refused_from: u64::MAX,
+            left_out: 0,
+            sent_twice: 0,
+        }
+    }
+
+    fn open(&self, number: usize) -> Option<Answer<LocalFile>> {
+        let (path, name) = self.files.get(number)?;
+        Some(LocalFile::open(path, name.as_deref()))
+    }
+
+    fn size(&self, number: usize) -> Option<u64> {
+        let (path, _) = self.files.get(number)?;
+        Some(fs::metadata(path).map_or(0, |found| found.len()))
     }
 
     /// Whether the server would refuse this file for the same reason as an earlier one.
-    fn would_be_refused(&self, path: &Path) -> bool {
+    fn would_be_refused(&self, number: usize) -> bool {
         self.refused_from < u64::MAX
-            && fs::metadata(path).is_ok_and(|found| found.len() >= self.refused_from)
+            && self.size(number).is_some_and(|size| size >= self.refused_from)
     }
 
     /// Learns from what came of a file.
-    fn learn(&mut self, number: usize, moved: &Answer<Receipt>) {
+    fn learn(&mut self, number: usize, moved: &Answer<Receipt>, is_connected: bool) {
         let Err(failure) = moved else {
             self.in_step = false;
             return;
         };
-        let Some(code) = failure.code() else { return };
-        self.in_step = true;
+        let code = failure.code();
+        self.in_step |= code.is_some();
         match code {
-            Code::ReadOnly => self.refused_from = 0,
+            Some(Code::ReadOnly) => self.refused_from = 0,
             // A smaller file may fit.
-            Code::NoSpace => {
-                let path = self.files.get(number).map(|(path, _)| fs::metadata(path));
-                let size = path.and_then(Result::ok).map_or(u64::MAX, |found| found.len());
-                self.refused_from = self.refused_from.min(size);
+            Some(Code::NoSpace) => {
+                self.refused_from = self.refused_from.min(self.size(number).unwrap_or(u64::MAX));
             }
             _ => {}
         }
-    }
-
-    fn move_first(
-        &mut self,
-        client: &mut Client,
-        upload: Upload,
-        sum: SumOf,
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        client.open()?;
-        if self.queue.under_way.is_empty() {
-            client.must_be_quiet()?;
-            if self.queue.next < self.unsure {
-                self.check(client, sum)?;
-            }
+        // A server that has refused a file has closed the connection, and taken none after it.
+        if self.queue.ahead.is_some() && !is_connected && (failure.is_lost() || code.is_none()) {
+            self.unsure = self.unsure.max(self.queue.next);
         }
-        self.fill(client, upload);
-        self.take(client, upload, watch)
     }
 
     /// Asks for the sums of the files whose receipts were lost.
     fn check(&mut self, client: &mut Client, request: SumOf) -> Answer<()> {
         let mut asked = Vec::new();
         for number in self.queue.next..self.unsure {
-            if let Some((path, name)) = self.files.get(number)
-                && let Ok(mut file) = LocalFile::open(path, name.as_deref())
+            if let Some(Ok(mut file)) = self.open(number)
                 && let Ok(sum) = file.sum()
-            {
                 // If the connection broke, taking the sums says so.
-                if client.send(|wire| (request.ask)(wire, &file.name)).is_ok() {
-                    asked.push((number, sum));
-                }
+                && client.send(|wire| (request.ask)(wire, &file.name)).is_ok()
+            {
+                asked.push((number, sum));
             }
         }
         for (number, sum) in asked {
@@ -226,80 +217,89 @@ impl Uploads {
         Ok(())
     }
 
-    /// Sends the next files, as many as may be under way.
-    fn fill(&mut self, client: &mut Client, upload: Upload) {
-        let mut under_way: usize = self.queue.under_way.iter().map(Sent::cost).sum();
-        let mut payload: u64 = self.queue.under_way.iter().map(Sent::payload).sum();
-        let is_enough = under_way > AHEAD / 2;
-        while let Some((path, name)) = self.files.get(self.queue.next).filter(|_| !is_enough)
-            && under_way < AHEAD - RECEIPT - limits::LINE
+    /// Whether the next file may be asked for now.
+    fn may_ask(&self, client: &Client) -> bool {
+        let (replies, payload) = self
+            .queue
+            .under_way
+            .iter()
+            .map(State::load)
+            .fold((0, 0), |(replies, payload), load| (replies + load.0, payload + load.1));
+        let is_first = self.queue.under_way.is_empty();
+        replies < AHEAD - RECEIPT - limits::LINE
             && payload <= AHEAD_PAYLOAD - AHEAD_FILE
-            && !matches!(self.queue.under_way.back(), Some(Sent::Asked(_)))
-            && (self.queue.under_way.is_empty() || !self.in_step)
-            && (self.queue.under_way.is_empty() || !self.would_be_refused(path))
+            && !matches!(self.queue.under_way.back(), Some(State::Asked(_)))
+            && (is_first || !(self.in_step || self.would_be_refused(self.queue.next)))
             && client.can_send()
+    }
+
+    /// Asks for the next files, as many as may be under way, after half of those are done.
+    fn fill(&mut self, client: &mut Client, upload: Upload) {
+        let replies: usize = self.queue.under_way.iter().map(|state| state.load().0).sum();
+        while replies <= AHEAD / 2
+            && self.may_ask(client)
+            && let Some(file) = self.open(self.queue.next)
         {
-            let sent = match LocalFile::open(path, name.as_deref()) {
-                Err(failure) => Sent::Failed(failure),
+            let state = match file {
+                Err(failure) => State::Settled(Err(failure)),
                 Ok(file) if self.confirmed.contains(&self.queue.next) => {
-                    Sent::Confirmed(file.close())
+                    State::Settled(Ok(file.size))
                 }
-                Ok(file) => send(client, upload, file, self.in_step),
+                Ok(file) => ask(client, upload, file, self.in_step),
             };
-            under_way += sent.cost();
-            payload += sent.payload();
-            self.queue.push(sent);
+            self.queue.push(state);
         }
     }
 
-    /// Takes what comes of the first file under way.
-    fn take(
+    /// Takes the first file that is under way to its end.
+    fn finish(
         &mut self,
         client: &mut Client,
-        upload: Upload,
+        (upload, sum): (Upload, SumOf),
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
-        let mut first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
-        match &first {
-            Sent::Whole(_) => {
-                client.step(upload.take_ready).inspect_err(|_| client.drop_connection())?;
-            }
-            Sent::Asked(_) => client.step(upload.take_ready)?,
-            _ => {}
+        client.open()?;
+        if self.queue.under_way.is_empty() {
+            client.must_be_quiet()?;
+            self.check(client, sum)?;
         }
-        if let Sent::Asked(file) = first {
-            let (name, size) = (file.name.clone(), file.size);
-            let mut sending = Sending::new(file, client.requests(), false, watch);
-            client.step(|wire| upload.send_or_reason(wire, &name, size, &mut sending))?;
-            first = Sent::Accepted(sending.file.close());
-            // The next requests need not wait for this receipt.
-            self.queue.under_way.push_front(first);
+        let first = self.queue.first();
+        loop {
             self.fill(client, upload);
-            first = self.queue.under_way.pop_front().ok_or(Failure::NoReply)?;
+            let (bytes, stored) = match self.queue.under_way.pop_front().ok_or(Failure::NoReply)? {
+                State::Settled(size) => (size?, None),
+                State::Asked(file) => {
+                    client.step(upload.take_ready)?;
+                    let (name, size) = (file.name.clone(), file.size);
+                    let mut sending = Sending::new(file, client.requests(), &mut *watch);
+                    client.step(|wire| upload.send_or_reason(wire, &name, size, &mut sending))?;
+                    // The next requests need not wait for this receipt.
+                    self.queue.under_way.push_front(State::Sent { name, size, is_accepted: true });
+                    continue;
+                }
+                State::Sent { name, size, is_accepted } => {
+                    if !is_accepted {
+                        let ready = client.step(upload.take_ready);
+                        ready.inspect_err(|_| client.drop_connection())?;
+                    }
+                    let receipt =
+                        |wire: &mut _| (upload.take_receipt)(wire, &name, size, Duration::ZERO);
+                    (size, client.step(receipt)?)
+                }
+            };
+            let time = self.queue.since.elapsed();
+            let grew = self.size(first).is_some_and(|now| now > bytes);
+            return Ok(Receipt { stored, bytes, partial: 0, time, grew, confirmed: true });
         }
-        let (file, stored) = match first {
-            Sent::Failed(failure) => return Err(failure),
-            Sent::Confirmed(file) => (file, None),
-            // Sent above.
-            Sent::Asked(_) => return Err(Failure::NoReply),
-            Sent::Whole(file) | Sent::Accepted(file) => {
-                let (name, size) = (&file.name, file.size);
-                let take = |wire: &mut _| (upload.take_receipt)(wire, name, size, Duration::ZERO);
-                let stored = client.step(take)?;
-                (file, stored)
-            }
-        };
-        let (bytes, time, grew) = (file.size, self.queue.since.elapsed(), file.grew);
-        Ok(Receipt { stored, bytes, kept: 0, time, grew, confirmed: true })
     }
 }
 
 /// Sends the request for a file, and the file if it is small and need not be accepted before.
-fn send(client: &mut Client, upload: Upload, mut file: LocalFile, in_step: bool) -> Sent {
+fn ask(client: &mut Client, upload: Upload, mut file: LocalFile, in_step: bool) -> State {
     let is_small = file.size <= AHEAD_FILE && !in_step;
     let bytes = match if is_small { file.read_whole() } else { Ok(Vec::new()) } {
         Ok(bytes) => bytes,
-        Err(failure) => return Sent::Failed(failure),
+        Err(failure) => return State::Settled(Err(failure)),
     };
     let asked = client.send(|wire| {
         (upload.ask)(wire, &file.name, file.size)?;
@@ -308,10 +308,10 @@ fn send(client: &mut Client, upload: Upload, mut file: LocalFile, in_step: bool)
         if is_small { (upload.send)(wire, file.size, &mut source) } else { Ok(()) }
     });
     match asked {
-        Err(failure @ Failure::Unsendable(_)) => Sent::Failed(failure),
+        Err(failure @ Failure::Unsendable(_)) => State::Settled(Err(failure)),
         // If the connection broke, taking the replies says so.
-        _ if is_small => Sent::Whole(file.close()),
-        _ => Sent::Asked(file),
+        _ if is_small => State::Sent { name: file.name, size: file.size, is_accepted: false },
+        _ => State::Asked(file),
     }
 }
 
@@ -321,28 +321,22 @@ impl Batch for Uploads {
         client: &mut Client,
         watch: &mut Watch<'_>,
     ) -> Option<(usize, Answer<Receipt>)> {
-        while self.queue.under_way.is_empty()
-            && let Some((path, _)) = self.files.get(self.queue.next)
-            && self.would_be_refused(path)
-        {
+        while self.queue.under_way.is_empty() && self.would_be_refused(self.queue.next) {
             self.queue.next += 1;
             self.left_out += 1;
         }
         let first = self.queue.first();
         let (path, name) = self.files.get(first)?;
-        let Some(Requests { upload: Some(upload), sum: Some(sum), .. }) = self.queue.ahead else {
-            self.queue.next += 1;
-            let moved = client.upload(path, name.as_deref(), watch);
-            self.learn(first, &moved);
-            return Some((first, moved));
+        let moved = match self.queue.ahead {
+            Some(Requests { upload: Some(upload), sum: Some(sum), .. }) => {
+                self.finish(client, (*upload, *sum), watch)
+            }
+            _ => {
+                self.queue.next += 1;
+                client.upload(path, name.as_deref(), watch)
+            }
         };
-        let moved = self.move_first(client, *upload, *sum, watch);
-        self.learn(first, &moved);
-        // A server that has refused a file has closed the connection, and taken none after it.
-        let is_unsure = |failure: &Failure| failure.is_lost() || failure.code().is_none();
-        if !client.has_connection() && moved.as_ref().is_err_and(is_unsure) {
-            self.unsure = self.unsure.max(self.queue.next);
-        }
+        self.learn(first, &moved, client.has_connection());
         self.queue.done(first, client);
         Some((first, moved))
     }
@@ -354,12 +348,8 @@ impl Batch for Uploads {
         (self.queue.ahead.is_some() || was_not_sent) && self.queue.again()
     }
 
-    fn left_out(&self) -> usize {
-        self.left_out
-    }
-
-    fn sent_twice(&self) -> usize {
-        self.sent_twice
+    fn left_out_and_sent_twice(&self) -> (usize, usize) {
+        (self.left_out, self.sent_twice)
     }
 }
 
@@ -376,55 +366,56 @@ impl Downloads {
         Downloads { files, queue }
     }
 
-    fn cost(&self, number: usize) -> usize {
-        self.files.get(number).map_or(0, |(name, _)| "download \n".len() + name.len())
-    }
-
-    /// Asks for the next files, as many as may be under way. What is kept of one is not asked for as a whole.
-    fn fill(&mut self, client: &mut Client, download: Download) {
-        let mut under_way: usize =
-            (self.queue.first()..self.queue.next).map(|n| self.cost(n)).sum();
-        let is_enough = under_way > AHEAD / 2;
+    /// Asks for the next files, as many as may be under way, after half of those are done. One that has come in
+    /// part is not asked for as a whole.
+    fn fill(&mut self, client: &mut Client, ask: fn(&mut Wire, &str) -> Answer<()>) {
+        let cost = |name: &str| "download \n".len() + name.len();
+        let under_way = self.files.get(self.queue.first()..self.queue.next).unwrap_or_default();
+        let mut requests: usize = under_way.iter().map(|(name, _)| cost(name)).sum();
+        let is_enough = requests > AHEAD / 2;
         while let Some((name, local)) = self.files.get(self.queue.next).filter(|_| !is_enough)
-            && under_way < AHEAD - limits::LINE
-            && !client.has_kept(name)
+            && requests < AHEAD - limits::LINE
+            && !client.has_partial(name)
             && client.can_send()
         {
             // What cannot be kept here is not asked for.
             let asked = client.local_name(name, local.as_deref()).and_then(|_| {
-                match client.send(|wire| (download.ask)(wire, name)) {
+                match client.send(|wire| ask(wire, name)) {
                     Err(failure @ Failure::Unsendable(_)) => Err(failure),
                     // If the connection broke, taking the file says so.
                     _ => Ok(()),
                 }
             });
-            under_way += self.cost(self.queue.next);
+            requests += cost(name);
             self.queue.push(asked);
         }
     }
 
-    fn move_first(
-        &mut self,
-        client: &mut Client,
-        download: Download,
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        client.open()?;
-        if self.queue.under_way.is_empty() {
-            client.must_be_quiet()?;
+    /// Receives the first file that is under way, or one alone.
+    fn finish(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Answer<Receipt> {
+        let first = self.queue.first();
+        let download = self.queue.ahead.and_then(|requests| requests.download);
+        if let Some(download) = download {
+            client.open()?;
+            if self.queue.under_way.is_empty() {
+                client.must_be_quiet()?;
+            }
+            self.fill(client, download.ask);
         }
-        self.fill(client, download);
-        let Some((name, local)) = self.files.get(self.queue.first()) else {
-            return Err(Failure::NoReply);
-        };
-        let Some(asked) = self.queue.under_way.pop_front() else {
-            self.queue.next += 1;
-            return client.download(name, local.as_deref(), watch);
-        };
-        asked?;
-        client.receive(name, local.as_deref(), watch, self.queue.since, |client, file| {
-            client.step(|wire| (download.take)(wire, name, file)).map(drop)
-        })
+        let (name, local) = self.files.get(first).ok_or(Failure::NoReply)?;
+        match (download, self.queue.under_way.pop_front()) {
+            (Some(download), Some(asked)) => {
+                asked?;
+                let since = self.queue.since;
+                client.receive(name, local.as_deref(), watch, since, |client, file| {
+                    client.step(|wire| (download.take)(wire, name, file)).map(drop)
+                })
+            }
+            _ => {
+                self.queue.next += 1;
+                client.download(name, local.as_deref(), watch)
+            }
+        }
     }
 }
 
@@ -435,12 +426,8 @@ impl Batch for Downloads {
         watch: &mut Watch<'_>,
     ) -> Option<(usize, Answer<Receipt>)> {
         let first = self.queue.first();
-        let (name, local) = self.files.get(first)?;
-        let Some(Requests { download: Some(download), .. }) = self.queue.ahead else {
-            self.queue.next += 1;
-            return Some((first, client.download(name, local.as_deref(), watch)));
-        };
-        let moved = self.move_first(client, *download, watch);
+        self.files.get(first)?;
+        let moved = self.finish(client, watch);
         self.queue.done(first, client);
         Some((first, moved))
     }

@@ -34,10 +34,11 @@ pub(super) fn transfer(
     told: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Outcome {
     let mut tally = Tally::default();
-    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names, total);
+    let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
         let mut stage = None;
+        bar.begin(names.get(tally.moved + tally.failed).map_or("", String::as_str));
         let watch = &mut |progress| {
             stage = Some(progress);
             if let Some(msg) = news(progress).filter(|_| !is_quiet) {
@@ -55,7 +56,7 @@ pub(super) fn transfer(
                 tally.bytes += receipt.bytes;
                 tally.time += receipt.time;
                 tally.tries = 0;
-                bar.one_more(receipt.bytes);
+                bar.done(Some(receipt.bytes));
                 ui.tell(&told(ui, name, &receipt))?;
                 if ui.config().verify {
                     let name = escaped(name);
@@ -68,7 +69,7 @@ pub(super) fn transfer(
             Err(failure) if tries_again(ui, &mut batch, &mut tally, name, &failure) => {}
             Err(failure) => {
                 tally.failed += 1;
-                bar.one_failed();
+                bar.done(None);
                 let ends_all = ends_all(&failure);
                 match failure {
                     Failure::Interrupted => {
@@ -85,14 +86,15 @@ pub(super) fn transfer(
         }
     }
     drop(bar);
-    tally.not_tried += batch.left_out();
-    if batch.sent_twice() > 0 {
+    let (left_out, sent_twice) = batch.left_out_and_sent_twice();
+    tally.not_tried += left_out;
+    if sent_twice > 0 {
         ui.note(&msg!(
             "files sent again after the connection was lost: {}; where the first copy came late, the \
              server has two",
             "file yang dikirim lagi setelah koneksi terputus: {}; jika kiriman pertama terlambat tiba, \
              server punya dua salinan",
-            batch.sent_twice()
+            sent_twice
         ));
     }
     summary(ui, &tally)
@@ -101,14 +103,13 @@ pub(super) fn transfer(
 /// What the user is told in words while a file moves.
 fn news(progress: Progress) -> Option<Msg> {
     match progress {
-        Progress::Checking(done) => {
-            let done = amount(done);
-            Some(msg!(
-                "checking {done} that are here against the server",
-                "memeriksa {done} yang ada di sini dengan server";
-                done
-            ))
+        Progress::Checking(0, total) => {
+            let total = amount(total);
+            Some(
+                msg!("checking {total} that are here", "memeriksa {total} yang ada di sini"; total),
+            )
         }
+        Progress::Comparing => Some(msg!("checking them on the server", "memeriksanya di server")),
         Progress::Continuing(done, Some(total)) => {
             let (done, total) = (amount(done), amount(total));
             Some(msg!(
@@ -157,16 +158,16 @@ fn ends_all(failure: &Failure) -> bool {
 
 fn failed(ui: &mut Ui, name: &str, failure: &Failure) {
     ui.fail_on(name, failure);
-    if let Some(kept) = ui.client.take_kept() {
-        ui.note(&partial(&escaped(name), kept));
+    if let Some(came) = ui.client.take_partial() {
+        ui.note(&partial(&escaped(name), came));
     }
 }
 
 /// Tells what became of a transfer that the user has interrupted.
 fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
     let name = escaped(name);
-    let told = match (ui.client.take_kept(), may_be_stored) {
-        (Some(kept), _) => partial(&name, kept),
+    let told = match (ui.client.take_partial(), may_be_stored) {
+        (Some(came), _) => partial(&name, came),
         (None, false) => msg!(
             "{name}: interrupted, and nothing was stored",
             "{name}: dihentikan, tidak ada yang disimpan"

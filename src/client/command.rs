@@ -398,9 +398,9 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     let stored = lang::readable(receipt.stored.as_deref().unwrap_or_default().as_bytes());
-    let came = receipt.bytes - receipt.kept;
+    let came = receipt.bytes - receipt.partial;
     let (name, size) = (escaped(name), bytes(receipt.bytes));
-    let last = match receipt.kept {
+    let last = match receipt.partial {
         0 => Msg::default(),
         _ => msg!(", the last {came}", ", {came} terakhir"),
     };

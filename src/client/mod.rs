@@ -10,11 +10,11 @@ mod batch;
 pub mod command;
 mod connection;
 mod explain;
-mod kept;
 mod keyboard;
 mod keys;
 mod names;
 pub mod outcome;
+mod partial;
 mod patience;
 pub(crate) mod places;
 pub(crate) mod progress;
@@ -138,8 +138,8 @@ pub struct Client {
     patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
     supports_pipelining: Option<bool>,
-    /// How much of the last download that failed is kept, and the size of the file.
-    kept: Option<(u64, u64)>,
+    /// How much has come of the last download that failed and is kept, and the size of the file.
+    partial: Option<(u64, u64)>,
 }
 
 /// What a greeting has found.
@@ -161,7 +161,7 @@ pub struct Receipt {
     /// Its size.
     pub bytes: u64,
     /// How much of it was here already, from a download that was cut.
-    pub kept: u64,
+    pub partial: u64,
     /// From the request to the last byte, or to the server's confirmation.
     pub time: Duration,
     /// The file became longer while it was sent.
@@ -175,8 +175,10 @@ pub struct Receipt {
 pub enum Progress {
     /// The number of bytes so far, and the total if it is known.
     Moved(u64, Option<u64>),
-    /// This many bytes that are here are compared with those on the server.
-    Checking(u64),
+    /// This many bytes of a download that was cut are read, of this many.
+    Checking(u64, u64),
+    /// They are compared with those on the server.
+    Comparing,
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
     /// The system has taken all bytes of an upload, and the receipt is awaited.
@@ -212,7 +214,7 @@ impl Client {
             notice: None,
             patience: Patience::default(),
             supports_pipelining: None,
-            kept: None,
+            partial: None,
         }
     }
 

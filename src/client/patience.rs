@@ -13,6 +13,11 @@ use crate::wire::stream::{Ending, Stream, is_silence};
 /// program hangs.
 const NOTICE_TIME: Duration = Duration::from_secs(3);
 
+/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
+/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
+/// replies wait for the client. The standard library can neither ask for their size nor set it.
+pub(super) const AHEAD: usize = 16 << 10;
+
 /// Called when a message takes long to come, with what has come of it, and what is expected.
 pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 
@@ -121,7 +126,7 @@ impl Patient {
     /// none of what is written here.
     fn make_room(&mut self) {
         let mut buffer = [0; limits::BUFFER_SIZE];
-        while self.early.len() < super::ahead::AHEAD
+        while self.early.len() < AHEAD
             && let Ok(n @ 1..) = self.inner.read_now(&mut buffer)
         {
             self.early.extend_from_slice(buffer.get(..n).unwrap_or_default());

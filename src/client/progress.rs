@@ -19,7 +19,7 @@ pub(super) struct Transfer {
     /// How many bytes have moved, of all files together.
     pub(super) done: u64,
     /// How many of them were here already.
-    pub(super) kept: u64,
+    pub(super) partial: u64,
     /// Of how many, if that is known.
     pub(super) total: Option<u64>,
 }
@@ -34,8 +34,8 @@ pub(super) fn line(
     columns: usize,
     lang: Lang,
 ) -> String {
-    let Transfer { files, failed, of, done, kept, total, ref name } = *transfer;
-    let rate = per_second(done.saturating_sub(kept), elapsed);
+    let Transfer { files, failed, of, done, partial, total, ref name } = *transfer;
+    let rate = per_second(done.saturating_sub(partial), elapsed);
     let waiting = waiting.map(|time| time.as_secs()).filter(|seconds| *seconds > 0 && of == 1);
     let parts = match (waiting, of) {
         (Some(seconds), _) => {
@@ -151,7 +151,7 @@ mod tests {
             failed: 3,
             of: 1000,
             done: 12_300_000,
-            kept: 0,
+            partial: 0,
             total: Some(80_000_000),
             name: "a.txt".to_owned(),
         };
@@ -173,7 +173,7 @@ mod tests {
         let one = Transfer {
             of: 1,
             done: 5_000_000,
-            kept: 2_000_000,
+            partial: 2_000_000,
             total: Some(5_000_000),
             ..Transfer::default()
         };

@@ -120,8 +120,6 @@ struct State {
     start: Instant,
     /// When all bytes of an upload had been sent.
     sent: Option<Instant>,
-    /// The names of all files.
-    names: Vec<String>,
     is_drawn: bool,
     /// Something else was printed, and nothing has moved since.
     is_hidden: bool,
@@ -134,15 +132,12 @@ impl Bar {
     pub(super) fn new(
         terminal: Option<Terminal>,
         lang: Lang,
-        names: &[String],
+        of: usize,
         total: Option<u64>,
     ) -> Bar {
         let Some(Terminal { colour: obeys, columns, .. }) = terminal else { return Bar(None) };
-        let names: Vec<_> = names.iter().map(|name| printable(name.as_bytes())).collect();
-        let of = names.len();
         let state = State {
             transfer: Transfer { of, total, ..Transfer::default() },
-            names,
             before: 0,
             start: Instant::now(),
             sent: None,
@@ -157,36 +152,43 @@ impl Bar {
         Bar(thread.ok().map(|thread| Drawing { shared, thread: Some(thread) }))
     }
 
+    /// Takes note of the file that moves now.
+    pub(super) fn begin(&mut self, name: &str) {
+        self.change(|state| {
+            state.transfer.name = printable(name.as_bytes());
+            (state.transfer.done, state.sent) = (state.before, None);
+        });
+    }
+
     /// Takes note of how far the file has come.
     pub(super) fn show(&mut self, progress: Progress) {
         self.change(|state| {
             state.is_hidden = false;
-            match progress {
-                Progress::Moved(done, total) | Progress::Continuing(done, total) => {
-                    if matches!(progress, Progress::Continuing(..)) {
-                        state.transfer.kept += done;
-                    }
-                    state.transfer.done = state.before + done;
-                    if state.transfer.of == 1 {
-                        state.transfer.total = total;
-                    }
+            let (done, total) = match progress {
+                Progress::Moved(done, total) => (done, total),
+                Progress::Checking(done, total) => (done, Some(total)),
+                Progress::Continuing(done, total) => {
+                    // The rate and the time are those of the rest.
+                    state.transfer.partial += done;
+                    state.start = Instant::now();
+                    (done, total)
                 }
-                Progress::Checking(_) => {}
-                Progress::Sent => state.sent = Some(Instant::now()),
+                Progress::Comparing => return state.is_hidden = true,
+                Progress::Sent => return state.sent = Some(Instant::now()),
+            };
+            state.transfer.done = state.before + done;
+            if state.transfer.of == 1 {
+                state.transfer.total = total;
             }
         });
     }
 
-    /// Takes note that one more file, of this size, is done.
-    pub(super) fn one_more(&mut self, bytes: u64) {
-        self.change(|state| state.next(bytes));
-    }
-
-    /// Takes note that one more file has failed.
-    pub(super) fn one_failed(&mut self) {
+    /// Takes note that the file, of this size, is done. `None`: it has failed.
+    pub(super) fn done(&mut self, bytes: Option<u64>) {
         self.change(|state| {
-            state.transfer.failed += 1;
-            state.next(0);
+            state.transfer.files += 1;
+            state.transfer.failed += usize::from(bytes.is_none());
+            state.before += bytes.unwrap_or_default();
         });
     }
 
@@ -203,13 +205,6 @@ impl Bar {
 }
 
 impl State {
-    fn next(&mut self, bytes: u64) {
-        self.transfer.files += 1;
-        self.before += bytes;
-        (self.transfer.done, self.sent) = (self.before, None);
-        self.transfer.name = self.names.get(self.transfer.files).cloned().unwrap_or_default();
-    }
-
     fn hide(&mut self) {
         if self.is_drawn {
             let _ = io::stderr().write_all(b"\r\x1b[K");

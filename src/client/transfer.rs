@@ -2,12 +2,13 @@
 
 use std::cell::OnceCell;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::names::not_utf8;
-use super::{Client, Progress, Receipt, Watch, kept};
+use super::patience::Patience;
+use super::{Client, Progress, Receipt, Watch, partial};
 use crate::dialect::{Dialect, Receiver, Requests, Source, must_not_answer_yet};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
 use crate::lang::{Msg, msg, readable};
@@ -40,12 +41,12 @@ impl Client {
         let file = LocalFile::open(path, name)?;
         let (name, size) = (file.name.clone(), file.size);
         let start = Instant::now();
-        let mut sending = Sending::new(file, requests, self.config.verify, watch);
+        let mut sending = Sending::new(file, requests, watch);
         let stored = self.ask(|wire| upload.run(wire, &name, size, &mut sending))?;
-        let Sending { file, sha, .. } = sending;
-        let (grew, time) = (file.close().grew, start.elapsed());
-        if let Some(sha) = sha
-            && self.sum_of(stored.as_deref().unwrap_or(&name), true)? != sha.sum()
+        let time = start.elapsed();
+        let grew = fs::metadata(path).is_ok_and(|now| now.len() > size);
+        if self.config.verify
+            && self.sum_of(stored.as_deref().unwrap_or(&name), true)? != sending.file.sum()?
         {
             return Err(Failure::Unconfirmed(msg!(
                 "it was sent, but the file on the server has another SHA-256",
@@ -53,7 +54,7 @@ impl Client {
             )));
         }
         let confirmed = requests.confirms;
-        Ok(Receipt { stored, bytes: size, kept: 0, time, grew, confirmed })
+        Ok(Receipt { stored, bytes: size, partial: 0, time, grew, confirmed })
     }
 
     /// Receives a file into the downloads folder, under the last part of its name or another name.
@@ -124,12 +125,12 @@ impl Client {
         if received.is_err() && (bytes <= KEPT_SIZE || arriving.disk_is_full) {
             arriving.begin_again(false);
         }
-        self.kept = arriving.kept().filter(|_| received.is_err());
+        self.partial = arriving.partial().filter(|_| received.is_err());
         let published = received.and_then(|()| arriving.publish());
         self.downloads = store.into_inner();
         let stored = self.config.downloads.join(published?);
         let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
-        Ok(Receipt { stored, bytes, kept: offset, time, grew: false, confirmed: true })
+        Ok(Receipt { stored, bytes, partial: offset, time, grew: false, confirmed: true })
     }
 
     /// The name that a received file gets here.
@@ -150,7 +151,7 @@ impl Client {
         let requests = self.requests();
         let fetch = requests.download.ok_or_else(|| self.lacks("download"))?;
         if let Some(resume) = requests.resume
-            && let Some((offset, sum)) = arriving.take_up()?
+            && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
             let resumed = self.ask_again(|wire| resume(wire, name, offset, sum, arriving));
             match resumed.and_then(|_| self.sum(name)) {
@@ -221,14 +222,14 @@ impl Client {
         Some(sha.sum())
     }
 
-    /// Whether a part of this file is kept.
-    pub(super) fn has_kept(&self, name: &str) -> bool {
-        self.key(name).is_some_and(|key| kept::is_kept(&self.config.downloads_path(), key))
+    /// Whether a part of this file is here.
+    pub(super) fn has_partial(&self, name: &str) -> bool {
+        self.key(name).is_some_and(|key| partial::exists(&self.config.downloads_path(), key))
     }
 
     /// How much of the last download that failed is kept, and the size of the file. Tells it once.
-    pub fn take_kept(&mut self) -> Option<(u64, u64)> {
-        self.kept.take()
+    pub fn take_partial(&mut self) -> Option<(u64, u64)> {
+        self.partial.take()
     }
 }
 
@@ -311,6 +312,8 @@ impl LocalFile {
     /// The sum of its first bytes, as many as it had when it was opened.
     pub(super) fn sum(&mut self) -> Answer<Sum> {
         let (mut sha, mut left, mut buffer) = (Sha256::default(), self.size, vec![0; 64 << 10]);
+        let path = self.path.display();
+        self.file.rewind().map_err(|error| Failure::local(READ, path, error))?;
         while left > 0 {
             let n = self.read(&mut buffer)?;
             // Of a file that has grown, what was sent is compared.
@@ -320,27 +323,12 @@ impl LocalFile {
         }
         Ok(sha.sum())
     }
-
-    /// Closes it: many can be under way, and a process may have few files open.
-    pub(super) fn close(self) -> Closed {
-        let grew = self.file.metadata().is_ok_and(|now| now.len() > self.size);
-        Closed { name: self.name, size: self.size, grew }
-    }
-}
-
-/// A file of this machine that was sent.
-pub(super) struct Closed {
-    pub(super) name: String,
-    pub(super) size: u64,
-    /// It has become longer since it was opened.
-    pub(super) grew: bool,
 }
 
 /// A file that is being sent.
 pub(super) struct Sending<'w> {
-    pub(super) file: LocalFile,
-    pub(super) done: u64,
-    pub(super) sha: Option<Sha256>,
+    file: LocalFile,
+    done: u64,
     requests: &'static Requests,
     watch: &'w mut Watch<'w>,
 }
@@ -349,10 +337,9 @@ impl<'w> Sending<'w> {
     pub(super) fn new(
         file: LocalFile,
         requests: &'static Requests,
-        needs_sum: bool,
         watch: &'w mut Watch<'w>,
     ) -> Sending<'w> {
-        Sending { file, done: 0, sha: needs_sum.then(Sha256::default), requests, watch }
+        Sending { file, done: 0, requests, watch }
     }
 }
 
@@ -364,9 +351,6 @@ impl Source for Sending<'_> {
     fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         (self.watch)(Progress::Moved(self.done, Some(self.file.size)));
         let n = self.file.read(into)?;
-        if let Some(sha) = &mut self.sha {
-            sha.update(into.get(..n).unwrap_or_default());
-        }
         self.done += n as u64;
         Ok(n)
     }
@@ -409,18 +393,28 @@ impl<'s> Arriving<'s> {
     }
 
     /// Goes on with what is kept of it, if anything is. Returns how much that is, and its sum.
-    fn take_up(&mut self) -> Answer<Option<(u64, Sum)>> {
-        let Some(key) = self.key.filter(|key| kept::is_kept(self.folder, *key)) else {
+    fn take_up(&mut self, patience: &Patience) -> Answer<Option<(u64, Sum)>> {
+        let Some(key) = self.key.filter(|key| partial::exists(self.folder, *key)) else {
             return Ok(None);
         };
-        let kept = self.open().and_then(|store| kept::resume(store, self.name, key));
-        let kept = kept.map_err(|error| failed(self.name, self.folder, &error))?;
-        let Some((file, sha, length)) = kept else { return Ok(None) };
+        let watch = &mut *self.watch;
+        let mut checking = |done, of| {
+            if of > SILENT_CHECK {
+                watch(Progress::Checking(done, of));
+            }
+            !patience.is_interrupted()
+        };
+        let partial = open(self.store, self.folder)
+            .and_then(|store| partial::resume(store, self.name, key, &mut checking));
+        let partial = partial.map_err(|error| failed(self.name, self.folder, &error))?;
+        let Some((file, sha, length)) = partial else {
+            return if patience.is_interrupted() { Err(Failure::Interrupted) } else { Ok(None) };
+        };
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
         (self.offset, self.done) = (length, length);
         if length > SILENT_CHECK {
-            (self.watch)(Progress::Checking(length));
+            (self.watch)(Progress::Comparing);
         }
         Ok(Some((length, sum)))
     }
@@ -439,7 +433,7 @@ impl<'s> Arriving<'s> {
     }
 
     /// How much of it is kept, and its size.
-    fn kept(&self) -> Option<(u64, u64)> {
+    fn partial(&self) -> Option<(u64, u64)> {
         let is_kept = self.file.as_ref().is_some_and(Incoming::is_kept);
         self.total.filter(|_| is_kept && self.done > 0).map(|total| (self.done, total))
     }
@@ -452,26 +446,24 @@ impl<'s> Arriving<'s> {
             (self.watch)(Progress::Continuing(self.done, self.total));
             return Ok(());
         }
-        let store = self.open()?;
+        let store = open(self.store, self.folder)?;
         let key = self.key.filter(|_| size.is_some_and(|size| size > KEPT_SIZE));
         let mut file = match key {
-            Some(key) => kept::begin(store, self.name, key)?,
+            Some(key) => partial::begin(store, self.name, key)?,
             None => store.begin(self.name)?,
         };
         file.expect(size)?;
         (self.file, self.total) = (Some(file), size);
         Ok(())
     }
+}
 
-    fn open(&self) -> Result<&'s Store, Error> {
-        match self.store.get() {
-            Some(store) => Ok(store),
-            None => {
-                let opened = Store::open(self.folder, Options::default(), &Log::silent())?;
-                Ok(self.store.get_or_init(|| opened))
-            }
-        }
+fn open<'s>(store: &'s OnceCell<Store>, folder: &Path) -> Result<&'s Store, Error> {
+    if let Some(store) = store.get() {
+        return Ok(store);
     }
+    let opened = Store::open(folder, Options::default(), &Log::silent())?;
+    Ok(store.get_or_init(|| opened))
 }
 
 impl Receiver<Failure> for Arriving<'_> {

@@ -1,4 +1,4 @@
-//! What has come of downloads that were cut: `.connme/partial/KEY`, in the downloads folder. A server keeps none.
+//! What has come of downloads that were cut: `.connme/partial/KEY`, in the downloads folder. A server has none.
 //!
 //! A key says what the bytes belong to. The file is locked while it is written, and the lock ends with the process.
 //! So the next download goes on where this one ended, however it ended, and a second one at the same time does
@@ -21,7 +21,7 @@ const PARTIAL: &str = "partial";
 const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Whether anything is kept under this key in the folder at `root`. Creates nothing.
-pub(super) fn is_kept(root: &Path, key: Sum) -> bool {
+pub(super) fn exists(root: &Path, key: Sum) -> bool {
     let folder = root.join(private::PRIVATE).join(PARTIAL);
     fs::symlink_metadata(folder.join(key.to_string())).is_ok()
 }
@@ -30,7 +30,7 @@ pub(super) fn is_kept(root: &Path, key: Sum) -> bool {
 /// it is one that is not kept.
 pub(super) fn begin<'s>(store: &'s Store, name: &FileName, key: Sum) -> Result<Incoming<'s>> {
     let incoming = store.begin(name)?;
-    let path = kept_folder(store)?.join(key.to_string());
+    let path = partial_folder(store)?.join(key.to_string());
     if let Some(old) = open(&path)? {
         discard(old, &path);
     }
@@ -40,17 +40,23 @@ pub(super) fn begin<'s>(store: &'s Store, name: &FileName, key: Sum) -> Result<I
     })
 }
 
-/// Goes on with what is kept under this key. Returns it with the sum of its bytes so far and their number.
-/// `None`: nothing is kept, or another process writes it.
+/// Goes on with what is kept under this key. Returns it with the sum of its bytes so far and their number. `watch` is
+/// told how many of them were read, and returns whether to go on. `None`: nothing is kept, another process writes it,
+/// or the user wants no more.
 pub(super) fn resume<'s>(
     store: &'s Store,
     name: &FileName,
     key: Sum,
+    watch: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Option<(Incoming<'s>, Sha256, u64)>> {
-    let path = kept_folder(store)?.join(key.to_string());
+    let path = partial_folder(store)?.join(key.to_string());
     let Some(mut file) = open(&path)? else { return Ok(None) };
     let (mut sha, mut length, mut buffer) = (Sha256::default(), 0, vec![0; 64 << 10]);
+    let size = file.metadata().map_or(0, |found| found.len());
     loop {
+        if !watch(length, size) {
+            return Ok(None);
+        }
         match file.read(&mut buffer).map_err(|error| failed(&path, &error))? {
             0 => break,
             n => {
@@ -63,7 +69,7 @@ pub(super) fn resume<'s>(
 }
 
 /// The folder, without what has been kept too long.
-fn kept_folder(store: &Store) -> Result<PathBuf> {
+fn partial_folder(store: &Store) -> Result<PathBuf> {
     let folder = store.private_folder(PARTIAL)?;
     // What cannot be removed now is tried again the next time.
     for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -142,17 +148,21 @@ mod tests {
     #[test]
     fn what_was_cut_goes_on_and_is_published_whole() {
         let (folder, store, name, key) = fixture();
-        assert!(!is_kept(folder.path(), key) && resume(&store, &name, key).unwrap().is_none());
+        assert!(
+            !exists(folder.path(), key)
+                && resume(&store, &name, key, &mut |_, _| true).unwrap().is_none()
+        );
         cut(&store, &name, key, b"abc");
-        assert!(is_kept(folder.path(), key) && !folder.path().join("a").exists());
-        let (mut incoming, mut sha, length) = resume(&store, &name, key).unwrap().unwrap();
+        assert!(exists(folder.path(), key) && !folder.path().join("a").exists());
+        let (mut incoming, mut sha, length) =
+            resume(&store, &name, key, &mut |_, _| true).unwrap().unwrap();
         sha.update(b"def");
         assert_eq!((length, sha.sum()), (3, self::key("abcdef")));
         incoming.expect(Some(3)).unwrap();
         incoming.write(b"def").unwrap();
         incoming.publish().unwrap();
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"abcdef");
-        assert!(!is_kept(folder.path(), key));
+        assert!(!exists(folder.path(), key));
     }
 
     #[test]
@@ -160,30 +170,30 @@ mod tests {
         let (folder, store, name, key) = fixture();
         cut(&store, &name, key, b"abcdef");
         cut(&store, &name, key, b"xy");
-        let (incoming, _, length) = resume(&store, &name, key).unwrap().unwrap();
+        let (incoming, _, length) = resume(&store, &name, key, &mut |_, _| true).unwrap().unwrap();
         assert_eq!(length, 2);
         incoming.discard();
-        assert!(!is_kept(folder.path(), key));
+        assert!(!exists(folder.path(), key));
     }
 
     #[test]
-    fn one_process_at_a_time_writes_what_is_kept() {
+    fn one_process_at_a_time_writes_what_exists() {
         let (folder, store, name, key) = fixture();
         let mut first = begin(&store, &name, key).unwrap();
         first.expect(Some(3)).unwrap();
         first.write(b"abc").unwrap();
-        assert!(resume(&store, &name, key).unwrap().is_none());
+        assert!(resume(&store, &name, key, &mut |_, _| true).unwrap().is_none());
         cut(&store, &name, key, b"xyz");
         first.publish().unwrap();
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"abc");
         // The second one was not kept.
-        assert!(!is_kept(folder.path(), key));
+        assert!(!exists(folder.path(), key));
     }
 
     #[test]
     fn what_is_old_is_removed_and_what_is_not_ours_stays() {
         let (folder, store, name, key) = fixture();
-        let partial = kept_folder(&store).unwrap();
+        let partial = partial_folder(&store).unwrap();
         cut(&store, &name, key, b"abc");
         let set_age = |path: &Path, age| {
             let file = OpenOptions::new().append(true).open(path).unwrap();
@@ -193,11 +203,11 @@ mod tests {
         fs::write(partial.join("notes"), "").unwrap();
         set_age(&partial.join("notes"), day * 30);
         set_age(&partial.join(key.to_string()), day * 6);
-        kept_folder(&store).unwrap();
-        assert!(is_kept(folder.path(), key));
+        partial_folder(&store).unwrap();
+        assert!(exists(folder.path(), key));
         set_age(&partial.join(key.to_string()), day * 8);
         cut(&store, &name, self::key("b"), b"abc");
-        assert!(!is_kept(folder.path(), key) && is_kept(folder.path(), self::key("b")));
+        assert!(!exists(folder.path(), key) && exists(folder.path(), self::key("b")));
         assert!(partial.join("notes").exists());
     }
 
@@ -205,7 +215,7 @@ mod tests {
     #[test]
     fn a_file_that_was_published_is_never_written_to() {
         let go_on = |store: &Store, name: &FileName, key: Sum, bytes: &[u8]| {
-            let resumed = resume(store, name, key).unwrap();
+            let resumed = resume(store, name, key, &mut |_, _| true).unwrap();
             let mut incoming =
                 resumed.map_or_else(|| begin(store, name, key).unwrap(), |(incoming, ..)| incoming);
             incoming.expect(Some(bytes.len() as u64))?;
@@ -216,7 +226,8 @@ mod tests {
             for k in 1.. {
                 let (folder, store, name, key) = fixture();
                 cut(&store, &name, key, b"abc");
-                let (mut incoming, ..) = resume(&store, &name, key).unwrap().unwrap();
+                let (mut incoming, ..) =
+                    resume(&store, &name, key, &mut |_, _| true).unwrap().unwrap();
                 incoming.expect(Some(3)).unwrap();
                 incoming.write(b"def").unwrap();
                 let (stored, came) = during(k, fault, || incoming.publish().map(drop));
@@ -224,7 +235,9 @@ mod tests {
                 let is_published = target.exists();
                 assert!(is_published || stored.is_err());
                 // What fails or is killed on its way to its name begins again.
-                let kept = resume(&store, &name, key).unwrap().map(|(.., length)| length);
+                let kept = resume(&store, &name, key, &mut |_, _| true)
+                    .unwrap()
+                    .map(|(.., length)| length);
                 assert!(kept.is_none_or(|length| length == 6 && !is_published));
                 go_on(&store, &name, key, b"ghi").unwrap();
                 if is_published {
@@ -244,9 +257,12 @@ mod tests {
         let (folder, store, name, key) = fixture();
         let precious = folder.path().join("precious");
         fs::write(&precious, "precious").unwrap();
-        let planted = kept_folder(&store).unwrap().join(key.to_string());
+        let planted = partial_folder(&store).unwrap().join(key.to_string());
         std::os::unix::fs::symlink(&precious, planted).unwrap();
-        assert!(begin(&store, &name, key).is_err() && resume(&store, &name, key).is_err());
+        assert!(
+            begin(&store, &name, key).is_err()
+                && resume(&store, &name, key, &mut |_, _| true).is_err()
+        );
         assert_eq!(fs::read(precious).unwrap(), b"precious");
     }
 }
