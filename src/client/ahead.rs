@@ -18,7 +18,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::patience::AHEAD;
@@ -102,12 +102,29 @@ impl<S> Queue<S> {
     }
 }
 
+impl Client {
+    /// Sends a file, under its own name if no other is given.
+    ///
+    /// # Errors
+    /// The file's, the server's, or the connection's.
+    pub fn upload(
+        &mut self,
+        path: &Path,
+        name: Option<&str>,
+        watch: &mut Watch<'_>,
+    ) -> Answer<Receipt> {
+        let files = vec![(path.to_owned(), name.map(str::to_owned))];
+        let mut batch = Uploads::new(self, files);
+        batch.next(self, watch).map_or(Err(Failure::NoReply), |(_, moved)| moved)
+    }
+}
+
 /// An upload that is under way.
 enum State {
     /// Its request was sent.
     Asked(LocalFile),
-    /// The file too, of this name and size.
-    Sent { name: String, size: u64, is_accepted: bool },
+    /// The file too, of this name and size, in this time.
+    Sent { name: String, size: u64, time: Duration, is_accepted: bool },
     /// There is nothing to wait for: the server has it already, or it cannot be sent.
     Settled(Answer<u64>),
 }
@@ -117,7 +134,7 @@ impl State {
     fn load(&self) -> (usize, u64) {
         match self {
             State::Asked(file) => (RECEIPT + file.name.len(), 0),
-            State::Sent { name, size, is_accepted } => {
+            State::Sent { name, size, is_accepted, .. } => {
                 (RECEIPT + name.len(), if *is_accepted { 0 } else { *size })
             }
             State::Settled(_) => (0, 0),
@@ -156,9 +173,9 @@ impl Uploads {
         }
     }
 
-    fn open(&self, number: usize) -> Option<Answer<LocalFile>> {
-        let (path, name) = self.files.get(number)?;
-        Some(LocalFile::open(path, name.as_deref()))
+    fn open(&self, number: usize) -> Answer<LocalFile> {
+        let (path, name) = self.files.get(number).ok_or(Failure::NoReply)?;
+        LocalFile::open(path, name.as_deref())
     }
 
     fn size(&self, number: usize) -> Option<u64> {
@@ -195,10 +212,10 @@ impl Uploads {
     }
 
     /// Asks for the sums of the files whose receipts were lost.
-    fn check(&mut self, client: &mut Client, request: SumOf) -> Answer<()> {
+    fn check(&mut self, client: &mut Client, request: SumOf, first: usize) -> Answer<()> {
         let mut asked = Vec::new();
-        for number in self.queue.next..self.unsure {
-            if let Some(Ok(mut file)) = self.open(number)
+        for number in first..self.unsure {
+            if let Ok(mut file) = self.open(number)
                 && let Ok(sum) = file.sum()
                 // If the connection broke, taking the sums says so.
                 && client.send(|wire| (request.ask)(wire, &file.name)).is_ok()
@@ -217,101 +234,117 @@ impl Uploads {
         Ok(())
     }
 
-    /// Whether the next file may be asked for now.
+    /// Whether the next file may be asked for while these are under way.
     fn may_ask(&self, client: &Client) -> bool {
-        let (replies, payload) = self
-            .queue
-            .under_way
-            .iter()
-            .map(State::load)
-            .fold((0, 0), |(replies, payload), load| (replies + load.0, payload + load.1));
-        let is_first = self.queue.under_way.is_empty();
+        let loads = self.queue.under_way.iter().map(State::load);
+        let (replies, payload) = loads.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
         replies < AHEAD - RECEIPT - limits::LINE
             && payload <= AHEAD_PAYLOAD - AHEAD_FILE
+            && self.queue.next < self.files.len()
             && !matches!(self.queue.under_way.back(), Some(State::Asked(_)))
-            && (is_first || !(self.in_step || self.would_be_refused(self.queue.next)))
+            && !self.in_step
+            && !self.would_be_refused(self.queue.next)
             && client.can_send()
     }
 
     /// Asks for the next files, as many as may be under way, after half of those are done.
     fn fill(&mut self, client: &mut Client, upload: Upload) {
         let replies: usize = self.queue.under_way.iter().map(|state| state.load().0).sum();
-        while replies <= AHEAD / 2
-            && self.may_ask(client)
-            && let Some(file) = self.open(self.queue.next)
-        {
-            let state = match file {
-                Err(failure) => State::Settled(Err(failure)),
-                Ok(file) if self.confirmed.contains(&self.queue.next) => {
-                    State::Settled(Ok(file.size))
-                }
-                Ok(file) => ask(client, upload, file, self.in_step),
-            };
-            self.queue.push(state);
+        while self.queue.ahead.is_some() && replies <= AHEAD / 2 && self.may_ask(client) {
+            let file = self.open(self.queue.next);
+            let state = file.and_then(|file| self.ask(client, upload, file, self.queue.next));
+            self.queue.push(state.unwrap_or_else(|failure| State::Settled(Err(failure))));
+        }
+    }
+
+    /// Sends the request for a file, and the file if it is small and need not be accepted before.
+    fn ask(
+        &self,
+        client: &mut Client,
+        upload: Upload,
+        mut file: LocalFile,
+        number: usize,
+    ) -> Answer<State> {
+        if self.confirmed.contains(&number) {
+            return Ok(State::Settled(Ok(file.size)));
+        }
+        if self.queue.ahead.is_none() {
+            client.step(|wire| (upload.ask)(wire, &file.name, file.size))?;
+            return Ok(State::Asked(file));
+        }
+        let is_small = file.size <= AHEAD_FILE && !self.in_step;
+        let bytes = if is_small { file.read_whole()? } else { Vec::new() };
+        let asked = client.send(|wire| {
+            (upload.ask)(wire, &file.name, file.size)?;
+            let mut left = bytes.as_slice();
+            let mut source = |into: &mut [u8]| Ok(left.read(into).unwrap_or_default());
+            if is_small { (upload.send)(wire, file.size, &mut source) } else { Ok(()) }
+        });
+        match asked {
+            Err(failure @ Failure::Unsendable(_)) => Err(failure),
+            // If the connection broke, taking the replies says so.
+            _ if is_small => {
+                let (name, size, time) = (file.name, file.size, Duration::ZERO);
+                Ok(State::Sent { name, size, time, is_accepted: false })
+            }
+            _ => Ok(State::Asked(file)),
         }
     }
 
     /// Takes the first file that is under way to its end.
-    fn finish(
-        &mut self,
-        client: &mut Client,
-        (upload, sum): (Upload, SumOf),
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        client.open()?;
-        if self.queue.under_way.is_empty() {
-            client.must_be_quiet()?;
-            self.check(client, sum)?;
-        }
+    fn finish(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Answer<Receipt> {
+        let requests = client.requests();
+        let upload = requests.upload.ok_or_else(|| client.lacks("upload"))?;
         let first = self.queue.first();
+        if self.queue.under_way.is_empty() {
+            (self.queue.next, self.queue.since) = (first + 1, Instant::now());
+            client.must_verify_if_asked()?;
+            // A file that cannot be opened needs no connection.
+            let file = self.open(first)?;
+            client.begin()?;
+            if let (Some(_), Some(sum)) = (self.queue.ahead, requests.sum) {
+                self.check(client, sum, first)?;
+            }
+            let state = self.ask(client, upload, file, first)?;
+            self.queue.under_way.push_back(state);
+        }
         loop {
             self.fill(client, upload);
-            let (bytes, stored) = match self.queue.under_way.pop_front().ok_or(Failure::NoReply)? {
-                State::Settled(size) => (size?, None),
-                State::Asked(file) => {
+            let (name, bytes, stored) = match self.queue.under_way.pop_front() {
+                None => return Err(Failure::NoReply),
+                Some(State::Settled(size)) => (String::new(), size?, None),
+                Some(State::Asked(file)) => {
                     client.step(upload.take_ready)?;
                     let (name, size) = (file.name.clone(), file.size);
-                    let mut sending = Sending::new(file, client.requests(), &mut *watch);
-                    client.step(|wire| upload.send_or_reason(wire, &name, size, &mut sending))?;
+                    let mut sending = Sending::new(file, requests, &mut *watch);
+                    let time = client
+                        .step(|wire| upload.send_or_reason(wire, &name, size, &mut sending))?;
+                    let sent = State::Sent { name, size, time, is_accepted: true };
                     // The next requests need not wait for this receipt.
-                    self.queue.under_way.push_front(State::Sent { name, size, is_accepted: true });
+                    self.queue.under_way.push_front(sent);
                     continue;
                 }
-                State::Sent { name, size, is_accepted } => {
+                Some(State::Sent { name, size, time, is_accepted }) => {
                     if !is_accepted {
                         let ready = client.step(upload.take_ready);
                         ready.inspect_err(|_| client.drop_connection())?;
                     }
-                    let receipt =
-                        |wire: &mut _| (upload.take_receipt)(wire, &name, size, Duration::ZERO);
-                    (size, client.step(receipt)?)
+                    let take = |wire: &mut _| (upload.take_receipt)(wire, &name, size, time);
+                    let stored = client.step(take)?;
+                    (name, size, stored)
                 }
             };
             let time = self.queue.since.elapsed();
+            client.end();
+            if client.config().verify {
+                let mut sent = self.open(first)?;
+                sent.size = bytes;
+                client.must_have_stored(stored.as_deref().unwrap_or(&name), sent.sum()?)?;
+            }
             let grew = self.size(first).is_some_and(|now| now > bytes);
-            return Ok(Receipt { stored, bytes, partial: 0, time, grew, confirmed: true });
+            let confirmed = requests.confirms;
+            return Ok(Receipt { stored, bytes, partial: 0, time, grew, confirmed });
         }
-    }
-}
-
-/// Sends the request for a file, and the file if it is small and need not be accepted before.
-fn ask(client: &mut Client, upload: Upload, mut file: LocalFile, in_step: bool) -> State {
-    let is_small = file.size <= AHEAD_FILE && !in_step;
-    let bytes = match if is_small { file.read_whole() } else { Ok(Vec::new()) } {
-        Ok(bytes) => bytes,
-        Err(failure) => return State::Settled(Err(failure)),
-    };
-    let asked = client.send(|wire| {
-        (upload.ask)(wire, &file.name, file.size)?;
-        let mut left = bytes.as_slice();
-        let mut source = |into: &mut [u8]| Ok(left.read(into).unwrap_or_default());
-        if is_small { (upload.send)(wire, file.size, &mut source) } else { Ok(()) }
-    });
-    match asked {
-        Err(failure @ Failure::Unsendable(_)) => State::Settled(Err(failure)),
-        // If the connection broke, taking the replies says so.
-        _ if is_small => State::Sent { name: file.name, size: file.size, is_accepted: false },
-        _ => State::Asked(file),
     }
 }
 
@@ -326,16 +359,8 @@ impl Batch for Uploads {
             self.left_out += 1;
         }
         let first = self.queue.first();
-        let (path, name) = self.files.get(first)?;
-        let moved = match self.queue.ahead {
-            Some(Requests { upload: Some(upload), sum: Some(sum), .. }) => {
-                self.finish(client, (*upload, *sum), watch)
-            }
-            _ => {
-                self.queue.next += 1;
-                client.upload(path, name.as_deref(), watch)
-            }
-        };
+        self.files.get(first)?;
+        let moved = self.finish(client, watch);
         self.learn(first, &moved, client.has_connection());
         self.queue.done(first, client);
         Some((first, moved))
@@ -396,9 +421,8 @@ impl Downloads {
         let first = self.queue.first();
         let download = self.queue.ahead.and_then(|requests| requests.download);
         if let Some(download) = download {
-            client.open()?;
             if self.queue.under_way.is_empty() {
-                client.must_be_quiet()?;
+                client.begin()?;
             }
             self.fill(client, download.ask);
         }

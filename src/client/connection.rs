@@ -56,20 +56,22 @@ impl Client {
         self.wire.is_some()
     }
 
-    /// Sends a request over the connection, or over one of its own, and takes the reply.
-    pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
+    /// Begins a conversation: makes sure that there is a connection, and that nothing has come over it that no request
+    /// has asked for.
+    pub(super) fn begin(&mut self) -> Answer<()> {
         if !self.can_ask() {
             return Err(super::not_connected());
         }
         let was_used = self.was_used();
-        if was_used {
+        if self.wire.is_some() {
             match self.must_be_quiet() {
                 Err(failure @ Failure::Strange(_)) => return Err(failure),
                 // The server has closed it, perhaps long ago.
-                Err(_) if self.wire.is_none() => {}
+                Err(_) if was_used && self.wire.is_none() => {}
                 quiet => quiet?,
             }
         }
+        self.is_wanted |= self.wire.is_some();
         if self.wire.is_none() {
             self.wire = Some(self.connect()?);
             if std::mem::take(&mut self.is_lost)
@@ -78,22 +80,39 @@ impl Client {
             {
                 again();
             }
+            self.is_wanted = true;
+            self.must_be_quiet()?;
         }
-        self.is_wanted = true;
-        let requests = self.requests();
-        self.step(|wire| {
-            if !was_used {
-                dialect::must_be_quiet(requests, wire)?;
-            }
-            request(wire)
-        })
+        Ok(())
     }
 
-    /// Asks, and asks again what a busy server has refused, after a pause: as often as `--retry` says.
+    /// Ends a conversation: closes the connection, in a dialect that has one for each.
+    pub(super) fn end(&mut self) {
+        if self.requests().one_a_connection
+            && let Some(mut wire) = self.wire.take()
+        {
+            wire.close();
+            self.patience.wake_by(None);
+        }
+    }
+
+    /// Sends a request over the connection, or over one of its own, and takes the reply.
+    pub(super) fn ask<T>(&mut self, request: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
+        self.begin()?;
+        let answer = self.step(request);
+        self.end();
+        answer
+    }
+
+    /// Asks, and asks again what a busy server has refused, after a pause: as often as `--retry` says. What changes
+    /// nothing is also repeated if the connection is lost with it: then the user of a prompt gets the answer over
+    /// another one.
     pub(super) fn ask_again<T>(
         &mut self,
+        changes_nothing: bool,
         mut request: impl FnMut(&mut Wire) -> Answer<T>,
     ) -> Answer<T> {
+        let mut may_repeat = changes_nothing && self.was_used() && self.again.is_some();
         let mut tries = 0;
         loop {
             self.busy_keeps_connection = true;
@@ -103,26 +122,19 @@ impl Client {
             let is_busy = failure.code() == Some(Code::Busy) && self.has_connection();
             // Where all connections were taken, the server has closed.
             let has_closed = tries > 0 && matches!(failure, Failure::NoReply);
-            if tries >= self.config.retry || !(is_busy || has_closed) {
+            if tries < self.config.retry && (is_busy || has_closed) {
+                tries += 1;
+                self.patience.pause(pause_before(tries));
+                if self.patience.is_interrupted() {
+                    return Err(Failure::Interrupted);
+                }
+            } else if matches!(failure, Failure::NoReply | Failure::Gone { .. })
+                && std::mem::take(&mut may_repeat)
+            {
+                tries = 0;
+            } else {
                 return answer;
             }
-            tries += 1;
-            self.patience.pause(pause_before(tries));
-            if self.patience.is_interrupted() {
-                return Err(Failure::Interrupted);
-            }
-        }
-    }
-
-    /// Sends a request that changes nothing. If the connection is lost with it, the user of a prompt gets the answer
-    /// over another one.
-    pub(super) fn ask_safely<T>(&mut self, request: impl Fn(&mut Wire) -> Answer<T>) -> Answer<T> {
-        let was_used = self.was_used();
-        match self.ask_again(&request) {
-            Err(Failure::NoReply | Failure::Gone { .. }) if was_used && self.again.is_some() => {
-                self.ask_again(request)
-            }
-            answer => answer,
         }
     }
 
@@ -135,7 +147,6 @@ impl Client {
     pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let Some(mut wire) = self.wire.take() else { return Err(Failure::NoReply) };
         self.patience.begin(self.notice.clone());
-        wire.allow(Duration::ZERO);
         let (before, _) = wire.messages();
         let answer = step(&mut wire).map_err(|failure| self.patience.or_interrupted(failure));
         let answer = answer.map_err(|failure| match (wire.messages(), failure) {
@@ -145,14 +156,14 @@ impl Client {
             }
             (_, failure) => failure,
         });
-        self.dialect_is_confirmed |= answer.is_ok() || wire.dialect_is_confirmed();
-        if self.requests().one_a_connection {
+        if answer.is_ok() && wire.messages().0 > before {
+            wire.confirm_dialect();
+        }
+        self.dialect_is_confirmed |= wire.dialect_is_confirmed();
+        if self.requests().one_a_connection && answer.is_err() {
             wire.close();
             self.patience.wake_by(None);
             return answer;
-        }
-        if answer.is_ok() {
-            wire.confirm_dialect();
         }
         // A busy server refuses an expensive request only, and any other one with its connection.
         let is_busy =
@@ -182,7 +193,10 @@ impl Client {
     /// Makes sure that nothing has come that no request has asked for.
     pub(super) fn must_be_quiet(&mut self) -> Answer<()> {
         let requests = self.requests();
-        self.step(|wire| dialect::must_be_quiet(requests, wire))
+        self.step(|wire| {
+            wire.allow(Duration::ZERO);
+            dialect::must_be_quiet(requests, wire)
+        })
     }
 
     /// Sends a request and takes no reply yet. If the connection breaks, what has come can still be read.

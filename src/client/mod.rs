@@ -378,7 +378,7 @@ impl Client {
     /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
         let list_files = self.requests().list_files.ok_or_else(|| self.lacks("ls"))?;
-        self.ask_safely(|wire| list_files(wire, folder))
+        self.ask_again(true, |wire| list_files(wire, folder))
     }
 
     /// Removes a file from the server.
@@ -396,7 +396,7 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn get_size(&mut self, name: &str) -> Answer<u64> {
         let get_size = self.requests().get_size.ok_or_else(|| self.lacks("size"))?;
-        self.ask_safely(|wire| get_size(wire, name))
+        self.ask_again(true, |wire| get_size(wire, name))
     }
 
     /// Counts the characters of a text.
@@ -405,6 +405,6 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn count(&mut self, text: &str) -> Answer<u64> {
         let count = self.requests().count.ok_or_else(|| self.lacks("count"))?;
-        self.ask_safely(|wire| count(wire, text))
+        self.ask_again(true, |wire| count(wire, text))
     }
 }

@@ -25,38 +25,6 @@ const KEPT_SIZE: u64 = 64 << 10;
 const SILENT_CHECK: u64 = 50_000_000;
 
 impl Client {
-    /// Sends a file, under its own name if no other is given.
-    ///
-    /// # Errors
-    /// The file's, the server's, or the connection's.
-    pub fn upload(
-        &mut self,
-        path: &Path,
-        name: Option<&str>,
-        watch: &mut Watch<'_>,
-    ) -> Answer<Receipt> {
-        let requests = self.requests();
-        let upload = requests.upload.ok_or_else(|| self.lacks("upload"))?;
-        self.must_verify_if_asked()?;
-        let file = LocalFile::open(path, name)?;
-        let (name, size) = (file.name.clone(), file.size);
-        let start = Instant::now();
-        let mut sending = Sending::new(file, requests, watch);
-        let stored = self.ask(|wire| upload.run(wire, &name, size, &mut sending))?;
-        let time = start.elapsed();
-        let grew = fs::metadata(path).is_ok_and(|now| now.len() > size);
-        if self.config.verify
-            && self.sum_of(stored.as_deref().unwrap_or(&name), true)? != sending.file.sum()?
-        {
-            return Err(Failure::Unconfirmed(msg!(
-                "it was sent, but the file on the server has another SHA-256",
-                "file sudah dikirim, tetapi SHA-256-nya di server berbeda"
-            )));
-        }
-        let confirmed = requests.confirms;
-        Ok(Receipt { stored, bytes: size, partial: 0, time, grew, confirmed })
-    }
-
     /// Receives a file into the downloads folder, under the last part of its name or another name.
     /// Nothing that the server sends chooses where it goes.
     ///
@@ -153,7 +121,7 @@ impl Client {
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
-            let resumed = self.ask_again(|wire| resume(wire, name, offset, sum, arriving));
+            let resumed = self.ask_again(false, |wire| resume(wire, name, offset, sum, arriving));
             match resumed.and_then(|_| self.sum(name)) {
                 Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
@@ -187,7 +155,7 @@ impl Client {
     /// See [`Client::list_files`].
     pub fn sum(&mut self, name: &str) -> Answer<Sum> {
         let sum = self.requests().sum.ok_or_else(|| self.lacks("sum"))?;
-        self.ask_safely(|wire| {
+        self.ask_again(true, |wire| {
             (sum.ask)(wire, name)?;
             (sum.take)(wire)
         })
@@ -208,7 +176,18 @@ impl Client {
         })
     }
 
-    fn must_verify_if_asked(&self) -> Answer<()> {
+    /// Makes sure that what was just sent is stored under this name.
+    pub(super) fn must_have_stored(&mut self, name: &str, sum: Sum) -> Answer<()> {
+        if self.sum_of(name, true)? == sum {
+            return Ok(());
+        }
+        Err(Failure::Unconfirmed(msg!(
+            "it was sent, but the file on the server has another SHA-256",
+            "file sudah dikirim, tetapi SHA-256-nya di server berbeda"
+        )))
+    }
+
+    pub(super) fn must_verify_if_asked(&self) -> Answer<()> {
         let cannot = self.config.verify && self.requests().sum.is_none();
         if cannot { Err(self.lacks("sum")) } else { Ok(()) }
     }

@@ -76,28 +76,11 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Offers a file, sends it and takes the confirmation.
-    ///
-    /// # Errors
-    /// The server's, the source's, or the connection's.
-    pub fn run(
-        self,
-        wire: &mut Wire,
-        name: &str,
-        size: u64,
-        from: &mut dyn Source,
-    ) -> Answer<Option<String>> {
-        (self.ask)(wire, name, size)?;
-        (self.take_ready)(wire)?;
-        let time = self.send_or_reason(wire, name, size, from)?;
-        (self.take_receipt)(wire, name, size, time)
-    }
-
     /// Sends the bytes, and returns how long that took. A server that refuses them says why and closes, so its reason
     /// is worth more than ours.
     ///
     /// # Errors
-    /// See [`Upload::run`].
+    /// The server's, the source's, or the connection's.
     pub fn send_or_reason(
         self,
         wire: &mut Wire,

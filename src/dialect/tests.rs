@@ -658,6 +658,22 @@ fn what_comes_before_a_request_is_an_error_that_shows_it() {
     assert!(must_be_quiet(Dialect::Text.requests(), &mut wire).is_ok());
 }
 
+impl Upload {
+    /// Offers a file, sends it and takes the confirmation.
+    pub(super) fn run(
+        self,
+        wire: &mut Wire,
+        name: &str,
+        size: u64,
+        from: &mut dyn Source,
+    ) -> Answer<Option<String>> {
+        (self.ask)(wire, name, size)?;
+        (self.take_ready)(wire)?;
+        let time = self.send_or_reason(wire, name, size, from)?;
+        (self.take_receipt)(wire, name, size, time)
+    }
+}
+
 /// What a client half makes of a reply, or why it fails, and all that it has written.
 fn client<T>(
     dialect: Dialect,
