@@ -7,7 +7,7 @@ use super::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
 use crate::client::command::{self, of_the_lab};
 use crate::dialect::Dialect;
-use crate::lang::{Lang, client_help, client_usage, help_on, msg};
+use crate::lang::{Lang, client_help, client_usage, help_on};
 use crate::limits;
 
 /// What the user asks of the client, and what is put between its wires and their sockets.
@@ -23,9 +23,6 @@ pub struct CommandLine {
 
 const RETRIES: Wanted = ("a number from 0 on", "bilangan mulai dari 0");
 
-/// Flags that concern a connection to a server. `lls` makes none.
-const NOT_FOR_LLS: [&str; 5] = ["--capture", "--ladder", "--trace", "-t", "--stammer"];
-
 /// Reads a command line, without the program's name.
 ///
 /// # Errors
@@ -40,12 +37,19 @@ pub fn parse(
     let mut line = Args::new(words);
     let mut shared = Shared::new(lang);
     let (mut server, mut ladder) = (None, Picture::default());
-    let mut flags = Vec::new();
     let mut config = Config::new(lang);
     while let Some(arg) = line.next()? {
         let flag = match arg {
             Arg::Flag(flag) => flag,
             Arg::Word(word) => {
+                // `connme-client 2234`
+                if config.command.is_empty()
+                    && server.is_none()
+                    && let Some(port) = args::lone_port(&word)
+                {
+                    server = Some((limits::TCP_IP.to_owned(), Some(port)));
+                    continue;
+                }
                 if config.command.is_empty()
                     && let Some(moved) = of_the_lab(&word.to_string_lossy(), &typed.join(" "))
                 {
@@ -55,14 +59,13 @@ pub fn parse(
                 continue;
             }
         };
-        flags.push(flag.clone());
         match flag.as_str() {
             "--help" | "-h" if command_of(&config).is_some() => {
                 let command = command_of(&config).unwrap_or_default();
                 return Ok(Parsed::Print(help_on(command).say(shared.lang)));
             }
             "-h" => return Ok(Parsed::Print(client_help().say(shared.lang))),
-            "--server" | "-s" => server = Some(line.parsed(SERVER, args::host_and_port)?),
+            "--server" | "-s" => server = Some(line.parsed(SERVER, server_address)?),
             "--dialect" | "-d" => config.dialect = line.parsed(DIALECT, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),
             "--yes" | "-y" => config.yes = true,
@@ -81,18 +84,9 @@ pub fn parse(
             }
         }
     }
-    let command = config.command.first().map(|word| word.to_string_lossy().to_ascii_lowercase());
-    check_use(&flags, command.as_deref())?;
-    // `connme-client 2234`, and `--server 2234`.
-    let alone = config.command.first().filter(|_| server.is_none()).and_then(args::lone_port);
-    if let Some(port) = alone {
-        config.command.remove(0);
-        server = Some((limits::TCP_IP.to_owned(), Some(port)));
+    if ladder.is_dark && ladder.file.is_none() {
+        return Err(args::flag_is_for("--theme", "--ladder"));
     }
-    let server = server.map(|(host, port)| match (args::port(&host), port) {
-        (Some(port), None) => (limits::TCP_IP.to_owned(), Some(port)),
-        (_, port) => (host, port),
-    });
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
@@ -110,23 +104,16 @@ fn command_of(config: &Config) -> Option<&'static str> {
     command::find(&word).map(|command| command.word)
 }
 
-fn retries(text: &str) -> Option<u32> {
-    args::digits(text)?.try_into().ok()
+/// `HOST`, `HOST:PORT`, or a port alone.
+fn server_address(text: &str) -> Option<(String, Option<u16>)> {
+    match args::port(text) {
+        Some(port) => Some((limits::TCP_IP.to_owned(), Some(port))),
+        None => args::host_and_port(text),
+    }
 }
 
-/// Finds a flag that would do nothing.
-fn check_use(flags: &[String], command: Option<&str>) -> Result<(), Wrong> {
-    let has = |wanted: &str| flags.iter().any(|flag| flag == wanted);
-    if has("--theme") && !has("--ladder") {
-        return Err(args::flag_is_for("--theme", "--ladder"));
-    }
-    let unused = flags.iter().find(|flag| NOT_FOR_LLS.contains(&flag.as_str()));
-    match (unused, command) {
-        (Some(flag), Some("lls")) => {
-            Err(msg!("{flag} does nothing for lls", "{flag} tidak berguna untuk lls").see_help())
-        }
-        _ => Ok(()),
-    }
+fn retries(text: &str) -> Option<u32> {
+    args::digits(text)?.try_into().ok()
 }
 
 /// The shortest command line by which a program reaches a server. An IPv6 host has its brackets.
@@ -172,8 +159,6 @@ mod tests {
             ("--theme Dark --ladder a", "--theme takes light or dark, not 'Dark'"),
             ("--capture-bytes 5 ls", "--capture-bytes is for --capture"),
             ("ls --ladder ./a --capture a", "--ladder and --capture need two different files"),
-            ("-t lls", "-t does nothing for lls"),
-            ("LLS -t", "-t does nothing for lls"),
         ] {
             assert_eq!(wrong(line), Some(format!("{said}; see --help")), "{line}");
         }

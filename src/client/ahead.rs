@@ -180,7 +180,7 @@ impl Uploads {
 
     fn size(&self, number: usize) -> Option<u64> {
         let (path, _) = self.files.get(number)?;
-        Some(fs::metadata(path).map_or(0, |found| found.len()))
+        Some(fs::metadata(path).ok()?.len())
     }
 
     /// Whether the server would refuse this file for the same reason as an earlier one.

@@ -144,7 +144,7 @@ fn tries_again(
         "{name}: {why}; mencoba lagi dalam {seconds} detik ({number} dari {of})";
         why
     ));
-    ui.pause(pause);
+    ui.client.patience.interrupt.pause(pause);
     true
 }
 

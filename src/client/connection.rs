@@ -46,7 +46,6 @@ impl Client {
 
     /// Closes the connection if there is one. The next request opens another one.
     pub(super) fn drop_connection(&mut self) {
-        self.patience.wake_by(None);
         if let Some(wire) = self.wire.take() {
             wire.leave();
         }
@@ -92,7 +91,6 @@ impl Client {
             && let Some(mut wire) = self.wire.take()
         {
             wire.close();
-            self.patience.wake_by(None);
         }
     }
 
@@ -124,7 +122,7 @@ impl Client {
             let has_closed = tries > 0 && matches!(failure, Failure::NoReply);
             if tries < self.config.retry && (is_busy || has_closed) {
                 tries += 1;
-                self.patience.pause(pause_before(tries));
+                self.patience.interrupt.pause(pause_before(tries));
                 if self.patience.is_interrupted() {
                     return Err(Failure::Interrupted);
                 }
@@ -146,7 +144,7 @@ impl Client {
     /// Takes a step in a conversation. Drops a connection that has broken or is out of step.
     pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Wire) -> Answer<T>) -> Answer<T> {
         let Some(mut wire) = self.wire.take() else { return Err(Failure::NoReply) };
-        self.patience.begin(self.notice.clone());
+        self.patience.begin();
         let (before, _) = wire.messages();
         let answer = step(&mut wire).map_err(|failure| self.patience.or_interrupted(failure));
         let answer = answer.map_err(|failure| match (wire.messages(), failure) {
@@ -162,7 +160,6 @@ impl Client {
         self.dialect_is_confirmed |= wire.dialect_is_confirmed();
         if self.requests().one_a_connection && answer.is_err() {
             wire.close();
-            self.patience.wake_by(None);
             return answer;
         }
         // A busy server refuses an expensive request only, and any other one with its connection.
@@ -183,10 +180,6 @@ impl Client {
                 )
         });
         self.wire = in_step.then_some(wire);
-        if self.wire.is_none() {
-            // It would hold the connection open.
-            self.patience.wake_by(None);
-        }
         answer
     }
 
@@ -237,7 +230,7 @@ impl Client {
             .try_clone()
             .ok()
             .map(|socket| -> Wake { Box::new(move || drop(socket.shutdown(Shutdown::Both))) });
-        self.patience.wake_by(wake);
+        self.patience.interrupt.wake_by(wake);
         let config = WireConfig {
             idle: limits::REPLY_TIME,
             message: limits::REPLY_TIME,

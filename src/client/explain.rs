@@ -53,18 +53,13 @@ fn hint(
     );
     // The server may speak another dialect.
     if is_strange && !client.dialect_is_confirmed {
-        return Some(match is_single {
-            true => msg!(
-                "; tried the {dialect} dialect; try another with --dialect NAME",
-                "; dialek yang dicoba: {dialect}; coba yang lain dengan --dialect NAMA"
-            ),
-            false => msg!(
-                "; tried the {dialect} dialect; to try another, leave, and start again with --dialect \
-                 NAME",
-                "; dialek yang dicoba: {dialect}; untuk mencoba yang lain, keluar dan mulai lagi dengan \
-                 --dialect NAMA"
-            ),
-        });
+        let en = if is_single { "try another" } else { "to try another, leave, and start again" };
+        let id =
+            if is_single { "coba yang lain" } else { "untuk yang lain, keluar dan mulai lagi" };
+        return Some(msg!(
+            "; tried the {dialect} dialect; {en} with --dialect NAME",
+            "; dialek yang dicoba: {dialect}; {id} dengan --dialect NAMA"
+        ));
     }
     let is_upload = command == "upload";
     let is_missing = failure.code() == Some(Code::NotFound);

@@ -48,6 +48,7 @@ pub(super) struct Keyboard {
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
     /// The settings before, as `stty` prints them.
     settings: String,
@@ -74,8 +75,7 @@ impl Keyboard {
     pub(super) fn of_terminal() -> Option<Keyboard> {
         let settings = stty(&["-g"])?.trim().to_owned();
         stty(&["intr", "undef", "eol", "^C"])?;
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        let keyboard = Keyboard { shared: Arc::new(Shared { settings, state, changed }) };
+        let keyboard = Keyboard { shared: Arc::new(Shared { settings, ..Shared::default() }) };
         let shared = Arc::clone(&keyboard.shared);
         thread::Builder::new().spawn(move || shared.read(io::stdin().lock())).ok()?;
         Some(keyboard)
@@ -113,7 +113,7 @@ impl Drop for Keyboard {
 }
 
 /// Whether the user has interrupted the command that runs.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Interrupt(Arc<Shared>);
 
 impl Interrupt {
@@ -223,8 +223,7 @@ mod tests {
 
     #[test]
     fn a_key_cancels_a_line_or_a_command() {
-        let shared =
-            Shared { settings: String::new(), state: Mutex::default(), changed: Condvar::new() };
+        let shared = Shared::default();
         let (line, start) = (|text: &str| Typed::Line(text.into()), Instant::now());
         let later = |ms| start + Duration::from_millis(ms);
         shared.add(line("ls"));

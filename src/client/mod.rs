@@ -133,8 +133,6 @@ pub struct Client {
     dialect_is_confirmed: bool,
     /// Where received files go. Opened when the first one comes.
     downloads: Option<Store>,
-    /// Called when a reply takes long.
-    notice: Option<Notice>,
     patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
     supports_pipelining: Option<bool>,
@@ -211,7 +209,6 @@ impl Client {
             connections: 0,
             dialect_is_confirmed: false,
             downloads: None,
-            notice: None,
             patience: Patience::default(),
             supports_pipelining: None,
             partial: None,
@@ -232,12 +229,12 @@ impl Client {
 
     /// Sets what is called, once for each request, when a reply takes long.
     pub fn notify(&mut self, notice: Notice) {
-        self.notice = Some(notice);
+        self.patience.notice = Some(notice);
     }
 
     /// Makes Ctrl-C end the request that runs.
     fn interrupt_by(&mut self, interrupt: Interrupt) {
-        self.patience.interrupt_by(interrupt);
+        self.patience.interrupt = interrupt;
     }
 
     /// The number of connections so far.
@@ -364,7 +361,6 @@ impl Client {
             // A server may never end.
             if heard.len() < limits::MESSAGE { Ok(()) } else { Err(Failure::closed()) }
         });
-        self.patience.wake_by(None);
         if heard.len() < limits::MESSAGE {
             read.map_err(|failure| self.patience.or_interrupted(failure))?;
         }

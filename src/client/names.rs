@@ -39,10 +39,13 @@ pub(super) struct Found {
 /// What a [`Place`] has under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    File,
+    /// Of this size.
+    File(u64),
     Folder,
     /// Something whose name is not UTF-8, and is shown with other characters.
     NotUtf8,
+    /// What cannot be sent: a pipe or a device, or something that cannot be read.
+    Other,
 }
 
 /// The characters that are special in a typed line.
@@ -298,7 +301,7 @@ fn expand(
                     continue;
                 }
                 match (kind, is_last) {
-                    (Kind::File, true) | (Kind::Folder, false) => {
+                    (Kind::File(_), true) | (Kind::Folder, false) => {
                         longer.push(format!("{folder}{name}{end}"));
                     }
                     (Kind::Folder, true) => {
@@ -307,7 +310,7 @@ fn expand(
                     (Kind::NotUtf8, _) => {
                         skipped.push((format!("{folder}{name}"), not_utf8()));
                     }
-                    (Kind::File, false) => {}
+                    (Kind::File(_), false) | (Kind::Other, _) => {}
                 }
             }
         }
@@ -367,7 +370,7 @@ mod tests {
             let mut found: Vec<_> = below
                 .map(|rest| match rest.split_once('/') {
                     Some((name, _)) => Found { name: name.to_owned(), kind: Kind::Folder },
-                    None => Found { name: rest.to_owned(), kind: Kind::File },
+                    None => Found { name: rest.to_owned(), kind: Kind::File(0) },
                 })
                 .collect();
             found.dedup();

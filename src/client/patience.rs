@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::keyboard::{Interrupt, Wake};
+use super::keyboard::Interrupt;
 use crate::error::{Awaited, Failure, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
@@ -24,14 +24,14 @@ pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 /// Whether the user is to be told, once, that a reply takes long, and whether the user waits no longer.
 #[derive(Clone, Default)]
 pub(super) struct Patience {
+    pub(super) notice: Option<Notice>,
+    pub(super) interrupt: Interrupt,
     state: Arc<Mutex<State>>,
-    interrupt: Option<Interrupt>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Taken when it is called.
-    notice: Option<Notice>,
+    is_told: bool,
     /// Since when the next message is expected, however many reads that takes.
     since: Option<Instant>,
     /// Requests are sent ahead of the replies to earlier ones.
@@ -40,32 +40,13 @@ struct State {
 
 impl Patience {
     /// Begins a request and its reply.
-    pub(super) fn begin(&self, notice: Option<Notice>) {
-        *lock(&self.state) = State { notice, since: None, is_ahead: false };
-    }
-
-    pub(super) fn interrupt_by(&mut self, interrupt: Interrupt) {
-        self.interrupt = Some(interrupt);
-    }
-
-    /// Sets what wakes up a read or a write that the user interrupts.
-    pub(super) fn wake_by(&self, wake: Option<Wake>) {
-        if let Some(interrupt) = &self.interrupt {
-            interrupt.wake_by(wake);
-        }
+    pub(super) fn begin(&self) {
+        *lock(&self.state) = State::default();
     }
 
     /// Whether the user has interrupted the command that runs.
     pub(super) fn is_interrupted(&self) -> bool {
-        self.interrupt.as_ref().is_some_and(Interrupt::has_come)
-    }
-
-    /// Waits this long, or until the user interrupts.
-    pub(super) fn pause(&self, time: Duration) {
-        match &self.interrupt {
-            Some(interrupt) => interrupt.pause(time),
-            None => std::thread::sleep(time),
-        }
+        self.interrupt.has_come()
     }
 
     /// The failure, unless the user is the reason for it.
@@ -93,14 +74,14 @@ impl Patience {
     /// How long until the notice is due, if there is one.
     fn time_left(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
-        state.notice.as_ref()?;
         let since = *state.since.get_or_insert_with(Instant::now);
-        Some(NOTICE_TIME.saturating_sub(since.elapsed()))
+        let is_due = self.notice.is_some() && !state.is_told;
+        is_due.then(|| NOTICE_TIME.saturating_sub(since.elapsed()))
     }
 
     fn tell(&self, partial: &Partial) {
-        let notice = lock(&self.state).notice.take();
-        if let Some(notice) = notice {
+        lock(&self.state).is_told = true;
+        if let Some(notice) = &self.notice {
             notice(partial);
         }
     }
@@ -155,6 +136,13 @@ impl Patient {
         }
         self.inner.set_read_timeout(left)?;
         self.inner.read(into)
+    }
+}
+
+/// What wakes it up would hold the connection open.
+impl Drop for Patient {
+    fn drop(&mut self) {
+        self.patience.interrupt.wake_by(None);
     }
 }
 
@@ -241,8 +229,9 @@ mod tests {
     /// A wire, what its user was told, and the script's record.
     fn wire(steps: Vec<Step>) -> (Wire, Arc<Mutex<Vec<Partial>>>, Patience, Written) {
         let told = Arc::new(Mutex::new(Vec::new()));
-        let (sink, patience) = (Arc::clone(&told), Patience::default());
-        patience.begin(Some(Arc::new(move |partial| lock(&sink).push(partial.clone()))));
+        let sink = Arc::clone(&told);
+        let notice: Notice = Arc::new(move |partial| lock(&sink).push(partial.clone()));
+        let patience = Patience { notice: Some(notice), ..Patience::default() };
         let (script, written) = Script::new(steps);
         let stream = Patient::new(Box::new(script), patience.clone());
         let config = WireConfig { idle: Duration::from_secs(100), ..WireConfig::default() };
@@ -308,7 +297,6 @@ mod tests {
     #[test]
     fn replies_are_read_before_more_is_sent_ahead() {
         let patience = Patience::default();
-        patience.begin(None);
         patience.send_ahead();
         let peer = SmallBuffers(b"ok ready\nok received\n".to_vec());
         let stream = Patient::new(Box::new(peer), patience);

@@ -1,7 +1,7 @@
 //! The places where names are looked up: this machine's files, and those on the server.
 
 use std::ffi::OsString;
-use std::fs::{self, DirEntry, File, Metadata};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -105,24 +105,27 @@ impl Place for LocalFiles {
 
     fn list(&mut self, folder: &str) -> Answer<Option<Vec<Found>>> {
         let folder = if folder.is_empty() { "." } else { folder };
-        let found = |entry: DirEntry| {
-            let metadata = fs::metadata(entry.path()).ok()?;
-            let kind = match entry.file_name().to_str() {
-                None => Kind::NotUtf8,
-                Some(_) if metadata.is_dir() => Kind::Folder,
-                Some(_) if metadata.is_file() => Kind::File,
-                // A pipe or a device cannot be sent.
-                Some(_) => return None,
-            };
-            let name = match entry.file_name().into_string() {
-                Ok(name) => name,
-                Err(name) => printable(name.as_encoded_bytes()),
-            };
-            Some(Found { name, kind })
-        };
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        Ok(Some(entries.filter_map(found).collect()))
+        Ok(Some(read_folder(folder).unwrap_or_default()))
     }
+}
+
+/// What is in a folder of this machine, links followed.
+fn read_folder(folder: impl AsRef<Path>) -> io::Result<Vec<Found>> {
+    let found = |entry: DirEntry| {
+        let (name, metadata) = (entry.file_name(), fs::metadata(entry.path()));
+        match (name.to_str(), metadata) {
+            (None, _) => Found { name: printable(name.as_encoded_bytes()), kind: Kind::NotUtf8 },
+            (Some(name), metadata) => {
+                let kind = match metadata {
+                    Ok(found) if found.is_dir() => Kind::Folder,
+                    Ok(found) if found.is_file() => Kind::File(found.len()),
+                    _ => Kind::Other,
+                };
+                Found { name: name.to_owned(), kind }
+            }
+        }
+    };
+    Ok(fs::read_dir(folder)?.flatten().map(found).collect())
 }
 
 /// The files on the server.
@@ -162,7 +165,7 @@ impl Place for ServerFiles<'_> {
         self.1.add(&listing)?;
         // A server must not lead a pattern to another folder.
         let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
-        let kind = |e: &Entry<'_>| if e.size.is_none() { Kind::Folder } else { Kind::File };
+        let kind = |entry: &Entry<'_>| entry.size.map_or(Kind::Folder, Kind::File);
         let found = |e: Entry<'_>| Found { name: e.name.to_owned(), kind: kind(&e) };
         Ok(Some(entries.map(found).collect()))
     }
@@ -204,7 +207,7 @@ pub(super) fn folders_here(
         let own = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let mut folders = vec![(path, other.unwrap_or_else(|| own.to_owned()))];
         while let Some((path, there)) = folders.pop() {
-            let entries = match read_folder(&path) {
+            let mut entries = match read_folder(&path) {
                 Ok(entries) => entries,
                 Err(error) => {
                     let failure = Failure::local(LIST, path.display(), error);
@@ -224,17 +227,14 @@ pub(super) fn folders_here(
                 }
                 listing => listing.map(drop)?,
             }
-            let all: Vec<_> = entries.collect();
-            moved.left_out += all.iter().filter(|entry| entry.is_none()).count();
-            let mut entries: Vec<_> = all.into_iter().flatten().collect();
-            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            for (name, metadata) in entries {
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+            for Found { name, kind } in entries {
                 let (path, there) = (path.join(&name), format!("{there}/{name}"));
                 // Hidden files and what else has no name on a server is left out, as in a pattern.
                 let has_name = FileName::parse(there.as_bytes()).is_ok();
-                if has_name && metadata.is_file() {
+                if has_name && matches!(kind, Kind::File(_)) {
                     moved.files.push((path, Some(there)));
-                } else if has_name && metadata.is_dir() && !path.is_symlink() {
+                } else if has_name && kind == Kind::Folder && !path.is_symlink() {
                     folders.push((path, there));
                 } else {
                     moved.left_out += 1;
@@ -374,23 +374,15 @@ impl Drop for StandardInput {
 pub(super) fn local_files() -> Answer<Listing> {
     let entries = read_folder(".").map_err(|error| Failure::local(LIST, ".", error))?;
     let mut listing = Listing::default();
-    for (name, metadata) in entries.flatten() {
-        if metadata.is_file() && FileName::parse(name.as_bytes()).is_ok() {
-            listing.push(Entry { name: &name, size: Some(metadata.len()), id: None });
+    for Found { name, kind } in &entries {
+        if let Kind::File(size) = *kind
+            && FileName::parse(name.as_bytes()).is_ok()
+        {
+            listing.push(Entry { name, size: Some(size), id: None });
         }
     }
     listing.sort();
     Ok(listing)
-}
-
-/// The entries of a folder of this machine, links followed. `None` for one without a readable name or metadata.
-fn read_folder(
-    folder: impl AsRef<Path>,
-) -> io::Result<impl Iterator<Item = Option<(String, Metadata)>>> {
-    Ok(fs::read_dir(folder)?.map(|entry| {
-        let entry = entry.ok()?;
-        Some((entry.file_name().into_string().ok()?, fs::metadata(entry.path()).ok()?))
-    }))
 }
 
 #[cfg(test)]

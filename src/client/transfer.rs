@@ -84,13 +84,12 @@ impl Client {
             offset: 0,
             rest_since: None,
             done: 0,
-            disk_is_full: false,
             watch,
         };
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
         let start = arriving.rest_since.unwrap_or(start);
-        if received.is_err() && (bytes <= KEPT_SIZE || arriving.disk_is_full) {
+        if received.is_err() && bytes <= KEPT_SIZE {
             arriving.begin_again(false);
         }
         self.partial = arriving.partial().filter(|_| received.is_err());
@@ -357,8 +356,6 @@ pub(super) struct Arriving<'s> {
     /// Since when the rest of it comes.
     rest_since: Option<Instant>,
     done: u64,
-    /// Then what has come is not kept: it would leave the disk full.
-    disk_is_full: bool,
     watch: &'s mut Watch<'s>,
 }
 
@@ -452,10 +449,13 @@ impl Receiver<Failure> for Arriving<'_> {
 
     fn write(&mut self, bytes: &[u8]) -> Answer<()> {
         let file = self.file.as_mut().ok_or_else(no_file)?;
-        file.write(bytes).map_err(|error| {
-            self.disk_is_full = error.is(Code::NoSpace);
-            failed(self.name, self.folder, &error)
-        })?;
+        if let Err(error) = file.write(bytes) {
+            if error.is(Code::NoSpace) {
+                // What has come would leave the disk full.
+                self.begin_again(false);
+            }
+            return Err(failed(self.name, self.folder, &error));
+        }
         self.done += bytes.len() as u64;
         (self.watch)(Progress::Moved(self.done, self.total));
         if let Some(sha) = &mut self.sha {

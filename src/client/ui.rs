@@ -6,8 +6,6 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use super::explain::explain;
 use super::keyboard::{Keyboard, Typed};
@@ -27,7 +25,7 @@ pub struct Ui {
     /// The name of the program, for its messages.
     program: &'static str,
     pub(super) client: Client,
-    pub(super) terminal: Terminal,
+    pub(crate) terminal: Terminal,
     /// Standard input is a terminal: the user is asked there.
     pub(crate) asks: bool,
     /// That terminal, where Ctrl-C does not end the program.
@@ -162,14 +160,6 @@ impl Ui {
         Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()))
     }
 
-    /// Waits before the next try, unless the user interrupts it.
-    pub(super) fn pause(&self, time: Duration) {
-        match &self.keyboard {
-            Some(keyboard) => keyboard.interrupt().pause(time),
-            None => thread::sleep(time),
-        }
-    }
-
     /// Fails if there is no connection, or if the dialect lacks this command.
     pub(super) fn must_have(&self, has_request: bool) -> Answer<()> {
         match has_request {
@@ -190,11 +180,6 @@ impl Ui {
     /// What the user asked for when the program was started.
     pub(crate) fn config(&self) -> &Config {
         self.client.config()
-    }
-
-    /// The width of the terminal.
-    pub(crate) fn columns(&self) -> usize {
-        self.terminal.columns
     }
 
     /// The terminal for a progress bar, if one may be drawn: not over a trace.

@@ -120,7 +120,7 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
     }
     let text = match line.json {
         true => format!("{}\n", json(rows)),
-        false => table(rows, &ui.words(&words::compare_heads()), ui.columns()),
+        false => table(rows, &ui.words(&words::compare_heads()), ui.terminal.columns),
     };
     Ok(ui.print(&text)?)
 }

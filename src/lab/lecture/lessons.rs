@@ -89,7 +89,7 @@ fn page(lang: Lang) -> &'static str {
 /// fails if something else is printed than the page says. Returns whether the reader stays.
 fn give(ui: &mut Ui, lesson: &str, waits: bool, compares: bool) -> Result<bool, Stop> {
     let (title, rest) = lesson.split_once('\n').unwrap_or((lesson, ""));
-    let columns = ui.columns();
+    let columns = ui.terminal.columns;
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
     let mut place = None;
     let mut waits = waits;
