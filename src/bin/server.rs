@@ -1,6 +1,6 @@
 //! `connme-server`: reads its flags, opens the folder and the ports, and serves.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,8 +78,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     tell(greeting::waiting(root.display(), is_new));
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
-    let trace =
-        flags.trace.then(|| Output { columns: terminal::columns(&std::io::stderr()), print });
+    let trace = flags.trace.then(|| Output { columns: terminal::columns(&io::stderr()), print });
     let instruments = Instruments { trace, faults, capture, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);
@@ -89,7 +88,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     let server = Server::new(store, log.clone(), wires, limits, prepare);
     let address = listeners.first().map(|(_, first)| at(first).to_string()).unwrap_or_default();
     let served = server.with_proxy_line(config.proxy_protocol).run(listeners);
-    served.map_err(|error| Msg::CannotListen { address, why: error.cause().to_owned() })
+    served.map_err(|error| greeting::cannot_listen(&address, &io::Error::other(error.cause())))
 }
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
@@ -103,12 +102,12 @@ fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
 
 /// A closed standard output does not keep a server from serving.
 fn say(text: &str) -> ExitCode {
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     ExitCode::SUCCESS
 }
 
 fn complain(text: &str, status: u8) -> ExitCode {
-    let _ = std::io::stderr().write_all(format!("connme-server: {text}\n").as_bytes());
+    let _ = io::stderr().write_all(format!("connme-server: {text}\n").as_bytes());
     ExitCode::from(status)
 }
