@@ -60,11 +60,10 @@ pub fn parse(
             }
         };
         match flag.as_str() {
-            "--help" | "-h" if command_of(&config).is_some() => {
-                let command = command_of(&config).unwrap_or_default();
-                return Ok(Parsed::Print(help_on(command).say(shared.lang)));
+            "--help" | "-h" => {
+                let help = command_of(&config).map_or_else(client_help, help_on);
+                return Ok(Parsed::Print(help.say(shared.lang)));
             }
-            "-h" => return Ok(Parsed::Print(client_help().say(shared.lang))),
             "--server" | "-s" => server = Some(line.parsed(SERVER, server_address)?),
             "--dialect" | "-d" => config.dialect = line.parsed(DIALECT, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),

@@ -27,7 +27,9 @@ use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lang::{self, Msg, bytes, client_help, decimal, escaped, help_on, msg, printable};
+use crate::lang::{
+    self, Msg, bytes, client_help, client_usage, decimal, escaped, help_on, msg, printable,
+};
 use crate::lang::{is_control, prompt_help, without_controls};
 use crate::store::Listing;
 
@@ -556,13 +558,11 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 fn help(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let text = match (argument.is_empty(), ui.is_single) {
-        (true, true) => client_help(),
-        (true, false) => prompt_help(),
-        (false, _) => {
-            let typed = argument.text();
-            help_on(find(&typed).ok_or_else(|| not_a_command(&typed, &typed))?.word)
-        }
+    let text = match argument.text().as_str() {
+        "" if ui.is_single => client_help(),
+        "" => prompt_help(),
+        "flags" => client_usage(),
+        typed => help_on(find(typed).ok_or_else(|| not_a_command(typed, typed))?.word),
     };
     Ok(ui.print(&ui.words(&text))?)
 }

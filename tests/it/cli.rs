@@ -136,7 +136,9 @@ fn every_flag_in_the_help_is_known_and_in_the_guide() {
         (env!("CARGO_BIN_EXE_connme-lab"), "connme-lab"),
     ];
     for (program, heading) in programs {
-        let output = Command::new(program).arg("--help").output().unwrap();
+        let all: &[&str] =
+            if heading == "connme-client" { &["help", "flags"] } else { &["--help"] };
+        let output = Command::new(program).args(all).env("LANG", "C").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         for flag in flags(&help) {
             let mut command = Command::new(program);
@@ -164,9 +166,9 @@ fn help_fits_a_terminal_of_80_columns() {
             .args(["--lang", lang, "--help"])
             .output()
             .unwrap();
-        let own = client(&["--lang", lang, "--help"]).output().unwrap();
+        let own = client(&["--lang", lang, "help", "flags"]).output().unwrap();
         let prompt = client(&["--lang", lang]).write_stdin("help\n").output().unwrap();
-        let short = client(&["--lang", lang, "-h"]).output().unwrap();
+        let short = client(&["--lang", lang, "--help"]).output().unwrap();
         // One screen, also of a narrow window.
         for output in [&prompt, &short] {
             let text = std::str::from_utf8(&output.stdout).unwrap();
