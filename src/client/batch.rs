@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ahead::Batch;
 use super::connection::pause_before;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Stop};
 use super::table::{amount, readable};
 use super::terminal::Bar;
 use super::ui::{Ui, say};
@@ -30,9 +30,20 @@ pub(super) fn transfer(
     ui: &mut Ui,
     names: &[String],
     total: Option<u64>,
-    mut batch: impl Batch,
+    batch: impl Batch,
     told: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Outcome {
+    let tally = move_all(ui, names, total, batch, told)?;
+    summary(ui, &tally)
+}
+
+fn move_all(
+    ui: &mut Ui,
+    names: &[String],
+    total: Option<u64>,
+    mut batch: impl Batch,
+    told: fn(&Ui, &str, &Receipt) -> Msg,
+) -> Result<Tally, Stop> {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
@@ -97,7 +108,7 @@ pub(super) fn transfer(
             sent_twice
         ));
     }
-    summary(ui, &tally)
+    Ok(tally)
 }
 
 /// What the user is told in words while a file moves.
@@ -226,4 +237,49 @@ const SHORT: Duration = Duration::from_millis(10);
 pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Option<Msg>) {
     let rate = || decimal(&format!("{}/s", readable(progress::per_second(bytes, time))));
     (decimal(&format!("{:.3}", time.as_secs_f64())), (time >= SHORT).then(rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Client, Config, Watch};
+    use crate::error::Answer;
+    use crate::lang::Lang;
+    use crate::wire::stream;
+
+    /// Files that fail for these reasons.
+    struct Failing<'f>(std::slice::Iter<'f, Failure>, usize);
+
+    impl Batch for Failing<'_> {
+        fn next(&mut self, _: &mut Client, _: &mut Watch<'_>) -> Option<(usize, Answer<Receipt>)> {
+            let failure = self.0.next()?;
+            self.1 += 1;
+            Some((self.1 - 1, Err(failure.clone())))
+        }
+
+        fn again(&mut self, _: &Failure) -> bool {
+            false
+        }
+    }
+
+    /// Each of the other files would take a silent server, or a line that is down, as long again.
+    #[test]
+    fn a_server_that_stalls_or_is_silent_is_waited_for_once() {
+        let silent = || Failure::Silent(Msg::said("silent", "diam"));
+        let refused = || Failure::refused("too-large", "");
+        for (failures, tried) in [
+            (vec![silent(), refused()], 1),
+            (vec![refused(), Failure::Stalled, refused()], 2),
+            (vec![Failure::Unreachable("no".to_owned()), refused()], 1),
+            (vec![Failure::Interrupted, refused()], 1),
+            (vec![refused(), Failure::NoReply, refused()], 3),
+        ] {
+            let client = Client::new(Config::new(Lang::En), stream::plain());
+            let mut ui = Ui::single("connme-client", client);
+            let names = vec![String::new(); failures.len()];
+            let batch = Failing(failures.iter(), 0);
+            let tally = move_all(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
+            assert_eq!((tally.failed, tally.not_tried), (tried, failures.len() - tried));
+        }
+    }
 }

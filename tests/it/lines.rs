@@ -551,6 +551,41 @@ fn a_folder_that_cannot_be_moved_does_not_stop_the_others() {
     assert!(here.path().join("downloads/d/x").exists());
 }
 
+/// The same where a folder here cannot be read. Root can read every folder, so another user sends.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_cannot_be_read_does_not_stop_the_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
+    for name in ["docs/a", "docs/closed/b", "docs/more/c"] {
+        for root in [here.path(), server.root()] {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        }
+        fs::write(here.path().join(name), name).unwrap();
+    }
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    let (program, closed) = (here.path().join("client"), here.path().join("docs/closed"));
+    fs::copy(env!("CARGO_BIN_EXE_connme-client"), &program).unwrap();
+    set(here.path(), 0o755).unwrap();
+    set(&closed, 0).unwrap();
+    let address = server.address().to_string();
+    let other = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let mut command = assert_cmd::Command::new("setpriv");
+    command.args(other).arg(&program).args(["--server", &address, "upload", "-r", "docs"]);
+    let output = command.current_dir(here.path()).env("LANG", "C").output();
+    set(&closed, 0o755).unwrap();
+    let err = output.map(|output| String::from_utf8(output.stderr).unwrap());
+    let Ok(err) = err
+        .map_err(drop)
+        .and_then(|err| if err.starts_with("setpriv") { Err(()) } else { Ok(err) })
+    else {
+        return eprintln!("skipped: no other user can be had here");
+    };
+    assert!(err.starts_with("connme-client: cannot list docs/closed: Permission denied"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(server.has("docs/a") && server.has("docs/more/c") && !server.has("docs/closed/b"));
+}
+
 /// A server that has folders in each folder fills neither the memory nor the disk of a client.
 #[test]
 fn folders_without_end_are_given_up() {
