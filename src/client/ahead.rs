@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use super::patience::AHEAD;
 use super::transfer::{LocalFile, Sending};
 use super::{Client, Receipt, Watch};
-use crate::dialect::{Requests, SumOf, Upload};
+use crate::dialect::{Requests, SumOf, Upload, must_be_quiet};
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
 use crate::wire::Wire;
@@ -316,9 +316,11 @@ impl Uploads {
                 Some(State::Asked(file)) => {
                     client.step(upload.take_ready)?;
                     let (name, size) = (file.name.clone(), file.size);
-                    let mut sending = Sending::new(file, requests, &mut *watch);
-                    let time = client
-                        .step(|wire| upload.send_or_reason(wire, &name, size, &mut sending))?;
+                    let mut sending = Sending { file, done: 0, watch: &mut *watch };
+                    let time = client.step(|wire| {
+                        must_be_quiet(requests, wire, true)?;
+                        upload.send_or_reason(wire, &name, size, &mut sending)
+                    })?;
                     let sent = State::Sent { name, size, time, is_accepted: true };
                     // The next requests need not wait for this receipt.
                     self.queue.under_way.push_front(sent);

@@ -188,7 +188,7 @@ impl Client {
         let requests = self.requests();
         self.step(|wire| {
             wire.allow(Duration::ZERO);
-            dialect::must_be_quiet(requests, wire)
+            dialect::must_be_quiet(requests, wire, false)
         })
     }
 

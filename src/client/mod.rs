@@ -24,9 +24,10 @@ pub mod terminal;
 mod transfer;
 pub(crate) mod ui;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
@@ -36,8 +37,6 @@ use crate::limits;
 use crate::store::{Listing, Store};
 use crate::wire::Wire;
 use crate::wire::stream::Prepare;
-use keyboard::Interrupt;
-pub use patience::Notice;
 use patience::Patience;
 
 /// What the user of a client asked for when the program was started.
@@ -124,7 +123,7 @@ pub struct Client {
     on_demand: bool,
     /// Called when a connection takes the place of one that was lost. Then a request that changes nothing is
     /// repeated over it.
-    again: Option<Arc<dyn Fn() + Send + Sync>>,
+    again: Option<Box<dyn Fn()>>,
     /// The connection, in a dialect that keeps it for several requests.
     wire: Option<Wire>,
     /// The number of connections so far.
@@ -132,7 +131,7 @@ pub struct Client {
     /// The server has sent something that belongs to this dialect.
     dialect_is_confirmed: bool,
     /// Where received files go. Opened when the first one comes.
-    downloads: Option<Store>,
+    downloads: Rc<OnceCell<Store>>,
     patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
     supports_pipelining: Option<bool>,
@@ -208,7 +207,7 @@ impl Client {
             wire: None,
             connections: 0,
             dialect_is_confirmed: false,
-            downloads: None,
+            downloads: Rc::default(),
             patience: Patience::default(),
             supports_pipelining: None,
             partial: None,
@@ -227,16 +226,6 @@ impl Client {
         &self.config
     }
 
-    /// Sets what is called, once for each request, when a reply takes long.
-    pub fn notify(&mut self, notice: Notice) {
-        self.patience.notice = Some(notice);
-    }
-
-    /// Makes Ctrl-C end the request that runs.
-    fn interrupt_by(&mut self, interrupt: Interrupt) {
-        self.patience.interrupt = interrupt;
-    }
-
     /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -246,12 +235,6 @@ impl Client {
     /// Makes each request open the connection that it needs.
     pub fn connect_on_demand(&mut self) {
         self.on_demand = true;
-    }
-
-    /// Sets what is called when a connection takes the place of one that was lost. Requests that change nothing
-    /// are then repeated over it.
-    pub fn connect_again(&mut self, again: Arc<dyn Fn() + Send + Sync>) {
-        self.again = Some(again);
     }
 
     /// Whether a request can be sent: there is a connection, or one will be opened.

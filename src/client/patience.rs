@@ -19,7 +19,7 @@ const NOTICE_TIME: Duration = Duration::from_secs(3);
 pub(super) const AHEAD: usize = 16 << 10;
 
 /// Called when a message takes long to come, with what has come of it, and what is expected.
-pub type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
+pub(super) type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
 
 /// Whether the user is to be told, once, that a reply takes long, and whether the user waits no longer.
 #[derive(Clone, Default)]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::Client;
 use super::argument::{Argument, split_line};
@@ -29,20 +28,14 @@ pub fn single(client: Client) -> ExitCode {
 #[must_use]
 pub fn interactive(client: Client) -> ExitCode {
     let mut ui = Ui::new("connme-client", client);
-    if !ui.asks {
-        // A script is not asked to connect.
-        ui.client.connect_on_demand();
-    }
-    if ui.asks {
-        ui.keyboard = Keyboard::of_terminal();
-    }
+    // A script is not asked to connect.
+    ui.client.on_demand = !ui.asks;
+    ui.keyboard = if ui.asks { Keyboard::of_terminal() } else { None };
     if let Some(keyboard) = &ui.keyboard {
-        ui.client.interrupt_by(keyboard.interrupt());
+        ui.client.patience.interrupt = keyboard.interrupt();
     }
     let (server, lang) = (ui.client.server(), ui.config().lang);
-    ui.client.connect_again(Arc::new(move || {
-        say(&connected_again(&server), lang);
-    }));
+    ui.client.again = Some(Box::new(move || say(&connected_again(&server), lang)));
     let done = ui.read_commands();
     if ui.client.is_connected() {
         let _ = ui.client.byebye();
@@ -115,9 +108,7 @@ impl Ui {
     /// # Errors
     /// Standard output cannot be written to.
     pub(crate) fn run(&mut self, word: &str, argument: &Argument) -> io::Result<()> {
-        if let Some(keyboard) = &self.keyboard {
-            keyboard.interrupt().clear();
-        }
+        self.client.patience.interrupt.clear();
         match Ui::find(word, argument) {
             Ok(command) => self.perform(command.word, &argument.text(), |ui| {
                 command.check(argument)?;

@@ -4,17 +4,17 @@ use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::names::not_utf8;
 use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
-use crate::dialect::{Dialect, Receiver, Requests, Source, must_not_answer_yet};
+use crate::dialect::{Dialect, Receiver, Source};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
 use crate::lang::{Msg, msg, readable};
 use crate::log::Log;
 use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum};
-use crate::wire::Wire;
 
 const SEND: Tried = ("send", "mengirim");
 
@@ -72,7 +72,7 @@ impl Client {
     ) -> Answer<Receipt> {
         let folder = self.config.downloads_path();
         let local = self.local_name(name, local)?;
-        let store = self.downloads.take().map_or_else(OnceCell::new, OnceCell::from);
+        let store = Rc::clone(&self.downloads);
         let mut arriving = Arriving {
             folder: &folder,
             store: &store,
@@ -94,7 +94,6 @@ impl Client {
         }
         self.partial = arriving.partial().filter(|_| received.is_err());
         let published = received.and_then(|()| arriving.publish());
-        self.downloads = store.into_inner();
         let stored = self.config.downloads.join(published?);
         let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
         Ok(Receipt { stored, bytes, partial: offset, time, grew: false, confirmed: true })
@@ -305,27 +304,12 @@ impl LocalFile {
 
 /// A file that is being sent.
 pub(super) struct Sending<'w> {
-    file: LocalFile,
-    done: u64,
-    requests: &'static Requests,
-    watch: &'w mut Watch<'w>,
-}
-
-impl<'w> Sending<'w> {
-    pub(super) fn new(
-        file: LocalFile,
-        requests: &'static Requests,
-        watch: &'w mut Watch<'w>,
-    ) -> Sending<'w> {
-        Sending { file, done: 0, requests, watch }
-    }
+    pub(super) file: LocalFile,
+    pub(super) done: u64,
+    pub(super) watch: &'w mut Watch<'w>,
 }
 
 impl Source for Sending<'_> {
-    fn begin(&mut self, wire: &mut Wire) -> Answer<()> {
-        must_not_answer_yet(self.requests, wire)
-    }
-
     fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         (self.watch)(Progress::Moved(self.done, Some(self.file.size)));
         let n = self.file.read(into)?;

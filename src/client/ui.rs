@@ -54,7 +54,7 @@ impl Ui {
             // A bar may have been drawn on this line.
             let begin = if terminal.colour { "\r\x1b[K" } else { "" };
             let dialect = client.config().dialect;
-            client.notify(Arc::new(move |partial: &Partial| {
+            client.patience.notice = Some(Arc::new(move |partial: &Partial| {
                 let line = still_waiting(partial, dialect.guess(&partial.got)).say(lang);
                 let _ = io::stderr().write_all(format!("{begin}{line}\n").as_bytes());
             }));

@@ -22,8 +22,7 @@ use crate::log::{ConnectionLog, Done};
 use crate::store::{ClientStore, Incoming, Outgoing};
 use crate::wire::Wire;
 pub use requests::{
-    Download, List, Requests, Resume, Source, SumOf, Upload, must_be_quiet, must_not_answer_yet,
-    too_long,
+    Download, List, Requests, Resume, Source, SumOf, Upload, must_be_quiet, too_long,
 };
 
 /// The five dialects.

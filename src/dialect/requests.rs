@@ -18,14 +18,6 @@ pub trait Source {
     /// The file cannot be read.
     fn read(&mut self, into: &mut [u8]) -> Answer<usize>;
 
-    /// Takes note that the file comes next on this wire.
-    ///
-    /// # Errors
-    /// It may not be sent.
-    fn begin(&mut self, _wire: &mut Wire) -> Answer<()> {
-        Ok(())
-    }
-
     /// Takes note that the system has taken all of it. The server's confirmation is awaited now.
     fn sent(&mut self) {}
 }
@@ -176,7 +168,6 @@ impl Requests {
 
 /// Sends a file. Its confirmation may be late: much of the file can still be on its way.
 pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
-    from.begin(wire)?;
     let mut tail = Tail::default();
     wire.write_payload(size, &mut |buffer| {
         let begun = Instant::now();
@@ -189,31 +180,21 @@ pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<
 }
 
 /// Makes sure that nothing has come since the last reply. Before a request no reply is owed, and a stale
-/// one would be taken for the answer. A server that closes by itself says why.
+/// one would be taken for the answer; before a payload, the server may have refused it. A server that closes by
+/// itself says why.
 ///
 /// # Errors
 /// Something has come, or the server has closed the connection.
-pub fn must_be_quiet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
+pub fn must_be_quiet(requests: &Requests, wire: &mut Wire, before_payload: bool) -> Answer<()> {
     let came = wire.take_arrived()?;
     if came.is_empty() {
         return Ok(());
     }
-    let failure = (requests.error_in)(&came);
     // A server says that it is busy to a new connection, and that its time is over to an idle one.
-    let is_goodbye = |failure: &Failure| matches!(failure.code(), Some(Code::Busy | Code::Timeout));
-    Err(failure.filter(is_goodbye).unwrap_or(unasked(&came)))
-}
-
-/// Makes sure that no reply has come to what is not sent yet. A server may have refused it.
-///
-/// # Errors
-/// Something has come.
-pub fn must_not_answer_yet(requests: &Requests, wire: &mut Wire) -> Answer<()> {
-    let came = wire.take_arrived()?;
-    if came.is_empty() {
-        return Ok(());
-    }
-    Err((requests.error_in)(&came).unwrap_or(unasked(&came)))
+    let is_meant = |failure: &Failure| {
+        before_payload || matches!(failure.code(), Some(Code::Busy | Code::Timeout))
+    };
+    Err((requests.error_in)(&came).filter(is_meant).unwrap_or_else(|| unasked(&came)))
 }
 
 /// A reply that is not of this protocol.

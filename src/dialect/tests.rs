@@ -650,12 +650,12 @@ fn what_comes_before_a_request_is_an_error_that_shows_it() {
     for (dialect, came, failure) in table {
         let steps = (!came.is_empty()).then(|| Step::Bytes(came.into()));
         let mut wire = Wire::new(Box::new(Script::new(steps).0), WireConfig::default());
-        let quiet = must_be_quiet(dialect.requests(), &mut wire);
+        let quiet = must_be_quiet(dialect.requests(), &mut wire, false);
         assert!(failure.closes());
         assert_eq!(quiet, Err(failure), "{} {came:?}", dialect.name());
     }
     let mut wire = Wire::new(Box::new(Script::new([Step::Pause]).0), WireConfig::default());
-    assert!(must_be_quiet(Dialect::Text.requests(), &mut wire).is_ok());
+    assert!(must_be_quiet(Dialect::Text.requests(), &mut wire, false).is_ok());
 }
 
 impl Upload {
