@@ -40,7 +40,7 @@ use crate::wire::stream::Prepare;
 use patience::Patience;
 
 /// What the user of a client asked for when the program was started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The server's host, as a name or a number.
     pub host: String,
@@ -85,21 +85,11 @@ impl Config {
         Config {
             host: limits::TCP_IP.to_owned(),
             port: limits::TCP_PORT,
-            dialect: Dialect::Text,
             downloads: limits::DOWNLOAD_FOLDER.into(),
-            base: PathBuf::new(),
-            yes: false,
-            quiet: false,
-            buffer: None,
-            in_step: false,
-            verify: false,
             resume: true,
             retry: limits::RETRIES,
-            recursive: false,
-            trace: false,
-            to_errors: false,
             lang,
-            command: Vec::new(),
+            ..Config::default()
         }
     }
 

@@ -26,9 +26,10 @@ pub use requests::{
 };
 
 /// The five dialects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Newline-delimited commands, a size header line before each binary payload.
+    #[default]
     Text,
     /// Fixed-width little-endian integers in front of every name and payload.
     Struct,
