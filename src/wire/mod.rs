@@ -30,9 +30,9 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Awaited, Code, Error, Result};
 use crate::limits;
-use input::{Came, Input};
+use input::Input;
 use message::Message;
 use pace::Pace;
 use payload::Payload;
@@ -231,10 +231,12 @@ impl Wire {
         }
         let end = Instant::now() + limits::CLOSE_TIME;
         let mut left = limits::CLOSE_BYTES;
-        while left > 0 && Instant::now() < end && matches!(self.read_once(end), Ok(Came::Data)) {
-            let came = self.input.held().len();
-            self.input.skip(came);
-            left = left.saturating_sub(came as u64);
+        let mut unwanted = vec![0; 64 << 10];
+        while left > 0 && Instant::now() < end && self.begin_read(end, Awaited::Close).is_ok() {
+            match stream::read(&mut *self.stream, &mut unwanted) {
+                Ok(0) | Err(_) => return,
+                Ok(n) => left = left.saturating_sub(n as u64),
+            }
         }
     }
 
