@@ -17,15 +17,9 @@ use crate::limits;
 /// How often the refused connections are read from.
 const ROUND: Duration = Duration::from_millis(10);
 
+/// The refused connections, and when each is closed at the latest. There is a thread while there are any.
 #[derive(Clone, Default)]
-pub(super) struct Refusals(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    /// The refused connections, and when each is closed at the latest.
-    closing: Vec<(TcpStream, Instant)>,
-    has_thread: bool,
-}
+pub(super) struct Refusals(Arc<Mutex<Vec<(TcpStream, Instant)>>>);
 
 impl Refusals {
     /// Sends `reply` and lets the peer read it before the connection is closed. Never blocks.
@@ -37,18 +31,17 @@ impl Refusals {
         {
             return;
         }
-        let mut state = lock(&self.0);
-        if state.closing.len() >= limits::MAX_REFUSALS {
-            state.closing.remove(0);
+        let mut closing = lock(&self.0);
+        let has_thread = !closing.is_empty();
+        if closing.len() >= limits::MAX_REFUSALS {
+            closing.remove(0);
         }
-        state.closing.push((stream, Instant::now() + limits::CLOSE_TIME));
-        if !state.has_thread {
+        closing.push((stream, Instant::now() + limits::CLOSE_TIME));
+        if !has_thread {
             let refusals = self.clone();
             let thread = thread::Builder::new().name("refusals".to_owned());
-            let started = thread.stack_size(limits::STACK).spawn(move || refusals.read_all());
-            state.has_thread = started.is_ok();
-            if started.is_err() {
-                state.closing.clear();
+            if thread.stack_size(limits::STACK).spawn(move || refusals.read_all()).is_err() {
+                closing.clear();
             }
         }
     }
@@ -56,11 +49,10 @@ impl Refusals {
     fn read_all(&self) {
         loop {
             thread::sleep(ROUND);
-            let mut state = lock(&self.0);
+            let mut closing = lock(&self.0);
             let now = Instant::now();
-            state.closing.retain_mut(|(stream, end)| now < *end && is_open(stream));
-            if state.closing.is_empty() {
-                state.has_thread = false;
+            closing.retain_mut(|(stream, end)| now < *end && is_open(stream));
+            if closing.is_empty() {
                 return;
             }
         }
