@@ -1,14 +1,18 @@
 //! What a program reads and writes, as a file for Wireshark, tshark and tcpdump: `--capture`.
 //!
 //! For each connection, one more [`Observer`] is directly above the socket. It writes TCP segments that could have
-//! carried what the calls moved: a handshake, segments of at most 1,460 bytes, an acknowledgement after each call,
-//! and the end. So this needs no right to capture. But the packets are the program's calls, and not what crossed
-//! the cable. What the peer sent has the time at which it was read.
+//! carried what the calls moved: a handshake, segments of at most 1,460 bytes, acknowledgements as a system sends
+//! them, and the end. So this needs no right to capture. But the packets are the program's calls, and not what
+//! crossed the cable. What the peer sent has the time at which it was read.
 //!
-//! The format is the classic one of libpcap: a header for the file, then for each packet a header and its
-//! bytes. These begin with the IP header, because there is no link below.
+//! An acknowledgement goes with the next segment of its side. If none comes, it is sent alone: at once after two full
+//! segments or where both directions have ended, else after 40 ms.
+//!
+//! The format is pcapng: each packet has a comment that says which call it was, or that it is made up. A file whose
+//! name ends in `.pcap` has the older format of libpcap, without comments. Packets begin with the IP header, because
+//! there is no link below.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -42,8 +46,17 @@ const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 
-/// The options of a SYN: the largest segment, and a window that is counted in 16 KiB, so that no write fills it.
-const SYN_OPTIONS: [u8; 8] = [2, 4, 5, 0xb4, 1, 3, 3, 14];
+/// The options of a SYN, as Linux has them: the largest segment, and windows that are counted in 128 bytes.
+const SYN_OPTIONS: [u8; 8] = [2, 4, 5, 0xb4, 1, 3, 3, 7];
+
+/// The windows that Linux announces: in a SYN, where it is counted in bytes, and later.
+const WINDOWS: [u16; 2] = [64_240, 502];
+
+/// How long an acknowledgement waits for a segment of its side: as on Linux.
+const DELAY: Duration = Duration::from_millis(40);
+
+/// How many full segments are acknowledged at once: RFC 9293, 3.8.6.3.
+const FULL: usize = 2;
 
 /// Packets that wait to be written, in bytes: those of some milliseconds at full speed.
 const QUEUE: usize = 4 << 20;
@@ -64,6 +77,7 @@ struct Shared {
     changed: Condvar,
     /// How many bytes of each payload are kept.
     kept: usize,
+    has_comments: bool,
     began: (SystemTime, Instant),
     tell: Box<dyn Fn(Msg) + Send + Sync>,
 }
@@ -71,6 +85,8 @@ struct Shared {
 /// What waits for the thread that writes. A reader of the file that stops must not stop the connections.
 #[derive(Default)]
 struct Queue {
+    /// The acknowledgements that are delayed: until when, of which connection and end, and their packets.
+    owed: BTreeMap<Owed, Packet>,
     /// The packets of each event.
     events: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -82,6 +98,17 @@ struct Queue {
     dropped: u64,
     /// The file cannot be written any more.
     has_failed: bool,
+}
+
+/// When an acknowledgement is due, the number of its connection, and its end.
+type Owed = (Duration, u32, usize);
+
+/// An IP packet, and what it is.
+struct Packet {
+    bytes: Vec<u8>,
+    /// How many bytes of its payload were not kept.
+    cut: usize,
+    comment: String,
 }
 
 impl Queue {
@@ -129,7 +156,9 @@ impl Capture {
             let to = create(path).map_err(failed)?;
             Box::new(|| Ok(to))
         };
-        let capture = Capture::new(open, flags.capture_bytes, Box::new(tell)).map_err(failed)?;
+        let is_classic = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("pcap"));
+        let capture = Capture::new(open, flags.capture_bytes, !is_classic, Box::new(tell));
+        let capture = capture.map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -157,19 +186,27 @@ impl Capture {
     fn new(
         open: Box<dyn FnOnce() -> io::Result<To> + Send>,
         bytes: Option<u32>,
+        has_comments: bool,
         tell: Box<dyn Fn(Msg) + Send + Sync>,
     ) -> io::Result<Capture> {
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
-        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
-        let header = [0xa1b2_3c4d_u32, 2 | 4 << 16, 0, 0, longest, RAW_IP];
+        let header = if has_comments {
+            // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
+            let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
+            let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
+            [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
+        } else {
+            // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
+            words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP])
+        };
         let capture = Capture(Arc::new(Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),
             kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
             began: (SystemTime::now(), Instant::now()),
+            has_comments,
             tell,
         }));
-        let header = header.iter().flat_map(|number| number.to_le_bytes()).collect();
         lock(&capture.0.queue).add(header);
         let shared = Arc::clone(&capture.0);
         thread::Builder::new().name("capture".to_owned()).spawn(move || shared.write_all(open))?;
@@ -194,30 +231,40 @@ impl Capture {
         // Different numbers, so that a port that is used again is not a segment that is sent again.
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
         let ends = Ends {
+            number,
+            side,
             addresses: of_one_version(own, peer),
             next: [number, number.rotate_left(16)],
+            owes: [None; 2],
+            full: [0; 2],
+            calls: [0; 2],
             ended: [false; 2],
             is_over: false,
         };
         let conversation = Conversation { capture: self.clone(), ends: Mutex::new(ends) };
         let [client, server] = if side == Side::Client { [OWN, PEER] } else { [PEER, OWN] };
         conversation.write(|ends, out| {
-            out.segment(ends, client, SYN, &[]);
-            out.segment(ends, server, SYN | ACK, &[]);
-            out.segment(ends, client, ACK, &[]);
+            for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
+                out.segment(ends, from, flags, &[], "made up: the handshake");
+            }
         });
         conversation
     }
 
-    /// Adds the packets of one event, which have the same time, and no other packet between them.
+    /// Adds the packets of one event, which have the same time, and no other packet between them. Acknowledgements
+    /// that were due before come first.
     fn write(&self, packets: impl FnOnce(&mut Packets)) {
         let mut queue = self.queue();
         // The time within the lock, so that it goes on from packet to packet.
         let (date, start) = self.0.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let time = time.saturating_add(start.elapsed());
-        let mut out = Packets { bytes: Vec::new(), time, kept: self.0.kept };
+        let now = time.saturating_add(start.elapsed());
+        let owed = std::mem::take(&mut queue.owed);
+        let (kept, has_comments) = (self.0.kept, self.0.has_comments);
+        let mut out = Packets { bytes: Vec::new(), time: now, kept, has_comments, owed };
+        out.write_due();
         packets(&mut out);
+        queue.owed = out.owed;
         queue.add(out.bytes);
         self.0.changed.notify_all();
     }
@@ -288,13 +335,42 @@ const PEER: usize = 1;
 
 /// What is known of both ends: this program's is the first.
 struct Ends {
+    number: u32,
+    /// This program's side.
+    side: Side,
     addresses: [SocketAddr; 2],
     /// The sequence number of the next byte.
     next: [u32; 2],
+    /// The acknowledgement that this end owes, if it was not sent since.
+    owes: [Option<Owed>; 2],
+    /// How many full segments have come to this end since it last acknowledged.
+    full: [usize; 2],
+    /// How many writes and reads there were.
+    calls: [u64; 2],
     /// Which directions have ended.
     ended: [bool; 2],
     /// Both have ended, or the connection was reset.
     is_over: bool,
+}
+
+impl Ends {
+    fn side_name(&self) -> &'static str {
+        if self.side == Side::Client { "client" } else { "server" }
+    }
+
+    /// Counts a call that has moved bytes away from this end, or brought an end, and says what it was.
+    fn call(&mut self, from: usize) -> String {
+        let side = self.side_name();
+        let call = if from == OWN { "write" } else { "read" };
+        let count = at(&mut self.calls, from);
+        *count += 1;
+        format!("{side}: {call} {count}")
+    }
+}
+
+/// The element of this end.
+fn at<T>([own, peer]: &mut [T; 2], end: usize) -> &mut T {
+    if end == OWN { own } else { peer }
 }
 
 /// A connection in a capture.
@@ -309,30 +385,48 @@ impl Conversation {
         self.capture.write(|out| packets(&mut ends, out));
     }
 
-    /// Bytes that went from this end to the other, and the acknowledgement.
+    /// Bytes that went from this end to the other.
     fn moved(&self, from: usize, bytes: &[u8]) {
         self.write(|ends, out| {
             if ends.is_over || bytes.is_empty() {
                 return;
             }
-            let mut segments = bytes.chunks(SEGMENT).peekable();
-            while let Some(segment) = segments.next() {
-                let is_last = segments.peek().is_none();
-                out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment);
+            let call = ends.call(from);
+            let count = bytes.len().div_ceil(SEGMENT);
+            for (n, segment) in bytes.chunks(SEGMENT).enumerate() {
+                let is_last = n + 1 == count;
+                let part = format!("{call}, segment {} of {count}", n + 1);
+                let comment = if count == 1 { &call } else { &part };
+                out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
+                let full = at(&mut ends.full, 1 - from);
+                *full += usize::from(segment.len() == SEGMENT);
+                if *full == FULL {
+                    let comment = "made up: acknowledges the second full segment";
+                    out.segment(ends, 1 - from, ACK, &[], comment);
+                } else {
+                    out.owe(ends, 1 - from);
+                }
             }
-            out.segment(ends, 1 - from, ACK, &[]);
         });
     }
 
     fn ended(&self, from: usize) {
         self.write(|ends, out| {
-            let has_ended = ends.ended.get_mut(from).is_none_or(|it| std::mem::replace(it, true));
-            if ends.is_over || has_ended {
+            if std::mem::replace(at(&mut ends.ended, from), true) || ends.is_over {
                 return;
             }
             ends.is_over = ends.ended == [true; 2];
-            out.segment(ends, from, FIN | ACK, &[]);
-            out.segment(ends, 1 - from, ACK, &[]);
+            let call = match from {
+                OWN => format!("{}: ends its direction", ends.side_name()),
+                _ => ends.call(from) + ", the end",
+            };
+            out.segment(ends, from, FIN | ACK, &[], &call);
+            if ends.is_over {
+                // The other end has nothing left to send that could carry it.
+                out.segment(ends, 1 - from, ACK, &[], "made up: acknowledges the last FIN");
+            } else {
+                out.owe(ends, 1 - from);
+            }
         });
     }
 
@@ -341,7 +435,10 @@ impl Conversation {
             if std::mem::replace(&mut ends.is_over, true) {
                 return;
             }
-            out.segment(ends, by, RST | ACK, &[]);
+            let what = if by == OWN { "resets the connection" } else { "learns of the reset" };
+            let call = format!("{}: {what}", ends.side_name());
+            out.segment(ends, by, RST | ACK, &[], &call);
+            out.forget(ends, 1 - by);
         });
     }
 }
@@ -373,67 +470,138 @@ struct Packets {
     /// Since 1970.
     time: Duration,
     kept: usize,
+    has_comments: bool,
+    /// See [`Queue::owed`].
+    owed: BTreeMap<Owed, Packet>,
 }
 
 impl Packets {
-    /// Writes one segment from this end, and counts what takes a sequence number.
-    fn segment(&mut self, ends: &mut Ends, from: usize, flags: u8, bytes: &[u8]) {
-        let Ends { addresses: [own, peer], next: [ours, theirs], .. } = ends;
-        let (source, target, sequence, expected) =
-            if from == OWN { (own, peer, ours, theirs) } else { (peer, own, theirs, ours) };
-        let options: &[u8] = if flags & SYN == 0 { &[] } else { &SYN_OPTIONS };
-        let acknowledged = if flags & ACK == 0 { 0 } else { *expected };
-        let mut tcp = Vec::with_capacity(28);
-        tcp.extend(source.port().to_be_bytes());
-        tcp.extend(target.port().to_be_bytes());
-        tcp.extend(sequence.to_be_bytes());
-        tcp.extend(acknowledged.to_be_bytes());
-        // The header's length in words of four bytes.
-        tcp.extend([if options.is_empty() { 5 << 4 } else { 7 << 4 }, flags]);
-        // The window, the checksum, and no urgent bytes.
-        tcp.extend([0xff, 0xff, 0, 0, 0, 0]);
-        tcp.extend(options);
-        // At most a segment and two headers.
-        let length = u16::try_from(tcp.len() + bytes.len()).unwrap_or(u16::MAX);
-        let mut ip = Vec::with_capacity(40);
-        let addresses = match (source.ip(), target.ip()) {
-            (IpAddr::V4(source), IpAddr::V4(target)) => {
-                ip.extend([0x45, 0]);
-                ip.extend(length.saturating_add(20).to_be_bytes());
-                // No number, because the packet is not to be split, 64 hops, TCP, the checksum.
-                ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-                ip.extend(source.octets());
-                ip.extend(target.octets());
-                set_checksum(&mut ip, 10, 0, &[]);
-                12..20
-            }
-            (source, target) => {
-                ip.extend([0x60, 0, 0, 0]);
-                ip.extend(length.to_be_bytes());
-                // TCP, 64 hops.
-                ip.extend([6, 64]);
-                ip.extend(v6(source));
-                ip.extend(v6(target));
-                8..40
-            }
-        };
-        let addresses = sum(ip.get(addresses).unwrap_or_default());
-        set_checksum(&mut tcp, 16, addresses + 6 + u64::from(length), bytes);
-        let kept = bytes.get(..self.kept).unwrap_or(bytes);
-        let headers = ip.len() + tcp.len();
-        let size = |payload: &[u8]| u32::try_from(headers + payload.len()).unwrap_or(u32::MAX);
-        // The format ends in 2106.
-        let seconds = u32::try_from(self.time.as_secs()).unwrap_or(u32::MAX);
-        for number in [seconds, self.time.subsec_nanos(), size(kept), size(bytes)] {
-            self.bytes.extend(number.to_le_bytes());
-        }
-        self.bytes.extend(ip);
-        self.bytes.extend(tcp);
-        self.bytes.extend(kept);
+    /// Writes one segment from this end, which acknowledges what has come to it.
+    fn segment(&mut self, ends: &mut Ends, from: usize, flags: u8, bytes: &[u8], comment: &str) {
+        self.forget(ends, from);
+        *at(&mut ends.full, from) = 0;
+        let packet = packet(ends, from, flags, bytes, self.kept, comment);
+        self.write(self.time, &packet);
         let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
-        *sequence = sequence.wrapping_add(taken);
+        let next = at(&mut ends.next, from);
+        *next = next.wrapping_add(taken);
     }
+
+    /// Takes note that this end owes an acknowledgement of all that has come to it.
+    fn owe(&mut self, ends: &mut Ends, end: usize) {
+        let comment = "made up: delayed, because no segment carried it";
+        let packet = packet(ends, end, ACK, &[], 0, comment);
+        let since = at(&mut ends.owes, end).filter(|owed| self.owed.contains_key(owed));
+        let owed = since.unwrap_or((self.time.saturating_add(DELAY), ends.number, end));
+        self.owed.insert(owed, packet);
+        *at(&mut ends.owes, end) = Some(owed);
+    }
+
+    /// Forgets what this end owes.
+    fn forget(&mut self, ends: &mut Ends, end: usize) {
+        if let Some(owed) = at(&mut ends.owes, end).take() {
+            self.owed.remove(&owed);
+        }
+    }
+
+    /// Writes the acknowledgements that were due by now.
+    fn write_due(&mut self) {
+        while let Some(entry) = self.owed.first_entry().filter(|it| it.key().0 <= self.time) {
+            let ((due, ..), packet) = entry.remove_entry();
+            self.write(due, &packet);
+        }
+    }
+
+    fn write(&mut self, time: Duration, Packet { bytes, cut, comment }: &Packet) {
+        let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let (kept, length) = (size(bytes.len()), size(bytes.len() + cut));
+        if self.has_comments {
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            let (high, low) = (nanos >> 32, nanos & 0xffff_ffff);
+            let [high, low] = [high, low].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
+            let mut body = words_of(&[0, high, low, kept, length]);
+            body.extend(padded(bytes));
+            // The comment is the option 1, with its length. The option 0 is the last.
+            body.extend(words_of(&[1 | size(comment.len()) << 16]));
+            body.extend(padded(comment.as_bytes()));
+            body.extend([0; 4]);
+            self.bytes.extend(block(6, &body));
+            return;
+        }
+        // The format ends in 2106.
+        let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        self.bytes.extend(words_of(&[seconds, time.subsec_nanos(), kept, length]));
+        self.bytes.extend(bytes);
+    }
+}
+
+/// Numbers as the formats have them.
+fn words_of(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// A block of pcapng: its type, its length, its body, and its length again.
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 12).unwrap_or(u32::MAX);
+    [&words_of(&[kind, length]), body, &words_of(&[length])].concat()
+}
+
+/// Bytes with zeros up to a multiple of four.
+fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    let zeros = bytes.len().next_multiple_of(4) - bytes.len();
+    bytes.iter().copied().chain(std::iter::repeat_n(0, zeros))
+}
+
+/// One segment from this end, as an IP packet.
+fn packet(ends: &Ends, from: usize, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
+    let Ends { addresses: [own, peer], next: [ours, theirs], .. } = ends;
+    let (source, target, sequence, expected) =
+        if from == OWN { (own, peer, ours, theirs) } else { (peer, own, theirs, ours) };
+    let is_syn = flags & SYN != 0;
+    let options: &[u8] = if is_syn { &SYN_OPTIONS } else { &[] };
+    let acknowledged = if flags & ACK == 0 { 0 } else { *expected };
+    let [first, later] = WINDOWS;
+    let mut tcp = Vec::with_capacity(28);
+    tcp.extend(source.port().to_be_bytes());
+    tcp.extend(target.port().to_be_bytes());
+    tcp.extend(sequence.to_be_bytes());
+    tcp.extend(acknowledged.to_be_bytes());
+    // The header's length in words of four bytes.
+    tcp.extend([if is_syn { 7 << 4 } else { 5 << 4 }, flags]);
+    tcp.extend(if is_syn { first } else { later }.to_be_bytes());
+    // The checksum, and no urgent bytes.
+    tcp.extend([0; 4]);
+    tcp.extend(options);
+    // At most a segment and two headers.
+    let length = u16::try_from(tcp.len() + bytes.len()).unwrap_or(u16::MAX);
+    let mut ip = Vec::with_capacity(40);
+    let addresses = match (source.ip(), target.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(target)) => {
+            ip.extend([0x45, 0]);
+            ip.extend(length.saturating_add(20).to_be_bytes());
+            // No number, because the packet is not to be split, 64 hops, TCP, the checksum.
+            ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+            ip.extend(source.octets());
+            ip.extend(target.octets());
+            set_checksum(&mut ip, 10, 0, &[]);
+            12..20
+        }
+        (source, target) => {
+            ip.extend([0x60, 0, 0, 0]);
+            ip.extend(length.to_be_bytes());
+            // TCP, 64 hops.
+            ip.extend([6, 64]);
+            ip.extend(v6(source));
+            ip.extend(v6(target));
+            8..40
+        }
+    };
+    let addresses = sum(ip.get(addresses).unwrap_or_default());
+    set_checksum(&mut tcp, 16, addresses + 6 + u64::from(length), bytes);
+    let kept = bytes.get(..most).unwrap_or(bytes);
+    let cut = bytes.len() - kept.len();
+    Packet { bytes: [&ip, &tcp, kept].concat(), cut, comment: comment.to_owned() }
 }
 
 /// The addresses in one version of IP. A socket for both versions tells IPv4 addresses as IPv6 ones, and a load
