@@ -40,7 +40,7 @@ demo: .have-cargo ## a short session with every byte shown, then a comparison
 lessons: .have-cargo ## exercises to predict, run and explain; ARGS="12" begins there
 	$(call run,connme-lab,,lesson $(ARGS))
 
-compare: .have-cargo ## the same job through all five dialects; FILE=... is the file
+compare: .have-cargo ## one file through each dialect that carries files; FILE=... is it
 	$(call run,connme-lab,,compare "$(or $(FILE),README.md)" $(ARGS))
 
 grade: .have-cargo ## check a server of yours; SERVER=HOST:PORT, ARGS="--list"

@@ -78,7 +78,8 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     tell(greeting::waiting(root.display(), is_new));
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
-    let trace = flags.trace.then(|| Output { columns: terminal::columns(&io::stderr()), print });
+    let columns = terminal::columns(&io::stderr());
+    let trace = flags.trace.then(|| Output::new(columns, print));
     let instruments = Instruments { trace, faults, capture, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);

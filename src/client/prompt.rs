@@ -44,7 +44,7 @@ pub fn interactive(client: Client) -> ExitCode {
 }
 
 /// The prompt, and the server that it is connected to. `is_narrow`: the line must leave room to type in 80 columns.
-fn prompt(server: Option<&str>, is_narrow: bool) -> Msg {
+pub(crate) fn prompt(server: Option<&str>, is_narrow: bool) -> Msg {
     let gap = if is_narrow { '\n' } else { ' ' };
     let en = server.unwrap_or("(not connected)");
     let id = server.unwrap_or("belum terhubung");

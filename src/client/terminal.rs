@@ -36,6 +36,11 @@ pub fn columns(output: &impl IsTerminal) -> usize {
     *FOUND.get_or_init(|| choose(variable().as_deref(), measured))
 }
 
+/// The width of standard output as it is now.
+pub(crate) fn columns_now() -> usize {
+    if io::stdout().is_terminal() { choose(variable().as_deref(), measured) } else { COLUMNS }
+}
+
 fn variable() -> Option<String> {
     std::env::var("COLUMNS").ok()
 }

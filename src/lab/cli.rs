@@ -27,11 +27,19 @@ pub enum Command {
     Grade,
     /// Prints what explains the dialects to Wireshark.
     Dissector,
+    /// Prints questions for an exam.
+    Questions,
 }
 
 impl Command {
-    const ALL: [Command; 5] =
-        [Command::Demo, Command::Compare, Command::Lesson, Command::Grade, Command::Dissector];
+    const ALL: [Command; 6] = [
+        Command::Demo,
+        Command::Compare,
+        Command::Lesson,
+        Command::Grade,
+        Command::Dissector,
+        Command::Questions,
+    ];
 
     /// The word that the user types.
     #[must_use]
@@ -42,6 +50,7 @@ impl Command {
             Command::Lesson => "lesson",
             Command::Grade => "grade",
             Command::Dissector => "dissector",
+            Command::Questions => "questions",
         }
     }
 }
@@ -69,6 +78,8 @@ pub struct CommandLine {
     pub step: bool,
     /// Run all lessons, without a pause.
     pub all: bool,
+    /// Print the questions for Moodle.
+    pub gift: bool,
     /// The file for a report or the dissector, if not standard output.
     pub output: Option<PathBuf>,
     /// What a run of the grader is to do.
@@ -95,19 +106,20 @@ pub struct GradeFlags {
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 19] = [
+const ONLY_FOR: [(&str, &str); 20] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
     ("--theme", "--ladder --svg"),
     ("--step", "demo"),
     ("--all", "lesson"),
+    ("--gift", "questions"),
     ("--capture", "demo compare"),
     ("--capture-bytes", "--capture"),
     ("--buffer", "demo compare"),
     ("--server", "compare grade"),
     ("--dialect", "demo grade"),
-    ("--output", "grade dissector"),
+    ("--output", "grade dissector questions"),
     ("--only", "grade"),
     ("--list", "grade"),
     ("--verbose", "grade"),
@@ -130,7 +142,7 @@ pub fn parse(
     let mut shared = Shared::new(lang);
     let (mut server, mut typed, mut flags) = (None, Vec::new(), Vec::new());
     let (mut ladder, mut svg, mut output) = (Picture::default(), None, None);
-    let (mut json, mut step, mut all) = (false, false, false);
+    let (mut json, mut step, mut all, mut gift) = (false, false, false, false);
     let mut grade = GradeFlags::default();
     let mut config = Config::new(lang);
     while let Some(arg) = line.next()? {
@@ -156,6 +168,7 @@ pub fn parse(
             "--json" => json = true,
             "--step" => step = true,
             "--all" => all = true,
+            "--gift" => gift = true,
             "--output" => output = Some(line.value()?.into()),
             "--ladder" => ladder.file = Some(line.value()?.into()),
             "--svg" => svg = Some(line.value()?.into()),
@@ -183,7 +196,7 @@ pub fn parse(
         (Command::Compare, true) => {
             return Err(command::argument_missing(command.word()).see_help());
         }
-        (Command::Demo | Command::Grade | Command::Dissector, false) => {
+        (Command::Demo | Command::Grade | Command::Dissector | Command::Questions, false) => {
             return Err(command::takes_nothing(command.word()).see_help());
         }
         _ => {}
@@ -211,6 +224,7 @@ pub fn parse(
         json,
         step,
         all,
+        gift,
         output,
         grade,
     }))
@@ -297,7 +311,8 @@ mod tests {
             ("--json demo", "compare"),
             ("--svg a.svg lesson", "compare or demo"),
             ("--theme dark demo", "--ladder or --svg"),
-            ("--output a demo", "grade or dissector"),
+            ("--output a demo", "grade or dissector or questions"),
+            ("--gift lesson", "questions"),
             ("--list compare f", "grade"),
             ("--capture a LESSON", "demo or compare"),
             ("--capture-bytes 5 demo", "--capture"),
@@ -313,7 +328,10 @@ mod tests {
             assert_eq!(wrong(line), Some(format!("{flags} need two different files; see --help")));
         }
         for (line, said) in [
-            ("", "expected a command: demo, compare, lesson, grade or dissector; see --help"),
+            (
+                "",
+                "expected a command: demo, compare, lesson, grade, dissector or questions; see --help",
+            ),
             ("upload a", "upload is a command of connme-client"),
             ("x", "there is no command 'x'; see --help"),
             ("demmo", "there is no command 'demmo'; did you mean demo?"),

@@ -25,7 +25,7 @@ use crate::lang::Msg;
 use crate::wire::stream;
 use cli::{Command, CommandLine};
 use lecture::capture::Capture;
-use lecture::{compare, demo, dissector, lessons};
+use lecture::{compare, demo, dissector, lessons, questions};
 
 /// Runs a command of `connme-lab`.
 #[must_use]
@@ -51,6 +51,7 @@ pub fn run(line: &CommandLine) -> ExitCode {
         Command::Demo => demo::run(ui, line),
         Command::Lesson => lessons::run(ui, line),
         Command::Dissector => dissector(ui, line),
+        Command::Questions => questions::run(ui, line),
         Command::Grade => Ok(()),
     });
     if let Some(capture) = capture {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::lang::{Msg, readable};
+use crate::lang::{Lang, Msg, readable};
 
 /// How to call the program.
 pub(super) fn usage() -> Msg {
@@ -12,8 +12,8 @@ pub(super) fn usage() -> Msg {
 /// No command was typed.
 pub(super) fn command_missing() -> Msg {
     Msg::said(
-        "expected a command: demo, compare, lesson, grade or dissector; see --help",
-        "tulis sebuah perintah: demo, compare, lesson, grade atau dissector; lihat --help",
+        "expected a command: demo, compare, lesson, grade, dissector or questions; see --help",
+        "tulis sebuah perintah: demo, compare, lesson, grade, dissector atau questions; lihat --help",
     )
 }
 
@@ -74,6 +74,19 @@ pub(super) fn one_file() -> Msg {
     )
 }
 
+/// A capture whose ports do not tell the dialects: how to read it.
+pub(super) fn decode_as(file: &Path, ports: &[(&str, u16)]) -> Msg {
+    let mut command = "  tshark -X lua_script:connme.lua".to_owned();
+    for (dialect, port) in ports {
+        command += &format!(" \\\n    -d tcp.port=={port},connme_{dialect}");
+    }
+    command += &format!(" \\\n    -r {}", readable(file.to_string_lossy().as_bytes()));
+    Msg::said(
+        format!("the usual ports were taken; to read the capture:\n{command}"),
+        format!("port yang biasa sudah dipakai; untuk membaca capture:\n{command}"),
+    )
+}
+
 /// The heads of the columns of a comparison.
 pub(super) fn compare_heads() -> Msg {
     Msg::said(
@@ -82,27 +95,104 @@ pub(super) fn compare_heads() -> Msg {
     )
 }
 
-/// What the marks of a ladder mean.
-pub(super) fn ladder_legend() -> Msg {
+/// The heading of a comparison.
+pub(super) fn compare_title() -> Msg {
     Msg::said(
-        "w: one write, r: one read, with its number of bytes; time in milliseconds\n\
-         =: a complete message, its length, and what ended it",
-        "w: satu write, r: satu read, dengan banyaknya byte; waktu dalam milidetik\n\
-         =: pesan yang lengkap, panjangnya, dan apa yang mengakhirinya",
+        "The same job in each dialect: send the file, fetch it again.",
+        "Pekerjaan yang sama di setiap dialek: kirim file, ambil lagi.",
     )
 }
 
-/// Before the first command of a lesson, or a step of the demo.
+/// What the columns of a comparison mean, and which commands a dialect lacks.
+pub(super) fn compare_explained(lacks: &[(&str, Vec<&str>)]) -> Msg {
+    let list = |no: &str| {
+        let one = |(dialect, words): &(&str, Vec<&str>)| format!("{dialect}: {}", words.join(" "));
+        format!("\n{no}\n  {}", lacks.iter().map(one).collect::<Vec<_>>().join("\n  "))
+    };
+    Msg::said(
+        "trips: times that the client had to wait for an answer\n\
+         framing: all bytes that are not the file's\n\
+         waited: reads of 15 ms and more, such as pauses"
+            .to_owned()
+            + &list("commands that a dialect lacks:"),
+        "bolak-balik: berapa kali client harus menunggu jawaban\n\
+         overhead: semua byte yang bukan isi file\n\
+         tunggu: read selama 15 ms atau lebih, misalnya jeda"
+            .to_owned()
+            + &list("perintah yang tidak ada di sebuah dialek:"),
+    )
+}
+
+/// What the marks of a ladder mean.
+pub(super) fn ladder_legend() -> Msg {
+    Msg::said(
+        "w: one write, r: one read, with its number of bytes\n\
+         =: a complete message, its length, and what ended it\n\
+         The client is on the left, the time in milliseconds.",
+        "w: satu write, r: satu read, dengan banyaknya byte\n\
+         =: pesan lengkap, panjangnya, dan apa yang mengakhirinya\n\
+         Client di kiri, waktu dalam milidetik.",
+    )
+}
+
+/// Before the next step of the demo.
 pub(super) fn ask_enter() -> Msg {
     Msg::said("(Enter) ", "(Enter) ")
 }
 
-/// After a lesson.
-pub(super) fn ask_next_lesson(number: usize, most: usize) -> Msg {
+/// Before the next step of a lesson.
+pub(super) fn ask_step(lesson: usize, lessons: usize, step: usize, steps: usize) -> Msg {
     Msg::said(
-        format!("Enter for lesson {number} of {most}, q to leave: "),
-        format!("Enter untuk pelajaran {number} dari {most}, q untuk keluar: "),
+        format!("lesson {lesson} of {lessons}, step {step} of {steps}: Enter, b, q or ? "),
+        format!("pelajaran {lesson}/{lessons}, langkah {step}/{steps}: Enter, b, q atau ? "),
     )
+}
+
+/// What the keys do in a lesson, and what the marks of a trace mean.
+pub(super) fn lesson_help() -> Msg {
+    let keys = Msg::said(
+        "Each lesson asks what will happen, shows and explains it.\n\n\
+         Enter, Space or Page Down   the next step\n\
+         b or Page Up                back\n\
+         14 and Enter                lesson 14\n\
+         q                           leave\n\
+         ?                           this page\n\nIn a trace:\n",
+        "Setiap pelajaran bertanya apa yang akan terjadi,\n\
+         lalu menunjukkan dan menjelaskannya.\n\n\
+         Enter, Spasi, Page Down     langkah berikutnya\n\
+         b atau Page Up              kembali\n\
+         14 lalu Enter               pelajaran 14\n\
+         q                           keluar\n\
+         ?                           halaman ini\n\nDi dalam trace:\n",
+    );
+    let both = |lang| keys.say(lang) + &ladder_legend().say(lang) + "\n";
+    Msg::said(both(Lang::En), both(Lang::Id))
+}
+
+/// When the reader leaves the lessons: how many were seen to their end, and which were not.
+pub(super) fn last_word(seen: usize, left: &[usize]) -> Msg {
+    if left.is_empty() {
+        return Msg::said(
+            "That was the last lesson, and you have seen all of them.\n\
+             Now write a server of your own: connme-lab grade checks it.",
+            "Itu pelajaran terakhir, dan semuanya sudah Anda lihat.\n\
+             Sekarang tulislah server sendiri: connme-lab grade memeriksanya.",
+        );
+    }
+    let ranges = left.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
+        [first, .., last] => format!("{first}-{last}"),
+        all => all.iter().map(usize::to_string).collect(),
+    });
+    let list = ranges.collect::<Vec<_>>().join(", ");
+    Msg::said(
+        format!("lessons seen: {seen}; not yet: {list}"),
+        format!("pelajaran selesai: {seen}; belum: {list}"),
+    )
+}
+
+/// Before the answers to the questions.
+pub(super) fn answers() -> Msg {
+    Msg::said("Answers", "Kunci jawaban")
 }
 
 /// There are only this many lessons.
@@ -119,6 +209,14 @@ pub(super) fn lessons_are_true(count: usize) -> Msg {
     Msg::said(
         format!("{count} {lessons}: each printed what its page says"),
         format!("{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya"),
+    )
+}
+
+/// A step of a lesson does not fit on a small terminal.
+pub(super) fn step_too_high(title: &str, lines: usize, columns: usize) -> Msg {
+    Msg::said(
+        format!("lesson {title}: a step has {lines} lines at {columns} columns"),
+        format!("pelajaran {title}: satu langkah {lines} baris pada {columns} kolom"),
     )
 }
 

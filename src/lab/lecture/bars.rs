@@ -59,5 +59,5 @@ pub(super) fn draw(rows: &[Bars], what: &str, lang: Lang, is_dark: bool) -> Stri
         y += 24.0;
     }
     let about = words.comparison_about.replace("{}", &about.join(". "));
-    canvas.finish(y, colours.paper, &title, &about)
+    canvas.finish((WIDTH, y), colours.paper, &title, &about)
 }

@@ -155,14 +155,20 @@ impl Canvas {
         );
     }
 
-    /// The whole picture, on painted paper.
-    pub(super) fn finish(self, height: f64, paper: &str, title: &str, about: &str) -> String {
-        let (title, about) = (xml(title), xml(about));
+    /// The whole picture, on painted paper of this width and height. What was drawn is in the middle.
+    pub(super) fn finish(
+        self,
+        (width, height): (f64, f64),
+        paper: &str,
+        title: &str,
+        about: &str,
+    ) -> String {
+        let (title, about, left) = (xml(title), xml(about), (WIDTH - width) / 2.0);
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"{WIDTH:.0}\" \
-             height=\"{height:.0}\" viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"{width:.0}\" \
+             height=\"{height:.0}\" viewBox=\"{left:.0} 0 {width:.0} {height:.0}\" role=\"img\">\n\
              <title>{title}</title>\n<desc>{about}</desc>\n\
-             <rect x=\"0\" y=\"0\" width=\"{WIDTH:.0}\" height=\"{height:.0}\" \
+             <rect x=\"{left:.0}\" y=\"0\" width=\"{width:.0}\" height=\"{height:.0}\" \
              fill=\"{paper}\"/>\n{}</svg>\n",
             self.0
         )
@@ -201,7 +207,7 @@ mod tests {
         );
         let mut canvas = Canvas::default();
         canvas.text(0.0, 0.0, Style::new("#000000"), "</text><script>");
-        let picture = canvas.finish(10.0, "#ffffff", "</title><script>", "<script>");
+        let picture = canvas.finish((WIDTH, 10.0), "#ffffff", "</title><script>", "<script>");
         assert!(!picture.contains("<script"), "{picture}");
     }
 

@@ -1,7 +1,7 @@
 //! The same job through every dialect, counted by the tracer: what each framing costs.
 //!
-//! The job: send a file, list, receive it again, compare, remove it. A dialect that lacks a request leaves out
-//! that step. `count` carries no files: it counts the characters of the file's name.
+//! The job is what all dialects with files can do: send a file, and fetch it again. All use names of the same length,
+//! so that the bytes beside the payload can be compared. What a dialect lacks is said below the table.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -101,14 +101,32 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         save(path, "")?;
     }
     let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(words::one_file())) };
+    let folder = TemporaryFolder::new()?;
+    let own = match is_named {
+        true => None,
+        false => Some(LocalServer::prepared(&folder.0.join("root"), "", stream::plain())?),
+    };
     let mut rows = Vec::new();
-    for row in compare(ui.config(), is_named, path)? {
+    for row in compare(ui.config(), own.as_ref(), path)? {
         match row {
             Ok(row) => rows.push(row),
             Err(failure) => ui.fail_on(&path.to_string_lossy(), &failure),
         }
     }
+    own.map_or(Ok(()), |own| explain_capture(ui, line, &own))?;
     if rows.is_empty() { Ok(()) } else { show(ui, line, &rows) }
+}
+
+/// Says how to read a capture of a server whose ports do not tell its dialects.
+pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer) -> Outcome {
+    match &line.instruments.capture {
+        Some(file) if !server.has_usual_ports() => {
+            let port = |(dialect, port): &(Dialect, u16)| (dialect.name(), *port);
+            let ports = server.ports.iter().map(port).collect::<Vec<_>>();
+            ui.tell(&words::decode_as(file, &ports))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Shows the rows: as a table, or as JSON, and as bars if there is a file for them.
@@ -118,20 +136,44 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
         let (lang, is_dark) = (line.config.lang, line.ladder.is_dark);
         save(path, &bars::draw(&bars(rows), &readable(size), lang, is_dark))?;
     }
-    let text = match line.json {
-        true => format!("{}\n", json(rows)),
-        false => table(rows, &ui.words(&words::compare_heads()), ui.terminal.columns),
-    };
-    Ok(ui.print(&text)?)
+    if line.json {
+        return Ok(ui.print(&format!("{}\n", json(rows)))?);
+    }
+    ui.tell(&words::compare_title())?;
+    ui.print(&table(rows, &ui.words(&words::compare_heads()), ui.terminal.columns))?;
+    ui.tell(&words::compare_explained(&lacks(ui.config())))
 }
 
-/// Does the job through every dialect: with the server that the user named, at each dialect's default port,
-/// or with a server that is started for this in a temporary folder.
+/// The commands of files that a dialect lacks, for those that lack one.
+fn lacks(config: &Config) -> Vec<(&'static str, Vec<&'static str>)> {
+    let lacks = |dialect: Dialect| {
+        let config = Config { dialect, ..config.clone() };
+        let client = Client::new(config, stream::plain());
+        let its = client.requests();
+        let all = [
+            ("upload", its.upload.is_some()),
+            ("download", its.download.is_some()),
+            ("ls", its.list_files.is_some()),
+            ("size", its.get_size.is_some()),
+            ("rm", its.delete.is_some()),
+        ];
+        let lacks = all.into_iter().filter(|(_, has)| !has).map(|(word, _)| word);
+        (dialect.name(), lacks.collect::<Vec<_>>())
+    };
+    Dialect::ALL.into_iter().map(lacks).filter(|(_, words)| !words.is_empty()).collect()
+}
+
+/// Does the job through every dialect: with this server of our own, or with the one that the user named, at each
+/// dialect's default port.
 ///
 /// # Errors
 /// The file cannot be read, or no server could be started. What fails in one dialect is the error of its
 /// row.
-pub(super) fn compare(config: &Config, is_named: bool, path: &Path) -> Answer<Vec<Answer<Row>>> {
+pub(super) fn compare(
+    config: &Config,
+    own: Option<&LocalServer>,
+    path: &Path,
+) -> Answer<Vec<Answer<Row>>> {
     let opening = |error| Failure::local(OPEN, path.display(), error);
     let found = fs::metadata(path).map_err(opening)?;
     if !found.is_file() {
@@ -143,65 +185,56 @@ pub(super) fn compare(config: &Config, is_named: bool, path: &Path) -> Answer<Ve
     }
     File::open(path).map_err(opening)?;
     let folder = TemporaryFolder::new()?;
-    let own = if is_named { None } else { Some(LocalServer::start(&folder.0.join("root"))?) };
     let with = |dialect: Dialect| {
-        let port = own.as_ref().map_or(dialect.port(), |own| own.port(dialect));
+        let port = own.map_or(dialect.port(), |own| own.port(dialect));
         Config { dialect, port, downloads: folder.0.join("back"), ..config.clone() }
     };
     let small = folder.0.join("small");
     if own.is_some() && fs::write(&small, "x").is_ok() {
         // Warm-up, not counted: the first client of a new server waits longer.
-        let _ = job(with(Dialect::Text), &small, None);
+        let _ = job(with(Dialect::Text), &small, &name(0), None);
     }
-    let run = |dialect| job(with(dialect), path, Capture::of_program());
-    let rows = Dialect::ALL.into_iter().map(run).collect();
-    // A dialect without "rm" leaves its file, which another dialect removes, not counted.
+    let run = |(n, dialect)| job(with(dialect), path, &name(n + 1), Capture::of_program());
+    let rows: Vec<_> = COMPARED.into_iter().enumerate().map(run).collect();
+    // Not counted: not every dialect can do it.
     let mut cleaner = Client::new(with(Dialect::Text), stream::plain());
     cleaner.connect_on_demand();
-    let _ = cleaner.delete(&name_for(Dialect::Filesaver));
+    for (n, row) in rows.iter().enumerate() {
+        if row.is_ok() {
+            let _ = cleaner.delete(&name(n + 1));
+        }
+    }
     cleaner.close();
     Ok(rows)
 }
 
-/// The name of the file on the server: each dialect has its own, and no other run has the same.
-fn name_for(dialect: Dialect) -> String {
-    format!("compare-{:010}-{}", std::process::id(), dialect.name())
+/// The dialects that carry files.
+const COMPARED: [Dialect; 4] = [Dialect::Text, Dialect::Struct, Dialect::Filesaver, Dialect::Json];
+
+/// The name of a file on the server: no other run has the same.
+fn name(number: usize) -> String {
+    format!("compare-{:010}-{number}", std::process::id())
 }
 
-fn job(config: Config, path: &Path, capture: Option<Capture>) -> Answer<Row> {
+fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Answer<Row> {
     let counter = Arc::new(Counter::default());
     let (dialect, downloads) = (config.dialect, config.downloads.clone());
     let observer = Some(Arc::<Counter>::clone(&counter) as Arc<dyn Observer>);
     let instruments = Instruments { observer, capture, ..Instruments::default() };
     let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_on_demand();
-    let name = name_for(dialect);
     let start = Instant::now();
-    let mut not_counted = Duration::ZERO;
-    let payload;
-    if client.requests().upload.is_some() {
-        let sent = client.upload(path, Some(&name), &mut |_| {})?;
-        if client.requests().list_files.is_some() {
-            client.list_files(None)?;
-        }
-        let received = client.download(&name, None, &mut |_| {})?;
-        payload = sent.bytes + received.bytes;
-        let comparing = Instant::now();
-        let back = received.stored.map_or_else(|| downloads.join(&name), PathBuf::from);
-        must_be_same(path, &back)?;
-        not_counted = comparing.elapsed();
-        if client.requests().delete.is_some() {
-            client.delete(&name)?;
-        }
-    } else {
-        let text = path.file_name().unwrap_or_default().to_string_lossy();
-        client.count(&text)?;
-        payload = text.len() as u64;
-    }
+    let sent = client.upload(path, Some(name), &mut |_| {})?;
+    let received = client.download(name, None, &mut |_| {})?;
+    let comparing = Instant::now();
+    let back = received.stored.map_or_else(|| downloads.join(name), PathBuf::from);
+    must_be_same(path, &back)?;
+    let not_counted = comparing.elapsed();
     let connections = client.connections();
     client.close();
     let time = start.elapsed() - not_counted;
     let counts = lock(&counter.0).clone();
+    let payload = sent.bytes + received.bytes;
     Ok(Row { dialect, connections, payload, time, counts })
 }
 

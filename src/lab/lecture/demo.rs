@@ -1,23 +1,45 @@
 //! A short session with every read and write shown, then a comparison, against a server of its own.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::capture::Capture;
+use super::keys::{self, Wish};
+use super::lessons::clear;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
 use super::trace::{Output, Side};
 use super::{Instruments, compare};
 use crate::client::argument::Argument;
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, Stop};
+use crate::client::prompt::prompt;
 use crate::client::ui::Ui;
 use crate::client::{Client, Config};
-use crate::error::{CREATE, Failure};
+use crate::error::{CREATE, Failure, lock};
 use crate::lab::cli::CommandLine;
 use crate::lab::words;
 use crate::limits;
 
 /// The name of the file that the session sends.
 const FILE: &str = "hello.txt";
+
+/// A terminal with room for the longest prompt and a command.
+const ROOM: usize = 100;
+
+/// The server waits through a discussion, of a day at most.
+const FLAGS: &str = "--idle-timeout 86400";
+
+/// What the user types.
+const TYPED: [&str; 7] = [
+    "connme",
+    "upload hello.txt",
+    "ls",
+    "size hello.txt",
+    "download hello.txt",
+    "rm hello.txt",
+    "byebye",
+];
 
 /// Runs the session, then the comparison.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
@@ -28,7 +50,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let recorder = picture.as_ref().map(Picture::recorder);
     let recorded = Instruments { recorder, ..Instruments::default() };
     let serving = recorded.clone().prepare(Side::Server);
-    let server = LocalServer::prepared(&folder.0.join("root"), "", serving)?;
+    let server = LocalServer::prepared(&folder.0.join("root"), FLAGS, serving)?;
     let config = Config {
         host: limits::TCP_IP.to_owned(),
         port: server.port(ui.config().dialect),
@@ -38,34 +60,58 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         trace: true,
         ..ui.config().clone()
     };
-    let (trace, capture) = (Some(Output::of_errors()), Capture::of_program());
+    let (address, capture) = (format!("{}:{}", config.host, config.port), Capture::of_program());
+    let zero = Arc::new(Mutex::new(Instant::now()));
+    let trace = Some(Output { zero: Some(Arc::clone(&zero)), ..Output::of_errors() });
     let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
-    let commands = [
-        ("connme", vec![]),
-        ("upload", vec![file.clone().into()]),
-        ("ls", vec![]),
-        ("size", vec![FILE.into()]),
-        ("download", vec![FILE.into()]),
-        ("rm", vec![FILE.into()]),
-        ("byebye", vec![]),
-    ];
-    ui.tell(&words::ladder_legend())?;
     let waits = line.step && ui.asks;
-    ui.with_client(client, |ui| -> Outcome {
-        for (word, words) in commands {
-            let shown = words.iter().map(|_| format!(" {FILE}")).collect::<String>();
-            ui.print(&format!("\n$ connme-client {word}{shown}\n"))?;
-            if waits && ui.ask(&words::ask_enter())?.line().is_none() {
-                break;
+    if waits {
+        clear(ui)?;
+    }
+    ui.tell(&words::ladder_legend())?;
+    let goes_on = ui.with_client(client, |ui| -> Result<bool, Stop> {
+        for (number, typed) in TYPED.into_iter().enumerate() {
+            let (word, name) = typed.split_once(' ').unwrap_or((typed, ""));
+            let words = match (word, name) {
+                (_, "") => Vec::new(),
+                ("upload", _) => vec![file.clone().into()],
+                (_, name) => vec![name.into()],
+            };
+            // What a user sees at the prompt.
+            let server = (number > 0).then_some(address.as_str());
+            let is_narrow = ui.terminal.columns < ROOM;
+            let typed = ui.words(&prompt(server, is_narrow)) + typed;
+            ui.print(&format!("\n{typed}\n"))?;
+            // What the command before has done stays until then.
+            if waits {
+                if keys::ask(ui, &words::ask_enter())? == Wish::Leave {
+                    return Ok(false);
+                }
+                clear(ui)?;
+                ui.print(&format!("{typed}\n"))?;
             }
+            if let Some(picture) = &picture {
+                picture.recorder().begin_scene(word, &typed);
+            }
+            *lock(&zero) = Instant::now();
             ui.run(word, &Argument::Words(words))?;
         }
-        Ok(())
+        Ok(true)
     })?;
-    picture.map_or(Ok(()), |picture| picture.write())?;
-    // With its own port, each dialect can be told in a capture.
+    if let Some(picture) = picture {
+        picture.write()?;
+    }
+    if !goes_on || (waits && keys::ask(ui, &words::ask_enter())? == Wish::Leave) {
+        return Ok(());
+    }
+    if waits {
+        clear(ui)?;
+    } else {
+        ui.print("\n")?;
+    }
     let config = Config { host: limits::TCP_IP.to_owned(), ..ui.config().clone() };
-    let rows = compare::compare(&config, server.has_usual_ports(), &file)?;
-    compare::show(ui, line, &rows.into_iter().flatten().collect::<Vec<_>>())
+    let rows = compare::compare(&config, Some(&server), &file)?;
+    compare::show(ui, line, &rows.into_iter().flatten().collect::<Vec<_>>())?;
+    compare::explain_capture(ui, line, &server)
 }

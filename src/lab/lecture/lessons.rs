@@ -6,23 +6,30 @@
 //!
 #![doc = include_str!("lessons/english.md")]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::TcpListener;
 use std::path::MAIN_SEPARATOR;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::Instruments;
+use super::keys::{self, Wish};
 use super::local::{Listeners, LocalServer, TemporaryFolder};
+use super::trace::{Output, Side};
 use crate::client::outcome::{Outcome, Stop};
+use crate::client::terminal::{self, COLUMNS};
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
-use crate::error::{Answer, CREATE, Failure, READ};
+use crate::error::{Answer, CREATE, Failure, READ, lock};
 use crate::lab::cli::CommandLine;
 use crate::lab::{starter, words as sentences};
-use crate::lang::Lang;
+use crate::lang::{Lang, Msg};
 use crate::limits::{self, TCP_IP};
+use crate::wire::stream;
 
 /// How often a lesson is given with `--all` before it counts as different from its page.
 const TRIES: usize = 4;
@@ -30,18 +37,32 @@ const TRIES: usize = 4;
 /// How much later a command starts than the one that it runs beside.
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// What a lesson consists of, in this order.
-enum Part<'p> {
-    /// Something to read.
-    Text(&'p str),
-    /// From here on, this server: its command line.
-    Server(&'p str),
+/// How long a server's trace may take to show the end of its connections.
+const TRACE_ENDS: Duration = Duration::from_secs(2);
+
+/// A step is at most this many lines high, on a terminal of [`NARROW`] columns too: a projector shows few.
+const HIGHEST: usize = 18;
+
+const NARROW: usize = 60;
+
+/// The server of a lesson that names none.
+const USUAL: &str = "connme-server --all";
+
+/// A step of a lesson: what is on the screen at once.
+#[derive(Default)]
+struct Step<'p> {
+    server: Option<&'p str>,
+    /// The server is new to the reader.
+    is_named: bool,
+    texts: Vec<&'p str>,
+    /// What is asked about, but does not run yet.
+    asked: Vec<&'p str>,
     /// Commands, and what they print.
-    Step { commands: &'p str, printed: &'p str },
+    runs: Vec<(&'p str, &'p str)>,
 }
 
-/// Takes the reader through the lesson of this number, and offers the next. Without a number, begins with the
-/// first one. With `--all`, runs all from there on without a pause, and fails if one prints something else.
+/// Takes the reader through the lessons, from the one of this number on. With `--all`, runs all from there on
+/// without a pause, and fails if one prints something else than its page, or has a step that is too high.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let page = page(ui.config().lang);
     let lessons: Vec<&str> = page.split("\n## ").skip(1).collect();
@@ -56,7 +77,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         for lesson in chosen {
             // On a busy machine, a pause between two writes can be too short.
             let mut tries = 1;
-            while let Err(stop) = give(ui, lesson, false, true) {
+            while let Err(stop) = show_all(ui, lesson, true) {
                 if !matches!(stop, Stop::Refused(_)) || tries == TRIES {
                     return Err(stop);
                 }
@@ -65,17 +86,238 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         }
         return ui.tell(&sentences::lessons_are_true(chosen.len()));
     }
-    for (lesson, number) in chosen.iter().zip(first + 1..) {
-        let goes_on = give(ui, lesson, ui.asks, false)? && ui.asks && number <= most;
-        if !goes_on {
-            break;
+    match chosen.first() {
+        Some(lesson) if !ui.asks => show_all(ui, lesson, false),
+        _ => give(ui, &lessons, first),
+    }
+}
+
+/// Gives the lessons to a reader at a terminal, who chooses the next one and may go back.
+fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
+    let (mut number, mut at) = (first, 0);
+    let mut seen = BTreeSet::new();
+    // The steps of this lesson that have run.
+    let mut shown: Vec<Vec<Piece>> = Vec::new();
+    let mut wish = Wish::Help;
+    while wish != Wish::Leave {
+        let lesson = lessons.get(number - 1).copied().unwrap_or_default();
+        let (title, steps) = steps(lesson);
+        clear(ui)?;
+        // A lecturer may change it.
+        let columns = terminal::columns_now();
+        if wish == Wish::Help {
+            ui.tell(&sentences::lesson_help())?;
+            if !seen.is_empty() {
+                ui.tell(&last_word(&seen, lessons.len()))?;
+            }
+        } else {
+            while shown.len() <= at {
+                let step = steps.get(shown.len());
+                let pieces = step.map(|step| step.show(ui.config().lang, columns)).transpose()?;
+                shown.push(pieces.unwrap_or_default());
+            }
+            let pieces = shown.get(at).map_or(&[][..], Vec::as_slice);
+            ui.print(&format!("{title}\n\n{}\n", lines(pieces, columns).join("\n")))?;
         }
-        match ui.ask(&sentences::ask_next_lesson(number, most))?.line() {
-            Some(answer) if answer.trim().is_empty() => {}
-            _ => break,
+        let last = wish;
+        wish = keys::ask(ui, &sentences::ask_step(number, lessons.len(), at + 1, steps.len()))?;
+        match wish {
+            // After the page of help, the step that was left.
+            Wish::Next | Wish::Back if last == Wish::Help => {}
+            Wish::Next if at + 1 < steps.len() => at += 1,
+            Wish::Next => {
+                seen.insert(number);
+                if number == lessons.len() {
+                    clear(ui)?;
+                    break;
+                }
+                (number, at) = (number + 1, 0);
+                shown.clear();
+            }
+            Wish::Back if at > 0 => at -= 1,
+            Wish::Lesson(chosen) if (1..=lessons.len()).contains(&chosen) => {
+                (number, at) = (chosen, 0);
+                shown.clear();
+            }
+            Wish::Back if number > 1 => {
+                (number, at) = (number - 1, 0);
+                shown.clear();
+            }
+            _ => {}
+        }
+    }
+    ui.tell(&last_word(&seen, lessons.len()))
+}
+
+fn last_word(seen: &BTreeSet<usize>, lessons: usize) -> Msg {
+    let left: Vec<_> = (1..=lessons).filter(|number| !seen.contains(number)).collect();
+    sentences::last_word(seen.len(), &left)
+}
+
+/// Shows all steps of a lesson. With `compares`, it fails if something else is printed than the page says.
+fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
+    let (title, steps) = steps(lesson);
+    ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
+    for step in steps {
+        let columns = terminal::columns_now();
+        let pieces = step.show(ui.config().lang, columns)?;
+        ui.print(&format!("{}\n\n", lines(&pieces, columns).join("\n")))?;
+        if !compares {
+            continue;
+        }
+        let printed = pieces.iter().filter_map(|piece| match piece {
+            Piece::Printed(came) => Some(came),
+            _ => None,
+        });
+        for (came, (_, expected)) in printed.zip(&step.runs) {
+            // Windows may throw away what came before a reset.
+            let is_certain = !(cfg!(windows) && expected.contains("[reset]"));
+            if is_certain && blanked_all(came) != blanked_all(expected) {
+                return Err(Stop::Refused(sentences::lesson_differs(title, expected)));
+            }
+        }
+        for columns in [NARROW, COLUMNS] {
+            // The title and an empty line.
+            let height = 2 + height(&pieces, columns);
+            if height > HIGHEST {
+                return Err(Stop::Refused(sentences::step_too_high(title, height, columns)));
+            }
         }
     }
     Ok(())
+}
+
+/// Clears the terminal, if it can be.
+pub(super) fn clear(ui: &Ui) -> io::Result<()> {
+    let can = terminal::Terminal::look().colour;
+    ui.print(if can { "\x1b[H\x1b[2J" } else { "\n" })
+}
+
+/// What is on a screen.
+enum Piece {
+    Text(String),
+    Command(String),
+    Printed(String),
+}
+
+/// The lines of a screen. What was printed is as it was.
+fn lines(pieces: &[Piece], columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut was_command = false;
+    for piece in pieces {
+        let is_command = matches!(piece, Piece::Command(_));
+        // A command and what it prints are together.
+        if !lines.is_empty() && !was_command {
+            lines.push(String::new());
+        }
+        was_command = is_command;
+        match piece {
+            Piece::Text(text) => lines.extend(wrapped(text, columns).lines().map(str::to_owned)),
+            Piece::Printed(text) => lines.extend(text.lines().map(str::to_owned)),
+            Piece::Command(text) => {
+                // What runs at the same time is on lines of its own.
+                for (n, command) in split(text, '&').into_iter().enumerate() {
+                    if n > 0 {
+                        lines.last_mut().into_iter().for_each(|line| *line += " &");
+                    }
+                    lines.extend(broken(command, columns - 4));
+                }
+            }
+        }
+    }
+    lines
+}
+
+/// How many lines of a terminal these take. A trace is as wide as the terminal, whatever that is.
+fn height(pieces: &[Piece], columns: usize) -> usize {
+    let high = |line: String| match line.strip_prefix('#') {
+        Some(_) => 1,
+        None => line.chars().count().div_ceil(columns).max(1),
+    };
+    lines(pieces, columns).into_iter().map(high).sum()
+}
+
+/// A command as a shell takes it, in lines of this width.
+fn broken(command: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec!["$".to_owned()];
+    for word in split(command, ' ') {
+        let Some(line) = lines.last_mut() else { break };
+        if line.chars().count() > 1 && line.chars().count() + 1 + word.chars().count() > columns {
+            *line += " \\";
+            lines.push(format!("    {word}"));
+        } else {
+            *line += &format!(" {word}");
+        }
+    }
+    lines
+}
+
+impl Step<'_> {
+    /// Does what the step does, and returns what is on the screen then.
+    fn show(&self, lang: Lang, columns: usize) -> Answer<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        pieces.extend(self.texts.iter().map(|text| Piece::Text((*text).to_owned())));
+        if let Some(line) = self.server.filter(|_| self.is_named) {
+            pieces.push(Piece::Text(format!("Server: {line}")));
+        }
+        let commands = |line: &str| {
+            let command = |line: &str| Piece::Command(line.to_owned());
+            split(line, ';').into_iter().map(command).collect::<Vec<_>>()
+        };
+        pieces.extend(self.asked.iter().flat_map(|line| commands(line)));
+        if self.runs.is_empty() {
+            return Ok(pieces);
+        }
+        let place = Place::new(self.server.unwrap_or(USUAL), columns)?;
+        for (line, _) in &self.runs {
+            let mut came = String::new();
+            for command in split(line, ';') {
+                came += &place.run(command, lang, columns)?;
+            }
+            pieces.extend(commands(line));
+            pieces.push(Piece::Printed(place.as_on_the_page(&came)));
+        }
+        Ok(pieces)
+    }
+}
+
+/// The title of a lesson, and its steps: the question with its commands, what they print, the same with the second
+/// server, and the explanation. A paragraph that names the command line of a server starts that one.
+fn steps(lesson: &str) -> (&str, Vec<Step<'_>>) {
+    let (title, rest) = lesson.split_once('\n').unwrap_or((lesson, ""));
+    let (mut question, mut explanation) = (Step::default(), Step::default());
+    let mut runs: Vec<Step<'_>> = Vec::new();
+    let mut server = None;
+    for (n, section) in rest.split("```sh\n").enumerate() {
+        let mut texts = section;
+        if n > 0 {
+            let (commands, after) = section.split_once("\n```").unwrap_or((section, ""));
+            let printed =
+                after.strip_prefix("\n```text\n").and_then(|after| after.split_once("```"));
+            let (printed, after) = printed.unwrap_or(("", after));
+            if runs.last().is_none_or(|step| step.server != server) {
+                runs.push(Step { server, is_named: !runs.is_empty(), ..Step::default() });
+            }
+            if runs.len() == 1 {
+                (question.server, question.is_named) = (server, true);
+                question.asked.push(commands);
+            }
+            if let Some(step) = runs.last_mut() {
+                step.runs.push((commands, printed));
+            }
+            texts = after;
+        }
+        for text in texts.split("\n\n").map(str::trim) {
+            match text.strip_prefix("Server: `").and_then(|line| line.strip_suffix('`')) {
+                Some(line) => server = Some(line),
+                // The page ends with the targets of its links.
+                None if text.is_empty() || text.starts_with('[') && text.contains("]: ") => {}
+                None if runs.is_empty() => question.texts.push(text),
+                None => explanation.texts.push(text),
+            }
+        }
+    }
+    (title, [question].into_iter().chain(runs).chain([explanation]).collect())
 }
 
 fn page(lang: Lang) -> &'static str {
@@ -83,81 +325,6 @@ fn page(lang: Lang) -> &'static str {
         Lang::En => include_str!("lessons/english.md"),
         Lang::Id => include_str!("lessons/indonesian.md"),
     }
-}
-
-/// Gives one lesson. With `waits`, the reader has to press Enter before the first command. With `compares`, it
-/// fails if something else is printed than the page says. Returns whether the reader stays.
-fn give(ui: &mut Ui, lesson: &str, waits: bool, compares: bool) -> Result<bool, Stop> {
-    let (title, rest) = lesson.split_once('\n').unwrap_or((lesson, ""));
-    let columns = ui.terminal.columns;
-    ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
-    let mut place = None;
-    let mut waits = waits;
-    for part in parts(rest) {
-        match part {
-            Part::Text(text) => ui.print(&format!("{}\n\n", wrapped(text, columns)))?,
-            Part::Server(line) => {
-                ui.print(&format!("$ {line}\n\n"))?;
-                place = Some(Place::new(line)?);
-            }
-            Part::Step { commands, printed } => {
-                let place = match &mut place {
-                    Some(place) => place,
-                    none => none.insert(Place::new("connme-server --all")?),
-                };
-                let mut came = String::new();
-                for command in split(commands, ';') {
-                    // What runs at the same time is on lines of its own.
-                    ui.print(&format!("$ {}\n", split(command, '&').join(" &\n  ")))?;
-                    if waits
-                        && ui
-                            .ask(&sentences::ask_enter())?
-                            .line()
-                            .is_none_or(|answer| answer.trim() == "q")
-                    {
-                        return Ok(false);
-                    }
-                    waits = false;
-                    let printed = place.run(command, ui.config().lang)?;
-                    ui.print(&printed)?;
-                    came += &printed;
-                }
-                ui.print("\n")?;
-                if compares && blanked_all(&place.as_on_the_page(&came)) != blanked_all(printed) {
-                    return Err(Stop::Refused(sentences::lesson_differs(title, printed)));
-                }
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// The parts of a lesson. A paragraph that names a command line of a server starts that one.
-fn parts(lesson: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = lesson;
-    while let Some((texts, after)) = rest.split_once("```sh\n") {
-        parts.extend(texts_and_servers(texts));
-        let (commands, after) = after.split_once("\n```").unwrap_or((after, ""));
-        let printed = after.strip_prefix("\n```text\n").and_then(|after| after.split_once("```"));
-        let (printed, after) = printed.unwrap_or(("", after));
-        parts.push(Part::Step { commands, printed });
-        rest = after;
-    }
-    parts.extend(texts_and_servers(rest));
-    parts
-}
-
-fn texts_and_servers(texts: &str) -> impl Iterator<Item = Part<'_>> {
-    // The page ends with the targets of its links.
-    let is_shown =
-        |text: &&str| !(text.is_empty() || text.starts_with('[') && text.contains("]: "));
-    texts.split("\n\n").map(str::trim).filter(is_shown).map(|text| {
-        match text.strip_prefix("Server: `").and_then(|line| line.strip_suffix('`')) {
-            Some(line) => Part::Server(line),
-            None => Part::Text(text),
-        }
-    })
 }
 
 /// A paragraph without its marks, in lines of this width.
@@ -182,44 +349,59 @@ struct Place {
     _server: Listeners,
     folder: TemporaryFolder,
     ports: Vec<(Dialect, u16)>,
+    /// What the server has traced.
+    traced: Arc<Mutex<String>>,
 }
 
 impl Place {
     /// Starts the server of this command line: one of ours, or the starter.
-    fn new(line: &str) -> Answer<Place> {
+    fn new(line: &str, columns: usize) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
         let creating = |error| Failure::local(CREATE, root.display(), error);
         let here = folder.0.join("here");
         fs::create_dir(&here).map_err(creating)?;
+        let traced = Arc::<Mutex<String>>::default();
         let (server, ports) = match line.strip_prefix("connme-server ") {
             Some(flags) => {
-                let LocalServer { listeners, ports } = LocalServer::start_with(&root, flags)?;
+                let lines = Arc::clone(&traced);
+                let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
+                let trace = Some(Output::new(columns, print));
+                let (flags, prepare) = match flags.strip_suffix(" --trace") {
+                    Some(flags) => {
+                        let instruments = Instruments { trace, ..Instruments::default() };
+                        (flags, instruments.prepare(Side::Server))
+                    }
+                    None => (flags, stream::plain()),
+                };
+                let LocalServer { listeners, ports } =
+                    LocalServer::prepared(&root, flags, prepare)?;
                 (listeners, ports)
             }
             None => {
                 let failed = |error| Failure::local(super::local::START, line, error);
                 let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
                 let port = listener.local_addr().map_err(failed)?.port();
+                let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
                 let serve = move |listeners: Vec<TcpListener>| {
-                    listeners.iter().for_each(|listener| starter::serve(listener, &root));
+                    listeners.iter().for_each(|listener| starter::serve(listener, &root, &flags));
                 };
                 let server = Listeners::start(vec![listener], serve).map_err(failed)?;
                 (server, vec![(Dialect::Text, port)])
             }
         };
-        Ok(Place { _server: server, folder, ports })
+        Ok(Place { _server: server, folder, ports, traced })
     }
 
-    /// Runs a command, and returns what it prints. Commands with `&` between them run at the same time, each a
-    /// moment later than the one before it.
-    fn run(&self, line: &str, lang: Lang) -> Answer<String> {
+    /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
+    /// them run at the same time, each a moment later than the one before it.
+    fn run(&self, line: &str, lang: Lang, columns: usize) -> Answer<String> {
         let mut running = Vec::new();
         for (number, command) in split(line, '&').into_iter().enumerate() {
             if number > 0 {
                 thread::sleep(MOMENT);
             }
-            running.extend(self.start(command, lang)?);
+            running.extend(self.start(command, lang, columns)?);
         }
         let mut printed = String::new();
         for (mut child, mut output) in running {
@@ -227,12 +409,32 @@ impl Place {
             output.read_to_string(&mut printed).map_err(failed)?;
             child.wait().map_err(failed)?;
         }
-        Ok(printed)
+        Ok(printed + &self.traced())
+    }
+
+    /// What the server has traced since it was last asked, with the ends of its connections.
+    fn traced(&self) -> String {
+        let count = |text: &str, what: &str| text.matches(what).count();
+        let end = Instant::now() + TRACE_ENDS;
+        loop {
+            let mut traced = lock(&self.traced);
+            let ends = count(&traced, "-- [end] ->") + count(&traced, "[reset]");
+            if ends >= count(&traced, "|client ") || Instant::now() > end {
+                return std::mem::take(&mut traced);
+            }
+            drop(traced);
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Starts a command, or does what it would do. The commands are those of the lessons: this program, `printf`,
     /// and `head` of zeros.
-    fn start(&self, command: &str, lang: Lang) -> Answer<Option<(Child, io::PipeReader)>> {
+    fn start(
+        &self,
+        command: &str,
+        lang: Lang,
+        columns: usize,
+    ) -> Answer<Option<(Child, io::PipeReader)>> {
         let failed = |error: io::Error| Failure::local(("run", "menjalankan"), command, error);
         let here = self.folder.0.join("here");
         let (command, file) =
@@ -257,6 +459,7 @@ impl Place {
                 client
                     .args(["--server", &format!("{TCP_IP}:{}", self.port_for(words))])
                     .args(words);
+                client.env("COLUMNS", columns.to_string());
                 client.current_dir(&here).stdin(Stdio::null());
                 client.stderr(input.try_clone().map_err(failed)?);
                 match file {
@@ -348,14 +551,12 @@ mod tests {
     #[test]
     fn both_languages_run_the_same_commands_on_the_same_servers() {
         let work = |lang| {
-            let lessons = page(lang).split("\n## ").skip(1);
-            lessons.map(|lesson| {
-                let parts = parts(lesson).into_iter().filter_map(|part| match part {
-                    Part::Server(line) => Some(line.to_owned()),
-                    Part::Step { commands, .. } => Some(commands.to_owned()),
-                    Part::Text(_) => None,
-                });
-                parts.collect::<Vec<_>>()
+            page(lang).split("\n## ").skip(1).map(|lesson| {
+                let step = |step: Step<'_>| {
+                    let commands = step.runs.iter().map(|(line, _)| *line);
+                    step.server.into_iter().chain(commands).map(str::to_owned).collect::<Vec<_>>()
+                };
+                steps(lesson).1.into_iter().flat_map(step).collect::<Vec<_>>()
             })
         };
         let lessons: Vec<_> = work(Lang::En).collect();
@@ -364,6 +565,35 @@ mod tests {
         let starters = |lesson: &&Vec<String>| lesson.iter().any(|line| line.contains("starter"));
         assert!(lessons.iter().filter(starters).count() >= 6);
         assert_eq!(lessons, work(Lang::Id).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_lesson_has_a_screen_for_each_step() {
+        let lesson = "7. Title\n\nServer: `one`\n\n**Predict.** What?\n\n```sh\na; b\n```\n```text\nA\n\
+                      ```\n\nServer: `two`\n\n```sh\na\n```\n```text\nB\n```\n\n**Explain.** So.\n";
+        let (title, steps) = steps(lesson);
+        assert_eq!(title, "7. Title");
+        let seen: Vec<_> = steps
+            .iter()
+            .map(|step| (step.server, step.is_named, step.texts.len(), step.asked.len()))
+            .collect();
+        let (one, two) = (Some("one"), Some("two"));
+        assert_eq!(
+            seen,
+            [(one, true, 1, 1), (one, false, 0, 0), (two, true, 0, 0), (None, false, 1, 0)]
+        );
+        assert_eq!(steps[2].runs, [("a", "B\n")]);
+        // The command is on the screen with the question.
+        let question = steps[0].show(Lang::En, 60).unwrap();
+        let expected = ["Predict. What?", "", "Server: one", "", "$ a", "$ b"];
+        assert_eq!(lines(&question, 60), expected);
+        assert_eq!(height(&question, 60), 6);
+    }
+
+    #[test]
+    fn a_command_is_broken_between_its_words() {
+        let lines = broken("say 'a b' 'c d'; ls", 12);
+        assert_eq!(lines, ["$ say 'a b' \\", "    'c d'; \\", "    ls"]);
     }
 
     #[test]

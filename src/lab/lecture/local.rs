@@ -15,7 +15,7 @@ use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
 use crate::store::{Options, Store};
 use crate::wire::WireConfig;
-use crate::wire::stream::{self, Prepare};
+use crate::wire::stream::Prepare;
 
 /// A folder that is removed when this is dropped. It holds a lock, which the system releases when the program
 /// ends: so the next run can remove what a killed run has left.
@@ -111,16 +111,7 @@ impl Drop for Listeners {
 pub(super) const START: Tried = ("start", "menjalankan");
 
 impl LocalServer {
-    pub(super) fn start(root: &Path) -> Answer<LocalServer> {
-        LocalServer::start_with(root, "")
-    }
-
-    /// A server with some of the flags of `connme-server`.
-    pub(super) fn start_with(root: &Path, flags: &str) -> Answer<LocalServer> {
-        LocalServer::prepared(root, flags, stream::plain())
-    }
-
-    /// The same, with instruments over its sockets.
+    /// A server with some of the flags of `connme-server`, and with instruments over its sockets.
     pub(super) fn prepared(root: &Path, flags: &str, prepare: Prepare) -> Answer<LocalServer> {
         let failed = |error: io::Error| Failure::local(START, "connme-server", error);
         let (mut options, mut wires) = (Options::default(), WireConfig::default());
@@ -173,13 +164,14 @@ impl LocalServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::stream;
     use std::time::Instant;
 
     /// Each lesson has a server of its own: five listeners and their threads.
     #[test]
     fn a_dropped_server_listens_no_more() {
         let folder = tempfile::tempdir().unwrap();
-        let server = LocalServer::start(folder.path()).unwrap();
+        let server = LocalServer::prepared(folder.path(), "", stream::plain()).unwrap();
         let ports: Vec<_> = server.ports.iter().map(|(_, port)| *port).collect();
         let is_open = |port: &u16| TcpStream::connect((TCP_IP, *port)).is_ok();
         assert!(ports.iter().all(is_open));

@@ -1,7 +1,7 @@
-//! What a lecture shows: every read and write, what they would be as packets, and what the five framings cost.
+//! What a lecture shows: every read and write, what they would be as packets, and what the framings cost.
 //!
-//! [`Instruments`] are between a wire and its socket. `demo`, `compare` and `lesson` are commands of `connme-lab`,
-//! and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
+//! [`Instruments`] are between a wire and its socket. `demo`, `compare`, `lesson` and `questions` are commands of
+//! `connme-lab`, and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
 
 mod bars;
 mod canvas;
@@ -10,10 +10,12 @@ pub(super) mod compare;
 pub(super) mod demo;
 pub mod faults;
 mod flights;
+mod keys;
 pub mod lessons;
 mod local;
 mod payloads;
 pub mod picture;
+pub mod questions;
 pub mod record;
 mod sequence;
 #[cfg(test)]

@@ -36,13 +36,20 @@ impl Picture {
         Arc::clone(&self.recorder)
     }
 
-    /// Draws what was recorded.
+    /// Draws what was recorded, and each scene of it in a file of its own: `a.svg` and `a-1-connme.svg`.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// A file cannot be written.
     pub fn write(&self) -> Answer<()> {
         let (tapes, left_out) = self.recorder.tapes();
-        save(&self.path, &sequence::draw(&tapes, left_out, self.lang, self.is_dark))
+        save(&self.path, &sequence::draw(&tapes, left_out, None, self.lang, self.is_dark))?;
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        for (n, (scene, tapes)) in self.recorder.scenes().into_iter().enumerate() {
+            let path = self.path.with_file_name(format!("{stem}-{}-{}.svg", n + 1, scene.word));
+            let title = Some(scene.typed.as_str());
+            save(&path, &sequence::draw(&tapes, 0, title, self.lang, self.is_dark))?;
+        }
+        Ok(())
     }
 }
 

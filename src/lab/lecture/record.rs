@@ -157,6 +157,12 @@ impl Tape {
         self.push(Entry { began: at.saturating_sub(took), at, what });
     }
 
+    /// What happened in this time.
+    fn between(&self, from: Duration, to: Duration) -> Tape {
+        let entries = self.entries.iter().filter(|entry| (from..to).contains(&entry.at));
+        Tape { began: from, entries: entries.cloned().collect(), ..self.clone() }
+    }
+
     /// Notes that this side breaks off here.
     pub(super) fn cut(&mut self, at: Duration) {
         self.push(Entry { began: at, at, what: What::Cut });
@@ -191,6 +197,16 @@ impl Tape {
     }
 }
 
+/// A part of a session that has a picture of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    /// The word of its command.
+    pub(super) word: &'static str,
+    /// What the user typed.
+    pub(super) typed: String,
+    began: Duration,
+}
+
 /// Keeps the tapes of all connections, by one clock.
 pub struct Recorder {
     start: Instant,
@@ -201,6 +217,7 @@ pub struct Recorder {
 #[derive(Default)]
 struct State {
     tapes: Vec<Tape>,
+    scenes: Vec<Scene>,
     running: usize,
     left_out: u64,
 }
@@ -231,6 +248,23 @@ impl Recorder {
             state.left_out += 1;
         }
         Arc::new(Track { recorder: Arc::clone(self), number })
+    }
+
+    /// Begins a part of the session with a picture of its own.
+    pub(super) fn begin_scene(&self, word: &'static str, typed: &str) {
+        let (began, typed) = (self.start.elapsed(), typed.to_owned());
+        lock(&self.state).scenes.push(Scene { word, typed, began });
+    }
+
+    /// Each scene, and the tapes of what happened in it.
+    pub(super) fn scenes(&self) -> Vec<(Scene, Vec<Tape>)> {
+        let state = lock(&self.state);
+        let scene = |(n, scene): (usize, &Scene)| {
+            let to = state.scenes.get(n + 1).map_or(Duration::MAX, |next| next.began);
+            let tapes = state.tapes.iter().map(|tape| tape.between(scene.began, to));
+            (scene.clone(), tapes.filter(|tape| !tape.entries.is_empty()).collect())
+        };
+        state.scenes.iter().enumerate().map(scene).collect()
     }
 
     /// All tapes, after those that still run have had a moment to end, and the number of sides of connections
@@ -302,6 +336,30 @@ mod tests {
         assert_eq!(long.entries.len(), MOST_ENTRIES + 1);
         let What::Moved { from, length, head, .. } = &tape.entries[2].what else { panic!() };
         assert_eq!((*from, *length, head.len()), (200_000, 100_000, HEAD));
+    }
+
+    #[test]
+    fn a_scene_has_what_happened_in_its_time() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let recorder = Recorder::new();
+        let track = recorder.begin(Side::Client, "text", address, address);
+        let said = |word, bytes: &[u8]| {
+            recorder.begin_scene(word, word);
+            track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
+        };
+        said("ls", b"ls\n");
+        said("rm", b"rm a\n");
+        let scenes = recorder.scenes();
+        let seen: Vec<_> = scenes
+            .iter()
+            .map(|(scene, tapes)| (scene.word, tapes.len(), &tapes[0].entries[0].what))
+            .collect();
+        for ((word, tapes, what), expected) in seen.iter().zip([("ls", 0, 3), ("rm", 3, 5)]) {
+            let What::Moved { from, length, .. } = what else { panic!("{what:?}") };
+            assert_eq!((*word, *from, *length), expected);
+            assert_eq!(*tapes, 1);
+        }
+        assert!(scenes.iter().all(|(_, tapes)| tapes[0].entries.len() == 1), "{scenes:?}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ const CLIENT: f64 = 384.0;
 const SERVER: f64 = 896.0;
 const AXIS: f64 = 104.0;
 
+/// The width of a slide for each unit of its height.
+const SLIDE: f64 = 16.0 / 9.0;
+
 /// The height of a line of text.
 const LINE: f64 = 20.0;
 
@@ -74,12 +77,22 @@ impl Scale {
     }
 }
 
-/// Draws the connections, one below the other. `left_out` more sides of connections were not recorded.
-pub(super) fn draw(tapes: &[Tape], left_out: u64, lang: Lang, is_dark: bool) -> String {
+/// Draws the connections, one below the other. `left_out` more sides of connections were not recorded. With a
+/// title, it is a slide.
+pub(super) fn draw(
+    tapes: &[Tape],
+    left_out: u64,
+    title: Option<&str>,
+    lang: Lang,
+    is_dark: bool,
+) -> String {
     let (words, colours) = (Words::of(lang), Palette::of(is_dark));
     let conversations = pair(tapes);
     let mut sheet = Sheet { canvas: Canvas::default(), colours, words, y: 0.0 };
-    sheet.head(&conversations);
+    sheet.head(title.unwrap_or(words.session));
+    if title.is_none() {
+        sheet.explain(&conversations);
+    }
     for (n, conversation) in conversations.iter().enumerate() {
         sheet.conversation(n + 1, conversation);
     }
@@ -92,7 +105,11 @@ pub(super) fn draw(tapes: &[Tape], left_out: u64, lang: Lang, is_dark: bool) -> 
         sheet.sentence(words.none);
     }
     let about = fill(words.session_about, conversations.len());
-    sheet.canvas.finish(sheet.y + 16.0, colours.paper, words.session, &about)
+    let height = sheet.y + 16.0;
+    let width = if title.is_some() { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
+    let height = if title.is_some() { width / SLIDE } else { height };
+    let title = title.unwrap_or(words.session);
+    sheet.canvas.finish((width, height), colours.paper, title, &about)
 }
 
 fn fill(sentence: &str, with: impl Display) -> String {
@@ -166,8 +183,9 @@ impl Sheet {
         self.canvas.text(24.0, self.y, self.pale(), text);
     }
 
-    fn head(&mut self, conversations: &[Conversation<'_>]) {
-        self.canvas.text(24.0, 36.0, self.ink().bold(22.0), self.words.session);
+    fn head(&mut self, title: &str) {
+        // A title is a command after its prompt, which can be on a line of its own.
+        self.canvas.text(24.0, 36.0, self.ink().bold(22.0), &title.replace('\n', " "));
         let mut x = 24.0;
         for part in PARTS {
             let word = self.word(part);
@@ -177,6 +195,9 @@ impl Sheet {
             x += 120.0 + word.len() as f64 * LETTER;
         }
         self.y = 76.0;
+    }
+
+    fn explain(&mut self, conversations: &[Conversation<'_>]) {
         if conversations.iter().any(|it| it.tapes.len() == 2) {
             self.sentence(self.words.both_sides);
         }

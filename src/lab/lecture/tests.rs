@@ -18,7 +18,7 @@ use crate::cli::{self, Parsed};
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::lang::Lang;
-use crate::wire::stream::Ending;
+use crate::wire::stream::{self, Ending};
 
 const MICRO: Duration = Duration::from_micros(1);
 
@@ -61,7 +61,7 @@ impl Talk {
 
 /// A picture that is well formed, has no text below the least size, and has nothing outside the paper.
 fn picture(tapes: &[Tape]) -> String {
-    let both = [false, true].map(|is_dark| draw(tapes, 0, Lang::En, is_dark));
+    let both = [false, true].map(|is_dark| draw(tapes, 0, None, Lang::En, is_dark));
     for picture in &both {
         must_be_svg(picture);
     }
@@ -285,11 +285,33 @@ fn nothing_overlaps_and_nothing_leaves_the_paper() {
     column.sort_by(f64::total_cmp);
     assert!(column.windows(2).all(|pair| pair[1] - pair[0] >= 19.0), "{column:?}");
     // No tape, and connections that were left out.
-    let none = draw(&[], 0, Lang::Id, true);
+    let none = draw(&[], 0, None, Lang::Id, true);
     must_be_svg(&none);
     assert!(none.contains("Tidak ada koneksi."), "{none}");
-    let left_out = draw(std::slice::from_ref(&talk.0), 3, Lang::En, false);
+    let left_out = draw(std::slice::from_ref(&talk.0), 3, None, Lang::En, false);
     assert!(left_out.contains("3 more connections"), "{left_out}");
+}
+
+/// A scene is drawn as a slide, whatever its height, with what happened in its time alone.
+#[test]
+fn a_scene_is_a_slide() {
+    let mut talk = Talk::new("text");
+    talk.client(10, Event::Wrote(b"ls\n")).server(20, Event::Read(b"ls\n"));
+    for n in 0..3 {
+        talk.server(20 + n, Event::Message(b"ls", 1, Ending::Lf));
+    }
+    for (lines, is_tall) in [(2, false), (60, true)] {
+        for n in 0..lines {
+            talk.server(100 + n, Event::Wrote(b"x")).client(200 + n * 50, Event::Read(b"x"));
+        }
+        let tapes = [talk.0.clone(), talk.1.clone()];
+        let slide = draw(&tapes, 0, Some("connme <h>>\nls"), Lang::En, false);
+        let view = slide.split("viewBox=\"").nth(1).unwrap().split('"').next().unwrap();
+        let view: Vec<f64> = view.split(' ').map(|n| n.parse().unwrap()).collect();
+        assert!((view[2] / view[3] - 16.0 / 9.0).abs() < 0.01 && view[3] >= 720.0, "{view:?}");
+        assert_eq!((view[3] > 720.0, view[0] < 0.0), (is_tall, is_tall), "{view:?}");
+        assert!(slide.contains(">connme &lt;h&gt;&gt; ls<"), "{slide}");
+    }
 }
 
 /// Gives the entries of both sides times that depend on their order alone: bytes are read after they were
@@ -367,7 +389,7 @@ fn session(flags: &[&str], talk: impl FnOnce(&mut Client, &Path)) -> String {
     let (mut tapes, left_out) = recorder.tapes();
     tapes.sort_by_key(|tape| tape.side == Side::Server);
     retime(&mut tapes);
-    draw(&tapes, left_out, Lang::En, false)
+    draw(&tapes, left_out, None, Lang::En, false)
 }
 
 /// What rustdoc shows of the guide is one page. So a picture's label leads to the picture itself there: a
@@ -441,14 +463,16 @@ fn the_guide_shows_the_comparison() {
     let folder = TemporaryFolder::new().unwrap();
     let file = folder.0.join("file");
     fs::write(&file, "x").unwrap();
-    let rows: Vec<_> =
-        compare(&config(&[]), false, &file).unwrap().into_iter().map(Result::unwrap).collect();
+    let server = LocalServer::prepared(&folder.0.join("root"), "", stream::plain()).unwrap();
+    let rows: Vec<_> = compare(&config(&[]), Some(&server), &file)
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let mut bars = compare::bars(&rows);
-    assert_eq!(bars.len(), 5);
+    assert_eq!(bars.len(), 4);
     // Round trips are counted; these times were measured once, with a file of 10 MB.
-    for (row, (time, waited)) in
-        bars.iter_mut().zip([(11, 0), (30, 20), (58, 50), (60, 50), (1, 0)])
-    {
+    for (row, (time, waited)) in bars.iter_mut().zip([(11, 0), (30, 20), (58, 50), (60, 50)]) {
         (row.time, row.waited) = (Duration::from_millis(time), Duration::from_millis(waited));
     }
     must_be_in_the_guide("comparison.svg", &bars::draw(&bars, "10 MB", Lang::En, false));

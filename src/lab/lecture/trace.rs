@@ -15,13 +15,14 @@
 //! #2       0.046 w |                       ok connected\nok 0\ntotal 0\n <- 26 --|
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::client::terminal;
+use crate::error::lock;
 use crate::wire::stream::{Ending, Stream};
 
 /// What happened on a socket.
@@ -140,8 +141,13 @@ impl Stream for Traced {
     fn end_writing(&mut self) -> io::Result<()> {
         let began = Instant::now();
         let ended = self.inner.end_writing();
-        if ended.is_ok() {
-            self.tell(Event::Ended, began);
+        match &ended {
+            Ok(()) => self.tell(Event::Ended, began),
+            // What the peer has reset is not connected any more.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                self.tell(Event::Reset, began);
+            }
+            Err(_) => {}
         }
         ended
     }
@@ -184,9 +190,17 @@ pub struct Output {
     pub columns: usize,
     /// Takes a line with its end, in a single call.
     pub print: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Where times are counted from, if not from the beginning of each connection.
+    pub zero: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Output {
+    /// A ladder of this width.
+    #[must_use]
+    pub fn new(columns: usize, print: Arc<dyn Fn(&str) + Send + Sync>) -> Output {
+        Output { columns, print, zero: None }
+    }
+
     /// Standard error, unbuffered, so that the order is that of the program's other messages.
     #[must_use]
     pub fn of_errors() -> Output {
@@ -194,7 +208,13 @@ impl Output {
             // One write a line, so that the lines of several connections do not mix.
             let _ = io::stderr().write_all(line.as_bytes());
         };
-        Output { columns: terminal::columns(&io::stderr()), print: Arc::new(print) }
+        // A lesson reads the trace of its client, and tells it the width of the terminal.
+        let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let columns = match told.filter(|_| !io::stderr().is_terminal()) {
+            Some(columns) => columns,
+            None => terminal::columns(&io::stderr()),
+        };
+        Output::new(columns.min(1000), Arc::new(print))
     }
 }
 
@@ -243,6 +263,7 @@ impl Ladder {
 
 impl Observer for Ladder {
     fn see(&self, event: Event<'_>, at: Duration, _: Duration) {
+        let at = self.to.zero.as_ref().map_or(at, |zero| lock(zero).elapsed());
         let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
     }
@@ -319,7 +340,6 @@ mod tests {
     use super::*;
     use crate::wire::script::{Script, Step};
     use crate::wire::{Wire, WireConfig};
-    use std::sync::Mutex;
 
     struct Lines(Side, Mutex<String>);
 

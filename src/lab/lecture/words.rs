@@ -75,7 +75,7 @@ static ENGLISH: Words = Words {
     more_calls: "{} more events of this connection are left out.",
     more_connections: "{} more connections are left out.",
     none: "No connection was made.",
-    comparison: "The same job through five framings: {}",
+    comparison: "A file through four framings: {}",
     comparison_about: "Three bar charts: the seconds of the whole job, the seconds spent waiting for \
                        pauses, and the round trips. {}.",
     seconds: "Seconds for the whole job",
@@ -113,7 +113,7 @@ static INDONESIAN: Words = Words {
     more_calls: "{} kejadian lagi dari koneksi ini tidak digambar.",
     more_connections: "{} koneksi lagi tidak digambar.",
     none: "Tidak ada koneksi.",
-    comparison: "Pekerjaan yang sama dengan lima framing: {}",
+    comparison: "Satu file dengan empat framing: {}",
     comparison_about: "Tiga diagram batang: detik untuk seluruh pekerjaan, detik menunggu jeda, dan jumlah \
                        bolak-balik. {}.",
     seconds: "Detik untuk seluruh pekerjaan",

@@ -1,13 +1,14 @@
-//! Starts the starter server: `cargo run --example starter -- PORT`.
+//! Starts the starter server: `cargo run --example starter -- PORT [FLAGS]`.
 #![allow(clippy::print_stdout, reason = "its first line says where it listens")]
 
 use std::net::TcpListener;
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
-    let port = std::env::args().nth(1).unwrap_or("1234".to_owned());
+    let mut words = std::env::args().skip(1);
+    let port = words.next().unwrap_or("1234".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
     println!("listening on {}", listener.local_addr()?);
-    connme::lab::starter::serve(&listener, Path::new("uploads"));
+    connme::lab::starter::serve(&listener, Path::new("uploads"), &words.collect::<Vec<_>>());
     Ok(())
 }

@@ -18,16 +18,23 @@ use std::thread;
 
 const BUFFER_SIZE: usize = 1024;
 
-/// Serves the files in a folder, each connection in a thread.
-pub fn serve(listener: &TcpListener, folder: &Path) {
+/// Serves the files in a folder, each connection in a thread. Two of the lessons pass flags: with `--one-by-one`, it
+/// serves one connection after the other, and `--max-file-size N` refuses larger files.
+pub fn serve(listener: &TcpListener, folder: &Path, flags: &[String]) {
+    let one_by_one = flags.iter().any(|flag| flag == "--one-by-one");
+    let most = flags.iter().skip_while(|flag| *flag != "--max-file-size").nth(1);
+    let most = most.map_or(usize::MAX, |most| most.parse().unwrap());
     fs::create_dir_all(folder).unwrap();
     while let Ok((stream, _)) = listener.accept() {
         let folder = folder.to_owned();
-        thread::spawn(move || handle_client(stream, &folder));
+        let serving = thread::spawn(move || handle_client(stream, &folder, most));
+        if one_by_one {
+            let _ = serving.join();
+        }
     }
 }
 
-fn handle_client(mut stream: TcpStream, folder: &Path) {
+fn handle_client(mut stream: TcpStream, folder: &Path, most: usize) {
     loop {
         let request = String::from_utf8(receive(&mut stream)).unwrap();
         let mut words = request.split_whitespace();
@@ -39,7 +46,11 @@ fn handle_client(mut stream: TcpStream, folder: &Path) {
             "size" => get_size(&mut stream, &folder.join(name)),
             "rm" => delete(&mut stream, &folder.join(name), name),
             "download" => download(&mut stream, &folder.join(name)),
-            "upload" => upload(&mut stream, folder, name),
+            "upload" => {
+                if !upload(&mut stream, folder, name, most) {
+                    break;
+                }
+            }
             "byebye" => {
                 send(&mut stream, "ok byebye\n");
                 break;
@@ -90,12 +101,17 @@ fn download(stream: &mut TcpStream, path: &Path) {
     stream.write_all(&bytes).unwrap();
 }
 
-fn upload(stream: &mut TcpStream, folder: &Path, name: &str) {
+/// Returns whether the file was small enough.
+fn upload(stream: &mut TcpStream, folder: &Path, name: &str, most: usize) -> bool {
     send(stream, "ok ready\n");
     let mut header = receive(stream);
     let end = header.iter().position(|byte| *byte == b'\n').unwrap();
     let mut payload = header.split_off(end + 1);
     let size: usize = String::from_utf8(header).unwrap().trim().parse().unwrap();
+    if size > most {
+        send(stream, &format!("error too-large files may be at most {most} bytes\n"));
+        return false;
+    }
     let path = free_path(folder, name);
     if payload.len() < size {
         let mut buffer = vec![0; size - payload.len()];
@@ -106,6 +122,7 @@ fn upload(stream: &mut TcpStream, folder: &Path, name: &str) {
     fs::write(&path, payload).unwrap();
     let stored = path.file_name().unwrap().display();
     send(stream, &format!("ok received {count} {stored}\n"));
+    true
 }
 
 fn free_path(folder: &Path, name: &str) -> PathBuf {
