@@ -2,12 +2,13 @@
 //!
 //! | page | what is in it |
 //! |---|---|
-//! | [`protocol`] | the `text` dialect, completely: enough to write a server or a client |
+//! | [`protocol`], [`protokol`] | the `text` dialect, completely: enough to write a server or a client |
 //! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
 //! | [`lecture`] | traces, pictures, captures for Wireshark, a simulated bad network, the comparison |
 //! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
-//! | [`lecture_plan`] | a lecture of 90 minutes: what to show when, the questions, the answers |
+//! | [`lecture_plan`], [`rencana`] | a lecture and a lab of 90 minutes: what to show when, what to prepare, what to hand out |
+//! | [`questions`](super::lab::lecture::questions), [`pertanyaan`] | multiple-choice questions, with the reason for each answer |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
 //! | [`assignment`] | the Python starter and our `text` dialect, function by function, with what each difference prevents |
 //! | [`promises`] | what holds, under which conditions, and the limits |
@@ -30,10 +31,14 @@ macro_rules! page {
         #[doc = "[lib.rs]: crate"]
         #[doc = "[limits.rs]: super::limits"]
         #[doc = "[pelajaran]: self::pelajaran"]
+        #[doc = "[pertanyaan]: self::pertanyaan"]
         #[doc = "[platforms]: self::platforms"]
         #[doc = "[programs]: self::programs"]
         #[doc = "[promises]: self::promises"]
         #[doc = "[protocol]: self::protocol"]
+        #[doc = "[protokol]: self::protokol"]
+        #[doc = "[questions]: super::lab::lecture::questions"]
+        #[doc = "[rencana]: self::rencana"]
         #[doc = "[speed]: self::speed"]
         #[doc = "[starter]: self::write_your_own"]
         #[doc = "[text.rs]: super::dialect::text"]
@@ -46,10 +51,13 @@ macro_rules! page {
 }
 
 page!(protocol, "protocol.md");
+page!(protokol, "protokol.md");
 page!(dialects, "dialects.md");
 page!(programs, "programs.md");
 page!(lecture, "lecture.md", "pictures.txt");
 page!(lecture_plan, "lecture_plan.md");
+page!(rencana, "rencana.md");
+page!(pertanyaan, "../lab/lecture/questions/indonesian.md");
 page!(pelajaran, "../lab/lecture/lessons/indonesian.md");
 page!(write_your_own, "write_your_own.md");
 page!(assignment, "assignment.md");
