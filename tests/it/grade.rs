@@ -400,7 +400,7 @@ fn the_starter_gets_about_a_third_of_the_points() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let uploads = folder.path().join("uploads");
-    std::thread::spawn(move || connme::lab::starter::serve(&listener, &uploads));
+    std::thread::spawn(move || connme::lab::starter::serve(&listener, &uploads, &[]));
     let report = run(options("text", port, None)).unwrap();
     let (score, most) = report.score();
     assert!(score * 5 > most && score * 2 < most && !report.is_right(), "{score} of {most}");

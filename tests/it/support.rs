@@ -211,6 +211,7 @@ pub fn lab(args: &[&str]) -> assert_cmd::Command {
 fn program(path: &str, args: &[&str]) -> assert_cmd::Command {
     let mut command = assert_cmd::Command::new(path);
     command.args(args).timeout(PATIENCE).env_remove("LC_ALL").env("LANG", "C");
+    command.env_remove("COLUMNS");
     command
 }
 

@@ -318,6 +318,8 @@ fn the_pages_show_the_conversations_that_the_tests_replay() {
         ("README.md", "tour"),
         ("src/guide/protocol.md", "tour"),
         ("src/guide/protocol.md", "names"),
+        ("src/guide/protokol.md", "tour"),
+        ("src/guide/protokol.md", "names"),
     ];
     for (name, transcript) in shown {
         let transcript = format!("tests/transcripts/{transcript}.txt");
