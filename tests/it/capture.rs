@@ -1253,4 +1253,10 @@ fn a_result_that_is_a_file_goes_where_the_user_wants_it() {
     assert_eq!(printed(&["--output", "c.lua", "dissector"]), "");
     assert_eq!(fs::read_to_string(folder.path().join("c.lua")).unwrap(), lua);
     lab(&["dissector", "--output", "no/such"]).current_dir(&folder).assert().code(1);
+    let gift = printed(&["questions", "--gift", "--lang", "id"]);
+    assert!(gift.starts_with("$CATEGORY: connme\n\n::Satu write::[markdown]"), "{gift}");
+    assert_eq!(printed(&["questions", "--gift", "--lang", "id", "--output", "q.gift"]), "");
+    assert_eq!(fs::read_to_string(folder.path().join("q.gift")).unwrap(), gift);
+    let sheet = printed(&["questions"]);
+    assert!(sheet.starts_with("1. ") && sheet.contains("\nAnswers\n\n1b. "), "{sheet}");
 }
