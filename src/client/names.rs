@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::outcome::Stop;
 use crate::error::Answer;
-use crate::lang::{Msg, escape, msg};
+use crate::lang::{Msg, escape, escaped, msg};
 
 /// What separates words. Not every kind of white space: a name may begin or end with another kind.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
@@ -318,9 +318,15 @@ fn expand(
     }
     if found.is_empty() {
         let pattern = escape(word.text().as_bytes()).into_owned();
+        let left_out = skipped.first().map(|(name, why)| {
+            let name = escaped(name);
+            msg!("; {name} is left out: {why}", "; {name} dilewatkan: {why}"; why)
+        });
+        let left_out = left_out.unwrap_or_default();
         return Err(Stop::Refused(msg!(
-            "no file matches {pattern}",
-            "tidak ada file yang cocok dengan {pattern}"
+            "no file matches {pattern}{left_out}",
+            "tidak ada file yang cocok dengan {pattern}{left_out}";
+            left_out
         )));
     }
     found.sort();
@@ -490,7 +496,11 @@ mod tests {
         assert!(named("*.pdf").unwrap_err().contains("no file matches"));
         assert!(named("nope/*").unwrap_err().contains("no file matches"));
         // A folder is not what a pattern for files means.
-        assert!(named("do*").unwrap_err().contains("no file matches"));
+        let folder = named("do*").unwrap_err();
+        assert!(
+            folder.contains("no file matches do*; docs is left out: it is a folder"),
+            "{folder}"
+        );
     }
 
     #[test]

@@ -120,6 +120,9 @@ impl Client {
             && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
             let resumed = self.ask_again(false, |wire| resume(wire, name, offset, sum, arriving));
+            if resumed.is_ok() {
+                arriving.is_compared();
+            }
             match resumed.and_then(|_| self.sum(name)) {
                 Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
@@ -373,10 +376,15 @@ impl<'s> Arriving<'s> {
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
         (self.offset, self.done) = (length, length);
-        if length > SILENT_CHECK {
+        self.is_compared();
+        Ok(Some((length, sum)))
+    }
+
+    /// Takes note that what is here is compared with the server's.
+    fn is_compared(&mut self) {
+        if self.done > SILENT_CHECK {
             (self.watch)(Progress::Comparing);
         }
-        Ok(Some((length, sum)))
     }
 
     /// Drops what has come.
