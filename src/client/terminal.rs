@@ -104,10 +104,9 @@ fn obeys(windows: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
 
 /// A progress bar. A thread draws it, also while the transfer waits for the network. It is drawn if a command
 /// takes long, and removed when this is dropped.
-pub(super) struct Bar(Option<Drawing>);
-
-struct Drawing {
+pub(super) struct Bar {
     shared: Arc<Shared>,
+    /// Where there is a terminal for it.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -140,7 +139,6 @@ impl Bar {
         of: usize,
         total: Option<u64>,
     ) -> Bar {
-        let Some(Terminal { colour: obeys, columns, .. }) = terminal else { return Bar(None) };
         let state = State {
             transfer: Transfer { of, total, ..Transfer::default() },
             before: 0,
@@ -150,11 +148,15 @@ impl Bar {
             is_hidden: true,
             is_over: false,
         };
-        let shared = Arc::new(Shared { obeys, state: Mutex::new(state), ended: Condvar::new() });
-        let drawn = Arc::clone(&shared);
-        // The last column stays free: a terminal that breaks a full line would go on to the next.
-        let thread = thread::Builder::new().spawn(move || drawn.draw(columns - 1, lang));
-        Bar(thread.ok().map(|thread| Drawing { shared, thread: Some(thread) }))
+        let (state, ended) = (Mutex::new(state), Condvar::new());
+        let obeys = terminal.is_some_and(|terminal| terminal.colour);
+        let shared = Arc::new(Shared { obeys, state, ended });
+        let thread = terminal.and_then(|Terminal { columns, .. }| {
+            let drawn = Arc::clone(&shared);
+            // The last column stays free: a terminal that breaks a full line would go on to the next.
+            thread::Builder::new().spawn(move || drawn.draw(columns - 1, lang)).ok()
+        });
+        Bar { shared, thread }
     }
 
     /// Takes note of the file that moves now.
@@ -173,9 +175,11 @@ impl Bar {
                 Progress::Moved(done, total) => (done, total),
                 Progress::Checking(done, total) => (done, Some(total)),
                 Progress::Continuing(done, total) => {
-                    // The rate and the time are those of the rest.
                     state.transfer.partial += done;
-                    state.start = Instant::now();
+                    if state.transfer.of == 1 {
+                        // The rate and the time are those of the rest.
+                        state.start = Instant::now();
+                    }
                     (done, total)
                 }
                 Progress::Comparing => return state.is_hidden = true,
@@ -203,9 +207,7 @@ impl Bar {
     }
 
     fn change(&mut self, change: impl FnOnce(&mut State)) {
-        if let Bar(Some(drawing)) = self {
-            change(&mut lock(&drawing.shared.state));
-        }
+        change(&mut lock(&self.shared.state));
     }
 }
 
@@ -251,7 +253,7 @@ fn frame(line: &str, obeys: bool) -> String {
     if obeys { format!("\r\x1b[K{line}") } else { format!("{line}\n") }
 }
 
-impl Drop for Drawing {
+impl Drop for Bar {
     fn drop(&mut self) {
         lock(&self.shared.state).is_over = true;
         self.shared.ended.notify_all();
