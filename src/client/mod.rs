@@ -262,11 +262,11 @@ impl Client {
         let answer = self.greet();
         self.again = again;
         answer?;
-        Ok(match (was_wanted, self.connections > before) {
-            (true, false) => Greeting::Still,
-            (true, true) if !self.requests().one_a_connection => Greeting::Again,
-            (true, true) => Greeting::Still,
+        let is_new = self.connections > before && !self.requests().one_a_connection;
+        Ok(match (was_wanted, is_new) {
             (false, _) => Greeting::First,
+            (true, true) => Greeting::Again,
+            (true, false) => Greeting::Still,
         })
     }
 
@@ -276,10 +276,7 @@ impl Client {
         let Some(connme) = self.requests().connme else { return Ok(()) };
         match self.ask(connme) {
             // The server had closed the connection, perhaps long ago: connects again.
-            Err(_) if had_one && self.wire.is_none() => {
-                self.open()?;
-                self.ask(connme)
-            }
+            Err(_) if had_one && self.wire.is_none() => self.ask(connme),
             answer => answer,
         }
     }
