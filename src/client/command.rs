@@ -3,7 +3,7 @@
 //!
 //! To add a command that the server has to know:
 //! 1. its handler, its request and its line in `HELP` in a dialect, and its field in `Requests`;
-//! 2. a method of [`Client`](super::Client), and here an entry and a function;
+//! 2. a method of [`Client`], and here an entry and a function;
 //! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, its word in `cli/completions/rlwrap.words`,
 //!    and a sentence in each language if it needs one;
 //! 4. its row in the guide (protocol, dialects, programs) and in `tests/transcripts/rows.txt`.
