@@ -101,22 +101,6 @@ pub enum Ending {
     Stream,
 }
 
-impl Ending {
-    /// A word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Ending::Lf => "LF",
-            Ending::Width => "width",
-            Ending::Size => "size",
-            Ending::Word => "word",
-            Ending::Mark => "mark",
-            Ending::Pause => "pause",
-            Ending::Stream => "end",
-        }
-    }
-}
-
 /// A connected socket, and the read timeout that it has, so that the system is told only what is new.
 pub struct Socket {
     socket: TcpStream,

@@ -15,7 +15,7 @@ use super::bars::{self, Bars};
 use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::save;
-use super::trace::{Event, Observer, Side};
+use super::trace::{Event, Observer, Side, ending};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::places::here;
 use crate::client::progress::per_second;
@@ -80,7 +80,7 @@ impl Observer for Counter {
                 counts.writes += 1;
                 counts.has_written = true;
             }
-            Event::Message(_, _, end) => drop(counts.endings.insert(end.word())),
+            Event::Message(_, _, end) => drop(counts.endings.insert(ending(end))),
             _ => {}
         }
         if matches!(event, Event::Read(_) | Event::End) {

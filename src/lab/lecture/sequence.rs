@@ -11,7 +11,6 @@ use super::record::{Tape, Way};
 use super::trace::{Side, show};
 use super::words::Words;
 use crate::lang::Lang;
-use crate::wire::stream::Ending;
 
 /// Where the lifelines and the time axis are.
 const CLIENT: f64 = 384.0;
@@ -409,7 +408,7 @@ impl Sheet {
                 message.to - message.from,
                 if message.to - message.from == 1 { self.words.byte } else { self.words.bytes }
             );
-            let ending = message.ending.map(Ending::word);
+            let ending = message.ending.map(super::trace::ending);
             for more in
                 ending.into_iter().chain((!message.is_complete).then_some(self.words.incomplete))
             {

@@ -292,6 +292,19 @@ pub(crate) fn rung(number: u64, at: Duration, call: char, between: &str, room: u
     format!("#{number:<3}{time:>10} {call} |{between:<room$}|\n")
 }
 
+/// A word for how a receiver knew where a message ended.
+pub(super) fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Lf => "LF",
+        Ending::Width => "width",
+        Ending::Size => "size",
+        Ending::Word => "word",
+        Ending::Mark => "mark",
+        Ending::Pause => "pause",
+        Ending::Stream => "end",
+    }
+}
+
 /// Which call it was, and what is between the rails.
 pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) {
     let arrow = |label: &str, bytes: &[u8], is_ours: bool| {
@@ -310,7 +323,7 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
         Event::Reset | Event::OurReset => (' ', format!("{:^room$}", "[reset]")),
         Event::Silence => ('r', format!("{:^room$}", "[silence]")),
         Event::Message(bytes, length, end) => {
-            let about = format!(" ({length}, {})", end.word());
+            let about = format!(" ({length}, {})", ending(end));
             let left = room.saturating_sub(about.len() + 2);
             let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
             let text = format!("= {shown}{about}");
