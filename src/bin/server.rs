@@ -8,7 +8,6 @@ use std::sync::Arc;
 use connme::cli::client::reaching;
 use connme::cli::server::{Config, Listen, parse};
 use connme::cli::{self, Parsed, greeting};
-use connme::client::terminal;
 use connme::dialect::Dialect;
 use connme::lab::lecture::Instruments;
 use connme::lab::lecture::capture::Capture;
@@ -78,8 +77,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     tell(greeting::waiting(root.display(), is_new));
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
-    let columns = terminal::columns(&io::stderr());
-    let trace = flags.trace.then(|| Output::new(columns, print));
+    let trace = flags.trace.then(|| Output::new(print));
     let instruments = Instruments { trace, faults, capture, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);

@@ -74,6 +74,7 @@ impl TestServer {
             .arg("--root")
             .arg(root)
             .args(flags)
+            .env_remove("COLUMNS")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

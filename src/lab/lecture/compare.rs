@@ -199,10 +199,8 @@ pub(super) fn compare(
     // Not counted: not every dialect can do it.
     let mut cleaner = Client::new(with(Dialect::Text), stream::plain());
     cleaner.connect_on_demand();
-    for (n, row) in rows.iter().enumerate() {
-        if row.is_ok() {
-            let _ = cleaner.delete(&name(n + 1));
-        }
+    for number in 1..=rows.len() {
+        let _ = cleaner.delete(&name(number));
     }
     cleaner.close();
     Ok(rows)

@@ -366,7 +366,7 @@ impl Place {
             Some(flags) => {
                 let lines = Arc::clone(&traced);
                 let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
-                let trace = Some(Output::new(columns, print));
+                let trace = Some(Output { columns, ..Output::new(print) });
                 let (flags, prepare) = match flags.strip_suffix(" --trace") {
                     Some(flags) => {
                         let instruments = Instruments { trace, ..Instruments::default() };

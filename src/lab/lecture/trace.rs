@@ -195,9 +195,15 @@ pub struct Output {
 }
 
 impl Output {
-    /// A ladder of this width.
+    /// Lines for standard error, through this. They are as wide as the terminal. If there is none, a lesson that reads
+    /// them tells the width.
     #[must_use]
-    pub fn new(columns: usize, print: Arc<dyn Fn(&str) + Send + Sync>) -> Output {
+    pub fn new(print: Arc<dyn Fn(&str) + Send + Sync>) -> Output {
+        let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let columns = match told.filter(|_| !io::stderr().is_terminal()) {
+            Some(columns) => usize::min(columns, 1000),
+            None => terminal::columns(&io::stderr()),
+        };
         Output { columns, print, zero: None }
     }
 
@@ -208,13 +214,7 @@ impl Output {
             // One write a line, so that the lines of several connections do not mix.
             let _ = io::stderr().write_all(line.as_bytes());
         };
-        // A lesson reads the trace of its client, and tells it the width of the terminal.
-        let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let columns = match told.filter(|_| !io::stderr().is_terminal()) {
-            Some(columns) => columns,
-            None => terminal::columns(&io::stderr()),
-        };
-        Output::new(columns.min(1000), Arc::new(print))
+        Output::new(Arc::new(print))
     }
 }
 
