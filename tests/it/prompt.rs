@@ -135,3 +135,35 @@ fn a_second_ctrl_c_ends_a_client_whose_server_is_silent() {
     terminal.see("intr = ^C;");
     terminal.end();
 }
+
+/// Word for word what the assignment's programs say, where they ask and where they list.
+#[test]
+fn in_indonesian_the_prompt_has_the_words_of_the_assignment() {
+    let server = TestServer::start(&[]);
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("a.txt"), "hello").unwrap();
+    let address = server.address();
+    let choose = "Pilih perintah (upload/ls/download/rm/size/connme/byebye): ";
+    let line = format!("connme-client --server {address} --lang id; echo left");
+    let Some(mut terminal) = Terminal::run(here.path(), &line) else { return };
+    terminal.see(&format!("[belum terhubung] {choose}"));
+    terminal.press("connme\n").see(&format!("[{address}] {choose}"));
+    for (typed, said) in [
+        ("upload\n", "Masukkan path file yang ingin diunggah: "),
+        ("a.txt\n", "File a.txt berhasil diunggah dalam 0,"),
+        ("ls\n", "Daftar file (1):"),
+        ("", "Total ukuran direktori: 5 bytes"),
+        ("size\n", "Masukkan nama file yang ingin diketahui ukurannya: "),
+        ("a.txt\n", "Ukuran file a.txt: 5 bytes"),
+        ("download\n", "Masukkan nama file yang ingin diunduh: "),
+        ("a.txt\n", "File a.txt berhasil diunduh ke downloads"),
+        ("rm\n", "Masukkan nama file yang ingin dihapus: "),
+        ("a.txt\n", "Apakah Anda yakin ingin menghapus a.txt? (Y/N): "),
+        ("N\n", "Penghapusan file a.txt dibatalkan"),
+        ("byebye\n", "Menutup koneksi"),
+        ("exit\n", "left"),
+    ] {
+        terminal.press(typed).see(said);
+    }
+    terminal.end();
+}
