@@ -176,8 +176,24 @@ mod tests {
         assert!(!exists(folder.path(), key));
     }
 
+    /// Ctrl-C ends the reading of a large part, and what is here stays.
     #[test]
-    fn one_process_at_a_time_writes_what_exists() {
+    fn how_much_was_read_is_told_and_the_user_may_end_it() {
+        let (folder, store, name, key) = fixture();
+        cut(&store, &name, key, b"abc");
+        let mut told = Vec::new();
+        let mut watch = |done, of| {
+            told.push((done, of));
+            done == 0
+        };
+        assert!(resume(&store, &name, key, &mut watch).unwrap().is_none());
+        assert_eq!(told, [(0, 3), (3, 3)]);
+        assert!(exists(folder.path(), key));
+        assert_eq!(resume(&store, &name, key, &mut |_, _| true).unwrap().unwrap().2, 3);
+    }
+
+    #[test]
+    fn one_process_at_a_time_writes_what_is_kept() {
         let (folder, store, name, key) = fixture();
         let mut first = begin(&store, &name, key).unwrap();
         first.expect(Some(3)).unwrap();
