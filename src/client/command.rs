@@ -17,11 +17,10 @@ use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
 use super::batch::{speed, transfer};
 use super::keyboard::Typed;
-use super::names::Named;
+use super::names::{Files, Named};
 use super::outcome::{Outcome, Stop};
 use super::places::{
-    Files, Moved, Skipped, StandardInput, folders_here, folders_there, here_and_skipped,
-    local_files, on_server,
+    Moved, StandardInput, folders_here, folders_there, here, local_files, on_server,
 };
 use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
@@ -251,17 +250,17 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
 /// The files on the server that an argument means, after the user was told what a pattern leaves out.
 fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop> {
     let named = on_server(&mut ui.client, argument, renames)?;
-    note_skipped(ui, &named.skipped);
+    note_skipped(ui, &named);
     Ok(named)
 }
 
-fn note_skipped(ui: &Ui, skipped: &Skipped) {
+fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
     const MOST: usize = 10;
-    for (name, why) in skipped.iter().take(MOST) {
+    for (name, why) in named.skipped.iter().take(MOST) {
         let name = escaped(name);
         ui.note(&msg!("{name} is left out: {why}", "{name} dilewatkan: {why}"; why));
     }
-    if let Some(count @ 1..) = skipped.len().checked_sub(MOST) {
+    if let Some(count @ 1..) = named.skipped.len().checked_sub(MOST) {
         ui.note(&msg!("and {count} more", "dan {count} lagi"));
     }
 }
@@ -320,8 +319,9 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         return transfer(ui, &["-".to_owned()], None, batch, uploaded);
     }
     let (argument, is_recursive) = folders(ui, argument);
-    let (mut files, skipped) = here_and_skipped(&argument, true)?;
-    note_skipped(ui, &skipped);
+    let named = here(&argument, true)?;
+    note_skipped(ui, &named);
+    let mut files = named.names;
     if is_recursive {
         let moved = folders_here(&mut ui.client, files)?;
         files = left_out(ui, moved);

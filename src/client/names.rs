@@ -57,25 +57,27 @@ pub(super) struct Rules {
     pub(super) home: Option<String>,
 }
 
+/// Files, each with the other name that the user chose for it.
+pub(crate) type Files<N> = Vec<(N, Option<String>)>;
+
 /// The files that a line means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Named {
-    /// Each name, and the other name that the user chose for it.
-    pub(super) names: Vec<(String, Option<String>)>,
+pub(crate) struct Named<N = String> {
+    pub(crate) names: Files<N>,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
     /// What a pattern matches that is not a file, and why it is left out.
     pub(super) skipped: Vec<(String, Msg)>,
 }
 
-impl Named {
+impl<N> Named<N> {
     /// Names that are used as they are.
-    pub(super) fn literal(names: Vec<(String, Option<String>)>) -> Named {
+    pub(super) fn literal(names: Files<N>) -> Named<N> {
         Named { names, by_pattern: false, skipped: Vec::new() }
     }
 
     /// The names alone.
-    pub(super) fn into_names(self) -> Vec<String> {
+    pub(super) fn into_names(self) -> Vec<N> {
         self.names.into_iter().map(|(name, _)| name).collect()
     }
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
-use super::names::{self, Found, Kind, Named, Place, Rules};
+use super::names::{self, Files, Found, Kind, Named, Place, Rules};
 use super::outcome::Stop;
 use crate::dialect;
 use crate::error::{Answer, CREATE, Code, Failure, READ, Tried};
-use crate::lang::{Msg, escaped, msg, printable};
+use crate::lang::{escaped, msg, printable};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
@@ -20,43 +20,25 @@ const LIST: Tried = ("list", "membaca daftar");
 /// How deep a client follows the folders of a server with `-r`: a server could make them without an end.
 const DEPTH: usize = 32;
 
-/// Files, each with the other name that the user chose for it.
-pub(crate) type Files<N> = Vec<(N, Option<String>)>;
-
-/// The names that are left out of a pattern, and why.
-pub(super) type Skipped = Vec<(String, Msg)>;
-
 /// The files of this machine that an argument means, and the other names that the user chose for them. With
 /// `renames`, `PATH as NAME` chooses one.
 ///
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
-pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Files<PathBuf>, Stop> {
-    Ok(here_and_skipped(argument, renames)?.0)
-}
-
-/// The same, and what a pattern matches and is left out.
-///
-/// # Errors
-/// See [`here`].
-pub(super) fn here_and_skipped(
-    argument: &Argument,
-    renames: bool,
-) -> Result<(Files<PathBuf>, Skipped), Stop> {
-    let line = match argument {
-        Argument::Typed(line) => line,
-        Argument::Words(words) => {
-            let files = match renamed(words).filter(|_| renames) {
-                Some((path, other)) => vec![(path.into(), Some(other))],
-                None => words.iter().map(|word| (word.into(), None)).collect(),
-            };
-            return Ok((files, Vec::new()));
+pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>, Stop> {
+    match argument {
+        Argument::Words(words) => Ok(Named::literal(match renamed(words).filter(|_| renames) {
+            Some((path, other)) => vec![(path.into(), Some(other))],
+            None => words.iter().map(|word| (word.into(), None)).collect(),
+        })),
+        Argument::Typed(line) => {
+            let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
+            let Named { names, by_pattern, skipped } =
+                names::resolve(line, &rules(home), renames, &mut LocalFiles)?;
+            let names = names.into_iter().map(|(path, other)| (path.into(), other)).collect();
+            Ok(Named { names, by_pattern, skipped })
         }
-    };
-    let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
-    let found = names::resolve(line, &rules(home), renames, &mut LocalFiles)?;
-    let files = found.names.into_iter().map(|(path, other)| (path.into(), other)).collect();
-    Ok((files, found.skipped))
+    }
 }
 
 /// The files on the server that an argument means. With `renames`, `NAME as OTHER` chooses another name for
@@ -393,7 +375,7 @@ mod tests {
     fn three_words_can_be_a_file_and_its_other_name() {
         let here = |words: &[&str], renames| {
             let words = Argument::Words(words.iter().map(Into::into).collect());
-            let found = here(&words, renames).unwrap();
+            let found = here(&words, renames).unwrap().names;
             found.into_iter().map(|(path, name)| (path.display().to_string(), name)).collect()
         };
         let pair = |name: &str, other: Option<&str>| (name.to_owned(), other.map(str::to_owned));

@@ -96,7 +96,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     if has_port {
         return Err(Stop::Wrong(words::compare_takes_no_port()));
     }
-    let files = here(&line.argument, false)?;
+    let files = here(&line.argument, false)?.names;
     if let Some(path) = &line.svg {
         save(path, "")?;
     }
