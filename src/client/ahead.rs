@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use super::patience::AHEAD;
 use super::transfer::{LocalFile, Sending};
 use super::{Client, Receipt, Watch};
-use crate::dialect::{Requests, SumOf, Upload, must_be_quiet};
+use crate::dialect::{SumOf, Upload, must_be_quiet};
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
 use crate::wire::Wire;
@@ -61,8 +61,8 @@ pub(super) trait Batch {
 
 /// The files that are under way, and the number of the next one.
 struct Queue<S> {
-    /// The requests, if they are sent ahead. `None`: one file at a time.
-    ahead: Option<&'static Requests>,
+    /// Requests are sent ahead. Else one file at a time.
+    ahead: bool,
     under_way: VecDeque<S>,
     next: usize,
     /// When the last file was done.
@@ -71,8 +71,7 @@ struct Queue<S> {
 
 impl<S> Queue<S> {
     fn new(client: &mut Client, files: usize) -> Queue<S> {
-        let ahead = client.sends_ahead(files).then(|| client.requests());
-        let under_way = VecDeque::new();
+        let (ahead, under_way) = (client.sends_ahead(files), VecDeque::new());
         Queue { ahead, under_way, next: 0, since: Instant::now() }
     }
 
@@ -206,7 +205,7 @@ impl Uploads {
             _ => {}
         }
         // A server that has refused a file has closed the connection, and taken none after it.
-        if self.queue.ahead.is_some() && !is_connected && (failure.is_lost() || code.is_none()) {
+        if self.queue.ahead && !is_connected && (failure.is_lost() || code.is_none()) {
             self.unsure = self.unsure.max(self.queue.next);
         }
     }
@@ -250,7 +249,7 @@ impl Uploads {
     /// Asks for the next files, as many as may be under way, after half of those are done.
     fn fill(&mut self, client: &mut Client, upload: Upload) {
         let replies: usize = self.queue.under_way.iter().map(|state| state.load().0).sum();
-        while self.queue.ahead.is_some() && replies <= AHEAD / 2 && self.may_ask(client) {
+        while self.queue.ahead && replies <= AHEAD / 2 && self.may_ask(client) {
             let file = self.open(self.queue.next);
             let state = file.and_then(|file| self.ask(client, upload, file, self.queue.next));
             self.queue.push(state.unwrap_or_else(|failure| State::Settled(Err(failure))));
@@ -268,7 +267,7 @@ impl Uploads {
         if self.confirmed.contains(&number) {
             return Ok(State::Settled(Ok(file.size)));
         }
-        if self.queue.ahead.is_none() {
+        if !self.queue.ahead {
             client.step(|wire| (upload.ask)(wire, &file.name, file.size))?;
             return Ok(State::Asked(file));
         }
@@ -302,7 +301,7 @@ impl Uploads {
             // A file that cannot be opened needs no connection.
             let file = self.open(first)?;
             client.begin()?;
-            if let (Some(_), Some(sum)) = (self.queue.ahead, requests.sum) {
+            if let Some(sum) = requests.sum.filter(|_| self.queue.ahead) {
                 self.check(client, sum, first)?;
             }
             let state = self.ask(client, upload, file, first)?;
@@ -372,7 +371,7 @@ impl Batch for Uploads {
         // Nothing of a file has left if the server could not be reached or took no connection.
         let was_not_sent =
             matches!(failure, Failure::Unreachable(_)) || failure.code() == Some(Code::Busy);
-        (self.queue.ahead.is_some() || was_not_sent) && self.queue.again()
+        (self.queue.ahead || was_not_sent) && self.queue.again()
     }
 
     fn left_out_and_sent_twice(&self) -> (usize, usize) {
@@ -421,7 +420,7 @@ impl Downloads {
     /// Receives the first file that is under way, or one alone.
     fn finish(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Answer<Receipt> {
         let first = self.queue.first();
-        let download = self.queue.ahead.and_then(|requests| requests.download);
+        let download = client.requests().download.filter(|_| self.queue.ahead);
         if let Some(download) = download {
             if self.queue.under_way.is_empty() {
                 client.begin()?;
