@@ -31,7 +31,7 @@ impl Value {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
-        let value = reader.value(JSON_DEPTH)?;
+        let value = reader.value(JSON_DEPTH, true)?;
         reader.white();
         reader.rest.is_empty().then_some(value)
     }
@@ -43,7 +43,7 @@ impl Value {
     pub fn parse_members(text: &[u8], wanted: &[&str]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
         reader.white();
-        let value = reader.object(JSON_DEPTH.checked_sub(1)?, Some(wanted))?;
+        let value = reader.object(JSON_DEPTH.checked_sub(1)?, |name| wanted.contains(&name))?;
         reader.white();
         reader.rest.is_empty().then_some(value)
     }
@@ -151,15 +151,16 @@ impl Reader<'_> {
         Some(c)
     }
 
-    fn value(&mut self, depth: usize) -> Option<Value> {
+    /// Reads a value. With `keeps`, what is inside it is kept.
+    fn value(&mut self, depth: usize, keeps: bool) -> Option<Value> {
         self.white();
         match self.rest.as_bytes().first()? {
             b'n' => self.takes("null").map(|()| Value::Null),
             b't' => self.takes("true").map(|()| Value::Bool(true)),
             b'f' => self.takes("false").map(|()| Value::Bool(false)),
             b'"' => self.text().map(Value::Text),
-            b'[' => self.array(depth.checked_sub(1)?),
-            b'{' => self.object(depth.checked_sub(1)?, None),
+            b'[' => self.array(depth.checked_sub(1)?, keeps),
+            b'{' => self.object(depth.checked_sub(1)?, |_| keeps),
             _ => self.number(),
         }
     }
@@ -185,27 +186,27 @@ impl Reader<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Option<Value> {
+    fn array(&mut self, depth: usize, keeps: bool) -> Option<Value> {
         let mut values = Vec::new();
         self.items(["[", "]"], |reader| {
-            values.push(reader.value(depth)?);
+            let value = reader.value(depth, keeps)?;
+            values.extend(Some(value).filter(|_| keeps));
             Some(())
         })?;
         Some(Value::Array(values))
     }
 
-    fn object(&mut self, depth: usize, wanted: Option<&[&str]>) -> Option<Value> {
+    fn object(&mut self, depth: usize, keeps: impl Fn(&str) -> bool) -> Option<Value> {
         let mut members: Vec<(String, Value)> = Vec::new();
         let mut names = HashSet::new();
         self.items(["{", "}"], |reader| {
             let name = reader.name()?;
-            if wanted.is_some_and(|wanted| !wanted.contains(&name.as_str())) {
-                return reader.skip(depth);
+            let is_kept = keeps(&name);
+            let value = reader.value(depth, is_kept)?;
+            if is_kept {
+                names.insert(name.clone()).then_some(())?;
+                members.push((name, value));
             }
-            if !names.insert(name.clone()) {
-                return None;
-            }
-            members.push((name, reader.value(depth)?));
             Some(())
         })?;
         Some(Value::Object(members))
@@ -217,25 +218,6 @@ impl Reader<'_> {
         self.white();
         self.takes(":")?;
         Some(name)
-    }
-
-    /// Reads a value without keeping any of it.
-    fn skip(&mut self, depth: usize) -> Option<()> {
-        self.white();
-        match self.rest.as_bytes().first()? {
-            b'[' => {
-                let depth = depth.checked_sub(1)?;
-                self.items(["[", "]"], |reader| reader.skip(depth))
-            }
-            b'{' => {
-                let depth = depth.checked_sub(1)?;
-                self.items(["{", "}"], |reader| {
-                    reader.name()?;
-                    reader.skip(depth)
-                })
-            }
-            _ => self.value(depth).map(drop),
-        }
     }
 
     fn number(&mut self) -> Option<Value> {
