@@ -14,6 +14,8 @@ mod filesaver;
 pub mod formats;
 mod json;
 mod peer;
+#[allow(dead_code, reason = "the runs that start programs use all of it")]
+mod process;
 pub mod program;
 pub mod report;
 mod strukt;

@@ -1,0 +1,232 @@
+//! A program of a student's: started without a shell, in a folder and a process group of its own. What it prints is
+//! read all the time, so that it never waits for us, and the end of it is kept. When this is dropped, its group ends.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::lock;
+
+/// How much of what a program prints is kept.
+const KEPT: usize = 64 << 10;
+
+/// How often it is looked whether a program has ended: the standard library cannot wait with a deadline.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A program that runs, or has ended.
+pub(super) struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    printed: Arc<Mutex<VecDeque<u8>>>,
+    readers: Vec<thread::JoinHandle<()>>,
+}
+
+/// What the processes of a group take together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Memory in KiB.
+    pub(super) memory: u64,
+    /// Open files.
+    pub(super) files: usize,
+    /// Threads.
+    pub(super) threads: usize,
+}
+
+impl Process {
+    /// Starts the program that these words name, in this folder, with these variables beside those that there are.
+    pub(super) fn start(
+        words: &[String],
+        folder: &Path,
+        variables: &[(&str, &str)],
+    ) -> io::Result<Process> {
+        let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(folder).env("PYTHONUNBUFFERED", "1");
+        command.envs(variables.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn()?;
+        let printed = Arc::new(Mutex::new(VecDeque::new()));
+        let outputs: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|output| Box::new(output) as _),
+            child.stderr.take().map(|output| Box::new(output) as _),
+        ];
+        let read = |output| {
+            let printed = Arc::clone(&printed);
+            thread::spawn(move || keep(output, &printed))
+        };
+        let readers = outputs.into_iter().flatten().map(read).collect();
+        Ok(Process { input: child.stdin.take(), child, printed, readers })
+    }
+
+    /// Writes to its standard input. A program that does not read it is no error: what it does is judged.
+    pub(super) fn say(&mut self, text: &str) {
+        if let Some(input) = &mut self.input {
+            let _ = input.write_all(text.as_bytes()).and_then(|()| input.flush());
+        }
+    }
+
+    /// Ends its standard input.
+    pub(super) fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits until it ends, at most until this moment.
+    pub(super) fn wait(&mut self, until: Instant) -> Option<ExitStatus> {
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || Instant::now() >= until {
+                return ended;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// What it has printed last, as text.
+    pub(super) fn printed(&self) -> String {
+        let printed = lock(&self.printed);
+        String::from_utf8_lossy(&printed.iter().copied().collect::<Vec<_>>()).into_owned()
+    }
+
+    /// The last lines of that.
+    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
+        let printed = self.printed();
+        let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
+        let from = lines.len().saturating_sub(count);
+        lines.into_iter().skip(from).collect()
+    }
+
+    /// What its group takes now. `None` where the system does not tell: it is read from `/proc`.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let mut all = Usage::default();
+        for process in std::fs::read_dir("/proc").ok()?.flatten() {
+            let path = process.path();
+            if group_of(&path) != Some(self.child.id()) {
+                continue;
+            }
+            let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+            let figure = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+            };
+            all.memory += figure("VmRSS:");
+            all.threads += usize::try_from(figure("Threads:")).unwrap_or(0);
+            all.files += std::fs::read_dir(path.join("fd")).map_or(0, Iterator::count);
+        }
+        (all.threads > 0).then_some(all)
+    }
+
+    /// Ends the program and all that it has started, and waits for what they have printed.
+    pub(super) fn kill(&mut self) {
+        let id = self.child.id().to_string();
+        let mut command = if cfg!(windows) {
+            let mut command = Command::new("taskkill");
+            command.args(["/T", "/F", "/PID", &id]);
+            command
+        } else {
+            let mut command = Command::new("kill");
+            command.args(["-KILL", "--", &format!("-{id}")]);
+            command
+        };
+        self.input = None;
+        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The number of the process group that a process in `/proc` is in, unless it has ended and only waits to be noticed.
+fn group_of(process: &Path) -> Option<u32> {
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+    // The name of the program is in brackets, and may have any characters.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace();
+    let (state, _, group) = (fields.next()?, fields.next()?, fields.next()?);
+    (state != "Z").then(|| group.parse().ok()).flatten()
+}
+
+fn keep(mut output: Box<dyn Read + Send>, printed: &Mutex<VecDeque<u8>>) {
+    let mut buffer = vec![0; 8 << 10];
+    while let Ok(n @ 1..) = output.read(&mut buffer) {
+        let mut printed = lock(printed);
+        printed.extend(buffer.iter().take(n));
+        let more = printed.len().saturating_sub(KEPT);
+        printed.drain(..more);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, folder: &Path) -> Process {
+        let words = ["sh", "-c", script].map(str::to_owned);
+        Process::start(&words, folder, &[("WORD", "said")]).unwrap()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    #[test]
+    fn a_program_is_heard_and_its_end_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = sh("read line; echo $WORD $line; pwd >&2; exit 3", folder.path());
+        process.say("hello\n");
+        assert_eq!(process.wait(soon()).and_then(|status| status.code()), Some(3));
+        process.kill();
+        let printed = process.printed();
+        assert!(printed.contains("said hello\n"), "{printed}");
+        assert!(printed.contains(folder.path().file_name().unwrap().to_str().unwrap()));
+        let missing = Process::start(&["no-such-program".to_owned()], folder.path(), &[]);
+        assert!(missing.is_err() && Process::start(&[], folder.path(), &[]).is_err());
+    }
+
+    #[test]
+    fn a_program_that_prints_without_end_is_read_and_little_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = sh("yes line | head -n 200000; echo last; exec cat", folder.path());
+        while !process.printed().ends_with("last\n") {
+            thread::yield_now();
+        }
+        assert!(process.printed().len() <= KEPT);
+        assert_eq!(process.last_lines(2), ["line", "last"]);
+        assert!(process.ended().is_none());
+        process.end_input();
+        assert!(process.wait(soon()).is_some());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_program_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = sh("sleep 1000 & sleep 1000 & echo started; wait", folder.path());
+        while !process.printed().contains("started") {
+            thread::yield_now();
+        }
+        let usage = process.usage().unwrap();
+        assert!(usage.threads == 3 && usage.memory > 0 && usage.files >= 9, "{usage:?}");
+        let group = process.child.id();
+        drop(process);
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        assert_eq!(all.filter(|it| group_of(&it.path()) == Some(group)).count(), 0);
+    }
+}
