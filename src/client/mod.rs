@@ -12,7 +12,7 @@ mod connection;
 mod explain;
 mod keyboard;
 mod keys;
-mod names;
+pub(crate) mod names;
 pub mod outcome;
 mod partial;
 mod patience;

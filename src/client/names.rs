@@ -213,6 +213,12 @@ fn is_pattern(letters: &[Letter]) -> bool {
     letters.iter().any(|letter| matches!(letter, ('*' | '?', false)))
 }
 
+/// The words of a line, split as the prompt splits them. `None`: a quote is not closed.
+pub(crate) fn words(line: &str) -> Option<Vec<String>> {
+    let rules = Rules { escapes: !cfg!(windows), home: None };
+    Some(split(line, &rules)?.iter().map(Word::text).collect())
+}
+
 /// Splits a line into words. `None`: a quote is not closed.
 fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
     let mut words = Vec::new();

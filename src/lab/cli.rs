@@ -101,18 +101,20 @@ pub struct GradeFlags {
     pub time: Option<f64>,
     /// The server's folder.
     pub root: Option<PathBuf>,
+    /// The command that starts the server.
+    pub run: Option<String>,
     /// The form of the report.
     pub format: Format,
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 20] = [
+const ONLY_FOR: [(&str, &str); 21] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
     ("--theme", "--ladder --svg"),
     ("--step", "demo"),
-    ("--all", "lesson"),
+    ("--all", "lesson grade"),
     ("--gift", "questions"),
     ("--capture", "demo compare"),
     ("--capture-bytes", "--capture"),
@@ -126,6 +128,7 @@ const ONLY_FOR: [(&str, &str); 20] = [
     ("--seed", "grade"),
     ("--time", "grade"),
     ("--root", "grade"),
+    ("--run", "grade"),
     ("--format", "grade"),
 ];
 
@@ -179,6 +182,7 @@ pub fn parse(
             "--seed" => grade.seed = Some(line.parsed(args::COUNT, args::digits)?),
             "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
+            "--run" => grade.run = Some(line.value()?.to_string_lossy().into_owned()),
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
             "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),

@@ -45,7 +45,7 @@ pub fn start(dialect: &'static str, flaw: &'static str, root: &Path) -> u16 {
     thread::spawn(move || {
         let mut leaked = Vec::new();
         let limit = match dialect {
-            "text" => 200,
+            "text" => 250,
             "struct" => 140,
             "json" => 165,
             "filesaver" => 130,
@@ -189,7 +189,8 @@ impl Server {
             }
             path.push(part);
             let is_link = fs::symlink_metadata(&path).is_ok_and(|it| it.is_symlink());
-            if is_link && !self.is("follows-links") {
+            let is_last = name.rsplit('/').next() == Some(part);
+            if is_link && !self.is("follows-links") && (is_last || !self.is("follows-inside")) {
                 return Err("bad-name");
             }
         }
@@ -240,6 +241,7 @@ impl Server {
         let mut bytes = bytes.to_vec();
         match self.flaw {
             "strips" => bytes = bytes.trim_ascii().to_vec(),
+            "drops-full-blocks" if bytes.len() == 4096 => bytes.clear(),
             "no-empty-files" if bytes.is_empty() => return name.to_owned(),
             "decodes" => bytes = String::from_utf8_lossy(&bytes).into_owned().into_bytes(),
             "translates-line-ends" => bytes.retain(|byte| *byte != b'\r'),
@@ -265,6 +267,10 @@ impl Server {
                 return if self.is("receipt-repeats") { name.to_owned() } else { free };
             }
             count += 1;
+            if count > 9 && self.is("counts-to-nine") {
+                fs::write(path, &bytes).unwrap();
+                return format!("{stem}_9{extension}");
+            }
             let counter = format!("_{count}");
             let mut room = 255 - extension.len() - counter.len();
             if self.is("full-name-grows") && stem.len() > room {
@@ -278,6 +284,20 @@ impl Server {
         }
     }
 
+    /// The size that was first told of this name.
+    fn remembered(&self, name: &str, size: usize) -> usize {
+        let mut known = self.ids.lock().unwrap();
+        if let Some((_, size)) = known.iter().find(|(known, _)| known == name) {
+            return size.parse().unwrap();
+        }
+        known.push((name.to_owned(), size.to_string()));
+        size
+    }
+
+    fn size_of(&self, found: &fs::Metadata) -> u64 {
+        if self.is("sizes-of-32-bits") { found.len() & 0xffff_ffff } else { found.len() }
+    }
+
     fn names(&self, folder: &Path) -> Vec<(String, Option<u64>)> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -285,13 +305,16 @@ impl Server {
             let is_hidden = name.starts_with('.') && !self.is("lists-hidden");
             let Ok(found) = entry.metadata() else { continue };
             if !is_hidden && (!found.is_symlink() || self.is("follows-links")) {
-                entries.push((name, (!found.is_dir()).then_some(found.len())));
+                entries.push((name, (!found.is_dir()).then_some(self.size_of(&found))));
             }
         }
         entries.sort();
         match self.flaw {
             "unsorted" => entries.reverse(),
             "sorts-without-case" => entries.sort_by_key(|(name, _)| name.to_lowercase()),
+            "sorts-utf16" => {
+                entries.sort_by_key(|(name, _)| name.encode_utf16().collect::<Vec<_>>());
+            }
             _ => {}
         }
         entries
@@ -342,7 +365,8 @@ impl Conn<'_> {
                 let line = held.split(|byte| *byte == b'\n').next().unwrap();
                 return Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()));
             }
-            let is_long = end.unwrap_or(self.held.len()) > most + 1;
+            let and_cr = usize::from(!self.is("counts-the-cr"));
+            let is_long = end.unwrap_or(self.held.len()) > most + and_cr;
             if is_long && !self.is("no-line-limit") {
                 return Err(ErrorKind::InvalidData.into());
             }
@@ -524,7 +548,11 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             }
             "count" => match std::str::from_utf8(&name) {
                 Ok(text) if !(text.is_empty() && s.is("count-needs-text")) => {
-                    let count = if s.is("characters") { text.len() } else { text.chars().count() };
+                    let count = match s.flaw {
+                        "characters" => text.len(),
+                        "counts-utf16" => text.encode_utf16().count(),
+                        _ => text.chars().count(),
+                    };
                     c.say(format!("ok {count}\n")).map(Ok)?
                 }
                 _ if s.is("dies-of-bad-bytes") => return Err(ErrorKind::InvalidData.into()),
@@ -533,6 +561,15 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             },
             "ls" => list(c, s, &name)?,
             "size" | "download" | "rm" | "sum" => match s.file(&name) {
+                Ok(path) if fs::metadata(&path)?.len() > 1_000_000_000 => {
+                    let size = s.size_of(&fs::metadata(&path)?);
+                    let megabytes = size as f64 / 1e6;
+                    c.say(match word.as_str() {
+                        "size" => format!("ok {size} bytes ({megabytes:.6} MB)\n"),
+                        _ => format!("ok {size}\n"),
+                    })?;
+                    Ok(())
+                }
                 Ok(path) => {
                     let bytes = fs::read(&path).unwrap_or_default();
                     let shown = String::from_utf8_lossy(&name);
@@ -542,6 +579,9 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                                 fs::remove_file(path)?;
                             }
                             c.say(format!("ok removed {shown}\n"))?;
+                        }
+                        "sum" if s.is("sums-one-block") => {
+                            c.say(format!("ok {}\n", sum(&bytes[..bytes.len().min(65_536)])))?;
                         }
                         "sum" if s.is("no-sum") => c.say("error unknown-command sum\n")?,
                         "sum" => c.say(format!("ok {}\n", sum(&bytes)))?,
@@ -561,6 +601,10 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                                 Ok(text) if s.is("size-counts-characters") => text.chars().count(),
                                 _ => bytes.len(),
                             };
+                            let size = match s.is("remembers-sizes") {
+                                true => s.remembered(&shown, size),
+                                false => size,
+                            };
                             let is_binary =
                                 s.is("mebibytes") || (s.is("large-in-mebibytes") && size > 100_000);
                             let most = if is_binary { 1_048_576.0 } else { 1e6 };
@@ -571,6 +615,11 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                     Ok(())
                 }
                 Err("not-found") if s.flaw.strip_suffix("-dies") == Some(&word) => return Ok(()),
+                Err("not-found") if s.is("tells-paths") => {
+                    let path = s.root.display();
+                    c.say(format!("error not-found [Errno 2] No such file: '{path}/x'\n"))
+                        .map(Ok)?
+                }
                 Err(code) => Err(code),
             },
             "resume" if s.is("no-resume") => Err("unknown-command"),
@@ -599,6 +648,8 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                         Ok(size) if digits && !(s.is("no-zeros") && header.starts_with("00")) => {
                             size
                         }
+                        _ if s.is("trims-sizes") && header.trim() == "5" => 5,
+                        _ if s.is("other-digits") && header.contains(['\u{665}', '_']) => 5,
                         _ if s.is("any-size") => 0,
                         Ok(size) if s.is("sign") => size,
                         _ if s.is("sign") && header == "-1" => 0,
@@ -677,6 +728,9 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
 fn list(c: &mut Conn<'_>, s: &Server, folder: &[u8]) -> Outcome<Result<(), &'static str>> {
     let path = match folder {
         [] => Ok(s.root.clone()),
+        folder if s.is("lists-outside") => {
+            Ok(s.root.join(String::from_utf8_lossy(folder).trim_start_matches('/')))
+        }
         folder => s.path(folder),
     };
     let path = match path {
@@ -705,7 +759,10 @@ fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Result<(), &'st
     let mut words = words.splitn(3, ' ');
     let (offset, hex, name) = (words.next(), words.next(), words.next().unwrap_or_default());
     let offset = offset.filter(|it| it.bytes().all(|b| b.is_ascii_digit()));
-    let is_hex = hex.is_some_and(|hex| hex.len() == 64);
+    let is_small = |hex: &str| !hex.contains(char::is_uppercase) || s.is("sums-in-capitals");
+    let is_hex = hex.is_some_and(|hex| hex.len() == 64 && is_small(hex));
+    let hex = hex.map(str::to_lowercase);
+    let hex = hex.as_deref();
     let Some(offset) = offset.and_then(|it| it.parse::<usize>().ok()).filter(|_| is_hex) else {
         return Ok(Err(if s.is("resume-any") { "changed" } else { "bad-request" }));
     };

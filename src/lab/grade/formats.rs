@@ -146,6 +146,8 @@ fn word(graded: &Graded) -> &'static str {
         Outcome::Failed(_) => "failed",
         Outcome::Skipped(_) => "skipped",
         Outcome::NeedsRoot => "needs-root",
+        Outcome::NeedsRun => "needs-run",
+        Outcome::NotRun => "not-run",
         Outcome::NoTime | Outcome::Stopped(_) => "not-run",
     }
 }
@@ -168,7 +170,7 @@ fn tap(report: &Report) -> String {
                 text(got),
                 text(expected),
             ),
-            (Outcome::Skipped(_) | Outcome::NeedsRoot, _) => {
+            (Outcome::Skipped(_) | Outcome::NeedsRoot | Outcome::NeedsRun, _) => {
                 // `SKIP` says the first half of the status.
                 let why = reason.split_once(": ").map_or(reason.as_str(), |(_, why)| why);
                 writeln!(out, "ok {n} - {name} # SKIP {why}")
@@ -182,7 +184,7 @@ fn tap(report: &Report) -> String {
 fn junit(report: &Report) -> String {
     let counted = |wanted: &str| report.graded.iter().filter(|it| word(it) == wanted).count();
     let failures = counted("failed") + counted("not-run");
-    let skipped = counted("skipped") + counted("needs-root");
+    let skipped = counted("skipped") + counted("needs-root") + counted("needs-run");
     let (tests, time) = (report.graded.len(), report.time.as_secs_f64());
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{}\" \
@@ -202,7 +204,7 @@ fn junit(report: &Report) -> String {
         let reason = xml(&status(graded, report));
         match word(graded) {
             "passed" => {}
-            "skipped" | "needs-root" => {
+            "skipped" | "needs-root" | "needs-run" => {
                 let _ = write!(out, "<skipped message=\"{reason}\"/>");
             }
             _ => {

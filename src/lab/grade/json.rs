@@ -392,7 +392,7 @@ fn confirmed(p: &mut Peer, name: &str, size: usize) -> Done<Value> {
     Ok(stored)
 }
 
-fn put(t: &mut Trial, name: &str, bytes: &[u8]) -> Done<Value> {
+pub(super) fn put(t: &mut Trial, name: &str, bytes: &[u8]) -> Done<Value> {
     put_as(t, name, bytes, name)
 }
 

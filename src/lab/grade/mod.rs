@@ -13,6 +13,7 @@ mod count;
 mod filesaver;
 pub mod formats;
 mod json;
+mod launch;
 mod peer;
 #[allow(dead_code, reason = "the runs that start programs use all of it")]
 mod process;
@@ -20,19 +21,22 @@ pub mod program;
 pub mod report;
 mod strukt;
 mod text;
+mod text_edges;
 mod text_manners;
 mod text_names;
 mod words;
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::dialect::Dialect;
 use crate::lang::Lang;
+use launch::Launched;
 use peer::{Done, Random, Trial};
 pub use peer::{Fail, Rung, What};
+use process::Usage;
 use words::Say;
 
 /// After this time the rest is not run.
@@ -40,6 +44,15 @@ pub const TOTAL: Duration = Duration::from_secs(110);
 
 /// How long a check may take by default.
 pub const TIME: Duration = Duration::from_secs(5);
+
+/// How long a server may take to give back what it took for connections that have ended.
+const GIVEN_BACK: Duration = Duration::from_secs(3);
+
+/// How many files and threads more it may have afterwards: some servers keep a few for the next connections.
+const FEW: usize = 16;
+
+/// How many megabytes more it may take afterwards.
+const LITTLE: u64 = 100;
 
 /// The most bytes that a run moves.
 const MOVED: u64 = 16 << 20;
@@ -63,6 +76,8 @@ pub struct Check {
     hostile: bool,
     /// It looks into the server's folder.
     root: bool,
+    /// It looks at what the server's processes take.
+    watched: bool,
     steps: fn(&mut Trial) -> Done,
 }
 
@@ -72,8 +87,8 @@ const fn must(
     points: u64,
     steps: fn(&mut Trial) -> Done,
 ) -> Check {
-    let (must, needs, patience, hostile, root) = (true, "", 1, false, false);
-    Check { id, rule, points, must, needs, patience, hostile, root, steps }
+    let (must, needs, patience, hostile, root, watched) = (true, "", 1, false, false, false);
+    Check { id, rule, points, must, needs, patience, hostile, root, watched, steps }
 }
 
 const fn should(
@@ -102,6 +117,10 @@ impl Check {
         Check { root: true, ..self }
     }
 
+    const fn watched(self) -> Check {
+        Check { watched: true, ..self }
+    }
+
     /// The part of the id before the first `/`.
     #[must_use]
     pub fn group(&self) -> &'static str {
@@ -114,6 +133,8 @@ struct Suite {
     checks: Vec<&'static Check>,
     /// Asks for something ordinary on a new connection.
     probe: fn(&mut Trial) -> Done,
+    /// Stores a file under this name, if the dialect can say whether it was stored.
+    put: Option<fn(&mut Trial, &str) -> Done>,
     /// Removes the trial's names, as far as the dialect can. Returns how many may remain.
     sweep: fn(&mut Trial) -> Done<usize>,
 }
@@ -121,31 +142,36 @@ struct Suite {
 fn suite(dialect: Dialect) -> Suite {
     match dialect {
         Dialect::Text => Suite {
-            checks: [text::CHECKS, text_names::CHECKS, text_manners::CHECKS]
+            checks: [text::CHECKS, text_names::CHECKS, text_edges::CHECKS, text_manners::CHECKS]
                 .into_iter()
                 .flatten()
                 .collect(),
             probe: |t| text::hello(&mut t.open()?),
+            put: Some(|t, name| text::put(&mut t.open()?, name, b"probe")),
             sweep: text_manners::sweep,
         },
         Dialect::Struct => Suite {
             checks: strukt::CHECKS.iter().collect(),
             probe: |t| strukt::hello(&mut t.open()?),
+            put: Some(|t, name| strukt::put(&mut t.open()?, name, b"probe")),
             sweep: strukt::sweep,
         },
         Dialect::Filesaver => Suite {
             checks: filesaver::CHECKS.iter().collect(),
             probe: |t| t.open()?.send("RECEIVE\n").expect("OK"),
+            put: None,
             sweep: filesaver::sweep,
         },
         Dialect::Json => Suite {
             checks: json::CHECKS.iter().collect(),
             probe: |t| t.open()?.send("{\"aksi\":\"list\"}\n").take(1).map(drop),
+            put: Some(|t, name| json::put(t, name, b"probe").map(drop)),
             sweep: json::sweep,
         },
         Dialect::Count => Suite {
             checks: count::CHECKS.iter().collect(),
             probe: |t| t.open()?.send("abc\n").expect("3"),
+            put: None,
             sweep: |_| Ok(0),
         },
     }
@@ -182,6 +208,10 @@ pub struct Options {
     pub time: Duration,
     /// The server's folder, for the checks that look into it.
     pub root: Option<PathBuf>,
+    /// The command that starts the server, if the grader is to do that.
+    pub run: Option<String>,
+    /// Stop after the first group that breaks a rule of the protocol.
+    pub stops: bool,
     /// The language of the report.
     pub lang: Lang,
 }
@@ -197,8 +227,12 @@ pub enum Outcome {
     Skipped(&'static str),
     /// It needs `--root`, and does not count without.
     NeedsRoot,
+    /// It needs `--run`, and does not count without.
+    NeedsRun,
     /// There was no time left.
     NoTime,
+    /// A group before it failed.
+    NotRun,
     /// The server did not answer any more after this check.
     Stopped(&'static str),
 }
@@ -226,7 +260,7 @@ impl Graded {
     /// Whether its points count.
     #[must_use]
     pub fn counts(&self) -> bool {
-        !matches!(self.outcome, Outcome::NeedsRoot)
+        !matches!(self.outcome, Outcome::NeedsRoot | Outcome::NeedsRun | Outcome::NotRun)
     }
 
     /// The points that it got.
@@ -280,37 +314,58 @@ impl Report {
     }
 }
 
+/// Why nothing was run.
+#[derive(Debug)]
+pub enum NotRun {
+    /// There is no server.
+    NoServer(io::Error),
+    /// The command did not start one: why, or what it has printed.
+    NotStarted(String),
+    /// The folder is not that of this server.
+    WrongRoot,
+}
+
 /// Runs the checks.
 ///
 /// # Errors
-/// There is no server.
-pub fn run(options: Options) -> io::Result<Report> {
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    let mut address = None;
-    for candidate in (options.host.as_str(), options.port).to_socket_addrs()? {
-        match std::net::TcpStream::connect_timeout(&candidate, options.time.max(TIME)) {
-            Ok(_) => {
-                address = Some(candidate);
-                break;
-            }
-            Err(error) => failed = error,
+/// There is no server, or the folder is that of another one.
+pub fn run(mut options: Options) -> Result<Report, NotRun> {
+    let mut launched = None;
+    let address = match &options.run {
+        Some(command) => {
+            let started = Launched::start(command, options.dialect).map_err(NotRun::NotStarted)?;
+            let address = started.address;
+            options.root = Some(started.root());
+            launched = Some(started);
+            address
         }
-    }
-    let address = address.ok_or(failed)?;
+        None => find(&options).map_err(NotRun::NoServer)?,
+    };
     let (wanted, all) = (options.wanted(), checks(options.dialect));
     let mut run = Run {
         suite: suite(options.dialect),
         names: Vec::new(),
         address,
+        launched,
         start: Instant::now(),
         connections: 1,
         moved: 0,
         stopped: None,
+        is_over: false,
         done: Vec::new(),
         options,
     };
-    for check in &wanted {
-        run.grade(check, &all, 0);
+    run.find_root()?;
+    for group in wanted.chunk_by(|a, b| a.group() == b.group()) {
+        for check in group {
+            run.grade(check, &all, 0);
+        }
+        let is_of = |it: &Graded| group.iter().any(|check| check.id == it.check.id);
+        let has_failed =
+            |it: &Graded| is_of(it) && it.check.must && matches!(it.outcome, Outcome::Failed(_));
+        if run.options.stops && run.done.iter().any(has_failed) {
+            run.is_over = true;
+        }
     }
     let left = run.sweep();
     // Without those that ran only because others need them.
@@ -324,17 +379,46 @@ pub fn run(options: Options) -> io::Result<Report> {
     Ok(Report { options: run.options, graded, time, connections, moved, left })
 }
 
+/// The first address of the server that accepts a connection.
+fn find(options: &Options) -> io::Result<SocketAddr> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for candidate in (options.host.as_str(), options.port).to_socket_addrs()? {
+        match std::net::TcpStream::connect_timeout(&candidate, options.time.max(TIME)) {
+            Ok(_) => return Ok(candidate),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// The folder in this one, or below it, that has a file of this name.
+fn folder_of(name: &str, folder: &Path, depth: usize) -> Option<PathBuf> {
+    let entries: Vec<_> = fs::read_dir(folder).ok()?.flatten().collect();
+    if entries.iter().any(|entry| entry.file_name() == name) {
+        return Some(folder.to_owned());
+    }
+    let folders = entries.iter().filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir()));
+    if depth == 0 {
+        return None;
+    }
+    folders.map(fs::DirEntry::path).find_map(|folder| folder_of(name, &folder, depth - 1))
+}
+
 struct Run {
     options: Options,
     suite: Suite,
     /// The names that may be on the server.
     names: Vec<String>,
     address: SocketAddr,
+    /// The server, if it was started here.
+    launched: Option<Launched>,
     start: Instant,
     connections: u64,
     moved: u64,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
+    /// A group has failed, and the rest is not run.
+    is_over: bool,
     done: Vec<Graded>,
 }
 
@@ -345,7 +429,8 @@ impl Run {
             return;
         }
         let is_blind = check.root && self.options.root.is_none();
-        let needs = if is_blind { "" } else { check.needs };
+        let is_unwatched = check.watched && self.usage().is_none();
+        let needs = if is_blind || is_unwatched { "" } else { check.needs };
         let mut missing = None;
         for need in all.iter().filter(|it| needs.split_whitespace().any(|id| id == it.id)) {
             self.grade(need, all, depth + 1);
@@ -355,7 +440,9 @@ impl Run {
         }
         let start = Instant::now();
         let (outcome, rungs) = match (self.stopped, missing) {
-            _ if is_blind => (Outcome::NeedsRoot, Vec::new()),
+            _ if self.is_over => (Outcome::NotRun, Vec::new()),
+            _ if is_blind && self.launched.is_none() => (Outcome::NeedsRoot, Vec::new()),
+            _ if is_blind || is_unwatched => (Outcome::NeedsRun, Vec::new()),
             (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
             _ if self.start.elapsed() > TOTAL => (Outcome::NoTime, Vec::new()),
             (_, Some(need)) => (Outcome::Skipped(need), Vec::new()),
@@ -378,26 +465,98 @@ impl Run {
     }
 
     fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
+        if let Some(launched) = &self.launched {
+            launched.forget();
+        }
         let mut trial = self.trial(check.patience, check.id);
-        let outcome = (check.steps)(&mut trial);
+        let usage = || self.usage().unwrap_or_default();
+        trial.before = if check.watched { usage() } else { Usage::default() };
+        let mut outcome = (check.steps)(&mut trial);
+        if check.watched && outcome.is_ok() {
+            outcome = self.must_take_little(&trial);
+        }
         self.names.append(&mut trial.names);
         self.count(&trial);
         let rungs = trial.into_rungs();
         let mut outcome = outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed);
         let passed = matches!(outcome, Outcome::Passed);
-        if passed && !check.hostile {
+        let has_ended = self.launched.as_mut().is_some_and(|it| match passed {
+            true => it.has_ended(),
+            false => it.ends_soon(),
+        });
+        if passed && !check.hostile && !has_ended {
             return (outcome, rungs);
         }
-        let Err(failure) = self.probe() else { return (outcome, rungs) };
-        if passed {
-            let expected = vec![Say::Alive.say(self.options.lang)];
-            outcome = Outcome::Failed(Box::new(Fail { expected, connection: 0, ..*failure }));
+        if let Err(failure) = self.probe() {
+            if passed {
+                let expected = vec![Say::Alive.say(self.options.lang)];
+                outcome = Outcome::Failed(Box::new(Fail { expected, connection: 0, ..*failure }));
+            }
+            // Perhaps it needs a moment.
+            if self.probe().is_err() {
+                self.stopped = Some(check.id);
+            }
         }
-        // Perhaps it needs a moment.
-        if self.probe().is_err() {
-            self.stopped = Some(check.id);
+        if let (Outcome::Failed(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
+            failure.printed = launched.printed();
+            failure.has_ended = has_ended || launched.has_ended();
         }
+        self.restart();
         (outcome, rungs)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.launched.as_ref().and_then(Launched::usage)
+    }
+
+    /// The next check has a server again, if it was started here.
+    fn restart(&mut self) {
+        let Some(launched) = &mut self.launched else { return };
+        if (self.stopped.is_some() || launched.has_ended()) && launched.restart().is_ok() {
+            self.address = launched.address;
+            self.stopped = None;
+        }
+    }
+
+    /// Looks where the server keeps its files. The folder that the user has named must be that one.
+    fn find_root(&mut self) -> Result<(), NotRun> {
+        let (Some(root), Some(put)) = (self.options.root.clone(), self.suite.put) else {
+            return Ok(());
+        };
+        let mut trial = self.trial(1, "root");
+        let name = trial.name(".probe");
+        let stored = put(&mut trial, &name);
+        self.names.append(&mut trial.names);
+        self.count(&trial);
+        if stored.is_err() && self.launched.as_mut().is_some_and(Launched::ends_soon) {
+            self.restart();
+        }
+        if self.launched.is_some() {
+            let above = root.parent().unwrap_or(&root);
+            self.options.root = folder_of(&name, above, 3);
+        } else if stored.is_ok() && !root.join(&name).exists() {
+            return Err(NotRun::WrongRoot);
+        }
+        Ok(())
+    }
+
+    /// Whether the server has given back what it took for a check, some time after that.
+    fn must_take_little(&self, trial: &Trial) -> Done {
+        let more = |now: Usage, before: Usage| {
+            let files = now.files.saturating_sub(before.files);
+            let threads = now.threads.saturating_sub(before.threads);
+            (files, threads, now.memory.saturating_sub(before.memory) / 1024)
+        };
+        let until = Instant::now() + self.options.time.min(GIVEN_BACK);
+        loop {
+            let (files, threads, memory) = more(self.usage().unwrap_or_default(), trial.before);
+            let is_little = files <= FEW && threads <= FEW && memory <= LITTLE;
+            if is_little || Instant::now() >= until {
+                let got = Say::TakesMore { files, threads, memory };
+                return if is_little { Ok(()) } else { trial.failed(&Say::TakesLittle, &got) };
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.

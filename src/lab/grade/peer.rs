@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::MOVED;
+use super::process::Usage;
 use super::words::Say;
 use crate::lang::{Lang, escape};
 
@@ -31,6 +32,10 @@ pub struct Fail {
     pub bytes: Option<(Vec<u8>, Vec<u8>)>,
     /// On which of the check's connections, counted from 1.
     pub connection: u64,
+    /// What the server has printed meanwhile, if the grader has started it: its last lines.
+    pub printed: Vec<String>,
+    /// The server has ended.
+    pub has_ended: bool,
 }
 
 /// A step of a check.
@@ -113,6 +118,8 @@ pub(super) struct Trial {
     pub(super) root: Option<PathBuf>,
     /// How long a check usually may take.
     pub(super) time: Duration,
+    /// What the server took before the check.
+    pub(super) before: Usage,
 }
 
 impl Trial {
@@ -139,6 +146,7 @@ impl Trial {
             names: Vec::new(),
             root: None,
             time: super::TIME,
+            before: Usage::default(),
         }
     }
 
@@ -525,7 +533,8 @@ impl Drop for Peer {
 }
 
 fn fail(expected: Vec<String>, got: String, connection: u64) -> Box<Fail> {
-    Box::new(Fail { expected, got, bytes: None, connection })
+    let (bytes, printed, has_ended) = (None, Vec::new(), false);
+    Box::new(Fail { expected, got, bytes, connection, printed, has_ended })
 }
 
 /// Bytes in quotation marks, fit to print, and how many there are if they are cut.

@@ -106,6 +106,11 @@ impl Process {
         lines.into_iter().skip(from).collect()
     }
 
+    /// Forgets what it has printed up to now.
+    pub(super) fn forget(&self) {
+        lock(&self.printed).clear();
+    }
+
     /// What its group takes now. `None` where the system does not tell: it is read from `/proc`.
     pub(super) fn usage(&self) -> Option<Usage> {
         let mut all = Usage::default();
@@ -173,7 +178,8 @@ fn keep(mut output: Box<dyn Read + Send>, printed: &Mutex<VecDeque<u8>>) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

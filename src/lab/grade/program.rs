@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::formats::render;
-use super::report::Look;
+use super::formats::{Format, render};
+use super::report::{Look, screen};
 use super::words::{Say, about};
-use super::{Options, TIME, checks, run};
+use super::{NotRun, Options, TIME, checks, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -24,6 +24,8 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         let _ = io::stderr().write_all(line.as_bytes());
         ExitCode::from(2)
     };
+    let is_short = flags.format == Format::Table && flags.only.is_empty() && output.is_none();
+    let is_short = is_short && !line.all && !flags.verbose;
     let options = Options {
         host: config.host.clone(),
         port: config.port,
@@ -32,6 +34,8 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         seed: flags.seed.unwrap_or_else(|| crate::store::random() % 1_000_000),
         time: flags.time.map_or(TIME, Duration::from_secs_f64),
         root: flags.root.clone(),
+        run: flags.run.clone(),
+        stops: is_short,
         lang: config.lang,
     };
     let wanted = options.wanted();
@@ -50,22 +54,44 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         let path = root.display().to_string();
         return complain(Say::NoFolder { path, why: why.to_string() });
     }
-    let server = address(&config.host, config.port);
+    let server = match &flags.run {
+        Some(command) => command.clone(),
+        None => address(&config.host, config.port),
+    };
+    if let Some(command) = flags.run.as_ref().filter(|command| !command.contains("{port}")) {
+        if crate::client::names::words(command).is_none_or(|words| words.is_empty()) {
+            let printed = String::new();
+            return complain(Say::NotStarted { command: command.clone(), printed });
+        }
+        let line = Say::UsualPort { port: config.dialect.port() }.say(config.lang) + "\n";
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
     if !config.quiet {
         let stays = config.dialect == Dialect::Filesaver;
         let (server, checks) = (server.clone(), wanted.len());
         let line = Say::Announce { server, checks, stays }.say(config.lang) + "\n";
         let _ = io::stderr().write_all(line.as_bytes());
     }
+    let (root, command) = (options.root.clone(), options.run.clone());
     let report = match run(options) {
         Ok(report) => report,
-        Err(error) => return complain(Say::NoServer { server, why: error.to_string() }),
+        Err(NotRun::NoServer(why)) => {
+            return complain(Say::NoServer { server, why: why.to_string() });
+        }
+        Err(NotRun::NotStarted(printed)) => {
+            let command = command.unwrap_or_default();
+            return complain(Say::NotStarted { command, printed });
+        }
+        Err(NotRun::WrongRoot) => {
+            let path = root.unwrap_or_default().display().to_string();
+            return complain(Say::WrongRoot { path });
+        }
     };
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let plain = output.is_some() || !out;
     let columns = if plain { COLUMNS } else { columns };
     let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
-    let text = render(&report, flags.format, look);
+    let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
     let status = match report.has_run() {
         true => ExitCode::from(u8::from(!report.is_right())),
         false => ExitCode::from(2),

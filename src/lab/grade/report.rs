@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use super::words::{Say, about, mistake, rule};
 use super::{Fail, Graded, Outcome, Report, Rung, What};
 use crate::cli::client::reaching;
+use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
-use crate::lang::{Lang, address};
+use crate::lang::{Lang, address, escape};
 
 /// How many bytes a line of a comparison shows.
 const BYTES: usize = 20;
@@ -43,18 +44,11 @@ pub fn table(report: &Report, look: Look) -> String {
             text.push('\n');
         }
     }
-    let mut groups: Vec<&str> = report.graded.iter().map(|graded| graded.check.group()).collect();
-    groups.dedup();
-    for group in groups {
-        let of: Vec<_> = report.graded.iter().filter(|it| it.check.group() == group).collect();
-        let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
-        let score: u64 = of.iter().map(|it| it.score()).sum();
-        let full = (score * BAR).checked_div(most).unwrap_or(0);
-        let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
-        let bar = paint(&bar, if most > 0 && score == most { "32" } else { "33" }, look);
-        let _ = writeln!(text, "{group:<11}{bar}  {score:>3} / {most}");
+    for group in groups_of(report) {
+        text += &bar(report, group, look);
+        let of = report.graded.iter().filter(|it| it.check.group() == group);
         let mut others: Vec<(String, Vec<&str>)> = Vec::new();
-        for graded in of.into_iter().filter(|graded| !graded.passed()) {
+        for graded in of.filter(|graded| !graded.passed()) {
             let (mark, id) = (status(graded, report), graded.check.id);
             let name = id.split_once('/').map_or(id, |(_, name)| name);
             if matches!(graded.outcome, Outcome::Failed(_)) {
@@ -71,29 +65,63 @@ pub fn table(report: &Report, look: Look) -> String {
             wrap(&mut text, "    ", &names.join(", "), look.columns);
         }
     }
+    text += &last_lines(report, look);
+    text
+}
+
+fn groups_of(report: &Report) -> Vec<&'static str> {
+    let mut groups: Vec<_> = report.graded.iter().map(|graded| graded.check.group()).collect();
+    groups.dedup();
+    groups
+}
+
+fn groups(report: &Report, look: Look) -> String {
+    groups_of(report).into_iter().map(|group| bar(report, group, look)).collect()
+}
+
+/// A line for a group: a bar and its points.
+fn bar(report: &Report, group: &str, look: Look) -> String {
+    let of: Vec<_> = report.graded.iter().filter(|it| it.check.group() == group).collect();
+    let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
+    if most == 0 {
+        return format!("{group:<11}{}\n", Say::NotRun.say(report.options.lang));
+    }
+    let score: u64 = of.iter().map(|it| it.score()).sum();
+    let full = (score * BAR).checked_div(most).unwrap_or(0);
+    let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
+    let bar = paint(&bar, if most > 0 && score == most { "32" } else { "33" }, look);
+    format!("{group:<11}{bar}  {score:>3} / {most}\n")
+}
+
+/// The counts, the points and the verdict.
+fn last_lines(report: &Report, look: Look) -> String {
+    let (lang, mut text) = (report.options.lang, String::new());
     let passed = report.graded.iter().filter(|it| it.passed()).count();
     let failed = report.graded.iter().filter(|it| matches!(it.outcome, Outcome::Failed(_))).count();
     let skipped = report.graded.len() - passed - failed;
+    if report.left > 0 {
+        let _ = writeln!(text, "\n{}", Say::Left { files: report.left }.say(lang));
+    }
+    let _ = writeln!(text, "\n{}", Say::Counts { passed, failed, skipped }.say(lang));
+    text + &verdict(report, look)
+}
+
+/// The points, and whether the protocol is kept.
+fn verdict(report: &Report, look: Look) -> String {
+    let lang = report.options.lang;
     let (score, most) = report.score();
     let seconds = format!("{:.1}", report.time.as_secs_f64());
     let (connections, seed) = (report.connections, report.options.seed);
     let is_right = report.is_right();
-    if report.left > 0 {
-        let _ = writeln!(text, "\n{}", Say::Left { files: report.left }.say(lang));
-    }
+    let is_run = |it: &Graded| !matches!(it.outcome, Outcome::NotRun);
+    let is_all = report.options.only.is_empty() && report.graded.iter().all(is_run);
     let verdict = match report.has_run() {
-        true => Say::Verdict { is_right, is_all: report.options.only.is_empty() },
+        true => Say::Verdict { is_right, is_all },
         false => Say::NothingRun,
     };
-    let verdict = verdict.say(lang);
-    let _ = write!(
-        text,
-        "\n{}\n{}\n{}\n",
-        Say::Counts { passed, failed, skipped }.say(lang),
-        Say::Total { score, most, seconds, connections, seed }.say(lang),
-        paint(&verdict, if is_right { "32" } else { "31" }, look),
-    );
-    text
+    let colour = if is_right { "32" } else { "31" };
+    let total = Say::Total { score, most, seconds, connections, seed }.say(lang);
+    format!("{total}\n{}\n", paint(&verdict.say(lang), colour, look))
 }
 
 /// How a check ended, in a few words.
@@ -104,6 +132,8 @@ pub fn status(graded: &Graded, report: &Report) -> String {
         Outcome::Failed(_) => Say::Failed,
         Outcome::Skipped(needs) => Say::Skipped { needs: (*needs).to_owned() },
         Outcome::NeedsRoot => Say::NeedsRoot,
+        Outcome::NeedsRun => Say::NeedsRun,
+        Outcome::NotRun => Say::NotRun,
         Outcome::NoTime => Say::NoTime,
         Outcome::Stopped(by) => Say::Stopped { by: (*by).to_owned() },
     };
@@ -137,14 +167,104 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
             text.push('\n');
             compare(&mut text, expected, came, lang);
         }
+        let mut label = Say::Printed.say(lang);
+        for line in &failure.printed {
+            let shown: String = escape(line.as_bytes()).chars().take(look.columns - 12).collect();
+            let _ = writeln!(text, "{label}{shown}");
+            label = " ".repeat(label.chars().count());
+        }
         text.push('\n');
+        if let Some(seen) = seen(graded, failure) {
+            wrap(&mut text, &Say::Seen.say(lang), &seen.say(lang), look.columns);
+        }
         wrap(&mut text, &Say::Mistake.say(lang), mistake(lang, check.rule), look.columns);
         let _ = writeln!(text, "{}{}", Say::Again.say(lang), again(report, graded));
         let mut label = Say::ByHand.say(lang);
-        for line in by_hand(report, &graded.rungs, failure) {
+        // A server that was started here has ended by now.
+        let by_hand = match report.options.run {
+            Some(_) => Vec::new(),
+            None => by_hand(report, &graded.rungs, failure),
+        };
+        for line in by_hand {
             let _ = writeln!(text, "{label}{line}");
             label = " ".repeat(label.chars().count());
         }
+    }
+    text
+}
+
+/// What can be said of a failure from what came.
+fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
+    if failure.has_ended {
+        return Some(Say::HasEnded);
+    }
+    let sent = graded.rungs.iter().filter_map(|rung| match &rung.what {
+        What::Sent(bytes) if rung.connection == failure.connection => Some(bytes.as_slice()),
+        _ => None,
+    });
+    let Some((expected, came)) = &failure.bytes else {
+        let has_ended = graded.rungs.iter().any(|rung| {
+            rung.connection == failure.connection && matches!(rung.what, What::End | What::Reset)
+        });
+        return has_ended.then_some(Say::Closed);
+    };
+    let crlf = || String::from_utf8_lossy(came).replace("\r\n", "\n").into_bytes();
+    let begins = came.len() < expected.len() && expected.starts_with(came);
+    match () {
+        () if came.starts_with(b"error unknown-command") => {
+            let sent: Vec<u8> = sent.flatten().copied().collect();
+            let line = String::from_utf8_lossy(&sent);
+            let command = line.lines().last()?.split(' ').next()?.to_owned();
+            Some(Say::UnknownCommand { command })
+        }
+        () if came.is_empty() => Some(Say::Closed).filter(|_| {
+            let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
+            graded.rungs.iter().any(ended)
+        }),
+        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(Say::CrLf),
+        () if expected.strip_suffix(b"\n") == Some(came) => Some(Say::NoLf),
+        () if came.eq_ignore_ascii_case(expected) => Some(Say::OtherCase),
+        () if begins && came.len().is_multiple_of(1024) => Some(Say::OneRead { bytes: came.len() }),
+        () => {
+            let digits = came.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let rest = came.get(digits..)?.strip_prefix(b"\n")?;
+            let is_file = digits > 0 && rest.len() > 3 && expected.starts_with(rest);
+            is_file.then_some(Say::HeaderInFile)
+        }
+    }
+}
+
+/// A screen that leads on: the groups, the first failures of the first group that has any, and what to do next.
+#[must_use]
+pub fn screen(report: &Report, look: Look) -> String {
+    let lang = report.options.lang;
+    let mut text = groups(report, look) + "\n";
+    let is_failed = |it: &&Graded| matches!(it.outcome, Outcome::Failed(_));
+    let is_must = |it: &&Graded| it.check.must && is_failed(it);
+    let first = report.graded.iter().find(is_must).or(report.graded.iter().find(is_failed));
+    let first = first.map(|it| it.check.group());
+    let of = report.graded.iter().filter(|it| first == Some(it.check.group()));
+    let failed: Vec<_> = of.filter(is_failed).collect();
+    for graded in failed.iter().take(2) {
+        let Outcome::Failed(failure) = &graded.outcome else { continue };
+        let room = look.columns.saturating_sub(12);
+        let cut = |text: &str| text.chars().take(room).collect::<String>();
+        let mark = paint(&status(graded, report), "31", look);
+        let id = full_id(report, graded);
+        let _ = writeln!(text, "{mark} {}", cut(&format!("{id}: {}", about(lang, &id))));
+        let expected = failure.expected.first().map_or("", String::as_str);
+        let _ = writeln!(text, "{}{}", Say::Expected.say(lang), cut(expected));
+        let _ = writeln!(text, "{}{}", Say::Came.say(lang), cut(&failure.got));
+        if let Some(seen) = seen(graded, failure) {
+            let _ = writeln!(text, "{}{}", Say::Seen.say(lang), cut(&seen.say(lang)));
+        }
+    }
+    if failed.len() > 2 {
+        let _ = writeln!(text, "{}", Say::More { failures: failed.len() - 2 }.say(lang));
+    }
+    text += &verdict(report, look);
+    if let Some(group) = first {
+        let _ = writeln!(text, "{}{}", Say::Next.say(lang), command(report, group));
     }
     text
 }
@@ -158,16 +278,24 @@ pub fn full_id(report: &Report, graded: &Graded) -> String {
 /// The command that runs this check again.
 #[must_use]
 pub fn again(report: &Report, graded: &Graded) -> String {
+    let id = format!("{}/{}", report.options.dialect.name(), graded.check.id);
+    let root = if graded.check.root && report.options.run.is_none() { " --root DIR" } else { "" };
+    format!("{} --seed {}{root}", command(report, &id), report.options.seed)
+}
+
+/// The command that runs these checks.
+fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
-    let host = bracketed(&options.host);
-    let root = if graded.check.root { " --root DIR" } else { "" };
-    format!(
-        "{} grade --only {}/{} --seed {}{root}",
-        reaching("connme-lab", &host, options.port, options.dialect),
-        options.dialect.name(),
-        graded.check.id,
-        options.seed,
-    )
+    let Some(run) = &options.run else {
+        let host = bracketed(&options.host);
+        let server = reaching("connme-lab", &host, options.port, options.dialect);
+        return format!("{server} grade --only {only}");
+    };
+    let dialect = match options.dialect {
+        Dialect::Text => String::new(),
+        other => format!("-d {} ", other.name()),
+    };
+    format!("connme-lab {dialect}grade --run '{run}' --only {only}")
 }
 
 /// The steps, one in a line.

@@ -410,7 +410,7 @@ fn seconds(p: &mut Peer) -> Done {
 }
 
 /// An upload as careful as it can be: each number and the bytes in a write of their own.
-fn put(p: &mut Peer, name: &str, bytes: &[u8]) -> Done {
+pub(super) fn put(p: &mut Peer, name: &str, bytes: &[u8]) -> Done {
     begin(p, "upload", name)?;
     p.apart().send(head(bytes));
     if !bytes.is_empty() {

@@ -550,7 +550,7 @@ pub(super) fn get(p: &mut Peer, name: &str, bytes: &[u8]) -> Done {
     p.expect(bytes)
 }
 
-fn size(p: &mut Peer, name: &str, bytes: usize) -> Done {
+pub(super) fn size(p: &mut Peer, name: &str, bytes: usize) -> Done {
     let megabytes = format!("{}.{:06}", bytes / 1_000_000, bytes % 1_000_000);
     p.send(format!("size {name}\n")).expect(format!("ok {bytes} bytes ({megabytes} MB)\n"))
 }
@@ -573,7 +573,7 @@ pub(super) fn refused(p: &mut Peer, codes: &[&str]) -> Done {
     p.failed(&forms)
 }
 
-fn sum(bytes: &[u8]) -> String {
+pub(super) fn sum(bytes: &[u8]) -> String {
     let mut sum = Sha256::default();
     sum.update(bytes);
     sum.sum().to_string()

@@ -474,7 +474,7 @@ fn absent(t: &mut Trial, command: &str) -> Done {
 }
 
 /// A size header that is not one ends the connection, and stores nothing.
-fn bad_size(t: &mut Trial, header: &str) -> Done {
+pub(super) fn bad_size(t: &mut Trial, header: &str) -> Done {
     let name = t.name(".txt");
     let mut p = t.open()?;
     p.send(format!("upload {name}\n")).expect("ok ready\n")?;

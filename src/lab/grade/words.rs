@@ -166,7 +166,48 @@ pub(super) enum Say {
         needs: String,
     },
     NeedsRoot,
+    NeedsRun,
     NoTime,
+    /// A group, or a check, that was not run because one before it failed.
+    NotRun,
+    /// What can be said of a failure from what came.
+    Seen,
+    UnknownCommand {
+        command: String,
+    },
+    CrLf,
+    NoLf,
+    OtherCase,
+    OneRead {
+        bytes: usize,
+    },
+    HeaderInFile,
+    Closed,
+    More {
+        failures: usize,
+    },
+    Next,
+    /// What the server has printed.
+    Printed,
+    HasEnded,
+    /// A check of what the server's processes take.
+    TakesLittle,
+    TakesMore {
+        files: usize,
+        threads: usize,
+        memory: u64,
+    },
+    /// Nothing was run.
+    NotStarted {
+        command: String,
+        printed: String,
+    },
+    WrongRoot {
+        path: String,
+    },
+    UsualPort {
+        port: u16,
+    },
     Stopped {
         by: String,
     },
@@ -289,6 +330,58 @@ impl Say {
                     ),
                 );
             }
+            Say::UnknownCommand { command } => {
+                return (
+                    format!("your server does not know `{command}`"),
+                    format!("server Anda tidak mengenal `{command}`"),
+                );
+            }
+            Say::OneRead { bytes } => {
+                return (
+                    format!("only the first {bytes} bytes: probably what one `recv` brought"),
+                    format!("hanya {bytes} byte pertama: mungkin hasil satu `recv`"),
+                );
+            }
+            Say::More { failures } => {
+                return (
+                    format!("and {failures} more in this group"),
+                    format!("dan {failures} lagi di kelompok ini"),
+                );
+            }
+            Say::TakesMore { files, threads, memory } => {
+                return (
+                    format!("{files} open files, {threads} threads and {memory} MB more"),
+                    format!("{files} file terbuka, {threads} thread, dan {memory} MB lebih banyak"),
+                );
+            }
+            Say::NotStarted { command, printed } => {
+                return (
+                    format!(
+                        "cannot grade: '{command}' does not accept connections; it said:\n{printed}"
+                    ),
+                    format!(
+                        "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
+                    ),
+                );
+            }
+            Say::WrongRoot { path } => {
+                return (
+                    format!(
+                        "--root {path} is not the folder of this server: a file that it has stored \
+                         is not in it"
+                    ),
+                    format!(
+                        "--root {path} bukan folder server ini: file yang disimpannya tidak ada di \
+                         sana"
+                    ),
+                );
+            }
+            Say::UsualPort { port } => {
+                return (
+                    format!("the command has no {{port}}: the server must use {port}"),
+                    format!("perintah tanpa {{port}}: server harus memakai {port}"),
+                );
+            }
             Say::NoFolder { path, why } => {
                 return (
                     format!("--root {path} is not a folder that can be read: {why}"),
@@ -380,6 +473,33 @@ impl Say {
                 ("too long for a command line", "terlalu panjang untuk baris perintah")
             }
             Say::NeedsRoot => ("not run: needs --root", "tidak dijalankan: perlu --root"),
+            Say::NotRun => ("not run", "tidak dijalankan"),
+            Say::Seen => ("seen:     ", "terlihat: "),
+            Say::CrLf => (
+                "the same with CR LF; a line ends in LF alone",
+                "sama, tetapi dengan CR LF; baris diakhiri LF saja",
+            ),
+            Say::NoLf => {
+                ("the same without the LF at its end", "sama, tetapi tanpa LF di akhirnya")
+            }
+            Say::OtherCase => {
+                ("the same in other letter case", "sama, tetapi huruf besar dan kecilnya berbeda")
+            }
+            Say::HeaderInFile => {
+                ("the line with the size is in the file", "baris berisi ukuran ada di dalam file")
+            }
+            Say::Closed => (
+                "the connection ended: the thread that served it has probably died of an error",
+                "koneksi berakhir: thread yang melayaninya mungkin mati karena error",
+            ),
+            Say::Next => ("next:    ", "lanjut:  "),
+            Say::NeedsRun => ("not run: needs --run", "tidak dijalankan: perlu --run"),
+            Say::Printed => ("printed:  ", "dicetak:  "),
+            Say::HasEnded => ("your server ended in this check", "server Anda berakhir di sini"),
+            Say::TakesLittle => (
+                "little more memory, few more files and threads than before",
+                "memori, file, dan thread tidak jauh lebih banyak daripada sebelumnya",
+            ),
             Say::NoTime => ("not run: no time left", "tidak dijalankan: waktu habis"),
             Say::Verdict { is_right: true, is_all: true } => (
                 "every rule that the protocol requires is kept",

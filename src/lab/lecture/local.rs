@@ -19,12 +19,12 @@ use crate::wire::stream::Prepare;
 
 /// A folder that is removed when this is dropped. It holds a lock, which the system releases when the program
 /// ends: so the next run can remove what a killed run has left.
-pub(super) struct TemporaryFolder(pub(super) PathBuf, Option<File>);
+pub(in crate::lab) struct TemporaryFolder(pub(in crate::lab) PathBuf, Option<File>);
 
 const SCRATCH: &str = "connme-scratch-";
 
 impl TemporaryFolder {
-    pub(super) fn new() -> Answer<TemporaryFolder> {
+    pub(in crate::lab) fn new() -> Answer<TemporaryFolder> {
         let temporary = std::env::temp_dir();
         let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
         let failed = |error| Failure::local(CREATE, path.display(), error);

@@ -12,7 +12,7 @@ pub mod faults;
 mod flights;
 mod keys;
 pub mod lessons;
-mod local;
+pub(in crate::lab) mod local;
 mod payloads;
 pub mod picture;
 pub mod questions;

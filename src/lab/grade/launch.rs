@@ -1,0 +1,126 @@
+//! A server of a student's that the grader starts itself, in a fresh folder and on a fresh port: `--run`.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use super::process::{Process, Usage};
+use crate::client::names;
+use crate::dialect::Dialect;
+use crate::lab::lecture::local::TemporaryFolder;
+
+/// How long a server may take until it accepts connections.
+const START: Duration = Duration::from_secs(10);
+
+/// How often a start is repeated on another port, if its port was taken meanwhile.
+const STARTS: u32 = 3;
+
+/// How often it is looked whether it accepts.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long a program takes to end after its connections have.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// How many of its last lines a report shows.
+const LINES: usize = 10;
+
+/// The command of a server, and the process that runs it now.
+pub(super) struct Launched {
+    words: Vec<String>,
+    folder: TemporaryFolder,
+    /// The port of a command that cannot be told one.
+    usual: u16,
+    process: Process,
+    pub(super) address: SocketAddr,
+}
+
+impl Launched {
+    /// Starts the server with this command.
+    ///
+    /// # Errors
+    /// What has to be said: why it cannot be started, or what it has printed.
+    pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, String> {
+        let words = names::words(command).unwrap_or_default();
+        let failed = |error: io::Error| error.to_string();
+        // It runs in another folder: what it names here must be found there.
+        let here = std::env::current_dir().map_err(failed)?;
+        let absolute = |word: String| match here.join(&word) {
+            path if !word.is_empty() && path.exists() => path.display().to_string(),
+            _ => word,
+        };
+        let words = words.into_iter().map(absolute).collect::<Vec<_>>();
+        let folder = TemporaryFolder::new().map_err(|failure| format!("{failure:?}"))?;
+        fs::create_dir(folder.0.join(ROOT)).map_err(failed)?;
+        let usual = dialect.port();
+        let (process, address) = begin(&words, &folder.0, usual)?;
+        Ok(Launched { words, folder, usual, process, address })
+    }
+
+    /// The folder that the server is told to keep its files in, or that it makes itself.
+    pub(super) fn root(&self) -> PathBuf {
+        self.folder.0.join(ROOT)
+    }
+
+    /// Whether the program has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
+    /// The same, a moment later: the end of a connection comes before that of the program.
+    pub(super) fn ends_soon(&mut self) -> bool {
+        self.process.wait(Instant::now() + MOMENT).is_some()
+    }
+
+    /// Starts it again, on another port.
+    pub(super) fn restart(&mut self) -> Result<(), String> {
+        self.process.kill();
+        (self.process, self.address) = begin(&self.words, &self.folder.0, self.usual)?;
+        Ok(())
+    }
+
+    /// What it has printed since the last call of `forget`: its last lines.
+    pub(super) fn printed(&self) -> Vec<String> {
+        self.process.last_lines(LINES)
+    }
+
+    pub(super) fn forget(&self) {
+        self.process.forget();
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.process.usage()
+    }
+}
+
+/// The folder of the files, in the folder that the server runs in: the name that the assignment gives it.
+const ROOT: &str = "uploads";
+
+fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, SocketAddr), String> {
+    let has_port = words.iter().any(|word| word.contains("{port}"));
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
+        let free = free.map_err(|error| error.to_string())?.port();
+        let port = if has_port { free } else { usual };
+        let root = folder.join(ROOT).display().to_string();
+        let filled = words.iter().map(|it| it.replace("{port}", &port.to_string()));
+        let filled: Vec<_> = filled.map(|it| it.replace("{root}", &root)).collect();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut process = Process::start(&filled, folder, &[]).map_err(|e| e.to_string())?;
+        let until = Instant::now() + START;
+        while process.ended().is_none() && Instant::now() < until {
+            if TcpStream::connect_timeout(&address, START).is_ok() {
+                return Ok((process, address));
+            }
+            thread::sleep(LOOK);
+        }
+        process.kill();
+        let printed = process.last_lines(LINES);
+        let is_taken = printed.iter().any(|line| line.contains("in use"));
+        if tries == STARTS || !is_taken {
+            return Err(printed.join("\n"));
+        }
+    }
+}
