@@ -208,6 +208,15 @@ fn every_flaw_fails_exactly_its_checks() {
     );
 }
 
+/// However much else it does.
+#[test]
+fn a_server_that_gives_away_what_is_outside_gets_60_of_100() {
+    let report = graded_only("text", "dot-dot", 0.5, &["text/first", "text/files", "text/names"]);
+    let (score, most) = report.score();
+    assert_eq!(score, most * 6 / 10);
+    assert!(report.is_open() && !graded_only("text", "case", 0.5, &["text/first"]).is_open());
+}
+
 type Hell = fn(std::net::TcpStream);
 
 /// Whatever a server does, the report is whole and comes in time, and nothing of it reaches the terminal raw.

@@ -288,11 +288,21 @@ pub struct Report {
 }
 
 impl Report {
-    /// The points, and the most there are.
+    /// The points, and the most there are. A server that gives away what is outside its folder gets at most 60 of 100.
     #[must_use]
     pub fn score(&self) -> (u64, u64) {
         let counted = || self.graded.iter().filter(|graded| graded.counts());
-        (counted().map(Graded::score).sum(), counted().map(|graded| graded.check.points).sum())
+        let most: u64 = counted().map(|graded| graded.check.points).sum();
+        let score: u64 = counted().map(Graded::score).sum();
+        (if self.is_open() { score.min(most * 6 / 10) } else { score }, most)
+    }
+
+    /// Whether a rule is broken that keeps what is outside the folder from clients.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let keeps =
+            |it: &&Graded| it.check.must && ["path", "hidden", "links"].contains(&it.check.rule);
+        self.graded.iter().filter(keeps).any(|it| matches!(it.outcome, Outcome::Failed(_)))
     }
 
     /// Whether any check was run.

@@ -121,7 +121,8 @@ fn verdict(report: &Report, look: Look) -> String {
     };
     let colour = if is_right { "32" } else { "31" };
     let total = Say::Total { score, most, seconds, connections, seed }.say(lang);
-    format!("{total}\n{}\n", paint(&verdict.say(lang), colour, look))
+    let limit = if report.is_open() { Say::IsOpen.say(lang) + "\n" } else { String::new() };
+    format!("{total}\n{limit}{}\n", paint(&verdict.say(lang), colour, look))
 }
 
 /// How a check ended, in a few words.

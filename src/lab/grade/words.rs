@@ -230,6 +230,8 @@ pub(super) enum Say {
         is_right: bool,
         is_all: bool,
     },
+    /// The points have a limit.
+    IsOpen,
     /// No check was run.
     NothingRun,
     /// Files that were not removed.
@@ -516,6 +518,10 @@ impl Say {
             Say::Verdict { is_right: false, is_all: false } => (
                 "not every required rule of these checks is kept; the other rules were not checked",
                 "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
+            ),
+            Say::IsOpen => (
+                "at most 60 of 100 points: a client can reach what is outside the folder",
+                "paling banyak 60 dari 100 poin: client bisa mencapai yang di luar folder",
             ),
             Say::NothingRun => (
                 "none of these checks could be run, so nothing is known about the server",
