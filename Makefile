@@ -4,7 +4,7 @@
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help run-server run-client demo lessons compare grade test test-all quick fuzz bench check install clean .have-cargo
+.PHONY: help run-server run-client demo lessons compare grade test test-all quick fuzz bench check dist install clean .have-cargo
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ check: .have-cargo ## the gate: format, lints, docs and tests, warnings as error
 	$(CARGO) fmt --check && $(CARGO) clippy --quiet --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --quiet --no-deps --document-private-items
 	$(call tests)
+
+dist: .have-cargo ## pack the programs and the guide for those who have no Rust
+	@.ci/dist
 
 install: .have-cargo ## put the programs where cargo keeps programs
 	$(CARGO) install --locked --path .
