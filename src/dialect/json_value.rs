@@ -190,7 +190,9 @@ impl Reader<'_> {
         let mut values = Vec::new();
         self.items(["[", "]"], |reader| {
             let value = reader.value(depth, keeps)?;
-            values.extend(Some(value).filter(|_| keeps));
+            if keeps {
+                values.push(value);
+            }
             Some(())
         })?;
         Some(Value::Array(values))

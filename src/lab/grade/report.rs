@@ -218,10 +218,10 @@ fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
             let command = line.lines().last()?.split(' ').next()?.to_owned();
             Some(Say::UnknownCommand { command })
         }
-        () if came.is_empty() => Some(Say::Closed).filter(|_| {
+        () if came.is_empty() => {
             let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
-            graded.rungs.iter().any(ended)
-        }),
+            graded.rungs.iter().any(ended).then_some(Say::Closed)
+        }
         () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(Say::CrLf),
         () if expected.strip_suffix(b"\n") == Some(came) => Some(Say::NoLf),
         () if came.eq_ignore_ascii_case(expected) => Some(Say::OtherCase),
