@@ -362,13 +362,16 @@ mod tests {
         // The next line that is added says how many there were.
         let (mut came, mut dropped) = (0, 0);
         while came + dropped < all {
-            let text = String::from_utf8(read.recv().unwrap()).unwrap();
+            let Ok(text) = read.recv_timeout(LOG_PAUSE * 2) else {
+                if queue.waiting.load(Ordering::Relaxed) < LOG_QUEUE / 2 {
+                    queue.push("after\n".to_owned());
+                }
+                continue;
+            };
+            let text = String::from_utf8(text).unwrap();
             came += text.matches(&line).count();
             for notice in text.lines().filter(|line| line.contains(" lines were dropped")) {
                 dropped += notice.split(' ').nth(2).unwrap().parse::<usize>().unwrap();
-            }
-            if queue.waiting.load(Ordering::Relaxed) < LOG_QUEUE / 2 {
-                queue.push("after\n".to_owned());
             }
         }
         assert_eq!(came + dropped, all);
