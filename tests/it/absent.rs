@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 #[cfg(target_os = "linux")]
 use crate::sturdy::proc;
-use crate::support::{PATIENCE, Peer, TestServer, escape, wait_until};
+use crate::support::{PATIENCE, Peer, TestServer, escape};
 
 /// A server of `text` in this process, whose peers have little time.
 struct Impatient {
@@ -157,7 +157,7 @@ fn lists_that_are_not_read_do_not_fill_the_memory() {
         eprintln!("{dialect}: {peak} MiB");
         assert!(peak < 55, "{dialect}: {peak} MiB");
         drop(peers);
-        wait_until("served again", || {
+        crate::support::wait_until("served again", || {
             let mut peer = client(&server, "text", 99);
             peer.say("ls\n").bytes(3) == b"ok "
         });

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use connme::lab::lecture::lessons::blanked;
 
-use crate::support::{DIALECTS, PATIENCE, TestServer, client, lab, noise, skip};
+use crate::support::{DIALECTS, PATIENCE, TestServer, client, lab, noise};
 
 fn page(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -55,7 +55,7 @@ fn a_reader_goes_through_the_lessons_with_keys() {
         terminal.args(["-qec", &line, "/dev/null"]).env_remove("COLUMNS");
         let terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let Ok(mut terminal) = terminal else {
-            skip("script");
+            crate::support::skip("script");
             return None;
         };
         terminal.stdin.take().unwrap().write_all(keys.as_bytes()).unwrap();

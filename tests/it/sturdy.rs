@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Peer, TestServer, noise, skip, wait_until};
+use crate::support::{PATIENCE, Peer, TestServer, noise};
 
 #[cfg(target_os = "linux")]
 pub mod proc {
@@ -90,7 +90,7 @@ fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
     drop(inside);
     // The main thread, one at each listener, and those that wait for the next connection.
     let few = 6 + connme::limits::MAX_IDLE_THREADS as u64;
-    wait_until("without the threads of connections", || {
+    crate::support::wait_until("without the threads of connections", || {
         proc::status(server.id(), "Threads") <= few
     });
     server.peer().say("connme\n").hear("ok connected\n");
@@ -150,7 +150,7 @@ fn an_upload_that_has_stalled_holds_little() {
         let drafts = servers.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
         drafts.filter(|draft| draft.as_ref().unwrap().metadata().unwrap().len() == 1).count()
     };
-    wait_until("began", || begun() == 50);
+    crate::support::wait_until("began", || begun() == 50);
     let each = (proc::pss(server.id()) - before) as f64 / 50.0;
     assert!(each < 60.0, "{each:.1} KiB for each stalled upload");
 }
@@ -208,7 +208,7 @@ fn without_descriptors_the_server_waits_and_is_well_again() {
     let lines = server.log().matches("accept: ").count();
     assert!(lines <= 4, "{lines} lines about one lasting condition");
     drop(crowd);
-    wait_until("well again", || {
+    crate::support::wait_until("well again", || {
         good.say("download a\n");
         match good.line().as_str() {
             "ok 2\n" => {
@@ -231,7 +231,7 @@ fn as_another_user(folder: &std::path::Path, limit: &str) -> Option<TestServer> 
     let other = format!("{limit} setpriv --reuid={user} --regid={user} --clear-groups");
     let can = std::process::Command::new("sh").args(["-c", &format!("{other} true")]).output();
     if !can.is_ok_and(|output| output.status.success()) {
-        skip("setpriv");
+        crate::support::skip("setpriv");
         return None;
     }
     let root = folder.join("root");
@@ -257,7 +257,7 @@ fn without_threads_the_server_refuses_and_is_well_again() {
     server.wait_for_log("refused busy: no thread is free");
     first.say("connme\n").hear("ok connected\n");
     drop(crowd);
-    wait_until("well again", || {
+    crate::support::wait_until("well again", || {
         let Ok(mut stream) = TcpStream::connect(server.address()) else { return false };
         let mut heard = [0; 13];
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -371,7 +371,7 @@ fn a_log_that_is_not_read_stops_no_connection() {
         server.peer_of("json").say("{\"aksi\":\"list\"}\n").hear("[]\r\n");
         // The file is written all the same.
         let lines = || std::fs::read_to_string(&file).unwrap().lines().count();
-        wait_until("written to the file", || lines() >= 20_000);
+        crate::support::wait_until("written to the file", || lines() >= 20_000);
     }
 }
 
@@ -414,7 +414,7 @@ fn a_json_request_is_gone_when_its_payload_comes() {
     let incoming = incoming.map(|entry| entry.unwrap().path()).next().unwrap();
     // An upload that has begun has a file there, beside the lock.
     let begun = || std::fs::read_dir(&incoming).unwrap().count() - 1;
-    wait_until("all begun", || begun() == peers.len());
+    crate::support::wait_until("all begun", || begun() == peers.len());
     let each = (proc::pss(server.id()) - before) / 40;
     assert!(each < 300, "{each} KiB a connection");
     for peer in &mut peers {
