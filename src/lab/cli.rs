@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::grade::client::Driven;
 use super::grade::formats::Format;
 use super::words;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
@@ -103,12 +104,14 @@ pub struct GradeFlags {
     pub root: Option<PathBuf>,
     /// The command that starts the server.
     pub run: Option<String>,
+    /// The client to grade, instead of a server.
+    pub client: Option<Driven>,
     /// The form of the report.
     pub format: Format,
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 21] = [
+const ONLY_FOR: [(&str, &str); 25] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
@@ -130,6 +133,10 @@ const ONLY_FOR: [(&str, &str); 21] = [
     ("--root", "grade"),
     ("--run", "grade"),
     ("--format", "grade"),
+    ("--client", "grade"),
+    ("--map", "--client"),
+    ("--style", "--client"),
+    ("--downloads", "--client"),
 ];
 
 /// Reads a command line, without the program's name.
@@ -147,6 +154,7 @@ pub fn parse(
     let (mut ladder, mut svg, mut output) = (Picture::default(), None, None);
     let (mut json, mut step, mut all, mut gift) = (false, false, false, false);
     let mut grade = GradeFlags::default();
+    let mut driven = Driven::default();
     let mut config = Config::new(lang);
     while let Some(arg) = line.next()? {
         let flag = match arg {
@@ -183,6 +191,12 @@ pub fn parse(
             "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
             "--run" => grade.run = Some(line.value()?.to_string_lossy().into_owned()),
+            "--client" => driven.command = line.value()?.to_string_lossy().into_owned(),
+            "--map" => driven.map.push(line.value()?.to_string_lossy().into_owned()),
+            "--style" => driven.is_assignment = line.parsed(STYLE, style)?,
+            "--downloads" => {
+                driven.downloads = Some(line.value()?.to_string_lossy().into_owned());
+            }
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
             "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
@@ -206,6 +220,7 @@ pub fn parse(
         _ => {}
     }
     check_use(&flags, command)?;
+    grade.client = Some(driven).filter(|driven| *driven != Driven::default());
     let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.port = port.unwrap_or(config.dialect.port());
@@ -266,6 +281,12 @@ fn check_use(flags: &[String], command: Command) -> Result<(), Wrong> {
 }
 
 const CHECK_TIME: Wanted = ("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 60");
+
+const STYLE: Wanted = ("assignment", "assignment");
+
+fn style(text: &str) -> Option<bool> {
+    (text == "assignment").then_some(true)
+}
 
 const FORMAT: Wanted = (
     "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50",

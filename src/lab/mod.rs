@@ -7,8 +7,8 @@
 //! |---|---|
 //! | [`cli`] | the command line of `connme-lab` |
 //! | [`lecture`] | instruments: trace, faults, captures, pictures; the demo, the comparison, the lessons |
-//! | [`grade`] | grades a server that speaks a dialect, in any language |
-//! | [`starter`] | a server as one writes it first, to be improved |
+//! | [`grade`] | grades a server or a client that speaks a dialect, in any language |
+//! | [`starter`] | a server and a client as one writes them first, to be improved |
 
 pub mod cli;
 pub mod grade;

@@ -9,13 +9,14 @@
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
 //! [`TOTAL`].
 
+pub mod client;
+mod conversation;
 mod count;
 mod filesaver;
 pub mod formats;
 mod json;
 mod launch;
 mod peer;
-#[allow(dead_code, reason = "the runs that start programs use all of it")]
 mod process;
 pub mod program;
 pub mod report;
@@ -32,10 +33,10 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::dialect::Dialect;
-use crate::lang::Lang;
+use crate::lang::{Lang, Msg};
 use launch::Launched;
 use peer::{Done, Random, Trial};
-pub use peer::{Fail, Rung, What};
+pub use peer::{Fail, Rung, Verdict, What};
 use process::Usage;
 use words::Say;
 
@@ -212,6 +213,8 @@ pub struct Options {
     pub run: Option<String>,
     /// Stop after the first group that breaks a rule of the protocol.
     pub stops: bool,
+    /// The client to grade, instead of a server.
+    pub client: Option<client::Driven>,
     /// The language of the report.
     pub lang: Lang,
 }
@@ -331,6 +334,8 @@ pub enum NotRun {
     NoServer(io::Error),
     /// The command did not start one: why, or what it has printed.
     NotStarted(String),
+    /// The client does not work at all: what has to be said of that.
+    NoClient(Msg),
     /// The folder is not that of this server.
     WrongRoot,
 }

@@ -24,6 +24,8 @@ pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 /// Why a check failed.
 #[derive(Clone, Debug)]
 pub struct Fail {
+    /// What kind of failure it is.
+    pub verdict: Verdict,
     /// All that would have been right.
     pub expected: Vec<String>,
     /// What came.
@@ -36,6 +38,22 @@ pub struct Fail {
     pub printed: Vec<String>,
     /// The server has ended.
     pub has_ended: bool,
+    /// What a client was told to do.
+    pub typed: Vec<String>,
+}
+
+/// What kind of failure a failure is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Something is not as expected.
+    #[default]
+    Wrong,
+    /// The client waits for something that does not come.
+    Hangs,
+    /// The client ends by a mistake of its own.
+    Crashed,
+    /// The client says that it does not know the command.
+    NotSupported,
 }
 
 /// A step of a check.
@@ -532,9 +550,10 @@ impl Drop for Peer {
     }
 }
 
-fn fail(expected: Vec<String>, got: String, connection: u64) -> Box<Fail> {
-    let (bytes, printed, has_ended) = (None, Vec::new(), false);
-    Box::new(Fail { expected, got, bytes, connection, printed, has_ended })
+pub(super) fn fail(expected: Vec<String>, got: String, connection: u64) -> Box<Fail> {
+    let (verdict, bytes, has_ended) = (Verdict::Wrong, None, false);
+    let (printed, typed) = (Vec::new(), Vec::new());
+    Box::new(Fail { verdict, expected, got, bytes, connection, printed, has_ended, typed })
 }
 
 /// Bytes in quotation marks, fit to print, and how many there are if they are cut.

@@ -17,6 +17,9 @@ const KEPT: usize = 64 << 10;
 /// How often it is looked whether a program has ended: the standard library cannot wait with a deadline.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// How long it is waited for the end of a group that was killed.
+const GONE: Duration = Duration::from_secs(2);
+
 /// A program that runs, or has ended.
 pub(super) struct Process {
     child: Child,
@@ -147,6 +150,11 @@ impl Process {
         let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A signal takes a moment to end those that the program has started.
+        let until = Instant::now() + GONE;
+        while self.usage().is_some() && Instant::now() < until {
+            thread::sleep(LOOK);
+        }
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
@@ -178,14 +186,13 @@ fn keep(mut output: Box<dyn Read + Send>, printed: &Mutex<VecDeque<u8>>) {
     }
 }
 
-#[cfg(unix)]
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    fn sh(script: &str, folder: &Path) -> Process {
+    fn sh(script: &str, folder: &Path) -> io::Result<Process> {
         let words = ["sh", "-c", script].map(str::to_owned);
-        Process::start(&words, folder, &[("WORD", "said")]).unwrap()
+        Process::start(&words, folder, &[("WORD", "said")])
     }
 
     fn soon() -> Instant {
@@ -195,7 +202,8 @@ mod tests {
     #[test]
     fn a_program_is_heard_and_its_end_is_known() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = sh("read line; echo $WORD $line; pwd >&2; exit 3", folder.path());
+        let mut process =
+            sh("read line; echo $WORD $line; pwd >&2; exit 3", folder.path()).unwrap();
         process.say("hello\n");
         assert_eq!(process.wait(soon()).and_then(|status| status.code()), Some(3));
         process.kill();
@@ -209,7 +217,8 @@ mod tests {
     #[test]
     fn a_program_that_prints_without_end_is_read_and_little_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = sh("yes line | head -n 200000; echo last; exec cat", folder.path());
+        let mut process =
+            sh("yes line | head -n 200000; echo last; exec cat", folder.path()).unwrap();
         while !process.printed().ends_with("last\n") {
             thread::yield_now();
         }
@@ -224,7 +233,7 @@ mod tests {
     #[test]
     fn what_a_program_has_started_ends_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let process = sh("sleep 1000 & sleep 1000 & echo started; wait", folder.path());
+        let process = sh("sleep 1000 & sleep 1000 & echo started; wait", folder.path()).unwrap();
         while !process.printed().contains("started") {
             thread::yield_now();
         }

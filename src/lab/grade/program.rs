@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::formats::{Format, render};
 use super::report::{Look, screen};
 use super::words::{Say, about};
-use super::{NotRun, Options, TIME, checks, run};
+use super::{NotRun, Options, TIME, checks, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -36,6 +36,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         root: flags.root.clone(),
         run: flags.run.clone(),
         stops: is_short,
+        client: flags.client.clone(),
         lang: config.lang,
     };
     let wanted = options.wanted();
@@ -44,7 +45,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     }
     if flags.list {
         let line = |check: &&super::Check| {
-            let id = format!("{}/{}", config.dialect.name(), check.id);
+            let id = format!("{}/{}", options.subject(), check.id);
             let duty = if check.must { Say::Must } else { Say::Should }.say(config.lang);
             format!("{id}\t{}\t{duty}\t{}\n", check.points, about(config.lang, &id))
         };
@@ -69,11 +70,18 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     if !config.quiet {
         let stays = config.dialect == Dialect::Filesaver;
         let (server, checks) = (server.clone(), wanted.len());
-        let line = Say::Announce { server, checks, stays }.say(config.lang) + "\n";
-        let _ = io::stderr().write_all(line.as_bytes());
+        let line = match &options.client {
+            Some(driven) => client::announcement(driven, checks).say(config.lang),
+            None => Say::Announce { server, checks, stays }.say(config.lang),
+        };
+        let _ = io::stderr().write_all((line + "\n").as_bytes());
     }
     let (root, command) = (options.root.clone(), options.run.clone());
-    let report = match run(options) {
+    let ran = match options.client.clone() {
+        Some(driven) => client::run(options, &driven).map_err(NotRun::NoClient),
+        None => run(options),
+    };
+    let report = match ran {
         Ok(report) => report,
         Err(NotRun::NoServer(why)) => {
             return complain(Say::NoServer { server, why: why.to_string() });
@@ -81,6 +89,11 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         Err(NotRun::NotStarted(printed)) => {
             let command = command.unwrap_or_default();
             return complain(Say::NotStarted { command, printed });
+        }
+        Err(NotRun::NoClient(why)) => {
+            let line = format!("connme-lab: {}\n", why.say(config.lang));
+            let _ = io::stderr().write_all(line.as_bytes());
+            return ExitCode::from(2);
         }
         Err(NotRun::WrongRoot) => {
             let path = root.unwrap_or_default().display().to_string();
@@ -116,6 +129,15 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 }
 
 impl Options {
+    /// What the ids of these checks begin with.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self.client {
+            Some(_) => client::side(self.dialect),
+            None => self.dialect.name().to_owned(),
+        }
+    }
+
     /// The checks that these options choose: those whose path begins with one of these, with the dialect or
     /// without it.
     #[must_use]
@@ -132,6 +154,10 @@ impl Options {
             };
             self.only.is_empty() || self.only.iter().any(is_in_it)
         };
-        checks(self.dialect).into_iter().filter(is_chosen).collect()
+        let all = match self.client {
+            Some(_) => client::checks(self.dialect),
+            None => checks(self.dialect),
+        };
+        all.into_iter().filter(is_chosen).collect()
     }
 }

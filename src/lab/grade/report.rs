@@ -4,11 +4,11 @@
 use std::fmt::Write as _;
 
 use super::words::{Say, about, mistake, rule};
-use super::{Fail, Graded, Outcome, Report, Rung, What};
+use super::{Fail, Graded, Outcome, Report, Rung, Verdict, What};
 use crate::cli::client::reaching;
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
-use crate::lang::{Lang, address, escape};
+use crate::lang::{Lang, address, printable};
 
 /// How many bytes a line of a comparison shows.
 const BYTES: usize = 20;
@@ -130,7 +130,12 @@ fn verdict(report: &Report, look: Look) -> String {
 pub fn status(graded: &Graded, report: &Report) -> String {
     let say = match &graded.outcome {
         Outcome::Passed => Say::Passed,
-        Outcome::Failed(_) => Say::Failed,
+        Outcome::Failed(failure) => match failure.verdict {
+            Verdict::Wrong => Say::Failed,
+            Verdict::Hangs => Say::Hangs,
+            Verdict::Crashed => Say::Crashed,
+            Verdict::NotSupported => Say::NotSupported,
+        },
         Outcome::Skipped(needs) => Say::Skipped { needs: (*needs).to_owned() },
         Outcome::NeedsRoot => Say::NeedsRoot,
         Outcome::NeedsRun => Say::NeedsRun,
@@ -152,10 +157,12 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let head = format!("{id}: {}", status(graded, report));
     let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
     wrap(&mut text, "", about(lang, &id), look.columns);
-    wrap(&mut text, &Say::Rule.say(lang), rule(lang, check.rule), look.columns);
+    if !rule(lang, check.rule).is_empty() {
+        wrap(&mut text, &Say::Rule.say(lang), rule(lang, check.rule), look.columns);
+    }
     if !graded.rungs.is_empty() {
         text.push('\n');
-        ladder(&mut text, &graded.rungs, look.columns, lang);
+        ladder(&mut text, report, &graded.rungs, look.columns);
     }
     if let Outcome::Failed(failure) = &graded.outcome {
         text.push('\n');
@@ -168,11 +175,14 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
             text.push('\n');
             compare(&mut text, expected, came, lang);
         }
-        let mut label = Say::Printed.say(lang);
-        for line in &failure.printed {
-            let shown: String = escape(line.as_bytes()).chars().take(look.columns - 12).collect();
-            let _ = writeln!(text, "{label}{shown}");
-            label = " ".repeat(label.chars().count());
+        for (label, lines) in [(Say::Typed, &failure.typed), (Say::Printed, &failure.printed)] {
+            let mut label = label.say(lang);
+            for line in lines {
+                let room = look.columns.saturating_sub(label.chars().count());
+                let shown: String = printable(line.as_bytes()).chars().take(room).collect();
+                let _ = writeln!(text, "{label}{shown}");
+                label = " ".repeat(label.chars().count());
+            }
         }
         text.push('\n');
         if let Some(seen) = seen(graded, failure) {
@@ -196,6 +206,10 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
 
 /// What can be said of a failure from what came.
 fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
+    // These are guesses about servers.
+    if !failure.typed.is_empty() {
+        return None;
+    }
     if failure.has_ended {
         return Some(Say::HasEnded);
     }
@@ -273,7 +287,7 @@ pub fn screen(report: &Report, look: Look) -> String {
 /// The check's id with its dialect.
 #[must_use]
 pub fn full_id(report: &Report, graded: &Graded) -> String {
-    format!("{}/{}", report.options.dialect.name(), graded.check.id)
+    format!("{}/{}", report.options.subject(), graded.check.id)
 }
 
 /// The command that runs this check again.
@@ -287,14 +301,17 @@ pub fn again(report: &Report, graded: &Graded) -> String {
 /// The command that runs these checks.
 fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
+    let dialect = match options.dialect {
+        Dialect::Text => String::new(),
+        other => format!("-d {} ", other.name()),
+    };
+    if let Some(client) = &options.client {
+        return format!("connme-lab {dialect}grade --client '{}' --only {only}", client.command);
+    }
     let Some(run) = &options.run else {
         let host = bracketed(&options.host);
         let server = reaching("connme-lab", &host, options.port, options.dialect);
         return format!("{server} grade --only {only}");
-    };
-    let dialect = match options.dialect {
-        Dialect::Text => String::new(),
-        other => format!("-d {} ", other.name()),
     };
     format!("connme-lab {dialect}grade --run '{run}' --only {only}")
 }
@@ -302,7 +319,7 @@ fn command(report: &Report, only: &str) -> String {
 /// The steps, one in a line.
 #[must_use]
 pub fn steps(rungs: &[Rung]) -> Vec<String> {
-    rungs.iter().map(|step| drawn(step, 60)).collect()
+    rungs.iter().map(|step| drawn(step, 60, Side::Client)).collect()
 }
 
 fn bracketed(host: &str) -> String {
@@ -320,7 +337,7 @@ fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Vec<String> {
             _ => None,
         })
         .collect();
-    if sent.is_empty() {
+    if sent.is_empty() || options.client.is_some() {
         return Vec::new();
     }
     if sent.iter().map(|bytes| bytes.len()).sum::<usize>() > COMMAND {
@@ -353,7 +370,7 @@ fn escaped(bytes: &[u8], is_printf: bool) -> String {
     text
 }
 
-fn drawn(step: &Rung, columns: usize) -> String {
+fn drawn(step: &Rung, columns: usize, side: Side) -> String {
     let event = match &step.what {
         What::Sent(bytes) => Event::Wrote(bytes),
         What::Got(bytes) => Event::Read(bytes),
@@ -363,18 +380,20 @@ fn drawn(step: &Rung, columns: usize) -> String {
         What::Silence => Event::Silence,
     };
     let room = room(columns);
-    let (call, between) = draw(Side::Client, event, room);
+    let (call, between) = draw(side, event, room);
     rung(step.connection, step.at, call, &between, room)
 }
 
-fn ladder(text: &mut String, rungs: &[Rung], columns: usize, lang: Lang) {
+fn ladder(text: &mut String, report: &Report, rungs: &[Rung], columns: usize) {
+    let lang = report.options.lang;
+    let side = if report.options.client.is_some() { Side::Server } else { Side::Client };
     let hidden = rungs.len().saturating_sub(2 * STEPS);
     for (n, step) in rungs.iter().enumerate() {
         if n == STEPS && hidden > 0 {
             let _ = writeln!(text, "{:^columns$}", Say::Steps { hidden }.say(lang));
         }
         if n < STEPS || n >= STEPS + hidden {
-            *text += &drawn(step, columns);
+            *text += &drawn(step, columns, side);
         }
     }
 }
@@ -431,5 +450,8 @@ fn paint(text: &str, code: &str, look: Look) -> String {
 /// The server's address, for sentences.
 #[must_use]
 pub fn server(report: &Report) -> String {
-    address(&report.options.host, report.options.port)
+    match &report.options.client {
+        Some(client) => client.command.clone(),
+        None => address(&report.options.host, report.options.port),
+    }
 }

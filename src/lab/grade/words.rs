@@ -1,6 +1,7 @@
 //! The sentences of the grader. Those about checks and rules are in `checks.*.txt`: a check's own key is its id,
 //! without the dialect where several dialects say the same.
 
+use super::client;
 use crate::lang::Lang;
 
 const ENGLISH: &str = include_str!("checks.en.txt");
@@ -9,6 +10,9 @@ const INDONESIAN: &str = include_str!("checks.id.txt");
 /// What a server does that passes this check: `DIALECT/GROUP/NAME`.
 #[must_use]
 pub(super) fn about(lang: Lang, id: &str) -> &'static str {
+    if let Some(own) = client::sentence(lang, "", id) {
+        return own;
+    }
     match find(lang, "", id) {
         "" => find(lang, "", id.split_once('/').map_or(id, |(_, rest)| rest)),
         own => own,
@@ -18,13 +22,13 @@ pub(super) fn about(lang: Lang, id: &str) -> &'static str {
 /// The rule of the protocol.
 #[must_use]
 pub(super) fn rule(lang: Lang, key: &str) -> &'static str {
-    find(lang, "rule ", key)
+    client::sentence(lang, "rule.", key).unwrap_or_else(|| find(lang, "rule ", key))
 }
 
 /// What usually breaks it.
 #[must_use]
 pub(super) fn mistake(lang: Lang, key: &str) -> &'static str {
-    find(lang, "mistake ", key)
+    client::sentence(lang, "why.", key).unwrap_or_else(|| find(lang, "mistake ", key))
 }
 
 fn find(lang: Lang, kind: &str, key: &str) -> &'static str {
@@ -145,6 +149,12 @@ pub(super) enum Say {
         why: String,
     },
     Failed,
+    /// Verdicts about a client.
+    Hangs,
+    Crashed,
+    NotSupported,
+    /// Before what a client was told.
+    Typed,
     Passed,
     Must,
     Should,
@@ -461,6 +471,10 @@ impl Say {
             Say::NotInRoot => ("no such file, or another", "tidak ada, atau isinya lain"),
             Say::NotThere => ("a list without it", "daftar tanpa file itu"),
             Say::Failed => ("FAILED", "GAGAL"),
+            Say::Hangs => ("HANGS", "MACET"),
+            Say::Crashed => ("CRASHED", "BERHENTI KARENA GALAT"),
+            Say::NotSupported => ("NOT SUPPORTED", "TIDAK DIDUKUNG"),
+            Say::Typed => ("typed:    ", "diketik:  "),
             Say::Passed => ("passed", "lulus"),
             Say::Must => ("must", "wajib"),
             Say::Should => ("should", "sebaiknya"),

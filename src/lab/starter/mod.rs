@@ -1,7 +1,8 @@
 //! A server as one writes it first: the assignment, translated plainly. To be improved with the help of
 //! `connme-lab grade`; the guide's page `write_your_own` says how to go on.
 //!
-//! Run it with `cargo run --example starter -- PORT`. The same in Python is `server.py`, beside this file.
+//! Run it with `cargo run --example starter -- PORT`. The same in Python is `server.py`, beside this file, and
+//! `client.py` is a client like that.
 
 #![allow(
     missing_docs,

@@ -1,0 +1,193 @@
+//! How a client is told what to do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, io};
+
+use crate::lab::grade::process::Process;
+
+/// A command for the client: its word, and the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) word: String,
+    pub(super) name: String,
+}
+
+impl Order {
+    pub(super) fn of(text: &str) -> Order {
+        let (word, name) = text.split_once(' ').unwrap_or((text, ""));
+        Order { word: word.to_owned(), name: name.to_owned() }
+    }
+
+    /// It as text.
+    pub(super) fn said(&self) -> String {
+        format!("{} {}", self.word, self.name).trim_end().to_owned()
+    }
+}
+
+/// An order to remove a file, with No as the answer. It is for clients that ask.
+const NOT_REMOVED: &str = "rm-no";
+
+/// What a person types at the client's prompt for each command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// The command's word, and the file on a line of its own; `rm` asks.
+    Assignment,
+    /// Both on one line; `rm` asks.
+    Asking,
+    /// Both on one line.
+    Line,
+}
+
+impl Style {
+    pub(super) const ALL: [Style; 3] = [Style::Assignment, Style::Asking, Style::Line];
+
+    fn typed(self, order: &Order) -> String {
+        let Order { word, name } = order;
+        if word == NOT_REMOVED {
+            return match self {
+                Style::Assignment => format!("rm\n{name}\nN\n"),
+                Style::Asking => format!("rm {name}\nN\n"),
+                Style::Line => String::new(),
+            };
+        }
+        let answer = if word == "rm" && self != Style::Line { "\nY" } else { "" };
+        let blank = if self == Style::Assignment { "\n" } else { " " };
+        let name = if name.is_empty() { String::new() } else { format!("{blank}{name}") };
+        format!("{word}{name}{answer}\n")
+    }
+}
+
+/// How commands get to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// On standard input.
+    Input,
+    /// As arguments: one process for each command.
+    Arguments,
+    /// In a variable of the environment.
+    Environment,
+}
+
+/// The client's program.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    words: Vec<String>,
+    pub(super) way: Way,
+    pub(super) style: Style,
+    /// Other texts for some commands.
+    pub(super) map: BTreeMap<String, String>,
+    /// It ends when its input ends, as it should.
+    pub(super) ends_with_input: bool,
+    /// Where it saves, below the folder that it runs in.
+    pub(super) downloads: String,
+}
+
+impl Client {
+    /// The client that this command starts.
+    pub(super) fn new(words: Vec<String>, map: BTreeMap<String, String>) -> Client {
+        let has = |place: &str| words.iter().any(|word| word.contains(place));
+        let way = match () {
+            () if has("{command}") => Way::Arguments,
+            () if has("{port}") => Way::Input,
+            () => Way::Environment,
+        };
+        // It runs in another folder: what it names here must be found there.
+        let absolute = |word: String| match env::current_dir().map(|here| here.join(&word)) {
+            Ok(path) if !word.is_empty() && path.exists() => path.display().to_string(),
+            _ => word,
+        };
+        let words = words.into_iter().map(absolute).collect();
+        Client {
+            words,
+            way,
+            style: Style::Line,
+            map,
+            ends_with_input: false,
+            downloads: String::new(),
+        }
+    }
+
+    /// It, with this style.
+    pub(super) fn with_style(&self, style: Style) -> Client {
+        Client { style, ..self.clone() }
+    }
+
+    /// What is typed for an order.
+    pub(super) fn typed(&self, order: &Order) -> String {
+        let Some(own) = self.map.get(&order.word) else { return self.style.typed(order) };
+        let filled = own.replace("{path}", &order.name).replace("{name}", &order.name);
+        filled.replace("\\n", "\n") + "\n"
+    }
+
+    /// The parts of the orders that one process takes each.
+    pub(super) fn turns<'o>(&self, orders: &'o [Order]) -> Vec<&'o [Order]> {
+        match self.way {
+            Way::Arguments => {
+                orders.chunks(1).filter(|it| it.iter().all(|it| it.word != NOT_REMOVED)).collect()
+            }
+            Way::Input | Way::Environment => vec![orders],
+        }
+    }
+
+    /// Starts a process for these orders in this folder, against the server at this port.
+    pub(super) fn start(&self, orders: &[Order], folder: &Path, port: u16) -> io::Result<Process> {
+        let port = port.to_string();
+        let mut words = Vec::new();
+        for word in &self.words {
+            if word == "{command}" {
+                for order in orders {
+                    let typed = self.map.get(&order.word).map(|_| self.typed(order));
+                    match typed {
+                        Some(typed) => words.extend(typed.split_whitespace().map(str::to_owned)),
+                        None => {
+                            words.push(order.word.clone());
+                            words.extend(Some(order.name.clone()).filter(|name| !name.is_empty()));
+                        }
+                    }
+                }
+            } else {
+                words.push(word.replace("{host}", "127.0.0.1").replace("{port}", &port));
+            }
+        }
+        let typed: String = orders.iter().map(|order| self.typed(order)).collect();
+        let home = folder.display().to_string();
+        let variables = [
+            ("HOME", home.as_str()),
+            ("PYTHONIOENCODING", "utf-8"),
+            ("CONNME_HOST", "127.0.0.1"),
+            ("CONNME_PORT", &port),
+            ("CONNME_COMMANDS", &typed),
+            ("CONNME_DOWNLOADS", &self.downloads),
+        ];
+        let mut process = Process::start(&words, folder, &variables)?;
+        match self.way {
+            Way::Input => process.say(&typed),
+            Way::Arguments if orders.iter().any(|order| order.word == "rm") => process.say("Y\n"),
+            Way::Arguments | Way::Environment => {}
+        }
+        process.end_input();
+        Ok(process)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_typed_as_the_client_takes_it() {
+        let map = [("upload".to_owned(), "put {path}\\n\\n1".to_owned())].into();
+        let words = ["x", "{port}"].map(str::to_owned).to_vec();
+        let mut client = Client::new(words, map);
+        let mut typed = |style, text| {
+            client.style = style;
+            client.typed(&Order::of(text))
+        };
+        assert_eq!(typed(Style::Assignment, "rm a b"), "rm\na b\nY\n");
+        assert_eq!(typed(Style::Asking, "rm a b"), "rm a b\nY\n");
+        assert_eq!(typed(Style::Line, "rm a b"), "rm a b\n");
+        assert_eq!(typed(Style::Assignment, "ls"), "ls\n");
+        assert_eq!(typed(Style::Line, "upload a"), "put a\n\n1\n");
+    }
+}

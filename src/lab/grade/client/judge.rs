@@ -1,0 +1,371 @@
+//! What a check says about a client, when it has ended: by its files, its exit status, what it has printed, and what
+//! it took.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::{fs, io};
+
+use super::examiner::{Examiner, number};
+use super::reference::Request;
+use crate::lab::grade::conversation::Step;
+use crate::lab::grade::peer::{Fail, Verdict, fail, quoted};
+use crate::lang::{Msg, msg};
+
+/// The files in a folder and below, by path.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// The exit status of a program that does not know the command.
+const UNKNOWN: i32 = 127;
+
+/// What was seen of a client.
+pub(super) struct Seen {
+    pub(super) printed: String,
+    pub(super) last_lines: Vec<String>,
+    /// The end of its last process. `None`: it was ended from here.
+    pub(super) status: Option<ExitStatus>,
+    /// It was ended because nothing happened.
+    pub(super) hangs: bool,
+    /// The most memory in MiB.
+    pub(super) memory: u64,
+    pub(super) before: Files,
+    pub(super) after: Files,
+    /// The path of the folder where it saves.
+    pub(super) downloads: String,
+}
+
+/// What programs print that end because of a mistake of their own.
+const CRASHES: [&str; 7] = [
+    "Traceback (most recent call last)",
+    "panicked at",
+    "Exception in thread",
+    "Unhandled exception",
+    "terminate called",
+    "Segmentation fault",
+    "UnhandledPromiseRejection",
+];
+
+/// Parts of words by which a client says that something failed.
+const FAILURES: [&str; 33] = [
+    "error",
+    "fail",
+    "lost",
+    "incomplete",
+    "reset",
+    "broke",
+    "unexpected",
+    "wrong",
+    "mismatch",
+    "invalid",
+    "refused",
+    "differ",
+    "expected",
+    "not ",
+    "n't ",
+    "closed",
+    "ended",
+    "premature",
+    "truncat",
+    "missing",
+    "cannot",
+    "abort",
+    "only ",
+    "no such",
+    "unknown",
+    "another",
+    "too ",
+    "gagal",
+    "salah",
+    "putus",
+    "tidak",
+    "bukan",
+    "kurang",
+];
+
+impl Seen {
+    /// Whether it has ended, and by no mistake of its own.
+    pub(super) fn has_ended_well(&self) -> bool {
+        self.status.is_some() && !self.has_crashed()
+    }
+
+    /// Whether it ended by a mistake of its own.
+    fn has_crashed(&self) -> bool {
+        let by_signal = self.status.is_some_and(|status| status.code().is_none());
+        by_signal || CRASHES.iter().any(|text| self.printed.contains(text))
+    }
+
+    fn is_unsupported(&self) -> bool {
+        self.status.is_some_and(|status| status.code() == Some(UNKNOWN))
+    }
+
+    fn has_succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    fn says(&self, text: &str) -> bool {
+        self.printed.to_lowercase().contains(&text.to_lowercase())
+    }
+
+    /// The files that were not there before, or have changed.
+    fn new_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let is_new = |(path, bytes): &(&String, &Vec<u8>)| self.before.get(*path) != Some(*bytes);
+        self.after.iter().filter(is_new).map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+    }
+
+    /// The new files that are not hidden and not marked as unfinished.
+    fn visible(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let marks = [".part", ".partial", ".tmp", ".temp", ".download", ".crdownload", "~"];
+        self.new_files().filter(move |(path, _)| {
+            let is_hidden =
+                path.split('/').any(|part| part.starts_with('.') || part == "__pycache__");
+            !is_hidden && !marks.iter().any(|mark| path.ends_with(mark))
+        })
+    }
+
+    /// The first thing that is not as it must be.
+    ///
+    /// # Errors
+    /// That.
+    pub(super) fn judge(&self, examiner: &Examiner, facts: &[Step]) -> Result<(), Box<Fail>> {
+        let lang = examiner.lang;
+        let wrong = |verdict, expected: Msg, got: Msg| {
+            let mut failure = fail(vec![expected.say(lang)], got.say(lang), examiner.connections());
+            failure.verdict = verdict;
+            Err(failure)
+        };
+        if self.is_unsupported() {
+            return wrong(
+                Verdict::NotSupported,
+                known(),
+                msg!("exit status 127", "status keluar 127"),
+            );
+        }
+        let waits_for = examiner.waits_for();
+        let next = || waits_for.clone().map_or_else(end, said);
+        if self.has_crashed() {
+            return wrong(
+                Verdict::Crashed,
+                no_crash(),
+                msg!("a crash", "program berhenti karena galat"),
+            );
+        }
+        if let Some(mut failure) = examiner.failure() {
+            if self.hangs && failure.got.is_empty() {
+                failure.verdict = Verdict::Hangs;
+            }
+            return Err(failure);
+        }
+        let is_memory = |fact: &&Step| matches!(fact, Step::Word("memory", _));
+        if let Some(Step::Word(word, argument)) = facts.iter().find(is_memory)
+            && let Some((expected, got)) = self.differs(word, argument, examiner)
+        {
+            return wrong(Verdict::Wrong, expected, got);
+        }
+        if self.hangs {
+            return wrong(
+                Verdict::Hangs,
+                next(),
+                msg!("nothing more: the client waits", "tidak ada lagi: client menunggu"),
+            );
+        }
+        if examiner.connections() == 0 && waits_for.is_some() {
+            return wrong(Verdict::Wrong, connection(), msg!("none", "tidak ada"));
+        }
+        if waits_for.is_some() {
+            let others: Vec<_> = examiner.others().iter().map(Request::said).collect();
+            let got = match others.last() {
+                Some(_) => said(
+                    others.iter().map(|it| quoted(it.as_bytes())).collect::<Vec<_>>().join(", "),
+                ),
+                None => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
+            };
+            return wrong(Verdict::Wrong, next(), got);
+        }
+        for request in examiner.others() {
+            if !request.is_harmless(examiner.dialect) && !examiner.knows(&request) {
+                let expected = msg!("only what the user asked for", "hanya yang diminta pengguna");
+                return wrong(Verdict::Wrong, expected, said(quoted(&request.0)));
+            }
+        }
+        for fact in facts {
+            if let Step::Word(word, argument) = fact
+                && let Some((expected, got)) = self.differs(word, argument, examiner)
+            {
+                return wrong(Verdict::Wrong, expected, got);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a fact expects and what there is, if they differ.
+    fn differs(&self, word: &str, argument: &[u8], examiner: &Examiner) -> Option<(Msg, Msg)> {
+        let text = String::from_utf8_lossy(argument).into_owned();
+        let (name, bytes) = divided(argument);
+        let saved = |name: &str| {
+            let is_it = |(path, _): &(&str, &[u8])| path.rsplit('/').next() == Some(name);
+            self.new_files().find(is_it).map(|(_, bytes)| bytes)
+        };
+        match word {
+            "saved" => match saved(&name) {
+                Some(found) if found == bytes => None,
+                found => Some((
+                    file(&name, bytes.len()),
+                    found.map_or_else(no_file, |it| file_of(it, &bytes)),
+                )),
+            },
+            "nothing" => {
+                let (path, bytes) = self.visible().next()?;
+                Some((msg!("no file", "tidak ada file"), file(path, bytes.len())))
+            }
+            "kept" => {
+                let path = join(&self.downloads, &name);
+                let now = self.after.get(&path);
+                let is_kept = now.is_some_and(|now| *now == bytes);
+                (!is_kept).then(|| {
+                    (file(&name, bytes.len()), now.map_or_else(no_file, |it| file_of(it, &bytes)))
+                })
+            }
+            "inside" => {
+                let folder = join(&self.downloads, "");
+                let is_outside = |(path, _): &(&str, &[u8])| !path.starts_with(&folder);
+                let (path, bytes) = self.visible().find(is_outside)?;
+                let expected = msg!(
+                    "no file outside the folder of downloads",
+                    "tidak ada file di luar folder unduhan"
+                );
+                Some((expected, file(path, bytes.len())))
+            }
+            "says" if !text.split('|').any(|part| self.says(part)) => {
+                let texts = text
+                    .split('|')
+                    .map(|part| format!("\"{part}\""))
+                    .collect::<Vec<_>>()
+                    .join(" / ");
+                let expected = msg!("the client shows {texts}", "client menampilkan {texts}");
+                Some((expected, self.shown()))
+            }
+            "never" if self.printed.contains(text.as_str()) => {
+                let text = quoted(argument);
+                let expected =
+                    msg!("the client does not show {text}", "client tidak menampilkan {text}");
+                Some((expected, self.shown()))
+            }
+            "exit" if (text == "ok") != self.has_succeeded() => {
+                let code = self.status.and_then(|status| status.code()).unwrap_or(-1);
+                let expected = match text.as_str() {
+                    "ok" => msg!("exit status 0", "status keluar 0"),
+                    _ => msg!("an exit status that is not 0", "status keluar yang bukan 0"),
+                };
+                Some((expected, msg!("exit status {code}", "status keluar {code}")))
+            }
+            "told" if self.has_succeeded() && !FAILURES.iter().any(|part| self.says(part)) => {
+                Some((
+                    msg!(
+                        "a failure: the client says so, or its exit status is not 0",
+                        "kegagalan: client mengatakannya, atau status keluarnya bukan 0"
+                    ),
+                    self.shown(),
+                ))
+            }
+            "memory" if self.memory > number(argument).unwrap_or(u64::MAX) => {
+                let memory = self.memory;
+                Some((
+                    msg!("at most {text} MiB of memory", "paling banyak {text} MiB memori"),
+                    msg!("{memory} MiB", "{memory} MiB"),
+                ))
+            }
+            "once" => {
+                let count = examiner.others().iter().filter(|it| it.said() == text).count() as u64;
+                let most = examiner.connections();
+                (count > most).then(|| {
+                    (
+                        msg!("{text} at most once", "{text} paling banyak sekali"),
+                        msg!("{count} times", "{count} kali"),
+                    )
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn shown(&self) -> Msg {
+        let code = self.status.and_then(|status| status.code()).unwrap_or(-1);
+        let lines: Vec<_> = self.printed.lines().collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>();
+        let last = quoted(last.join("\n").as_bytes());
+        msg!(
+            "exit status {code}, and at the end {last}",
+            "status keluar {code}, dan pada akhirnya {last}"
+        )
+    }
+}
+
+/// A name and what follows the sign of equality.
+pub(super) fn divided(argument: &[u8]) -> (String, Vec<u8>) {
+    let at = argument.windows(3).position(|it| it == b" = ");
+    let (name, rest) = argument.split_at(at.unwrap_or(argument.len()));
+    (String::from_utf8_lossy(name).into_owned(), rest.get(3..).unwrap_or_default().to_vec())
+}
+
+/// A path from two parts.
+pub(super) fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// The files in this folder and below.
+pub(super) fn files(folder: &Path) -> Files {
+    let mut files = Files::new();
+    let _ = gather(folder, "", &mut files);
+    files
+}
+
+fn gather(folder: &Path, path: &str, files: &mut Files) -> io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let path = join(path, &entry.file_name().to_string_lossy());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            gather(&entry.path(), &path, files)?;
+        } else if entry.metadata().is_ok_and(|it| it.is_file() && it.len() < MOST) {
+            files.insert(path, fs::read(entry.path()).unwrap_or_default());
+        } else {
+            files.insert(path, vec![0]);
+        }
+    }
+    Ok(())
+}
+
+/// Larger files are not read.
+const MOST: u64 = 64 << 20;
+
+fn said(text: String) -> Msg {
+    Msg::of(move |_| text.clone())
+}
+
+fn end() -> Msg {
+    msg!("the end of the client", "client selesai")
+}
+
+fn known() -> Msg {
+    msg!("a client that knows this command", "client yang mengenal perintah ini")
+}
+
+fn no_crash() -> Msg {
+    msg!("a message for the user, and no crash", "pesan untuk pengguna, tanpa galat program")
+}
+
+fn connection() -> Msg {
+    msg!("a connection", "koneksi")
+}
+
+fn no_file() -> Msg {
+    msg!("no such file", "tidak ada file itu")
+}
+
+fn file(name: &str, size: usize) -> Msg {
+    msg!("the file {name} with {size} bytes", "file {name} dengan {size} byte")
+}
+
+fn file_of(found: &[u8], wanted: &[u8]) -> Msg {
+    let size = found.len();
+    let at = found.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+    msg!("{size} bytes, and byte {at} is another", "{size} byte, dan byte ke-{at} lain")
+}

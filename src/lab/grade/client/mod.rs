@@ -1,0 +1,547 @@
+//! Grades a client, written by anyone in any language: `connme-lab grade --client COMMAND`.
+//!
+//! The checks are the conversations in `conversations/*.client.txt`. For each of them the client is started in a fresh
+//! folder, which is its home too, against a server on a fresh port that plays the other side. Steps of the
+//! conversation are as [`conversation`](super::conversation) says, and these words:
+//!
+//! | word | what it means |
+//! |---|---|
+//! | `$ upload a.txt` | the client is told to do this |
+//! | `file NAME = BYTES`, `local NAME = BYTES` | a file is there, where the client runs or where it saves |
+//! | `sparse NAME N`, `drain N` | a file of N MiB is there; the client sends so many |
+//! | `serve NAME = BYTES` | the server has this file |
+//! | `slice N`, `cut N` | the server sends pieces of N bytes; the next write is cut after N bytes |
+//! | `any N` | the client sends N bytes of any value |
+//! | `sleep N`, `quiet N` | the server waits N ms; nothing may come meanwhile |
+//! | `flood N` | the server sends N MiB |
+//! | `close`, `reset`, `half-close` | the server ends the connection; the last one reads what still comes |
+//! | `absent` | there is no server |
+//! | `saved NAME = BYTES`, `nothing`, `inside` | the client has saved this file; none; none but where it saves |
+//! | `kept NAME = BYTES` | this file is as before |
+//! | `says A\|B`, `never TEXT` | the client prints one of these; does not print this |
+//! | `told` | the client says that something failed, or its exit status does |
+//! | `exit ok`, `exit failed` | its exit status |
+//! | `once REQUEST` | it sends this at most once a connection |
+//! | `patience N` | it has N times as long as usual |
+//! | `memory N` | it takes at most N MiB |
+//! | `input ends` | its input ends without `byebye` |
+//!
+//! What the client asks for besides is answered rightly by a reference, and may change nothing.
+
+mod connection;
+mod drive;
+mod examiner;
+mod judge;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use super::conversation::{Conversation, Step, parse};
+use super::peer::{Random, Rung};
+use super::process::Process;
+use super::{Check, Graded, Options, Outcome, Report, must};
+use crate::client::names;
+use crate::dialect::Dialect;
+use crate::error::lock;
+use crate::lab::lecture::local::TemporaryFolder;
+use crate::lang::{Lang, Msg, msg};
+use drive::{Client, Order, Style, Way};
+use examiner::{Examiner, number};
+use judge::{Seen, divided, files, join};
+
+/// How a client is started and told what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Driven {
+    /// The command that starts it.
+    pub command: String,
+    /// `WORD=TEXT`: what to type for a command.
+    pub map: Vec<String>,
+    /// It takes a command's word and its file on two lines.
+    pub is_assignment: bool,
+    /// Where it saves files.
+    pub downloads: Option<String>,
+}
+
+/// How many checks run at once: most of them wait.
+const AT_ONCE: usize = 6;
+
+/// How many of its last lines a report shows.
+const LINES: usize = 10;
+
+/// How often it is looked at a client that runs.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long a client may go on after a mistake on the wire, so that what it prints is seen.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+
+/// How long bytes may be under way when the client has ended.
+const UNDER_WAY: Duration = Duration::from_millis(300);
+
+/// Those of `text`, `struct` and `json`.
+const CONVERSATIONS: [&str; 3] = [
+    include_str!("../conversations/text.client.txt"),
+    include_str!("../conversations/struct.client.txt"),
+    include_str!("../conversations/json.client.txt"),
+];
+
+/// How much longer than the usual time a check may take in which something happens all the time.
+const LONGEST: Duration = Duration::from_secs(10);
+
+struct Checks {
+    conversations: Vec<Conversation>,
+    checks: Vec<Check>,
+}
+
+fn suite(dialect: Dialect) -> &'static Checks {
+    static TEXT: OnceLock<Checks> = OnceLock::new();
+    static STRUCT: OnceLock<Checks> = OnceLock::new();
+    static JSON: OnceLock<Checks> = OnceLock::new();
+    static NONE: OnceLock<Checks> = OnceLock::new();
+    let (place, text) = match dialect {
+        Dialect::Text => (&TEXT, CONVERSATIONS[0]),
+        Dialect::Struct => (&STRUCT, CONVERSATIONS[1]),
+        Dialect::Json => (&JSON, CONVERSATIONS[2]),
+        Dialect::Filesaver | Dialect::Count => (&NONE, ""),
+    };
+    place.get_or_init(|| {
+        let conversations = parse(text).unwrap_or_default();
+        let check = |it: &Conversation| {
+            // It lives as long as the program, as the text that it comes from.
+            let rule = format!("{}/{}", side(dialect), it.id).leak();
+            Check { must: it.must, ..must(it.id, rule, it.points, |_| Ok(())) }
+        };
+        let checks = conversations.iter().map(check).collect();
+        Checks { conversations, checks }
+    })
+}
+
+/// The beginning of the ids of a dialect's checks for clients.
+pub(super) fn side(dialect: Dialect) -> String {
+    format!("{}.client", dialect.name())
+}
+
+/// What is said before a run.
+pub(super) fn announcement(driven: &Driven, checks: usize) -> Msg {
+    let (command, s) = (&driven.command, if checks == 1 { "" } else { "s" });
+    msg!(
+        "grading {command}: {checks} check{s}, each in a folder of its own",
+        "menilai {command}: {checks} pemeriksaan, masing-masing di folder sendiri"
+    )
+}
+
+/// The checks of a dialect, in the order of the report.
+pub(super) fn checks(dialect: Dialect) -> Vec<&'static Check> {
+    suite(dialect).checks.iter().collect()
+}
+
+/// A sentence about a check of this id, with its dialect. `kind` is nothing, `rule.` or `why.`.
+pub(super) fn sentence(lang: Lang, kind: &str, id: &str) -> Option<&'static str> {
+    let (dialect, id) = id.split_once(".client/")?;
+    let check = suite(Dialect::named(dialect)?).conversations.iter().find(|it| it.id == id)?;
+    Some(match kind {
+        "rule." => check.section,
+        kind => check.sentence(&format!("{kind}{}", lang.choose("en", "id"))),
+    })
+}
+
+/// Runs the checks.
+///
+/// # Errors
+/// What has to be said if the client does not work at all.
+pub fn run(options: Options, driven: &Driven) -> Result<Report, Msg> {
+    let start = Instant::now();
+    let words = names::words(&driven.command).filter(|words| !words.is_empty());
+    let words =
+        words.ok_or_else(|| msg!("--client needs a command", "--client harus berisi perintah"))?;
+    let mut map = BTreeMap::new();
+    for entry in &driven.map {
+        let (word, text) = entry.split_once('=').ok_or_else(|| {
+            msg!("--map takes WORD=TEXT, not '{entry}'", "--map berisi KATA=TEKS, bukan '{entry}'")
+        })?;
+        map.insert(word.to_owned(), text.to_owned());
+    }
+    let folder = TemporaryFolder::new().map_err(|failure| msg!("{failure:?}", "{failure:?}"))?;
+    let mut room = Room { options, client: Client::new(words, map), folder: &folder.0 };
+    room.dry_run(driven)?;
+    let wanted = room.options.wanted();
+    let (next, done) = (Mutex::new(wanted.iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some(check) = lock(&next).next() else { return };
+                    let graded = room.grade(check);
+                    lock(&done).push(graded);
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_default();
+    let place = |id: &str| wanted.iter().position(|check| check.id == id);
+    done.sort_by_key(|(graded, _)| place(graded.check.id));
+    let connections = done.iter().map(|(_, connections)| connections).sum();
+    let graded = done.into_iter().map(|(graded, _)| graded).collect();
+    let time = start.elapsed();
+    Ok(Report { options: room.options, graded, time, connections, moved: 0, left: 0 })
+}
+
+/// What all checks of a run have.
+struct Room<'f> {
+    options: Options,
+    client: Client,
+    folder: &'f Path,
+}
+
+/// What a check prepares and expects, and what is played.
+#[derive(Default)]
+struct Plan {
+    orders: Vec<Order>,
+    before: judge::Files,
+    /// Files of so many MiB with nothing in them.
+    sparse: Vec<(String, u64)>,
+    served: reference::Files,
+    facts: Vec<Step>,
+    moves: Vec<Step>,
+    is_absent: bool,
+    input_ends: bool,
+    /// The most memory in MiB.
+    memory: Option<u64>,
+    patience: u32,
+}
+
+impl Plan {
+    fn of(steps: Vec<Step>, downloads: &str) -> Plan {
+        let mut plan = Plan { patience: 1, ..Plan::default() };
+        for step in steps {
+            let Step::Word(word, argument) = &step else {
+                plan.moves.push(step);
+                continue;
+            };
+            let (name, bytes) = divided(argument);
+            match *word {
+                "$" => plan.orders.push(Order::of(&name)),
+                "sparse" => {
+                    let megabytes = name.split_once(' ').and_then(|(name, size)| {
+                        Some((name.to_owned(), size.parse::<u64>().ok()?))
+                    });
+                    plan.sparse.extend(megabytes);
+                }
+                "file" => drop(plan.before.insert(name, bytes)),
+                "local" => drop(plan.before.insert(join(downloads, &name), bytes)),
+                "serve" => drop(plan.served.insert(name, bytes)),
+                "absent" => plan.is_absent = true,
+                "patience" => {
+                    let times = number(argument).and_then(|it| u32::try_from(it).ok());
+                    plan.patience = times.unwrap_or(1);
+                }
+                "input" => plan.input_ends = true,
+                "saved" | "nothing" | "inside" | "kept" | "says" | "never" | "told" | "exit"
+                | "once" => {
+                    plan.facts.push(step);
+                }
+                "memory" => {
+                    plan.memory = number(argument);
+                    plan.facts.push(step);
+                }
+                _ => plan.moves.push(step),
+            }
+        }
+        plan
+    }
+}
+
+impl Room<'_> {
+    /// Finds out what the client takes for commands and where it saves.
+    fn dry_run(&mut self, driven: &Driven) -> Result<(), Msg> {
+        let styles = match (driven.is_assignment, self.client.way) {
+            (true, _) => &[Style::Assignment][..],
+            (false, Way::Arguments) => &[Style::Line][..],
+            _ => &Style::ALL,
+        };
+        self.client.downloads = driven.downloads.clone().unwrap_or_default();
+        let orders = match self.options.dialect {
+            Dialect::Json => "$ ls\n$ size b.txt\n$ download a.txt\n$ rm c.txt",
+            _ => "$ connme\n$ ls\n$ size b.txt\n$ download a.txt\n$ rm c.txt",
+        };
+        let served = "serve a.txt = hello\nserve b.txt = hello!\nserve c.txt = x\n";
+        let text = format!("== dry/run 0 must x\n{served}{orders}\n").leak();
+        let tries: Vec<_> = thread::scope(|scope| {
+            let attempt = |(n, style): (usize, &Style)| {
+                let client = self.client.with_style(*style);
+                let room = Room { options: self.options.clone(), client, folder: self.folder };
+                let text = &*text;
+                scope.spawn(move || {
+                    let steps = parse(text).ok()?.pop()?.steps(&mut Random(n as u64)).ok()?;
+                    Some((room.client.style, room.perform(steps, &format!("dry-{n}")).ok()?))
+                })
+            };
+            let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
+        });
+        let score = |(_, (examiner, seen, ..)): &(Style, Performed)| {
+            let asked: Vec<_> = examiner.others();
+            let dialect = self.options.dialect;
+            let is_known = |line: &&str| match dialect {
+                Dialect::Text => asked.iter().any(|it| it.is(dialect, line.as_bytes())),
+                Dialect::Struct => asked.iter().any(|it| line.starts_with(&it.said())),
+                _ => asked.iter().any(|it| line.split(' ').all(|word| it.said().contains(word))),
+            };
+            let lines = match dialect {
+                Dialect::Json => ["list", "hapus c.txt", "get a.txt", "list"],
+                _ => ["ls", "size b.txt", "rm c.txt", "download a.txt"],
+            };
+            let known = lines.iter().filter(|line| is_known(line)).count();
+            let ended = seen.status.is_some_and(|status| status.success());
+            (known, asked.len() <= 6, ended)
+        };
+        let best = tries.iter().rev().max_by_key(|it| score(it));
+        let Some((style, (_, seen, ..))) = best.filter(|it| score(it).0 > 0) else {
+            return Err(no_request(tries.iter().map(|(_, (_, seen, ..))| seen).next_back()));
+        };
+        self.client.style = *style;
+        if driven.downloads.is_none() {
+            let is_it = |path: &&String| path.rsplit('/').next() == Some("a.txt");
+            let found = seen.after.keys().find(is_it);
+            let folder = found.and_then(|path| path.rsplit_once('/')).map(|(folder, _)| folder);
+            let work = format!("{WORK}/");
+            self.client.downloads =
+                folder.and_then(|it| it.strip_prefix(&work)).unwrap_or_default().to_owned();
+        }
+        let without = [Step::Word("$", b"ls".to_vec()), Step::Word("input", Vec::new())];
+        let ended = self.perform(without.to_vec(), "dry-end");
+        self.client.ends_with_input = ended.is_ok_and(|(_, seen, ..)| seen.has_ended_well());
+        Ok(())
+    }
+
+    fn grade(&self, check: &'static Check) -> (Graded, u64) {
+        let start = Instant::now();
+        let (outcome, rungs, connections) = self.attempt(check);
+        (Graded { check, outcome, time: start.elapsed(), rungs }, connections)
+    }
+
+    fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64) {
+        let conversations = &suite(self.options.dialect).conversations;
+        let mix = |sum: u64, byte: u8| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte);
+        let mut random = Random(check.id.bytes().fold(self.options.seed, mix));
+        let steps = conversations.iter().find(|it| it.id == check.id);
+        let steps = steps.and_then(|it| it.steps(&mut random).ok()).unwrap_or_default();
+        let folder = check.id.replace('/', "-");
+        match self.perform(steps, &folder) {
+            Err(_) => (Outcome::NoTime, Vec::new(), 0),
+            Ok((examiner, seen, facts, typed)) => {
+                let outcome = match seen.judge(&examiner, &facts) {
+                    Ok(()) => Outcome::Passed,
+                    Err(mut failure) => {
+                        failure.printed = seen.last_lines;
+                        failure.typed = typed;
+                        Outcome::Failed(failure)
+                    }
+                };
+                (outcome, examiner.record.take(), examiner.connections())
+            }
+        }
+    }
+
+    /// Plays a conversation with the client in a folder of its own.
+    fn perform(&self, steps: Vec<Step>, folder: &str) -> io::Result<Performed> {
+        let downloads = join(WORK, &self.client.downloads);
+        let mut plan = Plan::of(steps, &self.client.downloads);
+        let is_connecting = |order: &&Order| order.word == "connme";
+        if self.client.way != Way::Arguments
+            && self.options.dialect != Dialect::Json
+            && !plan.orders.first().is_some_and(|order| is_connecting(&order))
+        {
+            plan.orders.insert(0, Order::of("connme"));
+        }
+        // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
+        let is_told = |fact: &Step| matches!(fact, Step::Word("told", _));
+        let is_without = self.client.ends_with_input && plan.facts.iter().any(is_told);
+        if !(plan.input_ends || is_without)
+            && self.options.dialect != Dialect::Json
+            && self.client.way != Way::Arguments
+            && !plan.orders.iter().any(|order| order.word == "byebye")
+        {
+            plan.orders.push(Order::of("byebye"));
+        }
+        let folder = self.folder.join(folder);
+        let work = folder.join(WORK);
+        fs::create_dir_all(work.join(&self.client.downloads))?;
+        for (path, bytes) in &plan.before {
+            fs::write(work.join(path), bytes)?;
+        }
+        for (path, megabytes) in &plan.sparse {
+            fs::File::create(work.join(path))?.set_len(megabytes << 20)?;
+        }
+        let before = files(&folder);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let orders = plan.orders.iter().map(Order::said).collect();
+        let Options { dialect, lang, .. } = self.options;
+        let mut examiner = Examiner::new(dialect, lang, plan.moves, plan.served, orders);
+        examiner.fails_again = plan.facts.iter().any(is_told);
+        let listener = Some(listener).filter(|_| !plan.is_absent);
+        let mut watch = Watch::default();
+        thread::scope(|scope| {
+            if let Some(listener) = &listener {
+                scope.spawn(|| examiner.serve(listener));
+            }
+            for orders in self.client.turns(&plan.orders) {
+                examiner.record.touch();
+                match self.client.start(orders, &work, port) {
+                    Ok(mut process) => {
+                        let time = self.options.time * plan.patience;
+                        watch.watch(&mut process, &examiner, time, plan.memory);
+                    }
+                    Err(error) => watch.printed += &error.to_string(),
+                }
+                if watch.hangs || examiner.failure().is_some() {
+                    break;
+                }
+            }
+            // What the client sent last may be still under way.
+            while examiner.waits_for().is_some() && examiner.record.idle() < UNDER_WAY {
+                thread::sleep(LOOK);
+            }
+            examiner.record.end();
+        });
+        let after = files(&folder);
+        let _ = fs::remove_dir_all(&folder);
+        let Watch { printed, last_lines, status, hangs, memory } = watch;
+        let seen = Seen { printed, last_lines, status, hangs, memory, before, after, downloads };
+        let typed = plan.orders.iter().map(|order| self.client.typed(order)).collect::<String>();
+        let typed = typed.lines().map(str::to_owned).collect();
+        Ok((examiner, seen, plan.facts, typed))
+    }
+}
+
+/// The folder of a check in which the client runs. Beside it is what no client may touch.
+const WORK: &str = "work";
+
+/// The server, what was seen of the client, what is expected of it, and what it was told.
+type Performed = (Examiner, Seen, Vec<Step>, Vec<String>);
+
+/// What is noticed of the processes of a check.
+#[derive(Default)]
+struct Watch {
+    printed: String,
+    last_lines: Vec<String>,
+    status: Option<std::process::ExitStatus>,
+    hangs: bool,
+    memory: u64,
+}
+
+impl Watch {
+    /// Waits until the process ends, or nothing happens for this time.
+    fn watch(
+        &mut self,
+        process: &mut Process,
+        examiner: &Examiner,
+        time: Duration,
+        most: Option<u64>,
+    ) {
+        let start = Instant::now();
+        let mut failed: Option<Instant> = None;
+        loop {
+            self.status = process.wait(Instant::now() + LOOK);
+            if most.is_some() && self.status.is_none() {
+                self.memory =
+                    self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
+            }
+            if failed.is_none() && examiner.failure().is_some() {
+                failed = Some(Instant::now());
+            }
+            let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
+            let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
+            // What takes too much does not have to go on.
+            let is_large = most.is_some_and(|most| self.memory > most);
+            if self.status.is_some() || is_late || is_failed || is_large {
+                self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
+                break;
+            }
+        }
+        process.kill();
+        self.printed += &process.printed();
+        self.last_lines = process.last_lines(LINES);
+    }
+}
+
+fn no_request(seen: Option<&Seen>) -> Msg {
+    let last = seen
+        .into_iter()
+        .flat_map(|seen| &seen.last_lines)
+        .map(|line| format!("\n  {}", crate::lang::printable(line.as_bytes())));
+    let last: String = last.collect();
+    msg!(
+        "the client sent none of the requests for connme, ls, size, rm and download; if it takes other words, use --map. \
+         It has printed:{last}",
+        "client tidak mengirim satu pun permintaan untuk connme, ls, size, rm dan download; kalau kata-katanya lain, pakai --map. \
+         Yang ditampilkannya:{last}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_conversation_can_be_played_and_has_its_sentences() {
+        let dialects = [(Dialect::Text, 70), (Dialect::Struct, 25), (Dialect::Json, 20)];
+        for ((dialect, least), text) in dialects.into_iter().zip(CONVERSATIONS) {
+            assert_eq!(parse(text).err(), None, "{}", dialect.name());
+            let suite = suite(dialect);
+            assert!(suite.checks.len() >= least, "{}", suite.checks.len());
+            for check in &suite.conversations {
+                let id = format!("{}/{}", side(dialect), check.id);
+                assert_eq!(suite.checks.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
+                let steps = check.steps(&mut Random(1));
+                let steps = steps.unwrap_or_else(|line| panic!("{id}: {line}"));
+                assert!(steps.iter().any(|step| matches!(step, Step::Word("$", _))), "{id}");
+                for step in &steps {
+                    let Step::Word(word, _) = step else { continue };
+                    assert!(WORDS.contains(word), "{id}: {word}");
+                }
+                for (lang, kind) in
+                    [(Lang::En, ""), (Lang::Id, ""), (Lang::En, "why."), (Lang::Id, "why.")]
+                {
+                    assert_ne!(sentence(lang, kind, &id), Some(""), "{id} {kind}");
+                }
+            }
+        }
+    }
+
+    const WORDS: [&str; 28] = [
+        "sparse",
+        "drain",
+        "any",
+        "patience",
+        "$",
+        "file",
+        "local",
+        "serve",
+        "slice",
+        "cut",
+        "sleep",
+        "quiet",
+        "flood",
+        "close",
+        "reset",
+        "half-close",
+        "absent",
+        "saved",
+        "nothing",
+        "inside",
+        "kept",
+        "says",
+        "never",
+        "told",
+        "exit",
+        "once",
+        "memory",
+        "input",
+    ];
+}
