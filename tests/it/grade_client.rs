@@ -15,7 +15,8 @@ use connme::lang::Lang;
 
 use crate::support::lab;
 
-fn graded(dialect: &str, driven: Driven, only: &[&str]) -> Report {
+fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
+    let driven = Driven { command, ..Driven::default() };
     let options = Options {
         host: String::new(),
         port: 0,
@@ -30,10 +31,6 @@ fn graded(dialect: &str, driven: Driven, only: &[&str]) -> Report {
         lang: Lang::En,
     };
     run(options, &driven).unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
-}
-
-fn driven(command: String) -> Driven {
-    Driven { command, ..Driven::default() }
 }
 
 const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
@@ -60,7 +57,7 @@ fn ours(arguments: &str) -> String {
 fn our_client_gets_full_points() {
     for dialect in ["text", "struct", "json"] {
         let typed = ours(&format!("-d {dialect} -s {{host}}:{{port}}"));
-        must_be_right(&graded(dialect, driven(typed), &[]));
+        must_be_right(&graded(dialect, typed, &[]));
     }
 }
 
@@ -69,10 +66,10 @@ fn our_client_gets_full_points() {
 fn our_client_gets_full_points_with_its_commands_as_arguments() {
     for dialect in ["struct", "json"] {
         let words = ours(&format!("-d {dialect} -s {{host}}:{{port}} {{command}}"));
-        must_be_right(&graded(dialect, driven(words), &[]));
+        must_be_right(&graded(dialect, words, &[]));
     }
     let words = ours("-s {host}:{port} {command}");
-    must_be_right(&graded("text", driven(words), &["first", "files", "names"]));
+    must_be_right(&graded("text", words, &["first", "files", "names"]));
 }
 
 #[cfg(unix)]
@@ -82,10 +79,10 @@ fn a_client_can_take_its_commands_from_the_environment() {
         "sh -c 'printf \"$CONNME_COMMANDS\" | \"{}\" -s $CONNME_HOST:$CONNME_PORT'",
         env!("CARGO_BIN_EXE_connme-client")
     );
-    must_be_right(&graded("text", driven(script), &["first"]));
+    must_be_right(&graded("text", script, &["first"]));
     let unknown = "sh -c 'case $CONNME_COMMANDS in *ls*byebye) exit 0;; *) exec \"CLIENT\" -s $CONNME_HOST:$CONNME_PORT ls; esac'";
     let unknown = unknown.replace("CLIENT", env!("CARGO_BIN_EXE_connme-client"));
-    let report = graded("text", driven(unknown), &["first/ls", "first/rm"]);
+    let report = graded("text", unknown, &["first/ls", "first/rm"]);
     assert_eq!(failed(&report), ["first/rm"]);
 }
 
@@ -115,7 +112,7 @@ fn told(name: &str) -> (u64, u64) {
 #[test]
 fn the_starter_gets_what_the_guide_says() {
     let Some(command) = python("src/lab/starter/client.py") else { return };
-    let report = graded("text", driven(command), &["first", "framing", "refusals", "names"]);
+    let report = graded("text", command, &["first", "framing", "refusals", "names"]);
     let verdicts: BTreeMap<_, _> = report
         .graded
         .iter()
@@ -146,15 +143,15 @@ fn graded_points(dialect: &str) -> u64 {
 #[test]
 fn a_client_in_the_manner_of_the_original_gets_what_the_guide_says() {
     let Some(command) = python("tests/python/struct_prompt.py") else { return };
-    let report = graded("struct", driven(command), &[]);
+    let report = graded("struct", command, &[]);
     assert_eq!(report.score(), told("A client in the original's manner"));
     let text = render(&report, Format::Table, LOOK);
     assert!(
         text.contains("struct.client/framing/receipt-with-its-time: CRASHED (3 points, must)"),
         "{text}"
     );
-    assert!(text.contains("printed: command: connected\n"), "{text}");
-    assert!(text.contains("typed:   connme\n         upload\n         a.txt\n"), "{text}");
+    assert!(text.contains("printed:  command: connected\n"), "{text}");
+    assert!(text.contains("typed:    connme\n          upload\n          a.txt\n"), "{text}");
     for (name, format) in FORMATS {
         let text = render(&report, format, LOOK);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{name}");
