@@ -1,5 +1,6 @@
 //! A second implementation of all dialects, in plain threads, with a switch for each flaw that a student's server
-//! could have. Without a flaw it is right. The grader's own tests grade it.
+//! could have. Without a flaw it is right, and so it is with those that begin with `permitted-`. The grader's own
+//! tests grade it.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -64,10 +65,17 @@ pub fn start(dialect: &'static str, flaw: &'static str, root: &Path) -> u16 {
             if server.is("ten-at-once") && server.open.load(Ordering::SeqCst) > 16 {
                 continue;
             }
-            server.open.fetch_add(1, Ordering::SeqCst);
+            let open = server.open.fetch_add(1, Ordering::SeqCst);
             let own = Arc::clone(&server);
             let serve = move || {
-                own.serve(stream, dialect);
+                if own.is("permitted-slow") {
+                    sleep(Duration::from_millis(20));
+                }
+                // As it looks to a client that has to ask again, because the queue was full.
+                if own.is("permitted-backlog") && open > 5 {
+                    sleep(Duration::from_secs(1));
+                }
+                own.serve(stream, dialect, own.is("permitted-busy") && open > 10);
                 own.open.fetch_sub(1, Ordering::SeqCst);
             };
             // So it is dead before the next connection is accepted.
@@ -95,7 +103,7 @@ impl Server {
         self.flaw == flaw
     }
 
-    fn serve(&self, stream: TcpStream, dialect: &str) {
+    fn serve(&self, stream: TcpStream, dialect: &str, is_full: bool) {
         if self.is("no-nodelay") || self.is("two-writes") {
             let _ = stream.set_nodelay(false);
         } else {
@@ -121,6 +129,8 @@ impl Server {
             }
         }
         let outcome = match dialect {
+            "text" if is_full => c.say("error busy no connection is free\n"),
+            "json" if is_full => c.say("ERROR busy no connection is free\r\n"),
             "text" => text(&mut c, self),
             "struct" => strukt(&mut c, self),
             "filesaver" => filesaver(&mut c, self),
@@ -366,7 +376,10 @@ impl Conn<'_> {
                 return Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()));
             }
             let and_cr = usize::from(!self.is("counts-the-cr"));
-            let is_long = end.unwrap_or(self.held.len()) > most + and_cr;
+            let is_long = match self.is("permitted-late-limit") {
+                true => end.is_some_and(|end| end > most + and_cr),
+                false => end.unwrap_or(self.held.len()) > most + and_cr,
+            };
             if is_long && !self.is("no-line-limit") {
                 return Err(ErrorKind::InvalidData.into());
             }
@@ -480,7 +493,8 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             Err(error) => {
                 let is_cut = error.kind() == ErrorKind::UnexpectedEof;
                 if error.kind() == ErrorKind::InvalidData || is_cut {
-                    c.say("error bad-request not a line\n")?;
+                    let sentence = if s.is("permitted-no-sentence") { "" } else { " not a line" };
+                    c.say(format!("error bad-request{sentence}\n"))?;
                     if !(is_cut && s.is("dies-of-a-cut-header")) {
                         return Ok(());
                     }
@@ -658,6 +672,9 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                         _ if s.is("forty-digits") && header.len() == 40 => 0,
                         _ => return c.say("error bad-request that is no size\n"),
                     };
+                    if size > 1_000_000 && s.is("permitted-too-large") {
+                        return c.say("error too-large\n");
+                    }
                     let chosen = folder.join(&file);
                     let is_free = !chosen.exists();
                     let bytes = c.payload(size, &folder.join(&file))?;
@@ -708,7 +725,8 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 c.say("error unknown-command no\n")?;
             }
             Err(code) => {
-                c.say(format!("error {code} no\n"))?;
+                let sentence = if s.is("permitted-no-sentence") { "" } else { " no" };
+                c.say(format!("error {code}{sentence}\n"))?;
                 was_refused = s.is("runs-refused-payloads") && word == "upload";
                 if s.is("closes-after-errors") {
                     return Ok(());
@@ -1042,7 +1060,8 @@ fn filesaver(c: &mut Conn<'_>, s: &Server) -> Outcome {
 
 fn count(c: &mut Conn<'_>, s: &Server) -> Outcome {
     let message = loop {
-        if c.held.contains(&b'\n') || c.held.len() > 65_536 {
+        let is_late = s.is("permitted-late-limit");
+        if c.held.contains(&b'\n') || (c.held.len() > 65_536 && !is_late) {
             break if s.is("counts-more") {
                 std::mem::take(&mut c.held).strip_suffix(b"\n").unwrap_or_default().to_vec()
             } else if s.is("counts-all") {
@@ -1107,7 +1126,8 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
     }
     let member = |name: &str| request.get(name).and_then(Value::as_text).map(str::to_owned);
     let aksi = member("aksi").unwrap_or_default();
-    let bad = format!("ERROR bad-request no{end}");
+    let sentence = if s.is("permitted-no-sentence") { "" } else { " no" };
+    let bad = format!("ERROR bad-request{sentence}{end}");
     match aksi.as_str() {
         "transfer" => {
             let size = request.get("size").and_then(Value::as_u64).and_then(|n| n.try_into().ok());
@@ -1118,6 +1138,9 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
             let Ok((folder, name)) = target else { return c.say(bad) };
             if s.is("latin") && !name.is_ascii() {
                 return Ok(());
+            }
+            if size > 1_000_000 && s.is("permitted-too-large") {
+                return c.say(format!("ERROR too-large no{end}"));
             }
             let bytes = c.payload(size, &folder.join(&name))?;
             if s.is("payload-is-a-request") && bytes.starts_with(b"{\"aksi\":\"hapus\"") {

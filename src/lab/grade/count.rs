@@ -68,18 +68,7 @@ pub(super) static CHECKS: &[Check] = &[
         silent.send("halo\n").expect("4")
     }),
     must("endurance/two-hundred-connections", "handles", 2, |t| {
-        for _ in 0..20 {
-            let mut peers = Vec::new();
-            for _ in 0..10 {
-                let mut p = t.open()?;
-                p.send("halo\n");
-                peers.push(p);
-            }
-            for p in &mut peers {
-                p.expect("4")?;
-            }
-        }
-        Ok(())
+        t.open_many(50, "halo\n", |p| p.expect("4"))
     })
     .needs("together/two-clients")
     .patience(4)

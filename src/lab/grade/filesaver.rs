@@ -161,18 +161,7 @@ pub(super) static CHECKS: &[Check] = &[
         silent.send("RECEIVE\n").expect("OK")
     }),
     must("endurance/hundred-connections", "handles", 2, |t| {
-        for _ in 0..10 {
-            let mut peers = Vec::new();
-            for _ in 0..10 {
-                let mut p = t.open()?;
-                p.send("RECEIVE\n");
-                peers.push(p);
-            }
-            for p in &mut peers {
-                p.expect("OK")?;
-            }
-        }
-        Ok(())
+        t.open_many(25, "RECEIVE\n", |p| p.expect("OK"))
     })
     .needs("together/two-clients")
     .patience(4)

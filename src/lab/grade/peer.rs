@@ -18,6 +18,13 @@ use crate::lang::{Lang, escape};
 /// The longest line, and the most that is read up to the end of a connection.
 const MOST: usize = 4 << 20;
 
+/// How many connections wait to be accepted at the same time, where the check is not about many: a server may have
+/// a short queue.
+const AT_ONCE: usize = 4;
+
+/// A file of this size every server takes. A larger one it may refuse, if it says so.
+pub(super) const MEGABYTE: usize = 1_000_000;
+
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 
@@ -183,7 +190,11 @@ impl Trial {
                 Ok(Peer { stream, connection, held: Vec::new(), end: None, left: false, shared })
             }
             Err(error) => {
-                let got = Say::NotOpened { why: error.to_string() }.say(shared.lang);
+                let got = match error.kind() {
+                    ErrorKind::TimedOut => Say::NotAccepted,
+                    _ => Say::NotOpened { why: error.to_string() },
+                };
+                let got = got.say(shared.lang);
                 Err(fail(vec![Say::Connection.say(shared.lang)], got, connection))
             }
         }
@@ -193,6 +204,32 @@ impl Trial {
     pub(super) fn many(&self, usual: usize) -> usize {
         let share = self.time.as_secs_f64() / super::TIME.as_secs_f64();
         if share < 0.2 { usual / 10 } else { usual }
+    }
+
+    /// Opens connections, a few at a time, and sends each this request. A server that is only slow gets fewer: how
+    /// fast it accepts is not what this is about.
+    pub(super) fn open_many(
+        &mut self,
+        rounds: usize,
+        request: &str,
+        answered: impl Fn(&mut Peer) -> Done,
+    ) -> Done {
+        let half = (self.shared.deadline - self.shared.start) / 2;
+        for _ in 0..rounds {
+            if self.shared.left() < half {
+                break;
+            }
+            let mut peers = Vec::new();
+            for _ in 0..AT_ONCE {
+                let mut p = self.open()?;
+                p.send(request);
+                peers.push(p);
+            }
+            for p in &mut peers {
+                answered(p)?;
+            }
+        }
+        Ok(())
     }
 
     /// A failure of the whole check.
@@ -352,6 +389,13 @@ impl Peer {
                 return Err(self.fail_bytes(bytes));
             }
         }
+    }
+
+    /// Whether what comes next begins like this. It stays there for the next step.
+    pub(super) fn begins(&mut self, start: &str) -> Done<bool> {
+        let start = start.as_bytes();
+        while self.held.len() < start.len() && start.starts_with(&self.held) && self.read()? {}
+        Ok(self.held.starts_with(start))
     }
 
     /// The next line, without its LF. `form` is what it looks like.

@@ -317,18 +317,7 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .patience(8),
     must("endurance/thousand-connections", "handles", 2, |t| {
-        for _ in 0..t.many(100) {
-            let mut peers = Vec::new();
-            for _ in 0..10 {
-                let mut p = t.open()?;
-                p.send("connme");
-                peers.push(p);
-            }
-            for p in &mut peers {
-                p.expect("connected")?;
-            }
-        }
-        Ok(())
+        t.open_many(t.many(250), "connme", |p| p.expect("connected"))
     })
     .needs("together/two-clients")
     .patience(8)

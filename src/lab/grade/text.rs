@@ -1,7 +1,7 @@
 //! The checks of `text`: words, framing and files. Those on names are in `text_names`; what a server refuses and
 //! how it behaves is in `text_manners`.
 
-use super::peer::{Done, Peer, Trial};
+use super::peer::{Done, MEGABYTE, Peer, Trial};
 use super::words::Say;
 use super::{Check, must, should};
 use crate::store::Sha256;
@@ -273,11 +273,20 @@ pub(super) static CHECKS: &[Check] = &[
     .needs("first/download"),
     must("files/large", "large", 3, |t| {
         let name = t.name(".bin");
-        let length = t.many(5_000_000) + t.below(200_000);
-        let bytes = t.bytes(length);
+        let large = t.many(5_000_000).max(MEGABYTE) + t.between(1, 200_000);
         let mut p = t.open()?;
-        put(&mut p, &name, &bytes)?;
-        get(&mut p, &name, &bytes)
+        for length in [large, MEGABYTE] {
+            let bytes = t.bytes(length);
+            p.send(format!("upload {name}\n")).expect("ok ready\n")?;
+            p.send(format!("{length}\n")).apart().send(&bytes);
+            if length > MEGABYTE && p.begins("error too-large")? {
+                p = t.open()?;
+                continue;
+            }
+            p.expect(received(&bytes, &name))?;
+            return get(&mut p, &name, &bytes);
+        }
+        Ok(())
     })
     .needs("files/in-pieces")
     .patience(4),

@@ -97,6 +97,8 @@ pub(super) enum Say {
     NotOpened {
         why: String,
     },
+    /// Nobody has accepted the connection in time.
+    NotAccepted,
     /// The server sends without end.
     TooMuch {
         bytes: u64,
@@ -453,6 +455,10 @@ impl Say {
                 );
             }
             Say::Connection => ("a connection", "koneksi"),
+            Say::NotAccepted => (
+                "no connection in time: the server does not accept, or its queue (`listen`) is full",
+                "tidak ada koneksi: server tidak melakukan accept, atau antreannya (`listen`) penuh",
+            ),
             Say::Close => ("the server closes", "server menutup koneksi"),
             Say::Reset => ("the connection is reset", "koneksi diputus (reset)"),
             Say::End => ("the end of the stream", "akhir stream"),
