@@ -478,6 +478,16 @@ fn send_file(c: &mut Conn<'_>, head: &str, bytes: &[u8]) -> Outcome {
     c.say(all)
 }
 
+/// Head and bytes with a pause between them, for a client that takes one read for one message.
+fn send_file_apart(c: &mut Conn<'_>, head: &str, bytes: &[u8]) -> Outcome {
+    if !c.is("no-pause") && !c.is("adds-a-newline") {
+        c.say(head)?;
+        sleep(Duration::from_millis(50));
+        return c.say(bytes);
+    }
+    send_file(c, head, bytes)
+}
+
 fn sum(bytes: &[u8]) -> String {
     let mut sum = Sha256::default();
     sum.update(bytes);
@@ -811,7 +821,9 @@ fn word(c: &mut Conn<'_>, words: &[&'static str]) -> Outcome<Option<&'static str
             }
             return Ok(Some(word));
         }
-        if c.is("one-read") && !c.held.is_empty() {
+        let is_begun = words.iter().any(|word| word.as_bytes().starts_with(&c.held));
+        let waits = is_begun || c.is("silent-on-unknown");
+        if !c.held.is_empty() && (c.is("one-read") || !waits) {
             return Ok(None);
         }
         if !c.fill()? {
@@ -856,6 +868,7 @@ fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
         }
         let length = c.exact(2)?;
         let length = i16::from_le_bytes(length.try_into().map_err(|_| ErrorKind::InvalidData)?);
+        let length = if s.is("any-length") { length.max(0) } else { length };
         let name = c.exact(usize::try_from(length).map_err(|_| ErrorKind::InvalidData)?)?;
         let name = match s.is("latin") && !name.is_ascii() {
             true => return Ok(()),
@@ -897,8 +910,14 @@ fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
                         continue;
                     }
                 }
+                let seconds = 0.25_f32.to_le_bytes();
+                if s.is("no-pause") {
+                    c.say([b"received", &seconds[..]].concat())?;
+                    continue;
+                }
                 c.say(if s.is("no-receipt") { "ok" } else { "received" })?;
-                c.say(0.25_f32.to_le_bytes())?;
+                sleep(Duration::from_millis(20));
+                c.say(seconds)?;
             }
             "size" => {
                 let found = s.file(&name).and_then(|path| fs::metadata(path).map_err(|_| "x"));
@@ -955,7 +974,7 @@ fn paused(c: &mut Conn<'_>) -> Outcome<Option<Vec<u8>>> {
         if c.is("one-read") && !c.held.is_empty() {
             return Ok(Some(std::mem::take(&mut c.held).trim_ascii().to_vec()));
         }
-        match c.fill_soon(100)? {
+        match c.fill_soon(if c.is("short-pause") { 20 } else { 100 })? {
             Some(true) => {}
             None if c.held.is_empty() || c.is("needs-lf") => {}
             _ if c.held.is_empty() => return Ok(None),
@@ -1044,7 +1063,7 @@ fn filesaver(c: &mut Conn<'_>, s: &Server) -> Outcome {
                     let head =
                         format!("{}<SEPARATOR>{}", String::from_utf8_lossy(&name), bytes.len());
                     let head = if s.is("lf-after-head") { head + "\n" } else { head };
-                    send_file(c, &head, &bytes)
+                    send_file_apart(c, &head, &bytes)
                 }
                 Err(_) if s.is("download-dies") => Ok(()),
                 Err(_) => c.say("ERROR: File not found"),
@@ -1077,7 +1096,7 @@ fn count(c: &mut Conn<'_>, s: &Server) -> Outcome {
         {
             break std::mem::take(&mut c.held);
         }
-        match c.fill_soon(100)? {
+        match c.fill_soon(if s.is("short-pause") { 20 } else { 100 })? {
             Some(true) => {}
             None if c.held.is_empty() || s.is("needs-lf") => {}
             Some(false) if c.held.is_empty() && s.is("dies-of-silence") => return Ok(()),
@@ -1105,8 +1124,14 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
     let line = match c.line(65_536) {
         Ok(None) => return Ok(()),
         Ok(Some(line)) => line,
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return c.say(format!("ERROR bad-request too long{end}"));
+        }
         Err(error) => return Err(error),
     };
+    if s.is("dies-of-depth") && line.len() > 20_000 {
+        return Ok(());
+    }
     let Some(request @ Value::Object(_)) = Value::parse(&line) else {
         if s.is("dies-of-bad-bytes") {
             return Err(ErrorKind::InvalidData.into());
@@ -1114,7 +1139,7 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
         return c.say(if s.is("not-json-silent") {
             String::new()
         } else {
-            format!("ERROR x y{end}")
+            format!("ERROR bad-request no{end}")
         });
     };
     let spaced = line.windows(2).any(|pair| pair == b"\" ") || line.starts_with(b" ");
@@ -1127,7 +1152,8 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
     let member = |name: &str| request.get(name).and_then(Value::as_text).map(str::to_owned);
     let aksi = member("aksi").unwrap_or_default();
     let sentence = if s.is("permitted-no-sentence") { "" } else { " no" };
-    let bad = format!("ERROR bad-request{sentence}{end}");
+    let code = if s.is("no-code") { "sorry" } else { "bad-request" };
+    let bad = format!("ERROR {code}{sentence}{end}");
     match aksi.as_str() {
         "transfer" => {
             let size = request.get("size").and_then(Value::as_u64).and_then(|n| n.try_into().ok());
@@ -1198,7 +1224,9 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 if !s.is("rm-does-nothing") {
                     fs::remove_file(path)?;
                 }
-                s.ids.lock().unwrap().retain(|(name, _)| *name != file);
+                if !s.is("ids-survive") {
+                    s.ids.lock().unwrap().retain(|(name, _)| *name != file);
+                }
                 return c.say(if s.is("hapus-without-record") {
                     "OK\r\n".into()
                 } else {
@@ -1208,7 +1236,7 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
             if s.is("record-twice") {
                 head = head.repeat(2);
             }
-            send_file(c, &head, &bytes)
+            send_file_apart(c, &head, &bytes)
         }
         _ if s.is("silent-on-unknown") => Ok(()),
         _ => c.say(format!("ERRCMD{end}")),

@@ -33,6 +33,16 @@ pub(super) static CHECKS: &[Check] = &[
         let (message, length) = text(t);
         counts(t, format!("{message}\nmore\n").as_bytes(), &length)
     }),
+    must("framing/short-silence", "short-silence", 1, |t| {
+        for _ in 0..5 {
+            let mut p = t.open()?;
+            if p.send_in_two("halo", "dunia\n") {
+                return p.expect("9");
+            }
+        }
+        Ok(())
+    })
+    .needs("framing/one-byte-at-a-time"),
     must("texts/empty", "count-message", 1, |t| counts(t, b"\n", "0")),
     must("texts/spaces-count", "count-spaces", 2, |t| counts(t, b"  a b\t \n", "7")),
     must("texts/characters-not-bytes", "characters", 3, |t| {

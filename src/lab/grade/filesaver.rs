@@ -1,7 +1,9 @@
 //! The checks of `filesaver`. It cannot remove a file, so what the checks store stays on the server.
 
 use super::peer::{Done, Peer, Trial};
-use super::{Check, must};
+use super::prepared::{Kind, outside, with};
+use super::words::Say;
+use super::{Check, must, should};
 
 /// Longer than the silence that ends a word, in milliseconds.
 const WORD: u64 = if cfg!(windows) { 800 } else { 160 };
@@ -68,6 +70,26 @@ pub(super) static CHECKS: &[Check] = &[
         p.expect(format!("{name}<SEPARATOR>{}", bytes.len()))?;
         p.expect(&bytes)?;
         p.closes()
+    })
+    .needs("first/receive"),
+    must("framing/short-silence", "short-silence", 1, |t| {
+        for _ in 0..5 {
+            let mut p = t.open()?;
+            if p.send_in_two("RECE", "IVE") {
+                return p.expect("OK");
+            }
+        }
+        Ok(())
+    })
+    .needs("framing/pauses-end-words"),
+    must("framing/pause-after-the-metadata", "pause-between", 1, |t| {
+        let (name, bytes) = file(t);
+        send(t, &name, &name, &bytes)?;
+        t.one_of_three(|t| {
+            let mut p = asked(t, &name)?;
+            p.expect(format!("{name}<SEPARATOR>{}", bytes.len()))?;
+            p.paused()
+        })
     })
     .needs("first/receive"),
     must("files/empty", "bytes", 2, |t| {
@@ -148,11 +170,11 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .hostile(),
     must("names/absolute", "path", 2, |t| absent(t, "/etc/hostname")).hostile(),
-    must("refusals/unknown-word", "unknown-word", 1, |t| {
+    should("refusals/unknown-word", "unknown-word", 1, |t| {
         let word = t.letters(6);
         let mut p = t.open()?;
-        p.send(format!("{word}\n"));
-        p.ends()
+        // Whatever it says before the close.
+        p.send(format!("{word}\n")).rest().map(drop)
     })
     .hostile(),
     must("together/two-clients", "threads", 3, |t| {
@@ -182,6 +204,43 @@ pub(super) static CHECKS: &[Check] = &[
         absent(t, &name)
     })
     .hostile(),
+    must("root/nothing-outside", "path", 3, |t| {
+        outside(t, absent)?;
+        let (name, bytes) = file(t);
+        let outside = t.root.as_ref().and_then(|root| Some(root.parent()?.join(&name)));
+        let path = format!("../{name}");
+        // Stored under its last part, or not at all.
+        let _ = send(t, &path, &path, &bytes);
+        match outside {
+            Some(path) if path.exists() => {
+                let _ = std::fs::remove_file(path);
+                t.failed(&Say::NothingOutside, &Say::Outside { name })
+            }
+            _ => Ok(()),
+        }
+    })
+    .needs("first/not-found")
+    .root()
+    .hostile(),
+    must("root/folder-is-no-file", "folder", 1, |t| {
+        let name = t.name("");
+        with(t, Kind::Folder, &name, |t| absent(t, &name))
+    })
+    .needs("first/not-found")
+    .root()
+    .hostile(),
+    must("root/hidden-files-stay-hidden", "hidden", 1, |t| {
+        let name = format!(".{}", t.name(""));
+        with(t, Kind::File, &name, |t| absent(t, &name))
+    })
+    .needs("first/not-found")
+    .root(),
+    must("root/links-are-not-followed", "links", 2, |t| {
+        let name = t.name("");
+        with(t, Kind::Link, &name, |t| absent(t, &name))
+    })
+    .needs("first/not-found")
+    .root(),
 ];
 
 fn file(t: &mut Trial) -> (String, Vec<u8>) {

@@ -1,9 +1,11 @@
 //! The checks of `json`.
 
 use super::peer::{Done, MEGABYTE, Peer, Trial};
+use super::prepared::{Kind, outside, with};
 use super::words::Say;
 use super::{Check, must};
 use crate::dialect::json_value::Value;
+use crate::error::Code;
 
 pub(super) static CHECKS: &[Check] = &[
     must("first/list", "json-list", 2, |t| list(t).map(drop)),
@@ -112,6 +114,17 @@ pub(super) static CHECKS: &[Check] = &[
         get(t, &by_name("get", &name), &stored, b"hello")
     })
     .needs("names/not-ascii"),
+    must("framing/pause-after-the-record", "pause-between", 1, |t| {
+        let (name, bytes) = file(t, ".txt");
+        put(t, &name, &bytes)?;
+        t.one_of_three(|t| {
+            let mut p = t.open()?;
+            p.send(by_name("get", &name) + "\n");
+            p.line("{…} CR")?;
+            p.paused()
+        })
+    })
+    .needs("first/get"),
     must("files/empty", "bytes", 2, |t| {
         let name = t.name(".txt");
         let stored = put(t, &name, b"")?;
@@ -190,6 +203,19 @@ pub(super) static CHECKS: &[Check] = &[
         Ok(())
     })
     .needs("first/transfer"),
+    must("files/id-of-a-removed-file", "json-id-gone", 2, |t| {
+        let ((name, bytes), (other, _)) = (file(t, ".txt"), file(t, ".txt"));
+        let stored = put(t, &name, &bytes)?;
+        let kept = put(t, &other, &bytes)?;
+        removed(t, &by_name("hapus", &name), &stored)?;
+        is_null(t, &by_id("get", &stored))?;
+        let again = put(t, &name, b"another")?;
+        if again.get("id") == stored.get("id") {
+            return t.failed(&Say::TwoIds, &Say::Line { form: again.to_string() });
+        }
+        get(t, &by_id("get", &kept), &kept, &bytes)
+    })
+    .needs("first/hapus first/get-by-id refusals/get-of-nothing"),
     must("files/type-is-the-extension", "json-type", 1, |t| {
         for ending in [".tar.gz", ""] {
             let (name, bytes) = file(t, ending);
@@ -280,6 +306,33 @@ pub(super) static CHECKS: &[Check] = &[
         refused(t, "{\"aksi\":\"get\"}\n")
     })
     .hostile(),
+    must("refusals/error-has-a-code", "json-error", 1, |t| {
+        let mut p = t.open()?;
+        p.send("{\"aksi\":\"get\"}\n");
+        let known = |word: &str| Code::from_word(word).is_some();
+        line(&mut p, "ERROR bad-request MESSAGE", |line| {
+            line.strip_prefix("ERROR ")?.split(' ').next().filter(|word| known(word)).map(drop)
+        })
+    })
+    .needs("refusals/missing-member"),
+    must("refusals/line-too-long", "json-limits", 1, |t| {
+        let long = "x".repeat(70_000);
+        refused(t, &format!("{{\"aksi\":\"list\",\"x\":\"{long}\"}}\n"))
+    })
+    .needs("refusals/not-json framing/unknown-members")
+    .hostile(),
+    must("refusals/deep-nesting", "json-limits", 1, |t| {
+        let (open, close) = ("[".repeat(20_000), "]".repeat(20_000));
+        let request = format!("{{\"aksi\":\"list\",\"x\":{open}{close}}}\n");
+        let mut p = t.open()?;
+        // A reader of JSON that takes any depth is right too.
+        match p.send(&request).begins("[")? {
+            true => Ok(()),
+            false => refused(t, &request),
+        }
+    })
+    .needs("first/list refusals/not-json")
+    .hostile(),
     must("together/two-clients", "threads", 3, |t| {
         let mut silent = t.open()?;
         let name = t.name(".txt");
@@ -337,6 +390,34 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .needs("first/hapus first/get")
     .hostile(),
+    must("root/outside-by-every-word", "path", 3, |t| {
+        outside(t, |t, path| {
+            not_given(t, path)?;
+            refused(t, &(transfer(path, 0) + "\n"))
+        })
+    })
+    .needs("refusals/get-of-nothing")
+    .root()
+    .hostile(),
+    must("root/folder-is-no-file", "folder", 1, |t| {
+        let name = t.name("");
+        with(t, Kind::Folder, &name, |t| not_shown(t, &name))
+    })
+    .needs("first/list refusals/get-of-nothing")
+    .root()
+    .hostile(),
+    must("root/hidden-files-stay-hidden", "hidden", 1, |t| {
+        let name = format!(".{}", t.name(""));
+        with(t, Kind::File, &name, |t| not_shown(t, &name))
+    })
+    .needs("first/list refusals/get-of-nothing")
+    .root(),
+    must("root/links-are-not-followed", "links", 2, |t| {
+        let name = t.name("");
+        with(t, Kind::Link, &name, |t| not_shown(t, &name))
+    })
+    .needs("first/list refusals/get-of-nothing")
+    .root(),
 ];
 
 fn file(t: &mut Trial, ending: &str) -> (String, Vec<u8>) {
@@ -432,9 +513,39 @@ fn is_null(t: &mut Trial, request: &str) -> Done {
 
 fn refused(t: &mut Trial, request: &str) -> Done {
     let mut p = t.open()?;
-    p.send(request);
-    line(&mut p, "ERROR CODE MESSAGE", |line| line.strip_prefix("ERROR ").map(drop))?;
+    refusal(p.send(request))
+}
+
+fn refusal(p: &mut Peer) -> Done {
+    line(p, "ERROR CODE MESSAGE", |line| line.strip_prefix("ERROR ").map(drop))?;
     p.closes()
+}
+
+/// No request gets or removes it.
+fn not_given(t: &mut Trial, name: &str) -> Done {
+    for aksi in ["get", "hapus"] {
+        let mut p = t.open()?;
+        if p.send(by_name(aksi, name) + "\n").begins("null")? {
+            p.expect("null")?;
+            p.closes()?;
+        } else {
+            refusal(&mut p)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same, and the list does not have it.
+fn not_shown(t: &mut Trial, name: &str) -> Done {
+    not_given(t, name)?;
+    let is_it = |record: &Value| record.get("nama_file").and_then(Value::as_text) == Some(name);
+    match list(t)?.into_iter().find(is_it) {
+        Some(record) => {
+            let got = Say::Line { form: record.to_string() };
+            t.failed(&Say::NotListed { name: name.to_owned() }, &got)
+        }
+        None => Ok(()),
+    }
 }
 
 fn list(t: &mut Trial) -> Done<Vec<Value>> {

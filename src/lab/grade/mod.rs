@@ -17,6 +17,7 @@ pub mod formats;
 mod json;
 mod launch;
 mod peer;
+mod prepared;
 mod process;
 pub mod program;
 pub mod report;

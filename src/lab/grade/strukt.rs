@@ -1,6 +1,7 @@
 //! The checks of `struct`.
 
 use super::peer::{Done, Peer, Trial};
+use super::prepared::{Kind, outside, with};
 use super::words::Say;
 use super::{Check, must, should};
 
@@ -44,21 +45,10 @@ pub(super) static CHECKS: &[Check] = &[
         let (name, bytes) = file(t);
         let mut p = t.open()?;
         put(&mut p, &name, &bytes)?;
-        p.send("ls");
-        let count = int(&mut p)?;
-        let (mut found, mut sum) = (false, 0_i64);
-        for _ in 0..count {
-            let length = usize::try_from(int(&mut p)?).unwrap_or(0).min(4096);
-            let listed = p.take(length)?;
-            let size = int(&mut p)?;
-            sum += i64::from(size);
-            found |= listed == name.as_bytes() && usize::try_from(size) == Ok(bytes.len());
-            p.send("1");
-        }
-        if !found {
+        let listed = list(&mut p)?;
+        if !listed.contains(&(name.clone().into_bytes(), length(&bytes))) {
             return p.failed(&[Say::Listed { name, size: bytes.len() }]);
         }
-        p.expect(i32::try_from(sum).unwrap_or(-1).to_le_bytes())?;
         hello(&mut p)
     })
     .needs("first/upload"),
@@ -131,6 +121,17 @@ pub(super) static CHECKS: &[Check] = &[
         p.apart().send(head(&bytes)).apart().send([&bytes[..], b"connme"].concat());
         done(&mut p)?;
         p.expect("connected")
+    })
+    .needs("first/upload"),
+    must("framing/pause-after-received", "pause-between", 1, |t| {
+        t.one_of_three(|t| {
+            let (name, bytes) = file(t);
+            let mut p = t.open()?;
+            begin(&mut p, "upload", &name)?;
+            p.apart().send(head(&bytes)).apart().send(&bytes).expect("received")?;
+            p.paused()?;
+            seconds(&mut p)
+        })
     })
     .needs("first/upload"),
     must("files/empty", "bytes", 2, |t| {
@@ -275,6 +276,21 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .needs("refusals/size-of-nothing")
     .hostile(),
+    must("refusals/negative-length", "bad-size", 1, |t| {
+        let mut p = t.open()?;
+        p.send("size").expect("ready")?;
+        p.send((-5_i16).to_le_bytes());
+        p.ends()?;
+        hello(&mut t.open()?)
+    })
+    .hostile(),
+    must("refusals/unknown-word", "unknown-word", 1, |t| {
+        let mut p = t.open()?;
+        p.send("whatever\n");
+        p.ends()?;
+        hello(&mut t.open()?)
+    })
+    .hostile(),
     should("refusals/upload-given-up", "given-up", 1, |t| {
         let name = t.name(".txt");
         let mut p = t.open()?;
@@ -341,7 +357,34 @@ pub(super) static CHECKS: &[Check] = &[
         hello(&mut t.open()?)
     })
     .hostile(),
+    must("root/outside-by-every-word", "path", 3, |t| outside(t, unknown_everywhere))
+        .needs("refusals/size-of-nothing refusals/download-of-nothing refusals/rm-of-nothing")
+        .root()
+        .hostile(),
+    must("root/folder-is-no-file", "folder", 1, |t| {
+        let name = t.name("");
+        with(t, Kind::Folder, &name, |t| not_shown(t, &name))
+    })
+    .needs(NOTHING_SHOWN)
+    .root()
+    .hostile(),
+    must("root/hidden-files-stay-hidden", "hidden", 1, |t| {
+        let name = format!(".{}", t.name(""));
+        with(t, Kind::File, &name, |t| not_shown(t, &name))
+    })
+    .needs(NOTHING_SHOWN)
+    .root(),
+    must("root/links-are-not-followed", "links", 2, |t| {
+        let name = t.name("");
+        with(t, Kind::Link, &name, |t| not_shown(t, &name))
+    })
+    .needs(NOTHING_SHOWN)
+    .root(),
 ];
+
+/// What has to be right before a server can be blamed for what it shows.
+const NOTHING_SHOWN: &str =
+    "first/ls refusals/size-of-nothing refusals/download-of-nothing refusals/rm-of-nothing";
 
 fn file(t: &mut Trial) -> (String, Vec<u8>) {
     let length = t.between(20, 60);
@@ -422,7 +465,37 @@ fn unknown_everywhere(t: &mut Trial, name: &str) -> Done {
     size(&mut p, name, -1)?;
     begin(&mut p, "download", name)?;
     p.expect((-1_i32).to_le_bytes())?;
+    if t.is_own(name) {
+        begin(&mut p, "rm", name)?;
+        p.send("Y").expect((-1_i32).to_le_bytes())?;
+    }
     hello(&mut p)
+}
+
+/// There is no such file, and the list does not have it.
+fn not_shown(t: &mut Trial, name: &str) -> Done {
+    unknown_everywhere(t, name)?;
+    let mut p = t.open()?;
+    match list(&mut p)?.iter().any(|(listed, _)| listed == name.as_bytes()) {
+        true => p.failed(&[Say::NotListed { name: name.to_owned() }]),
+        false => Ok(()),
+    }
+}
+
+/// The names and sizes that `ls` shows.
+fn list(p: &mut Peer) -> Done<Vec<(Vec<u8>, i32)>> {
+    p.send("ls");
+    let (mut listed, mut sum) = (Vec::new(), 0_i64);
+    for _ in 0..int(p)? {
+        let length = usize::try_from(int(p)?).unwrap_or(0).min(4096);
+        let name = p.take(length)?;
+        let size = int(p)?;
+        sum += i64::from(size);
+        listed.push((name, size));
+        p.send("1");
+    }
+    p.expect(i32::try_from(sum).unwrap_or(-1).to_le_bytes())?;
+    Ok(listed)
 }
 
 pub(super) fn sweep(t: &mut Trial) -> Done<usize> {

@@ -1,7 +1,7 @@
 //! The checks of `text`: words, framing and files. Those on names are in `text_names`; what a server refuses and
 //! how it behaves is in `text_manners`.
 
-use super::peer::{Done, MEGABYTE, Peer, Trial};
+use super::peer::{Done, Peer, Trial};
 use super::words::Say;
 use super::{Check, must, should};
 use crate::store::Sha256;
@@ -271,25 +271,6 @@ pub(super) static CHECKS: &[Check] = &[
         get(&mut p, &name, &bytes)
     })
     .needs("first/download"),
-    must("files/large", "large", 3, |t| {
-        let name = t.name(".bin");
-        let large = t.many(5_000_000).max(MEGABYTE) + t.between(1, 200_000);
-        let mut p = t.open()?;
-        for length in [large, MEGABYTE] {
-            let bytes = t.bytes(length);
-            p.send(format!("upload {name}\n")).expect("ok ready\n")?;
-            p.send(format!("{length}\n")).apart().send(&bytes);
-            if length > MEGABYTE && p.begins("error too-large")? {
-                p = t.open()?;
-                continue;
-            }
-            p.expect(received(&bytes, &name))?;
-            return get(&mut p, &name, &bytes);
-        }
-        Ok(())
-    })
-    .needs("files/in-pieces")
-    .patience(4),
     must("files/same-name-twice", "counter", 3, |t| {
         let (name, first) = file(t, ".txt");
         let second = t.bytes(first.len() + 3);
@@ -592,7 +573,7 @@ fn with_header(bytes: &[u8]) -> Vec<u8> {
     [format!("{}\n", bytes.len()).as_bytes(), bytes].concat()
 }
 
-fn received(bytes: &[u8], stored: &str) -> String {
+pub(super) fn received(bytes: &[u8], stored: &str) -> String {
     format!("ok received {} {stored}\n", bytes.len())
 }
 

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use super::peer::{Done, Trial};
-use super::text::{file, get, hello, listing, put, put_as, refused, size, sum};
+use super::peer::{Done, MEGABYTE, Trial};
+use super::text::{file, get, hello, listing, put, put_as, received, refused, size, sum};
 use super::text_manners::bad_size;
 use super::words::Say;
 use super::{Check, must, should};
@@ -37,6 +37,25 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .needs("refusals/size-of-nothing")
     .hostile(),
+    must("files/large", "large", 3, |t| {
+        let name = t.name(".bin");
+        let large = t.many(5_000_000).max(MEGABYTE) + t.between(1, 200_000);
+        let mut p = t.open()?;
+        for length in [large, MEGABYTE] {
+            let bytes = t.bytes(length);
+            p.send(format!("upload {name}\n")).expect("ok ready\n")?;
+            p.send(format!("{length}\n")).apart().send(&bytes);
+            if length > MEGABYTE && p.begins("error too-large")? {
+                p = t.open()?;
+                continue;
+            }
+            p.expect(received(&bytes, &name))?;
+            return get(&mut p, &name, &bytes);
+        }
+        Ok(())
+    })
+    .needs("files/in-pieces")
+    .patience(4),
     must("files/twelve-of-a-name", "counter", 1, |t| {
         let name = t.name(".txt");
         let mut p = t.open()?;

@@ -97,6 +97,8 @@ pub(super) enum Say {
     NotOpened {
         why: String,
     },
+    /// A pause in what comes.
+    Paused,
     /// Nobody has accepted the connection in time.
     NotAccepted,
     /// The server sends without end.
@@ -455,6 +457,9 @@ impl Say {
                 );
             }
             Say::Connection => ("a connection", "koneksi"),
+            Say::Paused => {
+                ("a pause before the bytes that follow", "jeda sebelum byte yang berikutnya")
+            }
             Say::NotAccepted => (
                 "no connection in time: the server does not accept, or its queue (`listen`) is full",
                 "tidak ada koneksi: server tidak melakukan accept, atau antreannya (`listen`) penuh",
