@@ -30,16 +30,19 @@ pub enum Command {
     Dissector,
     /// Prints questions for an exam.
     Questions,
+    /// Writes what a course system needs to grade.
+    Pack,
 }
 
 impl Command {
-    const ALL: [Command; 6] = [
+    const ALL: [Command; 7] = [
         Command::Demo,
         Command::Compare,
         Command::Lesson,
         Command::Grade,
         Command::Dissector,
         Command::Questions,
+        Command::Pack,
     ];
 
     /// The word that the user types.
@@ -52,6 +55,7 @@ impl Command {
             Command::Grade => "grade",
             Command::Dissector => "dissector",
             Command::Questions => "questions",
+            Command::Pack => "pack",
         }
     }
 }
@@ -123,7 +127,7 @@ const ONLY_FOR: [(&str, &str); 25] = [
     ("--capture-bytes", "--capture"),
     ("--buffer", "demo compare"),
     ("--server", "compare grade"),
-    ("--dialect", "demo grade"),
+    ("--dialect", "demo grade pack"),
     ("--output", "grade dissector questions"),
     ("--only", "grade"),
     ("--list", "grade"),
@@ -131,7 +135,7 @@ const ONLY_FOR: [(&str, &str); 25] = [
     ("--seed", "grade"),
     ("--time", "grade"),
     ("--root", "grade"),
-    ("--run", "grade"),
+    ("--run", "grade pack"),
     ("--format", "grade"),
     ("--client", "grade"),
     ("--map", "--client"),
@@ -330,6 +334,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pack_has_its_words_and_the_flags_of_a_run() {
+        let line = run("-d json pack classroom out --run x");
+        assert_eq!((line.command, line.config.dialect), (Command::Pack, Dialect::Json));
+        assert_eq!(line.argument, Argument::Words(vec!["classroom".into(), "out".into()]));
+        assert_eq!(line.grade.run.as_deref(), Some("x"));
+    }
+
+    #[test]
     fn what_would_do_nothing_is_refused() {
         let wrong = |line: &str| read(line).err();
         for (line, users) in [
@@ -355,7 +367,8 @@ mod tests {
         for (line, said) in [
             (
                 "",
-                "expected a command: demo, compare, lesson, grade, dissector or questions; see --help",
+                "expected a command: demo, compare, lesson, grade, dissector, questions or pack; \
+                 see --help",
             ),
             ("upload a", "upload is a command of connme-client"),
             ("x", "there is no command 'x'; see --help"),

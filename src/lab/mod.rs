@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod grade;
 pub mod lecture;
+mod pack;
 pub mod starter;
 mod words;
 
@@ -38,6 +39,11 @@ pub fn run(line: &CommandLine) -> ExitCode {
     if line.command == Command::Grade {
         return grade::program::main(line);
     }
+    if line.command == Command::Pack {
+        let Err(wrong) = pack::write(line) else { return ExitCode::SUCCESS };
+        complain(wrong);
+        return ExitCode::FAILURE;
+    }
     let capture = match Capture::start(&line.instruments, complain) {
         Ok(capture) => capture,
         Err(wrong) => {
@@ -52,7 +58,7 @@ pub fn run(line: &CommandLine) -> ExitCode {
         Command::Lesson => lessons::run(ui, line),
         Command::Dissector => dissector(ui, line),
         Command::Questions => questions::run(ui, line),
-        Command::Grade => Ok(()),
+        Command::Grade | Command::Pack => Ok(()),
     });
     if let Some(capture) = capture {
         capture.finish();

@@ -12,8 +12,9 @@ pub(super) fn usage() -> Msg {
 /// No command was typed.
 pub(super) fn command_missing() -> Msg {
     Msg::said(
-        "expected a command: demo, compare, lesson, grade, dissector or questions; see --help",
-        "tulis sebuah perintah: demo, compare, lesson, grade, dissector atau questions; lihat --help",
+        "expected a command: demo, compare, lesson, grade, dissector, questions or pack; see --help",
+        "tulis sebuah perintah: demo, compare, lesson, grade, dissector, questions atau pack; lihat \
+         --help",
     )
 }
 
@@ -30,6 +31,23 @@ pub(super) fn is_of_the_client(word: &str) -> Msg {
     Msg::said(
         format!("{word} is a command of connme-client"),
         format!("{word} adalah perintah connme-client"),
+    )
+}
+
+/// What `pack` takes.
+pub(super) fn pack_takes() -> Msg {
+    Msg::said(
+        "pack needs gradescope or classroom, and a folder; see --help",
+        "pack harus diikuti gradescope atau classroom, dan sebuah folder; lihat --help",
+    )
+}
+
+/// The files of a pack cannot be written.
+pub(super) fn cannot_pack(folder: &Path, why: &str) -> Msg {
+    let folder = readable(folder.to_string_lossy().as_bytes());
+    Msg::said(
+        format!("cannot write the pack to {folder}: {why}"),
+        format!("pack tidak bisa ditulis ke {folder}: {why}"),
     )
 }
 

@@ -531,3 +531,41 @@ fn a_wrong_folder_accuses_nobody() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err.contains("is not the folder of this server"), "{err}");
 }
+
+/// What a teacher uploads is complete, and a wrong use says what is wrong.
+#[test]
+fn a_pack_has_all_that_a_course_system_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let pack = |words: &[&str]| {
+        let output = lab(&["pack"]).args(words).current_dir(&folder).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(pack(&["gradescope", "g", "--run", "it's {port}"]), (Some(0), String::new()));
+    let script = read("g/run_autograder");
+    assert!(script.contains("\nRUN='it'\\''s {port}'\n"), "{script}");
+    assert!(script.contains("--dialect text grade --run \"$RUN\""), "{script}");
+    assert!(read("g/setup.sh").starts_with("#!/bin/sh\n"));
+    assert_eq!(pack(&["classroom", "c", "--dialect", "count"]), (Some(0), String::new()));
+    let workflow = read("c/.github/workflows/classroom.yml");
+    let groups = ["first", "framing", "texts", "refusals", "together", "endurance", "manners"];
+    let runners = format!("          runners: {}\n", groups.join(","));
+    assert!(workflow.ends_with(&runners), "{workflow}");
+    for group in groups {
+        assert!(workflow.contains(&format!("      - id: {group}\n")), "{workflow}");
+        let name = group.to_uppercase();
+        let line =
+            format!("          {name}_RESULTS: \"${{{{ steps.{group}.outputs.result }}}}\"\n");
+        assert!(workflow.contains(&line), "{workflow}");
+    }
+    assert!(workflow.contains("  RUN: \"python3 server.py {port} {root}\"\n"), "{workflow}");
+    for program in ["g/connme-lab", "c/.github/connme-lab"] {
+        assert!(folder.path().join(program).metadata().unwrap().len() > 0);
+    }
+    for words in [&["moodle", "m"][..], &["gradescope"], &[]] {
+        let said = "connme-lab: pack needs gradescope or classroom, and a folder; see --help\n";
+        assert_eq!(pack(words), (Some(1), said.to_owned()));
+    }
+    let (status, said) = pack(&["classroom", "g/setup.sh"]);
+    assert!(status == Some(1) && said.starts_with("connme-lab: cannot write the pack"), "{said}");
+}

@@ -1,0 +1,105 @@
+//! Writes what a teacher uploads to a course system: `connme-lab pack gradescope|classroom DIR`.
+//!
+//! A pack holds this program, and the files with which the course system runs it on a student's server.
+
+use std::path::Path;
+use std::{env, fs, io};
+
+use super::cli::CommandLine;
+use super::grade::checks;
+use super::words;
+use crate::client::argument::Argument;
+use crate::dialect::json_value::Value;
+use crate::lang::Msg;
+
+/// The command that starts a student's server, if the teacher has named no other.
+const RUN: &str = "python3 server.py {port} {root}";
+
+/// Nothing has to be installed for a server in Python.
+const SETUP: &str = "#!/bin/sh\n# Install here what the servers need, such as a compiler.\n";
+
+/// Writes the files of the pack.
+pub(super) fn write(line: &CommandLine) -> Result<(), Msg> {
+    let Argument::Words(typed) = &line.argument else { return Err(words::pack_takes()) };
+    let [system, folder] = typed.as_slice() else { return Err(words::pack_takes()) };
+    let folder = Path::new(folder);
+    let run = line.grade.run.as_deref().unwrap_or(RUN);
+    let dialect = line.config.dialect;
+    let written = match system.to_str().unwrap_or_default() {
+        "gradescope" => gradescope(folder, run, dialect.name()),
+        "classroom" => {
+            let mut groups: Vec<&str> = checks(dialect).iter().map(|it| it.group()).collect();
+            groups.dedup();
+            classroom(folder, run, dialect.name(), &groups)
+        }
+        _ => return Err(words::pack_takes()),
+    };
+    written.map_err(|error| words::cannot_pack(folder, &error.to_string()))
+}
+
+fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {
+    let run = run.replace('\'', "'\\''");
+    let script = format!(
+        "#!/bin/sh\n\
+         # How a submitted server is started. {{port}} and {{root}} are replaced.\n\
+         RUN='{run}'\n\
+         cd /autograder/submission || exit 1\n\
+         /autograder/source/connme-lab --dialect {dialect} grade --run \"$RUN\" \\\n    \
+         --format gradescope --output /autograder/results/results.json\n\
+         # A server that breaks rules is no failure of the autograder.\n\
+         exit 0\n"
+    );
+    fs::create_dir_all(folder)?;
+    program(&folder.join("setup.sh"), SETUP)?;
+    program(&folder.join("run_autograder"), &script)?;
+    this_program(folder)
+}
+
+/// A runner for each group: its points, and a line of its own on the page of a student.
+fn classroom(folder: &Path, run: &str, dialect: &str, groups: &[&str]) -> io::Result<()> {
+    let run = Value::text(run).to_string();
+    let step = |group: &&str| {
+        format!(
+            "      - id: {group}\n        run: |\n          result=$(./.github/connme-lab --dialect \
+             {dialect} grade --run \"$RUN\" --only {group} --format classroom-base64) || true\n          \
+             echo \"result=$result\" >> \"$GITHUB_OUTPUT\"\n"
+        )
+    };
+    let result = |group: &&str| {
+        let name = group.to_uppercase();
+        format!("          {name}_RESULTS: \"${{{{ steps.{group}.outputs.result }}}}\"\n")
+    };
+    let workflow = format!(
+        "name: Autograding Tests\n\
+         on: [push, workflow_dispatch]\n\
+         permissions:\n  checks: write\n  actions: read\n  contents: read\n\
+         # How the server in this repository is started. {{port}} and {{root}} are replaced.\n\
+         env:\n  RUN: {run}\n\
+         jobs:\n  run-autograding-tests:\n    runs-on: ubuntu-latest\n    \
+         if: github.actor != 'github-classroom[bot]'\n    steps:\n      \
+         - uses: actions/checkout@v4\n{}      \
+         - uses: classroom-resources/autograding-grading-reporter@v1\n        env:\n{}        \
+         with:\n          runners: {}\n",
+        groups.iter().map(step).collect::<String>(),
+        groups.iter().map(result).collect::<String>(),
+        groups.join(","),
+    );
+    let github = folder.join(".github");
+    fs::create_dir_all(github.join("workflows"))?;
+    fs::write(github.join("workflows").join("classroom.yml"), workflow)?;
+    this_program(&github)
+}
+
+/// A copy of this program, which runs on the systems that this one runs on.
+fn this_program(folder: &Path) -> io::Result<()> {
+    let own = env::current_exe()?;
+    fs::copy(own, folder.join("connme-lab")).map(drop)
+}
+
+/// A file that can be executed, where files have that right.
+fn program(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text)?;
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(())
+}
