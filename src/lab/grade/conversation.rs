@@ -8,7 +8,7 @@
 //! - Any other line is a word, and what the word needs. Who plays the conversation knows the words.
 //! - `repeat N` … `again` stands for N times the lines between them; `{n}` counts, from 1.
 //!
-//! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. `{…}` is filled in when the check begins: see [`fill`].
+//! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. `{…}` is filled in when the check begins.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.
 
 use super::peer::Random;

@@ -2,7 +2,7 @@
 //!
 //! The checks are the conversations in `conversations/*.client.txt`. For each of them the client is started in a fresh
 //! folder, which is its home too, against a server on a fresh port that plays the other side. Steps of the
-//! conversation are as [`conversation`](super::conversation) says, and these words:
+//! conversation are as `conversation` says, and these words:
 //!
 //! | word | what it means |
 //! |---|---|
