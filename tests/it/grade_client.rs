@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use connme::dialect::Dialect;
 use connme::lab::grade::client::{Driven, run};
 use connme::lab::grade::formats::{FORMATS, Format, render};
 use connme::lab::grade::report::{Look, details};
-use connme::lab::grade::{Options, Outcome, Report, Verdict};
+use connme::lab::grade::{Graded, Options, Outcome, Report, Verdict};
 use connme::lang::Lang;
 
+use crate::flawed_client;
 use crate::support::lab;
 
 fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
@@ -172,4 +174,69 @@ fn a_client_that_does_nothing_is_not_graded() {
         assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{text}");
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// Each flaw of the second client, and the checks that must find it.
+const FLAWS: [(&str, &str); 28] = [
+    ("one-read-is-a-line", "framing/reply-byte-by-byte framing/list-in-pieces endurance/long-list"),
+    ("half-a-line-is-a-line", "endings/closed-in-a-reply"),
+    ("panics", "refusals/garbage-bytes endings/no-server"),
+    ("no-look-at-errors", "refusals/unknown-code refusals/upload-before-the-size"),
+    (
+        "hides-reasons",
+        "refusals/not-found refusals/busy refusals/timeout refusals/upload-after-the-size",
+    ),
+    ("takes-signs", "refusals/garbage-negative"),
+    ("uses-names-as-paths", "names/dot-dot"),
+    ("opens-too-early", "refusals/no-empty-file refusals/not-found"),
+    ("loses-what-came-with-the-size", "framing/header-and-payload-together"),
+    ("replaces-files", "files/nothing-replaced"),
+    (
+        "keeps-half-files",
+        "endings/closed-in-a-download endings/closed-after-the-size endings/reset-in-a-download",
+    ),
+    ("end-is-no-failure", "endings/closed-in-a-download endings/silent-in-a-download"),
+    ("loops-at-the-end", "endings/closed-in-a-download"),
+    ("text-mode-down", "files/every-byte-down files/line-ends-down"),
+    ("text-mode-up", "files/every-byte-up files/line-ends-up"),
+    ("keeps-all-in-memory", "endurance/memory"),
+    ("one-read-is-a-file", "framing/payload-in-pieces files/large-download"),
+    ("asks-before-it-looks", "refusals/no-such-file-here"),
+    ("counts-characters", "files/size-counts-bytes"),
+    ("sends-a-sign", "first/upload"),
+    ("does-not-wait-for-ready", "framing/ready-late refusals/upload-before-the-size"),
+    ("sends-one-piece", "files/slow-server"),
+    ("ignores-receipts", "files/another-name files/another-size files/unrelated-name"),
+    ("splits-names", "files/list-with-spaces"),
+    ("shows-controls", "names/control-characters-in-a-list names/control-characters-in-an-error"),
+    ("says-byebye-twice", "endings/byebye"),
+    ("removes-always", "first/rm-no"),
+    ("exits-with-0", "endings/exit-status"),
+];
+
+/// A flaw fails the checks that are about it, and the report has their hints.
+#[test]
+fn every_flaw_of_a_client_is_found_and_explained() {
+    must_be_right(&graded("text", flawed_client::command("none"), &[]));
+    let (next, wrong) = (Mutex::new(FLAWS.iter()), Mutex::new(String::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let Some((flaw, checks)) = next.lock().unwrap().next() else { return };
+                    let mut expected: Vec<&str> = checks.split(' ').collect();
+                    let report = graded("text", flawed_client::command(flaw), &expected);
+                    let mut found = failed(&report);
+                    expected.sort_unstable();
+                    found.sort_unstable();
+                    let text = |it: &Graded| details(&report, it, LOOK).contains("usual mistake: ");
+                    if found != expected || !report.graded.iter().all(text) {
+                        *wrong.lock().unwrap() += &format!("{flaw}: {found:?}\n");
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert_eq!(wrong, "", "these flaws fail others than the table says");
 }

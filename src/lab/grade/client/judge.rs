@@ -226,7 +226,7 @@ impl Seen {
                 })
             }
             "inside" => {
-                let folder = join(&self.downloads, "");
+                let folder = format!("{}/", self.downloads);
                 let is_outside = |(path, _): &(&str, &[u8])| !path.starts_with(&folder);
                 let (path, bytes) = self.visible().find(is_outside)?;
                 let expected = msg!(
@@ -309,7 +309,11 @@ pub(super) fn divided(argument: &[u8]) -> (String, Vec<u8>) {
 
 /// A path from two parts.
 pub(super) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    match (folder, name) {
+        ("", name) => name.to_owned(),
+        (folder, "") => folder.to_owned(),
+        _ => format!("{folder}/{name}"),
+    }
 }
 
 /// The files in this folder and below.
