@@ -315,12 +315,13 @@ fn each_format_can_be_read() {
 /// Course systems have limits, and read some members in a way of their own.
 #[test]
 fn course_systems_can_take_the_worst_report() {
-    let report = graded("text", "crlf-replies", 0.5);
+    let report = graded("text", "greets", 0.5);
     assert!(failed(&report).len() > 15);
+    // The limits are 100 kB and 128 kB. These failures alone, shown whole, would have 78 kB and 110 kB.
     let gradescope = render(&report, Format::Gradescope, LOOK);
-    assert!(gradescope.len() < 100_000, "{}", gradescope.len());
+    assert!(gradescope.len() < 75_000, "{}", gradescope.len());
     let base64 = render(&report, Format::ClassroomBase64, LOOK);
-    assert!(base64.len() < 128 * 1024, "{}", base64.len());
+    assert!(base64.len() < 105_000, "{}", base64.len());
     let value = |format| Value::parse(render(&report, format, LOOK).trim().as_bytes()).unwrap();
     let classroom = value(Format::Classroom);
     let number = |value: &Value, name: &str| value.get(name).unwrap().as_u64().unwrap();
