@@ -389,7 +389,7 @@ impl Room<'_> {
         let Options { dialect, lang, .. } = self.options;
         let mut examiner = Examiner::new(dialect, lang, plan.moves, plan.served, orders);
         examiner.fails_again = plan.facts.iter().any(is_told);
-        let listener = Some(listener).filter(|_| !plan.is_absent);
+        let listener = (!plan.is_absent).then_some(listener);
         let mut watch = Watch::default();
         thread::scope(|scope| {
             if let Some(listener) = &listener {
