@@ -302,6 +302,9 @@ fn pages() -> Vec<(String, String)> {
 
 #[test]
 fn the_readme_is_two_screens_and_links_to_every_page() {
+    // Its session uploads this file.
+    let uploaded = format!("Cargo.toml uploaded: {} bytes in ", read("Cargo.toml").len());
+    assert!(read("README.md").contains(&uploaded), "not in the README: {uploaded}");
     let readme = read("README.md");
     assert!(readme.len() <= 9600, "README.md has {} bytes", readme.len());
     let book = read("src/guide/mod.rs");

@@ -200,25 +200,18 @@ pub(super) static CHECKS: &[Check] = &[
     .needs("refusals/size-of-nothing first/ls")
     .root(),
     must("root/five-gigabytes", "size", 1, |t| {
-        let name = t.name(".bin");
-        let Some(path) = t.root.as_ref().map(|root| root.join(&name)) else { return Ok(()) };
-        if fs::File::create(&path).and_then(|file| file.set_len(HUGE)).is_err() {
-            return Ok(());
-        }
-        let outcome = (|| {
+        with_sparse(t, HUGE, |t, name| {
             let mut p = t.open()?;
             p.send(format!("size {name}\n"));
             p.expect(format!("ok {HUGE} bytes (5000.000000 MB)\n"))?;
             let list = listing(&mut p, "ls\n")?;
-            let listed = list.entries.iter().find(|(_, listed)| *listed == name);
+            let listed = list.entries.iter().find(|(_, listed)| listed == name);
             let is_right = listed.and_then(|(size, _)| *size).is_some_and(|it| it as u64 == HUGE);
             if !is_right || (list.total as u64) < HUGE {
                 return p.failed(&[Say::Line { form: format!("file {HUGE} {name}") }]);
             }
             p.send(format!("download {name}\n")).expect(format!("ok {HUGE}\n"))
-        })();
-        let _ = fs::remove_file(path);
-        outcome
+        })
     })
     .needs("first/size first/ls")
     .root(),
@@ -235,23 +228,26 @@ pub(super) static CHECKS: &[Check] = &[
     .needs("first/connme")
     .watched(),
     should("quality/memory-of-a-large-download", "large", 2, |t| {
-        let name = t.name(".bin");
-        let Some(path) = t.root.as_ref().map(|root| root.join(&name)) else { return Ok(()) };
-        if fs::File::create(&path).and_then(|file| file.set_len(LARGE)).is_err() {
-            return Ok(());
-        }
-        let outcome = (|| {
+        with_sparse(t, LARGE, |t, name| {
             let mut p = t.open()?;
             p.send(format!("download {name}\n")).expect(format!("ok {LARGE}\n"))?;
             p.take(500_000).map(drop)
-        })();
-        let _ = fs::remove_file(path);
-        outcome
+        })
     })
     .needs("first/download")
     .root()
     .watched(),
 ];
+
+/// Does something while there is a file of this size with nothing in it, where the disk can have one.
+fn with_sparse(t: &mut Trial, size: u64, what: impl FnOnce(&mut Trial, &str) -> Done) -> Done {
+    let name = t.name(".bin");
+    let Some(path) = t.root.as_ref().map(|root| root.join(&name)) else { return Ok(()) };
+    let made = fs::File::create(&path).and_then(|file| file.set_len(size));
+    let outcome = if made.is_ok() { what(t, &name) } else { Ok(()) };
+    let _ = fs::remove_file(path);
+    outcome
+}
 
 /// Nothing is reached through a link to a folder.
 fn through(t: &mut Trial, link: &str) -> Done {

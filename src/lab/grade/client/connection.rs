@@ -78,9 +78,9 @@ impl Record {
 /// How what the server sends is cut into writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cut {
-    /// The first write has only so many bytes.
+    /// How many bytes the first write has.
     pub(super) first: Option<usize>,
-    /// All others have at most so many.
+    /// How many bytes each other write has at most.
     pub(super) each: Option<usize>,
 }
 
@@ -152,7 +152,7 @@ impl Connection {
         }
     }
 
-    /// A command of so many bytes that was seen. The last one stays unread, as that of a line.
+    /// The length of a command that was seen. Its last byte stays unread, as that of a line.
     pub(super) fn command(&mut self, count: usize) -> Vec<u8> {
         let mut word = vec![0; count];
         let _ = self.stream.peek(&mut word);

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `$ upload a.txt` | the client is told to do this |
 //! | `file NAME = BYTES`, `local NAME = BYTES` | a file is there, where the client runs or where it saves |
-//! | `sparse NAME N`, `drain N` | a file of N MiB is there; the client sends so many |
+//! | `sparse NAME N`, `drain N` | a file of N MiB is there; the client sends N MiB |
 //! | `serve NAME = BYTES` | the server has this file |
 //! | `slice N`, `cut N` | the server sends pieces of N bytes; the next write is cut after N bytes |
 //! | `any N` | the client sends N bytes of any value |
@@ -202,7 +202,7 @@ struct Room<'f> {
 struct Plan {
     orders: Vec<Order>,
     before: judge::Files,
-    /// Files of so many MiB with nothing in them.
+    /// Files with nothing in them, and their sizes in MiB.
     sparse: Vec<(String, u64)>,
     served: reference::Files,
     facts: Vec<Step>,
@@ -331,8 +331,7 @@ impl Room<'_> {
 
     fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64) {
         let conversations = &suite(self.options.dialect).conversations;
-        let mix = |sum: u64, byte: u8| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte);
-        let mut random = Random(check.id.bytes().fold(self.options.seed, mix));
+        let mut random = Random::of(self.options.seed, check.id);
         let steps = conversations.iter().find(|it| it.id == check.id);
         let steps = steps.and_then(|it| it.steps(&mut random).ok()).unwrap_or_default();
         let folder = check.id.replace('/', "-");
