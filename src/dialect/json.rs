@@ -150,17 +150,20 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, request: &Request) -> Res
 fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
     wire.must_be_connected()?;
     let (files, _place) = store.list(None)?;
-    store.identify_all(&files)?;
+    // Each has an identity that is kept before the first is sent.
+    store.records(&files).try_for_each(|records| records.map(drop))?;
     wire.write_list(|wire| {
         let mut length = "[]".len() + END.len();
         let mut comma = "";
         wire.write(b"[")?;
-        store.each_record(&files, &mut |record| {
-            let text = format!("{comma}{}", record_value(record));
-            comma = ",";
-            length += text.len();
-            wire.write(text.as_bytes())
-        })?;
+        for records in store.records(&files) {
+            for record in records? {
+                let text = format!("{comma}{}", record_value(&record));
+                comma = ",";
+                length += text.len();
+                wire.write(text.as_bytes())?;
+            }
+        }
         let space = if length % ORIGINAL_READ == 1 { " " } else { "" };
         write_line(wire, format_args!("]{space}"))
     })?;

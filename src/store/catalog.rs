@@ -24,13 +24,12 @@ use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::time::{Instant, UNIX_EPOCH};
 
-use super::disk::not_stored;
+use super::disk::{not_stored, op};
 use super::private;
 use super::workspace::Draft;
 use super::{FileName, Store, random};
 use crate::error::{Code, Error, Result, lock};
 use crate::limits;
-use crate::store::disk::op;
 
 /// How many lines may be appended to a table before it is written again, beside as many as it had.
 const SPARE_LINES: u64 = if cfg!(test) { 10 } else { 256 };
@@ -91,9 +90,8 @@ impl Catalog {
             self.kept = size;
             return Some(());
         }
-        let (seconds, nanos) = words.next()?.split_once('.')?;
-        let seconds = seconds.parse::<u64>().ok()?.checked_mul(SECOND)?;
-        let stamp = Stamp { size, changed: seconds.checked_add(nanos.parse().ok()?)? };
+        // Seconds and nine more digits: without the point, nanoseconds.
+        let stamp = Stamp { size, changed: words.next()?.replacen('.', "", 1).parse().ok()? };
         let name = words.next()?;
         // The first line about a file counts.
         if self.id(name, stamp).is_none() {
@@ -504,18 +502,14 @@ mod tests {
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));
                             let files = store.list(None)?;
-                            store.identify_all(&files)?;
-                            store.each_record(&files, &mut |record| {
-                                // The others replace theirs at any time.
-                                if record.name.starts_with(&format!("{thread}-")) {
-                                    let content = fs::read_to_string(root.join(&record.name));
-                                    told.push((
-                                        record.id.clone().unwrap(),
-                                        content.unwrap_or_default(),
-                                    ));
-                                }
-                                Ok(())
-                            })?;
+                            let records = store.records(&files).collect::<Result<Vec<_>>>()?;
+                            // The others replace theirs at any time.
+                            let own = format!("{thread}-");
+                            let records = records.into_iter().flatten();
+                            for record in records.filter(|it| it.name.starts_with(&own)) {
+                                let content = fs::read_to_string(root.join(&record.name));
+                                told.push((record.id.unwrap(), content.unwrap_or_default()));
+                            }
                             let (id, _) = &told[pick % told.len()];
                             let (name, stamp) = store.find_by_id(id)?;
                             store.remove_recorded(&name, Some(stamp)).map(drop)

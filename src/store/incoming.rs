@@ -146,8 +146,8 @@ impl<'s> Incoming<'s> {
         match store.identify(&[(name.as_str(), stamp)]) {
             // If another request has removed it meanwhile, its identity leads nowhere.
             Ok(mut ids) => {
-                let id = ids.pop().flatten().unwrap_or_else(new_id);
-                Ok(Record::new(Some(id), name.as_str(), stamp))
+                let id = Some(ids.pop().flatten().unwrap_or_else(new_id));
+                Ok(Record { id, name: name.as_str().to_owned(), size: stamp.size })
             }
             // Removed again, unless another request has done that.
             Err(error) => match store.remove_recorded(&name, Some(stamp)) {

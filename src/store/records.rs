@@ -16,38 +16,13 @@ pub struct Record {
     pub size: u64,
 }
 
-impl Record {
-    pub(super) fn new(id: Option<String>, name: &str, stamp: Stamp) -> Record {
-        Record { id, name: name.to_owned(), size: stamp.size }
-    }
-}
-
 impl Store {
-    /// Gives an identity that is kept to each of these files of the root: see [`Store::each_record`].
-    ///
-    /// # Errors
-    /// An identity cannot be kept.
-    pub fn identify_all(&self, files: &Listing) -> Result<()> {
-        files.batches().try_for_each(|batch| self.identify(&batch).map(drop))
-    }
-
-    /// Calls `tell` with the record of each of these files. Only some of the records are in memory at a time.
-    ///
-    /// # Errors
-    /// Those of `tell`, or the catalog cannot be read.
-    pub fn each_record(
-        &self,
-        files: &Listing,
-        tell: &mut dyn FnMut(&Record) -> Result<()>,
-    ) -> Result<()> {
-        for batch in files.batches() {
-            for ((name, stamp), id) in batch.iter().zip(self.identify(&batch)?) {
-                if self.is_shown(id.as_ref()) {
-                    tell(&Record::new(id, name, *stamp))?;
-                }
-            }
-        }
-        Ok(())
+    /// The records of these files, some hundred at a time, so that few are in memory. Each has an identity that is kept.
+    pub fn records(&self, files: &Listing) -> impl Iterator<Item = Result<Vec<Record>>> {
+        files.batches().map(|batch| {
+            let files = self.identify(&batch)?.into_iter().zip(batch);
+            Ok(files.filter_map(|(id, (name, stamp))| self.record(id, name, stamp)).collect())
+        })
     }
 
     /// Opens a file at the top of the root for reading, and returns its record too. It must have this stamp, if one
@@ -61,8 +36,9 @@ impl Store {
         stamp: Option<Stamp>,
     ) -> Result<(Outgoing, Record)> {
         let (file, found) = self.open_plain(name)?;
-        must_be(stamp, Stamp::of(&found))?;
-        Ok((file, self.record(name, Stamp::of(&found))?))
+        let found = Stamp::of(&found);
+        must_be(stamp, found)?;
+        Ok((file, self.record_of(name, found)?))
     }
 
     /// Removes a file at the top of the root, and returns what its record was. It must have this stamp, if one is
@@ -76,31 +52,22 @@ impl Store {
         let (path, found) = self.find(name)?;
         let found = Stamp::of(&found);
         must_be(stamp, found)?;
-        let record = self.record(name, found);
+        let record = self.record_of(name, found);
         self.remove_at(&path, name, found.size)?;
-        Ok(record.unwrap_or_else(|_| Record::new(None, name.as_str(), found)))
+        let nameless = Record { id: None, name: name.as_str().to_owned(), size: found.size };
+        Ok(record.unwrap_or(nameless))
     }
 
-    fn record(&self, name: &FileName, stamp: Stamp) -> Result<Record> {
-        let id = self.identify(&[(&self.spelling(name), stamp)])?.pop().flatten();
-        let record = Record::new(id, name.as_str(), stamp);
-        if self.is_shown(record.id.as_ref()) { Ok(record) } else { Err(no_such_file()) }
+    fn record_of(&self, name: &FileName, stamp: Stamp) -> Result<Record> {
+        let id = self.identify(&[(name.as_str(), stamp)])?.pop().flatten();
+        self.record(id, name.as_str(), stamp).ok_or_else(no_such_file)
     }
 
-    /// The name of a file as its folder has it. Where `A` and `a` are one file, both have its identity.
-    fn spelling(&self, name: &FileName) -> String {
-        if !cfg!(any(windows, target_os = "macos")) {
-            return name.as_str().to_owned();
-        }
-        let found = self.root.join(name.as_str()).canonicalize().ok();
-        let last = found.as_ref().and_then(|path| path.file_name()?.to_str());
-        last.unwrap_or(name.as_str()).to_owned()
-    }
-
-    /// Whether a file with this identity is shown to a peer. One that has none has gone since the folder was read,
+    /// The record of a file, if it is shown to a peer. One that has no identity has gone since the folder was read,
     /// except on a read-only server.
-    fn is_shown(&self, id: Option<&String>) -> bool {
-        id.is_some() || self.options.read_only
+    fn record(&self, id: Option<String>, name: &str, Stamp { size, .. }: Stamp) -> Option<Record> {
+        let is_shown = id.is_some() || self.options.read_only;
+        is_shown.then(|| Record { id, name: name.to_owned(), size })
     }
 }
 
