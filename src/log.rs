@@ -11,9 +11,9 @@ use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -55,11 +55,19 @@ struct Outputs {
 /// The lines on their way to one output. A connection adds its line and goes on; one thread writes them. If
 /// the output is not read, only that thread waits, and lines that do not fit in the queue are dropped.
 struct Queue {
-    lines: Sender<String>,
-    /// How many bytes are not written yet.
-    waiting: Arc<AtomicUsize>,
+    lines: Arc<Mutex<Lines>>,
+    /// Wakes the thread.
+    wake: Sender<()>,
+}
+
+#[derive(Default)]
+struct Lines {
+    /// All of them in one text: a line of its own for each would stay in the memory of the thread that made it.
+    text: String,
+    /// How many bytes are not written yet: those of the text, and those that are being written.
+    unwritten: usize,
     /// The number of lines that were dropped since the last that was added.
-    dropped: AtomicU64,
+    dropped: u64,
 }
 
 impl Log {
@@ -86,14 +94,14 @@ impl Log {
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
     pub fn line(&self, what: impl fmt::Display) {
         let Some(outputs) = &self.0 else { return };
-        let line = format!("{} {what}\n", now());
-        outputs.queues.iter().for_each(|queue| queue.push(line.clone()));
+        let time = now();
+        outputs.queues.iter().for_each(|queue| queue.push(format_args!("{time} {what}\n")));
     }
 
     /// Shows a line of a trace on standard error, after the log lines before it.
     pub fn trace(&self, line: &str) {
         if let Some(stderr) = self.0.as_ref().and_then(|outputs| outputs.queues.first()) {
-            stderr.push(line.to_owned());
+            stderr.push(format_args!("{line}"));
         }
     }
 
@@ -101,7 +109,7 @@ impl Log {
     pub fn flush(&self) {
         let until = Instant::now() + LAST_LINES;
         for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
-            while queue.waiting.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+            while lock(&queue.lines).unwritten > 0 && Instant::now() < until {
                 thread::sleep(LOG_PAUSE);
             }
         }
@@ -132,35 +140,42 @@ impl Log {
 impl Queue {
     /// A queue, and the thread that passes its lines to `write`, many at a time if they come fast.
     fn start(mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> Result<Queue> {
-        let (lines, queue) = channel::<String>();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let unwritten = Arc::clone(&waiting);
+        let (wake, woken) = channel();
+        let lines = Arc::new(Mutex::new(Lines::default()));
+        let waiting = Arc::clone(&lines);
         let writer = thread::Builder::new().name("log".to_owned()).stack_size(limits::STACK);
         let started = writer.spawn(move || {
-            while let Ok(mut text) = queue.recv() {
+            let mut text = String::new();
+            while woken.recv().is_ok() {
                 thread::sleep(LOG_PAUSE);
-                text.extend(queue.try_iter());
+                mem::swap(&mut text, &mut lock(&waiting).text);
                 let _ = write(text.as_bytes());
-                unwritten.fetch_sub(text.len(), Ordering::Relaxed);
+                lock(&waiting).unwritten -= text.len();
+                text.clear();
             }
         });
         started.map_err(|error| Error::io("start a thread for the log", &error))?;
-        Ok(Queue { lines, waiting, dropped: AtomicU64::new(0) })
+        Ok(Queue { lines, wake })
     }
 
-    /// Adds a line, or drops it if the queue is full. Never waits.
-    fn push(&self, mut line: String) {
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            let notice = format!("{} log: {dropped} lines were dropped, not read in time\n", now());
-            line.insert_str(0, &notice);
+    /// Adds a line, or drops it if the queue is full. Never waits for the output.
+    fn push(&self, line: fmt::Arguments<'_>) {
+        let Lines { text, unwritten, dropped } = &mut *lock(&self.lines);
+        let before = text.len();
+        if *dropped > 0 {
+            let _ = writeln!(text, "{} log: {dropped} lines were dropped, not read in time", now());
         }
-        let length = line.len();
-        if self.waiting.fetch_add(length, Ordering::Relaxed) + length <= LOG_QUEUE {
-            let _ = self.lines.send(line);
-        } else {
-            self.waiting.fetch_sub(length, Ordering::Relaxed);
-            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
+        let _ = text.write_fmt(line);
+        let added = text.len() - before;
+        if *unwritten + added > LOG_QUEUE {
+            text.truncate(before);
+            *dropped += 1;
+            return;
+        }
+        *dropped = 0;
+        *unwritten += added;
+        if before == 0 {
+            let _ = self.wake.send(());
         }
     }
 }
@@ -356,15 +371,15 @@ mod tests {
         let line = "x".repeat(99) + "\n";
         let all = 4 * LOG_QUEUE / line.len();
         for _ in 0..all {
-            queue.push(line.clone());
+            queue.push(format_args!("{line}"));
         }
-        assert!(queue.waiting.load(Ordering::Relaxed) <= LOG_QUEUE);
+        assert!(lock(&queue.lines).unwritten <= LOG_QUEUE);
         // The next line that is added says how many there were.
         let (mut came, mut dropped) = (0, 0);
         while came + dropped < all {
             let Ok(text) = read.recv_timeout(LOG_PAUSE * 2) else {
-                if queue.waiting.load(Ordering::Relaxed) < LOG_QUEUE / 2 {
-                    queue.push("after\n".to_owned());
+                if lock(&queue.lines).unwritten < LOG_QUEUE / 2 {
+                    queue.push(format_args!("after\n"));
                 }
                 continue;
             };
