@@ -39,6 +39,9 @@ use crate::wire::Wire;
 use crate::wire::stream::Prepare;
 use patience::Patience;
 
+/// How often `say` looks for a reply between two texts.
+const LOOKS: u32 = 10;
+
 /// What the user of a client asked for when the program was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -317,13 +320,14 @@ impl Client {
         let mut wire = self.connect()?;
         let mut heard = Vec::new();
         for (n, text) in texts.iter().enumerate() {
-            if n > 0 {
-                wire.pause(limits::HEAD_PAUSE)?;
+            // A reply is read when it comes, so that a trace shows it there: without waiting for it, because a bad
+            // network joins only what is sent before a wait.
+            for _ in 0..if n > 0 { LOOKS } else { 0 } {
+                wire.pause(limits::HEAD_PAUSE / LOOKS)?;
+                heard.extend(wire.take_arrived().unwrap_or_default());
             }
             wire.write(text)?;
         }
-        // A reply is read when it comes, so that a trace shows it there. Between the texts a read would keep a bad
-        // network from joining them.
         wire.wait_for_any(limits::HEAD_PAUSE, Awaited::Close)?;
         wire.end_writing()?;
         let read = wire.read_to_end::<Failure>(&mut |bytes| {

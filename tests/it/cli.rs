@@ -584,6 +584,12 @@ fn the_client_works_in_a_pipe() {
     let (_, out, err) = run(&["say", "connme"], "");
     assert!(out.starts_with("error bad-request") && err.contains("type \\n at its end"), "{err}");
     assert_eq!(run(&["say", "connme\\n"], "").2, "");
+    // A reply is read while the texts are sent.
+    let texts = [&["-t", "say", "connme\\n"][..], &["count x\\n"; 20]].concat();
+    let (_, out, err) = run(&texts, "");
+    assert_eq!(out.matches("ok 1\n").count(), 20, "{out}");
+    let (read, last_write) = (err.find("ok connected"), err.rfind("-> count x"));
+    assert!(read.is_some() && read < last_write, "{err}");
     // A pattern says what it leaves out.
     fs::create_dir(folder.path().join("sub")).unwrap();
     fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
