@@ -78,7 +78,7 @@ pub(super) static CHECKS: &[Check] = &[
         silent.send("halo\n").expect("4")
     }),
     must("endurance/two-hundred-connections", "handles", 2, |t| {
-        t.open_many(50, "halo\n", |p| p.expect("4"))
+        t.open_many(50, "halo\n", Some("error: busy"), "4")
     })
     .needs("together/two-clients")
     .patience(4)

@@ -183,7 +183,7 @@ pub(super) static CHECKS: &[Check] = &[
         silent.send("RECEIVE\n").expect("OK")
     }),
     must("endurance/hundred-connections", "handles", 2, |t| {
-        t.open_many(25, "RECEIVE\n", |p| p.expect("OK"))
+        t.open_many(25, "RECEIVE\n", None, "OK")
     })
     .needs("together/two-clients")
     .patience(4)

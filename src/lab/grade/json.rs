@@ -362,7 +362,7 @@ pub(super) static CHECKS: &[Check] = &[
     .patience(4),
     must("endurance/hundred-connections", "handles", 2, |t| {
         let name = t.name(".txt");
-        t.open_many(25, &(by_name("get", &name) + "\n"), |p| p.expect("null"))
+        t.open_many(25, &(by_name("get", &name) + "\n"), Some("ERROR busy"), "null")
     })
     .needs("together/two-clients")
     .patience(4)

@@ -333,7 +333,7 @@ pub(super) static CHECKS: &[Check] = &[
     })
     .patience(8),
     must("endurance/thousand-connections", "handles", 2, |t| {
-        t.open_many(t.many(250), "connme", |p| p.expect("connected"))
+        t.open_many(t.many(250), "connme", None, "connected")
     })
     .needs("together/two-clients")
     .patience(8)
