@@ -11,12 +11,12 @@
 //! > [h 5] a.txt [i 5] hello         < received   (a pause)   [f 0.01]
 //! > ls                              < [i 1]
 //!                                   < [i 5] a.txt [i 5]
-//! > (any byte, a nod)               < [i 5]      (the total)
+//! > (any byte)                      < [i 5]      (the total)
 //! > size                            < ready
 //! > [h 5] a.txt                     < [i 5]      (-1: there is none)
 //! > download                        < ready
 //! > [h 5] a.txt                     < [i 5] hello
-//! > (any byte, a nod)               < [f 0.01]
+//! > (any byte)                      < [f 0.01]
 //! > rm                              < ready
 //! > [h 5] a.txt Y                   < [i 1]      (-1: there is none; after N nothing is sent)
 //! > byebye                          both close
@@ -75,7 +75,7 @@ const READY: &str = "ready";
 const RECEIVED: &str = "received";
 
 /// What the client sends where any byte would do.
-const NOD: &[u8] = b"1";
+const ACKNOWLEDGEMENT: &[u8] = b"1";
 
 const YES: u8 = b'Y';
 const NO: u8 = b'N';
@@ -280,7 +280,7 @@ fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> 
         Err(_) => wire.read_payload::<Error>(&mut |_| Ok(()))?,
         Ok(_) => {}
     }
-    wire.write(NOD)?;
+    wire.write(ACKNOWLEDGEMENT)?;
     read_seconds(wire)?;
     kept
 }
@@ -435,7 +435,7 @@ fn read_seconds(wire: &mut Wire) -> Result<f32> {
     Ok(f32::from_le_bytes(wire.read_array()?))
 }
 
-/// Writes a listing, file by file, each followed by a nod from the client.
+/// Writes a listing, file by file, each followed by an acknowledgement from the client.
 fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
     let fits = |entry: &Entry<'_>| entry.size.is_some_and(|size| i32::try_from(size).is_ok());
     let files = || listing.entries().filter(fits);
@@ -463,7 +463,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
             .map_err(|error| unexpected(msg!("a name in UTF-8", "nama UTF-8"), error.as_bytes()))?;
         let size = read_number(wire, a_size, usize::MAX)? as u64;
         list.push(Entry { name: &name, size: Some(size), id: None })?;
-        wire.write(NOD)?;
+        wire.write(ACKNOWLEDGEMENT)?;
     }
     let (listing, total) = (list.listing, read_int(wire)?);
     // A total that does not fit is sent as "none".

@@ -468,7 +468,9 @@ fn converse(server: &TestServer) -> Vec<Spoken> {
     peer.hear(b"\x07\0\0\0big.bin\x88\x13\0\0").say("1").hear(b"\x88\x13\0\0").peer.end_writing();
     peer.rest();
     peer.client_has("command", &["upload", "ls"]).client_has("name", &["z"]);
-    peer.client_has("given_up", &["1"]).client_has("nod", &["31"]).server_has("reply", &["ready"]);
+    peer.client_has("given_up", &["1"])
+        .client_has("acknowledgement", &["31"])
+        .server_has("reply", &["ready"]);
     peer.server_has("entries", &["1"]).server_has("entry", &["big.bin"]);
     peer.server_has("name", &["big.bin"])
         .server_has("size", &["5000"])
@@ -507,7 +509,7 @@ fn converse(server: &TestServer) -> Vec<Spoken> {
         &["connme", "upload", "ls", "size", "download", "rm", "rm", "download", "byebye"],
     );
     peer.client_has("name", &[name; 6]).client_has("size", &["12"]);
-    peer.client_has("answer", &["N", "Y"]).client_has("nod", &["31", "31", "31"]);
+    peer.client_has("answer", &["N", "Y"]).client_has("acknowledgement", &["31", "31", "31"]);
     peer.client_has("payload", &["12"]).server_has("payload", &["12"]);
     peer.server_has(
         "reply",
@@ -648,7 +650,7 @@ const FIELDS: [&str; 34] = [
     "sum",
     "offset",
     "answer",
-    "nod",
+    "acknowledgement",
     "reply",
     "code",
     "stored",

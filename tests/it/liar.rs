@@ -491,8 +491,8 @@ fn memory_of_ls(
     };
     let (mut stream, _) = listener.accept().unwrap();
     let _ = stream.read(&mut [0; 4096]);
-    let mut nods = stream.try_clone().unwrap();
-    std::thread::spawn(move || std::io::copy(&mut nods, &mut std::io::sink()));
+    let mut acknowledgements = stream.try_clone().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut acknowledgements, &mut std::io::sink()));
     let entries = entry.repeat(100_000 / entry.len());
     let (mut most, mut sent) = (0, 0);
     let mut said = stream.write_all(begin);

@@ -22,7 +22,7 @@ fn upload(peer: &mut Peer, file: &str, bytes: &[u8]) {
     assert!((0.0..10.0).contains(&seconds), "{seconds}");
 }
 
-/// The list, with a nod after each file; and its total.
+/// The list, with an acknowledgement after each file; and its total.
 fn ls(peer: &mut Peer) -> (Vec<(String, i32)>, i32) {
     let number = |peer: &mut Peer| i32::from_le_bytes(peer.bytes(4).try_into().unwrap());
     peer.say("ls");

@@ -21,7 +21,7 @@ local field = {
   sum = ProtoField.string("connme.sum", "SHA-256"),
   offset = ProtoField.uint64("connme.offset", "Offset"),
   answer = ProtoField.string("connme.answer", "Answer", base.ASCII, "Y or N, whether to remove a file"),
-  nod = ProtoField.bytes("connme.nod", "Nod", base.SPACE, "Any byte, which asks for the next part"),
+  acknowledgement = ProtoField.bytes("connme.acknowledgement", "Acknowledgement", base.SPACE, "Any byte, which asks for the next part"),
   reply = ProtoField.string("connme.reply", "Reply", base.UNICODE),
   code = ProtoField.string("connme.code", "Error code"),
   stored = ProtoField.string("connme.stored", "Stored as", base.UNICODE),
@@ -445,19 +445,19 @@ function struct.client(talk, flow)
       wait(flow)
     elseif command == "ls" then
       say(flow, command, command, at, { { field.command, command } })
-      local list = { command = command, nods = 0 }
+      local list = { command = command, acknowledgements = 0 }
       expects(talk, list)
-      while not list.done or list.nods > 0 do
-        -- The list says how many nods there will be.
+      while not list.done or list.acknowledgements > 0 do
+        -- The list says how many acknowledgements there will be.
         while #flow.data == 0 or not list.entries do
           if flow.ended then return end
-          if list.done and list.nods == 0 then break end
+          if list.done and list.acknowledgements == 0 then break end
           wait(flow)
         end
-        if list.done and list.nods == 0 then break end
-        local nod, from = take(flow, 1)
-        list.nods = list.nods - 1
-        say(flow, "nod", nod, from, { { field.nod, nod } })
+        if list.done and list.acknowledgements == 0 then break end
+        local acknowledgement, from = take(flow, 1)
+        list.acknowledgements = list.acknowledgements - 1
+        say(flow, "acknowledgement", acknowledgement, from, { { field.acknowledgement, acknowledgement } })
       end
     elseif command == "byebye" then
       say(flow, command, command, at, { { field.command, command } })
@@ -484,9 +484,9 @@ function struct.client(talk, flow)
             wait(flow)
           end
           if request.size >= 0 then
-            local nod, where = take_all(flow, 1)
-            if not nod then return end
-            say(flow, "nod", nod, where, { { field.nod, nod } })
+            local acknowledgement, where = take_all(flow, 1)
+            if not acknowledgement then return end
+            say(flow, "acknowledgement", acknowledgement, where, { { field.acknowledgement, acknowledgement } })
             expects(talk, { command = command, name = name, is_float = true })
           end
         elseif command == "upload" then
@@ -566,7 +566,7 @@ function struct.server(talk, flow)
         if not size then return end
         say(flow, name, length .. name .. size, from,
           { { field.entry, name }, { field.name, name }, { field.size, plain(little(size)) } })
-        request.nods = request.nods + 1
+        request.acknowledgements = request.acknowledgements + 1
       end
       local total, from = take_all(flow, 4)
       if not total then return end
@@ -1093,7 +1093,7 @@ local function add(tree, range, pair)
     or kind == field.sofar then
     value = type(value) == "string" and UInt64.new(value)
       or UInt64.new(value % 2 ^ 32, math.floor(value / 2 ^ 32))
-  elseif kind == field.nod then
+  elseif kind == field.acknowledgement then
     tree:add(kind, range)
     return
   end
