@@ -408,7 +408,7 @@ impl<'s> Arriving<'s> {
 
     fn announced(&mut self, size: Option<u64>) -> Result<(), Error> {
         if let Some(file) = &mut self.file {
-            file.expect(size)?;
+            file.announce(size)?;
             self.total = size.map(|rest| self.done.saturating_add(rest));
             self.rest_since = Some(Instant::now());
             (self.watch)(Progress::Continuing(self.done, self.total));
@@ -420,7 +420,7 @@ impl<'s> Arriving<'s> {
             Some(key) => partial::begin(store, self.name, key)?,
             None => store.begin(self.name)?,
         };
-        file.expect(size)?;
+        file.announce(size)?;
         (self.file, self.total) = (Some(file), size);
         Ok(())
     }
@@ -435,7 +435,7 @@ fn open<'s>(store: &'s OnceCell<Store>, folder: &Path) -> Result<&'s Store, Erro
 }
 
 impl Receiver<Failure> for Arriving<'_> {
-    fn expect(&mut self, size: Option<u64>) -> Answer<()> {
+    fn announce(&mut self, size: Option<u64>) -> Answer<()> {
         self.announced(size).map_err(|error| failed(self.name, self.folder, &error))
     }
 
@@ -470,7 +470,7 @@ struct Passing<'o> {
 }
 
 impl Receiver<Failure> for Passing<'_> {
-    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+    fn announce(&mut self, _: Option<u64>) -> Answer<()> {
         Ok(())
     }
 

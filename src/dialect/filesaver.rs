@@ -76,7 +76,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
         let size = wire.read_word(limits::LINE, limits::WORD_PAUSE)?.as_deref().and_then(digits);
         let size = size.ok_or_else(|| Error::new(Code::BadRequest, "a size is decimal digits"))?;
         wire.expect_payload(size);
-        incoming.expect(Some(size))?;
+        incoming.announce(Some(size))?;
         wire.read_payload(&mut |bytes| incoming.write(bytes))?;
         let too_much = || Error::new(Code::BadRequest, "more came than the size says");
         wire.read_to_end(&mut |more| if more.is_empty() { Ok(()) } else { Err(too_much()) })?;
@@ -203,7 +203,7 @@ fn read_file<E: From<Error>>(
             is_size = !byte.is_ascii_digit();
             lead_ended = is_size || lead.len() == limits::SIZE_DIGITS;
             if lead_ended {
-                into.expect(None)?;
+                into.announce(None)?;
             } else {
                 lead.push(*byte);
                 bytes = rest;
@@ -215,7 +215,7 @@ fn read_file<E: From<Error>>(
         if bytes.is_empty() { Ok(()) } else { into.write(bytes) }
     })?;
     if !lead_ended {
-        into.expect(None)?;
+        into.announce(None)?;
     }
     let (size, length) =
         size_that_fits(&lead, all).ok_or_else(|| cut_short(&lead, all, is_size))?;
@@ -303,7 +303,7 @@ mod tests {
     struct Nowhere;
 
     impl Receiver<Error> for Nowhere {
-        fn expect(&mut self, _: Option<u64>) -> Result<()> {
+        fn announce(&mut self, _: Option<u64>) -> Result<()> {
             Ok(())
         }
 

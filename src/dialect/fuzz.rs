@@ -275,7 +275,7 @@ fn server_count() {
 struct Nowhere(u64);
 
 impl Receiver<Failure> for Nowhere {
-    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+    fn announce(&mut self, _: Option<u64>) -> Answer<()> {
         Ok(())
     }
 

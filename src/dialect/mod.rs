@@ -134,7 +134,7 @@ pub trait Receiver<E> {
     ///
     /// # Errors
     /// There is no space for them.
-    fn expect(&mut self, size: Option<u64>) -> std::result::Result<(), E>;
+    fn announce(&mut self, size: Option<u64>) -> std::result::Result<(), E>;
 
     /// Adds the next bytes.
     ///
@@ -150,8 +150,8 @@ pub trait Receiver<E> {
 }
 
 impl Receiver<Error> for Incoming<'_> {
-    fn expect(&mut self, size: Option<u64>) -> Result<()> {
-        Incoming::expect(self, size)
+    fn announce(&mut self, size: Option<u64>) -> Result<()> {
+        Incoming::announce(self, size)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {

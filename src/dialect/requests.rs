@@ -332,7 +332,7 @@ pub(super) fn is_stored_name(asked: &str, stored: &str) -> bool {
 /// Takes a file of this size off the wire.
 pub(super) fn receive(wire: &mut Wire, size: u64, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     wire.expect_payload(size);
-    into.expect(Some(size))?;
+    into.announce(Some(size))?;
     wire.read_payload(&mut |bytes| into.write(bytes))?;
     Ok(size)
 }

@@ -340,7 +340,7 @@ fn replies_to_commands_in_one_segment_leave_in_one_write() {
 struct Kept(Vec<u8>);
 
 impl Receiver<Failure> for Kept {
-    fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+    fn announce(&mut self, _: Option<u64>) -> Answer<()> {
         Ok(())
     }
 
@@ -877,7 +877,7 @@ fn the_client_half_of_struct() {
     // A file that cannot be kept is taken off the wire all the same.
     struct Full;
     impl Receiver<Failure> for Full {
-        fn expect(&mut self, _: Option<u64>) -> Answer<()> {
+        fn announce(&mut self, _: Option<u64>) -> Answer<()> {
             Ok(())
         }
         fn write(&mut self, _: &[u8]) -> Answer<()> {

@@ -134,7 +134,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Resul
     write_ok(wire, "ready")?;
     let size = read_size(wire)?;
     wire.expect_payload(size);
-    incoming.expect(Some(size))?;
+    incoming.announce(Some(size))?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;

@@ -497,7 +497,7 @@ mod tests {
                         let work = || -> Result<()> {
                             let name = FileName::parse(format!("{thread}-{}", n % 37).as_bytes())?;
                             let mut incoming = store.begin(&name)?;
-                            incoming.expect(None)?;
+                            incoming.announce(None)?;
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));

@@ -34,7 +34,7 @@ impl<'s> Incoming<'s> {
     ///
     /// # Errors
     /// It is more than the limits allow, or could not be stored even now.
-    pub fn expect(&mut self, size: Option<u64>) -> Result<()> {
+    pub fn announce(&mut self, size: Option<u64>) -> Result<()> {
         self.size = size;
         self.must_be_small(size.unwrap_or(0))?;
         self.share.as_ref().map_or(Ok(()), |share| share.must_fit(size.unwrap_or(0)))
@@ -176,7 +176,7 @@ mod tests {
         let (_folder, store) = store(true);
         let begin = |size| {
             let mut incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
-            incoming.expect(size).map(|()| incoming)
+            incoming.announce(size).map(|()| incoming)
         };
         let mut unknown = begin(None).unwrap();
         unknown.write(&[0; 10]).unwrap();
