@@ -29,7 +29,7 @@ impl Client {
         if self.wire.is_none() {
             let mut wire = self.connect()?;
             if self.requests().one_a_connection {
-                wire.close();
+                wire.close_and_wait();
             } else {
                 self.wire = Some(wire);
             }
@@ -47,7 +47,7 @@ impl Client {
     /// Closes the connection if there is one. The next request opens another one.
     pub(super) fn drop_connection(&mut self) {
         if let Some(wire) = self.wire.take() {
-            wire.leave();
+            wire.close();
         }
     }
 
@@ -90,7 +90,7 @@ impl Client {
         if self.requests().one_a_connection
             && let Some(mut wire) = self.wire.take()
         {
-            wire.close();
+            wire.close_and_wait();
         }
     }
 
@@ -159,7 +159,7 @@ impl Client {
         }
         self.dialect_is_confirmed |= wire.dialect_is_confirmed();
         if self.requests().one_a_connection && answer.is_err() {
-            wire.close();
+            wire.close_and_wait();
             return answer;
         }
         // A busy server refuses an expensive request only, and any other one with its connection.

@@ -201,7 +201,7 @@ impl Besieged {
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
         let _ = dialect.handle_client(&mut wire, &self.store.of_client(None), &session);
         assert!(wire.memory() < 200_000, "{} bytes of buffers", wire.memory());
-        wire.close();
+        wire.close_and_wait();
         written.bytes().len()
     }
 

@@ -28,7 +28,7 @@ fn answer_over(
     let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let _ = dialect.handle_client(&mut wire, &store.of_client(None), &session);
-    wire.close();
+    wire.close_and_wait();
     written.bytes()
 }
 
@@ -1199,7 +1199,7 @@ fn the_reply_is_sent_before_the_log_says_ok() {
         let stream = Watched(script, path.clone(), log.clone(), Arc::clone(&seen));
         let mut wire = Wire::new(Box::new(stream), WireConfig::default());
         dialect.handle_client(&mut wire, &store.of_client(None), &session).unwrap();
-        wire.close();
+        wire.close_and_wait();
         log.flush();
         assert!(std::fs::read_to_string(path).unwrap().contains(" ok\n"), "{}", dialect.name());
         let seen = seen.lock().unwrap();

@@ -157,7 +157,7 @@ impl Server {
         let store = self.store.of_client(permit.network);
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));
-        wire.close();
+        wire.close_and_wait();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }
 

@@ -1,7 +1,7 @@
 //! Messages: each reader knows in its own way where a message ends.
 
-use std::io;
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use super::input::Came;
 use super::pace::Pace;
@@ -23,8 +23,9 @@ pub(super) struct Message {
     more_time: Duration,
     /// How many messages have come before it.
     count: u64,
-    /// What was taken already of a message that is read in parts: its first bytes, and its length.
-    part: (Vec<u8>, u64),
+    /// What has been taken already of a message that is read in parts: its first bytes, to show them, and its length.
+    first_bytes: Vec<u8>,
+    parts_length: u64,
 }
 
 impl Wire {
@@ -282,12 +283,12 @@ impl Wire {
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
         let message = self.input.take(n);
         self.input.skip(mark);
-        let (before, length) = std::mem::take(&mut self.message.part);
-        let length = length + (n + mark) as u64;
-        if before.is_empty() {
+        let length = mem::take(&mut self.message.parts_length) + (n + mark) as u64;
+        let first_bytes = mem::take(&mut self.message.first_bytes);
+        if first_bytes.is_empty() {
             self.stream.message(&message, length, ending);
         } else {
-            self.stream.message(&[&before[..], &message].concat(), length, ending);
+            self.stream.message(&[&first_bytes[..], &message].concat(), length, ending);
         }
         (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
         message
@@ -296,10 +297,10 @@ impl Wire {
     /// Takes the first bytes of a message, this many.
     fn take_part(&mut self, n: usize) -> Vec<u8> {
         let part = self.input.take(n);
-        let (shown, length) = &mut self.message.part;
+        let Message { first_bytes, parts_length, .. } = &mut self.message;
         // Enough of it to be shown when the message is complete.
-        shown.extend(part.iter().take(limits::SHOWN.saturating_sub(shown.len())));
-        *length += n as u64;
+        first_bytes.extend(part.iter().take(limits::SHOWN.saturating_sub(first_bytes.len())));
+        *parts_length += n as u64;
         (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
         part
     }

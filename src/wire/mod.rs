@@ -221,7 +221,7 @@ impl Wire {
 
     /// Ends a conversation so that the peer gets our last reply: sends it, ends our direction, and reads
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
-    pub fn close(&mut self) {
+    pub fn close_and_wait(&mut self) {
         if self.flush().is_err()
             || !self.can_write()
             || self.input.ended
@@ -248,8 +248,8 @@ impl Wire {
 
     /// Ends a conversation in which nothing is owed. Does not wait for the peer's end, which comes a round trip
     /// later, unless it is recorded.
-    pub fn leave(mut self) {
-        if self.stream.waits_for_end() { self.close() } else { drop(self.flush()) }
+    pub fn close(mut self) {
+        if self.stream.waits_for_end() { self.close_and_wait() } else { drop(self.flush()) }
     }
 
     /// Notes that the peer has sent something that only a peer of this dialect sends.

@@ -270,7 +270,7 @@ fn a_source_that_dries_up_ends_the_conversation() {
 fn a_close_is_said_before_it_is_done() {
     let (mut wire, written) = wire(Script::whole("unread"));
     wire.write(b"bye").unwrap();
-    wire.close();
+    wire.close_and_wait();
     assert_eq!(written.text(), "bye<end>");
 }
 
@@ -400,7 +400,7 @@ fn after_a_failed_write_what_the_peer_had_sent_is_still_read() {
         assert!(wire.write_payload::<Error>(5, &mut |room| Ok(room.len())).is_ok());
         assert_eq!(wire.read_line(99).unwrap().unwrap(), b"error busy");
         assert!(!wire.drop_owed_payload().unwrap(), "the connection is of no more use");
-        wire.close();
+        wire.close_and_wait();
         assert_eq!((written.text().as_str(), written.writes()), ("", 1));
     }
 }
@@ -410,7 +410,7 @@ fn a_close_reads_on_but_not_without_end() {
     let unread = |kibibytes: usize| {
         let steps = vec![Step::Bytes(vec![b'x'; 64 << 10]); kibibytes / 64];
         let (mut wire, written) = wire(Script::new(steps));
-        wire.close();
+        wire.close_and_wait();
         assert_eq!(written.text(), "<end>");
         written.reads().len()
     };
@@ -420,7 +420,7 @@ fn a_close_reads_on_but_not_without_end() {
     assert_eq!(unread(most + 640), most / 64);
     // A timeout for each read, within the time for all.
     let (mut wire, written) = wire(Script::new([Step::Pause, Step::Bytes(b"x".to_vec())]));
-    wire.close();
+    wire.close_and_wait();
     assert_eq!(written.reads().len(), 1);
     let waits = written.waits();
     assert!(waits[0] <= limits::CLOSE_TIME && waits[0] > limits::CLOSE_TIME / 2, "{waits:?}");
@@ -431,7 +431,7 @@ fn a_connection_that_is_over_is_not_read_from() {
     let (mut wire, written) = wire(Script::whole(""));
     assert!(wire.read_line(9).unwrap().is_none());
     wire.write(b"bye").unwrap();
-    wire.close();
+    wire.close_and_wait();
     assert_eq!((written.text().as_str(), written.reads().len()), ("bye", 1));
 }
 

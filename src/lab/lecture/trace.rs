@@ -370,7 +370,7 @@ mod tests {
         let stream = Traced::new(Box::new(script), Arc::<Lines>::clone(&lines));
         let mut wire = Wire::new(Box::new(stream), WireConfig::default());
         talk(&mut wire);
-        wire.close();
+        wire.close_and_wait();
         lines.1.lock().unwrap().clone()
     }
 
