@@ -174,7 +174,7 @@ fn send_file(wire: &mut Wire, file: &mut Outgoing, size: u64) -> Result<Done> {
 
 /// Reads a number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's
 /// digits.
-fn digits(text: &[u8]) -> Option<u64> {
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     if text.len() > limits::SIZE_DIGITS || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

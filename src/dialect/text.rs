@@ -375,7 +375,7 @@ fn read_request(wire: &mut Wire) -> Result<Option<Vec<u8>>> {
 }
 
 /// Refuses lines that were not meant as requests. What follows them is not one either.
-fn must_not_be_stray(line: &[u8]) -> Result<()> {
+pub(crate) fn must_not_be_stray(line: &[u8]) -> Result<()> {
     let browsers = [b" HTTP/1.0", b" HTTP/1.1", b" HTTP/2.0"];
     if browsers.iter().any(|end| line.ends_with(*end)) {
         // A web page can make a browser send any lines after this one.
@@ -392,7 +392,7 @@ fn must_not_be_stray(line: &[u8]) -> Result<()> {
 
 /// The answer to a command that is not known. Tabs, and what the arrow keys and the backspace key send,
 /// are typed into netcat; other control characters are not typed by a person.
-fn unknown_command(line: &[u8]) -> Error {
+pub(crate) fn unknown_command(line: &[u8]) -> Error {
     let is_typed = |c: char| !c.is_control() || matches!(c, '\t' | '\u{1b}' | '\u{8}');
     if std::str::from_utf8(line).is_ok_and(|line| line.chars().all(is_typed)) {
         return Error::new(Code::UnknownCommand, "type help for the commands");
@@ -402,7 +402,7 @@ fn unknown_command(line: &[u8]) -> Error {
 }
 
 /// Splits a request into its command and the rest, without the spaces around them.
-pub(super) fn split(line: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(line: &[u8]) -> (&[u8], &[u8]) {
     let line = trim(line);
     let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
@@ -416,7 +416,7 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-fn must_be_alone(argument: &[u8]) -> Result<()> {
+pub(crate) fn must_be_alone(argument: &[u8]) -> Result<()> {
     if argument.is_empty() {
         return Ok(());
     }
@@ -532,6 +532,6 @@ fn parse_entry(line: &str) -> Option<Entry<'_>> {
 }
 
 /// A size, and in megabytes: 1,000,000 bytes each.
-pub(super) fn in_megabytes(size: u64) -> String {
+pub(crate) fn in_megabytes(size: u64) -> String {
     format!("{size} bytes ({}.{:06} MB)", size / 1_000_000, size % 1_000_000)
 }

@@ -32,10 +32,14 @@ pub enum Command {
     Questions,
     /// Writes what a course system needs to grade.
     Pack,
+    /// Serves files in one of five shapes.
+    Shape,
+    /// Compares the shapes.
+    Bench,
 }
 
 impl Command {
-    const ALL: [Command; 7] = [
+    const ALL: [Command; 9] = [
         Command::Demo,
         Command::Compare,
         Command::Lesson,
@@ -43,6 +47,8 @@ impl Command {
         Command::Dissector,
         Command::Questions,
         Command::Pack,
+        Command::Shape,
+        Command::Bench,
     ];
 
     /// The word that the user types.
@@ -56,6 +62,8 @@ impl Command {
             Command::Dissector => "dissector",
             Command::Questions => "questions",
             Command::Pack => "pack",
+            Command::Shape => "shape",
+            Command::Bench => "bench",
         }
     }
 }
@@ -89,6 +97,8 @@ pub struct CommandLine {
     pub output: Option<PathBuf>,
     /// What a run of the grader is to do.
     pub grade: GradeFlags,
+    /// The requests of all clients of `bench` together, if not as many as usual.
+    pub requests: Option<usize>,
 }
 
 /// The flags of `grade`.
@@ -115,7 +125,7 @@ pub struct GradeFlags {
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 25] = [
+const ONLY_FOR: [(&str, &str); 26] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
@@ -134,13 +144,14 @@ const ONLY_FOR: [(&str, &str); 25] = [
     ("--verbose", "grade"),
     ("--seed", "grade"),
     ("--time", "grade"),
-    ("--root", "grade"),
+    ("--root", "grade shape"),
     ("--run", "grade pack"),
     ("--format", "grade"),
     ("--client", "grade"),
     ("--map", "--client"),
     ("--style", "--client"),
     ("--downloads", "--client"),
+    ("--requests", "bench"),
 ];
 
 /// Reads a command line, without the program's name.
@@ -159,6 +170,7 @@ pub fn parse(
     let (mut json, mut step, mut all, mut gift) = (false, false, false, false);
     let mut grade = GradeFlags::default();
     let mut driven = Driven::default();
+    let mut requests = None;
     let mut config = Config::new(lang);
     while let Some(arg) = line.next()? {
         let flag = match arg {
@@ -201,6 +213,7 @@ pub fn parse(
             "--downloads" => {
                 driven.downloads = Some(line.value()?.to_string_lossy().into_owned());
             }
+            "--requests" => requests = Some(line.parsed(REQUESTS, number_of_requests)?),
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
             "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
@@ -250,6 +263,7 @@ pub fn parse(
         gift,
         output,
         grade,
+        requests,
     }))
 }
 
@@ -285,6 +299,13 @@ fn check_use(flags: &[String], command: Command) -> Result<(), Wrong> {
 }
 
 const CHECK_TIME: Wanted = ("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 60");
+
+const REQUESTS: Wanted = ("a number from 1 to 1000000", "bilangan dari 1 sampai 1000000");
+
+fn number_of_requests(text: &str) -> Option<usize> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    args::digits(text).and(number)
+}
 
 const STYLE: Wanted = ("assignment", "assignment");
 
@@ -367,8 +388,8 @@ mod tests {
         for (line, said) in [
             (
                 "",
-                "expected a command: demo, compare, lesson, grade, dissector, questions or pack; \
-                 see --help",
+                "expected a command: demo, compare, lesson, grade, dissector, questions, pack, shape or \
+                 bench; see --help",
             ),
             ("upload a", "upload is a command of connme-client"),
             ("x", "there is no command 'x'; see --help"),

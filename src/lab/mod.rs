@@ -8,8 +8,10 @@
 //! | [`cli`] | the command line of `connme-lab` |
 //! | [`lecture`] | instruments: trace, faults, captures, pictures; the demo, the comparison, the lessons |
 //! | [`grade`] | grades a server or a client that speaks a dialect, in any language |
+//! | [`architectures`] | one server in five shapes, and what each costs |
 //! | [`starter`] | a server and a client as one writes them first, to be improved |
 
+pub mod architectures;
 pub mod cli;
 pub mod grade;
 pub mod lecture;
@@ -58,6 +60,8 @@ pub fn run(line: &CommandLine) -> ExitCode {
         Command::Lesson => lessons::run(ui, line),
         Command::Dissector => dissector(ui, line),
         Command::Questions => questions::run(ui, line),
+        Command::Shape => architectures::run(ui, line),
+        Command::Bench => architectures::bench::run(ui, line),
         Command::Grade | Command::Pack => Ok(()),
     });
     if let Some(capture) = capture {

@@ -12,9 +12,10 @@ pub(super) fn usage() -> Msg {
 /// No command was typed.
 pub(super) fn command_missing() -> Msg {
     Msg::said(
-        "expected a command: demo, compare, lesson, grade, dissector, questions or pack; see --help",
-        "tulis sebuah perintah: demo, compare, lesson, grade, dissector, questions atau pack; lihat \
-         --help",
+        "expected a command: demo, compare, lesson, grade, dissector, questions, pack, shape or \
+         bench; see --help",
+        "tulis sebuah perintah: demo, compare, lesson, grade, dissector, questions, pack, shape atau \
+         bench; lihat --help",
     )
 }
 

@@ -1,0 +1,233 @@
+//! `connme-lab bench`: the same load on each shape, as a table and as bars.
+//!
+//! The servers are processes of their own, and take turns, so that whatever slows the machine down slows all of them.
+//! Compare the shapes of one run, and the ratios more than the figures.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, Builder};
+use std::time::{Duration, Instant};
+
+use super::words;
+use super::{SHAPES, START, Shape, named};
+use crate::client::argument::Argument;
+use crate::client::outcome::{Outcome, Stop};
+use crate::client::table::aligned;
+use crate::client::ui::Ui;
+use crate::error::{Answer, CREATE, Failure};
+use crate::lab::cli::CommandLine;
+use crate::lab::lecture::local::TemporaryFolder;
+use crate::lang::decimal;
+use crate::limits;
+
+/// How many clients there are at the same time.
+const CLIENTS: [usize; 3] = [1, 16, 256];
+
+const RUNS: usize = 3;
+
+/// The requests of all clients together, if the user names no number.
+const REQUESTS: usize = 2048;
+
+/// The file that is downloaded.
+const NAME: &str = "file";
+const SIZE: usize = 4096;
+
+/// How long the slow client waits after each byte.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// A client that waits for longer has been forgotten.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The longest bar.
+const BAR: usize = 40;
+
+/// A server of one shape, as a process. It is killed when this is dropped.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What came out of one load on one server.
+#[derive(Clone, Copy)]
+struct Figures {
+    /// Requests in a second.
+    rate: f64,
+    /// The longest time that a client waited for its first reply, in milliseconds.
+    wait: f64,
+}
+
+/// Measures the shapes that are named, or all, and prints what came out.
+pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
+    let shapes = shapes(&line.argument)?;
+    let folder = TemporaryFolder::new()?;
+    let root = folder.0.join("root");
+    let creating = |error| Failure::local(CREATE, root.display(), error);
+    fs::create_dir(&root).map_err(creating)?;
+    fs::write(root.join(NAME), vec![b'x'; SIZE]).map_err(creating)?;
+    let requests = line.requests.unwrap_or(REQUESTS);
+    let loads: Vec<_> =
+        [false, true].iter().flat_map(|slow| CLIENTS.map(|clients| (clients, *slow))).collect();
+    let mut came = vec![vec![Vec::new(); loads.len()]; shapes.len()];
+    for _ in 0..RUNS {
+        for (shape, came) in shapes.iter().zip(&mut came) {
+            let failed = |error| Failure::local(("measure", "mengukur"), shape.name, error);
+            for ((clients, has_slow), came) in loads.iter().zip(came) {
+                let server = Server::start(*shape, &root)?;
+                came.push(load(&server, *clients, *has_slow, requests).map_err(failed)?);
+            }
+        }
+    }
+    let medians: Vec<Vec<Figures>> =
+        came.into_iter().map(|loads| loads.into_iter().map(median).collect()).collect();
+    ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
+    let labels: Vec<_> = loads.iter().map(|(n, slow)| ui.words(&words::load(*n, *slow))).collect();
+    ui.print(&format!("\n{}\n", table(ui, &shapes, &labels, &medians)))?;
+    ui.tell(&words::bench_explained())?;
+    ui.print(&format!("\n{}:\n{}", ui.words(&words::rate()), bars(&shapes, &labels, &medians)))?;
+    Ok(())
+}
+
+fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
+    let Argument::Words(typed) = argument else { return Ok(SHAPES.to_vec()) };
+    let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word.to_str()?)).collect();
+    let shapes = shapes.ok_or_else(|| Stop::Wrong(words::bench_takes()))?;
+    Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
+}
+
+impl Server {
+    /// Starts this program once more.
+    fn start(shape: Shape, root: &Path) -> Answer<Server> {
+        let failed = |error| Failure::local(START, shape.name, error);
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command.args(["shape", shape.name, "0", "--root"]).arg(root);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().map_err(failed)?;
+        let stdout = process.stdout.take();
+        let mut server = Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut line = String::new();
+        if let Some(stdout) = stdout {
+            BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
+        }
+        let address = line.split_whitespace().find_map(|word| word.parse().ok());
+        server.address = address.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+        Ok(server)
+    }
+}
+
+/// Lets so many clients make their requests at the same time.
+fn load(server: &Server, clients: usize, has_slow: bool, requests: usize) -> io::Result<Figures> {
+    let address = server.address;
+    let each = requests.div_ceil(clients);
+    thread::scope(|scope| {
+        // It comes first, and is cut when the others are served.
+        let (_cut, is_cut) = mpsc::channel::<()>();
+        let slow = if has_slow { Some(TcpStream::connect(address)?) } else { None };
+        if let Some(stream) = slow {
+            Builder::new().spawn_scoped(scope, move || speak_slowly(stream, &is_cut))?;
+        }
+        let since = Instant::now();
+        let mut threads = Vec::new();
+        for _ in 0..clients {
+            let thread = Builder::new().stack_size(limits::STACK);
+            threads.push(thread.spawn_scoped(scope, || converse(address, each))?);
+        }
+        let mut wait = Duration::ZERO;
+        for thread in threads {
+            let waited = thread.join().map_err(|_| io::Error::other("panic"))?;
+            wait = wait.max(waited?);
+        }
+        let seconds = since.elapsed().as_secs_f64();
+        let rate = (each * clients) as f64 / seconds;
+        Ok(Figures { rate, wait: wait.as_secs_f64() * 1000.0 })
+    })
+}
+
+/// Asks for a list, a byte a second, until this is cut.
+fn speak_slowly(mut stream: TcpStream, is_cut: &Receiver<()>) {
+    for byte in b"ls\n" {
+        if stream.write_all(&[*byte]).is_err()
+            || is_cut.recv_timeout(SLOW) != Err(RecvTimeoutError::Timeout)
+        {
+            return;
+        }
+    }
+}
+
+/// One client: a greeting, its requests one after the other, and the end. Returns how long the first reply took.
+fn converse(address: SocketAddr, requests: usize) -> io::Result<Duration> {
+    let since = Instant::now();
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    let mut ask = |stream: &mut BufReader<TcpStream>, request: &str, expected: &str| {
+        stream.get_mut().write_all(request.as_bytes())?;
+        line.clear();
+        stream.read_line(&mut line)?;
+        if line == expected { Ok(()) } else { Err(io::Error::other(line.trim().to_owned())) }
+    };
+    ask(&mut stream, "connme\n", "ok connected\n")?;
+    let wait = since.elapsed();
+    let mut file = [0; SIZE];
+    for _ in 0..requests {
+        ask(&mut stream, &format!("download {NAME}\n"), &format!("ok {SIZE}\n"))?;
+        stream.read_exact(&mut file)?;
+    }
+    ask(&mut stream, "byebye\n", "ok byebye\n")?;
+    stream.read_to_end(&mut Vec::new())?;
+    Ok(wait)
+}
+
+/// The median of each figure.
+fn median(runs: Vec<Figures>) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| {
+        let mut figures: Vec<_> = runs.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    Figures { rate: of(|it| it.rate), wait: of(|it| it.wait) }
+}
+
+/// Two lines for each shape, and a column for each load.
+fn table(ui: &Ui, shapes: &[Shape], labels: &[String], medians: &[Vec<Figures>]) -> String {
+    let row = |head: &str, what: &str, cells: Vec<String>| {
+        // A last column that is empty, because `aligned` does not fill up the last one.
+        [vec![head.to_owned(), what.to_owned()], cells, vec![String::new()]].concat()
+    };
+    let mut rows = vec![row(&ui.words(&words::shape()), "", labels.to_vec())];
+    for (shape, loads) in shapes.iter().zip(medians) {
+        let rates = loads.iter().map(|it| format!("{:.0}", it.rate)).collect();
+        let waits = loads.iter().map(|it| ui.words(&decimal(&format!("{:.1}", it.wait))));
+        rows.push(row(shape.name, &ui.words(&words::rate()), rates));
+        rows.push(row("", &ui.words(&words::wait()), waits.collect()));
+    }
+    aligned(&rows, "  ", 2..2 + labels.len())
+}
+
+/// A bar for each shape under each load.
+fn bars(shapes: &[Shape], labels: &[String], medians: &[Vec<Figures>]) -> String {
+    let most = medians.iter().flatten().map(|it| it.rate).fold(1e-9, f64::max);
+    let mut rows = Vec::new();
+    for (n, label) in labels.iter().enumerate() {
+        for (i, (shape, loads)) in shapes.iter().zip(medians).enumerate() {
+            let rate = loads.get(n).map_or(0.0, |it| it.rate);
+            let length = (1..=BAR).filter(|part| *part as f64 <= rate / most * BAR as f64 + 0.5);
+            let bar = format!("{} {rate:.0}", "#".repeat(length.count()));
+            let head = if i == 0 { label.as_str() } else { "" };
+            rows.push(vec![head.to_owned(), shape.name.to_owned(), bar.trim_start().to_owned()]);
+        }
+    }
+    aligned(&rows, "  ", 0..0)
+}

@@ -1,0 +1,236 @@
+//! The part of a server that does not depend on its shape: what is answered to what came.
+//!
+//! It is a small part of `text`: `connme`, `ls`, `size`, `rm`, `download`, `upload`, `byebye`. It reads and writes no
+//! socket: a shape hands over what came, and asks what to do next. In memory it holds at most what one read brought,
+//! one line, one list, and a piece of a file.
+
+use super::BUFFER;
+use crate::dialect::digits;
+use crate::dialect::text::{
+    error_line, in_megabytes, must_be_alone, must_not_be_stray, split, unknown_command,
+};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::store::{Entry, FileName, Incoming, Outgoing, Store};
+
+/// What the shape has to do next.
+pub(super) enum Turn<'c> {
+    /// Send these bytes, or some of them, and say how many: [`Conversation::sent`].
+    Send(&'c [u8]),
+    /// Receive, and hand over what came: [`Conversation::received`].
+    Receive,
+    /// Close the connection, because nothing more is to be sent.
+    HangUp,
+}
+
+/// A conversation with one client.
+pub(super) struct Conversation<'s> {
+    store: &'s Store,
+    input: Vec<u8>,
+    /// The client sends no more.
+    has_ended: bool,
+    output: Vec<u8>,
+    /// The file that is sent after the output, and how much of it is left.
+    download: Option<(Outgoing, u64)>,
+    awaited: Awaited<'s>,
+}
+
+/// What has to come next.
+#[derive(Default)]
+enum Awaited<'s> {
+    #[default]
+    Command,
+    Size(Incoming<'s>),
+    /// A payload of this size, of which that much is left.
+    Payload(Incoming<'s>, u64, u64),
+    /// Nothing that is answered.
+    Nothing,
+}
+
+impl<'s> Conversation<'s> {
+    pub(super) fn new(store: &'s Store) -> Conversation<'s> {
+        let (input, output) = (Vec::new(), Vec::new());
+        let awaited = Awaited::Command;
+        Conversation { store, input, has_ended: false, output, download: None, awaited }
+    }
+
+    /// These bytes came. None is the end of what the client sends.
+    pub(super) fn received(&mut self, bytes: &[u8]) {
+        self.has_ended |= bytes.is_empty();
+        self.input.extend(bytes);
+    }
+
+    /// So many bytes of the last [`Turn::Send`] were sent.
+    pub(super) fn sent(&mut self, count: usize) {
+        self.output.drain(..count.min(self.output.len()));
+    }
+
+    /// Works on what came, as far as it goes. Replies are collected, so that they leave in one write.
+    pub(super) fn turn(&mut self) -> Turn<'_> {
+        while self.output.len() < BUFFER {
+            let step = if self.download.is_some() { self.read_file() } else { self.step() };
+            match step {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => self.refuse(&error),
+            }
+        }
+        match self.awaited {
+            _ if !self.output.is_empty() => Turn::Send(&self.output),
+            Awaited::Nothing => Turn::HangUp,
+            _ => Turn::Receive,
+        }
+    }
+
+    fn refuse(&mut self, error: &Error) {
+        if error.closes() {
+            self.awaited = Awaited::Nothing;
+        }
+        self.output.extend(error_line(error).as_bytes());
+    }
+
+    /// Takes one message from what came. Returns whether that was possible.
+    fn step(&mut self) -> Result<bool> {
+        match std::mem::take(&mut self.awaited) {
+            Awaited::Command => match self.take_line()? {
+                Some(line) if line.trim_ascii().is_empty() => {}
+                Some(line) => self.answer(&line)?,
+                None => return Ok(false),
+            },
+            Awaited::Size(file) => match self.take_line()? {
+                Some(line) => self.begin_payload(file, &line)?,
+                None if self.has_ended => return Ok(false),
+                None => {
+                    self.awaited = Awaited::Size(file);
+                    return Ok(false);
+                }
+            },
+            Awaited::Payload(file, size, left) => return self.take_payload(file, size, left),
+            Awaited::Nothing => {
+                self.input.clear();
+                self.awaited = Awaited::Nothing;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next line, without its end. A command without its LF is never run.
+    fn take_line(&mut self) -> Result<Option<Vec<u8>>> {
+        let end = self.input.iter().take(limits::LINE + 2).position(|byte| *byte == b'\n');
+        if let Some(end) = end {
+            let mut line: Vec<_> = self.input.drain(..=end).collect();
+            line.pop();
+            line.pop_if(|byte| *byte == b'\r');
+            if line.len() <= limits::LINE {
+                return Ok(Some(line));
+            }
+        } else if self.has_ended && self.input.is_empty() {
+            self.awaited = Awaited::Nothing;
+            return Ok(None);
+        } else if self.has_ended {
+            let sentence = "the line has no end";
+            return Err(Error::new(Code::BadRequest, sentence).and_close());
+        } else if self.input.len() <= limits::LINE + usize::from(self.input.ends_with(b"\r")) {
+            return Ok(None);
+        }
+        Err(Error::new(Code::BadRequest, "the line is too long").and_close())
+    }
+
+    fn answer(&mut self, line: &[u8]) -> Result<()> {
+        must_not_be_stray(line)?;
+        let (command, argument) = split(line);
+        match command.to_ascii_lowercase().as_slice() {
+            b"connme" | b"conme" => {
+                must_be_alone(argument)?;
+                self.reply_ok("connected");
+            }
+            b"ls" => self.list(argument)?,
+            b"size" => {
+                let size = self.store.size(&FileName::parse(argument)?)?;
+                self.reply_ok(in_megabytes(size));
+            }
+            b"rm" => {
+                let name = FileName::parse(argument)?;
+                self.store.remove(&name)?;
+                self.reply_ok(format_args!("removed {}", name.as_str()));
+            }
+            b"download" => {
+                let (file, size) = self.store.open_file(&FileName::parse(argument)?)?;
+                self.reply_ok(size);
+                self.download = Some((file, size));
+            }
+            b"upload" => {
+                self.awaited = Awaited::Size(self.store.begin(&FileName::parse(argument)?)?);
+                self.reply_ok("ready");
+            }
+            b"byebye" => {
+                must_be_alone(argument)?;
+                self.reply_ok("byebye");
+                self.awaited = Awaited::Nothing;
+            }
+            _ => return Err(unknown_command(line)),
+        }
+        Ok(())
+    }
+
+    fn reply_ok(&mut self, what: impl std::fmt::Display) {
+        self.output.extend(format!("ok {what}\n").into_bytes());
+    }
+
+    fn list(&mut self, argument: &[u8]) -> Result<()> {
+        let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
+        let (listing, _place) = self.store.of_client(None).list(folder.as_ref())?;
+        self.reply_ok(listing.count());
+        for Entry { name, size, .. } in listing.entries() {
+            let line = match size {
+                Some(size) => format!("file {size} {name}\n"),
+                None => format!("dir - {name}\n"),
+            };
+            self.output.extend(line.into_bytes());
+        }
+        self.output.extend(format!("total {}\n", listing.total).into_bytes());
+        Ok(())
+    }
+
+    fn begin_payload(&mut self, mut file: Incoming<'s>, line: &[u8]) -> Result<()> {
+        let size = digits(line).ok_or_else(|| {
+            Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close()
+        })?;
+        file.announce(Some(size)).map_err(Error::and_close)?;
+        self.awaited = Awaited::Payload(file, size, size);
+        Ok(())
+    }
+
+    /// Adds what came to the file. A client that leaves before its end has sent nothing.
+    fn take_payload(&mut self, mut file: Incoming<'s>, size: u64, left: u64) -> Result<bool> {
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(self.input.len());
+        let piece: Vec<_> = self.input.drain(..count).collect();
+        // The rest of what is refused is not taken: so it cannot be run as commands either.
+        file.write(&piece).map_err(Error::and_close)?;
+        match left - count as u64 {
+            0 => {
+                let stored = file.publish()?;
+                self.reply_ok(format_args!("received {size} {}", stored.as_str()));
+                return Ok(true);
+            }
+            _ if self.has_ended => self.awaited = Awaited::Nothing,
+            left => self.awaited = Awaited::Payload(file, size, left),
+        }
+        Ok(false)
+    }
+
+    fn read_file(&mut self) -> Result<bool> {
+        let Some((mut file, left)) = self.download.take() else { return Ok(false) };
+        let mut buffer = vec![0; BUFFER.min(usize::try_from(left).unwrap_or(BUFFER))];
+        let count = if left == 0 { 0 } else { file.read(&mut buffer).unwrap_or(0) };
+        self.output.extend(buffer.iter().take(count));
+        match left - count as u64 {
+            0 => {}
+            // The file has become shorter, and the client expects more.
+            _ if count == 0 => self.awaited = Awaited::Nothing,
+            left => self.download = Some((file, left)),
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,125 @@
+//! One server in five shapes: who waits for whom, and what that costs.
+//!
+//! All five serve the same small part of `text`, which is in `conversation`. The file of a shape has only how bytes
+//! come and go, and which thread waits for them.
+//!
+//! | shape | threads | who waits |
+//! |---|---|---|
+//! | [`iterative`] | one | each client, until those before it have left |
+//! | [`threads`] | one for each client | only the thread of a client that is slow |
+//! | [`pool`] | sixteen | the seventeenth client |
+//! | [`two_threads`] | two for each client | as above; one also reads while the other writes |
+//! | [`nonblocking`] | one | nobody; when nothing moves, it sleeps for a millisecond |
+//!
+//! `connme-lab shape NAME` runs one, and `connme-lab bench` compares them. The page [`architectures`] of the guide
+//! says what comes out.
+//!
+//! [`architectures`]: crate::guide::architectures
+
+pub(super) mod bench;
+mod conversation;
+pub mod iterative;
+pub mod nonblocking;
+pub mod pool;
+#[cfg(test)]
+mod tests;
+pub mod threads;
+pub mod two_threads;
+mod words;
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::cli::CommandLine;
+use crate::client::argument::Argument;
+use crate::client::outcome::{Outcome, Stop};
+use crate::client::ui::Ui;
+use crate::error::{Failure, Tried};
+use crate::limits::{self, TCP_IP};
+use crate::log::Log;
+use crate::store::{Options, Store};
+
+/// How many bytes one read brings at most, and about how many one write takes.
+const BUFFER: usize = 16 << 10;
+
+const START: Tried = ("start", "menjalankan");
+
+/// A client from which nothing comes, or which takes nothing, for so long is left.
+const SILENCE: Duration = Duration::from_secs(limits::IDLE_TIMEOUT);
+
+/// How one server waits for its clients.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// What the user types.
+    pub name: &'static str,
+    /// Serves the clients of a listener.
+    pub serve: fn(&TcpListener, &Store),
+}
+
+/// The shapes, in the order in which one meets them.
+pub const SHAPES: [Shape; 5] = [
+    Shape { name: "iterative", serve: iterative::serve },
+    Shape { name: "threads", serve: threads::serve },
+    Shape { name: "pool", serve: pool::serve },
+    Shape { name: "two-threads", serve: two_threads::serve },
+    Shape { name: "nonblocking", serve: nonblocking::serve },
+];
+
+/// The shape of this name.
+pub(super) fn named(name: &str) -> Option<Shape> {
+    SHAPES.into_iter().find(|shape| shape.name == name)
+}
+
+/// Serves a folder in one shape, until the program is ended.
+pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
+    let wrong = || Stop::Wrong(words::shape_takes());
+    let Argument::Words(typed) = &line.argument else { return Err(wrong()) };
+    let mut typed = typed.iter().map(|word| word.to_str().unwrap_or_default());
+    let shape = typed.next().and_then(named).ok_or_else(wrong)?;
+    let port = typed.next().map_or(Ok(limits::TCP_PORT), str::parse).map_err(|_| wrong())?;
+    if typed.next().is_some() {
+        return Err(wrong());
+    }
+    let root = line.grade.root.as_deref().unwrap_or(Path::new(limits::UPLOAD_FOLDER));
+    let failed = |error| Failure::local(START, shape.name, error);
+    let store = Store::open(root, Options::default(), &Log::silent());
+    let store = store.map_err(|error| failed(io::Error::other(error.cause())))?;
+    let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    ui.print(&format!("{}\n", ui.words(&words::listening(address, shape.name))))?;
+    (shape.serve)(&listener, &store);
+    Ok(())
+}
+
+/// Waits for the next client. There is none any more when the listener has been made non-blocking.
+fn next_client(listener: &TcpListener) -> Option<TcpStream> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) if prepare(&stream).is_ok() => return Some(stream),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            // The client has left already, or the system has no descriptor for it at this moment.
+            _ => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// No read and no write of this socket waits for longer than [`SILENCE`].
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    stream.set_read_timeout(Some(SILENCE))
+}
+
+/// Says that nothing more will come, and reads on for a moment: a close with unread bytes is a reset, and a reset
+/// can overtake the last reply.
+fn hang_up(mut stream: &TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(limits::CLOSE_TIME))?;
+    let mut buffer = [0; BUFFER];
+    let until = Instant::now() + limits::CLOSE_TIME;
+    while Instant::now() < until && stream.read(&mut buffer)? > 0 {}
+    Ok(())
+}
