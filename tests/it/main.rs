@@ -9,6 +9,7 @@
 //! - [`absent`]: peers that send or read almost nothing.
 //! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
+//! - [`architectures`]: one server in five shapes, and what a slow client does to each.
 //! - [`capture`]: what is written for Wireshark, and what explains it there.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
 //! - [`grade`], [`grade_server`]: the grader against a server of its own, with every flaw.
@@ -30,6 +31,7 @@
 )]
 
 mod absent;
+mod architectures;
 mod capture;
 mod cli;
 mod count;

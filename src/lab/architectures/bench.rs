@@ -89,7 +89,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         }
     }
     let medians: Vec<Vec<Figures>> =
-        came.into_iter().map(|loads| loads.into_iter().map(median).collect()).collect();
+        came.iter().map(|loads| loads.iter().map(|runs| median(runs)).collect()).collect();
     ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
     let labels: Vec<_> = loads.iter().map(|(n, slow)| ui.words(&words::load(*n, *slow))).collect();
     ui.print(&format!("\n{}\n", table(ui, &shapes, &labels, &medians)))?;
@@ -191,7 +191,7 @@ fn converse(address: SocketAddr, requests: usize) -> io::Result<Duration> {
 }
 
 /// The median of each figure.
-fn median(runs: Vec<Figures>) -> Figures {
+fn median(runs: &[Figures]) -> Figures {
     let of = |figure: fn(&Figures) -> f64| {
         let mut figures: Vec<_> = runs.iter().map(figure).collect();
         figures.sort_by(f64::total_cmp);

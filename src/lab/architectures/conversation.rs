@@ -169,7 +169,12 @@ impl<'s> Conversation<'s> {
                 self.reply_ok("byebye");
                 self.awaited = Awaited::Nothing;
             }
-            _ => return Err(unknown_command(line)),
+            _ => {
+                let error = unknown_command(line);
+                let known = "there are connme, ls, size, rm, download, upload and byebye";
+                let is_noise = error.closes();
+                return Err(if is_noise { error } else { Error::new(Code::UnknownCommand, known) });
+            }
         }
         Ok(())
     }

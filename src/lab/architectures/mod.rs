@@ -21,8 +21,6 @@ mod conversation;
 pub mod iterative;
 pub mod nonblocking;
 pub mod pool;
-#[cfg(test)]
-mod tests;
 pub mod threads;
 pub mod two_threads;
 mod words;
@@ -37,7 +35,7 @@ use super::cli::CommandLine;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
-use crate::error::{Failure, Tried};
+use crate::error::{Answer, Failure, Tried};
 use crate::limits::{self, TCP_IP};
 use crate::log::Log;
 use crate::store::{Options, Store};
@@ -49,6 +47,9 @@ const START: Tried = ("start", "menjalankan");
 
 /// A client from which nothing comes, or which takes nothing, for so long is left.
 const SILENCE: Duration = Duration::from_secs(limits::IDLE_TIMEOUT);
+
+/// How long a client may take to leave after the last reply. In one of the shapes, all others wait for it.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How one server waits for its clients.
 #[derive(Clone, Copy)]
@@ -68,6 +69,14 @@ pub const SHAPES: [Shape; 5] = [
     Shape { name: "nonblocking", serve: nonblocking::serve },
 ];
 
+impl Shape {
+    /// Opens the folder that this is to serve.
+    pub(super) fn open(self, root: &Path) -> Answer<Store> {
+        let store = Store::open(root, Options::default(), &Log::silent());
+        store.map_err(|error| Failure::local(START, self.name, io::Error::other(error.cause())))
+    }
+}
+
 /// The shape of this name.
 pub(super) fn named(name: &str) -> Option<Shape> {
     SHAPES.into_iter().find(|shape| shape.name == name)
@@ -85,8 +94,7 @@ pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     }
     let root = line.grade.root.as_deref().unwrap_or(Path::new(limits::UPLOAD_FOLDER));
     let failed = |error| Failure::local(START, shape.name, error);
-    let store = Store::open(root, Options::default(), &Log::silent());
-    let store = store.map_err(|error| failed(io::Error::other(error.cause())))?;
+    let store = shape.open(root)?;
     let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     ui.print(&format!("{}\n", ui.words(&words::listening(address, shape.name))))?;
@@ -117,9 +125,9 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 /// can overtake the last reply.
 fn hang_up(mut stream: &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(limits::CLOSE_TIME))?;
+    stream.set_read_timeout(Some(GOODBYE))?;
     let mut buffer = [0; BUFFER];
-    let until = Instant::now() + limits::CLOSE_TIME;
+    let until = Instant::now() + GOODBYE;
     while Instant::now() < until && stream.read(&mut buffer)? > 0 {}
     Ok(())
 }

@@ -10,8 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Conversation, Turn};
-use super::{BUFFER, SILENCE, prepare};
-use crate::limits;
+use super::{BUFFER, GOODBYE, SILENCE, prepare};
 use crate::store::Store;
 
 /// How long the loop sleeps when nothing has moved.
@@ -85,7 +84,7 @@ impl Client<'_> {
     }
 
     fn is_too_late(&self) -> bool {
-        let most = if self.hangs_up { limits::CLOSE_TIME } else { SILENCE };
+        let most = if self.hangs_up { GOODBYE } else { SILENCE };
         self.last_moved.elapsed() > most
     }
 }

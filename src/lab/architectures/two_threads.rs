@@ -10,7 +10,7 @@ use std::thread::{self, Builder};
 use std::time::Instant;
 
 use super::conversation::{Conversation, Turn};
-use super::{BUFFER, next_client};
+use super::{BUFFER, GOODBYE, next_client};
 use crate::limits;
 use crate::store::Store;
 
@@ -32,7 +32,7 @@ pub fn serve(listener: &TcpListener, store: &Store) {
 fn serve_client(stream: &TcpStream, store: &Store) -> io::Result<()> {
     let other_half = stream.try_clone()?;
     let (into, pieces) = mpsc::sync_channel(AHEAD);
-    let answered = thread::scope(|scope| {
+    thread::scope(|scope| {
         let thread = Builder::new().stack_size(limits::STACK);
         thread.spawn_scoped(scope, move || read_all(&other_half, &into))?;
         let answered = answer(stream, &pieces, store);
@@ -40,8 +40,7 @@ fn serve_client(stream: &TcpStream, store: &Store) -> io::Result<()> {
         let _ = stream.shutdown(Shutdown::Both);
         drop(pieces);
         answered
-    });
-    answered
+    })
 }
 
 /// Puts all that comes into the queue. An empty piece is its end.
@@ -72,7 +71,7 @@ fn answer(mut stream: &TcpStream, pieces: &Receiver<Vec<u8>>, store: &Store) -> 
     }
     // As `hang_up` does it, with the reader's help.
     stream.shutdown(Shutdown::Write)?;
-    let until = Instant::now() + limits::CLOSE_TIME;
+    let until = Instant::now() + GOODBYE;
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         if pieces.recv_timeout(left).is_ok_and(|piece| !piece.is_empty()) {
             continue;

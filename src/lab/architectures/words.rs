@@ -13,7 +13,10 @@ fn names() -> String {
 pub(super) fn shape_takes() -> Msg {
     Msg::said(
         format!("shape needs the name of a shape, and perhaps a port: {}; see --help", names()),
-        format!("shape harus diikuti nama sebuah bentuk, boleh juga port: {}; lihat --help", names()),
+        format!(
+            "shape harus diikuti nama sebuah bentuk, boleh juga port: {}; lihat --help",
+            names()
+        ),
     )
 }
 
@@ -27,10 +30,7 @@ pub(super) fn bench_takes() -> Msg {
 
 /// The first line of a server.
 pub(super) fn listening(address: SocketAddr, shape: &str) -> Msg {
-    Msg::said(
-        format!("{shape} listening on {address}"),
-        format!("{shape} menunggu di {address}"),
-    )
+    Msg::said(format!("{shape} listening on {address}"), format!("{shape} menunggu di {address}"))
 }
 
 /// What the table is about.

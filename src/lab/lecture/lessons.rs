@@ -25,6 +25,7 @@ use crate::client::terminal::{self, COLUMNS};
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, READ, lock};
+use crate::lab::architectures::named;
 use crate::lab::cli::CommandLine;
 use crate::lab::{starter, words as sentences};
 use crate::lang::{Lang, Msg};
@@ -354,7 +355,7 @@ struct Place {
 }
 
 impl Place {
-    /// Starts the server of this command line: one of ours, or the starter.
+    /// Starts the server of this command line: one of ours, one of the shapes, or the starter.
     fn new(line: &str, columns: usize) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
@@ -382,11 +383,23 @@ impl Place {
                 let failed = |error| Failure::local(super::local::START, line, error);
                 let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
                 let port = listener.local_addr().map_err(failed)?.port();
-                let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
-                let serve = move |listeners: Vec<TcpListener>| {
-                    listeners.iter().for_each(|listener| starter::serve(listener, &root, &flags));
+                let listeners = vec![listener];
+                let server = match line.strip_prefix("connme-lab shape ").and_then(named) {
+                    Some(shape) => {
+                        let store = shape.open(&root)?;
+                        Listeners::start(listeners, move |listeners| {
+                            listeners.iter().for_each(|listener| (shape.serve)(listener, &store));
+                        })
+                    }
+                    None => {
+                        let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
+                        Listeners::start(listeners, move |listeners| {
+                            let serve = |listener| starter::serve(listener, &root, &flags);
+                            listeners.iter().for_each(serve);
+                        })
+                    }
                 };
-                let server = Listeners::start(vec![listener], serve).map_err(failed)?;
+                let server = server.map_err(failed)?;
                 (server, vec![(Dialect::Text, port)])
             }
         };

@@ -19,19 +19,15 @@ use std::thread;
 
 const BUFFER_SIZE: usize = 1024;
 
-/// Serves the files in a folder, each connection in a thread. Two of the lessons pass flags: with `--one-by-one`, it
-/// serves one connection after the other, and `--max-file-size N` refuses larger files.
+/// Serves the files in a folder, each connection in a thread. A lesson passes a flag: `--max-file-size N` refuses
+/// larger files.
 pub fn serve(listener: &TcpListener, folder: &Path, flags: &[String]) {
-    let one_by_one = flags.iter().any(|flag| flag == "--one-by-one");
     let most = flags.iter().skip_while(|flag| *flag != "--max-file-size").nth(1);
     let most = most.map_or(usize::MAX, |most| most.parse().unwrap());
     fs::create_dir_all(folder).unwrap();
     while let Ok((stream, _)) = listener.accept() {
         let folder = folder.to_owned();
-        let serving = thread::spawn(move || handle_client(stream, &folder, most));
-        if one_by_one {
-            let _ = serving.join();
-        }
+        thread::spawn(move || handle_client(stream, &folder, most));
     }
 }
 
