@@ -91,9 +91,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let medians: Vec<Vec<Figures>> =
         came.iter().map(|loads| loads.iter().map(|runs| median(runs)).collect()).collect();
     ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
-    let labels: Vec<_> = loads.iter().map(|(n, slow)| ui.words(&words::load(*n, *slow))).collect();
-    ui.print(&format!("\n{}\n", table(ui, &shapes, &labels, &medians)))?;
-    ui.tell(&words::bench_explained())?;
+    let label = |(clients, has_slow): &(usize, bool)| {
+        format!("{clients}{}", if *has_slow { "+" } else { "" })
+    };
+    let labels: Vec<_> = loads.iter().map(label).collect();
+    ui.print(&format!("\n{}", table(ui, &shapes, &labels, &medians)))?;
     ui.print(&format!("\n{}:\n{}", ui.words(&words::rate()), bars(&shapes, &labels, &medians)))?;
     Ok(())
 }

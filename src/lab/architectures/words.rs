@@ -37,14 +37,16 @@ pub(super) fn listening(address: SocketAddr, shape: &str) -> Msg {
 pub(super) fn bench_title(requests: usize, size: usize, runs: usize) -> Msg {
     Msg::said(
         format!(
-            "{requests} downloads of {size} bytes, shared by 1, 16 or 256 clients at the same \
-             time.\nMedians of {runs} runs; +slow: one more client came first, and sends a byte a \
-             second.",
+            "{requests} downloads of {size} bytes, shared by 1, 16 or 256 clients at the same time\n\
+             +: one more client came first, and sends a byte a second for three seconds\n\
+             reply: the longest time from a client's connect to its first reply\n\
+             medians of {runs} runs",
         ),
         format!(
-            "{requests} download sebesar {size} byte, dibagi oleh 1, 16 atau 256 client sekaligus.\n\
-             Median dari {runs} putaran; +lambat: satu client lagi datang lebih dulu, dan mengirim \
-             satu byte per detik.",
+            "{requests} download sebesar {size} byte, dibagi oleh 1, 16 atau 256 client sekaligus\n\
+             +: satu client lagi datang lebih dulu, dan mengirim satu byte per detik selama tiga detik\n\
+             balasan: waktu terlama dari connect sebuah client sampai balasan pertamanya\n\
+             median dari {runs} putaran",
         ),
     )
 }
@@ -56,24 +58,10 @@ pub(super) fn rate() -> Msg {
 
 /// The longest time that a client waited for its first reply.
 pub(super) fn wait() -> Msg {
-    Msg::said("first reply, ms", "balasan pertama, ms")
+    Msg::said("reply, ms", "balasan, ms")
 }
 
 /// The head of the table's first column.
 pub(super) fn shape() -> Msg {
     Msg::said("shape", "bentuk")
-}
-
-/// A load of so many clients.
-pub(super) fn load(clients: usize, has_slow: bool) -> Msg {
-    let [en, id] = if has_slow { ["+slow", "+lambat"] } else { [""; 2] };
-    Msg::said(format!("{clients}{en}"), format!("{clients}{id}"))
-}
-
-/// What the figures mean.
-pub(super) fn bench_explained() -> Msg {
-    Msg::said(
-        "first reply: the longest time that a client waited for it, with the handshake",
-        "balasan pertama: waktu terlama yang ditunggu satu client, termasuk handshake",
-    )
 }
