@@ -9,6 +9,7 @@
 //! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
 //! | [`lecture_plan`], [`rencana`] | a lecture and a lab of 90 minutes: what to show when, what to prepare, what to hand out |
 //! | [`questions`](super::lab::lecture::questions), [`pertanyaan`] | multiple-choice questions, with the reason for each answer |
+//! | [`architectures`], [`arsitektur`] | one server in five shapes: who waits, what each costs, measured |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
 //! | [`assignment`] | the Python starter and our `text` dialect, function by function, with what each difference prevents |
 //! | [`promises`] | what holds, under which conditions, and the limits |
@@ -22,6 +23,8 @@
 
 macro_rules! page {
     ($name:ident, $file:literal $(, $labels:literal)?) => {
+        #[doc = "[architectures]: self::architectures"]
+        #[doc = "[arsitektur]: self::arsitektur"]
         #[doc = "[assignment]: self::assignment"]
         #[doc = "[dialects]: self::dialects"]
         #[doc = "[growth]: self::growth"]
@@ -39,6 +42,7 @@ macro_rules! page {
         #[doc = "[protokol]: self::protokol"]
         #[doc = "[questions]: super::lab::lecture::questions"]
         #[doc = "[rencana]: self::rencana"]
+        #[doc = "[shapes]: super::lab::architectures"]
         #[doc = "[speed]: self::speed"]
         #[doc = "[starter]: self::write_your_own"]
         #[doc = "[text.rs]: super::dialect::text"]
@@ -59,6 +63,8 @@ page!(lecture_plan, "lecture_plan.md");
 page!(rencana, "rencana.md");
 page!(pertanyaan, "../lab/lecture/questions/indonesian.md");
 page!(pelajaran, "../lab/lecture/lessons/indonesian.md");
+page!(architectures, "architectures.md");
+page!(arsitektur, "arsitektur.md");
 page!(write_your_own, "write_your_own.md");
 page!(assignment, "assignment.md");
 page!(promises, "promises.md");
