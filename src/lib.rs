@@ -16,7 +16,7 @@
 //! | [`lang`] | a sentence in two languages, and a peer's bytes made fit to print | `limits` |
 //! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
 //! | [`cli`] | the command lines of server and client | `client` `dialect` `store` `lang` `limits` |
-//! | [`lab`] | what a lecture adds: instruments, demo, comparison, lessons, the grader, a starter | `cli` `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
+//! | [`lab`] | what a lecture adds: instruments, demo, comparison, lessons, the grader, a starter, five shapes of a server | `cli` `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
