@@ -76,6 +76,8 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     fs::create_dir(&root).map_err(creating)?;
     fs::write(root.join(NAME), vec![b'x'; SIZE]).map_err(creating)?;
     let requests = line.requests.unwrap_or(REQUESTS);
+    // Before the measuring, which takes most of a minute.
+    ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
     let loads: Vec<_> =
         [false, true].iter().flat_map(|slow| CLIENTS.map(|clients| (clients, *slow))).collect();
     let mut came = vec![vec![Vec::new(); loads.len()]; shapes.len()];
@@ -90,7 +92,6 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     }
     let medians: Vec<Vec<Figures>> =
         came.iter().map(|loads| loads.iter().map(|runs| median(runs)).collect()).collect();
-    ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
     let label = |(clients, has_slow): &(usize, bool)| {
         format!("{clients}{}", if *has_slow { "+" } else { "" })
     };
