@@ -939,7 +939,7 @@ fn a_connection_ends_in_a_capture_as_it_ended() {
     assert_eq!(talk.bytes[0], b"upload a.");
     assert_eq!((talk.ended[0], talk.reset_by), (true, None));
     // The server has answered, and the client leaves that unread.
-    let talk = one(&["--stammer", "reset=7", "say", "connme\\n", "ls\\n"], "");
+    let talk = one(&["--stammer", "reset=7", "say", "connme\\nls\\n"], "");
     assert_eq!(talk.bytes[0], b"connme\n");
     assert_eq!((talk.ended, talk.reset_by), ([false; 2], Some(0)));
     // A dialect with a connection for each request: the ports are different, or used again.
