@@ -13,6 +13,9 @@ pub mod json;
 pub mod json_value;
 mod requests;
 pub mod strukt;
+#[cfg(test)]
+#[path = "table/tests.rs"]
+mod table;
 mod tail;
 pub mod text;
 
