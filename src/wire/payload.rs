@@ -5,6 +5,7 @@
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
@@ -13,12 +14,13 @@ use super::{Wire, ended, stream};
 use crate::error::{Awaited, Error, Result, lock};
 use crate::limits;
 
-/// What a write of a payload moves at most before [`SYSTEM_BUFFERS`], and after a write that had to wait: a slow
-/// line shows progress often, and a download that is not read holds little memory.
-const FIRST_WRITE: usize = 96 << 10;
+/// What a write of a payload moves at most without a [`Large`] place, and after a write that had to wait: a slow line
+/// shows progress often, and a download that is not read holds little memory.
+const SMALL_WRITE: usize = 64 << 10;
 
-/// What the buffers of both systems take of a payload that is not read. A peer that has got more reads.
-const SYSTEM_BUFFERS: u64 = 4 << 20;
+/// How many payloads are sent with larger writes at a time. A system takes megabytes at once of a payload that nobody
+/// reads: that a write was quick does not say that the peer reads.
+static LARGE_PLACES: AtomicUsize = AtomicUsize::new(8);
 
 /// A read or a write that takes longer than this has waited for the peer.
 const QUICK: Duration = Duration::from_millis(50);
@@ -47,6 +49,22 @@ impl Drop for Buffer {
         if (1..=limits::PAYLOAD_BUFFER).contains(&self.0.len()) && kept.len() < KEPT_BUFFERS {
             kept.push(std::mem::take(&mut self.0));
         }
+    }
+}
+
+/// A place among those that send with large writes.
+struct Large;
+
+impl Large {
+    fn take() -> Option<Large> {
+        let less = |places: usize| places.checked_sub(1);
+        LARGE_PLACES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok().map(|_| Large)
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        LARGE_PLACES.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -200,9 +218,11 @@ impl Wire {
     ) -> std::result::Result<(), E> {
         let mut buffer = std::mem::take(&mut self.output);
         let mut filled = buffer.len();
+        // Writes grow as long as the line takes them at once.
+        let (mut large, mut piece) = (None, SMALL_WRITE.min(self.largest_write()));
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
-        buffer.resize(filled + at_most(size, self.write_size(0)), 0);
+        buffer.resize(filled + at_most(size, piece), 0);
         let mut pace = self.pace_of_a_reader();
         let mut left = size;
         while left > 0 {
@@ -226,8 +246,13 @@ impl Wire {
                 let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
                 let is_quick = begun.elapsed() < QUICK;
-                let piece = self.write_size(if is_quick { size - left } else { 0 });
+                large = if is_quick { large.or_else(Large::take) } else { None };
+                piece = if large.is_some() { piece * 2 } else { SMALL_WRITE };
+                piece = piece.min(self.largest_write());
                 buffer.resize(at_most(left, piece), 0);
+                if large.is_none() {
+                    buffer.shrink_to_fit();
+                }
                 filled = 0;
             }
         }
@@ -236,11 +261,9 @@ impl Wire {
         Ok(self.write(b"")?)
     }
 
-    /// How much one write of a payload moves after this much of it. A peer that reads nothing never gets
-    /// beyond the buffers of both systems, so it never has the large one.
-    fn write_size(&self, sent: u64) -> usize {
-        let largest = self.config.payload_buffer.saturating_mul(2).max(limits::SMALL_REPLY);
-        if sent < SYSTEM_BUFFERS { largest.min(FIRST_WRITE) } else { largest }
+    /// The most that one write of a payload moves.
+    fn largest_write(&self) -> usize {
+        self.config.payload_buffer.saturating_mul(2).max(limits::SMALL_REPLY)
     }
 }
 

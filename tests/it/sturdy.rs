@@ -155,6 +155,32 @@ fn an_upload_that_has_stalled_holds_little() {
     assert!(each < 60.0, "{each:.1} KiB for each stalled upload");
 }
 
+/// A system takes megabytes of each at once, so the writes of all of them grew.
+#[cfg(target_os = "linux")]
+#[test]
+fn downloads_that_are_not_read_hold_little() {
+    let server = TestServer::start(&["--max-per-address", "300"]);
+    let large = std::fs::File::create(server.root().join("large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    server.peer().say("connme\n").hear("ok connected\n");
+    let before = proc::pss(server.id());
+    let unread = |_| {
+        let mut peer = server.peer();
+        peer.say("download large\n").hear("ok 1073741824\n");
+        peer
+    };
+    let _unread: Vec<Peer> = (0..255).map(unread).collect();
+    // Until none of them moves any more.
+    let mut used = proc::processor(server.id());
+    crate::support::wait_until("all stand still", || {
+        std::thread::park_timeout(Duration::from_millis(200));
+        std::mem::replace(&mut used, proc::processor(server.id())) == used
+    });
+    let held = proc::pss(server.id()) - before;
+    eprintln!("{held} KiB for 255 unread downloads");
+    assert!(held < 32 << 10, "{held} KiB");
+}
+
 /// After an upload, a list or some help a connection kept 23 to 42 KiB, and 68 after all.
 #[cfg(target_os = "linux")]
 #[test]
