@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, absolute};
 
-use super::{InstrumentFlags, Wrong, completions};
+use super::{InstrumentFlags, Wrong, completions, man};
 use crate::client::command;
 use crate::lang::{Lang, msg};
 use crate::limits;
@@ -77,6 +77,7 @@ impl Shared {
                 let script = |shell: &str| completions::script(shell, program, usage);
                 return line.parsed(SHELL, script).map(Some);
             }
+            "--man" => return Ok(Some(man::page(program, usage))),
             "--help" | "-h" => return Ok(Some(usage.to_owned())),
             "--version" | "-V" => {
                 return Ok(Some(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));

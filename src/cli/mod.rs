@@ -7,6 +7,7 @@ pub(crate) mod args;
 pub mod client;
 mod completions;
 pub mod greeting;
+mod man;
 pub mod server;
 
 use std::ffi::OsString;
