@@ -64,14 +64,19 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     for (dialect, listener) in &listeners {
         tell(greeting::listening(at(listener), dialect.name()));
     }
+    let mut ports = Vec::new();
     for (dialect, listener) in &listeners {
         let at = at(listener);
         if !at.ip().is_loopback() {
+            ports.push(at.port().to_string());
             let own = address::for_others(at.ip());
             let host = own.as_deref().unwrap_or("HOST");
             let command = reaching("connme-client", host, at.port(), *dialect);
             tell(greeting::type_elsewhere(&command, own.is_some()));
         }
+    }
+    if cfg!(windows) && !ports.is_empty() {
+        tell(greeting::open_firewall(&ports.join(",")));
     }
     let root = std::path::absolute(&config.root).unwrap_or(config.root);
     tell(greeting::waiting(root.display(), is_new));

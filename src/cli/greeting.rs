@@ -28,6 +28,18 @@ pub fn type_elsewhere(command: &str, host_is_known: bool) -> Msg {
     )
 }
 
+/// What lets other machines reach these ports of a Windows machine.
+#[must_use]
+pub fn open_firewall(ports: &str) -> Msg {
+    let command = format!(
+        "netsh advfirewall firewall add rule name=connme dir=in action=allow protocol=TCP localport={ports}"
+    );
+    msg!(
+        "if they cannot connect, an administrator of this machine types:\n{command}",
+        "jika tidak bisa tersambung, administrator komputer ini mengetik:\n{command}"
+    )
+}
+
 /// Where the files are, and that it waits for clients.
 #[must_use]
 pub fn waiting(root: impl Display, is_new: bool) -> Msg {

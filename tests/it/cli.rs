@@ -78,6 +78,8 @@ fn the_server_prints_how_to_reach_it_and_where_the_files_are() {
     let line = format!("on other machines, type: connme-client --server {host}");
     assert!(lines.contains(&format!("{line}:{text}")), "{lines:?}");
     assert!(lines.contains(&format!("{line}:{json} --dialect json")), "{lines:?}");
+    let opens = |line: &String| line.ends_with(&format!("protocol=TCP localport={text},{json}"));
+    assert_eq!(lines.iter().any(opens), cfg!(windows), "{lines:?}");
     assert_eq!(lines.last(), Some(&format!("files are in {}", root.display())));
 }
 
