@@ -125,7 +125,7 @@ pub struct GradeFlags {
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 26] = [
+const ONLY_FOR: [(&str, &str); 27] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
@@ -148,6 +148,7 @@ const ONLY_FOR: [(&str, &str); 26] = [
     ("--run", "grade pack"),
     ("--format", "grade"),
     ("--client", "grade"),
+    ("--pair", "grade"),
     ("--map", "--client"),
     ("--style", "--client"),
     ("--downloads", "--client"),
@@ -207,7 +208,12 @@ pub fn parse(
             "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
             "--run" => grade.run = Some(line.value()?.to_string_lossy().into_owned()),
-            "--client" => driven.command = line.value()?.to_string_lossy().into_owned(),
+            "--client" => {
+                let command = line.value()?.to_string_lossy().into_owned();
+                let first = std::mem::replace(&mut driven.command, command);
+                driven.more.extend(Some(first).filter(|first| !first.is_empty()));
+            }
+            "--pair" => driven.pair.push(line.value()?.to_string_lossy().into_owned()),
             "--map" => driven.map.push(line.value()?.to_string_lossy().into_owned()),
             "--style" => driven.is_assignment = line.parsed(STYLE, style)?,
             "--downloads" => {
@@ -237,6 +243,9 @@ pub fn parse(
         _ => {}
     }
     check_use(&flags, command)?;
+    if driven.pair.is_empty() && !driven.more.is_empty() {
+        return Err(words::one_client().see_help());
+    }
     grade.client = Some(driven).filter(|driven| *driven != Driven::default());
     let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));

@@ -35,6 +35,14 @@ pub(super) fn is_of_the_client(word: &str) -> Msg {
     )
 }
 
+/// Several clients are only for `--pair`.
+pub(super) fn one_client() -> Msg {
+    Msg::said(
+        "several clients need --pair NAME=HOST:PORT",
+        "beberapa client harus disertai --pair NAMA=HOST:PORT",
+    )
+}
+
 /// What `pack` takes.
 pub(super) fn pack_takes() -> Msg {
     Msg::said(

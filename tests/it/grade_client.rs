@@ -14,8 +14,8 @@ use connme::lab::grade::report::{Look, details};
 use connme::lab::grade::{Graded, Options, Outcome, Report, Verdict};
 use connme::lang::Lang;
 
-use crate::flawed_client;
-use crate::support::lab;
+use crate::support::{TestServer, lab};
+use crate::{flawed_client, grade_server};
 
 fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
     let driven = Driven { command, ..Driven::default() };
@@ -239,4 +239,44 @@ fn every_flaw_of_a_client_is_found_and_explained() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert_eq!(wrong, "", "these flaws fail others than the table says");
+}
+
+/// A right client and a wrong one, with a right server, a wrong one and one that is not there.
+#[test]
+fn every_client_is_tried_with_every_server() {
+    let server = TestServer::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = grade_server::start("text", "crlf-replies", folder.path());
+    let absent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let servers = [
+        format!("right={}", server.address()),
+        format!("wrong=127.0.0.1:{wrong}"),
+        format!("absent={absent}"),
+    ];
+    let mut tried =
+        lab(&["grade", "--client", &flawed_client::command("sends-a-sign"), "--time", "10"]);
+    for server in &servers {
+        tried.args(["--pair", server]);
+    }
+    let output = tried.assert().code(1).get_output().stdout.clone();
+    let output = String::from_utf8(output).unwrap();
+    let cells = |line: &str| {
+        line.split("  ")
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let table: Vec<_> = output.lines().take(3).map(cells).collect();
+    assert_eq!(table[1], ["1: client", "2: server", "3: server"], "{output}");
+    assert_eq!(table[2], ["ok", "4: server", "5: server"], "{output}");
+    assert!(
+        output.contains("expected: the size of the file in digits, and LF\n   got:      \"+"),
+        "{output}"
+    );
+    assert!(output.contains("expected: ok connected, or error CODE MESSAGE"), "{output}");
+    assert!(server.names().is_empty(), "nothing is left");
+    lab(&["grade", "--client", "a", "--client", "b"]).assert().code(2);
+    lab(&["grade", "--pair", "no-address"]).assert().code(2);
 }

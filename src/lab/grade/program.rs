@@ -39,6 +39,12 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         client: flags.client.clone(),
         lang: config.lang,
     };
+    if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
+        return match client::pair::run(&options, driven) {
+            Ok((table, all_well)) => print(&table, ExitCode::from(u8::from(!all_well))),
+            Err(wrong) => wrong_use(&wrong.say(config.lang)),
+        };
+    }
     let wanted = options.wanted();
     if wanted.is_empty() {
         return complain(Say::NoSuchCheck { only: flags.only.join(" ") });
@@ -90,11 +96,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             let command = command.unwrap_or_default();
             return complain(Say::NotStarted { command, printed });
         }
-        Err(NotRun::NoClient(why)) => {
-            let line = format!("connme-lab: {}\n", why.say(config.lang));
-            let _ = io::stderr().write_all(line.as_bytes());
-            return ExitCode::from(2);
-        }
+        Err(NotRun::NoClient(why)) => return wrong_use(&why.say(config.lang)),
         Err(NotRun::WrongRoot) => {
             let path = root.unwrap_or_default().display().to_string();
             return complain(Say::WrongRoot { path });
@@ -119,6 +121,11 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             }
         },
     }
+}
+
+fn wrong_use(why: &str) -> ExitCode {
+    let _ = io::stderr().write_all(format!("connme-lab: {why}\n").as_bytes());
+    ExitCode::from(2)
 }
 
 fn print(text: &str, status: ExitCode) -> ExitCode {

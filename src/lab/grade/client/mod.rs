@@ -32,6 +32,7 @@ mod connection;
 mod drive;
 mod examiner;
 mod judge;
+pub mod pair;
 mod reference;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,31 @@ pub struct Driven {
     pub is_assignment: bool,
     /// Where it saves files.
     pub downloads: Option<String>,
+    /// Further clients: see [`pair`].
+    pub more: Vec<String>,
+    /// The servers that they are tried with, as `NAME=HOST:PORT`.
+    pub pair: Vec<String>,
+}
+
+impl Driven {
+    fn map(&self) -> Result<BTreeMap<String, String>, Msg> {
+        let entries = self.map.iter().map(|entry| {
+            let (word, text) = entry.split_once('=').ok_or_else(|| {
+                msg!(
+                    "--map takes WORD=TEXT, not '{entry}'",
+                    "--map berisi KATA=TEKS, bukan '{entry}'"
+                )
+            })?;
+            Ok((word.to_owned(), text.to_owned()))
+        });
+        entries.collect()
+    }
+}
+
+/// The words of the command that starts a client.
+fn words_of(command: &str) -> Result<Vec<String>, Msg> {
+    let words = names::words(command).filter(|words| !words.is_empty());
+    words.ok_or_else(|| msg!("--client needs a command", "--client harus berisi perintah"))
 }
 
 /// How many checks run at once: most of them wait.
@@ -155,18 +181,9 @@ pub(super) fn sentence(lang: Lang, kind: &str, id: &str) -> Option<&'static str>
 /// What has to be said if the client does not work at all.
 pub fn run(options: Options, driven: &Driven) -> Result<Report, Msg> {
     let start = Instant::now();
-    let words = names::words(&driven.command).filter(|words| !words.is_empty());
-    let words =
-        words.ok_or_else(|| msg!("--client needs a command", "--client harus berisi perintah"))?;
-    let mut map = BTreeMap::new();
-    for entry in &driven.map {
-        let (word, text) = entry.split_once('=').ok_or_else(|| {
-            msg!("--map takes WORD=TEXT, not '{entry}'", "--map berisi KATA=TEKS, bukan '{entry}'")
-        })?;
-        map.insert(word.to_owned(), text.to_owned());
-    }
+    let words = words_of(&driven.command)?;
     let folder = TemporaryFolder::new().map_err(|failure| msg!("{failure:?}", "{failure:?}"))?;
-    let mut room = Room { options, client: Client::new(words, map), folder: &folder.0 };
+    let mut room = Room { options, client: Client::new(words, driven.map()?), folder: &folder.0 };
     room.dry_run(driven)?;
     let wanted = room.options.wanted();
     let (next, done) = (Mutex::new(wanted.iter()), Mutex::new(Vec::new()));
