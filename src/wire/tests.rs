@@ -275,6 +275,23 @@ fn a_close_is_said_before_it_is_done() {
 }
 
 #[test]
+fn a_close_sends_what_was_written_and_does_not_wait() {
+    let (mut wire, written) = wire(Script::whole("unread"));
+    wire.write(b"bye").unwrap();
+    wire.close();
+    assert_eq!((written.text().as_str(), written.reads().len()), ("bye", 0));
+}
+
+#[test]
+fn what_cannot_be_sent_is_not_waited_for() {
+    let (script, written) = Script::whole("unread");
+    let (mut wire, _) = wire((script.taking([Taken::Breaks]), written.clone()));
+    wire.write(b"bye").unwrap();
+    wire.close_and_wait();
+    assert_eq!((written.text().as_str(), written.reads().len()), ("", 0));
+}
+
+#[test]
 fn reads_ask_for_as_much_as_the_configuration_says() {
     let asked = |buffer: Option<usize>, size: u64| {
         let config = WireConfig::default().with_buffer(buffer);
