@@ -10,6 +10,7 @@ use connme::error::Failure;
 use connme::lab::lecture::Instruments;
 use connme::lab::lecture::capture::Capture;
 use connme::lab::lecture::faults::Faults;
+use connme::lab::lecture::kernel;
 use connme::lab::lecture::picture::Picture;
 use connme::lab::lecture::trace::{Output, Side};
 use connme::lang::{Lang, Msg, msg};
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
 
 fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitCode {
     let lang = config.lang;
-    let faults = match Faults::of(flags.stammer.as_deref()) {
+    let asked = kernel::check(flags.kernel);
+    let faults = match asked.and_then(|()| Faults::of(flags.stammer.as_deref())) {
         Ok(faults) => faults,
         Err(wrong) => return complain(&wrong.say(lang), 2),
     };
@@ -47,7 +49,14 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitC
     let trace = flags.trace.then(Output::of_errors);
     let recorder = picture.as_ref().map(Picture::recorder);
     let written = capture.clone();
-    let instruments = Instruments { trace, faults, recorder, capture, ..Instruments::default() };
+    let instruments = Instruments {
+        trace,
+        kernel: flags.kernel,
+        faults,
+        recorder,
+        capture,
+        ..Instruments::default()
+    };
     let is_single = !config.command.is_empty();
     let client = Client::new(config, instruments.prepare(Side::Client));
     let status = if is_single { prompt::single(client) } else { prompt::interactive(client) };

@@ -12,6 +12,7 @@ use connme::dialect::Dialect;
 use connme::lab::lecture::Instruments;
 use connme::lab::lecture::capture::Capture;
 use connme::lab::lecture::faults::Faults;
+use connme::lab::lecture::kernel;
 use connme::lab::lecture::trace::{Output, Side};
 use connme::lang::{self, Msg};
 use connme::log::Log;
@@ -25,7 +26,9 @@ fn main() -> ExitCode {
     match parse(words, lang) {
         Ok(Parsed::Print(text)) => say(&text),
         Err(wrong) => complain(&wrong.say(lang), 2),
-        Ok(Parsed::Run(config)) => match Faults::of(config.instruments.stammer.as_deref()) {
+        Ok(Parsed::Run(config)) => match kernel::check(config.instruments.kernel)
+            .and_then(|()| Faults::of(config.instruments.stammer.as_deref()))
+        {
             Err(wrong) => complain(&wrong.say(lang), 2),
             Ok(faults) => match run(config, faults) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +86,8 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace = flags.trace.then(|| Output::new(print));
-    let instruments = Instruments { trace, faults, capture, ..Instruments::default() };
+    let instruments =
+        Instruments { trace, kernel: flags.kernel, faults, capture, ..Instruments::default() };
     let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
     let wires = wires.with_buffer(config.buffer);
     let limits =

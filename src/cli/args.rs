@@ -64,6 +64,7 @@ impl Shared {
         match flag {
             "--buffer" => self.buffer = Some(line.parsed(BUFFER, buffer)?),
             "--trace" | "-t" => self.instruments.trace = true,
+            "--kernel" => self.instruments.kernel = true,
             "--stammer" => {
                 self.instruments.stammer = Some(line.value()?.to_string_lossy().into_owned());
             }

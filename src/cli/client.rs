@@ -89,7 +89,7 @@ pub fn parse(
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
-    instruments.check()?;
+    instruments.check(ladder.file.is_some())?;
     let capture = instruments.capture_file();
     args::must_differ(&[("--ladder", ladder.file.as_deref()), ("--capture", capture)])?;
     let (trace, to_errors) = (instruments.trace, instruments.capture_takes_output());

@@ -32,6 +32,8 @@ pub type Wrong = Msg;
 pub struct InstrumentFlags {
     /// Show every read and write.
     pub trace: bool,
+    /// Show after each of them what the kernel says of the socket.
+    pub kernel: bool,
     /// The faults of a simulated bad network.
     pub stammer: Option<String>,
     /// The file in which every read and write becomes a packet. `-` is standard output.
@@ -52,8 +54,11 @@ impl InstrumentFlags {
         self.capture.as_deref().filter(|_| !self.capture_takes_output())
     }
 
-    /// Finds a flag that would do nothing.
-    pub(crate) fn check(&self) -> Result<(), Wrong> {
+    /// Finds a flag that would do nothing. `draws`: there is a picture of the connections.
+    pub(crate) fn check(&self, draws: bool) -> Result<(), Wrong> {
+        if self.kernel && !self.trace && !draws {
+            return Err(args::flag_is_for("--kernel", "--trace"));
+        }
         if self.capture_bytes.is_some() && self.capture.is_none() {
             return Err(args::flag_is_for("--capture-bytes", "--capture"));
         }

@@ -130,7 +130,7 @@ pub fn parse(
     };
     let listen = asked.into_iter().map(whole).collect();
     let Shared { buffer, instruments, lang } = shared;
-    instruments.check()?;
+    instruments.check(false)?;
     args::must_differ(&[
         ("--log", config.log.as_deref()),
         ("--capture", instruments.capture_file()),

@@ -222,7 +222,7 @@ pub fn parse(
             "--requests" => requests = Some(line.parsed(REQUESTS, number_of_requests)?),
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
-            "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
+            "--trace" | "-t" | "--kernel" | "--stammer" => return Err(args::unexpected(&flag)),
             _ => {
                 if let Some(text) = shared.read(&flag, &mut line, "connme-lab", &usage)? {
                     return Ok(Parsed::Print(text));

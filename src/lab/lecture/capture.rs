@@ -452,7 +452,7 @@ impl Observer for Conversation {
             Event::Ended => self.ended(OWN),
             Event::Reset => self.reset(PEER),
             Event::OurReset => self.reset(OWN),
-            Event::Silence | Event::Message(..) => {}
+            Event::Silence | Event::Message(..) | Event::Kernel(_) => {}
         }
     }
 }

@@ -10,6 +10,7 @@ pub(super) mod compare;
 pub(super) mod demo;
 pub mod faults;
 mod flights;
+pub mod kernel;
 mod keys;
 pub mod lessons;
 pub(in crate::lab) mod local;
@@ -34,6 +35,7 @@ use crate::error::{CREATE, Failure};
 use crate::wire::stream::{self, Prepare, Socket, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
+use kernel::Watch;
 use record::Recorder;
 use trace::{Ladder, Observer, Output, Side, Traced};
 
@@ -44,6 +46,8 @@ pub struct Instruments {
     pub capture: Option<Capture>,
     /// Where every read and write is printed.
     pub trace: Option<Output>,
+    /// After each call the trace and the recorder are told what the kernel says of the socket.
+    pub kernel: bool,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,
     /// Receives every read and write.
@@ -56,7 +60,7 @@ impl Instruments {
     /// Puts these between the wires of this side and their sockets. Without any there is the plain socket.
     #[must_use]
     pub fn prepare(self, side: Side) -> Prepare {
-        let Instruments { capture, trace, faults, observer, recorder } = &self;
+        let Instruments { capture, trace, faults, observer, recorder, .. } = &self;
         let is_watched = capture.is_some() || trace.is_some() || observer.is_some();
         if !is_watched && faults.is_none() && recorder.is_none() {
             return stream::plain();
@@ -72,6 +76,7 @@ impl Instruments {
         side: Side,
         dialect: &str,
     ) -> Box<dyn Stream> {
+        let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
         let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));
@@ -88,11 +93,11 @@ impl Instruments {
             if let Some(recorder) = &self.recorder {
                 let track = recorder.begin(side, dialect, client, server);
                 on_cut = Some(Arc::clone(&track));
-                stream = Box::new(Traced::new(stream, track));
+                stream = Box::new(Traced::new(stream, track).with_kernel(watch.clone()));
             }
             if let Some(output) = &self.trace {
                 let ladder = Ladder::begin(side, dialect, client, server, output.clone());
-                stream = Box::new(Traced::new(stream, Arc::new(ladder)));
+                stream = Box::new(Traced::new(stream, Arc::new(ladder)).with_kernel(watch));
             }
         }
         if let Some(faults) = &self.faults {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::kernel::Row;
 use super::payloads::Payloads;
 use super::trace::{Event, Observer, Side};
 use crate::error::lock;
@@ -89,6 +90,8 @@ pub(super) struct Tape {
     pub(super) server: SocketAddr,
     pub(super) began: Duration,
     pub(super) entries: Vec<Entry>,
+    /// What the kernel said, and when, from then on until the next one.
+    pub(super) rows: Vec<(Duration, Row)>,
     /// How many entries were not kept.
     pub(super) left_out: u64,
     sent: u64,
@@ -115,6 +118,7 @@ impl Tape {
             server,
             began,
             entries,
+            rows: Vec::new(),
             left_out,
             sent,
             came,
@@ -153,6 +157,12 @@ impl Tape {
                 self.understood += length;
                 What::Message { from, length, ending, is_payload: bytes.is_empty() }
             }
+            Event::Kernel(row) => {
+                if self.rows.len() < MOST_ENTRIES {
+                    self.rows.push((at, row));
+                }
+                return;
+            }
         };
         self.push(Entry { began: at.saturating_sub(took), at, what });
     }
@@ -160,7 +170,10 @@ impl Tape {
     /// What happened in this time.
     fn between(&self, from: Duration, to: Duration) -> Tape {
         let entries = self.entries.iter().filter(|entry| (from..to).contains(&entry.at));
-        Tape { began: from, entries: entries.cloned().collect(), ..self.clone() }
+        let before = self.rows.iter().filter(|(at, _)| *at < from).last();
+        let during = self.rows.iter().filter(|(at, _)| (from..to).contains(at));
+        let rows = before.map(|(_, row)| (from, *row)).into_iter().chain(during.copied()).collect();
+        Tape { began: from, entries: entries.cloned().collect(), rows, ..self.clone() }
     }
 
     /// Notes that this side breaks off here.

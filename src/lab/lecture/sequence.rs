@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
 use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
+use super::kernel::{LISTEN, Row, TIME_WAIT};
 use super::record::{Tape, Way};
 use super::trace::{Side, show};
 use super::words::Words;
@@ -206,6 +207,9 @@ impl Sheet {
         if !conversations.is_empty() {
             self.sentence(self.words.gaps);
         }
+        if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
+            self.sentence(self.words.kernel);
+        }
     }
 
     fn conversation(&mut self, number: usize, it: &Conversation<'_>) {
@@ -232,6 +236,7 @@ impl Sheet {
             .iter()
             .flat_map(|arrow| [arrow.start, arrow.end])
             .chain(it.marks.iter().map(|(_, at, _)| *at))
+            .chain(it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at)))
         {
             lines.entry(time).or_insert(1);
         }
@@ -241,6 +246,9 @@ impl Sheet {
         }
         let scale = Scale::new(&lines, top + 22.0);
         self.lifelines(top, &scale, began);
+        for tape in &it.tapes {
+            self.band(tape, &scale);
+        }
         for arrow in &it.arrows {
             self.arrow(it, arrow, &scale);
         }
@@ -282,6 +290,39 @@ impl Sheet {
             self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(pale, 1.0, ""));
             let text = milliseconds(time.saturating_sub(began));
             self.canvas.text(AXIS - 12.0, y + 5.0, self.pale().end(), &text);
+        }
+    }
+
+    /// The states of a socket beside its lifeline, and where one begins, what the kernel says.
+    fn band(&mut self, tape: &Tape, scale: &Scale) {
+        let is_left = tape.side == Side::Client;
+        let (x, aside, room) = if is_left {
+            (CLIENT - 8.0, CLIENT - 28.0, 27)
+        } else {
+            (SERVER + 2.0, SERVER + 28.0, 38)
+        };
+        let mut ends = tape.rows.iter().filter(|(_, row)| row.state != LISTEN).map(|(at, _)| *at);
+        ends.next();
+        for (at, row) in &tape.rows {
+            let y = scale.at(*at);
+            let colour = self.colour(row);
+            if row.state != LISTEN {
+                let end = ends.next().map_or(scale.bottom, |end| scale.at(end));
+                self.canvas.rectangle((x, y), 6.0, end - y, colour);
+            }
+            let style = Style::new(colour).code();
+            let style = if is_left { style.end() } else { style };
+            self.canvas.text(aside, y + 5.0, style, &show(row.to_string().as_bytes(), room));
+        }
+    }
+
+    /// Open, on its way to the end, or waiting for a timer.
+    fn colour(&self, row: &Row) -> &'static str {
+        match (row.state, row.timer) {
+            (LISTEN | TIME_WAIT, _) => self.colours.pale,
+            (_, Some("probe" | "retransmit")) => self.colours.broken,
+            ("ESTABLISHED", _) => self.colours.payload,
+            _ => self.colours.header,
         }
     }
 

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::kernel::{Row, Watch};
 use crate::client::terminal;
 use crate::error::lock;
 use crate::wire::stream::{Ending, Stream};
@@ -44,6 +45,8 @@ pub enum Event<'b> {
     Silence,
     /// A message is complete: how it begins, its number of bytes, and what ended it.
     Message(&'b [u8], u64, Ending),
+    /// What the kernel says has changed.
+    Kernel(Row),
 }
 
 /// Receives what happens on a socket.
@@ -57,24 +60,59 @@ pub trait Observer: Send + Sync {
 
 /// A stream that reports every call.
 pub struct Traced {
+    /// Dropped first, so that the kernel is asked once more when the socket is closed.
     inner: Box<dyn Stream>,
+    teller: Teller,
+}
+
+/// Tells the observer what happens.
+struct Teller {
     observer: Arc<dyn Observer>,
     start: Instant,
+    kernel: Option<Watch>,
+}
+
+impl Teller {
+    fn ask_kernel(&mut self) {
+        for row in self.kernel.iter_mut().flat_map(Watch::look) {
+            self.observer.see(Event::Kernel(row), self.start.elapsed(), Duration::ZERO);
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.ask_kernel();
+    }
 }
 
 impl Traced {
     /// Reports on `inner` to `observer`.
     #[must_use]
     pub fn new(inner: Box<dyn Stream>, observer: Arc<dyn Observer>) -> Traced {
-        Traced { inner, observer, start: Instant::now() }
+        let teller = Teller { observer, start: Instant::now(), kernel: None };
+        Traced { inner, teller }
     }
 
-    fn tell(&self, event: Event<'_>, began: Instant) {
-        self.observer.see(event, self.start.elapsed(), began.elapsed());
+    /// Reports what the kernel says too: now, after each call, and after the close.
+    #[must_use]
+    pub(super) fn with_kernel(mut self, kernel: Option<Watch>) -> Traced {
+        self.teller.kernel = kernel;
+        self.teller.ask_kernel();
+        self
+    }
+
+    fn tell(&mut self, event: Event<'_>, began: Instant) {
+        let Teller { observer, start, .. } = &self.teller;
+        observer.see(event, start.elapsed(), began.elapsed());
+        // A message is no call.
+        if !matches!(event, Event::Message(..)) {
+            self.teller.ask_kernel();
+        }
     }
 
     /// Reports a call: `moved` if it succeeded, else why it failed.
-    fn tell_outcome(&self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
+    fn tell_outcome(&mut self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
         match outcome {
             Ok(_) => self.tell(moved, began),
             Err(error) => match error.kind() {
@@ -87,7 +125,7 @@ impl Traced {
         }
     }
 
-    fn tell_read(&self, outcome: &io::Result<usize>, into: &[u8], began: Instant) {
+    fn tell_read(&mut self, outcome: &io::Result<usize>, into: &[u8], began: Instant) {
         let event = match outcome {
             Ok(n @ 1..) => Event::Read(into.get(..*n).unwrap_or(into)),
             _ => Event::End,
@@ -328,6 +366,10 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
             let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
             let text = format!("= {shown}{about}");
             (' ', if side == Side::Client { text } else { format!("{text:>room$}") })
+        }
+        Event::Kernel(row) => {
+            let text = show(row.to_string().as_bytes(), room);
+            ('k', if side == Side::Client { text } else { format!("{text:>room$}") })
         }
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Words {
     pub both_sides: &'static str,
     pub one_side: &'static str,
     pub gaps: &'static str,
+    pub kernel: &'static str,
     pub more_calls: &'static str,
     pub more_connections: &'static str,
     pub none: &'static str,
@@ -72,6 +73,8 @@ static ENGLISH: Words = Words {
     one_side: "Only the client was recorded: when the server read or wrote is not known, so the arrows \
                are level.",
     gaps: "Times are in milliseconds. Short gaps are drawn wider than they are, and long gaps are folded.",
+    kernel: "The band beside a lifeline is the state of the socket. out: written and not acknowledged; \
+             in: come and not read.",
     more_calls: "{} more events of this connection are left out.",
     more_connections: "{} more connections are left out.",
     none: "No connection was made.",
@@ -110,6 +113,8 @@ static INDONESIAN: Words = Words {
     one_side: "Hanya client yang dicatat: kapan server membaca atau menulis tidak diketahui, jadi panahnya \
                datar.",
     gaps: "Waktu dalam milidetik. Jeda pendek digambar lebih lebar, dan jeda panjang dilipat.",
+    kernel: "Pita di samping garis adalah keadaan socket. out: sudah ditulis, belum di-acknowledge; \
+             in: sudah datang, belum dibaca.",
     more_calls: "{} kejadian lagi dari koneksi ini tidak digambar.",
     more_connections: "{} koneksi lagi tidak digambar.",
     none: "Tidak ada koneksi.",
