@@ -24,6 +24,8 @@ pub enum Command {
     Compare,
     /// Exercises to predict, run and explain.
     Lesson,
+    /// An experiment with TCP itself.
+    Tcp,
     /// Checks a server.
     Grade,
     /// Prints what explains the dialects to Wireshark.
@@ -39,10 +41,11 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Command; 9] = [
+    const ALL: [Command; 10] = [
         Command::Demo,
         Command::Compare,
         Command::Lesson,
+        Command::Tcp,
         Command::Grade,
         Command::Dissector,
         Command::Questions,
@@ -58,6 +61,7 @@ impl Command {
             Command::Demo => "demo",
             Command::Compare => "compare",
             Command::Lesson => "lesson",
+            Command::Tcp => "tcp",
             Command::Grade => "grade",
             Command::Dissector => "dissector",
             Command::Questions => "questions",
@@ -397,7 +401,7 @@ mod tests {
         for (line, said) in [
             (
                 "",
-                "expected a command: demo, compare, lesson, grade, dissector, questions, pack, shape or \
+                "expected a command: demo, compare, lesson, tcp, grade, dissector, questions, pack, shape or \
                  bench; see --help",
             ),
             ("upload a", "upload is a command of connme-client"),

@@ -28,7 +28,7 @@ use crate::lang::Msg;
 use crate::wire::stream;
 use cli::{Command, CommandLine};
 use lecture::capture::Capture;
-use lecture::{compare, demo, dissector, lessons, questions};
+use lecture::{compare, demo, dissector, lessons, questions, tcp};
 
 /// Runs a command of `connme-lab`.
 #[must_use]
@@ -58,6 +58,7 @@ pub fn run(line: &CommandLine) -> ExitCode {
         Command::Compare => compare::run(ui, line),
         Command::Demo => demo::run(ui, line),
         Command::Lesson => lessons::run(ui, line),
+        Command::Tcp => tcp::run(ui, line),
         Command::Dissector => dissector(ui, line),
         Command::Questions => questions::run(ui, line),
         Command::Shape => architectures::run(ui, line),

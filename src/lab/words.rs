@@ -12,9 +12,9 @@ pub(super) fn usage() -> Msg {
 /// No command was typed.
 pub(super) fn command_missing() -> Msg {
     Msg::said(
-        "expected a command: demo, compare, lesson, grade, dissector, questions, pack, shape or \
+        "expected a command: demo, compare, lesson, tcp, grade, dissector, questions, pack, shape or \
          bench; see --help",
-        "tulis sebuah perintah: demo, compare, lesson, grade, dissector, questions, pack, shape atau \
+        "tulis sebuah perintah: demo, compare, lesson, tcp, grade, dissector, questions, pack, shape atau \
          bench; lihat --help",
     )
 }
@@ -214,6 +214,32 @@ pub(super) fn last_word(seen: usize, left: &[usize]) -> Msg {
     Msg::said(
         format!("lessons seen: {seen}; not yet: {list}"),
         format!("pelajaran selesai: {seen}; belum: {list}"),
+    )
+}
+
+/// There are only these experiments.
+pub(super) fn no_such_experiment(names: &[&str]) -> Msg {
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    let others = others.join(", ");
+    Msg::said(
+        format!("tcp takes one of these: {others} or {last}"),
+        format!("tcp harus diikuti salah satu dari: {others} atau {last}"),
+    )
+}
+
+/// An experiment needs what this system does not have.
+pub(super) fn cannot_experiment() -> Msg {
+    Msg::said(
+        "this needs Linux with /proc (vanished: also unshare and ip; address-in-use: python3)",
+        "ini perlu Linux dengan /proc (vanished: juga unshare dan ip; address-in-use: python3)",
+    )
+}
+
+/// Before what an experiment has printed elsewhere.
+pub(super) fn recorded() -> Msg {
+    Msg::said(
+        "Recorded on Linux, because it cannot run here:",
+        "Hasil rekaman di Linux, karena tidak bisa dijalankan di sini:",
     )
 }
 

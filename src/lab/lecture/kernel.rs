@@ -159,8 +159,12 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(socket: &TcpStream) -> Option<Watch> {
         let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-        let (own, peer) = (plain(socket.local_addr().ok()?), plain(socket.peer_addr().ok()?));
-        Some(Watch { own, peer, last: [None; 2] })
+        Some(Watch::between(plain(socket.local_addr().ok()?), plain(socket.peer_addr().ok()?)))
+    }
+
+    /// Asks about the socket with these addresses.
+    pub(super) fn between(own: SocketAddr, peer: SocketAddr) -> Watch {
+        Watch { own, peer, last: [None; 2] }
     }
 
     /// The rows that have changed since last time. A listener with nothing in its backlog is not worth a line.

@@ -19,6 +19,7 @@ pub mod picture;
 pub mod questions;
 pub mod record;
 mod sequence;
+pub(super) mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod trace;

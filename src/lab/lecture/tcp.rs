@@ -1,0 +1,521 @@
+//! Short experiments with TCP: `connme-lab tcp WHAT` makes its own connections on this machine, and shows each call
+//! beside what the kernel says then. The lessons show them.
+//!
+//! ```text
+//!    0.045   server listen
+//!    0.094   client connect: ok
+//!    0.261 k server ESTABLISHED out 0 in 0
+//!    0.366 k queue  LISTEN 1
+//! ```
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::kernel::{self, Row, TIME_WAIT, Watch};
+use crate::client::outcome::{Outcome, Stop};
+use crate::client::ui::Ui;
+use crate::error::{Answer, Failure};
+use crate::lab::cli::CommandLine;
+use crate::lab::words;
+use crate::limits::TCP_IP;
+
+type Experiment = fn(&mut Sheet) -> io::Result<()>;
+
+const ALL: [(&str, Experiment); 9] = [
+    ("handshake", handshake),
+    ("backlog", backlog),
+    ("time-wait", time_wait),
+    ("address-in-use", address_in_use),
+    ("flow-control", flow_control),
+    ("half-write", half_write),
+    ("40-ms", forty_milliseconds),
+    ("vanished", vanished),
+    ("leave", leave),
+];
+
+/// How long the kernel may take for what it does at once on an idle machine.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A call that would wait for ever is tried for so long.
+const TRY: Duration = Duration::from_millis(100);
+
+/// More than both kernels keep of a connection that nobody reads.
+const LARGE: usize = 16 << 20;
+
+/// Runs an experiment, and prints what it shows.
+pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
+    match show(line.argument.text().trim()) {
+        None => {
+            let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
+            Err(Stop::Wrong(words::no_such_experiment(&names)))
+        }
+        Some(Ok(Some(text))) => Ok(ui.print(&text)?),
+        Some(Ok(None)) => Err(Stop::Refused(words::cannot_experiment())),
+        Some(Err(failure)) => Err(failure.into()),
+    }
+}
+
+/// What the experiment of this name shows, if there is one, and if it can be made here.
+pub(super) fn show(name: &str) -> Option<Answer<Option<String>>> {
+    let (_, experiment) = ALL.iter().find(|(known, _)| *known == name)?;
+    if kernel::check(true).is_err() {
+        return Some(Ok(None));
+    }
+    let mut sheet = Sheet { start: Instant::now(), lines: String::new() };
+    Some(match experiment(&mut sheet) {
+        Ok(()) => Ok(Some(sheet.lines)),
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(Failure::local(("try", "mencoba"), name, error)),
+    })
+}
+
+/// What an experiment shows.
+struct Sheet {
+    start: Instant,
+    lines: String,
+}
+
+impl Sheet {
+    fn line(&mut self, mark: char, who: &str, what: &str) {
+        let time = self.start.elapsed().as_secs_f64() * 1000.0;
+        let line = format!("{time:>8.3} {mark} {who:<6} {what}");
+        self.lines += line.trim_end();
+        self.lines += "\n";
+    }
+
+    /// A call, and how it ended: with a number of bytes, for example.
+    fn call(&mut self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
+        let outcome = outcome.map_or_else(|error| name_of(&error), |it| it.to_string());
+        self.line(' ', who, &format!("{call}: {outcome}"));
+    }
+
+    fn kernel(&mut self, who: &str, row: Option<Row>) {
+        // A socket that is closed on both sides, or was reset, has no row.
+        self.line('k', who, &row.map_or("-".to_owned(), |row| row.to_string()));
+    }
+}
+
+/// As the manuals of the calls have it.
+fn name_of(error: &io::Error) -> String {
+    let name = match error.kind() {
+        ErrorKind::WouldBlock => "EAGAIN",
+        ErrorKind::TimedOut => "ETIMEDOUT",
+        ErrorKind::ConnectionReset => "ECONNRESET",
+        ErrorKind::BrokenPipe => "EPIPE",
+        ErrorKind::AddrInUse => "EADDRINUSE",
+        _ => return error.to_string(),
+    };
+    name.to_owned()
+}
+
+fn ok<T>(outcome: io::Result<T>) -> io::Result<&'static str> {
+    outcome.map(|_| "ok")
+}
+
+/// Waits for what the kernel does in a moment.
+fn until(limit: Duration, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !is_so() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((TCP_IP, 0))?;
+    let at = listener.local_addr()?;
+    Ok((listener, at))
+}
+
+/// Both ends of a connection, and what asks the kernel about them.
+struct Pair {
+    client: TcpStream,
+    server: TcpStream,
+    of_client: Watch,
+    of_server: Watch,
+}
+
+impl Pair {
+    fn new() -> io::Result<Pair> {
+        let (listener, at) = listen()?;
+        let client = TcpStream::connect(at)?;
+        let (server, from) = listener.accept()?;
+        let (of_client, of_server) = (Watch::between(from, at), Watch::between(at, from));
+        Ok(Pair { client, server, of_client, of_server })
+    }
+
+    fn kernel(&self, sheet: &mut Sheet) {
+        sheet.kernel("client", self.of_client.row());
+        sheet.kernel("server", self.of_server.row());
+    }
+}
+
+/// The client is connected before the server's program has accepted.
+fn handshake(sheet: &mut Sheet) -> io::Result<()> {
+    let (listener, at) = listen()?;
+    let queue = |sheet: &mut Sheet| {
+        let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
+        sheet.kernel("queue", row);
+    };
+    sheet.line(' ', "server", "listen");
+    let mut client = TcpStream::connect(at)?;
+    sheet.line(' ', "client", "connect: ok");
+    let from = client.local_addr()?;
+    let (of_client, of_server) = (Watch::between(from, at), Watch::between(at, from));
+    sheet.kernel("client", of_client.row());
+    sheet.kernel("server", of_server.row());
+    queue(sheet);
+    sheet.call("client", "write 5", client.write(b"hello"));
+    sheet.kernel("server", of_server.row());
+    let accepted = listener.accept();
+    sheet.call("server", "accept", ok(accepted.as_ref().map_err(|error| error.kind().into())));
+    queue(sheet);
+    let (mut server, _) = accepted?;
+    sheet.call("server", "read", server.read(&mut [0; 100]));
+    sheet.kernel("server", of_server.row());
+    Ok(())
+}
+
+/// More clients than the backlog has room for: the next one's SYN is not answered.
+fn backlog(sheet: &mut Sheet) -> io::Result<()> {
+    let (listener, at) = listen()?;
+    let rows = || kernel::rows(kernel::IPV4, at.port());
+    sheet.line(' ', "server", "listen");
+    let mut clients = Vec::new();
+    // The last one gives up.
+    while let Ok(client) = TcpStream::connect_timeout(&at, TRY) {
+        clients.push(client);
+    }
+    sheet.line(' ', "client", &format!("connect: ok, {} times", clients.len()));
+    sheet.kernel("queue", kernel::listener(&rows(), at));
+    let waiting = thread::spawn(move || {
+        let began = Instant::now();
+        TcpStream::connect(at).map(|_| began.elapsed())
+    });
+    sheet.line(' ', "client", "connect ...");
+    let asks = || rows().into_iter().map(|(_, _, row)| row).find(|row| row.state == "SYN_SENT");
+    until(SOON, || asks().is_some());
+    thread::sleep(TRY);
+    sheet.kernel("client", asks());
+    sheet.call("server", "accept", ok(listener.accept()));
+    sheet.kernel("client", asks());
+    let took = waiting.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
+    let after = |took: Duration| format!("ok after {} ms", took.as_millis());
+    sheet.call("client", "connect", took.map(after));
+    Ok(())
+}
+
+/// How often a connection is made for a count.
+const TIMES: usize = 10;
+
+/// Makes connections to this listener. One side closes, and when the other side has seen it, the other one.
+fn close_first(listener: &TcpListener, is_client: bool) -> io::Result<()> {
+    for _ in 0..TIMES {
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let (server, _) = listener.accept()?;
+        let (first, mut second) = if is_client { (client, server) } else { (server, client) };
+        drop(first);
+        second.read(&mut [0])?;
+    }
+    Ok(())
+}
+
+/// The sockets in TIME_WAIT that have this port, and those that are connected to it.
+fn in_time_wait(port: u16) -> (usize, usize) {
+    let rows = kernel::rows(kernel::IPV4, port);
+    let waiting = || rows.iter().filter(|(_, _, row)| row.state == TIME_WAIT);
+    let own = waiting().filter(|(own, ..)| own.port() == port).count();
+    (own, waiting().count() - own)
+}
+
+/// Who closes first keeps the connection in TIME_WAIT.
+fn time_wait(sheet: &mut Sheet) -> io::Result<()> {
+    for who in ["client", "server"] {
+        let (listener, at) = listen()?;
+        close_first(&listener, who == "client")?;
+        sheet.line(' ', who, &format!("close, before the other: {TIMES} times"));
+        until(SOON, || {
+            let (own, other) = in_time_wait(at.port());
+            own + other >= TIMES
+        });
+        let (own, other) = in_time_wait(at.port());
+        sheet.line('k', "client", &format!("{TIME_WAIT}: {other}"));
+        sheet.line('k', "server", &format!("{TIME_WAIT}: {own}"));
+    }
+    Ok(())
+}
+
+const PYTHON: &str = include_str!("../starter/server.py");
+
+/// A server is started again on a port with connections in TIME_WAIT.
+fn address_in_use(sheet: &mut Sheet) -> io::Result<()> {
+    let (listener, at) = listen()?;
+    close_first(&listener, false)?;
+    drop(listener);
+    sheet.line(' ', "server", &format!("close, before the clients: {TIMES} times"));
+    let (own, _) = in_time_wait(at.port());
+    sheet.line('k', "server", &format!("{TIME_WAIT}: {own}"));
+    sheet.call("Rust", "bind", ok(TcpListener::bind(at)));
+    let lines = || PYTHON.lines().filter(|line| !line.contains("SO_REUSEADDR"));
+    let without = lines().collect::<Vec<_>>().join("\n");
+    for (which, program) in [("with SO_REUSEADDR", PYTHON), ("without it", &without)] {
+        sheet.line(' ', "Python", &format!("{which}: {}", python(program, at.port())?));
+    }
+    Ok(())
+}
+
+/// The first line that the server prints, or the last one of its error.
+fn python(program: &str, port: u16) -> io::Result<String> {
+    let mut python = Command::new("python3");
+    python.args(["-c", program, &port.to_string()]).env_remove("PYTHONSTARTUP");
+    python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = python.spawn() else { return Err(ErrorKind::Unsupported.into()) };
+    let mut said = Vec::new();
+    if let Some(out) = &mut child.stdout {
+        // The line has come when the port is open. The error ends the program.
+        let mut byte = [0];
+        while out.read(&mut byte)? > 0 && byte != *b"\n" {
+            said.extend(byte);
+        }
+    }
+    child.kill()?;
+    let output = child.wait_with_output()?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let last = error.lines().last().filter(|_| said.is_empty());
+    let said = last.map_or(said.clone(), str::to_owned);
+    if said.starts_with("listening") {
+        return Ok("listens".to_owned());
+    }
+    Ok(said.replace("OSError: ", ""))
+}
+
+/// The client does not read, until the server has waited for a while.
+fn flow_control(sheet: &mut Sheet) -> io::Result<()> {
+    let pair = Pair::new()?;
+    let taken = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (mut server, taken) = (&pair.server, &taken);
+        let writing = scope.spawn(move || {
+            let bytes = vec![0; LARGE];
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let took = server.write(rest.get(..1 << 16).unwrap_or(rest))?;
+                rest = rest.get(took..).unwrap_or_default();
+                taken.fetch_add(took, Ordering::Relaxed);
+            }
+            server.shutdown(Shutdown::Write)
+        });
+        sheet.line(' ', "server", &format!("write {LARGE} ..."));
+        until(SOON, || pair.of_server.row().is_some_and(|row| row.timer == Some("probe")));
+        sheet.line(' ', "server", &format!("... {} taken, waits", taken.load(Ordering::Relaxed)));
+        pair.kernel(sheet);
+        let (ask, answer) = (Instant::now(), another_client()?);
+        let took = answer.duration_since(ask).as_secs_f64() * 1000.0;
+        sheet.line(' ', "other", &format!("asks another thread: {took:.3} ms"));
+        thread::sleep(Duration::from_secs(1));
+        sheet.line(' ', "server", &format!("... {} taken, waits", taken.load(Ordering::Relaxed)));
+        let read = io::copy(&mut &pair.client, &mut io::sink());
+        sheet.call("client", "read to the end", read);
+        let wrote = writing.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
+        sheet.call("server", "write", wrote.map(|()| taken.load(Ordering::Relaxed)));
+        until(SOON, || pair.of_server.row().is_some_and(|row| row.state == "FIN_WAIT2"));
+        pair.kernel(sheet);
+        Ok(())
+    })
+}
+
+/// When another thread has answered another client.
+fn another_client() -> io::Result<Instant> {
+    let Pair { mut client, mut server, .. } = Pair::new()?;
+    let serving = thread::spawn(move || {
+        let mut byte = [0];
+        server.read_exact(&mut byte)?;
+        server.write_all(&byte)
+    });
+    client.write_all(b"?")?;
+    client.read_exact(&mut [0])?;
+    let answered = Instant::now();
+    serving.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
+    Ok(answered)
+}
+
+/// A write takes fewer bytes than it was given.
+fn half_write(sheet: &mut Sheet) -> io::Result<()> {
+    let mut pair = Pair::new()?;
+    pair.server.set_write_timeout(Some(TRY))?;
+    let bytes = vec![0; LARGE];
+    let first = pair.server.write(&bytes);
+    let taken = *first.as_ref().unwrap_or(&0);
+    sheet.call("server", &format!("write {LARGE}"), first);
+    let mut rest = bytes.get(taken..).unwrap_or_default();
+    let left = loop {
+        match pair.server.write(rest) {
+            // The kernels still find room for a little.
+            Ok(more) => rest = rest.get(more..).unwrap_or_default(),
+            Err(error) => break name_of(&error),
+        }
+    };
+    sheet.line(' ', "server", &format!("write the rest: {left}, {} taken", LARGE - rest.len()));
+    pair.kernel(sheet);
+    pair.server.shutdown(Shutdown::Write)?;
+    sheet.call("client", "read to the end", io::copy(&mut pair.client, &mut io::sink()));
+    Ok(())
+}
+
+/// How long a request takes, four times on one connection, with what each side can do about it.
+fn forty_milliseconds(sheet: &mut Sheet) -> io::Result<()> {
+    for (writes, acknowledges, is_without_nagle) in
+        [(1, false, false), (1, true, false), (2, false, false), (2, true, false), (2, false, true)]
+    {
+        let Pair { mut client, mut server, .. } = Pair::new()?;
+        server.set_nodelay(is_without_nagle)?;
+        let serving = thread::spawn(move || {
+            while server.read(&mut [0; 100])? > 0 {
+                let parts: &[&[u8]] =
+                    if writes == 1 { &[b"5\nhello"] } else { &[b"5\n", b"hello"] };
+                for part in parts {
+                    server.write_all(part)?;
+                }
+            }
+            io::Result::Ok(())
+        });
+        let mut times = String::new();
+        for _ in 0..4 {
+            let began = Instant::now();
+            client.write_all(b"size a.txt\n")?;
+            let mut left = 7;
+            while left > 0 {
+                if acknowledges {
+                    acknowledge_at_once(&client)?;
+                }
+                left -= client.read(&mut [0; 7])?.clamp(1, left);
+            }
+            times += &format!("{:>3}", began.elapsed().as_millis());
+        }
+        drop(client);
+        serving.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
+        let server = format!("{writes} write{}", if writes == 1 { "" } else { "s" });
+        let what = match (acknowledges, is_without_nagle) {
+            (true, _) => "client: quickack",
+            (_, true) => "server: TCP_NODELAY",
+            _ => "",
+        };
+        sheet.lines += &format!("{server:<8} {what:<19} {times} ms\n");
+    }
+    Ok(())
+}
+
+/// The kernel forgets it soon, so it has to be told before each read.
+#[cfg(target_os = "linux")]
+fn acknowledge_at_once(socket: &TcpStream) -> io::Result<()> {
+    std::os::linux::net::TcpStreamExt::set_quickack(socket, true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn acknowledge_at_once(_: &TcpStream) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// Tells the experiment that it is in a network of its own, which it may break.
+const ALONE: &str = "CONNME_LAB_ALONE";
+
+/// The cable is cut: no FIN comes, and nothing at all.
+fn vanished(sheet: &mut Sheet) -> io::Result<()> {
+    if std::env::var_os(ALONE).is_none() {
+        return alone(sheet);
+    }
+    let set = |what| {
+        let done = Command::new("ip").args(["link", "set", "lo", what]).status();
+        if done.is_ok_and(|status| status.success()) { Ok(()) } else { Err(ErrorKind::Unsupported) }
+    };
+    set("up")?;
+    std::fs::write("/proc/sys/net/ipv4/tcp_retries2", "3")?;
+    let Pair { mut client, mut server, of_client, of_server } = Pair::new()?;
+    sheet.start = Instant::now();
+    sheet.line(' ', "cable", "cut");
+    set("down")?;
+    server.set_read_timeout(Some(TRY))?;
+    client.set_read_timeout(Some(Duration::from_secs(30)))?;
+    sheet.call("server", "read for 100 ms", server.read(&mut [0]));
+    sheet.call("client", "write 5", client.write(b"hello"));
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| (&client).read(&mut [0]));
+        let mut last = None;
+        while !reading.is_finished() {
+            let row = of_client.row().filter(|row| row.timer.is_some());
+            let timeouts = row.map(|row| row.timeouts);
+            if let (Some(row), true) = (row, timeouts != last) {
+                let timer = row.timer.unwrap_or_default();
+                let text = format!("{} timer {timer} timeouts {}", row.state, row.timeouts);
+                sheet.line('k', "client", &text);
+                last = timeouts;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let read = reading.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
+        sheet.call("client", "read", read);
+    });
+    sheet.call("client", "write 5", client.write(b"hello"));
+    sheet.kernel("client", of_client.row());
+    sheet.call("server", "read for 100 ms", server.read(&mut [0]));
+    sheet.kernel("server", of_server.row());
+    Ok(())
+}
+
+/// The same experiment in a network of its own, which needs no rights on many systems.
+fn alone(sheet: &mut Sheet) -> io::Result<()> {
+    let mut inside = Command::new("unshare");
+    inside.arg("-Urn").arg(std::env::current_exe()?).args(["tcp", "vanished"]);
+    let output = inside.env(ALONE, "1").stdin(Stdio::null()).output();
+    let output = output.ok().filter(|output| output.status.success());
+    sheet.lines = String::from_utf8_lossy(&output.ok_or(ErrorKind::Unsupported)?.stdout).into();
+    Ok(())
+}
+
+/// A FIN with a close, a FIN for one direction, and a reset: what the kernel has then, and what the next calls say.
+fn leave(sheet: &mut Sheet) -> io::Result<()> {
+    for how in ["close", "half-close", "reset"] {
+        let Pair { client, mut server, of_client, of_server } = Pair::new()?;
+        let mut client = match how {
+            "half-close" => {
+                client.shutdown(Shutdown::Write)?;
+                Some(client)
+            }
+            "reset" => {
+                // Bytes that nobody has read make it a reset.
+                server.write_all(b"unread")?;
+                client.peek(&mut [0])?;
+                drop(client);
+                None
+            }
+            _ => {
+                drop(client);
+                None
+            }
+        };
+        until(SOON, || of_server.row().is_none_or(|row| row.state == "CLOSE_WAIT"));
+        let said = |row: Option<Row>| row.map_or("-", |row| row.state);
+        let states = format!("{}, server {}", said(of_client.row()), said(of_server.row()));
+        sheet.lines += &format!("{how}: client {states}\n");
+        let mut calls = format!("  server read: {}", told(server.read(&mut [0])));
+        for _ in 0..2 {
+            calls += &format!(", write 5: {}", told(server.write(b"hello")));
+            until(TRY, || of_server.row().is_none());
+        }
+        sheet.lines += &(calls + "\n");
+        if let Some(client) = &mut client {
+            let read = told(client.read(&mut [0; 100]));
+            let wrote = told(client.write(b"hello"));
+            sheet.lines += &format!("  client read: {read}, write 5: {wrote}\n");
+        }
+    }
+    Ok(())
+}
+
+fn told(outcome: io::Result<usize>) -> String {
+    outcome.map_or_else(|error| name_of(&error), |count| count.to_string())
+}
