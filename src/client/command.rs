@@ -79,7 +79,7 @@ pub(crate) fn find(word: &str) -> Option<&'static Command> {
 }
 
 /// The commands of `connme-lab`. The client had them before.
-const OF_THE_LAB: [&str; 5] = ["demo", "compare", "lesson", "grade", "dissector"];
+const OF_THE_LAB: [&str; 6] = ["demo", "compare", "lesson", "tcp", "grade", "dissector"];
 
 /// What to type instead, if this word is a command of `connme-lab`. `line` is what was typed.
 pub(crate) fn of_the_lab(word: &str, line: &str) -> Option<Msg> {

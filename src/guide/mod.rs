@@ -6,7 +6,7 @@
 //! | [`dialects`] | the other four dialects, byte by byte, with a Python client for each |
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
 //! | [`lecture`] | traces, pictures, captures for Wireshark, a simulated bad network, the comparison |
-//! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | twenty exercises, in English and in Indonesian |
+//! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | 27 exercises, in English and in Indonesian |
 //! | [`lecture_plan`], [`rencana`] | a lecture and a lab of 90 minutes: what to show when, what to prepare, what to hand out |
 //! | [`questions`](super::lab::lecture::questions), [`pertanyaan`] | multiple-choice questions, with the reason for each answer |
 //! | [`architectures`], [`arsitektur`] | one server in five shapes: who waits, what each costs, measured |

@@ -364,6 +364,7 @@ mod tests {
         assert_eq!((line.command, line.config.host.as_str()), (Command::Grade, "::1"));
         assert_eq!((line.config.port, line.named), (1234, (true, false)));
         assert!(line.grade.verbose && line.grade.only == ["text/framing"]);
+        assert_eq!(run("tcp 40-ms").command, Command::Tcp);
         assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));
     }
 

@@ -20,7 +20,7 @@ fn every_lesson_shows_the_real_output() {
         [("en", "lessons: each printed what"), ("id", "pelajaran: semuanya mencetak")]
     {
         let mut client = lab(&["--lang", lang, "lesson", "--all"]);
-        let output = client.timeout(PATIENCE * 3).output().unwrap();
+        let output = client.timeout(PATIENCE * 4).output().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{out}{}", String::from_utf8_lossy(&output.stderr));
         assert!(out.lines().last().unwrap().contains(said), "{out}");
@@ -31,14 +31,14 @@ fn every_lesson_shows_the_real_output() {
     let mut one = lab(&["lesson", "14"]);
     let out = String::from_utf8(one.output().unwrap().stdout).unwrap();
     assert!(out.contains("ok removed notes.txt") && !out.contains("15. Half"), "{out}");
-    let mut last = lab(&["lesson", "--all", "20"]);
+    let mut last = lab(&["lesson", "--all", "27"]);
     let out = String::from_utf8(last.output().unwrap().stdout).unwrap();
-    assert!(out.starts_with("20. ") && out.contains("\n1 lesson: each printed"), "{out}");
-    for wrong in [&["lesson", "21"][..], &["lesson", "--all", "0"], &["lesson", "--all", "x"]] {
+    assert!(out.starts_with("27. ") && out.contains("\n1 lesson: each printed"), "{out}");
+    for wrong in [&["lesson", "28"][..], &["lesson", "--all", "0"], &["lesson", "--all", "x"]] {
         let wrong = lab(wrong).output().unwrap();
         assert_eq!(wrong.status.code(), Some(2));
         let said = String::from_utf8_lossy(&wrong.stderr);
-        assert!(said.contains("the lessons have the numbers 1 to 20"), "{said}");
+        assert!(said.contains("the lessons have the numbers 1 to 27"), "{said}");
     }
 }
 
@@ -69,7 +69,7 @@ fn a_reader_goes_through_the_lessons_with_keys() {
         assert!(said.contains("Enter, Space or Page Down"), "{said}");
         assert_eq!(said.contains("6. Half a command"), keys == " q", "{said}");
         assert!(!said.contains("error bad-request"), "nothing has run: {said}");
-        assert!(said.contains("lessons seen: 0; not yet: 1-20"), "{said}");
+        assert!(said.contains("lessons seen: 0; not yet: 1-27"), "{said}");
     }
     // The first page, the question, the answer, back, again, the explanation, the next lesson, back, the last one.
     let said = at_terminal("lesson 5", "\n\nb\n\n\nb20\n99\nq").unwrap();
@@ -83,7 +83,7 @@ fn a_reader_goes_through_the_lessons_with_keys() {
         "6. Half a command",
         "5. A payload that looks like commands",
         "20. Two writes",
-        "lessons seen: 1; not yet: 1-4, 6-20",
+        "lessons seen: 1; not yet: 1-4, 6-27",
     ];
     let mut rest = said.as_str();
     for part in order {
@@ -251,6 +251,49 @@ fn each_rung_has_the_number_of_its_connection() {
     let whose = |what: &str| log.lines().find(|line| line.contains(what)).unwrap()[..2].to_owned();
     assert_eq!(whose("= connme"), whose("= size x"));
     assert_ne!(whose("= connme"), whose("= ls"));
+}
+
+/// Both programs say what the kernel says of their own end, and the client what is left after its close.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernels_view_is_beside_each_call() {
+    let server = TestServer::start(&["--trace", "--kernel"]);
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("a.svg");
+    let flags = ["--trace", "--kernel", "--ladder", picture.to_str().unwrap(), "ls"];
+    let output = server.client(folder.path(), &flags).output().unwrap();
+    let trace = String::from_utf8(output.stderr).unwrap();
+    let said = |text: &str| -> Vec<String> {
+        let rows = text.lines().filter_map(|line| line.split_once(" k |"));
+        rows.map(|(_, row)| row.trim_end_matches('|').trim().to_owned()).collect()
+    };
+    let rows = said(&trace);
+    assert_eq!(rows.first().map(String::as_str), Some("ESTABLISHED out 0 in 0"), "{trace}");
+    assert_eq!(rows.last().map(String::as_str), Some("TIME_WAIT"), "{trace}");
+    assert!(fs::read_to_string(&picture).unwrap().contains(">TIME_WAIT<"));
+    server.wait_for_log(" close\n");
+    let rows = said(&server.log());
+    assert!(rows.contains(&"CLOSE_WAIT out 0 in 0".to_owned()), "{}", server.log());
+    let output = client(&["--kernel", "ls"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("--kernel is for --trace"), "{said}");
+}
+
+/// Without the programs that an experiment needs, a lesson shows what is on its page, and says that it is recorded.
+#[test]
+fn what_cannot_be_tried_here_is_recorded() {
+    let without = |words: &[&str]| lab(words).env("PATH", "/nowhere").output().unwrap();
+    let output = without(&["lesson", "26"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (_, after) = said.split_once("Recorded on Linux, because it cannot run here:").unwrap();
+    assert!(output.status.success() && after.contains("client read: ETIMEDOUT"), "{said}");
+    let output = without(&["tcp", "vanished"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("this needs Linux"), "{said}");
+    let output = without(&["tcp", "vanish"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("tcp takes one of these"), "{said}");
 }
 
 /// The dialects that `compare` compares.

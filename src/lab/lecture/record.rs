@@ -170,7 +170,7 @@ impl Tape {
     /// What happened in this time.
     fn between(&self, from: Duration, to: Duration) -> Tape {
         let entries = self.entries.iter().filter(|entry| (from..to).contains(&entry.at));
-        let before = self.rows.iter().filter(|(at, _)| *at < from).last();
+        let before = self.rows.iter().rfind(|(at, _)| *at < from);
         let during = self.rows.iter().filter(|(at, _)| (from..to).contains(at));
         let rows = before.map(|(_, row)| (from, *row)).into_iter().chain(during.copied()).collect();
         Tape { began: from, entries: entries.cloned().collect(), rows, ..self.clone() }

@@ -218,7 +218,7 @@ fn close_first(listener: &TcpListener, is_client: bool) -> io::Result<()> {
         let (server, _) = listener.accept()?;
         let (first, mut second) = if is_client { (client, server) } else { (server, client) };
         drop(first);
-        second.read(&mut [0])?;
+        io::copy(&mut second, &mut io::sink())?;
     }
     Ok(())
 }
