@@ -7,7 +7,7 @@
 //! | [`programs`] | every flag, the prompt, exit status, Tab completion |
 //! | [`lecture`] | traces, pictures, captures for Wireshark, a simulated bad network, the comparison |
 //! | [`lessons`](super::lab::lecture::lessons), [`pelajaran`] | 27 exercises, in English and in Indonesian |
-//! | [`lecture_plan`], [`rencana`] | a lecture and a lab of 90 minutes: what to show when, what to prepare, what to hand out |
+//! | [`lecture_plan`], [`rencana`] | a lecture and a lab of 90 minutes: what to show when, what to prepare, what to hand out; a second lecture on TCP itself |
 //! | [`questions`](super::lab::lecture::questions), [`pertanyaan`] | multiple-choice questions, with the reason for each answer |
 //! | [`architectures`], [`arsitektur`] | one server in five shapes: who waits, what each costs, measured |
 //! | [`write_your_own`] | from the starter server to full points of `grade`, in steps |
