@@ -192,7 +192,12 @@ pub(super) fn lesson_help() -> Msg {
          q                           keluar\n\
          ?                           halaman ini\n\nDi dalam trace:\n",
     );
-    let both = |lang| keys.say(lang) + &ladder_legend().say(lang) + "\n";
+    let kernel = Msg::said(
+        "k: what the kernel says of a socket (lessons 21 to 27)",
+        "k: kata kernel tentang sebuah socket (pelajaran 21-27)",
+    );
+    let both =
+        |lang| format!("{}{}\n{}\n", keys.say(lang), ladder_legend().say(lang), kernel.say(lang));
     Msg::said(both(Lang::En), both(Lang::Id))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A row has the state, the bytes in both queues and the timer that runs. It has no window, and no count of all that
 //! was sent again: [`Row::timeouts`] are those since the last acknowledgement. For each
-//! look the kernel goes through its whole table of sockets. That takes some 5 ms where the table is large, and 15 ms with
+//! look the kernel goes through its whole table of sockets. That takes some 5 ms where the table is large, and 20 ms with
 //! ten thousand sockets in it: enough for a trace, but the calls are slower than without it.
 //!
 //! ```text

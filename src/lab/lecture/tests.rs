@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bars;
 use super::canvas::SIZE;
 use super::compare::{self, compare};
+use super::kernel::Row;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
 use super::record::{Tape, Way, What};
@@ -127,6 +128,26 @@ fn shows(picture: &str, expected: &[&str]) {
     for label in expected {
         height_of(picture, label);
     }
+}
+
+#[test]
+fn a_band_beside_the_lifeline_has_the_states() {
+    let row = |state, timer| Event::Kernel(Row { state, sent: 0, unread: 3, timer, timeouts: 0 });
+    let mut talk = Talk::new("text");
+    talk.client(1, row("ESTABLISHED", None)).server(2, row("LISTEN", None));
+    talk.server(3, row("ESTABLISHED", Some("probe"))).client(10, Event::Wrote(b"ls\n"));
+    talk.client(20, row("TIME_WAIT", None));
+    let picture = talk.both();
+    shows(&picture, &["ESTABLISHED out 0 in 3", "LISTEN 3", "TIME_WAIT"]);
+    shows(&picture, &["ESTABLISHED out 0 in 3 timer probe"]);
+    // The first band ends where the next one begins. What waits at a listener is no state of this socket.
+    let bands: Vec<_> =
+        picture.split("<rect ").filter(|rect| rect.contains("width=\"6.0\"")).collect();
+    assert_eq!(bands.len(), 3, "{picture}");
+    let top = height_of(&picture, "ESTABLISHED out 0 in 3");
+    let height = height_of(&picture, "TIME_WAIT") - top;
+    assert!(bands[0].contains(&format!("height=\"{height:.1}\"")), "{height}: {}", bands[0]);
+    assert!(!Talk::new("text").both().contains("width=\"6.0\""));
 }
 
 #[test]
