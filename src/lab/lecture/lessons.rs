@@ -117,9 +117,14 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
             }
         } else {
             while shown.len() <= at {
-                let step = steps.get(shown.len());
-                let pieces = step.map(|step| step.show(ui.config().lang, columns)).transpose()?;
+                ui.print(&format!("{title}\n\n"))?;
+                let (step, lang) = (steps.get(shown.len()), ui.config().lang);
+                let live = &mut |line: &str| {
+                    let _ = ui.print(line);
+                };
+                let pieces = step.map(|step| step.show(lang, columns, live)).transpose()?;
                 shown.push(pieces.unwrap_or_default());
+                clear(ui)?;
             }
             let pieces = shown.get(at).map_or(&[][..], Vec::as_slice);
             ui.print(&format!("{title}\n\n{}\n", lines(pieces, columns).join("\n")))?;
@@ -165,7 +170,7 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
     for step in steps {
         let columns = terminal::columns_now();
-        let pieces = step.show(ui.config().lang, columns)?;
+        let pieces = step.show(ui.config().lang, columns, &mut |_| ())?;
         ui.print(&format!("{}\n\n", lines(&pieces, columns).join("\n")))?;
         if !compares {
             continue;
@@ -260,8 +265,8 @@ fn broken(command: &str, columns: usize) -> Vec<String> {
 }
 
 impl Step<'_> {
-    /// Does what the step does, and returns what is on the screen then.
-    fn show(&self, lang: Lang, columns: usize) -> Answer<Vec<Piece>> {
+    /// Does what the step does, and returns what is on the screen then. `live` gets what an experiment prints before that.
+    fn show(&self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<Vec<Piece>> {
         let mut pieces = Vec::new();
         pieces.extend(self.texts.iter().map(|text| Piece::Text((*text).to_owned())));
         if let Some(line) = self.server.filter(|_| self.is_named) {
@@ -276,9 +281,10 @@ impl Step<'_> {
             return Ok(pieces);
         }
         if let [(line, recorded)] = self.runs.as_slice()
-            && let Some(came) = line.strip_prefix(EXPERIMENT).and_then(tcp::show)
+            && let Some(name) = line.strip_prefix(EXPERIMENT)
         {
-            let came = came?;
+            live(&format!("$ {line}\n"));
+            let came = tcp::show(name, live).transpose()?.flatten();
             pieces.extend(commands(line));
             if came.is_none() {
                 pieces.push(Piece::Text(sentences::recorded().say(lang)));
@@ -612,6 +618,8 @@ mod tests {
         assert!(lessons.iter().all(|lesson| !lesson.is_empty()));
         let starters = |lesson: &&Vec<String>| lesson.iter().any(|line| line.contains("starter"));
         assert!(lessons.iter().filter(starters).count() >= 6);
+        let named = lessons.iter().flatten().filter_map(|line| line.strip_prefix(EXPERIMENT));
+        assert!(named.eq(tcp::ALL.iter().map(|(name, _)| *name)));
         assert_eq!(lessons, work(Lang::Id).collect::<Vec<_>>());
     }
 
@@ -632,7 +640,7 @@ mod tests {
         );
         assert_eq!(steps[2].runs, [("a", "B\n")]);
         // The command is on the screen with the question.
-        let question = steps[0].show(Lang::En, 60).unwrap();
+        let question = steps[0].show(Lang::En, 60, &mut |_| ()).unwrap();
         let expected = ["Predict. What?", "", "Server: one", "", "$ a", "$ b"];
         assert_eq!(lines(&question, 60), expected);
         assert_eq!(height(&question, 60), 6);

@@ -8,10 +8,11 @@
 //!    0.366 k queue  LISTEN 1
 //! ```
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead as _, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,9 +24,9 @@ use crate::lab::cli::CommandLine;
 use crate::lab::words;
 use crate::limits::TCP_IP;
 
-type Experiment = fn(&mut Sheet) -> io::Result<()>;
+pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
 
-const ALL: [(&str, Experiment); 9] = [
+pub(super) const ALL: [(&str, Experiment); 9] = [
     ("handshake", handshake),
     ("backlog", backlog),
     ("time-wait", time_wait),
@@ -48,24 +49,27 @@ const LARGE: usize = 16 << 20;
 
 /// Runs an experiment, and prints what it shows.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    match show(line.argument.text().trim()) {
+    let live = &mut |line: &str| {
+        let _ = ui.print(line);
+    };
+    match show(line.argument.text().trim(), live) {
         None => {
             let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
             Err(Stop::Wrong(words::no_such_experiment(&names)))
         }
-        Some(Ok(Some(text))) => Ok(ui.print(&text)?),
+        Some(Ok(Some(_))) => Ok(()),
         Some(Ok(None)) => Err(Stop::Refused(words::cannot_experiment())),
         Some(Err(failure)) => Err(failure.into()),
     }
 }
 
-/// What the experiment of this name shows, if there is one, and if it can be made here.
-pub(super) fn show(name: &str) -> Option<Answer<Option<String>>> {
+/// What the experiment of this name shows, if there is one, and if it can be made here. `live` gets each line at once.
+pub(super) fn show(name: &str, live: &mut dyn FnMut(&str)) -> Option<Answer<Option<String>>> {
     let (_, experiment) = ALL.iter().find(|(known, _)| *known == name)?;
     if kernel::check(true).is_err() {
         return Some(Ok(None));
     }
-    let mut sheet = Sheet { start: Instant::now(), lines: String::new() };
+    let mut sheet = Sheet { start: Instant::now(), lines: String::new(), live };
     Some(match experiment(&mut sheet) {
         Ok(()) => Ok(Some(sheet.lines)),
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
@@ -74,17 +78,22 @@ pub(super) fn show(name: &str) -> Option<Answer<Option<String>>> {
 }
 
 /// What an experiment shows.
-struct Sheet {
+pub(super) struct Sheet<'l> {
     start: Instant,
     lines: String,
+    live: &'l mut dyn FnMut(&str),
 }
 
-impl Sheet {
+impl Sheet<'_> {
+    fn add(&mut self, line: &str) {
+        let line = format!("{}\n", line.trim_end());
+        (self.live)(&line);
+        self.lines += &line;
+    }
+
     fn line(&mut self, mark: char, who: &str, what: &str) {
         let time = self.start.elapsed().as_secs_f64() * 1000.0;
-        let line = format!("{time:>8.3} {mark} {who:<6} {what}");
-        self.lines += line.trim_end();
-        self.lines += "\n";
+        self.add(&format!("{time:>8.3} {mark} {who:<6} {what}"));
     }
 
     /// A call, and how it ended: with a number of bytes, for example.
@@ -147,16 +156,16 @@ impl Pair {
         Ok(Pair { client, server, of_client, of_server })
     }
 
-    fn kernel(&self, sheet: &mut Sheet) {
+    fn kernel(&self, sheet: &mut Sheet<'_>) {
         sheet.kernel("client", self.of_client.row());
         sheet.kernel("server", self.of_server.row());
     }
 }
 
 /// The client is connected before the server's program has accepted.
-fn handshake(sheet: &mut Sheet) -> io::Result<()> {
+fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
-    let queue = |sheet: &mut Sheet| {
+    let queue = |sheet: &mut Sheet<'_>| {
         let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
         sheet.kernel("queue", row);
     };
@@ -180,7 +189,7 @@ fn handshake(sheet: &mut Sheet) -> io::Result<()> {
 }
 
 /// More clients than the backlog has room for: the next one's SYN is not answered.
-fn backlog(sheet: &mut Sheet) -> io::Result<()> {
+fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     let rows = || kernel::rows(kernel::IPV4, at.port());
     sheet.line(' ', "server", "listen");
@@ -237,7 +246,7 @@ fn in_time_wait(port: u16) -> (usize, usize) {
 }
 
 /// Who closes first keeps the connection in TIME_WAIT.
-fn time_wait(sheet: &mut Sheet) -> io::Result<()> {
+fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
     for who in ["client", "server"] {
         let (listener, at) = listen()?;
         close_first(&listener, who == "client")?;
@@ -256,7 +265,7 @@ fn time_wait(sheet: &mut Sheet) -> io::Result<()> {
 const PYTHON: &str = include_str!("../starter/server.py");
 
 /// A server is started again on a port with connections in TIME_WAIT.
-fn address_in_use(sheet: &mut Sheet) -> io::Result<()> {
+fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     close_first(&listener, false)?;
     drop(listener);
@@ -299,7 +308,7 @@ fn python(program: &str, port: u16) -> io::Result<String> {
 }
 
 /// The client does not read, until the server has waited for a while.
-fn flow_control(sheet: &mut Sheet) -> io::Result<()> {
+fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let pair = Pair::new()?;
     let taken = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -349,7 +358,7 @@ fn another_client() -> io::Result<Duration> {
 }
 
 /// A write takes fewer bytes than it was given.
-fn half_write(sheet: &mut Sheet) -> io::Result<()> {
+fn half_write(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let mut pair = Pair::new()?;
     pair.server.set_write_timeout(Some(TRY))?;
     let bytes = vec![0; LARGE];
@@ -372,13 +381,16 @@ fn half_write(sheet: &mut Sheet) -> io::Result<()> {
 }
 
 /// How long a request takes, four times on one connection, with what each side can do about it.
-fn forty_milliseconds(sheet: &mut Sheet) -> io::Result<()> {
+fn forty_milliseconds(sheet: &mut Sheet<'_>) -> io::Result<()> {
     for (writes, acknowledges, is_without_nagle) in
         [(1, false, false), (1, true, false), (2, false, false), (2, true, false), (2, false, true)]
     {
         let Pair { mut client, mut server, .. } = Pair::new()?;
         server.set_nodelay(is_without_nagle)?;
+        // The first request must not wait for a thread that is about to start.
+        let (tell, started) = mpsc::channel();
         let serving = thread::spawn(move || {
+            let _ = tell.send(());
             while server.read(&mut [0; 100])? > 0 {
                 let parts: &[&[u8]] =
                     if writes == 1 { &[b"5\nhello"] } else { &[b"5\n", b"hello"] };
@@ -388,6 +400,7 @@ fn forty_milliseconds(sheet: &mut Sheet) -> io::Result<()> {
             }
             io::Result::Ok(())
         });
+        let _ = started.recv();
         let mut times = String::new();
         for _ in 0..4 {
             let began = Instant::now();
@@ -409,7 +422,7 @@ fn forty_milliseconds(sheet: &mut Sheet) -> io::Result<()> {
             (_, true) => "server: TCP_NODELAY",
             _ => "",
         };
-        sheet.lines += &format!("{server:<8} {what:<19} {times} ms\n");
+        sheet.add(&format!("{server:<8} {what:<19} {times} ms"));
     }
     Ok(())
 }
@@ -429,7 +442,7 @@ fn acknowledge_at_once(_: &TcpStream) -> io::Result<()> {
 const ALONE: &str = "CONNME_LAB_ALONE";
 
 /// The cable is cut: no FIN comes, and nothing at all.
-fn vanished(sheet: &mut Sheet) -> io::Result<()> {
+fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
     if std::env::var_os(ALONE).is_none() {
         return alone(sheet);
     }
@@ -459,7 +472,7 @@ fn vanished(sheet: &mut Sheet) -> io::Result<()> {
                 sheet.line('k', "client", &text);
                 last = timeouts;
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(20));
         }
         let read = reading.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
         sheet.call("client", "read", read);
@@ -472,17 +485,19 @@ fn vanished(sheet: &mut Sheet) -> io::Result<()> {
 }
 
 /// The same experiment in a network of its own, which needs no rights on many systems.
-fn alone(sheet: &mut Sheet) -> io::Result<()> {
+fn alone(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let mut inside = Command::new("unshare");
     inside.arg("-Urn").arg(std::env::current_exe()?).args(["tcp", "vanished"]);
-    let output = inside.env(ALONE, "1").stdin(Stdio::null()).output();
-    let output = output.ok().filter(|output| output.status.success());
-    sheet.lines = String::from_utf8_lossy(&output.ok_or(ErrorKind::Unsupported)?.stdout).into();
-    Ok(())
+    inside.env(ALONE, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut child) = inside.spawn() else { return Err(ErrorKind::Unsupported.into()) };
+    for line in child.stdout.take().into_iter().flat_map(|out| io::BufReader::new(out).lines()) {
+        sheet.add(&line?);
+    }
+    if child.wait()?.success() { Ok(()) } else { Err(ErrorKind::Unsupported.into()) }
 }
 
 /// A FIN with a close, a FIN for one direction, and a reset: what the kernel has then, and what the next calls say.
-fn leave(sheet: &mut Sheet) -> io::Result<()> {
+fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
     for how in ["close", "half-close", "reset"] {
         let Pair { client, mut server, of_client, of_server } = Pair::new()?;
         let mut client = match how {
@@ -505,17 +520,17 @@ fn leave(sheet: &mut Sheet) -> io::Result<()> {
         until(SOON, || of_server.row().is_none_or(|row| row.state == "CLOSE_WAIT"));
         let said = |row: Option<Row>| row.map_or("-", |row| row.state);
         let states = format!("{}, server {}", said(of_client.row()), said(of_server.row()));
-        sheet.lines += &format!("{how}: client {states}\n");
+        sheet.add(&format!("{how}: client {states}"));
         let mut calls = format!("  server read: {}", told(server.read(&mut [0])));
         for _ in 0..2 {
             calls += &format!(", write 5: {}", told(server.write(b"hello")));
             until(TRY, || of_server.row().is_none());
         }
-        sheet.lines += &(calls + "\n");
+        sheet.add(&calls);
         if let Some(client) = &mut client {
             let read = told(client.read(&mut [0; 100]));
             let wrote = told(client.write(b"hello"));
-            sheet.lines += &format!("  client read: {read}, write 5: {wrote}\n");
+            sheet.add(&format!("  client read: {read}, write 5: {wrote}"));
         }
     }
     Ok(())
