@@ -361,6 +361,8 @@ mod tests {
             track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
         };
         said("ls", b"ls\n");
+        let row = Row { state: "CLOSE_WAIT", sent: 0, unread: 0, timer: None, timeouts: 0 };
+        track.see(Event::Kernel(row), Duration::ZERO, Duration::ZERO);
         said("rm", b"rm a\n");
         let scenes = recorder.scenes();
         let seen: Vec<_> = scenes
@@ -373,6 +375,9 @@ mod tests {
             assert_eq!(*tapes, 1);
         }
         assert!(scenes.iter().all(|(_, tapes)| tapes[0].entries.len() == 1), "{scenes:?}");
+        // A state lasts until the next one, so the later scene begins with it.
+        let (later, tapes) = &scenes[1];
+        assert_eq!(tapes[0].rows, [(later.began, row)]);
     }
 
     #[test]

@@ -459,6 +459,22 @@ mod tests {
         assert!(seen.starts_with("  [reset]\n"), "{seen}");
     }
 
+    /// Its peer has not closed, so the kernel keeps the socket for a while.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_kernel_is_asked_once_more_after_the_close() {
+        use crate::wire::stream::Socket;
+        use std::net::{TcpListener, TcpStream};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let watch = Watch::new(&socket);
+        let lines = Arc::new(Lines(Side::Client, Mutex::default()));
+        let observer = Arc::<Lines>::clone(&lines);
+        drop(Traced::new(Box::new(Socket::new(socket)), observer).with_kernel(watch));
+        let seen = lines.1.lock().unwrap().clone();
+        assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
+    }
+
     #[test]
     fn a_rung_is_as_wide_as_the_terminal() {
         let long = vec![0; 100_000];
