@@ -194,7 +194,7 @@ pub(super) fn lesson_help() -> Msg {
     );
     let kernel = Msg::said(
         "k: what the kernel says of a socket (lessons 21 to 27)",
-        "k: kata kernel tentang sebuah socket (pelajaran 21-27)",
+        "k: keadaan sebuah socket menurut kernel (21-27)",
     );
     let both =
         |lang| format!("{}{}\n{}\n", keys.say(lang), ladder_legend().say(lang), kernel.say(lang));
@@ -244,7 +244,7 @@ pub(super) fn cannot_experiment() -> Msg {
 pub(super) fn recorded() -> Msg {
     Msg::said(
         "Recorded on Linux, because it cannot run here:",
-        "Hasil rekaman di Linux, karena tidak bisa dijalankan di sini:",
+        "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
     )
 }
 

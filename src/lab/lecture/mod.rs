@@ -1,6 +1,6 @@
 //! What a lecture shows: every read and write, what they would be as packets, and what the framings cost.
 //!
-//! [`Instruments`] are between a wire and its socket. `demo`, `compare`, `lesson` and `questions` are commands of
+//! [`Instruments`] are between a wire and its socket. `demo`, `compare`, `lesson`, `tcp` and `questions` are commands of
 //! `connme-lab`, and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
 
 mod bars;
