@@ -137,6 +137,7 @@ const ONLY_FOR: [(&str, &str); 27] = [
     ("--step", "demo"),
     ("--all", "lesson grade"),
     ("--gift", "questions"),
+    ("--kernel", "demo"),
     ("--capture", "demo compare"),
     ("--capture-bytes", "--capture"),
     ("--buffer", "demo compare"),
@@ -226,7 +227,7 @@ pub fn parse(
             "--requests" => requests = Some(line.parsed(REQUESTS, number_of_requests)?),
             "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
             // The demo always has a trace, and nothing else here shows one.
-            "--trace" | "-t" | "--kernel" | "--stammer" => return Err(args::unexpected(&flag)),
+            "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
             _ => {
                 if let Some(text) = shared.read(&flag, &mut line, "connme-lab", &usage)? {
                     return Ok(Parsed::Print(text));
@@ -385,6 +386,7 @@ mod tests {
             ("--theme dark demo", "--ladder or --svg"),
             ("--output a demo", "grade or dissector or questions"),
             ("--gift lesson", "questions"),
+            ("--kernel lesson", "demo"),
             ("--list compare f", "grade"),
             ("--capture a LESSON", "demo or compare"),
             ("--capture-bytes 5 demo", "--capture"),

@@ -28,7 +28,7 @@ use crate::lang::Msg;
 use crate::wire::stream;
 use cli::{Command, CommandLine};
 use lecture::capture::Capture;
-use lecture::{compare, demo, dissector, lessons, questions, tcp};
+use lecture::{compare, demo, dissector, kernel, lessons, questions, tcp};
 
 /// Runs a command of `connme-lab`.
 #[must_use]
@@ -45,6 +45,10 @@ pub fn run(line: &CommandLine) -> ExitCode {
         let Err(wrong) = pack::write(line) else { return ExitCode::SUCCESS };
         complain(wrong);
         return ExitCode::FAILURE;
+    }
+    if let Err(wrong) = kernel::check(line.instruments.kernel) {
+        complain(wrong);
+        return ExitCode::from(2);
     }
     let capture = match Capture::start(&line.instruments, complain) {
         Ok(capture) => capture,

@@ -162,6 +162,11 @@ pub(super) fn ladder_legend() -> Msg {
     )
 }
 
+/// What the third mark of a ladder means.
+pub(super) fn kernel_legend() -> Msg {
+    Msg::said("k: what the kernel says of a socket", "k: keadaan sebuah socket menurut kernel")
+}
+
 /// Before the next step of the demo.
 pub(super) fn ask_enter() -> Msg {
     Msg::said("(Enter) ", "(Enter) ")
@@ -192,12 +197,9 @@ pub(super) fn lesson_help() -> Msg {
          q                           keluar\n\
          ?                           halaman ini\n\nDi dalam trace:\n",
     );
-    let kernel = Msg::said(
-        "k: what the kernel says of a socket (lessons 21 to 27)",
-        "k: keadaan sebuah socket menurut kernel (21-27)",
-    );
-    let both =
-        |lang| format!("{}{}\n{}\n", keys.say(lang), ladder_legend().say(lang), kernel.say(lang));
+    let both = |lang| {
+        format!("{}{}\n{}\n", keys.say(lang), ladder_legend().say(lang), kernel_legend().say(lang))
+    };
     Msg::said(both(Lang::En), both(Lang::Id))
 }
 

@@ -48,7 +48,8 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(CREATE, FILE, e))?;
     let picture = Picture::begin(&line.ladder, line.config.lang)?;
     let recorder = picture.as_ref().map(Picture::recorder);
-    let recorded = Instruments { recorder, ..Instruments::default() };
+    let kernel = line.instruments.kernel;
+    let recorded = Instruments { recorder, kernel, ..Instruments::default() };
     let serving = recorded.clone().prepare(Side::Server);
     let server = LocalServer::prepared(&folder.0.join("root"), FLAGS, serving)?;
     let config = Config {
@@ -70,6 +71,9 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         clear(ui)?;
     }
     ui.tell(&words::ladder_legend())?;
+    if kernel {
+        ui.tell(&words::kernel_legend())?;
+    }
     let goes_on = ui.with_client(client, |ui| -> Result<bool, Stop> {
         for (number, typed) in TYPED.into_iter().enumerate() {
             let (word, name) = typed.split_once(' ').unwrap_or((typed, ""));

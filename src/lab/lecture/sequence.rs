@@ -303,6 +303,7 @@ impl Sheet {
         };
         let mut ends = tape.rows.iter().filter(|(_, row)| row.state != LISTEN).map(|(at, _)| *at);
         ends.next();
+        let mut last = "";
         for (at, row) in &tape.rows {
             let y = scale.at(*at);
             let colour = self.colour(row);
@@ -312,7 +313,12 @@ impl Sheet {
             }
             let style = Style::new(colour).code();
             let style = if is_left { style.end() } else { style };
-            self.canvas.text(aside, y + 5.0, style, &show(row.to_string().as_bytes(), room));
+            // There is little room: only a new state is named.
+            let text = row.to_string().replace("timer ", "");
+            let rest = text.strip_prefix(row.state).filter(|_| row.state == last);
+            let text = show(rest.unwrap_or(&text).trim_start().as_bytes(), room);
+            self.canvas.text(aside, y + 5.0, style, &text);
+            last = row.state;
         }
     }
 

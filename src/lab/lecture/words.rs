@@ -74,7 +74,7 @@ static ENGLISH: Words = Words {
                are level.",
     gaps: "Times are in milliseconds. Short gaps are drawn wider than they are, and long gaps are folded.",
     kernel: "The band beside a lifeline is the state of the socket. out: written and not acknowledged; \
-             in: come and not read.",
+             in: come and not read; then the timer.",
     more_calls: "{} more events of this connection are left out.",
     more_connections: "{} more connections are left out.",
     none: "No connection was made.",
@@ -114,7 +114,7 @@ static INDONESIAN: Words = Words {
                datar.",
     gaps: "Waktu dalam milidetik. Jeda pendek digambar lebih lebar, dan jeda panjang dilipat.",
     kernel: "Pita di samping garis adalah keadaan socket. out: sudah ditulis, belum di-acknowledge; \
-             in: sudah datang, belum dibaca.",
+             in: sudah datang, belum dibaca; lalu timer.",
     more_calls: "{} kejadian lagi dari koneksi ini tidak digambar.",
     more_connections: "{} koneksi lagi tidak digambar.",
     none: "Tidak ada koneksi.",
