@@ -38,6 +38,10 @@ const STATES: [&str; 12] = [
 pub(super) const LISTEN: &str = "LISTEN";
 pub(super) const TIME_WAIT: &str = "TIME_WAIT";
 
+/// What RFC 9293 calls the state of a socket that the kernel does not have any more.
+pub(super) const CLOSED: Row =
+    Row { state: "CLOSED", sent: 0, unread: 0, timer: None, timeouts: 0 };
+
 /// What the kernel says of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -57,7 +61,7 @@ impl fmt::Display for Row {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.state {
             LISTEN => return write!(to, "{LISTEN} {}", self.unread),
-            TIME_WAIT => return write!(to, "{TIME_WAIT}"),
+            state if state == TIME_WAIT || *self == CLOSED => return write!(to, "{state}"),
             state => write!(to, "{state} out {} in {}", self.sent, self.unread)?,
         }
         if let Some(timer) = self.timer {
@@ -169,7 +173,9 @@ impl Watch {
 
     /// The rows that have changed since last time. A listener with nothing in its backlog is not worth a line.
     pub(super) fn look(&mut self) -> impl Iterator<Item = Row> + use<> {
-        let now = self.ask();
+        let [own, listener] = self.ask();
+        let [had, _] = self.last;
+        let now = [own.or(had.map(|_| CLOSED)), listener];
         let last = std::mem::replace(&mut self.last, now);
         now.into_iter().zip(last).filter(|(now, last)| now != last).filter_map(|(now, _)| now)
     }
@@ -187,9 +193,9 @@ impl Watch {
     }
 
     /// What the kernel says now.
-    pub(super) fn row(&self) -> Option<Row> {
+    pub(super) fn row(&self) -> Row {
         let [row, _] = self.ask();
-        row
+        row.unwrap_or(CLOSED)
     }
 }
 
@@ -304,6 +310,8 @@ mod tests {
             assert_eq!(other.look().count(), 0, "nothing has changed");
             // The server has its unread bytes, so this resets the connection, and both rows are gone.
             drop(server);
+            let seen: Vec<_> = own.look().chain(other.look()).map(|row| row.to_string()).collect();
+            assert_eq!(seen, ["CLOSED", "CLOSED"]);
             assert_eq!(other.look().count(), 0);
         }
     }

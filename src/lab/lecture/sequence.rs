@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
 use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
-use super::kernel::{LISTEN, Row, TIME_WAIT};
+use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
 use super::record::{Tape, Way};
 use super::trace::{Side, show};
 use super::words::Words;
@@ -309,7 +309,9 @@ impl Sheet {
             let colour = self.colour(row);
             if row.state != LISTEN {
                 let end = ends.next().map_or(scale.bottom, |end| scale.at(end));
-                self.canvas.rectangle((x, y), 6.0, end - y, colour);
+                if *row != CLOSED {
+                    self.canvas.rectangle((x, y), 6.0, end - y, colour);
+                }
             }
             let style = Style::new(colour).code();
             let style = if is_left { style.end() } else { style };
@@ -325,6 +327,7 @@ impl Sheet {
     /// Open, on its way to the end, or waiting for a timer.
     fn colour(&self, row: &Row) -> &'static str {
         match (row.state, row.timer) {
+            _ if *row == CLOSED => self.colours.pale,
             (LISTEN | TIME_WAIT, _) => self.colours.pale,
             (_, Some("probe" | "retransmit")) => self.colours.broken,
             ("ESTABLISHED", _) => self.colours.payload,

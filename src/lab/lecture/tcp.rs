@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::kernel::{self, Row, TIME_WAIT, Watch};
+use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
@@ -102,9 +102,8 @@ impl Sheet<'_> {
         self.line(' ', who, &format!("{call}: {outcome}"));
     }
 
-    fn kernel(&mut self, who: &str, row: Option<Row>) {
-        // A socket that is closed on both sides, or was reset, has no row.
-        self.line('k', who, &row.map_or("-".to_owned(), |row| row.to_string()));
+    fn kernel(&mut self, who: &str, row: Row) {
+        self.line('k', who, &row.to_string());
     }
 }
 
@@ -167,7 +166,7 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
     let queue = |sheet: &mut Sheet<'_>| {
         let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
-        sheet.kernel("queue", row);
+        sheet.kernel("queue", row.unwrap_or(CLOSED));
     };
     sheet.line(' ', "server", "listen");
     let mut client = TcpStream::connect(at)?;
@@ -204,7 +203,7 @@ fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
         }
     }
     sheet.line(' ', "client", &format!("connect: ok, {} times", clients.len()));
-    sheet.kernel("queue", kernel::listener(&rows(), at));
+    sheet.kernel("queue", kernel::listener(&rows(), at).unwrap_or(CLOSED));
     let waiting = thread::spawn(move || {
         let began = Instant::now();
         TcpStream::connect(at).map(|_| began.elapsed())
@@ -213,9 +212,9 @@ fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let asks = || rows().into_iter().map(|(_, _, row)| row).find(|row| row.state == "SYN_SENT");
     until(SOON, || asks().is_some());
     thread::sleep(TRY);
-    sheet.kernel("client", asks());
+    sheet.kernel("client", asks().unwrap_or(CLOSED));
     sheet.call("server", "accept", ok(listener.accept()));
-    sheet.kernel("client", asks());
+    sheet.kernel("client", asks().unwrap_or(CLOSED));
     let took = waiting.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
     let after = |took: Duration| format!("ok after {} ms", took.as_millis());
     sheet.call("client", "connect", took.map(after));
@@ -324,7 +323,7 @@ fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
             server.shutdown(Shutdown::Write)
         });
         sheet.line(' ', "server", &format!("write {LARGE} ..."));
-        until(SOON, || pair.of_server.row().is_some_and(|row| row.timer == Some("probe")));
+        until(SOON, || pair.of_server.row().timer == Some("probe"));
         sheet.line(' ', "server", &format!("... {} taken, waits", taken.load(Ordering::Relaxed)));
         pair.kernel(sheet);
         let other = another_client().map(|took| format!("{:.3} ms", took.as_secs_f64() * 1000.0));
@@ -335,7 +334,7 @@ fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
         sheet.call("client", "read to the end", read);
         let wrote = writing.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
         sheet.call("server", "write", wrote.map(|()| taken.load(Ordering::Relaxed)));
-        until(SOON, || pair.of_server.row().is_some_and(|row| row.state == "FIN_WAIT2"));
+        until(SOON, || pair.of_server.row().state == "FIN_WAIT2");
         pair.kernel(sheet);
         Ok(())
     })
@@ -464,13 +463,11 @@ fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
         let reading = scope.spawn(|| (&client).read(&mut [0]));
         let mut last = None;
         while !reading.is_finished() {
-            let row = of_client.row().filter(|row| row.timer.is_some());
-            let timeouts = row.map(|row| row.timeouts);
-            if let (Some(row), true) = (row, timeouts != last) {
-                let timer = row.timer.unwrap_or_default();
-                let text = format!("{} timer {timer} timeouts {}", row.state, row.timeouts);
+            let Row { state, timer, timeouts, .. } = of_client.row();
+            if let Some(timer) = timer.filter(|_| last != Some(timeouts)) {
+                let text = format!("{state} timer {timer} timeouts {timeouts}");
                 sheet.line('k', "client", &text);
-                last = timeouts;
+                last = Some(timeouts);
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -517,14 +514,13 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
                 None
             }
         };
-        until(SOON, || of_server.row().is_none_or(|row| row.state == "CLOSE_WAIT"));
-        let said = |row: Option<Row>| row.map_or("-", |row| row.state);
-        let states = format!("{}, server {}", said(of_client.row()), said(of_server.row()));
-        sheet.add(&format!("{how}: client {states}"));
+        until(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
+        let (of_client, state) = (of_client.row().state, of_server.row().state);
+        sheet.add(&format!("{how}: client {of_client}, server {state}"));
         let mut calls = format!("  server read: {}", told(server.read(&mut [0])));
         for _ in 0..2 {
             calls += &format!(", write 5: {}", told(server.write(b"hello")));
-            until(TRY, || of_server.row().is_none());
+            until(TRY, || of_server.row() == CLOSED);
         }
         sheet.add(&calls);
         if let Some(client) = &mut client {

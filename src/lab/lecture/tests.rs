@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bars;
 use super::canvas::SIZE;
 use super::compare::{self, compare};
-use super::kernel::Row;
+use super::kernel::{CLOSED, Row};
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
 use super::record::{Tape, Way, What};
@@ -137,11 +137,13 @@ fn a_band_beside_the_lifeline_has_the_states() {
     talk.client(1, row("ESTABLISHED", None)).server(2, row("LISTEN", None));
     talk.server(3, row("ESTABLISHED", Some("probe"))).client(10, Event::Wrote(b"ls\n"));
     talk.server(12, row("ESTABLISHED", None)).client(20, row("TIME_WAIT", None));
+    talk.server(30, Event::Kernel(CLOSED));
     let picture = talk.both();
-    shows(&picture, &["ESTABLISHED out 0 in 3", "LISTEN 3", "TIME_WAIT"]);
+    shows(&picture, &["ESTABLISHED out 0 in 3", "LISTEN 3", "TIME_WAIT", "CLOSED"]);
     // A state that has not changed is not named again.
     shows(&picture, &["ESTABLISHED out 0 in 3 probe", "out 0 in 3"]);
-    // The first band ends where the next one begins. What waits at a listener is no state of this socket.
+    // The first band ends where the next one begins. What waits at a listener is no state of this socket, and a socket
+    // that is closed has none.
     let bands: Vec<_> =
         picture.split("<rect ").filter(|rect| rect.contains("width=\"6.0\"")).collect();
     assert_eq!(bands.len(), 4, "{picture}");
