@@ -7,12 +7,10 @@ use connme::cli::client::{CommandLine, parse};
 use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::error::Failure;
-use connme::lab::lecture::Instruments;
 use connme::lab::lecture::capture::Capture;
-use connme::lab::lecture::faults::Faults;
-use connme::lab::lecture::kernel;
 use connme::lab::lecture::picture::Picture;
 use connme::lab::lecture::trace::{Output, Side};
+use connme::lab::lecture::{self, Instruments};
 use connme::lang::{Lang, Msg, msg};
 
 fn main() -> ExitCode {
@@ -30,8 +28,7 @@ fn main() -> ExitCode {
 
 fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitCode {
     let lang = config.lang;
-    let asked = kernel::check(flags.kernel);
-    let faults = match asked.and_then(|()| Faults::of(flags.stammer.as_deref())) {
+    let faults = match lecture::faults(&flags) {
         Ok(faults) => faults,
         Err(wrong) => return complain(&wrong.say(lang), 2),
     };

@@ -9,11 +9,10 @@ use connme::cli::client::reaching;
 use connme::cli::server::{Config, Listen, parse};
 use connme::cli::{self, Parsed, greeting};
 use connme::dialect::Dialect;
-use connme::lab::lecture::Instruments;
 use connme::lab::lecture::capture::Capture;
 use connme::lab::lecture::faults::Faults;
-use connme::lab::lecture::kernel;
 use connme::lab::lecture::trace::{Output, Side};
+use connme::lab::lecture::{self, Instruments};
 use connme::lang::{self, Msg};
 use connme::log::Log;
 use connme::server::{ConnectionLimits, Server, address};
@@ -26,9 +25,7 @@ fn main() -> ExitCode {
     match parse(words, lang) {
         Ok(Parsed::Print(text)) => say(&text),
         Err(wrong) => complain(&wrong.say(lang), 2),
-        Ok(Parsed::Run(config)) => match kernel::check(config.instruments.kernel)
-            .and_then(|()| Faults::of(config.instruments.stammer.as_deref()))
-        {
+        Ok(Parsed::Run(config)) => match lecture::faults(&config.instruments) {
             Err(wrong) => complain(&wrong.say(lang), 2),
             Ok(faults) => match run(config, faults) {
                 Ok(()) => ExitCode::SUCCESS,

@@ -141,7 +141,7 @@ pub(super) fn listener(rows: &[Entry], at: SocketAddr) -> Option<Row> {
 ///
 /// # Errors
 /// It cannot.
-pub fn check(is_wanted: bool) -> Result<(), Msg> {
+pub(in crate::lab) fn check(is_wanted: bool) -> Result<(), Msg> {
     if !is_wanted || (cfg!(target_os = "linux") && fs::File::open(IPV4).is_ok()) {
         return Ok(());
     }

@@ -30,9 +30,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use super::cli::CommandLine;
+use crate::cli::InstrumentFlags;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::error::{CREATE, Failure};
+use crate::lang::Msg;
 use crate::wire::stream::{self, Prepare, Socket, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
@@ -106,6 +108,15 @@ impl Instruments {
         }
         stream
     }
+}
+
+/// The faults that these flags ask for.
+///
+/// # Errors
+/// They are none, or a flag asks for what this system does not have.
+pub fn faults(flags: &InstrumentFlags) -> Result<Option<Faults>, Msg> {
+    kernel::check(flags.kernel)?;
+    Faults::of(flags.stammer.as_deref())
 }
 
 /// What explains the five dialects to Wireshark and tshark, from version 3.6 on.
