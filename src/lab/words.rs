@@ -237,8 +237,8 @@ pub(super) fn no_such_experiment(names: &[&str]) -> Msg {
 /// An experiment needs what this system does not have.
 pub(super) fn cannot_experiment() -> Msg {
     Msg::said(
-        "this needs Linux with /proc (vanished: also unshare and ip; address-in-use: python3)",
-        "ini perlu Linux dengan /proc (vanished: juga unshare dan ip; address-in-use: python3)",
+        "this needs Linux with a fast /proc (vanished: also unshare and ip; address-in-use: python3)",
+        "ini perlu Linux dengan /proc yang cepat (vanished: juga unshare dan ip; address-in-use: python3)",
     )
 }
 
