@@ -15,7 +15,7 @@ use connme::lab::grade::{Graded, Options, Outcome, Report, Verdict};
 use connme::lang::Lang;
 
 use crate::support::{TestServer, lab};
-use crate::{flawed_client, grade_server};
+use crate::{flawed_client, flawed_siblings, grade_server};
 
 fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
     let driven = Driven { command, ..Driven::default() };
@@ -214,24 +214,70 @@ const FLAWS: [(&str, &str); 28] = [
     ("exits-with-0", "endings/exit-status"),
 ];
 
+/// The same for the clients of the siblings.
+const FLAWS_OF_SIBLINGS: [(&str, &str, &str); 33] = [
+    ("struct", "one-read-is-an-integer", "framing/integer-byte-by-byte"),
+    ("struct", "loses-what-came-with-the-size", "framing/header-and-payload-together"),
+    ("struct", "one-read-is-a-file", "framing/payload-in-pieces"),
+    ("struct", "one-read-is-a-name", "framing/list-in-pieces"),
+    ("struct", "one-read-is-the-receipt", "framing/receipt-with-its-time"),
+    ("struct", "big-endian", "first/size first/ls first/download"),
+    ("struct", "no-acknowledgement", "first/ls"),
+    ("struct", "text-mode-down", "files/every-byte-down"),
+    ("struct", "text-mode-up", "files/every-byte-up"),
+    ("struct", "replaces-files", "files/nothing-replaced"),
+    ("struct", "opens-too-early", "refusals/not-found"),
+    ("struct", "takes-minus-one", "refusals/not-found refusals/size-not-found"),
+    ("struct", "ignores-the-reply-to-rm", "refusals/not-removed"),
+    ("struct", "counts-letters", "names/not-ascii"),
+    ("struct", "uses-names-as-paths", "names/dot-dot"),
+    ("struct", "shows-controls", "names/control-characters-in-a-list"),
+    ("struct", "keeps-half-files", "endings/closed-in-a-download"),
+    ("struct", "end-is-no-failure", "endings/closed-in-a-download"),
+    ("json", "one-read-is-a-line", "framing/record-byte-by-byte framing/list-in-pieces"),
+    ("json", "loses-what-came-with-the-record", "framing/record-and-payload-together"),
+    ("json", "one-read-is-a-file", "framing/payload-in-pieces"),
+    ("json", "text-mode-down", "files/every-byte-down"),
+    ("json", "text-mode-up", "files/every-byte-up"),
+    ("json", "counts-characters", "files/size-counts-bytes"),
+    ("json", "ignores-receipts", "files/another-name refusals/transfer-refused"),
+    ("json", "replaces-files", "files/nothing-replaced"),
+    ("json", "opens-too-early", "refusals/not-found"),
+    ("json", "takes-null", "refusals/not-found"),
+    ("json", "hides-reasons", "refusals/busy"),
+    ("json", "no-escapes", "names/quotes"),
+    ("json", "uses-names-as-paths", "names/dot-dot"),
+    ("json", "keeps-half-files", "endings/closed-in-a-download"),
+    ("json", "end-is-no-failure", "endings/closed-in-a-download"),
+];
+
 /// A flaw fails the checks that are about it, and the report has their hints.
 #[test]
 fn every_flaw_of_a_client_is_found_and_explained() {
     must_be_right(&graded("text", flawed_client::command("none"), &[]));
-    let (next, wrong) = (Mutex::new(FLAWS.iter()), Mutex::new(String::new()));
+    for dialect in ["struct", "json"] {
+        must_be_right(&graded(dialect, flawed_siblings::command(dialect, "none"), &[]));
+    }
+    let of_text = FLAWS.map(|(flaw, checks)| ("text", flawed_client::command(flaw), flaw, checks));
+    let of_siblings = FLAWS_OF_SIBLINGS.map(|(dialect, flaw, checks)| {
+        (dialect, flawed_siblings::command(dialect, flaw), flaw, checks)
+    });
+    let (next, wrong) = (Mutex::new(of_text.iter().chain(&of_siblings)), Mutex::new(String::new()));
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 loop {
-                    let Some((flaw, checks)) = next.lock().unwrap().next() else { return };
+                    let Some((dialect, command, flaw, checks)) = next.lock().unwrap().next() else {
+                        return;
+                    };
                     let mut expected: Vec<&str> = checks.split(' ').collect();
-                    let report = graded("text", flawed_client::command(flaw), &expected);
+                    let report = graded(dialect, command.clone(), &expected);
                     let mut found = failed(&report);
                     expected.sort_unstable();
                     found.sort_unstable();
                     let text = |it: &Graded| details(&report, it, LOOK).contains("usual mistake: ");
                     if found != expected || !report.graded.iter().all(text) {
-                        *wrong.lock().unwrap() += &format!("{flaw}: {found:?}\n");
+                        *wrong.lock().unwrap() += &format!("{dialect} {flaw}: {found:?}\n");
                     }
                 }
             });

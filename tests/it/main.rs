@@ -13,7 +13,7 @@
 //! - [`capture`]: what is written for Wireshark, and what explains it there.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
 //! - [`grade`], [`grade_server`]: the grader against a server of its own, with every flaw.
-//! - [`grade_client`], [`flawed_client`]: the grader against clients, right ones and others.
+//! - [`grade_client`], [`flawed_client`], [`flawed_siblings`]: the grader against clients, right ones and others.
 //! - [`liar`]: the client against servers that lie.
 //! - [`tidy`]: the rules of this repository that a program can check.
 //! - [`random`]: numbers that are the same in each run.
@@ -37,6 +37,7 @@ mod cli;
 mod count;
 mod filesaver;
 mod flawed_client;
+mod flawed_siblings;
 mod grade;
 mod grade_client;
 mod grade_server;
