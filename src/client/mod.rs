@@ -31,7 +31,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
-use crate::error::{Answer, Awaited, Failure};
+use crate::error::{Answer, Expected, Failure};
 use crate::lang::{Lang, address, msg, readable};
 use crate::limits;
 use crate::store::{Listing, Store};
@@ -328,7 +328,7 @@ impl Client {
             }
             wire.write(text)?;
         }
-        wire.wait_for_any(limits::HEAD_PAUSE, Awaited::Close)?;
+        wire.wait_for_any(limits::HEAD_PAUSE, Expected::Close)?;
         wire.end_writing()?;
         let read = wire.read_to_end::<Failure>(&mut |bytes| {
             heard.extend_from_slice(bytes);

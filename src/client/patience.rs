@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::keyboard::Interrupt;
-use crate::error::{Awaited, Failure, Partial, lock};
+use crate::error::{Expected, Failure, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
 
@@ -99,7 +99,7 @@ pub(super) struct Patient {
 
 impl Patient {
     pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
-        let partial = Partial { got: Vec::new(), expected: Awaited::Close };
+        let partial = Partial { got: Vec::new(), expected: Expected::Close };
         Patient { inner, patience, timeout: Duration::ZERO, partial, early: Vec::new() }
     }
 
@@ -153,7 +153,7 @@ impl Read for Patient {
         }
         self.patience.check()?;
         let brought = self.wait(into);
-        if matches!(self.partial.expected, Awaited::Payload { .. } | Awaited::Value) {
+        if matches!(self.partial.expected, Expected::Payload { .. } | Expected::Value) {
             // The next piece may take as long again.
             self.patience.message_came();
         }
@@ -208,7 +208,7 @@ impl Stream for Patient {
         self.inner.waits_for_end()
     }
 
-    fn waits(&mut self, got: &[u8], expected: Awaited) {
+    fn waits(&mut self, got: &[u8], expected: Expected) {
         let got = got.iter().take(limits::SHOWN).copied().collect();
         self.partial = Partial { got, expected };
     }
@@ -253,9 +253,9 @@ mod tests {
         ]);
         assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok connected");
         let partial = |got: &[u8], expected| Partial { got: got.to_vec(), expected };
-        assert_eq!(*lock(&told), [partial(b"ok connected", Awaited::Line)]);
+        assert_eq!(*lock(&told), [partial(b"ok connected", Expected::Line)]);
         let error = wire.read_word_of(&["connected"]).unwrap_err();
-        let expected = Awaited::Words(&["connected"]);
+        let expected = Expected::Words(&["connected"]);
         assert_eq!(error.partial(), Some(&partial(b"conn", expected)));
         assert_eq!(lock(&told).len(), 1);
     }
@@ -329,7 +329,7 @@ mod tests {
         halted.read_payload(&mut sink).unwrap();
         assert_eq!(got, b"hello");
         let expected = |partial: &Partial| partial.expected;
-        let payload = |size| Awaited::Payload { came: 3, size };
+        let payload = |size| Expected::Payload { came: 3, size };
         assert_eq!(lock(&told).iter().map(expected).collect::<Vec<_>>(), [payload(Some(5))]);
         let (mut to_end, told, ..) = wire(steps());
         to_end.read_to_end::<Error>(&mut |_| Ok(())).unwrap();
@@ -346,10 +346,10 @@ mod tests {
     fn a_notice_is_due_by_the_time_since_the_last_message() {
         let since = |patience: &Patience| lock(&patience.state).since;
         let (mut parts, _, patience, _) = wire(vec![Step::Pause, bytes("re"), bytes("ceived")]);
-        assert!(!parts.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
+        assert!(!parts.wait_for_any(Duration::from_secs(2), Expected::Line).unwrap());
         let first = since(&patience);
         assert!(first.is_some());
-        assert!(parts.wait_for_any(Duration::from_secs(2), Awaited::Line).unwrap());
+        assert!(parts.wait_for_any(Duration::from_secs(2), Expected::Line).unwrap());
         assert_eq!(since(&patience), first);
         parts.read_word_of(&["received"]).unwrap();
         assert_eq!(since(&patience), None);

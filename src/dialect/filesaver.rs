@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use super::requests::{Download, Upload, control_character, not_one_of, send};
 use super::{Receiver, Requests, Source, digits, send_file};
-use crate::error::{Answer, Awaited, Code, Error, Failure, Result};
+use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
@@ -235,7 +235,7 @@ fn cut_short(lead: &[u8], all: u64, is_size: bool) -> Error {
         Some(size) => format!("cut short: {came} of {size} bytes came"),
         None => format!("cut short: no size fits {came} bytes"),
     };
-    Error::gone(sentence).with_partial(b"", Awaited::Payload { came, size })
+    Error::gone(sentence).with_partial(b"", Expected::Payload { came, size })
 }
 
 /// Returns the size among these digits that, with the number of its digits, adds up to all that came,

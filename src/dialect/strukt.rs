@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 
 use super::requests::{Download, IncomingList, Upload, not_one_of, receive, send, unexpected};
 use super::{Receiver, Requests, Source, send_file};
-use crate::error::{Answer, Awaited, Code, Error, Failure, Result};
+use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::lang::{Msg, msg};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
@@ -309,7 +309,7 @@ fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()>
 
 fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answer<Option<String>> {
     let time = time_for_receipt(size, elapsed);
-    if wire.wait_for_any(time, Awaited::Words(&[RECEIVED]))? {
+    if wire.wait_for_any(time, Expected::Words(&[RECEIVED]))? {
         expect_word(wire, &[RECEIVED])?;
         read_seconds(wire)?;
         return Ok(None);
@@ -324,7 +324,7 @@ fn take_receipt(wire: &mut Wire, _: &str, size: u64, elapsed: Duration) -> Answe
     }
     read_seconds(wire)?;
     // A server that was still reading has taken the question for more of the file.
-    let comes = wire.wait_for_any(RECEIPT_TIME, Awaited::Words(&[CONNECTED]));
+    let comes = wire.wait_for_any(RECEIPT_TIME, Expected::Words(&[CONNECTED]));
     if comes.unwrap_or(false) && expect_word(wire, &[CONNECTED]).is_ok() {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Awaited, Code, Error, Partial};
+use super::{Code, Error, Expected, Partial};
 use crate::lang::{Msg, escape, msg, printable, quoted, readable};
 
 /// What was tried on a file of this machine, as a verb in both languages.
@@ -241,14 +241,14 @@ impl Partial {
     pub fn so_far(&self) -> Msg {
         let got = quoted(&self.got);
         match self.expected {
-            Awaited::Payload { came, size: Some(size) } => {
+            Expected::Payload { came, size: Some(size) } => {
                 msg!("{came} of {size} bytes came", "{came} dari {size} byte diterima")
             }
-            Awaited::Payload { came, size: None } => {
+            Expected::Payload { came, size: None } => {
                 msg!("{came} bytes came", "{came} byte diterima")
             }
             _ if self.got.is_empty() => msg!("nothing has come so far", "belum ada yang diterima"),
-            Awaited::Line => {
+            Expected::Line => {
                 msg!("so far came {got} with no newline", "sejauh ini diterima {got} tanpa newline")
             }
             _ => msg!("so far came {got}", "sejauh ini diterima {got}"),
@@ -259,11 +259,11 @@ impl Partial {
     #[must_use]
     pub fn awaited(&self) -> Msg {
         match self.expected {
-            Awaited::Line if self.has_come() => msg!("the newline", "newline"),
-            Awaited::Line => msg!("a line", "satu baris"),
-            Awaited::Words(words) => Msg::one_of(words, '"'),
-            Awaited::Bytes(count) => msg!("{count} bytes", "{count} byte"),
-            Awaited::Close => msg!("the server to close the connection", "server menutup koneksi"),
+            Expected::Line if self.has_come() => msg!("the newline", "newline"),
+            Expected::Line => msg!("a line", "satu baris"),
+            Expected::Words(words) => Msg::one_of(words, '"'),
+            Expected::Bytes(count) => msg!("{count} bytes", "{count} byte"),
+            Expected::Close => msg!("the server to close the connection", "server menutup koneksi"),
             _ if self.has_come() => msg!("the rest", "sisanya"),
             _ => msg!("a reply", "jawaban"),
         }
@@ -302,27 +302,27 @@ mod tests {
         let partial = |got: &str, expected| Partial { got: got.into(), expected };
         let table = [
             (
-                partial("ok connected", Awaited::Line),
+                partial("ok connected", Expected::Line),
                 "so far came \"ok connected\" with no newline; gave up waiting for the newline",
                 "sejauh ini diterima \"ok connected\" tanpa newline; berhenti menunggu newline",
             ),
             (
-                partial("", Awaited::Line),
+                partial("", Expected::Line),
                 "the server was silent for too long; waited for a line",
                 "server diam terlalu lama; yang ditunggu: satu baris",
             ),
             (
-                partial("rec", Awaited::Words(&["received", "connected"])),
+                partial("rec", Expected::Words(&["received", "connected"])),
                 "so far came \"rec\"; gave up waiting for \"received\" or \"connected\"",
                 "sejauh ini diterima \"rec\"; berhenti menunggu \"received\" atau \"connected\"",
             ),
             (
-                partial("", Awaited::Payload { came: 5, size: Some(10) }),
+                partial("", Expected::Payload { came: 5, size: Some(10) }),
                 "5 of 10 bytes came; gave up waiting for the rest",
                 "5 dari 10 byte diterima; berhenti menunggu sisanya",
             ),
             (
-                partial("", Awaited::Payload { came: 5, size: None }),
+                partial("", Expected::Payload { came: 5, size: None }),
                 "5 bytes came; gave up waiting for the rest",
                 "5 byte diterima; berhenti menunggu sisanya",
             ),

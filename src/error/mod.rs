@@ -161,7 +161,7 @@ impl Error {
 
     /// Adds what had arrived of the message that was awaited.
     #[must_use]
-    pub fn with_partial(mut self, got: &[u8], expected: Awaited) -> Error {
+    pub fn with_partial(mut self, got: &[u8], expected: Expected) -> Error {
         let got = got.iter().take(limits::SHOWN).copied().collect();
         self.partial = Some(Box::new(Partial { got, expected }));
         self
@@ -217,7 +217,7 @@ impl Error {
     #[must_use]
     pub fn payload_came(&self) -> u64 {
         match self.partial() {
-            Some(Partial { expected: Awaited::Payload { came, .. }, .. }) => *came,
+            Some(Partial { expected: Expected::Payload { came, .. }, .. }) => *came,
             _ => 0,
         }
     }
@@ -250,7 +250,7 @@ impl std::error::Error for Error {}
 
 /// What a read waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Awaited {
+pub enum Expected {
     /// A line, up to its newline.
     Line,
     /// A word, up to its newline or a pause.
@@ -281,14 +281,14 @@ pub struct Partial {
     /// How it begins; nothing of a payload.
     pub got: Vec<u8>,
     /// What the read waits for.
-    pub expected: Awaited,
+    pub expected: Expected,
 }
 
 impl Partial {
     /// Whether anything of it has arrived.
     #[must_use]
     pub fn has_come(&self) -> bool {
-        !self.got.is_empty() || matches!(self.expected, Awaited::Payload { .. })
+        !self.got.is_empty() || matches!(self.expected, Expected::Payload { .. })
     }
 }
 

@@ -7,7 +7,7 @@ use super::input::Came;
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream, too_long};
-use crate::error::{Awaited, Code, Error, Result};
+use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 
 /// What an acknowledgement counts for the pace of a list, in bytes.
@@ -16,7 +16,7 @@ const ACKNOWLEDGEMENT: u64 = 1024;
 /// The message that is expected next.
 #[derive(Default)]
 pub(super) struct Message {
-    pub(super) expected: Awaited,
+    pub(super) expected: Expected,
     /// When it must be complete. Its first byte sets it.
     pub(super) deadline: Option<Instant>,
     /// How much longer than usual it may take to begin.
@@ -36,7 +36,7 @@ impl Wire {
     /// The line is too long, has no end, or does not come in time. It is not known where the next one
     /// begins then, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
-        self.begin_message(Awaited::Line)?;
+        self.begin_message(Expected::Line)?;
         let mut searched = 0;
         loop {
             if let Some(line) = self.take_line(&mut searched, most)? {
@@ -51,7 +51,7 @@ impl Wire {
         }
         let sentence = "the connection ended in the middle of a line";
         let error = Error::new(Code::BadRequest, sentence).and_close();
-        Err(error.with_partial(self.input.held(), Awaited::Line))
+        Err(error.with_partial(self.input.held(), Expected::Line))
     }
 
     /// Reads a line, where `last` may be all that the peer sends before it closes: then `last` needs no LF.
@@ -73,7 +73,7 @@ impl Wire {
     /// # Errors
     /// The word has more than `most` bytes, or does not come in time.
     pub fn read_word(&mut self, most: usize, pause: Duration) -> Result<Option<Vec<u8>>> {
-        self.begin_message(Awaited::Word)?;
+        self.begin_message(Expected::Word)?;
         let mut searched = 0;
         loop {
             if let Some(line) = self.take_line(&mut searched, most)? {
@@ -97,7 +97,7 @@ impl Wire {
     /// # Errors
     /// Something else came, or it does not come in time.
     pub fn read_word_of(&mut self, words: &'static [&'static str]) -> Result<Option<&'static str>> {
-        self.begin_message(Awaited::Words(words))?;
+        self.begin_message(Expected::Words(words))?;
         loop {
             let held = self.input.held();
             let white = held.iter().take_while(|byte| b" \r\n".contains(byte)).count();
@@ -124,7 +124,7 @@ impl Wire {
     /// # Errors
     /// The stream ends before, or they do not come in time.
     pub fn read_bytes(&mut self, n: usize) -> Result<Vec<u8>> {
-        self.begin_message(Awaited::Bytes(n))?;
+        self.begin_message(Expected::Bytes(n))?;
         while self.input.held().len() < n {
             self.must_read_more()?;
         }
@@ -154,7 +154,7 @@ impl Wire {
     /// # Errors
     /// The mark does not come within `most` bytes, or not in time, or the stream ends before.
     pub fn read_until(&mut self, mark: &[u8], most: usize) -> Result<Vec<u8>> {
-        self.begin_message(Awaited::Mark)?;
+        self.begin_message(Expected::Mark)?;
         let mut searched = 0;
         loop {
             if let Some(at) = self.input.find(mark, searched) {
@@ -177,7 +177,7 @@ impl Wire {
     /// # Errors
     /// The end does not come within `most` bytes, or not in time, or the stream ends before.
     pub fn read_part(&mut self, most: usize, ends: &mut dyn FnMut(u8) -> bool) -> Result<Vec<u8>> {
-        self.begin_message(Awaited::Value)?;
+        self.begin_message(Expected::Value)?;
         let mut searched = 0;
         loop {
             let fresh = self.input.held().get(searched..).unwrap_or_default();
@@ -198,7 +198,7 @@ impl Wire {
     /// # Errors
     /// The connection broke, or the end does not come in time.
     pub fn read_to_close(&mut self, most: usize) -> Result<Vec<u8>> {
-        self.begin_message(Awaited::Close)?;
+        self.begin_message(Expected::Close)?;
         while self.input.held().len() <= most && self.read_more()? {}
         match self.input.held().len() {
             0 => Ok(Vec::new()),
@@ -212,7 +212,7 @@ impl Wire {
     /// # Errors
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
-        self.begin_message(Awaited::Word)?;
+        self.begin_message(Expected::Word)?;
         while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data) {}
         Ok(self.input.held())
     }
@@ -239,7 +239,7 @@ impl Wire {
     ///
     /// # Errors
     /// The connection broke.
-    pub fn wait_for_any(&mut self, longest: Duration, expected: Awaited) -> Result<bool> {
+    pub fn wait_for_any(&mut self, longest: Duration, expected: Expected) -> Result<bool> {
         if !self.input.held().is_empty() {
             return Ok(true);
         }
@@ -259,7 +259,7 @@ impl Wire {
     }
 
     /// Begins the wait for a message, if no payload is owed.
-    pub(super) fn begin_message(&mut self, expected: Awaited) -> Result<()> {
+    pub(super) fn begin_message(&mut self, expected: Expected) -> Result<()> {
         if self.payload.left > 0 {
             return Err(Error::new(Code::BadRequest, "a payload is still to come").and_close());
         }
@@ -356,7 +356,7 @@ impl Wire {
     }
 
     /// What every read begins with: what was written leaves, and the read has an end.
-    pub(super) fn begin_read(&mut self, until: Instant, expected: Awaited) -> Result<()> {
+    pub(super) fn begin_read(&mut self, until: Instant, expected: Expected) -> Result<()> {
         if self.can_write() {
             self.flush()?;
         }

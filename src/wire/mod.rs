@@ -30,7 +30,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Awaited, Code, Error, Result};
+use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 use input::Input;
 use message::Message;
@@ -232,7 +232,7 @@ impl Wire {
         let end = Instant::now() + limits::CLOSE_TIME;
         let mut left = limits::CLOSE_BYTES;
         let mut unwanted = vec![0; 64 << 10];
-        while left > 0 && Instant::now() < end && self.begin_read(end, Awaited::Close).is_ok() {
+        while left > 0 && Instant::now() < end && self.begin_read(end, Expected::Close).is_ok() {
             match stream::read(&mut *self.stream, &mut unwanted) {
                 Ok(0) | Err(_) => return,
                 Ok(n) => left = left.saturating_sub(n as u64),

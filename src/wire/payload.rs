@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream};
-use crate::error::{Awaited, Error, Result, lock};
+use crate::error::{Error, Expected, Result, lock};
 use crate::limits;
 
 /// What a write of a payload moves at most without a [`Large`] place, and after a write that had to wait: a slow line
@@ -135,7 +135,7 @@ impl Wire {
         let mut filled = 0;
         while filled < buffer.len() {
             let (begun, size) = (Instant::now(), Some(self.payload.size));
-            let expected = Awaited::Payload { came: self.payload.size - self.payload.left, size };
+            let expected = Expected::Payload { came: self.payload.size - self.payload.left, size };
             match self.read_piece(&mut buffer[filled..], pace, expected) {
                 Ok(0) => return (filled, Err(ended().with_partial(b"", expected))),
                 Ok(n) => {
@@ -160,14 +160,14 @@ impl Wire {
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        self.begin_message(Awaited::Close)?;
+        self.begin_message(Expected::Close)?;
         let held = self.input.take(usize::MAX);
         sink(&held)?;
         let mut buffer = vec![0; self.config.payload_buffer];
         let mut pace = self.pace_of_a_sender();
         let mut came = held.len() as u64;
         while !self.input.ended {
-            let expected = Awaited::Payload { came, size: None };
+            let expected = Expected::Payload { came, size: None };
             let n = self.read_piece(&mut buffer, &mut pace, expected)?;
             came += n as u64;
             sink(&buffer[..n])?;
@@ -189,7 +189,7 @@ impl Wire {
         &mut self,
         buffer: &mut [u8],
         pace: &mut Pace,
-        expected: Awaited,
+        expected: Expected,
     ) -> Result<usize> {
         let begun = Instant::now();
         self.begin_read(begun + self.config.payload_window, expected)?;

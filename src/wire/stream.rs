@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Awaited;
+use crate::error::Expected;
 use crate::limits;
 
 /// Makes the stream for a wire out of a connected socket: the socket itself, or with instruments above
@@ -75,7 +75,7 @@ pub trait Stream: Read + Write + Send {
 
     /// Takes note that the next read waits: what has come of a message, and what is expected. A socket has no
     /// use for it; a client tells its user.
-    fn waits(&mut self, _got: &[u8], _expected: Awaited) {}
+    fn waits(&mut self, _got: &[u8], _expected: Expected) {}
 
     /// Takes note that a message of this length is complete. It began with these bytes, and ended like
     /// this. A socket has no use for it; a trace shows it.

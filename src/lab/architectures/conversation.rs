@@ -32,12 +32,12 @@ pub(super) struct Conversation<'s> {
     output: Vec<u8>,
     /// The file that is sent after the output, and how much of it is left.
     download: Option<(Outgoing, u64)>,
-    awaited: Awaited<'s>,
+    awaited: Expected<'s>,
 }
 
 /// What has to come next.
 #[derive(Default)]
-enum Awaited<'s> {
+enum Expected<'s> {
     #[default]
     Command,
     Size(Incoming<'s>),
@@ -50,7 +50,7 @@ enum Awaited<'s> {
 impl<'s> Conversation<'s> {
     pub(super) fn new(store: &'s Store) -> Conversation<'s> {
         let (input, output) = (Vec::new(), Vec::new());
-        let awaited = Awaited::Command;
+        let awaited = Expected::Command;
         Conversation { store, input, has_ended: false, output, download: None, awaited }
     }
 
@@ -77,14 +77,14 @@ impl<'s> Conversation<'s> {
         }
         match self.awaited {
             _ if !self.output.is_empty() => Turn::Send(&self.output),
-            Awaited::Nothing => Turn::HangUp,
+            Expected::Nothing => Turn::HangUp,
             _ => Turn::Receive,
         }
     }
 
     fn refuse(&mut self, error: &Error) {
         if error.closes() {
-            self.awaited = Awaited::Nothing;
+            self.awaited = Expected::Nothing;
         }
         self.output.extend(error_line(error).as_bytes());
     }
@@ -92,23 +92,23 @@ impl<'s> Conversation<'s> {
     /// Takes one message from what came. Returns whether that was possible.
     fn step(&mut self) -> Result<bool> {
         match std::mem::take(&mut self.awaited) {
-            Awaited::Command => match self.take_line()? {
+            Expected::Command => match self.take_line()? {
                 Some(line) if line.trim_ascii().is_empty() => {}
                 Some(line) => self.answer(&line)?,
                 None => return Ok(false),
             },
-            Awaited::Size(file) => match self.take_line()? {
+            Expected::Size(file) => match self.take_line()? {
                 Some(line) => self.begin_payload(file, &line)?,
                 None if self.has_ended => return Ok(false),
                 None => {
-                    self.awaited = Awaited::Size(file);
+                    self.awaited = Expected::Size(file);
                     return Ok(false);
                 }
             },
-            Awaited::Payload(file, size, left) => return self.take_payload(file, size, left),
-            Awaited::Nothing => {
+            Expected::Payload(file, size, left) => return self.take_payload(file, size, left),
+            Expected::Nothing => {
                 self.input.clear();
-                self.awaited = Awaited::Nothing;
+                self.awaited = Expected::Nothing;
                 return Ok(false);
             }
         }
@@ -126,7 +126,7 @@ impl<'s> Conversation<'s> {
                 return Ok(Some(line));
             }
         } else if self.has_ended && self.input.is_empty() {
-            self.awaited = Awaited::Nothing;
+            self.awaited = Expected::Nothing;
             return Ok(None);
         } else if self.has_ended {
             let sentence = "the line has no end";
@@ -161,13 +161,13 @@ impl<'s> Conversation<'s> {
                 self.download = Some((file, size));
             }
             b"upload" => {
-                self.awaited = Awaited::Size(self.store.begin(&FileName::parse(argument)?)?);
+                self.awaited = Expected::Size(self.store.begin(&FileName::parse(argument)?)?);
                 self.reply_ok("ready");
             }
             b"byebye" => {
                 must_be_alone(argument)?;
                 self.reply_ok("byebye");
-                self.awaited = Awaited::Nothing;
+                self.awaited = Expected::Nothing;
             }
             _ => {
                 let error = unknown_command(line);
@@ -203,7 +203,7 @@ impl<'s> Conversation<'s> {
             Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close()
         })?;
         file.announce(Some(size)).map_err(Error::and_close)?;
-        self.awaited = Awaited::Payload(file, size, size);
+        self.awaited = Expected::Payload(file, size, size);
         Ok(())
     }
 
@@ -219,8 +219,8 @@ impl<'s> Conversation<'s> {
                 self.reply_ok(format_args!("received {size} {}", stored.as_str()));
                 return Ok(true);
             }
-            _ if self.has_ended => self.awaited = Awaited::Nothing,
-            left => self.awaited = Awaited::Payload(file, size, left),
+            _ if self.has_ended => self.awaited = Expected::Nothing,
+            left => self.awaited = Expected::Payload(file, size, left),
         }
         Ok(false)
     }
@@ -233,7 +233,7 @@ impl<'s> Conversation<'s> {
         match left - count as u64 {
             0 => {}
             // The file has become shorter, and the client expects more.
-            _ if count == 0 => self.awaited = Awaited::Nothing,
+            _ if count == 0 => self.awaited = Expected::Nothing,
             left => self.download = Some((file, left)),
         }
         Ok(true)
