@@ -12,7 +12,7 @@ pub const TCP_IP: &str = "127.0.0.1";
 /// The default port of the `text` dialect.
 pub const TCP_PORT: u16 = 1234;
 
-/// How many bytes one read asks for where a message is awaited; the default of `--buffer`.
+/// How many bytes one read asks for where a message is expected; the default of `--buffer`.
 pub const BUFFER_SIZE: usize = 1024;
 
 /// The folder that the server keeps its files in; the default of `--root`.
@@ -41,7 +41,7 @@ pub const PAYLOAD_BUFFER: usize = 512 << 10;
 /// several commands that came in one segment, leave in one write.
 pub const SMALL_REPLY: usize = 16 << 10;
 
-/// What one read asks for where a message is awaited, once a peer has filled the buffer: requests and
+/// What one read asks for where a message is expected, once a peer has filled the buffer: requests and
 /// small files that were sent together then come together.
 pub const FULL_READ: usize = 4 << 10;
 

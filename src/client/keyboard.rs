@@ -81,7 +81,7 @@ impl Keyboard {
         Some(keyboard)
     }
 
-    /// Takes note that a line is awaited from now on: before the user is asked for it.
+    /// Takes note that a line is expected from now on: before the user is asked for it.
     pub(super) fn expect(&self) {
         lock(&self.shared.state).is_awaited = true;
     }

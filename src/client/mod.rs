@@ -171,7 +171,7 @@ pub enum Progress {
     Comparing,
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
-    /// The system has taken all bytes of an upload, and the receipt is awaited.
+    /// The system has taken all bytes of an upload, and the receipt is expected.
     Sent,
 }
 

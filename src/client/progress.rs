@@ -24,7 +24,7 @@ pub(super) struct Transfer {
     pub(super) total: Option<u64>,
 }
 
-/// The line for a transfer. `waiting` is since when the server's receipt for a single file is awaited. It fits
+/// The line for a transfer. `waiting` is since when the server's receipt for a single file is expected. It fits
 /// into `columns`, and has the most important parts where these are few.
 #[must_use]
 pub(super) fn line(

@@ -253,14 +253,14 @@ pub(super) fn say(note: &Msg, lang: Lang) {
 
 /// A reply takes long. Perhaps the server has another dialect than this client.
 fn still_waiting(partial: &Partial, looks_like: Option<Dialect>) -> Msg {
-    let (so_far, awaited) = (partial.so_far(), partial.awaited());
+    let (so_far, expected) = (partial.so_far(), partial.expected());
     let guess =
         looks_like.map(|dialect| msg!("; this looks like {}", "; ini mirip {}", dialect.name()));
     let guess = guess.unwrap_or_default();
     msg!(
-        "{so_far}; still waiting for {awaited}{guess}",
-        "{so_far}; masih menunggu {awaited}{guess}";
-        so_far, awaited, guess
+        "{so_far}; still waiting for {expected}{guess}",
+        "{so_far}; masih menunggu {expected}{guess}";
+        so_far, expected, guess
     )
 }
 

@@ -18,7 +18,7 @@ pub trait Source {
     /// The file cannot be read.
     fn read(&mut self, into: &mut [u8]) -> Answer<usize>;
 
-    /// Takes note that the system has taken all of it. The server's confirmation is awaited now.
+    /// Takes note that the system has taken all of it. The server's confirmation is expected now.
     fn sent(&mut self) {}
 }
 

@@ -46,7 +46,7 @@ pub enum Failure {
         /// The server has not closed it: it broke.
         broke: bool,
     },
-    /// What was awaited did not come in time.
+    /// What was expected did not come in time.
     Silent(Msg),
     /// The server, or the line to it, took too little of what was sent.
     Stalled,
@@ -198,17 +198,17 @@ impl From<Error> for Failure {
         match (error.is(Code::Timeout), partial) {
             (true, None) => return Failure::Stalled,
             (true, Some(partial)) => {
-                let (so_far, awaited) = (partial.so_far(), partial.awaited());
+                let (so_far, expected) = (partial.so_far(), partial.expected());
                 return Failure::Silent(match came {
                     Some(_) => msg!(
-                        "{so_far}; gave up waiting for {awaited}",
-                        "{so_far}; berhenti menunggu {awaited}";
-                        so_far, awaited
+                        "{so_far}; gave up waiting for {expected}",
+                        "{so_far}; berhenti menunggu {expected}";
+                        so_far, expected
                     ),
                     None => msg!(
-                        "the server was silent for too long; waited for {awaited}",
-                        "server diam terlalu lama; yang ditunggu: {awaited}";
-                        awaited
+                        "the server was silent for too long; waited for {expected}",
+                        "server diam terlalu lama; yang ditunggu: {expected}";
+                        expected
                     ),
                 });
             }
@@ -255,9 +255,9 @@ impl Partial {
         }
     }
 
-    /// What is awaited, in words.
+    /// What is expected, in words.
     #[must_use]
-    pub fn awaited(&self) -> Msg {
+    pub fn expected(&self) -> Msg {
         match self.expected {
             Expected::Line if self.has_come() => msg!("the newline", "newline"),
             Expected::Line => msg!("a line", "satu baris"),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_shows_what_has_come_and_what_is_awaited() {
+    fn a_wait_shows_what_has_come_and_what_is_expected() {
         let partial = |got: &str, expected| Partial { got: got.into(), expected };
         let table = [
             (

@@ -159,7 +159,7 @@ impl Error {
         self
     }
 
-    /// Adds what had arrived of the message that was awaited.
+    /// Adds what had arrived of the message that was expected.
     #[must_use]
     pub fn with_partial(mut self, got: &[u8], expected: Expected) -> Error {
         let got = got.iter().take(limits::SHOWN).copied().collect();
@@ -213,7 +213,7 @@ impl Error {
         self.cause.as_deref().unwrap_or(&self.sentence)
     }
 
-    /// How much had come of the payload that was awaited, if one was.
+    /// How much had come of the payload that was expected, if one was.
     #[must_use]
     pub fn payload_came(&self) -> u64 {
         match self.partial() {
@@ -222,7 +222,7 @@ impl Error {
         }
     }
 
-    /// What had arrived of the message that was awaited, if one was.
+    /// What had arrived of the message that was expected, if one was.
     #[must_use]
     pub fn partial(&self) -> Option<&Partial> {
         self.partial.as_deref()

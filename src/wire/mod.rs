@@ -41,7 +41,7 @@ use stream::Stream;
 /// How a [`Wire`] reads and how long it waits.
 #[derive(Clone, Debug)]
 pub struct WireConfig {
-    /// How many bytes one read asks for where a message is awaited.
+    /// How many bytes one read asks for where a message is expected.
     pub buffer: usize,
     /// How many bytes one read or write of a payload moves at most.
     pub payload_buffer: usize,

@@ -32,7 +32,7 @@ pub(super) struct Conversation<'s> {
     output: Vec<u8>,
     /// The file that is sent after the output, and how much of it is left.
     download: Option<(Outgoing, u64)>,
-    awaited: Expected<'s>,
+    expected: Expected<'s>,
 }
 
 /// What has to come next.
@@ -50,8 +50,8 @@ enum Expected<'s> {
 impl<'s> Conversation<'s> {
     pub(super) fn new(store: &'s Store) -> Conversation<'s> {
         let (input, output) = (Vec::new(), Vec::new());
-        let awaited = Expected::Command;
-        Conversation { store, input, has_ended: false, output, download: None, awaited }
+        let expected = Expected::Command;
+        Conversation { store, input, has_ended: false, output, download: None, expected }
     }
 
     /// These bytes came. None is the end of what the client sends.
@@ -75,7 +75,7 @@ impl<'s> Conversation<'s> {
                 Err(error) => self.refuse(&error),
             }
         }
-        match self.awaited {
+        match self.expected {
             _ if !self.output.is_empty() => Turn::Send(&self.output),
             Expected::Nothing => Turn::HangUp,
             _ => Turn::Receive,
@@ -84,14 +84,14 @@ impl<'s> Conversation<'s> {
 
     fn refuse(&mut self, error: &Error) {
         if error.closes() {
-            self.awaited = Expected::Nothing;
+            self.expected = Expected::Nothing;
         }
         self.output.extend(error_line(error).as_bytes());
     }
 
     /// Takes one message from what came. Returns whether that was possible.
     fn step(&mut self) -> Result<bool> {
-        match std::mem::take(&mut self.awaited) {
+        match std::mem::take(&mut self.expected) {
             Expected::Command => match self.take_line()? {
                 Some(line) if line.trim_ascii().is_empty() => {}
                 Some(line) => self.answer(&line)?,
@@ -101,14 +101,14 @@ impl<'s> Conversation<'s> {
                 Some(line) => self.begin_payload(file, &line)?,
                 None if self.has_ended => return Ok(false),
                 None => {
-                    self.awaited = Expected::Size(file);
+                    self.expected = Expected::Size(file);
                     return Ok(false);
                 }
             },
             Expected::Payload(file, size, left) => return self.take_payload(file, size, left),
             Expected::Nothing => {
                 self.input.clear();
-                self.awaited = Expected::Nothing;
+                self.expected = Expected::Nothing;
                 return Ok(false);
             }
         }
@@ -126,7 +126,7 @@ impl<'s> Conversation<'s> {
                 return Ok(Some(line));
             }
         } else if self.has_ended && self.input.is_empty() {
-            self.awaited = Expected::Nothing;
+            self.expected = Expected::Nothing;
             return Ok(None);
         } else if self.has_ended {
             let sentence = "the line has no end";
@@ -161,13 +161,13 @@ impl<'s> Conversation<'s> {
                 self.download = Some((file, size));
             }
             b"upload" => {
-                self.awaited = Expected::Size(self.store.begin(&FileName::parse(argument)?)?);
+                self.expected = Expected::Size(self.store.begin(&FileName::parse(argument)?)?);
                 self.reply_ok("ready");
             }
             b"byebye" => {
                 must_be_alone(argument)?;
                 self.reply_ok("byebye");
-                self.awaited = Expected::Nothing;
+                self.expected = Expected::Nothing;
             }
             _ => {
                 let error = unknown_command(line);
@@ -203,7 +203,7 @@ impl<'s> Conversation<'s> {
             Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close()
         })?;
         file.announce(Some(size)).map_err(Error::and_close)?;
-        self.awaited = Expected::Payload(file, size, size);
+        self.expected = Expected::Payload(file, size, size);
         Ok(())
     }
 
@@ -219,8 +219,8 @@ impl<'s> Conversation<'s> {
                 self.reply_ok(format_args!("received {size} {}", stored.as_str()));
                 return Ok(true);
             }
-            _ if self.has_ended => self.awaited = Expected::Nothing,
-            left => self.awaited = Expected::Payload(file, size, left),
+            _ if self.has_ended => self.expected = Expected::Nothing,
+            left => self.expected = Expected::Payload(file, size, left),
         }
         Ok(false)
     }
@@ -233,7 +233,7 @@ impl<'s> Conversation<'s> {
         match left - count as u64 {
             0 => {}
             // The file has become shorter, and the client expects more.
-            _ if count == 0 => self.awaited = Expected::Nothing,
+            _ if count == 0 => self.expected = Expected::Nothing,
             left => self.download = Some((file, left)),
         }
         Ok(true)
