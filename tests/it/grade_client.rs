@@ -325,4 +325,5 @@ fn every_client_is_tried_with_every_server() {
     assert!(server.names().is_empty(), "nothing is left");
     lab(&["grade", "--client", "a", "--client", "b"]).assert().code(2);
     lab(&["grade", "--pair", "no-address"]).assert().code(2);
+    lab(&["-d", "json", "grade", "--pair", "a=127.0.0.1:1"]).assert().code(2);
 }

@@ -14,7 +14,7 @@ use std::{env, fs, thread};
 use super::drive::{Client, Order};
 use super::judge::{files, join};
 use super::{Driven, Options, Room, WORK, words_of};
-use crate::dialect::digits;
+use crate::dialect::{Dialect, digits};
 use crate::error::lock;
 use crate::lab::grade::peer::quoted;
 use crate::lab::lecture::local::TemporaryFolder;
@@ -32,8 +32,11 @@ const NAME: usize = 16;
 /// Runs each client against each server. Returns the table, and whether all pairs went well.
 ///
 /// # Errors
-/// What has to be said if there is nothing to run, or a server is not named as `NAME=HOST:PORT`.
+/// What has to be said if a server is not named as `NAME=HOST:PORT`, or in another dialect than `text`.
 pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
+    if options.dialect != Dialect::Text {
+        return Err(msg!("--pair speaks text alone", "--pair hanya memakai dialek text"));
+    }
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
     let folder = TemporaryFolder::new().map_err(|failure| msg!("{failure:?}", "{failure:?}"))?;
     let mut table = format!("{:NAME$}", "");
