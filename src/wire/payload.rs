@@ -271,3 +271,16 @@ impl Wire {
 fn at_most(bytes: u64, buffer: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_for_large_writes_are_few_and_are_given_back() {
+        for _ in 0..3 {
+            let held: Vec<Large> = std::iter::from_fn(Large::take).collect();
+            assert!((1..=8).contains(&held.len()), "{}", held.len());
+        }
+    }
+}
