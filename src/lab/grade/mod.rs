@@ -21,6 +21,7 @@ mod prepared;
 mod process;
 pub mod program;
 pub mod report;
+mod seen;
 mod strukt;
 mod text;
 mod text_edges;
@@ -37,8 +38,8 @@ use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg};
 use launch::Launched;
 use peer::{Done, Random, Trial};
-pub use peer::{Fail, Rung, Verdict, What};
 use process::Usage;
+pub use seen::{Fail, Rung, Verdict, What};
 use words::Say;
 
 /// After this time the rest is not run.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
-use crate::lab::grade::peer::{Rung, What};
+use crate::lab::grade::seen::{Rung, What};
 
 /// How often a wait looks whether the check is over.
 const LOOK: Duration = Duration::from_millis(50);

@@ -11,7 +11,7 @@ use super::reference::{Files, Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::Step;
-use crate::lab::grade::peer::{Fail, fail, quoted};
+use crate::lab::grade::seen::{Fail, fail, quoted};
 use crate::lang::{Lang, msg};
 
 /// What is sent at once when a lot is sent.

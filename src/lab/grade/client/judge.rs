@@ -9,7 +9,7 @@ use std::{fs, io};
 use super::examiner::{Examiner, number};
 use super::reference::Request;
 use crate::lab::grade::conversation::Step;
-use crate::lab::grade::peer::{Fail, Verdict, fail, quoted};
+use crate::lab::grade::seen::{Fail, Verdict, fail, quoted};
 use crate::lang::{Msg, msg};
 
 /// The files in a folder and below, by path.

@@ -43,8 +43,9 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use super::conversation::{Conversation, Step, parse};
-use super::peer::{Random, Rung, Verdict};
+use super::peer::Random;
 use super::process::Process;
+use super::seen::{Rung, Verdict};
 use super::{Check, Graded, Options, Outcome, Report, must};
 use crate::client::names;
 use crate::dialect::Dialect;

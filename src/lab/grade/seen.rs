@@ -1,0 +1,80 @@
+//! What was seen of a server or a client in a check: the steps, and why it failed.
+
+use std::time::Duration;
+
+use crate::lang::escape;
+
+/// Why a check failed.
+#[derive(Clone, Debug)]
+pub struct Fail {
+    /// What kind of failure it is.
+    pub verdict: Verdict,
+    /// All that would have been right.
+    pub expected: Vec<String>,
+    /// What came.
+    pub got: String,
+    /// The expected bytes and those that came, if bytes were compared.
+    pub bytes: Option<(Vec<u8>, Vec<u8>)>,
+    /// On which of the check's connections, counted from 1.
+    pub connection: u64,
+    /// What the server has printed meanwhile, if the grader has started it: its last lines.
+    pub printed: Vec<String>,
+    /// The server has ended.
+    pub has_ended: bool,
+    /// What a client was told to do.
+    pub typed: Vec<String>,
+}
+
+/// What kind of failure a failure is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Something is not as expected.
+    #[default]
+    Wrong,
+    /// The client waits for something that does not come.
+    Hangs,
+    /// The client ends by a mistake of its own.
+    Crashed,
+    /// The client says that it does not know the command.
+    NotSupported,
+}
+
+/// A step of a check.
+#[derive(Debug)]
+pub struct Rung {
+    /// The time since the check began.
+    pub at: Duration,
+    /// The connection, counted from 1.
+    pub connection: u64,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub enum What {
+    /// We sent these bytes.
+    Sent(Vec<u8>),
+    /// These bytes came.
+    Got(Vec<u8>),
+    /// We ended our direction.
+    Ended,
+    /// The server ended its direction.
+    End,
+    /// The connection broke.
+    Reset,
+    /// Nothing came.
+    Silence,
+}
+
+pub(super) fn fail(expected: Vec<String>, got: String, connection: u64) -> Box<Fail> {
+    let (verdict, bytes, has_ended) = (Verdict::Wrong, None, false);
+    let (printed, typed) = (Vec::new(), Vec::new());
+    Box::new(Fail { verdict, expected, got, bytes, connection, printed, has_ended, typed })
+}
+
+/// Bytes in quotation marks, fit to print, and how many there are if they are cut.
+pub(super) fn quoted(bytes: &[u8]) -> String {
+    let more = if bytes.len() > 120 { format!(" ({} bytes)", bytes.len()) } else { String::new() };
+    format!("\"{}\"{more}", escape(bytes.get(..120).unwrap_or(bytes)))
+}
