@@ -29,6 +29,7 @@ fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
         root: root.map(Path::to_owned),
         run: None,
         stops: false,
+        own: None,
         client: None,
         lang: Lang::En,
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Look, again, details, full_id, server, status, steps, table};
-use super::words::{Say, about, mistake, rule};
+use super::words::Say;
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
 
@@ -119,7 +119,7 @@ fn difference(graded: &Graded) -> Option<(String, &str)> {
 }
 
 fn about_it<'r>(report: &Report, graded: &Graded) -> &'r str {
-    about(report.options.lang, &full_id(report, graded))
+    graded.check.about(report.options.lang)
 }
 
 fn json(report: &Report) -> Value {
@@ -142,8 +142,8 @@ fn json(report: &Report) -> Value {
             ("score", Value::number(graded.score())),
             ("max_score", Value::number(graded.check.points)),
             ("seconds", seconds(graded.time)),
-            ("rule", text(rule(lang, graded.check.rule))),
-            ("mistake", text(mistake(lang, graded.check.rule))),
+            ("rule", text(graded.check.rule(lang))),
+            ("mistake", text(graded.check.mistake(lang))),
             ("expected", expected),
             ("got", got),
             ("again", text(again(report, graded))),
@@ -189,7 +189,7 @@ fn tap(report: &Report) -> String {
                 out,
                 "not ok {n} - {name}\n  ---\n  message: {}\n  severity: {}\n  data:\n    got: {}\n    \
                  expect: {}\n  ...",
-                text(mistake(report.options.lang, graded.check.rule)),
+                text(graded.check.mistake(report.options.lang)),
                 if graded.check.must { "fail" } else { "comment" },
                 text(got),
                 text(expected),
@@ -315,8 +315,8 @@ fn check50(report: &Report) -> Value {
         let cause = match (graded.passed(), difference(graded)) {
             (true, _) => Value::Null,
             (_, Some((expected, got))) => object(vec![
-                ("rationale", text(rule(lang, graded.check.rule))),
-                ("help", text(mistake(lang, graded.check.rule))),
+                ("rationale", text(graded.check.rule(lang))),
+                ("help", text(graded.check.mistake(lang))),
                 ("expected", text(expected)),
                 ("actual", text(got)),
             ]),

@@ -19,7 +19,7 @@ pub(super) static CHECKS: &[Check] = &[
         if list(t)?.contains(&stored) {
             return Ok(());
         }
-        t.failed(&Say::Listed { name, size: bytes.len() }, &Say::NotThere)
+        t.failed(&Say::Listed { name, size: bytes.len() as u64 }, &Say::NotThere)
     })
     .needs("first/transfer"),
     must("first/get", "json-get", 3, |t| {
@@ -188,7 +188,7 @@ pub(super) static CHECKS: &[Check] = &[
         let stored = put(t, &name, &bytes)?;
         for _ in 0..2 {
             if !list(t)?.contains(&stored) {
-                return t.failed(&Say::Listed { name, size: bytes.len() }, &Say::NotThere);
+                return t.failed(&Say::Listed { name, size: bytes.len() as u64 }, &Say::NotThere);
             }
         }
         Ok(())

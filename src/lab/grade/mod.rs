@@ -11,18 +11,23 @@
 
 pub mod client;
 mod conversation;
-mod count;
+mod feats;
 mod filesaver;
 pub mod formats;
 mod json;
 mod launch;
+mod lists;
 mod peer;
+mod places;
+mod player;
 mod prepared;
 mod process;
 pub mod program;
+mod random;
 pub mod report;
 mod seen;
 mod strukt;
+pub mod suite;
 mod text;
 mod text_edges;
 mod text_manners;
@@ -37,9 +42,13 @@ use std::{fs, io};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg};
 use launch::Launched;
-use peer::{Done, Random, Trial};
+use peer::{Done, Trial};
+use player::play;
 use process::Usage;
+use random::Random;
 pub use seen::{Fail, Rung, Verdict, What};
+pub use suite::{Check, Suite, checks};
+use suite::{must, should};
 use words::Say;
 
 /// After this time the rest is not run.
@@ -59,140 +68,6 @@ const LITTLE: u64 = 100;
 
 /// The most bytes that a run moves.
 const MOVED: u64 = 16 << 20;
-
-/// One rule of the protocol, as a short conversation. Its sentences are in `checks.*.txt`.
-#[derive(Debug)]
-pub struct Check {
-    /// `group/name`. It stays the same, because teachers write it down.
-    pub id: &'static str,
-    /// The key of the rule that it follows from, and of the usual mistake.
-    pub rule: &'static str,
-    /// What it is worth.
-    pub points: u64,
-    /// The protocol requires it.
-    pub must: bool,
-    /// The checks without which this one says nothing.
-    needs: &'static str,
-    /// How many times the usual time it may take.
-    patience: u32,
-    /// A bad server may not survive it.
-    hostile: bool,
-    /// It looks into the server's folder.
-    root: bool,
-    /// It looks at what the server's processes take.
-    watched: bool,
-    steps: fn(&mut Trial) -> Done,
-}
-
-const fn must(
-    id: &'static str,
-    rule: &'static str,
-    points: u64,
-    steps: fn(&mut Trial) -> Done,
-) -> Check {
-    let (must, needs, patience, hostile, root, watched) = (true, "", 1, false, false, false);
-    Check { id, rule, points, must, needs, patience, hostile, root, watched, steps }
-}
-
-const fn should(
-    id: &'static str,
-    rule: &'static str,
-    points: u64,
-    steps: fn(&mut Trial) -> Done,
-) -> Check {
-    Check { must: false, ..must(id, rule, points, steps) }
-}
-
-impl Check {
-    const fn needs(self, needs: &'static str) -> Check {
-        Check { needs, ..self }
-    }
-
-    const fn patience(self, patience: u32) -> Check {
-        Check { patience, ..self }
-    }
-
-    const fn hostile(self) -> Check {
-        Check { hostile: true, ..self }
-    }
-
-    const fn root(self) -> Check {
-        Check { root: true, ..self }
-    }
-
-    const fn watched(self) -> Check {
-        Check { watched: true, ..self }
-    }
-
-    /// The part of the id before the first `/`.
-    #[must_use]
-    pub fn group(&self) -> &'static str {
-        self.id.split('/').next().unwrap_or_default()
-    }
-}
-
-/// What a dialect adds to the engine.
-struct Suite {
-    checks: Vec<&'static Check>,
-    /// Asks for something ordinary on a new connection.
-    probe: fn(&mut Trial) -> Done,
-    /// Stores a file under this name, if the dialect can say whether it was stored.
-    put: Option<fn(&mut Trial, &str) -> Done>,
-    /// Removes the trial's names, as far as the dialect can. Returns how many may remain.
-    sweep: fn(&mut Trial) -> Done<usize>,
-}
-
-fn suite(dialect: Dialect) -> Suite {
-    match dialect {
-        Dialect::Text => Suite {
-            checks: [text::CHECKS, text_names::CHECKS, text_edges::CHECKS, text_manners::CHECKS]
-                .into_iter()
-                .flatten()
-                .collect(),
-            probe: |t| text::hello(&mut t.open()?),
-            put: Some(|t, name| text::put(&mut t.open()?, name, b"probe")),
-            sweep: text_manners::sweep,
-        },
-        Dialect::Struct => Suite {
-            checks: strukt::CHECKS.iter().collect(),
-            probe: |t| strukt::hello(&mut t.open()?),
-            put: Some(|t, name| strukt::put(&mut t.open()?, name, b"probe")),
-            sweep: strukt::sweep,
-        },
-        Dialect::Filesaver => Suite {
-            checks: filesaver::CHECKS.iter().collect(),
-            probe: |t| t.open()?.send("RECEIVE\n").expect("OK"),
-            put: None,
-            sweep: filesaver::sweep,
-        },
-        Dialect::Json => Suite {
-            checks: json::CHECKS.iter().collect(),
-            probe: |t| t.open()?.send("{\"aksi\":\"list\"}\n").take(1).map(drop),
-            put: Some(|t, name| json::put(t, name, b"probe").map(drop)),
-            sweep: json::sweep,
-        },
-        Dialect::Count => Suite {
-            checks: count::CHECKS.iter().collect(),
-            probe: |t| t.open()?.send("abc\n").expect("3"),
-            put: None,
-            sweep: |_| Ok(0),
-        },
-    }
-}
-
-/// The checks of a dialect, in the order of the report.
-#[must_use]
-pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
-    let mut checks = suite(dialect).checks;
-    let mut groups: Vec<&str> = Vec::new();
-    for check in &checks {
-        if !groups.contains(&check.group()) {
-            groups.push(check.group());
-        }
-    }
-    checks.sort_by_key(|check| groups.iter().position(|group| *group == check.group()));
-    checks
-}
 
 /// What a run is to do.
 #[derive(Clone, Debug)]
@@ -215,6 +90,8 @@ pub struct Options {
     pub run: Option<String>,
     /// Stop after the first group that breaks a rule of the protocol.
     pub stops: bool,
+    /// Checks of the user's own, in place of ours.
+    pub own: Option<&'static Suite>,
     /// The client to grade, instead of a server.
     pub client: Option<client::Driven>,
     /// The language of the report.
@@ -358,9 +235,9 @@ pub fn run(mut options: Options) -> Result<Report, NotRun> {
         }
         None => find(&options).map_err(NotRun::NoServer)?,
     };
-    let (wanted, all) = (options.wanted(), checks(options.dialect));
+    let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
-        suite: suite(options.dialect),
+        suite: Suite::of(options.dialect),
         names: Vec::new(),
         address,
         launched,
@@ -425,7 +302,7 @@ fn folder_of(name: &str, folder: &Path, depth: usize) -> Option<PathBuf> {
 
 struct Run {
     options: Options,
-    suite: Suite,
+    suite: &'static Suite,
     /// The names that may be on the server.
     names: Vec<String>,
     address: SocketAddr,
@@ -489,7 +366,10 @@ impl Run {
         let mut trial = self.trial(check.patience, check.id);
         let usage = || self.usage().unwrap_or_default();
         trial.before = if check.watched { usage() } else { Usage::default() };
-        let mut outcome = (check.steps)(&mut trial);
+        let mut outcome = match check.conversation {
+            Some(conversation) => play(&mut trial, conversation, self.options.dialect),
+            None => (check.steps)(&mut trial),
+        };
         if check.watched && outcome.is_ok() {
             outcome = self.must_take_little(&trial);
         }
@@ -538,12 +418,11 @@ impl Run {
 
     /// Looks where the server keeps its files. The folder that the user has named must be that one.
     fn find_root(&mut self) -> Result<(), NotRun> {
-        let (Some(root), Some(put)) = (self.options.root.clone(), self.suite.put) else {
+        let Some(root) = self.options.root.clone() else { return Ok(()) };
+        let mut trial = self.trial(1, "root");
+        let Some((stored, name)) = self.suite.put(&mut trial, self.options.dialect) else {
             return Ok(());
         };
-        let mut trial = self.trial(1, "root");
-        let name = trial.name(".probe");
-        let stored = put(&mut trial, &name);
         self.names.append(&mut trial.names);
         self.count(&trial);
         if stored.is_err() && self.launched.as_mut().is_some_and(Launched::ends_soon) {
@@ -580,7 +459,7 @@ impl Run {
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&mut self) -> Done {
         let mut trial = self.trial(1, "probe");
-        let outcome = (self.suite.probe)(&mut trial);
+        let outcome = self.suite.probe(&mut trial, self.options.dialect);
         self.count(&trial);
         match trial.into_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
@@ -592,7 +471,11 @@ impl Run {
     fn sweep(&mut self) -> usize {
         let mut trial = self.trial(2, "sweep");
         trial.names = std::mem::take(&mut self.names);
-        let swept = self.stopped.is_none().then(|| (self.suite.sweep)(&mut trial).ok()).flatten();
+        let swept = self
+            .stopped
+            .is_none()
+            .then(|| self.suite.sweep(&mut trial, self.options.dialect).ok())
+            .flatten();
         self.count(&trial);
         let is_own = |entry: &fs::DirEntry| trial.is_own(&entry.file_name().to_string_lossy());
         match self.options.root.as_ref().and_then(|root| fs::read_dir(root).ok()) {
@@ -611,7 +494,6 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use words::{about, mistake, rule};
 
     #[test]
     fn every_check_has_its_sentences_and_its_needs() {
@@ -626,9 +508,9 @@ mod tests {
                 }
                 assert!(needs(check, &all, 0) < 12, "{id}: its needs go round in a circle");
                 for lang in [Lang::En, Lang::Id] {
-                    assert_ne!(about(lang, &id), "", "{id}");
-                    assert_ne!(rule(lang, check.rule), "", "{id}: {}", check.rule);
-                    assert_ne!(mistake(lang, check.rule), "", "{id}: {}", check.rule);
+                    assert_ne!(check.about(lang), "", "{id}");
+                    assert_ne!(check.rule(lang), "", "{id}: {}", check.rule);
+                    assert_ne!(check.mistake(lang), "", "{id}: {}", check.rule);
                 }
             }
         }

@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::MOVED;
+use super::places::Places;
 use super::process::Usage;
+use super::random::Random;
 use super::seen::{Fail, Rung, What, fail, quoted};
 use super::words::Say;
 use crate::lang::Lang;
@@ -37,25 +39,6 @@ pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 enum End {
     Close,
     Reset,
-}
-
-/// A small generator of numbers: same seed, same numbers.
-#[derive(Clone, Debug)]
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    /// The numbers of a check in a run with this seed.
-    pub(super) fn of(seed: u64, check: &str) -> Random {
-        let mix = |sum: u64, byte: u8| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte);
-        Random(check.bytes().fold(seed, mix))
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 /// What all peers of a check share.
@@ -206,6 +189,23 @@ impl Trial {
     pub(super) fn is_own(&self, name: &str) -> bool {
         let stems = self.names.iter().filter_map(|own| own.get(.."grade-01234567".len()));
         stems.filter(|stem| stem.starts_with("grade-")).any(|stem| name.contains(stem))
+    }
+
+    /// What the places of a conversation are filled with. They are others each time.
+    pub(super) fn places(&mut self) -> Places {
+        self.random.next();
+        let mut places = Places::new(self.random.clone(), &self.prefix);
+        places.is_short = self.time < super::TIME / 5;
+        let parent = self.root.as_ref().and_then(|root| root.parent());
+        if let Some(parent) = parent {
+            places.known.insert("parent".to_owned(), parent.to_string_lossy().as_bytes().to_vec());
+        }
+        places
+    }
+
+    /// A name of this trial's was given to the server. It is removed after the run.
+    pub(super) fn is_named(&mut self) {
+        self.also(&self.prefix.clone());
     }
 
     /// A new name that ends like this. It is removed after the run.

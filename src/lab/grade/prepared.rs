@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::peer::{Done, Trial};
 
@@ -15,8 +15,12 @@ pub(super) enum Kind {
     Folder,
     /// A link to a file beside the server's folder.
     Link,
+    /// A link to a folder beside the server's folder, with a file a.txt.
+    LinkedFolder,
     /// A file beside the server's folder.
     Outside,
+    /// A file of this size with nothing in it.
+    Sparse(u64),
 }
 
 /// Does something while this is there. Where it cannot be made, for links take a right on some systems, nothing is
@@ -35,12 +39,13 @@ pub(super) fn with(
         Kind::Folder => fs::create_dir(&inside),
         Kind::Link => fs::write(&outside, SECRET).and_then(|()| link(&outside, &inside)),
         Kind::Outside => fs::write(&outside, SECRET),
+        Kind::LinkedFolder | Kind::Sparse(_) => Ok(()),
     };
     let outcome = if made.is_ok() { what(t) } else { Ok(()) };
     let _ = match kind {
         Kind::Folder => fs::remove_dir_all(inside),
         Kind::File | Kind::Link => fs::remove_file(inside),
-        Kind::Outside => Ok(()),
+        Kind::Outside | Kind::LinkedFolder | Kind::Sparse(_) => Ok(()),
     };
     if matches!(kind, Kind::Link | Kind::Outside) {
         let _ = fs::remove_file(outside);
@@ -59,13 +64,57 @@ pub(super) fn outside(t: &mut Trial, what: impl Fn(&mut Trial, &str) -> Done) ->
     })
 }
 
+/// What a check has put there. It is taken away when this is dropped.
+pub(super) struct Prepared {
+    paths: Vec<PathBuf>,
+}
+
+impl Prepared {
+    /// Puts something of this name into a server's folder, or beside it.
+    ///
+    /// # Errors
+    /// It is not possible: for links some systems demand a right.
+    pub(super) fn new(kind: Kind, root: &Path, name: &str) -> io::Result<Prepared> {
+        let (inside, outside) = (root.join(name), root.with_file_name(name));
+        let prepared = Prepared { paths: vec![inside.clone(), outside.clone()] };
+        match kind {
+            Kind::File => fs::write(&inside, SECRET)?,
+            Kind::Folder => fs::create_dir(&inside)?,
+            Kind::Link => {
+                fs::write(&outside, SECRET)?;
+                link(&outside, &inside)?;
+            }
+            Kind::LinkedFolder => {
+                fs::create_dir(&outside)?;
+                fs::write(outside.join("a.txt"), SECRET)?;
+                link(&outside, &inside)?;
+            }
+            Kind::Outside => fs::write(&outside, SECRET)?,
+            Kind::Sparse(size) => fs::File::create(&inside)?.set_len(size)?,
+        }
+        Ok(prepared)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            let is_folder = path.symlink_metadata().is_ok_and(|it| it.is_dir());
+            let _ = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+    }
+}
+
 const SECRET: &str = "secret";
 
 fn link(to: &Path, from: &Path) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::symlink(to, from);
     #[cfg(windows)]
-    return std::os::windows::fs::symlink_file(to, from);
+    return match to.is_dir() {
+        true => std::os::windows::fs::symlink_dir(to, from),
+        false => std::os::windows::fs::symlink_file(to, from),
+    };
     #[cfg(not(any(unix, windows)))]
     return {
         let _ = (to, from);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::formats::{Format, render};
 use super::report::{Look, screen};
-use super::words::{Say, about};
-use super::{NotRun, Options, TIME, checks, client, run};
+use super::words::Say;
+use super::{NotRun, Options, TIME, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -36,6 +36,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         root: flags.root.clone(),
         run: flags.run.clone(),
         stops: is_short,
+        own: None,
         client: flags.client.clone(),
         lang: config.lang,
     };
@@ -53,7 +54,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         let line = |check: &&super::Check| {
             let id = format!("{}/{}", options.subject(), check.id);
             let duty = if check.must { Say::Must } else { Say::Should }.say(config.lang);
-            format!("{id}\t{}\t{duty}\t{}\n", check.points, about(config.lang, &id))
+            format!("{id}\t{}\t{duty}\t{}\n", check.points, check.about(config.lang))
         };
         return print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS);
     }
@@ -145,6 +146,11 @@ impl Options {
         }
     }
 
+    /// The checks that are to be run.
+    pub(super) fn suite(&self) -> &'static super::Suite {
+        self.own.unwrap_or_else(|| super::Suite::of(self.dialect))
+    }
+
     /// The checks that these options choose: those whose path begins with one of these, with the dialect or
     /// without it.
     #[must_use]
@@ -163,7 +169,7 @@ impl Options {
         };
         let all = match self.client {
             Some(_) => client::checks(self.dialect),
-            None => checks(self.dialect),
+            None => self.suite().in_order(),
         };
         all.into_iter().filter(is_chosen).collect()
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::words::{Say, about, mistake, rule};
+use super::words::Say;
 use super::{Fail, Graded, Outcome, Report, Rung, Verdict, What};
 use crate::cli::client::reaching;
 use crate::dialect::Dialect;
@@ -53,7 +53,7 @@ pub fn table(report: &Report, look: Look) -> String {
             let name = id.split_once('/').map_or(id, |(_, name)| name);
             if matches!(graded.outcome, Outcome::Failed(_)) {
                 let _ = writeln!(text, "  {} {name}", paint(&mark, "31", look));
-                wrap(&mut text, "    ", about(lang, &full_id(report, graded)), look.columns);
+                wrap(&mut text, "    ", graded.check.about(lang), look.columns);
             } else if let Some((_, names)) = others.iter_mut().find(|(known, _)| *known == mark) {
                 names.push(name);
             } else {
@@ -156,9 +156,9 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let colour = if graded.passed() { "32" } else { "31" };
     let head = format!("{id}: {}", status(graded, report));
     let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
-    wrap(&mut text, "", about(lang, &id), look.columns);
-    if !rule(lang, check.rule).is_empty() {
-        wrap(&mut text, &Say::Rule.say(lang), rule(lang, check.rule), look.columns);
+    wrap(&mut text, "", check.about(lang), look.columns);
+    if !check.rule(lang).is_empty() {
+        wrap(&mut text, &Say::Rule.say(lang), check.rule(lang), look.columns);
     }
     if !graded.rungs.is_empty() {
         text.push('\n');
@@ -188,7 +188,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         if let Some(seen) = seen(graded, failure) {
             wrap(&mut text, &Say::Seen.say(lang), &seen.say(lang), look.columns);
         }
-        wrap(&mut text, &Say::Mistake.say(lang), mistake(lang, check.rule), look.columns);
+        wrap(&mut text, &Say::Mistake.say(lang), check.mistake(lang), look.columns);
         let _ = writeln!(text, "{}{}", Say::Again.say(lang), again(report, graded));
         let mut label = Say::ByHand.say(lang);
         // A server that was started here has ended by now.
@@ -266,7 +266,7 @@ pub fn screen(report: &Report, look: Look) -> String {
         let cut = |text: &str| text.chars().take(room).collect::<String>();
         let mark = paint(&status(graded, report), "31", look);
         let id = full_id(report, graded);
-        let _ = writeln!(text, "{mark} {}", cut(&format!("{id}: {}", about(lang, &id))));
+        let _ = writeln!(text, "{mark} {}", cut(&format!("{id}: {}", graded.check.about(lang))));
         let expected = failure.expected.first().map_or("", String::as_str);
         let _ = writeln!(text, "{}{}", Say::Expected.say(lang), cut(expected));
         let _ = writeln!(text, "{}{}", Say::Came.say(lang), cut(&failure.got));

@@ -47,7 +47,7 @@ pub(super) static CHECKS: &[Check] = &[
         put(&mut p, &name, &bytes)?;
         let listed = list(&mut p)?;
         if !listed.contains(&(name.clone().into_bytes(), length(&bytes))) {
-            return p.failed(&[Say::Listed { name, size: bytes.len() }]);
+            return p.failed(&[Say::Listed { name, size: bytes.len() as u64 }]);
         }
         hello(&mut p)
     })

@@ -1,34 +1,27 @@
 //! The sentences of the grader. Those about checks and rules are in `checks.*.txt`: a check's own key is its id,
 //! without the dialect where several dialects say the same.
 
-use super::client;
 use crate::lang::Lang;
 
 const ENGLISH: &str = include_str!("checks.en.txt");
 const INDONESIAN: &str = include_str!("checks.id.txt");
 
-/// What a server does that passes this check: `DIALECT/GROUP/NAME`.
+/// What a server does that passes this check.
 #[must_use]
 pub(super) fn about(lang: Lang, id: &str) -> &'static str {
-    if let Some(own) = client::sentence(lang, "", id) {
-        return own;
-    }
-    match find(lang, "", id) {
-        "" => find(lang, "", id.split_once('/').map_or(id, |(_, rest)| rest)),
-        own => own,
-    }
+    find(lang, "", id)
 }
 
 /// The rule of the protocol.
 #[must_use]
 pub(super) fn rule(lang: Lang, key: &str) -> &'static str {
-    client::sentence(lang, "rule.", key).unwrap_or_else(|| find(lang, "rule ", key))
+    find(lang, "rule ", key)
 }
 
 /// What usually breaks it.
 #[must_use]
 pub(super) fn mistake(lang: Lang, key: &str) -> &'static str {
-    client::sentence(lang, "why.", key).unwrap_or_else(|| find(lang, "mistake ", key))
+    find(lang, "mistake ", key)
 }
 
 fn find(lang: Lang, kind: &str, key: &str) -> &'static str {
@@ -73,7 +66,7 @@ pub(super) enum Say {
     /// A list with this file.
     Listed {
         name: String,
-        size: usize,
+        size: u64,
     },
     /// A list without this file.
     NotListed {

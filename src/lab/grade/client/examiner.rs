@@ -155,7 +155,8 @@ impl Examiner {
     fn act(&self, mut connection: Connection) -> GoesOn {
         while let Some(step) = self.next() {
             match step {
-                Step::Server(bytes) => connection.send(&bytes),
+                Step::Server(bytes) | Step::ServerBytes(bytes) => connection.send(&bytes),
+                Step::Open(..) => {}
                 Step::ClientLine(size) => {
                     let line = connection.line();
                     let came = line.as_deref().and_then(size_in);

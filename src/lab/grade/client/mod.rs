@@ -42,16 +42,16 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Conversation, Step, parse};
-use super::peer::Random;
+use super::conversation::{Step, parse};
 use super::process::Process;
+use super::random::Random;
 use super::seen::{Rung, Verdict};
-use super::{Check, Graded, Options, Outcome, Report, must};
+use super::{Check, Graded, Options, Outcome, Report};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::lecture::local::TemporaryFolder;
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{Msg, msg};
 use drive::{Client, Order, Style, Way};
 use examiner::{Examiner, number};
 use judge::{Seen, divided, files, join};
@@ -119,31 +119,15 @@ const CONVERSATIONS: [&str; 3] = [
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
 
-struct Checks {
-    conversations: Vec<Conversation>,
-    checks: Vec<Check>,
-}
-
-fn suite(dialect: Dialect) -> &'static Checks {
-    static TEXT: OnceLock<Checks> = OnceLock::new();
-    static STRUCT: OnceLock<Checks> = OnceLock::new();
-    static JSON: OnceLock<Checks> = OnceLock::new();
-    static NONE: OnceLock<Checks> = OnceLock::new();
-    let (place, text) = match dialect {
-        Dialect::Text => (&TEXT, CONVERSATIONS[0]),
-        Dialect::Struct => (&STRUCT, CONVERSATIONS[1]),
-        Dialect::Json => (&JSON, CONVERSATIONS[2]),
-        Dialect::Filesaver | Dialect::Count => (&NONE, ""),
-    };
-    place.get_or_init(|| {
-        let conversations = parse(text).unwrap_or_default();
-        let check = |it: &Conversation| {
-            // It lives as long as the program, as the text that it comes from.
-            let rule = format!("{}/{}", side(dialect), it.id).leak();
-            Check { must: it.must, ..must(it.id, rule, it.points, |_| Ok(())) }
-        };
-        let checks = conversations.iter().map(check).collect();
-        Checks { conversations, checks }
+/// The checks of a dialect. They live as long as the program, as the text that they come from.
+fn suite(dialect: Dialect) -> &'static [Check] {
+    static SUITES: [OnceLock<Vec<Check>>; 3] = [const { OnceLock::new() }; 3];
+    let dialects = [Dialect::Text, Dialect::Struct, Dialect::Json];
+    let place = dialects.iter().position(|known| *known == dialect);
+    let place = place.and_then(|at| Some((SUITES.get(at)?, CONVERSATIONS.get(at)?)));
+    place.map_or(&[], |(suite, text)| {
+        let checks = || parse(text).unwrap_or_default().leak().iter().map(Check::of).collect();
+        suite.get_or_init(checks)
     })
 }
 
@@ -163,17 +147,7 @@ pub(super) fn announcement(driven: &Driven, checks: usize) -> Msg {
 
 /// The checks of a dialect, in the order of the report.
 pub(super) fn checks(dialect: Dialect) -> Vec<&'static Check> {
-    suite(dialect).checks.iter().collect()
-}
-
-/// A sentence about a check of this id, with its dialect. `kind` is nothing, `rule.` or `why.`.
-pub(super) fn sentence(lang: Lang, kind: &str, id: &str) -> Option<&'static str> {
-    let (dialect, id) = id.split_once(".client/")?;
-    let check = suite(Dialect::named(dialect)?).conversations.iter().find(|it| it.id == id)?;
-    Some(match kind {
-        "rule." => check.section,
-        kind => check.sentence(&format!("{kind}{}", lang.choose("en", "id"))),
-    })
+    suite(dialect).iter().collect()
 }
 
 /// Runs the checks.
@@ -348,10 +322,9 @@ impl Room<'_> {
     }
 
     fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64) {
-        let conversations = &suite(self.options.dialect).conversations;
         let mut random = Random::of(self.options.seed, check.id);
-        let steps = conversations.iter().find(|it| it.id == check.id);
-        let steps = steps.and_then(|it| it.steps(&mut random).ok()).unwrap_or_default();
+        let steps =
+            check.conversation.and_then(|it| it.steps(&mut random).ok()).unwrap_or_default();
         let folder = check.id.replace('/', "-");
         match self.perform(steps, &folder) {
             Err(_) => (Outcome::NoTime, Vec::new(), 0),
@@ -509,6 +482,7 @@ fn no_request(seen: Option<&Seen>) -> Msg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lang::Lang;
 
     #[test]
     fn every_conversation_can_be_played_and_has_its_sentences() {
@@ -516,21 +490,20 @@ mod tests {
         for ((dialect, least), text) in dialects.into_iter().zip(CONVERSATIONS) {
             assert_eq!(parse(text).err(), None, "{}", dialect.name());
             let suite = suite(dialect);
-            assert!(suite.checks.len() >= least, "{}", suite.checks.len());
-            for check in &suite.conversations {
+            assert!(suite.len() >= least, "{}", suite.len());
+            for check in suite {
                 let id = format!("{}/{}", side(dialect), check.id);
-                assert_eq!(suite.checks.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
-                let steps = check.steps(&mut Random(1));
-                let steps = steps.unwrap_or_else(|line| panic!("{id}: {line}"));
+                assert_eq!(suite.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
+                let steps = check.conversation.unwrap().steps(&mut Random(1));
+                let steps = steps.unwrap_or_else(|wrong| panic!("{id}: {wrong:?}"));
                 assert!(steps.iter().any(|step| matches!(step, Step::Word("$", _))), "{id}");
                 for step in &steps {
                     let Step::Word(word, _) = step else { continue };
                     assert!(WORDS.contains(word), "{id}: {word}");
                 }
-                for (lang, kind) in
-                    [(Lang::En, ""), (Lang::Id, ""), (Lang::En, "why."), (Lang::Id, "why.")]
-                {
-                    assert_ne!(sentence(lang, kind, &id), Some(""), "{id} {kind}");
+                for lang in [Lang::En, Lang::Id] {
+                    assert_ne!(check.about(lang), "", "{id}");
+                    assert_ne!(check.mistake(lang), "", "{id}");
                 }
             }
         }

@@ -1,0 +1,140 @@
+//! The lists of the dialects, and how what the grader has stored is removed.
+
+use std::fs;
+
+use super::peer::{Done, Peer, Trial};
+use crate::dialect::Dialect;
+use crate::dialect::json_value::Value;
+
+/// The longest name in a list of `struct`.
+const NAME: usize = 4096;
+
+/// What a server says that it has.
+#[derive(Default)]
+pub(super) struct List {
+    /// How many entries it announces.
+    pub(super) count: Option<usize>,
+    /// A file has a size, a folder has none.
+    pub(super) entries: Vec<(String, Option<u64>)>,
+    /// The sum of the sizes that it tells.
+    pub(super) total: Option<u64>,
+    /// The records of `json`.
+    pub(super) records: Vec<Value>,
+}
+
+impl List {
+    /// Asks for the list of a folder; without a name, for that of the server's.
+    pub(super) fn read(p: &mut Peer, dialect: Dialect, folder: &str) -> Done<List> {
+        match dialect {
+            Dialect::Text => text(p, folder),
+            Dialect::Struct => strukt(p),
+            Dialect::Json => json(p),
+            Dialect::Filesaver | Dialect::Count => Ok(List::default()),
+        }
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Up to its `total`: whether the count is right is a check of its own.
+fn text(p: &mut Peer, folder: &str) -> Done<List> {
+    let blank = if folder.is_empty() { "" } else { " " };
+    p.send(format!("ls{blank}{folder}\n"));
+    let count = p.line_as("ok COUNT", |line| number(line.strip_prefix("ok ")?))?;
+    let mut list = List { count: usize::try_from(count).ok(), ..List::default() };
+    while list.total.is_none() {
+        p.line_as("file SIZE NAME / dir - NAME / total BYTES", |line| {
+            let (kind, rest) = line.split_once(' ')?;
+            if kind == "total" {
+                list.total = Some(number(rest)?);
+                return Some(());
+            }
+            let (size, name) = rest.split_once(' ')?;
+            let size = match (kind, size) {
+                ("dir", "-") => None,
+                ("file", size) => Some(number(size)?),
+                _ => return None,
+            };
+            list.entries.push((name.to_owned(), size));
+            Some(())
+        })?;
+    }
+    Ok(list)
+}
+
+fn strukt(p: &mut Peer) -> Done<List> {
+    let int =
+        |p: &mut Peer| -> Done<i32> { Ok(p.take(4)?.try_into().map_or(-1, i32::from_le_bytes)) };
+    p.send("ls");
+    let (mut list, mut sum) = (List::default(), 0_i64);
+    for _ in 0..int(p)? {
+        let length = usize::try_from(int(p)?).unwrap_or(0).min(NAME);
+        let name = String::from_utf8_lossy(&p.take(length)?).into_owned();
+        let size = int(p)?;
+        sum += i64::from(size);
+        list.entries.push((name, u64::try_from(size).ok()));
+        p.send("1");
+    }
+    p.expect(i32::try_from(sum).unwrap_or(-1).to_le_bytes())?;
+    Ok(list)
+}
+
+fn json(p: &mut Peer) -> Done<List> {
+    p.send("{\"aksi\":\"list\"}\n");
+    let records =
+        p.line_as("[…] CR", |line| match Value::parse(line.strip_suffix('\r')?.as_bytes())? {
+            Value::Array(records) => Some(records),
+            _ => None,
+        })?;
+    p.closes()?;
+    let entry = |record: &Value| {
+        let name = record.get("nama_file")?.as_text()?;
+        Some((name.to_owned(), record.get("size").and_then(Value::as_u64)))
+    };
+    let entries = records.iter().filter_map(entry).collect();
+    Ok(List { entries, records, ..List::default() })
+}
+
+/// Removes the files of the grader, each on a connection of its own if it has to be. Returns how many may remain.
+pub(super) fn sweep(t: &mut Trial, dialect: Dialect) -> Done<usize> {
+    if dialect == Dialect::Filesaver {
+        // It cannot remove a file.
+        let entries = t.root.as_ref().and_then(|root| fs::read_dir(root).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            if t.is_own(&entry.file_name().to_string_lossy()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        return Ok(t.names.len());
+    }
+    let own = |t: &mut Trial| -> Done<Vec<String>> {
+        let list = List::read(&mut t.open()?, dialect, "")?;
+        let names = list.entries.into_iter().map(|(name, _)| name);
+        Ok(names.filter(|name| t.is_own(name)).collect())
+    };
+    let mut p = None;
+    for name in own(t)? {
+        let mut on = p.take().map_or_else(|| t.open(), Ok)?;
+        if removed(&mut on, dialect, &name).is_ok() && dialect != Dialect::Json {
+            p = Some(on);
+        }
+    }
+    Ok(own(t)?.len())
+}
+
+fn removed(p: &mut Peer, dialect: Dialect, name: &str) -> Done {
+    match dialect {
+        Dialect::Text => p.send(format!("rm {name}\n")).line("ok removed NAME").map(drop),
+        Dialect::Struct => {
+            let length = i16::try_from(name.len()).unwrap_or(i16::MAX);
+            p.send("rm").expect("ready")?;
+            p.send([&length.to_le_bytes(), name.as_bytes()].concat()).send("Y").take(4).map(drop)
+        }
+        _ => {
+            let name = Value::text(name);
+            p.send(format!("{{\"aksi\":\"hapus\",\"file\":{name}}}\n")).rest().map(drop)
+        }
+    }
+}

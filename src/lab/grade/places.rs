@@ -1,0 +1,372 @@
+//! What stands in braces in a conversation, and what it is filled with.
+//!
+//! | what | with |
+//! |---|---|
+//! | `{bytes N}`, `{bytes N-M}` | random bytes, that many |
+//! | `{every}` | the 256 values that a byte can have |
+//! | `{times N TEXT}` | N times the text |
+//! | `{bytes}`, `{size}`, `{sum}`, `{MB}` | the bytes that the last of these or the last ` = BYTES` gave, their number, their SHA-256, the megabytes |
+//! | `{head N}`, `{rest N}`, `{sum N}` | the first N of these bytes, the others, the SHA-256 of the first |
+//! | `{letters N}`, `{number N-M}` | random letters; a random number |
+//! | `{name}`, `{name2}` … | a name of the grader's own |
+//! | `{word}` | letters that are different in each run |
+//! | `{n}` | the number of the turn in a `repeat` |
+//! | `{1}`, `{2}`, `{length}`, `{type}`, `{text}` | what follows the word of a phrase; the bytes of `{1}`, its extension, it as JSON |
+//! | `{outside}` | the path of what was made outside the folder |
+//! | `{stored}`, `{stored2}` …, `{id}` | what stood there when the server said it; the id of the record of `{1}` |
+//!
+//! The same place is filled with the same bytes in the whole check. What the server says may also have one of these:
+//!
+//! | what | what may come |
+//! |---|---|
+//! | `{code A B}`, `{code}` | the code A or B, and any text; any code |
+//! | `{line}`, `{no-path}` | anything up to the end of the line; the same without a path of the machine |
+//! | `{number}` | a number |
+//! | `{stored}` | anything up to the end of the line, which is noted |
+//! | `{new}`, `{record}` | the record of the file `{1}`, which is noted; the noted one |
+//! | `[f]` | a time in seconds, 4 bytes |
+
+use std::collections::BTreeMap;
+
+use super::random::Random;
+use crate::dialect::json_value::Value;
+use crate::error::Code;
+use crate::store::Sha256;
+
+/// More bytes than this are fewer where checks have little time.
+const LARGE: usize = 2_000_000;
+
+/// What may be anything of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hole {
+    Code(Vec<String>),
+    Line,
+    NoPath,
+    Number,
+    Stored(String),
+    NewRecord,
+    Record,
+    Seconds,
+}
+
+/// What the places of a check are filled with.
+pub(super) struct Places {
+    random: Random,
+    /// How the names of this check begin.
+    prefix: String,
+    /// Whether a name was given.
+    pub(super) is_named: bool,
+    pub(super) content: Vec<u8>,
+    pub(super) count: usize,
+    pub(super) arguments: Vec<Vec<u8>>,
+    /// What the server has said, or the player has made.
+    pub(super) known: BTreeMap<String, Vec<u8>>,
+    /// The last record of each file.
+    pub(super) records: BTreeMap<Vec<u8>, Value>,
+    /// The ids of all records.
+    pub(super) ids: Vec<String>,
+    /// Checks have little time: what is large is smaller.
+    pub(super) is_short: bool,
+}
+
+/// What comes before a hole; the hole, and what comes after it.
+type Parts = (Vec<u8>, Option<(Hole, Vec<u8>)>);
+
+impl Places {
+    pub(super) fn new(random: Random, prefix: &str) -> Places {
+        Places {
+            random,
+            prefix: prefix.to_owned(),
+            is_named: false,
+            content: Vec::new(),
+            count: 0,
+            arguments: Vec::new(),
+            known: BTreeMap::new(),
+            records: BTreeMap::new(),
+            ids: Vec::new(),
+            is_short: false,
+        }
+    }
+
+    /// The bytes that a text stands for. `None`: it has a mistake.
+    pub(super) fn fill(&mut self, text: &str) -> Option<Vec<u8>> {
+        let (bytes, hole) = self.fill_open(text)?;
+        hole.is_none().then_some(bytes)
+    }
+
+    /// The same where what the server says may be left open.
+    pub(super) fn fill_open(&mut self, text: &str) -> Option<Parts> {
+        let (mut bytes, mut hole) = (Vec::new(), None);
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            rest = rest.get(c.len_utf8()..)?;
+            let place =
+                |close: char| enclosed(rest, c, close).filter(|(inside, _)| is_place(c, inside));
+            if c == '\\' {
+                let (byte, after) = escaped(rest)?;
+                bytes.push(byte);
+                rest = after;
+            } else if let Some((inside, after)) = place('}').filter(|_| c == '{') {
+                rest = after;
+                match self.place(inside) {
+                    Some(filled) => bytes.extend(filled),
+                    None if hole.is_none() => {
+                        hole = Some((self.hole(inside)?, std::mem::take(&mut bytes)));
+                    }
+                    None => return None,
+                }
+            } else if let Some((inside, after)) = place(']').filter(|_| c == '[') {
+                rest = after;
+                if inside == "f" {
+                    hole = Some((Hole::Seconds, std::mem::take(&mut bytes)));
+                    continue;
+                }
+                let number = String::from_utf8(self.fill(inside.get(2..)?)?).ok()?;
+                match inside.get(..1)? {
+                    "h" => bytes.extend(number.parse::<i16>().ok()?.to_le_bytes()),
+                    "i" => bytes.extend(number.parse::<i32>().ok()?.to_le_bytes()),
+                    _ => bytes.extend(number.parse::<f32>().ok()?.to_le_bytes()),
+                }
+            } else {
+                bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        Some(match hole {
+            Some((hole, before)) => (before, Some((hole, bytes))),
+            None => (bytes, None),
+        })
+    }
+
+    /// What a place is filled with. `None`: it is open, or it has a mistake.
+    fn place(&mut self, inside: &str) -> Option<Vec<u8>> {
+        let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+        let text = |text: String| Some(text.into_bytes());
+        let cut = |content: &[u8], rest: &str| {
+            let at = if rest.is_empty() { content.len() } else { rest.parse().ok()? };
+            content.split_at_checked(at).map(|(head, rest)| (head.to_vec(), rest.to_vec()))
+        };
+        match (word, rest) {
+            ("bytes", "") => return Some(self.content.clone()),
+            ("bytes", range) => {
+                let mut count = self.in_range(range)?;
+                if self.is_short && count > LARGE {
+                    count /= 4;
+                }
+                self.content = random_bytes(&self.random, count);
+            }
+            ("every", _) => self.content = (0..=255).collect(),
+            ("times", rest) => {
+                let (count, what) = rest.split_once(' ')?;
+                self.content = self.fill(what)?.repeat(count.parse().ok()?);
+            }
+            ("size", _) => return text(self.content.len().to_string()),
+            ("MB", _) => {
+                let size = self.content.len();
+                return text(format!("{}.{:06}", size / 1_000_000, size % 1_000_000));
+            }
+            ("sum", _) => {
+                let mut sum = Sha256::default();
+                sum.update(&cut(&self.content, rest)?.0);
+                return text(sum.sum().to_string());
+            }
+            ("head", _) => return Some(cut(&self.content, rest)?.0),
+            ("rest", _) => return Some(cut(&self.content, rest)?.1),
+            ("n", _) => return text(self.count.to_string()),
+            // A copy, so that the next one is the same.
+            ("word", _) => return text(letters(&self.random, 8)),
+            ("letters", _) => {
+                let count = self.in_range(rest)?;
+                self.content = letters(&self.salted(inside), count).into_bytes();
+            }
+            ("number", _) if !rest.is_empty() => return text(self.in_range(rest)?.to_string()),
+            (name, "") if name.starts_with("name") => {
+                self.is_named = true;
+                return text(format!("{}-{}", self.prefix, letters(&self.salted(name), 6)));
+            }
+            ("length", _) => return text(self.arguments.first()?.len().to_string()),
+            ("type", _) => return text(extension(&self.argument()).to_owned()),
+            ("text", _) => return text(Value::text(&self.argument()).to_string()),
+            ("id", _) => {
+                let record = self.records.get(self.arguments.last()?)?;
+                return text(record.get("id")?.to_string());
+            }
+            (word, _) => {
+                let argument = word.parse().ok().and_then(|n: usize| self.arguments.get(n - 1));
+                return argument.or(self.known.get(word)).cloned();
+            }
+        }
+        Some(self.content.clone())
+    }
+
+    fn hole(&mut self, inside: &str) -> Option<Hole> {
+        let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
+        Some(match word {
+            "code" => {
+                let codes = String::from_utf8(self.fill(rest)?).ok()?;
+                Hole::Code(codes.split_whitespace().map(str::to_owned).collect())
+            }
+            "line" => Hole::Line,
+            "no-path" => Hole::NoPath,
+            "number" => Hole::Number,
+            "new" => Hole::NewRecord,
+            "record" => Hole::Record,
+            word if word.starts_with("stored") => Hole::Stored(word.to_owned()),
+            _ => return None,
+        })
+    }
+
+    /// What follows the word of a phrase, as text.
+    pub(super) fn argument(&self) -> String {
+        let first = self.arguments.first().map(Vec::as_slice).unwrap_or_default();
+        String::from_utf8_lossy(first).into_owned()
+    }
+
+    /// What the server says in place of a hole. `None`: it may not be there.
+    pub(super) fn note(&mut self, hole: &Hole, said: &str) -> Option<()> {
+        let is = |is: bool| is.then_some(());
+        let code = || said.split(' ').next().unwrap_or_default();
+        match hole {
+            Hole::Code(codes) if codes.is_empty() => is(Code::from_word(code()).is_some()),
+            Hole::Code(codes) => is(codes.iter().any(|known| known == code())),
+            Hole::Line => Some(()),
+            Hole::NoPath => {
+                let parent = self.known.get("parent").map(|path| String::from_utf8_lossy(path));
+                let is_told = parent.is_some_and(|path| said.contains(&*path));
+                is(!is_told && !said.contains("Errno") && !said.contains("Traceback"))
+            }
+            Hole::Number => is(!said.is_empty() && said.bytes().all(|it| it.is_ascii_digit())),
+            Hole::Stored(name) => {
+                self.known.insert(name.clone(), said.as_bytes().to_vec());
+                Some(())
+            }
+            Hole::NewRecord => {
+                let record = Value::parse(said.as_bytes())?;
+                let id = record.get("id")?.as_text()?.to_owned();
+                let name = record.get("nama_file")?.as_text()?.to_owned();
+                let is_it = name.as_bytes() == self.arguments.last()?
+                    && record.get("size")?.as_u64()? == self.content.len() as u64
+                    && record.get("type")?.as_text()? == extension(&name);
+                is(is_it && !id.is_empty())?;
+                self.ids.push(id);
+                self.records.insert(name.into_bytes(), record);
+                Some(())
+            }
+            Hole::Record => {
+                is(self.records.get(self.arguments.last()?)? == &Value::parse(said.as_bytes())?)
+            }
+            Hole::Seconds => None,
+        }
+    }
+
+    /// What may stand in place of a hole, for a report.
+    pub(super) fn forms(&self, hole: &Hole) -> Vec<String> {
+        let name = self.arguments.last().map(|it| String::from_utf8_lossy(it)).unwrap_or_default();
+        let record = self.arguments.last().and_then(|name| self.records.get(name));
+        let one = |text: &str| vec![text.to_owned()];
+        match hole {
+            Hole::Code(codes) if codes.is_empty() => one("CODE MESSAGE"),
+            Hole::Code(codes) => codes.iter().map(|code| format!("{code} MESSAGE")).collect(),
+            Hole::Number => one("N"),
+            Hole::Stored(_) => one("STOREDNAME"),
+            Hole::Record if record.is_some() => record.map(Value::to_string).into_iter().collect(),
+            Hole::NewRecord | Hole::Record => vec![format!(
+                "{{\"id\":\"…\",\"nama_file\":\"{name}\",\"size\":{},\"type\":\"{}\"}}",
+                self.content.len(),
+                extension(&name)
+            )],
+            Hole::Line | Hole::NoPath | Hole::Seconds => one("…"),
+        }
+    }
+
+    /// Notes something that is right, where no server says anything.
+    pub(super) fn note_anything(&mut self, hole: &Hole) {
+        if *hole == Hole::NewRecord
+            && let Some(name) = self.arguments.last()
+        {
+            let id = vec![("id".to_owned(), Value::text("1"))];
+            self.records.insert(name.clone(), Value::Object(id));
+        }
+        let _ = self.note(hole, "");
+    }
+
+    /// A number in `N` or `N-M`.
+    fn in_range(&self, range: &str) -> Option<usize> {
+        let (low, high) = range.split_once('-').unwrap_or((range, range));
+        let (low, high): (usize, usize) = (low.parse().ok()?, high.parse().ok()?);
+        let width = u64::try_from(high.checked_sub(low)?).ok()?.checked_add(1)?;
+        let more = self.salted(range).next() % width;
+        low.checked_add(usize::try_from(more).ok()?)
+    }
+
+    /// The same numbers for the same text.
+    fn salted(&self, salt: &str) -> Random {
+        Random::of(self.random.0, salt)
+    }
+}
+
+fn letters(random: &Random, count: usize) -> String {
+    let mut random = random.clone();
+    let mut letter = || char::from(b'a' + u8::try_from(random.next() & 15).unwrap_or(0));
+    (0..count).map(|_| letter()).collect()
+}
+
+/// Random bytes, from a copy of the generator, so that its next number is another one only for what comes later.
+fn random_bytes(random: &Random, count: usize) -> Vec<u8> {
+    let mut own = Random(random.0 ^ count as u64);
+    let mut bytes = Vec::with_capacity(count + 8);
+    while bytes.len() < count {
+        bytes.extend_from_slice(&own.next().to_le_bytes());
+    }
+    bytes.truncate(count);
+    bytes
+}
+
+/// The last extension of a name, with its dot.
+pub(super) fn extension(name: &str) -> &str {
+    name.rfind('.').filter(|dot| *dot > 0).and_then(|dot| name.get(dot..)).unwrap_or_default()
+}
+
+/// What stands up to the bracket that closes, and what follows that.
+fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        if c == close && depth == 0 {
+            return Some((text.get(..at)?, text.get(at + c.len_utf8()..)?));
+        }
+        depth += usize::from(c == open);
+        depth = depth.saturating_sub(usize::from(c == close));
+    }
+    None
+}
+
+const WORDS: [&str; 24] = [
+    "bytes", "size", "MB", "sum", "head", "rest", "n", "word", "every", "times", "letters",
+    "number", "length", "type", "text", "id", "1", "2", "outside", "code", "line", "no-path",
+    "new", "record",
+];
+
+/// Whether what stands in these brackets is to be filled in: JSON has braces too.
+fn is_place(open: char, inside: &str) -> bool {
+    let word = inside.split(' ').next().unwrap_or_default();
+    let is_numbered = |stem: &str| {
+        word.strip_prefix(stem).is_some_and(|rest| rest.bytes().all(|it| it.is_ascii_digit()))
+    };
+    match open {
+        '{' => WORDS.contains(&word) || is_numbered("name") || is_numbered("stored"),
+        _ => inside == "f" || (inside.len() > 2 && ["h", "i", "f"].contains(&word)),
+    }
+}
+
+/// The byte after a backslash, and what follows it.
+fn escaped(text: &str) -> Option<(u8, &str)> {
+    let simple = |byte| Some((byte, text.get(1..)?));
+    match text.bytes().next()? {
+        b'n' => simple(b'\n'),
+        b'r' => simple(b'\r'),
+        b't' => simple(b'\t'),
+        b'0' => simple(0),
+        b'\\' => simple(b'\\'),
+        b'x' => Some((u8::from_str_radix(text.get(1..3)?, 16).ok()?, text.get(3..)?)),
+        _ => None,
+    }
+}

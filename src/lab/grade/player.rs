@@ -1,0 +1,456 @@
+//! Plays the client's side of a conversation with a server. A connection is opened where one is needed. The words:
+//!
+//! | word | what it means |
+//! |---|---|
+//! | `open`, `open N` | another connection in place of this one; one that is called N |
+//! | `on N` | the connection that is called N; the first is `1` |
+//! | `close`, `reset`, `half-close` | the connection is left, broken, ended in our direction |
+//! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
+//! | `apart`, `sleep N`, `gap N` | waits until the server has read; waits N ms; waits N ms that end no word |
+//! | `quiet N`, `paused` | nothing comes for N ms; the server waits before it sends on |
+//! | `any N`, `rest` | N bytes, whatever they are; all up to the close |
+//! | `end`, `ends` | nothing more comes and the server closes; it may also reset |
+//! | `if TEXT` | what follows up to `done` is for a server that sends this now |
+//! | `busy TEXT` | from here on a connection on which this comes is left alone |
+//! | `stop` | the check is passed |
+//! | `crowd N REQUEST = REPLY` | N times four connections |
+//! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
+//! | `has NAME`, `has NAME : SIZE`, `lacks NAME` | it has this file, or this record; it does not |
+//! | `counts`, `counts N` | it announces as many entries as it has; it has N |
+//! | `totals`, `totals N`, `sorted` | its total is right; at least N; its order is |
+//! | `differ` | the ids of all records differ |
+//! | `made KIND NAME` | in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
+//! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
+//! | `rust NAME` | what no conversation can say |
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::conversation::{Conversation, Step, Then, number_in};
+use super::feats::feat;
+use super::lists::List;
+use super::peer::{Done, Peer, Trial};
+use super::places::{Hole, Places};
+use super::prepared::{Kind, Prepared};
+use super::words::Say;
+use crate::dialect::Dialect;
+
+/// The words.
+pub(super) const WORDS: [&str; 32] = [
+    "open",
+    "on",
+    "close",
+    "reset",
+    "half-close",
+    "slice",
+    "apart",
+    "sleep",
+    "gap",
+    "quiet",
+    "paused",
+    "any",
+    "rest",
+    "end",
+    "ends",
+    "if",
+    "busy",
+    "stop",
+    "crowd",
+    "list",
+    "has",
+    "lacks",
+    "counts",
+    "totals",
+    "sorted",
+    "differ",
+    "made",
+    "stored",
+    "clean",
+    "rust",
+    "again",
+    "done",
+];
+
+/// How often a conversation is begun again in which a gap was too long because this machine is busy.
+const BEGINNINGS: usize = 5;
+
+/// The longest gap that ends no word.
+const GAP: Duration = Duration::from_millis(if cfg!(windows) { 300 } else { 70 });
+
+/// A crowd of more than this is smaller where checks have little time.
+const CROWD: usize = 100;
+
+/// Plays it.
+pub(super) fn play(t: &mut Trial, conversation: &Conversation, dialect: Dialect) -> Done {
+    let tries = conversation.set("tries").and_then(|it| it.parse().ok()).unwrap_or(1);
+    let mut outcome = Ok(());
+    for _ in 0..tries {
+        outcome = perform(t, conversation, dialect).0;
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+/// The same once, and the name that it has used.
+pub(super) fn perform(
+    t: &mut Trial,
+    conversation: &Conversation,
+    dialect: Dialect,
+) -> (Done, String) {
+    let mut places = t.places();
+    for _ in 0..BEGINNINGS {
+        places = t.places();
+        let mut player = Player::new(t, dialect);
+        let outcome = conversation
+            .walk(&mut places, &mut |places, step| player.step(places, step))
+            .and_then(|()| player.settle());
+        let is_late = player.is_late;
+        drop(player);
+        if places.is_named {
+            t.is_named();
+        }
+        if outcome.is_err() || !is_late {
+            return (outcome, name_of(&mut places));
+        }
+    }
+    (Ok(()), name_of(&mut places))
+}
+
+fn name_of(places: &mut Places) -> String {
+    String::from_utf8(places.fill("{name}").unwrap_or_default()).unwrap_or_default()
+}
+
+struct Player<'t> {
+    trial: &'t mut Trial,
+    dialect: Dialect,
+    /// The connections, by what they are called. `None`: it is left alone.
+    peers: BTreeMap<Vec<u8>, Option<Peer>>,
+    on: Vec<u8>,
+    /// How many bytes are sent at once.
+    piece: Option<usize>,
+    /// What is to be sent in one write.
+    said: Vec<u8>,
+    /// What has to come, in one comparison.
+    awaited: Vec<u8>,
+    list: List,
+    made: Vec<Prepared>,
+    sent: Instant,
+    /// A gap has begun.
+    in_gap: bool,
+    /// It was too long, and the conversation says nothing.
+    is_late: bool,
+}
+
+fn done(_: &mut Peer) -> Done {
+    Ok(())
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Player<'_> {
+    fn new(trial: &mut Trial, dialect: Dialect) -> Player<'_> {
+        Player {
+            trial,
+            dialect,
+            peers: BTreeMap::new(),
+            on: b"1".to_vec(),
+            piece: None,
+            said: Vec::new(),
+            awaited: Vec::new(),
+            list: List::default(),
+            made: Vec::new(),
+            sent: Instant::now(),
+            in_gap: false,
+            is_late: false,
+        }
+    }
+
+    fn step(&mut self, places: &mut Places, step: Step) -> Done<Then> {
+        match step {
+            Step::ClientLine(line) => {
+                self.compare()?;
+                self.said.extend(line);
+                self.said.push(b'\n');
+            }
+            Step::ClientBytes(bytes) => {
+                self.compare()?;
+                self.said.extend(bytes);
+            }
+            Step::Server(line) => {
+                self.send()?;
+                self.awaited.extend(line);
+            }
+            Step::ServerBytes(bytes) => {
+                self.settle()?;
+                self.with(|p| p.expect(bytes))?;
+            }
+            Step::Open(before, hole, after) => {
+                self.settle()?;
+                self.with(|p| open(p, places, &before, &hole, &after))?;
+            }
+            Step::Word(word, argument) => {
+                self.settle()?;
+                if self.is_late {
+                    return Ok(Then::Stop);
+                }
+                return self.word(places, word, &argument);
+            }
+        }
+        Ok(Then::GoOn)
+    }
+
+    /// Sends and compares what waits for that.
+    fn settle(&mut self) -> Done {
+        self.send()?;
+        self.compare()
+    }
+
+    fn send(&mut self) -> Done {
+        let said = std::mem::take(&mut self.said);
+        if said.is_empty() {
+            return Ok(());
+        }
+        let piece = self.piece;
+        self.with(|p| {
+            match piece {
+                Some(piece) => p.send_apart(said, piece),
+                None => p.send(said),
+            };
+            Ok(())
+        })?;
+        self.is_late |= std::mem::take(&mut self.in_gap) && self.sent.elapsed() > GAP;
+        self.sent = Instant::now();
+        Ok(())
+    }
+
+    fn compare(&mut self) -> Done {
+        let awaited = std::mem::take(&mut self.awaited);
+        if awaited.is_empty() { Ok(()) } else { self.with(|p| p.expect(awaited)) }
+    }
+
+    /// Does something on the connection, unless it is left alone.
+    fn with<T: Default>(&mut self, what: impl FnOnce(&mut Peer) -> Done<T>) -> Done<T> {
+        if !self.peers.contains_key(&self.on) {
+            self.peers.insert(self.on.clone(), Some(self.trial.open()?));
+        }
+        match self.peers.get_mut(&self.on) {
+            Some(Some(peer)) => what(peer),
+            _ => Ok(T::default()),
+        }
+    }
+
+    fn word(&mut self, places: &mut Places, word: &str, argument: &[u8]) -> Done<Then> {
+        let number = number_in(argument);
+        let time = number.unwrap_or(0) as u64;
+        match word {
+            "open" => {
+                if !argument.is_empty() {
+                    self.on = argument.to_vec();
+                }
+                self.peers.remove(&self.on);
+                self.with(|_| Ok(()))?;
+            }
+            "on" => self.on = argument.to_vec(),
+            "close" => drop(self.peers.remove(&self.on)),
+            "reset" => {
+                if let Some(Some(peer)) = self.peers.remove(&self.on) {
+                    peer.reset();
+                }
+            }
+            "half-close" => self.with(|p| done(p.half_close()))?,
+            "slice" => self.piece = number,
+            "apart" => self.with(|p| done(p.apart()))?,
+            "sleep" => sleep(Duration::from_millis(time)),
+            "gap" => {
+                sleep(Duration::from_millis(time));
+                self.in_gap = true;
+            }
+            "quiet" => self.with(|p| p.is_quiet(time))?,
+            "paused" => self.with(Peer::paused)?,
+            "any" => drop(self.with(|p| p.take(number.unwrap_or(1)))?),
+            "rest" => drop(self.with(Peer::rest)?),
+            "end" => self.with(Peer::closes)?,
+            "ends" => self.with(Peer::ends)?,
+            "if" => {
+                let is_so = self.with(|p| p.begins(&shown(argument)))?;
+                return Ok(if is_so { Then::GoOn } else { Then::LeaveOut });
+            }
+            "busy" => {
+                if self.with(|p| p.begins(&shown(argument)))? {
+                    self.peers.insert(self.on.clone(), None);
+                }
+            }
+            "stop" => return Ok(Then::Stop),
+            "crowd" => self.crowd(&shown(argument))?,
+            "list" => {
+                let (folder, dialect) = (shown(argument), self.dialect);
+                self.list = self.with(|p| List::read(p, dialect, &folder))?;
+            }
+            "made" => {
+                let Some(made) = self.make(places, &shown(argument)) else { return Ok(Then::Stop) };
+                self.made.push(made);
+            }
+            "stored" => self.stored(argument)?,
+            "clean" => self.clean(&shown(argument))?,
+            "differ" => {
+                let is_twice = |(n, id)| places.ids.iter().skip(n + 1).any(|it| it == id);
+                if let Some((_, id)) = places.ids.iter().enumerate().find(|it| is_twice(*it)) {
+                    let form = format!("\"id\":\"{id}\"");
+                    return self.trial.failed(&Say::TwoIds, &Say::Line { form });
+                }
+            }
+            "rust" => feat(&shown(argument), self.trial)?,
+            word => self.about_list(places, word, argument)?,
+        }
+        Ok(Then::GoOn)
+    }
+
+    fn crowd(&mut self, argument: &str) -> Done {
+        let busy = match self.dialect {
+            Dialect::Text => Some("error busy"),
+            Dialect::Json => Some("ERROR busy"),
+            Dialect::Count => Some("error: busy"),
+            Dialect::Struct | Dialect::Filesaver => None,
+        };
+        let (left, reply) = argument.split_once(" = ").unwrap_or((argument, ""));
+        let (rounds, request) = left.split_once(' ').unwrap_or((left, ""));
+        let rounds = rounds.parse().unwrap_or(1);
+        let rounds = if rounds > CROWD { self.trial.many(rounds) } else { rounds };
+        self.trial.open_many(rounds, request, busy, reply)
+    }
+
+    fn about_list(&mut self, places: &Places, word: &str, argument: &[u8]) -> Done {
+        let number = number_in(argument);
+        let argument = shown(argument);
+        let (name, size) = argument.rsplit_once(" : ").unwrap_or((&argument, ""));
+        let found = self.list.entries.iter().find(|(listed, _)| listed == name);
+        let record = places.records.get(name.as_bytes());
+        let line = |form: String| Say::Line { form };
+        let (expected, came) = match word {
+            "has" => {
+                let is_it = match record {
+                    Some(record) => self.list.records.contains(record),
+                    None => found.is_some_and(|(_, size_of)| *size_of == size.parse().ok()),
+                };
+                if is_it {
+                    return Ok(());
+                }
+                let size_of = found.and_then(|(_, size)| *size);
+                let came = size_of.map(|size| Say::Listed { name: name.to_owned(), size });
+                let size = record.and_then(|it| it.get("size")?.as_u64()).or(size.parse().ok());
+                let expected = Say::Listed { name: name.to_owned(), size: size.unwrap_or(0) };
+                let came = came.filter(|came| *came != expected).unwrap_or(Say::NotThere);
+                (expected, came)
+            }
+            "lacks" => {
+                let Some((name, size)) = found.cloned() else { return Ok(()) };
+                let expected = Say::NotListed { name: name.clone() };
+                (expected, Say::Listed { name, size: size.unwrap_or(0) })
+            }
+            "counts" => {
+                let (count, entries) = (self.list.count, self.list.entries.len());
+                let expected = number.unwrap_or(entries);
+                if count == Some(expected) && entries == expected {
+                    return Ok(());
+                }
+                (line(format!("ok {expected}")), line(format!("ok {}", count.unwrap_or(entries))))
+            }
+            "totals" => {
+                let total = self.list.total.unwrap_or(0);
+                let sum = self.list.entries.iter().filter_map(|(_, size)| *size).sum();
+                if number.map_or(total == sum, |least| total >= least as u64) {
+                    return Ok(());
+                }
+                (line(format!("total {sum}")), line(format!("total {total}")))
+            }
+            _ => {
+                let pairs = self.list.entries.windows(2);
+                let wrong = { pairs }.find(|pair| matches!(pair, [a, b] if a.0 > b.0));
+                let Some([(first, _), (second, _)]) = wrong else { return Ok(()) };
+                let order = |first: &str, second: &str| Say::Order {
+                    first: first.to_owned(),
+                    second: second.to_owned(),
+                };
+                (order(second, first), order(first, second))
+            }
+        };
+        self.trial.failed(&expected, &came)
+    }
+
+    /// Puts something there. `None`: that is not possible here.
+    fn make(&mut self, places: &mut Places, argument: &str) -> Option<Prepared> {
+        let (kind, name) = argument.split_once(' ')?;
+        let root = self.trial.root.clone()?;
+        let (kind, name) = match kind {
+            "file" => (Kind::File, name),
+            "folder" => (Kind::Folder, name),
+            "link" => (Kind::Link, name),
+            "linked-folder" => (Kind::LinkedFolder, name),
+            "outside" => (Kind::Outside, name),
+            _ => {
+                let (size, name) = name.split_once(' ')?;
+                (Kind::Sparse(size.parse().ok()?), name)
+            }
+        };
+        let path = root.parent()?.join(name);
+        // A path that is not UTF-8 cannot be asked for in every dialect.
+        places.known.insert("outside".to_owned(), path.to_str()?.as_bytes().to_vec());
+        Prepared::new(kind, &root, name).ok()
+    }
+
+    fn stored(&mut self, argument: &[u8]) -> Done {
+        let Some(root) = self.trial.root.clone() else { return Ok(()) };
+        let at = argument.windows(3).position(|it| it == b" = ").unwrap_or(argument.len());
+        let (name, bytes) = argument.split_at(at);
+        let name = shown(name);
+        match fs::read(root.join(&name)) {
+            Ok(found) if bytes.strip_prefix(b" = ") == Some(&found) => Ok(()),
+            _ => self.trial.failed(&Say::FileInRoot { name }, &Say::NotInRoot),
+        }
+    }
+
+    fn clean(&mut self, name: &str) -> Done {
+        let path = self.trial.root.as_ref().and_then(|root| Some(root.parent()?.join(name)));
+        match path.filter(|path: &PathBuf| path.exists()) {
+            Some(path) => {
+                let _ = fs::remove_file(path);
+                let name = name.to_owned();
+                self.trial.failed(&Say::NothingOutside, &Say::Outside { name })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A line, or four bytes, of which a part may be anything of a kind.
+fn open(p: &mut Peer, places: &mut Places, before: &[u8], hole: &Hole, after: &[u8]) -> Done {
+    if *hole == Hole::Seconds {
+        p.expect(before)?;
+        let bytes = p.take(4)?;
+        let seconds = <[u8; 4]>::try_from(bytes.as_slice()).map_or(f32::NAN, f32::from_le_bytes);
+        if (0.0..3600.0).contains(&seconds) {
+            return p.expect(after);
+        }
+        p.unread(&bytes);
+        return p.failed(&[Say::Seconds]);
+    }
+    let (before, after) = (shown(before), shown(after));
+    let end = after.strip_suffix('\n').unwrap_or(&after);
+    let cr = end.replace('\r', " CR");
+    let form = |middle: String| format!("{before}{middle}{cr}");
+    let forms: Vec<_> = places.forms(hole).into_iter().map(form).collect();
+    let line = p.line(&forms.join(" / "))?;
+    let said = line.strip_prefix(&before).and_then(|rest| rest.strip_suffix(end));
+    if said.and_then(|said| places.note(hole, said)).is_some() {
+        return Ok(());
+    }
+    p.unread((line + "\n").as_bytes());
+    p.failed(&forms.into_iter().map(|form| Say::Line { form }).collect::<Vec<_>>())
+}
