@@ -29,6 +29,7 @@ fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
         root: None,
         run: None,
         stops: false,
+        own: None,
         client: Some(driven.clone()),
         lang: Lang::En,
     };

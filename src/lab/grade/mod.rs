@@ -12,7 +12,6 @@
 pub mod client;
 mod conversation;
 mod feats;
-mod filesaver;
 pub mod formats;
 mod json;
 mod launch;

@@ -304,14 +304,6 @@ impl Peer {
         self
     }
 
-    /// Sends two parts with a silence between them that ends no word. False if it was too long, because this machine
-    /// is busy.
-    pub(super) fn send_in_two(&mut self, first: &str, second: &str) -> bool {
-        let start = Instant::now();
-        self.send(first).pause(40).send(second);
-        start.elapsed() < Duration::from_millis(if cfg!(windows) { 300 } else { 70 })
-    }
-
     /// Waits this long.
     pub(super) fn pause(&mut self, milliseconds: u64) -> &mut Peer {
         thread::sleep(Duration::from_millis(milliseconds));
@@ -425,6 +417,13 @@ impl Peer {
             Some(End::Close) => Ok(std::mem::take(&mut self.held)),
             _ => Err(self.fail(vec![self.say(&Say::Close)])),
         }
+    }
+
+    /// All that comes up to the end or the end of the time, whatever it is.
+    pub(super) fn drain(&mut self) -> Done {
+        while self.held.len() < MOST && self.read()? {}
+        self.held.clear();
+        Ok(())
     }
 
     /// The server waits for a moment before it sends on.

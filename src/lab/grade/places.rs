@@ -36,6 +36,9 @@ use crate::store::Sha256;
 /// More bytes than this are fewer where checks have little time.
 const LARGE: usize = 2_000_000;
 
+/// Fewer bytes than this have no line end.
+const SMALL: usize = 100;
+
 /// What may be anything of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
@@ -318,6 +321,10 @@ fn random_bytes(random: &Random, count: usize) -> Vec<u8> {
         bytes.extend_from_slice(&own.next().to_le_bytes());
     }
     bytes.truncate(count);
+    if count < SMALL {
+        // Whether line ends survive is what other checks are about.
+        bytes.iter_mut().filter(|byte| b"\r\n".contains(byte)).for_each(|byte| *byte = 0xfe);
+    }
     bytes
 }
 

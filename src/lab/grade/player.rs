@@ -6,9 +6,10 @@
 //! | `on N` | the connection that is called N; the first is `1` |
 //! | `close`, `reset`, `half-close` | the connection is left, broken, ended in our direction |
 //! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
-//! | `apart`, `sleep N`, `gap N` | waits until the server has read; waits N ms; waits N ms that end no word |
+//! | `apart`, `sleep N` | waits until the server has most probably read; waits N ms |
+//! | `gap N`, `silence` | waits N ms that end no word; waits as long as ends one |
 //! | `quiet N`, `paused` | nothing comes for N ms; the server waits before it sends on |
-//! | `any N`, `rest` | N bytes, whatever they are; all up to the close |
+//! | `any N`, `rest`, `drain` | N bytes, whatever they are; all up to the close; all there is |
 //! | `end`, `ends` | nothing more comes and the server closes; it may also reset |
 //! | `if TEXT` | what follows up to `done` is for a server that sends this now |
 //! | `busy TEXT` | from here on a connection on which this comes is left alone |
@@ -39,7 +40,7 @@ use super::words::Say;
 use crate::dialect::Dialect;
 
 /// The words.
-pub(super) const WORDS: [&str; 32] = [
+pub(super) const WORDS: [&str; 34] = [
     "open",
     "on",
     "close",
@@ -49,6 +50,8 @@ pub(super) const WORDS: [&str; 32] = [
     "apart",
     "sleep",
     "gap",
+    "silence",
+    "drain",
     "quiet",
     "paused",
     "any",
@@ -79,6 +82,9 @@ const BEGINNINGS: usize = 5;
 
 /// The longest gap that ends no word.
 const GAP: Duration = Duration::from_millis(if cfg!(windows) { 300 } else { 70 });
+
+/// Longer than the silence that ends a word.
+const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 160 });
 
 /// A crowd of more than this is smaller where checks have little time.
 const CROWD: usize = 100;
@@ -268,6 +274,8 @@ impl Player<'_> {
             "slice" => self.piece = number,
             "apart" => self.with(|p| done(p.apart()))?,
             "sleep" => sleep(Duration::from_millis(time)),
+            "silence" => sleep(SILENCE),
+            "drain" => self.with(|p| p.drain())?,
             "gap" => {
                 sleep(Duration::from_millis(time));
                 self.in_gap = true;

@@ -6,7 +6,7 @@ use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{WORDS, perform};
 use super::words;
-use super::{filesaver, json, lists, strukt, text, text_edges, text_manners, text_names};
+use super::{json, lists, strukt, text, text_edges, text_manners, text_names};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -151,6 +151,7 @@ static SUITES: [OnceLock<Suite>; 5] = [const { OnceLock::new() }; 5];
 fn file(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Count => include_str!("conversations/count.txt"),
+        Dialect::Filesaver => include_str!("conversations/filesaver.txt"),
         _ => "",
     }
 }
@@ -253,14 +254,6 @@ fn old(dialect: Dialect) -> Option<Suite> {
                 sweep: strukt::sweep,
             },
         ),
-        Dialect::Filesaver => (
-            vec![filesaver::CHECKS],
-            Old {
-                probe: |t| t.open()?.send("RECEIVE\n").expect("OK"),
-                put: None,
-                sweep: filesaver::sweep,
-            },
-        ),
         Dialect::Json => (
             vec![json::CHECKS],
             Old {
@@ -269,7 +262,7 @@ fn old(dialect: Dialect) -> Option<Suite> {
                 sweep: json::sweep,
             },
         ),
-        Dialect::Count => return None,
+        Dialect::Count | Dialect::Filesaver => return None,
     };
     let copied = checks.into_iter().flatten().map(|it| Check { ..*it });
     Some(Suite { checks: copied.collect(), first: None, old: Some(old) })
