@@ -151,9 +151,9 @@ impl Conversation {
                 let rest = rest.strip_suffix(" =").map_or(rest.to_owned(), |it| format!("{it} = "));
                 let (arguments, content) = match rest.split_once(" = ") {
                     Some((arguments, content)) => (arguments, Some(content)),
-                    None => rest
-                        .strip_prefix("= ")
-                        .map_or((rest.as_str(), None), |it| ("", Some(it))),
+                    None => {
+                        rest.strip_prefix("= ").map_or((rest.as_str(), None), |it| ("", Some(it)))
+                    }
                 };
                 let filled = arguments.split(" | ").map(|argument| places.fill(argument));
                 let arguments = filled.collect::<Option<_>>().ok_or_else(wrong)?;

@@ -25,7 +25,6 @@ pub mod program;
 mod random;
 pub mod report;
 mod seen;
-mod strukt;
 pub mod suite;
 mod text;
 mod text_edges;

@@ -6,7 +6,7 @@ use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{WORDS, perform};
 use super::words;
-use super::{json, lists, strukt, text, text_edges, text_manners, text_names};
+use super::{json, lists, text, text_edges, text_manners, text_names};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -151,6 +151,7 @@ static SUITES: [OnceLock<Suite>; 5] = [const { OnceLock::new() }; 5];
 fn file(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Count => include_str!("conversations/count.txt"),
+        Dialect::Struct => include_str!("conversations/struct.txt"),
         Dialect::Filesaver => include_str!("conversations/filesaver.txt"),
         _ => "",
     }
@@ -246,14 +247,6 @@ fn old(dialect: Dialect) -> Option<Suite> {
                 sweep: text_manners::sweep,
             },
         ),
-        Dialect::Struct => (
-            vec![strukt::CHECKS],
-            Old {
-                probe: |t| strukt::hello(&mut t.open()?),
-                put: Some(|t, name| strukt::put(&mut t.open()?, name, b"probe")),
-                sweep: strukt::sweep,
-            },
-        ),
         Dialect::Json => (
             vec![json::CHECKS],
             Old {
@@ -262,7 +255,7 @@ fn old(dialect: Dialect) -> Option<Suite> {
                 sweep: json::sweep,
             },
         ),
-        Dialect::Count | Dialect::Filesaver => return None,
+        Dialect::Count | Dialect::Filesaver | Dialect::Struct => return None,
     };
     let copied = checks.into_iter().flatten().map(|it| Check { ..*it });
     Some(Suite { checks: copied.collect(), first: None, old: Some(old) })
