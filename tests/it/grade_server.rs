@@ -1192,6 +1192,9 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 .iter()
                 .map(|(name, size)| record(s, name, usize::try_from(size.unwrap()).unwrap()))
                 .collect();
+            if s.is("list-changes-ids") {
+                s.ids.lock().unwrap().iter_mut().for_each(|(_, id)| id.push('x'));
+            }
             let text = format!("[{}]", records.join(","));
             c.say(if s.is("list-is-an-object") { format!("{{}}{end}") } else { text + end })
         }

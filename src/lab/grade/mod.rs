@@ -13,7 +13,6 @@ pub mod client;
 mod conversation;
 mod feats;
 pub mod formats;
-mod json;
 mod launch;
 mod lists;
 mod peer;

@@ -174,11 +174,6 @@ impl Trial {
         self.open()?.send(request).expect(reply)
     }
 
-    /// Repeats what goes wrong by itself now and then on a busy machine: it is right if it is right once.
-    pub(super) fn one_of_three(&mut self, once: impl Fn(&mut Trial) -> Done) -> Done {
-        once(self).or_else(|_| once(self)).or_else(|_| once(self))
-    }
-
     /// A failure of the whole check.
     pub(super) fn failed<T>(&self, expected: &Say, got: &Say) -> Done<T> {
         let lang = self.shared.lang;

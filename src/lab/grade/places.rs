@@ -13,7 +13,7 @@
 //! | `{n}` | the number of the turn in a `repeat` |
 //! | `{1}`, `{2}`, `{length}`, `{type}`, `{text}` | what follows the word of a phrase; the bytes of `{1}`, its extension, it as JSON |
 //! | `{outside}` | the path of what was made outside the folder |
-//! | `{stored}`, `{stored2}` …, `{id}` | what stood there when the server said it; the id of the record of `{1}` |
+//! | `{stored}`, `{stored2}` …, `{id}`, `{id NAME}` | what stood there when the server said it; the id of the record of `{1}`, of NAME |
 //!
 //! The same place is filled with the same bytes in the whole check. What the server says may also have one of these:
 //!
@@ -190,7 +190,9 @@ impl Places {
             ("type", _) => return text(extension(&self.argument()).to_owned()),
             ("text", _) => return text(Value::text(&self.argument()).to_string()),
             ("id", _) => {
-                let record = self.records.get(self.arguments.last()?)?;
+                let name = self.fill(rest)?;
+                let name = if name.is_empty() { self.arguments.last()? } else { &name };
+                let record = self.records.get(name)?;
                 return text(record.get("id")?.to_string());
             }
             (word, _) => {

@@ -11,7 +11,7 @@
 //! | `quiet N`, `paused` | nothing comes for N ms; the server waits before it sends on |
 //! | `any N`, `rest`, `drain` | N bytes, whatever they are; all up to the close; all there is |
 //! | `end`, `ends` | nothing more comes and the server closes; it may also reset |
-//! | `if TEXT` | what follows up to `done` is for a server that sends this now |
+//! | `if TEXT`, `unless TEXT` | what follows up to `done` is for a server that sends this now; something else |
 //! | `busy TEXT` | from here on a connection on which this comes is left alone |
 //! | `stop` | the check is passed |
 //! | `crowd N REQUEST = REPLY` | N times four connections |
@@ -40,7 +40,7 @@ use super::words::Say;
 use crate::dialect::Dialect;
 
 /// The words.
-pub(super) const WORDS: [&str; 34] = [
+pub(super) const WORDS: [&str; 35] = [
     "open",
     "on",
     "close",
@@ -59,6 +59,7 @@ pub(super) const WORDS: [&str; 34] = [
     "end",
     "ends",
     "if",
+    "unless",
     "busy",
     "stop",
     "crowd",
@@ -286,9 +287,9 @@ impl Player<'_> {
             "rest" => drop(self.with(Peer::rest)?),
             "end" => self.with(Peer::closes)?,
             "ends" => self.with(Peer::ends)?,
-            "if" => {
-                let is_so = self.with(|p| p.begins(&shown(argument)))?;
-                return Ok(if is_so { Then::GoOn } else { Then::LeaveOut });
+            "if" | "unless" => {
+                let comes = self.with(|p| p.begins(&shown(argument)))?;
+                return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
             }
             "busy" => {
                 if self.with(|p| p.begins(&shown(argument)))? {

@@ -6,7 +6,7 @@ use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{WORDS, perform};
 use super::words;
-use super::{json, lists, text, text_edges, text_manners, text_names};
+use super::{lists, text, text_edges, text_manners, text_names};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -152,6 +152,7 @@ fn file(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Count => include_str!("conversations/count.txt"),
         Dialect::Struct => include_str!("conversations/struct.txt"),
+        Dialect::Json => include_str!("conversations/json.txt"),
         Dialect::Filesaver => include_str!("conversations/filesaver.txt"),
         _ => "",
     }
@@ -247,15 +248,7 @@ fn old(dialect: Dialect) -> Option<Suite> {
                 sweep: text_manners::sweep,
             },
         ),
-        Dialect::Json => (
-            vec![json::CHECKS],
-            Old {
-                probe: |t| t.open()?.send("{\"aksi\":\"list\"}\n").take(1).map(drop),
-                put: Some(|t, name| json::put(t, name, b"probe").map(drop)),
-                sweep: json::sweep,
-            },
-        ),
-        Dialect::Count | Dialect::Filesaver | Dialect::Struct => return None,
+        _ => return None,
     };
     let copied = checks.into_iter().flatten().map(|it| Check { ..*it });
     Some(Suite { checks: copied.collect(), first: None, old: Some(old) })
