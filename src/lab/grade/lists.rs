@@ -99,6 +99,9 @@ fn json(p: &mut Peer) -> Done<List> {
 
 /// Removes the files of the grader, each on a connection of its own if it has to be. Returns how many may remain.
 pub(super) fn sweep(t: &mut Trial, dialect: Dialect) -> Done<usize> {
+    if dialect == Dialect::Count {
+        return Ok(0);
+    }
     if dialect == Dialect::Filesaver {
         // It cannot remove a file.
         let entries = t.root.as_ref().and_then(|root| fs::read_dir(root).ok());

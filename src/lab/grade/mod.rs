@@ -25,10 +25,6 @@ mod random;
 pub mod report;
 mod seen;
 pub mod suite;
-mod text;
-mod text_edges;
-mod text_manners;
-mod text_names;
 mod words;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -45,7 +41,6 @@ use process::Usage;
 use random::Random;
 pub use seen::{Fail, Rung, Verdict, What};
 pub use suite::{Check, Suite, checks};
-use suite::{must, should};
 use words::Say;
 
 /// After this time the rest is not run.
@@ -363,10 +358,7 @@ impl Run {
         let mut trial = self.trial(check.patience, check.id);
         let usage = || self.usage().unwrap_or_default();
         trial.before = if check.watched { usage() } else { Usage::default() };
-        let mut outcome = match check.conversation {
-            Some(conversation) => play(&mut trial, conversation, self.options.dialect),
-            None => (check.steps)(&mut trial),
-        };
+        let mut outcome = play(&mut trial, check.conversation, self.options.dialect);
         if check.watched && outcome.is_ok() {
             outcome = self.must_take_little(&trial);
         }
@@ -471,7 +463,7 @@ impl Run {
         let swept = self
             .stopped
             .is_none()
-            .then(|| self.suite.sweep(&mut trial, self.options.dialect).ok())
+            .then(|| lists::sweep(&mut trial, self.options.dialect).ok())
             .flatten();
         self.count(&trial);
         let is_own = |entry: &fs::DirEntry| trial.is_own(&entry.file_name().to_string_lossy());

@@ -28,9 +28,6 @@ const AT_ONCE: usize = 4;
 /// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
 const BETWEEN: Duration = Duration::from_millis(8);
 
-/// A file of this size every server takes. A larger one it may refuse, if it says so.
-pub(super) const MEGABYTE: usize = 1_000_000;
-
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 
@@ -227,11 +224,6 @@ impl Trial {
     pub(super) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end.max(1)).unwrap_or(u64::MAX);
         usize::try_from(self.random.next() % end).unwrap_or(0)
-    }
-
-    /// A random number from `low` to `high`.
-    pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
-        low + self.below(high - low + 1)
     }
 
     /// That many random bytes.

@@ -21,7 +21,7 @@
 //! |---|---|
 //! | `{code A B}`, `{code}` | the code A or B, and any text; any code |
 //! | `{line}`, `{no-path}` | anything up to the end of the line; the same without a path of the machine |
-//! | `{number}` | a number |
+//! | `{number}` | a number, which is noted |
 //! | `{stored}` | anything up to the end of the line, which is noted |
 //! | `{new}`, `{record}` | the record of the file `{1}`, which is noted; the noted one |
 //! | `[f]` | a time in seconds, 4 bytes |
@@ -36,7 +36,7 @@ use crate::store::Sha256;
 /// More bytes than this are fewer where checks have little time.
 const LARGE: usize = 2_000_000;
 
-/// Fewer bytes than this have no line end.
+/// Fewer bytes than this have no white space.
 const SMALL: usize = 100;
 
 /// What may be anything of a kind.
@@ -144,10 +144,6 @@ impl Places {
     fn place(&mut self, inside: &str) -> Option<Vec<u8>> {
         let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
         let text = |text: String| Some(text.into_bytes());
-        let cut = |content: &[u8], rest: &str| {
-            let at = if rest.is_empty() { content.len() } else { rest.parse().ok()? };
-            content.split_at_checked(at).map(|(head, rest)| (head.to_vec(), rest.to_vec()))
-        };
         match (word, rest) {
             ("bytes", "") => return Some(self.content.clone()),
             ("bytes", range) => {
@@ -169,17 +165,17 @@ impl Places {
             }
             ("sum", _) => {
                 let mut sum = Sha256::default();
-                sum.update(&cut(&self.content, rest)?.0);
+                sum.update(&self.cut(rest)?.0);
                 return text(sum.sum().to_string());
             }
-            ("head", _) => return Some(cut(&self.content, rest)?.0),
-            ("rest", _) => return Some(cut(&self.content, rest)?.1),
+            ("head", _) => return Some(self.cut(rest)?.0),
+            ("rest", _) => return Some(self.cut(rest)?.1),
             ("n", _) => return text(self.count.to_string()),
             // A copy, so that the next one is the same.
             ("word", _) => return text(letters(&self.random, 8)),
             ("letters", _) => {
                 let count = self.in_range(rest)?;
-                self.content = letters(&self.salted(inside), count).into_bytes();
+                self.content = letters(&self.salted(word), count).into_bytes();
             }
             ("number", _) if !rest.is_empty() => return text(self.in_range(rest)?.to_string()),
             (name, "") if name.starts_with("name") => {
@@ -201,6 +197,13 @@ impl Places {
             }
         }
         Some(self.content.clone())
+    }
+
+    /// The first bytes of the content, as many as this says or all, and the others.
+    fn cut(&mut self, count: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+        let count = String::from_utf8(self.fill(count)?).ok()?;
+        let at = if count.is_empty() { self.content.len() } else { count.parse().ok()? };
+        self.content.split_at_checked(at).map(|(head, rest)| (head.to_vec(), rest.to_vec()))
     }
 
     fn hole(&mut self, inside: &str) -> Option<Hole> {
@@ -239,7 +242,11 @@ impl Places {
                 let is_told = parent.is_some_and(|path| said.contains(&*path));
                 is(!is_told && !said.contains("Errno") && !said.contains("Traceback"))
             }
-            Hole::Number => is(!said.is_empty() && said.bytes().all(|it| it.is_ascii_digit())),
+            Hole::Number => {
+                is(!said.is_empty() && said.bytes().all(|it| it.is_ascii_digit()))?;
+                self.known.insert("number".to_owned(), said.as_bytes().to_vec());
+                Some(())
+            }
             Hole::Stored(name) => {
                 self.known.insert(name.clone(), said.as_bytes().to_vec());
                 Some(())
@@ -291,7 +298,7 @@ impl Places {
             let id = vec![("id".to_owned(), Value::text("1"))];
             self.records.insert(name.clone(), Value::Object(id));
         }
-        let _ = self.note(hole, "");
+        let _ = self.note(hole, "1");
     }
 
     /// A number in `N` or `N-M`.
@@ -324,8 +331,9 @@ fn random_bytes(random: &Random, count: usize) -> Vec<u8> {
     }
     bytes.truncate(count);
     if count < SMALL {
-        // Whether line ends survive is what other checks are about.
-        bytes.iter_mut().filter(|byte| b"\r\n".contains(byte)).for_each(|byte| *byte = 0xfe);
+        // Whether white space survives is what other checks are about.
+        let blanks = bytes.iter_mut().filter(|byte| byte.is_ascii_whitespace());
+        blanks.for_each(|byte| *byte = 0xfe);
     }
     bytes
 }

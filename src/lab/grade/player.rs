@@ -12,6 +12,7 @@
 //! | `any N`, `rest`, `drain` | N bytes, whatever they are; all up to the close; all there is |
 //! | `end`, `ends` | nothing more comes and the server closes; it may also reset |
 //! | `if TEXT`, `unless TEXT` | what follows up to `done` is for a server that sends this now; something else |
+//! | `silent N` | what follows up to `done` is for a server that sends nothing for N ms |
 //! | `busy TEXT` | from here on a connection on which this comes is left alone |
 //! | `stop` | the check is passed |
 //! | `crowd N REQUEST = REPLY` | N times four connections |
@@ -40,7 +41,7 @@ use super::words::Say;
 use crate::dialect::Dialect;
 
 /// The words.
-pub(super) const WORDS: [&str; 35] = [
+pub(super) const WORDS: [&str; 36] = [
     "open",
     "on",
     "close",
@@ -60,6 +61,7 @@ pub(super) const WORDS: [&str; 35] = [
     "ends",
     "if",
     "unless",
+    "silent",
     "busy",
     "stop",
     "crowd",
@@ -291,6 +293,10 @@ impl Player<'_> {
                 let comes = self.with(|p| p.begins(&shown(argument)))?;
                 return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
             }
+            "silent" => {
+                let is_silent = self.with(|p| Ok(p.is_quiet(time).is_ok()))?;
+                return Ok(if is_silent { Then::GoOn } else { Then::LeaveOut });
+            }
             "busy" => {
                 if self.with(|p| p.begins(&shown(argument)))? {
                     self.peers.insert(self.on.clone(), None);
@@ -366,10 +372,14 @@ impl Player<'_> {
             "counts" => {
                 let (count, entries) = (self.list.count, self.list.entries.len());
                 let expected = number.unwrap_or(entries);
-                if count == Some(expected) && entries == expected {
+                let is_announced = number.is_some() || count == Some(expected);
+                if is_announced && entries == expected {
                     return Ok(());
                 }
-                (line(format!("ok {expected}")), line(format!("ok {}", count.unwrap_or(entries))))
+                (
+                    line(format!("ok {expected}")),
+                    line(format!("ok {}", if is_announced { entries } else { count.unwrap_or(0) })),
+                )
             }
             "totals" => {
                 let total = self.list.total.unwrap_or(0);

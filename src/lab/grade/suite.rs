@@ -6,7 +6,6 @@ use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{WORDS, perform};
 use super::words;
-use super::{lists, text, text_edges, text_manners, text_names};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -31,51 +30,11 @@ pub struct Check {
     pub(super) root: bool,
     /// It looks at what the server's processes take.
     pub(super) watched: bool,
-    pub(super) conversation: Option<&'static Conversation>,
-    pub(super) steps: fn(&mut Trial) -> Done,
-}
-
-pub(super) const fn must(
-    id: &'static str,
-    rule: &'static str,
-    points: u64,
-    steps: fn(&mut Trial) -> Done,
-) -> Check {
-    let (must, needs, patience, hostile, root, watched) = (true, "", 1, false, false, false);
-    let conversation = None;
-    Check { id, rule, points, must, needs, patience, hostile, root, watched, conversation, steps }
-}
-
-pub(super) const fn should(
-    id: &'static str,
-    rule: &'static str,
-    points: u64,
-    steps: fn(&mut Trial) -> Done,
-) -> Check {
-    Check { must: false, ..must(id, rule, points, steps) }
+    /// How it is checked.
+    pub(super) conversation: &'static Conversation,
 }
 
 impl Check {
-    pub(super) const fn needs(self, needs: &'static str) -> Check {
-        Check { needs, ..self }
-    }
-
-    pub(super) const fn patience(self, patience: u32) -> Check {
-        Check { patience, ..self }
-    }
-
-    pub(super) const fn hostile(self) -> Check {
-        Check { hostile: true, ..self }
-    }
-
-    pub(super) const fn root(self) -> Check {
-        Check { root: true, ..self }
-    }
-
-    pub(super) const fn watched(self) -> Check {
-        Check { watched: true, ..self }
-    }
-
     /// A check that is played.
     pub(super) fn of(conversation: &'static Conversation) -> Check {
         let set = |word: &str| conversation.set(word);
@@ -89,8 +48,7 @@ impl Check {
             hostile: set("hostile").is_some(),
             root: set("root").is_some(),
             watched: set("watched").is_some(),
-            conversation: Some(conversation),
-            steps: |_| Ok(()),
+            conversation,
         }
     }
 
@@ -102,25 +60,22 @@ impl Check {
 
     /// What passes it.
     pub(super) fn about(&self, lang: Lang) -> &'static str {
-        match self.conversation {
-            Some(conversation) => conversation.sentence(lang.choose("en", "id")),
-            None => words::about(lang, self.id),
-        }
+        self.conversation.sentence(lang.choose("en", "id"))
     }
 
     /// The rule of the protocol, or where it stands.
     pub(super) fn rule(&self, lang: Lang) -> &'static str {
-        match self.conversation.filter(|_| self.rule.is_empty()) {
-            Some(conversation) => conversation.section,
-            None => words::rule(lang, self.rule),
+        match self.rule {
+            "" => self.conversation.section,
+            key => words::rule(lang, key),
         }
     }
 
     /// What usually breaks it.
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
-        match self.conversation.filter(|_| self.rule.is_empty()) {
-            Some(conversation) => conversation.sentence(lang.choose("why.en", "why.id")),
-            None => words::mistake(lang, self.rule),
+        match self.rule {
+            "" => self.conversation.sentence(lang.choose("why.en", "why.id")),
+            key => words::mistake(lang, key),
         }
     }
 }
@@ -131,21 +86,9 @@ pub struct Suite {
     checks: Vec<Check>,
     /// One of the checks, for the phrases of all.
     first: Option<&'static Conversation>,
-    old: Option<Old>,
 }
 
-/// What a dialect adds to the engine.
-#[derive(Debug)]
-struct Old {
-    /// Asks for something ordinary on a new connection.
-    probe: fn(&mut Trial) -> Done,
-    /// Stores a file under this name, if the dialect can say whether it was stored.
-    put: Option<fn(&mut Trial, &str) -> Done>,
-    /// Removes the trial's names, as far as the dialect can. Returns how many may remain.
-    sweep: fn(&mut Trial) -> Done<usize>,
-}
-
-/// What no file with conversations gives to `--conversation`: it is read once for each dialect.
+/// Read once for each dialect.
 static SUITES: [OnceLock<Suite>; 5] = [const { OnceLock::new() }; 5];
 
 fn file(dialect: Dialect) -> &'static str {
@@ -154,7 +97,7 @@ fn file(dialect: Dialect) -> &'static str {
         Dialect::Struct => include_str!("conversations/struct.txt"),
         Dialect::Json => include_str!("conversations/json.txt"),
         Dialect::Filesaver => include_str!("conversations/filesaver.txt"),
-        _ => "",
+        Dialect::Text => include_str!("conversations/text.txt"),
     }
 }
 
@@ -165,10 +108,7 @@ impl Suite {
         let place = Dialect::ALL.into_iter().zip(&SUITES).find(|(it, _)| *it == dialect);
         let place = place.map_or(&SUITES[0], |(_, place)| place);
         place.get_or_init(|| {
-            if let Some(old) = old(dialect) {
-                return old;
-            }
-            let empty = |_| Suite { checks: Vec::new(), first: None, old: None };
+            let empty = |_| Suite { checks: Vec::new(), first: None };
             Suite::read(file(dialect), None).unwrap_or_else(empty)
         })
     }
@@ -190,7 +130,7 @@ impl Suite {
             }
         }
         let checks = conversations.iter().map(Check::of).collect();
-        Ok(Suite { checks, first: conversations.first(), old: None })
+        Ok(Suite { checks, first: conversations.first() })
     }
 
     /// The checks in the order of the report.
@@ -209,49 +149,19 @@ impl Suite {
 
     /// Asks for something ordinary on a new connection.
     pub(super) fn probe(&self, t: &mut Trial, dialect: Dialect) -> Done {
-        match (&self.old, self.first) {
-            (Some(old), _) => (old.probe)(t),
-            (None, Some(first)) => perform(t, &first.of_line("probe"), dialect).0,
-            _ => Ok(()),
+        match self.first {
+            Some(first) => perform(t, &first.of_line("probe"), dialect).0,
+            None => Ok(()),
         }
     }
 
     /// Stores a file, and returns its name. Not every dialect can say whether it was stored.
     pub(super) fn put(&self, t: &mut Trial, dialect: Dialect) -> Option<(Done, String)> {
-        if let Some(old) = &self.old {
-            let name = t.name(".probe");
-            return Some(((old.put?)(t, &name), name));
-        }
         if matches!(dialect, Dialect::Filesaver | Dialect::Count) {
             return None;
         }
         Some(perform(t, &self.first?.of_line("put {name} = probe"), dialect))
     }
-
-    /// Removes the trial's names. Returns how many may remain.
-    pub(super) fn sweep(&self, t: &mut Trial, dialect: Dialect) -> Done<usize> {
-        match (&self.old, dialect) {
-            (Some(old), _) => (old.sweep)(t),
-            (None, Dialect::Count) => Ok(0),
-            _ => lists::sweep(t, dialect),
-        }
-    }
-}
-
-fn old(dialect: Dialect) -> Option<Suite> {
-    let (checks, old): (Vec<&[Check]>, Old) = match dialect {
-        Dialect::Text => (
-            vec![text::CHECKS, text_names::CHECKS, text_edges::CHECKS, text_manners::CHECKS],
-            Old {
-                probe: |t| text::hello(&mut t.open()?),
-                put: Some(|t, name| text::put(&mut t.open()?, name, b"probe")),
-                sweep: text_manners::sweep,
-            },
-        ),
-        _ => return None,
-    };
-    let copied = checks.into_iter().flatten().map(|it| Check { ..*it });
-    Some(Suite { checks: copied.collect(), first: None, old: Some(old) })
 }
 
 /// The checks of a dialect, in the order of the report.

@@ -6,12 +6,6 @@ use crate::lang::Lang;
 const ENGLISH: &str = include_str!("checks.en.txt");
 const INDONESIAN: &str = include_str!("checks.id.txt");
 
-/// What a server does that passes this check.
-#[must_use]
-pub(super) fn about(lang: Lang, id: &str) -> &'static str {
-    find(lang, "", id)
-}
-
 /// The rule of the protocol.
 #[must_use]
 pub(super) fn rule(lang: Lang, key: &str) -> &'static str {
