@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{WORDS, perform};
-use super::words;
+use super::words::about_rule;
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -67,7 +67,7 @@ impl Check {
     pub(super) fn rule(&self, lang: Lang) -> &'static str {
         match self.rule {
             "" => self.conversation.section,
-            key => words::rule(lang, key),
+            name => about_rule(lang, "rule ", name),
         }
     }
 
@@ -75,7 +75,7 @@ impl Check {
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
         match self.rule {
             "" => self.conversation.sentence(lang.choose("why.en", "why.id")),
-            key => words::mistake(lang, key),
+            name => about_rule(lang, "mistake ", name),
         }
     }
 }

@@ -1,28 +1,16 @@
-//! The sentences of the grader. Those about checks and rules are in `checks.*.txt`: a check's own key is its id,
-//! without the dialect where several dialects say the same.
+//! The sentences of the grader. Those about rules are in `rules.*.txt`, those about checks beside each.
 
 use crate::lang::Lang;
 
-const ENGLISH: &str = include_str!("checks.en.txt");
-const INDONESIAN: &str = include_str!("checks.id.txt");
+const ENGLISH: &str = include_str!("rules.en.txt");
+const INDONESIAN: &str = include_str!("rules.id.txt");
 
-/// The rule of the protocol.
+/// What the rule of this name says (`rule`), or what usually breaks it (`mistake`).
 #[must_use]
-pub(super) fn rule(lang: Lang, key: &str) -> &'static str {
-    find(lang, "rule ", key)
-}
-
-/// What usually breaks it.
-#[must_use]
-pub(super) fn mistake(lang: Lang, key: &str) -> &'static str {
-    find(lang, "mistake ", key)
-}
-
-fn find(lang: Lang, kind: &str, key: &str) -> &'static str {
-    let text = if lang == Lang::En { ENGLISH } else { INDONESIAN };
+pub(super) fn about_rule(lang: Lang, kind: &str, name: &str) -> &'static str {
     let value =
-        |line: &'static str| line.strip_prefix(kind)?.strip_prefix(key)?.strip_prefix(" = ");
-    text.lines().find_map(value).unwrap_or_default()
+        |line: &'static str| line.strip_prefix(kind)?.strip_prefix(name)?.strip_prefix(" = ");
+    lang.choose(ENGLISH, INDONESIAN).lines().find_map(value).unwrap_or_default()
 }
 
 /// A sentence or a word of a report.
