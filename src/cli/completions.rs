@@ -37,7 +37,7 @@ impl Item {
             "dialect" | "listen" => Values::Words("text struct filesaver json count"),
             "completions" => Values::Words("bash zsh fish"),
             "downloads" | "root" => Values::Folder,
-            "capture" | "log" | "output" | "ladder" | "svg" => Values::File,
+            "capture" | "conversation" | "log" | "output" | "ladder" | "svg" => Values::File,
             _ => Values::Any,
         }
     }

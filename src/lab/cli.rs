@@ -122,6 +122,8 @@ pub struct GradeFlags {
     pub root: Option<PathBuf>,
     /// The command that starts the server.
     pub run: Option<String>,
+    /// The file with the user's own checks.
+    pub conversation: Option<PathBuf>,
     /// The client to grade, instead of a server.
     pub client: Option<Driven>,
     /// The form of the report.
@@ -129,7 +131,7 @@ pub struct GradeFlags {
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 28] = [
+const ONLY_FOR: [(&str, &str); 29] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
@@ -152,6 +154,7 @@ const ONLY_FOR: [(&str, &str); 28] = [
     ("--root", "grade shape"),
     ("--run", "grade pack"),
     ("--format", "grade"),
+    ("--conversation", "grade"),
     ("--client", "grade"),
     ("--pair", "grade"),
     ("--map", "--client"),
@@ -213,6 +216,7 @@ pub fn parse(
             "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
             "--run" => grade.run = Some(line.value()?.to_string_lossy().into_owned()),
+            "--conversation" => grade.conversation = Some(line.value()?.into()),
             "--client" => {
                 let command = line.value()?.to_string_lossy().into_owned();
                 let first = std::mem::replace(&mut driven.command, command);

@@ -402,6 +402,55 @@ fn the_exit_status_says_what_happened() {
     assert!(status == Some(2) && out.is_empty() && err.contains("is the server running?"), "{err}");
 }
 
+/// A right check passes, a wrong one fails, and a mistake in the file is told with its line.
+#[test]
+fn a_teacher_can_write_checks() {
+    let server = TestServer::start(&[]);
+    let address = server.address().to_string();
+    let file = server.outside().join("course.txt");
+    let grade = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let args = ["--server", &address, "grade", "--conversation", file.to_str().unwrap()];
+        let output = lab(&args).args(more).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let guide = include_str!("../../src/guide/programs.md");
+    let example = guide.split("```text\n== course").nth(1).unwrap().split("```").next().unwrap();
+    let (status, out, err) = grade(&format!("== course{example}"), &["--all"]);
+    assert!(status == Some(0) && out.contains("5 of 5 points"), "{out}{err}");
+    let own = ":: hello\n> {1}\n< ok {2}\n\n== a/b 1 must x.md#y\nid: menyapa\nwhy.en: says it\nhello connme | no\n";
+    let (status, out, _) = grade(own, &["--all"]);
+    assert_eq!(status, Some(1));
+    for part in
+        ["\nmenyapa\n", "\nrule: x.md#y\n", "expected: \"ok no\\n\"\n", "mistake: says it\n"]
+    {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let again = format!("grade --conversation {} --only text/a/b", file.display());
+    assert!(out.contains(&again), "{out}");
+    for (text, line, what) in [
+        ("> ls\n", 1, "no check has begun: its head begins with =="),
+        ("== a/b one must\n", 1, "the head of a check is == GROUP/NAME POINTS must|should SECTION"),
+        ("== a/b 1 must\nen: x\n\nwhisper 3\n", 4, "there is no word 'whisper 3'"),
+        ("== a/b 1 must\nen: x\nrust wonder\n", 3, "there is no word 'rust wonder'"),
+        ("== a/b 1 must\nen: x\n> \\y\n", 3, "'> \\y' has a place, a number or an escape that"),
+        ("== a/b 1 must\nen: x\nput {bytes x}\n", 3, "'put {bytes x}' has a place"),
+        ("== a/b 1 must\nen: x\nneeds: a/c\n> ls\n", 1, "there is no check 'a/c'"),
+        ("== a/b 1 must\n> ls\n", 1, "a line 'en: …' must say what passes this check"),
+        ("== a/b 1 must\nen: x\n== a/b 1 must\nen: x\n", 3, "'a/b' is there twice"),
+    ] {
+        let (status, out, err) = grade(text, &[]);
+        let said = format!("connme-lab: {}:{line}: {what}", file.display());
+        assert!(status == Some(2) && out.is_empty() && err.starts_with(&said), "{text}: {err}");
+    }
+    let missing = server.outside().join("missing.txt");
+    let path = missing.to_str().unwrap();
+    let output = lab(&["grade", "--conversation", path]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && err.contains(path), "{err}");
+}
+
 /// A wrong reply is not silence: only a server that sends nothing stops the run.
 #[test]
 fn a_server_that_answers_something_else_is_graded() {

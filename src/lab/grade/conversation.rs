@@ -134,18 +134,21 @@ impl Conversation {
         places: &mut Places,
         visit: &mut dyn FnMut(&mut Places, Step) -> Result<Then, E>,
     ) -> Result<(), E> {
-        self.lines(&self.body, places, visit).map(drop)
+        self.lines(&self.body, None, places, visit).map(drop)
     }
 
     fn lines<E: From<Mistake>>(
         &self,
         lines: &[Line],
+        at: Option<usize>,
         places: &mut Places,
         visit: &mut dyn FnMut(&mut Places, Step) -> Result<Then, E>,
     ) -> Result<Then, E> {
         let mut lines = lines.iter();
         while let Some((number, line)) = lines.next() {
-            let wrong = || Mistake { line: *number, what: not_filled(line) };
+            // What is wrong in a phrase is told of the line that uses it.
+            let number = at.unwrap_or(*number);
+            let wrong = || Mistake { line: number, what: not_filled(line) };
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             if let Some((_, body)) = self.phrases.iter().find(|(known, _)| *known == word) {
                 let rest = rest.strip_suffix(" =").map_or(rest.to_owned(), |it| format!("{it} = "));
@@ -161,7 +164,7 @@ impl Conversation {
                     places.content = places.fill(content).ok_or_else(wrong)?;
                 }
                 let before = std::mem::replace(&mut places.arguments, arguments);
-                let then = self.lines(body, places, visit)?;
+                let then = self.lines(body, Some(number), places, visit)?;
                 places.arguments = before;
                 if then == Then::Stop {
                     return Ok(then);
@@ -175,7 +178,7 @@ impl Conversation {
                 let body: Vec<_> = body.copied().collect();
                 for turn in 1..=times {
                     places.count = turn;
-                    if self.lines(&body, places, visit)? == Then::Stop {
+                    if self.lines(&body, at, places, visit)? == Then::Stop {
                         return Ok(Then::Stop);
                     }
                 }
@@ -200,13 +203,13 @@ impl Conversation {
     ///
     /// # Errors
     /// The first line of this check that is wrong.
-    pub(super) fn examine(&self, words: &[&str]) -> Result<(), Mistake> {
+    pub(super) fn examine(&self, is_known: fn(&str, &str) -> bool) -> Result<(), Mistake> {
         let own = |word: &str| self.phrases.iter().any(|(known, _)| *known == word);
         for (line, text) in self.body.iter().chain(self.phrases.iter().flat_map(|(_, body)| body)) {
-            let word = text.split(' ').next().unwrap_or_default();
-            let known = [">", ">|", "<", "<|", "repeat", "again", "send", "done"];
-            if !known.contains(&word) && !words.contains(&word) && !own(word) {
-                let what = msg!("there is no word '{word}'", "tidak ada kata '{word}'");
+            let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+            let common = [">", ">|", "<", "<|", "repeat", "again", "send", "done"];
+            if !common.contains(&word) && !is_known(word, rest) && !own(word) {
+                let what = msg!("there is no word '{text}'", "tidak ada kata '{text}'");
                 return Err(Mistake { line: *line, what });
             }
         }

@@ -11,6 +11,9 @@ const LATER: Duration = Duration::from_millis(30);
 /// A download for so many commands.
 const OFTEN: usize = 10;
 
+/// What they are called.
+pub(super) const FEATS: [&str; 1] = ["thousand-commands"];
+
 /// Does what is called so.
 pub(super) fn feat(name: &str, t: &mut Trial) -> Done {
     match name {

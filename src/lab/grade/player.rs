@@ -32,7 +32,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Conversation, Step, Then, number_in};
-use super::feats::feat;
+use super::feats::{FEATS, feat};
 use super::lists::List;
 use super::peer::{Done, Peer, Trial};
 use super::places::{Hole, Places};
@@ -40,8 +40,12 @@ use super::prepared::{Kind, Prepared};
 use super::words::Say;
 use crate::dialect::Dialect;
 
-/// The words.
-pub(super) const WORDS: [&str; 36] = [
+/// Whether this is a word of a conversation with a server.
+pub(super) fn is_known(word: &str, argument: &str) -> bool {
+    WORDS.contains(&word) && (word != "rust" || FEATS.contains(&argument))
+}
+
+const WORDS: [&str; 36] = [
     "open",
     "on",
     "close",

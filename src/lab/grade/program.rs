@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::conversation::Mistake;
 use super::formats::{Format, render};
 use super::report::{Look, screen};
+use super::suite::{Known, Suite};
 use super::words::Say;
-use super::{NotRun, Options, TIME, client, run};
+use super::{NotRun, Options, TIME, client, player, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
-use crate::lang::address;
+use crate::lang::{Msg, address, msg};
 
 /// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
 /// nothing could be run.
@@ -26,6 +29,13 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     };
     let is_short = flags.format == Format::Table && flags.only.is_empty() && output.is_none();
     let is_short = is_short && !line.all && !flags.verbose;
+    let own = match &flags.conversation {
+        Some(path) => match own(path, config.dialect, flags.client.is_some()) {
+            Ok(suite) => Some(suite),
+            Err(why) => return complain(Say::NoConversation { why: why.say(config.lang) }),
+        },
+        None => None,
+    };
     let options = Options {
         host: config.host.clone(),
         port: config.port,
@@ -36,7 +46,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         root: flags.root.clone(),
         run: flags.run.clone(),
         stops: is_short,
-        own: None,
+        own,
         client: flags.client.clone(),
         lang: config.lang,
     };
@@ -129,6 +139,19 @@ fn wrong_use(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// The checks of this file.
+fn own(path: &Path, dialect: Dialect, is_client: bool) -> Result<&'static Suite, Msg> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|why| msg!("{shown}: {why}", "{shown}: {why}"))?;
+    let (none, is_known): (_, Known) = match is_client {
+        true => (&Suite::default(), client::is_known),
+        false => (Suite::of(dialect), player::is_known),
+    };
+    Suite::of_file(path, text, none, is_known).map_err(|Mistake { line, what }| {
+        Msg::of(|lang| format!("{shown}:{line}: {}", what.say(lang)))
+    })
+}
+
 fn print(text: &str, status: ExitCode) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
@@ -147,8 +170,8 @@ impl Options {
     }
 
     /// The checks that are to be run.
-    pub(super) fn suite(&self) -> &'static super::Suite {
-        self.own.unwrap_or_else(|| super::Suite::of(self.dialect))
+    pub(super) fn suite(&self) -> &'static Suite {
+        self.own.unwrap_or_else(|| Suite::of(self.dialect))
     }
 
     /// The checks that these options choose: those whose path begins with one of these, with the dialect or
@@ -167,9 +190,9 @@ impl Options {
             };
             self.only.is_empty() || self.only.iter().any(is_in_it)
         };
-        let all = match self.client {
-            Some(_) => client::checks(self.dialect),
-            None => self.suite().in_order(),
+        let all = match (&self.client, self.own) {
+            (Some(_), None) => client::checks(self.dialect),
+            _ => self.suite().in_order(),
         };
         all.into_iter().filter(is_chosen).collect()
     }

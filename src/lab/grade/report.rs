@@ -305,15 +305,17 @@ fn command(report: &Report, only: &str) -> String {
         Dialect::Text => String::new(),
         other => format!("-d {} ", other.name()),
     };
+    let own = options.own.map(|own| format!(" --conversation {}", own.path)).unwrap_or_default();
     if let Some(client) = &options.client {
-        return format!("connme-lab {dialect}grade --client '{}' --only {only}", client.command);
+        let command = &client.command;
+        return format!("connme-lab {dialect}grade --client '{command}'{own} --only {only}");
     }
     let Some(run) = &options.run else {
         let host = bracketed(&options.host);
         let server = reaching("connme-lab", &host, options.port, options.dialect);
-        return format!("{server} grade --only {only}");
+        return format!("{server} grade{own} --only {only}");
     };
-    format!("connme-lab {dialect}grade --run '{run}' --only {only}")
+    format!("connme-lab {dialect}grade --run '{run}'{own} --only {only}")
 }
 
 /// The steps, one in a line.

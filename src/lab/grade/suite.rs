@@ -1,10 +1,11 @@
 //! The checks of a dialect: those in `conversations`, or a teacher's own.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
-use super::player::{WORDS, perform};
+use super::player::{self, perform};
 use super::words::about_rule;
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
@@ -60,7 +61,10 @@ impl Check {
 
     /// What passes it.
     pub(super) fn about(&self, lang: Lang) -> &'static str {
-        self.conversation.sentence(lang.choose("en", "id"))
+        match self.conversation.sentence(lang.choose("en", "id")) {
+            "" => self.conversation.sentence(lang.choose("id", "en")),
+            sentence => sentence,
+        }
     }
 
     /// The rule of the protocol, or where it stands.
@@ -80,9 +84,14 @@ impl Check {
     }
 }
 
+/// Whether this word, with this argument, is one of those that a conversation may have.
+pub(super) type Known = fn(&str, &str) -> bool;
+
 /// The checks of a dialect.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Suite {
+    /// The file of the user's that they are in.
+    pub(super) path: String,
     checks: Vec<Check>,
     /// One of the checks, for the phrases of all.
     first: Option<&'static Conversation>,
@@ -107,30 +116,52 @@ impl Suite {
     pub fn of(dialect: Dialect) -> &'static Suite {
         let place = Dialect::ALL.into_iter().zip(&SUITES).find(|(it, _)| *it == dialect);
         let place = place.map_or(&SUITES[0], |(_, place)| place);
-        place.get_or_init(|| {
-            let empty = |_| Suite { checks: Vec::new(), first: None };
-            Suite::read(file(dialect), None).unwrap_or_else(empty)
-        })
+        place.get_or_init(|| Suite::read(file(dialect), None, player::is_known).unwrap_or_default())
     }
 
-    /// The checks of a text, which may use the phrases of ours.
+    /// The checks in a file of the user's, which may use the phrases of ours.
     ///
     /// # Errors
     /// The line that is wrong.
-    pub fn read(text: &'static str, ours: Option<&Suite>) -> Result<Suite, Mistake> {
-        let known = ours.and_then(|ours| ours.first);
-        let conversations: &'static [Conversation] = parse_with(text, known)?.leak();
-        for check in conversations {
-            check.examine(&WORDS)?;
-            let known = |id: &str| conversations.iter().any(|it| it.id == id);
+    pub(super) fn of_file(
+        path: &Path,
+        text: String,
+        ours: &Suite,
+        is_known: Known,
+    ) -> Result<&'static Suite, Mistake> {
+        let suite = Suite::read(text.leak(), ours.first, is_known)?;
+        Ok(Box::leak(Box::new(Suite { path: path.display().to_string(), ..suite })))
+    }
+
+    /// The checks of a text.
+    fn read(
+        text: &'static str,
+        phrases: Option<&Conversation>,
+        is_known: Known,
+    ) -> Result<Suite, Mistake> {
+        let conversations: &'static [Conversation] = parse_with(text, phrases)?.leak();
+        for (n, check) in conversations.iter().enumerate() {
+            check.examine(is_known)?;
+            let wrong = |what| Err(Mistake { line: check.line, what });
+            let is_there = |id: &str| conversations.iter().any(|it| it.id == id);
             let mut needs = check.sentence("needs").split_whitespace();
-            if let Some(id) = needs.find(|id| !known(id)) {
-                let what = msg!("there is no check '{id}'", "tidak ada pemeriksaan '{id}'");
-                return Err(Mistake { line: check.line, what });
+            if let Some(id) = needs.find(|id| !is_there(id)) {
+                return wrong(msg!("there is no check '{id}'", "tidak ada pemeriksaan '{id}'"));
+            }
+            if conversations.iter().take(n).any(|it| it.id == check.id) {
+                let id = check.id;
+                return wrong(msg!("'{id}' is there twice", "'{id}' ada dua kali"));
+            }
+            if ["en", "id"].iter().all(|lang| check.sentence(lang).is_empty()) {
+                return wrong(msg!(
+                    "a line 'en: …' must say what passes this check",
+                    "harus ada baris 'id: …' tentang apa yang lulus pemeriksaan ini"
+                ));
             }
         }
         let checks = conversations.iter().map(Check::of).collect();
-        Ok(Suite { checks, first: conversations.first() })
+        let path = String::new();
+        Ok(Suite { path, checks, first: conversations.first() })
     }
 
     /// The checks in the order of the report.

@@ -117,6 +117,10 @@ pub(super) enum Say {
     NoSuchCheck {
         only: String,
     },
+    /// A file with conversations that is wrong.
+    NoConversation {
+        why: String,
+    },
     /// What `--root` names cannot be read as a folder.
     NoFolder {
         path: String,
@@ -373,6 +377,7 @@ impl Say {
                     format!("perintah tanpa {{port}}: server harus memakai {port}"),
                 );
             }
+            Say::NoConversation { why } => return same(why.clone()),
             Say::NoFolder { path, why } => {
                 return (
                     format!("--root {path} is not a folder that can be read: {why}"),

@@ -464,6 +464,42 @@ impl Watch {
     }
 }
 
+/// Whether this is a word of a conversation with a client.
+pub(super) fn is_known(word: &str, _: &str) -> bool {
+    WORDS.contains(&word)
+}
+
+const WORDS: [&str; 28] = [
+    "sparse",
+    "drain",
+    "any",
+    "patience",
+    "$",
+    "file",
+    "local",
+    "serve",
+    "slice",
+    "cut",
+    "sleep",
+    "quiet",
+    "flood",
+    "close",
+    "reset",
+    "half-close",
+    "absent",
+    "saved",
+    "nothing",
+    "inside",
+    "kept",
+    "says",
+    "never",
+    "told",
+    "exit",
+    "once",
+    "memory",
+    "input",
+];
+
 fn no_request(seen: Option<&Seen>) -> Msg {
     let last = seen
         .into_iter()
@@ -498,7 +534,7 @@ mod tests {
                 assert!(steps.iter().any(|step| matches!(step, Step::Word("$", _))), "{id}");
                 for step in &steps {
                     let Step::Word(word, _) = step else { continue };
-                    assert!(WORDS.contains(word), "{id}: {word}");
+                    assert!(is_known(word, ""), "{id}: {word}");
                 }
                 for lang in [Lang::En, Lang::Id] {
                     assert_ne!(check.about(lang), "", "{id}");
@@ -507,35 +543,4 @@ mod tests {
             }
         }
     }
-
-    const WORDS: [&str; 28] = [
-        "sparse",
-        "drain",
-        "any",
-        "patience",
-        "$",
-        "file",
-        "local",
-        "serve",
-        "slice",
-        "cut",
-        "sleep",
-        "quiet",
-        "flood",
-        "close",
-        "reset",
-        "half-close",
-        "absent",
-        "saved",
-        "nothing",
-        "inside",
-        "kept",
-        "says",
-        "never",
-        "told",
-        "exit",
-        "once",
-        "memory",
-        "input",
-    ];
 }

@@ -16,7 +16,7 @@ use super::judge::{files, join};
 use super::{Driven, Options, Room, WORK, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
-use crate::lab::grade::peer::quoted;
+use crate::lab::grade::seen::quoted;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Msg, msg};
 
