@@ -451,6 +451,44 @@ fn a_teacher_can_write_checks() {
     assert!(output.status.code() == Some(2) && err.contains(path), "{err}");
 }
 
+/// What was seen in many failures is told once, and only the first of them is shown whole.
+#[test]
+fn one_cause_of_many_failures_is_told_once() {
+    let report = graded("text", "crlf-replies", 0.5);
+    let failures = failed(&report).len();
+    let table = render(&report, Format::Table, LOOK);
+    let (cause, rest) = table.split_once("\n  first/connme, first/upload, ").unwrap();
+    let count: usize =
+        cause.rsplit_once("; ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    assert!(
+        cause.starts_with("the same with CR LF; a line ends in LF alone; ") && count > 9,
+        "{cause}"
+    );
+    assert!(rest.contains("text/first/connme: FAILED"), "{rest}");
+    assert!(!rest.contains("text/first/upload: FAILED"), "{rest}");
+    assert_eq!(table.matches(": FAILED (").count(), failures + 1 - count, "{table}");
+    // Errors in a form of its own; one failure of a kind has no such line.
+    let report = graded("text", "errors-in-words", 0.5);
+    let table = render(&report, Format::Table, LOOK);
+    let said = "errors have another form than `error CODE MESSAGE`; ";
+    assert!(table.starts_with(said) && table.matches(said).count() == 1, "{table}");
+    let table = render(&graded("text", "case", 0.5), Format::Table, LOOK);
+    assert!(!table.contains("fail for it"), "{table}");
+}
+
+/// A server that took a command in one check has not forgotten it in another.
+#[test]
+fn a_command_that_was_taken_is_not_called_unknown() {
+    let report = graded("text", "one-read", 0.5);
+    let table = render(&report, Format::Table, LOOK);
+    assert!(
+        table.contains("unknown-command") && !table.contains("does not know `connme`"),
+        "{table}"
+    );
+    let table = render(&graded("text", "no-sum", 0.5), Format::Table, LOOK);
+    assert!(table.contains("seen:     your server does not know `sum`\n"), "{table}");
+}
+
 /// A wrong reply is not silence: only a server that sends nothing stops the run.
 #[test]
 fn a_server_that_answers_something_else_is_graded() {

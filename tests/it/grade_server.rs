@@ -727,6 +727,7 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
         match refused {
             Err("!") => return Err(ErrorKind::InvalidData.into()),
             Err("unknown-command") if s.is("silent-on-unknown") => {}
+            Err(code) if s.is("errors-in-words") => c.say(format!("ERROR: {code}\n"))?,
             Err("unknown-command") if s.is("closes-on-unknown") => return Ok(()),
             Err(_) if name.is_empty() && s.is("dies-without-a-name") && word != "help" => {
                 if ["size", "rm", "download", "upload"].contains(&word.as_str()) {

@@ -215,7 +215,15 @@ pub enum NotRun {
 ///
 /// # Errors
 /// There is no server, or the folder is that of another one.
-pub fn run(mut options: Options) -> Result<Report, NotRun> {
+pub fn run(options: Options) -> Result<Report, NotRun> {
+    run_and_tell(options, |_| {})
+}
+
+/// The same; what is done with each group when it has ended is up to the caller.
+///
+/// # Errors
+/// There is no server, or the folder is that of another one.
+pub fn run_and_tell(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, NotRun> {
     let mut launched = None;
     let address = match &options.run {
         Some(command) => {
@@ -249,6 +257,7 @@ pub fn run(mut options: Options) -> Result<Report, NotRun> {
             run.grade(check, &all, 0);
         }
         let is_of = |it: &Graded| group.iter().any(|check| check.id == it.check.id);
+        tell(&run.done.iter().filter(|it| is_of(it)).collect::<Vec<_>>());
         let has_failed =
             |it: &Graded| is_of(it) && it.check.must && matches!(it.outcome, Outcome::Failed(_));
         if run.options.stops && run.done.iter().any(has_failed) {

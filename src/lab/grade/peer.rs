@@ -113,9 +113,15 @@ impl Trial {
             Ok(stream)
         });
         match opened {
-            Ok(stream) => {
-                Ok(Peer { stream, connection, held: Vec::new(), end: None, left: false, shared })
-            }
+            Ok(stream) => Ok(Peer {
+                stream,
+                connection,
+                held: Vec::new(),
+                end: None,
+                left: false,
+                is_broken: false,
+                shared,
+            }),
             Err(error) => {
                 let got = match error.kind() {
                     ErrorKind::TimedOut => Say::NotAccepted,
@@ -261,6 +267,8 @@ pub(super) struct Peer {
     end: Option<End>,
     /// Our direction has ended.
     left: bool,
+    /// A write has found that the connection is broken.
+    is_broken: bool,
     shared: Rc<Shared>,
 }
 
@@ -276,6 +284,7 @@ impl Peer {
             Ok(()) => self.note(What::Sent(bytes.to_vec())),
             Err(error) => {
                 self.note(What::Sent(bytes.to_vec()));
+                self.is_broken |= !is_late(&error);
                 self.note(if is_late(&error) { What::Silence } else { What::Reset });
             }
         }
@@ -496,7 +505,8 @@ impl Peer {
         let _ = self.stream.set_read_timeout(Some(time.max(Duration::from_millis(1))));
         match self.stream.read(&mut buffer) {
             Ok(0) => {
-                self.end = Some(End::Close);
+                // A reset is told once, and the write was told it.
+                self.end = Some(if self.is_broken { End::Reset } else { End::Close });
                 self.note(What::End);
                 false
             }

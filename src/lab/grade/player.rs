@@ -306,6 +306,7 @@ impl Player<'_> {
                     self.peers.insert(self.on.clone(), None);
                 }
             }
+            "send" => {}
             "stop" => return Ok(Then::Stop),
             "crowd" => self.crowd(&shown(argument))?,
             "list" => {

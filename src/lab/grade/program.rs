@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::conversation::Mistake;
 use super::formats::{Format, render};
-use super::report::{Look, screen};
+use super::report::{Look, bar, groups, screen};
 use super::suite::{Known, Suite};
 use super::words::Say;
-use super::{NotRun, Options, TIME, client, player, run};
+use super::{Graded, NotRun, Options, TIME, client, player, run_and_tell};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -94,9 +94,21 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         let _ = io::stderr().write_all((line + "\n").as_bytes());
     }
     let (root, command) = (options.root.clone(), options.run.clone());
+    let Terminal { out, colour, columns, .. } = Terminal::look();
+    let plain = output.is_some() || !out;
+    let columns = if plain { COLUMNS } else { columns };
+    let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
+    let tell = |of: &[&Graded]| {
+        if is_short {
+            print(&bar(of, config.lang, look), ExitCode::SUCCESS);
+        }
+    };
     let ran = match options.client.clone() {
-        Some(driven) => client::run(options, &driven).map_err(NotRun::NoClient),
-        None => run(options),
+        // Its checks run at the same time.
+        Some(driven) => client::run(options, &driven)
+            .inspect(|report| groups(report).for_each(|of| tell(&of)))
+            .map_err(NotRun::NoClient),
+        None => run_and_tell(options, tell),
     };
     let report = match ran {
         Ok(report) => report,
@@ -113,10 +125,6 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             return complain(Say::WrongRoot { path });
         }
     };
-    let Terminal { out, colour, columns, .. } = Terminal::look();
-    let plain = output.is_some() || !out;
-    let columns = if plain { COLUMNS } else { columns };
-    let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
     let status = match report.has_run() {
         true => ExitCode::from(u8::from(!report.is_right())),

@@ -7,6 +7,7 @@ use super::words::Say;
 use super::{Fail, Graded, Outcome, Report, Rung, Verdict, What};
 use crate::cli::client::reaching;
 use crate::dialect::Dialect;
+use crate::error::Code;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
 use crate::lang::{Lang, address, printable};
 
@@ -38,17 +39,27 @@ pub struct Look {
 pub fn table(report: &Report, look: Look) -> String {
     let lang = report.options.lang;
     let mut text = String::new();
+    let causes = causes(report);
+    for (seen, ids) in &causes {
+        wrap(&mut text, "", &cause(seen, ids.len(), lang), look.columns);
+        wrap(&mut text, "  ", &ids.join(", "), look.columns);
+        text.push('\n');
+    }
+    let is_told = |graded: &Graded| {
+        let id = graded.check.id;
+        causes.iter().any(|(_, ids)| ids.iter().skip(1).any(|it| *it == id))
+    };
     for graded in &report.graded {
-        if look.verbose || matches!(graded.outcome, Outcome::Failed(_)) {
+        let is_failed = matches!(graded.outcome, Outcome::Failed(_)) && !is_told(graded);
+        if look.verbose || is_failed {
             text += &details(report, graded, look);
             text.push('\n');
         }
     }
-    for group in groups_of(report) {
-        text += &bar(report, group, look);
-        let of = report.graded.iter().filter(|it| it.check.group() == group);
+    for of in groups(report) {
+        text += &bar(&of, lang, look);
         let mut others: Vec<(String, Vec<&str>)> = Vec::new();
-        for graded in of.filter(|graded| !graded.passed()) {
+        for graded in of.into_iter().filter(|graded| !graded.passed()) {
             let (mark, id) = (status(graded, report), graded.check.id);
             let name = id.split_once('/').map_or(id, |(_, name)| name);
             if matches!(graded.outcome, Outcome::Failed(_)) {
@@ -69,22 +80,18 @@ pub fn table(report: &Report, look: Look) -> String {
     text
 }
 
-fn groups_of(report: &Report) -> Vec<&'static str> {
-    let mut groups: Vec<_> = report.graded.iter().map(|graded| graded.check.group()).collect();
-    groups.dedup();
-    groups
-}
-
-fn groups(report: &Report, look: Look) -> String {
-    groups_of(report).into_iter().map(|group| bar(report, group, look)).collect()
+/// The checks of each group.
+pub(super) fn groups(report: &Report) -> impl Iterator<Item = Vec<&Graded>> {
+    let groups = report.graded.chunk_by(|a, b| a.check.group() == b.check.group());
+    groups.map(|group| group.iter().collect())
 }
 
 /// A line for a group: a bar and its points.
-fn bar(report: &Report, group: &str, look: Look) -> String {
-    let of: Vec<_> = report.graded.iter().filter(|it| it.check.group() == group).collect();
+pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
+    let group = of.first().map_or("", |it| it.check.group());
     let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
     if most == 0 {
-        return format!("{group:<11}{}\n", Say::NotRun.say(report.options.lang));
+        return format!("{group:<11}{}\n", Say::NotRun.say(lang));
     }
     let score: u64 = of.iter().map(|it| it.score()).sum();
     let full = (score * BAR).checked_div(most).unwrap_or(0);
@@ -185,7 +192,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
             }
         }
         text.push('\n');
-        if let Some(seen) = seen(graded, failure) {
+        if let Some(seen) = seen(report, graded, failure) {
             wrap(&mut text, &Say::Seen.say(lang), &seen.say(lang), look.columns);
         }
         wrap(&mut text, &Say::Mistake.say(lang), check.mistake(lang), look.columns);
@@ -205,7 +212,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
 }
 
 /// What can be said of a failure from what came.
-fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
+fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Say> {
     // These are guesses about servers.
     if !failure.typed.is_empty() {
         return None;
@@ -217,6 +224,9 @@ fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
         What::Sent(bytes) if rung.connection == failure.connection => Some(bytes.as_slice()),
         _ => None,
     });
+    if has_other_errors(failure) {
+        return Some(Say::OtherErrors);
+    }
     let Some((expected, came)) = &failure.bytes else {
         let has_ended = graded.rungs.iter().any(|rung| {
             rung.connection == failure.connection && matches!(rung.what, What::End | What::Reset)
@@ -227,10 +237,13 @@ fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
     let begins = came.len() < expected.len() && expected.starts_with(came);
     match () {
         () if came.starts_with(b"error unknown-command") => {
-            let sent: Vec<u8> = sent.flatten().copied().collect();
+            // A payload before the command has no line end. What was sent in small pieces is one line.
+            let pieces: Vec<&[u8]> = sent.collect();
+            let last = pieces.last().copied().filter(|last| last.len() > 1);
+            let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
             let line = String::from_utf8_lossy(&sent);
             let command = line.lines().last()?.split(' ').next()?.to_owned();
-            Some(Say::UnknownCommand { command })
+            (!is_known(report, &command)).then_some(Say::UnknownCommand { command })
         }
         () if came.is_empty() => {
             let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
@@ -249,11 +262,65 @@ fn seen(graded: &Graded, failure: &Fail) -> Option<Say> {
     }
 }
 
-/// A screen that leads on: the groups, the first failures of the first group that has any, and what to do next.
+/// Whether the server has taken this command in a check that it passed: then what came is about something else.
+fn is_known(report: &Report, command: &str) -> bool {
+    let is_sent = |bytes: &[u8]| {
+        let rest = bytes.strip_prefix(command.as_bytes());
+        rest.and_then(|rest| rest.first()).is_some_and(|byte| b" \r\n".contains(byte))
+    };
+    let passed = report.graded.iter().filter(|it| it.passed());
+    passed.flat_map(|it| it.rungs.windows(2)).any(|pair| match pair {
+        [Rung { what: What::Sent(sent), .. }, Rung { what: What::Got(got), .. }] => {
+            is_sent(sent) && got.starts_with(b"ok")
+        }
+        _ => false,
+    })
+}
+
+/// An error was due, and one has come that is not `error CODE MESSAGE`.
+fn has_other_errors(failure: &Fail) -> bool {
+    let unquoted = |text: &str| text.trim_start_matches('"').to_owned();
+    let expected = failure.expected.first().map(|text| unquoted(text)).unwrap_or_default();
+    let came = unquoted(&failure.got);
+    let word = expected.split(' ').next().unwrap_or_default();
+    let is_due = ["error", "ERROR"].contains(&word);
+    let code = came.strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
+    let code = code.and_then(|rest| rest.split([' ', '\\', '"']).next());
+    let is_error = came.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("err"));
+    is_due && is_error && code.and_then(Code::from_word).is_none()
+}
+
+/// So many failures of one cause are told once.
+const MANY: usize = 3;
+
+/// What was seen in many failures, and the ids of these.
+fn causes(report: &Report) -> Vec<(Say, Vec<&'static str>)> {
+    let mut causes: Vec<(Say, Vec<&'static str>)> = Vec::new();
+    for graded in &report.graded {
+        let Outcome::Failed(failure) = &graded.outcome else { continue };
+        let Some(seen) = seen(report, graded, failure) else { continue };
+        // A connection that ended, or a part of a file, may have many causes.
+        if matches!(seen, Say::HasEnded | Say::Closed | Say::OneRead { .. } | Say::HeaderInFile) {
+            continue;
+        }
+        match causes.iter_mut().find(|(known, _)| *known == seen) {
+            Some((_, ids)) => ids.push(graded.check.id),
+            None => causes.push((seen, vec![graded.check.id])),
+        }
+    }
+    causes.retain(|(_, ids)| ids.len() >= MANY);
+    causes
+}
+
+fn cause(seen: &Say, failures: usize, lang: Lang) -> String {
+    format!("{}; {}", seen.say(lang), Say::FailForIt { failures }.say(lang))
+}
+
+/// What follows the lines of the groups: the first failures of the first group that has any, and what to do next.
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
     let lang = report.options.lang;
-    let mut text = groups(report, look) + "\n";
+    let mut text = String::from("\n");
     let is_failed = |it: &&Graded| matches!(it.outcome, Outcome::Failed(_));
     let is_must = |it: &&Graded| it.check.must && is_failed(it);
     let first = report.graded.iter().find(is_must).or(report.graded.iter().find(is_failed));
@@ -270,8 +337,11 @@ pub fn screen(report: &Report, look: Look) -> String {
         let expected = failure.expected.first().map_or("", String::as_str);
         let _ = writeln!(text, "{}{}", Say::Expected.say(lang), cut(expected));
         let _ = writeln!(text, "{}{}", Say::Came.say(lang), cut(&failure.got));
-        if let Some(seen) = seen(graded, failure) {
-            let _ = writeln!(text, "{}{}", Say::Seen.say(lang), cut(&seen.say(lang)));
+        if let Some(seen) = seen(report, graded, failure) {
+            let causes = causes(report);
+            let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
+            let said = ids.map_or_else(|| seen.say(lang), |count| cause(&seen, count, lang));
+            let _ = writeln!(text, "{}{}", Say::Seen.say(lang), cut(&said));
         }
     }
     if failed.len() > 2 {

@@ -168,6 +168,11 @@ pub(super) enum Say {
     UnknownCommand {
         command: String,
     },
+    /// Failures with what was seen in each.
+    FailForIt {
+        failures: usize,
+    },
+    OtherErrors,
     CrLf,
     NoLf,
     OtherCase,
@@ -337,6 +342,12 @@ impl Say {
                     format!("hanya {bytes} byte pertama: mungkin hasil satu `recv`"),
                 );
             }
+            Say::FailForIt { failures } => {
+                return (
+                    format!("{failures} checks fail for it"),
+                    format!("{failures} pemeriksaan gagal karenanya"),
+                );
+            }
             Say::More { failures } => {
                 return (
                     format!("and {failures} more in this group"),
@@ -482,6 +493,10 @@ impl Say {
             Say::NeedsRoot => ("not run: needs --root", "tidak dijalankan: perlu --root"),
             Say::NotRun => ("not run", "tidak dijalankan"),
             Say::Seen => ("seen:     ", "terlihat: "),
+            Say::OtherErrors => (
+                "errors have another form than `error CODE MESSAGE`",
+                "bentuk error bukan `error CODE PESAN`",
+            ),
             Say::CrLf => (
                 "the same with CR LF; a line ends in LF alone",
                 "sama, tetapi dengan CR LF; baris diakhiri LF saja",
