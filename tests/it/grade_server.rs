@@ -561,6 +561,12 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             "connme" | "conme" => c.say(format!("ok connected{line_end}")).map(Ok)?,
             "byebye" => {
                 c.say("ok byebye\n")?;
+                if s.is("removes-after-byebye") {
+                    let held = String::from_utf8_lossy(&c.held).into_owned();
+                    for name in held.lines().filter_map(|line| line.strip_prefix("rm ")) {
+                        fs::remove_file(s.root.join(name))?;
+                    }
+                }
                 if !s.is("goes-on-after-byebye") {
                     return Ok(());
                 }
