@@ -1,6 +1,7 @@
 //! The grader is graded: a server with every flaw gets exactly the failures that the flaw causes, the right
 //! servers get full points, and no server keeps a report from coming.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -12,7 +13,7 @@ use connme::dialect::Dialect;
 use connme::dialect::json_value::Value;
 use connme::lab::grade::formats::{FORMATS, Format, render};
 use connme::lab::grade::report::{Look, details};
-use connme::lab::grade::{Options, Outcome, Report, checks, run};
+use connme::lab::grade::{Options, Outcome, Report, checks, run, run_and_tell};
 use connme::lang::Lang;
 
 use crate::grade_server::start;
@@ -219,6 +220,24 @@ fn every_flaw_fails_exactly_its_checks() {
         let is_right = flaw == "none" || flaw.starts_with(PERMITTED);
         assert_eq!(expected.is_empty(), is_right, "{dialect} {flaw}");
     }
+}
+
+/// Who waits sees how far it is.
+#[test]
+fn each_group_is_told_when_it_has_ended() {
+    let folder = folder_in_memory();
+    let port = start("count", "none", folder.path());
+    let told = RefCell::new(Vec::new());
+    let report = run_and_tell(options("count", port, None), |of| {
+        let connections = of.iter().filter(|it| !it.rungs.is_empty()).count();
+        told.borrow_mut().push((of[0].check.group(), of.len(), connections));
+    });
+    let told = told.into_inner();
+    let groups: Vec<_> = told.iter().map(|(group, ..)| *group).collect();
+    let all = ["first", "framing", "texts", "refusals", "together", "endurance", "manners"];
+    assert_eq!(groups, all);
+    assert!(told.iter().all(|(_, checks, run)| checks == run), "{told:?}");
+    assert_eq!(told.iter().map(|it| it.1).sum::<usize>(), report.unwrap().graded.len());
 }
 
 /// However much else it does.

@@ -1,8 +1,7 @@
 //! Grades a server, written by anyone in any language: `connme-lab grade`.
 //!
-//! A [`Check`] is one rule of the protocol as a short conversation in raw bytes. The tables of checks are in a
-//! file for each dialect; [`run`] runs them one after the other, each with connections, names and a deadline of
-//! its own. A check that others need runs before them, and if it fails they are skipped. After a check that
+//! A [`Check`] is one rule of the protocol as a short conversation in raw bytes. They are in `conversations`, a file
+//! for each dialect; [`run`] plays them one after the other, each with connections, names and a deadline of its own. A check that others need runs before them, and if it fails they are skipped. After a check that
 //! failed, or that a server may not survive, an ordinary request on a new connection shows whether the server
 //! still answers. After the last check the files of all of them are removed, as far as that can be done.
 //!
@@ -505,6 +504,17 @@ mod tests {
                     assert!(all.iter().any(|other| other.id == need), "{id} needs {need}");
                 }
                 assert!(needs(check, &all, 0) < 12, "{id}: its needs go round in a circle");
+                let (page, title) = check.conversation.section.split_once('#').unwrap();
+                let page = match page {
+                    "protocol.md" => include_str!("../../guide/protocol.md"),
+                    "dialects.md" => include_str!("../../guide/dialects.md"),
+                    page => panic!("{id}: {page}"),
+                };
+                let anchor = |line: &str| {
+                    line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-")
+                };
+                let is_there = |line: &str| line.starts_with('#') && anchor(line) == title;
+                assert!(page.lines().any(is_there), "{id}: {title}");
                 for lang in [Lang::En, Lang::Id] {
                     assert_ne!(check.about(lang), "", "{id}");
                     assert_ne!(check.rule(lang), "", "{id}: {}", check.rule);

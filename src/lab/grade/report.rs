@@ -195,7 +195,9 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         if let Some(seen) = seen(report, graded, failure) {
             wrap(&mut text, &Say::Seen.say(lang), &seen.say(lang), look.columns);
         }
-        wrap(&mut text, &Say::Mistake.say(lang), check.mistake(lang), look.columns);
+        if !check.mistake(lang).is_empty() {
+            wrap(&mut text, &Say::Mistake.say(lang), check.mistake(lang), look.columns);
+        }
         let _ = writeln!(text, "{}{}", Say::Again.say(lang), again(report, graded));
         let mut label = Say::ByHand.say(lang);
         // A server that was started here has ended by now.

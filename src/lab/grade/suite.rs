@@ -61,8 +61,13 @@ impl Check {
 
     /// What passes it.
     pub(super) fn about(&self, lang: Lang) -> &'static str {
-        match self.conversation.sentence(lang.choose("en", "id")) {
-            "" => self.conversation.sentence(lang.choose("id", "en")),
+        self.said(lang, ["en", "id"])
+    }
+
+    /// The sentence in this language; a file of the user's may have it in the other one alone.
+    fn said(&self, lang: Lang, [en, id]: [&str; 2]) -> &'static str {
+        match self.conversation.sentence(lang.choose(en, id)) {
+            "" => self.conversation.sentence(lang.choose(id, en)),
             sentence => sentence,
         }
     }
@@ -78,7 +83,7 @@ impl Check {
     /// What usually breaks it.
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
         match self.rule {
-            "" => self.conversation.sentence(lang.choose("why.en", "why.id")),
+            "" => self.said(lang, ["why.en", "why.id"]),
             name => about_rule(lang, "mistake ", name),
         }
     }
