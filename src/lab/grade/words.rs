@@ -536,7 +536,7 @@ impl Say {
                 "semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
             ),
             Say::Verdict { is_right: false, is_all: false } => (
-                "not every required rule of these checks is kept; the other rules were not checked",
+                "not every required rule of these checks is kept; other rules were not checked",
                 "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
             ),
             Say::IsOpen => (
