@@ -637,6 +637,27 @@ fn a_server_that_ends_is_started_again_and_what_it_printed_is_shown() {
     assert!(output.status.code() == Some(2) && err.contains("nothing.py"), "{err}");
 }
 
+/// What a server takes is looked at while it takes it: the starter reads a file whole, ours does not.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_must_not_be_read_into_memory() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return crate::support::skip("python3");
+    }
+    let starter = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/starter/server.py");
+    let ours = format!("{} --listen {{port}} --root {{root}}", env!("CARGO_BIN_EXE_connme-server"));
+    for (command, points) in
+        [(format!("python3 {starter} {{port}}"), "2 of 4 points"), (ours, "4 of 4 points")]
+    {
+        let args = ["grade", "--only", "quality", "--run", &command];
+        let output = lab(&args).output().unwrap();
+        let report = String::from_utf8(output.stdout).unwrap();
+        assert!(report.contains(points), "{report}");
+        let is_accused = report.contains("quality/memory-of-a-large-download: FAILED");
+        assert_eq!(is_accused, points.starts_with('2'), "{report}");
+    }
+}
+
 #[test]
 fn a_wrong_folder_accuses_nobody() {
     let (server, other) = (TestServer::start(&[]), tempfile::tempdir().unwrap());

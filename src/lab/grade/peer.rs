@@ -72,6 +72,8 @@ pub(super) struct Trial {
     pub(super) time: Duration,
     /// What the server took before the check.
     pub(super) before: Usage,
+    /// Connections that stay until what the server takes was looked at.
+    pub(super) kept: Vec<Peer>,
 }
 
 impl Trial {
@@ -99,6 +101,7 @@ impl Trial {
             root: None,
             time: super::TIME,
             before: Usage::default(),
+            kept: Vec::new(),
         }
     }
 

@@ -123,7 +123,12 @@ pub(super) fn perform(
             .walk(&mut places, &mut |places, step| player.step(places, step))
             .and_then(|()| player.settle());
         let is_late = player.is_late;
+        // What a server takes for a connection is seen while there is one.
+        let peers = std::mem::take(&mut player.peers);
         drop(player);
+        if conversation.set("watched").is_some() {
+            t.kept = peers.into_values().flatten().collect();
+        }
         if places.is_named {
             t.is_named();
         }
