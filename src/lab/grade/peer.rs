@@ -294,13 +294,18 @@ impl Peer {
         self
     }
 
-    /// Sends pieces of at most this size, with a short pause after each, so that they stay apart.
-    pub(super) fn send_apart(&mut self, bytes: impl AsRef<[u8]>, piece: usize) -> &mut Peer {
+    /// Sends pieces of at most this size, with a short pause after each, so that they stay apart. Returns the longest
+    /// time between two: a busy machine may make it long.
+    pub(super) fn send_apart(&mut self, bytes: impl AsRef<[u8]>, piece: usize) -> Duration {
+        let mut longest = Duration::ZERO;
+        let mut last = Instant::now();
         for piece in bytes.as_ref().chunks(piece.max(1)) {
             self.send(piece);
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
             thread::sleep(Duration::from_millis(2));
         }
-        self
+        longest
     }
 
     /// Waits this long.

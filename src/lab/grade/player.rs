@@ -132,7 +132,7 @@ pub(super) fn perform(
         if places.is_named {
             t.is_named();
         }
-        if outcome.is_err() || !is_late {
+        if !is_late {
             return (outcome, name_of(&mut places));
         }
     }
@@ -236,13 +236,18 @@ impl Player<'_> {
             return Ok(());
         }
         let piece = self.piece;
-        self.with(|p| {
-            match piece {
+        let longest = self.with(|p| {
+            Ok(match piece {
                 Some(piece) => p.send_apart(said, piece),
-                None => p.send(said),
-            };
-            Ok(())
+                None => {
+                    p.send(said);
+                    Duration::ZERO
+                }
+            })
         })?;
+        // In these a silence ends a word.
+        let has_silences = matches!(self.dialect, Dialect::Filesaver | Dialect::Count);
+        self.is_late |= has_silences && longest > GAP;
         self.is_late |= std::mem::take(&mut self.in_gap) && self.sent.elapsed() > GAP;
         self.sent = Instant::now();
         Ok(())
