@@ -84,6 +84,10 @@ pub(super) struct Cut {
     pub(super) each: Option<usize>,
 }
 
+/// A slow server reads 50 kB a second.
+const SLOW: usize = 2_500;
+const SLOW_TURN: Duration = Duration::from_millis(50);
+
 /// A connection.
 pub(super) struct Connection {
     stream: TcpStream,
@@ -92,6 +96,8 @@ pub(super) struct Connection {
     pub(super) cut: Cut,
     /// The last byte of the line that was read is still in the system: a close with an unread byte is a reset.
     owes: bool,
+    /// So many bytes are read at [`SLOW`] bytes in each [`SLOW_TURN`].
+    pub(super) slow: usize,
 }
 
 impl Connection {
@@ -100,7 +106,7 @@ impl Connection {
         let _ = stream.set_read_timeout(Some(LOOK));
         let _ = stream.set_write_timeout(Some(Duration::from_secs(20)));
         record.touch();
-        Connection { stream, number, record, cut: Cut::default(), owes: false }
+        Connection { stream, number, record, cut: Cut::default(), owes: false, slow: 0 }
     }
 
     /// What has come and was not read, without waiting for more than a moment. Empty at the end.
@@ -173,7 +179,12 @@ impl Connection {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         while bytes.len() < count {
-            let most = (count - bytes.len()).min(buffer.len());
+            let mut most = (count - bytes.len()).min(buffer.len());
+            if self.slow > 0 {
+                most = most.min(SLOW);
+                self.slow = self.slow.saturating_sub(most);
+                self.pause(SLOW_TURN);
+            }
             let Some(room) = buffer.get_mut(..most) else { break };
             match self.stream.read(room) {
                 Ok(0) => {

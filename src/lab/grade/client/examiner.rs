@@ -299,6 +299,7 @@ fn set(connection: &mut Connection, word: &str, argument: &[u8]) {
     match word {
         "slice" => connection.cut.each = number.and_then(|it| usize::try_from(it).ok()),
         "cut" => connection.cut.first = number.and_then(|it| usize::try_from(it).ok()),
+        "slowly" => connection.slow = number.and_then(|it| usize::try_from(it).ok()).unwrap_or(0),
         "sleep" => connection.pause(Duration::from_millis(number.unwrap_or(0))),
         _ => {}
     }

@@ -13,6 +13,7 @@
 //! | `slice N`, `cut N` | the server sends pieces of N bytes; the next write is cut after N bytes |
 //! | `any N` | the client sends N bytes of any value |
 //! | `sleep N`, `quiet N` | the server waits N ms; nothing may come meanwhile |
+//! | `slowly N` | the server reads the next N bytes at 50 kB a second |
 //! | `flood N` | the server sends N MiB |
 //! | `close`, `reset`, `half-close` | the server ends the connection; the last one reads what still comes |
 //! | `absent` | there is no server |
@@ -469,7 +470,7 @@ pub(super) fn is_known(word: &str, _: &str) -> bool {
     WORDS.contains(&word)
 }
 
-const WORDS: [&str; 28] = [
+const WORDS: [&str; 29] = [
     "sparse",
     "drain",
     "any",
@@ -481,6 +482,7 @@ const WORDS: [&str; 28] = [
     "slice",
     "cut",
     "sleep",
+    "slowly",
     "quiet",
     "flood",
     "close",
