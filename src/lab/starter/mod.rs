@@ -6,6 +6,7 @@
 
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "it is to be improved by its readers"
