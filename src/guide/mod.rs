@@ -19,13 +19,16 @@
 //!
 //! The pages are Markdown files beside this one, and a code host shows them too. Links in them use
 //! labels, which each page defines at its end for the code host. Here the same labels are defined before
-//! the page: in Markdown the first definition of a label counts.
+//! the page: in Markdown the first definition of a label counts. The starters in Python are beside this book
+//! where `make dist` has packed it.
 
 macro_rules! page {
     ($name:ident, $file:literal $(, $labels:literal)?) => {
         #[doc = "[architectures]: self::architectures"]
         #[doc = "[arsitektur]: self::arsitektur"]
         #[doc = "[assignment]: self::assignment"]
+        #[doc = "[client.py]: ../../../../starter/client.py"]
+        #[doc = "[cut downloads]: self::programs#downloads-that-are-cut"]
         #[doc = "[dialects]: self::dialects"]
         #[doc = "[growth]: self::growth"]
         #[doc = "[lecture]: self::lecture"]
@@ -33,6 +36,8 @@ macro_rules! page {
         #[doc = "[lessons]: super::lab::lecture::lessons"]
         #[doc = "[lib.rs]: crate"]
         #[doc = "[limits.rs]: super::limits"]
+        #[doc = "[many files]: self::programs#many-files"]
+        #[doc = "[mod.rs]: super::lab::starter"]
         #[doc = "[pelajaran]: self::pelajaran"]
         #[doc = "[pertanyaan]: self::pertanyaan"]
         #[doc = "[platforms]: self::platforms"]
@@ -42,6 +47,7 @@ macro_rules! page {
         #[doc = "[protokol]: self::protokol"]
         #[doc = "[questions]: super::lab::lecture::questions"]
         #[doc = "[rencana]: self::rencana"]
+        #[doc = "[server.py]: ../../../../starter/server.py"]
         #[doc = "[shapes]: super::lab::architectures"]
         #[doc = "[speed]: self::speed"]
         #[doc = "[starter]: self::write_your_own"]

@@ -315,6 +315,17 @@ fn the_readme_is_two_screens_and_links_to_every_page() {
     }
 }
 
+/// What a student reads first, in a folder that `make dist` has packed.
+#[test]
+fn the_first_steps_are_one_screen() {
+    for language in ["en", "id"] {
+        let page = read(&format!("src/guide/first_steps.{language}.txt"));
+        assert!(page.lines().count() <= 24, "{language}: {}", page.lines().count());
+        let wide = page.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{language}");
+    }
+}
+
 #[test]
 fn the_pages_show_the_conversations_that_the_tests_replay() {
     let shown = [
@@ -403,8 +414,17 @@ fn every_link_in_the_pages_leads_somewhere() {
                 assert!(anchors.iter().any(|a| a == anchor), "{name}: {link}: {anchors:?}");
             }
         }
-        // A label that no line defines is shown as it is typed, and leads nowhere.
+        // In the book of `cargo doc` a page is no file beside another: links go by labels, which the book defines anew.
         let text = prose(&page).join("\n");
+        for target in text.split("](").skip(1).filter(|_| name != "README.md") {
+            let is_anywhere = target.starts_with("https://") || target.starts_with('#');
+            assert!(
+                is_anywhere,
+                "{name}: use a label for {}",
+                target.lines().next().unwrap_or_default()
+            );
+        }
+        // A label that no line defines is shown as it is typed, and leads nowhere.
         for label in text.split("][").skip(1).map(|rest| rest.split(']').next().unwrap()) {
             assert!(text.contains(&format!("\n[{label}]: ")), "{name}: [{label}] is not defined");
         }

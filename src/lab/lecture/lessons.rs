@@ -4,6 +4,8 @@
 //! The pages are the lessons: the command reads its questions, its commands and what must come out from them. The
 //! same in Bahasa Indonesia: `src/lab/lecture/lessons/indonesian.md`.
 //!
+//! [starter]: crate::guide::write_your_own
+//!
 #![doc = include_str!("lessons/english.md")]
 
 use std::collections::BTreeSet;
