@@ -517,6 +517,19 @@ fn a_demo_shows_the_ladder_and_the_table_and_cleans_up() {
     assert_eq!(crate::support::visible(folder.path()), ["f"]);
 }
 
+/// A bare container has nothing but what was put into it. The folder of this one takes the place of the system's.
+#[test]
+fn a_demo_needs_no_temporary_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none");
+    let mut lab = lab(&["demo", "--quiet"]);
+    for variable in ["TMPDIR", "TMP", "TEMP"] {
+        lab.env(variable, &none);
+    }
+    lab.current_dir(&folder).assert().success();
+    assert!(crate::support::visible(folder.path()).is_empty());
+}
+
 /// What other users have put into the temporary folder is not opened, followed or removed: opening a pipe
 /// would wait for its other end.
 #[cfg(unix)]

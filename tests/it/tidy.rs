@@ -319,7 +319,7 @@ fn the_readme_is_two_screens_and_links_to_every_page() {
 #[test]
 fn the_first_steps_are_one_screen() {
     for language in ["en", "id"] {
-        let page = read(&format!("src/guide/first_steps.{language}.txt"));
+        let page = read(format!("src/guide/first_steps.{language}.txt"));
         assert!(page.lines().count() <= 24, "{language}: {}", page.lines().count());
         let wide = page.lines().find(|line| line.chars().count() > 80);
         assert_eq!(wide, None, "{language}");

@@ -9,6 +9,7 @@ use super::process::{Process, Usage};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
+use crate::lang::Lang;
 
 /// How long a server may take until it accepts connections.
 const START: Duration = Duration::from_secs(10);
@@ -50,7 +51,7 @@ impl Launched {
             _ => word,
         };
         let words = words.into_iter().map(absolute).collect::<Vec<_>>();
-        let folder = TemporaryFolder::new().map_err(|failure| format!("{failure:?}"))?;
+        let folder = TemporaryFolder::new().map_err(|failure| failure.why().say(Lang::En))?;
         fs::create_dir(folder.0.join(ROOT)).map_err(failed)?;
         let usual = dialect.port();
         let (process, address) = begin(&words, &folder.0, usual)?;

@@ -25,7 +25,11 @@ const SCRATCH: &str = "connme-scratch-";
 
 impl TemporaryFolder {
     pub(in crate::lab) fn new() -> Answer<TemporaryFolder> {
-        let temporary = std::env::temp_dir();
+        let mut temporary = std::env::temp_dir();
+        // A bare container has no such folder.
+        if !temporary.is_dir() {
+            temporary = std::env::current_dir().unwrap_or(temporary);
+        }
         let path = temporary.join(format!("{SCRATCH}{:016x}", crate::store::random()));
         let failed = |error| Failure::local(CREATE, path.display(), error);
         fs::create_dir(&path).map_err(failed)?;

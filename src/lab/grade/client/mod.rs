@@ -158,7 +158,7 @@ pub(super) fn checks(dialect: Dialect) -> Vec<&'static Check> {
 pub fn run(options: Options, driven: &Driven) -> Result<Report, Msg> {
     let start = Instant::now();
     let words = words_of(&driven.command)?;
-    let folder = TemporaryFolder::new().map_err(|failure| msg!("{failure:?}", "{failure:?}"))?;
+    let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
     let mut room = Room { options, client: Client::new(words, driven.map()?), folder: &folder.0 };
     room.dry_run(driven)?;
     let wanted = room.options.wanted();

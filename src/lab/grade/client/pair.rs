@@ -38,7 +38,7 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
         return Err(msg!("--pair speaks text alone", "--pair hanya memakai dialek text"));
     }
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
-    let folder = TemporaryFolder::new().map_err(|failure| msg!("{failure:?}", "{failure:?}"))?;
+    let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
     let mut table = format!("{:NAME$}", "");
     for (name, _) in &servers {
         table += &format!("  {name:NAME$.NAME$}");
