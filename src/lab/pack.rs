@@ -3,10 +3,11 @@
 //! A pack holds this program, and the files with which the course system runs it on a student's server.
 
 use std::path::Path;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use super::cli::CommandLine;
 use super::grade::checks;
+use super::lecture::local;
 use super::words;
 use crate::client::argument::Argument;
 use crate::dialect::json_value::Value;
@@ -92,8 +93,7 @@ fn classroom(folder: &Path, run: &str, dialect: &str, groups: &[&str]) -> io::Re
 
 /// A copy of this program, which runs on the systems that this one runs on.
 fn this_program(folder: &Path) -> io::Result<()> {
-    let own = env::current_exe()?;
-    fs::copy(own, folder.join("connme-lab")).map(drop)
+    fs::copy(local::this_program()?, folder.join("connme-lab")).map(drop)
 }
 
 /// A file that can be executed, where files have that right.

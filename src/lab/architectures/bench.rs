@@ -20,7 +20,7 @@ use crate::client::table::aligned;
 use crate::client::ui::Ui;
 use crate::error::{Answer, CREATE, Failure};
 use crate::lab::cli::CommandLine;
-use crate::lab::lecture::local::TemporaryFolder;
+use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lang::decimal;
 use crate::limits;
 
@@ -112,7 +112,7 @@ impl Server {
     /// Starts this program once more.
     fn start(shape: Shape, root: &Path) -> Answer<Server> {
         let failed = |error| Failure::local(START, shape.name, error);
-        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        let mut command = Command::new(this_program().map_err(failed)?);
         command.args(["shape", shape.name, "0", "--root"]).arg(root);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(failed)?;

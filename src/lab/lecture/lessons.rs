@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::Instruments;
 use super::keys::{self, Wish};
-use super::local::{Listeners, LocalServer, TemporaryFolder};
+use super::local::{Listeners, LocalServer, TemporaryFolder, this_program};
 use super::tcp;
 use super::trace::{Output, Side};
 use crate::client::outcome::{Outcome, Stop};
@@ -491,7 +491,7 @@ impl Place {
             }
             ["connme-client", words @ ..] => {
                 let (output, input) = io::pipe().map_err(failed)?;
-                let beside = std::env::current_exe().map_err(failed)?;
+                let beside = this_program().map_err(failed)?;
                 let name = format!("connme-client{}", std::env::consts::EXE_SUFFIX);
                 let mut client = Command::new(beside.with_file_name(name));
                 client.args(["--lang", if lang == Lang::Id { "id" } else { "en" }]);

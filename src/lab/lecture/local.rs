@@ -17,6 +17,15 @@ use crate::store::{Options, Store};
 use crate::wire::WireConfig;
 use crate::wire::stream::Prepare;
 
+/// The file of this program. Where `/proc` is not mounted, as in a bare container, it is found by the word that
+/// started it.
+pub(in crate::lab) fn this_program() -> io::Result<PathBuf> {
+    std::env::current_exe().or_else(|error| match std::env::args_os().next() {
+        Some(word) if Path::new(&word).is_file() => std::path::absolute(word),
+        _ => Err(error),
+    })
+}
+
 /// A folder that is removed when this is dropped. It holds a lock, which the system releases when the program
 /// ends: so the next run can remove what a killed run has left.
 pub(in crate::lab) struct TemporaryFolder(pub(in crate::lab) PathBuf, Option<File>);

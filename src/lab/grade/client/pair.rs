@@ -17,7 +17,7 @@ use super::{Driven, Options, Room, WORK, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
 use crate::lab::grade::seen::quoted;
-use crate::lab::lecture::local::TemporaryFolder;
+use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lang::{Msg, msg};
 
 /// How many bytes the file of a session has: more than one read brings, and each value of a byte.
@@ -97,7 +97,7 @@ fn clients(driven: &Driven) -> Vec<String> {
     let mut clients: Vec<_> = driven.more.iter().chain([&driven.command]).cloned().collect();
     clients.retain(|command| !command.is_empty());
     let program = format!("connme-client{}", env::consts::EXE_SUFFIX);
-    let own = env::current_exe().ok().map(|lab| lab.with_file_name(program));
+    let own = this_program().ok().map(|lab| lab.with_file_name(program));
     if let Some(own) = own.filter(|own| own.exists()) {
         let own = own.display();
         clients.push(format!("'{own}' --retry 0 --server {{host}}:{{port}}"));
