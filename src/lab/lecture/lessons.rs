@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::TcpListener;
 use std::path::MAIN_SEPARATOR;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -499,7 +499,9 @@ impl Place {
                     .args(["--server", &format!("{TCP_IP}:{}", self.port_for(words))])
                     .args(words);
                 client.env("COLUMNS", columns.to_string());
-                client.current_dir(&here).stdin(Stdio::null());
+                // Nothing to read, without the device for that, which a bare container lacks.
+                let (nothing, _) = io::pipe().map_err(failed)?;
+                client.current_dir(&here).stdin(nothing);
                 client.stderr(input.try_clone().map_err(failed)?);
                 match file {
                     Some(file) => client.stdout(File::create(here.join(file)).map_err(failed)?),
