@@ -1,0 +1,76 @@
+//! The pages of the lessons, and how their commands are read.
+
+use super::*;
+
+#[test]
+fn a_line_of_commands_is_split_as_a_shell_does_it() {
+    assert_eq!(split("a; b 'c;d' & e", ';'), ["a", "b 'c;d' & e"]);
+    assert_eq!(split("b 'c&d' & e", '&'), ["b 'c&d'", "e"]);
+    assert_eq!(words("say  'a b\\n' x'y z'"), ["say", "a b\\n", "xy z"]);
+}
+
+#[test]
+fn both_languages_run_the_same_commands_on_the_same_servers() {
+    let work = |lang| {
+        page(lang).split("\n## ").skip(1).map(|lesson| {
+            let step = |step: Step<'_>| {
+                let commands = step.runs.iter().map(|(line, _)| *line);
+                step.server.into_iter().chain(commands).map(str::to_owned).collect::<Vec<_>>()
+            };
+            steps(lesson).1.into_iter().flat_map(step).collect::<Vec<_>>()
+        })
+    };
+    let lessons: Vec<_> = work(Lang::En).collect();
+    assert!(lessons.len() >= 18, "{}", lessons.len());
+    assert!(lessons.iter().all(|lesson| !lesson.is_empty()));
+    let starters = |lesson: &&Vec<String>| lesson.iter().any(|line| line.contains("starter"));
+    assert!(lessons.iter().filter(starters).count() >= 6);
+    let named = lessons.iter().flatten().filter_map(|line| line.strip_prefix(EXPERIMENT));
+    assert!(named.eq(tcp::ALL.iter().map(|(name, _)| *name)));
+    assert_eq!(lessons, work(Lang::Id).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_lesson_has_a_screen_for_each_step() {
+    let lesson = "7. Title\n\nServer: `one`\n\n**Predict.** What?\n\n```sh\na; b\n```\n```text\nA\n\
+                  ```\n\nServer: `two`\n\n```sh\na\n```\n```text\nB\n```\n\n**Explain.** So.\n";
+    let (title, steps) = steps(lesson);
+    assert_eq!(title, "7. Title");
+    let seen: Vec<_> = steps
+        .iter()
+        .map(|step| (step.server, step.is_named, step.texts.len(), step.asked.len()))
+        .collect();
+    let (one, two) = (Some("one"), Some("two"));
+    assert_eq!(
+        seen,
+        [(one, true, 1, 1), (one, false, 0, 0), (two, true, 0, 0), (None, false, 1, 0)]
+    );
+    assert_eq!(steps[2].runs, [("a", "B\n")]);
+    // The command is on the screen with the question.
+    let question = steps[0].show(Lang::En, 60, &mut |_| ()).unwrap();
+    let expected = ["Predict. What?", "", "Server: one", "", "$ a", "$ b"];
+    assert_eq!(lines(&question, 60), expected);
+    assert_eq!(height(&question, 60), 6);
+}
+
+#[test]
+fn a_command_is_broken_between_its_words() {
+    let lines = broken("say 'a b' 'c d'; ls", 12);
+    assert_eq!(lines, ["$ say 'a b' \\", "    'c d'; \\", "    ls"]);
+}
+
+#[test]
+fn numbers_of_an_experiment_keep_their_size() {
+    let [one, two] = ["  65.665 k server out 4083200 in 0: ok", "1.2 k server out 65536 in 7: ok"];
+    assert_eq!(without_numbers(one), ["N k server out N in n: ok"]);
+    assert_eq!(without_numbers(one), without_numbers(two));
+    for other in ["1.2 k server out 0 in 7: ok", "1.2 k server out 10 in 10: ok"] {
+        assert_ne!(without_numbers(one), without_numbers(other));
+    }
+    assert_eq!(without_numbers("write 5: EPIPE, 9 ms\n-"), ["write n: EPIPE, n ms", "-"]);
+}
+
+#[test]
+fn a_paragraph_fits() {
+    assert_eq!(wrapped("**Predict.** one two\nthree", 12), "Predict. one\ntwo three");
+}
