@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -81,7 +82,11 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             let printed = String::new();
             return complain(Say::NotStarted { command: command.clone(), printed });
         }
-        let line = Say::UsualPort { port: config.dialect.port() }.say(config.lang) + "\n";
+        let port = config.dialect.port();
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return complain(Say::PortIsTaken { port });
+        }
+        let line = Say::UsualPort { port }.say(config.lang) + "\n";
         let _ = io::stderr().write_all(line.as_bytes());
     }
     if !config.quiet {
@@ -182,26 +187,27 @@ impl Options {
         self.own.unwrap_or_else(|| Suite::of(self.dialect))
     }
 
-    /// The checks that these options choose: those whose path begins with one of these, with the dialect or
+    /// The checks that these options choose: those whose name begins with one of these, with the dialect or
     /// without it.
     #[must_use]
     pub fn wanted(&self) -> Vec<&'static super::Check> {
         let dialect = format!("{}/", self.dialect.name());
-        let is_in = |id: &str, path: &str| {
-            id.strip_prefix(path.trim_end_matches('/'))
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let all = match (&self.client, self.own) {
+            (Some(_), None) => client::checks(self.dialect),
+            _ => self.suite().in_order(),
         };
-        let is_chosen = |check: &&super::Check| {
+        // A whole name is that check alone, though other names begin with it.
+        let is_in = |id: &str, path: &str| match all.iter().any(|check| check.id == path) {
+            true => id == path,
+            false => id.starts_with(path.trim_end_matches('/')),
+        };
+        let is_chosen = |check: &&&super::Check| {
             let is_in_it = |path: &String| {
                 path == self.dialect.name()
                     || is_in(check.id, path.strip_prefix(&dialect).unwrap_or(path))
             };
             self.only.is_empty() || self.only.iter().any(is_in_it)
         };
-        let all = match (&self.client, self.own) {
-            (Some(_), None) => client::checks(self.dialect),
-            _ => self.suite().in_order(),
-        };
-        all.into_iter().filter(is_chosen).collect()
+        all.iter().filter(is_chosen).copied().collect()
     }
 }

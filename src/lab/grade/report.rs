@@ -127,7 +127,9 @@ fn verdict(report: &Report, look: Look) -> String {
         false => Say::NothingRun,
     };
     let colour = if is_right { "32" } else { "31" };
-    let total = Say::Total { score, most, seconds, connections, seed }.say(lang);
+    let all: u64 = report.graded.iter().map(|graded| graded.check.points).sum();
+    let rest = all.saturating_sub(most);
+    let total = Say::Total { score, most, rest, seconds, connections, seed }.say(lang);
     let limit = if report.is_open() { Say::IsOpen.say(lang) + "\n" } else { String::new() };
     format!("{total}\n{limit}{}\n", paint(&verdict.say(lang), colour, look))
 }

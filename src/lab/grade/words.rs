@@ -206,6 +206,9 @@ pub(super) enum Say {
     UsualPort {
         port: u16,
     },
+    PortIsTaken {
+        port: u16,
+    },
     Stopped {
         by: String,
     },
@@ -213,6 +216,7 @@ pub(super) enum Say {
     Total {
         score: u64,
         most: u64,
+        rest: u64,
         seconds: String,
         connections: u64,
         seed: u64,
@@ -382,6 +386,18 @@ impl Say {
                     ),
                 );
             }
+            Say::PortIsTaken { port } => {
+                return (
+                    format!(
+                        "the command has no {{port}}, and something else listens on port {port}: stop that, or \
+                         write {{port}} where the command takes the port"
+                    ),
+                    format!(
+                        "perintah tanpa {{port}}, dan program lain memakai port {port}: hentikan itu, atau tulis \
+                         {{port}} di tempat perintah menerima port"
+                    ),
+                );
+            }
             Say::UsualPort { port } => {
                 return (
                     format!("the command has no {{port}}: the server must use {port}"),
@@ -417,15 +433,24 @@ impl Say {
                     format!("tidak dijalankan: server tidak menjawab sejak {by}"),
                 );
             }
-            Say::Total { score, most, seconds, connections, seed } => {
+            Say::Total { score, most, rest, seconds, connections, seed } => {
+                let more = match rest {
+                    0 => (String::new(), String::new()),
+                    rest => (
+                        format!("\n{rest} more points are in checks that were not run"),
+                        format!("\n{rest} poin lagi ada di pemeriksaan yang tidak dijalankan"),
+                    ),
+                };
                 return (
                     format!(
                         "{score} of {most} points in {seconds} s, {connections} connections, seed \
-                         {seed}"
+                         {seed}{}",
+                        more.0
                     ),
                     format!(
                         "{score} dari {most} poin dalam {seconds} detik, {connections} koneksi, \
-                         seed {seed}"
+                         seed {seed}{}",
+                        more.1
                     ),
                 );
             }
@@ -524,12 +549,12 @@ impl Say {
             ),
             Say::NoTime => ("not run: no time left", "tidak dijalankan: waktu habis"),
             Say::Verdict { is_right: true, is_all: true } => (
-                "every rule that the protocol requires is kept",
-                "semua aturan wajib protokol dipatuhi",
+                "every required rule that is checked is kept",
+                "semua aturan wajib yang diperiksa dipatuhi",
             ),
             Say::Verdict { is_right: false, is_all: true } => (
-                "not every rule that the protocol requires is kept",
-                "belum semua aturan wajib protokol dipatuhi",
+                "not every required rule that is checked is kept",
+                "belum semua aturan wajib yang diperiksa dipatuhi",
             ),
             Say::Verdict { is_right: true, is_all: false } => (
                 "every required rule of these checks is kept; the other rules were not checked",

@@ -509,10 +509,10 @@ fn no_request(seen: Option<&Seen>) -> Msg {
         .map(|line| format!("\n  {}", crate::lang::printable(line.as_bytes())));
     let last: String = last.collect();
     msg!(
-        "the client sent none of the requests for connme, ls, size, rm and download; if it takes other words, use --map. \
-         It has printed:{last}",
-        "client tidak mengirim satu pun permintaan untuk connme, ls, size, rm dan download; kalau kata-katanya lain, pakai --map. \
-         Yang ditampilkannya:{last}"
+        "the client sent none of the requests for connme, ls, size, rm and download. It has printed:{last}\n\
+         If it takes other words, use --map.",
+        "client tidak mengirim satu pun permintaan untuk connme, ls, size, rm dan download. Yang ditampilkannya:{last}\n\
+         Kalau kata-katanya lain, pakai --map."
     )
 }
 
