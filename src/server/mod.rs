@@ -107,7 +107,7 @@ impl Server {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
                 Err(error) => match error.kind() {
-                    // A listener that waits never says this. It was told not to wait, so that this ends.
+                    // A lecture has made the listener non-blocking, to end this loop.
                     Kind::WouldBlock => return,
                     // Only one connection was lost, before it was accepted.
                     Kind::ConnectionAborted | Kind::ConnectionReset => {}
@@ -128,7 +128,7 @@ impl Server {
             Ok(permit) => Connection { dialect, stream, peer, permit },
             Err(busy) => return self.refuse(dialect, stream, peer, &busy),
         };
-        if let Err(connection) = Threads::serve(self, connection) {
+        if let Err(connection) = Threads::give(self, connection) {
             let Connection { dialect, stream, peer, .. } = connection;
             self.refuse(dialect, stream, peer, &permits::busy("no thread is free"));
         }
@@ -143,7 +143,7 @@ impl Server {
         }
         let session = self.log.session(connection.peer, connection.dialect.name());
         session.open(connection.permit.connections);
-        // Its permit is free before the line is written, so that a new connection can follow the line in the log.
+        // The end of this drops the permit, so that it is free before the line is written.
         let end = self.converse(connection, &session);
         session.close(&end);
     }

@@ -33,7 +33,7 @@ impl Threads {
     ///
     /// # Errors
     /// No thread is idle and none can be started: returns the connection.
-    pub(super) fn serve(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
+    pub(super) fn give(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
         let mut state = lock(&server.threads.state);
         state.queue.push_back(connection);
         if state.queue.len() <= state.idle {
@@ -105,7 +105,7 @@ mod tests {
         }
         let (given, mut peers): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
         for connection in given {
-            assert!(Threads::serve(&server, connection).is_ok());
+            assert!(Threads::give(&server, connection).is_ok());
         }
         // However slowly the idle ones wake, they take two, and a new one serves the one that is left.
         let taken: Vec<_> = did.iter().take(2).collect();

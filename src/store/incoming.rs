@@ -115,15 +115,13 @@ impl<'s> Incoming<'s> {
 
     fn put_in_place(self) -> Result<FileName> {
         // In this order, so that the draft is removed before its room is given back.
-        let Incoming { store, name: given, share, draft, .. } = self;
+        let Incoming { store, name: given, mut share, draft, .. } = self;
         let folder = store.walk(given.folder())?;
         let storing = |error| not_stored(given.as_str(), &error);
-        let publish = || {
-            let publish = |name: &FileName| draft.publish(&folder.join(name.last()));
-            store.numbers.publish(&given, publish).map_err(storing)
-        };
-        let name = match share {
-            Some(mut share) => share.store(publish),
+        let take_name = |name: &FileName| draft.publish(&folder.join(name.last()));
+        let publish = || store.numbers.first_free(&given, take_name).map_err(storing);
+        let name = match &mut share {
+            Some(share) => share.store(publish),
             None => publish(),
         }?;
         if store.options.fsync {

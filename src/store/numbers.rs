@@ -49,15 +49,15 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Finds the first free name. `publish` returns whether a name was free, and is taken now.
-    pub(super) fn publish(
+    /// Finds the first free name. `take` returns whether a name was free, and is taken now.
+    pub(super) fn first_free(
         &self,
         given: &FileName,
-        mut publish: impl FnMut(&FileName) -> io::Result<bool>,
+        mut take: impl FnMut(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
         self.change(given, || {
             let (mut name, mut n) = (given.clone(), 0);
-            while !publish(&name)? {
+            while !take(&name)? {
                 n = self.next(given, n);
                 name = given.numbered(n);
             }
@@ -180,7 +180,7 @@ mod tests {
                 tried += 1;
                 Ok(tried > FIRST_TRIES + 1)
             };
-            let published = self.publish(&given, publish).unwrap();
+            let published = self.first_free(&given, publish).unwrap();
             given.number_of(published.last()).unwrap()
         }
 
