@@ -132,7 +132,9 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Res
 fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
+    // What was written leaves before a read waits.
     let size = read_size(wire)?;
+    // First, so that a refusal takes the payload off the wire.
     wire.expect_payload(size);
     incoming.announce(Some(size))?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;

@@ -1,4 +1,11 @@
 //! Messages: each reader knows in its own way where a message ends.
+//!
+//! ```text
+//! read_line            until its LF
+//!   read_more          one read for the message; silence is an error
+//!     read_once        until a moment: data, silence or the end
+//!       begin_read     what was written leaves, and the read has an end
+//! ```
 
 use std::time::{Duration, Instant};
 use std::{io, mem};
