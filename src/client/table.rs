@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::lang::{Lang, Msg, decimal};
-use crate::store::{Entry, Listing};
+use crate::store::{Entry, Listing, extension};
 
 /// One line for each entry, with tabs between kind, size and name, and for a file with an identity also its
 /// id and its type. A name that is escaped has no tab in it.
@@ -99,10 +99,6 @@ fn kind(entry: Entry<'_>) -> &'static str {
 
 fn exact(entry: Entry<'_>) -> String {
     entry.size.map_or("-".to_owned(), |size| size.to_string())
-}
-
-fn extension(name: &str) -> &str {
-    name.rfind('.').filter(|dot| *dot > 0).and_then(|dot| name.get(dot..)).unwrap_or_default()
 }
 
 #[cfg(test)]

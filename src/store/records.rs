@@ -54,8 +54,8 @@ impl Store {
         must_be(stamp, found)?;
         let record = self.record_of(name, found);
         self.remove_at(&path, name, found.size)?;
-        let nameless = Record { id: None, name: name.as_str().to_owned(), size: found.size };
-        Ok(record.unwrap_or(nameless))
+        let without_id = |_| Record { id: None, name: name.as_str().to_owned(), size: found.size };
+        Ok(record.unwrap_or_else(without_id))
     }
 
     fn record_of(&self, name: &FileName, stamp: Stamp) -> Result<Record> {

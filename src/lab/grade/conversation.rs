@@ -144,8 +144,9 @@ impl Conversation {
         places: &mut Places,
         visit: &mut dyn FnMut(&mut Places, Step) -> Result<Then, E>,
     ) -> Result<Then, E> {
-        let mut lines = lines.iter();
-        while let Some((number, line)) = lines.next() {
+        let mut lines = lines;
+        while let [(number, line), after @ ..] = lines {
+            lines = after;
             // What is wrong in a phrase is told of the line that uses it.
             let number = at.unwrap_or(*number);
             let wrong = || Mistake { line: number, what: not_filled(line) };
@@ -163,8 +164,13 @@ impl Conversation {
                 if let Some(content) = content {
                     places.content = places.fill(content).ok_or_else(wrong)?;
                 }
+                if places.depth == DEEPEST {
+                    return Err(wrong().into());
+                }
                 let before = std::mem::replace(&mut places.arguments, arguments);
+                places.depth += 1;
                 let then = self.lines(body, Some(number), places, visit)?;
+                places.depth -= 1;
                 places.arguments = before;
                 if then == Then::Stop {
                     return Ok(then);
@@ -172,13 +178,14 @@ impl Conversation {
                 continue;
             }
             if word == "repeat" {
-                let times = places.fill(rest).and_then(|it| number_in(&it)).ok_or_else(wrong)?;
+                let times = places.fill(rest).and_then(|it| number_in(&it));
+                let times = times.filter(|times| *times <= MOST_TURNS).ok_or_else(wrong)?;
                 let times = if places.is_short && times > MANY { times / 10 } else { times };
-                let body = lines.by_ref().take_while(|(_, line)| *line != "again");
-                let body: Vec<_> = body.copied().collect();
+                let body;
+                (body, lines) = up_to(lines, "again").ok_or_else(wrong)?;
                 for turn in 1..=times {
                     places.count = turn;
-                    if self.lines(&body, at, places, visit)? == Then::Stop {
+                    if self.lines(body, at, places, visit)? == Then::Stop {
                         return Ok(Then::Stop);
                     }
                 }
@@ -187,11 +194,15 @@ impl Conversation {
             if word == "done" {
                 continue;
             }
+            let is_asked = ["if", "unless", "silent"].contains(&word);
+            if word == "again" || (is_asked && up_to(lines, "done").is_none()) {
+                return Err(wrong().into());
+            }
             let step = step(line, places).ok_or_else(wrong)?;
             match visit(places, step)? {
                 Then::GoOn => {}
                 Then::LeaveOut => {
-                    let _ = lines.by_ref().find(|(_, line)| *line == "done");
+                    lines = up_to(lines, "done").map_or(&[], |(_, after)| after);
                 }
                 Then::Stop => return Ok(Then::Stop),
             }
@@ -238,8 +249,8 @@ impl From<Mistake> for Box<Fail> {
 
 fn not_filled(line: &str) -> Msg {
     msg!(
-        "'{line}' has a place, a number or an escape that means nothing here",
-        "'{line}' berisi isian, angka, atau escape yang tidak ada artinya di sini"
+        "'{line}' means nothing here: a place, a number or an escape in it is wrong or too large, or its end is missing",
+        "'{line}' tidak ada artinya di sini: isian, angka, atau escape di dalamnya salah atau terlalu besar, atau akhirnya tidak ada"
     )
 }
 
@@ -316,6 +327,18 @@ fn no_check() -> Msg {
         "belum ada pemeriksaan: kepalanya diawali =="
     )
 }
+
+/// The lines before the next line that is this word, and those after it.
+fn up_to<'l>(lines: &'l [Line], word: &str) -> Option<(&'l [Line], &'l [Line])> {
+    let at = lines.iter().position(|(_, line)| *line == word)?;
+    Some((lines.get(..at)?, lines.get(at + 1..)?))
+}
+
+/// A phrase is used in at most so many others. One that uses itself has no end.
+const DEEPEST: usize = 20;
+
+/// No loop has more turns, whatever a file of the user's says.
+const MOST_TURNS: usize = 100_000;
 
 /// More turns than this are fewer where checks have little time.
 const MANY: usize = 500;
@@ -394,9 +417,24 @@ mod tests {
         assert!(
             matches!(&every[..], [Step::Server(bytes)] if bytes.len() == 261 && bytes[255] == 255)
         );
-        for wrong in ["> \\y", "> \\x4", "> [i a]", "repeat x\nagain"] {
+        for wrong in [
+            "> \\y",
+            "> \\x4",
+            "> [i a]",
+            "repeat x\nagain",
+            "repeat 2\n> a",
+            "repeat 9999999999\n> a\nagain",
+            "again",
+            "if x\n> a",
+            "> {bytes 99999999999999}",
+            "> {letters 99999999999999}",
+            "> {times 99999999999 abcdefgh}",
+        ] {
             assert!(steps(wrong).is_err(), "{wrong}");
         }
+        // A phrase that uses itself has no end.
+        let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n").unwrap();
+        assert_eq!(endless[0].steps(&mut Random(7)).unwrap_err().line, 5);
     }
 
     #[test]

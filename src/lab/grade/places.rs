@@ -31,10 +31,13 @@ use std::collections::BTreeMap;
 use super::random::Random;
 use crate::dialect::json_value::Value;
 use crate::error::Code;
-use crate::store::Sha256;
+use crate::store::{Sha256, extension};
 
 /// More bytes than this are fewer where checks have little time.
 const LARGE: usize = 2_000_000;
+
+/// A place stands for at most this many bytes, whatever a file of the user's says.
+const MOST: usize = 64_000_000;
 
 /// Fewer bytes than this have no white space.
 const SMALL: usize = 100;
@@ -62,6 +65,8 @@ pub(super) struct Places {
     pub(super) content: Vec<u8>,
     pub(super) count: usize,
     pub(super) arguments: Vec<Vec<u8>>,
+    /// How many phrases the present line is in.
+    pub(super) depth: usize,
     /// What the server has said, or the player has made.
     pub(super) known: BTreeMap<String, Vec<u8>>,
     /// The last record of each file.
@@ -84,6 +89,7 @@ impl Places {
             content: Vec::new(),
             count: 0,
             arguments: Vec::new(),
+            depth: 0,
             known: BTreeMap::new(),
             records: BTreeMap::new(),
             ids: Vec::new(),
@@ -147,7 +153,7 @@ impl Places {
         match (word, rest) {
             ("bytes", "") => return Some(self.content.clone()),
             ("bytes", range) => {
-                let mut count = self.in_range(range)?;
+                let mut count = self.in_range(range).filter(|count| *count <= MOST)?;
                 if self.is_short && count > LARGE {
                     count /= 4;
                 }
@@ -156,7 +162,9 @@ impl Places {
             ("every", _) => self.content = (0..=255).collect(),
             ("times", rest) => {
                 let (count, what) = rest.split_once(' ')?;
-                self.content = self.fill(what)?.repeat(count.parse().ok()?);
+                let (count, what): (usize, _) = (count.parse().ok()?, self.fill(what)?);
+                count.checked_mul(what.len()).filter(|length| *length <= MOST)?;
+                self.content = what.repeat(count);
             }
             ("size", _) => return text(self.content.len().to_string()),
             ("MB", _) => {
@@ -174,7 +182,7 @@ impl Places {
             // A copy, so that the next one is the same.
             ("word", _) => return text(letters(&self.random, 8)),
             ("letters", _) => {
-                let count = self.in_range(rest)?;
+                let count = self.in_range(rest).filter(|count| *count <= MOST)?;
                 self.content = letters(&self.salted(word), count).into_bytes();
             }
             ("number", _) if !rest.is_empty() => return text(self.in_range(rest)?.to_string()),
@@ -336,11 +344,6 @@ fn random_bytes(random: &Random, count: usize) -> Vec<u8> {
         blanks.for_each(|byte| *byte = 0xfe);
     }
     bytes
-}
-
-/// The last extension of a name, with its dot.
-pub(super) fn extension(name: &str) -> &str {
-    name.rfind('.').filter(|dot| *dot > 0).and_then(|dot| name.get(dot..)).unwrap_or_default()
 }
 
 /// What stands up to the bracket that closes, and what follows that.

@@ -45,7 +45,7 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
     WORDS.contains(&word) && (word != "rust" || FEATS.contains(&argument))
 }
 
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 34] = [
     "open",
     "on",
     "close",
@@ -80,8 +80,6 @@ const WORDS: [&str; 36] = [
     "stored",
     "clean",
     "rust",
-    "again",
-    "done",
 ];
 
 /// How often a conversation is begun again in which a gap was too long because this machine is busy.
@@ -154,7 +152,7 @@ struct Player<'t> {
     /// What is to be sent in one write.
     said: Vec<u8>,
     /// What has to come, in one comparison.
-    awaited: Vec<u8>,
+    expected: Vec<u8>,
     list: List,
     made: Vec<Prepared>,
     sent: Instant,
@@ -181,7 +179,7 @@ impl Player<'_> {
             on: b"1".to_vec(),
             piece: None,
             said: Vec::new(),
-            awaited: Vec::new(),
+            expected: Vec::new(),
             list: List::default(),
             made: Vec::new(),
             sent: Instant::now(),
@@ -203,7 +201,7 @@ impl Player<'_> {
             }
             Step::Server(line) => {
                 self.send()?;
-                self.awaited.extend(line);
+                self.expected.extend(line);
             }
             Step::ServerBytes(bytes) => {
                 self.settle()?;
@@ -254,8 +252,8 @@ impl Player<'_> {
     }
 
     fn compare(&mut self) -> Done {
-        let awaited = std::mem::take(&mut self.awaited);
-        if awaited.is_empty() { Ok(()) } else { self.with(|p| p.expect(awaited)) }
+        let expected = std::mem::take(&mut self.expected);
+        if expected.is_empty() { Ok(()) } else { self.with(|p| p.expect(expected)) }
     }
 
     /// Does something on the connection, unless it is left alone.

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
+use super::local::this_program;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
@@ -490,7 +491,7 @@ fn vanished(sheet: &mut Sheet<'_>) -> io::Result<()> {
 /// The same experiment in a network of its own, which needs no rights on many systems.
 fn alone(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let mut inside = Command::new("unshare");
-    inside.arg("-Urn").arg(std::env::current_exe()?).args(["tcp", "vanished"]);
+    inside.arg("-Urn").arg(this_program()?).args(["tcp", "vanished"]);
     inside.env(ALONE, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Ok(mut child) = inside.spawn() else { return Err(ErrorKind::Unsupported.into()) };
     for line in child.stdout.take().into_iter().flat_map(|out| io::BufReader::new(out).lines()) {
