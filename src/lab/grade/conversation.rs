@@ -22,6 +22,7 @@
 //! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What stands in braces is filled in: see `places`.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::places::{Hole, Places};
@@ -368,7 +369,7 @@ fn step(line: &'static str, places: &mut Places) -> Option<Step> {
 }
 
 /// The number in a word's argument.
-pub(super) fn number_in(argument: &[u8]) -> Option<usize> {
+pub(super) fn number_in<T: FromStr>(argument: &[u8]) -> Option<T> {
     std::str::from_utf8(argument).ok()?.trim().parse().ok()
 }
 

@@ -24,7 +24,11 @@ pub(super) fn feat(name: &str, t: &mut Trial) -> Done {
 
 /// Many commands of `text`, whose replies come without a pause.
 fn thousand_commands(t: &mut Trial) -> Done {
-    let (name, bytes) = (t.name(".txt"), t.bytes(40));
+    let mut places = t.places();
+    let mut fill = |text| places.fill(text).unwrap_or_default();
+    let (name, bytes) = (fill("{name}.txt"), fill("{bytes 40}"));
+    let name = String::from_utf8_lossy(&name);
+    t.is_named();
     let mut p = t.open()?;
     p.send(format!("upload {name}\n")).expect("ok ready\n")?;
     p.send("40\n").apart().send(&bytes).expect(format!("ok received 40 {name}\n"))?;

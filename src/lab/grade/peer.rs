@@ -206,43 +206,7 @@ impl Trial {
 
     /// A name of this trial's was given to the server. It is removed after the run.
     pub(super) fn is_named(&mut self) {
-        self.also(&self.prefix.clone());
-    }
-
-    /// A new name that ends like this. It is removed after the run.
-    pub(super) fn name(&mut self, ending: &str) -> String {
-        let letters = self.letters(6);
-        let name = format!("{}-{letters}{ending}", self.prefix);
-        self.also(&name);
-        name
-    }
-
-    /// Removes this name too after the run.
-    pub(super) fn also(&mut self, name: &str) {
-        self.names.push(name.to_owned());
-    }
-
-    /// Random small letters.
-    pub(super) fn letters(&mut self, count: usize) -> String {
-        let letters = b"abcdefghjkmnpqrstuvwxyz";
-        let mut letter = || letters.get(self.below(letters.len())).copied().unwrap_or(b'a');
-        (0..count).map(|_| char::from(letter())).collect()
-    }
-
-    /// A random number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end.max(1)).unwrap_or(u64::MAX);
-        usize::try_from(self.random.next() % end).unwrap_or(0)
-    }
-
-    /// That many random bytes.
-    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(count + 8);
-        while bytes.len() < count {
-            bytes.extend_from_slice(&self.random.next().to_le_bytes());
-        }
-        bytes.truncate(count);
-        bytes
+        self.names.push(self.prefix.clone());
     }
 
     /// That many bytes were moved before.

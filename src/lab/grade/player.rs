@@ -21,7 +21,7 @@
 //! | `counts`, `counts N` | it announces as many entries as it has; it has N |
 //! | `totals`, `totals N`, `sorted` | its total is right; at least N; its order is |
 //! | `differ` | the ids of all records differ |
-//! | `made KIND NAME` | in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
+//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `rust NAME` | what no conversation can say |
 
@@ -40,9 +40,15 @@ use super::prepared::{Kind, Prepared};
 use super::words::Say;
 use crate::dialect::Dialect;
 
-/// Whether this is a word of a conversation with a server.
+/// Whether this is a word of a conversation with a server. What is made, and taken away again, has a name of the
+/// grader's own, also in a file of the user's: it never is a file of his.
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
-    WORDS.contains(&word) && (word != "rust" || FEATS.contains(&argument))
+    let is_safe = match word {
+        "made" | "clean" => argument.contains("{name") && !argument.contains(['/', '\\']),
+        "rust" => FEATS.contains(&argument),
+        _ => true,
+    };
+    is_safe && WORDS.contains(&word)
 }
 
 const WORDS: [&str; 34] = [

@@ -381,15 +381,20 @@ fn command(report: &Report, only: &str) -> String {
     };
     let own = options.own.map(|own| format!(" --conversation {}", own.path)).unwrap_or_default();
     if let Some(client) = &options.client {
-        let command = &client.command;
-        return format!("connme-lab {dialect}grade --client '{command}'{own} --only {only}");
+        let command = in_quotes(&client.command);
+        return format!("connme-lab {dialect}grade --client {command}{own} --only {only}");
     }
     let Some(run) = &options.run else {
         let host = bracketed(&options.host);
         let server = reaching("connme-lab", &host, options.port, options.dialect);
         return format!("{server} grade{own} --only {only}");
     };
-    format!("connme-lab {dialect}grade --run '{run}'{own} --only {only}")
+    format!("connme-lab {dialect}grade --run {}{own} --only {only}", in_quotes(run))
+}
+
+/// A command as one word for a shell.
+fn in_quotes(command: &str) -> String {
+    if command.contains('\'') { format!("\"{command}\"") } else { format!("'{command}'") }
 }
 
 /// The steps, one in a line.

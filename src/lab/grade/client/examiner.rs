@@ -10,7 +10,7 @@ use super::connection::{Connection, Record};
 use super::reference::{Files, Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lab::grade::conversation::Step;
+use crate::lab::grade::conversation::{Step, number_in};
 use crate::lab::grade::seen::{Fail, fail, quoted};
 use crate::lang::{Lang, msg};
 
@@ -187,7 +187,7 @@ impl Examiner {
                 }
                 Step::Word("quiet", time) => {
                     let has_asked = lock(&self.acts).others.iter().any(|it| it.said() == "help");
-                    let time = Duration::from_millis(number(&time).unwrap_or(100));
+                    let time = Duration::from_millis(number_in(&time).unwrap_or(100));
                     if !connection.is_quiet(time) && !has_asked {
                         let came = connection.peek().unwrap_or_default();
                         let expected =
@@ -197,7 +197,7 @@ impl Examiner {
                     }
                 }
                 Step::Word("any", count) => {
-                    let count = number(&count).and_then(|it| usize::try_from(it).ok()).unwrap_or(1);
+                    let count = number_in(&count).unwrap_or(1);
                     if connection.take(count).len() < count {
                         let expected =
                             msg!("{count} byte of any value", "{count} byte dengan nilai apa pun");
@@ -207,10 +207,10 @@ impl Examiner {
                     }
                 }
                 Step::Word("drain", count) => {
-                    for turn in 0..number(&count).unwrap_or(0) {
+                    for turn in 0..number_in::<u64>(&count).unwrap_or(0) {
                         let come = connection.take(PIECE).len();
                         if come < PIECE {
-                            let all = number(&count).unwrap_or(0);
+                            let all = number_in::<u64>(&count).unwrap_or(0);
                             let expected = msg!("{all} MiB", "{all} MiB");
                             let got =
                                 msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
@@ -221,7 +221,7 @@ impl Examiner {
                 }
                 Step::Word("flood", count) => {
                     let zeros = vec![0; PIECE];
-                    for _ in 0..number(&count).unwrap_or(0) {
+                    for _ in 0..number_in::<u64>(&count).unwrap_or(0) {
                         connection.send(&zeros);
                     }
                 }
@@ -295,17 +295,11 @@ impl Examiner {
 
 /// Obeys a word that is about one connection.
 fn set(connection: &mut Connection, word: &str, argument: &[u8]) {
-    let number = number(argument);
     match word {
-        "slice" => connection.cut.each = number.and_then(|it| usize::try_from(it).ok()),
-        "cut" => connection.cut.first = number.and_then(|it| usize::try_from(it).ok()),
-        "slowly" => connection.slow = number.and_then(|it| usize::try_from(it).ok()).unwrap_or(0),
-        "sleep" => connection.pause(Duration::from_millis(number.unwrap_or(0))),
+        "slice" => connection.cut.each = number_in(argument),
+        "cut" => connection.cut.first = number_in(argument),
+        "slowly" => connection.slow = number_in(argument).unwrap_or(0),
+        "sleep" => connection.pause(Duration::from_millis(number_in(argument).unwrap_or(0))),
         _ => {}
     }
-}
-
-/// The number in a word's argument.
-pub(super) fn number(argument: &[u8]) -> Option<u64> {
-    std::str::from_utf8(argument).ok()?.trim().parse().ok()
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::{fs, io};
 
-use super::examiner::{Examiner, number};
+use super::examiner::Examiner;
 use super::reference::Request;
-use crate::lab::grade::conversation::Step;
+use crate::lab::grade::conversation::{Step, number_in};
 use crate::lab::grade::seen::{Fail, Verdict, fail, quoted};
 use crate::lang::{Msg, msg};
 
@@ -267,7 +267,7 @@ impl Seen {
                     self.shown(),
                 ))
             }
-            "memory" if self.memory > number(argument).unwrap_or(u64::MAX) => {
+            "memory" if self.memory > number_in(argument).unwrap_or(u64::MAX) => {
                 let memory = self.memory;
                 Some((
                     msg!("at most {text} MiB of memory", "paling banyak {text} MiB memori"),

@@ -43,7 +43,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Step, parse};
+use super::conversation::{Step, number_in, parse};
 use super::process::Process;
 use super::random::Random;
 use super::seen::{Rung, Verdict};
@@ -54,7 +54,7 @@ use crate::error::lock;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Msg, msg};
 use drive::{Client, Order, Style, Way};
-use examiner::{Examiner, number};
+use examiner::Examiner;
 use judge::{Seen, divided, files, join};
 
 /// How a client is started and told what to do.
@@ -229,8 +229,7 @@ impl Plan {
                 "serve" => drop(plan.served.insert(name, bytes)),
                 "absent" => plan.is_absent = true,
                 "patience" => {
-                    let times = number(argument).and_then(|it| u32::try_from(it).ok());
-                    plan.patience = times.unwrap_or(1);
+                    plan.patience = number_in(argument).unwrap_or(1);
                 }
                 "input" => plan.input_ends = true,
                 "saved" | "nothing" | "inside" | "kept" | "says" | "never" | "told" | "exit"
@@ -238,7 +237,7 @@ impl Plan {
                     plan.facts.push(step);
                 }
                 "memory" => {
-                    plan.memory = number(argument);
+                    plan.memory = number_in(argument);
                     plan.facts.push(step);
                 }
                 _ => plan.moves.push(step),
@@ -465,9 +464,11 @@ impl Watch {
     }
 }
 
-/// Whether this is a word of a conversation with a client.
-pub(super) fn is_known(word: &str, _: &str) -> bool {
-    WORDS.contains(&word)
+/// Whether this is a word of a conversation with a client. What is put in place for one is in its own folder.
+pub(super) fn is_known(word: &str, argument: &str) -> bool {
+    let name = argument.split(" = ").next().unwrap_or_default();
+    let is_placed = ["file", "local", "sparse"].contains(&word);
+    WORDS.contains(&word) && !(is_placed && name.contains(['/', '\\', ':', '{']))
 }
 
 const WORDS: [&str; 29] = [

@@ -13,7 +13,7 @@ use std::{env, fs, thread};
 
 use super::drive::{Client, Order};
 use super::judge::{files, join};
-use super::{Driven, Options, Room, WORK, words_of};
+use super::{Driven, LOOK, Options, Room, UNDER_WAY, WORK, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
 use crate::lab::grade::seen::quoted;
@@ -314,6 +314,12 @@ impl Pair<'_> {
                     }
                     Err(error) => started = Err(failed(error)),
                 }
+            }
+            // What the server sent last may be still under way.
+            let until = Instant::now() + UNDER_WAY;
+            let is_moving = || lock(&connections).iter().any(|it| Arc::strong_count(it) > 1);
+            while is_moving() && Instant::now() < until {
+                thread::sleep(LOOK);
             }
             *lock(&is_over) = true;
             started

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::connection::Connection;
-use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
-use crate::store::Sha256;
+use crate::dialect::{Dialect, digits};
+use crate::store::{Sha256, extension};
 
 /// The files of the server, by name.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -131,9 +131,7 @@ fn words(line: &[u8]) -> (String, String) {
 /// The size in a line of digits, and nothing else.
 pub(super) fn size_in(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let digits = line.strip_suffix(b"\r").unwrap_or(line);
-    let is_size = (1..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| is_size)
+    digits(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn text(connection: &mut Connection, files: &mut Files, line: &[u8]) -> bool {
@@ -257,13 +255,12 @@ fn strukt(connection: &mut Connection, files: &mut Files, word: &str) -> Option<
 }
 
 fn record(name: &str, size: usize) -> String {
-    let end = name.rfind('.').and_then(|at| name.get(at..)).unwrap_or_default();
     let text = |it: &str| Value::text(it);
     Value::Object(vec![
         ("id".to_owned(), text(&format!("00000000-0000-4000-8000-{:012}", name.len()))),
         ("nama_file".to_owned(), text(name)),
         ("size".to_owned(), Value::number(size as u64)),
-        ("type".to_owned(), text(end)),
+        ("type".to_owned(), text(extension(name))),
     ])
     .to_string()
 }
