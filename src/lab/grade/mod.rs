@@ -393,8 +393,8 @@ impl Run {
             }
         }
         if let (Outcome::Failed(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
-            failure.printed = launched.printed();
             failure.has_ended = has_ended || launched.has_ended();
+            failure.printed = launched.printed();
         }
         self.restart();
         (outcome, rungs)

@@ -17,7 +17,7 @@ const KEPT: usize = 64 << 10;
 /// How often it is looked whether a program has ended: the standard library cannot wait with a deadline.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How long it is waited for the end of a group that was killed.
+/// How long it is waited for the end of a group that was killed, and for the end of what it has printed.
 const GONE: Duration = Duration::from_secs(2);
 
 /// A program that runs, or has ended.
@@ -79,9 +79,23 @@ impl Process {
         self.input = None;
     }
 
-    /// How it has ended, if it has.
+    /// How it has ended, if it has. All that it has printed is known then.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let status = self.child.try_wait().ok().flatten();
+        if status.is_some() {
+            self.read_to_the_end();
+        }
+        status
+    }
+
+    /// Waits until what it has printed was read, but not for ever: a program that it has started can outlive it, and
+    /// keep its output open.
+    fn read_to_the_end(&mut self) {
+        let until = Instant::now() + GONE;
+        while !self.readers.iter().all(thread::JoinHandle::is_finished) && Instant::now() < until {
+            thread::sleep(LOOK);
+        }
+        self.readers.clear();
     }
 
     /// Waits until it ends, at most until this moment.
@@ -155,9 +169,7 @@ impl Process {
         while self.usage().is_some() && Instant::now() < until {
             thread::sleep(LOOK);
         }
-        for reader in self.readers.drain(..) {
-            let _ = reader.join();
-        }
+        self.read_to_the_end();
     }
 }
 
@@ -206,7 +218,6 @@ mod tests {
             sh("read line; echo $WORD $line; pwd >&2; exit 3", folder.path()).unwrap();
         process.say("hello\n");
         assert_eq!(process.wait(soon()).and_then(|status| status.code()), Some(3));
-        process.kill();
         let printed = process.printed();
         assert!(printed.contains("said hello\n"), "{printed}");
         assert!(printed.contains(folder.path().file_name().unwrap().to_str().unwrap()));
