@@ -33,9 +33,13 @@ pub const DOWNLOAD_FOLDER: &str = "downloads";
 /// The largest `--buffer`, `16M`: a larger read brings no more, and only holds memory.
 pub const MAX_BUFFER: u64 = 16_000_000;
 
-/// How many bytes of a payload one read asks for at most, and one write to a disk moves. A write to a socket moves
-/// twice as many: with more, neither is faster. The buffer exists for the time of one transfer only.
+/// How many bytes of a payload one read asks for at most, and one write to a disk moves: with more, it is not faster.
+/// The buffer exists for the time of one transfer only.
 pub const PAYLOAD_BUFFER: usize = 512 << 10;
+
+/// How many bytes of a payload one write to a socket moves at most. 256 downloads that nobody reads hold less than
+/// 32 MiB together. More is not faster for a peer that reads 256 KiB or less at a time.
+pub const PAYLOAD_WRITE: usize = 96 << 10;
 
 /// Replies up to this size wait for the next flush, so that a header and a small file, or the replies to
 /// several commands that came in one segment, leave in one write.

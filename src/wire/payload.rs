@@ -5,7 +5,6 @@
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
@@ -14,15 +13,7 @@ use super::{Wire, ended, stream};
 use crate::error::{Error, Expected, Result, lock};
 use crate::limits;
 
-/// What a write of a payload moves at most without a [`Large`] place, and after a write that had to wait: a slow line
-/// shows progress often, and a download that is not read holds little memory.
-const SMALL_WRITE: usize = 64 << 10;
-
-/// How many payloads are sent with larger writes at a time. A system takes megabytes at once of a payload that nobody
-/// reads: that a write was quick does not say that the peer reads.
-static LARGE_PLACES: AtomicUsize = AtomicUsize::new(8);
-
-/// A read or a write that takes longer than this has waited for the peer.
+/// A read that takes longer than this has waited for the peer.
 const QUICK: Duration = Duration::from_millis(50);
 
 /// How many buffers are kept for the next payloads. If they were freed, the allocator would hold 7 KiB more for each
@@ -49,22 +40,6 @@ impl Drop for Buffer {
         if (1..=limits::PAYLOAD_BUFFER).contains(&self.0.len()) && kept.len() < KEPT_BUFFERS {
             kept.push(std::mem::take(&mut self.0));
         }
-    }
-}
-
-/// A place among those that send with large writes.
-struct Large;
-
-impl Large {
-    fn take() -> Option<Large> {
-        let less = |places: usize| places.checked_sub(1);
-        LARGE_PLACES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok().map(|_| Large)
-    }
-}
-
-impl Drop for Large {
-    fn drop(&mut self) {
-        LARGE_PLACES.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -218,16 +193,14 @@ impl Wire {
     ) -> std::result::Result<(), E> {
         let mut buffer = std::mem::take(&mut self.output);
         let mut filled = buffer.len();
-        // Writes grow as long as the line takes them at once.
-        let (mut large, mut piece) = (None, SMALL_WRITE.min(self.largest_write()));
         // Longer by what was written before, so that every later read of a file begins at a multiple of
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
-        buffer.resize(filled + at_most(size, piece), 0);
+        let most = self.config.payload_buffer.clamp(limits::SMALL_REPLY, limits::PAYLOAD_WRITE);
+        buffer.resize(filled + at_most(size, most), 0);
         let mut pace = self.pace_of_a_reader();
         let mut left = size;
         while left > 0 {
-            let most = at_most(left, buffer.len() - filled);
-            match source(&mut buffer[filled..filled + most]) {
+            match source(&mut buffer[filled..]) {
                 Ok(n @ 1..) => {
                     left -= n as u64;
                     filled += n;
@@ -243,16 +216,8 @@ impl Wire {
                 }
             }
             if left > 0 && filled == buffer.len() {
-                let begun = Instant::now();
                 self.send(&buffer, &mut pace)?;
-                let is_quick = begun.elapsed() < QUICK;
-                large = if is_quick { large.or_else(Large::take) } else { None };
-                piece = if large.is_some() { piece * 2 } else { SMALL_WRITE };
-                piece = piece.min(self.largest_write());
-                buffer.resize(at_most(left, piece), 0);
-                if large.is_none() {
-                    buffer.shrink_to_fit();
-                }
+                buffer.resize(at_most(left, most), 0);
                 filled = 0;
             }
         }
@@ -260,27 +225,9 @@ impl Wire {
         self.output = buffer;
         Ok(self.write(b"")?)
     }
-
-    /// The most that one write of a payload moves.
-    fn largest_write(&self) -> usize {
-        self.config.payload_buffer.saturating_mul(2).max(limits::SMALL_REPLY)
-    }
 }
 
 /// A number of bytes that fits into a buffer of this size.
 fn at_most(bytes: u64, buffer: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_for_large_writes_are_few_and_are_given_back() {
-        for _ in 0..3 {
-            let held: Vec<Large> = std::iter::from_fn(Large::take).collect();
-            assert!((1..=8).contains(&held.len()), "{}", held.len());
-        }
-    }
 }
