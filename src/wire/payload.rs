@@ -84,7 +84,7 @@ impl Wire {
         let held = self.input.held();
         let came = at_most(self.payload.left, held.len());
         self.payload.left -= came as u64;
-        let taken = if came > 0 { sink(&held[..came]) } else { Ok(()) };
+        let taken = sink(&held[..came]);
         self.input.skip(came);
         taken?;
         let size = at_most(self.payload.left, self.config.payload_buffer);
