@@ -289,6 +289,7 @@ pub struct ClientStore<'s> {
     network: Option<u128>,
 }
 
+/// What takes no place is as the [`Store`] has it: [`Store::begin`], [`Store::open_file`], [`Store::remove`].
 impl Deref for ClientStore<'_> {
     type Target = Store;
 

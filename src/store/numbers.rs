@@ -55,7 +55,7 @@ impl Numbers {
         given: &FileName,
         mut take: impl FnMut(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
-        self.change(given, || {
+        self.change_folder(given, || {
             let (mut name, mut n) = (given.clone(), 0);
             while !take(&name)? {
                 n = self.next(given, n);
@@ -71,7 +71,7 @@ impl Numbers {
         file: &FileName,
         remove: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        self.change(file, || {
+        self.change_folder(file, || {
             remove()?;
             lock(&self.hints).names.retain(|(name, free)| {
                 let number = name.number_of(file.last()).filter(|_| name.folder() == file.folder());
@@ -82,7 +82,7 @@ impl Numbers {
     }
 
     /// Makes a change in the folder of this file, after which hints in it still count.
-    fn change<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
+    fn change_folder<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
         let folder = file.folder().unwrap_or_default();
         let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
         let is_noted = self.has_hints();
@@ -229,8 +229,8 @@ mod tests {
         fs::create_dir(folder.path().join("docs")).unwrap();
         assert_eq!((numbers.first("a.txt"), numbers.first("docs/a.txt")), (10, 5));
         // What this server changes does not.
-        numbers.change(&name("c"), || fs::write(folder.path().join("c"), "").unwrap());
-        numbers.change(&name("c"), || ());
+        numbers.change_folder(&name("c"), || fs::write(folder.path().join("c"), "").unwrap());
+        numbers.change_folder(&name("c"), || ());
         assert_eq!(numbers.hint("a.txt"), Some(11..u64::MAX));
         fs::remove_file(folder.path().join("a_6.txt")).unwrap();
         lock(&numbers.hints).folders.get_mut("").unwrap().changed = Some(SystemTime::UNIX_EPOCH);

@@ -56,11 +56,13 @@ impl Quota {
 
     /// Removes a file of this size.
     pub(super) fn remove(&self, size: u64, remove: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.change(size, remove, |account| account.stored = account.stored.saturating_sub(size))
+        self.change_total(size, remove, |account| {
+            account.stored = account.stored.saturating_sub(size);
+        })
     }
 
     /// Stores or removes a file of this size, and notes it.
-    fn change<T>(
+    fn change_total<T>(
         &self,
         size: u64,
         change: impl FnOnce() -> Result<T>,
@@ -141,7 +143,7 @@ impl Share<'_> {
     /// Stores the upload: what has come of it is then part of what is stored.
     pub(super) fn store<T>(&mut self, store: impl FnOnce() -> Result<T>) -> Result<T> {
         let size = self.size;
-        let stored = self.quota.change(size, store, |account| {
+        let stored = self.quota.change_total(size, store, |account| {
             account.drafts -= size;
             account.stored = account.stored.saturating_add(size);
         })?;
