@@ -359,24 +359,18 @@ fn ten_thousand_small_requests_never_wait_for_an_acknowledgement() {
     let server = TestServer::start(&[]);
     server.put("a", "x");
     let mut peer = server.peer();
-    let mut slow_in_a_round = || {
-        let mut slow = 0;
-        for n in 0..10_000 {
-            let before = Instant::now();
-            match n % 3 {
-                0 => peer.say("download a\n").hear("ok 1\nx"),
-                1 => peer.say("size a\n").hear("ok 1 bytes (0.000001 MB)\n"),
-                _ => peer.say("ls\n").hear("ok 1\nfile 1 a\ntotal 1\n"),
-            };
-            slow += u32::from(before.elapsed() > Duration::from_millis(38));
-        }
-        slow
-    };
-    // A machine that is busy elsewhere may stop us now and then, but not in every round; a lost
-    // setting or a header sent apart does.
-    let rounds: Vec<_> =
-        (0..3).map_while(|_| Some(slow_in_a_round()).filter(|slow| *slow > 0)).collect();
-    assert!(rounds.len() < 3, "of 10,000 requests each, this many took 40 ms or more: {rounds:?}");
+    let mut slow = 0;
+    for n in 0..10_000 {
+        let before = Instant::now();
+        match n % 3 {
+            0 => peer.say("download a\n").hear("ok 1\nx"),
+            1 => peer.say("size a\n").hear("ok 1 bytes (0.000001 MB)\n"),
+            _ => peer.say("ls\n").hear("ok 1\nfile 1 a\ntotal 1\n"),
+        };
+        slow += u32::from(before.elapsed() > Duration::from_millis(38));
+    }
+    // A busy machine stops us now and then. A lost setting, or a header sent apart, delays each request of a kind.
+    assert!(slow < 500, "{slow} of 10,000 requests took as long as a delayed acknowledgement");
 }
 
 /// What goes in comes out, whatever is between: random commands, in random pieces.
