@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, absolute};
 
 use super::{InstrumentFlags, Wrong, completions, man};
-use crate::client::command;
+use crate::client::nearest::nearest;
 use crate::lang::{Lang, msg};
 use crate::limits;
 
@@ -185,7 +185,7 @@ fn meant(flag: &str, usage: &str) -> Option<String> {
     });
     let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     let names: Vec<_> = known.clone().map(name).collect();
-    let nearest = command::nearest(flag, names.iter().map(String::as_str))?;
+    let nearest = nearest(flag, names.iter().map(String::as_str))?;
     known.into_iter().find(|line| name(line) == nearest).map(str::to_owned)
 }
 

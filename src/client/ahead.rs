@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::patience::AHEAD;
-use super::transfer::{LocalFile, Sending};
-use super::{Client, Receipt, Watch};
+use super::transfer::LocalFile;
+use super::{Client, Progress, Receipt, Watch};
 use crate::dialect::{SumOf, Upload, must_be_quiet};
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
@@ -312,10 +312,14 @@ impl Uploads {
             let (name, bytes, stored) = match self.queue.under_way.pop_front() {
                 None => return Err(Failure::NoReply),
                 Some(State::Settled(size)) => (String::new(), size?, None),
-                Some(State::Asked(file)) => {
+                Some(State::Asked(mut file)) => {
                     client.step(upload.take_ready)?;
                     let (name, size) = (file.name.clone(), file.size);
-                    let mut sending = Sending { file, done: 0, watch: &mut *watch };
+                    let mut done = 0;
+                    let mut sending = |into: &mut [u8]| {
+                        watch(Progress::Moved(done, Some(size)));
+                        file.read(into).inspect(|n| done += *n as u64)
+                    };
                     let time = client.step(|wire| {
                         must_be_quiet(requests, wire, true)?;
                         upload.send_or_reason(wire, &name, size, &mut sending)
@@ -326,6 +330,7 @@ impl Uploads {
                     continue;
                 }
                 Some(State::Sent { name, size, time, is_accepted }) => {
+                    watch(Progress::Sent);
                     if !is_accepted {
                         let ready = client.step(upload.take_ready);
                         ready.inspect_err(|_| client.drop_connection())?;

@@ -35,6 +35,11 @@ impl Argument {
         }
     }
 
+    /// Whether a typed line begins with a flag. Those of a command line were taken before.
+    pub(super) fn has_flag(&self) -> bool {
+        matches!(self, Argument::Typed(line) if line.starts_with('-'))
+    }
+
     /// All of it as text.
     pub(crate) fn text(&self) -> String {
         match self {

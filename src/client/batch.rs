@@ -84,8 +84,7 @@ fn move_all(
                 let ends_all = ends_all(&failure);
                 match failure {
                     Failure::Interrupted => {
-                        let was_sent_ahead = names.len() > 1 && stage.is_none();
-                        interrupted(ui, name, stage == Some(Progress::Sent) || was_sent_ahead);
+                        interrupted(ui, name, stage == Some(Progress::Sent));
                     }
                     failure => failed(ui, name, &failure),
                 }
@@ -121,13 +120,9 @@ fn news(progress: Progress) -> Option<Msg> {
             )
         }
         Progress::Comparing => Some(msg!("checking them on the server", "memeriksanya di server")),
-        Progress::Continuing(done, Some(total)) => {
-            let (done, total) = (amount(done), amount(total));
-            Some(msg!(
-                "continuing at {done} of {total}",
-                "melanjutkan dari {done} dari {total}";
-                done, total
-            ))
+        Progress::Continuing(done, total) => {
+            let done = progress::bytes_done(done, total);
+            Some(msg!("continuing at {done}", "melanjutkan dari {done}"; done))
         }
         _ => None,
     }
@@ -192,12 +187,12 @@ fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
 }
 
 /// What has come of a download is kept.
-fn partial(name: &str, (done, total): (u64, u64)) -> Msg {
-    let (done, total) = (amount(done), amount(total));
+fn partial(name: &str, (done, total): (u64, Option<u64>)) -> Msg {
+    let done = progress::bytes_done(done, total);
     msg!(
-        "{done} of {total} are kept: the next download of {name} continues there",
-        "{done} dari {total} disimpan: unduhan {name} berikutnya melanjutkan dari situ";
-        done, total
+        "{done} are kept: the next download of {name} continues there",
+        "{done} disimpan: unduhan {name} berikutnya melanjutkan dari situ";
+        done
     )
 }
 
@@ -222,7 +217,6 @@ fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
     };
     let (size, files) = (bytes(tally.bytes), tally.moved);
     let (seconds, rate) = speed(tally.bytes, tally.time);
-    let rate = rate.map_or_else(Msg::default, |rate| msg!(" ({rate})", " ({rate})"; rate));
     ui.tell(&msg!(
         "{files} files: {size} in {seconds} s{rate}{failed}",
         "{files} file: {size} dalam {seconds} detik{rate}{failed}";
@@ -233,10 +227,14 @@ fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
 /// The rate of a shorter transfer says nothing.
 const SHORT: Duration = Duration::from_millis(10);
 
-/// How many seconds a transfer took, and its rate.
-pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Option<Msg>) {
-    let rate = || decimal(&format!("{}/s", readable(progress::per_second(bytes, time))));
-    (decimal(&format!("{:.3}", time.as_secs_f64())), (time >= SHORT).then(rate))
+/// How many seconds a transfer took, and what follows of its rate.
+pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Msg) {
+    let seconds = decimal(&format!("{:.3}", time.as_secs_f64()));
+    if time < SHORT {
+        return (seconds, Msg::default());
+    }
+    let rate = decimal(&format!("{}/s", readable(progress::per_second(bytes, time))));
+    (seconds, msg!(" ({rate})", ", {rate}"; rate))
 }
 
 #[cfg(test)]

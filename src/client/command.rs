@@ -18,6 +18,7 @@ use super::argument::Argument;
 use super::batch::{speed, transfer};
 use super::keyboard::Typed;
 use super::names::{Files, Named};
+use super::nearest::nearest;
 use super::outcome::{Outcome, Stop};
 use super::places::{
     Moved, StandardInput, folders_here, folders_there, here, local_files, on_server,
@@ -65,7 +66,7 @@ pub static COMMANDS: [Command; 13] = [
     Command { word: "sum", alias: None, takes: Takes::Argument, run: sum },
     Command { word: "rm", alias: None, takes: Takes::Argument, run: rm },
     Command { word: "count", alias: None, takes: Takes::Argument, run: count },
-    Command { word: "lls", alias: None, takes: Takes::Nothing, run: lls },
+    Command { word: "lls", alias: None, takes: Takes::Option, run: lls },
     Command { word: "say", alias: None, takes: Takes::Argument, run: say },
     Command { word: "help", alias: Some("?"), takes: Takes::Option, run: help },
     Command { word: "byebye", alias: None, takes: Takes::Nothing, run: byebye },
@@ -92,7 +93,7 @@ pub(crate) fn of_the_lab(word: &str, line: &str) -> Option<Msg> {
 }
 
 /// Words of other programs, and the command that does it here.
-const OF_OTHERS: [(&str, &str); 13] = [
+const OF_OTHERS: [(&str, &str); 22] = [
     ("get", "download"),
     ("mget", "download"),
     ("put", "upload"),
@@ -106,6 +107,15 @@ const OF_OTHERS: [(&str, &str); 13] = [
     ("open", "connme"),
     ("close", "byebye"),
     ("disconnect", "byebye"),
+    ("bye", "exit"),
+    ("logout", "exit"),
+    ("unggah", "upload"),
+    ("unduh", "download"),
+    ("daftar", "ls"),
+    ("ukuran", "size"),
+    ("hapus", "rm"),
+    ("keluar", "exit"),
+    ("bantuan", "help"),
 ];
 
 /// What to say of a word that is not a command, in any letter case. `line` is what was typed.
@@ -125,6 +135,10 @@ pub(super) fn not_a_command(word: &str, line: &str) -> Msg {
             "there is no current folder: a name has its folders in it, as in 'ls docs' and 'download docs/a.txt'",
             "tidak ada folder aktif: nama memuat foldernya, seperti 'ls docs' dan 'download docs/a.txt'",
         ),
+        "mkdir" | "rmdir" => msg!(
+            "the protocol makes and removes no folders: do it in the server's folder",
+            "protokol ini tidak membuat atau menghapus folder: lakukan di folder server",
+        ),
         "cls" | "clear" => msg!(
             "the screen belongs to your terminal: Ctrl-L clears it in most",
             "layar diatur oleh terminal Anda: Ctrl-L membersihkannya di kebanyakan terminal",
@@ -140,6 +154,10 @@ pub(crate) fn unknown(word: &str, nearest: Option<&str>) -> Msg {
         Some(nearest) => msg!(
             "there is no command '{word}'; did you mean {nearest}?",
             "Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?"
+        ),
+        None if word.contains([':', '.']) || word == "localhost" => msg!(
+            "there is no command '{word}'; a server is chosen with --server HOST[:PORT]",
+            "Perintah tidak dikenali: '{word}'; server dipilih dengan --server HOST[:PORT]"
         ),
         None => msg!(
             "there is no command '{word}'; help shows all commands",
@@ -168,6 +186,12 @@ impl Command {
     /// It does not.
     pub(super) fn check(&self, argument: &Argument) -> Result<(), Msg> {
         let command = self.word;
+        if matches!(command, "ls" | "lls" | "size" | "sum" | "rm") && argument.has_flag() {
+            return Err(msg!(
+                "{command} takes no flags; a name that begins with - needs quotes",
+                "{command} tidak menerima opsi; nama yang diawali - memerlukan tanda kutip"
+            ));
+        }
         match (self.takes, argument.is_empty()) {
             (Takes::Nothing, false) => Err(takes_nothing(command)),
             (Takes::Argument, true) => {
@@ -205,26 +229,27 @@ pub(super) fn connected_again(server: &str) -> Msg {
 }
 
 fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let words = argument.words()?;
-    let folder = match words.as_slice() {
-        [] => None,
-        [flag, ..] if flag.starts_with('-') => {
-            return Err(Stop::Wrong(msg!("ls takes no flags", "ls tidak menerima opsi")));
-        }
-        [folder] => Some(folder.as_str()),
-        _ => {
-            return Err(Stop::Wrong(msg!(
-                "ls takes one folder; a name with spaces needs quotes",
-                "ls menerima satu folder; nama dengan spasi memerlukan tanda kutip"
-            )));
-        }
-    };
-    let listing = ui.client.list_files(folder)?;
+    let folder = one_folder(argument)?;
+    let listing = ui.client.list_files(folder.as_deref())?;
     show(ui, &listing)
 }
 
-fn lls(ui: &mut Ui, _: &Argument) -> Outcome {
-    show(ui, &local_files()?)
+/// The folder of a command that takes one or none.
+fn one_folder(argument: &Argument) -> Result<Option<String>, Stop> {
+    let mut words = argument.words()?;
+    let folder = words.pop();
+    if words.is_empty() {
+        return Ok(folder);
+    }
+    Err(Stop::Wrong(msg!(
+        "one folder at a time; a name with spaces needs quotes",
+        "satu folder setiap kali; nama dengan spasi memerlukan tanda kutip"
+    )))
+}
+
+fn lls(ui: &mut Ui, argument: &Argument) -> Outcome {
+    let folder = one_folder(argument)?;
+    show(ui, &local_files(folder.as_deref().unwrap_or("."))?)
 }
 
 /// Prints a list: as a table on a terminal, else as lines for programs.
@@ -282,7 +307,6 @@ fn for_each(
 }
 
 fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
-    ui.must_have(ui.client.requests().get_size.is_some())?;
     let names = found(ui, argument, false)?.into_names();
     for_each(ui, &names, |client, name| {
         let size = client.get_size(name)?;
@@ -298,7 +322,6 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 /// Prints sums as `sha256sum` does.
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
-    ui.must_have(ui.client.requests().sum.is_some())?;
     let names = found(ui, argument, false)?.into_names();
     for_each(ui, &names, |client, name| {
         let line = format!("{}  {}", client.sum(name)?, escaped(name));
@@ -307,16 +330,23 @@ fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
-    ui.must_have(ui.client.requests().upload.is_some())?;
-    if let [from, between, name] = argument.plain_words().as_slice()
-        && (from.as_str(), between.as_str()) == ("-", "as")
-    {
+    let words = argument.plain_words();
+    if words.first().is_some_and(|word| word == "-") {
         must_be_single(ui)?;
+        let name = match words.as_slice() {
+            [_, between, name] if between == "as" => name,
+            _ => {
+                return Err(Stop::Wrong(msg!(
+                    "standard input has no name: upload - as NAME",
+                    "standard input tidak punya nama: upload - as NAMA"
+                )));
+            }
+        };
         // The size goes first.
         let input = StandardInput::read()?;
         let files = vec![(input.path().to_owned(), Some(name.clone()))];
         let batch = Uploads::new(&mut ui.client, files);
-        return transfer(ui, &["-".to_owned()], None, batch, uploaded);
+        return transfer(ui, std::slice::from_ref(name), None, batch, uploaded);
     }
     let (argument, is_recursive) = folders(ui, argument);
     let named = here(&argument, true)?;
@@ -343,7 +373,6 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
         ));
     }
     let (seconds, rate) = speed(receipt.bytes, receipt.time);
-    let rate = rate.map(|rate| msg!(" ({rate})", ", {rate}"; rate)).unwrap_or_default();
     if !receipt.confirmed {
         return msg!(
             "{name} sent: {size} in {seconds} s{rate}; this dialect sends no confirmation",
@@ -374,7 +403,6 @@ fn must_be_single(ui: &Ui) -> Outcome {
 }
 
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
-    ui.must_have(ui.client.requests().download.is_some())?;
     if let [name, between, to] = argument.plain_words().as_slice()
         && (between.as_str(), to.as_str()) == ("as", "-")
     {
@@ -407,7 +435,6 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
         _ => msg!(", the last {came}", ", {came} terakhir"),
     };
     let (seconds, rate) = speed(came, receipt.time);
-    let rate = rate.map(|rate| msg!(" ({rate})", ", {rate}"; rate)).unwrap_or_default();
     msg!(
         "{name} downloaded to {stored}: {size}{last} in {seconds} s{rate}",
         "File {name} berhasil diunduh ke {stored} ({size}{last}{rate})\nWaktu unduh: {seconds} detik";
@@ -421,6 +448,9 @@ fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
         ui.fail_on(&name, &failure);
     }
     match moved.left_out {
+        0 if moved.files.is_empty() => {
+            ui.note(&msg!("there is no file in it", "tidak ada file di dalamnya"));
+        }
         0 => {}
         count => ui.note(&msg!(
             "left out of these folders: {count} (hidden files, links to folders, and what cannot be \
@@ -444,7 +474,6 @@ fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
 
 /// Asks before each removal, but only once for all that a pattern has found.
 fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
-    ui.must_have(ui.client.requests().delete.is_some())?;
     let found = found(ui, argument, false)?;
     let by_pattern = found.by_pattern;
     let names = found.into_names();
@@ -560,11 +589,29 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
 fn help(ui: &mut Ui, argument: &Argument) -> Outcome {
     let text = match argument.text().as_str() {
         "" if ui.is_single => client_help(),
-        "" => prompt_help(),
+        "" => return prompt_help_for(ui),
         "flags" => client_usage(),
         typed => help_on(find(typed).ok_or_else(|| not_a_command(typed, typed))?.word),
     };
     Ok(ui.print(&ui.words(&text))?)
+}
+
+/// The help of the prompt, without the commands that the dialect lacks.
+fn prompt_help_for(ui: &Ui) -> Outcome {
+    let words = COMMANDS.iter().map(|command| command.word);
+    let lacking: Vec<_> =
+        words.filter(|word| ui.client.requests().has(word) == Some(false)).collect();
+    let help = ui.words(&prompt_help());
+    let has = |line: &&str| !lacking.contains(&line.split_whitespace().next().unwrap_or_default());
+    ui.print(&help.split_inclusive('\n').filter(has).collect::<String>())?;
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let (dialect, lacking) = (ui.config().dialect.name(), lacking.join(" "));
+    ui.tell(&msg!(
+        "Not in the {dialect} dialect: {lacking}",
+        "Tidak ada di dialek {dialect}: {lacking}"
+    ))
 }
 
 fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {
@@ -576,34 +623,6 @@ fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {
 fn exit(ui: &mut Ui, _: &Argument) -> Outcome {
     ui.is_over = true;
     Ok(())
-}
-
-/// The command that was probably meant by this word: the nearest, if it is near.
-pub(crate) fn nearest<'c>(word: &str, commands: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let best = commands.min_by_key(|command| distance(word, command))?;
-    let few = if best.len() > 3 { 2 } else { 1 };
-    (distance(word, best) <= few).then_some(best)
-}
-
-/// How many letters have to be added, removed, changed or swapped with the next to get from `a` to `b`.
-#[allow(clippy::indexing_slicing, reason = "every index is at most the length of its text")]
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(20).collect(), b.chars().collect());
-    // The distances between the first letters of `a` and those of `b`.
-    let mut costs = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            if i == 0 || j == 0 {
-                costs[i][j] = i + j;
-                continue;
-            }
-            let changed = costs[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let best = changed.min(costs[i - 1][j] + 1).min(costs[i][j - 1] + 1);
-            let is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            costs[i][j] = if is_swap { best.min(costs[i - 2][j - 2] + 1) } else { best };
-        }
-    }
-    costs[a.len()][b.len()]
 }
 
 /// The bytes of a text in which `\n`, `\r`, `\t`, `\0`, `\\` and `\xNN` are what `printf` makes of them.
@@ -700,27 +719,5 @@ mod tests {
         for (text, bytes) in table {
             assert_eq!(unescape(text), bytes, "{text}");
         }
-    }
-
-    #[test]
-    fn a_mistyped_command_is_recognized() {
-        let table = [
-            ("uplaod", Some("upload")),
-            ("downlod", Some("download")),
-            ("sl", Some("ls")),
-            ("szie", Some("size")),
-            ("byeby", Some("byebye")),
-            ("konme", Some("connme")),
-            ("mr", Some("rm")),
-            ("delete", None),
-            ("x", None),
-            ("put", None),
-            ("", None),
-        ];
-        for (word, meant) in table {
-            let words = COMMANDS.iter().map(|command| command.word);
-            assert_eq!(nearest(word, words), meant, "{word}");
-        }
-        assert_eq!((distance("ab", "ba"), distance("", "abc"), distance("abc", "abc")), (1, 3, 0));
     }
 }

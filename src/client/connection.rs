@@ -171,13 +171,9 @@ impl Client {
             // The server still sends the rest of a payload that was not wanted.
             Err(failure) => !failure.closes() && wire.drop_owed_payload().unwrap_or(false),
         };
-        // Not where this machine, the user or a refusal is the reason.
+        // Not where this machine or a refusal is the reason.
         self.is_lost = answer.as_ref().is_err_and(|failure| {
-            failure.is_lost()
-                || !matches!(
-                    failure,
-                    Failure::Local(_) | Failure::Refused { .. } | Failure::Interrupted
-                )
+            failure.is_lost() || !matches!(failure, Failure::Local(_) | Failure::Refused { .. })
         });
         self.wire = in_step.then_some(wire);
         answer

@@ -28,6 +28,9 @@ fn tried(command: &str, name: &str, failure: &Failure, client: &Client) -> Msg {
             msg!("cannot connect to {server}: ", "tidak bisa terhubung ke {server}: ")
         }
         (_, "connme") => msg!("cannot connect: ", "{typed} gagal: "),
+        (_, "ls") if name.is_empty() => msg!("cannot list the files: ", "{typed} gagal: "),
+        (_, "ls") => msg!("cannot list {name}: ", "{typed} gagal: "),
+        (_, "rm") => msg!("cannot remove {name}: ", "{typed} gagal: "),
         (_, "size") => msg!("cannot get the size of {name}: ", "{typed} gagal: "),
         (_, "sum") => msg!("cannot get the SHA-256 of {name}: ", "{typed} gagal: "),
         _ => msg!("cannot {typed}: ", "{typed} gagal: "),
@@ -51,15 +54,8 @@ fn hint(
             | Failure::Silent(_)
             | Failure::Endless(_)
     );
-    // The server may speak another dialect.
     if is_strange && !client.dialect_is_confirmed {
-        let en = if is_single { "try another" } else { "to try another, leave, and start again" };
-        let id =
-            if is_single { "coba yang lain" } else { "untuk yang lain, keluar dan mulai lagi" };
-        return Some(msg!(
-            "; tried the {dialect} dialect; {en} with --dialect NAME",
-            "; dialek yang dicoba: {dialect}; {id} dengan --dialect NAMA"
-        ));
+        return Some(other_dialect(client, is_single));
     }
     let is_upload = command == "upload";
     let is_missing = failure.code() == Some(Code::NotFound);
@@ -110,4 +106,26 @@ fn hint(
         }
         _ => return None,
     })
+}
+
+/// The server may speak another dialect.
+fn other_dialect(client: &Client, is_single: bool) -> Msg {
+    let own = client.config().dialect;
+    let tried = own.name();
+    let seems = client.patience.looks_like(own).map(|dialect| {
+        let name = dialect.name();
+        msg!("this looks like {name}: ", "ini mirip {name}: ")
+    });
+    let seems = seems.unwrap_or_default();
+    let start = match is_single {
+        true => msg!("try another", "coba yang lain"),
+        false => {
+            msg!("to try another, leave, and start again", "untuk yang lain, keluar dan mulai lagi")
+        }
+    };
+    msg!(
+        "; tried the {tried} dialect; {seems}{start} with --dialect NAME",
+        "; dialek yang dicoba: {tried}; {seems}{start} dengan --dialect NAMA";
+        seems, start
+    )
 }

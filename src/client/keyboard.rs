@@ -5,7 +5,7 @@
 //! The settings are restored on every way out but a kill. Without `stty`, Ctrl-C ends the program.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -156,6 +156,8 @@ impl Shared {
                         line.clear();
                     }
                     CTRL_C => {
+                        // What is printed next begins a line.
+                        let _ = io::stderr().write_all(b"\n");
                         if self.cancel(line.is_empty(), Instant::now()) {
                             self.restore();
                             std::process::exit(130);

@@ -13,6 +13,7 @@ mod explain;
 mod keyboard;
 mod keys;
 pub(crate) mod names;
+pub(crate) mod nearest;
 pub mod outcome;
 mod partial;
 mod patience;
@@ -129,7 +130,7 @@ pub struct Client {
     /// Whether the server takes requests that are sent ahead, if that is known.
     supports_pipelining: Option<bool>,
     /// How much has come of the last download that failed and is kept, and the size of the file.
-    partial: Option<(u64, u64)>,
+    partial: Option<(u64, Option<u64>)>,
 }
 
 /// What a greeting has found.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::keyboard::Interrupt;
+use crate::dialect::Dialect;
 use crate::error::{Expected, Failure, Partial, lock};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream, is_silence};
@@ -36,12 +37,19 @@ struct State {
     since: Option<Instant>,
     /// Requests are sent ahead of the replies to earlier ones.
     is_ahead: bool,
+    /// How the reply begins: what the first read of it brought.
+    reply: Vec<u8>,
 }
 
 impl Patience {
     /// Begins a request and its reply.
     pub(super) fn begin(&self) {
         *lock(&self.state) = State::default();
+    }
+
+    /// The dialect that the last reply seems to be in, if not this one.
+    pub(super) fn looks_like(&self, dialect: Dialect) -> Option<Dialect> {
+        dialect.guess(&lock(&self.state).reply)
     }
 
     /// Whether the user has interrupted the command that runs.
@@ -153,6 +161,11 @@ impl Read for Patient {
         }
         self.patience.check()?;
         let brought = self.wait(into);
+        let mut state = lock(&self.patience.state);
+        if let (Ok(n), true) = (&brought, state.reply.is_empty()) {
+            state.reply.extend(into.iter().take(limits::SHOWN.min(*n)));
+        }
+        drop(state);
         if matches!(self.partial.expected, Expected::Payload { .. } | Expected::Value) {
             // The next piece may take as long again.
             self.patience.message_came();

@@ -352,15 +352,18 @@ impl Drop for StandardInput {
     }
 }
 
-/// The files in this folder that could be sent.
-pub(super) fn local_files() -> Answer<Listing> {
-    let entries = read_folder(".").map_err(|error| Failure::local(LIST, ".", error))?;
+/// The files in a folder here that could be sent, and the folders.
+pub(super) fn local_files(folder: &str) -> Answer<Listing> {
+    let entries = read_folder(folder).map_err(|error| Failure::local(LIST, folder, error))?;
     let mut listing = Listing::default();
     for Found { name, kind } in &entries {
-        if let Kind::File(size) = *kind
-            && FileName::parse(name.as_bytes()).is_ok()
-        {
-            listing.push(Entry { name, size: Some(size), id: None });
+        let size = match *kind {
+            Kind::File(size) => Some(size),
+            Kind::Folder => None,
+            Kind::NotUtf8 | Kind::Other => continue,
+        };
+        if FileName::parse(name.as_bytes()).is_ok() {
+            listing.push(Entry { name, size, id: None });
         }
     }
     listing.sort();

@@ -86,7 +86,8 @@ fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize, lang: L
     format!("[{}{}]  {text}", "#".repeat(full), ".".repeat(width - full))
 }
 
-fn bytes_done(done: u64, total: Option<u64>) -> Msg {
+/// How many bytes have moved, and of how many, if that is known.
+pub(super) fn bytes_done(done: u64, total: Option<u64>) -> Msg {
     let (done, total) = (amount(done), total.map(amount));
     match total {
         Some(total) => msg!("{done} of {total}", "{done} dari {total}"; done, total),

@@ -112,6 +112,7 @@ impl Ui {
         match Ui::find(word, argument) {
             Ok(command) => self.perform(command.word, &argument.text(), |ui| {
                 command.check(argument)?;
+                ui.must_have(command.word)?;
                 (command.run)(ui, argument)
             }),
             Err(wrong) => {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::names::not_utf8;
 use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
-use crate::dialect::{Dialect, Receiver, Source};
+use crate::dialect::{Dialect, Receiver};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
 use crate::lang::{Msg, msg, readable};
 use crate::log::Log;
@@ -208,7 +208,7 @@ impl Client {
     }
 
     /// How much of the last download that failed is kept, and the size of the file. Tells it once.
-    pub fn take_partial(&mut self) -> Option<(u64, u64)> {
+    pub fn take_partial(&mut self) -> Option<(u64, Option<u64>)> {
         self.partial.take()
     }
 }
@@ -235,12 +235,13 @@ impl LocalFile {
         // Checked before it is opened: opening a pipe would wait for its other end.
         let found = fs::metadata(path).map_err(opening)?;
         if !found.is_file() {
+            let own = readable(path.display().to_string().trim_end_matches('/').as_bytes());
             return Err(refused(match found.is_dir() {
                 true => msg!(
-                    "it is a folder; with -r all that is in it goes into the folder of that name on \
-                     the server, if there is one; or name the files in it",
-                    "itu folder; dengan -r semua isinya masuk ke folder dengan nama itu di server, jika \
-                     ada; atau sebutkan file di dalamnya"
+                    "it is a folder; with -r what is in it goes into the server's folder of that name, \
+                     if it has one; {own}/* are its files alone",
+                    "itu folder; dengan -r isinya masuk ke folder dengan nama itu di server, jika ada; \
+                     {own}/* adalah file di dalamnya saja"
                 ),
                 false => msg!(
                     "it is not a plain file; lls shows what could be sent",
@@ -267,7 +268,7 @@ impl LocalFile {
     }
 
     /// Reads the next bytes. That there are none is a failure.
-    fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         let path = self.path.display();
         match self.file.read(into).map_err(|error| Failure::local(READ, path, error))? {
             0 => Err(Failure::because(
@@ -302,26 +303,6 @@ impl LocalFile {
             left -= sent as u64;
         }
         Ok(sha.sum())
-    }
-}
-
-/// A file that is being sent.
-pub(super) struct Sending<'w> {
-    pub(super) file: LocalFile,
-    pub(super) done: u64,
-    pub(super) watch: &'w mut Watch<'w>,
-}
-
-impl Source for Sending<'_> {
-    fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
-        (self.watch)(Progress::Moved(self.done, Some(self.file.size)));
-        let n = self.file.read(into)?;
-        self.done += n as u64;
-        Ok(n)
-    }
-
-    fn sent(&mut self) {
-        (self.watch)(Progress::Sent);
     }
 }
 
@@ -360,8 +341,9 @@ impl<'s> Arriving<'s> {
         let Some(key) = self.key.filter(|key| partial::exists(self.folder, *key)) else {
             return Ok(None);
         };
-        let watch = &mut *self.watch;
+        let (watch, here) = (&mut *self.watch, &mut self.offset);
         let mut checking = |done, of| {
+            *here = of;
             if of > SILENT_CHECK {
                 watch(Progress::Checking(done, of));
             }
@@ -370,12 +352,12 @@ impl<'s> Arriving<'s> {
         let partial = open(self.store, self.folder)
             .and_then(|store| partial::resume(store, self.name, key, &mut checking));
         let partial = partial.map_err(|error| failed(self.name, self.folder, &error))?;
+        self.done = self.offset;
         let Some((file, sha, length)) = partial else {
             return if patience.is_interrupted() { Err(Failure::Interrupted) } else { Ok(None) };
         };
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
-        (self.offset, self.done) = (length, length);
         self.is_compared();
         Ok(Some((length, sum)))
     }
@@ -400,10 +382,10 @@ impl<'s> Arriving<'s> {
         self.sha.as_ref().map(Sha256::sum)
     }
 
-    /// How much of it is kept, and its size.
-    fn partial(&self) -> Option<(u64, u64)> {
-        let is_kept = self.file.as_ref().is_some_and(Incoming::is_kept);
-        self.total.filter(|_| is_kept && self.done > 0).map(|total| (self.done, total))
+    /// How much of it is kept, and its size, if that is known.
+    fn partial(&self) -> Option<(u64, Option<u64>)> {
+        let is_kept = self.offset > 0 || self.file.as_ref().is_some_and(Incoming::is_kept);
+        (is_kept && self.done > 0).then_some((self.done, self.total))
     }
 
     fn announced(&mut self, size: Option<u64>) -> Result<(), Error> {

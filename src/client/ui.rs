@@ -115,7 +115,7 @@ impl Ui {
         let line = match typed {
             Typed::Line(line) => line,
             typed => {
-                if self.asks {
+                if self.asks && typed == Typed::End {
                     self.print("\n")?;
                 }
                 return Ok(typed);
@@ -160,12 +160,12 @@ impl Ui {
         Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()))
     }
 
-    /// Fails if there is no connection, or if the dialect lacks this command.
-    pub(super) fn must_have(&self, has_request: bool) -> Answer<()> {
-        match has_request {
-            false => Err(self.client.lacks(self.command)),
-            true if !self.client.can_ask() => Err(super::not_connected()),
-            true => Ok(()),
+    /// Fails if this command needs a connection and there is none, or if the dialect lacks it.
+    pub(super) fn must_have(&self, command: &str) -> Answer<()> {
+        match self.client.requests().has(command) {
+            Some(false) => Err(self.client.lacks(command)),
+            Some(true) if !self.client.can_ask() => Err(super::not_connected()),
+            _ => Ok(()),
         }
     }
 

@@ -146,7 +146,7 @@ fn ask_upload(wire: &mut Wire, name: &str, size: u64) -> Answer<()> {
     Ok(wire.write(b"\n")?)
 }
 
-fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+fn send_payload(wire: &mut Wire, size: u64, from: &mut Source<'_>) -> Answer<()> {
     send(wire, size, from)?;
     Ok(wire.end_writing()?)
 }

@@ -10,23 +10,8 @@ use crate::limits;
 use crate::store::{Entry, FileName, Listing, Sum};
 use crate::wire::Wire;
 
-/// Where a client gets the file that it sends.
-pub trait Source {
-    /// Fills the buffer with the next bytes, and returns how much of it.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    fn read(&mut self, into: &mut [u8]) -> Answer<usize>;
-
-    /// Takes note that the system has taken all of it. The server's confirmation is expected now.
-    fn sent(&mut self) {}
-}
-
-impl<F: FnMut(&mut [u8]) -> Answer<usize>> Source for F {
-    fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
-        self(into)
-    }
-}
+/// Where a client gets the file that it sends: fills the buffer with the next bytes, and returns how much of it.
+pub type Source<'s> = dyn FnMut(&mut [u8]) -> Answer<usize> + 's;
 
 /// Lists the root, or a folder.
 pub type List = fn(&mut Wire, Option<&str>) -> Answer<Listing>;
@@ -59,7 +44,7 @@ pub struct Upload {
     /// Takes the reply that the server accepts it, where it says so.
     pub take_ready: fn(&mut Wire) -> Answer<()>,
     /// Sends its bytes.
-    pub send: fn(&mut Wire, u64, &mut dyn Source) -> Answer<()>,
+    pub send: fn(&mut Wire, u64, &mut Source<'_>) -> Answer<()>,
     /// Takes the confirmation for a file of this name and size, whose bytes took this long to send. Returns the name
     /// under which it was stored, where the server tells.
     pub take_receipt: fn(&mut Wire, &str, u64, Duration) -> Answer<Option<String>>,
@@ -78,7 +63,7 @@ impl Upload {
         wire: &mut Wire,
         name: &str,
         size: u64,
-        from: &mut dyn Source,
+        from: &mut Source<'_>,
     ) -> Answer<Duration> {
         let begun = Instant::now();
         match (self.send)(wire, size, from) {
@@ -164,18 +149,32 @@ impl Requests {
         confirms: true,
         needs_goodbye: false,
     };
+
+    /// Whether the dialect has the request that this command of a client needs. `None`: it needs none.
+    #[must_use]
+    pub fn has(&self, command: &str) -> Option<bool> {
+        Some(match command {
+            "ls" => self.list_files.is_some(),
+            "rm" => self.delete.is_some(),
+            "size" => self.get_size.is_some(),
+            "download" => self.download.is_some(),
+            "upload" => self.upload.is_some(),
+            "sum" => self.sum.is_some(),
+            "count" => self.count.is_some(),
+            _ => return None,
+        })
+    }
 }
 
 /// Sends a file. Its confirmation may be late: much of the file can still be on its way.
-pub(super) fn send(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+pub(super) fn send(wire: &mut Wire, size: u64, from: &mut Source<'_>) -> Answer<()> {
     let mut tail = Tail::default();
     wire.write_payload(size, &mut |buffer| {
         let begun = Instant::now();
-        from.read(buffer).inspect(|n| tail.wrote(begun, *n))
+        from(buffer).inspect(|n| tail.wrote(begun, *n))
     })?;
     wire.flush()?;
     wire.allow(tail.time().saturating_mul(2));
-    from.sent();
     Ok(())
 }
 

@@ -302,7 +302,7 @@ fn announced(size: u64) -> Answer<[u8; 4]> {
     Ok(i32::try_from(size).map_err(too_large)?.to_le_bytes())
 }
 
-fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+fn send_payload(wire: &mut Wire, size: u64, from: &mut Source<'_>) -> Answer<()> {
     wire.write(&announced(size)?)?;
     send(wire, size, from)
 }

@@ -408,7 +408,7 @@ impl Upload {
         wire: &mut Wire,
         name: &str,
         size: u64,
-        from: &mut dyn Source,
+        from: &mut Source<'_>,
     ) -> Answer<Option<String>> {
         (self.ask)(wire, name, size)?;
         (self.take_ready)(wire)?;

@@ -273,7 +273,7 @@ fn take_ready(wire: &mut Wire) -> Answer<()> {
     if ready == "ready" { Ok(()) } else { Err(not_ok("ready", &ready)) }
 }
 
-fn send_payload(wire: &mut Wire, size: u64, from: &mut dyn Source) -> Answer<()> {
+fn send_payload(wire: &mut Wire, size: u64, from: &mut Source<'_>) -> Answer<()> {
     writeln!(wire, "{size}")?;
     send(wire, size, from)
 }

@@ -11,6 +11,7 @@ use crate::cli::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
 use crate::client::argument::Argument;
 use crate::client::command;
+use crate::client::nearest::nearest;
 use crate::dialect::Dialect;
 use crate::lang::{Lang, printable};
 use crate::limits;
@@ -296,7 +297,7 @@ fn command_of(word: Option<OsString>) -> Result<Command, Wrong> {
     if command::COMMANDS.iter().any(|command| command.word == lower) {
         return Err(words::is_of_the_client(&lower));
     }
-    let nearest = command::nearest(&lower, Command::ALL.into_iter().map(Command::word));
+    let nearest = nearest(&lower, Command::ALL.into_iter().map(Command::word));
     let word = printable(word.as_bytes());
     Err(match nearest {
         Some(_) => command::unknown(&word, nearest),

@@ -171,8 +171,12 @@ fn help_fits_a_terminal_of_80_columns() {
         let own = client(&["--lang", lang, "help", "flags"]).output().unwrap();
         let prompt = client(&["--lang", lang]).write_stdin("help\n").output().unwrap();
         let short = client(&["--lang", lang, "--help"]).output().unwrap();
+        let less = client(&["--lang", lang, "-d", "count"]).write_stdin("help\n").output().unwrap();
+        let few = String::from_utf8(less.stdout.clone()).unwrap();
+        assert!(few.contains("\n  count ") && !few.contains("\n  upload "), "{few}");
+        assert!(few.ends_with(": ls size upload download sum rm\n"), "{few}");
         // One screen, also of a narrow window.
-        for output in [&prompt, &short] {
+        for output in [&prompt, &short, &less] {
             let text = std::str::from_utf8(&output.stdout).unwrap();
             let is_wide = |line: &str| line.chars().count() > 60;
             assert!(text.lines().count() <= 23 && !text.lines().any(is_wide), "{text}");
@@ -261,7 +265,7 @@ fn single_commands_do_their_work() {
     let (status, out, _) = run(&["count", "halo", "dunia é"]);
     assert_eq!((status, out.as_str()), (0, "12 characters\n"));
     let (status, out, _) = run(&["lls"]);
-    assert!(status == 0 && out.contains("\tmy file.bin\n") && !out.contains("downloads"));
+    assert!(status == 0 && out.contains("\tmy file.bin\n") && out.contains("dir\t-\tdownloads\n"));
 }
 
 #[test]
@@ -285,12 +289,12 @@ fn failures_tell_what_why_and_what_to_do() {
         (
             &["rm", " a"],
             1,
-            "cannot rm ' a': in this dialect a name may not begin or end with a space",
+            "cannot remove ' a': in this dialect a name may not begin or end with a space",
         ),
         (
             &["upload", "dir"],
             1,
-            "cannot send dir: it is a folder; with -r all that is in it goes into the folder of that name on the server, if there is one; or name the files in it",
+            "cannot send dir: it is a folder; with -r what is in it goes into the server's folder of that name, if it has one; dir/* are its files alone",
         ),
         (&["upload", "big"], 1, "cannot upload big: files may be at most 10 bytes (too-large)"),
         (
@@ -312,7 +316,7 @@ fn failures_tell_what_why_and_what_to_do() {
         (
             &["rm", "nope", "-y"],
             1,
-            "cannot rm nope: no such file (not-found); ls shows what is there",
+            "cannot remove nope: no such file (not-found); ls shows what is there",
         ),
         (&["frobnicate"], 2, "there is no command 'frobnicate'; help shows all commands"),
         (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
@@ -564,7 +568,7 @@ fn the_client_works_in_a_pipe() {
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     };
     let (_, out, err) = run(&["upload", "-", "as", "it's \"so\""], "hello");
-    assert!(out.starts_with("- uploaded as it's") && err.is_empty(), "{out}{err}");
+    assert!(out.starts_with("it's \"so\" uploaded: 5 bytes") && err.is_empty(), "{out}{err}");
     let (_, out, err) = run(&["ls"], "");
     assert_eq!((out.as_str(), err.as_str()), ("file\t5\tit's \"so\"\n", ""));
     let name = out.trim_end().split('\t').next_back().unwrap();
@@ -574,6 +578,8 @@ fn the_client_works_in_a_pipe() {
     let (status, out, err) = run(&["download", "nope", "as", "-"], "");
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(err.contains("cannot download nope"), "{err}");
+    let (status, _, err) = run(&["upload", "-"], "hello");
+    assert_eq!((status, err.contains("upload - as NAME")), (2, true), "{err}");
     let (status, _, err) = run(&[], "upload - as b\ndownload b as -\n");
     assert_eq!((status, err.matches("- is for a single command").count()), (1, 2), "{err}");
     // Only what a terminal would obey is spelled out, and that is told.
@@ -614,16 +620,29 @@ fn what_other_programs_take_is_answered_with_what_works_here() {
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
-    assert_eq!(said("ls -l\n"), "connme-client: ls takes no flags\n");
+    assert_eq!(
+        said("ls -l\n"),
+        "connme-client: ls takes no flags; a name that begins with - needs quotes\n"
+    );
     assert_eq!(
         said("download album\n"),
         "connme-client: cannot download album: that is a folder (is-folder); -r downloads all that is \
          in it\n"
     );
-    assert_eq!(
-        said("help get\n"),
-        "connme-client: get is download here; help shows all commands\n"
-    );
+    for (typed, answer) in [
+        ("help get", "get is download here; help shows all commands"),
+        ("unggah x", "unggah is upload here; help shows all commands"),
+        ("rm -r album", "rm takes no flags; a name that begins with - needs quotes"),
+        ("rm '-r'", "cannot remove -r: no such file (not-found); ls shows what is there"),
+        (
+            "localhost:1234",
+            "there is no command 'localhost:1234'; a server is chosen with --server HOST[:PORT]",
+        ),
+    ] {
+        assert_eq!(said(&format!("{typed}\n")), format!("connme-client: {answer}\n"));
+    }
+    let output = server.client(folder.path(), &["download", "-r", "album"]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "there is no file in it\n");
     // A line of millions of words is not looked up word by word.
     let line = format!("size {}\nhelp nope\n", "x ".repeat(5_000_000));
     assert_eq!(
@@ -683,7 +702,7 @@ fn the_prompt_connects_again() {
     assert_eq!(heard[..2], ["connme", "rm b"]);
     assert!(heard[2..].iter().all(|line| line == "size b"), "{heard:?}");
     assert!(!out.contains("removed"));
-    let lost = "connme-client: cannot rm b: the server closed the connection without a reply; it may \
+    let lost = "connme-client: cannot remove b: the server closed the connection without a reply; it may \
                 have been done: ls shows whether\n";
     assert!(err.starts_with(&format!("{lost}{again}")), "{err}");
     // The greeting says what happened.

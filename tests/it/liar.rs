@@ -175,10 +175,15 @@ fn said_of(dialect: &str, args: &[&str], words: impl Into<Vec<u8>>) -> String {
     assert_eq!(output.status.code(), Some(1), "{dialect} {args:?}");
     let err = String::from_utf8(output.stderr).unwrap();
     let err = err.strip_prefix("connme-client: cannot ").unwrap_or_else(|| panic!("{err}"));
-    let end = format!("; tried the {dialect} dialect; try another with --dialect NAME");
     let err = err.trim_end();
-    match (err.strip_suffix(&end), err.strip_suffix("; is that a connme server?")) {
-        (Some(err), _) => err.to_owned(),
+    let tried = err.strip_suffix("try another with --dialect NAME");
+    let hint = format!("; tried the {dialect} dialect; ");
+    match (
+        tried.and_then(|err| err.split_once(&hint)),
+        err.strip_suffix("; is that a connme server?"),
+    ) {
+        (Some((err, "")), _) => err.to_owned(),
+        (Some((err, guess)), _) => format!("{err} ({})", guess.trim_end_matches(": ")),
         (None, Some(err)) => format!("{err} (understood)"),
         (None, None) => format!("{err} (no hint)"),
     }
@@ -214,23 +219,24 @@ fn what_came_is_compared_with_what_was_asked() {
         said_of("count", &["count", "x"], "twelve"),
     ];
     let wanted = [
-        "rm a: expected 'ok removed a', got \"ok removed b\" (understood)",
-        "ls: expected 'total 5', got \"total 6\" (understood)",
-        "ls: expected 'file SIZE NAME' or 'dir - NAME', got \"file a\" (understood)",
+        "remove a: expected 'ok removed a', got \"ok removed b\" (understood)",
+        "list the files: expected 'total 5', got \"total 6\" (understood)",
+        "list the files: expected 'file SIZE NAME' or 'dir - NAME', got \"file a\" (understood)",
         "upload own: the server sent \"ok received 4 own\\n\" without being asked (understood)",
         "upload own: the server sent \"ok received 5 other\\n\" without being asked (understood)",
-        "rm a: expected 'error CODE MESSAGE', got \"error\"",
-        "rm a: expected 'ERROR CODE MESSAGE', got \"ERROR\"",
+        "remove a: expected 'error CODE MESSAGE', got \"error\"",
+        "remove a: expected 'ERROR CODE MESSAGE', got \"ERROR\"",
         "connect: expected a line starting with ok or error, got \"hello\"",
         "connect: expected 'connected', got \"hello\"",
-        "rm a: expected '1' or '-1', got \"5\" (understood)",
-        "ls: expected 5 as the total of the sizes, got \"6\" (understood)",
-        "ls: expected a number of files, not -2, got \"\\xfe\\xff\\xff\\xff\"",
-        "ls: expected a number of files, not 1869771365, got \"error timeout\\n\"",
+        "remove a: expected '1' or '-1', got \"5\" (understood)",
+        "list the files: expected 5 as the total of the sizes, got \"6\" (understood)",
+        "list the files: expected a number of files, not -2, got \"\\xfe\\xff\\xff\\xff\"",
+        "list the files: expected a number of files, not 1869771365, got \"error timeout\\n\" \
+         (this looks like text)",
         "download a: expected 'OK', got \"NO, NEVER\"",
         "download a: expected 'a<SEPARATOR>', got \"b<SEPARATOR>5hello\" (understood)",
-        "ls: expected a list, got \"{}\"",
-        "rm a: expected 'OK' and the record of a, got \"OK {",
+        "list the files: expected a list, got \"{}\"",
+        "remove a: expected 'OK' and the record of a, got \"OK {",
         "upload own: expected 'OK' and the record of own with 5 bytes, got \"OK {",
         "upload own: expected 'OK' and the record of own with 5 bytes, got \"OK {",
         // It says that there is no such file, which is no answer to an upload.
@@ -260,10 +266,10 @@ fn a_server_that_stops_is_told_with_what_had_come() {
             said_of("struct", &["connme"], "conn"),
             format!("connect: {stopped}; so far came \"conn\""),
         ),
-        (said_of("struct", &["ls"], [1, 0]), format!("ls: {stopped}; so far came \"\\u{{1}}\\0\"")),
+        (said_of("struct", &["ls"], [1, 0]), format!("list the files: {stopped}; so far came \"\\u{{1}}\\0\"")),
         (
             said_of("json", &["ls"], "[{\"id\""),
-            format!("ls: {stopped}; so far came \"[{{\\\"id\\\"\""),
+            format!("list the files: {stopped}; so far came \"[{{\\\"id\\\"\""),
         ),
         // A payload comes after a reply: it is no question of the dialect.
         (
@@ -290,18 +296,18 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         ),
         // Nothing came: that is not the middle of a message.
         (said_of("text", &["connme"], ""), format!("connect: {without}")),
-        (said_of("struct", &["ls"], ""), format!("ls: {without}")),
+        (said_of("struct", &["ls"], ""), format!("list the files: {without}")),
         (said_of("filesaver", &["download", "a"], ""), format!("download a: {without}")),
-        (said_of("json", &["ls"], ""), format!("ls: {without}")),
+        (said_of("json", &["ls"], ""), format!("list the files: {without}")),
         (said_of("count", &["count", "x"], ""), format!("count x: {without}")),
         (
             said_of("json", &["ls"], "[{\"id\":\"i\",\"nama_file\":\"a\",\"size\":1}"),
-            format!("ls: {stopped}; run the command again (no hint)"),
+            format!("list the files: {stopped}; run the command again (no hint)"),
         ),
         (
             said_of("struct", &["rm", "a"], "ready"),
             format!(
-                "rm a: {stopped}; it may have been done: ls shows whether (no hint)"
+                "remove a: {stopped}; it may have been done: ls shows whether (no hint)"
             ),
         ),
         (
@@ -333,8 +339,8 @@ fn an_unknown_code_is_shown_as_it_came() {
         let output = command.assert().code(1).get_output().clone();
         let said = String::from_utf8(output.stderr).unwrap();
         let expected = match words.contains("full") {
-            true => "connme-client: cannot rm a: your 5 GB are full (quota-used)\n",
-            false => "connme-client: cannot rm a: quota-used\n",
+            true => "connme-client: cannot remove a: your 5 GB are full (quota-used)\n",
+            false => "connme-client: cannot remove a: quota-used\n",
         };
         assert_eq!(said, expected, "{dialect}");
     }

@@ -1,7 +1,7 @@
 //! The prompt in a terminal, which `script` provides: Ctrl-C, and what the user is told there.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -116,6 +116,9 @@ fn ctrl_c_leaves_a_line_a_question_and_a_transfer_and_the_terminal_is_as_before(
         terminal.press(CTRL_C).see(said);
         if said != "left" {
             terminal.see("> ");
+            if said.contains("interrupted") || said.contains("kept") {
+                terminal.press("size foo\n").see("connected again to");
+            }
             terminal.press("size foo\n").see("foo: 3 bytes");
             terminal.press("exit\n").see("left");
         }
@@ -140,6 +143,46 @@ fn a_second_ctrl_c_ends_a_client_whose_server_is_silent() {
     terminal.press("half").see("half");
     terminal.press(CTRL_C).press(CTRL_C).see("status ");
     terminal.see("intr = ^C;");
+    terminal.end();
+}
+
+/// What had come before stays, and is told, and nothing is said to be stored that was only asked for.
+#[test]
+fn ctrl_c_says_what_is_kept_if_the_server_is_silent() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            std::thread::spawn(move || {
+                while let Some(Ok(line)) = lines.next() {
+                    let half = || ["ok 200000\n", &"x".repeat(100_000)].concat();
+                    let reply = match line.as_str() {
+                        "connme" => "ok connected\n".to_owned(),
+                        "download big" => half(),
+                        line if line.starts_with("size") => "error not-found no\n".to_owned(),
+                        _ => String::new(),
+                    };
+                    let _ = stream.write_all(reply.as_bytes());
+                }
+            });
+        }
+    });
+    let here = tempfile::tempdir().unwrap();
+    let line = format!("connme-client --in-step --server {address}; echo left");
+    let Some(mut terminal) = Terminal::run(here.path(), &line) else { return };
+    terminal.press("connme\n").see("connected");
+    let kept = "are kept: the next download of big continues there";
+    terminal.press("download big\n").see("still waiting");
+    terminal.press(CTRL_C).see(&format!("100 kB of 200 kB {kept}"));
+    // The server is asked for the rest.
+    terminal.press("download big\n").see("still waiting");
+    terminal.press(CTRL_C).see(&format!("100 kB {kept}"));
+    terminal.press("download 'a' 'b'\n").see("still waiting");
+    terminal.press(CTRL_C).see("a: interrupted, and nothing was stored");
+    terminal.see("1 more file was not tried");
+    terminal.press("exit\n").see("left");
     terminal.end();
 }
 
