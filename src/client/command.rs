@@ -444,13 +444,12 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
 
 /// The files, after the user was told what is left out of them.
 fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
+    let is_empty = moved.files.is_empty() && moved.skipped.is_empty();
     for (name, failure) in moved.skipped {
         ui.fail_on(&name, &failure);
     }
     match moved.left_out {
-        0 if moved.files.is_empty() => {
-            ui.note(&msg!("there is no file in it", "tidak ada file di dalamnya"));
-        }
+        0 if is_empty => ui.note(&msg!("there is no file in it", "tidak ada file di dalamnya")),
         0 => {}
         count => ui.note(&msg!(
             "left out of these folders: {count} (hidden files, links to folders, and what cannot be \
