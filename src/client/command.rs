@@ -534,7 +534,7 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
                 let more = if names.len() > 3 { " ..." } else { "" };
                 let few = names.into_iter().take(3).collect::<Vec<_>>().join(" ") + more;
                 ui.fail(&msg!(
-                    "cannot rm {few}: cannot ask (end of input); use --yes to remove without asking",
+                    "cannot remove {few}: cannot ask (end of input); use --yes to remove without asking",
                     "rm {few} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
                      untuk menghapus tanpa bertanya"
                 ));

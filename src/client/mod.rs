@@ -11,7 +11,6 @@ pub mod command;
 mod connection;
 mod explain;
 mod keyboard;
-mod keys;
 pub(crate) mod names;
 pub(crate) mod nearest;
 pub mod outcome;

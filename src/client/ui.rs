@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::explain::explain;
 use super::keyboard::{Keyboard, Typed};
-use super::keys::without_keys;
 use super::outcome::{Outcome, Stop};
 use super::terminal::Terminal;
 use super::{Client, Config};
@@ -19,6 +18,9 @@ use crate::lang::{Lang, Msg, escaped, msg};
 
 /// The longest line of commands that a client reads, where no terminal has a limit of its own.
 const TYPED_LINE: u64 = 256 << 10;
+
+/// What arrow keys send begins with it, where no line editor has handled them.
+const ESC: char = '\x1b';
 
 /// The user's side of the client.
 pub struct Ui {
@@ -122,13 +124,17 @@ impl Ui {
             }
         };
         let line = line.trim_end_matches(['\n', '\r']);
-        let Some((typed, only_before)) = without_keys(line) else {
+        if !line.contains(ESC) {
             return Ok(Typed::Line(line.to_owned()));
-        };
-        // Keys in the middle should have changed the line, and have not.
-        let is_used = only_before && !typed.is_empty();
-        self.complain(&keys_ignored(only_before));
-        Ok(Typed::Line(if is_used { typed } else { String::new() }))
+        }
+        // The keys should have changed the line, and have not.
+        self.complain(&msg!(
+            "arrow keys do not work here, so this line was not run; 'rlwrap connme-client' gives them, and \
+             a history",
+            "tombol panah tidak berfungsi di sini, jadi baris ini tidak dijalankan; dengan 'rlwrap \
+             connme-client' bisa, juga riwayat perintah"
+        ));
+        Ok(Typed::Line(String::new()))
     }
 
     /// Reads a line of standard input. One that is too long is refused, and is then empty.
@@ -261,19 +267,5 @@ fn still_waiting(partial: &Partial, looks_like: Option<Dialect>) -> Msg {
         "{so_far}; still waiting for {expected}{guess}",
         "{so_far}; masih menunggu {expected}{guess}";
         so_far, expected, guess
-    )
-}
-
-/// Arrow keys that no line editor has handled, and whether the rest of the line is used.
-fn keys_ignored(is_used: bool) -> Msg {
-    let line = match is_used {
-        true => Msg::default(),
-        false => msg!(", so this line was not run", ", jadi baris ini tidak dijalankan"),
-    };
-    msg!(
-        "arrow keys do not work here{line}; 'rlwrap connme-client' gives them, and a history",
-        "tombol panah tidak berfungsi di sini{line}; dengan 'rlwrap connme-client' bisa, juga riwayat \
-         perintah";
-        line
     )
 }

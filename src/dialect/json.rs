@@ -237,7 +237,7 @@ pub const REQUESTS: Requests = Requests {
 
 fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
     if folder.is_some() {
-        return Err(Failure::lacks("json", "ls FOLDER"));
+        return Err(Failure::lacks("json", "folders"));
     }
     write_request(wire, LIST, vec![])?;
     read_listing(wire)

@@ -246,7 +246,7 @@ fn connme(wire: &mut Wire) -> Answer<()> {
 
 fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
     if folder.is_some() {
-        return Err(Failure::lacks("struct", "ls FOLDER"));
+        return Err(Failure::lacks("struct", "folders"));
     }
     wire.write(LS.as_bytes())?;
     read_listing(wire)

@@ -1034,23 +1034,17 @@ fn each_file_is_removed_once_and_each_name_is_asked_for() {
 }
 
 #[test]
-fn arrow_keys_are_removed_with_a_message() {
+fn a_line_with_arrow_keys_in_it_is_not_run() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     server.put("a", "");
     server.put("ab", "");
-    let lines = "\x1b[Aconnme\nrm a\x1b[D\x1b[Db\n\x1b[A\n\x1b[Bls\n";
+    let lines = "connme\nrm a\x1b[D\x1b[Db\n\x1b[A\nls\n";
     let output = server.client(folder.path(), &["--yes"]).write_stdin(lines).output().unwrap();
     let (out, err) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(out.lines().skip(1).collect::<Vec<_>>(), ["file\t0\ta", "file\t0\tab"], "{err}");
-    let said = |rest: &str| {
-        format!(
-            "connme-client: arrow keys do not work here{rest}; 'rlwrap connme-client' gives them, and a history"
-        )
-    };
-    let expected = [said(""), said(", so this line was not run"), said(""), said("")];
-    assert_eq!(err.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(err.matches("arrow keys do not work here, so this line was not run").count(), 2);
 }
 
 #[test]
@@ -1064,7 +1058,7 @@ fn a_question_without_an_answer_removes_nothing() {
         let output = client.write_stdin(answer).assert().code(status).get_output().clone();
         let expected = match answer {
             "" => {
-                "connme-client: cannot rm a: cannot ask (end of input); use --yes to remove without \
+                "connme-client: cannot remove a: cannot ask (end of input); use --yes to remove without \
                  asking\n"
             }
             "Y\n" => "",
