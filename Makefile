@@ -62,7 +62,7 @@ test-all: test ## the same, and fail if a test was skipped because something is 
 	@[ ! -e $(skipped) ]
 
 quick: .have-cargo ## after a small change: the tests inside the crate, and the transcripts
-	@$(CARGO) test --quiet --lib && $(CARGO) test --quiet --test it transcripts
+	@$(CARGO) test --quiet --lib && $(CARGO) test --quiet --test it -- transcripts sessions
 
 fuzz: .have-cargo ## random peers against everything; SEED=1 COUNT=100000
 	@FUZZ_SEED="$(or $(SEED),1)" FUZZ_COUNT="$(or $(COUNT),100000)" $(CARGO) test --release --lib fuzz -- --nocapture

@@ -11,33 +11,6 @@ fn server(args: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-#[test]
-fn a_wrong_flag_gets_one_line_with_what_to_do() {
-    let table = [
-        (
-            vec!["--lisen", "1"],
-            "unexpected argument '--lisen'; did you mean --listen [DIALECT=][HOST:]PORT?",
-        ),
-        (vec!["--root"], "--root needs a value"),
-        (vec!["--read-only=yes"], "--read-only takes no value"),
-        (vec!["--buffer", "0"], "--buffer takes a size from 1 to 16M, not '0'"),
-        (vec!["--listen", "70000"], "--listen takes [DIALECT=][HOST:]PORT, not '70000'"),
-        (vec!["--listen", "morse=1"], "--listen takes [DIALECT=][HOST:]PORT, not 'morse=1'"),
-        (vec!["--max-connections", "0"], "--max-connections takes a number from 1 on, not '0'"),
-        (vec!["uploads"], "unexpected argument 'uploads'"),
-    ];
-    for (args, what) in table {
-        let (status, said) = server(&args);
-        let end = if what.ends_with('?') { "" } else { "; see --help" };
-        assert_eq!(said, format!("connme-server: {what}{end}\n"));
-        assert_eq!(status, 2);
-    }
-    for args in [["--sever", "x"], ["--server", "a:b"]] {
-        let failed = client(&args).assert().code(2).get_output().stderr.clone();
-        assert_eq!(String::from_utf8(failed).unwrap().lines().count(), 1);
-    }
-}
-
 /// The lines on standard output until the server is ready.
 fn greeting(args: &[&str], root: &std::path::Path) -> Vec<String> {
     use std::io::{BufRead, BufReader};
@@ -201,211 +174,15 @@ fn help_fits_a_terminal_of_80_columns() {
 }
 
 #[test]
-fn single_commands_do_their_work() {
-    let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let run = |args: &[&str]| {
-        let output = server.client(folder.path(), args).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    };
-    let bytes = noise(1, 700_000);
-    fs::write(folder.path().join("my file.bin"), &bytes).unwrap();
-    fs::write(folder.path().join("b"), "").unwrap();
-
-    let (status, out, err) = run(&["connme"]);
-    assert_eq!((status, err.as_str()), (0, ""));
-    assert_eq!(out, format!("connected to {}\n", server.address()));
-
-    let (status, out, err) = run(&["upload", "my file.bin", "b", "b"]);
-    assert_eq!((status, err.as_str()), (0, ""));
-    let lines: Vec<_> = out.lines().collect();
-    assert!(lines[0].starts_with("my file.bin uploaded: 700000 bytes in "), "{out}");
-    assert!(lines[1].starts_with("b uploaded: 0 bytes in "), "{out}");
-    assert!(lines[2].starts_with("b uploaded as b_1: 0 bytes in "), "{out}");
-    assert_eq!(server.get("my file.bin"), bytes);
-
-    let (_, out, _) = run(&["upload", "b", "as", "c d"]);
-    assert!(out.starts_with("b uploaded as c d: "), "{out}");
-    let (status, out, err) = run(&["ls"]);
-    let words: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!((status, err.as_str()), (0, ""));
-    assert_eq!(
-        words,
-        [
-            vec!["file", "0", "b"],
-            vec!["file", "0", "b_1"],
-            vec!["file", "0", "c", "d"],
-            vec!["file", "700000", "my", "file.bin"]
-        ]
-    );
-
-    let (status, out, err) = run(&["size", "b", "nope", "my file.bin"]);
-    assert_eq!(status, 1);
-    assert_eq!(out, "b: 0 bytes (0.000000 MB)\nmy file.bin: 700000 bytes (0.700000 MB)\n");
-    assert_eq!(
-        err,
-        "connme-client: cannot get the size of nope: no such file (not-found); ls shows what is there\n"
-    );
-
-    let (status, out, _) = run(&["download", "my file.bin", "my file.bin", "b"]);
-    assert_eq!((status, out.lines().count()), (0, 4));
-    assert!(out.lines().next_back().unwrap().starts_with("3 files: 1400000 bytes in "), "{out}");
-    let downloads = folder.path().join("downloads");
-    assert_eq!(visible(&downloads), ["b", "my file.bin", "my file_1.bin"]);
-    assert_eq!(fs::read(downloads.join("my file_1.bin")).unwrap(), bytes);
-    run(&["download", "b", "as", "e", "--downloads", "other"]);
-    assert_eq!(visible(&folder.path().join("other")), ["e"]);
-
-    let (status, out, _) = run(&["rm", "--yes", "b", "c d"]);
-    assert_eq!(
-        (status, out.as_str()),
-        (0, "b removed from the server\nc d removed from the server\n")
-    );
-    let (status, out, _) = run(&["count", "halo", "dunia é"]);
-    assert_eq!((status, out.as_str()), (0, "12 characters\n"));
-    let (status, out, _) = run(&["lls"]);
-    assert!(status == 0 && out.contains("\tmy file.bin\n") && out.contains("dir\t-\tdownloads\n"));
-}
-
-#[test]
-fn failures_tell_what_why_and_what_to_do() {
-    let server = TestServer::start(&["--max-file-size", "10"]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("big"), vec![0; 5_000_000]).unwrap();
-    fs::create_dir(folder.path().join("dir")).unwrap();
-    fs::write(folder.path().join("blocked"), "").unwrap();
-    server.put("a", "hello");
-    let missing = fs::File::open(folder.path().join("nope")).unwrap_err();
-    let missing = format!("cannot open nope: {missing}; lls shows what could be sent");
-    let blocked = fs::create_dir(folder.path().join("blocked")).unwrap_err();
-    let blocked = format!("cannot keep a in blocked: create the folder blocked: {blocked}");
-    let moved = format!(
-        "compare is a command of connme-lab: connme-lab compare big --server {}",
-        server.address()
-    );
-    let table: [(&[&str], i32, &str); 14] = [
-        (&["upload", "nope"], 1, &missing),
-        (
-            &["rm", " a"],
-            1,
-            "cannot remove ' a': in this dialect a name may not begin or end with a space",
-        ),
-        (
-            &["upload", "dir"],
-            1,
-            "cannot send dir: it is a folder; with -r what is in it goes into the server's folder of that name, if it has one; dir/* are its files alone",
-        ),
-        (&["upload", "big"], 1, "cannot upload big: files may be at most 10 bytes (too-large)"),
-        (
-            &["upload", "blocked", "as", "../x"],
-            1,
-            "cannot upload blocked: no part of a name may begin with a dot (bad-name); add 'as NAME' to choose another name",
-        ),
-        (
-            &["download", "../a"],
-            1,
-            "cannot download ../a: no part of a name may begin with a dot (bad-name)",
-        ),
-        (
-            &["download", "a", "as", "../x"],
-            1,
-            "cannot keep ../x in downloads: no part of a name may begin with a dot; add 'as NAME' to choose another name",
-        ),
-        (&["download", "a", "--downloads", "blocked"], 1, &blocked),
-        (
-            &["rm", "nope", "-y"],
-            1,
-            "cannot remove nope: no such file (not-found); ls shows what is there",
-        ),
-        (&["frobnicate"], 2, "there is no command 'frobnicate'; help shows all commands"),
-        (&["uplod", "a"], 2, "there is no command 'uplod'; did you mean upload?"),
-        (&["size"], 2, "size needs a file name; help size explains it"),
-        (&["count"], 2, "count needs a text; help count explains it"),
-        (&["compare", "big"], 2, &moved),
-    ];
-    for (args, status, what) in table {
-        let output = server.client(folder.path(), args).write_stdin("y\n").output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said, format!("connme-client: {what}\n"));
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{args:?}");
-    }
-    let address = server.address();
-    drop(server);
-    let output = client(&["--server", &address.to_string(), "ls"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    let refused = std::net::TcpStream::connect(address).unwrap_err();
-    let expected = format!(
-        "connme-client: cannot connect to {address}: {refused}; \
-         is the server running? choose another with --server\n"
-    );
-    assert_eq!((output.status.code(), said), (Some(1), expected));
-}
-
-#[test]
-fn one_refusal_does_not_stop_the_other_files() {
-    let server = TestServer::start(&["--max-file-size", "10"]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("big"), vec![0; 5_000_000]).unwrap();
-    fs::write(folder.path().join("small"), "ok").unwrap();
-    let mut client = server.client(folder.path(), &["upload", "big", "small", "nope", "small"]);
-    let output = client.assert().code(1).get_output().clone();
-    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 2);
-    assert_eq!(server.names(), ["small", "small_1"]);
-    server.client(folder.path(), &["download", "nope"]).assert().code(1);
-    assert!(!folder.path().join("downloads").exists(), "a refusal makes no folder");
-}
-
-#[test]
 fn both_programs_speak_indonesian() {
     let server = TestServer::start(&["--lang", "id"]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a.txt"), "hello").unwrap();
-    let address = server.address();
-    let lines = "connme\nconnme\nupload\na.txt\nupload a.txt\nls\nsize\na.txt\ndownload\na.txt\n\
-                 rm a.txt\nN\nrm a.txt\nY\nsize a.txt\nuplod\nbyebye\n";
-    for by_flag in [true, false] {
-        let mut client = server.client(folder.path(), if by_flag { &["--lang=id"] } else { &[] });
-        if !by_flag {
-            client.env("LANG", "id_ID.UTF-8");
-        }
-        let output = client.write_stdin(lines).output().unwrap();
-        let (out, err) =
-            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        let expected = [
-            format!("Terhubung ke server {address}"),
-            "Koneksi berhasil ditambahkan".into(),
-            format!("Sudah terhubung ke server {address}"),
-            "File a.txt berhasil diunggah dalam 0,".into(),
-            "File a.txt berhasil diunggah dalam 0,".into(),
-            "file\t5\ta.txt".into(),
-            "file\t5\ta_1.txt".into(),
-            "Ukuran file a.txt: 5 bytes (0,000005 MB)".into(),
-            "File a.txt berhasil diunduh ke downloads".into(),
-            "Waktu unduh: 0,".into(),
-            "File a.txt berhasil dihapus dari server".into(),
-        ];
-        assert_eq!(out.lines().count(), expected.len(), "{out}{err}");
-        for (line, beginning) in out.lines().zip(expected) {
-            assert!(line.starts_with(&beginning), "{line} instead of {beginning}");
-        }
-        let expected = [
-            "connme-client: Penghapusan file a.txt dibatalkan",
-            "connme-client: size a.txt gagal: File tidak ditemukan di server (not-found); ls menunjukkan apa yang ada",
-            "connme-client: Perintah tidak dikenali: 'uplod'; apakah maksud Anda upload?",
-            "Menutup koneksi",
-        ];
-        assert_eq!(err.lines().collect::<Vec<_>>(), expected);
-        server.peer().say("rm a_1.txt\n").hear("ok removed a_1.txt\n");
-    }
+    let mut client = server.client(server.outside(), &["connme"]);
+    let output = client.env("LANG", "id_ID.UTF-8").output().unwrap();
+    let said = format!("Terhubung ke server {}\nKoneksi berhasil ditambahkan\n", server.address());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
     server.wait_for_log(" text Terhubung dengan 127.0.0.1:");
     server.wait_for_log(" ditutup\n");
-    let said = client(&["--lang", "id", "--nope"]).output().unwrap().stderr;
-    assert_eq!(
-        String::from_utf8(said).unwrap(),
-        "connme-client: argumen '--nope' tidak dikenali; lihat --help\n"
-    );
-    let help = client(&["--lang", "id", "--help"]).output().unwrap().stdout;
+    let help = crate::support::client(&["--lang", "id", "--help"]).output().unwrap().stdout;
     assert!(help.starts_with(b"connme-client: memindahkan file"));
 }
 
@@ -416,7 +193,6 @@ fn completions_are_printed() {
         assert!(String::from_utf8(output.stdout).unwrap().contains("connme-client"));
     }
     client(&["--completions", "tcsh"]).assert().code(2);
-    assert_eq!(server(&["--completions", "tcsh"]).0, 2);
 }
 
 /// In the shells themselves, where they are installed.
@@ -512,49 +288,6 @@ fn completions_work_in_each_shell() {
     assert!(got.is_none_or(|got| got == "_connme_client\n_connme_server\n_connme_lab\n"));
 }
 
-#[test]
-fn lines_without_a_terminal_are_commands() {
-    let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a b.txt"), "hello").unwrap();
-    let run = |lines: &str| {
-        let output = server.client(folder.path(), &[]).write_stdin(lines).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    };
-    let address = server.address();
-    let (status, out, err) =
-        run("connme\nconnme\nupload\na b.txt\nupload a b.txt as c\nls\nsize\nc\n\
-         rm c\nN\nrm\nc\nY\nls\nbyebye\nbyebye\n");
-    assert_eq!(status, 1);
-    let expected = [
-        format!("connected to {address}"),
-        format!("already connected to {address}, and it answers"),
-        "a b.txt uploaded: 5 bytes".into(),
-        "a b.txt uploaded as c: 5 bytes".into(),
-        "file\t5\ta b.txt".into(),
-        "file\t5\tc".into(),
-        "c: 5 bytes (0.000005 MB)".into(),
-        "c removed from the server".into(),
-        "file\t5\ta b.txt".into(),
-    ];
-    assert_eq!(out.lines().count(), expected.len(), "{out}");
-    for (line, beginning) in out.lines().zip(expected) {
-        assert!(line.starts_with(&beginning), "{line}");
-    }
-    assert_eq!(
-        err,
-        "connme-client: c stays where it is\nconnection closed\n\
-         connme-client: not connected: type connme to connect\n"
-    );
-    assert_eq!(run("connme\nexit\nls\n").0, 0);
-    assert_eq!(run("").0, 0);
-    // A script need not connect.
-    let (status, out, err) = run("size c\nsize 'a b.txt'\n");
-    assert_eq!((status, err.lines().count()), (1, 1), "{err}");
-    assert_eq!(out, "a b.txt: 5 bytes (0.000005 MB)\n");
-}
-
 /// Names go from one command to another, and files from one program to another.
 #[cfg(unix)]
 #[test]
@@ -610,43 +343,15 @@ fn the_client_works_in_a_pipe() {
     assert_eq!(lines, expected, "{err}");
 }
 
+/// A line of millions of words is not looked up word by word.
 #[test]
-fn what_other_programs_take_is_answered_with_what_works_here() {
+fn a_line_of_millions_of_words_is_refused() {
     let server = TestServer::start(&[]);
-    fs::create_dir(server.root().join("album")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let said = |lines: &str| {
-        let output = server.client(folder.path(), &[]).write_stdin(lines).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        String::from_utf8(output.stderr).unwrap()
-    };
-    assert_eq!(
-        said("ls -l\n"),
-        "connme-client: ls takes no flags; a name that begins with - needs quotes\n"
-    );
-    assert_eq!(
-        said("download album\n"),
-        "connme-client: cannot download album: that is a folder (is-folder); -r downloads all that is \
-         in it\n"
-    );
-    for (typed, answer) in [
-        ("help get", "get is download here; help shows all commands"),
-        ("unggah x", "unggah is upload here; help shows all commands"),
-        ("rm -r album", "rm takes no flags; a name that begins with - needs quotes"),
-        ("rm '-r'", "cannot remove -r: no such file (not-found); ls shows what is there"),
-        (
-            "localhost:1234",
-            "there is no command 'localhost:1234'; a server is chosen with --server HOST[:PORT]",
-        ),
-    ] {
-        assert_eq!(said(&format!("{typed}\n")), format!("connme-client: {answer}\n"));
-    }
-    let output = server.client(folder.path(), &["download", "-r", "album"]).output().unwrap();
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "there is no file in it\n");
-    // A line of millions of words is not looked up word by word.
+    let mut client = server.client(server.outside(), &[]);
     let line = format!("size {}\nhelp nope\n", "x ".repeat(5_000_000));
+    let output = client.write_stdin(line).assert().code(1).get_output().clone();
     assert_eq!(
-        said(&line),
+        String::from_utf8(output.stderr).unwrap(),
         "connme-client: a line may have at most 256 KiB; this one was not run\n\
          connme-client: there is no command 'nope'; help shows all commands\n"
     );
@@ -1007,66 +712,6 @@ fn a_line_of_many_names_is_many_names() {
     let output = client.write_stdin(lines).assert().success().get_output().clone();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 31);
     assert!(!server.log().contains("bad-request"), "{}", server.log());
-}
-
-#[test]
-fn each_file_is_removed_once_and_each_name_is_asked_for() {
-    let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let run = |args: &[&str], lines: &str| {
-        let output = server.client(folder.path(), args).write_stdin(lines).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    };
-    for (args, lines) in [(&["rm", "a", "b", "c"][..], ""), (&[], "connme\nrm a b c\n")] {
-        ["a", "b", "c"].iter().for_each(|name| server.put(name, ""));
-        let (status, out, err) = run(args, &format!("{lines}Y\nN\nY\n"));
-        assert_eq!((status, out.matches(" removed ").count()), (1, 2), "{out}{err}");
-        assert_eq!(err, "connme-client: b stays where it is\n");
-        assert_eq!(server.names(), ["b"]);
-        fs::remove_file(server.root().join("b")).unwrap();
-    }
-    for names in [["x*.md", "x.md"], ["x.md", "x*.md"], ["x*.md", "?.md"]] {
-        server.put("x.md", "");
-        let (status, out, err) = run(&[&["rm", "--yes"], &names[..]].concat(), "");
-        assert_eq!((status, out.as_str(), err.as_str()), (0, "x.md removed from the server\n", ""));
-    }
-}
-
-#[test]
-fn a_line_with_arrow_keys_in_it_is_not_run() {
-    let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    server.put("a", "");
-    server.put("ab", "");
-    let lines = "connme\nrm a\x1b[D\x1b[Db\n\x1b[A\nls\n";
-    let output = server.client(folder.path(), &["--yes"]).write_stdin(lines).output().unwrap();
-    let (out, err) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(out.lines().skip(1).collect::<Vec<_>>(), ["file\t0\ta", "file\t0\tab"], "{err}");
-    assert_eq!(err.matches("arrow keys do not work here, so this line was not run").count(), 2);
-}
-
-#[test]
-fn a_question_without_an_answer_removes_nothing() {
-    let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    server.put("a", "kept");
-    for (answer, status) in [("", 1), ("n\n", 1), ("perhaps\n", 1), ("Y\n", 0)] {
-        assert!(server.has("a"));
-        let mut client = server.client(folder.path(), &["rm", "a"]);
-        let output = client.write_stdin(answer).assert().code(status).get_output().clone();
-        let expected = match answer {
-            "" => {
-                "connme-client: cannot remove a: cannot ask (end of input); use --yes to remove without \
-                 asking\n"
-            }
-            "Y\n" => "",
-            _ => "connme-client: a stays where it is\n",
-        };
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
-    }
-    assert!(!server.has("a"));
 }
 
 /// In every dialect that removes: with a question first, its missing answer would be the failure.

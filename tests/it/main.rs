@@ -9,6 +9,7 @@
 //! - [`absent`]: peers that send or read almost nothing.
 //! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
+//! - [`sessions`]: the same as transcripts.
 //! - [`architectures`]: one server in five shapes, and what a slow client does to each.
 //! - [`capture`]: what is written for Wireshark, and what explains it there.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
@@ -50,6 +51,7 @@ mod lines;
 mod prompt;
 mod proxy;
 mod random;
+mod sessions;
 mod siblings;
 mod store;
 mod strukt;
