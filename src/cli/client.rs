@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::args::{self, Arg, Args, DIALECT, SERVER, Shared, THEME, Wanted};
 use super::{InstrumentFlags, Parsed, Picture, Wrong};
 use crate::client::Config;
-use crate::client::command::{self, of_the_lab};
+use crate::client::command;
 use crate::dialect::Dialect;
 use crate::lang::{Lang, client_help, client_usage, help_on};
 use crate::limits;
@@ -32,8 +32,6 @@ pub fn parse(
     lang: Lang,
 ) -> Result<Parsed<CommandLine>, Wrong> {
     let usage = client_usage().say(lang);
-    let words: Vec<_> = words.into_iter().collect();
-    let typed: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut line = Args::new(words);
     let mut shared = Shared::new(lang);
     let (mut server, mut ladder) = (None, Picture::default());
@@ -49,11 +47,6 @@ pub fn parse(
                 {
                     server = Some((limits::TCP_IP.to_owned(), Some(port)));
                     continue;
-                }
-                if config.command.is_empty()
-                    && let Some(moved) = of_the_lab(&word.to_string_lossy(), &typed.join(" "))
-                {
-                    return Err(moved);
                 }
                 config.command.push(word);
                 continue;
@@ -166,23 +159,6 @@ mod tests {
         {
             assert_eq!(wrong(line), None, "{line}");
         }
-    }
-
-    #[test]
-    fn what_the_lab_does_now_is_answered_with_its_command() {
-        let said = |line: &str| {
-            let words: Vec<OsString> = line.split('|').map(Into::into).collect();
-            parse(words, Lang::En).err().map(|wrong| wrong.say(Lang::En))
-        };
-        assert_eq!(
-            said("-s|h:1|grade|--only|framing").unwrap(),
-            "grade is a command of connme-lab: connme-lab -s h:1 grade --only framing"
-        );
-        assert_eq!(
-            said("COMPARE|a.txt|--json").unwrap(),
-            "compare is a command of connme-lab: connme-lab COMPARE a.txt --json"
-        );
-        assert_eq!(said("ls|--json").unwrap(), "unexpected argument '--json'; see --help");
     }
 
     #[test]

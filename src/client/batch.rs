@@ -197,16 +197,12 @@ fn partial(name: &str, (done, total): (u64, Option<u64>)) -> Msg {
 }
 
 fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
-    match tally.not_tried {
-        0 => {}
-        1 => ui.fail(&msg!(
-            "1 more file was not tried, for the same reason",
-            "1 file lagi tidak dicoba, dengan alasan yang sama"
-        )),
-        count => ui.fail(&msg!(
-            "{count} more files were not tried, for the same reason",
-            "{count} file lagi tidak dicoba, dengan alasan yang sama"
-        )),
+    if tally.not_tried > 0 {
+        ui.fail(&msg!(
+            "files that were not tried, for the same reason: {}",
+            "file yang tidak dicoba, dengan alasan yang sama: {}",
+            tally.not_tried
+        ));
     }
     if tally.moved < 2 {
         return Ok(());

@@ -27,9 +27,7 @@ use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lang::{
-    self, Msg, bytes, client_help, client_usage, decimal, escaped, help_on, msg, printable,
-};
+use crate::lang::{self, Msg, bytes, client_help, client_usage, decimal, escaped, help_on, msg};
 use crate::lang::{is_control, prompt_help, without_controls};
 use crate::store::Listing;
 
@@ -79,19 +77,6 @@ pub(crate) fn find(word: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.word == lower || command.alias == Some(&lower))
 }
 
-/// The commands of `connme-lab`. The client had them before.
-const OF_THE_LAB: [&str; 6] = ["demo", "compare", "lesson", "tcp", "grade", "dissector"];
-
-/// What to type instead, if this word is a command of `connme-lab`. `line` is what was typed.
-pub(crate) fn of_the_lab(word: &str, line: &str) -> Option<Msg> {
-    let command = OF_THE_LAB.into_iter().find(|command| word.eq_ignore_ascii_case(command))?;
-    let line = printable(line.as_bytes());
-    Some(msg!(
-        "{command} is a command of connme-lab: connme-lab {line}",
-        "{command} adalah perintah connme-lab: connme-lab {line}"
-    ))
-}
-
 /// Words of other programs, and the command that does it here.
 const OF_OTHERS: [(&str, &str); 22] = [
     ("get", "download"),
@@ -118,12 +103,9 @@ const OF_OTHERS: [(&str, &str); 22] = [
     ("bantuan", "help"),
 ];
 
-/// What to say of a word that is not a command, in any letter case. `line` is what was typed.
-pub(super) fn not_a_command(word: &str, line: &str) -> Msg {
+/// What to say of a word that is not a command, in any letter case.
+pub(super) fn not_a_command(word: &str) -> Msg {
     let lower = word.to_ascii_lowercase();
-    if let Some(msg) = of_the_lab(word, line) {
-        return msg;
-    }
     if let Some((word, here)) = OF_OTHERS.iter().find(|(other, _)| *other == lower) {
         return msg!(
             "{word} is {here} here; help shows all commands",
@@ -131,6 +113,10 @@ pub(super) fn not_a_command(word: &str, line: &str) -> Msg {
         );
     }
     match lower.as_str() {
+        "demo" | "compare" | "lesson" | "tcp" | "grade" | "dissector" => msg!(
+            "{lower} is a command of connme-lab, another program",
+            "{lower} adalah perintah connme-lab, program lain"
+        ),
         "cd" | "pwd" => msg!(
             "there is no current folder: a name has its folders in it, as in 'ls docs' and 'download docs/a.txt'",
             "tidak ada folder aktif: nama memuat foldernya, seperti 'ls docs' dan 'download docs/a.txt'",
@@ -590,7 +576,7 @@ fn help(ui: &mut Ui, argument: &Argument) -> Outcome {
         "" if ui.is_single => client_help(),
         "" => return prompt_help_for(ui),
         "flags" => client_usage(),
-        typed => help_on(find(typed).ok_or_else(|| not_a_command(typed, typed))?.word),
+        typed => help_on(find(typed).ok_or_else(|| not_a_command(typed))?.word),
     };
     Ok(ui.print(&ui.words(&text))?)
 }
@@ -678,7 +664,7 @@ mod tests {
 
     #[test]
     fn a_word_of_another_program_is_answered_with_the_command_here() {
-        let said = |word: &str| not_a_command(word, word).say(lang::Lang::En);
+        let said = |word: &str| not_a_command(word).say(lang::Lang::En);
         assert_eq!(said("GET"), "get is download here; help shows all commands");
         assert!(OF_OTHERS.iter().all(|(_, here)| COMMANDS.iter().any(|it| it.word == *here)));
         assert!(said("cd").starts_with("there is no current folder"));

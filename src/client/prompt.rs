@@ -88,8 +88,7 @@ impl Ui {
             if word.is_empty() {
                 continue;
             }
-            if let Ok(Command { word: command, takes: Takes::Argument, .. }) =
-                Ui::find(word, &argument)
+            if let Some(Command { word: command, takes: Takes::Argument, .. }) = command::find(word)
                 && argument.is_empty()
             {
                 match self.ask(&question(command))? {
@@ -109,23 +108,14 @@ impl Ui {
     /// Standard output cannot be written to.
     pub(crate) fn run(&mut self, word: &str, argument: &Argument) -> io::Result<()> {
         self.client.patience.interrupt.clear();
-        match Ui::find(word, argument) {
-            Ok(command) => self.perform(command.word, &argument.text(), |ui| {
-                command.check(argument)?;
-                ui.must_have(command.word)?;
-                (command.run)(ui, argument)
-            }),
-            Err(wrong) => {
-                self.fail_use(&wrong);
-                Ok(())
-            }
-        }
-    }
-
-    fn find(word: &str, argument: &Argument) -> Result<&'static Command, Msg> {
-        command::find(word).ok_or_else(|| {
-            let typed = format!("{word} {}", argument.text());
-            not_a_command(word, typed.trim_end())
+        let Some(command) = command::find(word) else {
+            self.fail_use(&not_a_command(word));
+            return Ok(());
+        };
+        self.perform(command.word, &argument.text(), |ui| {
+            command.check(argument)?;
+            ui.must_have(command.word)?;
+            (command.run)(ui, argument)
         })
     }
 }

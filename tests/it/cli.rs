@@ -683,11 +683,6 @@ fn the_prompt_advises_what_can_be_done_there() {
         "tried the text dialect; to try another, leave, and start again with --dialect NAME\n";
     assert!(err.ends_with(hint), "{err}");
     fs::write(folder.path().join("f"), "x").unwrap();
-    let err = said(&mut server.client(folder.path(), &[]), "compare f --json\n");
-    assert_eq!(
-        err,
-        "connme-client: compare is a command of connme-lab: connme-lab compare f --json\n"
-    );
     let address = server.address_of("filesaver").to_string();
     let err = said(
         client(&["-d", "filesaver", "--server", &address]).current_dir(&folder),

@@ -347,7 +347,7 @@ fn a_server_that_refuses_all_is_not_sent_all() {
         let lines: Vec<_> = err.lines().collect();
         assert!(lines.len() <= told + 1, "{err}");
         let not_tried = names.len() + usize::from(!is_stored) - (lines.len() - 1);
-        let said = format!("{not_tried} more files were not tried, for the same reason\n");
+        let said = format!("files that were not tried, for the same reason: {not_tried}\n");
         assert!(err.ends_with(&said), "{err}");
         assert_eq!(server.has("small"), is_stored);
         let (bytes, connections) = *counts.lock().unwrap();
@@ -442,7 +442,7 @@ fn a_server_that_went_away_is_looked_for_once() {
     let (_, err) = texts(download.args(["a", "b", "c", "d", "e"]).current_dir(&here), 1);
     let lines: Vec<_> = err.lines().collect();
     assert!(lines[1].contains("cannot connect to"), "{err}");
-    assert!(lines[2].ends_with("2 more files were not tried, for the same reason"), "{err}");
+    assert!(lines[2].ends_with("files that were not tried, for the same reason: 2"), "{err}");
     serve.join().unwrap();
 }
 

@@ -181,7 +181,7 @@ fn ctrl_c_says_what_is_kept_if_the_server_is_silent() {
     terminal.press(CTRL_C).see(&format!("100 kB {kept}"));
     terminal.press("download 'a' 'b'\n").see("still waiting");
     terminal.press(CTRL_C).see("a: interrupted, and nothing was stored");
-    terminal.see("1 more file was not tried");
+    terminal.see("not tried, for the same reason: 1");
     terminal.press("exit\n").see("left");
     terminal.end();
 }
