@@ -215,7 +215,7 @@ fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
     let (seconds, rate) = speed(tally.bytes, tally.time);
     ui.tell(&msg!(
         "{files} files: {size} in {seconds} s{rate}{failed}",
-        "{files} file: {size} dalam {seconds} detik{rate}{failed}";
+        "{files} file dalam {seconds} detik ({size}{rate}){failed}";
         seconds, rate, failed
     ))
 }
