@@ -81,14 +81,8 @@ fn move_all(
             Err(failure) => {
                 tally.failed += 1;
                 bar.done(None);
-                let ends_all = ends_all(&failure);
-                match failure {
-                    Failure::Interrupted => {
-                        interrupted(ui, name, stage == Some(Progress::Sent));
-                    }
-                    failure => failed(ui, name, &failure),
-                }
-                if ends_all {
+                failed(ui, name, &failure, stage == Some(Progress::Sent));
+                if ends_all(&failure) {
                     tally.not_tried = names.len().saturating_sub(number + 1);
                     break;
                 }
@@ -162,28 +156,25 @@ fn ends_all(failure: &Failure) -> bool {
     )
 }
 
-fn failed(ui: &mut Ui, name: &str, failure: &Failure) {
-    ui.fail_on(name, failure);
-    if let Some(came) = ui.client.take_partial() {
-        ui.note(&partial(&escaped(name), came));
+/// Tells why a transfer has failed, and what is left of it.
+fn failed(ui: &mut Ui, name: &str, failure: &Failure, may_be_stored: bool) {
+    let shown = escaped(name);
+    let kept = ui.client.take_partial().map(|came| partial(&shown, came));
+    match (failure, kept, may_be_stored) {
+        (Failure::Interrupted, Some(kept), _) => ui.fail(&kept),
+        (Failure::Interrupted, None, false) => ui.fail(&msg!(
+            "{shown}: interrupted, and nothing was stored",
+            "{shown}: dihentikan, tidak ada yang disimpan"
+        )),
+        (Failure::Interrupted, None, true) => ui.fail(&msg!(
+            "{shown}: interrupted, but it may be stored",
+            "{shown}: dihentikan, tetapi mungkin sudah disimpan"
+        )),
+        (_, kept, _) => {
+            ui.fail_on(name, failure);
+            kept.iter().for_each(|kept| ui.note(kept));
+        }
     }
-}
-
-/// Tells what became of a transfer that the user has interrupted.
-fn interrupted(ui: &mut Ui, name: &str, may_be_stored: bool) {
-    let name = escaped(name);
-    let told = match (ui.client.take_partial(), may_be_stored) {
-        (Some(came), _) => partial(&name, came),
-        (None, false) => msg!(
-            "{name}: interrupted, and nothing was stored",
-            "{name}: dihentikan, tidak ada yang disimpan"
-        ),
-        (None, true) => msg!(
-            "{name}: interrupted, but it may be stored",
-            "{name}: dihentikan, tetapi mungkin sudah disimpan"
-        ),
-    };
-    ui.fail(&told);
 }
 
 /// What has come of a download is kept.

@@ -154,7 +154,13 @@ pub(crate) fn unknown(word: &str, nearest: Option<&str>) -> Msg {
 
 /// A command that takes nothing got something.
 pub(crate) fn takes_nothing(command: &str) -> Msg {
-    msg!("{command} takes no argument", "{command} tidak menerima argumen")
+    match command {
+        "connme" => msg!(
+            "connme takes no argument; a server is chosen with --server HOST[:PORT]",
+            "connme tidak menerima argumen; server dipilih dengan --server HOST[:PORT]"
+        ),
+        _ => msg!("{command} takes no argument", "{command} tidak menerima argumen"),
+    }
 }
 
 /// A command that needs an argument got none.

@@ -1,6 +1,7 @@
 //! A failure in words: what was tried, why it failed, and what to do.
 
 use super::Client;
+use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
 use crate::lang::{Msg, msg};
 
@@ -110,13 +111,8 @@ fn hint(
 
 /// The server may speak another dialect.
 fn other_dialect(client: &Client, is_single: bool) -> Msg {
-    let own = client.config().dialect;
-    let tried = own.name();
-    let seems = client.patience.looks_like(own).map(|dialect| {
-        let name = dialect.name();
-        msg!("this looks like {name}: ", "ini mirip {name}: ")
-    });
-    let seems = seems.unwrap_or_default();
+    let dialect = client.config().dialect;
+    let (tried, guess) = (dialect.name(), looks_like(client.patience.looks_like(dialect)));
     let start = match is_single {
         true => msg!("try another", "coba yang lain"),
         false => {
@@ -124,8 +120,15 @@ fn other_dialect(client: &Client, is_single: bool) -> Msg {
         }
     };
     msg!(
-        "; tried the {tried} dialect; {seems}{start} with --dialect NAME",
-        "; dialek yang dicoba: {tried}; {seems}{start} dengan --dialect NAMA";
-        seems, start
+        "; tried the {tried} dialect{guess}; {start} with --dialect NAME",
+        "; dialek yang dicoba: {tried}{guess}; {start} dengan --dialect NAMA";
+        guess, start
     )
+}
+
+/// What the server seems to speak.
+pub(super) fn looks_like(dialect: Option<Dialect>) -> Msg {
+    let guess =
+        dialect.map(|dialect| msg!("; this looks like {}", "; ini mirip {}", dialect.name()));
+    guess.unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::explain::explain;
+use super::explain::{explain, looks_like};
 use super::keyboard::{Keyboard, Typed};
 use super::outcome::{Outcome, Stop};
 use super::terminal::Terminal;
@@ -258,11 +258,8 @@ pub(super) fn say(note: &Msg, lang: Lang) {
 }
 
 /// A reply takes long. Perhaps the server has another dialect than this client.
-fn still_waiting(partial: &Partial, looks_like: Option<Dialect>) -> Msg {
-    let (so_far, expected) = (partial.so_far(), partial.expected());
-    let guess =
-        looks_like.map(|dialect| msg!("; this looks like {}", "; ini mirip {}", dialect.name()));
-    let guess = guess.unwrap_or_default();
+fn still_waiting(partial: &Partial, dialect: Option<Dialect>) -> Msg {
+    let (so_far, expected, guess) = (partial.so_far(), partial.expected(), looks_like(dialect));
     msg!(
         "{so_far}; still waiting for {expected}{guess}",
         "{so_far}; masih menunggu {expected}{guess}";

@@ -176,14 +176,14 @@ fn said_of(dialect: &str, args: &[&str], words: impl Into<Vec<u8>>) -> String {
     let err = String::from_utf8(output.stderr).unwrap();
     let err = err.strip_prefix("connme-client: cannot ").unwrap_or_else(|| panic!("{err}"));
     let err = err.trim_end();
-    let tried = err.strip_suffix("try another with --dialect NAME");
-    let hint = format!("; tried the {dialect} dialect; ");
+    let tried = err.strip_suffix("; try another with --dialect NAME");
+    let hint = format!("; tried the {dialect} dialect");
     match (
         tried.and_then(|err| err.split_once(&hint)),
         err.strip_suffix("; is that a connme server?"),
     ) {
         (Some((err, "")), _) => err.to_owned(),
-        (Some((err, guess)), _) => format!("{err} ({})", guess.trim_end_matches(": ")),
+        (Some((err, guess)), _) => format!("{err} ({})", guess.trim_start_matches("; ")),
         (None, Some(err)) => format!("{err} (understood)"),
         (None, None) => format!("{err} (no hint)"),
     }
