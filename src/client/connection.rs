@@ -24,20 +24,6 @@ pub(super) fn pause_before(tries: u32) -> Duration {
 }
 
 impl Client {
-    /// Opens a connection if there is none.
-    pub(super) fn open(&mut self) -> Answer<()> {
-        if self.wire.is_none() {
-            let mut wire = self.connect()?;
-            if self.requests().one_a_connection {
-                wire.close_and_wait();
-            } else {
-                self.wire = Some(wire);
-            }
-        }
-        self.is_wanted = true;
-        Ok(())
-    }
-
     /// Closes the connection if there is one. The user does not want another one.
     pub(super) fn leave(&mut self) {
         self.is_wanted = false;

@@ -262,9 +262,13 @@ impl Client {
         let (was_wanted, before) = (self.is_wanted, self.connections);
         // The result says whether it connects again.
         let again = self.again.take();
-        let answer = self.greet();
+        let answer = match self.requests().connme {
+            Some(connme) => self.greet(connme),
+            None => self.connect().map(|mut wire| wire.close_and_wait()),
+        };
         self.again = again;
         answer?;
+        self.is_wanted = true;
         let is_new = self.connections > before && !self.requests().one_a_connection;
         Ok(match (was_wanted, is_new) {
             (false, _) => Greeting::First,
@@ -273,10 +277,12 @@ impl Client {
         })
     }
 
-    fn greet(&mut self) -> Answer<()> {
+    fn greet(&mut self, connme: fn(&mut Wire) -> Answer<()>) -> Answer<()> {
         let had_one = self.wire.is_some();
-        self.open()?;
-        let Some(connme) = self.requests().connme else { return Ok(()) };
+        if !had_one {
+            self.wire = Some(self.connect()?);
+        }
+        self.is_wanted = true;
         match self.ask(connme) {
             // The server had closed the connection, perhaps long ago: connects again.
             Err(_) if had_one && self.wire.is_none() => self.ask(connme),

@@ -126,8 +126,7 @@ impl Client {
             match resumed.and_then(|_| self.sum(name)) {
                 Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
-                Ok(_) => {}
-                Err(Failure::Strange(_)) => self.open()?,
+                Ok(_) | Err(Failure::Strange(_)) => {}
                 // What the server cannot do, or how it says so, is no reason to give up.
                 Err(failure @ Failure::Refused { .. }) => match failure.code() {
                     None | Some(Code::Changed | Code::UnknownCommand | Code::BadRequest) => {}
