@@ -348,8 +348,7 @@ impl Uploads {
                 client.must_have_stored(stored.as_deref().unwrap_or(&name), sent.sum()?)?;
             }
             let grew = self.size(first).is_some_and(|now| now > bytes);
-            let confirmed = requests.confirms;
-            return Ok(Receipt { stored, bytes, partial: 0, time, grew, confirmed });
+            return Ok(Receipt { stored, bytes, partial: 0, time, grew });
         }
     }
 }

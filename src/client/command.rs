@@ -365,7 +365,7 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
         ));
     }
     let (seconds, rate) = speed(receipt.bytes, receipt.time);
-    if !receipt.confirmed {
+    if !ui.client.requests().confirms {
         return msg!(
             "{name} sent: {size} in {seconds} s{rate}; this dialect sends no confirmation",
             "File {name} dikirim dalam {seconds} detik ({size}{rate}); dialek ini tidak mengirim konfirmasi";

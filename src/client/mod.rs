@@ -156,8 +156,6 @@ pub struct Receipt {
     pub time: Duration,
     /// The file became longer while it was sent.
     pub grew: bool,
-    /// The server has confirmed that it has the file.
-    pub confirmed: bool,
 }
 
 /// How far a transfer has come.

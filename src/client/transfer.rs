@@ -96,7 +96,7 @@ impl Client {
         let published = received.and_then(|()| arriving.publish());
         let stored = self.config.downloads.join(published?);
         let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
-        Ok(Receipt { stored, bytes, partial: offset, time, grew: false, confirmed: true })
+        Ok(Receipt { stored, bytes, partial: offset, time, grew: false })
     }
 
     /// The name that a received file gets here.
