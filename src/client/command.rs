@@ -235,7 +235,7 @@ fn one_folder(argument: &Argument) -> Result<Option<String>, Stop> {
     }
     Err(Stop::Wrong(msg!(
         "one folder at a time; a name with spaces needs quotes",
-        "satu folder setiap kali; nama dengan spasi memerlukan tanda kutip"
+        "hanya satu folder; nama dengan spasi memerlukan tanda kutip"
     )))
 }
 

@@ -1,5 +1,6 @@
 //! Tells the user when a reply takes long: what has come of it so far, and what is still expected.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -102,13 +103,13 @@ pub(super) struct Patient {
     timeout: Duration,
     partial: Partial,
     /// What was read before a write.
-    early: Vec<u8>,
+    early: VecDeque<u8>,
 }
 
 impl Patient {
     pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
         let partial = Partial { got: Vec::new(), expected: Expected::Close };
-        Patient { inner, patience, timeout: Duration::ZERO, partial, early: Vec::new() }
+        Patient { inner, patience, timeout: Duration::ZERO, partial, early: VecDeque::new() }
     }
 
     /// Reads the replies that have come. A server with small buffers cannot write them otherwise, and then reads
@@ -118,17 +119,8 @@ impl Patient {
         while self.early.len() < AHEAD
             && let Ok(n @ 1..) = self.inner.read_now(&mut buffer)
         {
-            self.early.extend_from_slice(buffer.get(..n).unwrap_or_default());
+            self.early.extend(buffer.get(..n).unwrap_or_default());
         }
-    }
-
-    /// Takes what was read before a write, as much as fits.
-    fn take_early(&mut self, into: &mut [u8]) -> usize {
-        let n = self.early.len().min(into.len());
-        for (to, from) in into.iter_mut().zip(self.early.drain(..n)) {
-            *to = from;
-        }
-        n
     }
 
     /// Reads once. If the notice is due before the timeout, the wait has two parts.
@@ -157,7 +149,7 @@ impl Drop for Patient {
 impl Read for Patient {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if !self.early.is_empty() {
-            return Ok(self.take_early(into));
+            return self.early.read(into);
         }
         self.patience.check()?;
         let brought = self.wait(into);
@@ -200,7 +192,7 @@ impl Stream for Patient {
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if !self.early.is_empty() {
-            return Ok(self.take_early(into));
+            return self.early.read(into);
         }
         self.inner.read_now(into)
     }

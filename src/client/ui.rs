@@ -139,25 +139,15 @@ impl Ui {
 
     /// Reads a line of standard input. One that is too long is refused, and is then empty.
     fn read_line(&mut self) -> io::Result<Typed> {
-        let most = TYPED_LINE;
+        let mut input = io::stdin().lock();
         let mut line = Vec::new();
-        let mut is_long = false;
-        loop {
-            let n = (&mut io::stdin().lock()).take(most).read_until(b'\n', &mut line)?;
-            if n == 0 && line.is_empty() && !is_long {
-                return Ok(Typed::End);
-            }
-            if n == 0 || line.ends_with(b"\n") {
-                break;
-            }
-            if line.len() as u64 >= most {
-                line.clear();
-                is_long = true;
-            }
+        if (&mut input).take(TYPED_LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(Typed::End);
         }
-        if is_long {
+        if line.len() as u64 == TYPED_LINE && !line.ends_with(b"\n") {
+            input.skip_until(b'\n')?;
             line.clear();
-            let most = most >> 10;
+            let most = TYPED_LINE >> 10;
             self.fail(&msg!(
                 "a line may have at most {most} KiB; this one was not run",
                 "satu baris paling panjang {most} KiB; baris ini tidak dijalankan"
