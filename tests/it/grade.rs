@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use connme::dialect::Dialect;
 use connme::dialect::json_value::Value;
 use connme::lab::grade::formats::{FORMATS, Format, render};
-use connme::lab::grade::report::{Look, details};
+use connme::lab::grade::report::{Look, details, screen};
 use connme::lab::grade::{Options, Outcome, Report, checks, run, run_and_tell};
 use connme::lang::Lang;
 
@@ -32,6 +32,7 @@ fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
         stops: false,
         own: None,
         client: None,
+        program: "connme-lab".to_owned(),
         lang: Lang::En,
     }
 }
@@ -246,6 +247,8 @@ fn a_server_that_gives_away_what_is_outside_gets_60_of_100() {
     let report = graded_only("text", "dot-dot", 0.5, &["text/first", "text/files", "text/names"]);
     let (score, most) = report.score();
     assert_eq!(score, most * 6 / 10);
+    let said = format!("\nat most {score} of {most} points (60 %): a client can reach ");
+    assert!(render(&report, Format::Table, LOOK).contains(&said));
     assert!(report.is_open() && !graded_only("text", "case", 0.5, &["text/first"]).is_open());
 }
 
@@ -385,7 +388,7 @@ fn the_exit_status_says_what_happened() {
     let (status, out, err) = grade(own.clone(), &["--only", "framing/cr-lf"]);
     assert!(status == Some(0) && out.contains("2 of 2 points"), "{out}{err}");
     assert!(
-        out.ends_with(
+        out.contains(
             "\nevery required rule of these checks is kept; the other rules were not checked\n"
         ),
         "{out}"
@@ -495,6 +498,84 @@ fn one_cause_of_many_failures_is_told_once() {
     assert!(table.starts_with(said) && table.matches(said).count() == 1, "{table}");
     let table = render(&graded("text", "case", 0.5), Format::Table, LOOK);
     assert!(!table.contains("fail for it"), "{table}");
+}
+
+/// The hint comes from what was seen, and else from the check.
+#[test]
+fn a_hint_fits_what_went_wrong() {
+    for (flaw, check, hint) in [
+        (
+            "sizes-of-32-bits",
+            "root/five-gigabytes",
+            "usual mistake: Your server probably keeps a size in 32",
+        ),
+        (
+            "forty-digits",
+            "refusals/size-of-forty-digits",
+            "usual mistake: Your server probably takes any number of",
+        ),
+        (
+            "one-request",
+            "endurance/thousand-commands",
+            "usual mistake: Each command probably leaves something",
+        ),
+        (
+            "two-writes",
+            "endurance/replies-at-once",
+            "usual mistake: Your server probably sends a reply in two",
+        ),
+        (
+            "leaves-hidden",
+            "root/nothing-is-left",
+            "usual mistake: Your server probably leaves its hidden",
+        ),
+    ] {
+        let report = graded_only("text", flaw, 2.0, &[check]);
+        let table = render(&report, Format::Table, LOOK);
+        assert!(table.contains(&format!("\n{hint}")), "{flaw}: {table}");
+    }
+    // A server that ends after six connections: it is no matter what the check is about.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().take(6).for_each(drop));
+    let only = vec!["manners/leaves-at-once".to_owned()];
+    let report = run(Options { only, ..options("text", port, None) }).unwrap();
+    let table = render(&report, Format::Table, LOOK);
+    assert!(table.contains("\nseen:     your server accepts no connections any more"), "{table}");
+    assert!(!table.contains("usual mistake"), "{table}");
+}
+
+/// What the protocol requires comes first, every check that lost points is named, and the next command leads on.
+#[test]
+fn the_screen_names_what_was_lost_and_leads_on() {
+    let report = graded("text", "splits-at-spaces", 0.5);
+    let text = screen(&report, LOOK);
+    assert!(text.starts_with("\nFAILED text/names/spaces: takes a name with spaces\n"), "{text}");
+    assert!(text.contains("\nalso lost: first: count, count-of-rare-characters; "), "{text}");
+    assert!(text.ends_with(" grade --only names\n"), "{text}");
+    let report = graded("text", "one-read", 0.5);
+    let text = screen(&report, LOOK);
+    let rows = groups_of(&report) + text.lines().count();
+    assert!(rows < 24 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.matches("…\n").count() > 1, "{text}");
+    let table = |flaw, only| {
+        let report = graded_only("text", flaw, 0.5, &[only]);
+        render(&report, Format::Table, LOOK)
+    };
+    for (flaw, only, next) in [
+        ("no-conme", "first", "text/first/conme"),
+        ("none", "first", "framing"),
+        ("none", "first/ls", "first"),
+        ("size-dies", "framing/cut-command", "text/refusals/size-of-nothing"),
+    ] {
+        let text = table(flaw, only);
+        assert!(text.ends_with(&format!(" grade --only {next}\n")), "{text}");
+    }
+    assert!(!table("none", "manners").contains("next:"), "the last group leads nowhere");
+}
+
+fn groups_of(report: &Report) -> usize {
+    report.graded.chunk_by(|a, b| a.check.group() == b.check.group()).count()
 }
 
 /// A server that took a command in one check has not forgotten it in another.
@@ -624,20 +705,45 @@ fn a_server_that_ends_is_started_again_and_what_it_printed_is_shown() {
     assert!(report.contains("printed:  Traceback: boom b'count "), "{report}");
     assert!(!report.contains("first/connme: FAILED"), "{report}");
     assert!(report.contains("grade --run 'python3 server.py {port}' --only text/first/"));
+    // It is called by a path here, and a student can type that too.
+    let program = env!("CARGO_BIN_EXE_connme-lab");
+    let next = format!("\nnext:    {program} grade --run 'python3 server.py {{port}}' --only ");
+    assert!(report.contains(&next), "{report}");
     // Without `--only`, the screen stops at the first group, and says what is next.
     let output = lab(&run[..3]).current_dir(&folder).output().unwrap();
     let screen = String::from_utf8(output.stdout).unwrap();
     assert!(screen.lines().count() <= 24 && screen.contains("framing    not run\n"), "{screen}");
-    assert!(
-        screen
-            .ends_with("next:    connme-lab grade --run 'python3 server.py {port}' --only first\n")
-    );
+    assert!(screen.ends_with(&format!("{next}first\n")), "{screen}");
     let output =
         lab(&["grade", "--run", "python3 nothing.py {port}"]).current_dir(&folder).output();
     let output = output.unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && err.contains("nothing.py"), "{err}");
 }
+
+/// It keeps all that it receives.
+#[cfg(target_os = "linux")]
+const COLLECTOR: &str = r"
+import socket, sys, threading
+def serve(c):
+    f = c.makefile('rwb', 65536)
+    for line in iter(f.readline, b''):
+        words = line.split()
+        if words[0] == b'upload':
+            f.write(b'ok ready\n')
+            f.flush()
+            data = f.read(int(f.readline()))
+            f.write(b'ok received %d %s\n' % (len(data), words[1]))
+        else:
+            f.write(b'ok connected\n')
+        f.flush()
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('127.0.0.1', int(sys.argv[1])))
+s.listen()
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+";
 
 /// What a server takes is looked at while it takes it: the starter reads a file whole, ours does not.
 #[cfg(target_os = "linux")]
@@ -648,15 +754,21 @@ fn a_large_file_must_not_be_read_into_memory() {
     }
     let starter = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/starter/server.py");
     let ours = format!("{} --listen {{port}} --root {{root}}", env!("CARGO_BIN_EXE_connme-server"));
-    for (command, points) in
-        [(format!("python3 {starter} {{port}}"), "2 of 4 points"), (ours, "4 of 4 points")]
-    {
-        let args = ["grade", "--only", "quality", "--run", &command];
-        let output = lab(&args).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let collector = folder.path().join("collector.py");
+    std::fs::write(&collector, COLLECTOR).unwrap();
+    for (command, only, points) in [
+        (format!("python3 {starter} {{port}}"), "memory-of-a-large-download", 0),
+        (format!("python3 '{}' {{port}}", collector.display()), "memory-of-a-large-upload", 0),
+        (ours, "", 6),
+    ] {
+        let only = format!("quality/{only}");
+        let output = lab(&["grade", "--only", &only, "--run", &command]).output().unwrap();
         let report = String::from_utf8(output.stdout).unwrap();
-        assert!(report.contains(points), "{report}");
-        let is_accused = report.contains("quality/memory-of-a-large-download: FAILED");
-        assert_eq!(is_accused, points.starts_with('2'), "{report}");
+        let most = if points == 0 { 2 } else { points };
+        assert!(report.contains(&format!("{points} of {most} points")), "{report}");
+        let hint = "usual mistake: Your server probably holds the whole file: ";
+        assert_eq!(report.contains(hint), points == 0, "{report}");
     }
 }
 

@@ -31,6 +31,7 @@ fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
         stops: false,
         own: None,
         client: Some(driven.clone()),
+        program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
     run(options, &driven).unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))

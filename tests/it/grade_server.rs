@@ -276,6 +276,9 @@ impl Server {
                 file.write_all(&bytes).unwrap();
                 return if self.is("receipt-repeats") { name.to_owned() } else { free };
             }
+            if path.is_dir() && self.is("misses-folders") {
+                return "nothing".to_owned();
+            }
             count += 1;
             if count > 9 && self.is("counts-to-nine") {
                 fs::write(path, &bytes).unwrap();
@@ -457,6 +460,10 @@ impl Conn<'_> {
         }
         if bytes.is_err() && self.is("keeps-half") {
             fs::write(path, &self.held)?;
+        }
+        if bytes.is_err() && self.is("leaves-hidden") {
+            let hidden = format!(".{}", path.file_name().unwrap().display());
+            fs::write(path.with_file_name(hidden), &self.held)?;
         }
         if self.is("writes-at-once") && (bytes.is_ok() || !self.is("keeps-half")) {
             fs::remove_file(path)?;

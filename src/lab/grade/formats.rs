@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::report::{Look, again, details, full_id, server, status, steps, table};
+use super::report::{Look, again, details, full_id, last_lines, server, status, steps, table};
 use super::words::Say;
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
@@ -270,11 +270,10 @@ fn gradescope(report: &Report) -> Value {
         ])
     });
     let look = Look { columns: 80, colour: false, verbose: false };
-    let last: Vec<_> = table(report, look).lines().rev().take(3).map(str::to_owned).collect();
     object(vec![
         ("score", Value::number(report.score().0)),
         ("execution_time", seconds(report.time)),
-        ("output", text(last.into_iter().rev().collect::<Vec<_>>().join("\n"))),
+        ("output", text(last_lines(report, look).trim())),
         ("tests", tests),
     ])
 }

@@ -85,6 +85,8 @@ pub struct Options {
     pub own: Option<&'static Suite>,
     /// The client to grade, instead of a server.
     pub client: Option<client::Driven>,
+    /// How this program was called, for the commands in the report.
+    pub program: String,
     /// The language of the report.
     pub lang: Lang,
 }
@@ -161,13 +163,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// The points, and the most there are. A server that gives away what is outside its folder gets at most 60 of 100.
+    /// The points, and the most there are.
     #[must_use]
     pub fn score(&self) -> (u64, u64) {
         let counted = || self.graded.iter().filter(|graded| graded.counts());
         let most: u64 = counted().map(|graded| graded.check.points).sum();
         let score: u64 = counted().map(Graded::score).sum();
-        (if self.is_open() { score.min(most * 6 / 10) } else { score }, most)
+        (self.limit(most).map_or(score, |limit| score.min(limit)), most)
+    }
+
+    /// A server that gives away what is outside its folder gets at most 60 % of the points.
+    fn limit(&self, most: u64) -> Option<u64> {
+        self.is_open().then_some(most * 6 / 10)
     }
 
     /// Whether a rule is broken that keeps what is outside the folder from clients.

@@ -272,6 +272,17 @@ impl Peer {
         longest
     }
 
+    /// Sends that many MiB, as far as the server takes them in time. They are no part of what a run may move.
+    pub(super) fn flood(&mut self, megabytes: usize) {
+        let time = self.shared.left().max(Duration::from_millis(1));
+        let _ = self.stream.set_write_timeout(Some(time));
+        let zeros = vec![0; 1 << 20];
+        let sent = (0..megabytes).take_while(|_| self.stream.write_all(&zeros).is_ok()).count();
+        if sent > 0 {
+            self.note(What::Sent(zeros));
+        }
+    }
+
     /// Waits this long.
     pub(super) fn pause(&mut self, milliseconds: u64) -> &mut Peer {
         thread::sleep(Duration::from_millis(milliseconds));

@@ -23,9 +23,11 @@
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
+//! | `noted`, `unchanged` | the files in the folder are noted; soon there are no others |
+//! | `flood N` | N MiB are sent |
 //! | `rust NAME` | what no conversation can say |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -51,7 +53,7 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
     is_safe && WORDS.contains(&word)
 }
 
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 37] = [
     "open",
     "on",
     "close",
@@ -85,6 +87,9 @@ const WORDS: [&str; 34] = [
     "made",
     "stored",
     "clean",
+    "noted",
+    "unchanged",
+    "flood",
     "rust",
 ];
 
@@ -96,6 +101,10 @@ const GAP: Duration = Duration::from_millis(if cfg!(windows) { 300 } else { 70 }
 
 /// Longer than the silence that ends a word.
 const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 160 });
+
+/// How long files of failed uploads may stay, and how often it is looked for them.
+const LEFT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A crowd of more than this is smaller where checks have little time.
 const CROWD: usize = 100;
@@ -161,6 +170,8 @@ struct Player<'t> {
     expected: Vec<u8>,
     list: List,
     made: Vec<Prepared>,
+    /// The files in the server's folder.
+    noted: BTreeSet<PathBuf>,
     sent: Instant,
     /// A gap has begun.
     in_gap: bool,
@@ -168,7 +179,7 @@ struct Player<'t> {
     is_late: bool,
 }
 
-fn done(_: &mut Peer) -> Done {
+fn done<T>(_: T) -> Done {
     Ok(())
 }
 
@@ -188,6 +199,7 @@ impl Player<'_> {
             expected: Vec::new(),
             list: List::default(),
             made: Vec::new(),
+            noted: BTreeSet::new(),
             sent: Instant::now(),
             in_gap: false,
             is_late: false,
@@ -332,6 +344,9 @@ impl Player<'_> {
                 self.made.push(made);
             }
             "stored" => self.stored(argument)?,
+            "noted" => self.noted = self.files(),
+            "unchanged" => self.unchanged()?,
+            "flood" => self.with(|p| done(p.flood(number.unwrap_or(0))))?,
             "clean" => self.clean(&shown(argument))?,
             "differ" => {
                 let is_twice = |(n, id)| places.ids.iter().skip(n + 1).any(|it| it == id);
@@ -451,6 +466,37 @@ impl Player<'_> {
         match fs::read(root.join(&name)) {
             Ok(found) if bytes.strip_prefix(b" = ") == Some(&found) => Ok(()),
             _ => self.trial.failed(&Say::FileInRoot { name }, &Say::NotInRoot),
+        }
+    }
+
+    /// The files in the server's folder and below.
+    fn files(&self) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        let mut folders: Vec<PathBuf> = self.trial.root.iter().cloned().collect();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    true => folders.push(entry.path()),
+                    false => drop(files.insert(entry.path())),
+                }
+            }
+        }
+        files
+    }
+
+    /// A server may need a moment to notice that a client has gone.
+    fn unchanged(&mut self) -> Done {
+        let until = Instant::now() + LEFT;
+        loop {
+            let files = self.files();
+            let Some(path) = files.difference(&self.noted).next() else { return Ok(()) };
+            if Instant::now() >= until {
+                let name =
+                    path.file_name().map_or_else(Default::default, |it| it.to_string_lossy());
+                let name = name.into_owned();
+                return self.trial.failed(&Say::NoNewFile, &Say::NewFile { name });
+            }
+            sleep(LOOK);
         }
     }
 

@@ -1,11 +1,11 @@
 //! `connme-lab grade`: from the command line to the exit status.
 
-use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{env, fs};
 
 use super::conversation::Mistake;
 use super::formats::{Format, render};
@@ -49,6 +49,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         stops: is_short,
         own,
         client: flags.client.clone(),
+        program: called(),
         lang: config.lang,
     };
     if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
@@ -144,6 +145,16 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
                 complain(Say::CannotWrite { path, why: error.to_string() })
             }
         },
+    }
+}
+
+/// How this program was called: a path is one that works when it is typed in this folder.
+fn called() -> String {
+    let word = env::args().next().unwrap_or_default();
+    let here = env::current_dir().unwrap_or_default();
+    match Path::new(&word).strip_prefix(here) {
+        Ok(below) => Path::new(".").join(below).display().to_string(),
+        Err(_) => word,
     }
 }
 

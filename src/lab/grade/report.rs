@@ -2,9 +2,10 @@
 //! repeat it; then a table of the groups.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::words::Say;
-use super::{Fail, Graded, Outcome, Report, Rung, Verdict, What};
+use super::{Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
 use crate::cli::client::reaching;
 use crate::dialect::Dialect;
 use crate::error::Code;
@@ -76,8 +77,7 @@ pub fn table(report: &Report, look: Look) -> String {
             wrap(&mut text, "    ", &names.join(", "), look.columns);
         }
     }
-    text += &last_lines(report, look);
-    text
+    text + &last_lines(report, look) + &next(report)
 }
 
 /// The checks of each group.
@@ -101,7 +101,7 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
 }
 
 /// The counts, the points and the verdict.
-fn last_lines(report: &Report, look: Look) -> String {
+pub(super) fn last_lines(report: &Report, look: Look) -> String {
     let (lang, mut text) = (report.options.lang, String::new());
     let passed = report.graded.iter().filter(|it| it.passed()).count();
     let failed = report.graded.iter().filter(|it| matches!(it.outcome, Outcome::Failed(_))).count();
@@ -130,7 +130,8 @@ fn verdict(report: &Report, look: Look) -> String {
     let all: u64 = report.graded.iter().map(|graded| graded.check.points).sum();
     let rest = all.saturating_sub(most);
     let total = Say::Total { score, most, rest, seconds, connections, seed }.say(lang);
-    let limit = if report.is_open() { Say::IsOpen.say(lang) + "\n" } else { String::new() };
+    let limit = report.limit(most).map(|limit| Say::IsOpen { limit, most }.say(lang) + "\n");
+    let limit = limit.unwrap_or_default();
     format!("{total}\n{limit}{}\n", paint(&verdict.say(lang), colour, look))
 }
 
@@ -187,17 +188,18 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         for (label, lines) in [(Say::Typed, &failure.typed), (Say::Printed, &failure.printed)] {
             let mut label = label.say(lang);
             for line in lines {
-                let room = look.columns.saturating_sub(label.chars().count());
-                let shown: String = printable(line.as_bytes()).chars().take(room).collect();
-                let _ = writeln!(text, "{label}{shown}");
+                let shown = cut(&(label.clone() + &printable(line.as_bytes())), look.columns);
+                let _ = writeln!(text, "{shown}");
                 label = " ".repeat(label.chars().count());
             }
         }
         text.push('\n');
-        if let Some(seen) = seen(report, graded, failure) {
+        let seen = seen(report, graded, failure);
+        if let Some(seen) = &seen {
             wrap(&mut text, &Say::Seen.say(lang), &seen.say(lang), look.columns);
         }
-        if !check.mistake(lang).is_empty() {
+        // What was seen says more than what is usual, unless it says only that the connection ended.
+        if matches!(seen, None | Some(Say::Closed)) && !check.mistake(lang).is_empty() {
             wrap(&mut text, &Say::Mistake.say(lang), check.mistake(lang), look.columns);
         }
         let _ = writeln!(text, "{}{}", Say::Again.say(lang), again(report, graded));
@@ -223,6 +225,9 @@ fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Say> {
     }
     if failure.has_ended {
         return Some(Say::HasEnded);
+    }
+    if failure.got.starts_with(&Say::NotOpened { why: String::new() }.say(report.options.lang)) {
+        return Some(Say::Refused);
     }
     let sent = graded.rungs.iter().filter_map(|rung| match &rung.what {
         What::Sent(bytes) if rung.connection == failure.connection => Some(bytes.as_slice()),
@@ -304,7 +309,10 @@ fn causes(report: &Report) -> Vec<(Say, Vec<&'static str>)> {
         let Outcome::Failed(failure) = &graded.outcome else { continue };
         let Some(seen) = seen(report, graded, failure) else { continue };
         // A connection that ended, or a part of a file, may have many causes.
-        if matches!(seen, Say::HasEnded | Say::Closed | Say::OneRead { .. } | Say::HeaderInFile) {
+        if matches!(
+            seen,
+            Say::HasEnded | Say::Refused | Say::Closed | Say::OneRead { .. } | Say::HeaderInFile
+        ) {
             continue;
         }
         match causes.iter_mut().find(|(known, _)| *known == seen) {
@@ -320,42 +328,133 @@ fn cause(seen: &Say, failures: usize, lang: Lang) -> String {
     format!("{}; {}", seen.say(lang), Say::FailForIt { failures }.say(lang))
 }
 
-/// What follows the lines of the groups: the first failures of the first group that has any, and what to do next.
+/// The lines of a screen, without the one that announces the run.
+const ROWS: usize = 23;
+
+/// What follows the lines of the groups: the first failures of the first group that has any, which other checks lost
+/// points, and what to do next. All of it fits on a screen.
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
-    let lang = report.options.lang;
+    let rows = |text: &str| -> usize {
+        text.lines().map(|line| line.chars().count().div_ceil(look.columns).max(1)).sum()
+    };
+    let tail = verdict(report, look) + &next(report);
+    let mut room = ROWS.saturating_sub(groups(report).count() + 1 + rows(&tail));
     let mut text = String::from("\n");
-    let is_failed = |it: &&Graded| matches!(it.outcome, Outcome::Failed(_));
-    let is_must = |it: &&Graded| it.check.must && is_failed(it);
-    let first = report.graded.iter().find(is_must).or(report.graded.iter().find(is_failed));
-    let first = first.map(|it| it.check.group());
-    let of = report.graded.iter().filter(|it| first == Some(it.check.group()));
-    let failed: Vec<_> = of.filter(is_failed).collect();
-    for graded in failed.iter().take(2) {
-        let Outcome::Failed(failure) = &graded.outcome else { continue };
-        let room = look.columns.saturating_sub(12);
-        let cut = |text: &str| text.chars().take(room).collect::<String>();
-        let mark = paint(&status(graded, report), "31", look);
-        let id = full_id(report, graded);
-        let _ = writeln!(text, "{mark} {}", cut(&format!("{id}: {}", graded.check.about(lang))));
-        let expected = failure.expected.first().map_or("", String::as_str);
-        let _ = writeln!(text, "{}{}", Say::Expected.say(lang), cut(expected));
-        let _ = writeln!(text, "{}{}", Say::Came.say(lang), cut(&failure.got));
-        if let Some(seen) = seen(report, graded, failure) {
-            let causes = causes(report);
-            let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-            let said = ids.map_or_else(|| seen.say(lang), |count| cause(&seen, count, lang));
-            let _ = writeln!(text, "{}{}", Say::Seen.say(lang), cut(&said));
+    let first = first_failed(report).map(|it| it.check.group());
+    let mut failed: Vec<_> = report
+        .graded
+        .iter()
+        .filter(|it| is_failed(it) && first == Some(it.check.group()))
+        .collect();
+    failed.sort_by_key(|it| !it.check.must);
+    failed.truncate(2);
+    let mut shown = Vec::new();
+    for graded in failed {
+        let failure = in_short(report, graded, look);
+        // A line is left for the others.
+        if !shown.is_empty() && rows(&failure) >= room {
+            break;
+        }
+        room = room.saturating_sub(rows(&failure));
+        text += &failure;
+        shown.push(graded.check.id);
+    }
+    text + &also_lost(report, &shown, room.max(1), look) + &tail
+}
+
+fn is_failed(graded: &Graded) -> bool {
+    matches!(graded.outcome, Outcome::Failed(_))
+}
+
+/// The first failure of what the protocol requires, or of what it recommends.
+fn first_failed(report: &Report) -> Option<&Graded> {
+    let must = report.graded.iter().find(|it| it.check.must && is_failed(it));
+    must.or_else(|| report.graded.iter().find(|it| is_failed(it)))
+}
+
+/// A failure in a few lines.
+fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
+    let lang = report.options.lang;
+    let Outcome::Failed(failure) = &graded.outcome else { return String::new() };
+    let mark = status(graded, report);
+    let head = format!("{mark} {}: {}", full_id(report, graded), graded.check.about(lang));
+    let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
+    let mut lines = vec![
+        (Say::Expected, failure.expected.first().cloned().unwrap_or_default()),
+        (Say::Came, failure.got.clone()),
+    ];
+    if let Some(seen) = seen(report, graded, failure) {
+        let causes = causes(report);
+        let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
+        let said = ids.map_or_else(|| seen.say(lang), |count| cause(&seen, count, lang));
+        lines.push((Say::Seen, said));
+    }
+    let line = |(label, words): (Say, String)| cut(&(label.say(lang) + &words), look.columns);
+    let lines: Vec<_> = lines.into_iter().map(line).collect();
+    format!("{head}\n{}\n", lines.join("\n"))
+}
+
+/// The checks that lost points beside those that are shown, by group, in at most so many lines.
+fn also_lost(report: &Report, shown: &[&str], rows: usize, look: Look) -> String {
+    let mut lost = Vec::new();
+    for of in groups(report) {
+        let is_lost = |it: &&&Graded| {
+            it.counts() && !it.passed() && !shown.iter().any(|shown| *shown == it.check.id)
+        };
+        let name = |it: &&Graded| it.check.id.split_once('/').map_or("", |(_, name)| name);
+        let names: Vec<_> = of.iter().filter(is_lost).map(name).collect();
+        if let Some(first) = of.first().filter(|_| !names.is_empty()) {
+            lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
         }
     }
-    if failed.len() > 2 {
-        let _ = writeln!(text, "{}", Say::More { failures: failed.len() - 2 }.say(lang));
+    if lost.is_empty() {
+        return String::new();
     }
-    text += &verdict(report, look);
-    if let Some(group) = first {
-        let _ = writeln!(text, "{}{}", Say::Next.say(lang), command(report, group));
+    let (mut all, label) = (String::new(), Say::AlsoLost.say(report.options.lang));
+    wrap(&mut all, &label, &lost.join("; "), look.columns);
+    let is_cut = all.lines().count() > rows;
+    let mut lines: Vec<_> = all.lines().take(rows).map(str::to_owned).collect();
+    if let Some(last) = lines.last_mut().filter(|_| is_cut) {
+        *last = cut(&format!("{last} …"), look.columns);
     }
-    text
+    lines.join("\n") + "\n"
+}
+
+/// The command that leads on: to the first group that fails, or, if that was chosen, to its first failure; after a
+/// group without a failure, to what it lacks or to the group after it.
+fn next(report: &Report) -> String {
+    let options = &report.options;
+    let id = |id: &str| Some(format!("{}/{id}", options.dialect.name()));
+    let group = |it: &Graded| it.check.group();
+    let last = report.graded.last().filter(|_| !options.only.is_empty());
+    let is_chosen = report.graded.chunk_by(|a, b| group(a) == group(b)).count() == 1;
+    let needed = report.graded.iter().find_map(|it| match it.outcome {
+        Outcome::Skipped(needed) => Some(needed),
+        _ => None,
+    });
+    let only = match (first_failed(report), last) {
+        (Some(failed), Some(_)) if is_chosen => id(failed.check.id),
+        (Some(failed), _) => Some(group(failed).to_owned()),
+        (None, None) => None,
+        (None, Some(last)) => needed.and_then(id).or_else(|| {
+            // The rest of the group, or the group after it.
+            let all = Options { only: Vec::new(), ..options.clone() }.wanted();
+            let rest = all.iter().skip_while(|it| it.group() != group(last));
+            let is_run = |id| report.graded.iter().any(|it| it.check.id == id);
+            rest.map(|it| (it.group(), it.id)).find(|it| !is_run(it.1)).map(|it| it.0.to_owned())
+        }),
+    };
+    let label = Say::Next.say(options.lang);
+    only.map_or_else(String::new, |only| format!("{label}{}\n", command(report, &only)))
+}
+
+/// A line of at most this width, with a mark if it was longer.
+fn cut(line: &str, columns: usize) -> String {
+    match line.chars().count() > columns {
+        true => line.chars().take(columns.saturating_sub(1)).chain(['…']).collect(),
+        false => line.to_owned(),
+    }
 }
 
 /// The check's id with its dialect.
@@ -379,17 +478,23 @@ fn command(report: &Report, only: &str) -> String {
         Dialect::Text => String::new(),
         other => format!("-d {} ", other.name()),
     };
+    let program = as_word(&options.program);
     let own = options.own.map(|own| format!(" --conversation {}", own.path)).unwrap_or_default();
     if let Some(client) = &options.client {
         let command = in_quotes(&client.command);
-        return format!("connme-lab {dialect}grade --client {command}{own} --only {only}");
+        return format!("{program} {dialect}grade --client {command}{own} --only {only}");
     }
     let Some(run) = &options.run else {
         let host = bracketed(&options.host);
-        let server = reaching("connme-lab", &host, options.port, options.dialect);
+        let server = reaching(&program, &host, options.port, options.dialect);
         return format!("{server} grade{own} --only {only}");
     };
-    format!("connme-lab {dialect}grade --run {}{own} --only {only}", in_quotes(run))
+    format!("{program} {dialect}grade --run {}{own} --only {only}", in_quotes(run))
+}
+
+/// The name of a program as one word for a shell.
+fn as_word(program: &str) -> String {
+    if program.contains([' ', '\'']) { in_quotes(program) } else { program.to_owned() }
 }
 
 /// A command as one word for a shell.
@@ -427,8 +532,10 @@ fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Vec<String> {
     let host = bracketed(&options.host);
     let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes, false))).collect();
     let all = escaped(&sent.concat(), true);
+    let client = Path::new(&options.program).with_file_name("connme-client");
+    let client = as_word(&client.display().to_string());
     vec![
-        format!("{} say{said}", reaching("connme-client", &host, options.port, options.dialect)),
+        format!("{} say{said}", reaching(&client, &host, options.port, options.dialect)),
         format!("printf '{all}' | nc -N {} {}", options.host, options.port),
     ]
 }

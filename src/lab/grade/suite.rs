@@ -82,9 +82,9 @@ impl Check {
 
     /// What usually breaks it.
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
-        match self.rule {
-            "" => self.said(lang, ["why.en", "why.id"]),
-            name => about_rule(lang, "mistake ", name),
+        match self.said(lang, ["why.en", "why.id"]) {
+            "" => about_rule(lang, "mistake ", self.rule),
+            own => own,
         }
     }
 }

@@ -64,6 +64,8 @@ pub(super) enum Say {
     },
     /// No file outside the server's folder.
     NothingOutside,
+    /// No file that was not there before.
+    NoNewFile,
     /// Two ids.
     TwoIds,
 
@@ -96,6 +98,10 @@ pub(super) enum Say {
     NotInRoot,
     /// A file outside the folder.
     Outside {
+        name: String,
+    },
+    /// A file that was not there before.
+    NewFile {
         name: String,
     },
     /// It is not in the list.
@@ -181,13 +187,14 @@ pub(super) enum Say {
     },
     HeaderInFile,
     Closed,
-    More {
-        failures: usize,
-    },
+    /// Before the other checks that lost points.
+    AlsoLost,
     Next,
     /// What the server has printed.
     Printed,
     HasEnded,
+    /// It accepts no connections any more.
+    Refused,
     /// A check of what the server's processes take.
     TakesLittle,
     TakesMore {
@@ -233,7 +240,10 @@ pub(super) enum Say {
         is_all: bool,
     },
     /// The points have a limit.
-    IsOpen,
+    IsOpen {
+        limit: u64,
+        most: u64,
+    },
     /// No check was run.
     NothingRun,
     /// Files that were not removed.
@@ -289,6 +299,12 @@ impl Say {
                 return (
                     format!("the file {name} beside the folder"),
                     format!("file {name} di luar folder itu"),
+                );
+            }
+            Say::NewFile { name } => {
+                return (
+                    format!("the file {name} in the folder"),
+                    format!("file {name} di folder itu"),
                 );
             }
             Say::NotOpened { why } => {
@@ -352,10 +368,16 @@ impl Say {
                     format!("{failures} pemeriksaan gagal karenanya"),
                 );
             }
-            Say::More { failures } => {
+            Say::IsOpen { limit, most } => {
                 return (
-                    format!("and {failures} more in this group"),
-                    format!("dan {failures} lagi di kelompok ini"),
+                    format!(
+                        "at most {limit} of {most} points (60 %): a client can reach what is outside \
+                         the folder"
+                    ),
+                    format!(
+                        "paling banyak {limit} dari {most} poin (60 %): client bisa mencapai yang di \
+                         luar folder"
+                    ),
                 );
             }
             Say::TakesMore { files, threads, memory } => {
@@ -437,8 +459,8 @@ impl Say {
                 let more = match rest {
                     0 => (String::new(), String::new()),
                     rest => (
-                        format!("\n{rest} more points are in checks that were not run"),
-                        format!("\n{rest} poin lagi ada di pemeriksaan yang tidak dijalankan"),
+                        format!("; {rest} more were not run"),
+                        format!("; {rest} lagi belum diuji"),
                     ),
                 };
                 return (
@@ -448,8 +470,8 @@ impl Say {
                         more.0
                     ),
                     format!(
-                        "{score} dari {most} poin dalam {seconds} detik, {connections} koneksi, \
-                         seed {seed}{}",
+                        "{score} dari {most} poin dalam {seconds} s, {connections} koneksi, seed \
+                         {seed}{}",
                         more.1
                     ),
                 );
@@ -490,6 +512,7 @@ impl Say {
             ),
             Say::Seconds => ("a time in seconds, as 4 bytes", "waktu dalam detik, 4 byte"),
             Say::NothingOutside => ("no file outside the folder", "tidak ada file di luar folder"),
+            Say::NoNewFile => ("no new file in the folder", "tidak ada file baru di folder"),
             Say::TwoIds => ("two different ids", "dua id yang berbeda"),
             Say::ThenClose => ("the close", "koneksi ditutup"),
             Say::ThenReset => ("a reset", "reset"),
@@ -539,9 +562,14 @@ impl Say {
                 "the connection ended: the thread that served it has probably died of an error",
                 "koneksi berakhir: thread yang melayaninya mungkin mati karena error",
             ),
+            Say::AlsoLost => ("also lost: ", "juga hilang: "),
             Say::Next => ("next:    ", "lanjut:  "),
             Say::NeedsRun => ("not run: needs --run", "tidak dijalankan: perlu --run"),
             Say::Printed => ("printed:  ", "dicetak:  "),
+            Say::Refused => (
+                "your server accepts no connections any more: it, or its loop over `accept`, has ended",
+                "server Anda tidak lagi menerima koneksi: program atau loop `accept`-nya berakhir",
+            ),
             Say::HasEnded => ("your server ended in this check", "server Anda berakhir di sini"),
             Say::TakesLittle => (
                 "little more memory, few more files and threads than before",
@@ -563,10 +591,6 @@ impl Say {
             Say::Verdict { is_right: false, is_all: false } => (
                 "not every required rule of these checks is kept; other rules were not checked",
                 "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa",
-            ),
-            Say::IsOpen => (
-                "at most 60 of 100 points: a client can reach what is outside the folder",
-                "paling banyak 60 dari 100 poin: client bisa mencapai yang di luar folder",
             ),
             Say::NothingRun => (
                 "none of these checks could be run, so nothing is known about the server",
