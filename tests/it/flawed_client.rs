@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// The command that starts it with this flaw.
 pub fn command(flaw: &str) -> String {
@@ -48,23 +49,18 @@ impl Client {
         }
         let mut line = Vec::new();
         (&mut self.stream).take(1 << 16).read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            let is_blind = self.is("half-a-line-is-a-line") && !line.is_empty();
-            return if is_blind {
-                Ok(String::from_utf8_lossy(&line).into_owned())
-            } else {
-                Err(ErrorKind::UnexpectedEof.into())
-            };
+        if line.last() != Some(&b'\n') && !self.is("believes-anything") {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
         line.pop();
-        String::from_utf8(line)
-            .map_err(|_| if self.is("panics") { panic!("not UTF-8") } else { wrong("not UTF-8") })
+        String::from_utf8(line).map_err(|_| wrong("not UTF-8"))
     }
 
     fn reply(&mut self) -> Result<String> {
         let line = self.line()?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("ok", rest) => Ok(rest.to_owned()),
+            (_, rest) if self.is("believes-anything") => Ok(rest.to_owned()),
             (_, rest) if self.is("no-look-at-errors") => Ok(rest.to_owned()),
             ("error", _) if self.is("hides-reasons") => Err(wrong("it failed")),
             ("error", _) => Err(wrong(line)),
@@ -73,9 +69,11 @@ impl Client {
     }
 
     fn number(&self, text: &str) -> Result<u64> {
-        let is_signed = self.is("takes-signs") && text.starts_with('-');
-        let text = if is_signed { "0" } else { text };
-        text.parse().map_err(|_| wrong("expected a number"))
+        match text.parse() {
+            Ok(0) if self.is("refuses-empty-files") => Err(wrong("an empty file")),
+            Err(_) if self.is("believes-anything") => Ok(0),
+            number => number.map_err(|_| wrong("expected a number")),
+        }
     }
 
     fn download(&mut self, name: &str) -> Result<()> {
@@ -106,17 +104,20 @@ impl Client {
 
     fn copy(&mut self, size: u64, to: &Path) -> Result<()> {
         let mut file = File::create(to)?;
-        let mut left = size;
+        let mut left = if self.is("reads-to-the-end") { u64::MAX } else { size };
         let mut all = Vec::new();
         while left > 0 {
             let most = usize::try_from(left.min(1 << 16)).unwrap();
             let mut buffer = vec![0; most];
             let count = self.stream.read(&mut buffer)?;
-            if count == 0 && self.is("end-is-no-failure") {
+            if count == 0 && (self.is("end-is-no-failure") || self.is("reads-to-the-end")) {
                 return Ok(());
             }
             if count == 0 && self.is("loops-at-the-end") {
                 continue;
+            }
+            if count == 0 && self.is("waits-at-the-end") {
+                std::thread::park();
             }
             if count == 0 {
                 return Err(wrong("the connection ended too early"));
@@ -147,6 +148,9 @@ impl Client {
         if self.is("counts-characters") {
             size = fs::read_to_string(name).map_or(size, |text| text.chars().count() as u64);
         }
+        if size == 0 && self.is("refuses-empty-files") {
+            return Err(wrong("an empty file"));
+        }
         if !self.is("asks-before-it-looks") {
             self.send(&format!("upload {name}\n"))?;
         }
@@ -161,7 +165,10 @@ impl Client {
             self.send(&header)?;
         }
         let mut bytes = Vec::new();
-        if self.is("text-mode-up") {
+        if self.is("keeps-all-in-memory") {
+            file.read_to_end(&mut bytes)?;
+            self.stream.get_mut().write_all(&bytes)?;
+        } else if self.is("text-mode-up") {
             file.read_to_end(&mut bytes)?;
             bytes = String::from_utf8_lossy(&bytes).replace("\r\n", "\n").into_bytes();
             self.stream.get_mut().write_all(&bytes)?;
@@ -170,7 +177,7 @@ impl Client {
             std::io::copy(&mut file.take(most), self.stream.get_mut())?;
         }
         if self.is("ignores-receipts") {
-            self.line()?;
+            let _ = self.line();
             return Ok(());
         }
         let reply = self.reply()?;
@@ -188,7 +195,11 @@ impl Client {
     fn list(&mut self) -> Result<()> {
         self.send("ls\n")?;
         let reply = self.reply()?;
-        for _ in 0..=self.number(&reply)? {
+        let count = self.number(&reply)?;
+        if count == 0 && self.is("empty-list-has-no-total") {
+            return Ok(());
+        }
+        for _ in 0..=count {
             let line = self.line()?;
             match self.is("splits-names") {
                 true => show(&self.flaw, line.split(' ').nth(2).unwrap_or_default()),
@@ -201,6 +212,9 @@ impl Client {
     /// Whether it goes on.
     fn obey(&mut self, word: &str, name: &str, answer: &str) -> Result<bool> {
         match word {
+            word if self.flaw.strip_prefix("knows-no-") == Some(word) => {
+                return Err(wrong("unknown command"));
+            }
             "connme" | "byebye" => {
                 self.send(&format!("{word}\n"))?;
                 if word == "byebye" && self.is("says-byebye-twice") {
@@ -213,6 +227,9 @@ impl Client {
                 let name =
                     if self.is("small-letters") { name.to_lowercase() } else { name.to_owned() };
                 self.send(&format!("size {name}\n"))?;
+                if self.is("sends-the-nul") {
+                    self.send("\0")?;
+                }
                 let reply = self.reply()?;
                 show(&self.flaw, &reply);
             }
@@ -240,41 +257,51 @@ fn client() {
         return;
     };
     let flaw = std::env::args().rev().nth(1).unwrap();
-    let connect = || TcpStream::connect(("127.0.0.1", port));
+    let connect = || {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        let is_hasty = flaw == "one-second-is-enough";
+        stream.set_read_timeout(is_hasty.then_some(Duration::from_secs(1)))?;
+        Ok(Client { flaw: flaw.clone(), stream: BufReader::new(stream) })
+    };
     let mut client: Option<Client> = None;
+    let mut is_over = false;
     let mut lines = std::io::stdin().lines().map_while(Result::ok);
-    let mut status = 0;
+    let mut status = i32::from(flaw == "exits-with-1");
     while let Some(line) = lines.next() {
         let (word, name) = line.split_once(' ').unwrap_or((&line, ""));
-        let name =
-            if flaw == "splits-what-is-typed" { name.split(' ').next().unwrap() } else { name };
+        let name = match flaw.as_str() {
+            "splits-what-is-typed" => name.split(' ').next().unwrap().to_owned(),
+            "knows-only-ascii" => name.replace(|c: char| !c.is_ascii(), "?"),
+            _ => name.to_owned(),
+        };
         let answer = if word == "rm" { lines.next().unwrap_or_default() } else { String::new() };
-        let own = match client.take() {
-            Some(own) => Ok(own),
-            None => connect()
-                .map(|stream| Client { flaw: flaw.clone(), stream: BufReader::new(stream) }),
-        };
-        let done = match own {
-            Ok(mut own) => {
-                let done = own.obey(word, name, &answer);
-                client = Some(own);
-                done
-            }
-            Err(error) if flaw == "panics" => panic!("{error}"),
-            Err(error) => Err(error),
-        };
+        let done = client.take().map_or_else(connect, Ok).and_then(|mut own| {
+            let done = own.obey(word, &name, &answer);
+            client = Some(own);
+            done
+        });
         match done {
             Ok(true) => {}
-            Ok(false) => break,
+            Ok(false) => {
+                is_over = true;
+                break;
+            }
             Err(error) => {
+                let is_reply = error.to_string().starts_with("error ");
+                let panics = ["panics", "one-second-is-enough"].contains(&flaw.as_str());
+                assert!(!panics || is_reply, "{error}");
                 show(&flaw, &format!("error: {error}"));
+                if flaw == "stops-at-an-error" {
+                    break;
+                }
                 status = i32::from(flaw != "exits-with-0");
                 // What is no reply of the server's leaves nothing to go on with.
-                if !error.to_string().starts_with("error ") && word != "upload" {
+                if !is_reply && word != "upload" {
                     client = None;
                 }
             }
         }
     }
+    assert!(flaw != "panics-at-the-end" || is_over, "the input has ended");
     std::process::exit(status);
 }

@@ -74,6 +74,7 @@ impl Client {
 
     /// Takes a payload of this size into a file.
     fn take(&mut self, size: u64, target: &str) -> Result<()> {
+        self.is_welcome(size)?;
         let part = format!(".{}.part", target.replace('/', "_"));
         let part = if self.is("keeps-half-files") { target.to_owned() } else { part };
         let taken = self.copy(size, &part);
@@ -82,6 +83,14 @@ impl Client {
         }
         taken?;
         fs::rename(part, target)
+    }
+
+    fn is_welcome(&self, size: u64) -> Result<()> {
+        if size == 0 && self.is("refuses-empty-files") {
+            Err(wrong("an empty file"))
+        } else {
+            Ok(())
+        }
     }
 
     fn copy(&mut self, size: u64, part: &str) -> Result<()> {
@@ -109,6 +118,7 @@ impl Client {
     /// The size of a file as it is told, and what is sent of it.
     fn content(&self, name: &str) -> Result<(u64, Vec<u8>)> {
         let bytes = fs::read(name)?;
+        self.is_welcome(bytes.len() as u64)?;
         let text = String::from_utf8_lossy(&bytes);
         match self.flaw.as_str() {
             "text-mode-up" => Ok((bytes.len() as u64, text.replace("\r\n", "\n").into_bytes())),
@@ -213,6 +223,10 @@ impl Client {
                 self.ask("upload", name)?;
                 self.send(i32::try_from(size).unwrap().to_le_bytes())?;
                 self.send(bytes)?;
+                if self.is("ignores-receipts") {
+                    let _ = self.exact(12, "");
+                    return Ok(());
+                }
                 if self.is("one-read-is-the-receipt") {
                     self.stream.get_mut().read_exact(&mut [0; 1])?;
                     let _ = self.stream.get_mut().read(&mut [0; 1024])?;
@@ -264,6 +278,9 @@ impl Client {
         }
         if line.starts_with("ERR") {
             return Err(wrong(if self.is("hides-reasons") { "it failed" } else { &line }));
+        }
+        if self.is("believes-anything") {
+            return Ok(Value::parse(text.as_bytes()).unwrap_or(Value::Array(Vec::new())));
         }
         Value::parse(text.as_bytes()).ok_or_else(|| wrong("that is no record"))
     }
@@ -356,6 +373,7 @@ fn run(is_json: bool) -> Option<i32> {
         let own = client.take().filter(|_| !is_json).map_or_else(connect, Ok);
         let done = own.and_then(|mut own| {
             match is_json {
+                _ if flaw.strip_prefix("knows-no-") == Some(word) => Err(wrong("unknown command")),
                 true => own.obey_json(word, name, &answer),
                 false => own.obey_struct(word, name, &answer),
             }?;
@@ -363,6 +381,7 @@ fn run(is_json: bool) -> Option<i32> {
             Ok(())
         });
         if let Err(error) = done {
+            assert!(flaw != "panics", "{error}");
             println!("error: {error}");
             status = 1;
         }

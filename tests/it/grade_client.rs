@@ -1,6 +1,7 @@
 //! The grader for clients is graded: the right clients get full points in every way in which a client is told what to
 //! do, and those with mistakes get what the guide says.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +18,14 @@ use connme::lang::Lang;
 use crate::support::{TestServer, lab};
 use crate::{flawed_client, flawed_siblings, grade_server};
 
+/// The usual time of a check is 5 s. Other tests run at the same time.
+const SECONDS: u64 = 10;
+
 fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
+    graded_in(SECONDS, dialect, command, only)
+}
+
+fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Report {
     let driven = Driven { command, ..Driven::default() };
     let options = Options {
         host: String::new(),
@@ -25,7 +33,7 @@ fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
         dialect: Dialect::named(dialect).unwrap(),
         only: only.iter().map(|it| (*it).to_owned()).collect(),
         seed: 7,
-        time: Duration::from_secs(10),
+        time: Duration::from_secs(seconds),
         root: None,
         run: None,
         stops: false,
@@ -34,7 +42,7 @@ fn graded(dialect: &str, command: String, only: &[&str]) -> Report {
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
-    run(options, &driven).unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
+    run(options, &driven, |_| {}).unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
 }
 
 const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
@@ -116,7 +124,16 @@ fn told(name: &str) -> (u64, u64) {
 #[test]
 fn the_starter_gets_what_the_guide_says() {
     let Some(command) = python("src/lab/starter/client.py") else { return };
-    let report = graded("text", command, &["first", "framing", "refusals", "names"]);
+    let report = graded(
+        "text",
+        command,
+        &[
+            "first",
+            "framing/reply-byte-by-byte",
+            "framing/header-and-payload-together",
+            "refusals/not-found",
+        ],
+    );
     let verdicts: BTreeMap<_, _> = report
         .graded
         .iter()
@@ -178,81 +195,6 @@ fn a_client_that_does_nothing_is_not_graded() {
     }
 }
 
-/// Each flaw of the second client, and the checks that must find it.
-const FLAWS: [(&str, &str); 28] = [
-    ("one-read-is-a-line", "framing/reply-byte-by-byte framing/list-in-pieces endurance/long-list"),
-    ("half-a-line-is-a-line", "endings/closed-in-a-reply"),
-    ("panics", "refusals/garbage-bytes endings/no-server"),
-    ("no-look-at-errors", "refusals/unknown-code refusals/upload-before-the-size"),
-    (
-        "hides-reasons",
-        "refusals/not-found refusals/busy refusals/timeout refusals/upload-after-the-size",
-    ),
-    ("takes-signs", "refusals/garbage-negative"),
-    ("uses-names-as-paths", "names/dot-dot"),
-    ("opens-too-early", "refusals/no-empty-file refusals/not-found"),
-    ("loses-what-came-with-the-size", "framing/header-and-payload-together"),
-    ("replaces-files", "files/nothing-replaced"),
-    (
-        "keeps-half-files",
-        "endings/closed-in-a-download endings/closed-after-the-size endings/reset-in-a-download",
-    ),
-    ("end-is-no-failure", "endings/closed-in-a-download endings/silent-in-a-download"),
-    ("loops-at-the-end", "endings/closed-in-a-download"),
-    ("text-mode-down", "files/every-byte-down files/line-ends-down"),
-    ("text-mode-up", "files/every-byte-up files/line-ends-up"),
-    ("keeps-all-in-memory", "endurance/memory"),
-    ("one-read-is-a-file", "framing/payload-in-pieces files/large-download"),
-    ("asks-before-it-looks", "refusals/no-such-file-here"),
-    ("counts-characters", "files/size-counts-bytes"),
-    ("sends-a-sign", "first/upload"),
-    ("does-not-wait-for-ready", "framing/ready-late refusals/upload-before-the-size"),
-    ("sends-one-piece", "files/slow-server"),
-    ("ignores-receipts", "files/another-name files/another-size files/unrelated-name"),
-    ("splits-names", "files/list-with-spaces"),
-    ("shows-controls", "names/control-characters-in-a-list names/control-characters-in-an-error"),
-    ("says-byebye-twice", "endings/byebye"),
-    ("removes-always", "first/rm-no"),
-    ("exits-with-0", "endings/exit-status"),
-];
-
-/// The same for the clients of the siblings.
-const FLAWS_OF_SIBLINGS: [(&str, &str, &str); 33] = [
-    ("struct", "one-read-is-an-integer", "framing/integer-byte-by-byte"),
-    ("struct", "loses-what-came-with-the-size", "framing/header-and-payload-together"),
-    ("struct", "one-read-is-a-file", "framing/payload-in-pieces"),
-    ("struct", "one-read-is-a-name", "framing/list-in-pieces"),
-    ("struct", "one-read-is-the-receipt", "framing/receipt-with-its-time"),
-    ("struct", "big-endian", "first/size first/ls first/download"),
-    ("struct", "no-acknowledgement", "first/ls"),
-    ("struct", "text-mode-down", "files/every-byte-down"),
-    ("struct", "text-mode-up", "files/every-byte-up"),
-    ("struct", "replaces-files", "files/nothing-replaced"),
-    ("struct", "opens-too-early", "refusals/not-found"),
-    ("struct", "takes-minus-one", "refusals/not-found refusals/size-not-found"),
-    ("struct", "ignores-the-reply-to-rm", "refusals/not-removed"),
-    ("struct", "counts-letters", "names/not-ascii"),
-    ("struct", "uses-names-as-paths", "names/dot-dot"),
-    ("struct", "shows-controls", "names/control-characters-in-a-list"),
-    ("struct", "keeps-half-files", "endings/closed-in-a-download"),
-    ("struct", "end-is-no-failure", "endings/closed-in-a-download"),
-    ("json", "one-read-is-a-line", "framing/record-byte-by-byte framing/list-in-pieces"),
-    ("json", "loses-what-came-with-the-record", "framing/record-and-payload-together"),
-    ("json", "one-read-is-a-file", "framing/payload-in-pieces"),
-    ("json", "text-mode-down", "files/every-byte-down"),
-    ("json", "text-mode-up", "files/every-byte-up"),
-    ("json", "counts-characters", "files/size-counts-bytes"),
-    ("json", "ignores-receipts", "files/another-name refusals/transfer-refused"),
-    ("json", "replaces-files", "files/nothing-replaced"),
-    ("json", "opens-too-early", "refusals/not-found"),
-    ("json", "takes-null", "refusals/not-found"),
-    ("json", "hides-reasons", "refusals/busy"),
-    ("json", "no-escapes", "names/quotes"),
-    ("json", "uses-names-as-paths", "names/dot-dot"),
-    ("json", "keeps-half-files", "endings/closed-in-a-download"),
-    ("json", "end-is-no-failure", "endings/closed-in-a-download"),
-];
-
 /// A flaw fails the checks that are about it, and the report has their hints.
 #[test]
 fn every_flaw_of_a_client_is_found_and_explained() {
@@ -260,33 +202,111 @@ fn every_flaw_of_a_client_is_found_and_explained() {
     for dialect in ["struct", "json"] {
         must_be_right(&graded(dialect, flawed_siblings::command(dialect, "none"), &[]));
     }
-    let of_text = FLAWS.map(|(flaw, checks)| ("text", flawed_client::command(flaw), flaw, checks));
-    let of_siblings = FLAWS_OF_SIBLINGS.map(|(dialect, flaw, checks)| {
-        (dialect, flawed_siblings::command(dialect, flaw), flaw, checks)
-    });
-    let (next, wrong) = (Mutex::new(of_text.iter().chain(&of_siblings)), Mutex::new(String::new()));
+    let rows: Vec<_> = include_str!("grade_client_flaws.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .collect();
+    let (next, again) = (Mutex::new(rows.iter()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..12 {
             scope.spawn(|| {
                 loop {
-                    let Some((dialect, command, flaw, checks)) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    let mut expected: Vec<&str> = checks.split(' ').collect();
-                    let report = graded(dialect, command.clone(), &expected);
-                    let mut found = failed(&report);
-                    expected.sort_unstable();
-                    found.sort_unstable();
-                    let text = |it: &Graded| details(&report, it, LOOK).contains("usual mistake: ");
-                    if found != expected || !report.graded.iter().all(text) {
-                        *wrong.lock().unwrap() += &format!("{dialect} {flaw}: {found:?}\n");
+                    let Some(row) = next.lock().unwrap().next() else { return };
+                    if not_as_expected(row, 2).is_some() {
+                        again.lock().unwrap().push(row);
                     }
                 }
             });
         }
     });
-    let wrong = wrong.into_inner().unwrap();
-    assert_eq!(wrong, "", "these flaws fail others than the table says");
+    // On a busy machine two seconds can be too short: what counts is what comes with more time, graded alone.
+    let again = again.into_inner().unwrap();
+    let wrong: Vec<_> = again.iter().filter_map(|row| not_as_expected(row, SECONDS)).collect();
+    assert!(wrong.is_empty(), "these flaws fail others than the table says: {wrong:#?}");
+    for dialect in ["text", "struct", "json"] {
+        let output = lab(&["-d", dialect, "grade", "--client", "x", "--list"]).output().unwrap();
+        let list = String::from_utf8(output.stdout).unwrap();
+        let all = list
+            .lines()
+            .filter_map(|line| line.split(['/', '\t']).nth(1).zip(line.split(['/', '\t']).nth(2)));
+        let is_found = |id: &String| {
+            rows.iter().any(|row| row[0] == dialect && row[2..].contains(&id.as_str()))
+        };
+        let never: Vec<_> =
+            all.map(|(group, name)| format!("{group}/{name}")).filter(|id| !is_found(id)).collect();
+        assert!(never.is_empty(), "{dialect}: no flaw fails {never:?}");
+    }
+}
+
+/// What a flaw fails, and whether each failure is explained, if that is not what the table says.
+fn not_as_expected(row: &[&str], seconds: u64) -> Option<String> {
+    let (dialect, flaw, mut expected) = (row[0], row[1], row[2..].to_vec());
+    let report = graded_in(seconds, dialect, flawed(dialect, flaw), &expected);
+    let mut found = failed(&report);
+    expected.sort_unstable();
+    found.sort_unstable();
+    let is_explained = |it: &Graded| details(&report, it, LOOK).contains("usual mistake: ");
+    let is_right = found == expected && report.graded.iter().all(is_explained);
+    (!is_right).then(|| format!("{dialect} {flaw}: {found:?}"))
+}
+
+fn flawed(dialect: &str, flaw: &str) -> String {
+    match dialect {
+        "text" => flawed_client::command(flaw),
+        _ => flawed_siblings::command(dialect, flaw),
+    }
+}
+
+/// A hint says what was seen of a client.
+#[test]
+fn what_was_seen_of_a_client_is_told() {
+    for (flaw, check, verdict, said) in [
+        ("knows-no-size", "first/size", "FAILED", "if it takes another word for size, use --map\n"),
+        ("loops-at-the-end", "endings/closed-after-the-size", "HANGS", "in a loop that"),
+        ("waits-at-the-end", "endings/closed-after-the-size", "HANGS", ": the client waits\n"),
+        (
+            "panics",
+            "endings/no-server",
+            "CRASHED",
+            "came:     a crash: thread 'flawed_client::client'",
+        ),
+        (
+            "one-second-is-enough",
+            "endings/pause-in-a-download",
+            "CRASHED",
+            "expected: the file a.bin with 3000 bytes, and no crash\n",
+        ),
+    ] {
+        let report = graded("text", flawed_client::command(flaw), &[check]);
+        let text: String = report.graded.iter().map(|it| details(&report, it, LOOK)).collect();
+        assert!(text.contains(&format!("{check}: {verdict} (")), "{flaw}: {text}");
+        let is_known = cfg!(target_os = "linux") || verdict != "HANGS";
+        assert!(!is_known || text.replace("\n          ", " ").contains(said), "{flaw}: {text}");
+    }
+}
+
+/// Who waits sees how far it is, and a command that cannot be typed is refused before anything runs.
+#[test]
+fn each_group_is_told_when_it_has_ended() {
+    let driven = Driven { command: ours("-s {host}:{port}"), ..Driven::default() };
+    let mut options = graded("text", driven.command.clone(), &["first/connme"]).options;
+    options.only = vec!["first".to_owned(), "names".to_owned()];
+    let told = RefCell::new(Vec::new());
+    let report = run(options, &driven, |of| {
+        told.borrow_mut().push((of[0].check.group(), of.len()));
+    });
+    let all = report.unwrap().graded;
+    let of = |group: &str| all.iter().filter(|it| it.check.group() == group).count();
+    assert_eq!(told.into_inner(), [("first", of("first")), ("names", of("names"))]);
+    for (map, said) in [
+        ("upload=put", "--map upload needs {path} or {name}"),
+        ("uplod=put {path}", "--map knows no 'uplod': its words are connme, "),
+    ] {
+        let output = lab(&["grade", "--client", "x {port}", "--map", map]).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && text.contains(said), "{text}");
+    }
 }
 
 /// A right client and a wrong one, with a right server, a wrong one and one that is not there.

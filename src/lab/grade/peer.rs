@@ -273,7 +273,7 @@ impl Peer {
     }
 
     /// Sends that many MiB, as far as the server takes them in time. They are no part of what a run may move.
-    pub(super) fn flood(&mut self, megabytes: usize) {
+    pub(super) fn flood(&mut self, megabytes: usize) -> &mut Peer {
         let time = self.shared.left().max(Duration::from_millis(1));
         let _ = self.stream.set_write_timeout(Some(time));
         let zeros = vec![0; 1 << 20];
@@ -281,6 +281,7 @@ impl Peer {
         if sent > 0 {
             self.note(What::Sent(zeros));
         }
+        self
     }
 
     /// Waits this long.

@@ -179,7 +179,7 @@ struct Player<'t> {
     is_late: bool,
 }
 
-fn done<T>(_: T) -> Done {
+fn done(_: &mut Peer) -> Done {
     Ok(())
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Usage {
     pub(super) files: usize,
     /// Threads.
     pub(super) threads: usize,
+    /// Time of the processor, in hundredths of a second.
+    pub(super) ticks: u64,
 }
 
 impl Process {
@@ -133,9 +135,11 @@ impl Process {
         let mut all = Usage::default();
         for process in std::fs::read_dir("/proc").ok()?.flatten() {
             let path = process.path();
-            if group_of(&path) != Some(self.child.id()) {
+            let Some((group, ticks)) = group_of(&path) else { continue };
+            if group != self.child.id() {
                 continue;
             }
+            all.ticks += ticks;
             let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
             let figure = |name: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -179,13 +183,15 @@ impl Drop for Process {
     }
 }
 
-/// The number of the process group that a process in `/proc` is in, unless it has ended and only waits to be noticed.
-fn group_of(process: &Path) -> Option<u32> {
+/// The number of the process group that a process in `/proc` is in, and the time that it has computed. `None` for one
+/// that has ended and only waits to be noticed.
+fn group_of(process: &Path) -> Option<(u32, u64)> {
     let stat = std::fs::read_to_string(process.join("stat")).ok()?;
     // The name of the program is in brackets, and may have any characters.
     let mut fields = stat.rsplit(')').next()?.split_whitespace();
     let (state, _, group) = (fields.next()?, fields.next()?, fields.next()?);
-    (state != "Z").then(|| group.parse().ok()).flatten()
+    let times = fields.skip(8).take(2).map_while(|field| field.parse::<u64>().ok());
+    (state != "Z").then(|| Some((group.parse().ok()?, times.sum()))).flatten()
 }
 
 fn keep(mut output: Box<dyn Read + Send>, printed: &Mutex<VecDeque<u8>>) {
@@ -253,6 +259,6 @@ mod tests {
         let group = process.child.id();
         drop(process);
         let all = std::fs::read_dir("/proc").unwrap().flatten();
-        assert_eq!(all.filter(|it| group_of(&it.path()) == Some(group)).count(), 0);
+        assert_eq!(all.filter_map(|it| group_of(&it.path())).filter(|it| it.0 == group).count(), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use super::conversation::Mistake;
 use super::formats::{Format, render};
-use super::report::{Look, bar, groups, screen};
+use super::report::{Look, bar, screen};
 use super::suite::{Known, Suite};
 use super::words::Say;
 use super::{Graded, NotRun, Options, TIME, client, player, run_and_tell};
@@ -110,10 +110,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         }
     };
     let ran = match options.client.clone() {
-        // Its checks run at the same time.
-        Some(driven) => client::run(options, &driven)
-            .inspect(|report| groups(report).for_each(|of| tell(&of)))
-            .map_err(NotRun::NoClient),
+        Some(driven) => client::run(options, &driven, tell).map_err(NotRun::NoClient),
         None => run_and_tell(options, tell),
     };
     let report = match ran {

@@ -399,9 +399,7 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
 fn also_lost(report: &Report, shown: &[&str], rows: usize, look: Look) -> String {
     let mut lost = Vec::new();
     for of in groups(report) {
-        let is_lost = |it: &&&Graded| {
-            it.counts() && !it.passed() && !shown.iter().any(|shown| *shown == it.check.id)
-        };
+        let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !shown.contains(&it.check.id);
         let name = |it: &&Graded| it.check.id.split_once('/').map_or("", |(_, name)| name);
         let names: Vec<_> = of.iter().filter(is_lost).map(name).collect();
         if let Some(first) = of.first().filter(|_| !names.is_empty()) {

@@ -263,6 +263,18 @@ impl Examiner {
         })
     }
 
+    /// The word of the first order, if nothing of the conversation was asked for.
+    pub(super) fn unasked(&self) -> Option<String> {
+        let is_idle = |it: &Request| ["connme", "help", "byebye"].contains(&&*it.said());
+        let acts = lock(&self.acts);
+        let is_asked = |step: &Step| matches!(step, Step::ClientLine(_));
+        if acts.steps.iter().take(acts.at).any(is_asked) || !acts.others.iter().all(is_idle) {
+            return None;
+        }
+        let words = self.orders.iter().filter_map(|order| order.split(' ').next());
+        words.map(str::to_owned).find(|word| word != "connme")
+    }
+
     /// All that was asked for besides.
     pub(super) fn others(&self) -> Vec<Request> {
         lock(&self.acts).others.clone()

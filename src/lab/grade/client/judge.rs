@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) status: Option<ExitStatus>,
     /// It was ended because nothing happened.
     pub(super) hangs: bool,
+    /// It was computing then. `None`: that is not known.
+    pub(super) is_busy: Option<bool>,
     /// The most memory in MiB.
     pub(super) memory: u64,
     pub(super) before: Files,
@@ -143,16 +145,21 @@ impl Seen {
         let waits_for = examiner.waits_for();
         let next = || waits_for.clone().map_or_else(end, said);
         if self.has_crashed() {
-            return wrong(
-                Verdict::Crashed,
-                no_crash(),
-                msg!("a crash", "program berhenti karena galat"),
-            );
+            let differs = facts.iter().find_map(|fact| match fact {
+                Step::Word(word, argument) => self.differs(word, argument, examiner),
+                _ => None,
+            });
+            let expected = match waits_for.clone().map(said).or(differs.map(|(it, _)| it)) {
+                Some(expected) => {
+                    msg!("{expected}, and no crash", "{expected}, tanpa galat program"; expected)
+                }
+                None => no_crash(),
+            };
+            let line = crate::lang::printable(self.last_words().as_bytes());
+            let got = msg!("a crash: {line}", "program berhenti karena galat: {line}");
+            return wrong(Verdict::Crashed, expected, got);
         }
-        if let Some(mut failure) = examiner.failure() {
-            if self.hangs && failure.got.is_empty() {
-                failure.verdict = Verdict::Hangs;
-            }
+        if let Some(failure) = examiner.failure() {
             return Err(failure);
         }
         let is_memory = |fact: &&Step| matches!(fact, Step::Word("memory", _));
@@ -162,11 +169,20 @@ impl Seen {
             return wrong(Verdict::Wrong, expected, got);
         }
         if self.hangs {
-            return wrong(
-                Verdict::Hangs,
-                next(),
-                msg!("nothing more: the client waits", "tidak ada lagi: client menunggu"),
-            );
+            let got = match self.is_busy {
+                Some(true) => msg!(
+                    "nothing more: the client computes all the time, in a loop that never ends",
+                    "tidak ada lagi: client terus menghitung, dalam loop yang tidak berakhir"
+                ),
+                Some(false) => {
+                    msg!("nothing more: the client waits", "tidak ada lagi: client menunggu")
+                }
+                None => msg!(
+                    "nothing more: the client does not end",
+                    "tidak ada lagi: client tidak berakhir"
+                ),
+            };
+            return wrong(Verdict::Hangs, next(), self.or_map(got, examiner));
         }
         if examiner.connections() == 0 && waits_for.is_some() {
             return wrong(Verdict::Wrong, connection(), msg!("none", "tidak ada"));
@@ -179,6 +195,7 @@ impl Seen {
                 ),
                 None => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
             };
+            let got = self.or_map(got, examiner);
             return wrong(Verdict::Wrong, next(), got);
         }
         for request in examiner.others() {
@@ -195,6 +212,30 @@ impl Seen {
             }
         }
         Ok(())
+    }
+
+    /// The same, with what may be the reason if the client has asked for nothing of this check.
+    fn or_map(&self, got: Msg, examiner: &Examiner) -> Msg {
+        match examiner.unasked() {
+            Some(word) => msg!(
+                "{got}; if it takes another word for {word}, use --map",
+                "{got}; kalau katanya untuk {word} lain, pakai --map"; got
+            ),
+            None => got,
+        }
+    }
+
+    /// The line by which a program says why it crashed, or how it ended.
+    fn last_words(&self) -> String {
+        let mut lines = self.printed.lines().filter(|line| !line.trim().is_empty());
+        let is_mark = |line: &&str| CRASHES.iter().any(|text| line.contains(text));
+        // Python says it at the end, others at the beginning.
+        let line = match self.printed.contains(CRASHES[0]) {
+            true => lines.next_back(),
+            false => lines.find(is_mark),
+        };
+        let status = || self.status.map(|status| status.to_string());
+        line.map(|line| line.trim().to_owned()).or_else(status).unwrap_or_default()
     }
 
     /// What a fact expects and what there is, if they differ.

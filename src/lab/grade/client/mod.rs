@@ -39,14 +39,14 @@ mod reference;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use super::conversation::{Step, number_in, parse};
 use super::process::Process;
 use super::random::Random;
-use super::seen::{Rung, Verdict};
+use super::seen::Rung;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::client::names;
 use crate::dialect::Dialect;
@@ -83,11 +83,28 @@ impl Driven {
                     "--map berisi KATA=TEKS, bukan '{entry}'"
                 )
             })?;
+            if !MAPPED.contains(&word) {
+                let all = MAPPED.join(", ");
+                return Err(msg!(
+                    "--map knows no '{word}': its words are {all}",
+                    "--map tidak mengenal '{word}': katanya {all}"
+                ));
+            }
+            let is_alone = ["connme", "ls", "byebye"].contains(&word);
+            if !is_alone && !["{path}", "{name}"].iter().any(|place| text.contains(place)) {
+                return Err(msg!(
+                    "--map {word} needs {{path}} or {{name}} where the file belongs: --map {word}='{text} {{name}}'",
+                    "--map {word} perlu {{path}} atau {{name}} di tempat nama file: --map {word}='{text} {{name}}'"
+                ));
+            }
             Ok((word.to_owned(), text.to_owned()))
         });
         entries.collect()
     }
 }
+
+/// The words for which a client may take others.
+const MAPPED: [&str; 8] = ["connme", "ls", "size", "rm", "rm-no", "download", "upload", "byebye"];
 
 /// The words of the command that starts a client.
 fn words_of(command: &str) -> Result<Vec<String>, Msg> {
@@ -103,6 +120,11 @@ const LINES: usize = 10;
 
 /// How often it is looked at a client that runs.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How long it is looked whether a client computes, and how many hundredths of a second of the processor a loop takes
+/// in that time, also on a busy machine. A client that waits takes none.
+const GLANCE: Duration = Duration::from_millis(400);
+const BUSY: u64 = 3;
 
 /// How long a client may go on after a mistake on the wire, so that what it prints is seen.
 const AFTERWARDS: Duration = Duration::from_secs(1);
@@ -151,36 +173,52 @@ pub(super) fn checks(dialect: Dialect) -> Vec<&'static Check> {
     suite(dialect).iter().collect()
 }
 
-/// Runs the checks.
+/// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(options: Options, driven: &Driven) -> Result<Report, Msg> {
+pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
     let start = Instant::now();
     let words = words_of(&driven.command)?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
     let mut room = Room { options, client: Client::new(words, driven.map()?), folder: &folder.0 };
     room.dry_run(driven)?;
     let wanted = room.options.wanted();
-    let (next, done) = (Mutex::new(wanted.iter()), Mutex::new(Vec::new()));
+    let (next, room) = (Mutex::new(wanted.iter()), &room);
+    let (mut graded, mut connections) = (Vec::new(), 0);
+    let place = |it: &Graded| wanted.iter().position(|check| check.id == it.check.id);
     thread::scope(|scope| {
+        let (sender, done) = mpsc::channel();
         for _ in 0..AT_ONCE {
-            scope.spawn(|| {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
                 loop {
-                    let Some(check) = lock(&next).next() else { return };
-                    let graded = room.grade(check);
-                    lock(&done).push(graded);
+                    let Some(check) = lock(next).next() else { return };
+                    let _ = sender.send(room.grade(check));
                 }
             });
         }
+        drop(sender);
+        let mut groups = wanted.chunk_by(|a, b| a.group() == b.group()).peekable();
+        for (one, opened) in done {
+            graded.push(one);
+            connections += opened;
+            // Checks run at the same time: a group is told when those before it have ended too.
+            while let Some(group) = groups.peek() {
+                let is_of = |it: &&Graded| group.iter().any(|check| check.id == it.check.id);
+                let mut of: Vec<&Graded> = graded.iter().filter(is_of).collect();
+                if of.len() < group.len() {
+                    break;
+                }
+                of.sort_by_key(|it| place(it));
+                tell(&of);
+                groups.next();
+            }
+        }
     });
-    let mut done = done.into_inner().unwrap_or_default();
-    let place = |id: &str| wanted.iter().position(|check| check.id == id);
-    done.sort_by_key(|(graded, _)| place(graded.check.id));
-    let connections = done.iter().map(|(_, connections)| connections).sum();
-    let graded = done.into_iter().map(|(graded, _)| graded).collect();
-    let time = start.elapsed();
-    Ok(Report { options: room.options, graded, time, connections, moved: 0, left: 0 })
+    graded.sort_by_key(place);
+    let (time, options) = (start.elapsed(), room.options.clone());
+    Ok(Report { options, graded, time, connections, moved: 0, left: 0 })
 }
 
 /// What all checks of a run have.
@@ -313,20 +351,21 @@ impl Room<'_> {
     fn grade(&self, check: &'static Check) -> (Graded, u64) {
         let start = Instant::now();
         let mut result = self.attempt(check);
-        // On a busy machine a client may get no time to run. What hangs is tried once more.
-        if matches!(&result.0, Outcome::Failed(failure) if failure.verdict == Verdict::Hangs) {
+        // On a busy machine a client may get no time to run. What waits is tried once more.
+        if result.3 {
             result = self.attempt(check);
         }
-        let (outcome, rungs, connections) = result;
+        let (outcome, rungs, connections, _) = result;
         (Graded { check, outcome, time: start.elapsed(), rungs }, connections)
     }
 
-    fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64) {
+    /// How a check ended, its steps and connections, and whether the client waited without an end.
+    fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64, bool) {
         let mut random = Random::of(self.options.seed, check.id);
         let steps = check.conversation.steps(&mut random).unwrap_or_default();
         let folder = check.id.replace('/', "-");
         match self.perform(steps, &folder) {
-            Err(_) => (Outcome::NoTime, Vec::new(), 0),
+            Err(_) => (Outcome::NoTime, Vec::new(), 0, false),
             Ok((examiner, seen, facts, typed)) => {
                 let outcome = match seen.judge(&examiner, &facts) {
                     Ok(()) => Outcome::Passed,
@@ -336,7 +375,8 @@ impl Room<'_> {
                         Outcome::Failed(failure)
                     }
                 };
-                (outcome, examiner.record.take(), examiner.connections())
+                let waited = seen.hangs && seen.is_busy != Some(true);
+                (outcome, examiner.record.take(), examiner.connections(), waited)
             }
         }
     }
@@ -405,8 +445,9 @@ impl Room<'_> {
         });
         let after = files(&folder);
         let _ = fs::remove_dir_all(&folder);
-        let Watch { printed, last_lines, status, hangs, memory } = watch;
-        let seen = Seen { printed, last_lines, status, hangs, memory, before, after, downloads };
+        let Watch { printed, last_lines, status, hangs, is_busy, memory } = watch;
+        let seen =
+            Seen { printed, last_lines, status, hangs, is_busy, memory, before, after, downloads };
         let typed = plan.orders.iter().map(|order| self.client.typed(order)).collect::<String>();
         let typed = typed.lines().map(str::to_owned).collect();
         Ok((examiner, seen, plan.facts, typed))
@@ -426,6 +467,7 @@ struct Watch {
     last_lines: Vec<String>,
     status: Option<std::process::ExitStatus>,
     hangs: bool,
+    is_busy: Option<bool>,
     memory: u64,
 }
 
@@ -455,6 +497,9 @@ impl Watch {
             let is_large = most.is_some_and(|most| self.memory > most);
             if self.status.is_some() || is_late || is_failed || is_large {
                 self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
+                if self.hangs {
+                    self.is_busy = is_busy(process);
+                }
                 break;
             }
         }
@@ -462,6 +507,13 @@ impl Watch {
         self.printed += &process.printed();
         self.last_lines = process.last_lines(LINES);
     }
+}
+
+/// Whether the processes of a client compute, as those do that are in a loop, or wait. `None` where that is not known.
+fn is_busy(process: &mut Process) -> Option<bool> {
+    let before = process.usage()?.ticks;
+    thread::sleep(GLANCE);
+    Some(process.usage()?.ticks.saturating_sub(before) >= BUSY)
 }
 
 /// Whether this is a word of a conversation with a client. What is put in place for one is in its own folder.
