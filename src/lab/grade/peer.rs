@@ -14,9 +14,8 @@ use super::MOVED;
 use super::places::Places;
 use super::process::Usage;
 use super::random::Random;
-use super::seen::{Fail, Rung, What, fail, quoted};
-use super::words::Say;
-use crate::lang::Lang;
+use super::seen::{Fail, Rung, What, a_line, fail, quoted, same};
+use crate::lang::{Msg, msg};
 
 /// The longest line, and the most that is read up to the end of a connection.
 const MOST: usize = 4 << 20;
@@ -41,7 +40,6 @@ enum End {
 /// What all peers of a check share.
 struct Shared {
     address: SocketAddr,
-    lang: Lang,
     start: Instant,
     deadline: Instant,
     rungs: RefCell<Vec<Rung>>,
@@ -79,14 +77,12 @@ pub(super) struct Trial {
 impl Trial {
     pub(super) fn new(
         address: SocketAddr,
-        lang: Lang,
         deadline: Instant,
         random: Random,
         prefix: String,
     ) -> Trial {
         let shared = Shared {
             address,
-            lang,
             start: Instant::now(),
             deadline,
             rungs: RefCell::default(),
@@ -126,12 +122,17 @@ impl Trial {
                 shared,
             }),
             Err(error) => {
-                let got = match error.kind() {
-                    ErrorKind::TimedOut => Say::NotAccepted,
-                    _ => Say::NotOpened { why: error.to_string() },
+                let is_late = error.kind() == ErrorKind::TimedOut;
+                let got = match is_late {
+                    true => msg!(
+                        "no connection in time: the server does not accept, or its queue (`listen`) is full",
+                        "tidak ada koneksi: server tidak melakukan accept, atau antreannya (`listen`) penuh"
+                    ),
+                    false => msg!("no connection: {error}", "tidak ada koneksi: {error}"),
                 };
-                let got = got.say(shared.lang);
-                Err(fail(vec![Say::Connection.say(shared.lang)], got, connection))
+                let mut failure = fail(vec![msg!("a connection", "koneksi")], got, connection);
+                failure.is_refused = !is_late;
+                Err(failure)
             }
         }
     }
@@ -181,9 +182,8 @@ impl Trial {
     }
 
     /// A failure of the whole check.
-    pub(super) fn failed<T>(&self, expected: &Say, got: &Say) -> Done<T> {
-        let lang = self.shared.lang;
-        Err(fail(vec![expected.say(lang)], got.say(lang), self.shared.connections.get()))
+    pub(super) fn failed<T>(&self, expected: Msg, got: Msg) -> Done<T> {
+        Err(fail(vec![expected], got, self.shared.connections.get()))
     }
 
     /// Whether a file on the server is one of these names, or is named after one.
@@ -354,12 +354,12 @@ impl Peer {
                     }
                     Err(error) => {
                         self.held.splice(..0, error.into_bytes());
-                        Err(self.fail(vec![self.say(&Say::Line { form: form.to_owned() })]))
+                        Err(self.fail(vec![a_line(form)]))
                     }
                 };
             }
             if self.held.len() > MOST || !self.read()? {
-                return Err(self.fail(vec![self.say(&Say::Line { form: form.to_owned() })]));
+                return Err(self.fail(vec![a_line(form)]));
             }
         }
     }
@@ -375,7 +375,7 @@ impl Peer {
             Some(value) => Ok(value),
             None => {
                 self.held.splice(..0, (line + "\n").into_bytes());
-                Err(self.fail(vec![self.say(&Say::Line { form: form.to_owned() })]))
+                Err(self.fail(vec![a_line(form)]))
             }
         }
     }
@@ -384,7 +384,7 @@ impl Peer {
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
         while self.held.len() < count {
             if !self.read()? {
-                return Err(self.fail(vec![self.say(&Say::Bytes { count })]));
+                return Err(self.fail(vec![msg!("{count} bytes", "{count} byte")]));
             }
         }
         Ok(self.held.drain(..count).collect())
@@ -395,7 +395,7 @@ impl Peer {
         while self.held.len() < MOST && self.read()? {}
         match self.end {
             Some(End::Close) => Ok(std::mem::take(&mut self.held)),
-            _ => Err(self.fail(vec![self.say(&Say::Close)])),
+            _ => Err(self.fail(vec![close()])),
         }
     }
 
@@ -415,27 +415,28 @@ impl Peer {
                 return Ok(());
             }
         }
-        Err(self.fail(vec![self.say(&Say::Paused)]))
+        Err(self.fail(vec![msg!(
+            "a pause before the bytes that follow",
+            "jeda sebelum byte yang berikutnya"
+        )]))
     }
 
     /// The server sends nothing more and closes, without a reset.
     pub(super) fn closes(&mut self) -> Done {
-        self.ends_in(&[End::Close], &[Say::Close])
+        self.ends_in(&[End::Close], vec![close()])
     }
 
     /// The server sends nothing more and closes or resets.
     pub(super) fn ends(&mut self) -> Done {
-        self.ends_in(&[End::Close, End::Reset], &[Say::Close, Say::Reset])
+        let reset = msg!("the connection is reset", "koneksi diputus (reset)");
+        self.ends_in(&[End::Close, End::Reset], vec![close(), reset])
     }
 
-    fn ends_in(&mut self, ends: &[End], said: &[Say]) -> Done {
+    fn ends_in(&mut self, ends: &[End], expected: Vec<Msg>) -> Done {
         while self.held.is_empty() && self.read()? {}
         match self.end {
             Some(end) if self.held.is_empty() && ends.contains(&end) => Ok(()),
-            _ => {
-                self.gather();
-                Err(self.fail(said.iter().map(|say| self.say(say)).collect()))
-            }
+            _ => self.failed(expected),
         }
     }
 
@@ -445,22 +446,18 @@ impl Peer {
         if self.held.is_empty() && self.end.is_none() {
             return Ok(());
         }
-        Err(self.fail(vec![self.say(&Say::Quiet)]))
+        Err(self.fail(vec![nothing()]))
     }
 
     /// A failure: this was expected, and what came is what is held.
-    pub(super) fn failed<T>(&mut self, expected: &[Say]) -> Done<T> {
+    pub(super) fn failed<T>(&mut self, expected: Vec<Msg>) -> Done<T> {
         self.gather();
-        Err(self.fail(expected.iter().map(|say| self.say(say)).collect()))
+        Err(self.fail(expected))
     }
 
     /// Puts back what was read, so that a failure shows it.
     pub(super) fn unread(&mut self, bytes: &[u8]) {
         self.held.splice(..0, bytes.iter().copied());
-    }
-
-    fn say(&self, say: &Say) -> String {
-        say.say(self.shared.lang)
     }
 
     fn note(&self, what: What) {
@@ -473,8 +470,12 @@ impl Peer {
             return Ok(false);
         }
         if self.shared.moved.get() > MOVED {
-            let got = self.say(&Say::TooMuch { bytes: MOVED });
-            return Err(fail(vec![self.say(&Say::End)], got, self.connection));
+            let got = msg!(
+                "more than {MOVED} bytes in this run",
+                "lebih dari {MOVED} byte dalam pengujian ini"
+            );
+            let end = msg!("the end of the stream", "akhir stream");
+            return Err(fail(vec![end], got, self.connection));
         }
         let left = self.shared.left();
         if left.is_zero() {
@@ -529,22 +530,25 @@ impl Peer {
     }
 
     fn fail_bytes(&self, expected: &[u8]) -> Box<Fail> {
-        let mut failure = self.fail(vec![quoted(expected)]);
+        let mut failure = self.fail(vec![same(quoted(expected))]);
         failure.bytes = Some((expected.to_vec(), self.held.clone()));
         failure
     }
 
-    fn fail(&self, expected: Vec<String>) -> Box<Fail> {
+    fn fail(&self, expected: Vec<Msg>) -> Box<Fail> {
         let end = match self.end {
-            Some(End::Close) => Say::ThenClose,
-            Some(End::Reset) => Say::ThenReset,
-            None if self.shared.left().is_zero() => Say::ThenSilence,
-            None => Say::Nothing,
+            Some(End::Close) => Some(msg!("the close", "koneksi ditutup")),
+            Some(End::Reset) => Some(msg!("a reset", "reset")),
+            None if self.shared.left().is_zero() => {
+                Some(msg!("nothing more in time", "tidak ada lagi sampai waktu habis"))
+            }
+            None => None,
         };
-        let got = match (self.held.as_slice(), end) {
-            ([], end) => self.say(&end),
-            (held, Say::Nothing) => quoted(held),
-            (held, end) => format!("{}, {}", quoted(held), self.say(&end)),
+        let held = quoted(&self.held);
+        let got = match (self.held.is_empty(), end) {
+            (true, end) => end.unwrap_or_else(nothing),
+            (false, None) => same(held),
+            (false, Some(end)) => msg!("{held}, {end}", "{held}, {end}"; end),
         };
         fail(expected, got, self.connection)
     }
@@ -556,6 +560,14 @@ impl Drop for Peer {
             self.note(What::Ended);
         }
     }
+}
+
+fn close() -> Msg {
+    msg!("the server closes", "server menutup koneksi")
+}
+
+fn nothing() -> Msg {
+    msg!("nothing", "tidak ada apa-apa")
 }
 
 fn is_late(error: &io::Error) -> bool {

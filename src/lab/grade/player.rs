@@ -39,8 +39,9 @@ use super::lists::List;
 use super::peer::{Done, Peer, Trial};
 use super::places::{Hole, Places};
 use super::prepared::{Kind, Prepared};
-use super::words::Say;
+use super::seen::{a_line, same};
 use crate::dialect::Dialect;
+use crate::lang::{Msg, msg};
 
 /// Whether this is a word of a conversation with a server. What is made, and taken away again, has a name of the
 /// grader's own, also in a file of the user's: it never is a file of his.
@@ -351,8 +352,8 @@ impl Player<'_> {
             "differ" => {
                 let is_twice = |(n, id)| places.ids.iter().skip(n + 1).any(|it| it == id);
                 if let Some((_, id)) = places.ids.iter().enumerate().find(|it| is_twice(*it)) {
-                    let form = format!("\"id\":\"{id}\"");
-                    return self.trial.failed(&Say::TwoIds, &Say::Line { form });
+                    let expected = msg!("two different ids", "dua id yang berbeda");
+                    return self.trial.failed(expected, same(format!("\"id\":\"{id}\"")));
                 }
             }
             "rust" => feat(&shown(argument), self.trial)?,
@@ -381,7 +382,6 @@ impl Player<'_> {
         let (name, size) = argument.rsplit_once(" : ").unwrap_or((&argument, ""));
         let found = self.list.entries.iter().find(|(listed, _)| listed == name);
         let record = places.records.get(name.as_bytes());
-        let line = |form: String| Say::Line { form };
         let (expected, came) = match word {
             "has" => {
                 let is_it = match record {
@@ -392,16 +392,18 @@ impl Player<'_> {
                     return Ok(());
                 }
                 let size_of = found.and_then(|(_, size)| *size);
-                let came = size_of.map(|size| Say::Listed { name: name.to_owned(), size });
+                let came = size_of.map(|size| listed(name, size));
                 let size = record.and_then(|it| it.get("size")?.as_u64()).or(size.parse().ok());
-                let expected = Say::Listed { name: name.to_owned(), size: size.unwrap_or(0) };
-                let came = came.filter(|came| *came != expected).unwrap_or(Say::NotThere);
+                let expected = listed(name, size.unwrap_or(0));
+                let came = came.filter(|came| *came != expected);
+                let came =
+                    came.unwrap_or_else(|| msg!("a list without it", "daftar tanpa file itu"));
                 (expected, came)
             }
             "lacks" => {
-                let Some((name, size)) = found.cloned() else { return Ok(()) };
-                let expected = Say::NotListed { name: name.clone() };
-                (expected, Say::Listed { name, size: size.unwrap_or(0) })
+                let Some((name, size)) = found else { return Ok(()) };
+                let expected = msg!("a list without {name}", "daftar tanpa {name}");
+                (expected, listed(name, size.unwrap_or(0)))
             }
             "counts" => {
                 let (count, entries) = (self.list.count, self.list.entries.len());
@@ -410,10 +412,8 @@ impl Player<'_> {
                 if is_announced && entries == expected {
                     return Ok(());
                 }
-                (
-                    line(format!("ok {expected}")),
-                    line(format!("ok {}", if is_announced { entries } else { count.unwrap_or(0) })),
-                )
+                let came = if is_announced { entries } else { count.unwrap_or(0) };
+                (a_line(&format!("ok {expected}")), a_line(&format!("ok {came}")))
             }
             "totals" => {
                 let total = self.list.total.unwrap_or(0);
@@ -421,20 +421,19 @@ impl Player<'_> {
                 if number.map_or(total == sum, |least| total >= least as u64) {
                     return Ok(());
                 }
-                (line(format!("total {sum}")), line(format!("total {total}")))
+                (a_line(&format!("total {sum}")), a_line(&format!("total {total}")))
             }
             _ => {
                 let pairs = self.list.entries.windows(2);
                 let wrong = { pairs }.find(|pair| matches!(pair, [a, b] if a.0 > b.0));
                 let Some([(first, _), (second, _)]) = wrong else { return Ok(()) };
-                let order = |first: &str, second: &str| Say::Order {
-                    first: first.to_owned(),
-                    second: second.to_owned(),
+                let order = |first: &str, second: &str| {
+                    msg!("{first} before {second}", "{first} sebelum {second}")
                 };
                 (order(second, first), order(first, second))
             }
         };
-        self.trial.failed(&expected, &came)
+        self.trial.failed(expected, came)
     }
 
     /// Puts something there. `None`: that is not possible here.
@@ -465,7 +464,13 @@ impl Player<'_> {
         let name = shown(name);
         match fs::read(root.join(&name)) {
             Ok(found) if bytes.strip_prefix(b" = ") == Some(&found) => Ok(()),
-            _ => self.trial.failed(&Say::FileInRoot { name }, &Say::NotInRoot),
+            _ => self.trial.failed(
+                msg!(
+                    "the same bytes in the file {name} in the folder",
+                    "byte yang sama di file {name} di folder itu"
+                ),
+                msg!("no such file, or another", "tidak ada, atau isinya lain"),
+            ),
         }
     }
 
@@ -493,8 +498,10 @@ impl Player<'_> {
             if Instant::now() >= until {
                 let name =
                     path.file_name().map_or_else(Default::default, |it| it.to_string_lossy());
-                let name = name.into_owned();
-                return self.trial.failed(&Say::NoNewFile, &Say::NewFile { name });
+                return self.trial.failed(
+                    msg!("no new file in the folder", "tidak ada file baru di folder"),
+                    msg!("the file {name} in the folder", "file {name} di folder itu"),
+                );
             }
             sleep(LOOK);
         }
@@ -505,12 +512,18 @@ impl Player<'_> {
         match path.filter(|path: &PathBuf| path.exists()) {
             Some(path) => {
                 let _ = fs::remove_file(path);
-                let name = name.to_owned();
-                self.trial.failed(&Say::NothingOutside, &Say::Outside { name })
+                self.trial.failed(
+                    msg!("no file outside the folder", "tidak ada file di luar folder"),
+                    msg!("the file {name} beside the folder", "file {name} di luar folder itu"),
+                )
             }
             None => Ok(()),
         }
     }
+}
+
+fn listed(name: &str, size: u64) -> Msg {
+    msg!("a list with {name} and {size} bytes", "daftar berisi {name} dengan {size} byte")
 }
 
 /// A line, or four bytes, of which a part may be anything of a kind.
@@ -523,7 +536,7 @@ fn open(p: &mut Peer, places: &mut Places, before: &[u8], hole: &Hole, after: &[
             return p.expect(after);
         }
         p.unread(&bytes);
-        return p.failed(&[Say::Seconds]);
+        return p.failed(vec![msg!("a time in seconds, as 4 bytes", "waktu dalam detik, 4 byte")]);
     }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
@@ -536,5 +549,5 @@ fn open(p: &mut Peer, places: &mut Places, before: &[u8], hole: &Hole, after: &[
         return Ok(());
     }
     p.unread((line + "\n").as_bytes());
-    p.failed(&forms.into_iter().map(|form| Say::Line { form }).collect::<Vec<_>>())
+    p.failed(forms.iter().map(|form| a_line(form)).collect())
 }

@@ -9,9 +9,8 @@ use std::{env, fs};
 
 use super::conversation::Mistake;
 use super::formats::{Format, render};
-use super::report::{Look, bar, screen};
+use super::report::{Look, bar, duty, screen};
 use super::suite::{Known, Suite};
-use super::words::Say;
 use super::{Graded, NotRun, Options, TIME, client, player, run_and_tell};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
@@ -23,7 +22,7 @@ use crate::lang::{Msg, address, msg};
 #[must_use]
 pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     let CommandLine { config, grade: flags, output, .. } = line;
-    let complain = |say: Say| {
+    let complain = |say: Msg| {
         let line = format!("connme-lab: {}\n", say.say(config.lang));
         let _ = io::stderr().write_all(line.as_bytes());
         ExitCode::from(2)
@@ -33,7 +32,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     let own = match &flags.conversation {
         Some(path) => match own(path, config.dialect, flags.client.is_some()) {
             Ok(suite) => Some(suite),
-            Err(why) => return complain(Say::NoConversation { why: why.say(config.lang) }),
+            Err(why) => return complain(why),
         },
         None => None,
     };
@@ -60,19 +59,26 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     }
     let wanted = options.wanted();
     if wanted.is_empty() {
-        return complain(Say::NoSuchCheck { only: flags.only.join(" ") });
+        let only = flags.only.join(" ");
+        return complain(msg!(
+            "no check's name begins with '{only}'; see grade --list",
+            "tidak ada pemeriksaan yang namanya diawali '{only}'; lihat grade --list"
+        ));
     }
     if flags.list {
         let line = |check: &&super::Check| {
             let id = format!("{}/{}", options.subject(), check.id);
-            let duty = if check.must { Say::Must } else { Say::Should }.say(config.lang);
+            let duty = duty(check, config.lang);
             format!("{id}\t{}\t{duty}\t{}\n", check.points, check.about(config.lang))
         };
         return print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS);
     }
     if let Some((root, Err(why))) = flags.root.as_ref().map(|root| (root, fs::read_dir(root))) {
         let path = root.display().to_string();
-        return complain(Say::NoFolder { path, why: why.to_string() });
+        return complain(msg!(
+            "--root {path} is not a folder that can be read: {why}",
+            "--root {path} bukan folder yang bisa dibaca: {why}"
+        ));
     }
     let server = match &flags.run {
         Some(command) => command.clone(),
@@ -80,24 +86,29 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     };
     if let Some(command) = flags.run.as_ref().filter(|command| !command.contains("{port}")) {
         if crate::client::names::words(command).is_none_or(|words| words.is_empty()) {
-            let printed = String::new();
-            return complain(Say::NotStarted { command: command.clone(), printed });
+            return complain(not_started(command, ""));
         }
         let port = config.dialect.port();
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return complain(Say::PortIsTaken { port });
+            return complain(msg!(
+                "the command has no {{port}}, and something else listens on port {port}: stop that, or write \
+                 {{port}} where the command takes the port",
+                "perintah tanpa {{port}}, dan program lain memakai port {port}: hentikan itu, atau tulis \
+                 {{port}} di tempat perintah menerima port"
+            ));
         }
-        let line = Say::UsualPort { port }.say(config.lang) + "\n";
-        let _ = io::stderr().write_all(line.as_bytes());
+        let line = msg!(
+            "the command has no {{port}}: the server must use {port}\n",
+            "perintah tanpa {{port}}: server harus memakai {port}\n"
+        );
+        let _ = io::stderr().write_all(line.say(config.lang).as_bytes());
     }
     if !config.quiet {
-        let stays = config.dialect == Dialect::Filesaver;
-        let (server, checks) = (server.clone(), wanted.len());
         let line = match &options.client {
-            Some(driven) => client::announcement(driven, checks).say(config.lang),
-            None => Say::Announce { server, checks, stays }.say(config.lang),
+            Some(driven) => client::announcement(driven, wanted.len()),
+            None => announcement(&server, wanted.len(), config.dialect),
         };
-        let _ = io::stderr().write_all((line + "\n").as_bytes());
+        let _ = io::stderr().write_all((line.say(config.lang) + "\n").as_bytes());
     }
     let (root, command) = (options.root.clone(), options.run.clone());
     let Terminal { out, colour, columns, .. } = Terminal::look();
@@ -116,16 +127,21 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     let report = match ran {
         Ok(report) => report,
         Err(NotRun::NoServer(why)) => {
-            return complain(Say::NoServer { server, why: why.to_string() });
+            return complain(msg!(
+                "cannot grade {server}: {why}; is the server running?",
+                "tidak bisa menilai {server}: {why}; apakah server berjalan?"
+            ));
         }
         Err(NotRun::NotStarted(printed)) => {
-            let command = command.unwrap_or_default();
-            return complain(Say::NotStarted { command, printed });
+            return complain(not_started(&command.unwrap_or_default(), &printed));
         }
         Err(NotRun::NoClient(why)) => return wrong_use(&why.say(config.lang)),
         Err(NotRun::WrongRoot) => {
             let path = root.unwrap_or_default().display().to_string();
-            return complain(Say::WrongRoot { path });
+            return complain(msg!(
+                "--root {path} is not the folder of this server: a file that it has stored is not in it",
+                "--root {path} bukan folder server ini: file yang disimpannya tidak ada di sana"
+            ));
         }
     };
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
@@ -138,11 +154,36 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         Some(path) => match fs::write(path, text) {
             Ok(()) => status,
             Err(error) => {
-                let path = path.display().to_string();
-                complain(Say::CannotWrite { path, why: error.to_string() })
+                let path = path.display();
+                complain(msg!("cannot write {path}: {error}", "tidak bisa menulis {path}: {error}"))
             }
         },
     }
+}
+
+fn not_started(command: &str, printed: &str) -> Msg {
+    msg!(
+        "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
+        "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
+    )
+}
+
+/// What is said before the run of a server.
+fn announcement(server: &str, checks: usize, dialect: Dialect) -> Msg {
+    let s = if checks == 1 { "" } else { "s" };
+    let stays = match dialect {
+        Dialect::Filesaver => msg!(
+            "\nThis dialect cannot remove files: they stay, unless --root names the server's folder",
+            "\nDialek ini tidak bisa menghapus file: file-file itu tertinggal, kecuali --root menyebut folder server"
+        ),
+        _ => Msg::default(),
+    };
+    msg!(
+        "grading {server}: {checks} check{s}. They upload and remove files of their own, named grade-...{stays}",
+        "menilai {server}: {checks} pemeriksaan. Semuanya mengunggah dan menghapus file sendiri, bernama \
+         grade-...{stays}";
+        stays
+    )
 }
 
 /// How this program was called: a path is one that works when it is typed in this folder.
@@ -192,7 +233,10 @@ impl Options {
 
     /// The checks that are to be run.
     pub(super) fn suite(&self) -> &'static Suite {
-        self.own.unwrap_or_else(|| Suite::of(self.dialect))
+        self.own.unwrap_or_else(|| match self.client {
+            Some(_) => Suite::of_clients(self.dialect),
+            None => Suite::of(self.dialect),
+        })
     }
 
     /// The checks that these options choose: those whose name begins with one of these, with the dialect or
@@ -200,10 +244,7 @@ impl Options {
     #[must_use]
     pub fn wanted(&self) -> Vec<&'static super::Check> {
         let dialect = format!("{}/", self.dialect.name());
-        let all = match (&self.client, self.own) {
-            (Some(_), None) => client::checks(self.dialect),
-            _ => self.suite().in_order(),
-        };
+        let all = self.suite().in_order();
         // A whole name is that check alone, though other names begin with it.
         let is_in = |id: &str, path: &str| match all.iter().any(|check| check.id == path) {
             true => id == path,

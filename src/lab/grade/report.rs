@@ -4,13 +4,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::words::Say;
-use super::{Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
+use super::hint::{cause, causes, closed, seen};
+use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
 use crate::cli::client::reaching;
 use crate::dialect::Dialect;
-use crate::error::Code;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
-use crate::lang::{Lang, address, printable};
+use crate::lang::{Lang, Msg, address, msg, printable};
 
 /// How many bytes a line of a comparison shows.
 const BYTES: usize = 20;
@@ -42,7 +41,7 @@ pub fn table(report: &Report, look: Look) -> String {
     let mut text = String::new();
     let causes = causes(report);
     for (seen, ids) in &causes {
-        wrap(&mut text, "", &cause(seen, ids.len(), lang), look.columns);
+        wrap(&mut text, "", &cause(seen, ids.len()).say(lang), look.columns);
         wrap(&mut text, "  ", &ids.join(", "), look.columns);
         text.push('\n');
     }
@@ -91,7 +90,7 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
     let group = of.first().map_or("", |it| it.check.group());
     let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
     if most == 0 {
-        return format!("{group:<11}{}\n", Say::NotRun.say(lang));
+        return format!("{group:<11}{}\n", not_run().say(lang));
     }
     let score: u64 = of.iter().map(|it| it.score()).sum();
     let full = (score * BAR).checked_div(most).unwrap_or(0);
@@ -107,9 +106,18 @@ pub(super) fn last_lines(report: &Report, look: Look) -> String {
     let failed = report.graded.iter().filter(|it| matches!(it.outcome, Outcome::Failed(_))).count();
     let skipped = report.graded.len() - passed - failed;
     if report.left > 0 {
-        let _ = writeln!(text, "\n{}", Say::Left { files: report.left }.say(lang));
+        let files = report.left;
+        let left = msg!(
+            "files of the grader that may remain on the server: {files}; their names begin with grade-",
+            "file penilai yang mungkin tertinggal di server: {files}; namanya diawali grade-"
+        );
+        let _ = writeln!(text, "\n{}", left.say(lang));
     }
-    let _ = writeln!(text, "\n{}", Say::Counts { passed, failed, skipped }.say(lang));
+    let counts = msg!(
+        "{passed} passed, {failed} failed, {skipped} skipped or not run",
+        "{passed} lulus, {failed} gagal, {skipped} dilewati"
+    );
+    let _ = writeln!(text, "\n{}", counts.say(lang));
     text + &verdict(report, look)
 }
 
@@ -122,38 +130,80 @@ fn verdict(report: &Report, look: Look) -> String {
     let is_right = report.is_right();
     let is_run = |it: &Graded| !matches!(it.outcome, Outcome::NotRun);
     let is_all = report.options.only.is_empty() && report.graded.iter().all(is_run);
-    let verdict = match report.has_run() {
-        true => Say::Verdict { is_right, is_all },
-        false => Say::NothingRun,
+    let verdict = match (report.has_run(), is_right, is_all) {
+        (true, true, true) => msg!(
+            "every required rule that is checked is kept",
+            "semua aturan wajib yang diperiksa dipatuhi"
+        ),
+        (true, false, true) => msg!(
+            "not every required rule that is checked is kept",
+            "belum semua aturan wajib yang diperiksa dipatuhi"
+        ),
+        (true, true, false) => msg!(
+            "every required rule of these checks is kept; the other rules were not checked",
+            "semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa"
+        ),
+        (true, false, false) => msg!(
+            "not every required rule of these checks is kept; other rules were not checked",
+            "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa"
+        ),
+        (false, ..) => msg!(
+            "none of these checks could be run, so nothing is known about the server",
+            "tidak ada pemeriksaan yang bisa dijalankan, jadi server belum dinilai"
+        ),
     };
     let colour = if is_right { "32" } else { "31" };
     let all: u64 = report.graded.iter().map(|graded| graded.check.points).sum();
     let rest = all.saturating_sub(most);
-    let total = Say::Total { score, most, rest, seconds, connections, seed }.say(lang);
-    let limit = report.limit(most).map(|limit| Say::IsOpen { limit, most }.say(lang) + "\n");
-    let limit = limit.unwrap_or_default();
-    format!("{total}\n{limit}{}\n", paint(&verdict.say(lang), colour, look))
+    let total = msg!(
+        "{score} of {most} points in {seconds} s, {connections} connections, seed {seed}",
+        "{score} dari {most} poin dalam {seconds} s, {connections} koneksi, seed {seed}"
+    );
+    let more = match rest {
+        0 => Msg::default(),
+        rest => msg!("; {rest} more were not run", "; {rest} lagi belum diuji"),
+    };
+    let limit = report.limit(most).map(|limit| {
+        msg!(
+            "\nat most {limit} of {most} points (60 %): a client can reach what is outside the folder",
+            "\npaling banyak {limit} dari {most} poin (60 %): client bisa mencapai yang di luar folder"
+        )
+    });
+    let total = [total, more, limit.unwrap_or_default()].map(|it| it.say(lang)).concat();
+    format!("{total}\n{}\n", paint(&verdict.say(lang), colour, look))
 }
 
 /// How a check ended, in a few words.
 #[must_use]
 pub fn status(graded: &Graded, report: &Report) -> String {
     let say = match &graded.outcome {
-        Outcome::Passed => Say::Passed,
+        Outcome::Passed => msg!("passed", "lulus"),
         Outcome::Failed(failure) => match failure.verdict {
-            Verdict::Wrong => Say::Failed,
-            Verdict::Hangs => Say::Hangs,
-            Verdict::Crashed => Say::Crashed,
-            Verdict::NotSupported => Say::NotSupported,
+            Verdict::Wrong => msg!("FAILED", "GAGAL"),
+            Verdict::Hangs => msg!("HANGS", "MACET"),
+            Verdict::Crashed => msg!("CRASHED", "BERHENTI KARENA GALAT"),
+            Verdict::NotSupported => msg!("NOT SUPPORTED", "TIDAK DIDUKUNG"),
         },
-        Outcome::Skipped(needs) => Say::Skipped { needs: (*needs).to_owned() },
-        Outcome::NeedsRoot => Say::NeedsRoot,
-        Outcome::NeedsRun => Say::NeedsRun,
-        Outcome::NotRun => Say::NotRun,
-        Outcome::NoTime => Say::NoTime,
-        Outcome::Stopped(by) => Say::Stopped { by: (*by).to_owned() },
+        Outcome::Skipped(needs) => msg!("skipped: needs {needs}", "dilewati: perlu {needs}"),
+        Outcome::NeedsRoot => msg!("not run: needs --root", "tidak dijalankan: perlu --root"),
+        Outcome::NeedsRun => msg!("not run: needs --run", "tidak dijalankan: perlu --run"),
+        Outcome::NotRun => not_run(),
+        Outcome::NoTime => msg!("not run: no time left", "tidak dijalankan: waktu habis"),
+        Outcome::Stopped(by) => msg!(
+            "not run: the server does not answer since {by}",
+            "tidak dijalankan: server tidak menjawab sejak {by}"
+        ),
     };
     say.say(report.options.lang)
+}
+
+fn not_run() -> Msg {
+    msg!("not run", "tidak dijalankan")
+}
+
+/// Whether the protocol requires a check.
+pub(super) fn duty(check: &Check, lang: Lang) -> &'static str {
+    if check.must { lang.choose("must", "wajib") } else { lang.choose("should", "sebaiknya") }
 }
 
 /// All about one check.
@@ -161,14 +211,15 @@ pub fn status(graded: &Graded, report: &Report) -> String {
 pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let (check, lang) = (graded.check, report.options.lang);
     let id = full_id(report, graded);
-    let duty = if check.must { Say::Must } else { Say::Should }.say(lang);
-    let points = Say::Points { points: check.points }.say(lang);
+    let (duty, points) = (duty(check, lang), check.points);
+    let s = if points == 1 { "" } else { "s" };
+    let points = msg!("{points} point{s}", "{points} poin").say(lang);
     let colour = if graded.passed() { "32" } else { "31" };
     let head = format!("{id}: {}", status(graded, report));
     let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
     wrap(&mut text, "", check.about(lang), look.columns);
     if !check.rule(lang).is_empty() {
-        wrap(&mut text, &Say::Rule.say(lang), check.rule(lang), look.columns);
+        wrap(&mut text, lang.choose("rule: ", "aturan: "), check.rule(lang), look.columns);
     }
     if !graded.rungs.is_empty() {
         text.push('\n');
@@ -177,16 +228,20 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     if let Outcome::Failed(failure) = &graded.outcome {
         text.push('\n');
         for (n, expected) in failure.expected.iter().enumerate() {
-            let label = if n == 0 { Say::Expected } else { Say::Or };
-            wrap(&mut text, &label.say(lang), expected, look.columns);
+            let or = lang.choose("      or: ", "    atau: ");
+            let label = if n == 0 { expected_label(lang) } else { or };
+            wrap(&mut text, label, &expected.say(lang), look.columns);
         }
-        wrap(&mut text, &Say::Came.say(lang), &failure.got, look.columns);
+        wrap(&mut text, came_label(lang), &failure.got.say(lang), look.columns);
         if let Some((expected, came)) = &failure.bytes {
             text.push('\n');
             compare(&mut text, expected, came, lang);
         }
-        for (label, lines) in [(Say::Typed, &failure.typed), (Say::Printed, &failure.printed)] {
-            let mut label = label.say(lang);
+        for (label, lines) in [
+            (lang.choose("typed:    ", "diketik:  "), &failure.typed),
+            (lang.choose("printed:  ", "dicetak:  "), &failure.printed),
+        ] {
+            let mut label = label.to_owned();
             for line in lines {
                 let shown = cut(&(label.clone() + &printable(line.as_bytes())), look.columns);
                 let _ = writeln!(text, "{shown}");
@@ -196,14 +251,15 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         text.push('\n');
         let seen = seen(report, graded, failure);
         if let Some(seen) = &seen {
-            wrap(&mut text, &Say::Seen.say(lang), &seen.say(lang), look.columns);
+            wrap(&mut text, seen_label(lang), &seen.says.say(lang), look.columns);
         }
         // What was seen says more than what is usual, unless it says only that the connection ended.
-        if matches!(seen, None | Some(Say::Closed)) && !check.mistake(lang).is_empty() {
-            wrap(&mut text, &Say::Mistake.say(lang), check.mistake(lang), look.columns);
+        if seen.is_none_or(|seen| seen.says == closed().says) && !check.mistake(lang).is_empty() {
+            let label = lang.choose("usual mistake: ", "kesalahan yang biasa: ");
+            wrap(&mut text, label, check.mistake(lang), look.columns);
         }
-        let _ = writeln!(text, "{}{}", Say::Again.say(lang), again(report, graded));
-        let mut label = Say::ByHand.say(lang);
+        let _ = writeln!(text, "{}{}", again_label(lang), again(report, graded));
+        let mut label = lang.choose("by hand: ", "manual:  ").to_owned();
         // A server that was started here has ended by now.
         let by_hand = match report.options.run {
             Some(_) => Vec::new(),
@@ -217,115 +273,20 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     text
 }
 
-/// What can be said of a failure from what came.
-fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Say> {
-    // These are guesses about servers.
-    if !failure.typed.is_empty() {
-        return None;
-    }
-    if failure.has_ended {
-        return Some(Say::HasEnded);
-    }
-    if failure.got.starts_with(&Say::NotOpened { why: String::new() }.say(report.options.lang)) {
-        return Some(Say::Refused);
-    }
-    let sent = graded.rungs.iter().filter_map(|rung| match &rung.what {
-        What::Sent(bytes) if rung.connection == failure.connection => Some(bytes.as_slice()),
-        _ => None,
-    });
-    if has_other_errors(failure) {
-        return Some(Say::OtherErrors);
-    }
-    let Some((expected, came)) = &failure.bytes else {
-        let has_ended = graded.rungs.iter().any(|rung| {
-            rung.connection == failure.connection && matches!(rung.what, What::End | What::Reset)
-        });
-        return has_ended.then_some(Say::Closed);
-    };
-    let crlf = || String::from_utf8_lossy(came).replace("\r\n", "\n").into_bytes();
-    let begins = came.len() < expected.len() && expected.starts_with(came);
-    match () {
-        () if came.starts_with(b"error unknown-command") => {
-            // A payload before the command has no line end. What was sent in small pieces is one line.
-            let pieces: Vec<&[u8]> = sent.collect();
-            let last = pieces.last().copied().filter(|last| last.len() > 1);
-            let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
-            let line = String::from_utf8_lossy(&sent);
-            let command = line.lines().last()?.split(' ').next()?.to_owned();
-            (!is_known(report, &command)).then_some(Say::UnknownCommand { command })
-        }
-        () if came.is_empty() => {
-            let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
-            graded.rungs.iter().any(ended).then_some(Say::Closed)
-        }
-        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(Say::CrLf),
-        () if expected.strip_suffix(b"\n") == Some(came) => Some(Say::NoLf),
-        () if came.eq_ignore_ascii_case(expected) => Some(Say::OtherCase),
-        () if begins && came.len().is_multiple_of(1024) => Some(Say::OneRead { bytes: came.len() }),
-        () => {
-            let digits = came.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let rest = came.get(digits..)?.strip_prefix(b"\n")?;
-            let is_file = digits > 0 && rest.len() > 3 && expected.starts_with(rest);
-            is_file.then_some(Say::HeaderInFile)
-        }
-    }
+fn expected_label(lang: Lang) -> &'static str {
+    lang.choose("expected: ", "harapan:  ")
 }
 
-/// Whether the server has taken this command in a check that it passed: then what came is about something else.
-fn is_known(report: &Report, command: &str) -> bool {
-    let is_sent = |bytes: &[u8]| {
-        let rest = bytes.strip_prefix(command.as_bytes());
-        rest.and_then(|rest| rest.first()).is_some_and(|byte| b" \r\n".contains(byte))
-    };
-    let passed = report.graded.iter().filter(|it| it.passed());
-    passed.flat_map(|it| it.rungs.windows(2)).any(|pair| match pair {
-        [Rung { what: What::Sent(sent), .. }, Rung { what: What::Got(got), .. }] => {
-            is_sent(sent) && got.starts_with(b"ok")
-        }
-        _ => false,
-    })
+fn came_label(lang: Lang) -> &'static str {
+    lang.choose("came:     ", "diterima: ")
 }
 
-/// An error was due, and one has come that is not `error CODE MESSAGE`.
-fn has_other_errors(failure: &Fail) -> bool {
-    let unquoted = |text: &str| text.trim_start_matches('"').to_owned();
-    let expected = failure.expected.first().map(|text| unquoted(text)).unwrap_or_default();
-    let came = unquoted(&failure.got);
-    let word = expected.split(' ').next().unwrap_or_default();
-    let is_due = ["error", "ERROR"].contains(&word);
-    let code = came.strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
-    let code = code.and_then(|rest| rest.split([' ', '\\', '"']).next());
-    let is_error = came.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("err"));
-    is_due && is_error && code.and_then(Code::from_word).is_none()
+fn seen_label(lang: Lang) -> &'static str {
+    lang.choose("seen:     ", "terlihat: ")
 }
 
-/// So many failures of one cause are told once.
-const MANY: usize = 3;
-
-/// What was seen in many failures, and the ids of these.
-fn causes(report: &Report) -> Vec<(Say, Vec<&'static str>)> {
-    let mut causes: Vec<(Say, Vec<&'static str>)> = Vec::new();
-    for graded in &report.graded {
-        let Outcome::Failed(failure) = &graded.outcome else { continue };
-        let Some(seen) = seen(report, graded, failure) else { continue };
-        // A connection that ended, or a part of a file, may have many causes.
-        if matches!(
-            seen,
-            Say::HasEnded | Say::Refused | Say::Closed | Say::OneRead { .. } | Say::HeaderInFile
-        ) {
-            continue;
-        }
-        match causes.iter_mut().find(|(known, _)| *known == seen) {
-            Some((_, ids)) => ids.push(graded.check.id),
-            None => causes.push((seen, vec![graded.check.id])),
-        }
-    }
-    causes.retain(|(_, ids)| ids.len() >= MANY);
-    causes
-}
-
-fn cause(seen: &Say, failures: usize, lang: Lang) -> String {
-    format!("{}; {}", seen.say(lang), Say::FailForIt { failures }.say(lang))
+pub(super) fn again_label(lang: Lang) -> &'static str {
+    lang.choose("again:   ", "ulangi:  ")
 }
 
 /// The lines of a screen, without the one that announces the run.
@@ -380,17 +341,16 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let mark = status(graded, report);
     let head = format!("{mark} {}: {}", full_id(report, graded), graded.check.about(lang));
     let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
-    let mut lines = vec![
-        (Say::Expected, failure.expected.first().cloned().unwrap_or_default()),
-        (Say::Came, failure.got.clone()),
-    ];
+    let expected = failure.expected.first().cloned().unwrap_or_default();
+    let mut lines = vec![(expected_label(lang), expected), (came_label(lang), failure.got.clone())];
     if let Some(seen) = seen(report, graded, failure) {
         let causes = causes(report);
         let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-        let said = ids.map_or_else(|| seen.say(lang), |count| cause(&seen, count, lang));
-        lines.push((Say::Seen, said));
+        let said = ids.map(|count| cause(&seen, count)).unwrap_or(seen.says);
+        lines.push((seen_label(lang), said));
     }
-    let line = |(label, words): (Say, String)| cut(&(label.say(lang) + &words), look.columns);
+    let line =
+        |(label, words): (&str, Msg)| cut(&(label.to_owned() + &words.say(lang)), look.columns);
     let lines: Vec<_> = lines.into_iter().map(line).collect();
     format!("{head}\n{}\n", lines.join("\n"))
 }
@@ -409,8 +369,9 @@ fn also_lost(report: &Report, shown: &[&str], rows: usize, look: Look) -> String
     if lost.is_empty() {
         return String::new();
     }
-    let (mut all, label) = (String::new(), Say::AlsoLost.say(report.options.lang));
-    wrap(&mut all, &label, &lost.join("; "), look.columns);
+    let label = report.options.lang.choose("also lost: ", "juga hilang: ");
+    let mut all = String::new();
+    wrap(&mut all, label, &lost.join("; "), look.columns);
     let is_cut = all.lines().count() > rows;
     let mut lines: Vec<_> = all.lines().take(rows).map(str::to_owned).collect();
     if let Some(last) = lines.last_mut().filter(|_| is_cut) {
@@ -443,7 +404,7 @@ fn next(report: &Report) -> String {
             rest.map(|it| (it.group(), it.id)).find(|it| !is_run(it.1)).map(|it| it.0.to_owned())
         }),
     };
-    let label = Say::Next.say(options.lang);
+    let label = options.lang.choose("next:    ", "lanjut:  ");
     only.map_or_else(String::new, |only| format!("{label}{}\n", command(report, &only)))
 }
 
@@ -525,7 +486,10 @@ fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Vec<String> {
         return Vec::new();
     }
     if sent.iter().map(|bytes| bytes.len()).sum::<usize>() > COMMAND {
-        return vec![Say::TooLongByHand.say(options.lang)];
+        let why = options
+            .lang
+            .choose("too long for a command line", "terlalu panjang untuk baris perintah");
+        return vec![why.to_owned()];
     }
     let host = bracketed(&options.host);
     let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes, false))).collect();
@@ -576,7 +540,8 @@ fn ladder(text: &mut String, report: &Report, rungs: &[Rung], columns: usize) {
     let hidden = rungs.len().saturating_sub(2 * STEPS);
     for (n, step) in rungs.iter().enumerate() {
         if n == STEPS && hidden > 0 {
-            let _ = writeln!(text, "{:^columns$}", Say::Steps { hidden }.say(lang));
+            let steps = msg!("... {hidden} steps ...", "... {hidden} langkah ...").say(lang);
+            let _ = writeln!(text, "{steps:^columns$}");
         }
         if n < STEPS || n >= STEPS + hidden {
             *text += &drawn(step, columns, side);
@@ -588,8 +553,8 @@ fn ladder(text: &mut String, report: &Report, rungs: &[Rung], columns: usize) {
 fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
     let at = expected.iter().zip(came).take_while(|(a, b)| a == b).count();
     let begin = at.saturating_sub(BYTES / 2) / 4 * 4;
-    let (expected_label, came_label) = (Say::Expected.say(lang), Say::Came.say(lang));
-    for (label, bytes) in [(&expected_label, expected), (&came_label, came)] {
+    let (expected_label, came_label) = (expected_label(lang), came_label(lang));
+    for (label, bytes) in [(expected_label, expected), (came_label, came)] {
         let bytes: Vec<u8> = bytes.iter().skip(begin).take(BYTES).copied().collect();
         let mut hex = String::new();
         for (n, byte) in bytes.iter().enumerate() {

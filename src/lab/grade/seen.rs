@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::lang::escape;
+use crate::lang::{Msg, escape};
 
 /// Why a check failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Fail {
     /// What kind of failure it is.
     pub verdict: Verdict,
     /// All that would have been right.
-    pub expected: Vec<String>,
+    pub expected: Vec<Msg>,
     /// What came.
-    pub got: String,
+    pub got: Msg,
     /// The expected bytes and those that came, if bytes were compared.
     pub bytes: Option<(Vec<u8>, Vec<u8>)>,
     /// On which of the check's connections, counted from 1.
@@ -21,6 +21,8 @@ pub struct Fail {
     pub printed: Vec<String>,
     /// The server has ended.
     pub has_ended: bool,
+    /// It has refused a connection.
+    pub is_refused: bool,
     /// What a client was told to do.
     pub typed: Vec<String>,
 }
@@ -67,10 +69,18 @@ pub enum What {
     Silence,
 }
 
-pub(super) fn fail(expected: Vec<String>, got: String, connection: u64) -> Box<Fail> {
-    let (verdict, bytes, has_ended) = (Verdict::Wrong, None, false);
-    let (printed, typed) = (Vec::new(), Vec::new());
-    Box::new(Fail { verdict, expected, got, bytes, connection, printed, has_ended, typed })
+pub(super) fn fail(expected: Vec<Msg>, got: Msg, connection: u64) -> Box<Fail> {
+    Box::new(Fail { expected, got, connection, ..Fail::default() })
+}
+
+/// A text that is the same in both languages.
+pub(super) fn same(text: String) -> Msg {
+    Msg::said(text.clone(), text)
+}
+
+/// A line of this form.
+pub(super) fn a_line(form: &str) -> Msg {
+    same(format!("\"{form}\\n\""))
 }
 
 /// Bytes in quotation marks, fit to print, and how many there are if they are cut.

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use super::client;
 use super::conversation::{Conversation, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{self, perform};
-use super::words::about_rule;
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -89,8 +89,21 @@ impl Check {
     }
 }
 
+const ENGLISH: &str = include_str!("rules.en.txt");
+const INDONESIAN: &str = include_str!("rules.id.txt");
+
+/// What the rule of this name says (`rule`), or what usually breaks it (`mistake`).
+fn about_rule(lang: Lang, kind: &str, name: &str) -> &'static str {
+    let value =
+        |line: &'static str| line.strip_prefix(kind)?.strip_prefix(name)?.strip_prefix(" = ");
+    lang.choose(ENGLISH, INDONESIAN).lines().find_map(value).unwrap_or_default()
+}
+
 /// Whether this word, with this argument, is one of those that a conversation may have.
 pub(super) type Known = fn(&str, &str) -> bool;
+
+/// They are read once for each dialect.
+type Suites = [OnceLock<Suite>; 5];
 
 /// The checks of a dialect.
 #[derive(Debug, Default)]
@@ -102,26 +115,47 @@ pub struct Suite {
     first: Option<&'static Conversation>,
 }
 
-/// Read once for each dialect.
-static SUITES: [OnceLock<Suite>; 5] = [const { OnceLock::new() }; 5];
-
-fn file(dialect: Dialect) -> &'static str {
+/// The conversations with servers, and those with clients.
+fn files(dialect: Dialect) -> [&'static str; 2] {
     match dialect {
-        Dialect::Count => include_str!("conversations/count.txt"),
-        Dialect::Struct => include_str!("conversations/struct.txt"),
-        Dialect::Json => include_str!("conversations/json.txt"),
-        Dialect::Filesaver => include_str!("conversations/filesaver.txt"),
-        Dialect::Text => include_str!("conversations/text.txt"),
+        Dialect::Count => [include_str!("conversations/count.txt"), ""],
+        Dialect::Struct => [
+            include_str!("conversations/struct.txt"),
+            include_str!("conversations/struct.client.txt"),
+        ],
+        Dialect::Json => {
+            [include_str!("conversations/json.txt"), include_str!("conversations/json.client.txt")]
+        }
+        Dialect::Filesaver => [include_str!("conversations/filesaver.txt"), ""],
+        Dialect::Text => {
+            [include_str!("conversations/text.txt"), include_str!("conversations/text.client.txt")]
+        }
     }
 }
 
 impl Suite {
-    /// Ours for this dialect.
+    /// Ours for servers of this dialect.
     #[must_use]
     pub fn of(dialect: Dialect) -> &'static Suite {
-        let place = Dialect::ALL.into_iter().zip(&SUITES).find(|(it, _)| *it == dialect);
-        let place = place.map_or(&SUITES[0], |(_, place)| place);
-        place.get_or_init(|| Suite::read(file(dialect), None, player::is_known).unwrap_or_default())
+        static SUITES: Suites = [const { OnceLock::new() }; 5];
+        Suite::once(&SUITES, dialect, |dialect| files(dialect)[0], player::is_known)
+    }
+
+    /// Ours for clients of this dialect.
+    pub(super) fn of_clients(dialect: Dialect) -> &'static Suite {
+        static SUITES: Suites = [const { OnceLock::new() }; 5];
+        Suite::once(&SUITES, dialect, |dialect| files(dialect)[1], client::is_known)
+    }
+
+    fn once(
+        suites: &'static Suites,
+        dialect: Dialect,
+        text: fn(Dialect) -> &'static str,
+        is_known: Known,
+    ) -> &'static Suite {
+        let place = Dialect::ALL.into_iter().zip(suites).find(|(it, _)| *it == dialect);
+        let place = place.map_or(&suites[0], |(_, place)| place);
+        place.get_or_init(|| Suite::read(text(dialect), None, is_known).unwrap_or_default())
     }
 
     /// The checks in a file of the user's, which may use the phrases of ours.

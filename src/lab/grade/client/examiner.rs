@@ -11,8 +11,8 @@ use super::reference::{Files, Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Step, number_in};
-use crate::lab::grade::seen::{Fail, fail, quoted};
-use crate::lang::{Lang, msg};
+use crate::lab::grade::seen::{Fail, fail, quoted, same};
+use crate::lang::{Msg, msg};
 
 /// What is sent at once when a lot is sent.
 const PIECE: usize = 1 << 20;
@@ -20,7 +20,6 @@ const PIECE: usize = 1 << 20;
 /// The server of one check.
 pub(super) struct Examiner {
     pub(super) dialect: Dialect,
-    pub(super) lang: Lang,
     pub(super) record: Arc<Record>,
     /// A request that failed in the conversation fails again.
     pub(super) fails_again: bool,
@@ -47,7 +46,6 @@ type GoesOn = Option<Connection>;
 impl Examiner {
     pub(super) fn new(
         dialect: Dialect,
-        lang: Lang,
         steps: Vec<Step>,
         files: Files,
         orders: Vec<String>,
@@ -56,7 +54,6 @@ impl Examiner {
         let (files, acts) = (Mutex::new(files), Mutex::new(acts));
         Examiner {
             dialect,
-            lang,
             record: Arc::new(Record::new()),
             fails_again: false,
             orders,
@@ -192,7 +189,7 @@ impl Examiner {
                         let came = connection.peek().unwrap_or_default();
                         let expected =
                             msg!("nothing before the reply", "tidak ada apa-apa sebelum balasan");
-                        self.fail(&connection, expected.say(self.lang), quoted(&came));
+                        self.fail(&connection, expected, same(quoted(&came)));
                         return None;
                     }
                 }
@@ -202,7 +199,7 @@ impl Examiner {
                         let expected =
                             msg!("{count} byte of any value", "{count} byte dengan nilai apa pun");
                         let got = msg!("nothing", "tidak ada apa-apa");
-                        self.fail(&connection, expected.say(self.lang), got.say(self.lang));
+                        self.fail(&connection, expected, got);
                         return None;
                     }
                 }
@@ -214,7 +211,7 @@ impl Examiner {
                             let expected = msg!("{all} MiB", "{all} MiB");
                             let got =
                                 msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
-                            self.fail(&connection, expected.say(self.lang), got.say(self.lang));
+                            self.fail(&connection, expected, got);
                             return None;
                         }
                     }
@@ -233,16 +230,16 @@ impl Examiner {
 
     fn differs(&self, connection: &Connection, expected: &[u8], came: &[u8]) {
         let got = match came {
-            [] => msg!("nothing", "tidak ada apa-apa").say(self.lang),
-            came => quoted(came),
+            [] => msg!("nothing", "tidak ada apa-apa"),
+            came => same(quoted(came)),
         };
-        self.fail(connection, quoted(expected), got);
+        self.fail(connection, same(quoted(expected)), got);
         if let Some(failure) = &mut lock(&self.acts).failure {
             failure.bytes = Some((expected.to_vec(), came.to_vec()));
         }
     }
 
-    fn fail(&self, connection: &Connection, expected: String, got: String) {
+    fn fail(&self, connection: &Connection, expected: Msg, got: Msg) {
         let failure = fail(vec![expected], got, connection.number());
         lock(&self.acts).failure.get_or_insert(failure);
     }
@@ -253,12 +250,12 @@ impl Examiner {
     }
 
     /// What the conversation still waits for.
-    pub(super) fn waits_for(&self) -> Option<String> {
+    pub(super) fn waits_for(&self) -> Option<Msg> {
         let acts = lock(&self.acts);
         acts.steps.iter().skip(acts.at).find_map(|step| match step {
-            Step::ClientLine(line) => Some(quoted(&[line, b"\n".as_slice()].concat())),
-            Step::ClientBytes(bytes) => Some(quoted(bytes)),
-            Step::Word("any", _) => Some(msg!("any byte", "sebuah byte").say(self.lang)),
+            Step::ClientLine(line) => Some(same(quoted(&[line, b"\n".as_slice()].concat()))),
+            Step::ClientBytes(bytes) => Some(same(quoted(bytes))),
+            Step::Word("any", _) => Some(msg!("any byte", "sebuah byte")),
             _ => None,
         })
     }

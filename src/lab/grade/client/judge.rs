@@ -9,7 +9,7 @@ use std::{fs, io};
 use super::examiner::Examiner;
 use super::reference::Request;
 use crate::lab::grade::conversation::{Step, number_in};
-use crate::lab::grade::seen::{Fail, Verdict, fail, quoted};
+use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
 use crate::lang::{Msg, msg};
 
 /// The files in a folder and below, by path.
@@ -19,6 +19,7 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 const UNKNOWN: i32 = 127;
 
 /// What was seen of a client.
+#[derive(Default)]
 pub(super) struct Seen {
     pub(super) printed: String,
     pub(super) last_lines: Vec<String>,
@@ -48,41 +49,9 @@ const CRASHES: [&str; 7] = [
 ];
 
 /// Parts of words by which a client says that something failed.
-const FAILURES: [&str; 33] = [
-    "error",
-    "fail",
-    "lost",
-    "incomplete",
-    "reset",
-    "broke",
-    "unexpected",
-    "wrong",
-    "mismatch",
-    "invalid",
-    "refused",
-    "differ",
-    "expected",
-    "not ",
-    "n't ",
-    "closed",
-    "ended",
-    "premature",
-    "truncat",
-    "missing",
-    "cannot",
-    "abort",
-    "only ",
-    "no such",
-    "unknown",
-    "another",
-    "too ",
-    "gagal",
-    "salah",
-    "putus",
-    "tidak",
-    "bukan",
-    "kurang",
-];
+const FAILURES: &str = "error|fail|lost|incomplete|reset|broke|unexpected|wrong|mismatch|invalid|refused|differ|expected\
+    |not |n't |closed|ended|premature|truncat|missing|cannot|abort|only |no such|unknown|another|too |gagal|salah|putus\
+    |tidak|bukan|kurang";
 
 impl Seen {
     /// Whether it has ended, and by no mistake of its own.
@@ -104,8 +73,10 @@ impl Seen {
         self.status.is_some_and(|status| status.success())
     }
 
-    fn says(&self, text: &str) -> bool {
-        self.printed.to_lowercase().contains(&text.to_lowercase())
+    /// Whether it has printed one of these texts.
+    fn says(&self, texts: &str) -> bool {
+        let printed = self.printed.to_lowercase();
+        texts.to_lowercase().split('|').any(|text| printed.contains(text))
     }
 
     /// The files that were not there before, or have changed.
@@ -129,9 +100,8 @@ impl Seen {
     /// # Errors
     /// That.
     pub(super) fn judge(&self, examiner: &Examiner, facts: &[Step]) -> Result<(), Box<Fail>> {
-        let lang = examiner.lang;
         let wrong = |verdict, expected: Msg, got: Msg| {
-            let mut failure = fail(vec![expected.say(lang)], got.say(lang), examiner.connections());
+            let mut failure = fail(vec![expected], got, examiner.connections());
             failure.verdict = verdict;
             Err(failure)
         };
@@ -143,13 +113,13 @@ impl Seen {
             );
         }
         let waits_for = examiner.waits_for();
-        let next = || waits_for.clone().map_or_else(end, said);
+        let next = || waits_for.clone().unwrap_or_else(end);
         if self.has_crashed() {
             let differs = facts.iter().find_map(|fact| match fact {
                 Step::Word(word, argument) => self.differs(word, argument, examiner),
                 _ => None,
             });
-            let expected = match waits_for.clone().map(said).or(differs.map(|(it, _)| it)) {
+            let expected = match waits_for.clone().or(differs.map(|(it, _)| it)) {
                 Some(expected) => {
                     msg!("{expected}, and no crash", "{expected}, tanpa galat program"; expected)
                 }
@@ -190,7 +160,7 @@ impl Seen {
         if waits_for.is_some() {
             let others: Vec<_> = examiner.others().iter().map(Request::said).collect();
             let got = match others.last() {
-                Some(_) => said(
+                Some(_) => same(
                     others.iter().map(|it| quoted(it.as_bytes())).collect::<Vec<_>>().join(", "),
                 ),
                 None => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
@@ -201,7 +171,7 @@ impl Seen {
         for request in examiner.others() {
             if !request.is_harmless(examiner.dialect) && !examiner.knows(&request) {
                 let expected = msg!("only what the user asked for", "hanya yang diminta pengguna");
-                return wrong(Verdict::Wrong, expected, said(quoted(&request.0)));
+                return wrong(Verdict::Wrong, expected, same(quoted(&request.0)));
             }
         }
         for fact in facts {
@@ -276,7 +246,7 @@ impl Seen {
                 );
                 Some((expected, file(path, bytes.len())))
             }
-            "says" if !text.split('|').any(|part| self.says(part)) => {
+            "says" if !self.says(&text) => {
                 let texts = text
                     .split('|')
                     .map(|part| format!("\"{part}\""))
@@ -299,15 +269,13 @@ impl Seen {
                 };
                 Some((expected, msg!("exit status {code}", "status keluar {code}")))
             }
-            "told" if self.has_succeeded() && !FAILURES.iter().any(|part| self.says(part)) => {
-                Some((
-                    msg!(
-                        "a failure: the client says so, or its exit status is not 0",
-                        "kegagalan: client mengatakannya, atau status keluarnya bukan 0"
-                    ),
-                    self.shown(),
-                ))
-            }
+            "told" if self.has_succeeded() && !self.says(FAILURES) => Some((
+                msg!(
+                    "a failure: the client says so, or its exit status is not 0",
+                    "kegagalan: client mengatakannya, atau status keluarnya bukan 0"
+                ),
+                self.shown(),
+            )),
             "memory" if self.memory > number_in(argument).unwrap_or(u64::MAX) => {
                 let memory = self.memory;
                 Some((
@@ -380,10 +348,6 @@ fn gather(folder: &Path, path: &str, files: &mut Files) -> io::Result<()> {
 
 /// Larger files are not read.
 const MOST: u64 = 64 << 20;
-
-fn said(text: String) -> Msg {
-    Msg::of(move |_| text.clone())
-}
 
 fn end() -> Msg {
     msg!("the end of the client", "client selesai")

@@ -39,7 +39,7 @@ mod reference;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -132,27 +132,8 @@ const AFTERWARDS: Duration = Duration::from_secs(1);
 /// How long bytes may be under way when the client has ended.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 
-/// Those of `text`, `struct` and `json`.
-const CONVERSATIONS: [&str; 3] = [
-    include_str!("../conversations/text.client.txt"),
-    include_str!("../conversations/struct.client.txt"),
-    include_str!("../conversations/json.client.txt"),
-];
-
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
-
-/// The checks of a dialect. They live as long as the program, as the text that they come from.
-fn suite(dialect: Dialect) -> &'static [Check] {
-    static SUITES: [OnceLock<Vec<Check>>; 3] = [const { OnceLock::new() }; 3];
-    let dialects = [Dialect::Text, Dialect::Struct, Dialect::Json];
-    let place = dialects.iter().position(|known| *known == dialect);
-    let place = place.and_then(|at| Some((SUITES.get(at)?, CONVERSATIONS.get(at)?)));
-    place.map_or(&[], |(suite, text)| {
-        let checks = || parse(text).unwrap_or_default().leak().iter().map(Check::of).collect();
-        suite.get_or_init(checks)
-    })
-}
 
 /// The beginning of the ids of a dialect's checks for clients.
 pub(super) fn side(dialect: Dialect) -> String {
@@ -166,11 +147,6 @@ pub(super) fn announcement(driven: &Driven, checks: usize) -> Msg {
         "grading {command}: {checks} check{s}, each in a folder of its own",
         "menilai {command}: {checks} pemeriksaan, masing-masing di folder sendiri"
     )
-}
-
-/// The checks of a dialect, in the order of the report.
-pub(super) fn checks(dialect: Dialect) -> Vec<&'static Check> {
-    suite(dialect).iter().collect()
 }
 
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
@@ -411,15 +387,14 @@ impl Room<'_> {
         for (path, megabytes) in &plan.sparse {
             fs::File::create(work.join(path))?.set_len(megabytes << 20)?;
         }
-        let before = files(&folder);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         let orders = plan.orders.iter().map(Order::said).collect();
-        let Options { dialect, lang, .. } = self.options;
-        let mut examiner = Examiner::new(dialect, lang, plan.moves, plan.served, orders);
+        let dialect = self.options.dialect;
+        let mut examiner = Examiner::new(dialect, plan.moves, plan.served, orders);
         examiner.fails_again = plan.facts.iter().any(is_told);
         let listener = (!plan.is_absent).then_some(listener);
-        let mut watch = Watch::default();
+        let mut seen = Seen { before: files(&folder), downloads, ..Seen::default() };
         thread::scope(|scope| {
             if let Some(listener) = &listener {
                 scope.spawn(|| examiner.serve(listener));
@@ -429,11 +404,11 @@ impl Room<'_> {
                 match self.client.start(orders, &work, port) {
                     Ok(mut process) => {
                         let time = self.options.time * plan.patience;
-                        watch.watch(&mut process, &examiner, time, plan.memory);
+                        seen.watch(&mut process, &examiner, time, plan.memory);
                     }
-                    Err(error) => watch.printed += &error.to_string(),
+                    Err(error) => seen.printed += &error.to_string(),
                 }
-                if watch.hangs || examiner.failure().is_some() {
+                if seen.hangs || examiner.failure().is_some() {
                     break;
                 }
             }
@@ -443,11 +418,8 @@ impl Room<'_> {
             }
             examiner.record.end();
         });
-        let after = files(&folder);
+        seen.after = files(&folder);
         let _ = fs::remove_dir_all(&folder);
-        let Watch { printed, last_lines, status, hangs, is_busy, memory } = watch;
-        let seen =
-            Seen { printed, last_lines, status, hangs, is_busy, memory, before, after, downloads };
         let typed = plan.orders.iter().map(|order| self.client.typed(order)).collect::<String>();
         let typed = typed.lines().map(str::to_owned).collect();
         Ok((examiner, seen, plan.facts, typed))
@@ -460,18 +432,7 @@ const WORK: &str = "work";
 /// The server, what was seen of the client, what is expected of it, and what it was told.
 type Performed = (Examiner, Seen, Vec<Step>, Vec<String>);
 
-/// What is noticed of the processes of a check.
-#[derive(Default)]
-struct Watch {
-    printed: String,
-    last_lines: Vec<String>,
-    status: Option<std::process::ExitStatus>,
-    hangs: bool,
-    is_busy: Option<bool>,
-    memory: u64,
-}
-
-impl Watch {
+impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
     fn watch(
         &mut self,
@@ -491,7 +452,13 @@ impl Watch {
             if failed.is_none() && examiner.failure().is_some() {
                 failed = Some(Instant::now());
             }
-            let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
+            let idle = examiner.record.idle();
+            if idle > time && self.is_busy.is_none() {
+                self.is_busy = is_busy(process);
+            }
+            // What computes may still come to an end.
+            let most_idle = if self.is_busy == Some(true) { time * 2 } else { time };
+            let is_late = idle > most_idle || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
             let is_large = most.is_some_and(|most| self.memory > most);
@@ -572,16 +539,16 @@ fn no_request(seen: Option<&Seen>) -> Msg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::grade::Suite;
     use crate::lang::Lang;
 
     #[test]
     fn every_conversation_can_be_played_and_has_its_sentences() {
         let dialects = [(Dialect::Text, 70), (Dialect::Struct, 25), (Dialect::Json, 20)];
-        for ((dialect, least), text) in dialects.into_iter().zip(CONVERSATIONS) {
-            assert_eq!(parse(text).err(), None, "{}", dialect.name());
-            let suite = suite(dialect);
+        for (dialect, least) in dialects {
+            let suite = Suite::of_clients(dialect).in_order();
             assert!(suite.len() >= least, "{}", suite.len());
-            for check in suite {
+            for check in &suite {
                 let id = format!("{}/{}", side(dialect), check.id);
                 assert_eq!(suite.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
                 let steps = check.conversation.steps(&mut Random(1));

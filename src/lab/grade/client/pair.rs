@@ -16,7 +16,7 @@ use super::judge::{files, join};
 use super::{Driven, LOOK, Options, Room, UNDER_WAY, WORK, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
-use crate::lab::grade::seen::quoted;
+use crate::lab::grade::seen::{quoted, same};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lang::{Msg, msg};
 
@@ -58,15 +58,16 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
                 Ok(()) => "ok".to_owned(),
                 Err(fault) => {
                     let number = notes.len() + 1;
-                    let (whose, note) = fault.say(&label, server);
-                    let mut note = format!("{number}  {}", note.say(options.lang));
+                    let Fault { side, note } = fault;
+                    let mut note =
+                        format!("{number}  {label}, {server}: {}", note.say(options.lang));
                     if let Some(line) = lock(&pair.printed).take() {
                         let line = crate::lang::printable(line.as_bytes());
                         let label = msg!("client printed: {line}", "client mencetak: {line}");
                         note += &format!("\n   {}", label.say(options.lang));
                     }
                     notes.push(note);
-                    format!("{number}: {}", whose.say(options.lang))
+                    format!("{number}: {}", side.name().say(options.lang))
                 }
             };
             table += &format!("  {cell:NAME$}");
@@ -114,18 +115,18 @@ fn label(command: &str) -> String {
     name.unwrap_or(command).to_owned()
 }
 
-/// Why a pair does not work.
-enum Fault {
-    /// The client cannot be told what to do.
-    Unusable(Msg),
-    /// The server cannot be reached.
-    NoServer(String),
-    Broken(Broken),
-    /// The client ended, or hung, before it had asked for this.
-    NotAsked(&'static str),
-    /// The file that came back is another than was sent.
-    OtherBytes(Side, usize),
-    NotSaved,
+/// Why a pair does not work, and whose it is.
+struct Fault {
+    side: Side,
+    note: Msg,
+}
+
+fn of_client(note: Msg) -> Fault {
+    Fault { side: Side::Client, note }
+}
+
+fn of_server(note: Msg) -> Fault {
+    Fault { side: Side::Server, note }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,60 +153,19 @@ struct Broken {
     got: Vec<u8>,
 }
 
-impl Fault {
-    /// Whose it is, and all of it.
-    fn say(&self, client: &str, server: &str) -> (Msg, Msg) {
-        let pair = format!("{client}, {server}");
-        match self {
-            Fault::Unusable(why) => {
-                (Side::Client.name(), msg!("{pair}: {why}", "{pair}: {why}"; why))
-            }
-            Fault::NoServer(why) => (
-                Side::Server.name(),
-                msg!("{pair}: cannot connect: {why}", "{pair}: tidak bisa tersambung: {why}"),
-            ),
-            Fault::NotAsked(word) => (
-                Side::Client.name(),
-                msg!(
-                    "{pair}: the client never asked for '{word}'",
-                    "{pair}: client tidak pernah meminta '{word}'"
-                ),
-            ),
-            Fault::NotSaved => (
-                Side::Client.name(),
-                msg!(
-                    "{pair}: the file came whole, and the client did not save it",
-                    "{pair}: file datang utuh, dan client tidak menyimpannya"
-                ),
-            ),
-            Fault::OtherBytes(Side::Client, at) => (
-                Side::Client.name(),
-                msg!(
-                    "{pair}: the file came whole; what the client saved differs at byte {at}",
-                    "{pair}: file datang utuh; yang disimpan client berbeda di byte {at}"
-                ),
-            ),
-            Fault::OtherBytes(Side::Server, at) => (
-                Side::Server.name(),
-                msg!(
-                    "{pair}: what the server sends of a file differs from what it got at byte {at}",
-                    "{pair}: isi file yang dikirim server berbeda dari yang diterimanya di byte {at}"
-                ),
-            ),
-            Fault::Broken(Broken { side, at, after, expected, got }) => {
-                let got = match got.as_slice() {
-                    [] => msg!("nothing", "tidak ada"),
-                    got => Msg::said(quoted(got), quoted(got)),
-                };
-                let name = side.name();
-                let note = msg!(
-                    "{pair}: byte {at} from the {name}, after {after}\n   expected: {expected}\n   got:      {got}",
-                    "{pair}: byte {at} dari {name}, setelah {after}\n   harapan:  {expected}\n   hasil:    {got}";
-                    name, got
-                );
-                (side.name(), note)
-            }
-        }
+impl From<Broken> for Fault {
+    fn from(Broken { side, at, after, expected, got }: Broken) -> Fault {
+        let got = match got.as_slice() {
+            [] => msg!("nothing", "tidak ada"),
+            got => same(quoted(got)),
+        };
+        let name = side.name();
+        let note = msg!(
+            "byte {at} from the {name}, after {after}\n   expected: {expected}\n   got:      {got}",
+            "byte {at} dari {name}, setelah {after}\n   harapan:  {expected}\n   hasil:    {got}";
+            name, got
+        );
+        Fault { side, note }
     }
 }
 
@@ -229,18 +189,20 @@ struct Sent {
 
 impl Pair<'_> {
     fn run(&self, number: usize) -> Result<(), Fault> {
-        self.connect().map_err(|error| Fault::NoServer(error.to_string()))?;
+        self.connect().map_err(|error| {
+            of_server(msg!("cannot connect: {error}", "tidak bisa tersambung: {error}"))
+        })?;
         let words = words_of(self.command).unwrap_or_default();
-        let client = Client::new(words, self.driven.map().map_err(Fault::Unusable)?);
+        let client = Client::new(words, self.driven.map().map_err(of_client)?);
         let mut room = Room { options: self.options.clone(), client, folder: self.folder };
-        room.dry_run(self.driven).map_err(Fault::Unusable)?;
+        room.dry_run(self.driven).map_err(of_client)?;
         let folder = self.folder.join(format!("pair-{number}"));
         let downloads = join(WORK, &room.client.downloads);
         let name = format!("pair-{:08x}.bin", crate::store::random() >> 32);
         let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(SIZE).collect();
         let prepared = fs::create_dir_all(folder.join(&downloads))
             .and_then(|()| fs::write(folder.join(WORK).join(&name), &bytes));
-        prepared.map_err(|error| Fault::Unusable(msg!("{error}", "{error}")))?;
+        prepared.map_err(|error| failed(&error))?;
         let words = ["connme", "upload", "ls", "size", "download", "rm", "byebye"];
         let orders = words.map(|word| match word {
             "connme" | "ls" | "byebye" => Order::of(word),
@@ -249,17 +211,21 @@ impl Pair<'_> {
         let mut sent = self.record(&room.client, &orders, &folder.join(WORK))?;
         let mut seen = Seen::default();
         for Sent { client, server } in &mut sent {
-            Referee { client, server, at: [0, 0], after: String::new() }
-                .judge(&mut seen)
-                .map_err(Fault::Broken)?;
+            Referee { client, server, at: [0, 0], after: String::new() }.judge(&mut seen)?;
         }
         let is_missing = |word: &&&str| !seen.words.iter().any(|asked| asked == **word);
         let needed = ["upload", "ls", "size", "download", "rm"];
         if let Some(word) = needed.iter().find(is_missing) {
-            return Err(Fault::NotAsked(word));
+            return Err(of_client(msg!(
+                "the client never asked for '{word}'",
+                "client tidak pernah meminta '{word}'"
+            )));
         }
         if let Some(at) = difference(&seen.uploaded, &seen.downloaded) {
-            return Err(Fault::OtherBytes(Side::Server, at));
+            return Err(of_server(msg!(
+                "what the server sends of a file differs from what it got at byte {at}",
+                "isi file yang dikirim server berbeda dari yang diterimanya di byte {at}"
+            )));
         }
         let saved = files(&folder);
         let local = join(WORK, &name);
@@ -267,8 +233,17 @@ impl Pair<'_> {
         let stem = name.trim_end_matches(".bin");
         let is_it = |path: &str| path.rsplit('/').next().is_some_and(|it| it.starts_with(stem));
         let saved = saved.iter().find(|(path, _)| **path != local && is_it(path));
-        let (_, saved) = saved.ok_or(Fault::NotSaved)?;
-        difference(&bytes, saved).map_or(Ok(()), |at| Err(Fault::OtherBytes(Side::Client, at)))
+        let (_, saved) = saved.ok_or_else(|| {
+            of_client(msg!(
+                "the file came whole, and the client did not save it",
+                "file datang utuh, dan client tidak menyimpannya"
+            ))
+        })?;
+        let Some(at) = difference(&bytes, saved) else { return Ok(()) };
+        Err(of_client(msg!(
+            "the file came whole; what the client saved differs at byte {at}",
+            "file datang utuh; yang disimpan client berbeda di byte {at}"
+        )))
     }
 
     fn connect(&self) -> std::io::Result<TcpStream> {
@@ -284,10 +259,10 @@ impl Pair<'_> {
 
     /// Runs the client through a relay to the server, and returns what both sent over each connection.
     fn record(&self, client: &Client, orders: &[Order], work: &Path) -> Result<Vec<Sent>, Fault> {
-        let failed = |error: std::io::Error| Fault::Unusable(msg!("{error}", "{error}"));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-        let port = listener.local_addr().map_err(failed)?.port();
-        listener.set_nonblocking(true).map_err(failed)?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| failed(&error))?;
+        let port = listener.local_addr().map_err(|error| failed(&error))?.port();
+        listener.set_nonblocking(true).map_err(|error| failed(&error))?;
         let connections = Mutex::new(Vec::new());
         let is_over = Mutex::new(false);
         thread::scope(|scope| {
@@ -312,7 +287,7 @@ impl Pair<'_> {
                         process.kill();
                         *lock(&self.printed) = process.last_lines(1).pop();
                     }
-                    Err(error) => started = Err(failed(error)),
+                    Err(error) => started = Err(failed(&error)),
                 }
             }
             // What the server sent last may be still under way.
@@ -328,6 +303,11 @@ impl Pair<'_> {
         let taken = connections.iter().map(|sent| std::mem::take(&mut *lock(sent)));
         Ok(taken.collect())
     }
+}
+
+/// Something of this machine's does not work.
+fn failed(error: &std::io::Error) -> Fault {
+    of_client(same(error.to_string()))
 }
 
 /// Passes bytes on in both directions until both have ended.

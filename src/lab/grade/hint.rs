@@ -1,0 +1,170 @@
+//! What can be said of a failure of a server's from what came.
+
+use super::seen::{Fail, Rung, What};
+use super::{Graded, Outcome, Report};
+use crate::error::Code;
+use crate::lang::{Lang, Msg, msg};
+
+/// What can be said of a failure from what came.
+#[derive(PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) says: Msg,
+    /// Many failures for it have one cause.
+    is_cause: bool,
+}
+
+fn one_of_a_kind(says: Msg) -> Seen {
+    Seen { says, is_cause: false }
+}
+
+fn a_cause(says: Msg) -> Seen {
+    Seen { says, is_cause: true }
+}
+
+pub(super) fn closed() -> Seen {
+    one_of_a_kind(msg!(
+        "the connection ended: the thread that served it has probably died of an error",
+        "koneksi berakhir: thread yang melayaninya mungkin mati karena error"
+    ))
+}
+
+/// What was seen in a failure of a server.
+pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Seen> {
+    // These are guesses about servers.
+    if !failure.typed.is_empty() {
+        return None;
+    }
+    if failure.has_ended {
+        return Some(one_of_a_kind(msg!(
+            "your server ended in this check",
+            "server Anda berakhir di sini"
+        )));
+    }
+    if failure.is_refused {
+        return Some(one_of_a_kind(msg!(
+            "your server accepts no connections any more: it, or its loop over `accept`, has ended",
+            "server Anda tidak lagi menerima koneksi: program atau loop `accept`-nya berakhir"
+        )));
+    }
+    let sent = graded.rungs.iter().filter_map(|rung| match &rung.what {
+        What::Sent(bytes) if rung.connection == failure.connection => Some(bytes.as_slice()),
+        _ => None,
+    });
+    if has_other_errors(failure) {
+        return Some(a_cause(msg!(
+            "errors have another form than `error CODE MESSAGE`",
+            "bentuk error bukan `error CODE PESAN`"
+        )));
+    }
+    let Some((expected, came)) = &failure.bytes else {
+        let has_ended = graded.rungs.iter().any(|rung| {
+            rung.connection == failure.connection && matches!(rung.what, What::End | What::Reset)
+        });
+        return has_ended.then(closed);
+    };
+    let crlf = || String::from_utf8_lossy(came).replace("\r\n", "\n").into_bytes();
+    let begins = came.len() < expected.len() && expected.starts_with(came);
+    match () {
+        () if came.starts_with(b"error unknown-command") => {
+            // A payload before the command has no line end. What was sent in small pieces is one line.
+            let pieces: Vec<&[u8]> = sent.collect();
+            let last = pieces.last().copied().filter(|last| last.len() > 1);
+            let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
+            let line = String::from_utf8_lossy(&sent);
+            let command = line.lines().last()?.split(' ').next()?.to_owned();
+            let unknown = msg!(
+                "your server does not know `{command}`",
+                "server Anda tidak mengenal `{command}`"
+            );
+            (!is_known(report, &command)).then_some(a_cause(unknown))
+        }
+        () if came.is_empty() => {
+            let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
+            graded.rungs.iter().any(ended).then(closed)
+        }
+        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(a_cause(msg!(
+            "the same with CR LF; a line ends in LF alone",
+            "sama, tetapi dengan CR LF; baris diakhiri LF saja"
+        ))),
+        () if expected.strip_suffix(b"\n") == Some(came) => Some(a_cause(msg!(
+            "the same without the LF at its end",
+            "sama, tetapi tanpa LF di akhirnya"
+        ))),
+        () if came.eq_ignore_ascii_case(expected) => Some(a_cause(msg!(
+            "the same in other letter case",
+            "sama, tetapi huruf besar dan kecilnya berbeda"
+        ))),
+        () if begins && came.len().is_multiple_of(1024) => {
+            let bytes = came.len();
+            Some(one_of_a_kind(msg!(
+                "only the first {bytes} bytes: probably what one `recv` brought",
+                "hanya {bytes} byte pertama: mungkin hasil satu `recv`"
+            )))
+        }
+        () => {
+            let digits = came.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let rest = came.get(digits..)?.strip_prefix(b"\n")?;
+            let is_file = digits > 0 && rest.len() > 3 && expected.starts_with(rest);
+            let says = msg!(
+                "the line with the size is in the file",
+                "baris berisi ukuran ada di dalam file"
+            );
+            is_file.then_some(one_of_a_kind(says))
+        }
+    }
+}
+
+/// Whether the server has taken this command in a check that it passed: then what came is about something else.
+fn is_known(report: &Report, command: &str) -> bool {
+    let is_sent = |bytes: &[u8]| {
+        let rest = bytes.strip_prefix(command.as_bytes());
+        rest.and_then(|rest| rest.first()).is_some_and(|byte| b" \r\n".contains(byte))
+    };
+    let passed = report.graded.iter().filter(|it| it.passed());
+    passed.flat_map(|it| it.rungs.windows(2)).any(|pair| match pair {
+        [Rung { what: What::Sent(sent), .. }, Rung { what: What::Got(got), .. }] => {
+            is_sent(sent) && got.starts_with(b"ok")
+        }
+        _ => false,
+    })
+}
+
+/// An error was due, and one has come that is not `error CODE MESSAGE`.
+fn has_other_errors(failure: &Fail) -> bool {
+    let unquoted = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
+    let expected = failure.expected.first().map(unquoted).unwrap_or_default();
+    let came = unquoted(&failure.got);
+    let word = expected.split(' ').next().unwrap_or_default();
+    let is_due = ["error", "ERROR"].contains(&word);
+    let code = came.strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
+    let code = code.and_then(|rest| rest.split([' ', '\\', '"']).next());
+    let is_error = came.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("err"));
+    is_due && is_error && code.and_then(Code::from_word).is_none()
+}
+
+/// So many failures of one cause are told once.
+const MANY: usize = 3;
+
+/// What was seen in many failures, and the ids of these.
+pub(super) fn causes(report: &Report) -> Vec<(Seen, Vec<&'static str>)> {
+    let mut causes: Vec<(Seen, Vec<&'static str>)> = Vec::new();
+    for graded in &report.graded {
+        let Outcome::Failed(failure) = &graded.outcome else { continue };
+        let Some(seen) = seen(report, graded, failure) else { continue };
+        // A connection that ended, or a part of a file, may have many causes.
+        if !seen.is_cause {
+            continue;
+        }
+        match causes.iter_mut().find(|(known, _)| *known == seen) {
+            Some((_, ids)) => ids.push(graded.check.id),
+            None => causes.push((seen, vec![graded.check.id])),
+        }
+    }
+    causes.retain(|(_, ids)| ids.len() >= MANY);
+    causes
+}
+
+pub(super) fn cause(seen: &Seen, failures: usize) -> Msg {
+    let says = seen.says.clone();
+    msg!("{says}; {failures} checks fail for it", "{says}; {failures} pemeriksaan gagal karenanya"; says)
+}
