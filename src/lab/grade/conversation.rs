@@ -33,12 +33,15 @@ use crate::lang::{Msg, msg};
 /// A line of a file, with its number from 1.
 type Line = (usize, &'static str);
 
-/// One check.
+/// One rule of the protocol, as a short conversation.
 #[derive(Clone, Debug)]
-pub(super) struct Conversation {
-    pub(super) id: &'static str,
-    pub(super) points: u64,
-    pub(super) must: bool,
+pub struct Check {
+    /// `group/name`. It stays the same, because teachers write it down.
+    pub id: &'static str,
+    /// What it is worth.
+    pub points: u64,
+    /// The protocol requires it.
+    pub must: bool,
     /// The part of the guide that it follows from.
     pub(super) section: &'static str,
     /// The line of its head.
@@ -87,10 +90,15 @@ pub struct Mistake {
     pub what: Msg,
 }
 
-impl Conversation {
+impl Check {
     /// The sentence of this key, such as `en` or `why.id`.
     pub(super) fn sentence(&self, key: &str) -> &'static str {
         self.sentences.iter().find(|(known, _)| *known == key).map_or("", |(_, text)| text)
+    }
+
+    /// Whether this is a word of `set`.
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.set(word).is_some()
     }
 
     /// The value of a word of `set`; empty for one that has none.
@@ -236,9 +244,9 @@ impl Conversation {
     }
 
     /// A conversation of this line alone, which may be a phrase of this one's file.
-    pub(super) fn of_line(&self, line: &'static str) -> Conversation {
+    pub(super) fn of_line(&self, line: &'static str) -> Check {
         let (body, phrases) = (vec![(1, line)], Arc::clone(&self.phrases));
-        Conversation { sentences: Vec::new(), body, phrases, ..*self }
+        Check { sentences: Vec::new(), body, phrases, ..*self }
     }
 }
 
@@ -259,7 +267,7 @@ fn not_filled(line: &str) -> Msg {
 ///
 /// # Errors
 /// The line that is none.
-pub(super) fn parse(text: &'static str) -> Result<Vec<Conversation>, Mistake> {
+pub(super) fn parse(text: &'static str) -> Result<Vec<Check>, Mistake> {
     parse_with(text, None)
 }
 
@@ -267,19 +275,15 @@ pub(super) fn parse(text: &'static str) -> Result<Vec<Conversation>, Mistake> {
 ///
 /// # Errors
 /// The line that is none.
-pub(super) fn parse_with(
-    text: &'static str,
-    known: Option<&Conversation>,
-) -> Result<Vec<Conversation>, Mistake> {
-    let mut checks: Vec<Conversation> = Vec::new();
+pub(super) fn parse_with(text: &'static str, known: Option<&Check>) -> Result<Vec<Check>, Mistake> {
+    let mut checks: Vec<Check> = Vec::new();
     let mut phrases: Vec<(&'static str, Vec<Line>)> = Vec::new();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
         let wrong = |what| Mistake { line: n, what };
         if let Some(head) = line.strip_prefix("== ") {
             let (id, points, must, section) = read_head(head).ok_or_else(|| wrong(no_head()))?;
             let (sentences, body, phrases) = (Vec::new(), Vec::new(), Phrases::default());
-            let check =
-                Conversation { id, points, must, section, line: n, sentences, body, phrases };
+            let check = Check { id, points, must, section, line: n, sentences, body, phrases };
             checks.push(check);
         } else if let Some(word) = line.strip_prefix(":: ").filter(|_| checks.is_empty()) {
             phrases.push((word, Vec::new()));
@@ -366,6 +370,11 @@ fn step(line: &'static str, places: &mut Places) -> Option<Step> {
         },
         word => Step::Word(word, places.fill(rest)?),
     })
+}
+
+/// Whether this is one of these words.
+pub(super) fn is_in(words: &str, word: &str) -> bool {
+    words.split(' ').any(|known| known == word)
 }
 
 /// The number in a word's argument.

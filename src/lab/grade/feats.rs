@@ -11,19 +11,8 @@ const LATER: Duration = Duration::from_millis(30);
 /// How many downloads are timed.
 const DOWNLOADS: usize = 21;
 
-/// What they are called.
-pub(super) const FEATS: [&str; 1] = ["replies-at-once"];
-
-/// Does what is called so.
-pub(super) fn feat(name: &str, t: &mut Trial) -> Done {
-    match name {
-        "replies-at-once" => replies_at_once(t),
-        _ => Ok(()),
-    }
-}
-
 /// Downloads of `text` take no longer than the fastest command beside them.
-fn replies_at_once(t: &mut Trial) -> Done {
+pub(super) fn replies_at_once(t: &mut Trial) -> Done {
     let mut places = t.places();
     let mut fill = |text| places.fill(text).unwrap_or_default();
     let (name, bytes) = (fill("{name}.txt"), fill("{bytes 40}"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::process::{Process, Usage};
+use super::process::{Process, Usage, from_anywhere};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
@@ -44,13 +44,7 @@ impl Launched {
     pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, String> {
         let words = names::words(command).unwrap_or_default();
         let failed = |error: io::Error| error.to_string();
-        // It runs in another folder: what it names here must be found there.
-        let here = std::env::current_dir().map_err(failed)?;
-        let absolute = |word: String| match here.join(&word) {
-            path if !word.is_empty() && path.exists() => path.display().to_string(),
-            _ => word,
-        };
-        let words = words.into_iter().map(absolute).collect::<Vec<_>>();
+        let words = from_anywhere(words);
         let folder = TemporaryFolder::new().map_err(|failure| failure.why().say(Lang::En))?;
         fs::create_dir(folder.0.join(ROOT)).map_err(failed)?;
         let usual = dialect.port();

@@ -33,13 +33,14 @@ use std::{fs, io};
 
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, msg};
+pub use conversation::Check;
 use launch::Launched;
 use peer::{Done, Trial};
 use player::play;
 use process::Usage;
 use random::Random;
 pub use seen::{Fail, Rung, Verdict, What};
-pub use suite::{Check, Suite, checks};
+pub use suite::{Suite, checks};
 
 /// After this time the rest is not run.
 pub const TOTAL: Duration = Duration::from_secs(110);
@@ -179,8 +180,9 @@ impl Report {
     /// Whether a rule is broken that keeps what is outside the folder from clients.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        let keeps =
-            |it: &&Graded| it.check.must && ["path", "hidden", "links"].contains(&it.check.rule);
+        let keeps = |it: &&Graded| {
+            it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
+        };
         self.graded.iter().filter(keeps).any(|it| matches!(it.outcome, Outcome::Failed(_)))
     }
 
@@ -216,19 +218,11 @@ pub enum NotRun {
     WrongRoot,
 }
 
-/// Runs the checks.
+/// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
 /// There is no server, or the folder is that of another one.
-pub fn run(options: Options) -> Result<Report, NotRun> {
-    run_and_tell(options, |_| {})
-}
-
-/// The same; what is done with each group when it has ended is up to the caller.
-///
-/// # Errors
-/// There is no server, or the folder is that of another one.
-pub fn run_and_tell(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, NotRun> {
+pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, NotRun> {
     let mut launched = None;
     let address = match &options.run {
         Some(command) => {
@@ -254,7 +248,7 @@ pub fn run_and_tell(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<R
         done: Vec::new(),
         options,
     };
-    if wanted.iter().any(|check| check.root) {
+    if wanted.iter().any(|check| check.is("root")) {
         run.find_root()?;
     }
     for group in wanted.chunk_by(|a, b| a.group() == b.group()) {
@@ -330,9 +324,9 @@ impl Run {
         if depth > 20 || self.done.iter().any(|done| done.check.id == check.id) {
             return;
         }
-        let is_blind = check.root && self.options.root.is_none();
-        let is_unwatched = check.watched && self.usage().is_none();
-        let needs = if is_blind || is_unwatched { "" } else { check.needs };
+        let is_blind = check.is("root") && self.options.root.is_none();
+        let is_unwatched = check.is("watched") && self.usage().is_none();
+        let needs = if is_blind || is_unwatched { "" } else { check.sentence("needs") };
         let mut missing = None;
         for need in all.iter().filter(|it| needs.split_whitespace().any(|id| id == it.id)) {
             self.grade(need, all, depth + 1);
@@ -369,11 +363,12 @@ impl Run {
         if let Some(launched) = &self.launched {
             launched.forget();
         }
-        let mut trial = self.trial(check.patience, check.id);
+        let patience = check.set("patience").and_then(|it| it.parse().ok()).unwrap_or(1);
+        let mut trial = self.trial(patience, check.id);
         let usage = || self.usage().unwrap_or_default();
-        trial.before = if check.watched { usage() } else { Usage::default() };
-        let mut outcome = play(&mut trial, check.conversation, self.options.dialect);
-        if check.watched && outcome.is_ok() {
+        trial.before = if check.is("watched") { usage() } else { Usage::default() };
+        let mut outcome = play(&mut trial, check, self.options.dialect);
+        if check.is("watched") && outcome.is_ok() {
             outcome = self.must_take_little(&trial);
         }
         self.names.append(&mut trial.names);
@@ -385,7 +380,7 @@ impl Run {
             true => it.has_ended(),
             false => it.ends_soon(),
         });
-        if passed && !check.hostile && !has_ended {
+        if passed && !check.is("hostile") && !has_ended {
             return (outcome, rungs);
         }
         if let Err(failure) = self.probe() {
@@ -516,11 +511,11 @@ mod tests {
             for check in &all {
                 let id = format!("{}/{}", dialect.name(), check.id);
                 assert_eq!(all.iter().filter(|other| other.id == check.id).count(), 1, "{id}");
-                for need in check.needs.split_whitespace() {
+                for need in check.sentence("needs").split_whitespace() {
                     assert!(all.iter().any(|other| other.id == need), "{id} needs {need}");
                 }
                 assert!(needs(check, &all, 0) < 12, "{id}: its needs go round in a circle");
-                let (page, title) = check.conversation.section.split_once('#').unwrap();
+                let (page, title) = check.section.split_once('#').unwrap();
                 let page = match page {
                     "protocol.md" => include_str!("../../guide/protocol.md"),
                     "dialects.md" => include_str!("../../guide/dialects.md"),
@@ -533,8 +528,8 @@ mod tests {
                 assert!(page.lines().any(is_there), "{id}: {title}");
                 for lang in [Lang::En, Lang::Id] {
                     assert_ne!(check.about(lang), "", "{id}");
-                    assert_ne!(check.rule(lang), "", "{id}: {}", check.rule);
-                    assert_ne!(check.mistake(lang), "", "{id}: {}", check.rule);
+                    assert_ne!(check.rule(lang), "", "{id}");
+                    assert_ne!(check.mistake(lang), "", "{id}");
                 }
             }
         }
@@ -543,6 +538,6 @@ mod tests {
     fn needs(check: &Check, all: &[&Check], depth: usize) -> usize {
         let of = |id: &str| all.iter().find(|other| other.id == id).unwrap();
         let deeper = |id| if depth > 12 { depth } else { needs(of(id), all, depth + 1) };
-        check.needs.split_whitespace().map(deeper).max().unwrap_or(depth)
+        check.sentence("needs").split_whitespace().map(deeper).max().unwrap_or(depth)
     }
 }

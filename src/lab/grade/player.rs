@@ -25,7 +25,7 @@
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `noted`, `unchanged` | the files in the folder are noted; soon there are no others |
 //! | `flood N` | N MiB are sent |
-//! | `rust NAME` | what no conversation can say |
+//! | `at-once` | downloads come without a pause after their size |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,12 +33,12 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::conversation::{Conversation, Step, Then, number_in};
-use super::feats::{FEATS, feat};
+use super::conversation::{Check, Step, Then, is_in, number_in};
+use super::feats::replies_at_once;
 use super::lists::List;
 use super::peer::{Done, Peer, Trial};
 use super::places::{Hole, Places};
-use super::prepared::{Kind, Prepared};
+use super::prepared::Prepared;
 use super::seen::{a_line, same};
 use crate::dialect::Dialect;
 use crate::lang::{Msg, msg};
@@ -48,51 +48,14 @@ use crate::lang::{Msg, msg};
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let is_safe = match word {
         "made" | "clean" => argument.contains("{name") && !argument.contains(['/', '\\']),
-        "rust" => FEATS.contains(&argument),
         _ => true,
     };
-    is_safe && WORDS.contains(&word)
+    is_safe && is_in(WORDS, word)
 }
 
-const WORDS: [&str; 37] = [
-    "open",
-    "on",
-    "close",
-    "reset",
-    "half-close",
-    "slice",
-    "apart",
-    "sleep",
-    "gap",
-    "silence",
-    "drain",
-    "quiet",
-    "paused",
-    "any",
-    "rest",
-    "end",
-    "ends",
-    "if",
-    "unless",
-    "silent",
-    "busy",
-    "stop",
-    "crowd",
-    "list",
-    "has",
-    "lacks",
-    "counts",
-    "totals",
-    "sorted",
-    "differ",
-    "made",
-    "stored",
-    "clean",
-    "noted",
-    "unchanged",
-    "flood",
-    "rust",
-];
+const WORDS: &str = "open on close reset half-close slice apart sleep gap silence drain quiet paused any rest end ends if \
+    unless silent busy stop crowd list has lacks counts totals sorted differ made stored clean noted \
+    unchanged flood at-once";
 
 /// How often a conversation is begun again in which a gap was too long because this machine is busy.
 const BEGINNINGS: usize = 5;
@@ -111,11 +74,11 @@ const LOOK: Duration = Duration::from_millis(20);
 const CROWD: usize = 100;
 
 /// Plays it.
-pub(super) fn play(t: &mut Trial, conversation: &Conversation, dialect: Dialect) -> Done {
-    let tries = conversation.set("tries").and_then(|it| it.parse().ok()).unwrap_or(1);
+pub(super) fn play(t: &mut Trial, check: &Check, dialect: Dialect) -> Done {
+    let tries = check.set("tries").and_then(|it| it.parse().ok()).unwrap_or(1);
     let mut outcome = Ok(());
     for _ in 0..tries {
-        outcome = perform(t, conversation, dialect).0;
+        outcome = perform(t, check, dialect).0;
         if outcome.is_ok() {
             break;
         }
@@ -124,23 +87,19 @@ pub(super) fn play(t: &mut Trial, conversation: &Conversation, dialect: Dialect)
 }
 
 /// The same once, and the name that it has used.
-pub(super) fn perform(
-    t: &mut Trial,
-    conversation: &Conversation,
-    dialect: Dialect,
-) -> (Done, String) {
+pub(super) fn perform(t: &mut Trial, check: &Check, dialect: Dialect) -> (Done, String) {
     let mut places = t.places();
     for _ in 0..BEGINNINGS {
         places = t.places();
         let mut player = Player::new(t, dialect);
-        let outcome = conversation
+        let outcome = check
             .walk(&mut places, &mut |places, step| player.step(places, step))
             .and_then(|()| player.settle());
         let is_late = player.is_late;
         // What a server takes for a connection is seen while there is one.
         let peers = std::mem::take(&mut player.peers);
         drop(player);
-        if conversation.set("watched").is_some() {
+        if check.is("watched") {
             t.kept = peers.into_values().flatten().collect();
         }
         if places.is_named {
@@ -356,7 +315,7 @@ impl Player<'_> {
                     return self.trial.failed(expected, same(format!("\"id\":\"{id}\"")));
                 }
             }
-            "rust" => feat(&shown(argument), self.trial)?,
+            "at-once" => replies_at_once(self.trial)?,
             word => self.about_list(places, word, argument)?,
         }
         Ok(Then::GoOn)
@@ -440,21 +399,11 @@ impl Player<'_> {
     fn make(&mut self, places: &mut Places, argument: &str) -> Option<Prepared> {
         let (kind, name) = argument.split_once(' ')?;
         let root = self.trial.root.clone()?;
-        let (kind, name) = match kind {
-            "file" => (Kind::File, name),
-            "folder" => (Kind::Folder, name),
-            "link" => (Kind::Link, name),
-            "linked-folder" => (Kind::LinkedFolder, name),
-            "outside" => (Kind::Outside, name),
-            _ => {
-                let (size, name) = name.split_once(' ')?;
-                (Kind::Sparse(size.parse().ok()?), name)
-            }
-        };
+        let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("0", name) };
         let path = root.parent()?.join(name);
         // A path that is not UTF-8 cannot be asked for in every dialect.
         places.known.insert("outside".to_owned(), path.to_str()?.as_bytes().to_vec());
-        Prepared::new(kind, &root, name).ok()
+        Prepared::new(kind, size.parse().ok()?, &root, name).ok()
     }
 
     fn stored(&mut self, argument: &[u8]) -> Done {

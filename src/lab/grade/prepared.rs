@@ -4,23 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What is there under a name.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    /// A file.
-    File,
-    /// An empty folder.
-    Folder,
-    /// A link to a file beside the server's folder.
-    Link,
-    /// A link to a folder beside the server's folder, with a file a.txt.
-    LinkedFolder,
-    /// A file beside the server's folder.
-    Outside,
-    /// A file of this size with nothing in it.
-    Sparse(u64),
-}
-
 /// What a check has put there. It is taken away when this is dropped.
 pub(super) struct Prepared {
     paths: Vec<PathBuf>,
@@ -31,23 +14,23 @@ impl Prepared {
     ///
     /// # Errors
     /// It is not possible: for links some systems demand a right.
-    pub(super) fn new(kind: Kind, root: &Path, name: &str) -> io::Result<Prepared> {
+    pub(super) fn new(kind: &str, size: u64, root: &Path, name: &str) -> io::Result<Prepared> {
         let (inside, outside) = (root.join(name), root.with_file_name(name));
         let prepared = Prepared { paths: vec![inside.clone(), outside.clone()] };
         match kind {
-            Kind::File => fs::write(&inside, SECRET)?,
-            Kind::Folder => fs::create_dir(&inside)?,
-            Kind::Link => {
+            "file" => fs::write(&inside, SECRET)?,
+            "folder" => fs::create_dir(&inside)?,
+            "link" => {
                 fs::write(&outside, SECRET)?;
                 link(&outside, &inside)?;
             }
-            Kind::LinkedFolder => {
+            "linked-folder" => {
                 fs::create_dir(&outside)?;
                 fs::write(outside.join("a.txt"), SECRET)?;
                 link(&outside, &inside)?;
             }
-            Kind::Outside => fs::write(&outside, SECRET)?,
-            Kind::Sparse(size) => fs::File::create(&inside)?.set_len(size)?,
+            "outside" => fs::write(&outside, SECRET)?,
+            _ => fs::File::create(&inside)?.set_len(size)?,
         }
         Ok(prepared)
     }

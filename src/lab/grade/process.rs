@@ -183,6 +183,16 @@ impl Drop for Process {
     }
 }
 
+/// The words of a command that runs in another folder: what they name here is found there too.
+pub(super) fn from_anywhere(words: Vec<String>) -> Vec<String> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let absolute = |word: String| match here.join(&word) {
+        path if !word.is_empty() && path.exists() => path.display().to_string(),
+        _ => word,
+    };
+    words.into_iter().map(absolute).collect()
+}
+
 /// The number of the process group that a process in `/proc` is in, and the time that it has computed. `None` for one
 /// that has ended and only waits to be noticed.
 fn group_of(process: &Path) -> Option<(u32, u64)> {

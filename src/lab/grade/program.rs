@@ -11,7 +11,7 @@ use super::conversation::Mistake;
 use super::formats::{Format, render};
 use super::report::{Look, bar, duty, screen};
 use super::suite::{Known, Suite};
-use super::{Graded, NotRun, Options, TIME, client, player, run_and_tell};
+use super::{Graded, NotRun, Options, TIME, client, player, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -122,7 +122,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     };
     let ran = match options.client.clone() {
         Some(driven) => client::run(options, &driven, tell).map_err(NotRun::NoClient),
-        None => run_and_tell(options, tell),
+        None => run(options, tell),
     };
     let report = match ran {
         Ok(report) => report,

@@ -426,7 +426,8 @@ pub fn full_id(report: &Report, graded: &Graded) -> String {
 #[must_use]
 pub fn again(report: &Report, graded: &Graded) -> String {
     let id = format!("{}/{}", report.options.dialect.name(), graded.check.id);
-    let root = if graded.check.root && report.options.run.is_none() { " --root DIR" } else { "" };
+    let root =
+        if graded.check.is("root") && report.options.run.is_none() { " --root DIR" } else { "" };
     format!("{} --seed {}{root}", command(report, &id), report.options.seed)
 }
 

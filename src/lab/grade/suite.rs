@@ -4,55 +4,13 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::client;
-use super::conversation::{Conversation, Mistake, parse_with};
+use super::conversation::{Check, Mistake, parse_with};
 use super::peer::{Done, Trial};
 use super::player::{self, perform};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
-/// One rule of the protocol, as a short conversation.
-#[derive(Debug)]
-pub struct Check {
-    /// `group/name`. It stays the same, because teachers write it down.
-    pub id: &'static str,
-    /// The key of the rule that it follows from, and of the usual mistake.
-    pub rule: &'static str,
-    /// What it is worth.
-    pub points: u64,
-    /// The protocol requires it.
-    pub must: bool,
-    /// The checks without which this one says nothing.
-    pub(super) needs: &'static str,
-    /// How many times the usual time it may take.
-    pub(super) patience: u32,
-    /// A bad server may not survive it.
-    pub(super) hostile: bool,
-    /// It looks into the server's folder.
-    pub(super) root: bool,
-    /// It looks at what the server's processes take.
-    pub(super) watched: bool,
-    /// How it is checked.
-    pub(super) conversation: &'static Conversation,
-}
-
 impl Check {
-    /// A check that is played.
-    pub(super) fn of(conversation: &'static Conversation) -> Check {
-        let set = |word: &str| conversation.set(word);
-        Check {
-            id: conversation.id,
-            rule: conversation.sentence("rule"),
-            points: conversation.points,
-            must: conversation.must,
-            needs: conversation.sentence("needs"),
-            patience: set("patience").and_then(|it| it.parse().ok()).unwrap_or(1),
-            hostile: set("hostile").is_some(),
-            root: set("root").is_some(),
-            watched: set("watched").is_some(),
-            conversation,
-        }
-    }
-
     /// The part of the id before the first `/`.
     #[must_use]
     pub fn group(&self) -> &'static str {
@@ -66,16 +24,16 @@ impl Check {
 
     /// The sentence in this language; a file of the user's may have it in the other one alone.
     fn said(&self, lang: Lang, [en, id]: [&str; 2]) -> &'static str {
-        match self.conversation.sentence(lang.choose(en, id)) {
-            "" => self.conversation.sentence(lang.choose(id, en)),
+        match self.sentence(lang.choose(en, id)) {
+            "" => self.sentence(lang.choose(id, en)),
             sentence => sentence,
         }
     }
 
     /// The rule of the protocol, or where it stands.
     pub(super) fn rule(&self, lang: Lang) -> &'static str {
-        match self.rule {
-            "" => self.conversation.section,
+        match self.sentence("rule") {
+            "" => self.section,
             name => about_rule(lang, "rule ", name),
         }
     }
@@ -83,7 +41,7 @@ impl Check {
     /// What usually breaks it.
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
         match self.said(lang, ["why.en", "why.id"]) {
-            "" => about_rule(lang, "mistake ", self.rule),
+            "" => about_rule(lang, "mistake ", self.sentence("rule")),
             own => own,
         }
     }
@@ -102,17 +60,12 @@ fn about_rule(lang: Lang, kind: &str, name: &str) -> &'static str {
 /// Whether this word, with this argument, is one of those that a conversation may have.
 pub(super) type Known = fn(&str, &str) -> bool;
 
-/// They are read once for each dialect.
-type Suites = [OnceLock<Suite>; 5];
-
 /// The checks of a dialect.
 #[derive(Debug, Default)]
 pub struct Suite {
     /// The file of the user's that they are in.
     pub(super) path: String,
     checks: Vec<Check>,
-    /// One of the checks, for the phrases of all.
-    first: Option<&'static Conversation>,
 }
 
 /// The conversations with servers, and those with clients.
@@ -137,25 +90,21 @@ impl Suite {
     /// Ours for servers of this dialect.
     #[must_use]
     pub fn of(dialect: Dialect) -> &'static Suite {
-        static SUITES: Suites = [const { OnceLock::new() }; 5];
-        Suite::once(&SUITES, dialect, |dialect| files(dialect)[0], player::is_known)
+        Suite::ours(dialect, 0, player::is_known)
     }
 
     /// Ours for clients of this dialect.
     pub(super) fn of_clients(dialect: Dialect) -> &'static Suite {
-        static SUITES: Suites = [const { OnceLock::new() }; 5];
-        Suite::once(&SUITES, dialect, |dialect| files(dialect)[1], client::is_known)
+        Suite::ours(dialect, 1, client::is_known)
     }
 
-    fn once(
-        suites: &'static Suites,
-        dialect: Dialect,
-        text: fn(Dialect) -> &'static str,
-        is_known: Known,
-    ) -> &'static Suite {
-        let place = Dialect::ALL.into_iter().zip(suites).find(|(it, _)| *it == dialect);
-        let place = place.map_or(&suites[0], |(_, place)| place);
-        place.get_or_init(|| Suite::read(text(dialect), None, is_known).unwrap_or_default())
+    /// They are read once.
+    fn ours(dialect: Dialect, side: usize, is_known: Known) -> &'static Suite {
+        static SUITES: [OnceLock<Suite>; 10] = [const { OnceLock::new() }; 10];
+        let at = Dialect::ALL.iter().position(|it| *it == dialect).unwrap_or(0) * 2 + side;
+        let text = files(dialect).get(side).copied().unwrap_or_default();
+        let place = SUITES.get(at).unwrap_or(&SUITES[0]);
+        place.get_or_init(|| Suite::read(text, None, is_known).unwrap_or_default())
     }
 
     /// The checks in a file of the user's, which may use the phrases of ours.
@@ -168,26 +117,27 @@ impl Suite {
         ours: &Suite,
         is_known: Known,
     ) -> Result<&'static Suite, Mistake> {
-        let suite = Suite::read(text.leak(), ours.first, is_known)?;
-        Ok(Box::leak(Box::new(Suite { path: path.display().to_string(), ..suite })))
+        let mut suite = Suite::read(text.leak(), ours.checks.first(), is_known)?;
+        suite.path = path.display().to_string();
+        Ok(Box::leak(Box::new(suite)))
     }
 
     /// The checks of a text.
     fn read(
         text: &'static str,
-        phrases: Option<&Conversation>,
+        phrases: Option<&Check>,
         is_known: Known,
     ) -> Result<Suite, Mistake> {
-        let conversations: &'static [Conversation] = parse_with(text, phrases)?.leak();
-        for (n, check) in conversations.iter().enumerate() {
+        let checks = parse_with(text, phrases)?;
+        for (n, check) in checks.iter().enumerate() {
             check.examine(is_known)?;
             let wrong = |what| Err(Mistake { line: check.line, what });
-            let is_there = |id: &str| conversations.iter().any(|it| it.id == id);
+            let is_there = |id: &str| checks.iter().any(|it| it.id == id);
             let mut needs = check.sentence("needs").split_whitespace();
             if let Some(id) = needs.find(|id| !is_there(id)) {
                 return wrong(msg!("there is no check '{id}'", "tidak ada pemeriksaan '{id}'"));
             }
-            if conversations.iter().take(n).any(|it| it.id == check.id) {
+            if checks.iter().take(n).any(|it| it.id == check.id) {
                 let id = check.id;
                 return wrong(msg!("'{id}' is there twice", "'{id}' ada dua kali"));
             }
@@ -198,9 +148,7 @@ impl Suite {
                 ));
             }
         }
-        let checks = conversations.iter().map(Check::of).collect();
-        let path = String::new();
-        Ok(Suite { path, checks, first: conversations.first() })
+        Ok(Suite { path: String::new(), checks })
     }
 
     /// The checks in the order of the report.
@@ -219,7 +167,7 @@ impl Suite {
 
     /// Asks for something ordinary on a new connection.
     pub(super) fn probe(&self, t: &mut Trial, dialect: Dialect) -> Done {
-        match self.first {
+        match self.checks.first() {
             Some(first) => perform(t, &first.of_line("probe"), dialect).0,
             None => Ok(()),
         }
@@ -230,7 +178,7 @@ impl Suite {
         if matches!(dialect, Dialect::Filesaver | Dialect::Count) {
             return None;
         }
-        Some(perform(t, &self.first?.of_line("put {name} = probe"), dialect))
+        Some(perform(t, &self.checks.first()?.of_line("put {name} = probe"), dialect))
     }
 }
 

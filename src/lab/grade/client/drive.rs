@@ -1,10 +1,10 @@
 //! How a client is told what to do.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
-use std::{env, io};
 
-use crate::lab::grade::process::Process;
+use crate::lab::grade::process::{Process, from_anywhere};
 
 /// A command for the client: its word, and the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,14 +92,8 @@ impl Client {
             () if has("{port}") => Way::Input,
             () => Way::Environment,
         };
-        // It runs in another folder: what it names here must be found there.
-        let absolute = |word: String| match env::current_dir().map(|here| here.join(&word)) {
-            Ok(path) if !word.is_empty() && path.exists() => path.display().to_string(),
-            _ => word,
-        };
-        let words = words.into_iter().map(absolute).collect();
         Client {
-            words,
+            words: from_anywhere(words),
             way,
             style: Style::Line,
             map,

@@ -43,7 +43,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Step, number_in, parse};
+use super::conversation::{Step, is_in, number_in, parse};
 use super::process::Process;
 use super::random::Random;
 use super::seen::Rung;
@@ -338,7 +338,7 @@ impl Room<'_> {
     /// How a check ended, its steps and connections, and whether the client waited without an end.
     fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64, bool) {
         let mut random = Random::of(self.options.seed, check.id);
-        let steps = check.conversation.steps(&mut random).unwrap_or_default();
+        let steps = check.steps(&mut random).unwrap_or_default();
         let folder = check.id.replace('/', "-");
         match self.perform(steps, &folder) {
             Err(_) => (Outcome::NoTime, Vec::new(), 0, false),
@@ -487,40 +487,11 @@ fn is_busy(process: &mut Process) -> Option<bool> {
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let name = argument.split(" = ").next().unwrap_or_default();
     let is_placed = ["file", "local", "sparse"].contains(&word);
-    WORDS.contains(&word) && !(is_placed && name.contains(['/', '\\', ':', '{']))
+    is_in(WORDS, word) && !(is_placed && name.contains(['/', '\\', ':', '{']))
 }
 
-const WORDS: [&str; 29] = [
-    "sparse",
-    "drain",
-    "any",
-    "patience",
-    "$",
-    "file",
-    "local",
-    "serve",
-    "slice",
-    "cut",
-    "sleep",
-    "slowly",
-    "quiet",
-    "flood",
-    "close",
-    "reset",
-    "half-close",
-    "absent",
-    "saved",
-    "nothing",
-    "inside",
-    "kept",
-    "says",
-    "never",
-    "told",
-    "exit",
-    "once",
-    "memory",
-    "input",
-];
+const WORDS: &str = "sparse drain any patience $ file local serve slice cut sleep slowly quiet flood close reset \
+    half-close absent saved nothing inside kept says never told exit once memory input";
 
 fn no_request(seen: Option<&Seen>) -> Msg {
     let last = seen
@@ -551,7 +522,7 @@ mod tests {
             for check in &suite {
                 let id = format!("{}/{}", side(dialect), check.id);
                 assert_eq!(suite.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
-                let steps = check.conversation.steps(&mut Random(1));
+                let steps = check.steps(&mut Random(1));
                 let steps = steps.unwrap_or_else(|wrong| panic!("{id}: {wrong:?}"));
                 assert!(steps.iter().any(|step| matches!(step, Step::Word("$", _))), "{id}");
                 for step in &steps {
