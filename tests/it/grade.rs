@@ -519,6 +519,7 @@ fn a_hint_fits_what_went_wrong() {
             "refusals/size-of-forty-digits",
             "usual mistake: Your server probably takes any number of",
         ),
+        ("no-help", "first/help", "seen:     your server does not know `help`"),
         (
             "one-request",
             "endurance/thousand-commands",

@@ -279,7 +279,7 @@ fn what_was_seen_of_a_client_is_told() {
             "expected: the file a.bin with 3000 bytes, and no crash\n",
         ),
     ] {
-        let report = graded("text", flawed_client::command(flaw), &[check]);
+        let report = graded_in(3, "text", flawed_client::command(flaw), &[check]);
         let text: String = report.graded.iter().map(|it| details(&report, it, LOOK)).collect();
         assert!(text.contains(&format!("{check}: {verdict} (")), "{flaw}: {text}");
         let is_known = cfg!(target_os = "linux") || verdict != "HANGS";

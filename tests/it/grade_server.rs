@@ -579,6 +579,7 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 }
                 Ok(())
             }
+            "help" if s.is("no-help") => Err("unknown-command"),
             "help" => {
                 let lines = if s.is("help-counts-wrong") { 3 } else { 2 };
                 c.say(format!("ok {lines}\nconnme\nls\n")).map(Ok)?

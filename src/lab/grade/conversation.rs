@@ -263,19 +263,11 @@ fn not_filled(line: &str) -> Msg {
     )
 }
 
-/// The checks of a file, which knows the words of these other files too.
+/// The checks of a file, which may use the phrases of another check's file.
 ///
 /// # Errors
 /// The line that is none.
-pub(super) fn parse(text: &'static str) -> Result<Vec<Check>, Mistake> {
-    parse_with(text, None)
-}
-
-/// The same with the phrases of other checks.
-///
-/// # Errors
-/// The line that is none.
-pub(super) fn parse_with(text: &'static str, known: Option<&Check>) -> Result<Vec<Check>, Mistake> {
+pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Check>, Mistake> {
     let mut checks: Vec<Check> = Vec::new();
     let mut phrases: Vec<(&'static str, Vec<Line>)> = Vec::new();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
@@ -388,7 +380,7 @@ mod tests {
 
     fn steps(body: &'static str) -> Result<Vec<Step>, Mistake> {
         let text: &'static str = format!("== a/b 1 must x\nen: is\n{body}").leak();
-        parse(text).unwrap()[0].steps(&mut Random(7))
+        parse(text, None).unwrap()[0].steps(&mut Random(7))
     }
 
     #[test]
@@ -443,20 +435,20 @@ mod tests {
             assert!(steps(wrong).is_err(), "{wrong}");
         }
         // A phrase that uses itself has no end.
-        let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n").unwrap();
+        let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n", None).unwrap();
         assert_eq!(endless[0].steps(&mut Random(7)).unwrap_err().line, 5);
     }
 
     #[test]
     fn a_head_says_what_a_check_is_worth() {
         let checks =
-            parse("# text\n== a/b 3 should p.md#x\nen: does\nwhy.id: k: l\n> ls\n").unwrap();
+            parse("# text\n== a/b 3 should p.md#x\nen: does\nwhy.id: k: l\n> ls\n", None).unwrap();
         let check = &checks[0];
         assert_eq!((check.id, check.points, check.must), ("a/b", 3, false));
         assert_eq!((check.sentence("en"), check.sentence("why.id")), ("does", "k: l"));
         for (wrong, line) in [("> ls", 1), ("\n== a/b x must", 2), ("== a/b 1 may", 1), ("== a", 1)]
         {
-            assert_eq!(parse(wrong).unwrap_err().line, line, "{wrong}");
+            assert_eq!(parse(wrong, None).unwrap_err().line, line, "{wrong}");
         }
     }
 }

@@ -56,6 +56,21 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<S
             "bentuk error bukan `error CODE PESAN`"
         )));
     }
+    let says =
+        |msg: &Msg, start: &str| msg.say(Lang::En).trim_start_matches('"').starts_with(start);
+    if says(&failure.got, "error unknown-command")
+        && failure.expected.first().is_some_and(|it| says(it, "ok "))
+    {
+        // A payload before the command has no line end. What was sent in small pieces is one line.
+        let pieces: Vec<&[u8]> = sent.collect();
+        let last = pieces.last().copied().filter(|last| last.len() > 1);
+        let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
+        let line = String::from_utf8_lossy(&sent);
+        let command = line.lines().last()?.split(' ').next()?.to_owned();
+        let unknown =
+            msg!("your server does not know `{command}`", "server Anda tidak mengenal `{command}`");
+        return (!is_known(report, &command)).then_some(a_cause(unknown));
+    }
     let Some((expected, came)) = &failure.bytes else {
         let has_ended = graded.rungs.iter().any(|rung| {
             rung.connection == failure.connection && matches!(rung.what, What::End | What::Reset)
@@ -65,19 +80,6 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<S
     let crlf = || String::from_utf8_lossy(came).replace("\r\n", "\n").into_bytes();
     let begins = came.len() < expected.len() && expected.starts_with(came);
     match () {
-        () if came.starts_with(b"error unknown-command") => {
-            // A payload before the command has no line end. What was sent in small pieces is one line.
-            let pieces: Vec<&[u8]> = sent.collect();
-            let last = pieces.last().copied().filter(|last| last.len() > 1);
-            let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
-            let line = String::from_utf8_lossy(&sent);
-            let command = line.lines().last()?.split(' ').next()?.to_owned();
-            let unknown = msg!(
-                "your server does not know `{command}`",
-                "server Anda tidak mengenal `{command}`"
-            );
-            (!is_known(report, &command)).then_some(a_cause(unknown))
-        }
         () if came.is_empty() => {
             let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
             graded.rungs.iter().any(ended).then(closed)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::process::{Process, Usage, from_anywhere};
+use super::process::{Process, from_anywhere};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(10);
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// How many of its last lines a report shows.
-const LINES: usize = 10;
+pub(super) const LINES: usize = 10;
 
 /// The command of a server, and the process that runs it now.
 pub(super) struct Launched {
@@ -32,7 +32,7 @@ pub(super) struct Launched {
     folder: TemporaryFolder,
     /// The port of a command that cannot be told one.
     usual: u16,
-    process: Process,
+    pub(super) process: Process,
     pub(super) address: SocketAddr,
 }
 
@@ -57,12 +57,7 @@ impl Launched {
         self.folder.0.join(ROOT)
     }
 
-    /// Whether the program has ended.
-    pub(super) fn has_ended(&mut self) -> bool {
-        self.process.ended().is_some()
-    }
-
-    /// The same, a moment later: the end of a connection comes before that of the program.
+    /// Whether the program has ended, or ends in a moment: the end of a connection comes before that of the program.
     pub(super) fn ends_soon(&mut self) -> bool {
         self.process.wait(Instant::now() + MOMENT).is_some()
     }
@@ -72,19 +67,6 @@ impl Launched {
         self.process.kill();
         (self.process, self.address) = begin(&self.words, &self.folder.0, self.usual)?;
         Ok(())
-    }
-
-    /// What it has printed since the last call of `forget`: its last lines.
-    pub(super) fn printed(&self) -> Vec<String> {
-        self.process.last_lines(LINES)
-    }
-
-    pub(super) fn forget(&self) {
-        self.process.forget();
-    }
-
-    pub(super) fn usage(&self) -> Option<Usage> {
-        self.process.usage()
     }
 }
 

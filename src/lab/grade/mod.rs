@@ -34,7 +34,7 @@ use std::{fs, io};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, Msg, msg};
 pub use conversation::Check;
-use launch::Launched;
+use launch::{LINES, Launched};
 use peer::{Done, Trial};
 use player::play;
 use process::Usage;
@@ -361,7 +361,7 @@ impl Run {
 
     fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
         if let Some(launched) = &self.launched {
-            launched.forget();
+            launched.process.forget();
         }
         let patience = check.set("patience").and_then(|it| it.parse().ok()).unwrap_or(1);
         let mut trial = self.trial(patience, check.id);
@@ -377,7 +377,7 @@ impl Run {
         let mut outcome = outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed);
         let passed = matches!(outcome, Outcome::Passed);
         let has_ended = self.launched.as_mut().is_some_and(|it| match passed {
-            true => it.has_ended(),
+            true => it.process.ended().is_some(),
             false => it.ends_soon(),
         });
         if passed && !check.is("hostile") && !has_ended {
@@ -397,21 +397,23 @@ impl Run {
             }
         }
         if let (Outcome::Failed(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
-            failure.has_ended = has_ended || launched.has_ended();
-            failure.printed = launched.printed();
+            failure.has_ended = has_ended || launched.process.ended().is_some();
+            failure.printed = launched.process.last_lines(LINES);
         }
         self.restart();
         (outcome, rungs)
     }
 
     fn usage(&self) -> Option<Usage> {
-        self.launched.as_ref().and_then(Launched::usage)
+        self.launched.as_ref()?.process.usage()
     }
 
     /// The next check has a server again, if it was started here.
     fn restart(&mut self) {
         let Some(launched) = &mut self.launched else { return };
-        if (self.stopped.is_some() || launched.has_ended()) && launched.restart().is_ok() {
+        if (self.stopped.is_some() || launched.process.ended().is_some())
+            && launched.restart().is_ok()
+        {
             self.address = launched.address;
             self.stopped = None;
         }

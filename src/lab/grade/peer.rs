@@ -442,7 +442,9 @@ impl Peer {
 
     /// Nothing comes within this time.
     pub(super) fn is_quiet(&mut self, milliseconds: u64) -> Done {
-        self.wait(Duration::from_millis(milliseconds));
+        if self.held.is_empty() && self.end.is_none() {
+            self.read_for(Duration::from_millis(milliseconds));
+        }
         if self.held.is_empty() && self.end.is_none() {
             return Ok(());
         }
@@ -512,13 +514,6 @@ impl Peer {
                 self.note(What::Reset);
                 false
             }
-        }
-    }
-
-    /// One read that may find nothing.
-    fn wait(&mut self, time: Duration) {
-        if self.held.is_empty() && self.end.is_none() {
-            self.read_for(time);
         }
     }
 

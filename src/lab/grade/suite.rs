@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::client;
-use super::conversation::{Check, Mistake, parse_with};
+use super::conversation::{Check, Mistake, parse};
 use super::peer::{Done, Trial};
 use super::player::{self, perform};
 use crate::dialect::Dialect;
@@ -128,7 +128,7 @@ impl Suite {
         phrases: Option<&Check>,
         is_known: Known,
     ) -> Result<Suite, Mistake> {
-        let checks = parse_with(text, phrases)?;
+        let checks = parse(text, phrases)?;
         for (n, check) in checks.iter().enumerate() {
             check.examine(is_known)?;
             let wrong = |what| Err(Mistake { line: check.line, what });

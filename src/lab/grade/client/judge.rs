@@ -108,12 +108,13 @@ impl Seen {
         if self.is_unsupported() {
             return wrong(
                 Verdict::NotSupported,
-                known(),
+                msg!("a client that knows this command", "client yang mengenal perintah ini"),
                 msg!("exit status 127", "status keluar 127"),
             );
         }
         let waits_for = examiner.waits_for();
-        let next = || waits_for.clone().unwrap_or_else(end);
+        let next =
+            || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
         if self.has_crashed() {
             let differs = facts.iter().find_map(|fact| match fact {
                 Step::Word(word, argument) => self.differs(word, argument, examiner),
@@ -123,7 +124,10 @@ impl Seen {
                 Some(expected) => {
                     msg!("{expected}, and no crash", "{expected}, tanpa galat program"; expected)
                 }
-                None => no_crash(),
+                None => msg!(
+                    "a message for the user, and no crash",
+                    "pesan untuk pengguna, tanpa galat program"
+                ),
             };
             let line = crate::lang::printable(self.last_words().as_bytes());
             let got = msg!("a crash: {line}", "program berhenti karena galat: {line}");
@@ -155,7 +159,11 @@ impl Seen {
             return wrong(Verdict::Hangs, next(), self.or_map(got, examiner));
         }
         if examiner.connections() == 0 && waits_for.is_some() {
-            return wrong(Verdict::Wrong, connection(), msg!("none", "tidak ada"));
+            return wrong(
+                Verdict::Wrong,
+                msg!("a connection", "koneksi"),
+                msg!("none", "tidak ada"),
+            );
         }
         if waits_for.is_some() {
             let others: Vec<_> = examiner.others().iter().map(Request::said).collect();
@@ -348,22 +356,6 @@ fn gather(folder: &Path, path: &str, files: &mut Files) -> io::Result<()> {
 
 /// Larger files are not read.
 const MOST: u64 = 64 << 20;
-
-fn end() -> Msg {
-    msg!("the end of the client", "client selesai")
-}
-
-fn known() -> Msg {
-    msg!("a client that knows this command", "client yang mengenal perintah ini")
-}
-
-fn no_crash() -> Msg {
-    msg!("a message for the user, and no crash", "pesan untuk pengguna, tanpa galat program")
-}
-
-fn connection() -> Msg {
-    msg!("a connection", "koneksi")
-}
 
 fn no_file() -> Msg {
     msg!("no such file", "tidak ada file itu")

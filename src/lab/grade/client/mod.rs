@@ -43,7 +43,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Step, is_in, number_in, parse};
+use super::conversation::{Step, is_in, number_in};
+use super::launch::LINES;
 use super::process::Process;
 use super::random::Random;
 use super::seen::Rung;
@@ -114,9 +115,6 @@ fn words_of(command: &str) -> Result<Vec<String>, Msg> {
 
 /// How many checks run at once: most of them wait.
 const AT_ONCE: usize = 6;
-
-/// How many of its last lines a report shows.
-const LINES: usize = 10;
 
 /// How often it is looked at a client that runs.
 const LOOK: Duration = Duration::from_millis(10);
@@ -270,19 +268,16 @@ impl Room<'_> {
             _ => &Style::ALL,
         };
         self.client.downloads = driven.downloads.clone().unwrap_or_default();
-        let orders = match self.options.dialect {
-            Dialect::Json => "$ ls\n$ size b.txt\n$ download a.txt\n$ rm c.txt",
-            _ => "$ connme\n$ ls\n$ size b.txt\n$ download a.txt\n$ rm c.txt",
-        };
-        let served = "serve a.txt = hello\nserve b.txt = hello!\nserve c.txt = x\n";
-        let text = format!("== dry/run 0 must x\n{served}{orders}\n").leak();
+        let served = ["a.txt = hello", "b.txt = hello!", "c.txt = x"].map(|it| ("serve", it));
+        let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"].map(|it| ("$", it));
+        let words = served.into_iter().chain(orders);
+        let steps: Vec<_> = words.map(|(word, it)| Step::Word(word, it.into())).collect();
         let tries: Vec<_> = thread::scope(|scope| {
             let attempt = |(n, style): (usize, &Style)| {
                 let client = self.client.with_style(*style);
                 let room = Room { options: self.options.clone(), client, folder: self.folder };
-                let text = &*text;
+                let steps = steps.clone();
                 scope.spawn(move || {
-                    let steps = parse(text).ok()?.pop()?.steps(&mut Random(n as u64)).ok()?;
                     Some((room.client.style, room.perform(steps, &format!("dry-{n}")).ok()?))
                 })
             };
