@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use crate::support::{TestServer, client, lab, noise, skip, visible};
+use crate::support::{TestServer, client, lab, skip, visible};
 
 fn server(args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_connme-server")).args(args).output().unwrap();
@@ -561,7 +561,7 @@ fn in_a_terminal(folder: &std::path::Path, columns: usize, line: &str) -> Option
 fn a_bar_is_drawn_only_where_standard_error_is_a_terminal() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("f"), noise(1, 20_000)).unwrap();
+    fs::write(folder.path().join("f"), crate::support::noise(1, 20_000)).unwrap();
     // At this rate it takes a second, and the bar comes after half of one.
     let line = format!(
         "connme-client --server {} upload f --buffer 500 --stammer drip=20000",
@@ -579,7 +579,7 @@ fn a_bar_is_drawn_only_where_standard_error_is_a_terminal() {
 fn a_terminal_gets_what_fits_it() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("f"), noise(1, 200_000)).unwrap();
+    fs::write(folder.path().join("f"), crate::support::noise(1, 200_000)).unwrap();
     let address = server.address();
     for (columns, heads) in [(80, 10), (120, 12)] {
         for lang in ["en", "id"] {
