@@ -219,6 +219,10 @@ impl From<Error> for Failure {
                 let cause = escape(cause.as_bytes());
                 msg!("the connection broke ({cause})", "koneksi terputus ({cause})")
             }
+            (None, Some(Partial { expected: Expected::Payload { .. }, .. })) => msg!(
+                "the connection ended in the middle of the file",
+                "koneksi berakhir di tengah file"
+            ),
             (None, Some(_)) => msg!(
                 "the connection ended in the middle of a message",
                 "koneksi berakhir di tengah sebuah pesan"
@@ -247,7 +251,7 @@ impl Partial {
             Expected::Payload { came, size: None } => {
                 msg!("{came} bytes came", "{came} byte diterima")
             }
-            _ if self.got.is_empty() => msg!("nothing has come so far", "belum ada yang diterima"),
+            _ if self.got.is_empty() => msg!("no reply yet", "belum ada jawaban"),
             Expected::Line => {
                 msg!("so far came {got} with no newline", "sejauh ini diterima {got} tanpa newline")
             }

@@ -254,6 +254,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
     let i = |n: i32| n.to_le_bytes();
     let record = "{\"id\":\"i\",\"nama_file\":\"a\",\"size\":10,\"type\":\"\"}\r\nhello";
     let stopped = "the connection ended in the middle of a message";
+    let in_file = "the connection ended in the middle of the file";
     let without = "the server closed the connection without a reply";
     let table = [
         (
@@ -266,7 +267,10 @@ fn a_server_that_stops_is_told_with_what_had_come() {
             said_of("struct", &["connme"], "conn"),
             format!("connect: {stopped}; so far came \"conn\""),
         ),
-        (said_of("struct", &["ls"], [1, 0]), format!("list the files: {stopped}; so far came \"\\u{{1}}\\0\"")),
+        (
+            said_of("struct", &["ls"], [1, 0]),
+            format!("list the files: {stopped}; so far came \"\\u{{1}}\\0\""),
+        ),
         (
             said_of("json", &["ls"], "[{\"id\""),
             format!("list the files: {stopped}; so far came \"[{{\\\"id\\\"\""),
@@ -274,25 +278,23 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         // A payload comes after a reply: it is no question of the dialect.
         (
             said_of("text", &["download", "a"], "ok 10\nhello"),
-            format!("download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"),
+            format!("download a: {in_file}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("struct", &["download", "a"], [&b"ready"[..], &i(10), b"hello"].concat()),
-            format!("download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"),
+            format!("download a: {in_file}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("json", &["download", "a"], record),
-            format!("download a: {stopped}; 5 of 10 bytes came; run the command again (no hint)"),
+            format!("download a: {in_file}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>10hello"),
-            "download a: the connection ended in the middle of a message; 5 of 10 bytes came; run the command again (no hint)".to_owned(),
+            format!("download a: {in_file}; 5 of 10 bytes came; run the command again (no hint)"),
         ),
         (
             said_of("filesaver", &["download", "a"], "OKa<SEPARATOR>912345"),
-            "download a: the connection ended in the middle of a message; 6 bytes came; run the command again \
-             (no hint)"
-                .to_owned(),
+            format!("download a: {in_file}; 6 bytes came; run the command again (no hint)"),
         ),
         // Nothing came: that is not the middle of a message.
         (said_of("text", &["connme"], ""), format!("connect: {without}")),
@@ -306,9 +308,7 @@ fn a_server_that_stops_is_told_with_what_had_come() {
         ),
         (
             said_of("struct", &["rm", "a"], "ready"),
-            format!(
-                "remove a: {stopped}; it may have been done: ls shows whether (no hint)"
-            ),
+            format!("remove a: {stopped}; it may have been done: ls shows whether (no hint)"),
         ),
         (
             said_of("text", &["size", "a"], "error strange-code some words\n"),

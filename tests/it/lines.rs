@@ -143,7 +143,7 @@ fn a_download_tries_again_by_itself() {
     let (_, err) = texts(&mut relay.client(here.path(), &["download", "big"]), 0);
     assert_eq!(
         err,
-        "big: the connection ended in the middle of a message; 199990 of 300000 bytes came; trying \
+        "big: the connection ended in the middle of the file; 199990 of 300000 bytes came; trying \
          again in 1 s (1 of 3)\ncontinuing at 200 kB of 300 kB\n"
     );
     assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
