@@ -202,9 +202,9 @@ pub(super) fn folders_here(
                     let folder = escaped(&there);
                     return Err(Stop::Refused(msg!(
                         "the server has no folder {folder}, and the protocol cannot make one; create \
-                         it in the server's folder first, or upload the files without -r",
+                         it, with the folders in it, in the server's folder first, or upload the files without -r",
                         "server tidak punya folder {folder}, dan protokol ini tidak bisa membuatnya; \
-                         buat dulu di folder server, atau unggah file tanpa -r"
+                         buat dulu di folder server, beserta folder di dalamnya, atau unggah file tanpa -r"
                     )));
                 }
                 listing => listing.map(drop)?,
