@@ -1,7 +1,20 @@
 //! How files travel over TCP: a small file server and its client, to teach with.
 //!
 //! The modules, in the order in which one reads them. The path of an upload from the socket to the disk
-//! is in the first five.
+//! is in the first five:
+//!
+//! ```text
+//! Server::accept           a connection comes
+//!   hand_over              a permit for it, or a refusal
+//!   Threads::give          a thread for it
+//!   serve, converse        its conversation, and how that ends
+//!     text::handle_client  one command after the other
+//!       handle_upload
+//!         Store::begin     the name, and a hidden file
+//!         read_size        Wire::read_line
+//!         read_payload     piece by piece to Incoming::write
+//!         publish          the whole file gets its name
+//! ```
 //!
 //! | module | what it is for | calls |
 //! |---|---|---|
@@ -21,8 +34,9 @@
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
-//!   no terminal. No module and no file calls one that calls it.
-//! - Only the programs in `bin` name the lab: a reader of server and client never meets it.
+//!   no terminal. No module and no file calls one that calls it, but for a folder's `mod.rs` and its files.
+//! - Only the programs in `bin` name the lab. A reader of server and client meets the hooks for it alone:
+//!   [`wire::stream::Prepare`], and what a [`wire::stream::Stream`] may note.
 //! - Files are opened by `store`, `client`, `lab` and the log alone; connections are made by `server`, `client`,
 //!   `lab` and the programs alone.
 //! - Standard output belongs to the prompt, the programs and the lab; standard error to these and the log.

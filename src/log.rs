@@ -33,7 +33,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// written together.
 const LOG_PAUSE: Duration = Duration::from_millis(5);
 
-/// How many lines a connection writes in a second, beside those about files that were stored or removed.
+/// How many lines a connection writes in a second, not counting those about files that were stored or removed.
 const LINES_PER_SECOND: u64 = 100;
 
 /// Log lines that wait to be written, in bytes: those of a second under full load. Lines that do not fit
@@ -62,7 +62,7 @@ struct Queue {
 
 #[derive(Default)]
 struct Lines {
-    /// All of them in one text: a line of its own for each would stay in the memory of the thread that made it.
+    /// All of them in one text: a string for each would stay in the memory of the thread that made it.
     text: String,
     /// How many bytes are not written yet: those of the text, and those that are being written.
     unwritten: usize,
@@ -287,7 +287,7 @@ impl ConnectionLog<'_> {
     }
 
     /// Counts a line, and returns whether it may be written.
-    fn counts(&self) -> bool {
+    fn may_write(&self) -> bool {
         if self.second.get().0.elapsed() >= Duration::from_secs(1) {
             self.begin_second();
         }
@@ -299,7 +299,8 @@ impl ConnectionLog<'_> {
     /// A command was carried out or refused.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
         let changed = |done: &Done| done.removed || done.stored.is_some();
-        if !outcome.as_ref().is_ok_and(changed) && !self.counts() {
+        // Every change has its line, and is not counted.
+        if !(outcome.as_ref().is_ok_and(changed) || self.may_write()) {
             return;
         }
         let mut line = format!("{} {}", self.name, escape(word));

@@ -213,14 +213,14 @@ impl Stream for Patient {
         self.inner.waits_for_end()
     }
 
-    fn waits(&mut self, got: &[u8], expected: Expected) {
+    fn note_wait(&mut self, got: &[u8], expected: Expected) {
         let got = got.iter().take(limits::SHOWN).copied().collect();
         self.partial = Partial { got, expected };
     }
 
-    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+    fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
         self.patience.message_came();
-        self.inner.message(bytes, length, end);
+        self.inner.note_message(bytes, length, end);
     }
 }
 

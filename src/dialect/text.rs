@@ -2,7 +2,8 @@
 //!
 //! A request is a line: a command in any letter case, then its argument, which is the rest of the line
 //! and may contain spaces. It ends at LF; a CR before the LF is dropped. A reply begins with `ok` or with
-//! `error CODE MESSAGE`. One whole conversation, `>` from the client and `<` from the server:
+//! `error CODE MESSAGE`. One whole conversation (`tests/transcripts/tour.txt`), `>` from the client and `<` from the
+//! server:
 //!
 //! ```text
 #![doc = include_str!("../../tests/transcripts/tour.txt")]
@@ -132,9 +133,9 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Res
 fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
-    // What was written leaves before a read waits.
+    // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // First, so that a refusal takes the payload off the wire.
+    // Before `announce`, which may refuse: `refuse` then drops these bytes, and does not run them as commands.
     wire.expect_payload(size);
     incoming.announce(Some(size))?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
@@ -441,9 +442,10 @@ fn refuse(wire: &mut Wire, error: &Error) -> bool {
     if error.is_gone() {
         return false;
     }
-    // Answered whatever becomes of the rest: the peer may have ended its direction and still listen.
-    let in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
-    wire.write(error_line(error).as_bytes()).is_ok() && in_step
+    let is_in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
+    // The error is sent in any case: the peer may have ended its direction, and still listen.
+    let is_written = wire.write(error_line(error).as_bytes()).is_ok();
+    is_in_step && is_written
 }
 
 /// Reads what follows `ok`; an `error` reply comes back as the failure that it says.

@@ -52,7 +52,7 @@ struct Connection {
 }
 
 impl Server {
-    /// A server over this store. `prepare` puts instruments between a wire and its socket.
+    /// A server over this store. `prepare` puts instruments between a wire and its socket: a trace, or a slow network.
     #[must_use]
     pub fn new(
         store: Store,
@@ -80,7 +80,7 @@ impl Server {
         Server { has_proxy_line, ..self }
     }
 
-    /// Serves these listeners, each from a thread of its own: for ever, except in a lecture, which makes them
+    /// Serves these listeners, each from a thread of its own: for ever, except in a demo, which makes them
     /// non-blocking at its end.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Server {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
                 Err(error) => match error.kind() {
-                    // A lecture has made the listener non-blocking, to end this loop.
+                    // A demo has made the listener non-blocking, to end this loop.
                     Kind::WouldBlock => return,
                     // Only one connection was lost, before it was accepted.
                     Kind::ConnectionAborted | Kind::ConnectionReset => {}
@@ -141,22 +141,22 @@ impl Server {
         {
             return self.turn_away(connection, error);
         }
-        let session = self.log.session(connection.peer, connection.dialect.name());
-        session.open(connection.permit.connections);
-        // The end of this drops the permit, so that it is free before the line is written.
-        let end = self.converse(connection, &session);
-        session.close(&end);
+        let log = self.log.session(connection.peer, connection.dialect.name());
+        log.open(connection.permit.connections);
+        // The permit ends with the conversation, so that it is free before the line is written.
+        let end = self.converse(connection, &log);
+        log.close(&end);
     }
 
     /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
-    fn converse(&self, connection: Connection, session: &ConnectionLog<'_>) -> Result<()> {
+    fn converse(&self, connection: Connection, log: &ConnectionLog<'_>) -> Result<()> {
         let Connection { dialect, stream, peer, permit } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
         let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wires)));
         let store = self.store.of_client(permit.network);
-        let end =
-            catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, session)));
+        // For `text` this is `text::handle_client`. After a panic the wire is closed and not used again.
+        let end = catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, log)));
         wire.close_and_wait();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }

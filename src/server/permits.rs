@@ -1,7 +1,8 @@
 //! Permits for connections: a limited number in all, and from one address.
 //!
-//! A machine with IPv6 can choose any address in its /64, so a /64 counts as one address. It may also be
-//! a whole classroom, so it may have four times as many connections, but at most half of all.
+//! A machine with IPv6 can choose any address in its /64, the network of one home or one site. So a /64 counts as one
+//! address. It may also be a whole classroom, so it may have four times as many connections, but at most half of
+//! all, or as many as an IPv4 address if that is more.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -27,7 +28,7 @@ impl Default for ConnectionLimits {
 /// The permits of one server.
 pub(super) struct Permits {
     limits: ConnectionLimits,
-    /// The network of each connection that has one.
+    /// The network of each connection. `None` is a connection whose address is not known: all of these are alike.
     open: Mutex<Vec<Option<u128>>>,
 }
 
@@ -57,10 +58,11 @@ impl Permits {
         }
         open.push(None);
         let (connections, permits) = (open.len(), Arc::clone(self));
+        // `count_at` takes this lock again.
         drop(open);
         let mut permit = Permit { connections, network: None, permits };
         if let Some(address) = address {
-            permit.count(address)?;
+            permit.count_at(address)?;
         }
         Ok(permit)
     }
@@ -71,11 +73,10 @@ impl Permit {
     ///
     /// # Errors
     /// All connections from this address are taken.
-    pub(super) fn count(&mut self, address: IpAddr) -> Result<()> {
+    pub(super) fn count_at(&mut self, address: IpAddr) -> Result<()> {
         let ConnectionLimits { all, per_address } = self.permits.limits;
         let (network, most) = match address.to_canonical() {
             IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), per_address),
-            // Four times as many, but no /64 takes more than half of all.
             IpAddr::V6(address) => (
                 address.to_bits() >> 64 << 64,
                 per_address.saturating_mul(4).min(all / 2).max(per_address),

@@ -26,7 +26,7 @@ use crate::limits;
 pub(super) fn find_client(connection: &mut Connection) -> Result<()> {
     let Some(client) = read_line(&connection.stream)? else { return Ok(()) };
     connection.peer = client;
-    connection.permit.count(client.ip())
+    connection.permit.count_at(client.ip())
 }
 
 /// Reads the line and leaves what follows it in the socket. Returns the client's address; `None` if the balancer

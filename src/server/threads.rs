@@ -29,13 +29,14 @@ struct State {
 }
 
 impl Threads {
-    /// Has a connection served by an idle thread, or by a new one.
+    /// Has a connection served by an idle thread, or by a new one, which keeps the server alive.
     ///
     /// # Errors
     /// No thread is idle and none can be started: returns the connection.
     pub(super) fn give(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
         let mut state = lock(&server.threads.state);
         state.queue.push_back(connection);
+        // A thread that was woken counts as idle until it has taken its connection.
         if state.queue.len() <= state.idle {
             server.threads.queued.notify_one();
             return Ok(());
@@ -48,8 +49,11 @@ impl Threads {
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            // It is still the last one, because the lock was held all the time.
-            Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
+            Err(_) => match state.queue.pop_back() {
+                // It is still the last one, because the lock was held all the time.
+                Some(connection) => Err(connection),
+                None => Ok(()),
+            },
         }
     }
 
@@ -60,8 +64,8 @@ impl Threads {
             return None;
         }
         state.idle += 1;
-        let nothing = |state: &mut State| state.queue.is_empty();
-        let waited = self.queued.wait_timeout_while(state, IDLE_THREAD_TIME, nothing);
+        let is_empty = |state: &mut State| state.queue.is_empty();
+        let waited = self.queued.wait_timeout_while(state, IDLE_THREAD_TIME, is_empty);
         (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
         state.queue.pop_front()

@@ -49,6 +49,7 @@ impl<'s> Incoming<'s> {
         self.came = self.came.saturating_add(length);
         self.must_be_small(self.came)?;
         if let Some(share) = &mut self.share {
+            // If it no longer fits, what has come is removed at once.
             share.grow(length, || self.draft.clear())?;
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
@@ -108,21 +109,24 @@ impl<'s> Incoming<'s> {
         if self.size.is_some_and(|size| self.came != size) {
             return Err(Error::new(Code::Internal, "another size came than was announced"));
         }
-        let is_synced = if self.store.options.fsync { self.draft.sync() } else { Ok(()) };
-        let finished = is_synced.and_then(|()| self.draft.finish());
+        let synced = if self.store.options.fsync { self.draft.sync() } else { Ok(()) };
+        let finished = synced.and_then(|()| self.draft.finish());
         finished.map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
+    /// Tries `a.txt`, `a_1.txt` and so on, until one is free. Where all files have a limit together, the file counts as
+    /// stored from that moment on.
     fn put_in_place(self) -> Result<FileName> {
-        // In this order, so that the draft is removed before its room is given back.
+        // Locals are dropped from the last to the first: `draft` before `share`, as in the struct.
         let Incoming { store, name: given, mut share, draft, .. } = self;
+        // Walked again: a folder may have been replaced meanwhile.
         let folder = store.walk(given.folder())?;
         let storing = |error| not_stored(given.as_str(), &error);
-        let take_name = |name: &FileName| draft.publish(&folder.join(name.last()));
-        let publish = || store.numbers.first_free(&given, take_name).map_err(storing);
+        let try_name = |name: &FileName| draft.publish_as(&folder.join(name.last()));
+        let take_first_free = || store.numbers.first_free(&given, try_name).map_err(storing);
         let name = match &mut share {
-            Some(share) => share.store(publish),
-            None => publish(),
+            Some(share) => share.store(take_first_free),
+            None => take_first_free(),
         }?;
         if store.options.fsync {
             sync_folder(&folder).map_err(storing)?;

@@ -42,6 +42,7 @@ use crate::log::Log;
 use catalog::Catalog;
 pub use catalog::Stamp;
 use disk::not_stored;
+// `op(work)` is `work()`, which tests can make fail.
 use disk::op;
 pub use incoming::Incoming;
 pub use listing::{Entry, Listing};
@@ -192,6 +193,7 @@ impl Store {
     /// The name has no place in the root, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
+        // What has no place is refused now, before the client sends the file.
         let folder = self.walk(name.folder())?;
         plain::must_be_plain_or_free(&folder.join(name.last()))?;
         let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
@@ -283,7 +285,7 @@ impl Store {
     }
 }
 
-/// The store as one client has it: long work takes a place among that of its network.
+/// The store as one client has it: long work takes a place among that of its network, see `turns`.
 pub struct ClientStore<'s> {
     store: &'s Store,
     network: Option<u128>,

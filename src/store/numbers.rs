@@ -1,7 +1,7 @@
 //! The free numbers of a name, so that the ten-thousandth `a.txt` is stored as fast as the first.
 //!
 //! This is a hint: exclusive creation decides whether a number is free. A hint comes from one pass over the folder.
-//! It counts as long as this server alone changes the folder, which the folder's time of change tells. (A change by
+//! It is valid as long as this server alone changes the folder, which the folder's time of change tells. (A change by
 //! another process in the moment in which this server changes the folder is missed: a number that it freed is then
 //! found late.)
 
@@ -49,7 +49,8 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Finds the first free name. `take` returns whether a name was free, and is taken now.
+    /// Finds the first free name. `take` returns whether a name was free, and is taken now. For most names the loop is
+    /// all; `change_folder` only keeps the hints for names with more numbers true.
     pub(super) fn first_free(
         &self,
         given: &FileName,
@@ -65,7 +66,7 @@ impl Numbers {
         })
     }
 
-    /// Removes a file. Hints that do not have its number end.
+    /// Removes a file. Hints that do not have its number are dropped.
     pub(super) fn remove<E>(
         &self,
         file: &FileName,
@@ -81,7 +82,7 @@ impl Numbers {
         })
     }
 
-    /// Makes a change in the folder of this file, after which hints in it still count.
+    /// Makes a change in the folder of this file, and notes the folder's new time of change: hints in it stay valid.
     fn change_folder<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
         let folder = file.folder().unwrap_or_default();
         let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
@@ -105,7 +106,7 @@ impl Numbers {
         !lock(&self.hints).names.is_empty()
     }
 
-    /// The next number to try, when `after` and what was tried before it were taken. A hinted one is given once.
+    /// The number to try after this one. A number from a hint is given out once.
     fn next(&self, name: &FileName, after: u64) -> u64 {
         if after < FIRST_TRIES {
             return after + 1;

@@ -82,13 +82,13 @@ impl Workspace {
 
     /// A new, empty draft.
     pub(super) fn draft(self: &Arc<Workspace>) -> io::Result<Draft> {
-        let (workspace, path) = (Arc::clone(self), self.path());
+        let (workspace, path) = (Arc::clone(self), self.next_path());
         let file = op(|| OpenOptions::new().write(true).create_new(true).open(&path))?;
         Ok(Draft { workspace, file: Some(file), path, is_kept: false })
     }
 
-    /// The path of the next draft.
-    fn path(&self) -> PathBuf {
+    /// A path that no draft has had.
+    fn next_path(&self) -> PathBuf {
         self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
@@ -139,6 +139,7 @@ impl Draft {
         let _ = op(|| fs::remove_file(&self.path));
     }
 
+    /// There is none after `clear`.
     fn file(&self) -> io::Result<&File> {
         self.file.as_ref().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
@@ -177,7 +178,7 @@ impl Draft {
     /// one in its folder. One that is kept becomes an ordinary draft.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         if self.is_kept {
-            let path = self.workspace.path();
+            let path = self.workspace.next_path();
             op(|| fs::rename(&self.path, &path))?;
             (self.path, self.is_kept) = (path, false);
         }
@@ -187,7 +188,7 @@ impl Draft {
 
     /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it was, and
     /// another name can be tried.
-    pub(super) fn publish(&self, target: &Path) -> io::Result<bool> {
+    pub(super) fn publish_as(&self, target: &Path) -> io::Result<bool> {
         if self.workspace.publishing == Publishing::Link {
             return match op(|| fs::hard_link(&self.path, target)) {
                 // A network file system may send the request twice. The second answer is that the name is
@@ -215,7 +216,7 @@ impl Draft {
 }
 
 impl Drop for Draft {
-    /// Removes the draft's own name. After a link that is the second name, and after a rename it is gone.
+    /// Removes the draft's own name. A published file keeps its other one, and after a rename this one is gone already.
     fn drop(&mut self) {
         // Windows removes no open file.
         self.file = None;
@@ -438,8 +439,8 @@ pub(crate) mod tests {
             let mut draft = workspace.draft().unwrap();
             draft.write(b"new").unwrap();
             draft.finish().unwrap();
-            assert!(!draft.publish(&a).unwrap());
-            assert!(draft.publish(&b).unwrap());
+            assert!(!draft.publish_as(&a).unwrap());
+            assert!(draft.publish_as(&b).unwrap());
             let path = draft.path.clone();
             drop(draft);
             assert_eq!(fs::read(&a).unwrap(), b"old");
@@ -456,7 +457,7 @@ pub(crate) mod tests {
         let root = tempfile::tempdir().unwrap();
         let workspace = claim(root.path());
         let (draft, target) = (workspace.draft().unwrap(), root.path().join("a"));
-        let (published, _) = during(1, Fault::Fails, || draft.publish(&target));
+        let (published, _) = during(1, Fault::Fails, || draft.publish_as(&target));
         assert!(published.is_err() && !target.exists());
     }
 
@@ -472,7 +473,7 @@ pub(crate) mod tests {
         let is_one_file = |name| is_one_file(&draft.path, &path(name));
         assert!(!is_one_file("other") && !is_one_file("nothing"));
         // A link that was made, though the system said that the name was taken.
-        assert_eq!(draft.publish(&path("second")).unwrap(), cfg!(unix));
+        assert_eq!(draft.publish_as(&path("second")).unwrap(), cfg!(unix));
     }
 
     #[test]
@@ -527,7 +528,7 @@ pub(crate) mod tests {
         let mut draft = kept();
         draft.write(b" more").unwrap();
         draft.finish().unwrap();
-        assert!(!path.exists() && draft.publish(&target).unwrap());
+        assert!(!path.exists() && draft.publish_as(&target).unwrap());
         drop(draft);
         assert_eq!(fs::read(target).unwrap(), b"some more");
         assert_eq!(fs::read_dir(&workspace.folder).unwrap().count(), 1);

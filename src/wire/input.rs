@@ -62,7 +62,8 @@ impl Input {
         at.map(|at| searched + at)
     }
 
-    /// Adds what one read brings. It asks for more bytes once a read has brought all that it asked for.
+    /// Adds what one read brings: `recv`, and its bytes appended. The three branches differ only in where the buffer
+    /// of the read is. A read asks for more once one has brought all that it asked for.
     pub(super) fn fill(
         &mut self,
         config: &WireConfig,
@@ -77,8 +78,10 @@ impl Input {
         } else if most <= limits::FULL_READ {
             self.fill_by::<{ limits::FULL_READ }>(most, read)
         } else {
-            let mut large = vec![0; most];
-            read(&mut large).inspect(|n| self.bytes.extend_from_slice(&large[..*n]))
+            let mut larger = vec![0; most];
+            let read = read(&mut larger);
+            self.bytes.extend_from_slice(&larger[..*read.as_ref().unwrap_or(&0)]);
+            read
         };
         match read {
             Ok(n) => {
@@ -101,7 +104,7 @@ impl Input {
     ) -> io::Result<usize> {
         let mut buffer = [0; SIZE];
         let n = read(&mut buffer[..most])?;
-        // Room for more than a small buffer: an allocator keeps those for each thread.
+        // More than it needs: small blocks that are freed stay with their thread, which adds up over many idle ones.
         self.bytes.reserve_exact(limits::FULL_READ);
         self.bytes.extend_from_slice(&buffer[..n]);
         Ok(n)

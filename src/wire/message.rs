@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! read_line            until its LF
+//!   take_line          looks for it in what has come
 //!   read_more          one read for the message; silence is an error
 //!     read_once        until a moment: data, silence or the end
 //!       begin_read     what was written leaves, and the read has an end
+//!       Input::fill    the read itself
 //! ```
 
 use std::time::{Duration, Instant};
@@ -274,7 +276,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Takes a line, if its end has come. `searched` is how many bytes are known to hold no LF.
+    /// Takes a line, if its end has come. `searched` is how many bytes are known to hold no LF: they are not searched
+    /// again.
     fn take_line(&mut self, searched: &mut usize, most: usize) -> Result<Option<Vec<u8>>> {
         let Some(length) = self.input.find(b"\n", *searched) else {
             *searched = self.input.held().len();
@@ -290,12 +293,13 @@ impl Wire {
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
         let message = self.input.take(n);
         self.input.skip(mark);
+        // For a message that was read in parts. For any other, both are empty.
         let length = mem::take(&mut self.message.parts_length) + (n + mark) as u64;
         let first_bytes = mem::take(&mut self.message.first_bytes);
         if first_bytes.is_empty() {
-            self.stream.message(&message, length, ending);
+            self.stream.note_message(&message, length, ending);
         } else {
-            self.stream.message(&[&first_bytes[..], &message].concat(), length, ending);
+            self.stream.note_message(&[&first_bytes[..], &message].concat(), length, ending);
         }
         (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
         message
@@ -337,14 +341,14 @@ impl Wire {
         self.read_once(until)
     }
 
-    /// Until when the next read for the message may take. Its first byte may take as long as a peer may be
-    /// idle. From then on it has a deadline, which no peer can extend by sending slowly.
+    /// The moment until which the next read for the message may wait. Its first byte may take as long as a peer may
+    /// be idle. From then on it has a deadline, which no peer can extend by sending slowly.
     fn deadline(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
             let idle = self.list.as_ref().map_or(self.config.idle, Pace::left);
             let idle = idle.saturating_add(self.message.more_time);
-            // What the peer said before a write failed has come already.
+            // After a failed write only what has come already is read.
             return Ok(now + if self.can_write() { idle } else { limits::CLOSE_TIME });
         }
         let deadline = *self.message.deadline.get_or_insert(now + self.config.message);
@@ -358,6 +362,7 @@ impl Wire {
             return Ok(Came::End);
         }
         self.begin_read(until, self.message.expected)?;
+        // One by one, because `input` is used while `stream` is.
         let Wire { stream, input, config, .. } = self;
         input.fill(config, |into| stream::read(&mut **stream, into))
     }
@@ -367,7 +372,7 @@ impl Wire {
         if self.can_write() {
             self.flush()?;
         }
-        self.stream.waits(self.input.held(), expected);
+        self.stream.note_wait(self.input.held(), expected);
         let time = until.saturating_duration_since(Instant::now());
         self.stream.set_read_timeout(time).map_err(|error| Error::connection(&error))
     }

@@ -103,11 +103,11 @@ pub struct Wire {
 /// What a connection can still be used for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Another message, both ways.
+    /// For everything.
     InStep,
-    /// A last reply: the two sides disagree about what comes next.
+    /// For one last reply: the two sides disagree about what comes next.
     OutOfStep,
-    /// What the peer sent before a write failed.
+    /// For reading what the peer sent before a write failed.
     Unwritable,
 }
 
@@ -147,6 +147,7 @@ impl Wire {
         self.make_room();
         // Writing into a vector cannot fail.
         let _ = self.output.write_fmt(what);
+        // It leaves if it is much.
         self.write(b"")
     }
 
@@ -158,12 +159,12 @@ impl Wire {
         if self.output.is_empty() {
             return Ok(());
         }
-        // Given back after it: a buffer that stays keeps the memory around it too.
+        // Freed after it, so that an idle connection holds no buffer.
         let bytes = std::mem::take(&mut self.output);
         self.send(&bytes, &mut self.pace_of_a_reader())
     }
 
-    /// Begins with more than a buffer would grow from: an allocator keeps small ones for each thread.
+    /// Begins with more than is needed: small blocks that are freed stay with their thread.
     fn make_room(&mut self) {
         if self.output.capacity() == 0 {
             self.output.reserve(limits::FULL_READ);
@@ -222,7 +223,7 @@ impl Wire {
     /// Ends a conversation so that the peer gets our last reply: sends it, ends our direction, and reads
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close_and_wait(&mut self) {
-        drop(self.flush());
+        let _ = self.flush();
         if !self.can_write() || self.input.ended || self.stream.end_writing().is_err() {
             return;
         }
@@ -289,7 +290,7 @@ impl Wire {
         let pace = self.list.as_mut().unwrap_or(pace);
         while !bytes.is_empty() {
             let begun = Instant::now();
-            let sent = write_once(&mut *self.stream, bytes, self.config.writes_once);
+            let sent = send_some(&mut *self.stream, bytes, self.config.writes_once);
             let kept_pace = |n: usize| pace.moved(n as u64, begun.elapsed()).map(|()| n);
             match sent.and_then(kept_pace) {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
@@ -302,15 +303,15 @@ impl Wire {
         Ok(())
     }
 
-    /// The pace that a peer has to keep which reads: [`limits::READER_STEP`], or all that is left, in any window.
+    /// The pace that a peer which reads has to keep: [`limits::READER_STEP`], or all that is left, in any window.
     fn pace_of_a_reader(&self) -> Pace {
         Pace::new(self.config.reader_window, limits::READER_STEP)
     }
 }
 
-/// Makes one write. Returns 0 if it has waited in vain, unless it is not known then what was sent (`writes_once`):
-/// then it is a small one, so that its wait is long enough.
-fn write_once(stream: &mut dyn Stream, bytes: &[u8], writes_once: bool) -> Result<usize> {
+/// Makes one write. Returns 0 if nothing could be sent yet: then it is repeated. On Windows (`writes_once`) it is not
+/// known what a write has sent that waited in vain. None is repeated there, and each is small.
+fn send_some(stream: &mut dyn Stream, bytes: &[u8], writes_once: bool) -> Result<usize> {
     let most = if writes_once { limits::SINGLE_WRITE } else { usize::MAX };
     let bytes = bytes.get(..most).unwrap_or(bytes);
     match stream.write(bytes) {

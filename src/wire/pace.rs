@@ -10,7 +10,7 @@ pub(super) struct Pace {
     /// This much has to move in each window.
     least: u64,
     window: Duration,
-    /// What has moved since it was enough, and how long that has taken.
+    /// What has moved since `least` was reached last, and how long that has taken.
     moved: u64,
     waited: Duration,
 }

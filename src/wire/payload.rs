@@ -26,8 +26,8 @@ static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 struct Buffer(Vec<u8>);
 
 impl Buffer {
-    /// A buffer of at least this size. A new one is mapped and not filled: an upload that has stalled then holds only
-    /// pages that were read into.
+    /// A buffer of at least this size. The system gives memory only for the part of a new one that was used, so an
+    /// upload that has stalled holds little.
     fn take(size: usize) -> Buffer {
         let kept = lock(&KEPT).pop().filter(|kept| kept.len() >= size);
         Buffer(kept.unwrap_or_else(|| vec![0; size]))
@@ -59,7 +59,7 @@ impl Wire {
     /// Takes the announced payload off the wire and hands it to `sink` piece by piece. What is left when
     /// `sink` fails stays owed: see [`Wire::drop_owed_payload`].
     ///
-    /// The Python assignment receives a file like this:
+    /// A first loop in Python receives a file like this:
     ///
     /// ```text
     /// received = 0
@@ -85,28 +85,29 @@ impl Wire {
         let came = at_most(self.payload.left, held.len());
         self.payload.left -= came as u64;
         let taken = sink(&held[..came]);
+        // They are off the wire even if the sink has failed.
         self.input.skip(came);
         taken?;
-        let size = at_most(self.payload.left, self.config.payload_buffer);
-        let mut buffer = Buffer::take(size);
+        let buffer_size = at_most(self.payload.left, self.config.payload_buffer);
+        let mut buffer = Buffer::take(buffer_size);
         let mut pace = self.pace_of_a_sender();
         while self.payload.left > 0 {
-            let most = at_most(self.payload.left, size);
-            let (n, read) = self.read_full(&mut buffer.0[..most], &mut pace);
+            let most = at_most(self.payload.left, buffer_size);
+            let (n, read) = self.read_much(&mut buffer.0[..most], &mut pace);
             // What has come is kept also if no more will.
             sink(&buffer.0[..n])?;
             read?;
         }
         let Payload { size, .. } = std::mem::take(&mut self.payload);
         if size > 0 {
-            self.stream.message(&[], size, Ending::Size);
+            self.stream.note_message(&[], size, Ending::Size);
         }
         Ok(())
     }
 
-    /// Reads until the buffer is full, or the line has nothing more for a moment: a disk takes one large
-    /// write faster than many small ones. Returns how much has come, and why no more will, if so.
-    fn read_full(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
+    /// Reads until the buffer is full, or a read has had to wait: a disk takes one large write faster than many
+    /// small ones. Returns how much has come, and why no more will, if so.
+    fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
         let mut filled = 0;
         while filled < buffer.len() {
             let (begun, size) = (Instant::now(), Some(self.payload.size));
@@ -148,12 +149,12 @@ impl Wire {
             sink(&buffer[..n])?;
         }
         if came > 0 {
-            self.stream.message(&held, came, Ending::Stream);
+            self.stream.note_message(&held, came, Ending::Stream);
         }
         Ok(())
     }
 
-    /// The pace that a payload has to keep which comes: [`limits::PAYLOAD_RATE`] over any window.
+    /// The pace that a payload which comes has to keep: [`limits::PAYLOAD_RATE`] over any window.
     fn pace_of_a_sender(&self) -> Pace {
         let window = self.config.payload_window;
         Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()))

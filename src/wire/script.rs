@@ -170,7 +170,7 @@ impl Stream for Script {
         Ok(())
     }
 
-    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+    fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
         let text = String::from_utf8_lossy(bytes).into_owned();
         self.written.0.lock().unwrap().messages.push((text, length, end));
     }

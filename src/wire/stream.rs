@@ -73,13 +73,13 @@ pub trait Stream: Read + Write + Send {
         false
     }
 
-    /// Takes note that the next read waits: what has come of a message, and what is expected. A socket has no
+    /// Notes that the next read waits: what has come of a message, and what is expected. A socket has no
     /// use for it; a client tells its user.
-    fn waits(&mut self, _got: &[u8], _expected: Expected) {}
+    fn note_wait(&mut self, _got: &[u8], _expected: Expected) {}
 
-    /// Takes note that a message of this length is complete. It began with these bytes, and ended like
+    /// Notes that a message of this length is complete. It began with these bytes, and ended like
     /// this. A socket has no use for it; a trace shows it.
-    fn message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}
+    fn note_message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}
 }
 
 /// How a receiver knew where a message ended.

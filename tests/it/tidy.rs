@@ -448,15 +448,19 @@ fn every_code_block_in_the_pages_names_its_language() {
     }
 }
 
-/// Whether the file has the lines of this excerpt, in this order. A line `...` is any number of lines between.
+/// Whether the file has the lines of this excerpt, in this order. A line `...` is any number of lines between, in the
+/// same function if none begins after it.
 fn has_excerpt(file: &str, excerpt: &str) -> bool {
+    let is_head = |line: &&str| line.trim_start().starts_with("def ") || line.contains("fn ");
     let lines: Vec<_> = file.lines().collect();
     let excerpt: Vec<_> = excerpt.lines().collect();
     let mut rest = lines.as_slice();
-    excerpt.split(|line| line.trim() == "...").filter(|part| !part.is_empty()).all(|part| {
+    let parts = excerpt.split(|line| line.trim() == "...").filter(|part| !part.is_empty());
+    parts.enumerate().all(|(n, part)| {
         let found = rest.windows(part.len()).position(|lines| lines == part);
+        let skipped = &rest[..found.unwrap_or(0)];
         rest = found.map_or(&[], |start| &rest[start + part.len()..]);
-        found.is_some()
+        found.is_some() && (n == 0 || is_head(&part[0]) || !skipped.iter().any(is_head))
     })
 }
 

@@ -231,9 +231,9 @@ impl Stream for Faulty {
         true
     }
 
-    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+    fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
         if let Some(inner) = self.inner.as_mut() {
-            inner.message(bytes, length, end);
+            inner.note_message(bytes, length, end);
         }
     }
 }

@@ -205,9 +205,9 @@ impl Stream for Traced {
         resets
     }
 
-    fn message(&mut self, bytes: &[u8], length: u64, end: Ending) {
+    fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
         // Another observer may be below.
-        self.inner.message(bytes, length, end);
+        self.inner.note_message(bytes, length, end);
         self.tell(Event::Message(bytes, length, end), Instant::now());
     }
 }
