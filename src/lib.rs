@@ -16,6 +16,9 @@
 //!         publish          the whole file gets its name
 //! ```
 //!
+//! A first reading can leave out `wire/input.rs` (where bytes wait), `store/numbers.rs` (the free numbers of a name) and
+//! `store/quota.rs`.
+//!
 //! | module | what it is for | calls |
 //! |---|---|---|
 //! | `bin` | the three programs: read the flags, open ports and folders, put instruments in between, run | everything |
