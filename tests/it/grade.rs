@@ -563,7 +563,7 @@ fn the_screen_names_what_was_lost_and_leads_on() {
     let text = screen(&report, LOOK);
     let rows = groups_of(&report) + text.lines().count();
     assert!(rows < 24 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    assert!(text.matches("…\n").count() > 1, "{text}");
+    assert!(text.contains("…\n"), "{text}");
     let table = |flaw, only| {
         let report = graded_only("text", flaw, 0.5, &[only]);
         render(&report, Format::Table, LOOK)
