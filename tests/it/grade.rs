@@ -554,7 +554,7 @@ fn a_hint_fits_what_went_wrong() {
 /// What the protocol requires comes first, every check that lost points is named, and the next command leads on.
 #[test]
 fn the_screen_names_what_was_lost_and_leads_on() {
-    let report = graded("text", "splits-at-spaces", 0.5);
+    let report = graded("text", "splits-at-spaces", 5.0);
     let text = screen(&report, LOOK);
     assert!(text.starts_with("\nFAILED text/names/spaces: takes a name with spaces\n"), "{text}");
     assert!(text.contains("\nalso lost: first: count, count-of-rare-characters; "), "{text}");
@@ -565,7 +565,7 @@ fn the_screen_names_what_was_lost_and_leads_on() {
     assert!(rows < 24 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("…\n"), "{text}");
     let table = |flaw, only| {
-        let report = graded_only("text", flaw, 0.5, &[only]);
+        let report = graded_only("text", flaw, 2.0, &[only]);
         render(&report, Format::Table, LOOK)
     };
     for (flaw, only, next) in [
