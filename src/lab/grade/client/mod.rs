@@ -452,8 +452,8 @@ impl Seen {
                 self.is_busy = is_busy(process);
             }
             // What computes may still come to an end.
-            let most_idle = if self.is_busy == Some(true) { time * 2 } else { time };
-            let is_late = idle > most_idle || start.elapsed() > time + LONGEST;
+            let time = if self.is_busy == Some(true) { time * 2 } else { time };
+            let is_late = idle > time || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
             let is_large = most.is_some_and(|most| self.memory > most);
