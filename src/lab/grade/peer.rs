@@ -20,10 +20,6 @@ use crate::lang::{Msg, msg};
 /// The longest line, and the most that is read up to the end of a connection.
 const MOST: usize = 4 << 20;
 
-/// How many connections wait to be accepted at the same time, where the check is not about many: a server may have
-/// a short queue.
-const AT_ONCE: usize = 4;
-
 /// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
 const BETWEEN: Duration = Duration::from_millis(8);
 
@@ -137,48 +133,9 @@ impl Trial {
         }
     }
 
-    /// That many, or fewer where checks have less time than usual.
-    pub(super) fn many(&self, usual: usize) -> usize {
-        let share = self.time.as_secs_f64() / super::TIME.as_secs_f64();
-        if share < 0.2 { usual / 10 } else { usual }
-    }
-
-    /// Opens connections, a few at a time, and sends each this request. A server that is only slow gets fewer: how
-    /// fast it accepts is not what this is about. It may also be full for a while, if it says so.
-    pub(super) fn open_many(
-        &mut self,
-        rounds: usize,
-        request: &str,
-        busy: Option<&str>,
-        reply: &str,
-    ) -> Done {
-        let is_busy = |p: &mut Peer| busy.map_or(Ok(false), |busy| p.begins(busy));
-        let half = (self.shared.deadline - self.shared.start) / 2;
-        for _ in 0..rounds {
-            if self.shared.left() < half {
-                break;
-            }
-            let mut peers = Vec::new();
-            for _ in 0..AT_ONCE {
-                let mut p = self.open()?;
-                p.send(request);
-                peers.push(p);
-            }
-            for p in &mut peers {
-                if !is_busy(p)? {
-                    p.expect(reply)?;
-                }
-            }
-        }
-        // Those have ended: a server that is still full has given nothing back.
-        for _ in 0..20 {
-            let mut p = self.open()?;
-            if !is_busy(p.send(request))? {
-                return p.expect(reply);
-            }
-            p.pause(50);
-        }
-        self.open()?.send(request).expect(reply)
+    /// Whether half of the time of the check is over.
+    pub(super) fn is_half_over(&self) -> bool {
+        self.shared.left() < (self.shared.deadline - self.shared.start) / 2
     }
 
     /// A failure of the whole check.

@@ -15,7 +15,7 @@
 //! | `silent N` | what follows up to `done` is for a server that sends nothing for N ms |
 //! | `busy TEXT` | from here on a connection on which this comes is left alone |
 //! | `stop` | the check is passed |
-//! | `crowd N REQUEST = REPLY` | N times four connections |
+//! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
 //! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
 //! | `has NAME`, `has NAME : SIZE`, `lacks NAME` | it has this file, or this record; it does not |
 //! | `counts`, `counts N` | it announces as many entries as it has; it has N |
@@ -54,7 +54,7 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
 }
 
 const WORDS: &str = "open on close reset half-close slice apart sleep gap silence drain quiet paused any rest end ends if \
-    unless silent busy stop crowd list has lacks counts totals sorted differ made stored clean noted \
+    unless silent busy stop enough list has lacks counts totals sorted differ made stored clean noted \
     unchanged flood at-once";
 
 /// How often a conversation is begun again in which a gap was too long because this machine is busy.
@@ -69,9 +69,6 @@ const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 
 /// How long files of failed uploads may stay, and how often it is looked for them.
 const LEFT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
-
-/// A crowd of more than this is smaller where checks have little time.
-const CROWD: usize = 100;
 
 /// Plays it.
 pub(super) fn play(t: &mut Trial, check: &Check, dialect: Dialect) -> Done {
@@ -294,7 +291,8 @@ impl Player<'_> {
             }
             "send" => {}
             "stop" => return Ok(Then::Stop),
-            "crowd" => self.crowd(&shown(argument))?,
+            "enough" if self.trial.is_half_over() => return Ok(Then::Stop),
+            "enough" => {}
             "list" => {
                 let (folder, dialect) = (shown(argument), self.dialect);
                 self.list = self.with(|p| List::read(p, dialect, &folder))?;
@@ -319,20 +317,6 @@ impl Player<'_> {
             word => self.about_list(places, word, argument)?,
         }
         Ok(Then::GoOn)
-    }
-
-    fn crowd(&mut self, argument: &str) -> Done {
-        let busy = match self.dialect {
-            Dialect::Text => Some("error busy"),
-            Dialect::Json => Some("ERROR busy"),
-            Dialect::Count => Some("error: busy"),
-            Dialect::Struct | Dialect::Filesaver => None,
-        };
-        let (left, reply) = argument.split_once(" = ").unwrap_or((argument, ""));
-        let (rounds, request) = left.split_once(' ').unwrap_or((left, ""));
-        let rounds = rounds.parse().unwrap_or(1);
-        let rounds = if rounds > CROWD { self.trial.many(rounds) } else { rounds };
-        self.trial.open_many(rounds, request, busy, reply)
     }
 
     fn about_list(&mut self, places: &Places, word: &str, argument: &[u8]) -> Done {
