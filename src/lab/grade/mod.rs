@@ -10,7 +10,6 @@
 
 pub mod client;
 mod conversation;
-mod feats;
 pub mod formats;
 mod hint;
 mod launch;

@@ -25,7 +25,7 @@
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `noted`, `unchanged` | the files in the folder are noted; soon there are no others |
 //! | `flood N` | N MiB are sent |
-//! | `at-once` | downloads come without a pause after their size |
+//! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +34,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Check, Step, Then, is_in, number_in};
-use super::feats::replies_at_once;
 use super::lists::List;
 use super::peer::{Done, Peer, Trial};
 use super::places::{Hole, Places};
@@ -55,7 +54,7 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
 
 const WORDS: &str = "open on close reset half-close slice apart sleep gap silence drain quiet paused any rest end ends if \
     unless silent busy stop enough list has lacks counts totals sorted differ made stored clean noted \
-    unchanged flood at-once";
+    unchanged flood lap prompt";
 
 /// How often a conversation is begun again in which a gap was too long because this machine is busy.
 const BEGINNINGS: usize = 5;
@@ -129,6 +128,8 @@ struct Player<'t> {
     made: Vec<Prepared>,
     /// The files in the server's folder.
     noted: BTreeSet<PathBuf>,
+    laps: Vec<Duration>,
+    lap: Instant,
     sent: Instant,
     /// A gap has begun.
     in_gap: bool,
@@ -157,6 +158,8 @@ impl Player<'_> {
             list: List::default(),
             made: Vec::new(),
             noted: BTreeSet::new(),
+            laps: Vec::new(),
+            lap: Instant::now(),
             sent: Instant::now(),
             in_gap: false,
             is_late: false,
@@ -313,10 +316,28 @@ impl Player<'_> {
                     return self.trial.failed(expected, same(format!("\"id\":\"{id}\"")));
                 }
             }
-            "at-once" => replies_at_once(self.trial)?,
+            "lap" => self.laps.push(std::mem::replace(&mut self.lap, Instant::now()).elapsed()),
+            "prompt" => self.prompt(time)?,
             word => self.about_list(places, word, argument)?,
         }
         Ok(Then::GoOn)
+    }
+
+    /// A server that sends a reply in two writes waits 40 ms between them.
+    fn prompt(&mut self, later: u64) -> Done {
+        self.laps.sort_unstable();
+        let at = |n: usize| self.laps.get(n).map_or(0, Duration::as_millis);
+        let (most, took) = (at(0) + u128::from(later), at(self.laps.len() * 3 / 4));
+        if took <= most {
+            return Ok(());
+        }
+        self.trial.failed(
+            msg!("most replies within {most} ms", "kebanyakan jawaban dalam {most} ms"),
+            msg!(
+                "most took longer than {most} ms: {took} ms",
+                "kebanyakan lebih dari {most} ms: {took} ms"
+            ),
+        )
     }
 
     fn about_list(&mut self, places: &Places, word: &str, argument: &[u8]) -> Done {
