@@ -25,7 +25,7 @@ pub mod report;
 mod seen;
 pub mod suite;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -231,7 +231,9 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, No
             launched = Some(started);
             address
         }
-        None => find(&options).map_err(NotRun::NoServer)?,
+        None => reach((options.host.as_str(), options.port), options.time.max(TIME))
+            .and_then(|stream| stream.peer_addr())
+            .map_err(NotRun::NoServer)?,
     };
     let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
@@ -274,12 +276,12 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, No
     Ok(Report { options: run.options, graded, time, connections, moved, left })
 }
 
-/// The first address of the server that accepts a connection.
-fn find(options: &Options) -> io::Result<SocketAddr> {
+/// A connection to the first of these addresses that accepts one.
+fn reach(host: impl ToSocketAddrs, time: Duration) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for candidate in (options.host.as_str(), options.port).to_socket_addrs()? {
-        match std::net::TcpStream::connect_timeout(&candidate, options.time.max(TIME)) {
-            Ok(_) => return Ok(candidate),
+    for candidate in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&candidate, time) {
+            Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }

@@ -5,7 +5,7 @@
 //! it was. Then the file that came back is compared with the one that was sent.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use super::judge::{files, join};
 use super::{Driven, LOOK, Options, Room, UNDER_WAY, WORK, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
+use crate::lab::grade::reach;
 use crate::lab::grade::seen::{quoted, same};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lang::{Msg, msg};
@@ -56,9 +57,8 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
             let pair = Pair { options, driven, command, folder, address, printed };
             let cell = match pair.run(notes.len()) {
                 Ok(()) => "ok".to_owned(),
-                Err(fault) => {
+                Err(Fault { side, note }) => {
                     let number = notes.len() + 1;
-                    let Fault { side, note } = fault;
                     let mut note =
                         format!("{number}  {label}, {server}: {}", note.say(options.lang));
                     if let Some(line) = lock(&pair.printed).take() {
@@ -189,7 +189,7 @@ struct Sent {
 
 impl Pair<'_> {
     fn run(&self, number: usize) -> Result<(), Fault> {
-        self.connect().map_err(|error| {
+        reach(self.address, self.options.time).map_err(|error| {
             of_server(msg!("cannot connect: {error}", "tidak bisa tersambung: {error}"))
         })?;
         let words = words_of(self.command).unwrap_or_default();
@@ -246,17 +246,6 @@ impl Pair<'_> {
         )))
     }
 
-    fn connect(&self) -> std::io::Result<TcpStream> {
-        let mut last = std::io::ErrorKind::NotFound.into();
-        for address in self.address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, self.options.time) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
     /// Runs the client through a relay to the server, and returns what both sent over each connection.
     fn record(&self, client: &Client, orders: &[Order], work: &Path) -> Result<Vec<Sent>, Fault> {
         let listener =
@@ -273,7 +262,8 @@ impl Pair<'_> {
                         continue;
                     };
                     let _ = near.set_nonblocking(false);
-                    let Ok(far) = self.connect() else { continue };
+                    let far = reach(self.address, self.options.time);
+                    let Ok(far) = far else { continue };
                     let sent = Arc::new(Mutex::new(Sent::default()));
                     lock(&connections).push(Arc::clone(&sent));
                     relay(near, far, &sent);
