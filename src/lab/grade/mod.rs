@@ -176,13 +176,14 @@ impl Report {
         self.is_open().then_some(most * 6 / 10)
     }
 
-    /// Whether a rule is broken that keeps what is outside the folder from clients.
+    /// Whether a client was given something that a rule keeps from clients: what is outside the folder, or hidden.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let keeps = |it: &&Graded| {
             it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
         };
-        self.graded.iter().filter(keeps).any(|it| matches!(it.outcome, Outcome::Failed(_)))
+        let gave = |it: &Graded| matches!(&it.outcome, Outcome::Failed(it) if !it.gave_nothing);
+        self.graded.iter().filter(keeps).any(gave)
     }
 
     /// Whether any check was run.

@@ -15,7 +15,7 @@ use super::places::Places;
 use super::process::Usage;
 use super::random::Random;
 use super::seen::{Fail, Rung, What, a_line, fail, quoted, same};
-use crate::lang::{Msg, msg};
+use crate::lang::{Lang, Msg, msg};
 
 /// The longest line, and the most that is read up to the end of a connection.
 const MOST: usize = 4 << 20;
@@ -128,6 +128,7 @@ impl Trial {
                 };
                 let mut failure = fail(vec![msg!("a connection", "koneksi")], got, connection);
                 failure.is_refused = !is_late;
+                failure.gave_nothing = true;
                 Err(failure)
             }
         }
@@ -502,7 +503,14 @@ impl Peer {
             (false, None) => same(held),
             (false, Some(end)) => msg!("{held}, {end}", "{held}, {end}"; end),
         };
-        fail(expected, got, self.connection)
+        let is_error =
+            |line: &[u8]| line.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"err"));
+        let was_due = expected.first().map_or_else(String::new, |it| it.say(Lang::En));
+        let mut failure = fail(expected, got, self.connection);
+        failure.gave_nothing = self.held.is_empty()
+            || ["\"ok", "\"connected"].iter().any(|start| was_due.starts_with(start))
+            || self.held.split(|byte| *byte == b'\n').any(is_error);
+        failure
     }
 }
 

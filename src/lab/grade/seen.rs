@@ -23,6 +23,8 @@ pub struct Fail {
     pub has_ended: bool,
     /// It has refused a connection.
     pub is_refused: bool,
+    /// Nothing came, or an error, or something else was due than a refusal: so nothing was given away.
+    pub gave_nothing: bool,
     /// What a client was told to do.
     pub typed: Vec<String>,
 }
