@@ -127,8 +127,7 @@ fn told(name: &str) -> (u64, u64) {
 #[test]
 fn the_starter_gets_what_the_guide_says() {
     let Some(command) = python("src/lab/starter/client.py") else { return };
-    let report = graded_in(
-        3,
+    let report = graded(
         "text",
         command,
         &[
@@ -282,11 +281,16 @@ fn what_was_seen_of_a_client_is_told() {
             "expected: the file a.bin with 3000 bytes, and no crash\n",
         ),
     ] {
-        let report = graded_in(3, "text", flawed_client::command(flaw), &[check]);
-        let text: String = report.graded.iter().map(|it| details(&report, it, LOOK)).collect();
-        assert!(text.contains(&format!("{check}: {verdict} (")), "{flaw}: {text}");
         let is_known = cfg!(target_os = "linux") || verdict != "HANGS";
-        assert!(!is_known || text.replace("\n          ", " ").contains(said), "{flaw}: {text}");
+        let told = |seconds| {
+            let report = graded_in(seconds, "text", flawed_client::command(flaw), &[check]);
+            let text: String = report.graded.iter().map(|it| details(&report, it, LOOK)).collect();
+            let is_said = !is_known || text.replace("\n          ", " ").contains(said);
+            (is_said && text.contains(&format!("{check}: {verdict} (")), text)
+        };
+        // On a busy machine three seconds can be too short.
+        let (is_told, text) = Some(told(3)).filter(|it| it.0).unwrap_or_else(|| told(SECONDS));
+        assert!(is_told, "{flaw}: {text}");
     }
 }
 
