@@ -171,7 +171,8 @@ pub(super) fn not_utf8() -> Msg {
 
 const QUOTES: [char; 2] = ['\'', '"'];
 
-fn with_home(text: &str, rules: &Rules) -> String {
+/// A path in which `~` at the beginning is replaced.
+pub(super) fn with_home(text: &str, rules: &Rules) -> String {
     match (text.strip_prefix('~'), &rules.home) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with(is_separator) => {
             format!("{home}{rest}")

@@ -32,9 +32,8 @@ pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>,
             None => words.iter().map(|word| (word.into(), None)).collect(),
         })),
         Argument::Typed(line) => {
-            let home = std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
             let Named { names, by_pattern, skipped } =
-                names::resolve(line, &rules(home), renames, &mut LocalFiles)?;
+                names::resolve(line, &rules_here(), renames, &mut LocalFiles)?;
             let names = names.into_iter().map(|(path, other)| (path.into(), other)).collect();
             Ok(Named { names, by_pattern, skipped })
         }
@@ -65,6 +64,10 @@ pub(super) fn on_server(
 
 fn rules(home: Option<String>) -> Rules {
     Rules { escapes: !cfg!(windows), home }
+}
+
+fn rules_here() -> Rules {
+    rules(std::env::home_dir().map(|home| home.to_string_lossy().into_owned()))
 }
 
 /// The file and its other name in the words `ONE as OTHER`.
@@ -354,6 +357,7 @@ impl Drop for StandardInput {
 
 /// The files in a folder here that could be sent, and the folders.
 pub(super) fn local_files(folder: &str) -> Answer<Listing> {
+    let folder = &names::with_home(folder, &rules_here());
     let entries = read_folder(folder).map_err(|error| Failure::local(LIST, folder, error))?;
     let mut listing = Listing::default();
     for Found { name, kind } in &entries {

@@ -128,7 +128,7 @@ impl Ui {
             return Ok(Typed::Line(line.to_owned()));
         }
         // The keys should have changed the line, and have not.
-        self.complain(&msg!(
+        self.fail(&msg!(
             "arrow keys do not work here, so this line was not run; 'rlwrap connme-client' gives them, and \
              a history",
             "tombol panah tidak berfungsi di sini, jadi baris ini tidak dijalankan; dengan 'rlwrap \

@@ -42,9 +42,9 @@ pub fn run(line: &CommandLine) -> ExitCode {
         return grade::program::main(line);
     }
     if line.command == Command::Pack {
-        let Err(wrong) = pack::write(line) else { return ExitCode::SUCCESS };
+        let Err((wrong, status)) = pack::write(line) else { return ExitCode::SUCCESS };
         complain(wrong);
-        return ExitCode::FAILURE;
+        return ExitCode::from(status);
     }
     if let Err(wrong) = kernel::check(line.instruments.kernel) {
         complain(wrong);

@@ -20,9 +20,13 @@ const RUN: &str = "python3 server.py {port} {root}";
 const SETUP: &str = "#!/bin/sh\n# Install here what the servers need, such as a compiler.\n";
 
 /// Writes the files of the pack.
-pub(super) fn write(line: &CommandLine) -> Result<(), Msg> {
-    let Argument::Words(typed) = &line.argument else { return Err(words::pack_takes()) };
-    let [system, folder] = typed.as_slice() else { return Err(words::pack_takes()) };
+///
+/// # Errors
+/// What is wrong, and the exit status: 2 for wrong use, 1 if they cannot be written.
+pub(super) fn write(line: &CommandLine) -> Result<(), (Msg, u8)> {
+    let wrong_use = || (words::pack_takes(), 2);
+    let Argument::Words(typed) = &line.argument else { return Err(wrong_use()) };
+    let [system, folder] = typed.as_slice() else { return Err(wrong_use()) };
     let folder = Path::new(folder);
     let run = line.grade.run.as_deref().unwrap_or(RUN);
     let dialect = line.config.dialect;
@@ -33,9 +37,9 @@ pub(super) fn write(line: &CommandLine) -> Result<(), Msg> {
             groups.dedup();
             classroom(folder, run, dialect.name(), &groups)
         }
-        _ => return Err(words::pack_takes()),
+        _ => return Err(wrong_use()),
     };
-    written.map_err(|error| words::cannot_pack(folder, &error.to_string()))
+    written.map_err(|error| (words::cannot_pack(folder, &error.to_string()), 1))
 }
 
 fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {

@@ -62,7 +62,12 @@ impl Run {
         if program.ends_with("client") || program.ends_with("client.exe") {
             command.args(["--server", &server.address().to_string()]);
         }
-        command.current_dir(folder).env("LANG", "C").env_remove("LC_ALL").env("HOME", folder);
+        command
+            .current_dir(folder)
+            .env("LANG", "C")
+            .env_remove("LC_ALL")
+            .env("HOME", folder)
+            .env("USERPROFILE", folder);
         let output = command.args(arguments).write_stdin(self.typed.as_str()).output().unwrap();
         let address = server.address().to_string();
         let lines = |bytes: Vec<u8>| -> Vec<String> {
