@@ -12,12 +12,12 @@ mod threads;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::dialect::Dialect;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, lock};
 use crate::log::{ConnectionLog, Log};
 use crate::store::Store;
 use crate::wire::stream::{Prepare, set_options};
@@ -86,13 +86,19 @@ impl Server {
     /// # Errors
     /// The system has no thread free.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> Result<()> {
-        let server = Arc::new(self);
+        let (server, gate) = (Arc::new(self), Arc::new(Mutex::new(())));
+        // Nobody is served before each listener has its thread: connections could take all that the system has.
+        let closed = lock(&gate);
         let accept = |(dialect, listener): (Dialect, TcpListener)| {
-            let server = Arc::clone(&server);
+            let (server, gate) = (Arc::clone(&server), Arc::clone(&gate));
             let thread = thread::Builder::new().name(format!("accept {}", dialect.name()));
-            thread.spawn(move || server.accept(dialect, &listener))
+            thread.spawn(move || {
+                drop(lock(&gate));
+                server.accept(dialect, &listener);
+            })
         };
         let threads = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>();
+        drop(closed);
         for thread in threads.map_err(|error| Error::io("start a thread to accept", &error))? {
             let _ = thread.join();
         }
