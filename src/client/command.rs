@@ -441,7 +441,7 @@ fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
         ui.fail_on(&name, &failure);
     }
     match moved.left_out {
-        0 if is_empty => ui.note(&msg!("there is no file in it", "tidak ada file di dalamnya")),
+        0 if is_empty => ui.note(&msg!("the folder has no files", "folder itu tidak berisi file")),
         0 => {}
         count => ui.note(&msg!(
             "left out of these folders: {count} (hidden files, links to folders, and what cannot be \

@@ -115,7 +115,8 @@ fn broken_rule(part: &str, windows: bool) -> Option<&'static str> {
     } else if part.starts_with(' ') || part.ends_with(' ') {
         Some("no part of a name may begin or end with a space")
     } else {
-        // Nearly every name has only ASCII without control characters and backslash, and a folder of a hundred thousand is soon checked.
+        // Nearly every name has only ASCII without control characters and backslash, and a folder of a hundred
+        // thousand is soon checked.
         let is_plain = part.bytes().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~'));
         let broken = if is_plain { None } else { part.chars().find_map(broken_by) };
         broken.or_else(|| if windows { broken_rule_on_windows(part) } else { None })

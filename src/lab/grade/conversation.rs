@@ -19,7 +19,7 @@
 //! - `:: WORD` before the first check, and the lines below it, give a word of this file's own. What follows the word
 //!   is `{1}`, or after a ` | ` `{2}`; what follows ` = ` are the bytes of the places.
 //!
-//! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What stands in braces is filled in: see `places`.
+//! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What is in braces is filled in: see `places`.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.
 
 use std::str::FromStr;
@@ -219,7 +219,7 @@ impl Check {
         Ok(Then::GoOn)
     }
 
-    /// Finds words that nobody knows, and what cannot be filled in.
+    /// Finds unknown words, and what cannot be filled in.
     ///
     /// # Errors
     /// The first line of this check that is wrong.
@@ -331,7 +331,7 @@ fn up_to<'l>(lines: &'l [Line], word: &str) -> Option<(&'l [Line], &'l [Line])> 
     Some((lines.get(..at)?, lines.get(at + 1..)?))
 }
 
-/// A phrase is used in at most so many others. One that uses itself has no end.
+/// How deeply phrases may use each other. One that uses itself has no end.
 const DEEPEST: usize = 20;
 
 /// No loop has more turns, whatever a file of the user's says.

@@ -144,7 +144,7 @@ fn has_other_errors(failure: &Fail) -> bool {
     is_due && is_error && code.and_then(Code::from_word).is_none()
 }
 
-/// So many failures of one cause are told once.
+/// From this number on, failures with one cause are told once.
 const MANY: usize = 3;
 
 /// What was seen in many failures, and the ids of these.

@@ -1,9 +1,10 @@
 //! Grades a server, written by anyone in any language: `connme-lab grade`.
 //!
 //! A [`Check`] is one rule of the protocol as a short conversation in raw bytes. They are in `conversations`, a file
-//! for each dialect; [`run`] plays them one after the other, each with connections, names and a deadline of its own. A check that others need runs before them, and if it fails they are skipped. After a check that
-//! failed, or that a server may not survive, an ordinary request on a new connection shows whether the server
-//! still answers. After the last check the files of all of them are removed, as far as that can be done.
+//! for each dialect; [`run`] plays them one after the other, each with connections, names and a deadline of its own.
+//! A check that others need runs before them, and if it fails they are skipped. After a check that failed, or that a
+//! server may not survive, an ordinary request on a new connection shows whether the server still answers. After the
+//! last check the files of all of them are removed, as far as that can be done.
 //!
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
 //! [`TOTAL`].

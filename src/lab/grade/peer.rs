@@ -230,7 +230,7 @@ impl Peer {
         longest
     }
 
-    /// Sends that many MiB, as far as the server takes them in time. They are no part of what a run may move.
+    /// Sends this many MiB, as far as the server takes them in time. The limit of a run does not count them.
     pub(super) fn flood(&mut self, megabytes: usize) -> &mut Peer {
         let time = self.shared.left().max(Duration::from_millis(1));
         let _ = self.stream.set_write_timeout(Some(time));

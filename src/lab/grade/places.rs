@@ -1,4 +1,4 @@
-//! What stands in braces in a conversation, and what it is filled with.
+//! What may be in braces in a conversation, and what takes its place.
 //!
 //! | what | with |
 //! |---|---|

@@ -96,7 +96,7 @@ pub(super) struct Connection {
     pub(super) cut: Cut,
     /// The last byte of the line that was read is still in the system: a close with an unread byte is a reset.
     owes: bool,
-    /// So many bytes are read at [`SLOW`] bytes in each [`SLOW_TURN`].
+    /// How many bytes are still read slowly: [`SLOW`] bytes in each [`SLOW_TURN`].
     pub(super) slow: usize,
 }
 
