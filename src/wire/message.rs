@@ -9,8 +9,8 @@
 //!       Input::fill    the read itself
 //! ```
 
+use std::io;
 use std::time::{Duration, Instant};
-use std::{io, mem};
 
 use super::input::Came;
 use super::pace::Pace;
@@ -32,9 +32,6 @@ pub(super) struct Message {
     more_time: Duration,
     /// How many messages have come before it.
     count: u64,
-    /// What has been taken already of a message that is read in parts: its first bytes, to show them, and its length.
-    first_bytes: Vec<u8>,
-    parts_length: u64,
 }
 
 impl Wire {
@@ -191,7 +188,7 @@ impl Wire {
         loop {
             let fresh = self.input.held().get(searched..).unwrap_or_default();
             if let Some(at) = fresh.iter().position(|byte| ends(*byte)) {
-                return Ok(self.take_part(searched + at + 1));
+                return Ok(self.take_message(searched + at + 1, 0, Ending::Part));
             }
             searched = self.input.held().len();
             if searched > most {
@@ -293,27 +290,9 @@ impl Wire {
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
         let message = self.input.take(n);
         self.input.skip(mark);
-        // For a message that was read in parts. For any other, both are empty.
-        let length = mem::take(&mut self.message.parts_length) + (n + mark) as u64;
-        let first_bytes = mem::take(&mut self.message.first_bytes);
-        if first_bytes.is_empty() {
-            self.stream.note_message(&message, length, ending);
-        } else {
-            self.stream.note_message(&[&first_bytes[..], &message].concat(), length, ending);
-        }
+        self.stream.note_message(&message, (n + mark) as u64, ending);
         (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
         message
-    }
-
-    /// Takes the first bytes of a message, this many.
-    fn take_part(&mut self, n: usize) -> Vec<u8> {
-        let part = self.input.take(n);
-        let Message { first_bytes, parts_length, .. } = &mut self.message;
-        // Enough of it to be shown when the message is complete.
-        first_bytes.extend(part.iter().take(limits::SHOWN.saturating_sub(first_bytes.len())));
-        *parts_length += n as u64;
-        (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
-        part
     }
 
     /// Makes one read for the message; its end is an error.

@@ -4,44 +4,16 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::drop_owed_payload`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Wire, ended, stream};
-use crate::error::{Error, Expected, Result, lock};
+use crate::error::{Error, Expected, Result};
 use crate::limits;
 
 /// A read that takes longer than this has waited for the peer.
 const QUICK: Duration = Duration::from_millis(50);
-
-/// How many buffers are kept for the next payloads. If they were freed, the allocator would hold 7 KiB more for each
-/// idle connection that has had an upload.
-const KEPT_BUFFERS: usize = 4;
-
-static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-
-/// A buffer for the time of one payload.
-struct Buffer(Vec<u8>);
-
-impl Buffer {
-    /// A buffer of at least this size. The system gives memory only for the part of a new one that was used, so an
-    /// upload that has stalled holds little.
-    fn take(size: usize) -> Buffer {
-        let kept = lock(&KEPT).pop().filter(|kept| kept.len() >= size);
-        Buffer(kept.unwrap_or_else(|| vec![0; size]))
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        let mut kept = lock(&KEPT);
-        if (1..=limits::PAYLOAD_BUFFER).contains(&self.0.len()) && kept.len() < KEPT_BUFFERS {
-            kept.push(std::mem::take(&mut self.0));
-        }
-    }
-}
 
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
@@ -89,13 +61,13 @@ impl Wire {
         self.input.skip(came);
         taken?;
         let buffer_size = at_most(self.payload.left, self.config.payload_buffer);
-        let mut buffer = Buffer::take(buffer_size);
+        let mut buffer = vec![0; buffer_size];
         let mut pace = self.pace_of_a_sender();
         while self.payload.left > 0 {
             let most = at_most(self.payload.left, buffer_size);
-            let (n, read) = self.read_much(&mut buffer.0[..most], &mut pace);
+            let (n, read) = self.read_much(&mut buffer[..most], &mut pace);
             // What has come is kept also if no more will.
-            sink(&buffer.0[..n])?;
+            sink(&buffer[..n])?;
             read?;
         }
         let Payload { size, .. } = std::mem::take(&mut self.payload);

@@ -77,8 +77,8 @@ pub trait Stream: Read + Write + Send {
     /// use for it; a client tells its user.
     fn note_wait(&mut self, _got: &[u8], _expected: Expected) {}
 
-    /// Notes that a message of this length is complete. It began with these bytes, and ended like
-    /// this. A socket has no use for it; a trace shows it.
+    /// Notes that a message of this length is complete, or a part of one. It began with these bytes, and ended
+    /// like this. A socket has no use for it; a trace shows it.
     fn note_message(&mut self, _bytes: &[u8], _length: u64, _end: Ending) {}
 }
 
@@ -99,6 +99,8 @@ pub enum Ending {
     Pause,
     /// With the stream.
     Stream,
+    /// It has not ended: this was a part of it.
+    Part,
 }
 
 /// A connected socket, and the read timeout that it has, so that the system is told only what is new.

@@ -585,7 +585,8 @@ fn every_message_is_noted_with_its_length() {
         ("ls", 2, Ending::Word),
         ("\u{5}\0\0\0", 4, Ending::Width),
         ("na", 4, Ending::Mark),
-        ("[a][b]", 7, Ending::Lf),
+        ("[a]", 3, Ending::Part),
+        ("[b]", 4, Ending::Lf),
         ("", 5, Ending::Size),
         ("end", 3, Ending::Stream),
     ];

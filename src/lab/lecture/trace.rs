@@ -16,6 +16,7 @@
 //! ```
 
 use std::io::{self, IsTerminal, Read, Write};
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use super::kernel::{Row, Watch};
 use crate::client::terminal;
 use crate::error::lock;
+use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
 /// What happened on a socket.
@@ -63,6 +65,8 @@ pub struct Traced {
     /// Dropped first, so that the kernel is asked once more when the socket is closed.
     inner: Box<dyn Stream>,
     teller: Teller,
+    /// What has come already of a message that is read in parts: its first bytes, and its length.
+    parts: (Vec<u8>, u64),
 }
 
 /// Tells the observer what happens.
@@ -91,7 +95,7 @@ impl Traced {
     #[must_use]
     pub fn new(inner: Box<dyn Stream>, observer: Arc<dyn Observer>) -> Traced {
         let teller = Teller { observer, start: Instant::now(), kernel: None };
-        Traced { inner, teller }
+        Traced { inner, teller, parts: Default::default() }
     }
 
     /// Reports what the kernel says too: now, after each call, and after the close.
@@ -208,7 +212,16 @@ impl Stream for Traced {
     fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
         // Another observer may be below.
         self.inner.note_message(bytes, length, end);
-        self.tell(Event::Message(bytes, length, end), Instant::now());
+        let (first_bytes, parts_length) = &mut self.parts;
+        if first_bytes.len() < limits::SHOWN {
+            first_bytes.extend_from_slice(bytes);
+        }
+        *parts_length += length;
+        if end == Ending::Part {
+            return;
+        }
+        let (message, length) = mem::take(&mut self.parts);
+        self.tell(Event::Message(&message, length, end), Instant::now());
     }
 }
 
@@ -340,6 +353,7 @@ pub(super) fn ending(ending: Ending) -> &'static str {
         Ending::Mark => "mark",
         Ending::Pause => "pause",
         Ending::Stream => "end",
+        Ending::Part => "part",
     }
 }
 
