@@ -62,8 +62,7 @@ impl Input {
         at.map(|at| searched + at)
     }
 
-    /// Adds what one read brings: `recv`, and its bytes appended. The three branches differ only in where the buffer
-    /// of the read is. A read asks for more once one has brought all that it asked for.
+    /// Adds what one read brings. A read asks for more once one has brought all that it asked for.
     pub(super) fn fill(
         &mut self,
         config: &WireConfig,
@@ -73,18 +72,17 @@ impl Input {
         self.taken = 0;
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
-        let read = if most <= limits::BUFFER_SIZE {
-            self.fill_by::<{ limits::BUFFER_SIZE }>(most, read)
-        } else if most <= limits::FULL_READ {
-            self.fill_by::<{ limits::FULL_READ }>(most, read)
+        // On the stack if it is small, so that a connection that only waits holds none.
+        let (mut small, mut large) = ([0; limits::BUFFER_SIZE], Vec::new());
+        let buffer = if most <= small.len() {
+            &mut small[..most]
         } else {
-            let mut larger = vec![0; most];
-            let read = read(&mut larger);
-            self.bytes.extend_from_slice(&larger[..*read.as_ref().unwrap_or(&0)]);
-            read
+            large.resize(most, 0);
+            &mut large[..]
         };
-        match read {
+        match read(buffer) {
             Ok(n) => {
+                self.bytes.extend_from_slice(&buffer[..n]);
                 self.ended = n == 0;
                 self.large_reads |= n == most;
                 Ok(if n == 0 { Came::End } else { Came::Data })
@@ -92,21 +90,5 @@ impl Input {
             Err(error) if stream::is_silence(&error) => Ok(Came::Silence),
             Err(error) => Err(Error::connection(&error)),
         }
-    }
-
-    /// Reads into a buffer on the stack, so that a connection that only waits holds none. A function for each size,
-    /// because the larger one takes a page more of the stack.
-    #[inline(never)]
-    fn fill_by<const SIZE: usize>(
-        &mut self,
-        most: usize,
-        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let mut buffer = [0; SIZE];
-        let n = read(&mut buffer[..most])?;
-        // More than it needs: small blocks that are freed stay with their thread, which adds up over many idle ones.
-        self.bytes.reserve_exact(limits::FULL_READ);
-        self.bytes.extend_from_slice(&buffer[..n]);
-        Ok(n)
     }
 }

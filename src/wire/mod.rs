@@ -134,7 +134,6 @@ impl Wire {
     /// # Errors
     /// There was much to send already, and sending it failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.make_room();
         self.output.extend_from_slice(bytes);
         if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
@@ -144,7 +143,6 @@ impl Wire {
     /// # Errors
     /// See [`Wire::write`].
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
-        self.make_room();
         // Writing into a vector cannot fail.
         let _ = self.output.write_fmt(what);
         // It leaves if it is much.
@@ -162,13 +160,6 @@ impl Wire {
         // Freed after it, so that an idle connection holds no buffer.
         let bytes = std::mem::take(&mut self.output);
         self.send(&bytes, &mut self.pace_of_a_reader())
-    }
-
-    /// Begins with more than is needed: small blocks that are freed stay with their thread.
-    fn make_room(&mut self) {
-        if self.output.capacity() == 0 {
-            self.output.reserve(limits::FULL_READ);
-        }
     }
 
     /// Runs `write`, which sends a list, at the pace that a list has to keep as a whole.
