@@ -16,7 +16,7 @@ pub type Prepare =
 /// The socket itself.
 #[must_use]
 pub fn plain() -> Prepare {
-    Arc::new(|socket, _, _| Box::new(Socket::new(socket)))
+    Arc::new(|socket, _, _| Box::new(Socket(socket)))
 }
 
 /// Sets the options that every socket of ours has.
@@ -103,29 +103,18 @@ pub enum Ending {
     Part,
 }
 
-/// A connected socket, and the read timeout that it has, so that the system is told only what is new.
-pub struct Socket {
-    socket: TcpStream,
-    read_timeout: Option<Duration>,
-}
-
-impl Socket {
-    /// The stream over this socket.
-    #[must_use]
-    pub fn new(socket: TcpStream) -> Socket {
-        Socket { socket, read_timeout: None }
-    }
-}
+/// A connected socket.
+pub struct Socket(pub TcpStream);
 
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.socket.read(into)
+        self.0.read(into)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -135,21 +124,14 @@ impl Write for Socket {
 
 impl Stream for Socket {
     fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        // In steps of 10 ms, as systems round it to their clocks too: so most reads need no new one. Zero would mean
-        // no end.
-        let steps = u64::try_from(timeout.as_millis().div_ceil(10)).unwrap_or(u64::MAX).max(1);
-        let timeout = Some(Duration::from_millis(steps.saturating_mul(10)));
-        if self.read_timeout != timeout {
-            self.read_timeout = timeout;
-            self.socket.set_read_timeout(timeout)?;
-        }
-        Ok(())
+        // Zero would mean no end.
+        self.0.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_nonblocking(true)?;
-        let brought = self.socket.read(into);
-        self.socket.set_nonblocking(false)?;
+        self.0.set_nonblocking(true)?;
+        let brought = self.0.read(into);
+        self.0.set_nonblocking(false)?;
         brought
     }
 
@@ -158,18 +140,18 @@ impl Stream for Socket {
     }
 
     fn end_writing(&mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        self.0.shutdown(Shutdown::Write)
     }
 
     fn pending_error(&mut self) -> io::Result<()> {
-        self.socket.take_error()?.map_or(Ok(()), Err)
+        self.0.take_error()?.map_or(Ok(()), Err)
     }
 
     /// A socket that is closed while something in it is unread resets the connection. So this waits for
     /// the peer to send something, and leaves it unread.
     fn force_reset(&mut self) -> bool {
-        let _ = self.socket.set_read_timeout(Some(Duration::from_secs(1)));
-        self.socket.peek(&mut [0]).is_ok_and(|n| n > 0)
+        let _ = self.0.set_read_timeout(Some(Duration::from_secs(1)));
+        self.0.peek(&mut [0]).is_ok_and(|n| n > 0)
     }
 }
 

@@ -639,7 +639,7 @@ fn a_socket_is_as_a_wire_needs_it() {
     assert!(server.nodelay().unwrap());
     assert_eq!(server.write_timeout().unwrap(), Some(limits::WRITE_WAIT));
     let timeout = server.try_clone().unwrap();
-    let (mut socket, mut peer) = (Socket::new(server), Socket::new(client));
+    let (mut socket, mut peer) = (Socket(server), Socket(client));
     socket.set_read_timeout(Duration::ZERO).unwrap();
     let shortest = timeout.read_timeout().unwrap().unwrap();
     assert!(!shortest.is_zero() && shortest < Duration::from_millis(100));
@@ -659,7 +659,7 @@ fn a_socket_is_as_a_wire_needs_it() {
     assert!(peer.read(&mut buffer).is_err());
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
-    let (mut socket, mut peer) = (Socket::new(server), Socket::new(client));
+    let (mut socket, mut peer) = (Socket(server), Socket(client));
     peer.end_writing().unwrap();
     assert_eq!(socket.read(&mut buffer).unwrap(), 0);
     assert!(!socket.force_reset(), "nothing is unread");
@@ -677,7 +677,7 @@ fn a_peer_that_has_broken_the_connection_is_noticed_before_any_work_for_it() {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut server, _) = listener.accept().unwrap();
     server.write_all(b"unread").unwrap();
-    let server = Box::new(stream::Socket::new(server));
+    let server = Box::new(stream::Socket(server));
     let mut wire = Wire::new(server, WireConfig::default());
     wire.must_be_connected().unwrap();
     client.peek(&mut [0]).unwrap();

@@ -82,7 +82,7 @@ impl Instruments {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
-        let mut stream: Box<dyn Stream> = Box::new(Socket::new(socket));
+        let mut stream: Box<dyn Stream> = Box::new(Socket(socket));
         if let (Some(capture), Ok((own, peer))) = (&self.capture, &addresses) {
             let conversation = capture.begin(side, *own, *peer);
             stream = Box::new(Traced::new(stream, Arc::new(conversation)));

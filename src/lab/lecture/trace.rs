@@ -484,7 +484,7 @@ mod tests {
         let watch = Watch::new(&socket);
         let lines = Arc::new(Lines(Side::Client, Mutex::default()));
         let observer = Arc::<Lines>::clone(&lines);
-        drop(Traced::new(Box::new(Socket::new(socket)), observer).with_kernel(watch));
+        drop(Traced::new(Box::new(Socket(socket)), observer).with_kernel(watch));
         let seen = lines.1.lock().unwrap().clone();
         assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
     }
