@@ -86,12 +86,24 @@ impl Numbers {
     fn change_folder<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
         let folder = file.folder().unwrap_or_default();
         let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
-        let before = time();
-        lock(&self.hints).begin_change(folder, before);
+        let is_noted = self.has_hints();
+        if is_noted {
+            let time = time();
+            lock(&self.hints).begin_change(folder, time);
+        }
         let changed = change();
-        let after = time();
-        lock(&self.hints).end_change(folder, after);
+        if is_noted || self.has_hints() {
+            let time = time();
+            let mut hints = lock(&self.hints);
+            let known = hints.folders.entry(folder.to_owned()).or_default();
+            known.changing -= usize::from(is_noted);
+            known.changed = known.changed.max(time);
+        }
         changed
+    }
+
+    fn has_hints(&self) -> bool {
+        !lock(&self.hints).names.is_empty()
     }
 
     /// The number to try after this one. A number from a hint is given out once.
@@ -139,12 +151,6 @@ impl Hints {
             self.names.retain(|(name, _)| name.folder().unwrap_or_default() != folder);
         }
         known.changing += 1;
-    }
-
-    fn end_change(&mut self, folder: &str, time: Option<SystemTime>) {
-        let known = self.folders.entry(folder.to_owned()).or_default();
-        known.changing -= 1;
-        known.changed = known.changed.max(time);
     }
 }
 
