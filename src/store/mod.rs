@@ -28,12 +28,12 @@ mod sums;
 mod turns;
 mod workspace;
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use crate::error::{Code, Error, Result, lock};
@@ -80,8 +80,8 @@ pub struct Store {
     log: Log,
     sums: Sums,
     turns: Turns,
-    /// Held from a look at a file until it is removed: between the two, its name could be another file's.
-    removing: Mutex<()>,
+    /// Held from a look at one certain file until it is removed: between the two, its name could be another file's.
+    removing: RwLock<()>,
 }
 
 impl Store {
@@ -108,7 +108,7 @@ impl Store {
             log: log.clone(),
             sums: Sums::default(),
             turns: Turns::default(),
-            removing: Mutex::default(),
+            removing: RwLock::default(),
             options,
         };
         if store.options.read_only {
@@ -159,22 +159,26 @@ impl Store {
     /// There is no such plain file, or nothing may be removed.
     pub fn remove(&self, name: &FileName) -> Result<u64> {
         self.must_be_writable()?;
-        let _turn = self.turn_to_remove()?;
+        // Whatever has the name may go. So removals by name wait only for those that look for one certain file.
+        let until = Instant::now() + limits::LOCK_WAIT;
+        let _removing = self.removing.read().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.lock_removals(File::try_lock_shared, until)?;
         let (path, found) = self.find(name)?;
         self.remove_at(&path, name, found.len())?;
         Ok(found.len())
     }
 
-    /// Waits until no other request removes a file, of this server or of another one on the root.
-    fn turn_to_remove(&self) -> Result<(MutexGuard<'_, ()>, Option<File>)> {
-        // All threads that wait for another process wait until the same moment, not one after the other.
-        let until = Instant::now() + limits::LOCK_WAIT;
-        let turn = lock(&self.removing);
-        let held = private::lock(&self.private("removing"), until);
+    /// Waits for the removals of other servers on the root.
+    fn lock_removals(
+        &self,
+        try_lock: fn(&File) -> std::result::Result<(), TryLockError>,
+        until: Instant,
+    ) -> Result<Option<File>> {
+        let held = private::lock_by(try_lock, &self.private("removing"), until);
         match held.map_err(|error| Error::io("wait for other removals", &error)) {
             // A full disk must not keep files from being removed.
-            Err(error) if error.is(Code::NoSpace) || error.is(Code::NotFound) => Ok((turn, None)),
-            held => held.map(|held| (turn, held)),
+            Err(error) if error.is(Code::NoSpace) || error.is(Code::NotFound) => Ok(None),
+            held => held,
         }
     }
 

@@ -64,10 +64,22 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
 /// # Errors
 /// See [`open`], or another process still holds the lock at this moment.
 pub(super) fn lock(path: &Path, until: Instant) -> io::Result<Option<File>> {
+    lock_by(File::try_lock, path, until)
+}
+
+/// The same with a lock that several may hold at once, or that only one may hold.
+///
+/// # Errors
+/// See [`lock`].
+pub(super) fn lock_by(
+    try_lock: fn(&File) -> Result<(), TryLockError>,
+    path: &Path,
+    until: Instant,
+) -> io::Result<Option<File>> {
     // Windows locks no file that was opened for appending alone.
     let file = open(path, OpenOptions::new().create(true).read(true).append(true))?;
     loop {
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::Error(error)) if is_unsupported(&error) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),

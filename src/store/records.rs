@@ -1,8 +1,13 @@
 //! Files with an identity: what the `json` dialect calls records. They are the files at the top of the root.
 
+use std::fs::File;
+use std::sync::PoisonError;
+use std::time::Instant;
+
 use super::catalog::{Stamp, no_such_file};
 use super::{FileName, Listing, Outgoing, Store};
 use crate::error::Result;
+use crate::limits;
 
 /// What is known about a file at the top of the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +53,10 @@ impl Store {
     /// There is no such plain file, or nothing may be removed.
     pub fn remove_recorded(&self, name: &FileName, stamp: Option<Stamp>) -> Result<Record> {
         self.must_be_writable()?;
-        let _turn = self.turn_to_remove()?;
+        // All threads that wait for another process wait until the same moment, not one after the other.
+        let until = Instant::now() + limits::LOCK_WAIT;
+        let _removing = self.removing.write().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.lock_removals(File::try_lock, until)?;
         let (path, found) = self.find(name)?;
         let found = Stamp::of(&found);
         must_be(stamp, found)?;
