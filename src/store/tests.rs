@@ -172,7 +172,7 @@ fn a_removal_waits_for_that_of_another_server() {
     assert_eq!(fixture.names(), ["a", "b"]);
     drop(held);
     // A removal by name is in the way of those that look for one certain file, and of no other.
-    let held = private::lock_by(fs::File::try_lock_shared, &path, Instant::now()).unwrap();
+    let held = private::lock_by(File::try_lock_shared, &path, Instant::now()).unwrap();
     fixture.store.remove(&name("a")).unwrap();
     assert!(fixture.store.remove_recorded(&name("b"), None).is_err());
     drop(held);
