@@ -14,6 +14,8 @@ use crate::store::disk::{self, op};
 
 /// How often such a lock is tried: the standard library has no lock with a deadline.
 const LOCK_POLL: Duration = Duration::from_millis(2);
+/// How long it is tried at least: a thread may have waited for others of its own server until its time was up.
+const LEAST_WAIT: Duration = Duration::from_millis(200);
 
 /// The folder inside the root that is out of every client's reach.
 pub(crate) const PRIVATE: &str = ".connme";
@@ -78,6 +80,7 @@ pub(super) fn lock_by(
 ) -> io::Result<Option<File>> {
     // Windows locks no file that was opened for appending alone.
     let file = open(path, OpenOptions::new().create(true).read(true).append(true))?;
+    let until = until.max(Instant::now() + LEAST_WAIT);
     loop {
         match try_lock(&file) {
             Ok(()) => return Ok(Some(file)),

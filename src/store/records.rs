@@ -53,14 +53,16 @@ impl Store {
     /// There is no such plain file, or nothing may be removed.
     pub fn remove_recorded(&self, name: &FileName, stamp: Option<Stamp>) -> Result<Record> {
         self.must_be_writable()?;
+        let found = Stamp::of(&self.find(name)?.1);
+        must_be(stamp, found)?;
+        // Others wait while this one removes, so what takes longer comes before.
+        let record = self.record_of(name, found);
         // All threads that wait for another process wait until the same moment, not one after the other.
         let until = Instant::now() + limits::LOCK_WAIT;
         let _removing = self.removing.write().unwrap_or_else(PoisonError::into_inner);
         let _held = self.lock_removals(File::try_lock, until)?;
-        let (path, found) = self.find(name)?;
-        let found = Stamp::of(&found);
-        must_be(stamp, found)?;
-        let record = self.record_of(name, found);
+        let (path, still) = self.find(name)?;
+        must_be(Some(found), Stamp::of(&still))?;
         self.remove_at(&path, name, found.size)?;
         let without_id = |_| Record { id: None, name: name.as_str().to_owned(), size: found.size };
         Ok(record.unwrap_or_else(without_id))
