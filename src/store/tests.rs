@@ -181,6 +181,25 @@ fn a_removal_waits_for_that_of_another_server() {
 }
 
 #[test]
+fn a_removal_of_a_certain_file_looks_again_before_it() {
+    let fixture = fixture(&Options::default());
+    fixture.put("a", b"x").unwrap();
+    let path = fixture.folder.path().join(private::PRIVATE).join("removing");
+    let Some(held) = private::lock(&path, Instant::now()).unwrap() else { return };
+    std::thread::scope(|scope| {
+        let removal = scope.spawn(|| fixture.store.remove_recorded(&name("a"), None));
+        // It has looked, and waits for the other server.
+        while fixture.store.removing.try_read().is_ok() {
+            std::thread::yield_now();
+        }
+        fs::write(fixture.path("a"), b"another file").unwrap();
+        drop(held);
+        assert!(removal.join().unwrap().unwrap_err().is(Code::NotFound));
+    });
+    assert_eq!(fixture.names(), ["a"]);
+}
+
+#[test]
 fn the_first_free_number_is_found_when_another_process_removes_files() {
     let fixture = fixture(&Options::default());
     for _ in 0..10 {
