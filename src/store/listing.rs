@@ -42,9 +42,6 @@ struct Line {
     changed: u64,
 }
 
-/// How much text a list has room for at first.
-const SHORT: usize = 1 << 12;
-
 /// A list that is longer is an expensive request.
 const LONG: usize = 64 << 10;
 
@@ -86,11 +83,6 @@ impl Listing {
         // A server can send sizes that add up to more.
         self.total = self.total.saturating_add(size.unwrap_or(0));
         let id = id.unwrap_or_default();
-        if self.lines.is_empty() {
-            // Not from nothing, because an allocator keeps what is small for each thread.
-            self.text.reserve(SHORT);
-            self.lines.reserve(SHORT / size_of::<Line>());
-        }
         let start = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
         self.text.push_str(name);
         self.text.push_str(id);
