@@ -14,8 +14,8 @@ use crate::store::disk::{self, op};
 
 /// How often such a lock is tried: the standard library has no lock with a deadline.
 const LOCK_POLL: Duration = Duration::from_millis(2);
-/// How long it is tried at least: a thread may have waited for others of its own server until its time was up.
-const LEAST_WAIT: Duration = Duration::from_millis(200);
+/// How often it is tried at least: a thread may have waited for others of its own server until its time was up.
+const LEAST_TRIES: u32 = 100;
 
 /// The folder inside the root that is out of every client's reach.
 pub(crate) const PRIVATE: &str = ".connme";
@@ -80,13 +80,14 @@ pub(super) fn lock_by(
 ) -> io::Result<Option<File>> {
     // Windows locks no file that was opened for appending alone.
     let file = open(path, OpenOptions::new().create(true).read(true).append(true))?;
-    let until = until.max(Instant::now() + LEAST_WAIT);
+    let mut tries = 0;
     loop {
+        tries += 1;
         match try_lock(&file) {
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::Error(error)) if is_unsupported(&error) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if Instant::now() >= until => {
+            Err(TryLockError::WouldBlock) if tries >= LEAST_TRIES && Instant::now() >= until => {
                 let what = format!("another process holds the lock on {}", path.display());
                 return Err(io::Error::other(what));
             }
@@ -110,6 +111,7 @@ fn not_ours(path: &Path) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     #[test]
     fn a_lock_is_held_once_and_waited_for() {
@@ -125,6 +127,18 @@ mod tests {
         // A process that another test starts has a copy of every open file for a moment.
         let until = Instant::now() + Duration::from_secs(60);
         assert!(lock(&path, until).unwrap().is_some());
+    }
+
+    /// Under load it was not tried again, because the wait for other threads had taken all the time there was.
+    #[test]
+    fn a_lock_is_tried_often_also_if_there_is_no_time_left() {
+        thread_local!(static TRIES: Cell<u32> = const { Cell::new(0) });
+        let late = |_: &File| {
+            TRIES.set(TRIES.get() + 1);
+            if TRIES.get() < LEAST_TRIES { Err(TryLockError::WouldBlock) } else { Ok(()) }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        assert!(lock_by(late, &folder.path().join("lock"), Instant::now()).unwrap().is_some());
     }
 
     #[test]
