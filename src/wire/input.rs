@@ -73,11 +73,12 @@ impl Input {
         let large = limits::FULL_READ.min(config.payload_buffer);
         let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
         // On the stack if it is small, so that a connection that only waits holds none.
-        let (mut small, mut large) = ([0; limits::BUFFER_SIZE], Vec::new());
-        let buffer = if most <= small.len() {
+        let (mut small, mut large);
+        let buffer = if most <= limits::BUFFER_SIZE {
+            small = [0; limits::BUFFER_SIZE];
             &mut small[..most]
         } else {
-            large.resize(most, 0);
+            large = vec![0; most];
             &mut large[..]
         };
         match read(buffer) {
