@@ -141,13 +141,9 @@ impl Wire {
     ) -> Result<usize> {
         let begun = Instant::now();
         self.begin_read(begun + self.config.payload_window, expected)?;
-        let mut read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
-        if let Ok(n) = read
-            && let Err(slow) = pace.moved(n as u64, begun.elapsed())
-        {
-            read = Err(slow);
-        }
-        let n = read.map_err(|error| error.with_partial(b"", expected))?;
+        let read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
+        let kept_pace = |n: usize| pace.moved(n as u64, begun.elapsed()).map(|()| n);
+        let n = read.and_then(kept_pace).map_err(|error| error.with_partial(b"", expected))?;
         self.input.ended = n == 0;
         Ok(n)
     }
