@@ -215,7 +215,7 @@ impl Client {
         self.patience.interrupt.wake_by(wake);
         let config = WireConfig {
             idle: limits::REPLY_TIME,
-            message: limits::REPLY_TIME,
+            message_time: limits::REPLY_TIME,
             ..WireConfig::default()
         };
         let stream = (self.prepare)(socket, None, self.config.dialect.name());

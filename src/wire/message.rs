@@ -22,9 +22,9 @@ use crate::limits;
 /// What an acknowledgement counts for the pace of a list, in bytes.
 const ACKNOWLEDGEMENT: u64 = 1024;
 
-/// The message that is expected next.
+/// What is known of the message that is read now.
 #[derive(Default)]
-pub(super) struct Message {
+pub(super) struct Reading {
     pub(super) expected: Expected,
     /// When it must be complete. Its first byte sets it.
     pub(super) deadline: Option<Instant>,
@@ -255,13 +255,13 @@ impl Wire {
 
     /// Lets the next message begin later than usual, by this much.
     pub fn allow(&mut self, more: Duration) {
-        self.message.more_time = more;
+        self.reading.more_time = more;
     }
 
     /// The number of messages that have come, and whether a further one has begun.
     #[must_use]
     pub fn messages(&self) -> (u64, bool) {
-        (self.message.count, !self.input.held().is_empty())
+        (self.reading.count, !self.input.held().is_empty())
     }
 
     /// Begins the wait for a message, if no payload is owed.
@@ -269,7 +269,7 @@ impl Wire {
         if self.payload.left > 0 {
             return Err(Error::new(Code::BadRequest, "a payload is still to come").and_close());
         }
-        (self.message.expected, self.message.deadline) = (expected, None);
+        (self.reading.expected, self.reading.deadline) = (expected, None);
         Ok(())
     }
 
@@ -291,7 +291,7 @@ impl Wire {
         let message = self.input.take(n);
         self.input.skip(mark);
         self.stream.note_message(&message, (n + mark) as u64, ending);
-        (self.message.count, self.message.more_time) = (self.message.count + 1, Duration::ZERO);
+        (self.reading.count, self.reading.more_time) = (self.reading.count + 1, Duration::ZERO);
         message
     }
 
@@ -326,11 +326,11 @@ impl Wire {
         let now = Instant::now();
         if self.input.held().is_empty() {
             let idle = self.list.as_ref().map_or(self.config.idle, Pace::left);
-            let idle = idle.saturating_add(self.message.more_time);
+            let idle = idle.saturating_add(self.reading.more_time);
             // After a failed write only what has come already is read.
             return Ok(now + if self.can_write() { idle } else { limits::CLOSE_TIME });
         }
-        let deadline = *self.message.deadline.get_or_insert(now + self.config.message);
+        let deadline = *self.reading.deadline.get_or_insert(now + self.config.message_time);
         if deadline > now { Ok(deadline) } else { Err(self.silent()) }
     }
 
@@ -340,7 +340,7 @@ impl Wire {
         if self.input.ended {
             return Ok(Came::End);
         }
-        self.begin_read(until, self.message.expected)?;
+        self.begin_read(until, self.reading.expected)?;
         // One by one, because `input` is used while `stream` is.
         let Wire { stream, input, config, .. } = self;
         input.fill(config, |into| stream::read(&mut **stream, into))
@@ -359,11 +359,11 @@ impl Wire {
     /// The message did not come in time.
     fn silent(&self) -> Error {
         let silent = Error::connection(&io::ErrorKind::TimedOut.into());
-        silent.with_partial(self.input.held(), self.message.expected)
+        silent.with_partial(self.input.held(), self.reading.expected)
     }
 
     /// The stream ended in the middle of the message.
     pub(super) fn cut_short(&self) -> Error {
-        ended().with_partial(self.input.held(), self.message.expected)
+        ended().with_partial(self.input.held(), self.reading.expected)
     }
 }

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 use input::Input;
-use message::Message;
+use message::Reading;
 use pace::Pace;
 use payload::Payload;
 use stream::Stream;
@@ -48,7 +48,7 @@ pub struct WireConfig {
     /// How long the peer may be silent between messages.
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
-    pub message: Duration,
+    pub message_time: Duration,
     /// Over how long the pace of a peer that sends is checked.
     pub payload_window: Duration,
     /// Over how long the pace of a peer that reads is checked.
@@ -63,7 +63,7 @@ impl Default for WireConfig {
             buffer: limits::BUFFER_SIZE,
             payload_buffer: limits::PAYLOAD_BUFFER,
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
-            message: limits::MESSAGE_TIME,
+            message_time: limits::MESSAGE_TIME,
             payload_window: limits::PAYLOAD_WINDOW,
             reader_window: limits::READER_WINDOW,
             writes_once: cfg!(windows),
@@ -90,8 +90,8 @@ pub struct Wire {
     input: Input,
     /// What was written and not yet sent.
     output: Vec<u8>,
-    /// The message that is expected.
-    message: Message,
+    /// What is known of the message that is read.
+    reading: Reading,
     /// The payload that the peer owes.
     payload: Payload,
     /// The pace of the list that is being sent.
@@ -121,7 +121,7 @@ impl Wire {
             state: State::InStep,
             input: Input::default(),
             output: Vec::new(),
-            message: Message::default(),
+            reading: Reading::default(),
             payload: Payload::default(),
             list: None,
             dialect_is_confirmed: false,

@@ -466,7 +466,7 @@ fn a_connection_that_is_out_of_step_is_not_used_again() {
 /// The deadline of a message is set by its first byte, and no further byte moves it.
 #[test]
 fn a_message_has_a_deadline() {
-    let config = WireConfig { message: Duration::ZERO, ..WireConfig::default() };
+    let config = WireConfig { message_time: Duration::ZERO, ..WireConfig::default() };
     let steps = || [Step::Bytes(b"ha".to_vec()), Step::Bytes(b"lf\n".to_vec())];
     let slow = |read: &dyn Fn(&mut Wire) -> bool| {
         let mut wire = Wire::new(Box::new(Script::new(steps()).0), config.clone());
@@ -485,7 +485,7 @@ fn a_message_has_a_deadline() {
 fn a_wait_is_as_long_as_its_message_allows() {
     let config = WireConfig {
         idle: Duration::from_secs(100),
-        message: Duration::from_secs(50),
+        message_time: Duration::from_secs(50),
         ..WireConfig::default()
     };
     let (script, written) = Script::bytewise("ab\n");

@@ -32,7 +32,7 @@ impl Impatient {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
         let wires = WireConfig {
-            message: Impatient::MESSAGE,
+            message_time: Impatient::MESSAGE,
             payload_window: Impatient::WINDOW,
             reader_window: Impatient::WINDOW,
             ..WireConfig::default()
