@@ -389,9 +389,6 @@ fn compare_counts_what_a_proxy_counts() {
         assert!(
             figure(row, "reads") > 0 && figure(row, "writes") > 0 && figure(row, "round_trips") > 0
         );
-        // The pause of `struct` is the server's: on a busy machine it can be over before the client reads.
-        let pauses = matches!(*dialect, "filesaver" | "json");
-        assert!(!pauses || figure(row, "waited_us") >= 15_000, "{row}");
     }
     assert_eq!(crate::support::visible(folder.path()), ["f.bin"]);
     assert_eq!(server.names(), [""; 0], "nothing is left on the server");

@@ -319,6 +319,24 @@ fn json(rows: &[Row]) -> String {
 mod tests {
     use super::*;
     use crate::lang::Lang;
+    use crate::wire::stream::Ending;
+
+    #[test]
+    fn calls_are_counted_and_a_read_that_takes_long_is_a_wait() {
+        let counter = Counter::default();
+        for (event, took) in [
+            (Event::Wrote(b"ab"), 9 * PAUSE),
+            (Event::Read(b"abc"), PAUSE / 2),
+            (Event::Read(b"d"), PAUSE),
+            (Event::Message(b"abc", 3, Ending::Lf), 9 * PAUSE),
+            (Event::End, 2 * PAUSE),
+        ] {
+            counter.see(event, Duration::ZERO, took);
+        }
+        let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter.0).clone();
+        assert_eq!((reads, writes, bytes, trips), (3, 1, 6, 1));
+        assert_eq!((waited, endings), (3 * PAUSE, BTreeSet::from(["LF"])));
+    }
 
     #[test]
     fn a_narrow_terminal_gets_fewer_columns() {
