@@ -2,60 +2,145 @@
 //!
 //! It does not use `wire`, whose client accepts more than the protocol: here bytes are compared with bytes.
 
-use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::MOVED;
+use super::conversation::number_in;
 use super::places::Places;
 use super::process::Usage;
 use super::random::Random;
 use super::seen::{Fail, Rung, What, a_line, fail, quoted, same};
+use crate::error::lock;
 use crate::lang::{Lang, Msg, msg};
 
-/// The longest line, and the most that is read up to the end of a connection.
+/// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
+
+/// How much of a client's payload a step shows.
+const SHOWN: usize = 8 << 10;
 
 /// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
 const BETWEEN: Duration = Duration::from_millis(8);
 
+/// How often a wait looks whether the check is over.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A slow server reads this many bytes in each turn: 50 kB a second.
+const SLOW: usize = 2_500;
+const SLOW_TURN: Duration = Duration::from_millis(50);
+
+/// The words of a conversation that are about one connection alone.
+pub(super) const WORDS: &str =
+    "half-close slice cut slowly apart sleep quiet paused any rest drain flood end ends";
+
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 
-/// How the server's direction ended.
+/// How the other side's direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Close,
     Reset,
 }
 
-/// What all peers of a check share.
-struct Shared {
-    address: SocketAddr,
+/// What all connections of a check share.
+pub(super) struct Record {
     start: Instant,
     deadline: Instant,
-    rungs: RefCell<Vec<Rung>>,
-    connections: Cell<u64>,
-    moved: Cell<u64>,
+    /// The other side is a client.
+    is_server: bool,
+    /// When something happened last.
+    active: Mutex<Instant>,
+    rungs: Mutex<Vec<Rung>>,
+    connections: AtomicU64,
+    moved: AtomicU64,
+    /// The check is over, and nothing is waited for any more.
+    is_over: AtomicBool,
 }
 
-impl Shared {
+impl Record {
+    pub(super) fn new(deadline: Instant, is_server: bool) -> Arc<Record> {
+        let start = Instant::now();
+        Arc::new(Record {
+            start,
+            deadline,
+            is_server,
+            active: Mutex::new(start),
+            rungs: Mutex::default(),
+            connections: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        })
+    }
+
     fn note(&self, connection: u64, what: What) {
-        self.rungs.borrow_mut().push(Rung { at: self.start.elapsed(), connection, what });
+        self.touch();
+        let mut rungs = lock(&self.rungs);
+        // What a client sends in pieces of a payload is one step: it may be a lot.
+        if self.is_server
+            && let (What::Got(more), Some(Rung { connection: last, what: What::Got(got), .. })) =
+                (&what, rungs.last_mut())
+            && *last == connection
+            && !got.ends_with(b"\n")
+        {
+            if got.len() < SHOWN {
+                got.extend_from_slice(more);
+            }
+            return;
+        }
+        rungs.push(Rung { at: self.start.elapsed(), connection, what });
     }
 
     fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        match self.is_over() {
+            true => Duration::ZERO,
+            false => self.deadline.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    /// How long nothing has happened.
+    pub(super) fn idle(&self) -> Duration {
+        lock(&self.active).elapsed()
+    }
+
+    /// Something has happened.
+    pub(super) fn touch(&self) {
+        *lock(&self.active) = Instant::now();
+    }
+
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    fn moved(&self) -> u64 {
+        self.moved.load(Ordering::SeqCst)
+    }
+
+    /// The steps.
+    pub(super) fn take_rungs(&self) -> Vec<Rung> {
+        std::mem::take(&mut lock(&self.rungs))
     }
 }
 
 /// One run of one check: where its connections, names and bytes come from.
 pub(super) struct Trial {
-    shared: Rc<Shared>,
+    record: Arc<Record>,
+    address: SocketAddr,
     random: Random,
     prefix: String,
     /// The names that the check may leave on the server.
@@ -77,16 +162,9 @@ impl Trial {
         random: Random,
         prefix: String,
     ) -> Trial {
-        let shared = Shared {
-            address,
-            start: Instant::now(),
-            deadline,
-            rungs: RefCell::default(),
-            connections: Cell::new(0),
-            moved: Cell::new(0),
-        };
         Trial {
-            shared: Rc::new(shared),
+            record: Record::new(deadline, false),
+            address,
             random,
             prefix,
             names: Vec::new(),
@@ -99,24 +177,10 @@ impl Trial {
 
     /// A new connection.
     pub(super) fn open(&mut self) -> Done<Peer> {
-        let shared = Rc::clone(&self.shared);
-        let connection = shared.connections.get() + 1;
-        shared.connections.set(connection);
-        let time = shared.left().max(Duration::from_millis(1));
-        let opened = TcpStream::connect_timeout(&shared.address, time).and_then(|stream| {
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        });
-        match opened {
-            Ok(stream) => Ok(Peer {
-                stream,
-                connection,
-                held: Vec::new(),
-                end: None,
-                left: false,
-                is_broken: false,
-                shared,
-            }),
+        let connection = self.record.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        let time = self.record.left().max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(&self.address, time) {
+            Ok(stream) => Ok(Peer::new(stream, connection, &self.record)),
             Err(error) => {
                 let is_late = error.kind() == ErrorKind::TimedOut;
                 let got = match is_late {
@@ -136,12 +200,12 @@ impl Trial {
 
     /// Whether half of the time of the check is over.
     pub(super) fn is_half_over(&self) -> bool {
-        self.shared.left() < (self.shared.deadline - self.shared.start) / 2
+        self.record.left() < (self.record.deadline - self.record.start) / 2
     }
 
     /// A failure of the whole check.
     pub(super) fn failed<T>(&self, expected: Msg, got: Msg) -> Done<T> {
-        Err(fail(vec![expected], got, self.shared.connections.get()))
+        Err(fail(vec![expected], got, self.record.connections()))
     }
 
     /// Whether a file on the server is one of these names, or is named after one.
@@ -169,17 +233,17 @@ impl Trial {
 
     /// That many bytes were moved before.
     pub(super) fn begin_at(&self, moved: u64) {
-        self.shared.moved.set(moved);
+        self.record.moved.store(moved, Ordering::SeqCst);
     }
 
     /// The number of connections, and the bytes that were moved up to now.
     pub(super) fn cost(&self) -> (u64, u64) {
-        (self.shared.connections.get(), self.shared.moved.get())
+        (self.record.connections(), self.record.moved())
     }
 
     /// The steps.
     pub(super) fn into_rungs(self) -> Vec<Rung> {
-        self.shared.rungs.take()
+        self.record.take_rungs()
     }
 }
 
@@ -189,85 +253,168 @@ pub(super) struct Peer {
     connection: u64,
     /// What came and was not expected yet.
     held: Vec<u8>,
+    /// The last byte of that is still in the system: a close with an unread byte is a reset.
+    owes: bool,
     end: Option<End>,
     /// Our direction has ended.
     left: bool,
     /// A write has found that the connection is broken.
     is_broken: bool,
-    shared: Rc<Shared>,
+    /// How many bytes the next write has.
+    pub(super) cut: Option<usize>,
+    /// How many bytes each write has at most.
+    pub(super) slice: Option<usize>,
+    /// The longest time between two of these: a busy machine may make it long.
+    pub(super) longest: Duration,
+    /// How many bytes are still read slowly.
+    pub(super) slow: usize,
+    record: Arc<Record>,
 }
 
 impl Peer {
-    /// Sends these bytes in one write, as far as the system takes them. If the server does not take them, what it
-    /// says instead is found by the next step.
+    fn new(stream: TcpStream, connection: u64, record: &Arc<Record>) -> Peer {
+        let _ = stream.set_nodelay(true);
+        record.touch();
+        Peer {
+            stream,
+            connection,
+            held: Vec::new(),
+            owes: false,
+            end: None,
+            left: false,
+            is_broken: false,
+            cut: None,
+            slice: None,
+            longest: Duration::ZERO,
+            slow: 0,
+            record: Arc::clone(record),
+        }
+    }
+
+    /// A connection of a client's.
+    pub(super) fn of_client(stream: TcpStream, record: &Arc<Record>) -> Peer {
+        let connection = record.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        Peer::new(stream, connection, record)
+    }
+
+    /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other
+    /// side does not take them, what it says instead is found by the next step.
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Peer {
         let bytes = bytes.as_ref();
-        self.shared.moved.set(self.shared.moved.get() + bytes.len() as u64);
-        let time = self.shared.left().max(Duration::from_millis(1));
-        let _ = self.stream.set_write_timeout(Some(time));
-        match self.stream.write_all(bytes) {
-            Ok(()) => self.note(What::Sent(bytes.to_vec())),
-            Err(error) => {
-                self.note(What::Sent(bytes.to_vec()));
-                self.is_broken |= !is_late(&error);
-                self.note(if is_late(&error) { What::Silence } else { What::Reset });
+        let (first, rest) = bytes.split_at(self.cut.take().unwrap_or(0).min(bytes.len()));
+        if !first.is_empty() {
+            self.write(first);
+            self.pause(30);
+        }
+        let (slice, mut last) = (self.slice, Instant::now());
+        for (n, piece) in rest.chunks(slice.unwrap_or(usize::MAX).max(1)).enumerate() {
+            if !self.write(piece) {
+                break;
+            }
+            self.longest = self.longest.max(last.elapsed());
+            last = Instant::now();
+            match (slice, self.record.is_server) {
+                (None, _) => {}
+                // A client that is slow is to read the first ones apart, too. Long replies would take too long if each
+                // piece had its pause. Without any, the system runs out of room.
+                (_, true) if n < 4 => self.pause(40),
+                (_, true) if n >= 60 && n % 8 > 0 => {}
+                _ => self.pause(2),
             }
         }
         self
     }
 
-    /// Sends pieces of at most this size, with a short pause after each, so that they stay apart. Returns the longest
-    /// time between two: a busy machine may make it long.
-    pub(super) fn send_apart(&mut self, bytes: impl AsRef<[u8]>, piece: usize) -> Duration {
-        let mut longest = Duration::ZERO;
-        let mut last = Instant::now();
-        for piece in bytes.as_ref().chunks(piece.max(1)) {
-            self.send(piece);
-            longest = longest.max(last.elapsed());
-            last = Instant::now();
-            thread::sleep(Duration::from_millis(2));
+    /// Obeys one of [`WORDS`].
+    pub(super) fn obey(&mut self, word: &str, argument: &[u8]) -> Done {
+        let number = number_in(argument);
+        let milliseconds = number_in(argument).unwrap_or(0);
+        match word {
+            "half-close" => self.half_close(),
+            "slice" => self.slice = number,
+            "cut" => self.cut = number,
+            "slowly" => self.slow = number.unwrap_or(0),
+            "apart" => self.apart(),
+            "sleep" => self.pause(milliseconds),
+            "quiet" => self.is_quiet(milliseconds)?,
+            "paused" => self.paused()?,
+            "any" => drop(self.take(number.unwrap_or(1))?),
+            "rest" => drop(self.rest()?),
+            "drain" => drop(self.drain()?),
+            "flood" => self.flood(number.unwrap_or(0)),
+            "end" => self.closes()?,
+            "ends" => {
+                let reset = msg!("the connection is reset", "koneksi diputus (reset)");
+                self.ends_in(&[End::Close, End::Reset], vec![close(), reset])?;
+            }
+            _ => {}
         }
-        longest
+        Ok(())
     }
 
-    /// Sends this many MiB, as far as the server takes them in time. The limit of a run does not count them.
-    pub(super) fn flood(&mut self, megabytes: usize) -> &mut Peer {
-        let time = self.shared.left().max(Duration::from_millis(1));
-        let _ = self.stream.set_write_timeout(Some(time));
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        if self.is_broken {
+            return false;
+        }
+        self.record.moved.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        let written = self.stream.set_write_timeout(Some(self.time_left()));
+        let written = written.and_then(|()| self.stream.write_all(bytes));
+        self.note(What::Sent(bytes.to_vec()));
+        if let Err(error) = &written {
+            self.is_broken |= !is_late(error);
+            self.note(if is_late(error) { What::Silence } else { What::Reset });
+        }
+        written.is_ok()
+    }
+
+    fn time_left(&self) -> Duration {
+        self.record.left().max(Duration::from_millis(1))
+    }
+
+    /// Sends this many MiB, as far as they are taken in time. The limit of a run does not count them.
+    pub(super) fn flood(&mut self, megabytes: usize) {
+        let _ = self.stream.set_write_timeout(Some(self.time_left()));
         let zeros = vec![0; 1 << 20];
-        let sent = (0..megabytes).take_while(|_| self.stream.write_all(&zeros).is_ok()).count();
-        if sent > 0 {
+        let is_sent = |_: &usize| {
+            self.record.touch();
+            (&self.stream).write_all(&zeros).is_ok()
+        };
+        if (0..megabytes).take_while(is_sent).count() > 0 {
             self.note(What::Sent(zeros));
         }
-        self
     }
 
-    /// Waits this long.
-    pub(super) fn pause(&mut self, milliseconds: u64) -> &mut Peer {
-        thread::sleep(Duration::from_millis(milliseconds));
-        self
+    /// Waits this long. That is something that happens.
+    pub(super) fn pause(&mut self, milliseconds: u64) {
+        let until = Instant::now() + Duration::from_millis(milliseconds);
+        while Instant::now() < until && !self.record.is_over() {
+            self.record.touch();
+            thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+        }
+        self.record.touch();
     }
 
     /// Waits until the server has most probably read what was sent.
-    pub(super) fn apart(&mut self) -> &mut Peer {
-        let is_short = self.shared.deadline - self.shared.start < super::TIME / 5;
-        self.pause(if is_short { 5 } else { 15 })
+    pub(super) fn apart(&mut self) {
+        let is_short = self.record.deadline - self.record.start < super::TIME / 5;
+        self.pause(if is_short { 5 } else { 15 });
     }
 
     /// Ends our direction; the other stays open.
-    pub(super) fn half_close(&mut self) -> &mut Peer {
+    pub(super) fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
         self.left = true;
         self.note(What::Ended);
-        self
     }
 
-    /// Closes the connection with a reset, if a reply is there that was not read: without one, the standard library
+    /// Closes the connection with a reset, if something is there that was not read: without that, the standard library
     /// can only close.
-    pub(super) fn reset(self) {
-        let _ =
-            self.stream.set_read_timeout(Some(self.shared.left().max(Duration::from_millis(1))));
-        let _ = self.stream.peek(&mut [0]);
+    pub(super) fn reset(mut self) {
+        if !std::mem::take(&mut self.owes) {
+            let _ = self.stream.set_read_timeout(Some(self.time_left()));
+            let _ = self.stream.peek(&mut [0]);
+        }
+        self.left = true;
         self.note(What::Reset);
     }
 
@@ -280,8 +427,7 @@ impl Peer {
             let same = self.held.get(compared..begins) == bytes.get(compared..begins);
             compared = begins;
             if !same {
-                self.gather();
-                return Err(self.fail_bytes(bytes));
+                return self.differs(bytes);
             }
             if begins == bytes.len() {
                 self.held.drain(..begins);
@@ -300,21 +446,11 @@ impl Peer {
         Ok(self.held.starts_with(start))
     }
 
-    /// The next line, without its LF. `form` is what it looks like.
-    pub(super) fn line(&mut self, form: &str) -> Done<String> {
+    /// The next line with its LF. `form` is what it looks like.
+    pub(super) fn line(&mut self, form: &str) -> Done<Vec<u8>> {
         loop {
             if let Some(end) = self.held.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.held.drain(..=end).collect();
-                return match String::from_utf8(line) {
-                    Ok(mut line) => {
-                        line.pop();
-                        Ok(line)
-                    }
-                    Err(error) => {
-                        self.held.splice(..0, error.into_bytes());
-                        Err(self.fail(vec![a_line(form)]))
-                    }
-                };
+                return Ok(self.held.drain(..=end).collect());
             }
             if self.held.len() > MOST || !self.read()? {
                 return Err(self.fail(vec![a_line(form)]));
@@ -322,17 +458,17 @@ impl Peer {
         }
     }
 
-    /// A line for which `read` finds a value. `form` is what it looks like.
+    /// A line for which `read`, which is given it without its LF, finds a value. `form` is what it looks like.
     pub(super) fn line_as<T>(
         &mut self,
         form: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Done<T> {
         let line = self.line(form)?;
-        match read(&line) {
+        match std::str::from_utf8(&line).ok().and_then(|line| read(line.strip_suffix('\n')?)) {
             Some(value) => Ok(value),
             None => {
-                self.held.splice(..0, (line + "\n").into_bytes());
+                self.unread(&line);
                 Err(self.fail(vec![a_line(form)]))
             }
         }
@@ -357,11 +493,15 @@ impl Peer {
         }
     }
 
-    /// All that comes up to the end or the end of the time, whatever it is.
-    pub(super) fn drain(&mut self) -> Done {
-        while self.held.len() < MOST && self.read()? {}
-        self.held.clear();
-        Ok(())
+    /// All that comes up to the end or the end of the time, whatever it is. Returns the beginning of that.
+    pub(super) fn drain(&mut self) -> Done<Vec<u8>> {
+        let mut rest = Vec::new();
+        loop {
+            rest.extend(self.held.drain(..).take(MOST.saturating_sub(rest.len())));
+            if !self.read()? {
+                return Ok(rest);
+            }
+        }
     }
 
     /// The server waits for a moment before it sends on.
@@ -382,12 +522,6 @@ impl Peer {
     /// The server sends nothing more and closes, without a reset.
     pub(super) fn closes(&mut self) -> Done {
         self.ends_in(&[End::Close], vec![close()])
-    }
-
-    /// The server sends nothing more and closes or resets.
-    pub(super) fn ends(&mut self) -> Done {
-        let reset = msg!("the connection is reset", "koneksi diputus (reset)");
-        self.ends_in(&[End::Close, End::Reset], vec![close(), reset])
     }
 
     fn ends_in(&mut self, ends: &[End], expected: Vec<Msg>) -> Done {
@@ -415,21 +549,37 @@ impl Peer {
         Err(self.fail(expected))
     }
 
+    /// A failure: these bytes were expected.
+    pub(super) fn differs<T>(&mut self, expected: &[u8]) -> Done<T> {
+        self.gather();
+        Err(self.fail_bytes(expected))
+    }
+
     /// Puts back what was read, so that a failure shows it.
     pub(super) fn unread(&mut self, bytes: &[u8]) {
         self.held.splice(..0, bytes.iter().copied());
     }
 
+    /// What has come and was not expected yet.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
+    }
+
+    /// Takes bytes off that, as many as were seen in it.
+    pub(super) fn taken(&mut self, count: usize) -> Vec<u8> {
+        self.held.drain(..count.min(self.held.len())).collect()
+    }
+
     fn note(&self, what: What) {
-        self.shared.note(self.connection, what);
+        self.record.note(self.connection, what);
     }
 
     /// Reads once. False if the stream has ended or the time is over.
-    fn read(&mut self) -> Done<bool> {
+    pub(super) fn read(&mut self) -> Done<bool> {
         if self.end.is_some() {
             return Ok(false);
         }
-        if self.shared.moved.get() > MOVED {
+        if self.record.moved() > MOVED && !self.record.is_server {
             let got = msg!(
                 "more than {MOVED} bytes in this run",
                 "lebih dari {MOVED} byte dalam pengujian ini"
@@ -437,7 +587,7 @@ impl Peer {
             let end = msg!("the end of the stream", "akhir stream");
             return Err(fail(vec![end], got, self.connection));
         }
-        let left = self.shared.left();
+        let left = self.record.left();
         if left.is_zero() {
             self.note(What::Silence);
             return Ok(false);
@@ -446,32 +596,63 @@ impl Peer {
     }
 
     fn read_for(&mut self, time: Duration) -> bool {
+        let until = Instant::now() + time;
         let mut buffer = [0; 16_384];
-        let _ = self.stream.set_read_timeout(Some(time.max(Duration::from_millis(1))));
-        match self.stream.read(&mut buffer) {
-            Ok(0) => {
-                // A reset is told once, and the write was told it.
-                self.end = Some(if self.is_broken { End::Reset } else { End::Close });
-                self.note(What::End);
-                false
+        self.pay();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let time = left.min(LOOK).max(Duration::from_millis(1));
+            let _ = self.stream.set_read_timeout(Some(time));
+            match self.receive(&mut buffer) {
+                Ok([]) => {
+                    // A reset is told once, and the write was told it.
+                    self.end = Some(if self.is_broken { End::Reset } else { End::Close });
+                    self.note(What::End);
+                    return false;
+                }
+                Ok(came) => {
+                    self.record.moved.fetch_add(came.len() as u64, Ordering::SeqCst);
+                    self.held.extend_from_slice(came);
+                    self.note(What::Got(came.to_vec()));
+                    return true;
+                }
+                Err(error) if is_late(&error) && (left.is_zero() || self.record.is_over()) => {
+                    self.note(What::Silence);
+                    return false;
+                }
+                Err(error) if is_late(&error) || error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.end = Some(End::Reset);
+                    self.note(What::Reset);
+                    return false;
+                }
             }
-            Ok(count) => {
-                let came = buffer.get(..count).unwrap_or_default();
-                self.shared.moved.set(self.shared.moved.get() + came.len() as u64);
-                self.held.extend_from_slice(came);
-                self.note(What::Got(came.to_vec()));
-                true
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => true,
-            Err(error) if is_late(&error) => {
-                self.note(What::Silence);
-                false
-            }
-            Err(_) => {
-                self.end = Some(End::Reset);
-                self.note(What::Reset);
-                false
-            }
+        }
+    }
+
+    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let room = if self.slow > 0 { SLOW } else { buffer.len() };
+        let room = buffer.get_mut(..room).unwrap_or_default();
+        let count = if self.record.is_server {
+            // One byte is left, for a reset.
+            let count = self.stream.peek(room)?;
+            let read = room.get_mut(..count.saturating_sub(1)).unwrap_or_default();
+            self.stream.read_exact(read)?;
+            self.owes = count > 0;
+            count
+        } else {
+            self.stream.read(room)?
+        };
+        if self.slow > 0 {
+            self.slow = self.slow.saturating_sub(count);
+            thread::sleep(SLOW_TURN);
+        }
+        Ok(room.get(..count).unwrap_or_default())
+    }
+
+    fn pay(&mut self) {
+        if std::mem::take(&mut self.owes) {
+            let _ = self.stream.read_exact(&mut [0]);
         }
     }
 
@@ -492,7 +673,7 @@ impl Peer {
         let end = match self.end {
             Some(End::Close) => Some(msg!("the close", "koneksi ditutup")),
             Some(End::Reset) => Some(msg!("a reset", "reset")),
-            None if self.shared.left().is_zero() => {
+            None if self.record.left().is_zero() => {
                 Some(msg!("nothing more in time", "tidak ada lagi sampai waktu habis"))
             }
             None => None,
@@ -516,6 +697,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        self.pay();
         if !self.left && self.end.is_none() {
             self.note(What::Ended);
         }

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use super::conversation::{Check, Step, Then, is_in, number_in};
 use super::lists::List;
-use super::peer::{Done, Peer, Trial};
+use super::peer::{self, Done, Peer, Trial};
 use super::places::{Hole, Places};
 use super::prepared::Prepared;
 use super::seen::{a_line, same};
@@ -49,12 +49,11 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
         "made" | "clean" => argument.contains("{name") && !argument.contains(['/', '\\']),
         _ => true,
     };
-    is_safe && is_in(WORDS, word)
+    is_safe && (is_in(WORDS, word) || is_in(peer::WORDS, word))
 }
 
-const WORDS: &str = "open on close reset half-close slice apart sleep gap silence drain quiet paused any rest end ends if \
-    unless silent busy stop enough list has lacks counts totals sorted differ made stored clean noted \
-    unchanged flood lap prompt";
+const WORDS: &str = "open on close reset slice sleep gap silence if unless silent busy stop enough list has lacks \
+    counts totals sorted differ made stored clean noted unchanged lap prompt";
 
 /// How often a conversation is begun again in which a gap was too long because this machine is busy.
 const BEGINNINGS: usize = 5;
@@ -119,7 +118,7 @@ struct Player<'t> {
     peers: BTreeMap<Vec<u8>, Option<Peer>>,
     on: Vec<u8>,
     /// How many bytes are sent at once.
-    piece: Option<usize>,
+    slice: Option<usize>,
     /// What is to be sent in one write.
     said: Vec<u8>,
     /// What has to come, in one comparison.
@@ -137,10 +136,6 @@ struct Player<'t> {
     is_late: bool,
 }
 
-fn done(_: &mut Peer) -> Done {
-    Ok(())
-}
-
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -152,7 +147,7 @@ impl Player<'_> {
             dialect,
             peers: BTreeMap::new(),
             on: b"1".to_vec(),
-            piece: None,
+            slice: None,
             said: Vec::new(),
             expected: Vec::new(),
             list: List::default(),
@@ -211,15 +206,10 @@ impl Player<'_> {
         if said.is_empty() {
             return Ok(());
         }
-        let piece = self.piece;
+        let slice = self.slice;
         let longest = self.with(|p| {
-            Ok(match piece {
-                Some(piece) => p.send_apart(said, piece),
-                None => {
-                    p.send(said);
-                    Duration::ZERO
-                }
-            })
+            (p.slice, p.longest) = (slice, Duration::ZERO);
+            Ok(p.send(said).longest)
         })?;
         // In these a silence ends a word.
         let has_silences = matches!(self.dialect, Dialect::Filesaver | Dialect::Count);
@@ -263,22 +253,13 @@ impl Player<'_> {
                     peer.reset();
                 }
             }
-            "half-close" => self.with(|p| done(p.half_close()))?,
-            "slice" => self.piece = number,
-            "apart" => self.with(|p| done(p.apart()))?,
+            "slice" => self.slice = number,
             "sleep" => sleep(Duration::from_millis(time)),
             "silence" => sleep(SILENCE),
-            "drain" => self.with(|p| p.drain())?,
             "gap" => {
                 sleep(Duration::from_millis(time));
                 self.in_gap = true;
             }
-            "quiet" => self.with(|p| p.is_quiet(time))?,
-            "paused" => self.with(Peer::paused)?,
-            "any" => drop(self.with(|p| p.take(number.unwrap_or(1)))?),
-            "rest" => drop(self.with(Peer::rest)?),
-            "end" => self.with(Peer::closes)?,
-            "ends" => self.with(Peer::ends)?,
             "if" | "unless" => {
                 let comes = self.with(|p| p.begins(&shown(argument)))?;
                 return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
@@ -307,7 +288,6 @@ impl Player<'_> {
             "stored" => self.stored(argument)?,
             "noted" => self.noted = self.files(),
             "unchanged" => self.unchanged()?,
-            "flood" => self.with(|p| done(p.flood(number.unwrap_or(0))))?,
             "clean" => self.clean(&shown(argument))?,
             "differ" => {
                 let is_twice = |(n, id)| places.ids.iter().skip(n + 1).any(|it| it == id);
@@ -318,6 +298,7 @@ impl Player<'_> {
             }
             "lap" => self.laps.push(std::mem::replace(&mut self.lap, Instant::now()).elapsed()),
             "prompt" => self.prompt(time)?,
+            word if is_in(peer::WORDS, word) => self.with(|p| p.obey(word, argument))?,
             word => self.about_list(places, word, argument)?,
         }
         Ok(Then::GoOn)
@@ -498,10 +479,12 @@ fn open(p: &mut Peer, places: &mut Places, before: &[u8], hole: &Hole, after: &[
     let form = |middle: String| format!("{before}{middle}{cr}");
     let forms: Vec<_> = places.forms(hole).into_iter().map(form).collect();
     let line = p.line(&forms.join(" / "))?;
-    let said = line.strip_prefix(&before).and_then(|rest| rest.strip_suffix(end));
+    let said = std::str::from_utf8(&line)
+        .ok()
+        .and_then(|line| line.strip_suffix('\n')?.strip_prefix(&before)?.strip_suffix(end));
     if said.and_then(|said| places.note(hole, said)).is_some() {
         return Ok(());
     }
-    p.unread((line + "\n").as_bytes());
+    p.unread(&line);
     p.failed(forms.iter().map(|form| a_line(form)).collect())
 }

@@ -1,21 +1,27 @@
 //! The server that a client under examination talks to: it plays the server's side of a conversation, and lets the
 //! reference answer what the conversation does not say.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Record};
 use super::reference::{Files, Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Step, number_in};
-use crate::lab::grade::seen::{Fail, fail, quoted, same};
+use crate::lab::grade::peer::{Done, Peer, Record};
+use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lang::{Msg, msg};
 
-/// What is sent at once when a lot is sent.
+/// How much is read at once when a lot is read.
 const PIECE: usize = 1 << 20;
+
+/// No check takes longer.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// What takes over a connection of the client's.
+pub(super) type Relay = Arc<dyn Fn(TcpStream) + Send + Sync>;
 
 /// The server of one check.
 pub(super) struct Examiner {
@@ -23,6 +29,7 @@ pub(super) struct Examiner {
     pub(super) record: Arc<Record>,
     /// A request that failed in the conversation fails again.
     pub(super) fails_again: bool,
+    pub(super) relay: Option<Relay>,
     /// What the client is told to do, as requests.
     pub(super) orders: Vec<String>,
     files: Mutex<Files>,
@@ -37,11 +44,7 @@ struct Acts {
     failure: Option<Box<Fail>>,
     /// What was asked for besides.
     others: Vec<Request>,
-    connections: u64,
 }
-
-/// Whether a connection goes on.
-type GoesOn = Option<Connection>;
 
 impl Examiner {
     pub(super) fn new(
@@ -54,8 +57,9 @@ impl Examiner {
         let (files, acts) = (Mutex::new(files), Mutex::new(acts));
         Examiner {
             dialect,
-            record: Arc::new(Record::new()),
+            record: Record::new(Instant::now() + LONGEST, true),
             fails_again: false,
+            relay: None,
             orders,
             files,
             acts,
@@ -72,18 +76,17 @@ impl Examiner {
                     continue;
                 };
                 let _ = stream.set_nonblocking(false);
-                let number = {
-                    let mut acts = lock(&self.acts);
-                    acts.connections += 1;
-                    acts.connections
-                };
-                let connection = Connection::new(stream, number, Arc::clone(&self.record));
-                scope.spawn(move || self.play(connection));
+                match &self.relay {
+                    Some(relay) => relay(stream),
+                    None => {
+                        scope.spawn(|| self.play(Peer::of_client(stream, &self.record)));
+                    }
+                }
             }
         });
     }
 
-    fn play(&self, mut connection: Connection) {
+    fn play(&self, mut peer: Peer) {
         let speaks_first = {
             let acts = lock(&self.acts);
             let speaks = |step: &&Step| !matches!(step, Step::Word(..));
@@ -91,25 +94,25 @@ impl Examiner {
             acts.at == 0 && matches!(next, Some(Step::Server(_)))
         };
         if speaks_first {
-            let Some(goes_on) = self.act(connection) else { return };
-            connection = goes_on;
+            let Some(goes_on) = self.act(peer) else { return };
+            peer = goes_on;
         }
         while !self.record.is_over() {
-            let Some(request) = Request::read(self.dialect, &mut connection) else { return };
-            if self.is_next(&request, &mut connection) {
-                let Some(goes_on) = self.act(connection) else { return };
-                connection = goes_on;
+            let Some(request) = Request::read(self.dialect, &mut peer) else { return };
+            if self.is_next(&request, &mut peer) {
+                let Some(goes_on) = self.act(peer) else { return };
+                peer = goes_on;
                 continue;
             }
             lock(&self.acts).others.push(request.clone());
             if self.fails_again && self.dialect == Dialect::Text && self.has_played(&request) {
-                connection.send(b"error internal this has failed before\n");
+                peer.send("error internal this has failed before\n");
                 continue;
             }
-            let goes_on = request.answer(self.dialect, &mut connection, &mut lock(&self.files));
-            if !goes_on {
+            if !request.answer(self.dialect, &mut peer, &mut lock(&self.files)) {
                 // Nothing may follow what ends a connection.
-                let rest = connection.close_gently();
+                peer.half_close();
+                let rest = peer.drain().unwrap_or_default();
                 let more =
                     rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
                 lock(&self.acts).others.extend(more);
@@ -119,7 +122,7 @@ impl Examiner {
     }
 
     /// Whether the conversation goes on with this request. The words before it are obeyed.
-    fn is_next(&self, request: &Request, connection: &mut Connection) -> bool {
+    fn is_next(&self, request: &Request, peer: &mut Peer) -> bool {
         let mut acts = lock(&self.acts);
         let from = acts.at;
         let rest = acts.steps.iter().enumerate().skip(from);
@@ -130,7 +133,7 @@ impl Examiner {
         }
         for step in acts.steps.get(from..at).unwrap_or_default() {
             if let Step::Word(word, argument) = step {
-                set(connection, word, argument);
+                let _ = peer.obey(word, argument);
             }
         }
         acts.at = at + 1;
@@ -148,100 +151,68 @@ impl Examiner {
         Some(step)
     }
 
-    /// Plays up to the next request.
-    fn act(&self, mut connection: Connection) -> GoesOn {
+    /// Plays up to the next request. Returns the connection if it goes on.
+    fn act(&self, mut peer: Peer) -> Option<Peer> {
         while let Some(step) = self.next() {
-            match step {
-                Step::Server(bytes) | Step::ServerBytes(bytes) => connection.send(&bytes),
-                Step::Open(..) => {}
-                Step::ClientLine(size) => {
-                    let line = connection.line();
-                    let came = line.as_deref().and_then(size_in);
-                    if came.is_none() || came != size_in(&size) {
-                        let line = line.unwrap_or_else(|| connection.peek().unwrap_or_default());
-                        self.differs(&connection, &[size, b"\n".to_vec()].concat(), &line);
-                        return None;
-                    }
-                }
-                Step::ClientBytes(bytes) => {
-                    let came = connection.take(bytes.len());
-                    if came != bytes {
-                        self.differs(&connection, &bytes, &came);
-                        return None;
-                    }
-                }
-                Step::Word("close", _) => {
-                    connection.close();
-                    return None;
-                }
+            let done = match step {
+                Step::Word("close", _) => return None,
                 Step::Word("reset", _) => {
-                    connection.reset();
+                    peer.reset();
                     return None;
                 }
                 Step::Word("half-close", _) => {
-                    let _ = connection.close_gently();
+                    peer.half_close();
+                    let _ = peer.drain();
                     return None;
                 }
-                Step::Word("quiet", time) => {
-                    let has_asked = lock(&self.acts).others.iter().any(|it| it.said() == "help");
-                    let time = Duration::from_millis(number_in(&time).unwrap_or(100));
-                    if !connection.is_quiet(time) && !has_asked {
-                        let came = connection.peek().unwrap_or_default();
-                        let expected =
-                            msg!("nothing before the reply", "tidak ada apa-apa sebelum balasan");
-                        self.fail(&connection, expected, same(quoted(&came)));
-                        return None;
-                    }
-                }
-                Step::Word("any", count) => {
-                    let count = number_in(&count).unwrap_or(1);
-                    if connection.take(count).len() < count {
-                        let expected =
-                            msg!("{count} byte of any value", "{count} byte dengan nilai apa pun");
-                        let got = msg!("nothing", "tidak ada apa-apa");
-                        self.fail(&connection, expected, got);
-                        return None;
-                    }
-                }
-                Step::Word("drain", count) => {
-                    for turn in 0..number_in::<u64>(&count).unwrap_or(0) {
-                        let come = connection.take(PIECE).len();
-                        if come < PIECE {
-                            let all = number_in::<u64>(&count).unwrap_or(0);
-                            let expected = msg!("{all} MiB", "{all} MiB");
-                            let got =
-                                msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
-                            self.fail(&connection, expected, got);
-                            return None;
-                        }
-                    }
-                }
-                Step::Word("flood", count) => {
-                    let zeros = vec![0; PIECE];
-                    for _ in 0..number_in::<u64>(&count).unwrap_or(0) {
-                        connection.send(&zeros);
-                    }
-                }
-                Step::Word(word, argument) => set(&mut connection, word, &argument),
+                step => self.step(&mut peer, step),
+            };
+            if let Err(failure) = done {
+                lock(&self.acts).failure.get_or_insert(failure);
+                return None;
             }
         }
-        lock(&self.acts).failure.is_none().then_some(connection)
+        lock(&self.acts).failure.is_none().then_some(peer)
     }
 
-    fn differs(&self, connection: &Connection, expected: &[u8], came: &[u8]) {
-        let got = match came {
-            [] => msg!("nothing", "tidak ada apa-apa"),
-            came => same(quoted(came)),
-        };
-        self.fail(connection, same(quoted(expected)), got);
-        if let Some(failure) = &mut lock(&self.acts).failure {
-            failure.bytes = Some((expected.to_vec(), came.to_vec()));
+    fn step(&self, peer: &mut Peer, step: Step) -> Done {
+        match step {
+            Step::Server(bytes) | Step::ServerBytes(bytes) => drop(peer.send(&bytes)),
+            Step::Open(..) => {}
+            Step::ClientLine(size) => {
+                let line = peer.line("SIZE").unwrap_or_default();
+                let came = size_in(&line);
+                if came.is_none() || came != size_in(&size) {
+                    peer.unread(&line);
+                    return peer.differs(&[size, b"\n".to_vec()].concat());
+                }
+            }
+            Step::ClientBytes(bytes) => peer.expect(&bytes)?,
+            Step::Word("quiet", time) => {
+                let has_asked = lock(&self.acts).others.iter().any(|it| it.said() == "help");
+                let quiet = peer.obey("quiet", &time);
+                if !has_asked && let Err(mut failure) = quiet {
+                    let expected =
+                        msg!("nothing before the reply", "tidak ada apa-apa sebelum balasan");
+                    failure.expected = vec![expected];
+                    return Err(failure);
+                }
+            }
+            Step::Word("drain", count) => {
+                let all = number_in::<u64>(&count).unwrap_or(0);
+                for turn in 0..all {
+                    if let Err(mut failure) = peer.take(PIECE) {
+                        let come = peer.held().len();
+                        failure.expected = vec![msg!("{all} MiB", "{all} MiB")];
+                        failure.got =
+                            msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
+                        return Err(failure);
+                    }
+                }
+            }
+            Step::Word(word, argument) => peer.obey(word, &argument)?,
         }
-    }
-
-    fn fail(&self, connection: &Connection, expected: Msg, got: Msg) {
-        let failure = fail(vec![expected], got, connection.number());
-        lock(&self.acts).failure.get_or_insert(failure);
+        Ok(())
     }
 
     /// What was wrong on the wire up to now.
@@ -294,21 +265,5 @@ impl Examiner {
                 Step::ClientLine(line) => request.is(self.dialect, line),
                 _ => false,
             })
-    }
-
-    /// How many connections were opened.
-    pub(super) fn connections(&self) -> u64 {
-        lock(&self.acts).connections
-    }
-}
-
-/// Obeys a word that is about one connection.
-fn set(connection: &mut Connection, word: &str, argument: &[u8]) {
-    match word {
-        "slice" => connection.cut.each = number_in(argument),
-        "cut" => connection.cut.first = number_in(argument),
-        "slowly" => connection.slow = number_in(argument).unwrap_or(0),
-        "sleep" => connection.pause(Duration::from_millis(number_in(argument).unwrap_or(0))),
-        _ => {}
     }
 }

@@ -80,7 +80,7 @@ impl Seen {
     }
 
     /// The files that were not there before, or have changed.
-    fn new_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub(super) fn new_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let is_new = |(path, bytes): &(&String, &Vec<u8>)| self.before.get(*path) != Some(*bytes);
         self.after.iter().filter(is_new).map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
     }
@@ -101,7 +101,7 @@ impl Seen {
     /// That.
     pub(super) fn judge(&self, examiner: &Examiner, facts: &[Step]) -> Result<(), Box<Fail>> {
         let wrong = |verdict, expected: Msg, got: Msg| {
-            let mut failure = fail(vec![expected], got, examiner.connections());
+            let mut failure = fail(vec![expected], got, examiner.record.connections());
             failure.verdict = verdict;
             Err(failure)
         };
@@ -158,7 +158,7 @@ impl Seen {
             };
             return wrong(Verdict::Hangs, next(), self.or_map(got, examiner));
         }
-        if examiner.connections() == 0 && waits_for.is_some() {
+        if examiner.record.connections() == 0 && waits_for.is_some() {
             return wrong(
                 Verdict::Wrong,
                 msg!("a connection", "koneksi"),
@@ -293,7 +293,7 @@ impl Seen {
             }
             "once" => {
                 let count = examiner.others().iter().filter(|it| it.said() == text).count() as u64;
-                let most = examiner.connections();
+                let most = examiner.record.connections();
                 (count > most).then(|| {
                     (
                         msg!("{text} at most once", "{text} paling banyak sekali"),

@@ -29,7 +29,6 @@
 //!
 //! What the client asks for besides is answered rightly by a reference, and may change nothing.
 
-mod connection;
 mod drive;
 mod examiner;
 mod judge;
@@ -45,6 +44,7 @@ use std::{fs, io, thread};
 
 use super::conversation::{Step, is_in, number_in};
 use super::launch::LINES;
+use super::peer;
 use super::process::Process;
 use super::random::Random;
 use super::seen::Rung;
@@ -55,7 +55,7 @@ use crate::error::lock;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Msg, msg};
 use drive::{Client, Order, Style, Way};
-use examiner::Examiner;
+use examiner::{Examiner, Relay};
 use judge::{Seen, divided, files, join};
 
 /// How a client is started and told what to do.
@@ -155,7 +155,7 @@ pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Resu
     let start = Instant::now();
     let words = words_of(&driven.command)?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-    let mut room = Room { options, client: Client::new(words, driven.map()?), folder: &folder.0 };
+    let mut room = Room::new(options, Client::new(words, driven.map()?), &folder.0);
     room.dry_run(driven)?;
     let wanted = room.options.wanted();
     let (next, room) = (Mutex::new(wanted.iter()), &room);
@@ -200,6 +200,8 @@ struct Room<'f> {
     options: Options,
     client: Client,
     folder: &'f Path,
+    /// What becomes of the connections, if it is not the examiner that answers them.
+    relay: Option<Relay>,
 }
 
 /// What a check prepares and expects, and what is played.
@@ -259,7 +261,11 @@ impl Plan {
     }
 }
 
-impl Room<'_> {
+impl<'f> Room<'f> {
+    fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
+        Room { options, client, folder, relay: None }
+    }
+
     /// Finds out what the client takes for commands and where it saves.
     fn dry_run(&mut self, driven: &Driven) -> Result<(), Msg> {
         let styles = match (driven.is_assignment, self.client.way) {
@@ -275,7 +281,7 @@ impl Room<'_> {
         let tries: Vec<_> = thread::scope(|scope| {
             let attempt = |(n, style): (usize, &Style)| {
                 let client = self.client.with_style(*style);
-                let room = Room { options: self.options.clone(), client, folder: self.folder };
+                let room = Room::new(self.options.clone(), client, self.folder);
                 let steps = steps.clone();
                 scope.spawn(move || {
                     Some((room.client.style, room.perform(steps, &format!("dry-{n}")).ok()?))
@@ -347,7 +353,7 @@ impl Room<'_> {
                     }
                 };
                 let waited = seen.hangs && seen.is_busy != Some(true);
-                (outcome, examiner.record.take(), examiner.connections(), waited)
+                (outcome, examiner.record.take_rungs(), examiner.record.connections(), waited)
             }
         }
     }
@@ -387,6 +393,7 @@ impl Room<'_> {
         let orders = plan.orders.iter().map(Order::said).collect();
         let dialect = self.options.dialect;
         let mut examiner = Examiner::new(dialect, plan.moves, plan.served, orders);
+        examiner.relay.clone_from(&self.relay);
         examiner.fails_again = plan.facts.iter().any(is_told);
         let listener = (!plan.is_absent).then_some(listener);
         let mut seen = Seen { before: files(&folder), downloads, ..Seen::default() };
@@ -482,11 +489,12 @@ fn is_busy(process: &mut Process) -> Option<bool> {
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let name = argument.split(" = ").next().unwrap_or_default();
     let is_placed = ["file", "local", "sparse"].contains(&word);
-    is_in(WORDS, word) && !(is_placed && name.contains(['/', '\\', ':', '{']))
+    (is_in(WORDS, word) || is_in(peer::WORDS, word))
+        && !(is_placed && name.contains(['/', '\\', ':', '{']))
 }
 
-const WORDS: &str = "sparse drain any patience $ file local serve slice cut sleep slowly quiet flood close reset \
-    half-close absent saved nothing inside kept says never told exit once memory input";
+const WORDS: &str = "sparse patience $ file local serve close reset absent saved nothing inside kept says never told exit \
+    once memory input";
 
 fn no_request(seen: Option<&Seen>) -> Msg {
     let last = seen

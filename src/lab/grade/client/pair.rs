@@ -5,17 +5,17 @@
 //! it was. Then the file that came back is compared with the one that was sent.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::time::Instant;
+use std::{env, thread};
 
-use super::drive::{Client, Order};
-use super::judge::{files, join};
-use super::{Driven, LOOK, Options, Room, UNDER_WAY, WORK, words_of};
+use super::drive::Client;
+use super::{Driven, LOOK, Options, Room, UNDER_WAY, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
+use crate::lab::grade::conversation::{Step, is_in};
 use crate::lab::grade::reach;
 use crate::lab::grade::seen::{quoted, same};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
@@ -144,31 +144,6 @@ impl Side {
     }
 }
 
-/// A rule that was broken: who did it, at which byte of what he sent, and after which request.
-struct Broken {
-    side: Side,
-    at: usize,
-    after: String,
-    expected: String,
-    got: Vec<u8>,
-}
-
-impl From<Broken> for Fault {
-    fn from(Broken { side, at, after, expected, got }: Broken) -> Fault {
-        let got = match got.as_slice() {
-            [] => msg!("nothing", "tidak ada"),
-            got => same(quoted(got)),
-        };
-        let name = side.name();
-        let note = msg!(
-            "byte {at} from the {name}, after {after}\n   expected: {expected}\n   got:      {got}",
-            "byte {at} dari {name}, setelah {after}\n   harapan:  {expected}\n   hasil:    {got}";
-            name, got
-        );
-        Fault { side, note }
-    }
-}
-
 /// One client and one server.
 struct Pair<'p> {
     options: &'p Options,
@@ -180,13 +155,6 @@ struct Pair<'p> {
     printed: Mutex<Option<String>>,
 }
 
-/// What both sides of a connection sent.
-#[derive(Default)]
-struct Sent {
-    client: Vec<u8>,
-    server: Vec<u8>,
-}
-
 impl Pair<'_> {
     fn run(&self, number: usize) -> Result<(), Fault> {
         reach(self.address, self.options.time).map_err(|error| {
@@ -194,28 +162,43 @@ impl Pair<'_> {
         })?;
         let words = words_of(self.command).unwrap_or_default();
         let client = Client::new(words, self.driven.map().map_err(of_client)?);
-        let mut room = Room { options: self.options.clone(), client, folder: self.folder };
+        let mut room = Room::new(self.options.clone(), client, self.folder);
         room.dry_run(self.driven).map_err(of_client)?;
-        let folder = self.folder.join(format!("pair-{number}"));
-        let downloads = join(WORK, &room.client.downloads);
         let name = format!("pair-{:08x}.bin", crate::store::random() >> 32);
         let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(SIZE).collect();
-        let prepared = fs::create_dir_all(folder.join(&downloads))
-            .and_then(|()| fs::write(folder.join(WORK).join(&name), &bytes));
-        prepared.map_err(|error| failed(&error))?;
-        let words = ["connme", "upload", "ls", "size", "download", "rm", "byebye"];
-        let orders = words.map(|word| match word {
-            "connme" | "ls" | "byebye" => Order::of(word),
-            word => Order::of(&format!("{word} {name}")),
-        });
-        let mut sent = self.record(&room.client, &orders, &folder.join(WORK))?;
+        let mut steps = vec![
+            Step::Word("file", [name.as_bytes(), b" = ", &bytes].concat()),
+            Step::Word("patience", b"4".to_vec()),
+        ];
+        for word in NEEDED {
+            let order = if word == "ls" { word.to_owned() } else { format!("{word} {name}") };
+            steps.push(Step::Word("$", order.into_bytes()));
+        }
+        let sessions = Arc::new(Mutex::new(Vec::new()));
+        let (opened, address) = (Arc::clone(&sessions), self.address.to_owned());
+        let time = self.options.time;
+        room.relay = Some(Arc::new(move |near| {
+            if let Ok(far) = reach(&address, time) {
+                let session = Arc::default();
+                relay(near, far, &session);
+                lock(&opened).push(session);
+            }
+        }));
+        let ran = room.perform(steps, &format!("pair-{number}"));
+        let (_, client, ..) = ran.map_err(|error| of_client(same(error.to_string())))?;
+        // What the server sent last may be still under way.
+        let until = Instant::now() + UNDER_WAY;
+        let is_moving = || lock(&sessions).iter().any(|it| Arc::strong_count(it) > 1);
+        while is_moving() && Instant::now() < until {
+            thread::sleep(LOOK);
+        }
+        *lock(&self.printed) = client.last_lines.last().cloned();
         let mut seen = Seen::default();
-        for Sent { client, server } in &mut sent {
-            Referee { client, server, at: [0, 0], after: String::new() }.judge(&mut seen)?;
+        for session in &*lock(&sessions) {
+            std::mem::take(&mut *lock(session)).judge(&mut seen)?;
         }
         let is_missing = |word: &&&str| !seen.words.iter().any(|asked| asked == **word);
-        let needed = ["upload", "ls", "size", "download", "rm"];
-        if let Some(word) = needed.iter().find(is_missing) {
+        if let Some(word) = NEEDED.iter().find(is_missing) {
             return Err(of_client(msg!(
                 "the client never asked for '{word}'",
                 "client tidak pernah meminta '{word}'"
@@ -227,12 +210,10 @@ impl Pair<'_> {
                 "isi file yang dikirim server berbeda dari yang diterimanya di byte {at}"
             )));
         }
-        let saved = files(&folder);
-        let local = join(WORK, &name);
         // It may have a number, where the client replaces nothing.
         let stem = name.trim_end_matches(".bin");
         let is_it = |path: &str| path.rsplit('/').next().is_some_and(|it| it.starts_with(stem));
-        let saved = saved.iter().find(|(path, _)| **path != local && is_it(path));
+        let saved = client.new_files().find(|(path, _)| is_it(path));
         let (_, saved) = saved.ok_or_else(|| {
             of_client(msg!(
                 "the file came whole, and the client did not save it",
@@ -245,86 +226,35 @@ impl Pair<'_> {
             "file datang utuh; yang disimpan client berbeda di byte {at}"
         )))
     }
+}
 
-    /// Runs the client through a relay to the server, and returns what both sent over each connection.
-    fn record(&self, client: &Client, orders: &[Order], work: &Path) -> Result<Vec<Sent>, Fault> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| failed(&error))?;
-        let port = listener.local_addr().map_err(|error| failed(&error))?.port();
-        listener.set_nonblocking(true).map_err(|error| failed(&error))?;
-        let connections = Mutex::new(Vec::new());
-        let is_over = Mutex::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !*lock(&is_over) {
-                    let Ok((near, _)) = listener.accept() else {
-                        thread::sleep(Duration::from_millis(3));
-                        continue;
-                    };
-                    let _ = near.set_nonblocking(false);
-                    let far = reach(self.address, self.options.time);
-                    let Ok(far) = far else { continue };
-                    let sent = Arc::new(Mutex::new(Sent::default()));
-                    lock(&connections).push(Arc::clone(&sent));
-                    relay(near, far, &sent);
-                }
-            });
-            let mut started = Ok(());
-            for orders in client.turns(orders) {
-                match client.start(orders, work, port) {
-                    Ok(mut process) => {
-                        let _ = process.wait(Instant::now() + self.options.time * 4);
-                        process.kill();
-                        *lock(&self.printed) = process.last_lines(1).pop();
-                    }
-                    Err(error) => started = Err(failed(&error)),
+/// What a session consists of, between `connme` and `byebye`.
+const NEEDED: [&str; 5] = ["upload", "ls", "size", "download", "rm"];
+
+/// Passes bytes on in both directions until both have ended.
+fn relay(near: TcpStream, far: TcpStream, session: &Arc<Mutex<Session>>) {
+    let pass = |mut from: TcpStream, mut to: TcpStream, side: Side| {
+        let session = Arc::clone(session);
+        thread::spawn(move || {
+            let _ = to.set_nodelay(true);
+            let mut piece = vec![0; 16 << 10];
+            while let Ok(n @ 1..) = from.read(&mut piece) {
+                let bytes = piece.get(..n).unwrap_or_default();
+                lock(&session).of(side).keep(bytes);
+                if to.write_all(bytes).is_err() {
+                    break;
                 }
             }
-            // What the server sent last may be still under way.
-            let until = Instant::now() + UNDER_WAY;
-            let is_moving = || lock(&connections).iter().any(|it| Arc::strong_count(it) > 1);
-            while is_moving() && Instant::now() < until {
-                thread::sleep(LOOK);
-            }
-            *lock(&is_over) = true;
-            started
-        })?;
-        let connections = lock(&connections);
-        let taken = connections.iter().map(|sent| std::mem::take(&mut *lock(sent)));
-        Ok(taken.collect())
+            let _ = to.shutdown(Shutdown::Write);
+        })
+    };
+    if let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) {
+        pass(near, far, Side::Client);
+        pass(far_too, near_too, Side::Server);
     }
 }
 
-/// Something of this machine's does not work.
-fn failed(error: &std::io::Error) -> Fault {
-    of_client(same(error.to_string()))
-}
-
-/// Passes bytes on in both directions until both have ended.
-fn relay(near: TcpStream, far: TcpStream, sent: &Arc<Mutex<Sent>>) {
-    let pass = |mut from: TcpStream, mut to: TcpStream, side: Side, sent: Arc<Mutex<Sent>>| {
-        let _ = to.set_nodelay(true);
-        let mut piece = vec![0; 16 << 10];
-        while let Ok(n @ 1..) = from.read(&mut piece) {
-            let bytes = piece.get(..n).unwrap_or_default();
-            {
-                let mut sent = lock(&sent);
-                let kept = if side == Side::Client { &mut sent.client } else { &mut sent.server };
-                kept.extend(bytes.iter().take(MOST.saturating_sub(kept.len())));
-            }
-            if to.write_all(bytes).is_err() {
-                break;
-            }
-        }
-        let _ = to.shutdown(Shutdown::Write);
-    };
-    let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) else { return };
-    let (one, other) = (Arc::clone(sent), Arc::clone(sent));
-    thread::spawn(move || pass(near, far, Side::Client, one));
-    thread::spawn(move || pass(far_too, near_too, Side::Server, other));
-}
-
-/// What a session has shown.
+/// What the sessions of a pair have shown.
 #[derive(Default)]
 struct Seen {
     words: Vec<String>,
@@ -332,187 +262,181 @@ struct Seen {
     downloaded: Vec<u8>,
 }
 
-/// Reads both directions of a connection.
-struct Referee<'s> {
-    client: &'s [u8],
-    server: &'s [u8],
-    /// How far the client and the server have been read.
-    at: [usize; 2],
+/// What both sides of a connection sent.
+#[derive(Default)]
+struct Session {
+    client: Said,
+    server: Said,
     /// The last request.
     after: String,
 }
 
-impl Referee<'_> {
-    fn judge(mut self, seen: &mut Seen) -> Result<(), Broken> {
+/// What one side sent, and how far it has been read.
+#[derive(Default)]
+struct Said {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Said {
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = MOST.saturating_sub(self.bytes.len());
+        self.bytes.extend(bytes.iter().take(room));
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+}
+
+impl Session {
+    fn of(&mut self, side: Side) -> &mut Said {
+        if side == Side::Client { &mut self.client } else { &mut self.server }
+    }
+
+    fn judge(mut self, seen: &mut Seen) -> Result<(), Fault> {
         loop {
-            let rest = self.rest(Side::Client);
-            if rest.iter().all(u8::is_ascii_whitespace) {
+            if self.client.rest().iter().all(u8::is_ascii_whitespace) {
                 // What ends in the middle of the session is the server's last word.
-                return match self.rest(Side::Server) {
+                return match self.server.rest() {
                     [] => Ok(()),
                     more if more.starts_with(b"error timeout ") => Ok(()),
                     _ => Err(self.broken(Side::Server, "nothing, because nothing was asked")),
                 };
             }
-            let line = self.line(Side::Client, "a request: a word, perhaps a name, and LF")?;
-            let line = line.trim();
-            if line.is_empty() {
-                continue;
+            let form = "a request: a command of the protocol, perhaps a name, and LF";
+            let (word, name) = self.line_as(Side::Client, form, |line| {
+                let (word, name) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+                let word = word.to_ascii_lowercase();
+                is_in(COMMANDS, &word).then(|| (word, name.trim().to_owned()))
+            })?;
+            if !word.is_empty() {
+                self.after = format!("'{}'", format!("{word} {name}").trim_end());
+                seen.words.push(word.clone());
+                self.reply(&word, &name, seen)?;
             }
-            self.after = format!("'{line}'");
-            let (word, name) = line.split_once(' ').unwrap_or((line, ""));
-            let word = word.to_ascii_lowercase();
-            seen.words.push(word.clone());
-            self.reply(&word, name.trim(), seen)?;
         }
     }
 
     /// Reads what answers a request, and what belongs to it.
-    fn reply(&mut self, word: &str, name: &str, seen: &mut Seen) -> Result<(), Broken> {
-        let (form, is_ok): (&str, fn(&str, &str) -> bool) = match word {
-            "connme" | "conme" => ("ok connected", |it, _| it == "ok connected"),
-            "byebye" => ("ok byebye", |it, _| it == "ok byebye"),
-            "rm" => ("ok removed NAME", |it, name| it.strip_prefix("ok removed ") == Some(name)),
-            "upload" => ("ok ready", |it, _| it == "ok ready"),
-            "size" => ("ok SIZE bytes (M.MMMMMM MB)", |it, _| {
-                let size = it.strip_prefix("ok ").and_then(|it| it.split_once(" bytes ("));
-                size.is_some_and(|(size, _)| digits(size.as_bytes()).is_some())
-            }),
-            "sum" => ("ok SHA-256", |it, _| it.len() == 67 && it.starts_with("ok ")),
-            "ls" | "help" | "count" | "download" | "resume" => {
-                ("ok NUMBER", |it, _| number(it).is_some())
-            }
-            _ => return Err(self.broken_line("a command of the protocol")),
+    fn reply(&mut self, word: &str, name: &str, seen: &mut Seen) -> Result<(), Fault> {
+        let form = match word {
+            "connme" | "conme" => "ok connected",
+            "byebye" => "ok byebye",
+            "rm" => &format!("ok removed {name}"),
+            "upload" => "ok ready",
+            "size" => "ok SIZE bytes (M.MMMMMM MB)",
+            "sum" => "ok SHA-256",
+            _ => "ok NUMBER",
         };
-        let form = format!("{form}, or error CODE MESSAGE");
-        let start = self.at;
-        let line = self.line(Side::Server, &form)?;
+        let number = |line: &str| digits(line.strip_prefix("ok ")?.as_bytes());
+        let is_ok = |line: &str| match word {
+            "size" => line.split_once(" bytes (").is_some_and(|(start, _)| number(start).is_some()),
+            "sum" => line.len() == 67 && line.starts_with("ok "),
+            _ => line == form || (form == "ok NUMBER" && number(line).is_some()),
+        };
+        let expected = format!("{form}, or error CODE MESSAGE");
+        let line = self.line_as(Side::Server, &expected, |line| {
+            (line.starts_with("error ") || is_ok(line)).then(|| line.to_owned())
+        })?;
         if line.starts_with("error ") {
             return Ok(());
         }
-        if !is_ok(&line, name) {
-            self.at = start;
-            return Err(self.broken(Side::Server, &form));
-        }
+        let count = number(&line).unwrap_or_default();
         match word {
-            "ls" => self.list(number(&line).unwrap_or_default())?,
+            "ls" => self.list(count)?,
             "help" => {
-                for _ in 0..number(&line).unwrap_or_default() {
-                    self.line(Side::Server, "a line of the help")?;
+                for _ in 0..count {
+                    self.line_as(Side::Server, "a line of the help", |_| Some(()))?;
                 }
             }
-            "download" => {
-                seen.downloaded = self.payload(Side::Server, number(&line).unwrap_or_default())?;
-            }
-            "resume" => drop(self.payload(Side::Server, number(&line).unwrap_or_default())?),
+            "download" => seen.downloaded = self.payload(Side::Server, count)?,
+            "resume" => drop(self.payload(Side::Server, count)?),
             "upload" => {
-                let start = self.at;
-                let header = self.line(Side::Client, "the size of the file in digits, and LF")?;
-                let Some(size) = digits(header.as_bytes()) else {
-                    self.at = start;
-                    return Err(self.broken(Side::Client, "the size of the file in digits, and LF"));
-                };
+                let form = "the size of the file in digits, and LF";
+                let size = self.line_as(Side::Client, form, |line| digits(line.as_bytes()))?;
                 seen.uploaded = self.payload(Side::Client, size)?;
-                let form = format!("ok received {size} NAME, or error CODE MESSAGE");
-                let start = self.at;
-                let line = self.line(Side::Server, &form)?;
-                let begin = format!("ok received {size} ");
-                if !line.starts_with(&begin) && !line.starts_with("error ") {
-                    self.at = start;
-                    return Err(self.broken(Side::Server, &form));
-                }
+                let start = format!("ok received {size} ");
+                let form = format!("{start}NAME, or error CODE MESSAGE");
+                let is_it = |line: &str| line.starts_with(&start) || line.starts_with("error ");
+                self.line_as(Side::Server, &form, |line| is_it(line).then_some(()))?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn list(&mut self, count: u64) -> Result<(), Broken> {
+    fn list(&mut self, count: u64) -> Result<(), Fault> {
         let mut total: u128 = 0;
         for _ in 0..count {
-            let start = self.at;
-            let line = self.line(Side::Server, "file SIZE NAME, or dir - NAME")?;
-            let size = line.strip_prefix("file ").and_then(|it| it.split_once(' '));
-            match size.and_then(|(size, _)| digits(size.as_bytes())) {
-                Some(size) => total += u128::from(size),
-                None if line.starts_with("dir - ") => {}
-                None => {
-                    self.at = start;
-                    return Err(self.broken(Side::Server, "file SIZE NAME, or dir - NAME"));
+            total += self.line_as(Side::Server, "file SIZE NAME, or dir - NAME", |line| {
+                if line.starts_with("dir - ") {
+                    return Some(0);
                 }
-            }
+                let (size, _) = line.strip_prefix("file ")?.split_once(' ')?;
+                digits(size.as_bytes()).map(u128::from)
+            })?;
         }
-        let (start, form) = (self.at, format!("total {total}"));
-        if self.line(Side::Server, &form)? == form {
-            return Ok(());
-        }
-        self.at = start;
-        Err(self.broken(Side::Server, &form))
+        let form = format!("total {total}");
+        self.line_as(Side::Server, &form, |line| (line == form).then_some(()))
     }
 
-    fn place(&mut self, side: Side) -> &mut usize {
-        let [client, server] = &mut self.at;
-        if side == Side::Client { client } else { server }
-    }
-
-    fn rest(&self, side: Side) -> &[u8] {
-        let ([client, server], from) = (self.at, [self.client, self.server]);
-        let [of_client, of_server] = from;
-        let rest =
-            if side == Side::Client { of_client.get(client..) } else { of_server.get(server..) };
-        rest.unwrap_or_default()
-    }
-
-    /// The next line of this side, without its end.
-    fn line(&mut self, side: Side, expected: &str) -> Result<String, Broken> {
-        let rest = self.rest(side);
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+    /// A line of this side's for which `read`, which is given it without its end, finds a value.
+    fn line_as<T>(
+        &mut self,
+        side: Side,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Fault> {
+        let said = self.of(side);
+        let end = said.rest().iter().position(|byte| *byte == b'\n').unwrap_or(usize::MAX);
+        let line = said.rest().get(..end).and_then(|line| std::str::from_utf8(line).ok());
+        // A client may end its lines with CR LF.
+        let without = |line| if side == Side::Client { without_cr(line) } else { line };
+        let Some(value) = line.map(without).and_then(read) else {
             return Err(self.broken(side, expected));
         };
-        let line = rest.get(..end).unwrap_or_default().to_vec();
-        let Ok(line) = String::from_utf8(line) else { return Err(self.broken(side, expected)) };
-        *self.place(side) += end + 1;
-        // A client may end its lines with CR LF.
-        let without = line.strip_suffix('\r').filter(|_| side == Side::Client);
-        Ok(without.unwrap_or(&line).to_owned())
+        said.at += end + 1;
+        Ok(value)
     }
 
-    fn payload(&mut self, side: Side, size: u64) -> Result<Vec<u8>, Broken> {
-        let rest = self.rest(side);
-        let payload = usize::try_from(size).ok().and_then(|size| rest.get(..size));
-        let Some(payload) = payload.map(<[u8]>::to_vec) else {
-            let came = rest.len();
-            *self.place(side) += came;
-            return Err(self.broken(side, &format!("{size} bytes of a file; {came} came")));
+    fn payload(&mut self, side: Side, size: u64) -> Result<Vec<u8>, Fault> {
+        let said = self.of(side);
+        let came = said.rest().len();
+        let length = usize::try_from(size).unwrap_or(usize::MAX);
+        let payload = said.rest().get(..length).map(<[u8]>::to_vec);
+        said.at += length.min(came);
+        payload.ok_or_else(|| self.broken(side, &format!("{size} bytes of a file; {came} came")))
+    }
+
+    /// A rule that was broken: who did it, at which byte of what he sent, and after which request.
+    fn broken(&mut self, side: Side, expected: &str) -> Fault {
+        let Said { bytes, at } = self.of(side);
+        let (at, bytes) = (*at, bytes.get(*at..).unwrap_or_default());
+        let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        let got = match line.get(..60).unwrap_or(line) {
+            [] => msg!("nothing", "tidak ada"),
+            got => same(quoted(got)),
         };
-        *self.place(side) += payload.len();
-        Ok(payload)
-    }
-
-    fn broken(&self, side: Side, expected: &str) -> Broken {
-        let [client, server] = self.at;
-        let at = if side == Side::Client { client } else { server };
-        let got = self.rest(side);
-        let end = got.iter().position(|byte| *byte == b'\n').map_or(got.len(), |end| end + 1);
-        let got = got.get(..end.min(60)).unwrap_or_default().to_vec();
-        let after =
-            if self.after.is_empty() { "the beginning".to_owned() } else { self.after.clone() };
-        Broken { side, at, after, expected: expected.to_owned(), got }
-    }
-
-    /// The request that was just read breaks a rule.
-    fn broken_line(&self, expected: &str) -> Broken {
-        let got = self.after.trim_matches('\'').as_bytes().to_vec();
-        let [client, _] = self.at;
-        let at = client.saturating_sub(got.len() + 1);
-        let after = "the request before".to_owned();
-        Broken { side: Side::Client, at, after, expected: expected.to_owned(), got }
+        let after = match self.after.as_str() {
+            "" => "the beginning",
+            request => request,
+        };
+        let name = side.name();
+        let note = msg!(
+            "byte {at} from the {name}, after {after}\n   expected: {expected}\n   got:      {got}",
+            "byte {at} dari {name}, setelah {after}\n   harapan:  {expected}\n   hasil:    {got}";
+            name, got
+        );
+        Fault { side, note }
     }
 }
 
-/// The number after `ok`.
-fn number(line: &str) -> Option<u64> {
-    digits(line.strip_prefix("ok ")?.as_bytes())
+/// The commands of the protocol. An empty line is none, and allowed.
+const COMMANDS: &str = " connme conme byebye rm upload size sum ls help count download resume";
+
+fn without_cr(line: &str) -> &str {
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 /// Where two files begin to differ.
@@ -524,11 +448,12 @@ fn difference(one: &[u8], other: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lang::Lang;
 
-    fn judged(client: &[u8], server: &[u8]) -> Option<(bool, usize, String)> {
-        let referee = Referee { client, server, at: [0, 0], after: String::new() };
-        let broken = referee.judge(&mut Seen::default()).err()?;
-        Some((broken.side == Side::Client, broken.at, broken.expected))
+    fn judged(client: &[u8], server: &[u8]) -> Option<String> {
+        let [client, server] = [client, server].map(|it| Said { bytes: it.to_vec(), at: 0 });
+        let session = Session { client, server, after: String::new() };
+        Some(session.judge(&mut Seen::default()).err()?.note.say(Lang::En))
     }
 
     #[test]
@@ -547,8 +472,20 @@ mod tests {
                 "ok connected, or error CODE MESSAGE",
             ),
             (b"connme\n", b"ok connected\r\n", false, 0, "ok connected, or error CODE MESSAGE"),
-            (b"connme", b"", true, 0, "a request: a word, perhaps a name, and LF"),
-            (b"connme\ndance\n", b"ok connected\n", true, 7, "a command of the protocol"),
+            (
+                b"connme",
+                b"",
+                true,
+                0,
+                "a request: a command of the protocol, perhaps a name, and LF",
+            ),
+            (
+                b"connme\ndance\n",
+                b"ok connected\n",
+                true,
+                7,
+                "a request: a command of the protocol, perhaps a name, and LF",
+            ),
             (b"upload a\n2 hi", b"ok ready\n", true, 9, "the size of the file in digits, and LF"),
             (b"upload a\n3\nhi", b"ok ready\n", true, 13, "3 bytes of a file; 2 came"),
             (b"ls\n", b"ok 1\nfile 2 a\ntotal 3\n", false, 14, "total 2"),
@@ -556,8 +493,10 @@ mod tests {
             (b"download a\n", b"ok 5\nhel", false, 8, "5 bytes of a file; 3 came"),
             (b"ls\n", b"ok 0\ntotal 0\nmore", false, 13, "nothing, because nothing was asked"),
         ] {
-            let found = judged(client, server);
-            assert_eq!(found, Some((is_clients, at, expected.to_owned())), "{client:?} {server:?}");
+            let found = judged(client, server).unwrap_or_default();
+            let side = if is_clients { "client" } else { "server" };
+            assert!(found.starts_with(&format!("byte {at} from the {side}, after ")), "{found}");
+            assert!(found.contains(&format!("\n   expected: {expected}\n")), "{found}");
         }
     }
 }

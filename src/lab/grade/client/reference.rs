@@ -1,11 +1,10 @@
 //! A small server that answers rightly what a conversation does not say. It keeps its files in memory.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::connection::Connection;
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
+use crate::lab::grade::peer::Peer;
 use crate::store::{Sha256, extension};
 
 /// The files of the server, by name.
@@ -23,25 +22,22 @@ pub(super) struct Request(pub(super) Vec<u8>);
 
 impl Request {
     /// The next request. `None` at the end, or if what comes is none.
-    pub(super) fn read(dialect: Dialect, connection: &mut Connection) -> Option<Request> {
+    pub(super) fn read(dialect: Dialect, peer: &mut Peer) -> Option<Request> {
         if dialect != Dialect::Struct {
-            return connection.line().map(Request);
+            return peer.line("REQUEST").ok().map(Request);
         }
         loop {
-            let come = connection.peek().ok()?;
+            let come = peer.held();
             let blanks = come.iter().take_while(|byte| b"\r\n ".contains(byte)).count();
             let rest = come.get(blanks..).unwrap_or_default();
-            let is_whole = |word: &&&str| rest.starts_with(word.as_bytes());
-            if let Some(word) = COMMANDS.iter().find(is_whole) {
-                connection.skip(blanks);
-                let word = connection.command(word.len());
-                return Some(Request(word));
+            if let Some(word) = COMMANDS.iter().find(|word| rest.starts_with(word.as_bytes())) {
+                peer.taken(blanks);
+                return Some(Request(peer.taken(word.len())));
             }
             let may_come = |word: &&str| word.as_bytes().starts_with(rest);
-            if come.is_empty() || !COMMANDS.iter().any(may_come) {
+            if !COMMANDS.iter().any(may_come) || !peer.read().ok()? {
                 return None;
             }
-            connection.pause(Duration::from_millis(5));
         }
     }
 
@@ -100,21 +96,14 @@ impl Request {
         }
     }
 
-    /// Answers it. Returns whether the connection goes on.
-    pub(super) fn answer(
-        &self,
-        dialect: Dialect,
-        connection: &mut Connection,
-        files: &mut Files,
-    ) -> bool {
-        match dialect {
-            Dialect::Struct => strukt(connection, files, &words(&self.0).0).is_some(),
-            Dialect::Json => {
-                json(connection, files, &self.0);
-                false
-            }
-            _ => text(connection, files, &self.0),
-        }
+    /// Answers it. Returns whether the peer goes on.
+    pub(super) fn answer(&self, dialect: Dialect, peer: &mut Peer, files: &mut Files) -> bool {
+        let answered = match dialect {
+            Dialect::Struct => strukt(peer, files, &words(&self.0).0),
+            Dialect::Json => json(peer, files, &self.0),
+            _ => text(peer, files, &self.0),
+        };
+        answered.is_some() && dialect != Dialect::Json
     }
 }
 
@@ -134,17 +123,17 @@ pub(super) fn size_in(line: &[u8]) -> Option<u64> {
     digits(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn text(connection: &mut Connection, files: &mut Files, line: &[u8]) -> bool {
+fn text(peer: &mut Peer, files: &mut Files, line: &[u8]) -> Option<()> {
     let (word, name) = words(line);
     let found = files.get(&name).cloned();
     let reply = match (word.as_str(), found) {
-        ("", _) => return true,
+        ("", _) => return Some(()),
         ("connme", _) => "ok connected\n".to_owned(),
         ("help", _) => "ok 1\nconnme ls size rm download upload count byebye\n".to_owned(),
         ("count", _) => format!("ok {}\n", name.chars().count()),
         ("byebye", _) => {
-            connection.send(b"ok byebye\n");
-            return false;
+            peer.send("ok byebye\n");
+            return None;
         }
         ("ls", _) => {
             let line =
@@ -154,19 +143,15 @@ fn text(connection: &mut Connection, files: &mut Files, line: &[u8]) -> bool {
             format!("ok {}\n{lines}total {total}\n", files.len())
         }
         ("upload", _) => {
-            connection.send(b"ok ready\n");
-            let size = connection.line().and_then(|line| size_in(&line));
+            peer.send("ok ready\n");
+            let size = peer.line("SIZE").ok().and_then(|line| size_in(&line));
             let size =
                 size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MOST);
             let Some(size) = size else {
-                connection.send(b"error bad-request expected a size\n");
-                return false;
+                peer.send("error bad-request expected a size\n");
+                return None;
             };
-            let bytes = connection.take(size);
-            if bytes.len() < size {
-                return false;
-            }
-            files.insert(name.clone(), bytes);
+            files.insert(name.clone(), peer.take(size).ok()?);
             format!("ok received {size} {name}\n")
         }
         ("size" | "rm" | "download" | "sum", None) => "error not-found no such file\n".to_owned(),
@@ -183,71 +168,60 @@ fn text(connection: &mut Connection, files: &mut Files, line: &[u8]) -> bool {
             format!("ok {}\n", sum.sum())
         }
         ("download", Some(bytes)) => {
-            connection.send(&[format!("ok {}\n", bytes.len()).as_bytes(), &bytes].concat());
-            return true;
+            peer.send([format!("ok {}\n", bytes.len()).as_bytes(), &bytes].concat());
+            return Some(());
         }
         _ => "error unknown-command no such command\n".to_owned(),
     };
-    connection.send(reply.as_bytes());
-    true
+    peer.send(reply);
+    Some(())
 }
 
-/// A number of four bytes.
-fn number(n: usize) -> [u8; 4] {
-    i32::try_from(n).unwrap_or(-1).to_le_bytes()
+/// A number of four bytes; -1 for a file that is not there.
+fn number(n: Option<usize>) -> [u8; 4] {
+    n.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1).to_le_bytes()
 }
 
-fn strukt(connection: &mut Connection, files: &mut Files, word: &str) -> Option<()> {
-    let exactly = |connection: &mut Connection, count: usize| {
-        Some(connection.take(count)).filter(|bytes| bytes.len() == count)
-    };
-    let size = |connection: &mut Connection| {
-        let bytes = exactly(connection, 4)?.try_into().ok()?;
-        usize::try_from(i32::from_le_bytes(bytes)).ok().filter(|size| *size <= MOST)
-    };
+fn strukt(peer: &mut Peer, files: &mut Files, word: &str) -> Option<()> {
     match word {
-        "connme" => connection.send(b"connected"),
+        "connme" => drop(peer.send("connected")),
         "byebye" => return None,
         "ls" => {
-            connection.send(&number(files.len()));
+            peer.send(number(Some(files.len())));
             for (name, bytes) in files.iter() {
-                let entry = [&number(name.len()), name.as_bytes(), &number(bytes.len())].concat();
-                connection.send(&entry);
-                exactly(connection, 1)?;
+                let (length, size) = (number(Some(name.len())), number(Some(bytes.len())));
+                peer.send([&length, name.as_bytes(), &size].concat());
+                peer.take(1).ok()?;
             }
-            connection.send(&number(files.values().map(Vec::len).sum()));
+            peer.send(number(Some(files.values().map(Vec::len).sum())));
         }
         _ => {
-            connection.send(b"ready");
-            let length = i16::from_le_bytes(exactly(connection, 2)?.try_into().ok()?);
-            let name = exactly(connection, usize::try_from(length).ok()?)?;
+            peer.send("ready");
+            let length = i16::from_le_bytes(peer.take(2).ok()?.try_into().ok()?);
+            let name = peer.take(usize::try_from(length).ok()?).ok()?;
             let name = String::from_utf8_lossy(&name).into_owned();
             let found = files.get(&name).cloned();
             match word {
                 "upload" => {
-                    let size = size(connection)?;
-                    let bytes = exactly(connection, size)?;
-                    files.insert(name, bytes);
-                    connection.send(b"received");
-                    connection.pause(Duration::from_millis(20));
-                    connection.send(&0.01f32.to_le_bytes());
+                    let size = i32::from_le_bytes(peer.take(4).ok()?.try_into().ok()?);
+                    let size = usize::try_from(size).ok().filter(|size| *size <= MOST)?;
+                    files.insert(name, peer.take(size).ok()?);
+                    peer.send("received").pause(20);
+                    peer.send(0.01f32.to_le_bytes());
                 }
                 "rm" => {
-                    if exactly(connection, 1)? == b"Y" {
-                        let removed = files.remove(&name).map_or(-1i32, |_| 1);
-                        connection.send(&removed.to_le_bytes());
+                    if peer.take(1).ok()? == b"Y" {
+                        peer.send(number(files.remove(&name).map(|_| 1)));
                     }
                 }
                 "download" => {
-                    connection
-                        .send(&found.as_ref().map_or((-1i32).to_le_bytes(), |it| number(it.len())));
+                    peer.send(number(found.as_ref().map(Vec::len)));
                     if let Some(bytes) = found {
-                        connection.send(&bytes);
-                        exactly(connection, 1)?;
-                        connection.send(&0.01f32.to_le_bytes());
+                        peer.send(bytes).take(1).ok()?;
+                        peer.send(0.01f32.to_le_bytes());
                     }
                 }
-                _ => connection.send(&found.map_or((-1i32).to_le_bytes(), |it| number(it.len()))),
+                _ => drop(peer.send(number(found.map(|it| it.len())))),
             }
         }
     }
@@ -265,10 +239,8 @@ fn record(name: &str, size: usize) -> String {
     .to_string()
 }
 
-fn json(connection: &mut Connection, files: &mut Files, line: &[u8]) {
-    let Some(request) = Value::parse(line) else {
-        return connection.send(b"ERROR bad-request not JSON\r\n");
-    };
+fn json(peer: &mut Peer, files: &mut Files, line: &[u8]) -> Option<()> {
+    let request = Value::parse(line).unwrap_or(Value::Null);
     let text = |member: &str| request.get(member).and_then(Value::as_text).map(str::to_owned);
     let name = text("file").or_else(|| {
         let id = text("id")?;
@@ -276,30 +248,30 @@ fn json(connection: &mut Connection, files: &mut Files, line: &[u8]) {
     });
     let name = name.unwrap_or_default();
     let found = files.get(&name).cloned();
-    match (text("aksi").as_deref(), found) {
+    let reply = match (text("aksi").as_deref(), found) {
+        _ if request == Value::Null => "ERROR bad-request not JSON\r\n".to_owned(),
         (Some("list"), _) => {
             let records: Vec<_> = files.iter().map(|(name, it)| record(name, it.len())).collect();
-            connection.send(format!("[{}]\r\n", records.join(",")).as_bytes());
+            format!("[{}]\r\n", records.join(","))
         }
         (Some("transfer"), _) => {
             let size = request.get("size").and_then(Value::as_u64).unwrap_or(0);
             let size = usize::try_from(size).unwrap_or(0).min(MOST);
-            let bytes = connection.take(size);
-            if bytes.len() == size {
-                files.insert(name.clone(), bytes);
-                connection.send(format!("OK {}\r\n", record(&name, size)).as_bytes());
-            }
+            files.insert(name.clone(), peer.take(size).ok()?);
+            format!("OK {}\r\n", record(&name, size))
         }
-        (Some("get" | "hapus"), None) => connection.send(b"null"),
+        (Some("get" | "hapus"), None) => "null".to_owned(),
         (Some("get"), Some(bytes)) => {
-            connection.send(format!("{}\r\n", record(&name, bytes.len())).as_bytes());
-            connection.pause(Duration::from_millis(50));
-            connection.send(&bytes);
+            peer.send(format!("{}\r\n", record(&name, bytes.len()))).pause(50);
+            peer.send(bytes);
+            return Some(());
         }
         (Some("hapus"), Some(bytes)) => {
             files.remove(&name);
-            connection.send(format!("OK {}\r\n", record(&name, bytes.len())).as_bytes());
+            format!("OK {}\r\n", record(&name, bytes.len()))
         }
-        _ => connection.send(b"ERRCMD\r\n"),
-    }
+        _ => "ERRCMD\r\n".to_owned(),
+    };
+    peer.send(reply);
+    Some(())
 }
