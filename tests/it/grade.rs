@@ -37,7 +37,7 @@ fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
     }
 }
 
-fn run(options: Options) -> Result<Report, connme::lab::grade::NotRun> {
+fn run(options: Options) -> Result<Report, connme::lang::Msg> {
     run_and_tell(options, |_| {})
 }
 

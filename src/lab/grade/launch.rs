@@ -3,13 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, thread};
 
 use super::process::{Process, from_anywhere};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
-use crate::lang::Lang;
+use crate::lang::{Msg, msg};
 
 /// How long a server may take until it accepts connections.
 const START: Duration = Duration::from_secs(10);
@@ -41,14 +41,13 @@ impl Launched {
     ///
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
-    pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, String> {
-        let words = names::words(command).unwrap_or_default();
-        let failed = |error: io::Error| error.to_string();
-        let words = from_anywhere(words);
-        let folder = TemporaryFolder::new().map_err(|failure| failure.why().say(Lang::En))?;
-        fs::create_dir(folder.0.join(ROOT)).map_err(failed)?;
+    pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
+        let words = from_anywhere(names::words(command).unwrap_or_default());
+        let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
-        let (process, address) = begin(&words, &folder.0, usual)?;
+        let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
+        let begun = made.and_then(|()| begin(&words, &folder.0, usual));
+        let (process, address) = begun.map_err(|printed| not_started(command, &printed))?;
         Ok(Launched { words, folder, usual, process, address })
     }
 
@@ -68,6 +67,14 @@ impl Launched {
         (self.process, self.address) = begin(&self.words, &self.folder.0, self.usual)?;
         Ok(())
     }
+}
+
+/// What is said of a command that starts no server, and of what it has printed.
+pub(super) fn not_started(command: &str, printed: &str) -> Msg {
+    msg!(
+        "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
+        "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
+    )
 }
 
 /// The folder of the files, in the folder that the server runs in: the name that the assignment gives it.

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::dialect::Dialect;
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
 use launch::{LINES, Launched};
 use peer::{Done, Trial};
@@ -206,28 +206,15 @@ impl Report {
     }
 }
 
-/// Why nothing was run.
-#[derive(Debug)]
-pub enum NotRun {
-    /// There is no server.
-    NoServer(io::Error),
-    /// The command did not start one: why, or what it has printed.
-    NotStarted(String),
-    /// The client does not work at all: what has to be said of that.
-    NoClient(Msg),
-    /// The folder is not that of this server.
-    WrongRoot,
-}
-
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
-/// There is no server, or the folder is that of another one.
-pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, NotRun> {
+/// What has to be said if there is no server, or the folder is that of another one.
+pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
     let mut launched = None;
     let address = match &options.run {
         Some(command) => {
-            let started = Launched::start(command, options.dialect).map_err(NotRun::NotStarted)?;
+            let started = Launched::start(command, options.dialect)?;
             let address = started.address;
             options.root = Some(started.root());
             launched = Some(started);
@@ -235,7 +222,13 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, No
         }
         None => reach((options.host.as_str(), options.port), options.time.max(TIME))
             .and_then(|stream| stream.peer_addr())
-            .map_err(NotRun::NoServer)?,
+            .map_err(|why| {
+                let server = lang::address(&options.host, options.port);
+                msg!(
+                    "cannot grade {server}: {why}; is the server running?",
+                    "tidak bisa menilai {server}: {why}; apakah server berjalan?"
+                )
+            })?,
     };
     let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
@@ -423,7 +416,7 @@ impl Run {
     }
 
     /// Looks where the server keeps its files. The folder that the user has named must be that one.
-    fn find_root(&mut self) -> Result<(), NotRun> {
+    fn find_root(&mut self) -> Result<(), Msg> {
         let Some(root) = self.options.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
         let Some((stored, name)) = self.suite.put(&mut trial, self.options.dialect) else {
@@ -438,7 +431,11 @@ impl Run {
             let above = root.parent().unwrap_or(&root);
             self.options.root = folder_of(&name, above, 3);
         } else if stored.is_ok() && !root.join(&name).exists() {
-            return Err(NotRun::WrongRoot);
+            let root = root.display();
+            return Err(msg!(
+                "--root {root} is not the folder of this server: a file that it has stored is not in it",
+                "--root {root} bukan folder server ini: file yang disimpannya tidak ada di sana"
+            ));
         }
         Ok(())
     }

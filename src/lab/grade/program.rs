@@ -9,9 +9,10 @@ use std::{env, fs};
 
 use super::conversation::Mistake;
 use super::formats::{Format, render};
+use super::launch::not_started;
 use super::report::{Look, bar, duty, screen};
 use super::suite::{Known, Suite};
-use super::{Graded, NotRun, Options, TIME, client, player, run};
+use super::{Graded, Options, TIME, client, player, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -54,7 +55,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
         return match client::pair::run(&options, driven) {
             Ok((table, all_well)) => print(&table, ExitCode::from(u8::from(!all_well))),
-            Err(wrong) => wrong_use(&wrong.say(config.lang)),
+            Err(wrong) => complain(wrong),
         };
     }
     let wanted = options.wanted();
@@ -110,7 +111,6 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         };
         let _ = io::stderr().write_all((line.say(config.lang) + "\n").as_bytes());
     }
-    let (root, command) = (options.root.clone(), options.run.clone());
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let plain = output.is_some() || !out;
     let columns = if plain { COLUMNS } else { columns };
@@ -121,28 +121,12 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         }
     };
     let ran = match options.client.clone() {
-        Some(driven) => client::run(options, &driven, tell).map_err(NotRun::NoClient),
+        Some(driven) => client::run(options, &driven, tell),
         None => run(options, tell),
     };
     let report = match ran {
         Ok(report) => report,
-        Err(NotRun::NoServer(why)) => {
-            return complain(msg!(
-                "cannot grade {server}: {why}; is the server running?",
-                "tidak bisa menilai {server}: {why}; apakah server berjalan?"
-            ));
-        }
-        Err(NotRun::NotStarted(printed)) => {
-            return complain(not_started(&command.unwrap_or_default(), &printed));
-        }
-        Err(NotRun::NoClient(why)) => return wrong_use(&why.say(config.lang)),
-        Err(NotRun::WrongRoot) => {
-            let path = root.unwrap_or_default().display().to_string();
-            return complain(msg!(
-                "--root {path} is not the folder of this server: a file that it has stored is not in it",
-                "--root {path} bukan folder server ini: file yang disimpannya tidak ada di sana"
-            ));
-        }
+        Err(why) => return complain(why),
     };
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
     let status = match report.has_run() {
@@ -159,13 +143,6 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             }
         },
     }
-}
-
-fn not_started(command: &str, printed: &str) -> Msg {
-    msg!(
-        "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
-        "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
-    )
 }
 
 /// What is said before the run of a server.
@@ -194,11 +171,6 @@ fn called() -> String {
         Ok(below) => Path::new(".").join(below).display().to_string(),
         Err(_) => word,
     }
-}
-
-fn wrong_use(why: &str) -> ExitCode {
-    let _ = io::stderr().write_all(format!("connme-lab: {why}\n").as_bytes());
-    ExitCode::from(2)
 }
 
 /// The checks of this file.
