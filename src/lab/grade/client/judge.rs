@@ -33,6 +33,9 @@ pub(super) struct Seen {
     pub(super) memory: u64,
     pub(super) before: Files,
     pub(super) after: Files,
+    /// What it was told, and what is to be so.
+    pub(super) typed: Vec<String>,
+    pub(super) facts: Vec<Step>,
     /// The path of the folder where it saves.
     pub(super) downloads: String,
 }
@@ -99,7 +102,7 @@ impl Seen {
     ///
     /// # Errors
     /// That.
-    pub(super) fn judge(&self, examiner: &Examiner, facts: &[Step]) -> Result<(), Box<Fail>> {
+    pub(super) fn judge(&self, examiner: &Examiner) -> Result<(), Box<Fail>> {
         let wrong = |verdict, expected: Msg, got: Msg| {
             let mut failure = fail(vec![expected], got, examiner.record.connections());
             failure.verdict = verdict;
@@ -116,7 +119,7 @@ impl Seen {
         let next =
             || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
         if self.has_crashed() {
-            let differs = facts.iter().find_map(|fact| match fact {
+            let differs = self.facts.iter().find_map(|fact| match fact {
                 Step::Word(word, argument) => self.differs(word, argument, examiner),
                 _ => None,
             });
@@ -137,7 +140,7 @@ impl Seen {
             return Err(failure);
         }
         let is_memory = |fact: &&Step| matches!(fact, Step::Word("memory", _));
-        if let Some(Step::Word(word, argument)) = facts.iter().find(is_memory)
+        if let Some(Step::Word(word, argument)) = self.facts.iter().find(is_memory)
             && let Some((expected, got)) = self.differs(word, argument, examiner)
         {
             return wrong(Verdict::Wrong, expected, got);
@@ -182,7 +185,7 @@ impl Seen {
                 return wrong(Verdict::Wrong, expected, same(quoted(&request.0)));
             }
         }
-        for fact in facts {
+        for fact in &self.facts {
             if let Step::Word(word, argument) = fact
                 && let Some((expected, got)) = self.differs(word, argument, examiner)
             {

@@ -204,63 +204,6 @@ struct Room<'f> {
     relay: Option<Relay>,
 }
 
-/// What a check prepares and expects, and what is played.
-#[derive(Default)]
-struct Plan {
-    orders: Vec<Order>,
-    before: judge::Files,
-    /// Files with nothing in them, and their sizes in MiB.
-    sparse: Vec<(String, u64)>,
-    served: reference::Files,
-    facts: Vec<Step>,
-    moves: Vec<Step>,
-    is_absent: bool,
-    input_ends: bool,
-    /// The most memory in MiB.
-    memory: Option<u64>,
-    patience: u32,
-}
-
-impl Plan {
-    fn of(steps: Vec<Step>, downloads: &str) -> Plan {
-        let mut plan = Plan { patience: 1, ..Plan::default() };
-        for step in steps {
-            let Step::Word(word, argument) = &step else {
-                plan.moves.push(step);
-                continue;
-            };
-            let (name, bytes) = divided(argument);
-            match *word {
-                "$" => plan.orders.push(Order::of(&name)),
-                "sparse" => {
-                    let megabytes = name.split_once(' ').and_then(|(name, size)| {
-                        Some((name.to_owned(), size.parse::<u64>().ok()?))
-                    });
-                    plan.sparse.extend(megabytes);
-                }
-                "file" => drop(plan.before.insert(name, bytes)),
-                "local" => drop(plan.before.insert(join(downloads, &name), bytes)),
-                "serve" => drop(plan.served.insert(name, bytes)),
-                "absent" => plan.is_absent = true,
-                "patience" => {
-                    plan.patience = number_in(argument).unwrap_or(1);
-                }
-                "input" => plan.input_ends = true,
-                "saved" | "nothing" | "inside" | "kept" | "says" | "never" | "told" | "exit"
-                | "once" => {
-                    plan.facts.push(step);
-                }
-                "memory" => {
-                    plan.memory = number_in(argument);
-                    plan.facts.push(step);
-                }
-                _ => plan.moves.push(step),
-            }
-        }
-        plan
-    }
-}
-
 impl<'f> Room<'f> {
     fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
         Room { options, client, folder, relay: None }
@@ -290,7 +233,7 @@ impl<'f> Room<'f> {
             let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
         });
-        let score = |(_, (examiner, seen, ..)): &(Style, Performed)| {
+        let score = |(_, (examiner, seen)): &(Style, Performed)| {
             let asked: Vec<_> = examiner.others();
             let dialect = self.options.dialect;
             let is_known = |line: &&str| match dialect {
@@ -307,8 +250,8 @@ impl<'f> Room<'f> {
             (known, asked.len() <= 6, ended)
         };
         let best = tries.iter().rev().max_by_key(|it| score(it));
-        let Some((style, (_, seen, ..))) = best.filter(|it| score(it).0 > 0) else {
-            return Err(no_request(tries.iter().map(|(_, (_, seen, ..))| seen).next_back()));
+        let Some((style, (_, seen))) = best.filter(|it| score(it).0 > 0) else {
+            return Err(no_request(tries.iter().map(|(_, (_, seen))| seen).next_back()));
         };
         self.client.style = *style;
         if driven.downloads.is_none() {
@@ -321,7 +264,7 @@ impl<'f> Room<'f> {
         }
         let without = [Step::Word("$", b"ls".to_vec()), Step::Word("input", Vec::new())];
         let ended = self.perform(without.to_vec(), "dry-end");
-        self.client.ends_with_input = ended.is_ok_and(|(_, seen, ..)| seen.has_ended_well());
+        self.client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
         Ok(())
     }
 
@@ -343,16 +286,16 @@ impl<'f> Room<'f> {
         let folder = check.id.replace('/', "-");
         match self.perform(steps, &folder) {
             Err(_) => (Outcome::NoTime, Vec::new(), 0, false),
-            Ok((examiner, seen, facts, typed)) => {
-                let outcome = match seen.judge(&examiner, &facts) {
+            Ok((examiner, seen)) => {
+                let waited = seen.hangs && seen.is_busy != Some(true);
+                let outcome = match seen.judge(&examiner) {
                     Ok(()) => Outcome::Passed,
                     Err(mut failure) => {
                         failure.printed = seen.last_lines;
-                        failure.typed = typed;
+                        failure.typed = seen.typed;
                         Outcome::Failed(failure)
                     }
                 };
-                let waited = seen.hangs && seen.is_busy != Some(true);
                 (outcome, examiner.record.take_rungs(), examiner.record.connections(), waited)
             }
         }
@@ -360,54 +303,74 @@ impl<'f> Room<'f> {
 
     /// Plays a conversation with the client in a folder of its own.
     fn perform(&self, steps: Vec<Step>, folder: &str) -> io::Result<Performed> {
-        let downloads = join(WORK, &self.client.downloads);
-        let mut plan = Plan::of(steps, &self.client.downloads);
-        let is_connecting = |order: &&Order| order.word == "connme";
-        if self.client.way != Way::Arguments
-            && self.options.dialect != Dialect::Json
-            && !plan.orders.first().is_some_and(|order| is_connecting(&order))
-        {
-            plan.orders.insert(0, Order::of("connme"));
-        }
-        // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
-        let is_told = |fact: &Step| matches!(fact, Step::Word("told", _));
-        let is_without = self.client.ends_with_input && plan.facts.iter().any(is_told);
-        if !(plan.input_ends || is_without)
-            && self.options.dialect != Dialect::Json
-            && self.client.way != Way::Arguments
-            && !plan.orders.iter().any(|order| order.word == "byebye")
-        {
-            plan.orders.push(Order::of("byebye"));
-        }
         let folder = self.folder.join(folder);
         let work = folder.join(WORK);
-        fs::create_dir_all(work.join(&self.client.downloads))?;
-        for (path, bytes) in &plan.before {
-            fs::write(work.join(path), bytes)?;
+        let downloads = work.join(&self.client.downloads);
+        fs::create_dir_all(&downloads)?;
+        let (mut orders, mut served) = (Vec::new(), reference::Files::new());
+        let (mut facts, mut moves) = (Vec::new(), Vec::new());
+        for step in steps {
+            let Step::Word(word, argument) = &step else {
+                moves.push(step);
+                continue;
+            };
+            let (name, bytes) = divided(argument);
+            match *word {
+                "$" => orders.push(Order::of(&name)),
+                "serve" => drop(served.insert(name, bytes)),
+                "file" => fs::write(work.join(name), bytes)?,
+                "local" => fs::write(downloads.join(name), bytes)?,
+                "sparse" => {
+                    let (name, megabytes) = name.split_once(' ').unwrap_or((&name, ""));
+                    let size = megabytes.parse::<u64>().unwrap_or(0) << 20;
+                    fs::File::create(work.join(name))?.set_len(size)?;
+                }
+                word if is_in(FACTS, word) => facts.push(step),
+                _ => moves.push(step),
+            }
         }
-        for (path, megabytes) in &plan.sparse {
-            fs::File::create(work.join(path))?.set_len(megabytes << 20)?;
+        let fact = |wanted| {
+            facts.iter().find_map(|fact| match fact {
+                Step::Word(word, argument) if *word == wanted => Some(argument),
+                _ => None,
+            })
+        };
+        let dialect = self.options.dialect;
+        if dialect != Dialect::Json && self.client.way != Way::Arguments {
+            if orders.first().is_none_or(|order| order.word != "connme") {
+                orders.insert(0, Order::of("connme"));
+            }
+            // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
+            let is_without = self.client.ends_with_input && fact("told").is_some();
+            let is_there = orders.iter().any(|order| order.word == "byebye");
+            if !is_without && !is_there && fact("input").is_none() {
+                orders.push(Order::of("byebye"));
+            }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
-        let orders = plan.orders.iter().map(Order::said).collect();
-        let dialect = self.options.dialect;
-        let mut examiner = Examiner::new(dialect, plan.moves, plan.served, orders);
+        let listener = Some(listener).filter(|_| fact("absent").is_none());
+        let told = orders.iter().map(Order::said).collect();
+        let mut examiner = Examiner::new(dialect, moves, served, told);
         examiner.relay.clone_from(&self.relay);
-        examiner.fails_again = plan.facts.iter().any(is_told);
-        let listener = (!plan.is_absent).then_some(listener);
-        let mut seen = Seen { before: files(&folder), downloads, ..Seen::default() };
+        examiner.fails_again = fact("told").is_some();
+        let time = self.options.time * fact("patience").and_then(|it| number_in(it)).unwrap_or(1);
+        let memory = fact("memory").and_then(|it| number_in(it));
+        let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
+        let mut seen = Seen {
+            before: files(&folder),
+            downloads: join(WORK, &self.client.downloads),
+            typed: typed.lines().map(str::to_owned).collect(),
+            ..Seen::default()
+        };
         thread::scope(|scope| {
             if let Some(listener) = &listener {
                 scope.spawn(|| examiner.serve(listener));
             }
-            for orders in self.client.turns(&plan.orders) {
+            for orders in self.client.turns(&orders) {
                 examiner.record.touch();
                 match self.client.start(orders, &work, port) {
-                    Ok(mut process) => {
-                        let time = self.options.time * plan.patience;
-                        seen.watch(&mut process, &examiner, time, plan.memory);
-                    }
+                    Ok(mut process) => seen.watch(&mut process, &examiner, time, memory),
                     Err(error) => seen.printed += &error.to_string(),
                 }
                 if seen.hangs || examiner.failure().is_some() {
@@ -420,19 +383,17 @@ impl<'f> Room<'f> {
             }
             examiner.record.end();
         });
-        seen.after = files(&folder);
+        (seen.after, seen.facts) = (files(&folder), facts);
         let _ = fs::remove_dir_all(&folder);
-        let typed = plan.orders.iter().map(|order| self.client.typed(order)).collect::<String>();
-        let typed = typed.lines().map(str::to_owned).collect();
-        Ok((examiner, seen, plan.facts, typed))
+        Ok((examiner, seen))
     }
 }
 
 /// The folder of a check in which the client runs. Beside it is what no client may touch.
 const WORK: &str = "work";
 
-/// The server, what was seen of the client, what is expected of it, and what it was told.
-type Performed = (Examiner, Seen, Vec<Step>, Vec<String>);
+/// The server, and what was seen of the client.
+type Performed = (Examiner, Seen);
 
 impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
@@ -489,12 +450,15 @@ fn is_busy(process: &mut Process) -> Option<bool> {
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let name = argument.split(" = ").next().unwrap_or_default();
     let is_placed = ["file", "local", "sparse"].contains(&word);
-    (is_in(WORDS, word) || is_in(peer::WORDS, word))
+    [WORDS, FACTS, peer::WORDS].iter().any(|words| is_in(words, word))
         && !(is_placed && name.contains(['/', '\\', ':', '{']))
 }
 
-const WORDS: &str = "sparse patience $ file local serve close reset absent saved nothing inside kept says never told exit \
-    once memory input";
+const WORDS: &str = "$ serve file local sparse close reset";
+
+/// What is to be so, and under which circumstances.
+const FACTS: &str =
+    "absent patience input saved nothing inside kept says never told exit once memory";
 
 fn no_request(seen: Option<&Seen>) -> Msg {
     let last = seen

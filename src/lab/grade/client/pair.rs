@@ -185,7 +185,7 @@ impl Pair<'_> {
             }
         }));
         let ran = room.perform(steps, &format!("pair-{number}"));
-        let (_, client, ..) = ran.map_err(|error| of_client(same(error.to_string())))?;
+        let (_, client) = ran.map_err(|error| of_client(same(error.to_string())))?;
         // What the server sent last may be still under way.
         let until = Instant::now() + UNDER_WAY;
         let is_moving = || lock(&sessions).iter().any(|it| Arc::strong_count(it) > 1);
