@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use super::peer::{Done, Peer, Trial};
+use super::peer::{Done, Peer, Totals, Trial};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
+use crate::error::lock;
 
 /// The longest name in a list of `struct`.
 const NAME: usize = 4096;
@@ -98,7 +99,7 @@ fn json(p: &mut Peer) -> Done<List> {
 }
 
 /// Removes the files of the grader, each on a connection of its own if it has to be. Returns how many may remain.
-pub(super) fn sweep(t: &mut Trial, dialect: Dialect) -> Done<usize> {
+pub(super) fn sweep(t: &mut Trial, totals: &Totals, dialect: Dialect) -> Done<usize> {
     if dialect == Dialect::Count {
         return Ok(0);
     }
@@ -106,16 +107,16 @@ pub(super) fn sweep(t: &mut Trial, dialect: Dialect) -> Done<usize> {
         // It cannot remove a file.
         let entries = t.root.as_ref().and_then(|root| fs::read_dir(root).ok());
         for entry in entries.into_iter().flatten().flatten() {
-            if t.is_own(&entry.file_name().to_string_lossy()) {
+            if totals.is_own(&entry.file_name().to_string_lossy()) {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        return Ok(t.names.len());
+        return Ok(lock(&totals.prefixes).len());
     }
     let own = |t: &mut Trial| -> Done<Vec<String>> {
         let list = List::read(&mut t.open()?, dialect, "")?;
         let names = list.entries.into_iter().map(|(name, _)| name);
-        Ok(names.filter(|name| t.is_own(name)).collect())
+        Ok(names.filter(|name| totals.is_own(name)).collect())
     };
     let mut p = None;
     for name in own(t)? {

@@ -28,14 +28,16 @@ pub mod suite;
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::dialect::Dialect;
+use crate::error::lock;
 use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
 use launch::{LINES, Launched};
-use peer::{Done, Trial};
+use peer::{Done, Record, Totals, Trial};
 use player::play;
 use process::Usage;
 use random::Random;
@@ -233,12 +235,10 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
         suite: Suite::of(options.dialect),
-        names: Vec::new(),
+        totals: Arc::default(),
         address,
         launched,
         start: Instant::now(),
-        connections: 1,
-        moved: 0,
         stopped: None,
         is_over: false,
         done: Vec::new(),
@@ -267,7 +267,9 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
             graded.push(run.done.swap_remove(at));
         }
     }
-    let (time, connections, moved) = (run.start.elapsed(), run.connections, run.moved);
+    // One connection was a look whether there is a server.
+    let (connections, moved) = (run.totals.connections() + 1, run.totals.moved());
+    let time = run.start.elapsed();
     Ok(Report { options: run.options, graded, time, connections, moved, left })
 }
 
@@ -299,14 +301,11 @@ fn folder_of(name: &str, folder: &Path, depth: usize) -> Option<PathBuf> {
 struct Run {
     options: Options,
     suite: &'static Suite,
-    /// The names that may be on the server.
-    names: Vec<String>,
+    totals: Arc<Totals>,
     address: SocketAddr,
     /// The server, if it was started here.
     launched: Option<Launched>,
     start: Instant,
-    connections: u64,
-    moved: u64,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
     /// A group has failed, and the rest is not run.
@@ -347,12 +346,16 @@ impl Run {
         let deadline = (Instant::now() + self.options.time * patience).min(self.start + TOTAL);
         // The names differ from check to check, so that one check's files are not in another's way.
         let random = Random::of(self.options.seed, salt);
-        let prefix = format!("grade-{:08x}", random.clone().next() & 0xffff_ffff);
-        let mut trial = Trial::new(self.address, deadline, random, prefix);
-        trial.time = self.options.time;
-        trial.root.clone_from(&self.options.root);
-        trial.begin_at(self.moved);
-        trial
+        Trial {
+            record: Record::new(&self.totals, deadline, false),
+            address: self.address,
+            prefix: format!("grade-{:08x}", random.clone().next() & 0xffff_ffff),
+            random,
+            root: self.options.root.clone(),
+            time: self.options.time,
+            before: Usage::default(),
+            kept: Vec::new(),
+        }
     }
 
     fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
@@ -367,9 +370,8 @@ impl Run {
         if check.is("watched") && outcome.is_ok() {
             outcome = self.must_take_little(&trial);
         }
-        self.names.append(&mut trial.names);
-        self.count(&trial);
-        let rungs = trial.into_rungs();
+        let rungs = trial.record.take_rungs();
+        drop(trial);
         let mut outcome = outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed);
         let passed = matches!(outcome, Outcome::Passed);
         let has_ended = self.launched.as_mut().is_some_and(|it| match passed {
@@ -422,8 +424,6 @@ impl Run {
         let Some((stored, name)) = self.suite.put(&mut trial, self.options.dialect) else {
             return Ok(());
         };
-        self.names.append(&mut trial.names);
-        self.count(&trial);
         if stored.is_err() && self.launched.as_mut().is_some_and(Launched::ends_soon) {
             self.restart();
         }
@@ -470,8 +470,7 @@ impl Run {
     fn probe(&mut self) -> Done {
         let mut trial = self.trial(1, "probe");
         let outcome = self.suite.probe(&mut trial, self.options.dialect);
-        self.count(&trial);
-        match trial.into_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
+        match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
         }
@@ -480,24 +479,16 @@ impl Run {
     /// Removes all names that the checks have used, if the server answers. Returns how many may remain.
     fn sweep(&mut self) -> usize {
         let mut trial = self.trial(2, "sweep");
-        trial.names = std::mem::take(&mut self.names);
-        let swept = self
-            .stopped
-            .is_none()
-            .then(|| lists::sweep(&mut trial, self.options.dialect).ok())
-            .flatten();
-        self.count(&trial);
-        let is_own = |entry: &fs::DirEntry| trial.is_own(&entry.file_name().to_string_lossy());
+        let swept = match self.stopped {
+            None => lists::sweep(&mut trial, &self.totals, self.options.dialect).ok(),
+            Some(_) => None,
+        };
+        let is_own =
+            |entry: &fs::DirEntry| self.totals.is_own(&entry.file_name().to_string_lossy());
         match self.options.root.as_ref().and_then(|root| fs::read_dir(root).ok()) {
             Some(entries) => entries.flatten().filter(is_own).count(),
-            None => swept.unwrap_or(trial.names.len()),
+            None => swept.unwrap_or_else(|| lock(&self.totals.prefixes).len()),
         }
-    }
-
-    fn count(&mut self, trial: &Trial) {
-        let (connections, moved) = trial.cost();
-        self.connections += connections;
-        self.moved = moved;
     }
 }
 

@@ -49,8 +49,35 @@ enum End {
     Reset,
 }
 
+/// What all checks of a run share.
+#[derive(Default)]
+pub(super) struct Totals {
+    connections: AtomicU64,
+    moved: AtomicU64,
+    /// How the names begin that may be on the server.
+    pub(super) prefixes: Mutex<Vec<String>>,
+}
+
+impl Totals {
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes were moved.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::SeqCst)
+    }
+
+    /// Whether a file on the server is one of the grader's, or is named after one.
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        lock(&self.prefixes).iter().any(|prefix| name.contains(prefix))
+    }
+}
+
 /// What all connections of a check share.
 pub(super) struct Record {
+    totals: Arc<Totals>,
     start: Instant,
     deadline: Instant,
     /// The other side is a client.
@@ -59,22 +86,21 @@ pub(super) struct Record {
     active: Mutex<Instant>,
     rungs: Mutex<Vec<Rung>>,
     connections: AtomicU64,
-    moved: AtomicU64,
     /// The check is over, and nothing is waited for any more.
     is_over: AtomicBool,
 }
 
 impl Record {
-    pub(super) fn new(deadline: Instant, is_server: bool) -> Arc<Record> {
+    pub(super) fn new(totals: &Arc<Totals>, deadline: Instant, is_server: bool) -> Arc<Record> {
         let start = Instant::now();
         Arc::new(Record {
+            totals: Arc::clone(totals),
             start,
             deadline,
             is_server,
             active: Mutex::new(start),
             rungs: Mutex::default(),
             connections: AtomicU64::new(0),
-            moved: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
         })
     }
@@ -127,8 +153,14 @@ impl Record {
         self.connections.load(Ordering::SeqCst)
     }
 
-    fn moved(&self) -> u64 {
-        self.moved.load(Ordering::SeqCst)
+    /// The number of a new one.
+    fn opened(&self) -> u64 {
+        self.totals.connections.fetch_add(1, Ordering::SeqCst);
+        self.connections.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn moves(&self, bytes: usize) {
+        self.totals.moved.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 
     /// The steps.
@@ -139,12 +171,11 @@ impl Record {
 
 /// One run of one check: where its connections, names and bytes come from.
 pub(super) struct Trial {
-    record: Arc<Record>,
-    address: SocketAddr,
-    random: Random,
-    prefix: String,
-    /// The names that the check may leave on the server.
-    pub(super) names: Vec<String>,
+    pub(super) record: Arc<Record>,
+    pub(super) address: SocketAddr,
+    pub(super) random: Random,
+    /// How the names begin that it gives to the server.
+    pub(super) prefix: String,
     /// The server's folder, if the user has given it.
     pub(super) root: Option<PathBuf>,
     /// How long a check usually may take.
@@ -156,28 +187,9 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    pub(super) fn new(
-        address: SocketAddr,
-        deadline: Instant,
-        random: Random,
-        prefix: String,
-    ) -> Trial {
-        Trial {
-            record: Record::new(deadline, false),
-            address,
-            random,
-            prefix,
-            names: Vec::new(),
-            root: None,
-            time: super::TIME,
-            before: Usage::default(),
-            kept: Vec::new(),
-        }
-    }
-
     /// A new connection.
     pub(super) fn open(&mut self) -> Done<Peer> {
-        let connection = self.record.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        let connection = self.record.opened();
         let time = self.record.left().max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&self.address, time) {
             Ok(stream) => Ok(Peer::new(stream, connection, &self.record)),
@@ -208,12 +220,6 @@ impl Trial {
         Err(fail(vec![expected], got, self.record.connections()))
     }
 
-    /// Whether a file on the server is one of these names, or is named after one.
-    pub(super) fn is_own(&self, name: &str) -> bool {
-        let stems = self.names.iter().filter_map(|own| own.get(.."grade-01234567".len()));
-        stems.filter(|stem| stem.starts_with("grade-")).any(|stem| name.contains(stem))
-    }
-
     /// What the places of a conversation are filled with. They are others each time.
     pub(super) fn places(&mut self) -> Places {
         self.random.next();
@@ -227,23 +233,8 @@ impl Trial {
     }
 
     /// A name of this trial's was given to the server. It is removed after the run.
-    pub(super) fn is_named(&mut self) {
-        self.names.push(self.prefix.clone());
-    }
-
-    /// That many bytes were moved before.
-    pub(super) fn begin_at(&self, moved: u64) {
-        self.record.moved.store(moved, Ordering::SeqCst);
-    }
-
-    /// The number of connections, and the bytes that were moved up to now.
-    pub(super) fn cost(&self) -> (u64, u64) {
-        (self.record.connections(), self.record.moved())
-    }
-
-    /// The steps.
-    pub(super) fn into_rungs(self) -> Vec<Rung> {
-        self.record.take_rungs()
+    pub(super) fn is_named(&self) {
+        lock(&self.record.totals.prefixes).push(self.prefix.clone());
     }
 }
 
@@ -293,8 +284,7 @@ impl Peer {
 
     /// A connection of a client's.
     pub(super) fn of_client(stream: TcpStream, record: &Arc<Record>) -> Peer {
-        let connection = record.connections.fetch_add(1, Ordering::SeqCst) + 1;
-        Peer::new(stream, connection, record)
+        Peer::new(stream, record.opened(), record)
     }
 
     /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other
@@ -356,7 +346,7 @@ impl Peer {
         if self.is_broken {
             return false;
         }
-        self.record.moved.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        self.record.moves(bytes.len());
         let written = self.stream.set_write_timeout(Some(self.time_left()));
         let written = written.and_then(|()| self.stream.write_all(bytes));
         self.note(What::Sent(bytes.to_vec()));
@@ -579,7 +569,7 @@ impl Peer {
         if self.end.is_some() {
             return Ok(false);
         }
-        if self.record.moved() > MOVED && !self.record.is_server {
+        if self.record.totals.moved() > MOVED && !self.record.is_server {
             let got = msg!(
                 "more than {MOVED} bytes in this run",
                 "lebih dari {MOVED} byte dalam pengujian ini"
@@ -611,7 +601,7 @@ impl Peer {
                     return false;
                 }
                 Ok(came) => {
-                    self.record.moved.fetch_add(came.len() as u64, Ordering::SeqCst);
+                    self.record.moves(came.len());
                     self.held.extend_from_slice(came);
                     self.note(What::Got(came.to_vec()));
                     return true;

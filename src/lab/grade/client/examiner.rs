@@ -10,7 +10,7 @@ use super::reference::{Files, Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Step, number_in};
-use crate::lab::grade::peer::{Done, Peer, Record};
+use crate::lab::grade::peer::{Done, Peer, Record, Totals};
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lang::{Msg, msg};
 
@@ -49,6 +49,7 @@ struct Acts {
 impl Examiner {
     pub(super) fn new(
         dialect: Dialect,
+        totals: &Arc<Totals>,
         steps: Vec<Step>,
         files: Files,
         orders: Vec<String>,
@@ -57,7 +58,7 @@ impl Examiner {
         let (files, acts) = (Mutex::new(files), Mutex::new(acts));
         Examiner {
             dialect,
-            record: Record::new(Instant::now() + LONGEST, true),
+            record: Record::new(totals, Instant::now() + LONGEST, true),
             fails_again: false,
             relay: None,
             orders,

@@ -38,13 +38,13 @@ mod reference;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use super::conversation::{Step, is_in, number_in};
 use super::launch::LINES;
-use super::peer;
+use super::peer::{self, Totals};
 use super::process::Process;
 use super::random::Random;
 use super::seen::Rung;
@@ -157,9 +157,10 @@ pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Resu
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
     let mut room = Room::new(options, Client::new(words, driven.map()?), &folder.0);
     room.dry_run(driven)?;
+    room.totals = Arc::default();
     let wanted = room.options.wanted();
     let (next, room) = (Mutex::new(wanted.iter()), &room);
-    let (mut graded, mut connections) = (Vec::new(), 0);
+    let mut graded = Vec::new();
     let place = |it: &Graded| wanted.iter().position(|check| check.id == it.check.id);
     thread::scope(|scope| {
         let (sender, done) = mpsc::channel();
@@ -174,9 +175,8 @@ pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Resu
         }
         drop(sender);
         let mut groups = wanted.chunk_by(|a, b| a.group() == b.group()).peekable();
-        for (one, opened) in done {
+        for one in done {
             graded.push(one);
-            connections += opened;
             // Checks run at the same time: a group is told when those before it have ended too.
             while let Some(group) = groups.peek() {
                 let is_of = |it: &&Graded| group.iter().any(|check| check.id == it.check.id);
@@ -192,6 +192,7 @@ pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Resu
     });
     graded.sort_by_key(place);
     let (time, options) = (start.elapsed(), room.options.clone());
+    let connections = room.totals.connections();
     Ok(Report { options, graded, time, connections, moved: 0, left: 0 })
 }
 
@@ -200,13 +201,14 @@ struct Room<'f> {
     options: Options,
     client: Client,
     folder: &'f Path,
+    totals: Arc<Totals>,
     /// What becomes of the connections, if it is not the examiner that answers them.
     relay: Option<Relay>,
 }
 
 impl<'f> Room<'f> {
     fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
-        Room { options, client, folder, relay: None }
+        Room { options, client, folder, totals: Arc::default(), relay: None }
     }
 
     /// Finds out what the client takes for commands and where it saves.
@@ -268,24 +270,24 @@ impl<'f> Room<'f> {
         Ok(())
     }
 
-    fn grade(&self, check: &'static Check) -> (Graded, u64) {
+    fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
         let mut result = self.attempt(check);
         // On a busy machine a client may get no time to run. What waits is tried once more.
-        if result.3 {
+        if result.2 {
             result = self.attempt(check);
         }
-        let (outcome, rungs, connections, _) = result;
-        (Graded { check, outcome, time: start.elapsed(), rungs }, connections)
+        let (outcome, rungs, _) = result;
+        Graded { check, outcome, time: start.elapsed(), rungs }
     }
 
-    /// How a check ended, its steps and connections, and whether the client waited without an end.
-    fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, u64, bool) {
+    /// How a check ended, its steps, and whether the client waited without an end.
+    fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, bool) {
         let mut random = Random::of(self.options.seed, check.id);
         let steps = check.steps(&mut random).unwrap_or_default();
         let folder = check.id.replace('/', "-");
         match self.perform(steps, &folder) {
-            Err(_) => (Outcome::NoTime, Vec::new(), 0, false),
+            Err(_) => (Outcome::NoTime, Vec::new(), false),
             Ok((examiner, seen)) => {
                 let waited = seen.hangs && seen.is_busy != Some(true);
                 let outcome = match seen.judge(&examiner) {
@@ -296,7 +298,7 @@ impl<'f> Room<'f> {
                         Outcome::Failed(failure)
                     }
                 };
-                (outcome, examiner.record.take_rungs(), examiner.record.connections(), waited)
+                (outcome, examiner.record.take_rungs(), waited)
             }
         }
     }
@@ -351,7 +353,7 @@ impl<'f> Room<'f> {
         let port = listener.local_addr()?.port();
         let listener = Some(listener).filter(|_| fact("absent").is_none());
         let told = orders.iter().map(Order::said).collect();
-        let mut examiner = Examiner::new(dialect, moves, served, told);
+        let mut examiner = Examiner::new(dialect, &self.totals, moves, served, told);
         examiner.relay.clone_from(&self.relay);
         examiner.fails_again = fact("told").is_some();
         let time = self.options.time * fact("patience").and_then(|it| number_in(it)).unwrap_or(1);
