@@ -374,6 +374,13 @@ pub(super) fn number_in<T: FromStr>(argument: &[u8]) -> Option<T> {
     std::str::from_utf8(argument).ok()?.trim().parse().ok()
 }
 
+/// A name and what follows the sign of equality.
+pub(super) fn divided(argument: &[u8]) -> (String, Vec<u8>) {
+    let at = argument.windows(3).position(|it| it == b" = ");
+    let (name, rest) = argument.split_at(at.unwrap_or(argument.len()));
+    (String::from_utf8_lossy(name).into_owned(), rest.get(3..).unwrap_or_default().to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

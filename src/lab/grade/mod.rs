@@ -27,7 +27,7 @@ mod seen;
 pub mod suite;
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -39,6 +39,7 @@ pub use conversation::Check;
 use launch::{LINES, Launched};
 use peer::{Done, Record, Totals, Trial};
 use player::play;
+use prepared::files_in;
 use process::Usage;
 use random::Random;
 pub use seen::{Fail, Rung, Verdict, What};
@@ -285,19 +286,6 @@ fn reach(host: impl ToSocketAddrs, time: Duration) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-/// The folder in this one, or below it, that has a file of this name.
-fn folder_of(name: &str, folder: &Path, depth: usize) -> Option<PathBuf> {
-    let entries: Vec<_> = fs::read_dir(folder).ok()?.flatten().collect();
-    if entries.iter().any(|entry| entry.file_name() == name) {
-        return Some(folder.to_owned());
-    }
-    let folders = entries.iter().filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir()));
-    if depth == 0 {
-        return None;
-    }
-    folders.map(fs::DirEntry::path).find_map(|folder| folder_of(name, &folder, depth - 1))
-}
-
 struct Run {
     options: Options,
     suite: &'static Suite,
@@ -429,7 +417,8 @@ impl Run {
         }
         if self.launched.is_some() {
             let above = root.parent().unwrap_or(&root);
-            self.options.root = folder_of(&name, above, 3);
+            let stored = files_in(above).into_iter().find(|it| it.ends_with(&name));
+            self.options.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
         } else if stored.is_ok() && !root.join(&name).exists() {
             let root = root.display();
             return Err(msg!(

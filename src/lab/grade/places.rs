@@ -56,6 +56,7 @@ pub(super) enum Hole {
 }
 
 /// What the places of a check are filled with.
+#[derive(Default)]
 pub(super) struct Places {
     random: Random,
     /// How the names of this check begin.
@@ -82,19 +83,7 @@ type Parts = (Vec<u8>, Option<(Hole, Vec<u8>)>);
 
 impl Places {
     pub(super) fn new(random: Random, prefix: &str) -> Places {
-        Places {
-            random,
-            prefix: prefix.to_owned(),
-            is_named: false,
-            content: Vec::new(),
-            count: 0,
-            arguments: Vec::new(),
-            depth: 0,
-            known: BTreeMap::new(),
-            records: BTreeMap::new(),
-            ids: Vec::new(),
-            is_short: false,
-        }
+        Places { random, prefix: prefix.to_owned(), ..Places::default() }
     }
 
     /// The bytes that a text stands for. `None`: it has a mistake.
@@ -359,21 +348,11 @@ fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
     None
 }
 
-const WORDS: [&str; 24] = [
-    "bytes", "size", "MB", "sum", "head", "rest", "n", "word", "every", "times", "letters",
-    "number", "length", "type", "text", "id", "1", "2", "outside", "code", "line", "no-path",
-    "new", "record",
-];
-
-/// Whether what stands in these brackets is to be filled in: JSON has braces too.
+/// Whether what stands in these brackets is to be filled in: JSON has such brackets too.
 fn is_place(open: char, inside: &str) -> bool {
-    let word = inside.split(' ').next().unwrap_or_default();
-    let is_numbered = |stem: &str| {
-        word.strip_prefix(stem).is_some_and(|rest| rest.bytes().all(|it| it.is_ascii_digit()))
-    };
     match open {
-        '{' => WORDS.contains(&word) || is_numbered("name") || is_numbered("stored"),
-        _ => inside == "f" || (inside.len() > 2 && ["h", "i", "f"].contains(&word)),
+        '{' => inside.starts_with(|first: char| first.is_ascii_alphanumeric()),
+        _ => inside == "f" || ["h ", "i ", "f "].iter().any(|word| inside.starts_with(word)),
     }
 }
 

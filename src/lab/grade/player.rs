@@ -33,11 +33,11 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::conversation::{Check, Step, Then, is_in, number_in};
+use super::conversation::{Check, Step, Then, divided, is_in, number_in};
 use super::lists::List;
 use super::peer::{self, Done, Peer, Trial};
 use super::places::{Hole, Places};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, files_in};
 use super::seen::{a_line, same};
 use crate::dialect::Dialect;
 use crate::lang::{Msg, msg};
@@ -394,11 +394,9 @@ impl Player<'_> {
 
     fn stored(&mut self, argument: &[u8]) -> Done {
         let Some(root) = self.trial.root.clone() else { return Ok(()) };
-        let at = argument.windows(3).position(|it| it == b" = ").unwrap_or(argument.len());
-        let (name, bytes) = argument.split_at(at);
-        let name = shown(name);
+        let (name, bytes) = divided(argument);
         match fs::read(root.join(&name)) {
-            Ok(found) if bytes.strip_prefix(b" = ") == Some(&found) => Ok(()),
+            Ok(found) if found == bytes => Ok(()),
             _ => self.trial.failed(
                 msg!(
                     "the same bytes in the file {name} in the folder",
@@ -409,19 +407,8 @@ impl Player<'_> {
         }
     }
 
-    /// The files in the server's folder and below.
     fn files(&self) -> BTreeSet<PathBuf> {
-        let mut files = BTreeSet::new();
-        let mut folders: Vec<PathBuf> = self.trial.root.iter().cloned().collect();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    true => folders.push(entry.path()),
-                    false => drop(files.insert(entry.path())),
-                }
-            }
-        }
-        files
+        self.trial.root.as_deref().map(files_in).unwrap_or_default()
     }
 
     /// A server may need a moment to notice that a client has gone.

@@ -1,5 +1,6 @@
-//! What a check puts into the server's folder, or beside it, and takes away again.
+//! What a check puts into the server's folder, or beside it, and takes away again, and what it finds there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,18 @@ impl Drop for Prepared {
 }
 
 const SECRET: &str = "secret";
+
+/// The files in this folder and below.
+pub(super) fn files_in(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => files.append(&mut files_in(&entry.path())),
+            false => drop(files.insert(entry.path())),
+        }
+    }
+    files
+}
 
 fn link(to: &Path, from: &Path) -> io::Result<()> {
     #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! Numbers that are the same for the same seed, so that a check can be repeated.
 
 /// A small generator of numbers: same seed, same numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Random(pub(super) u64);
 
 impl Random {

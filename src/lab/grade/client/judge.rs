@@ -2,13 +2,14 @@
 //! it took.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
-use std::{fs, io};
 
 use super::examiner::Examiner;
 use super::reference::Request;
-use crate::lab::grade::conversation::{Step, number_in};
+use crate::lab::grade::conversation::{Step, divided, number_in};
+use crate::lab::grade::prepared::files_in;
 use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
 use crate::lang::{Msg, msg};
 
@@ -320,13 +321,6 @@ impl Seen {
     }
 }
 
-/// A name and what follows the sign of equality.
-pub(super) fn divided(argument: &[u8]) -> (String, Vec<u8>) {
-    let at = argument.windows(3).position(|it| it == b" = ");
-    let (name, rest) = argument.split_at(at.unwrap_or(argument.len()));
-    (String::from_utf8_lossy(name).into_owned(), rest.get(3..).unwrap_or_default().to_vec())
-}
-
 /// A path from two parts.
 pub(super) fn join(folder: &str, name: &str) -> String {
     match (folder, name) {
@@ -336,25 +330,18 @@ pub(super) fn join(folder: &str, name: &str) -> String {
     }
 }
 
-/// The files in this folder and below.
+/// The files in this folder and below, by their paths in it.
 pub(super) fn files(folder: &Path) -> Files {
-    let mut files = Files::new();
-    let _ = gather(folder, "", &mut files);
-    files
-}
-
-fn gather(folder: &Path, path: &str, files: &mut Files) -> io::Result<()> {
-    for entry in fs::read_dir(folder)?.flatten() {
-        let path = join(path, &entry.file_name().to_string_lossy());
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            gather(&entry.path(), &path, files)?;
-        } else if entry.metadata().is_ok_and(|it| it.is_file() && it.len() < MOST) {
-            files.insert(path, fs::read(entry.path()).unwrap_or_default());
-        } else {
-            files.insert(path, vec![0]);
-        }
-    }
-    Ok(())
+    let read = |path: PathBuf| {
+        let found = path.symlink_metadata();
+        let bytes = match found.is_ok_and(|it| it.is_file() && it.len() < MOST) {
+            true => fs::read(&path).unwrap_or_default(),
+            false => vec![0],
+        };
+        let name = path.strip_prefix(folder).ok()?.to_string_lossy();
+        Some((name.replace(MAIN_SEPARATOR, "/"), bytes))
+    };
+    files_in(folder).into_iter().filter_map(read).collect()
 }
 
 /// Larger files are not read.

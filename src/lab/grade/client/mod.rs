@@ -42,7 +42,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Step, is_in, number_in};
+use super::conversation::{Step, divided, is_in, number_in};
 use super::launch::LINES;
 use super::peer::{self, Totals};
 use super::process::Process;
@@ -56,7 +56,7 @@ use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Msg, msg};
 use drive::{Client, Order, Style, Way};
 use examiner::{Examiner, Relay};
-use judge::{Seen, divided, files, join};
+use judge::{Seen, files, join};
 
 /// How a client is started and told what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
