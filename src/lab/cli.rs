@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::grade::client::Driven;
-use super::grade::formats::Format;
+use super::grade::formats;
 use super::words;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
 use crate::cli::{InstrumentFlags, Parsed, Picture, Wrong};
@@ -127,8 +127,8 @@ pub struct GradeFlags {
     pub conversation: Option<PathBuf>,
     /// The client to grade, instead of a server.
     pub client: Option<Driven>,
-    /// The form of the report.
-    pub format: Format,
+    /// The form of the report, if not that for people.
+    pub format: &'static str,
 }
 
 /// Flags that do nothing without one of these commands or flags.
@@ -230,7 +230,7 @@ pub fn parse(
                 driven.downloads = Some(line.value()?.to_string_lossy().into_owned());
             }
             "--requests" => requests = Some(line.parsed(REQUESTS, number_of_requests)?),
-            "--format" => grade.format = line.parsed(FORMAT, Format::named)?,
+            "--format" => grade.format = line.parsed(FORMAT, formats::named)?,
             // The demo always has a trace, and nothing else here shows one.
             "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
             _ => {

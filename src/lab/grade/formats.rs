@@ -10,61 +10,34 @@ use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
 use crate::lang::Lang;
 
-/// A form of the report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// Everything, as one JSON object.
-    Json,
-    /// Test Anything Protocol, version 13, which every reader takes.
-    Tap,
-    /// The XML of JUnit.
-    Junit,
-    /// The `results.json` of Gradescope.
-    Gradescope,
-    /// The result of an autograder of GitHub Classroom.
-    Classroom,
-    /// The same in base64, as its reporter takes it.
-    ClassroomBase64,
-    /// The output of check50.
-    Check50,
-}
+/// How a form of the report is made.
+type Render = fn(&Report, Look) -> String;
 
-/// The forms, by the word that a user types.
-pub const FORMATS: [(&str, Format); 8] = [
-    ("table", Format::Table),
-    ("json", Format::Json),
-    ("tap", Format::Tap),
-    ("junit", Format::Junit),
-    ("gradescope", Format::Gradescope),
-    ("classroom", Format::Classroom),
-    ("classroom-base64", Format::ClassroomBase64),
-    ("check50", Format::Check50),
+/// The forms, by the word that a user types: for people; everything as one JSON object; Test Anything Protocol, version
+/// 13, which every reader takes; the XML of JUnit; the `results.json` of Gradescope; the result of an autograder of
+/// GitHub Classroom, and it in base64, as its reporter takes it; the output of check50.
+pub const FORMATS: [(&str, Render); 8] = [
+    ("table", table),
+    ("json", |report, _| json(report).to_string() + "\n"),
+    ("tap", |report, _| tap(report)),
+    ("junit", |report, _| junit(report)),
+    ("gradescope", |report, _| gradescope(report).to_string() + "\n"),
+    ("classroom", |report, _| classroom(report).to_string() + "\n"),
+    ("classroom-base64", |report, _| base64(classroom(report).to_string().as_bytes()) + "\n"),
+    ("check50", |report, _| check50(report).to_string() + "\n"),
 ];
 
-impl Format {
-    /// The format of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Format> {
-        FORMATS.into_iter().find(|(word, _)| *word == name).map(|(_, format)| format)
-    }
+/// The form of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static str> {
+    FORMATS.iter().map(|(word, _)| *word).find(|word| *word == name)
 }
 
-/// The report in this form.
+/// The report in the form of this name; without a name, for people.
 #[must_use]
-pub fn render(report: &Report, format: Format, look: Look) -> String {
-    match format {
-        Format::Table => table(report, look),
-        Format::Json => json(report).to_string() + "\n",
-        Format::Tap => tap(report),
-        Format::Junit => junit(report),
-        Format::Gradescope => gradescope(report).to_string() + "\n",
-        Format::Classroom => classroom(report).to_string() + "\n",
-        Format::ClassroomBase64 => base64(classroom(report).to_string().as_bytes()) + "\n",
-        Format::Check50 => check50(report).to_string() + "\n",
-    }
+pub fn render(report: &Report, format: &str, look: Look) -> String {
+    let render = FORMATS.iter().find(|(name, _)| *name == format).map_or(table as _, |it| it.1);
+    render(report, look)
 }
 
 /// The most bytes of details for Gradescope, whose page becomes slow with more than 100 kB in all.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use super::conversation::Mistake;
-use super::formats::{Format, render};
+use super::formats::render;
 use super::launch::not_started;
 use super::report::{Look, bar, duty, screen};
 use super::suite::{Known, Suite};
@@ -28,7 +28,8 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         let _ = io::stderr().write_all(line.as_bytes());
         ExitCode::from(2)
     };
-    let is_short = flags.format == Format::Table && flags.only.is_empty() && output.is_none();
+    let is_short =
+        ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
     let is_short = is_short && !line.all && !flags.verbose;
     let own = match &flags.conversation {
         Some(path) => match own(path, config.dialect, flags.client.is_some()) {
