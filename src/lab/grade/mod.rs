@@ -191,8 +191,7 @@ impl Report {
     }
 
     /// Whether any check was run.
-    #[must_use]
-    pub fn has_run(&self) -> bool {
+    pub(super) fn has_run(&self) -> bool {
         let ran = |it: &Graded| matches!(it.outcome, Outcome::Passed | Outcome::Failed(_));
         self.graded.iter().any(ran)
     }

@@ -31,13 +31,9 @@ const BETWEEN: Duration = Duration::from_millis(8);
 /// How often a wait looks whether the check is over.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A slow server reads this many bytes in each turn: 50 kB a second.
-const SLOW: usize = 2_500;
-const SLOW_TURN: Duration = Duration::from_millis(50);
-
 /// The words of a conversation that are about one connection alone.
 pub(super) const WORDS: &str =
-    "half-close slice cut slowly apart sleep quiet paused any rest drain flood end ends";
+    "half-close slice apart sleep quiet paused any rest drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -251,14 +247,10 @@ pub(super) struct Peer {
     left: bool,
     /// A write has found that the connection is broken.
     is_broken: bool,
-    /// How many bytes the next write has.
-    pub(super) cut: Option<usize>,
     /// How many bytes each write has at most.
     pub(super) slice: Option<usize>,
     /// The longest time between two of these: a busy machine may make it long.
     pub(super) longest: Duration,
-    /// How many bytes are still read slowly.
-    pub(super) slow: usize,
     record: Arc<Record>,
 }
 
@@ -274,10 +266,8 @@ impl Peer {
             end: None,
             left: false,
             is_broken: false,
-            cut: None,
             slice: None,
             longest: Duration::ZERO,
-            slow: 0,
             record: Arc::clone(record),
         }
     }
@@ -290,14 +280,8 @@ impl Peer {
     /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other
     /// side does not take them, what it says instead is found by the next step.
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Peer {
-        let bytes = bytes.as_ref();
-        let (first, rest) = bytes.split_at(self.cut.take().unwrap_or(0).min(bytes.len()));
-        if !first.is_empty() {
-            self.write(first);
-            self.pause(30);
-        }
         let (slice, mut last) = (self.slice, Instant::now());
-        for (n, piece) in rest.chunks(slice.unwrap_or(usize::MAX).max(1)).enumerate() {
+        for (n, piece) in bytes.as_ref().chunks(slice.unwrap_or(usize::MAX).max(1)).enumerate() {
             if !self.write(piece) {
                 break;
             }
@@ -322,8 +306,6 @@ impl Peer {
         match word {
             "half-close" => self.half_close(),
             "slice" => self.slice = number,
-            "cut" => self.cut = number,
-            "slowly" => self.slow = number.unwrap_or(0),
             "apart" => self.apart(),
             "sleep" => self.pause(milliseconds),
             "quiet" => self.is_quiet(milliseconds)?,
@@ -594,14 +576,15 @@ impl Peer {
             let time = left.min(LOOK).max(Duration::from_millis(1));
             let _ = self.stream.set_read_timeout(Some(time));
             match self.receive(&mut buffer) {
-                Ok([]) => {
+                Ok(0) => {
                     // A reset is told once, and the write was told it.
                     self.end = Some(if self.is_broken { End::Reset } else { End::Close });
                     self.note(What::End);
                     return false;
                 }
-                Ok(came) => {
-                    self.record.moves(came.len());
+                Ok(count) => {
+                    let came = buffer.get(..count).unwrap_or_default();
+                    self.record.moves(count);
                     self.held.extend_from_slice(came);
                     self.note(What::Got(came.to_vec()));
                     return true;
@@ -620,24 +603,15 @@ impl Peer {
         }
     }
 
-    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        let room = if self.slow > 0 { SLOW } else { buffer.len() };
-        let room = buffer.get_mut(..room).unwrap_or_default();
-        let count = if self.record.is_server {
-            // One byte is left, for a reset.
-            let count = self.stream.peek(room)?;
-            let read = room.get_mut(..count.saturating_sub(1)).unwrap_or_default();
-            self.stream.read_exact(read)?;
-            self.owes = count > 0;
-            count
-        } else {
-            self.stream.read(room)?
-        };
-        if self.slow > 0 {
-            self.slow = self.slow.saturating_sub(count);
-            thread::sleep(SLOW_TURN);
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.record.is_server {
+            return self.stream.read(buffer);
         }
-        Ok(room.get(..count).unwrap_or_default())
+        // One byte is left, for a reset.
+        let count = self.stream.peek(buffer)?;
+        self.stream.read_exact(buffer.get_mut(..count.saturating_sub(1)).unwrap_or_default())?;
+        self.owes = count > 0;
+        Ok(count)
     }
 
     fn pay(&mut self) {

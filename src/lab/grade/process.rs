@@ -155,15 +155,13 @@ impl Process {
     /// Ends the program and all that it has started, and waits for what they have printed.
     pub(super) fn kill(&mut self) {
         let id = self.child.id().to_string();
-        let mut command = if cfg!(windows) {
-            let mut command = Command::new("taskkill");
-            command.args(["/T", "/F", "/PID", &id]);
-            command
-        } else {
-            let mut command = Command::new("kill");
-            command.args(["-KILL", "--", &format!("-{id}")]);
-            command
+        let group = format!("-{id}");
+        let (program, arguments) = match cfg!(windows) {
+            true => ("taskkill", vec!["/T", "/F", "/PID", &id]),
+            false => ("kill", vec!["-KILL", "--", &group]),
         };
+        let mut command = Command::new(program);
+        command.args(arguments);
         self.input = None;
         let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         let _ = self.child.kill();

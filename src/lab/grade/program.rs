@@ -20,7 +20,6 @@ use crate::lang::{Msg, address, msg};
 
 /// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
 /// nothing could be run.
-#[must_use]
 pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
     let CommandLine { config, grade: flags, output, .. } = line;
     let complain = |say: Msg| {
@@ -196,8 +195,7 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 
 impl Options {
     /// What the ids of these checks begin with.
-    #[must_use]
-    pub fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> String {
         match self.client {
             Some(_) => client::side(self.dialect),
             None => self.dialect.name().to_owned(),

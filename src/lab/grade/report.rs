@@ -35,8 +35,7 @@ pub struct Look {
 }
 
 /// The whole report.
-#[must_use]
-pub fn table(report: &Report, look: Look) -> String {
+pub(super) fn table(report: &Report, look: Look) -> String {
     let lang = report.options.lang;
     let mut text = String::new();
     let causes = causes(report);
@@ -130,24 +129,19 @@ fn verdict(report: &Report, look: Look) -> String {
     let is_right = report.is_right();
     let is_run = |it: &Graded| !matches!(it.outcome, Outcome::NotRun);
     let is_all = report.options.only.is_empty() && report.graded.iter().all(is_run);
-    let verdict = match (report.has_run(), is_right, is_all) {
-        (true, true, true) => msg!(
-            "every required rule that is checked is kept",
-            "semua aturan wajib yang diperiksa dipatuhi"
+    let not = if is_right { Msg::default() } else { msg!("not ", "belum ") };
+    let verdict = match (report.has_run(), is_all) {
+        (true, true) => msg!(
+            "{not}every required rule that is checked is kept",
+            "{not}semua aturan wajib yang diperiksa dipatuhi";
+            not
         ),
-        (true, false, true) => msg!(
-            "not every required rule that is checked is kept",
-            "belum semua aturan wajib yang diperiksa dipatuhi"
+        (true, false) => msg!(
+            "{not}every required rule of these checks is kept; the other rules were not checked",
+            "{not}semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa";
+            not
         ),
-        (true, true, false) => msg!(
-            "every required rule of these checks is kept; the other rules were not checked",
-            "semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa"
-        ),
-        (true, false, false) => msg!(
-            "not every required rule of these checks is kept; other rules were not checked",
-            "belum semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa"
-        ),
-        (false, ..) => msg!(
+        (false, _) => msg!(
             "none of these checks could be run, so nothing is known about the server",
             "tidak ada pemeriksaan yang bisa dijalankan, jadi server belum dinilai"
         ),
@@ -174,8 +168,7 @@ fn verdict(report: &Report, look: Look) -> String {
 }
 
 /// How a check ended, in a few words.
-#[must_use]
-pub fn status(graded: &Graded, report: &Report) -> String {
+pub(super) fn status(graded: &Graded, report: &Report) -> String {
     let say = match &graded.outcome {
         Outcome::Passed => msg!("passed", "lulus"),
         Outcome::Failed(failure) => match failure.verdict {
@@ -417,14 +410,12 @@ fn cut(line: &str, columns: usize) -> String {
 }
 
 /// The check's id with its dialect.
-#[must_use]
-pub fn full_id(report: &Report, graded: &Graded) -> String {
+pub(super) fn full_id(report: &Report, graded: &Graded) -> String {
     format!("{}/{}", report.options.subject(), graded.check.id)
 }
 
 /// The command that runs this check again.
-#[must_use]
-pub fn again(report: &Report, graded: &Graded) -> String {
+pub(super) fn again(report: &Report, graded: &Graded) -> String {
     let id = format!("{}/{}", report.options.dialect.name(), graded.check.id);
     let root =
         if graded.check.is("root") && report.options.run.is_none() { " --root DIR" } else { "" };
@@ -463,8 +454,7 @@ fn in_quotes(command: &str) -> String {
 }
 
 /// The steps, one in a line.
-#[must_use]
-pub fn steps(rungs: &[Rung]) -> Vec<String> {
+pub(super) fn steps(rungs: &[Rung]) -> Vec<String> {
     rungs.iter().map(|step| drawn(step, 60, Side::Client)).collect()
 }
 
@@ -600,8 +590,7 @@ fn paint(text: &str, code: &str, look: Look) -> String {
 }
 
 /// The server's address, for sentences.
-#[must_use]
-pub fn server(report: &Report) -> String {
+pub(super) fn server(report: &Report) -> String {
     match &report.options.client {
         Some(client) => client.command.clone(),
         None => address(&report.options.host, report.options.port),

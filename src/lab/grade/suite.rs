@@ -88,8 +88,7 @@ fn files(dialect: Dialect) -> [&'static str; 2] {
 
 impl Suite {
     /// Ours for servers of this dialect.
-    #[must_use]
-    pub fn of(dialect: Dialect) -> &'static Suite {
+    pub(super) fn of(dialect: Dialect) -> &'static Suite {
         Suite::ours(dialect, 0, player::is_known)
     }
 
@@ -152,8 +151,7 @@ impl Suite {
     }
 
     /// The checks in the order of the report.
-    #[must_use]
-    pub fn in_order(&'static self) -> Vec<&'static Check> {
+    pub(super) fn in_order(&'static self) -> Vec<&'static Check> {
         let mut checks: Vec<&Check> = self.checks.iter().collect();
         let mut groups: Vec<&str> = Vec::new();
         for check in &checks {

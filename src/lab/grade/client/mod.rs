@@ -10,10 +10,9 @@
 //! | `file NAME = BYTES`, `local NAME = BYTES` | a file is there, where the client runs or where it saves |
 //! | `sparse NAME N`, `drain N` | a file of N MiB is there; the client sends N MiB |
 //! | `serve NAME = BYTES` | the server has this file |
-//! | `slice N`, `cut N` | the server sends pieces of N bytes; the next write is cut after N bytes |
+//! | `slice N` | the server sends pieces of N bytes |
 //! | `any N` | the client sends N bytes of any value |
 //! | `sleep N`, `quiet N` | the server waits N ms; nothing may come meanwhile |
-//! | `slowly N` | the server reads the next N bytes at 50 kB a second |
 //! | `flood N` | the server sends N MiB |
 //! | `close`, `reset`, `half-close` | the server ends the connection; the last one reads what still comes |
 //! | `absent` | there is no server |
