@@ -17,7 +17,7 @@ use connme::lab::grade::{Options, Outcome, Report, checks, run as run_and_tell};
 use connme::lang::Lang;
 
 use crate::grade_server::start;
-use crate::support::{DIALECTS, TestServer, folder_in_memory, lab};
+use crate::support::{DIALECTS, TestServer, folder_in_memory, lab, visible};
 
 fn options(dialect: &str, port: u16, root: Option<&Path>) -> Options {
     Options {
@@ -484,6 +484,32 @@ fn a_teacher_can_write_checks() {
     let output = lab(&["grade", "--conversation", path]).output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && err.contains(path), "{err}");
+}
+
+/// The page, the golden transcripts and the grader have one notation, and say the same.
+#[test]
+fn the_examples_of_the_page_are_conversations() {
+    let page = include_str!("../../src/guide/protocol.md");
+    let blocks = page.split("```text\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let mut examples: Vec<String> =
+        blocks.filter(|block| block.starts_with("> ")).map(str::to_owned).collect();
+    let transcripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    for name in visible(&transcripts) {
+        let text = std::fs::read_to_string(transcripts.join(name)).unwrap();
+        examples.push(text.replace("\n<.\n", "\nend\n"));
+    }
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let wrong = example.replace("\n< ok received", "\n< ok has received");
+        for (body, status) in [(&example, 0), (&wrong, 1)] {
+            let server = TestServer::start(&[]);
+            let address = server.address().to_string();
+            let file = server.outside().join("example.txt");
+            std::fs::write(&file, format!("== page/example 1 must x\nen: is\n{body}")).unwrap();
+            let words = ["--server", &address, "grade", "--conversation", file.to_str().unwrap()];
+            lab(&words).assert().code(status);
+        }
+    }
 }
 
 /// What was seen in many failures is told once, and only the first of them is shown whole.

@@ -261,12 +261,10 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     }
     let left = run.sweep();
     // Without those that ran only because others need them.
-    let mut graded = Vec::new();
-    for check in wanted {
-        if let Some(at) = run.done.iter().position(|done| done.check.id == check.id) {
-            graded.push(run.done.swap_remove(at));
-        }
-    }
+    let place = |it: &Graded| wanted.iter().position(|check| check.id == it.check.id);
+    let mut graded = run.done;
+    graded.retain(|it| place(it).is_some());
+    graded.sort_by_key(place);
     // One connection was a look whether there is a server.
     let (connections, moved) = (run.totals.connections() + 1, run.totals.moved());
     let time = run.start.elapsed();

@@ -321,10 +321,15 @@ fn is_failed(graded: &Graded) -> bool {
     matches!(graded.outcome, Outcome::Failed(_))
 }
 
-/// The first failure of what the protocol requires, or of what it recommends.
+/// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
 fn first_failed(report: &Report) -> Option<&Graded> {
-    let must = report.graded.iter().find(|it| it.check.must && is_failed(it));
-    must.or_else(|| report.graded.iter().find(|it| is_failed(it)))
+    let is_needed = |id: &str| {
+        let waits = |it: &Graded| matches!(it.outcome, Outcome::Skipped(need) if need == id);
+        report.graded.iter().any(|it| it.check.must && waits(it))
+    };
+    let failed = || report.graded.iter().filter(|it| is_failed(it));
+    let must = failed().find(|it| it.check.must);
+    must.or_else(|| failed().find(|it| is_needed(it.check.id))).or_else(|| failed().next())
 }
 
 /// A failure in a few lines.

@@ -158,38 +158,37 @@ pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Resu
     room.dry_run(driven)?;
     room.totals = Arc::default();
     let wanted = room.options.wanted();
-    let (next, room) = (Mutex::new(wanted.iter()), &room);
-    let mut graded = Vec::new();
-    let place = |it: &Graded| wanted.iter().position(|check| check.id == it.check.id);
+    let (next, room) = (Mutex::new(wanted.iter().enumerate()), &room);
+    let mut places: Vec<Option<Graded>> = wanted.iter().map(|_| None).collect();
     thread::scope(|scope| {
         let (sender, done) = mpsc::channel();
         for _ in 0..AT_ONCE {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 loop {
-                    let Some(check) = lock(next).next() else { return };
-                    let _ = sender.send(room.grade(check));
+                    let Some((n, check)) = lock(next).next() else { return };
+                    let _ = sender.send((n, room.grade(check)));
                 }
             });
         }
         drop(sender);
         let mut groups = wanted.chunk_by(|a, b| a.group() == b.group()).peekable();
-        for one in done {
-            graded.push(one);
+        let mut told = 0;
+        for (n, graded) in done {
+            if let Some(place) = places.get_mut(n) {
+                *place = Some(graded);
+            }
             // Checks run at the same time: a group is told when those before it have ended too.
             while let Some(group) = groups.peek() {
-                let is_of = |it: &&Graded| group.iter().any(|check| check.id == it.check.id);
-                let mut of: Vec<&Graded> = graded.iter().filter(is_of).collect();
-                if of.len() < group.len() {
-                    break;
-                }
-                of.sort_by_key(|it| place(it));
-                tell(&of);
+                let of: Vec<_> = places.iter().skip(told).map_while(Option::as_ref).collect();
+                let Some(of) = of.get(..group.len()) else { break };
+                tell(of);
+                told += group.len();
                 groups.next();
             }
         }
     });
-    graded.sort_by_key(place);
+    let graded = places.into_iter().flatten().collect();
     let (time, options) = (start.elapsed(), room.options.clone());
     let connections = room.totals.connections();
     Ok(Report { options, graded, time, connections, moved: 0, left: 0 })
