@@ -462,6 +462,13 @@ fn a_teacher_can_write_checks() {
     }
     let again = format!("grade --conversation {} --only text/a/b", file.display());
     assert!(out.contains(&again), "{out}");
+    // What a required check needs comes before what is only recommended.
+    let check =
+        |name: &str, rest: &str| format!("== a/{name} should x\nen: is\n> connme\n< no\n{rest}");
+    let needed = check("first 1", "")
+        + &check("needed 1", "== a/last 1 must x\nen: is\nneeds: a/needed\n> ls\n");
+    let (status, out, _) = grade(&needed, &["--only", "a"]);
+    assert!(status == Some(1) && out.ends_with(" --only text/a/needed\n"), "{out}");
     for (text, line, what) in [
         ("> ls\n", 1, "no check has begun: its head begins with =="),
         ("== a/b one must\n", 1, "the head of a check is == GROUP/NAME POINTS must|should SECTION"),
