@@ -46,18 +46,13 @@ const GRADESCOPE: usize = 36_000;
 /// The most for GitHub Classroom, which passes the report on in one variable of the environment: 128 kB in base64.
 const CLASSROOM: usize = 20_000;
 
-/// The details of a check without colors, in lines of 80 columns.
-fn plain(report: &Report, graded: &Graded) -> String {
-    details(report, graded, Look { columns: 80, colour: false, verbose: false })
-}
-
 /// The details of the failures, so short that all of them together have at most about this many bytes.
 fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     if graded.passed() {
         return String::new();
     }
     let failures = report.graded.iter().filter(|it| it.counts() && !it.passed()).count();
-    let (details, share) = (plain(report, graded), most / failures.max(1));
+    let (details, share) = (details(report, graded, Look::PLAIN), most / failures.max(1));
     if details.len() <= share {
         return details;
     }
@@ -210,7 +205,7 @@ fn junit(report: &Report) -> String {
                 let _ = write!(out, "<skipped message=\"{reason}\"/>");
             }
             _ => {
-                let body = xml(&plain(report, graded));
+                let body = xml(&details(report, graded, Look::PLAIN));
                 let kind = if graded.check.must { "must" } else { "should" };
                 let message = match difference(graded, report.options.lang) {
                     Some((expected, got)) => xml(&format!("expected {expected}; got {got}")),
@@ -247,11 +242,10 @@ fn gradescope(report: &Report) -> Value {
             ("visibility", text("visible")),
         ])
     });
-    let look = Look { columns: 80, colour: false, verbose: false };
     object(vec![
         ("score", Value::number(report.score().0)),
         ("execution_time", seconds(report.time)),
-        ("output", text(last_lines(report, look).trim())),
+        ("output", text(last_lines(report, Look::PLAIN).trim())),
         ("tests", tests),
     ])
 }

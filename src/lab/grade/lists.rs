@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::peer::{Done, Peer, Totals, Trial};
-use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
+use crate::dialect::{Dialect, digits};
 use crate::error::lock;
 
 /// The longest name in a list of `struct`.
@@ -35,30 +35,30 @@ impl List {
     }
 }
 
-fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+/// The name in a line of a list of `text`, and the size of a file.
+pub(super) fn entry(line: &str) -> Option<(String, Option<u64>)> {
+    let (kind, rest) = line.split_once(' ')?;
+    let (size, name) = rest.split_once(' ')?;
+    let size = match (kind, size) {
+        ("dir", "-") => None,
+        ("file", size) => Some(digits(size.as_bytes())?),
+        _ => return None,
+    };
+    Some((name.to_owned(), size))
 }
 
 /// Up to its `total`: whether the count is right is a check of its own.
 fn text(p: &mut Peer, folder: &str) -> Done<List> {
     let blank = if folder.is_empty() { "" } else { " " };
     p.send(format!("ls{blank}{folder}\n"));
-    let count = p.line_as("ok COUNT", |line| number(line.strip_prefix("ok ")?))?;
+    let count = p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
     let mut list = List { count: usize::try_from(count).ok(), ..List::default() };
     while list.total.is_none() {
         p.line_as("file SIZE NAME / dir - NAME / total BYTES", |line| {
-            let (kind, rest) = line.split_once(' ')?;
-            if kind == "total" {
-                list.total = Some(number(rest)?);
-                return Some(());
+            match line.strip_prefix("total ") {
+                Some(total) => list.total = Some(digits(total.as_bytes())?),
+                None => list.entries.push(entry(line)?),
             }
-            let (size, name) = rest.split_once(' ')?;
-            let size = match (kind, size) {
-                ("dir", "-") => None,
-                ("file", size) => Some(number(size)?),
-                _ => return None,
-            };
-            list.entries.push((name.to_owned(), size));
             Some(())
         })?;
     }

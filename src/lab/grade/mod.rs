@@ -428,14 +428,12 @@ impl Run {
 
     /// Whether the server has given back what it took for a check, some time after that.
     fn must_take_little(&self, trial: &Trial) -> Done {
-        let more = |now: Usage, before: Usage| {
-            let files = now.files.saturating_sub(before.files);
-            let threads = now.threads.saturating_sub(before.threads);
-            (files, threads, now.memory.saturating_sub(before.memory) / 1024)
-        };
         let until = Instant::now() + self.options.time.min(GIVEN_BACK);
         loop {
-            let (files, threads, memory) = more(self.usage().unwrap_or_default(), trial.before);
+            let (now, before) = (self.usage().unwrap_or_default(), trial.before);
+            let files = now.files.saturating_sub(before.files);
+            let threads = now.threads.saturating_sub(before.threads);
+            let memory = now.memory.saturating_sub(before.memory) / 1024;
             let is_little = files <= FEW && threads <= FEW && memory <= LITTLE;
             if is_little || Instant::now() >= until {
                 let expected = msg!(

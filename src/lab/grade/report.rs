@@ -34,6 +34,11 @@ pub struct Look {
     pub verbose: bool,
 }
 
+impl Look {
+    /// Without colors, in lines of 80 columns.
+    pub(super) const PLAIN: Look = Look { columns: 80, colour: false, verbose: false };
+}
+
 /// The whole report.
 pub(super) fn table(report: &Report, look: Look) -> String {
     let lang = report.options.lang;

@@ -16,8 +16,8 @@ use super::{Driven, LOOK, Options, Room, UNDER_WAY, words_of};
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
 use crate::lab::grade::conversation::{Step, is_in};
-use crate::lab::grade::reach;
 use crate::lab::grade::seen::{quoted, same};
+use crate::lab::grade::{lists, reach};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lang::{Msg, msg};
 
@@ -369,13 +369,9 @@ impl Session {
     fn list(&mut self, count: u64) -> Result<(), Fault> {
         let mut total: u128 = 0;
         for _ in 0..count {
-            total += self.line_as(Side::Server, "file SIZE NAME, or dir - NAME", |line| {
-                if line.starts_with("dir - ") {
-                    return Some(0);
-                }
-                let (size, _) = line.strip_prefix("file ")?.split_once(' ')?;
-                digits(size.as_bytes()).map(u128::from)
-            })?;
+            let (_, size) =
+                self.line_as(Side::Server, "file SIZE NAME, or dir - NAME", lists::entry)?;
+            total += u128::from(size.unwrap_or(0));
         }
         let form = format!("total {total}");
         self.line_as(Side::Server, &form, |line| (line == form).then_some(()))
