@@ -16,27 +16,30 @@ use super::{Graded, Options, TIME, client, player, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
-use crate::lang::{Msg, address, msg};
+use crate::lang::{Lang, Msg, address, msg};
 
 /// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
 /// nothing could be run.
 pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
-    let CommandLine { config, grade: flags, output, .. } = line;
-    let complain = |say: Msg| {
-        let line = format!("connme-lab: {}\n", say.say(config.lang));
-        let _ = io::stderr().write_all(line.as_bytes());
+    grade(line).unwrap_or_else(|why| {
+        note(&Msg::of(|lang| format!("connme-lab: {}", why.say(lang))), line.config.lang);
         ExitCode::from(2)
-    };
+    })
+}
+
+/// A line beside the report.
+fn note(line: &Msg, lang: Lang) {
+    let _ = io::stderr().write_all((line.say(lang) + "\n").as_bytes());
+}
+
+fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
+    let CommandLine { config, grade: flags, output, .. } = line;
     let is_short =
         ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
     let is_short = is_short && !line.all && !flags.verbose;
-    let own = match &flags.conversation {
-        Some(path) => match own(path, config.dialect, flags.client.is_some()) {
-            Ok(suite) => Some(suite),
-            Err(why) => return complain(why),
-        },
-        None => None,
-    };
+    let own = flags.conversation.as_ref();
+    let own =
+        own.map(|path| own_checks(path, config.dialect, flags.client.is_some())).transpose()?;
     let options = Options {
         host: config.host.clone(),
         port: config.port,
@@ -53,15 +56,13 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
         lang: config.lang,
     };
     if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
-        return match client::pair::run(&options, driven) {
-            Ok((table, all_well)) => print(&table, ExitCode::from(u8::from(!all_well))),
-            Err(wrong) => complain(wrong),
-        };
+        let (table, all_well) = client::pair::run(&options, driven)?;
+        return Ok(print(&table, ExitCode::from(u8::from(!all_well))));
     }
     let wanted = options.wanted();
     if wanted.is_empty() {
         let only = flags.only.join(" ");
-        return complain(msg!(
+        return Err(msg!(
             "no check's name begins with '{only}'; see grade --list",
             "tidak ada pemeriksaan yang namanya diawali '{only}'; lihat grade --list"
         ));
@@ -72,26 +73,22 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             let duty = duty(check, config.lang);
             format!("{id}\t{}\t{duty}\t{}\n", check.points, check.about(config.lang))
         };
-        return print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS);
+        return Ok(print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS));
     }
     if let Some((root, Err(why))) = flags.root.as_ref().map(|root| (root, fs::read_dir(root))) {
         let path = root.display().to_string();
-        return complain(msg!(
+        return Err(msg!(
             "--root {path} is not a folder that can be read: {why}",
             "--root {path} bukan folder yang bisa dibaca: {why}"
         ));
     }
-    let server = match &flags.run {
-        Some(command) => command.clone(),
-        None => address(&config.host, config.port),
-    };
     if let Some(command) = flags.run.as_ref().filter(|command| !command.contains("{port}")) {
         if crate::client::names::words(command).is_none_or(|words| words.is_empty()) {
-            return complain(not_started(command, ""));
+            return Err(not_started(command, ""));
         }
         let port = config.dialect.port();
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return complain(msg!(
+            return Err(msg!(
                 "the command has no {{port}}, and something else listens on port {port}: stop that, or write \
                  {{port}} where the command takes the port",
                 "perintah tanpa {{port}}, dan program lain memakai port {port}: hentikan itu, atau tulis \
@@ -99,17 +96,17 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             ));
         }
         let line = msg!(
-            "the command has no {{port}}: the server must use {port}\n",
-            "perintah tanpa {{port}}: server harus memakai {port}\n"
+            "the command has no {{port}}: the server must use {port}",
+            "perintah tanpa {{port}}: server harus memakai {port}"
         );
-        let _ = io::stderr().write_all(line.say(config.lang).as_bytes());
+        note(&line, config.lang);
     }
     if !config.quiet {
         let line = match &options.client {
             Some(driven) => client::announcement(driven, wanted.len()),
-            None => announcement(&server, wanted.len(), config.dialect),
+            None => announcement(&options, wanted.len()),
         };
-        let _ = io::stderr().write_all((line.say(config.lang) + "\n").as_bytes());
+        note(&line, config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let plain = output.is_some() || !out;
@@ -120,35 +117,27 @@ pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }
     };
-    let ran = match options.client.clone() {
-        Some(driven) => client::run(options, &driven, tell),
-        None => run(options, tell),
-    };
-    let report = match ran {
-        Ok(report) => report,
-        Err(why) => return complain(why),
+    let report = match options.client.clone() {
+        Some(driven) => client::run(options, &driven, tell)?,
+        None => run(options, tell)?,
     };
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
     let status = match report.has_run() {
         true => ExitCode::from(u8::from(!report.is_right())),
         false => ExitCode::from(2),
     };
-    match output {
-        None => print(&text, status),
-        Some(path) => match fs::write(path, text) {
-            Ok(()) => status,
-            Err(error) => {
-                let path = path.display();
-                complain(msg!("cannot write {path}: {error}", "tidak bisa menulis {path}: {error}"))
-            }
-        },
-    }
+    let Some(path) = output else { return Ok(print(&text, status)) };
+    fs::write(path, text).map(|()| status).map_err(|error| {
+        let path = path.display();
+        msg!("cannot write {path}: {error}", "tidak bisa menulis {path}: {error}")
+    })
 }
 
 /// What is said before the run of a server.
-fn announcement(server: &str, checks: usize, dialect: Dialect) -> Msg {
+fn announcement(options: &Options, checks: usize) -> Msg {
+    let server = options.run.clone().unwrap_or_else(|| address(&options.host, options.port));
     let s = if checks == 1 { "" } else { "s" };
-    let stays = match dialect {
+    let stays = match options.dialect {
         Dialect::Filesaver => msg!(
             "\nThis dialect cannot remove files: they stay, unless --root names the server's folder",
             "\nDialek ini tidak bisa menghapus file: file-file itu tertinggal, kecuali --root menyebut folder server"
@@ -174,7 +163,7 @@ fn called() -> String {
 }
 
 /// The checks of this file.
-fn own(path: &Path, dialect: Dialect, is_client: bool) -> Result<&'static Suite, Msg> {
+fn own_checks(path: &Path, dialect: Dialect, is_client: bool) -> Result<&'static Suite, Msg> {
     let shown = path.display();
     let text = fs::read_to_string(path).map_err(|why| msg!("{shown}: {why}", "{shown}: {why}"))?;
     let (none, is_known): (_, Known) = match is_client {
