@@ -46,7 +46,6 @@ use super::launch::LINES;
 use super::peer::{self, Totals};
 use super::process::Process;
 use super::random::Random;
-use super::seen::Rung;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::client::names;
 use crate::dialect::Dialect;
@@ -227,7 +226,8 @@ impl<'f> Room<'f> {
                 let room = Room::new(self.options.clone(), client, self.folder);
                 let steps = steps.clone();
                 scope.spawn(move || {
-                    Some((room.client.style, room.perform(steps, &format!("dry-{n}")).ok()?))
+                    let performed = room.perform_patiently(steps, &format!("dry-{n}"));
+                    Some((room.client.style, performed.ok()?))
                 })
             };
             let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
@@ -270,24 +270,10 @@ impl<'f> Room<'f> {
 
     fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
-        let mut result = self.attempt(check);
-        // On a busy machine a client may get no time to run. What waits is tried once more.
-        if result.2 {
-            result = self.attempt(check);
-        }
-        let (outcome, rungs, _) = result;
-        Graded { check, outcome, time: start.elapsed(), rungs }
-    }
-
-    /// How a check ended, its steps, and whether the client waited without an end.
-    fn attempt(&self, check: &'static Check) -> (Outcome, Vec<Rung>, bool) {
-        let mut random = Random::of(self.options.seed, check.id);
-        let steps = check.steps(&mut random).unwrap_or_default();
-        let folder = check.id.replace('/', "-");
-        match self.perform(steps, &folder) {
-            Err(_) => (Outcome::NoTime, Vec::new(), false),
+        let steps = check.steps(&mut Random::of(self.options.seed, check.id)).unwrap_or_default();
+        let (outcome, rungs) = match self.perform_patiently(steps, &check.id.replace('/', "-")) {
+            Err(_) => (Outcome::NoTime, Vec::new()),
             Ok((examiner, seen)) => {
-                let waited = seen.hangs && seen.is_busy != Some(true);
                 let outcome = match seen.judge(&examiner) {
                     Ok(()) => Outcome::Passed,
                     Err(mut failure) => {
@@ -296,8 +282,19 @@ impl<'f> Room<'f> {
                         Outcome::Failed(failure)
                     }
                 };
-                (outcome, examiner.record.take_rungs(), waited)
+                (outcome, examiner.record.take_rungs())
             }
+        };
+        Graded { check, outcome, time: start.elapsed(), rungs }
+    }
+
+    /// On a busy machine a client may get no time to run. What waits is tried once more.
+    fn perform_patiently(&self, steps: Vec<Step>, folder: &str) -> io::Result<Performed> {
+        match self.perform(steps.clone(), folder) {
+            Ok((_, seen)) if seen.hangs && seen.is_busy != Some(true) => {
+                self.perform(steps, folder)
+            }
+            performed => performed,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::lab::grade::peer::Peer;
-use crate::store::{Sha256, extension};
+use crate::store::extension;
 
 /// The files of the server, by name.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -154,18 +154,13 @@ fn text(peer: &mut Peer, files: &mut Files, line: &[u8]) -> Option<()> {
             files.insert(name.clone(), peer.take(size).ok()?);
             format!("ok received {size} {name}\n")
         }
-        ("size" | "rm" | "download" | "sum", None) => "error not-found no such file\n".to_owned(),
+        ("size" | "rm" | "download", None) => "error not-found no such file\n".to_owned(),
         ("size", Some(bytes)) => {
             format!("ok {} bytes ({:.6} MB)\n", bytes.len(), bytes.len() as f64 / 1e6)
         }
         ("rm", Some(_)) => {
             files.remove(&name);
             format!("ok removed {name}\n")
-        }
-        ("sum", Some(bytes)) => {
-            let mut sum = Sha256::default();
-            sum.update(&bytes);
-            format!("ok {}\n", sum.sum())
         }
         ("download", Some(bytes)) => {
             peer.send([format!("ok {}\n", bytes.len()).as_bytes(), &bytes].concat());
