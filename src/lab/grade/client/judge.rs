@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 
 use super::examiner::Examiner;
 use super::reference::Request;
-use crate::lab::grade::conversation::{Step, divided, number_in};
+use crate::lab::grade::conversation::{divided, number_in};
 use crate::lab::grade::prepared::files_in;
 use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
 use crate::lang::{Msg, msg};
@@ -36,7 +36,7 @@ pub(super) struct Seen {
     pub(super) after: Files,
     /// What it was told, and what is to be so.
     pub(super) typed: Vec<String>,
-    pub(super) facts: Vec<Step>,
+    pub(super) facts: Vec<(&'static str, Vec<u8>)>,
     /// The path of the folder where it saves.
     pub(super) downloads: String,
 }
@@ -116,15 +116,14 @@ impl Seen {
                 msg!("exit status 127", "status keluar 127"),
             );
         }
+        let differs =
+            |(word, argument): &(&'static str, Vec<u8>)| self.differs(word, argument, examiner);
         let waits_for = examiner.waits_for();
         let next =
             || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
         if self.has_crashed() {
-            let differs = self.facts.iter().find_map(|fact| match fact {
-                Step::Word(word, argument) => self.differs(word, argument, examiner),
-                _ => None,
-            });
-            let expected = match waits_for.clone().or(differs.map(|(it, _)| it)) {
+            let differs = self.facts.iter().find_map(differs).map(|(expected, _)| expected);
+            let expected = match waits_for.clone().or(differs) {
                 Some(expected) => {
                     msg!("{expected}, and no crash", "{expected}, tanpa galat program"; expected)
                 }
@@ -140,10 +139,8 @@ impl Seen {
         if let Some(failure) = examiner.failure() {
             return Err(failure);
         }
-        let is_memory = |fact: &&Step| matches!(fact, Step::Word("memory", _));
-        if let Some(Step::Word(word, argument)) = self.facts.iter().find(is_memory)
-            && let Some((expected, got)) = self.differs(word, argument, examiner)
-        {
+        let memory = self.facts.iter().find(|(word, _)| *word == "memory");
+        if let Some((expected, got)) = memory.and_then(differs) {
             return wrong(Verdict::Wrong, expected, got);
         }
         if self.hangs {
@@ -186,14 +183,10 @@ impl Seen {
                 return wrong(Verdict::Wrong, expected, same(quoted(&request.0)));
             }
         }
-        for fact in &self.facts {
-            if let Step::Word(word, argument) = fact
-                && let Some((expected, got)) = self.differs(word, argument, examiner)
-            {
-                return wrong(Verdict::Wrong, expected, got);
-            }
+        match self.facts.iter().find_map(differs) {
+            Some((expected, got)) => wrong(Verdict::Wrong, expected, got),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The same, with what may be the reason if the client has asked for nothing of this check.

@@ -322,16 +322,11 @@ impl<'f> Room<'f> {
                     let size = megabytes.parse::<u64>().unwrap_or(0) << 20;
                     fs::File::create(work.join(name))?.set_len(size)?;
                 }
-                word if is_in(FACTS, word) => facts.push(step),
+                word if is_in(FACTS, word) => facts.push((word, argument.clone())),
                 _ => moves.push(step),
             }
         }
-        let fact = |wanted| {
-            facts.iter().find_map(|fact| match fact {
-                Step::Word(word, argument) if *word == wanted => Some(argument),
-                _ => None,
-            })
-        };
+        let fact = |wanted| facts.iter().find(|(word, _)| *word == wanted).map(|(_, it)| it);
         let dialect = self.options.dialect;
         if dialect != Dialect::Json && self.client.way != Way::Arguments {
             if orders.first().is_none_or(|order| order.word != "connme") {
