@@ -252,19 +252,16 @@ impl Examiner {
     /// Whether the conversation had this request already.
     fn has_played(&self, request: &Request) -> bool {
         let acts = lock(&self.acts);
-        acts.steps.iter().take(acts.at).any(|step| match step {
-            Step::ClientLine(line) => request.is(self.dialect, line),
-            _ => false,
-        })
+        acts.steps.iter().take(acts.at).any(|step| self.is_for(step, request))
     }
 
     /// Whether the client was told to ask this, or the conversation has it: a client may try again.
     pub(super) fn knows(&self, request: &Request) -> bool {
         let is_told = self.orders.iter().any(|order| request.obeys(self.dialect, order));
-        is_told
-            || lock(&self.acts).steps.iter().any(|step| match step {
-                Step::ClientLine(line) => request.is(self.dialect, line),
-                _ => false,
-            })
+        is_told || lock(&self.acts).steps.iter().any(|step| self.is_for(step, request))
+    }
+
+    fn is_for(&self, step: &Step, request: &Request) -> bool {
+        matches!(step, Step::ClientLine(line) if request.is(self.dialect, line))
     }
 }
