@@ -15,7 +15,8 @@
 //! | `{outside}` | the path of what was made outside the folder |
 //! | `{stored}`, `{stored2}` …, `{id}`, `{id NAME}` | what stood there when the server said it; the id of the record of `{1}`, of NAME |
 //!
-//! The same place is filled with the same bytes in the whole check. What the server says may also have one of these:
+//! A `{` before anything but a letter or a digit stands for itself: JSON has such ones. The same place is filled with the
+//! same bytes in the whole check. What the server says may also have one of these:
 //!
 //! | what | what may come |
 //! |---|---|

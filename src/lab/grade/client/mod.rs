@@ -25,6 +25,7 @@
 //! | `patience N` | it has N times as long as usual |
 //! | `memory N` | it takes at most N MiB |
 //! | `input ends` | its input ends without `byebye` |
+//! | `apart`, `paused`, `rest`, `end`, `ends` | as `player` says, where the client is the other side |
 //!
 //! What the client asks for besides is answered rightly by a reference, and may change nothing.
 
