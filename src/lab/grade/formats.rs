@@ -82,13 +82,9 @@ fn each(report: &Report, one: impl FnMut(&Graded) -> Value) -> Value {
 
 /// What was expected and what came, if the check failed.
 fn difference(graded: &Graded, lang: Lang) -> Option<(String, String)> {
-    match &graded.outcome {
-        Outcome::Failed(failure) => {
-            let expected: Vec<_> = failure.expected.iter().map(|it| it.say(lang)).collect();
-            Some((expected.join(" / "), failure.got.say(lang)))
-        }
-        _ => None,
-    }
+    let failure = graded.failure()?;
+    let expected: Vec<_> = failure.expected.iter().map(|it| it.say(lang)).collect();
+    Some((expected.join(" / "), failure.got.say(lang)))
 }
 
 fn about_it<'r>(report: &Report, graded: &Graded) -> &'r str {
@@ -99,13 +95,9 @@ fn json(report: &Report) -> Value {
     let lang = report.options.lang;
     let (score, most) = report.score();
     let checks = report.graded.iter().map(|graded| {
-        let (expected, got) = match &graded.outcome {
-            Outcome::Failed(failure) => (
-                Value::Array(failure.expected.iter().map(|it| text(it.say(lang))).collect()),
-                text(failure.got.say(lang)),
-            ),
-            _ => (Value::Null, Value::Null),
-        };
+        let failure = graded.failure();
+        let expected = failure.map(|it| it.expected.iter().map(|it| text(it.say(lang))).collect());
+        let got = failure.map_or(Value::Null, |it| text(it.got.say(lang)));
         object(vec![
             ("id", text(full_id(report, graded))),
             ("about", text(about_it(report, graded))),
@@ -117,7 +109,7 @@ fn json(report: &Report) -> Value {
             ("seconds", seconds(graded.time)),
             ("rule", text(graded.check.rule(lang))),
             ("mistake", text(graded.check.mistake(lang))),
-            ("expected", expected),
+            ("expected", expected.map_or(Value::Null, Value::Array)),
             ("got", got),
             ("again", text(again(report, graded))),
         ])

@@ -1,7 +1,7 @@
 //! What can be said of a failure of a server's from what came.
 
 use super::seen::{Fail, Rung, What};
-use super::{Graded, Outcome, Report};
+use super::{Graded, Report};
 use crate::error::Code;
 use crate::lang::{Lang, Msg, msg};
 
@@ -151,7 +151,7 @@ const MANY: usize = 3;
 pub(super) fn causes(report: &Report) -> Vec<(Seen, Vec<&'static str>)> {
     let mut causes: Vec<(Seen, Vec<&'static str>)> = Vec::new();
     for graded in &report.graded {
-        let Outcome::Failed(failure) = &graded.outcome else { continue };
+        let Some(failure) = graded.failure() else { continue };
         let Some(seen) = seen(report, graded, failure) else { continue };
         // A connection that ended, or a part of a file, may have many causes.
         if !seen.is_cause {

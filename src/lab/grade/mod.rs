@@ -135,6 +135,14 @@ impl Graded {
         matches!(self.outcome, Outcome::Passed)
     }
 
+    /// Why it failed.
+    pub(super) fn failure(&self) -> Option<&Fail> {
+        match &self.outcome {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
     /// Whether its points count.
     #[must_use]
     pub fn counts(&self) -> bool {
@@ -186,13 +194,13 @@ impl Report {
         let keeps = |it: &&Graded| {
             it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
         };
-        let gave = |it: &Graded| matches!(&it.outcome, Outcome::Failed(it) if !it.gave_nothing);
+        let gave = |it: &Graded| it.failure().is_some_and(|it| !it.gave_nothing);
         self.graded.iter().filter(keeps).any(gave)
     }
 
     /// Whether any check was run.
     pub(super) fn has_run(&self) -> bool {
-        let ran = |it: &Graded| matches!(it.outcome, Outcome::Passed | Outcome::Failed(_));
+        let ran = |it: &Graded| it.passed() || it.failure().is_some();
         self.graded.iter().any(ran)
     }
 
@@ -253,8 +261,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         }
         let is_of = |it: &Graded| group.iter().any(|check| check.id == it.check.id);
         tell(&run.done.iter().filter(|it| is_of(it)).collect::<Vec<_>>());
-        let has_failed =
-            |it: &Graded| is_of(it) && it.check.must && matches!(it.outcome, Outcome::Failed(_));
+        let has_failed = |it: &Graded| is_of(it) && it.check.must && it.failure().is_some();
         if run.options.stops && run.done.iter().any(has_failed) {
             run.is_over = true;
         }

@@ -54,7 +54,7 @@ pub(super) fn table(report: &Report, look: Look) -> String {
         causes.iter().any(|(_, ids)| ids.iter().skip(1).any(|it| *it == id))
     };
     for graded in &report.graded {
-        let is_failed = matches!(graded.outcome, Outcome::Failed(_)) && !is_told(graded);
+        let is_failed = graded.failure().is_some() && !is_told(graded);
         if look.verbose || is_failed {
             text += &details(report, graded, look);
             text.push('\n');
@@ -66,7 +66,7 @@ pub(super) fn table(report: &Report, look: Look) -> String {
         for graded in of.into_iter().filter(|graded| !graded.passed()) {
             let (mark, id) = (status(graded, report), graded.check.id);
             let name = id.split_once('/').map_or(id, |(_, name)| name);
-            if matches!(graded.outcome, Outcome::Failed(_)) {
+            if graded.failure().is_some() {
                 let _ = writeln!(text, "  {} {name}", paint(&mark, "31", look));
                 wrap(&mut text, "    ", graded.check.about(lang), look.columns);
             } else if let Some((_, names)) = others.iter_mut().find(|(known, _)| *known == mark) {
@@ -107,7 +107,7 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
 pub(super) fn last_lines(report: &Report, look: Look) -> String {
     let (lang, mut text) = (report.options.lang, String::new());
     let passed = report.graded.iter().filter(|it| it.passed()).count();
-    let failed = report.graded.iter().filter(|it| matches!(it.outcome, Outcome::Failed(_))).count();
+    let failed = report.graded.iter().filter(|it| it.failure().is_some()).count();
     let skipped = report.graded.len() - passed - failed;
     if report.left > 0 {
         let files = report.left;
@@ -223,7 +223,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         text.push('\n');
         ladder(&mut text, report, &graded.rungs, look.columns);
     }
-    if let Outcome::Failed(failure) = &graded.outcome {
+    if let Some(failure) = graded.failure() {
         text.push('\n');
         for (n, expected) in failure.expected.iter().enumerate() {
             let or = lang.choose("      or: ", "    atau: ");
@@ -304,7 +304,7 @@ pub fn screen(report: &Report, look: Look) -> String {
     let mut failed: Vec<_> = report
         .graded
         .iter()
-        .filter(|it| is_failed(it) && first == Some(it.check.group()))
+        .filter(|it| it.failure().is_some() && first == Some(it.check.group()))
         .collect();
     failed.sort_by_key(|it| !it.check.must);
     failed.truncate(2);
@@ -322,17 +322,13 @@ pub fn screen(report: &Report, look: Look) -> String {
     text + &also_lost(report, &shown, room.max(1), look) + &tail
 }
 
-fn is_failed(graded: &Graded) -> bool {
-    matches!(graded.outcome, Outcome::Failed(_))
-}
-
 /// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
 fn first_failed(report: &Report) -> Option<&Graded> {
     let is_needed = |id: &str| {
         let waits = |it: &Graded| matches!(it.outcome, Outcome::Skipped(need) if need == id);
         report.graded.iter().any(|it| it.check.must && waits(it))
     };
-    let failed = || report.graded.iter().filter(|it| is_failed(it));
+    let failed = || report.graded.iter().filter(|it| it.failure().is_some());
     let must = failed().find(|it| it.check.must);
     must.or_else(|| failed().find(|it| is_needed(it.check.id))).or_else(|| failed().next())
 }
@@ -340,7 +336,7 @@ fn first_failed(report: &Report) -> Option<&Graded> {
 /// A failure in a few lines.
 fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let lang = report.options.lang;
-    let Outcome::Failed(failure) = &graded.outcome else { return String::new() };
+    let Some(failure) = graded.failure() else { return String::new() };
     let mark = status(graded, report);
     let head = format!("{mark} {}: {}", full_id(report, graded), graded.check.about(lang));
     let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
