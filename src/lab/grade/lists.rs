@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::peer::{Done, Peer, Totals, Trial};
+use super::peer::{Done, Peer, Trial};
+use super::record::Totals;
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;

@@ -5,8 +5,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,15 +14,13 @@ use super::conversation::number_in;
 use super::places::Places;
 use super::process::Usage;
 use super::random::Random;
-use super::seen::{Fail, Rung, What, a_line, fail, quoted, same};
+use super::record::Record;
+use super::seen::{Fail, What, a_line, fail, quoted, same};
 use crate::error::lock;
 use crate::lang::{Lang, Msg, msg};
 
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
-
-/// How much of a client's payload a step shows.
-const SHOWN: usize = 8 << 10;
 
 /// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
 const BETWEEN: Duration = Duration::from_millis(8);
@@ -43,126 +40,6 @@ pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 enum End {
     Close,
     Reset,
-}
-
-/// What all checks of a run share.
-#[derive(Default)]
-pub(super) struct Totals {
-    connections: AtomicU64,
-    moved: AtomicU64,
-    /// How the names begin that may be on the server.
-    pub(super) prefixes: Mutex<Vec<String>>,
-}
-
-impl Totals {
-    /// How many connections there were.
-    pub(super) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
-    }
-
-    /// How many bytes were moved.
-    pub(super) fn moved(&self) -> u64 {
-        self.moved.load(Ordering::SeqCst)
-    }
-
-    /// Whether a file on the server is one of the grader's, or is named after one.
-    pub(super) fn is_own(&self, name: &str) -> bool {
-        lock(&self.prefixes).iter().any(|prefix| name.contains(prefix))
-    }
-}
-
-/// What all connections of a check share.
-pub(super) struct Record {
-    totals: Arc<Totals>,
-    start: Instant,
-    deadline: Instant,
-    /// The other side is a client.
-    is_server: bool,
-    /// When something happened last.
-    active: Mutex<Instant>,
-    rungs: Mutex<Vec<Rung>>,
-    connections: AtomicU64,
-    /// The check is over, and nothing is waited for any more.
-    is_over: AtomicBool,
-}
-
-impl Record {
-    pub(super) fn new(totals: &Arc<Totals>, deadline: Instant, is_server: bool) -> Arc<Record> {
-        let start = Instant::now();
-        Arc::new(Record {
-            totals: Arc::clone(totals),
-            start,
-            deadline,
-            is_server,
-            active: Mutex::new(start),
-            rungs: Mutex::default(),
-            connections: AtomicU64::new(0),
-            is_over: AtomicBool::new(false),
-        })
-    }
-
-    fn note(&self, connection: u64, what: What) {
-        self.touch();
-        let mut rungs = lock(&self.rungs);
-        // What a client sends in pieces of a payload is one step: it may be a lot.
-        if self.is_server
-            && let (What::Got(more), Some(Rung { connection: last, what: What::Got(got), .. })) =
-                (&what, rungs.last_mut())
-            && *last == connection
-            && !got.ends_with(b"\n")
-        {
-            if got.len() < SHOWN {
-                got.extend_from_slice(more);
-            }
-            return;
-        }
-        rungs.push(Rung { at: self.start.elapsed(), connection, what });
-    }
-
-    fn left(&self) -> Duration {
-        match self.is_over() {
-            true => Duration::ZERO,
-            false => self.deadline.saturating_duration_since(Instant::now()),
-        }
-    }
-
-    /// How long nothing has happened.
-    pub(super) fn idle(&self) -> Duration {
-        lock(&self.active).elapsed()
-    }
-
-    /// Something has happened.
-    pub(super) fn touch(&self) {
-        *lock(&self.active) = Instant::now();
-    }
-
-    pub(super) fn end(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
-    }
-
-    /// How many connections there were.
-    pub(super) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
-    }
-
-    /// The number of a new one.
-    fn opened(&self) -> u64 {
-        self.totals.connections.fetch_add(1, Ordering::SeqCst);
-        self.connections.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    fn moves(&self, bytes: usize) {
-        self.totals.moved.fetch_add(bytes as u64, Ordering::SeqCst);
-    }
-
-    /// The steps.
-    pub(super) fn take_rungs(&self) -> Vec<Rung> {
-        std::mem::take(&mut lock(&self.rungs))
-    }
 }
 
 /// One run of one check: where its connections, names and bytes come from.

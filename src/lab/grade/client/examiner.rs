@@ -10,7 +10,8 @@ use super::reference::{Files, Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Step, number_in};
-use crate::lab::grade::peer::{Done, Peer, Record, Totals};
+use crate::lab::grade::peer::{Done, Peer};
+use crate::lab::grade::record::{Record, Totals};
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lang::{Msg, msg};
 

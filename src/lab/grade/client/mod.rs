@@ -44,9 +44,10 @@ use std::{fs, io, thread};
 
 use super::conversation::{Step, divided, is_in, number_in};
 use super::launch::LINES;
-use super::peer::{self, Totals};
+use super::peer;
 use super::process::Process;
 use super::random::Random;
+use super::record::Totals;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::client::names;
 use crate::dialect::Dialect;

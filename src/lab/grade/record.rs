@@ -1,0 +1,131 @@
+//! What the connections of a check share: how long they may wait, and the steps that are noted.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::seen::{Rung, What};
+use crate::error::lock;
+
+/// How much of a client's payload a step shows.
+const SHOWN: usize = 8 << 10;
+
+/// What all checks of a run share.
+#[derive(Default)]
+pub(super) struct Totals {
+    connections: AtomicU64,
+    moved: AtomicU64,
+    /// How the names begin that may be on the server.
+    pub(super) prefixes: Mutex<Vec<String>>,
+}
+
+impl Totals {
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes were moved.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::SeqCst)
+    }
+
+    /// Whether a file on the server is one of the grader's, or is named after one.
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        lock(&self.prefixes).iter().any(|prefix| name.contains(prefix))
+    }
+}
+
+/// What all connections of a check share.
+pub(super) struct Record {
+    pub(super) totals: Arc<Totals>,
+    pub(super) start: Instant,
+    pub(super) deadline: Instant,
+    /// The other side is a client.
+    pub(super) is_server: bool,
+    /// When something happened last.
+    active: Mutex<Instant>,
+    rungs: Mutex<Vec<Rung>>,
+    connections: AtomicU64,
+    /// The check is over, and nothing is waited for any more.
+    is_over: AtomicBool,
+}
+
+impl Record {
+    pub(super) fn new(totals: &Arc<Totals>, deadline: Instant, is_server: bool) -> Arc<Record> {
+        let start = Instant::now();
+        Arc::new(Record {
+            totals: Arc::clone(totals),
+            start,
+            deadline,
+            is_server,
+            active: Mutex::new(start),
+            rungs: Mutex::default(),
+            connections: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn note(&self, connection: u64, what: What) {
+        self.touch();
+        let mut rungs = lock(&self.rungs);
+        // What a client sends in pieces of a payload is one step: it may be a lot.
+        if self.is_server
+            && let (What::Got(more), Some(Rung { connection: last, what: What::Got(got), .. })) =
+                (&what, rungs.last_mut())
+            && *last == connection
+            && !got.ends_with(b"\n")
+        {
+            if got.len() < SHOWN {
+                got.extend_from_slice(more);
+            }
+            return;
+        }
+        rungs.push(Rung { at: self.start.elapsed(), connection, what });
+    }
+
+    pub(super) fn left(&self) -> Duration {
+        match self.is_over() {
+            true => Duration::ZERO,
+            false => self.deadline.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    /// How long nothing has happened.
+    pub(super) fn idle(&self) -> Duration {
+        lock(&self.active).elapsed()
+    }
+
+    /// Something has happened.
+    pub(super) fn touch(&self) {
+        *lock(&self.active) = Instant::now();
+    }
+
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The number of a new one.
+    pub(super) fn opened(&self) -> u64 {
+        self.totals.connections.fetch_add(1, Ordering::SeqCst);
+        self.connections.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(super) fn moves(&self, bytes: usize) {
+        self.totals.moved.fetch_add(bytes as u64, Ordering::SeqCst);
+    }
+
+    /// The steps.
+    pub(super) fn take_rungs(&self) -> Vec<Rung> {
+        std::mem::take(&mut lock(&self.rungs))
+    }
+}
