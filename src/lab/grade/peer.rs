@@ -162,14 +162,16 @@ impl Peer {
             if !self.write(piece) {
                 break;
             }
+            if slice.is_none() {
+                continue;
+            }
             self.longest = self.longest.max(last.elapsed());
             last = Instant::now();
-            match (slice, self.record.is_server) {
-                (None, _) => {}
+            match self.record.is_server {
                 // A client that is slow is to read the first ones apart, too. Long replies would take too long if each
                 // piece had its pause. Without any, the system runs out of room.
-                (_, true) if n < 4 => self.pause(40),
-                (_, true) if n >= 60 && n % 8 > 0 => {}
+                true if n < 4 => self.pause(40),
+                true if n >= 60 && n % 8 > 0 => {}
                 _ => self.pause(2),
             }
         }
@@ -555,4 +557,46 @@ fn nothing() -> Msg {
 
 fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    /// A client whose line was read, and the server's end of its connection.
+    fn connected() -> (TcpStream, Peer) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let record = Record::new(&Arc::default(), deadline, true);
+        let mut peer = Peer::of_client(listener.accept().unwrap().0, &record);
+        client.write_all(b"size a\n").unwrap();
+        assert_eq!(peer.line("").unwrap(), b"size a\n");
+        (client, peer)
+    }
+
+    #[test]
+    fn a_reset_is_one_and_a_close_is_none() {
+        let (mut client, peer) = connected();
+        peer.reset();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let (mut client, peer) = connected();
+        drop(peer);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_came_is_not_lost_between_two_ways_to_read() {
+        let (mut client, mut peer) = connected();
+        client.write_all(b"3\nabcupload b\n").unwrap();
+        assert_eq!(peer.line_as("N", |line| line.parse::<u8>().ok()).unwrap(), 3);
+        assert_eq!(peer.take(3).unwrap(), b"abc");
+        assert!(peer.begins("upload").unwrap() && !peer.begins("upload c").unwrap());
+        assert!(peer.expect("upload c\n").is_err());
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(peer.rest().unwrap(), b"upload b\n");
+        assert!(peer.closes().is_ok());
+    }
 }

@@ -142,7 +142,7 @@ fn verdict(report: &Report, look: Look) -> String {
             not
         ),
         (true, false) => msg!(
-            "{not}every required rule of these checks is kept; the other rules were not checked",
+            "{not}every required rule of these checks is kept; other rules were not checked",
             "{not}semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa";
             not
         ),
