@@ -161,14 +161,13 @@ impl Check {
             let wrong = || Mistake { line: number, what: not_filled(line) };
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             if let Some((_, body)) = self.phrases.iter().find(|(known, _)| *known == word) {
-                let padded = format!(" {rest} ");
-                let (arguments, content) = match padded.split_once(" = ") {
-                    Some((arguments, rest)) => {
-                        (arguments, Some(rest.strip_suffix(' ').unwrap_or(rest)))
+                let rest = rest.strip_suffix(" =").map_or(rest.to_owned(), |it| format!("{it} = "));
+                let (arguments, content) = match rest.split_once(" = ") {
+                    Some((arguments, content)) => (arguments, Some(content)),
+                    None => {
+                        rest.strip_prefix("= ").map_or((rest.as_str(), None), |it| ("", Some(it)))
                     }
-                    None => (padded.strip_suffix(' ').unwrap_or_default(), None),
                 };
-                let arguments = arguments.strip_prefix(' ').unwrap_or_default();
                 let filled = arguments.split(" | ").map(|argument| places.fill(argument));
                 let arguments = filled.collect::<Option<_>>().ok_or_else(wrong)?;
                 if let Some(content) = content {

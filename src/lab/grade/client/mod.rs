@@ -222,35 +222,42 @@ impl<'f> Room<'f> {
         let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"].map(|it| ("$", it));
         let words = served.into_iter().chain(orders);
         let steps: Vec<_> = words.map(|(word, it)| Step::Word(word, it.into())).collect();
-        let tries: Vec<_> = thread::scope(|scope| {
-            let attempt = |(n, style): (usize, &Style)| {
-                let client = self.client.with_style(*style);
-                let room = Room::new(self.options.clone(), client, self.folder);
-                let steps = steps.clone();
-                scope.spawn(move || {
-                    let performed = room.perform_patiently(steps, &format!("dry-{n}"));
-                    Some((room.client.style, performed.ok()?))
-                })
-            };
-            let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
-        });
+        let all = || -> Vec<_> {
+            thread::scope(|scope| {
+                let attempt = |(n, style): (usize, &Style)| {
+                    let client = self.client.with_style(*style);
+                    let room = Room::new(self.options.clone(), client, self.folder);
+                    let steps = steps.clone();
+                    scope.spawn(move || {
+                        let performed = room.perform(steps, &format!("dry-{n}"));
+                        Some((room.client.style, performed.ok()?))
+                    })
+                };
+                let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
+                threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
+            })
+        };
+        let dialect = self.options.dialect;
+        let lines = match dialect {
+            Dialect::Json => ["list", "hapus c.txt", "get a.txt", "list"],
+            _ => ["ls", "size b.txt", "rm c.txt", "download a.txt"],
+        };
         let score = |(_, (examiner, seen)): &(Style, Performed)| {
             let asked: Vec<_> = examiner.others();
-            let dialect = self.options.dialect;
             let is_known = |line: &&str| match dialect {
                 Dialect::Text => asked.iter().any(|it| it.is(dialect, line.as_bytes())),
                 Dialect::Struct => asked.iter().any(|it| line.starts_with(&it.said())),
                 _ => asked.iter().any(|it| line.split(' ').all(|word| it.said().contains(word))),
             };
-            let lines = match dialect {
-                Dialect::Json => ["list", "hapus c.txt", "get a.txt", "list"],
-                _ => ["ls", "size b.txt", "rm c.txt", "download a.txt"],
-            };
             let known = lines.iter().filter(|line| is_known(line)).count();
             let ended = seen.status.is_some_and(|status| status.success());
             (known, asked.len() <= 6, ended)
         };
+        let mut tries = all();
+        // On a busy machine the right one may have had no time to run.
+        if !tries.iter().any(|it| score(it) == (lines.len(), true, true)) {
+            tries.extend(all());
+        }
         let best = tries.iter().rev().max_by_key(|it| score(it));
         let Some((style, (_, seen))) = best.filter(|it| score(it).0 > 0) else {
             return Err(no_request(tries.iter().map(|(_, (_, seen))| seen).next_back()));
@@ -273,7 +280,13 @@ impl<'f> Room<'f> {
     fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
         let steps = check.steps(&mut Random::of(self.options.seed, check.id)).unwrap_or_default();
-        let (outcome, rungs) = match self.perform_patiently(steps, &check.id.replace('/', "-")) {
+        let folder = check.id.replace('/', "-");
+        let mut performed = self.perform(steps.clone(), &folder);
+        // On a busy machine a client may get no time to run. What waits is tried once more.
+        if matches!(&performed, Ok((_, seen)) if seen.hangs && seen.is_busy != Some(true)) {
+            performed = self.perform(steps, &folder);
+        }
+        let (outcome, rungs) = match performed {
             Err(_) => (Outcome::NoTime, Vec::new()),
             Ok((examiner, seen)) => {
                 let outcome = match seen.judge(&examiner) {
@@ -288,16 +301,6 @@ impl<'f> Room<'f> {
             }
         };
         Graded { check, outcome, time: start.elapsed(), rungs }
-    }
-
-    /// On a busy machine a client may get no time to run. What waits is tried once more.
-    fn perform_patiently(&self, steps: Vec<Step>, folder: &str) -> io::Result<Performed> {
-        match self.perform(steps.clone(), folder) {
-            Ok((_, seen)) if seen.hangs && seen.is_busy != Some(true) => {
-                self.perform(steps, folder)
-            }
-            performed => performed,
-        }
     }
 
     /// Plays a conversation with the client in a folder of its own.
