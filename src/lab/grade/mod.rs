@@ -6,6 +6,14 @@
 //! server may not survive, an ordinary request on a new connection shows whether the server still answers. After the
 //! last check the files of all of them are removed, as far as that can be done.
 //!
+//! | question | where it is answered |
+//! |---|---|
+//! | what is a conversation? | `conversation`, and `places` for what is in braces |
+//! | who plays it? | `player` with a server, `client::examiner` with a client, both over `peer` |
+//! | who starts and ends programs? | `launch` and `client::drive`, both with `process` |
+//! | who judges? | whoever plays; what is left of a client when it has ended, `client::judge` |
+//! | who tells? | `report` and `hint` to people, `formats` to other programs |
+//!
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
 //! [`TOTAL`].
 

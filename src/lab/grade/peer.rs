@@ -1,4 +1,4 @@
-//! A peer that sends and expects raw bytes. Every wait has a deadline, and every step is recorded.
+//! One connection to a server, or of a client, in raw bytes. Every wait has a deadline, and every step is recorded.
 //!
 //! It does not use `wire`, whose client accepts more than the protocol: here bytes are compared with bytes.
 

@@ -1,8 +1,8 @@
 //! Every client that can be run here against every server: `connme-lab grade --client COMMAND --pair NAME=HOST:PORT`.
 //!
-//! Each pair has one short session in `text` through a relay, which notes what each side sends. A referee reads both
-//! directions after it, message by message, and stops at the first byte that breaks a rule: so the table says whose
-//! it was. Then the file that came back is compared with the one that was sent.
+//! Each pair has one short session in `text` through a relay, which notes what each side sends. After it both directions
+//! are read, message by message, up to the first byte that breaks a rule: so the table says whose it was. Then the file
+//! that came back is compared with the one that was sent.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
