@@ -1,6 +1,6 @@
 //! What the connections of a check share: how long they may wait, and the steps that are noted.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use crate::error::lock;
 
 /// How much of a client's payload a step shows.
 const SHOWN: usize = 8 << 10;
+
+/// How long it is read what a client has sent before it ended.
+const REST: Duration = Duration::from_millis(200);
 
 /// What all checks of a run share.
 #[derive(Default)]
@@ -47,8 +50,8 @@ pub(super) struct Record {
     active: Mutex<Instant>,
     rungs: Mutex<Vec<Rung>>,
     connections: AtomicU64,
-    /// The check is over, and nothing is waited for any more.
-    is_over: AtomicBool,
+    /// When the check ended. Since then only what has been sent before is read.
+    ended: Mutex<Option<Instant>>,
 }
 
 impl Record {
@@ -62,7 +65,7 @@ impl Record {
             active: Mutex::new(start),
             rungs: Mutex::default(),
             connections: AtomicU64::new(0),
-            is_over: AtomicBool::new(false),
+            ended: Mutex::default(),
         })
     }
 
@@ -85,10 +88,8 @@ impl Record {
     }
 
     pub(super) fn left(&self) -> Duration {
-        match self.is_over() {
-            true => Duration::ZERO,
-            false => self.deadline.saturating_duration_since(Instant::now()),
-        }
+        let deadline = lock(&self.ended).map_or(self.deadline, |ended| ended + REST);
+        deadline.saturating_duration_since(Instant::now())
     }
 
     /// How long nothing has happened.
@@ -102,11 +103,11 @@ impl Record {
     }
 
     pub(super) fn end(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
+        *lock(&self.ended) = Some(Instant::now());
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
+        lock(&self.ended).is_some()
     }
 
     /// How many connections there were.

@@ -99,8 +99,7 @@ impl Examiner {
             let Some(goes_on) = self.act(peer) else { return };
             peer = goes_on;
         }
-        while !self.record.is_over() {
-            let Some(request) = Request::read(self.dialect, &mut peer) else { return };
+        while let Some(request) = Request::read(self.dialect, &mut peer) {
             if self.is_next(&request, &mut peer) {
                 let Some(goes_on) = self.act(peer) else { return };
                 peer = goes_on;
