@@ -11,7 +11,7 @@ use crate::error::lock;
 const SHOWN: usize = 8 << 10;
 
 /// How long it is read what a client has sent before it ended.
-const REST: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_secs(1);
 
 /// What all checks of a run share.
 #[derive(Default)]
