@@ -382,3 +382,6 @@ impl Client {
         self.ask_again(true, |wire| count(wire, text))
     }
 }
+
+#[cfg(test)]
+mod tests;

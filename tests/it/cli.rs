@@ -4,7 +4,28 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use crate::sessions::{self, Stage};
 use crate::support::{TestServer, client, lab, skip, visible};
+
+#[test]
+fn sessions_are_as_written() {
+    sessions::play_all(|flags| {
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        let server = TestServer::start(&flags);
+        let program = |words: &[String]| {
+            let mut command = Command::new(match words[0].as_str() {
+                "connme-client" => env!("CARGO_BIN_EXE_connme-client"),
+                "connme-server" => env!("CARGO_BIN_EXE_connme-server"),
+                _ => env!("CARGO_BIN_EXE_connme-lab"),
+            });
+            command.args(&words[1..]);
+            Some((command, ""))
+        };
+        let root = server.root().to_owned();
+        let address_of = Box::new(move |dialect: &str| server.address_of(dialect));
+        Stage { root, address_of, program }
+    });
+}
 
 fn server(args: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_connme-server")).args(args).output().unwrap();

@@ -1,6 +1,5 @@
 //! Bad lines: transfers that are cut, and many files over one connection.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,52 +7,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::sessions::{Relay, pass};
 use crate::support::{TestServer, client, visible};
 
-/// A relay to a server. It cuts each connection after so many bytes towards the client as the list says, and
-/// passes on all after the end of the list.
-struct Relay {
-    address: SocketAddr,
-    cuts: Arc<Mutex<VecDeque<u64>>>,
-}
-
 impl Relay {
-    fn to(server: SocketAddr, cuts: impl IntoIterator<Item = u64>) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let cuts = Arc::new(Mutex::new(cuts.into_iter().collect::<VecDeque<_>>()));
-        let next = Arc::clone(&cuts);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(server) else { continue };
-                let most = next.lock().unwrap().pop_front().unwrap_or(u64::MAX);
-                let (from, into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                thread::spawn(move || pass(from, into, u64::MAX));
-                thread::spawn(move || pass(server, client, most));
-            }
-        });
-        Relay { address, cuts }
-    }
-
-    fn cut_next(&self, most: u64) {
-        self.cuts.lock().unwrap().push_back(most);
-    }
-
     fn client(&self, folder: &Path, args: &[&str]) -> assert_cmd::Command {
         let mut command = client(args);
         command.current_dir(folder).args(["--server", &self.address.to_string()]);
         command
     }
-}
-
-/// Passes on at most this many bytes. At the end of the stream only this direction ends; a cut ends both.
-fn pass(mut from: TcpStream, mut into: TcpStream, most: u64) {
-    let passed = std::io::copy(&mut (&mut from).take(most), &mut into);
-    if passed.is_ok_and(|n| n < most) {
-        let _ = into.shutdown(Shutdown::Write);
-        return;
-    }
-    let _ = (from.shutdown(Shutdown::Both), into.shutdown(Shutdown::Both));
 }
 
 /// What the client prints, on standard output and standard error.
@@ -148,7 +110,7 @@ fn a_download_tries_again_by_itself() {
     );
     assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
     // Not if the user does not want it, and then from the beginning.
-    relay.cut_next(200_000);
+    let relay = Relay::to(server.address(), [200_000]);
     let args = ["--no-resume", "--retry", "0", "download", "big"];
     let (_, err) = texts(&mut relay.client(here.path(), &args), 1);
     assert!(!err.contains("kept"), "{err}");

@@ -1,22 +1,40 @@
-//! The programs as a person uses them, at a command line and at the prompt: the sessions in `tests/sessions`.
+//! The programs as a person uses them, at a command line and at the prompt: the sessions in `tests/sessions`. They are
+//! played with the real programs here, and with the client alone by the tests inside the crate.
 //!
 //! ```text
 //! server --max-file-size 10     the flags of the server, which is new for each file
-//! file NAME TEXT                a file where the client runs; `size 5000000` for zeros, `folder NAME`
+//! file NAME TEXT                a file where the client runs; `size 5000000` for some bytes, `folder NAME`
 //! there NAME TEXT               the same in the server's folder
+//! peer 'ok 1\n' | 'ok 2\n'      a peer in the place of the server: it answers each read with the next word, and closes
+//!                               after the last, or at `|`; `\xNN` is a byte; `peer` alone: the server again
+//! cut 2000 99                   the next command's connections end after so many bytes from the server
 //! $ connme-client upload a      a command; `--server` is added to a client's
 //! < Y                           a line that is typed
 //!   a uploaded: 5 bytes ...     a line of standard output; `...` is any text
 //! ! connme-client: ...          a line of standard error
-//! = 1                           the exit status, if it is not 0
+//! = 2                           the exit status, if it is not 0, or 1 where a program complains
+//! heard 'connme\n'              all that the peer was told
 //! names a b_1                   what the server has now; `downloads a` is the same for the client, or `downloads none`
+//! same a                        the downloaded file is that on the server
 //! ```
 
+use std::collections::VecDeque;
 use std::fs;
-use std::path::Path;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-use crate::support::{TestServer, visible};
+/// A server, and the programs.
+pub(crate) struct Stage {
+    pub(crate) root: PathBuf,
+    /// Where it speaks a dialect.
+    pub(crate) address_of: Box<dyn Fn(&str) -> SocketAddr>,
+    /// The program of these words, if it is to be had, and what its standard output begins with.
+    pub(crate) program: fn(&[String]) -> Option<(Command, &'static str)>,
+}
 
 /// A command of a session, what is typed, and what has to come of it.
 #[derive(Default)]
@@ -26,7 +44,7 @@ struct Run {
     typed: String,
     out: Vec<String>,
     err: Vec<String>,
-    status: i32,
+    status: Option<i32>,
 }
 
 /// The words of a line; quotation marks keep one together.
@@ -42,6 +60,19 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// The bytes of a word: `\n`, `\r`, and `\xNN`.
+fn bytes(word: &str) -> Vec<u8> {
+    let word = word.replace("\\n", "\n").replace("\\r", "\r");
+    let mut parts = word.split("\\x");
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        bytes.extend(rest.bytes());
+    }
+    bytes
+}
+
 /// Whether a line is as expected, where `...` stands for any text.
 fn is_like(line: &str, expected: &str) -> bool {
     let Some((before, after)) = expected.split_once("...") else { return line == expected };
@@ -51,27 +82,27 @@ fn is_like(line: &str, expected: &str) -> bool {
 }
 
 impl Run {
-    fn check(&self, server: &TestServer, folder: &Path) {
-        let (program, arguments) = self.words.split_first().unwrap();
-        let program = match program.as_str() {
-            "connme-client" => env!("CARGO_BIN_EXE_connme-client"),
-            "connme-server" => env!("CARGO_BIN_EXE_connme-server"),
-            _ => env!("CARGO_BIN_EXE_connme-lab"),
-        };
-        let mut command = assert_cmd::Command::from_std(Command::new(program));
-        if program.ends_with("client") || program.ends_with("client.exe") {
-            command.args(["--server", &server.address().to_string()]);
+    fn check(&self, stage: &Stage, other: Option<SocketAddr>, folder: &Path) {
+        let dialect = self.words.iter().skip_while(|word| *word != "--dialect").nth(1);
+        let own = (stage.address_of)(dialect.map_or("text", String::as_str));
+        let address = other.unwrap_or(own).to_string();
+        let mut words = self.words.clone();
+        if words[0] == "connme-client" {
+            words.splice(1..1, ["--server".to_owned(), address.clone()]);
         }
+        let Some((command, before)) = (stage.program)(&words) else { return };
+        let mut command = assert_cmd::Command::from_std(command);
         command
             .current_dir(folder)
             .env("LANG", "C")
             .env_remove("LC_ALL")
+            .env_remove("COLUMNS")
             .env("HOME", folder)
             .env("USERPROFILE", folder);
-        let output = command.args(arguments).write_stdin(self.typed.as_str()).output().unwrap();
-        let address = server.address().to_string();
+        let output = command.write_stdin(self.typed.as_str()).output().unwrap();
         let lines = |bytes: Vec<u8>| -> Vec<String> {
             let text = String::from_utf8(bytes).unwrap().replace(&address, "HOST:PORT");
+            let text = text.strip_prefix(before).unwrap_or(&text);
             text.lines().map(str::to_owned).collect()
         };
         let (out, err) = (lines(output.stdout), lines(output.stderr));
@@ -84,33 +115,124 @@ impl Run {
             self.at,
             self.words
         );
-        assert_eq!(output.status.code(), Some(self.status), "{}: {:?}", self.at, self.words);
+        let complains = self.err.iter().any(|line| line.starts_with("connme-"));
+        let status = self.status.unwrap_or(i32::from(complains));
+        assert_eq!(output.status.code(), Some(status), "{}: {:?}", self.at, self.words);
     }
 }
 
-/// Makes what a line names: `size N` are zeros, everything else is a text.
+/// Makes what a line names.
 fn provide(folder: &Path, what: &str) {
     match words(what).as_slice() {
         [kind, name] if kind == "folder" => fs::create_dir_all(folder.join(name)).unwrap(),
         [name, size, bytes] if size == "size" => {
-            fs::write(folder.join(name), vec![0; bytes.parse().unwrap()]).unwrap();
+            let byte = |n: usize| u8::try_from((n * 31 + n / 251) % 256).unwrap();
+            let bytes: Vec<_> = (0..bytes.parse().unwrap()).map(byte).collect();
+            fs::write(folder.join(name), bytes).unwrap();
         }
-        [name, text @ ..] => fs::write(folder.join(name), text.join(" ")).unwrap(),
+        [name, text @ ..] => fs::write(folder.join(name), bytes(&text.join(" "))).unwrap(),
         [] => panic!("a name is missing"),
     }
 }
 
-fn play(name: &str, text: &str) {
+/// A server that follows a script, and all that it was told.
+struct Peer {
+    address: SocketAddr,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Peer {
+    fn saying(words: &[String]) -> Peer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let all = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&all);
+        let connections = words.split(|word| word == "|");
+        let mut replies: VecDeque<Vec<_>> =
+            connections.map(|words| words.iter().map(|word| bytes(word)).collect()).collect();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // Held to the end of the connection, so that whoever looks sees all of it.
+                let mut heard = heard.lock().unwrap();
+                let mut buffer = vec![0; 64 << 10];
+                let mut stays_open = true;
+                for reply in &replies[0] {
+                    let n = stream.read(&mut buffer).unwrap_or(0);
+                    heard.extend(&buffer[..n]);
+                    stays_open = n > 0 && stream.write_all(reply).is_ok();
+                    if !stays_open {
+                        break;
+                    }
+                }
+                if stays_open {
+                    let _ = stream.shutdown(Shutdown::Write);
+                    let _ = stream.read_to_end(&mut heard);
+                }
+                // The last connection's words are for all that come after it too.
+                if replies.len() > 1 {
+                    replies.pop_front();
+                }
+            }
+        });
+        Peer { address, heard: all }
+    }
+}
+
+/// A relay to a server. It cuts each connection after so many bytes towards the client as the list says, and
+/// passes on all after the end of the list.
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+}
+
+impl Relay {
+    pub(crate) fn to(server: SocketAddr, cuts: impl IntoIterator<Item = u64>) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut cuts: VecDeque<_> = cuts.into_iter().collect();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(server) else { continue };
+                let most = cuts.pop_front().unwrap_or(u64::MAX);
+                let (from, into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || pass(from, into, u64::MAX));
+                thread::spawn(move || pass(server, client, most));
+            }
+        });
+        Relay { address }
+    }
+}
+
+/// Passes on at most this many bytes. At the end of the stream only this direction ends; a cut ends both.
+pub(crate) fn pass(mut from: TcpStream, mut into: TcpStream, most: u64) {
+    let passed = std::io::copy(&mut (&mut from).take(most), &mut into);
+    if passed.is_ok_and(|n| n < most) {
+        let _ = into.shutdown(Shutdown::Write);
+        return;
+    }
+    let _ = (from.shutdown(Shutdown::Both), into.shutdown(Shutdown::Both));
+}
+
+fn visible(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return vec!["none".to_owned()] };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+fn play(name: &str, text: &str, start: impl Fn(&[String]) -> Stage) {
     let folder = tempfile::tempdir().unwrap();
     let flags = text.lines().find_map(|line| line.strip_prefix("server ")).map(words);
-    let flags = flags.unwrap_or_default();
-    let server = TestServer::start(&flags.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut run: Option<Run> = None;
+    let stage = start(&flags.unwrap_or_default());
+    let (mut run, mut peer, mut relay) = (None::<Run>, None::<Peer>, None::<Relay>);
+    let downloads = folder.path().join("downloads");
     for (n, line) in text.lines().chain([""]).enumerate() {
         let at = format!("{name}:{}", n + 1);
         let is_part = ["< ", "  ", "! ", "= "].iter().any(|mark| line.starts_with(mark));
         if let Some(run) = run.take_if(|_| !is_part) {
-            run.check(&server, folder.path());
+            let cut = relay.take().map(|relay| relay.address);
+            let other = cut.or(peer.as_ref().map(|peer| peer.address));
+            run.check(&stage, other, folder.path());
         }
         let (mark, rest) = line.split_once(' ').unwrap_or((line, ""));
         let is_now = |names: Vec<String>| assert_eq!(names, words(rest), "{at}");
@@ -118,14 +240,24 @@ fn play(name: &str, text: &str) {
             ("$", _) => run = Some(Run { at, words: words(rest), ..Run::default() }),
             ("<", Some(run)) => run.typed += &format!("{}\n", rest.replace("\\e", "\u{1b}")),
             ("!", Some(run)) => run.err.push(rest.to_owned()),
-            ("=", Some(run)) => run.status = rest.parse().unwrap(),
-            ("", Some(run)) => run.out.push(line[2..].to_owned()),
+            ("=", Some(run)) => run.status = Some(rest.parse().unwrap()),
+            ("", Some(run)) => run.out.extend(rest.strip_prefix(' ').map(str::to_owned)),
             ("file", _) => provide(folder.path(), rest),
-            ("there", _) => provide(server.root(), rest),
-            ("names", _) => is_now(server.names()),
-            ("downloads", _) => {
-                let downloads = folder.path().join("downloads");
-                is_now(if downloads.exists() { visible(&downloads) } else { vec!["none".into()] });
+            ("there", _) => provide(&stage.root, rest),
+            ("peer", _) => peer = (!rest.is_empty()).then(|| Peer::saying(&words(rest))),
+            ("cut", _) => {
+                let to = peer.as_ref().map_or((stage.address_of)("text"), |peer| peer.address);
+                relay = Some(Relay::to(to, rest.split(' ').map(|n| n.parse().unwrap())));
+            }
+            ("heard", _) => {
+                let heard = peer.as_ref().unwrap().heard.lock().unwrap();
+                assert_eq!(heard.escape_ascii().to_string(), words(rest).concat(), "{at}");
+            }
+            ("names", _) => is_now(visible(&stage.root)),
+            ("downloads", _) => is_now(visible(&downloads)),
+            ("same", _) => {
+                let (came, is) = (fs::read(downloads.join(rest)), fs::read(stage.root.join(rest)));
+                assert!(came.unwrap() == is.unwrap(), "{at}");
             }
             ("" | "#" | "server", _) => {}
             _ => panic!("{at}: {line:?} is no line of a session"),
@@ -133,13 +265,15 @@ fn play(name: &str, text: &str) {
     }
 }
 
-#[test]
-fn sessions_are_as_written() {
-    let mut count = 0;
-    for entry in fs::read_dir("tests/sessions").unwrap() {
-        let path = entry.unwrap().path();
-        play(&path.display().to_string(), &fs::read_to_string(&path).unwrap());
-        count += 1;
-    }
-    assert!(count > 0);
+/// Plays all sessions, each in a thread of its own.
+pub(crate) fn play_all(start: impl Fn(&[String]) -> Stage + Sync) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sessions");
+    let names = visible(&folder);
+    assert!(names.len() > 5, "{names:?}");
+    thread::scope(|scope| {
+        for name in &names {
+            let (text, start) = (fs::read_to_string(folder.join(name)).unwrap(), &start);
+            scope.spawn(move || play(name, &text, start));
+        }
+    });
 }
