@@ -34,33 +34,6 @@ fn bytes(n: usize, seed: u8) -> Vec<u8> {
 const SIZE: usize = 300_000;
 
 #[test]
-fn a_download_that_was_cut_goes_on() {
-    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
-    server.put("big", bytes(SIZE, 1));
-    let relay = Relay::to(server.address(), [200_000]);
-    let download = |status| {
-        texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), status)
-    };
-    let (_, err) = download(1);
-    assert!(err.contains("200 kB of 300 kB are kept: the next download of big continues"), "{err}");
-    let downloads = here.path().join("downloads");
-    assert!(visible(&downloads).is_empty());
-    let (out, err) = download(0);
-    assert_eq!(err, "continuing at 200 kB of 300 kB\n");
-    let path = Path::new("downloads").join("big");
-    let said = format!("big downloaded to {}: 300000 bytes, the last 100010 in ", path.display());
-    assert!(out.starts_with(&said), "{out}");
-    assert_eq!(fs::read(downloads.join("big")).unwrap(), bytes(SIZE, 1));
-    // The rest alone was sent, and compared as a whole.
-    server.wait_for_log(" sum \"big\" ");
-    let log = server.log();
-    assert!(log.contains("big\" 100010 bytes"), "{log}");
-    // Nothing is left of it: the next one begins anew, and is stored beside the first.
-    let (_, err) = download(0);
-    assert_eq!((err.as_str(), visible(&downloads)), ("", vec!["big".into(), "big_1".into()]));
-}
-
-#[test]
 fn a_file_that_changed_after_the_cut_is_right_in_the_end() {
     let server = TestServer::start(&[]);
     type Change = fn(&Path);
@@ -95,37 +68,6 @@ fn a_file_that_changed_after_the_cut_is_right_in_the_end() {
         let (_, err) = texts(&mut download, 1);
         assert!(err.contains("bad-name") && visible(&here.path().join("downloads")).is_empty());
     }
-}
-
-#[test]
-fn a_download_tries_again_by_itself() {
-    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
-    server.put("big", bytes(SIZE, 1));
-    let relay = Relay::to(server.address(), [200_000]);
-    let (_, err) = texts(&mut relay.client(here.path(), &["download", "big"]), 0);
-    assert_eq!(
-        err,
-        "big: the connection ended in the middle of the file; 199990 of 300000 bytes came; trying \
-         again in 1 s (1 of 3)\ncontinuing at 200 kB of 300 kB\n"
-    );
-    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
-    // Not if the user does not want it, and then from the beginning.
-    let relay = Relay::to(server.address(), [200_000]);
-    let args = ["--no-resume", "--retry", "0", "download", "big"];
-    let (_, err) = texts(&mut relay.client(here.path(), &args), 1);
-    assert!(!err.contains("kept"), "{err}");
-}
-
-#[test]
-fn the_prompt_tries_a_download_again() {
-    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
-    server.put("big", bytes(SIZE, 1));
-    let relay = Relay::to(server.address(), [200_000]);
-    let mut command = relay.client(here.path(), &[]);
-    let (out, err) = texts(command.write_stdin("connme\ndownload big\n"), 0);
-    assert!(out.contains("big downloaded to ") && err.contains("trying again in 1 s (1 of 3)\n"));
-    assert!(err.contains("connected again to ") && err.contains("continuing at 200 kB"), "{err}");
-    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), bytes(SIZE, 1));
 }
 
 #[test]
@@ -168,35 +110,6 @@ fn scripted(answer: fn(&str) -> Vec<u8>) -> (SocketAddr, Arc<Mutex<Vec<String>>>
         }
     });
     (address, heard)
-}
-
-#[test]
-fn a_server_that_does_not_know_resume_is_served_in_step() {
-    let answer = |line: &str| match line {
-        "help" => b"ok 1\ndownload NAME   send a file\n".to_vec(),
-        line if line.starts_with("download ") => b"ok 2\nhi".to_vec(),
-        _ => b"error unknown-command what?\n".to_vec(),
-    };
-    let (address, heard) = scripted(answer);
-    let here = tempfile::tempdir().unwrap();
-    let mut download = client(&["--server", &address.to_string(), "download", "a", "b", "c"]);
-    texts(download.current_dir(&here), 0);
-    assert_eq!(*heard.lock().unwrap(), ["help", "download a", "download b", "download c"]);
-    assert_eq!(visible(&here.path().join("downloads")), ["a", "b", "c"]);
-    // A download that was cut begins again there, without a word.
-    let (address, heard) = scripted(|line| match line {
-        line if line.starts_with("download ") => {
-            [b"ok 100000\n".to_vec(), vec![b'x'; 100_000]].concat()
-        }
-        _ => b"error unknown-command what?\n".to_vec(),
-    });
-    let relay = Relay::to(address, [80_000]);
-    texts(&mut relay.client(here.path(), &["--retry", "0", "download", "big"]), 1);
-    let (_, err) = texts(&mut relay.client(here.path(), &["download", "big"]), 0);
-    assert_eq!(err, "");
-    let heard = heard.lock().unwrap().clone();
-    assert!(heard[1].starts_with("resume 79990 ") && heard[2] == "download big", "{heard:?}");
-    assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), vec![b'x'; 100_000]);
 }
 
 #[test]
@@ -324,68 +237,6 @@ fn a_server_that_refuses_all_is_not_sent_all() {
     assert!(counts.lock().unwrap().1 <= 3, "{:?}", counts.lock().unwrap());
 }
 
-/// A server that takes files, loses the connection before it confirms them, and has none of them when it is asked.
-#[test]
-fn files_that_may_be_stored_twice_are_counted() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || {
-        for (n, stream) in listener.incoming().flatten().enumerate() {
-            let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
-            let mut next = || {
-                let mut line = String::new();
-                reader.read_line(&mut line).is_ok_and(|n| n > 0).then_some(line)
-            };
-            while let Some(line) = next() {
-                let reply = match line.split_once(' ').unwrap_or((line.trim_end(), "")) {
-                    ("help", _) => "ok 1\nresume\n".to_owned(),
-                    ("sum", _) => "error not-found no\n".to_owned(),
-                    // The name is what is in the file, with a newline.
-                    ("upload", name) if n > 0 => {
-                        let _ = (next(), next());
-                        format!("ok ready\nok received {} {name}", name.len())
-                    }
-                    _ => break,
-                };
-                stream.write_all(reply.as_bytes()).unwrap();
-            }
-        }
-    });
-    let here = tempfile::tempdir().unwrap();
-    let names: Vec<_> = ["a", "b", "c"].map(str::to_owned).to_vec();
-    for name in &names {
-        fs::write(here.path().join(name), format!("{name}\n")).unwrap();
-    }
-    let mut command = client(&["--server", &address]);
-    let (out, err) = texts(command.args(upload(&names)).current_dir(here.path()), 0);
-    assert_eq!(out.lines().count(), 4, "{out}");
-    assert!(err.contains("files sent again after the connection was lost: 3; "), "{err}");
-}
-
-/// A server that is away for a moment, or busy, has not seen the file.
-#[test]
-fn an_upload_that_was_not_begun_is_tried_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let serve = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.write_all(b"error busy try again\n").unwrap();
-        let _ = stream.shutdown(Shutdown::Write);
-        let _ = stream.read_to_end(&mut Vec::new());
-        let (mut stream, _) = listener.accept().unwrap();
-        for reply in ["ok ready\n", "ok received 1 a\n"] {
-            let _ = stream.read(&mut [0; 100]).unwrap();
-            stream.write_all(reply.as_bytes()).unwrap();
-        }
-    });
-    let here = tempfile::tempdir().unwrap();
-    files(here.path(), ["a".to_owned()]);
-    let mut upload = client(&["--server", &address, "upload", "a"]);
-    let (_, err) = texts(upload.current_dir(&here), 0);
-    assert_eq!(err, "a: try again (busy); trying again in 1 s (1 of 3)\n");
-    serve.join().unwrap();
-}
-
 /// What cannot be reached is tried for one file, not for each.
 #[test]
 fn a_server_that_went_away_is_looked_for_once() {
@@ -447,38 +298,6 @@ fn many_downloads_go_on_after_a_cut() {
     for name in &names {
         assert!(fs::read(downloads.join(name)).unwrap() == server.get(name), "{name}");
     }
-}
-
-#[test]
-fn folders_are_moved_with_all_that_is_in_them() {
-    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
-    fs::create_dir_all(here.path().join("docs/more")).unwrap();
-    for name in ["docs/a", "docs/more/b", "docs/.hidden"] {
-        fs::write(here.path().join(name), name).unwrap();
-    }
-    let (_, err) = texts(&mut server.client(here.path(), &["upload", "-r", "docs"]), 1);
-    assert!(
-        err.contains("the server has no folder docs, and the protocol cannot make one"),
-        "{err}"
-    );
-    fs::create_dir_all(server.root().join("docs/more")).unwrap();
-    let (_, err) = texts(&mut server.client(here.path(), &["upload", "-r", "docs"]), 0);
-    assert!(err.contains("left out of these folders: 1 (hidden files"), "{err}");
-    assert_eq!(server.get("docs/a"), b"docs/a");
-    assert_eq!(server.get("docs/more/b"), b"docs/more/b");
-    assert!(!server.has("docs/.hidden"));
-    server.put("c", "c");
-    let (_, err) = texts(&mut server.client(here.path(), &["download", "-r", "docs", "c"]), 0);
-    assert!(!err.contains("left out"), "{err}");
-    let came = |name: &str| fs::read(here.path().join("downloads").join(name)).unwrap();
-    assert_eq!((came("docs/more/b"), came("c")), (b"docs/more/b".to_vec(), b"c".to_vec()));
-    // A folder is whole or not there: what is too deep is not left out without a word.
-    let deepest = vec!["d"; 33].join("/");
-    fs::create_dir_all(server.root().join(&deepest)).unwrap();
-    let (_, err) = texts(&mut server.client(here.path(), &["download", "-r", "d"]), 1);
-    assert!(err.contains("is more than 32 folders deep, and nothing was received"), "{err}");
-    fs::remove_dir(server.root().join(&deepest)).unwrap();
-    texts(&mut server.client(here.path(), &["download", "-r", "d"]), 0);
 }
 
 /// What is in the way of one folder is told, and the others are moved.
@@ -609,52 +428,4 @@ fn a_download_that_cannot_go_on_begins_again() {
         texts(&mut relay.client(here.path(), &["download", "big"]), 0);
         assert_eq!(fs::read(here.path().join("downloads/big")).unwrap(), vec![b'x'; 100_000]);
     }
-}
-
-#[test]
-fn both_ends_are_compared_if_the_user_wants_it() {
-    let (server, here) = (TestServer::start(&[]), tempfile::tempdir().unwrap());
-    fs::write(here.path().join("a"), "abc").unwrap();
-    let (_, err) = texts(&mut server.client(here.path(), &["--verify", "upload", "a", "a"]), 0);
-    let verified = "a verified: both ends have the same SHA-256\n";
-    assert_eq!(err, verified.repeat(2));
-    let (_, err) = texts(&mut server.client(here.path(), &["--verify", "download", "a_1"]), 0);
-    assert_eq!(err, verified.replace("a ver", "a_1 ver"));
-    let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let (out, _) = texts(&mut server.client(here.path(), &["sum", "a", "a_1"]), 0);
-    assert_eq!(out, format!("{sum}  a\n{sum}  a_1\n"));
-    // A server that stores something else, and one that cannot tell.
-    for (reply, failure) in [
-        (format!("ok {}\n", sum.replace('b', "c")), "the file on the server has another SHA-256"),
-        ("error unknown-command what?\n".to_owned(), "not verified: the server has no 'sum'"),
-    ] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let serve = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            for reply in ["ok ready\n", "ok received 3 a\n", &reply] {
-                let _ = stream.read(&mut [0; 100]).unwrap();
-                stream.write_all(reply.as_bytes()).unwrap();
-            }
-        });
-        let mut upload = client(&["--server", &address, "--verify", "upload", "a"]);
-        let (_, err) = texts(upload.current_dir(&here), 1);
-        assert!(err.contains(failure), "{err}");
-        serve.join().unwrap();
-    }
-    // What was received and cannot be compared is not kept, and the message says so.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let serve = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        for reply in ["ok 3\nabc", "error unknown-command what?\n"] {
-            let _ = stream.read(&mut [0; 100]).unwrap();
-            stream.write_all(reply.as_bytes()).unwrap();
-        }
-    });
-    let mut download = client(&["--server", &address, "--verify", "download", "b"]);
-    let (_, err) = texts(download.current_dir(&here), 1);
-    assert!(err.contains("it cannot be verified and is not kept"), "{err}");
-    assert!(!here.path().join("downloads/b").exists());
-    serve.join().unwrap();
 }

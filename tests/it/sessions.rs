@@ -7,7 +7,7 @@
 //! there NAME TEXT               the same in the server's folder
 //! peer 'ok 1\n' | 'ok 2\n'      a peer in the place of the server: it answers each read with the next word, and closes
 //!                               after the last, or at `|`; `\xNN` is a byte; `peer` alone: the server again
-//! cut 2000 99                   the next command's connections end after so many bytes from the server
+//! cut 2000 99                   the next connections end after so many bytes from the server, or from the peer
 //! $ connme-client upload a      a command; `--server` is added to a client's
 //! < Y                           a line that is typed
 //!   a uploaded: 5 bytes ...     a line of standard output; `...` is any text
@@ -230,8 +230,8 @@ fn play(name: &str, text: &str, start: impl Fn(&[String]) -> Stage) {
         let at = format!("{name}:{}", n + 1);
         let is_part = ["< ", "  ", "! ", "= "].iter().any(|mark| line.starts_with(mark));
         if let Some(run) = run.take_if(|_| !is_part) {
-            let cut = relay.take().map(|relay| relay.address);
-            let other = cut.or(peer.as_ref().map(|peer| peer.address));
+            let peer = peer.as_ref().map(|peer| peer.address);
+            let other = relay.as_ref().map(|relay| relay.address).or(peer);
             run.check(&stage, other, folder.path());
         }
         let (mark, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -244,7 +244,10 @@ fn play(name: &str, text: &str, start: impl Fn(&[String]) -> Stage) {
             ("", Some(run)) => run.out.extend(rest.strip_prefix(' ').map(str::to_owned)),
             ("file", _) => provide(folder.path(), rest),
             ("there", _) => provide(&stage.root, rest),
-            ("peer", _) => peer = (!rest.is_empty()).then(|| Peer::saying(&words(rest))),
+            ("peer", _) => {
+                peer = (!rest.is_empty()).then(|| Peer::saying(&words(rest)));
+                relay = None;
+            }
             ("cut", _) => {
                 let to = peer.as_ref().map_or((stage.address_of)("text"), |peer| peer.address);
                 relay = Some(Relay::to(to, rest.split(' ').map(|n| n.parse().unwrap())));
