@@ -465,3 +465,82 @@ impl Batch for Downloads {
         self.queue.again()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+    use crate::client::tests::scripted;
+    use crate::wire::script::Step;
+
+    /// Nothing has come before the first request, and then a reply for each file.
+    fn replies(each: impl Fn(usize) -> String, files: usize) -> Vec<Step> {
+        let replies = (0..files).map(|n| Step::Bytes(each(n).into()));
+        std::iter::once(Step::Pause).chain(replies).collect()
+    }
+
+    /// Moves the files, and looks at how much is under way when more is asked for. `sent` tells how much was asked for
+    /// so far, of which `each` belongs to one file; more is asked for when at most so much is left.
+    fn move_all(
+        client: &mut Client,
+        mut batch: impl Batch,
+        files: usize,
+        sent: impl Fn() -> usize,
+        each: usize,
+        (left_most, bounds): (usize, Range<usize>),
+    ) {
+        let (mut before, mut fillings) = (0, 0);
+        for moved in 0..files {
+            let (number, came) = batch.next(client, &mut |_| {}).unwrap();
+            assert_eq!((number, came.is_ok()), (moved, true), "{came:?}");
+            if sent() > before {
+                fillings += 1;
+                let (left, now) = (before.saturating_sub(moved * each), sent() - moved * each);
+                assert!(left <= left_most, "{left} were left after {moved} files");
+                let is_last = sent() == files * each;
+                assert!(bounds.contains(&now) || is_last, "{now} after {moved} files");
+            }
+            before = sent();
+        }
+        assert!(
+            fillings > 1 && before == files * each && batch.next(client, &mut |_| {}).is_none()
+        );
+    }
+
+    #[test]
+    fn requests_for_downloads_fill_the_buffers_of_every_system_and_no_more() {
+        const FILES: usize = 700;
+        let (mut client, written, _folder) = scripted(replies(|_| "ok 1\nx".to_owned(), FILES));
+        let name = |n: usize| (format!("file-number-{n:04}"), None);
+        let batch = Downloads::new(&mut client, (0..FILES).map(name).collect());
+        let (request, sent) = ("download file-number-0000\n".len(), || written.bytes().len());
+        let bounds = (AHEAD / 2, AHEAD - limits::LINE..AHEAD);
+        move_all(&mut client, batch, FILES, sent, request, bounds);
+        let begin = "download file-number-0000\ndownload file-number-0001\n";
+        assert!(written.text().starts_with(begin));
+    }
+
+    /// For small files the replies are the bound, and for larger ones the files.
+    #[test]
+    fn uploads_are_sent_ahead_of_no_more_replies_and_bytes_than_that() {
+        let payload = usize::try_from(AHEAD_PAYLOAD).unwrap();
+        for (size, files, reply, bounds) in [
+            (1, 400, RECEIPT + 3, (AHEAD / 2, AHEAD - RECEIPT - limits::LINE..AHEAD)),
+            (60_000, 50, 0, (payload - 60_000, payload - 60_000..payload)),
+        ] {
+            let receipt = |n| format!("ok ready\nok received {size} {n:03}\n");
+            let (mut client, written, folder) = scripted(replies(receipt, files));
+            let put = |n: usize| {
+                let path = folder.path().join(format!("{n:03}"));
+                fs::write(&path, vec![0; size]).unwrap();
+                (path, None)
+            };
+            let batch = Uploads::new(&mut client, (0..files).map(put).collect());
+            let one = format!("upload 000\n{size}\n").len() + size;
+            let each = if reply > 0 { reply } else { size };
+            let sent = || written.bytes().len() / one * each;
+            move_all(&mut client, batch, files, sent, each, bounds);
+        }
+    }
+}

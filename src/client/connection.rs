@@ -241,3 +241,117 @@ impl Client {
         Err(failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::tests::scripted;
+    use crate::lang::Msg;
+    use crate::wire::script::Step;
+
+    fn steps(parts: &[&str]) -> Vec<Step> {
+        // An empty part is silence.
+        let step =
+            |part: &&str| if part.is_empty() { Step::Pause } else { Step::Bytes((*part).into()) };
+        parts.iter().map(step).collect()
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let seconds = [1, 2, 3, 6, 7, 8, 17, 40, u32::MAX].map(|n| pause_before(n).as_secs());
+        assert_eq!(seconds, [1, 2, 4, 32, 60, 60, 60, 60, 60]);
+    }
+
+    /// A connection on which the two sides could disagree is not used again.
+    #[test]
+    fn a_reply_decides_whether_the_connection_is_kept() {
+        let size = |client: &mut Client| client.get_size("a").map(drop);
+        let remove = |client: &mut Client| client.delete("a");
+        type Request = fn(&mut Client) -> Answer<()>;
+        // What is asked, the reply, and whether the connection is kept, is lost, and speaks the dialect.
+        let table: [(Request, &str, [bool; 3]); 11] = [
+            (size, "ok 5 bytes\n", [true, false, true]),
+            (size, "error not-found no\n", [true, false, true]),
+            (size, "error odd no\n", [true, false, true]),
+            (size, "error busy no\n", [true, true, true]),
+            (remove, "error busy no\n", [false, true, true]),
+            (size, "error timeout no\n", [false, true, true]),
+            (size, "ok five bytes\n", [false, true, true]),
+            (remove, "ok removed b\n", [false, true, true]),
+            (remove, "hello\n", [false, true, false]),
+            (remove, "ok", [false, true, false]),
+            (remove, "", [false, true, false]),
+        ];
+        for (request, reply, expected) in table {
+            let (mut client, written, _folder) = scripted(steps(&["", reply]));
+            client.config.retry = 0;
+            let answer = request(&mut client);
+            assert_eq!(answer.is_ok(), reply == "ok 5 bytes\n", "{reply}: {answer:?}");
+            let is = [client.has_connection(), client.is_lost, client.dialect_is_confirmed];
+            assert_eq!(is, expected, "{reply}: {answer:?}");
+            assert_eq!(written.text().lines().count(), 1, "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_ends_before_a_reply_is_told_from_one_that_ends_in_it() {
+        for (parts, failure) in [
+            (vec![""], Failure::NoReply),
+            (vec!["", "ok"], Failure::Gone { why: Msg::default(), broke: false }),
+            (vec!["", "ok 1\n"], Failure::Gone { why: Msg::default(), broke: false }),
+        ] {
+            let (mut client, ..) = scripted(steps(&parts));
+            let failed = client.list_files(None).unwrap_err();
+            let kind = std::mem::discriminant;
+            assert_eq!(kind(&failed), kind(&failure), "{parts:?}: {failed:?}");
+        }
+    }
+
+    #[test]
+    fn requests_are_sent_ahead_if_the_server_knows_how_and_the_user_lets_it() {
+        let (many, none) = ("ok 2\nls\nresume OFFSET\n", "ok 1\nls\n");
+        for (reply, files, in_step, verify, expected) in [
+            (many, 2, false, false, (true, Some(true))),
+            (many, 1, false, false, (false, None)),
+            (many, 2, true, false, (false, None)),
+            (many, 2, false, true, (false, None)),
+            (none, 2, false, false, (false, Some(false))),
+            ("error unknown-command what?\n", 2, false, false, (false, Some(false))),
+            // Another connection may tell.
+            ("error busy no\n", 2, false, false, (false, None)),
+            ("ok 2\nls\n", 2, false, false, (false, None)),
+        ] {
+            let (mut client, written, _folder) = scripted(steps(&["", reply]));
+            (client.config.in_step, client.config.verify) = (in_step, verify);
+            client.supports_pipelining = None;
+            let sends = client.sends_ahead(files);
+            assert_eq!((sends, client.supports_pipelining), expected, "{reply} {files}");
+            // It is asked once.
+            assert_eq!(client.sends_ahead(files), sends);
+            let asked = files > 1 && !in_step && !verify;
+            assert_eq!(written.text(), if asked { "help\n" } else { "" }, "{reply}");
+        }
+    }
+
+    #[test]
+    fn what_came_unasked_is_no_answer() {
+        for (came, is_quiet) in [("ok removed a\n", false), ("error busy no\n", false), ("", true)]
+        {
+            let (mut client, written, _folder) = scripted(steps(&[came, "ok removed a\n"]));
+            let answer = client.delete("a");
+            assert_eq!((answer.is_ok(), client.has_connection()), (is_quiet, is_quiet));
+            assert_eq!(written.text().is_empty(), !is_quiet, "{came}");
+        }
+    }
+
+    #[test]
+    fn without_a_connection_nothing_is_asked() {
+        let (mut client, ..) = scripted(vec![]);
+        client.leave();
+        assert!(!client.is_connected() && !client.can_ask() && !client.can_send());
+        assert_eq!(client.get_size("a"), Err(crate::client::not_connected()));
+        assert_eq!(client.byebye(), Err(crate::client::not_connected()));
+        client.connect_on_demand();
+        assert!(client.can_ask() && !client.is_connected());
+    }
+}

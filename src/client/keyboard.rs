@@ -221,6 +221,8 @@ fn stty(arguments: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
     use super::*;
 
     #[test]
@@ -236,5 +238,58 @@ mod tests {
         assert!(!shared.cancel(false, later(1000)));
         assert_eq!(lock(&shared.state).typed, [Typed::Cancelled { is_empty: false }]);
         assert!(shared.cancel(true, later(1999)));
+    }
+
+    /// What a terminal brings, piece by piece.
+    struct Pieces(Receiver<&'static [u8]>);
+
+    impl Read for Pieces {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            match self.0.recv().unwrap_or_default() {
+                b"<signal>" => Err(io::ErrorKind::Interrupted.into()),
+                mut piece => piece.read(into),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_and_keys_come_one_by_one_and_the_end_comes_for_ever() {
+        let (type_it, typed) = channel();
+        let keyboard = Keyboard { shared: Arc::default() };
+        let shared = Arc::clone(&keyboard.shared);
+        thread::spawn(move || shared.read(Pieces(typed)));
+        let line = |text: &str| Typed::Line(text.to_owned());
+        for piece in [&b"l"[..], b"<signal>", b"s\nsize b\n\n"] {
+            type_it.send(piece).unwrap();
+        }
+        for expected in ["ls", "size b", ""] {
+            assert_eq!(keyboard.next(), line(expected));
+        }
+        // A key drops what was typed before it, and is no part of the next line.
+        keyboard.expect();
+        type_it.send(b"rm a\x03").unwrap();
+        assert_eq!(keyboard.next(), Typed::Cancelled { is_empty: false });
+        type_it.send(b"help\n").unwrap();
+        assert_eq!(keyboard.next(), line("help"));
+        drop(type_it);
+        assert_eq!([keyboard.next(), keyboard.next()], [Typed::End, Typed::End]);
+    }
+
+    #[test]
+    fn an_interrupted_command_is_woken_and_the_next_one_is_not() {
+        let keyboard = Keyboard { shared: Arc::default() };
+        let (interrupt, (wake, woken)) = (keyboard.interrupt(), channel());
+        assert!(!interrupt.has_come());
+        let (begun, short) = (Instant::now(), Duration::from_millis(20));
+        interrupt.pause(short);
+        assert!(begun.elapsed() >= short);
+        interrupt.wake_by(Some(Box::new(move || wake.send(()).unwrap())));
+        keyboard.shared.cancel(true, Instant::now());
+        woken.try_recv().unwrap();
+        // It waits no longer.
+        interrupt.pause(Duration::from_secs(3600));
+        assert!(interrupt.has_come());
+        interrupt.clear();
+        assert!(!interrupt.has_come());
     }
 }

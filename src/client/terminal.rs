@@ -298,4 +298,50 @@ mod tests {
             assert_eq!(choose(told, || measured), columns, "{told:?} {measured:?}");
         }
     }
+
+    /// What a bar is told while files move, and the line that it would draw.
+    #[test]
+    fn a_bar_adds_up_what_moves() {
+        let bar = |of| Bar::new(None, Lang::En, of, Some(3000));
+        let line = |bar: &Bar| {
+            let state = lock(&bar.shared.state);
+            let waiting = state.sent.map(|_| Duration::from_secs(4));
+            let line =
+                progress::line(&state.transfer, Duration::from_secs(1), waiting, 80, Lang::En);
+            (line, state.is_hidden)
+        };
+        let drawn = |text: &str| (text.to_owned(), false);
+        let mut many = bar(3);
+        assert_eq!(line(&many), ("0 of 3 files, 0 B of 3.0 kB, 0 B/s".to_owned(), true));
+        many.begin("a");
+        many.show(Progress::Moved(500, Some(1000)));
+        assert_eq!(line(&many), drawn("0 of 3 files, 500 B of 3.0 kB, 500 B/s, 5 s left, a"));
+        many.show(Progress::Moved(1000, Some(1000)));
+        many.done(Some(1000));
+        many.hide();
+        assert!(line(&many).1);
+        many.begin("b\n");
+        many.show(Progress::Moved(500, Some(1000)));
+        assert_eq!(line(&many), drawn("1 of 3 files, 1.5 kB of 3.0 kB, 1.5 kB/s, 1 s left, b\\n"));
+        // What has failed counts as a file, and not its bytes.
+        many.done(None);
+        many.begin("c");
+        let failed = "2 of 3 files, 1 failed, 1.0 kB of 3.0 kB, 1.0 kB/s, 2 s left, c";
+        assert_eq!(line(&many).0, failed);
+
+        let mut one = bar(1);
+        one.begin("a");
+        one.show(Progress::Checking(100, 400));
+        assert_eq!(line(&one).0.split("]  ").nth(1), Some(" 25%  100 B/s  00:03  100 B of 400 B"));
+        one.show(Progress::Comparing);
+        assert!(line(&one).1);
+        // The rate is that of the rest.
+        one.show(Progress::Continuing(400, Some(1000)));
+        one.show(Progress::Moved(500, Some(1000)));
+        assert_eq!(line(&one).0.split("]  ").nth(1), Some(" 50%  100 B/s  00:05  500 B of 1.0 kB"));
+        one.show(Progress::Sent);
+        assert_eq!(line(&one), drawn("500 B handed to the system; waiting for the receipt, 4 s"));
+        one.begin("b");
+        assert!(!line(&one).0.contains("receipt"));
+    }
 }

@@ -10,14 +10,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, ExitCode};
 use std::thread;
 
-use super::{Client, prompt};
+use super::{Client, Config, prompt};
 use crate::cli::{self, Parsed};
 use crate::dialect::Dialect;
 use crate::lang::Lang;
 use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
 use crate::store::Store;
-use crate::wire::{WireConfig, stream};
+use crate::wire::script::{Script, Step, Written};
+use crate::wire::{Wire, WireConfig, stream};
 use sessions::Stage;
 
 #[path = "../../tests/it/sessions.rs"]
@@ -86,4 +87,16 @@ fn stage(flags: &[String]) -> Stage {
 #[test]
 fn sessions_are_as_written() {
     sessions::play_all(stage);
+}
+
+/// A client whose server does these things, what is written to it, and the folder of the client.
+pub(super) fn scripted(steps: Vec<Step>) -> (Client, Written, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing can be reached at port 0.
+    let config = Config { port: 0, base: folder.path().to_owned(), ..Config::new(Lang::En) };
+    let mut client = Client::new(config, stream::plain());
+    let (script, written) = Script::new(steps);
+    client.wire = Some(Wire::new(Box::new(script), WireConfig::default()));
+    (client.is_wanted, client.supports_pipelining) = (true, Some(true));
+    (client, written, folder)
 }
