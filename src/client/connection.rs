@@ -244,10 +244,14 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::client::Config;
     use crate::client::tests::scripted;
-    use crate::lang::Msg;
-    use crate::wire::script::Step;
+    use crate::lang::{Lang, Msg};
+    use crate::wire::script::{Script, Step};
+    use crate::wire::stream::Prepare;
 
     fn steps(parts: &[&str]) -> Vec<Step> {
         // An empty part is silence.
@@ -284,7 +288,8 @@ mod tests {
         ];
         for (request, reply, expected) in table {
             let (mut client, written, _folder) = scripted(steps(&["", reply]));
-            client.config.retry = 0;
+            // Only what a busy server has refused is asked again.
+            client.config.retry = u32::from(!reply.contains("busy"));
             let answer = request(&mut client);
             assert_eq!(answer.is_ok(), reply == "ok 5 bytes\n", "{reply}: {answer:?}");
             let is = [client.has_connection(), client.is_lost, client.dialect_is_confirmed];
@@ -353,5 +358,25 @@ mod tests {
         assert_eq!(client.byebye(), Err(crate::client::not_connected()));
         client.connect_on_demand();
         assert!(client.can_ask() && !client.is_connected());
+    }
+
+    /// Over a stream that tells how long each read may wait.
+    #[test]
+    fn a_reply_may_take_a_minute_and_a_half() {
+        for parts in [&[""; 2][..], &["", "o", ""]] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let (script, written) = Script::new(steps(parts));
+            let script = Mutex::new(Some(script));
+            let prepare: Prepare =
+                Arc::new(move |_, _, _| Box::new(script.lock().unwrap().take().unwrap()));
+            let port = listener.local_addr().unwrap().port();
+            let mut client = Client::new(Config { port, ..Config::new(Lang::En) }, prepare);
+            client.connect_on_demand();
+            assert!(matches!(client.get_size("a"), Err(Failure::Silent(_))));
+            assert_eq!(client.connections(), 1);
+            let longest = written.waits().into_iter().max().unwrap();
+            let rest = limits::REPLY_TIME.checked_sub(longest).unwrap();
+            assert!(rest < Duration::from_secs(10), "{longest:?}");
+        }
     }
 }

@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_line_is_split_as_a_shell_does_it() {
-        let table: [(&str, &[&str]); 16] = [
+        let table: [(&str, &[&str]); 17] = [
             ("a.txt", &["a.txt"]),
             ("a.txt  b.txt", &["a.txt", "b.txt"]),
             ("'a b.txt' b.txt", &["a b.txt", "b.txt"]),
@@ -442,11 +442,15 @@ mod tests {
             ("\\*", &["*"]),
             ("'' x", &["", "x"]),
             ("as x", &["as", "x"]),
+            ("x as", &["x", "as"]),
         ];
         for (line, expected) in table {
             assert_eq!(names(line), expected, "{line}");
         }
         assert!(named("'x").unwrap_err().contains("quotation mark"));
+        // The lab splits the lines of its exercises in the same way.
+        assert_eq!(words("demo 'a b' ~").unwrap(), ["demo", "a b", "~"]);
+        assert_eq!(words("'"), None);
     }
 
     #[test]

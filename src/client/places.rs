@@ -393,4 +393,13 @@ mod tests {
         let all: Vec<_> = here(&["a", "as"], true);
         assert_eq!(all, [pair("a", None), pair("as", None)]);
     }
+
+    /// A backslash separates folders on Windows.
+    #[test]
+    fn a_backslash_before_a_space_is_an_escape_where_it_separates_no_folders() {
+        let found = here(&Argument::typed("no\\ such file"), true).unwrap().into_names();
+        let words =
+            if cfg!(windows) { ["no\\", "such", "file"].as_slice() } else { &["no such", "file"] };
+        assert_eq!(found, words.iter().map(PathBuf::from).collect::<Vec<_>>());
+    }
 }
