@@ -221,6 +221,7 @@ fn stty(arguments: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::ManuallyDrop;
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
@@ -240,6 +241,11 @@ mod tests {
         assert!(shared.cancel(true, later(1999)));
     }
 
+    /// A keyboard whose settings are not restored at its end.
+    fn of_no_terminal() -> ManuallyDrop<Keyboard> {
+        ManuallyDrop::new(Keyboard { shared: Arc::default() })
+    }
+
     /// What a terminal brings, piece by piece.
     struct Pieces(Receiver<&'static [u8]>);
 
@@ -255,7 +261,7 @@ mod tests {
     #[test]
     fn lines_and_keys_come_one_by_one_and_the_end_comes_for_ever() {
         let (type_it, typed) = channel();
-        let keyboard = Keyboard { shared: Arc::default() };
+        let keyboard = of_no_terminal();
         let shared = Arc::clone(&keyboard.shared);
         thread::spawn(move || shared.read(Pieces(typed)));
         let line = |text: &str| Typed::Line(text.to_owned());
@@ -277,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_command_is_woken_and_the_next_one_is_not() {
-        let keyboard = Keyboard { shared: Arc::default() };
+        let keyboard = of_no_terminal();
         let (interrupt, (wake, woken)) = (keyboard.interrupt(), channel());
         assert!(!interrupt.has_come());
         let (begun, short) = (Instant::now(), Duration::from_millis(20));

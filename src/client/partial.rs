@@ -122,13 +122,28 @@ fn failed(path: &Path, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::ALONE;
+    use crate::error::lock;
     use crate::log::Log;
     use crate::store::Options;
     use crate::store::disk::fault::{Fault, during};
+    use std::sync::MutexGuard;
     use std::time::SystemTime;
 
-    fn fixture() -> (tempfile::TempDir, Store, FileName, Sum) {
-        let folder = tempfile::tempdir().unwrap();
+    /// A folder in which no lock is inherited by a process that another test starts.
+    struct Folder(
+        tempfile::TempDir,
+        #[allow(dead_code, reason = "it is held")] MutexGuard<'static, ()>,
+    );
+
+    impl Folder {
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+    }
+
+    fn fixture() -> (Folder, Store, FileName, Sum) {
+        let folder = Folder(tempfile::tempdir().unwrap(), lock(&ALONE));
         let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
         (folder, store, FileName::parse(b"a").unwrap(), key("a"))
     }

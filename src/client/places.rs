@@ -402,4 +402,17 @@ mod tests {
             if cfg!(windows) { ["no\\", "such", "file"].as_slice() } else { &["no such", "file"] };
         assert_eq!(found, words.iter().map(PathBuf::from).collect::<Vec<_>>());
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_behind_a_link_is_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("docs/more")).unwrap();
+        std::os::unix::fs::symlink("/", folder.path().join("docs/root")).unwrap();
+        for (path, elsewhere) in
+            [("docs", false), ("docs/more", false), ("docs/root", true), ("docs/root/tmp", true)]
+        {
+            assert_eq!(leads_elsewhere(folder.path(), path), elsewhere, "{path}");
+        }
+    }
 }

@@ -1,18 +1,21 @@
 //! The client as a user meets it: the sessions in `tests/sessions`, over a server in this process.
 //!
 //! A client reads and writes the standard streams and looks into the current folder, so each command of a session is a
-//! process of its own: this test program again, which then is a client.
+//! process of its own: this test program again, which then is a client. So is what plays the sessions, because a process
+//! that is being started has for a moment all that its parent has open, and its locks: see [`ALONE`].
 
 use std::collections::BTreeMap;
 use std::env;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
 use std::thread;
 
 use super::{Client, Config, prompt};
 use crate::cli::{self, Parsed};
 use crate::dialect::Dialect;
+use crate::error::lock;
 use crate::lang::Lang;
 use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
@@ -24,12 +27,26 @@ use sessions::Stage;
 #[path = "../../tests/it/sessions.rs"]
 mod sessions;
 
+/// Held while a process is started, and by tests that look whether a file is locked.
+pub(super) static ALONE: Mutex<()> = Mutex::new(());
+
 /// The words of the command line, a line each.
 const WORDS: &str = "CONNME_TEST_WORDS";
 
-/// The client's program, in a process of its own.
+/// This program, which runs the test of this name alone.
+fn itself(test: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    // With more than one thread, the name of a test is printed after it.
+    command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=2"]);
+    command
+}
+
+/// What its standard output begins with.
+const BEGIN: &str = "\nrunning 1 test\n";
+
+/// The client's program.
 #[test]
-#[ignore = "the other tests start it"]
+#[ignore = "the sessions start it"]
 fn program() {
     let Ok(words) = env::var(WORDS) else { return };
     let words: Vec<_> = words.lines().map(Into::into).collect();
@@ -53,13 +70,11 @@ fn program() {
     std::process::exit(number.unwrap().into());
 }
 
-fn start_again(words: &[String]) -> Option<(Command, &'static str)> {
+fn client(words: &[String]) -> Option<(Command, &'static str)> {
     let (program, arguments) = words.split_first()?;
-    let mut command = Command::new(env::current_exe().unwrap());
-    // With more than one thread, the name of a test is printed after it.
-    let own = ["client::tests::program", "--exact", "--ignored", "--nocapture", "--test-threads=2"];
-    command.args(own).env(WORDS, arguments.join("\n"));
-    (program == "connme-client").then_some((command, "\nrunning 1 test\n"))
+    let mut command = itself("client::tests::program");
+    command.env(WORDS, arguments.join("\n"));
+    (program == "connme-client").then_some((command, BEGIN))
 }
 
 /// A server in this process, over a folder of its own.
@@ -81,12 +96,24 @@ fn stage(flags: &[String]) -> Stage {
         let _kept = &folder;
         addresses[dialect]
     });
-    Stage { root, address_of, program: start_again }
+    Stage { root, address_of, program: client }
+}
+
+#[test]
+#[ignore = "the next one starts it"]
+fn play() {
+    sessions::play_all(stage);
 }
 
 #[test]
 fn sessions_are_as_written() {
-    sessions::play_all(stage);
+    let alone = lock(&ALONE);
+    let mut command = itself("client::tests::play");
+    let playing = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(alone);
+    let output = playing.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// A client whose server does these things, what is written to it, and the folder of the client.
