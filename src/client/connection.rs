@@ -244,13 +244,15 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
 
     use super::*;
     use crate::client::Config;
     use crate::client::tests::scripted;
+    use crate::error::lock;
     use crate::lang::{Lang, Msg};
-    use crate::wire::script::{Script, Step};
+    use crate::wire::script::{Script, Step, Written};
     use crate::wire::stream::Prepare;
 
     fn steps(parts: &[&str]) -> Vec<Step> {
@@ -360,23 +362,36 @@ mod tests {
         assert!(client.can_ask() && !client.is_connected());
     }
 
-    /// Over a stream that tells how long each read may wait.
+    /// A client that connects to a server which does these things.
+    fn connecting(parts: &[&str]) -> (Client, Written, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (script, written) = Script::new(steps(parts));
+        let script = Mutex::new(Some(script));
+        let prepare: Prepare = Arc::new(move |_, _, _| Box::new(lock(&script).take().unwrap()));
+        let config = Config { port, retry: 0, ..Config::new(Lang::En) };
+        let mut client = Client::new(config, prepare);
+        client.connect_on_demand();
+        (client, written, listener)
+    }
+
     #[test]
     fn a_reply_may_take_a_minute_and_a_half() {
         for parts in [&[""; 2][..], &["", "o", ""]] {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let (script, written) = Script::new(steps(parts));
-            let script = Mutex::new(Some(script));
-            let prepare: Prepare =
-                Arc::new(move |_, _, _| Box::new(script.lock().unwrap().take().unwrap()));
-            let port = listener.local_addr().unwrap().port();
-            let mut client = Client::new(Config { port, ..Config::new(Lang::En) }, prepare);
-            client.connect_on_demand();
+            let (mut client, written, _listener) = connecting(parts);
             assert!(matches!(client.get_size("a"), Err(Failure::Silent(_))));
             assert_eq!(client.connections(), 1);
             let longest = written.waits().into_iter().max().unwrap();
             let rest = limits::REPLY_TIME.checked_sub(longest).unwrap();
             assert!(rest < Duration::from_secs(10), "{longest:?}");
         }
+    }
+
+    /// What was not sent may be sent again.
+    #[test]
+    fn a_server_that_is_busy_at_once_is_sent_nothing() {
+        let (mut client, written, _listener) = connecting(&["error busy no\n"]);
+        assert_eq!(client.delete("a"), Err(Failure::refused("busy", "no")));
+        assert_eq!((written.text().as_str(), client.has_connection()), ("", false));
     }
 }

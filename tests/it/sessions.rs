@@ -61,7 +61,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// The bytes of a word: `\n`, `\r`, and `\xNN`.
-fn bytes(word: &str) -> Vec<u8> {
+pub(crate) fn bytes(word: &str) -> Vec<u8> {
     let word = word.replace("\\n", "\n").replace("\\r", "\r");
     let mut parts = word.split("\\x");
     let mut bytes = parts.next().unwrap().as_bytes().to_vec();
