@@ -497,6 +497,8 @@ fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::scripted;
+    use crate::wire::script::Step;
 
     /// After a lost line, what was sent is compared, and not what has been added since.
     #[test]
@@ -509,5 +511,34 @@ mod tests {
         let mut sha = Sha256::default();
         sha.update(b"hello");
         assert_eq!(file.sum().unwrap(), sha.sum());
+    }
+
+    /// An output whose first write fails: a full disk on which there is room again.
+    struct Full(Vec<u8>, bool);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if std::mem::take(&mut self.1) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_follows_what_an_output_did_not_take() {
+        for (fails, printed) in [(false, "hello"), (true, "")] {
+            let parts = ["ok 5\nhel", "lo"].map(|part| Step::Bytes(part.into()));
+            let steps = [Step::Pause].into_iter().chain(parts);
+            let (mut client, ..) = scripted(steps.collect());
+            let mut output = Full(Vec::new(), fails);
+            let written = client.download_to("a", &mut output).unwrap();
+            assert_eq!(written.is_err(), fails);
+            assert_eq!((output.0, client.has_connection()), (printed.into(), !fails));
+        }
     }
 }

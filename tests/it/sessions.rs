@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// A server, and the programs.
 pub(crate) struct Stage {
@@ -94,6 +95,7 @@ impl Run {
         let mut command = assert_cmd::Command::from_std(command);
         command
             .current_dir(folder)
+            .timeout(Duration::from_secs(60))
             .env("LANG", "C")
             .env_remove("LC_ALL")
             .env_remove("COLUMNS")
