@@ -112,33 +112,6 @@ fn scripted(answer: fn(&str) -> Vec<u8>) -> (SocketAddr, Arc<Mutex<Vec<String>>>
     (address, heard)
 }
 
-#[test]
-fn requests_are_sent_ahead_but_not_more_than_every_system_takes() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let here = tempfile::tempdir().unwrap();
-    let names: Vec<_> = (0..2000).map(|n| format!("file-number-{n:04}")).collect();
-    let serve = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let (mut reader, mut stream) = (BufReader::new(stream.try_clone().unwrap()), stream);
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        stream.write_all(b"ok 1\nresume\n").unwrap();
-        // Answers nothing more: what comes until the client gives up is what it sends ahead.
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
-        let mut ahead = Vec::new();
-        let _ = reader.read_to_end(&mut ahead);
-        ahead
-    });
-    let mut download = client(&["--server", &address, "--retry", "0", "download"]);
-    download.args(&names).current_dir(&here);
-    // It fails as soon as the server has gone; whatever it says of 2,000 files.
-    assert_eq!(download.output().unwrap().status.code(), Some(1));
-    let ahead = serve.join().unwrap();
-    assert!((8 << 10..16 << 10).contains(&ahead.len()), "{} bytes", ahead.len());
-    assert!(ahead.starts_with(b"download file-number-0000\ndownload file-number-0001\n"));
-}
-
 fn files(folder: &Path, names: impl IntoIterator<Item = String>) -> Vec<String> {
     let put = |name: String| {
         fs::write(folder.join(&name), &name).unwrap();
@@ -235,28 +208,6 @@ fn a_server_that_refuses_all_is_not_sent_all() {
     let (_, err) = texts(command.args(&upload).current_dir(here.path()), 1);
     assert_eq!((err.lines().count(), server.names()), (200, vec!["small".to_owned()]));
     assert!(counts.lock().unwrap().1 <= 3, "{:?}", counts.lock().unwrap());
-}
-
-/// What cannot be reached is tried for one file, not for each.
-#[test]
-fn a_server_that_went_away_is_looked_for_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let serve = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        drop(listener);
-        for reply in ["ok 1\nresume\n", "ok 1\nx"] {
-            let _ = stream.read(&mut [0; 100]).unwrap();
-            stream.write_all(reply.as_bytes()).unwrap();
-        }
-    });
-    let here = tempfile::tempdir().unwrap();
-    let mut download = client(&["--server", &address, "--retry", "0", "download"]);
-    let (_, err) = texts(download.args(["a", "b", "c", "d", "e"]).current_dir(&here), 1);
-    let lines: Vec<_> = err.lines().collect();
-    assert!(lines[1].contains("cannot connect to"), "{err}");
-    assert!(lines[2].ends_with("files that were not tried, for the same reason: 2"), "{err}");
-    serve.join().unwrap();
 }
 
 #[test]

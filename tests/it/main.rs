@@ -9,13 +9,13 @@
 //! - [`absent`]: peers that send or read almost nothing.
 //! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
-//! - [`sessions`]: the same as transcripts.
+//! - [`sessions`]: the same as transcripts, which the tests inside the crate play too.
 //! - [`architectures`]: one server in five shapes, and what a slow client does to each.
 //! - [`capture`]: what is written for Wireshark, and what explains it there.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
 //! - [`grade`], [`grade_server`]: the grader against a server of its own, with every flaw.
 //! - [`grade_client`], [`flawed_client`], [`flawed_siblings`]: the grader against clients, right ones and others.
-//! - [`liar`]: the client against servers that lie.
+//! - [`liar`]: the client against servers that say too much.
 //! - [`tidy`]: the rules of this repository that a program can check.
 //! - [`random`]: numbers that are the same in each run.
 //! - [`support`]: a server that ends with its test, a peer that speaks in bytes.
