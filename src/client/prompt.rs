@@ -119,3 +119,36 @@ impl Ui {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::command::COMMANDS;
+    use crate::lang::Lang;
+
+    #[test]
+    fn each_command_that_needs_something_has_a_question_of_its_own() {
+        for lang in [Lang::En, Lang::Id] {
+            let needs = COMMANDS.iter().filter(|command| command.takes == Takes::Argument);
+            let mut asked: Vec<_> = needs.map(|command| question(command.word).say(lang)).collect();
+            assert!(asked.iter().all(|text| text.ends_with(": ")), "{asked:?}");
+            let all = asked.len();
+            asked.sort();
+            asked.dedup();
+            assert_eq!((asked.len(), all), (7, 7));
+        }
+    }
+
+    #[test]
+    fn a_prompt_names_the_server_and_leaves_room_to_type() {
+        for (server, is_narrow, en, id) in [
+            (Some("h:1"), false, "connme h:1> ", "[h:1] Pilih perintah ("),
+            (Some("h:1"), true, "connme h:1> ", "[h:1]\nPilih perintah ("),
+            (None, false, "connme (not connected)> ", "[belum terhubung] Pilih perintah ("),
+        ] {
+            let msg = prompt(server, is_narrow);
+            assert_eq!(msg.say(Lang::En), en);
+            assert!(msg.say(Lang::Id).starts_with(id), "{}", msg.say(Lang::Id));
+        }
+    }
+}

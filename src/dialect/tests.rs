@@ -71,6 +71,29 @@ fn transcripts_are_true_over_a_script() {
     }
 }
 
+/// A large folder is not listed, and a large file not read, for a peer that is gone.
+#[test]
+fn no_work_is_done_for_a_peer_that_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("a"), "hello").unwrap();
+    let store = Arc::new(Store::open(root.path(), Options::default(), &Log::silent()).unwrap());
+    let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    for (dialect, request) in [
+        (Dialect::Text, "ls\n"),
+        (Dialect::Text, "sum a\n"),
+        (Dialect::Text, &format!("resume 5 {sum} a\n")),
+        (Dialect::Struct, "ls1"),
+        (Dialect::Json, "{\"aksi\":\"list\"}\n"),
+    ] {
+        let log = Log::silent();
+        let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
+        let (script, written) = Script::whole(request);
+        let mut wire = Wire::new(Box::new(script.broken()), WireConfig::default());
+        let _ = dialect.handle_client(&mut wire, &store.of_client(None), &session);
+        assert_eq!(written.text(), "", "{request}");
+    }
+}
+
 /// The original client reads 16 bytes at a time, and looks for CR LF at the end of one read.
 #[test]
 fn no_list_of_json_ends_with_a_lone_line_feed() {
