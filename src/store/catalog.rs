@@ -357,6 +357,11 @@ mod tests {
         // A file that is gone by now gets no identity, and takes none from another.
         assert_eq!(server.id("a", stamp), None);
         assert_eq!(server.id("a", changed), Some(second));
+        // Nor is done to the one that is there now what was meant for another.
+        let name = FileName::parse(b"a").unwrap();
+        assert!(server.open_recorded(&name, Some(stamp)).is_err());
+        assert!(server.remove_recorded(&name, Some(stamp)).is_err());
+        server.open_recorded(&name, Some(changed)).unwrap();
         fs::remove_file(root.path().join("a")).unwrap();
         assert_eq!(server.id("b", changed), None);
     }

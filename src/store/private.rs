@@ -111,6 +111,7 @@ fn not_ours(path: &Path) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::disk::fault::{Fault, during};
     use std::cell::Cell;
 
     #[test]
@@ -158,6 +159,9 @@ mod tests {
         assert_eq!(folder(root, PRIVATE).unwrap(), root.join(PRIVATE));
         let missing = folder(&root.join("missing"), "a").unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        // Why it could not be created, and not that it is missing.
+        let (failed, _) = during(1, Fault::Fails, || folder(root, "b"));
+        assert_eq!(failed.unwrap_err().to_string(), "a fault of the test's");
         let refused = |error: io::Error| error.to_string().contains("something else has the name");
         let reading = || OpenOptions::new().read(true).clone();
         assert!(refused(open(&root.join(PRIVATE), &reading()).unwrap_err()));
