@@ -365,42 +365,12 @@ fn wait_for_ends(server: &TestServer, all: &[Spoken]) {
 /// What tshark finds: the values of each field, by the connection and whether the server sent them.
 type Found = BTreeMap<(Ports, bool, &'static str), Vec<String>>;
 
-const FIELDS: [&str; 34] = [
-    "dialect",
-    "command",
-    "name",
-    "size",
-    "text",
-    "sum",
-    "offset",
-    "answer",
-    "acknowledgement",
-    "reply",
-    "code",
-    "stored",
-    "entries",
-    "entry",
-    "total",
-    "characters",
-    "seconds",
-    "id",
-    "json",
-    "payload",
-    "part",
-    "bad_size",
-    "refused",
-    "refused_upload",
-    "after_close",
-    "half",
-    "short",
-    "unknown",
-    "unasked",
-    "bad_reply",
-    "too_long",
-    "bad_json",
-    "given_up",
-    "missing",
-];
+/// The fields of our dissector.
+fn fields() -> BTreeSet<&'static str> {
+    let quoted = include_str!("../../src/lab/lecture/dissector.lua").split("\"connme.").skip(1);
+    let names = quoted.filter_map(|rest| rest.split('"').next());
+    names.filter(|name| !name.contains('.')).collect()
+}
 
 fn tshark() -> Command {
     let mut command = Command::new("tshark");
@@ -453,7 +423,9 @@ fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
     for field in of_tcp {
         command.args(["-e", field]);
     }
-    for field in FIELDS {
+    let fields = fields();
+    assert!(fields.len() > 30, "{fields:?}");
+    for field in &fields {
         command.args(["-e", &format!("connme.{field}")]);
     }
     let output = command.output().unwrap();
@@ -475,10 +447,10 @@ fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
         completeness.insert(cells[6].to_owned(), cells[3].parse::<u32>().unwrap());
         let is_server = servers.contains(&source);
         let ports = if is_server { (target, source) } else { (source, target) };
-        for (field, cell) in FIELDS.into_iter().zip(&cells[of_tcp.len()..]) {
+        for (field, cell) in fields.iter().zip(&cells[of_tcp.len()..]) {
             if !cell.is_empty() {
                 let values = cell.split('|').map(str::to_owned);
-                found.entry((ports, is_server, field)).or_default().extend(values);
+                found.entry((ports, is_server, *field)).or_default().extend(values);
             }
         }
     }
@@ -520,7 +492,7 @@ fn compare(all: &[Spoken], found: &Found) -> usize {
             );
             compared += values.len();
         }
-        let known = |field: &str| ["dialect", "part", "command"].contains(&field);
+        let known = |field: &str| ["dialect", "part", "command", "request"].contains(&field);
         let more: Vec<_> = rest.into_iter().filter(|((_, _, field), _)| !known(field)).collect();
         assert!(*is_loose || more.is_empty(), "{dialect}: {more:?}");
         assert_eq!(&found[&(*ports, false, "dialect")][0], dialect);
