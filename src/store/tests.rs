@@ -325,6 +325,7 @@ fn a_read_only_store_changes_nothing() {
     let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
     assert_eq!(store.begin(&name("b")).err().unwrap().code(), Code::ReadOnly);
     assert!(store.remove(&name("a")).unwrap_err().is(Code::ReadOnly));
+    assert!(store.remove_recorded(&name("a"), None).unwrap_err().is(Code::ReadOnly));
     assert_eq!(store.size(&name("a")).unwrap(), 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
