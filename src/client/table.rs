@@ -163,7 +163,8 @@ mod tests {
     fn a_column_of_empty_cells_is_left_out() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let rows = [row(["a", "", "1"]), row(["bc", "", "22"])];
-        assert_eq!(aligned(&rows, " ", 1..2), "a  1\nbc 22\n");
+        // The last column is as it is, also where it would be to the right.
+        assert_eq!(aligned(&rows, " ", 1..3), "a  1\nbc 22\n");
         assert_eq!(aligned(&[], " ", 0..0), "");
     }
 
