@@ -398,6 +398,7 @@ mod tests {
         "a b.txt",
         "a.txt",
         "b.txt",
+        "b\\ c",
         "c d",
         "docs/x.txt",
         "docs/y.md",
@@ -425,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_line_is_split_as_a_shell_does_it() {
-        let table: [(&str, &[&str]); 17] = [
+        let table: [(&str, &[&str]); 19] = [
             ("a.txt", &["a.txt"]),
             ("a.txt  b.txt", &["a.txt", "b.txt"]),
             ("'a b.txt' b.txt", &["a b.txt", "b.txt"]),
@@ -443,6 +444,8 @@ mod tests {
             ("'' x", &["", "x"]),
             ("as x", &["as", "x"]),
             ("x as", &["x", "as"]),
+            ("x assets y", &["x", "assets", "y"]),
+            ("x 'as' y", &["x", "as", "y"]),
         ];
         for (line, expected) in table {
             assert_eq!(names(line), expected, "{line}");
@@ -455,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_a_file_is_that_file() {
-        for line in ["a b.txt", "c d", "it's", "my as file", "q*"] {
+        for line in ["a b.txt", "b\\ c", "c d", "it's", "my as file", "q*"] {
             assert_eq!(names(line), [line]);
         }
     }
