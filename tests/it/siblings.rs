@@ -64,34 +64,6 @@ fn what_one_dialect_stores_every_other_has() {
 }
 
 #[test]
-fn the_client_says_by_name_what_a_dialect_lacks_and_sends_nothing() {
-    let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a"), "x").unwrap();
-    fs::create_dir(server.root().join("docs")).unwrap();
-    let lacking: [(&str, &[&[&str]]); 4] = [
-        ("struct", &[&["count", "x"], &["ls", "docs"]]),
-        ("filesaver", &[&["ls"], &["rm", "a"], &["size", "a"], &["count", "x"]]),
-        ("json", &[&["count", "x"], &["ls", "docs"]]),
-        ("count", &[&["ls"], &["rm", "a"], &["size", "a"], &["upload", "a"], &["download", "a"]]),
-    ];
-    for (dialect, commands) in lacking {
-        for command in commands {
-            let (status, out, err) = run(&server, folder.path(), dialect, command);
-            let lacking = if *command == ["ls", "docs"] { "folders" } else { command[0] };
-            let said = format!("connme-client: the {dialect} dialect has no {lacking}");
-            assert!(err.starts_with(&said) && err.ends_with("; nothing was sent\n"), "{err}");
-            assert_eq!((status, out.as_str()), (1, ""));
-        }
-    }
-    for dialect in DIALECTS {
-        let (status, out, _) = run(&server, folder.path(), dialect, &["connme"]);
-        assert!(status == 0 && out.starts_with("connected to "), "{dialect}: {out}");
-    }
-    assert!(!server.log().contains("unknown"), "{}", server.log());
-}
-
-#[test]
 fn the_prompt_is_the_same_in_every_dialect() {
     let server = TestServer::start(&[]);
     let folder = tempfile::tempdir().unwrap();
@@ -110,22 +82,6 @@ fn the_prompt_is_the_same_in_every_dialect() {
         assert_eq!(err.lines().count(), 2, "{dialect}: {err}");
         assert!(err.ends_with("connection closed\n"), "{dialect}: {err}");
     }
-}
-
-#[test]
-fn a_refusal_that_a_wire_has_no_word_for_is_noticed() {
-    let server = TestServer::start(&["--max-file-size", "10"]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("big"), vec![0; 100_000]).unwrap();
-    let (status, _, err) = run(&server, folder.path(), "struct", &["upload", "big"]);
-    assert_eq!(status, 1);
-    assert!(
-        err.contains("the server did not take it, and this dialect has no words for why"),
-        "{err}"
-    );
-    let (status, _, err) = run(&server, folder.path(), "json", &["upload", "big"]);
-    assert_eq!(status, 1);
-    assert!(err.contains("files may be at most 10 bytes (too-large)"), "{err}");
 }
 
 /// Where Python can be had; elsewhere the same exchanges run as raw bytes in the other modules.
