@@ -225,6 +225,9 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::client::tests::scripted;
+    use crate::error::Failure;
+    use crate::wire::script::Step;
 
     #[test]
     fn a_key_cancels_a_line_or_a_command() {
@@ -297,5 +300,16 @@ mod tests {
         assert!(interrupt.has_come());
         interrupt.clear();
         assert!(!interrupt.has_come());
+    }
+
+    #[test]
+    fn a_busy_server_is_not_asked_again_after_the_key() {
+        let steps = [Step::Pause, Step::Bytes(b"error busy no\n".into()), Step::Pause];
+        let (mut client, written, _folder) = scripted(steps.into());
+        let keyboard = of_no_terminal();
+        client.patience.interrupt = keyboard.interrupt();
+        keyboard.shared.cancel(true, Instant::now());
+        assert_eq!(client.get_size("a"), Err(Failure::Interrupted));
+        assert_eq!(written.text(), "size a\n");
     }
 }
