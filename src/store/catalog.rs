@@ -430,6 +430,18 @@ mod tests {
     }
 
     #[test]
+    fn many_lines_at_once_have_the_table_written_again_too() {
+        let root = tempfile::tempdir().unwrap();
+        let server = server(root.path());
+        let names: Vec<_> = (0..30).map(|n: usize| n.to_string()).collect();
+        let files: Vec<_> = names.iter().map(|name| (&**name, put(root.path(), name))).collect();
+        assert!(server.ids(&files).iter().all(Option::is_some));
+        let mut catalog = Catalog::default();
+        server.catch_up(&mut catalog).unwrap();
+        assert_eq!(catalog.kept, 30);
+    }
+
+    #[test]
     fn only_what_has_been_appended_is_read_again() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("log");
