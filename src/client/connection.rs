@@ -394,4 +394,13 @@ mod tests {
         assert_eq!(client.delete("a"), Err(Failure::refused("busy", "no")));
         assert_eq!((written.text().as_str(), client.has_connection()), ("", false));
     }
+
+    #[test]
+    fn what_is_heard_without_end_is_shown_as_far_as_it_may_go() {
+        let piece = "x".repeat(20_000);
+        let (mut client, written, _listener) = connecting(&[piece.as_str(); 10]);
+        let shown = client.say(&[b"hi\n".to_vec()]).unwrap().len();
+        assert!((limits::MESSAGE..limits::MESSAGE + 2 * piece.len()).contains(&shown), "{shown}");
+        assert_eq!(written.text(), "hi\n<end>");
+    }
 }
