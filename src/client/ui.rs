@@ -256,3 +256,34 @@ fn still_waiting(partial: &Partial, dialect: Option<Dialect>) -> Msg {
         so_far, expected, guess
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Expected;
+    use crate::wire::stream;
+
+    #[test]
+    fn a_bar_is_drawn_unless_the_user_wants_it_quiet_or_a_trace() {
+        for (bar, quiet, trace, is_drawn) in [
+            (true, false, false, true),
+            (false, false, false, false),
+            (true, true, false, false),
+            (true, false, true, false),
+        ] {
+            let config = Config { quiet, trace, ..Config::new(Lang::En) };
+            let mut ui = Ui::single("connme-client", Client::new(config, stream::plain()));
+            ui.terminal.bar = bar;
+            assert_eq!(ui.bar_terminal().is_some(), is_drawn, "{bar} {quiet} {trace}");
+        }
+    }
+
+    #[test]
+    fn a_long_wait_is_told_with_what_has_come_and_what_it_looks_like() {
+        let partial = Partial { got: b"ok con".to_vec(), expected: Expected::Line };
+        let said = still_waiting(&partial, Some(Dialect::Text)).say(Lang::En);
+        assert!(said.contains("\"ok con\""), "{said}");
+        assert!(said.contains("; still waiting for ") && said.ends_with("; this looks like text"));
+        assert!(!still_waiting(&partial, None).say(Lang::En).contains("looks like"));
+    }
+}
