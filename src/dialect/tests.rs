@@ -94,6 +94,24 @@ fn no_work_is_done_for_a_peer_that_is_gone() {
     }
 }
 
+#[test]
+fn a_dialect_tells_which_commands_it_lacks() {
+    for (dialect, lacking) in [
+        (Dialect::Text, ""),
+        (Dialect::Struct, "sum count"),
+        (Dialect::Filesaver, "ls size sum rm count"),
+        (Dialect::Json, "sum count"),
+        (Dialect::Count, "ls size upload download sum rm"),
+    ] {
+        let has = |word: &&str| dialect.requests().has(word);
+        let all = ["ls", "size", "upload", "download", "sum", "rm", "count"];
+        let lacks: Vec<_> = all.into_iter().filter(|word| has(word) == Some(false)).collect();
+        assert_eq!(lacks.join(" "), lacking);
+        let known = all.iter().filter(|word| has(word) == Some(true)).count();
+        assert_eq!((known + lacks.len(), has(&"help")), (all.len(), None));
+    }
+}
+
 /// The original client reads 16 bytes at a time, and looks for CR LF at the end of one read.
 #[test]
 fn no_list_of_json_ends_with_a_lone_line_feed() {

@@ -758,6 +758,11 @@ fn a_read_only_store_creates_nothing() {
     let missing = folder.path().join("missing");
     assert!(Store::open(&missing, options(), &Log::silent()).is_err());
     assert!(!missing.exists());
+    // Nor does it take another's file for its own folder.
+    let taken = tempfile::tempdir().unwrap();
+    fs::write(taken.path().join(".connme"), "").unwrap();
+    let refused = Store::open(taken.path(), options(), &Log::silent()).err().unwrap();
+    assert!(refused.cause().contains("remove it"), "{}", refused.cause());
     assert!(Store::open(folder.path(), options(), &Log::silent()).is_ok());
     assert!(!folder.path().join(".connme").exists());
     fs::write(&missing, "a file").unwrap();
