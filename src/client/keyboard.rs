@@ -284,6 +284,22 @@ mod tests {
         assert_eq!([keyboard.next(), keyboard.next()], [Typed::End, Typed::End]);
     }
 
+    /// Where rlwrap sends a newline with the key. A key of the future is one of this moment, however slow the machine.
+    #[test]
+    fn a_newline_that_comes_with_the_key_is_no_line() {
+        let hour = Duration::from_secs(3600);
+        for (last, first) in
+            [(Instant::now().checked_add(hour), "ls"), (Instant::now().checked_sub(hour), "")]
+        {
+            let (keyboard, (type_it, typed)) = (of_no_terminal(), channel());
+            lock(&keyboard.shared.state).last = last;
+            let shared = Arc::clone(&keyboard.shared);
+            thread::spawn(move || shared.read(Pieces(typed)));
+            type_it.send(b"\nls\n").unwrap();
+            assert_eq!(keyboard.next(), Typed::Line(first.to_owned()));
+        }
+    }
+
     #[test]
     fn an_interrupted_command_is_woken_and_the_next_one_is_not() {
         let keyboard = of_no_terminal();

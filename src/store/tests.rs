@@ -317,6 +317,17 @@ fn uploads_that_meet_share_what_there_is() {
     }
 }
 
+/// Nothing can be created on a full disk either, and to remove files is the way out.
+#[cfg(unix)]
+#[test]
+fn files_can_be_removed_where_no_lock_can_be_created() {
+    let fixture = fixture(&Options::default());
+    fixture.put("a", b"x").unwrap();
+    fs::remove_dir_all(fixture.path(".connme")).unwrap();
+    assert_eq!(fixture.store.remove(&name("a")).unwrap(), 1);
+    assert!(!fixture.path("a").exists());
+}
+
 #[test]
 fn a_read_only_store_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
