@@ -351,6 +351,17 @@ mod tests {
         }
     }
 
+    /// A server that closes at once would do so again.
+    #[test]
+    fn another_connection_takes_the_place_of_one_that_was_used() {
+        let (mut unused, ..) = scripted(vec![]);
+        assert_eq!(unused.delete("a"), Err(Failure::NoReply));
+        let (mut used, ..) = scripted(steps(&["", "ok removed a\n"]));
+        used.delete("a").unwrap();
+        // It is tried, and cannot be had here.
+        assert!(matches!(used.delete("a"), Err(Failure::Unreachable(_))));
+    }
+
     #[test]
     fn without_a_connection_nothing_is_asked() {
         let (mut client, ..) = scripted(vec![]);
