@@ -267,4 +267,18 @@ mod tests {
             assert_eq!((tally.failed, tally.not_tried), (tried, failures.len() - tried));
         }
     }
+
+    #[test]
+    fn what_takes_long_without_a_byte_is_told_in_words() {
+        for (progress, told) in [
+            (Progress::Checking(0, 60_000_000), "checking 60.0 MB that are here"),
+            (Progress::Checking(1, 60_000_000), ""),
+            (Progress::Comparing, "checking them on the server"),
+            (Progress::Continuing(1000, Some(2000)), "continuing at 1.0 kB of 2.0 kB"),
+            (Progress::Moved(1, None), ""),
+            (Progress::Sent, ""),
+        ] {
+            assert_eq!(news(progress).unwrap_or_default().say(Lang::En), told, "{progress:?}");
+        }
+    }
 }

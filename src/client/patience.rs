@@ -315,6 +315,9 @@ mod tests {
     #[test]
     fn a_wait_has_two_parts_until_the_notice_was_given() {
         let (mut wire, told, _, written) = wire(vec![Step::Pause, Step::Pause]);
+        wire.write(b"ls").unwrap();
+        wire.pause(Duration::from_millis(1)).unwrap();
+        assert_eq!(written.text(), "ls<pause>");
         assert!(wire.read_line(9).is_err());
         let seconds = |wait: Duration| (wait + Duration::from_millis(500)).as_secs();
         assert_eq!(written.waits().into_iter().map(seconds).collect::<Vec<_>>(), [3, 97]);
