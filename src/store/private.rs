@@ -112,7 +112,7 @@ fn not_ours(path: &Path) -> io::Error {
 mod tests {
     use super::*;
     use crate::store::disk::fault::{Fault, during};
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
     fn a_lock_is_held_once_and_waited_for() {
@@ -133,10 +133,10 @@ mod tests {
     /// Under load it was not tried again, because the wait for other threads had taken all the time there was.
     #[test]
     fn a_lock_is_tried_often_also_if_there_is_no_time_left() {
-        thread_local!(static TRIES: Cell<u32> = const { Cell::new(0) });
-        let late = |_: &File| {
-            TRIES.set(TRIES.get() + 1);
-            if TRIES.get() < LEAST_TRIES { Err(TryLockError::WouldBlock) } else { Ok(()) }
+        static TRIES: AtomicU32 = AtomicU32::new(1);
+        let late = |_: &File| match TRIES.fetch_add(1, Ordering::Relaxed) {
+            LEAST_TRIES => Ok(()),
+            _ => Err(TryLockError::WouldBlock),
         };
         let folder = tempfile::tempdir().unwrap();
         assert!(lock_by(late, &folder.path().join("lock"), Instant::now()).unwrap().is_some());

@@ -338,7 +338,7 @@ impl<'f> Room<'f> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
-        let listener = Some(listener).filter(|_| fact("absent").is_none());
+        let listener = fact("absent").is_none().then_some(listener);
         let told = orders.iter().map(Order::said).collect();
         let mut examiner = Examiner::new(dialect, &self.totals, moves, served, told);
         examiner.relay.clone_from(&self.relay);
