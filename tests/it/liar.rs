@@ -1,12 +1,10 @@
 //! The client against servers that say more than they should, or at another time. `tests/sessions/lies.txt` has those
 //! that say something wrong.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use crate::support::{PATIENCE, client, escape, visible};
 
@@ -152,7 +150,7 @@ fn memory_of_ls(
         .unwrap();
     let path = format!("/proc/{}/status", child.id());
     let peak = || {
-        let status = fs::read_to_string(&path).unwrap_or_default();
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
         kib.unwrap_or(0) * 1024
@@ -176,7 +174,7 @@ fn memory_of_ls(
             Some(status) => break status,
             None => most = most.max(peak()),
         }
-        std::thread::park_timeout(Duration::from_millis(1));
+        std::thread::yield_now();
     };
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
