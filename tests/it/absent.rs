@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 #[cfg(target_os = "linux")]
 use crate::sturdy::proc;
-use crate::support::{PATIENCE, Peer, TestServer, escape};
+use crate::support::{PATIENCE, Peer, TestServer, escape, let_pass};
 
 /// A server of `text` in this process, whose peers have little time.
 struct Impatient {
@@ -94,7 +94,7 @@ fn slow_senders_delay_no_other_client_and_are_disconnected_in_time() {
             let before = Instant::now();
             good.say("connme\n").hear("ok connected\n");
             times.push(before.elapsed());
-            std::thread::park_timeout(Duration::from_millis(20));
+            let_pass(Duration::from_millis(20));
         }
     }
     times.sort();
@@ -125,7 +125,7 @@ fn a_reader_that_does_not_read_is_let_go() {
     while !is_served() {
         assert!(start.elapsed() < PATIENCE, "it is still there");
         peer.bytes(1);
-        std::thread::park_timeout(Duration::from_millis(500));
+        let_pass(Duration::from_millis(500));
     }
     assert!(start.elapsed() >= Impatient::WINDOW, "{:?}", start.elapsed());
 }

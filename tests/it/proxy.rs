@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use connme::limits::PROXY_TIME;
 
-use crate::support::{PATIENCE, Peer, TestServer};
+use crate::support::{PATIENCE, Peer, TestServer, let_pass};
 
 const LINE: &str = "PROXY TCP4 192.0.2.7 198.51.100.1 50312 1234\r\n";
 
@@ -106,7 +106,7 @@ fn a_line_that_does_not_come_ends_in_time_and_delays_no_other() {
         assert!(start.elapsed() < PATIENCE, "{}", server.log());
         // Bytes that come slowly give no more time.
         let _ = slow.stream().write(b"P");
-        std::thread::park_timeout(Duration::from_millis(200));
+        let_pass(Duration::from_millis(200));
     }
     assert!(start.elapsed() >= PROXY_TIME, "{:?}", start.elapsed());
     closed(&mut silent);

@@ -173,7 +173,7 @@ fn downloads_that_are_not_read_hold_little() {
     // Until none of them moves any more.
     let mut used = proc::processor(server.id());
     crate::support::wait_until("all stand still", || {
-        std::thread::park_timeout(Duration::from_millis(200));
+        crate::support::let_pass(Duration::from_millis(200));
         std::mem::replace(&mut used, proc::processor(server.id())) == used
     });
     let held = proc::pss(server.id()) - before;
@@ -223,7 +223,7 @@ fn without_descriptors_the_server_waits_and_is_well_again() {
     let crowd: Vec<Peer> = (0..100).map(|_| server.peer()).collect();
     server.wait_for_log("accept: ");
     let before = proc::processor(server.id());
-    std::thread::park_timeout(Duration::from_secs(2));
+    crate::support::let_pass(Duration::from_secs(2));
     let used = proc::processor(server.id()) - before;
     assert!(used <= 10, "{used} hundredths of a second in two");
     // Who is inside and needs a descriptor is told, and loses nothing.

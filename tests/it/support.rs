@@ -454,12 +454,18 @@ pub fn noise(seed: u64, size: usize) -> Vec<u8> {
     bytes
 }
 
+/// Lets time pass. This is for peers that are slow, and between two looks at what gives no sign. Whatever gives one is
+/// waited for by that.
+pub fn let_pass(time: Duration) {
+    std::thread::park_timeout(time);
+}
+
 /// Looks until it is so, within a bound: for what gives no sign.
 pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !so() {
         assert!(Instant::now() < end, "never {what}");
-        std::thread::park_timeout(Duration::from_millis(10));
+        let_pass(Duration::from_millis(10));
     }
 }
 
