@@ -405,7 +405,7 @@ impl Session {
         payload.ok_or_else(|| self.broken(side, &format!("{size} bytes of a file; {came} came")))
     }
 
-    /// A rule that was broken: who did it, at which byte of what he sent, and after which request.
+    /// A rule that was broken: which side did it, at which byte of what it sent, and after which request.
     fn broken(&mut self, side: Side, expected: &str) -> Fault {
         let Said { bytes, at } = self.of(side);
         let (at, bytes) = (*at, bytes.get(*at..).unwrap_or_default());
