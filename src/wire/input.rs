@@ -1,18 +1,11 @@
 //! What has been read and not yet taken.
 #![allow(clippy::indexing_slicing, reason = "`taken` and `searched` are never beyond the end")]
 
-use std::io;
+use std::time::Instant;
 
-use super::{WireConfig, stream};
-use crate::error::{Error, Result};
+use super::{Came, Wire, WireConfig};
+use crate::error::Result;
 use crate::limits;
-
-/// What one read brought.
-pub(super) enum Came {
-    Data,
-    Silence,
-    End,
-}
 
 #[derive(Default)]
 pub(super) struct Input {
@@ -34,11 +27,11 @@ impl Input {
         &self.bytes[self.taken..]
     }
 
-    /// Takes `n` bytes, or all if there are fewer.
-    pub(super) fn take(&mut self, n: usize) -> Vec<u8> {
-        let piece = self.held()[..n.min(self.held().len())].to_vec();
-        self.skip(piece.len());
-        piece
+    /// Takes `n` bytes, and drops as many as the mark after them has.
+    pub(super) fn take(&mut self, n: usize, mark: usize) -> Vec<u8> {
+        let taken = self.held()[..n].to_vec();
+        self.skip(n + mark);
+        taken
     }
 
     /// Drops `n` bytes. The buffer is given back when it is empty.
@@ -62,16 +55,24 @@ impl Input {
         at.map(|at| searched + at)
     }
 
-    /// Adds what one read brings. A read asks for more once one has brought all that it asked for.
-    pub(super) fn fill(
-        &mut self,
-        config: &WireConfig,
-        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-    ) -> Result<Came> {
+    /// Adds what has come.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.taken);
         self.taken = 0;
-        let large = limits::FULL_READ.min(config.payload_buffer);
-        let most = if self.large_reads { config.buffer.max(large) } else { config.buffer };
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+impl Wire {
+    /// Adds what one read brings to what has come of the message. A read asks for more once one has brought all that it
+    /// asked for.
+    pub(super) fn fill(&mut self, until: Instant) -> Result<Came> {
+        if self.input.ended {
+            return Ok(Came::End);
+        }
+        let WireConfig { buffer: size, payload_buffer, .. } = *self.config;
+        let large = size.max(limits::FULL_READ.min(payload_buffer));
+        let most = if self.input.large_reads { large } else { size };
         // On the stack if it is small, so that a connection that only waits holds none.
         let (mut small, mut large);
         let buffer = if most <= limits::BUFFER_SIZE {
@@ -81,15 +82,11 @@ impl Input {
             large = vec![0; most];
             &mut large[..]
         };
-        match read(buffer) {
-            Ok(n) => {
-                self.bytes.extend_from_slice(&buffer[..n]);
-                self.ended = n == 0;
-                self.large_reads |= n == most;
-                Ok(if n == 0 { Came::End } else { Came::Data })
-            }
-            Err(error) if stream::is_silence(&error) => Ok(Came::Silence),
-            Err(error) => Err(Error::connection(&error)),
+        let came = self.read_once(buffer, until, self.reading.expected)?;
+        if let Came::Data(n) = came {
+            self.input.add(&buffer[..n]);
+            self.input.large_reads |= n == most;
         }
+        Ok(came)
     }
 }

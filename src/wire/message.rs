@@ -3,19 +3,16 @@
 //! ```text
 //! read_line            until its LF
 //!   take_line          looks for it in what has come
-//!   read_more          one read for the message; silence is an error
-//!     read_once        until a moment: data, silence or the end
-//!       begin_read     what was written leaves, and the read has an end
-//!       Input::fill    the read itself
+//!   read_more          adds what one read brings; silence is an error
+//!     fill             with the message's own deadline
+//!       read_once      the read itself: data, silence or the end, until a moment
 //! ```
 
-use std::io;
 use std::time::{Duration, Instant};
 
-use super::input::Came;
 use super::pace::Pace;
 use super::stream::Ending;
-use super::{Wire, ended, stream, too_long};
+use super::{Came, Wire, ended, silence, stream, too_long};
 use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 
@@ -86,7 +83,7 @@ impl Wire {
                 return Ok(Some(line));
             }
             let ending = match self.read_or_pause(pause)? {
-                Came::Data => continue,
+                Came::Data(_) => continue,
                 Came::End if searched == 0 => return Ok(None),
                 Came::End => Ending::Stream,
                 Came::Silence => Ending::Pause,
@@ -219,7 +216,7 @@ impl Wire {
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
         self.begin_message(Expected::Word)?;
-        while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data) {}
+        while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data(_)) {}
         Ok(self.input.held())
     }
 
@@ -228,16 +225,19 @@ impl Wire {
     /// # Errors
     /// The connection broke, or its end is all that has arrived.
     pub fn take_arrived(&mut self) -> Result<Vec<u8>> {
+        let mut buffer = [0; limits::BUFFER_SIZE];
         while self.input.held().len() < limits::REPLY_LINE && !self.input.ended {
-            let Wire { stream, input, config, .. } = self;
-            if !matches!(input.fill(config, |into| stream.read_now(into))?, Came::Data) {
-                break;
+            match self.stream.read_now(&mut buffer) {
+                Ok(0) => self.input.ended = true,
+                Ok(n) => self.input.add(buffer.get(..n).unwrap_or_default()),
+                Err(error) if stream::is_silence(&error) => break,
+                Err(error) => return Err(Error::connection(&error)),
             }
         }
         if self.input.ended && self.input.held().is_empty() {
             return Err(Error::gone("the peer closed the connection"));
         }
-        Ok(self.input.take(usize::MAX))
+        Ok(self.input.take(self.input.held().len(), 0))
     }
 
     /// Waits until something has come, or the end of the stream, and leaves it where it is. Returns false
@@ -250,7 +250,7 @@ impl Wire {
             return Ok(true);
         }
         self.begin_message(expected)?;
-        Ok(!matches!(self.read_once(Instant::now() + longest)?, Came::Silence))
+        Ok(!matches!(self.fill(Instant::now() + longest)?, Came::Silence))
     }
 
     /// Lets the next message begin later than usual, by this much.
@@ -288,8 +288,7 @@ impl Wire {
 
     /// Takes a message of `n` bytes and the mark after it.
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
-        let message = self.input.take(n);
-        self.input.skip(mark);
+        let message = self.input.take(n, mark);
         self.stream.note_message(&message, (n + mark) as u64, ending);
         (self.reading.count, self.reading.more_time) = (self.reading.count + 1, Duration::ZERO);
         message
@@ -303,8 +302,8 @@ impl Wire {
     /// Makes one read for the message. Returns false at the end of the stream; silence is an error.
     pub(super) fn read_more(&mut self) -> Result<bool> {
         let deadline = self.deadline()?;
-        match self.read_once(deadline)? {
-            Came::Data => Ok(true),
+        match self.fill(deadline)? {
+            Came::Data(_) => Ok(true),
             Came::End => Ok(false),
             Came::Silence => Err(self.silent()),
         }
@@ -313,11 +312,12 @@ impl Wire {
     /// Makes one read for the message, like `read_more`. Once the message has begun, a silence of `pause` is an answer
     /// too.
     pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Came> {
-        if self.input.held().is_empty() {
-            return Ok(if self.read_more()? { Came::Data } else { Came::End });
+        let (deadline, has_begun) = (self.deadline()?, !self.input.held().is_empty());
+        let until = if has_begun { deadline.min(Instant::now() + pause) } else { deadline };
+        match self.fill(until)? {
+            Came::Silence if until == deadline => Err(self.silent()),
+            came => Ok(came),
         }
-        let until = self.deadline()?.min(Instant::now() + pause);
-        self.read_once(until)
     }
 
     /// The moment until which the next read for the message may wait. Its first byte may take as long as a peer may
@@ -334,32 +334,9 @@ impl Wire {
         if deadline > now { Ok(deadline) } else { Err(self.silent()) }
     }
 
-    /// The one read under all framings: sends what was written, then reads once, and waits for that until this
-    /// moment.
-    pub(super) fn read_once(&mut self, until: Instant) -> Result<Came> {
-        if self.input.ended {
-            return Ok(Came::End);
-        }
-        self.begin_read(until, self.reading.expected)?;
-        // One by one, because `input` is used while `stream` is.
-        let Wire { stream, input, config, .. } = self;
-        input.fill(config, |into| stream::read(&mut **stream, into))
-    }
-
-    /// What every read begins with: what was written leaves, and the read has an end.
-    pub(super) fn begin_read(&mut self, until: Instant, expected: Expected) -> Result<()> {
-        if self.can_write() {
-            self.flush()?;
-        }
-        self.stream.note_wait(self.input.held(), expected);
-        let time = until.saturating_duration_since(Instant::now());
-        self.stream.set_read_timeout(time).map_err(|error| Error::connection(&error))
-    }
-
     /// The message did not come in time.
     fn silent(&self) -> Error {
-        let silent = Error::connection(&io::ErrorKind::TimedOut.into());
-        silent.with_partial(self.input.held(), self.reading.expected)
+        silence().with_partial(self.input.held(), self.reading.expected)
     }
 
     /// The stream ended in the middle of the message.

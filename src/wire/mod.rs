@@ -100,6 +100,13 @@ pub struct Wire {
     dialect_is_confirmed: bool,
 }
 
+/// What one read brought.
+enum Came {
+    Data(usize),
+    Silence,
+    End,
+}
+
 /// What a connection can still be used for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -159,7 +166,7 @@ impl Wire {
         }
         // Freed after it, so that an idle connection holds no buffer.
         let bytes = std::mem::take(&mut self.output);
-        self.send(&bytes, &mut self.pace_of_a_reader())
+        self.send(&bytes)
     }
 
     /// Runs `write`, which sends a list, at the pace that a list has to keep as a whole.
@@ -221,11 +228,11 @@ impl Wire {
         let end = Instant::now() + limits::CLOSE_TIME;
         let mut left = limits::CLOSE_BYTES;
         let mut unwanted = vec![0; 64 << 10];
-        while left > 0 && Instant::now() < end && self.begin_read(end, Expected::Close).is_ok() {
-            match stream::read(&mut *self.stream, &mut unwanted) {
-                Ok(0) | Err(_) => return,
-                Ok(n) => left = left.saturating_sub(n as u64),
-            }
+        while left > 0
+            && Instant::now() < end
+            && let Ok(Came::Data(n)) = self.read_once(&mut unwanted, end, Expected::Close)
+        {
+            left = left.saturating_sub(n as u64);
         }
     }
 
@@ -272,13 +279,37 @@ impl Wire {
         }
     }
 
+    /// The one read under all framings: sends what was written, then reads once, and waits for that until this
+    /// moment.
+    fn read_once(&mut self, into: &mut [u8], until: Instant, expected: Expected) -> Result<Came> {
+        if self.can_write() {
+            self.flush()?;
+        }
+        self.stream.note_wait(self.input.held(), expected);
+        let time = until.saturating_duration_since(Instant::now());
+        self.stream.set_read_timeout(time).map_err(|error| Error::connection(&error))?;
+        loop {
+            match self.stream.read(into) {
+                Ok(0) => {
+                    self.input.ended = true;
+                    return Ok(Came::End);
+                }
+                Ok(n) => return Ok(Came::Data(n)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if stream::is_silence(&error) => return Ok(Came::Silence),
+                Err(error) => return Err(Error::connection(&error)),
+            }
+        }
+    }
+
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
-    /// of the list, if this is a part of one.
-    fn send(&mut self, mut bytes: &[u8], pace: &mut Pace) -> Result<()> {
+    /// of the list, if this is a part of one, or else [`limits::READER_STEP`], or all that is left, in any window.
+    fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         if !self.can_write() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
-        let pace = self.list.as_mut().unwrap_or(pace);
+        let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);
+        let pace = self.list.as_mut().unwrap_or(&mut pace);
         while !bytes.is_empty() {
             let begun = Instant::now();
             let sent = send_some(&mut *self.stream, bytes, self.config.writes_once);
@@ -292,11 +323,6 @@ impl Wire {
             }
         }
         Ok(())
-    }
-
-    /// The pace that a peer which reads has to keep: [`limits::READER_STEP`], or all that is left, in any window.
-    fn pace_of_a_reader(&self) -> Pace {
-        Pace::new(self.config.reader_window, limits::READER_STEP)
     }
 }
 
@@ -316,6 +342,10 @@ fn send_some(stream: &mut dyn Stream, bytes: &[u8], writes_once: bool) -> Result
 
 fn ended() -> Error {
     Error::connection(&io::ErrorKind::UnexpectedEof.into())
+}
+
+fn silence() -> Error {
+    Error::connection(&io::ErrorKind::TimedOut.into())
 }
 
 fn too_long(most: usize) -> Error {

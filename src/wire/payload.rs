@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::stream::Ending;
-use super::{Wire, ended, stream};
+use super::{Came, Wire, ended, silence};
 use crate::error::{Error, Expected, Result};
 use crate::limits;
 
@@ -62,7 +62,8 @@ impl Wire {
         taken?;
         let buffer_size = at_most(self.payload.left, self.config.payload_buffer);
         let mut buffer = vec![0; buffer_size];
-        let mut pace = self.pace_of_a_sender();
+        let window = self.config.payload_window;
+        let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
         while self.payload.left > 0 {
             let most = at_most(self.payload.left, buffer_size);
             let (n, read) = self.read_much(&mut buffer[..most], &mut pace);
@@ -109,10 +110,11 @@ impl Wire {
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         self.begin_message(Expected::Close)?;
-        let held = self.input.take(usize::MAX);
+        let held = self.input.take(self.input.held().len(), 0);
         sink(&held)?;
         let mut buffer = vec![0; self.config.payload_buffer];
-        let mut pace = self.pace_of_a_sender();
+        let window = self.config.payload_window;
+        let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
         let mut came = held.len() as u64;
         while !self.input.ended {
             let expected = Expected::Payload { came, size: None };
@@ -126,12 +128,6 @@ impl Wire {
         Ok(())
     }
 
-    /// The pace that a payload which comes has to keep: [`limits::PAYLOAD_RATE`] over any window.
-    fn pace_of_a_sender(&self) -> Pace {
-        let window = self.config.payload_window;
-        Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()))
-    }
-
     /// Makes one read of a payload. Returns 0 at the end of the stream.
     fn read_piece(
         &mut self,
@@ -140,12 +136,13 @@ impl Wire {
         expected: Expected,
     ) -> Result<usize> {
         let begun = Instant::now();
-        self.begin_read(begun + self.config.payload_window, expected)?;
-        let read = stream::read(&mut *self.stream, buffer).map_err(|e| Error::connection(&e));
-        let kept_pace = |n: usize| pace.moved(n as u64, begun.elapsed()).map(|()| n);
-        let n = read.and_then(kept_pace).map_err(|error| error.with_partial(b"", expected))?;
-        self.input.ended = n == 0;
-        Ok(n)
+        let came = self.read_once(buffer, begun + self.config.payload_window, expected);
+        let n = came.and_then(|came| match came {
+            Came::Data(n) => pace.moved(n as u64, begun.elapsed()).map(|()| n),
+            Came::End => Ok(0),
+            Came::Silence => Err(silence()),
+        });
+        n.map_err(|error| error.with_partial(b"", expected))
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written
@@ -166,7 +163,6 @@ impl Wire {
         // the buffer's size, and so of a page: 14 bytes off a page cost a quarter of the rate.
         let most = self.config.payload_buffer.clamp(limits::SMALL_REPLY, limits::PAYLOAD_WRITE);
         buffer.resize(filled + at_most(size, most), 0);
-        let mut pace = self.pace_of_a_reader();
         let mut left = size;
         while left > 0 {
             match source(&mut buffer[filled..]) {
@@ -185,7 +181,7 @@ impl Wire {
                 }
             }
             if left > 0 && filled == buffer.len() {
-                self.send(&buffer, &mut pace)?;
+                self.send(&buffer)?;
                 buffer.resize(at_most(left, most), 0);
                 filled = 0;
             }

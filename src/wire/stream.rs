@@ -155,16 +155,6 @@ impl Stream for Socket {
     }
 }
 
-/// Reads, again if a signal has interrupted it.
-pub(super) fn read(stream: &mut dyn Stream, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match stream.read(into) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
-
 /// Whether a read or a write has waited in vain.
 pub(crate) fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
