@@ -42,8 +42,9 @@ const LOG_QUEUE: usize = 1 << 20;
 
 /// Where log lines go: to standard error, and to a file if there is one; or nowhere. A clone is the same log.
 #[derive(Clone, Default)]
-pub struct Log(Option<Arc<Outputs>>);
+pub struct Log(Arc<Outputs>);
 
+#[derive(Default)]
 struct Outputs {
     /// Standard error, and the file.
     queues: Vec<Queue>,
@@ -82,25 +83,26 @@ impl Log {
         if let Some(mut file) = file {
             queues.push(Queue::start(move |text| file.write(text))?);
         }
-        Ok(Log(Some(Arc::new(Outputs { queues, lang, rate_limited: Mutex::default() }))))
+        Ok(Log(Arc::new(Outputs { queues, lang, rate_limited: Mutex::default() })))
     }
 
     /// A log that goes nowhere: for a client's own folder, and for tests.
     #[must_use]
     pub fn silent() -> Log {
-        Log(None)
+        Log::default()
     }
 
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
     pub fn line(&self, what: impl fmt::Display) {
-        let Some(outputs) = &self.0 else { return };
-        let time = now();
-        outputs.queues.iter().for_each(|queue| queue.push(format_args!("{time} {what}\n")));
+        let time = utc(SystemTime::now());
+        for queue in &self.0.queues {
+            queue.push(format_args!("{time} {what}\n"));
+        }
     }
 
     /// Shows a line of a trace on standard error, after the log lines before it.
     pub fn trace(&self, line: &str) {
-        if let Some(stderr) = self.0.as_ref().and_then(|outputs| outputs.queues.first()) {
+        if let Some(stderr) = self.0.queues.first() {
             stderr.push(format_args!("{line}"));
         }
     }
@@ -108,7 +110,7 @@ impl Log {
     /// Waits until all lines are written, for a limited time: for the end of the program.
     pub fn flush(&self) {
         let until = Instant::now() + LAST_LINES;
-        for queue in self.0.iter().flat_map(|outputs| &outputs.queues) {
+        for queue in &self.0.queues {
             while lock(&queue.lines).unwritten > 0 && Instant::now() < until {
                 thread::sleep(LOG_PAUSE);
             }
@@ -117,8 +119,7 @@ impl Log {
 
     /// Writes a line about a condition that lasts, but not again too soon.
     pub fn rate_limited(&self, what: impl fmt::Display) {
-        let Some(outputs) = &self.0 else { return };
-        let mut written = lock(&outputs.rate_limited);
+        let mut written = lock(&self.0.rate_limited);
         if written.is_none_or(|written| written.elapsed() >= RATE_LIMIT) {
             *written = Some(Instant::now());
             self.line(what);
@@ -163,7 +164,8 @@ impl Queue {
         let Lines { text, unwritten, dropped } = &mut *lock(&self.lines);
         let before = text.len();
         if *dropped > 0 {
-            let _ = writeln!(text, "{} log: {dropped} lines were dropped, not read in time", now());
+            let time = utc(SystemTime::now());
+            let _ = writeln!(text, "{time} log: {dropped} lines were dropped, not read in time");
         }
         let _ = text.write_fmt(line);
         let added = text.len() - before;
@@ -254,7 +256,7 @@ pub struct Done {
 impl ConnectionLog<'_> {
     /// The connection begins. This many are open now.
     pub fn open(&self, count: usize) {
-        let connected = match self.lang() {
+        let connected = match self.log.0.lang {
             Lang::En => format!("open, {count} connected"),
             Lang::Id => format!("Terhubung dengan {}, {count} terhubung", self.peer),
         };
@@ -265,16 +267,12 @@ impl ConnectionLog<'_> {
     /// language.
     pub fn close(&self, why: &Result<()>) {
         self.begin_second();
-        let closed = match (why, self.lang()) {
+        let closed = match (why, self.log.0.lang) {
             (Ok(()), Lang::En) => "close".to_owned(),
             (Ok(()), Lang::Id) => format!("Koneksi dengan {} ditutup", self.peer),
             (Err(error), _) => format!("close {}", shown(error)),
         };
         self.log.line(format_args!("{} {closed}", self.name));
-    }
-
-    fn lang(&self) -> Lang {
-        self.log.0.as_ref().map(|outputs| outputs.lang).unwrap_or_default()
     }
 
     /// Says how many lines the second before had that were not written.
@@ -298,9 +296,10 @@ impl ConnectionLog<'_> {
 
     /// A command was carried out or refused.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
-        let changed = |done: &Done| done.removed || done.stored.is_some();
         // Every change has its line, and is not counted.
-        if !(outcome.as_ref().is_ok_and(changed) || self.may_write()) {
+        let is_change =
+            matches!(outcome, Ok(Done { stored: Some(_), .. } | Done { removed: true, .. }));
+        if !is_change && !self.may_write() {
             return;
         }
         let mut line = format!("{} {}", self.name, escape(word));
@@ -336,13 +335,10 @@ fn shown(error: &Error) -> String {
     escape(error.to_string().as_bytes()).into_owned()
 }
 
-/// The time as `2026-01-31T09:00:00.125Z`.
-fn now() -> String {
-    utc(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-/// A time since 1970. Years are counted from a first of March, so that the day of a leap year is the last of its year.
-fn utc(since: Duration) -> String {
+/// A time as `2026-01-31T09:00:00.125Z`. Years are counted from a first of March, so that the day of a leap year is
+/// the last of its year.
+fn utc(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (second, millisecond) = (since.as_secs(), since.subsec_millis());
     let days = second / 86_400 + 719_468;
     // 400 years always have the same number of days.
@@ -433,9 +429,9 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59"),
         ];
         for (second, shown) in table {
-            let since = Duration::from_secs(second);
-            assert_eq!(utc(since), format!("{shown}.000Z"));
-            assert_eq!(utc(since + Duration::from_millis(7)), format!("{shown}.007Z"));
+            let time = UNIX_EPOCH + Duration::from_secs(second);
+            assert_eq!(utc(time), format!("{shown}.000Z"));
+            assert_eq!(utc(time + Duration::from_millis(7)), format!("{shown}.007Z"));
         }
     }
 }

@@ -216,7 +216,9 @@ impl Wire {
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
         self.begin_message(Expected::Word)?;
-        while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data(_)) {}
+        while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data(_))
+        {
+        }
         Ok(self.input.held())
     }
 
