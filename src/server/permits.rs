@@ -56,15 +56,28 @@ impl Permits {
         if open.len() >= self.limits.all {
             return Err(busy("all connections are taken"));
         }
-        open.push(None);
-        let (connections, permits) = (open.len(), Arc::clone(self));
-        // `count_at` takes this lock again.
-        drop(open);
-        let mut permit = Permit { connections, network: None, permits };
-        if let Some(address) = address {
-            permit.count_at(address)?;
+        let network = self.limits.network_of(address, &open)?;
+        open.push(network);
+        Ok(Permit { connections: open.len(), network, permits: Arc::clone(self) })
+    }
+}
+
+impl ConnectionLimits {
+    /// Where a connection from this address is counted beside these. `None` if the address is not known.
+    fn network_of(self, address: Option<IpAddr>, open: &[Option<u128>]) -> Result<Option<u128>> {
+        let Some(address) = address else { return Ok(None) };
+        let ConnectionLimits { all, per_address } = self;
+        let (network, most) = match address.to_canonical() {
+            IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), per_address),
+            IpAddr::V6(address) => (
+                address.to_bits() >> 64 << 64,
+                per_address.saturating_mul(4).min(all / 2).max(per_address),
+            ),
+        };
+        if open.iter().filter(|it| **it == Some(network)).count() >= most {
+            return Err(busy("too many connections from your address"));
         }
-        Ok(permit)
+        Ok(Some(network))
     }
 }
 
@@ -74,22 +87,11 @@ impl Permit {
     /// # Errors
     /// All connections from this address are taken.
     pub(super) fn count_at(&mut self, address: IpAddr) -> Result<()> {
-        let ConnectionLimits { all, per_address } = self.permits.limits;
-        let (network, most) = match address.to_canonical() {
-            IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), per_address),
-            IpAddr::V6(address) => (
-                address.to_bits() >> 64 << 64,
-                per_address.saturating_mul(4).min(all / 2).max(per_address),
-            ),
-        };
         let mut open = lock(&self.permits.open);
-        if open.iter().filter(|it| **it == Some(network)).count() >= most {
-            return Err(busy("too many connections from your address"));
-        }
+        self.network = self.permits.limits.network_of(Some(address), &open)?;
         if let Some(own) = open.iter_mut().find(|it| it.is_none()) {
-            *own = Some(network);
+            *own = self.network;
         }
-        self.network = Some(network);
         Ok(())
     }
 }
