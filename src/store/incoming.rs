@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::catalog::{Stamp, new_id};
-use super::disk::not_stored;
+use super::disk::{self, not_stored};
+use super::plain;
 use super::quota::{Quota, Share};
 use super::workspace::{Draft, sync_folder};
 use super::{FileName, Record, Store};
@@ -24,12 +25,24 @@ pub struct Incoming<'s> {
     came: u64,
 }
 
-impl<'s> Incoming<'s> {
-    pub(super) fn new(store: &'s Store, name: FileName, draft: Draft) -> Incoming<'s> {
-        let share = store.quota.as_ref().map(Quota::share);
-        Incoming { store, name, draft, share, size: None, came: 0 }
+impl Store {
+    /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
+    ///
+    /// # Errors
+    /// The name has no place in the root, or nothing may be stored.
+    pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
+        self.must_be_writable()?;
+        // What has no place is refused now, before the client sends the file.
+        let path = self.path_of(name)?;
+        let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
+        found.as_ref().map_or(Ok(()), plain::must_be_plain)?;
+        let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
+        let share = self.quota.as_ref().map(Quota::share);
+        Ok(Incoming { store: self, name: name.clone(), draft, share, size: None, came: 0 })
     }
+}
 
+impl<'s> Incoming<'s> {
     /// Prepares for a file of this size. `None`: the size is not known, and the limits are checked while it comes.
     ///
     /// # Errors
@@ -109,9 +122,11 @@ impl<'s> Incoming<'s> {
         if self.size.is_some_and(|size| self.came != size) {
             return Err(Error::new(Code::Internal, "another size came than was announced"));
         }
-        let synced = if self.store.options.fsync { self.draft.sync() } else { Ok(()) };
-        let finished = synced.and_then(|()| self.draft.finish());
-        finished.map_err(|error| not_stored(self.name.as_str(), &error))
+        let storing = |error| not_stored(self.name.as_str(), &error);
+        if self.store.options.fsync {
+            self.draft.sync().map_err(storing)?;
+        }
+        self.draft.finish().map_err(storing)
     }
 
     /// Tries `a.txt`, `a_1.txt` and so on, until one is free. Where all files have a limit together, the file counts as

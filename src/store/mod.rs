@@ -41,7 +41,6 @@ use crate::limits;
 use crate::log::Log;
 use catalog::Catalog;
 pub use catalog::Stamp;
-use disk::not_stored;
 // `op(work)` is `work()`, which tests can make fail.
 use disk::op;
 pub use incoming::Incoming;
@@ -189,19 +188,6 @@ impl Store {
             Some(quota) => quota.remove(size, || remove().map_err(failed)),
             None => remove().map_err(failed),
         }
-    }
-
-    /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
-    ///
-    /// # Errors
-    /// The name has no place in the root, or nothing may be stored.
-    pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
-        self.must_be_writable()?;
-        // What has no place is refused now, before the client sends the file.
-        let folder = self.walk(name.folder())?;
-        plain::must_be_plain_or_free(&folder.join(name.last()))?;
-        let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
-        Ok(Incoming::new(self, name.clone(), draft))
     }
 
     /// Refuses to change a read-only store.

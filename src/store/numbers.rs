@@ -86,13 +86,14 @@ impl Numbers {
     fn change_folder<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
         let folder = file.folder().unwrap_or_default();
         let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
-        let is_noted = self.has_hints();
+        let has_hints = || !lock(&self.hints).names.is_empty();
+        let is_noted = has_hints();
         if is_noted {
             let time = time();
             lock(&self.hints).begin_change(folder, time);
         }
         let changed = change();
-        if is_noted || self.has_hints() {
+        if is_noted || has_hints() {
             let time = time();
             let mut hints = lock(&self.hints);
             let known = hints.folders.entry(folder.to_owned()).or_default();
@@ -100,10 +101,6 @@ impl Numbers {
             known.changed = known.changed.max(time);
         }
         changed
-    }
-
-    fn has_hints(&self) -> bool {
-        !lock(&self.hints).names.is_empty()
     }
 
     /// The number to try after this one. A number from a hint is given out once.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
-use crate::store::disk::{self, op};
+use crate::store::disk::op;
 
 /// The plain file at this path, as the system sees it.
 pub(super) fn look(path: &Path) -> Result<Metadata> {
@@ -14,12 +14,6 @@ pub(super) fn look(path: &Path) -> Result<Metadata> {
         op(|| fs::symlink_metadata(path)).map_err(|error| not_done("look at", path, &error))?;
     must_be_plain(&found)?;
     Ok(found)
-}
-
-/// Refuses a path at which there is something other than a plain file.
-pub(super) fn must_be_plain_or_free(path: &Path) -> Result<()> {
-    let found = disk::look(path).map_err(|error| not_done("look at", path, &error))?;
-    found.as_ref().map_or(Ok(()), must_be_plain)
 }
 
 /// Opens the plain file at this path for reading. Looks before it, because to open a pipe is to wait for its other
@@ -34,11 +28,12 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
     Ok((file, opened))
 }
 
-fn not_done(tried: &str, path: &Path, error: &io::Error) -> Error {
+pub(super) fn not_done(tried: &str, path: &Path, error: &io::Error) -> Error {
     Error::io(format!("{tried} {}", path.display()), error)
 }
 
-fn must_be_plain(found: &Metadata) -> Result<()> {
+/// Refuses what is not a plain file.
+pub(super) fn must_be_plain(found: &Metadata) -> Result<()> {
     if found.is_file() {
         Ok(())
     } else if found.is_dir() {

@@ -189,7 +189,7 @@ impl Draft {
     /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it was, and
     /// another name can be tried.
     pub(super) fn publish_as(&self, target: &Path) -> io::Result<bool> {
-        if self.workspace.publishing == Publishing::Link {
+        if let Publishing::Link = self.workspace.publishing {
             return match op(|| fs::hard_link(&self.path, target)) {
                 // A network file system may send the request twice. The second answer is that the name is
                 // taken, by the first.

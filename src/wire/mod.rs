@@ -313,8 +313,7 @@ impl Wire {
         while !bytes.is_empty() {
             let begun = Instant::now();
             let sent = send_some(&mut *self.stream, bytes, self.config.writes_once);
-            let kept_pace = |n: usize| pace.moved(n as u64, begun.elapsed()).map(|()| n);
-            match sent.and_then(kept_pace) {
+            match sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).and(Ok(n))) {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
                 Err(error) => {
                     self.state = State::Unwritable;

@@ -138,7 +138,7 @@ impl Wire {
         let begun = Instant::now();
         let came = self.read_once(buffer, begun + self.config.payload_window, expected);
         let n = came.and_then(|came| match came {
-            Came::Data(n) => pace.moved(n as u64, begun.elapsed()).map(|()| n),
+            Came::Data(n) => pace.moved(n as u64, begun.elapsed()).and(Ok(n)),
             Came::End => Ok(0),
             Came::Silence => Err(silence()),
         });
