@@ -58,8 +58,8 @@ pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'
         let (word, argument) = split(&request);
         let command = word.to_ascii_lowercase();
         let outcome = match handler_of(&command) {
-            Some(handle) => handle(wire, store, argument),
-            None => Err(unknown_command(&request)),
+            Some(handle) if !is_from_a_browser(&request) => handle(wire, store, argument),
+            _ => Err(unknown_command(&request)),
         };
         let goes_on = match &outcome {
             Ok(_) => command != b"byebye",
@@ -363,39 +363,34 @@ fn write_request(wire: &mut Wire, command: &str, argument: &str) -> Answer<()> {
     Ok(())
 }
 
-/// Reads the next line that is not empty, if it comes from a client of this dialect.
+/// Reads the next line that is not empty.
 fn read_request(wire: &mut Wire) -> Result<Option<Vec<u8>>> {
     loop {
         match wire.read_line(limits::LINE)? {
             Some(line) if line.trim_ascii().is_empty() => {}
-            Some(line) => {
-                must_not_be_stray(&line)?;
-                return Ok(Some(line));
-            }
-            None => return Ok(None),
+            line => return Ok(line),
         }
     }
 }
 
-/// Refuses lines that were not meant as requests. What follows them is not one either.
-pub(crate) fn must_not_be_stray(line: &[u8]) -> Result<()> {
-    let browsers = [b" HTTP/1.0", b" HTTP/1.1", b" HTTP/2.0"];
-    if browsers.iter().any(|end| line.ends_with(*end)) {
-        // A web page can make a browser send any lines after this one.
-        return Err(Error::new(Code::BadRequest, "this is not a web server").and_close());
+/// Whether the first line of a web request looks like this. A web page can make a browser send any lines after it.
+pub(crate) fn is_from_a_browser(line: &[u8]) -> bool {
+    [b" HTTP/1.0", b" HTTP/1.1", b" HTTP/2.0"].iter().any(|end| line.ends_with(*end))
+}
+
+/// The answer to a line that is not a command. Where it was not meant as one, what follows it is none either.
+pub(crate) fn unknown_command(line: &[u8]) -> Error {
+    if is_from_a_browser(line) {
+        return Error::new(Code::BadRequest, "this is not a web server").and_close();
     }
     let number = trim(line);
     let number = number.strip_prefix(b"-").or(number.strip_prefix(b"+")).unwrap_or(number);
     if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
         let sentence = "a size header where a command is expected: wait for 'ok ready' before it";
-        return Err(Error::new(Code::BadRequest, sentence).and_close());
+        return Error::new(Code::BadRequest, sentence).and_close();
     }
-    Ok(())
-}
-
-/// The answer to a command that is not known. Tabs, and what the arrow keys and the backspace key send,
-/// are typed into netcat; other control characters are not typed by a person.
-pub(crate) fn unknown_command(line: &[u8]) -> Error {
+    // Tabs, and what the arrow keys and the backspace key send, are typed into netcat; other control characters are
+    // not typed by a person.
     let is_typed = |c: char| !c.is_control() || matches!(c, '\t' | '\u{1b}' | '\u{8}');
     if std::str::from_utf8(line).is_ok_and(|line| line.chars().all(is_typed)) {
         return Error::new(Code::UnknownCommand, "type help for the commands");

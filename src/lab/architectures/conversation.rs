@@ -7,7 +7,7 @@
 use super::BUFFER;
 use crate::dialect::digits;
 use crate::dialect::text::{
-    error_line, in_megabytes, must_be_alone, must_not_be_stray, split, unknown_command,
+    error_line, in_megabytes, is_from_a_browser, must_be_alone, split, unknown_command,
 };
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -138,7 +138,9 @@ impl<'s> Conversation<'s> {
     }
 
     fn answer(&mut self, line: &[u8]) -> Result<()> {
-        must_not_be_stray(line)?;
+        if is_from_a_browser(line) {
+            return Err(unknown_command(line));
+        }
         let (command, argument) = split(line);
         match command.to_ascii_lowercase().as_slice() {
             b"connme" | b"conme" => {
