@@ -127,14 +127,14 @@ impl Patient {
     fn wait(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut left = self.timeout;
         if let Some(before) = self.patience.time_left().filter(|before| *before < left) {
-            self.inner.set_read_timeout(before)?;
+            self.inner.limit_wait(before)?;
             match self.inner.read(into) {
                 Err(error) if is_silence(&error) => self.patience.tell(&self.partial),
                 brought => return brought,
             }
             left -= before;
         }
-        self.inner.set_read_timeout(left)?;
+        self.inner.limit_wait(left)?;
         self.inner.read(into)
     }
 }
@@ -181,7 +181,7 @@ impl Write for Patient {
 }
 
 impl Stream for Patient {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+    fn limit_wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.timeout = timeout;
         Ok(())
     }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     impl Stream for SmallBuffers {
-        fn set_read_timeout(&mut self, _: Duration) -> io::Result<()> {
+        fn limit_wait(&mut self, _: Duration) -> io::Result<()> {
             Ok(())
         }
 

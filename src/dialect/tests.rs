@@ -698,8 +698,8 @@ impl std::io::Write for Watched {
 }
 
 impl crate::wire::stream::Stream for Watched {
-    fn set_read_timeout(&mut self, timeout: Duration) -> std::io::Result<()> {
-        self.0.set_read_timeout(timeout)
+    fn limit_wait(&mut self, timeout: Duration) -> std::io::Result<()> {
+        self.0.limit_wait(timeout)
     }
 
     fn pause(&mut self, time: Duration) {

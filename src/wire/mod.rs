@@ -287,7 +287,7 @@ impl Wire {
         }
         self.stream.note_wait(self.input.held(), expected);
         let time = until.saturating_duration_since(Instant::now());
-        self.stream.set_read_timeout(time).map_err(|error| Error::connection(&error))?;
+        self.stream.limit_wait(time).map_err(|error| Error::connection(&error))?;
         loop {
             match self.stream.read(into) {
                 Ok(0) => {

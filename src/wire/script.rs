@@ -162,7 +162,7 @@ impl Write for Script {
 }
 
 impl Stream for Script {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+    fn limit_wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.written.0.lock().unwrap().waits.push(timeout);
         Ok(())
     }

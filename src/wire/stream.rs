@@ -16,7 +16,7 @@ pub type Prepare =
 /// The socket itself.
 #[must_use]
 pub fn plain() -> Prepare {
-    Arc::new(|socket, _, _| Box::new(Socket(socket)))
+    Arc::new(|socket, _, _| Box::new(socket))
 }
 
 /// Sets the options that every socket of ours has.
@@ -36,7 +36,7 @@ pub trait Stream: Read + Write + Send {
     ///
     /// # Errors
     /// As the system says.
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()>;
+    fn limit_wait(&mut self, longest: Duration) -> io::Result<()>;
 
     /// Reads what has arrived already. Where nothing has, it does not wait but fails with `WouldBlock`.
     ///
@@ -103,35 +103,16 @@ pub enum Ending {
     Part,
 }
 
-/// A connected socket.
-pub struct Socket(pub TcpStream);
-
-impl Read for Socket {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Socket {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+impl Stream for TcpStream {
+    fn limit_wait(&mut self, longest: Duration) -> io::Result<()> {
         // Zero would mean no end.
-        self.0.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
+        self.set_read_timeout(Some(longest.max(Duration::from_millis(1))))
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.set_nonblocking(true)?;
-        let brought = self.0.read(into);
-        self.0.set_nonblocking(false)?;
+        self.set_nonblocking(true)?;
+        let brought = self.read(into);
+        self.set_nonblocking(false)?;
         brought
     }
 
@@ -140,18 +121,18 @@ impl Stream for Socket {
     }
 
     fn end_writing(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
+        self.shutdown(Shutdown::Write)
     }
 
     fn pending_error(&mut self) -> io::Result<()> {
-        self.0.take_error()?.map_or(Ok(()), Err)
+        self.take_error()?.map_or(Ok(()), Err)
     }
 
     /// A socket that is closed while something in it is unread resets the connection. So this waits for
     /// the peer to send something, and leaves it unread.
     fn force_reset(&mut self) -> bool {
-        let _ = self.0.set_read_timeout(Some(Duration::from_secs(1)));
-        self.0.peek(&mut [0]).is_ok_and(|n| n > 0)
+        let _ = self.set_read_timeout(Some(Duration::from_secs(1)));
+        self.peek(&mut [0]).is_ok_and(|n| n > 0)
     }
 }
 

@@ -629,7 +629,7 @@ fn a_reset_is_not_a_silence() {
 
 #[test]
 fn a_socket_is_as_a_wire_needs_it() {
-    use super::stream::{Socket, set_options};
+    use super::stream::{Stream, set_options};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -639,11 +639,11 @@ fn a_socket_is_as_a_wire_needs_it() {
     assert!(server.nodelay().unwrap());
     assert_eq!(server.write_timeout().unwrap(), Some(limits::WRITE_WAIT));
     let timeout = server.try_clone().unwrap();
-    let (mut socket, mut peer) = (Socket(server), Socket(client));
-    socket.set_read_timeout(Duration::ZERO).unwrap();
+    let (mut socket, mut peer) = (server, client);
+    socket.limit_wait(Duration::ZERO).unwrap();
     let shortest = timeout.read_timeout().unwrap().unwrap();
     assert!(!shortest.is_zero() && shortest < Duration::from_millis(100));
-    socket.set_read_timeout(Duration::from_secs(9)).unwrap();
+    socket.limit_wait(Duration::from_secs(9)).unwrap();
     assert_eq!(timeout.read_timeout().unwrap(), Some(Duration::from_secs(9)));
     // Nothing has come: no wait. What has come is read.
     assert!(stream::is_silence(&socket.read_now(&mut [0; 9]).unwrap_err()));
@@ -659,7 +659,7 @@ fn a_socket_is_as_a_wire_needs_it() {
     assert!(peer.read(&mut buffer).is_err());
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
-    let (mut socket, mut peer) = (Socket(server), Socket(client));
+    let (mut socket, mut peer) = (server, client);
     peer.end_writing().unwrap();
     assert_eq!(socket.read(&mut buffer).unwrap(), 0);
     assert!(!socket.force_reset(), "nothing is unread");
@@ -677,7 +677,7 @@ fn a_peer_that_has_broken_the_connection_is_noticed_before_any_work_for_it() {
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut server, _) = listener.accept().unwrap();
     server.write_all(b"unread").unwrap();
-    let server = Box::new(stream::Socket(server));
+    let server = Box::new(server);
     let mut wire = Wire::new(server, WireConfig::default());
     wire.must_be_connected().unwrap();
     client.peek(&mut [0]).unwrap();

@@ -204,8 +204,8 @@ impl Write for Faulty {
 }
 
 impl Stream for Faulty {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        self.inner.as_mut().map_or(Ok(()), |inner| inner.set_read_timeout(timeout))
+    fn limit_wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.inner.as_mut().map_or(Ok(()), |inner| inner.limit_wait(timeout))
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {

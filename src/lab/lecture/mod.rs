@@ -35,7 +35,7 @@ use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::error::{CREATE, Failure};
 use crate::lang::Msg;
-use crate::wire::stream::{self, Prepare, Socket, Stream};
+use crate::wire::stream::{self, Prepare, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
 use kernel::Watch;
@@ -82,7 +82,7 @@ impl Instruments {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
-        let mut stream: Box<dyn Stream> = Box::new(Socket(socket));
+        let mut stream: Box<dyn Stream> = Box::new(socket);
         if let (Some(capture), Ok((own, peer))) = (&self.capture, &addresses) {
             let conversation = capture.begin(side, *own, *peer);
             stream = Box::new(Traced::new(stream, Arc::new(conversation)));

@@ -162,8 +162,8 @@ impl Write for Traced {
 }
 
 impl Stream for Traced {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        self.inner.set_read_timeout(timeout)
+    fn limit_wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.inner.limit_wait(timeout)
     }
 
     /// Reports what was read. A read that finds nothing is not reported, because it did not wait.
@@ -477,14 +477,13 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn the_kernel_is_asked_once_more_after_the_close() {
-        use crate::wire::stream::Socket;
         use std::net::{TcpListener, TcpStream};
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let watch = Watch::new(&socket);
         let lines = Arc::new(Lines(Side::Client, Mutex::default()));
         let observer = Arc::<Lines>::clone(&lines);
-        drop(Traced::new(Box::new(Socket(socket)), observer).with_kernel(watch));
+        drop(Traced::new(Box::new(socket), observer).with_kernel(watch));
         let seen = lines.1.lock().unwrap().clone();
         assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
     }
