@@ -18,14 +18,15 @@ const QUICK: Duration = Duration::from_millis(50);
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Payload {
-    size: u64,
+    /// `None`: it ends with the stream.
+    size: Option<u64>,
     pub(super) left: u64,
 }
 
 impl Wire {
     /// Announces a payload: the peer owes this many bytes, and nothing else is read before them.
     pub fn expect_payload(&mut self, size: u64) {
-        self.payload = Payload { size, left: size };
+        self.payload = Payload { size: Some(size), left: size };
     }
 
     /// Takes the announced payload off the wire and hands it to `sink` piece by piece. What is left when
@@ -53,55 +54,14 @@ impl Wire {
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let held = self.input.held();
-        let came = at_most(self.payload.left, held.len());
-        self.payload.left -= came as u64;
-        let taken = sink(&held[..came]);
-        // They are off the wire even if the sink has failed.
-        self.input.skip(came);
-        taken?;
-        let buffer_size = at_most(self.payload.left, self.config.payload_buffer);
-        let mut buffer = vec![0; buffer_size];
-        let window = self.config.payload_window;
-        let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
-        while self.payload.left > 0 {
-            let most = at_most(self.payload.left, buffer_size);
-            let (n, read) = self.read_much(&mut buffer[..most], &mut pace);
-            // What has come is kept also if no more will.
-            sink(&buffer[..n])?;
-            read?;
-        }
-        let Payload { size, .. } = std::mem::take(&mut self.payload);
+        let size = self.take_payload(sink)?;
         if size > 0 {
             self.stream.note_message(&[], size, Ending::Size);
         }
         Ok(())
     }
 
-    /// Reads until the buffer is full, or a read has had to wait: a disk takes one large write faster than many
-    /// small ones. Returns how much has come, and why no more will, if so.
-    fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let (begun, size) = (Instant::now(), Some(self.payload.size));
-            let expected = Expected::Payload { came: self.payload.size - self.payload.left, size };
-            match self.read_piece(&mut buffer[filled..], pace, expected) {
-                Ok(0) => return (filled, Err(ended().with_partial(b"", expected))),
-                Ok(n) => {
-                    filled += n;
-                    self.payload.left -= n as u64;
-                }
-                Err(error) => return (filled, Err(error)),
-            }
-            if begun.elapsed() > QUICK {
-                break;
-            }
-        }
-        (filled, Ok(()))
-    }
-
-    /// Hands all that comes until the peer ends its direction to `sink`, piece by piece, at the pace of a
-    /// payload.
+    /// Hands all that comes until the peer ends its direction to `sink`, like a payload.
     ///
     /// # Errors
     /// The sink's own, or the connection broke or stalled.
@@ -110,39 +70,72 @@ impl Wire {
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         self.begin_message(Expected::Close)?;
-        let held = self.input.take(self.input.held().len(), 0);
-        sink(&held)?;
-        let mut buffer = vec![0; self.config.payload_buffer];
-        let window = self.config.payload_window;
-        let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
-        let mut came = held.len() as u64;
-        while !self.input.ended {
-            let expected = Expected::Payload { came, size: None };
-            let n = self.read_piece(&mut buffer, &mut pace, expected)?;
-            came += n as u64;
-            sink(&buffer[..n])?;
-        }
+        self.payload = Payload { size: None, left: u64::MAX };
+        let begins = self.input.held().to_vec();
+        let came = self.take_payload(sink)?;
         if came > 0 {
-            self.stream.note_message(&held, came, Ending::Stream);
+            self.stream.note_message(&begins, came, Ending::Stream);
         }
         Ok(())
     }
 
-    /// Makes one read of a payload. Returns 0 at the end of the stream.
-    fn read_piece(
+    /// Takes what is left of a payload, and returns how much it was in all.
+    fn take_payload<E: From<Error>>(
         &mut self,
-        buffer: &mut [u8],
-        pace: &mut Pace,
-        expected: Expected,
-    ) -> Result<usize> {
-        let begun = Instant::now();
-        let came = self.read_once(buffer, begun + self.config.payload_window, expected);
-        let n = came.and_then(|came| match came {
-            Came::Data(n) => pace.moved(n as u64, begun.elapsed()).and(Ok(n)),
-            Came::End => Ok(0),
-            Came::Silence => Err(silence()),
-        });
-        n.map_err(|error| error.with_partial(b"", expected))
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<u64, E> {
+        let held = self.input.held();
+        let came = at_most(self.payload.left, held.len());
+        self.payload.left -= came as u64;
+        let taken = sink(&held[..came]);
+        // They are off the wire even if the sink has failed.
+        self.input.skip(came);
+        taken?;
+        let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
+        let window = self.config.payload_window;
+        let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
+        while self.payload.left > 0 {
+            let most = at_most(self.payload.left, buffer.len());
+            let (n, read) = self.read_much(&mut buffer[..most], &mut pace);
+            // What has come is kept also if no more will.
+            sink(&buffer[..n])?;
+            read?;
+        }
+        Ok(std::mem::take(&mut self.payload).size.unwrap_or(0))
+    }
+
+    /// Reads until the buffer is full, or a read has had to wait, or the peer ends: a disk takes one large write faster
+    /// than many small ones. Returns how much has come, and why no more will, if so.
+    fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let Payload { size, left } = self.payload;
+            let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
+            let (begun, window) = (Instant::now(), self.config.payload_window);
+            let came = self.read_once(&mut buffer[filled..], begun + window, expected);
+            let n = came.and_then(|came| match came {
+                Came::Data(n) => pace.moved(n as u64, begun.elapsed()).and(Ok(n)),
+                Came::End if size.is_none() => Ok(0),
+                Came::End => Err(ended()),
+                Came::Silence => Err(silence()),
+            });
+            match n {
+                Ok(0) => {
+                    // Now its size is known.
+                    self.payload = Payload { size: Some(u64::MAX - left), left: 0 };
+                    break;
+                }
+                Ok(n) => {
+                    filled += n;
+                    self.payload.left -= n as u64;
+                }
+                Err(error) => return (filled, Err(error.with_partial(b"", expected))),
+            }
+            if begun.elapsed() > QUICK {
+                break;
+            }
+        }
+        (filled, Ok(()))
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written
