@@ -33,7 +33,7 @@ impl Store {
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
         // What has no place is refused now, before the client sends the file.
-        let path = self.path_of(name)?;
+        let path = self.walk(name.folder())?.join(name.last());
         let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
         found.as_ref().map_or(Ok(()), plain::must_be_plain)?;
         let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;

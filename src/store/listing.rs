@@ -1,6 +1,6 @@
 //! What a folder contains, as far as a client may see it.
 
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::Path;
 
@@ -55,21 +55,24 @@ impl Listing {
     /// Reads a folder. Takes a place as soon as the list is long.
     pub(super) fn read<'t>(
         folder: &Path,
-        take_place: impl FnOnce() -> Result<Place<'t>>,
+        take_place: impl Fn() -> Result<Place<'t>>,
     ) -> Result<(Listing, Option<Place<'t>>)> {
-        let (mut listing, mut length) = (Listing::default(), 0);
-        let (mut place, mut take_place) = (None, Some(take_place));
-        each_entry(folder, &mut |name, found| {
+        let (mut listing, mut length, mut place) = (Listing::default(), 0, None);
+        let failed = |error| Error::io(format!("list {}", folder.display()), &error);
+        for entry in visible(folder).map_err(failed)? {
+            let (name, entry) = entry.map_err(failed)?;
+            // A file that has gone since the folder was read is no error. Links are not followed.
+            let Ok(found) = entry.metadata() else { continue };
+            if !found.is_file() && !found.is_dir() {
+                continue;
+            }
             length += name.len() + BESIDE;
-            if length > LONG
-                && let Some(take_place) = take_place.take()
-            {
+            if length > LONG && place.is_none() {
                 place = Some(take_place()?);
             }
             let size = found.is_file().then_some(found.len());
-            listing.push_line(Entry { name, size, id: None }, Stamp::of(found).changed);
-            Ok(())
-        })?;
+            listing.push_line(Entry { name: &name, size, id: None }, Stamp::of(&found).changed);
+        }
         listing.sort();
         Ok((listing, place))
     }
@@ -130,20 +133,6 @@ fn texts<'t>(text: &'t str, line: &Line) -> (&'t str, &'t str) {
     let id = name + usize::from(line.name_length);
     let end = id + usize::from(line.id_length);
     (text.get(name..id).unwrap_or_default(), text.get(id..end).unwrap_or_default())
-}
-
-/// Calls `tell` with the files and folders in a folder that a client can ask for.
-fn each_entry(folder: &Path, tell: &mut dyn FnMut(&str, &Metadata) -> Result<()>) -> Result<()> {
-    let failed = |error| Error::io(format!("list {}", folder.display()), &error);
-    for entry in visible(folder).map_err(failed)? {
-        let (name, entry) = entry.map_err(failed)?;
-        // A file that has gone since the folder was read is no error. Links are not followed.
-        match entry.metadata() {
-            Ok(found) if found.is_file() || found.is_dir() => tell(&name, &found)?,
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The entries of a folder that a client can ask for, with their names.

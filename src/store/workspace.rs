@@ -119,6 +119,7 @@ impl Drop for Workspace {
 pub(super) struct Draft {
     /// Stays as long as there is a draft in it, in case the store moves to another folder meanwhile.
     workspace: Arc<Workspace>,
+    /// There is none after `clear` and `finish`.
     file: Option<File>,
     path: PathBuf,
     is_kept: bool,
@@ -139,27 +140,23 @@ impl Draft {
         let _ = op(|| fs::remove_file(&self.path));
     }
 
-    /// There is none after `clear`.
-    fn file(&self) -> io::Result<&File> {
-        self.file.as_ref().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
-    }
-
     /// Adds to the end.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self.file()?;
+        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         op(|| file.write_all(bytes))
     }
 
     /// Adds all that is in another draft.
     pub(super) fn append(&mut self, other: &Draft) -> io::Result<()> {
         let mut from = op(|| File::open(&other.path))?;
-        let mut file = self.file()?;
-        op(|| io::copy(&mut from, &mut file)).map(drop)
+        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        op(|| io::copy(&mut from, file)).map(drop)
     }
 
     /// Makes sure that what was written survives a loss of power.
     pub(super) fn sync(&self) -> io::Result<()> {
-        op(|| self.file()?.sync_all())
+        let file = self.file.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        op(|| file.sync_all())
     }
 
     /// Gives back what it takes on the disk. Nothing can be added after that.
