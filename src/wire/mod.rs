@@ -45,6 +45,9 @@ pub struct WireConfig {
     pub buffer: usize,
     /// How many bytes one read or write of a payload moves at most.
     pub payload_buffer: usize,
+    /// How long the reads of a payload are gathered for one write. What comes on a slower line is written, and shown to
+    /// a user, as it comes.
+    pub gathering: Duration,
     /// How long the peer may be silent between messages.
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
@@ -62,6 +65,7 @@ impl Default for WireConfig {
         WireConfig {
             buffer: limits::BUFFER_SIZE,
             payload_buffer: limits::PAYLOAD_BUFFER,
+            gathering: Duration::from_millis(50),
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
             message_time: limits::MESSAGE_TIME,
             payload_window: limits::PAYLOAD_WINDOW,

@@ -4,16 +4,13 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::drop_owed_payload`].
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::pace::Pace;
 use super::stream::Ending;
 use super::{Came, Wire, ended, silence};
 use crate::error::{Error, Expected, Result};
 use crate::limits;
-
-/// A read that takes longer than this has waited for the peer.
-const QUICK: Duration = Duration::from_millis(50);
 
 /// What was announced, and how much of it is still to come.
 #[derive(Clone, Copy, Default)]
@@ -104,11 +101,11 @@ impl Wire {
         Ok(std::mem::take(&mut self.payload).size.unwrap_or(0))
     }
 
-    /// Reads until the buffer is full, or a read has had to wait, or the peer ends: a disk takes one large write faster
-    /// than many small ones. Returns how much has come, and why no more will, if so.
+    /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
+    /// many small ones. Returns how much has come, and why no more will, if so.
     fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
-        let mut filled = 0;
-        while filled < buffer.len() {
+        let (mut filled, start) = (0, Instant::now());
+        while filled < buffer.len() && (filled == 0 || start.elapsed() < self.config.gathering) {
             let Payload { size, left } = self.payload;
             let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
             let (begun, window) = (Instant::now(), self.config.payload_window);
@@ -130,9 +127,6 @@ impl Wire {
                     self.payload.left -= n as u64;
                 }
                 Err(error) => return (filled, Err(error.with_partial(b"", expected))),
-            }
-            if begun.elapsed() > QUICK {
-                break;
             }
         }
         (filled, Ok(()))

@@ -163,6 +163,26 @@ fn what_has_arrived_is_taken_without_waiting() {
 }
 
 #[test]
+fn what_comes_soon_is_written_together_and_what_comes_later_as_it_comes() {
+    let pieces = |gathering| {
+        let (script, _) = Script::bytewise("hello");
+        let mut wire =
+            Wire::new(Box::new(script), WireConfig { gathering, ..WireConfig::default() });
+        let mut pieces = Vec::new();
+        wire.expect_payload(5);
+        wire.read_payload::<Error>(&mut |piece| {
+            pieces.push(piece.len());
+            Ok(())
+        })
+        .unwrap();
+        pieces
+    };
+    // First what had come before the payload: nothing.
+    assert_eq!(pieces(Duration::from_secs(1000)), [0, 5]);
+    assert_eq!(pieces(Duration::ZERO), [0, 1, 1, 1, 1, 1]);
+}
+
+#[test]
 fn bytes_are_counted_and_what_follows_stays() {
     three_ways(b"\x05\0\0\0hello!", |wire| {
         assert_eq!(i32::from_le_bytes(wire.read_array().unwrap()), 5);
