@@ -296,23 +296,21 @@ impl ConnectionLog<'_> {
 
     /// A command was carried out or refused.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
+        let (bytes, stored, removed) = match outcome {
+            Ok(done) => (done.bytes, done.stored.as_deref(), done.removed),
+            Err(error) => (error.payload_came(), None, false),
+        };
         // Every change has its line, and is not counted.
-        let is_change =
-            matches!(outcome, Ok(Done { stored: Some(_), .. } | Done { removed: true, .. }));
-        if !is_change && !self.may_write() {
+        if stored.is_none() && !removed && !self.may_write() {
             return;
         }
         let mut line = format!("{} {}", self.name, escape(word));
         if !argument.is_empty() {
             let _ = write!(line, " \"{}\"", escape(argument));
         }
-        if let Ok(Done { stored: Some(stored), .. }) = outcome {
+        if let Some(stored) = stored {
             let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
         }
-        let bytes = match outcome {
-            Ok(done) => done.bytes,
-            Err(error) => error.payload_came(),
-        };
         let took = since.elapsed();
         if bytes > 0 {
             let _ = write!(line, " {bytes} bytes");

@@ -249,7 +249,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {}
 
 /// What a read waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// A line, up to its newline.
     Line,
@@ -264,7 +264,6 @@ pub enum Expected {
     /// A JSON value, up to its end.
     Value,
     /// The end of the stream.
-    #[default]
     Close,
     /// A payload of `size` bytes, of which `came` have come.
     Payload {

@@ -20,15 +20,20 @@ use crate::limits;
 const ACKNOWLEDGEMENT: u64 = 1024;
 
 /// What is known of the message that is read now.
-#[derive(Default)]
 pub(super) struct Reading {
     pub(super) expected: Expected,
     /// When it must be complete. Its first byte sets it.
-    pub(super) deadline: Option<Instant>,
+    deadline: Option<Instant>,
     /// How much longer than usual it may take to begin.
     more_time: Duration,
     /// How many messages have come before it.
     count: u64,
+}
+
+impl Reading {
+    /// No message has begun.
+    pub(super) const NONE: Reading =
+        Reading { expected: Expected::Close, deadline: None, more_time: Duration::ZERO, count: 0 };
 }
 
 impl Wire {

@@ -132,8 +132,8 @@ impl Wire {
             state: State::InStep,
             input: Input::default(),
             output: Vec::new(),
-            reading: Reading::default(),
-            payload: Payload::default(),
+            reading: Reading::NONE,
+            payload: Payload::NONE,
             list: None,
             dialect_is_confirmed: false,
         }

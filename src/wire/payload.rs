@@ -13,11 +13,16 @@ use crate::error::{Error, Expected, Result};
 use crate::limits;
 
 /// What was announced, and how much of it is still to come.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Payload {
     /// `None`: it ends with the stream.
     size: Option<u64>,
     pub(super) left: u64,
+}
+
+impl Payload {
+    /// Nothing is owed.
+    pub(super) const NONE: Payload = Payload { size: None, left: 0 };
 }
 
 impl Wire {
@@ -98,7 +103,7 @@ impl Wire {
             sink(&buffer[..n])?;
             read?;
         }
-        Ok(std::mem::take(&mut self.payload).size.unwrap_or(0))
+        Ok(std::mem::replace(&mut self.payload, Payload::NONE).size.unwrap_or(0))
     }
 
     /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
