@@ -71,33 +71,40 @@ impl Dialect {
         (looks_like != self).then_some(looks_like)
     }
 
-    /// Its name, its usual port, and its client half.
-    fn about(self) -> (&'static str, u16, &'static Requests) {
-        match self {
-            Dialect::Text => ("text", limits::TCP_PORT, &text::REQUESTS),
-            Dialect::Struct => ("struct", limits::STRUCT_PORT, &strukt::REQUESTS),
-            Dialect::Filesaver => ("filesaver", limits::FILESAVER_PORT, &filesaver::REQUESTS),
-            Dialect::Json => ("json", limits::JSON_PORT, &json::REQUESTS),
-            Dialect::Count => ("count", limits::COUNT_PORT, &count::REQUESTS),
-        }
-    }
-
     /// The name for flags and log lines.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.about().0
+        match self {
+            Dialect::Text => "text",
+            Dialect::Struct => "struct",
+            Dialect::Filesaver => "filesaver",
+            Dialect::Json => "json",
+            Dialect::Count => "count",
+        }
     }
 
     /// The default port.
     #[must_use]
     pub fn port(self) -> u16 {
-        self.about().1
+        match self {
+            Dialect::Text => limits::TCP_PORT,
+            Dialect::Struct => limits::STRUCT_PORT,
+            Dialect::Filesaver => limits::FILESAVER_PORT,
+            Dialect::Json => limits::JSON_PORT,
+            Dialect::Count => limits::COUNT_PORT,
+        }
     }
 
     /// The client's half.
     #[must_use]
     pub fn requests(self) -> &'static Requests {
-        self.about().2
+        match self {
+            Dialect::Text => &text::REQUESTS,
+            Dialect::Struct => &strukt::REQUESTS,
+            Dialect::Filesaver => &filesaver::REQUESTS,
+            Dialect::Json => &json::REQUESTS,
+            Dialect::Count => &count::REQUESTS,
+        }
     }
 
     /// Serves one connection to its end.

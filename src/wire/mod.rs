@@ -314,9 +314,18 @@ impl Wire {
         }
         let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);
         let pace = self.list.as_mut().unwrap_or(&mut pace);
+        // On Windows it is not known what a write has sent that waited in vain. None is repeated there, and each is small.
+        let once = self.config.writes_once;
+        let most = if once { limits::SINGLE_WRITE } else { usize::MAX };
         while !bytes.is_empty() {
             let begun = Instant::now();
-            let sent = send_some(&mut *self.stream, bytes, self.config.writes_once);
+            let sent = match self.stream.write(bytes.get(..most).unwrap_or(bytes)) {
+                Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
+                Ok(n) => Ok(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                Err(error) if stream::is_silence(&error) && !once => Ok(0),
+                Err(error) => Err(Error::connection(&error)),
+            };
             match sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).and(Ok(n))) {
                 Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
                 Err(error) => {
@@ -326,20 +335,6 @@ impl Wire {
             }
         }
         Ok(())
-    }
-}
-
-/// Makes one write. Returns 0 if nothing could be sent yet: then it is repeated. On Windows (`writes_once`) it is not
-/// known what a write has sent that waited in vain. None is repeated there, and each is small.
-fn send_some(stream: &mut dyn Stream, bytes: &[u8], writes_once: bool) -> Result<usize> {
-    let most = if writes_once { limits::SINGLE_WRITE } else { usize::MAX };
-    let bytes = bytes.get(..most).unwrap_or(bytes);
-    match stream.write(bytes) {
-        Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
-        Ok(n) => Ok(n),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) if stream::is_silence(&error) && !writes_once => Ok(0),
-        Err(error) => Err(Error::connection(&error)),
     }
 }
 
