@@ -27,13 +27,6 @@ impl Input {
         &self.bytes[self.taken..]
     }
 
-    /// Takes `n` bytes, and drops as many as the mark after them has.
-    pub(super) fn take(&mut self, n: usize, mark: usize) -> Vec<u8> {
-        let taken = self.held()[..n].to_vec();
-        self.skip(n + mark);
-        taken
-    }
-
     /// Drops `n` bytes. The buffer is given back when it is empty.
     pub(super) fn skip(&mut self, n: usize) {
         self.taken += n;

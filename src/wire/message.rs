@@ -244,7 +244,9 @@ impl Wire {
         if self.input.ended && self.input.held().is_empty() {
             return Err(Error::gone("the peer closed the connection"));
         }
-        Ok(self.input.take(self.input.held().len(), 0))
+        let arrived = self.input.held().to_vec();
+        self.input.skip(arrived.len());
+        Ok(arrived)
     }
 
     /// Waits until something has come, or the end of the stream, and leaves it where it is. Returns false
@@ -295,7 +297,8 @@ impl Wire {
 
     /// Takes a message of `n` bytes and the mark after it.
     pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
-        let message = self.input.take(n, mark);
+        let message = self.input.held().get(..n).unwrap_or_default().to_vec();
+        self.input.skip(n + mark);
         self.stream.note_message(&message, (n + mark) as u64, ending);
         (self.reading.count, self.reading.more_time) = (self.reading.count + 1, Duration::ZERO);
         message

@@ -156,8 +156,7 @@ impl Wire {
     pub fn write_fmt(&mut self, what: fmt::Arguments<'_>) -> Result<()> {
         // Writing into a vector cannot fail.
         let _ = self.output.write_fmt(what);
-        // It leaves if it is much.
-        self.write(b"")
+        if self.output.len() < limits::SMALL_REPLY { Ok(()) } else { self.flush() }
     }
 
     /// Sends what was written.
@@ -165,9 +164,6 @@ impl Wire {
     /// # Errors
     /// The connection broke or stalled.
     pub fn flush(&mut self) -> Result<()> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
         // Freed after it, so that an idle connection holds no buffer.
         let bytes = std::mem::take(&mut self.output);
         self.send(&bytes)
@@ -309,7 +305,7 @@ impl Wire {
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one, or else [`limits::READER_STEP`], or all that is left, in any window.
     fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
-        if !self.can_write() {
+        if !self.can_write() && !bytes.is_empty() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
         let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);
