@@ -352,6 +352,9 @@ impl Client {
     /// The server's error, or the connection's.
     pub fn list_files(&mut self, folder: Option<&str>) -> Answer<Listing> {
         let list_files = self.requests().list_files.ok_or_else(|| self.lacks("ls"))?;
+        if folder.is_some() && !self.requests().has_folders {
+            return Err(self.lacks("folders"));
+        }
         self.ask_again(true, |wire| list_files(wire, folder))
     }
 

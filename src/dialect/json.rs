@@ -235,10 +235,7 @@ pub const REQUESTS: Requests = Requests {
     ..Requests::NONE
 };
 
-fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
-    if folder.is_some() {
-        return Err(Failure::lacks("json", "folders"));
-    }
+fn list_files(wire: &mut Wire, _: Option<&str>) -> Answer<Listing> {
     write_request(wire, LIST, vec![])?;
     read_listing(wire)
 }

@@ -13,7 +13,7 @@ use crate::wire::Wire;
 /// Where a client gets the file that it sends: fills the buffer with the next bytes, and returns how much of it.
 pub type Source<'s> = dyn FnMut(&mut [u8]) -> Answer<usize> + 's;
 
-/// Lists the root, or a folder.
+/// Lists the root, or a folder if the dialect has them.
 pub type List = fn(&mut Wire, Option<&str>) -> Answer<Listing>;
 
 /// Fetches a file.
@@ -102,6 +102,8 @@ pub struct Requests {
     pub connme: Option<fn(&mut Wire) -> Answer<()>>,
     /// See [`List`].
     pub list_files: Option<List>,
+    /// Whether a list can be that of a folder.
+    pub has_folders: bool,
     /// Removes a file.
     pub delete: Option<fn(&mut Wire, &str) -> Answer<()>>,
     /// Asks for the size of a file.
@@ -135,6 +137,7 @@ impl Requests {
     pub(super) const NONE: Requests = Requests {
         connme: None,
         list_files: None,
+        has_folders: false,
         delete: None,
         get_size: None,
         download: None,

@@ -244,10 +244,7 @@ fn connme(wire: &mut Wire) -> Answer<()> {
     expect_word(wire, &[CONNECTED]).map(drop)
 }
 
-fn list_files(wire: &mut Wire, folder: Option<&str>) -> Answer<Listing> {
-    if folder.is_some() {
-        return Err(Failure::lacks("struct", "folders"));
-    }
+fn list_files(wire: &mut Wire, _: Option<&str>) -> Answer<Listing> {
     wire.write(LS.as_bytes())?;
     read_listing(wire)
 }

@@ -210,6 +210,7 @@ const HELP: [&str; 11] = [
 pub const REQUESTS: Requests = Requests {
     connme: Some(connme),
     list_files: Some(list_files),
+    has_folders: true,
     delete: Some(delete),
     get_size: Some(get_size),
     download: Some(Download { ask: ask_download, take: take_download }),
@@ -473,7 +474,8 @@ fn parse_error(line: &str) -> Option<Failure> {
 
 /// A reply that begins with `ok` but does not continue as expected.
 fn not_ok(expected: &str, reply: &str) -> Failure {
-    not_one_of(&[&format!("ok {expected}")], format!("ok {reply}"))
+    let space = if reply.is_empty() { "" } else { " " };
+    not_one_of(&[&format!("ok {expected}")], format!("ok{space}{reply}"))
 }
 
 fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
