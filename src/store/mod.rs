@@ -11,7 +11,7 @@
 //!
 //! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload
 //! or download waits for another's. Locks are held across file work only at a start, by a removal, where there are
-//! no hard links, and where the catalog of identities is read or written.
+//! no hard links, where all files together have a limit, and where the catalog of identities is read or written.
 
 mod catalog;
 pub(crate) mod disk;

@@ -3,9 +3,11 @@
 //! What has come of an upload counts, not what was announced: a client that announces much and sends little takes
 //! nothing from others. An upload that no longer fits is refused, and what has come of it is removed at once, so that of
 //! all that met one goes on. Other servers and programs change the folder too, so it is counted again from time to time.
+//! Uploads wait for a count, and a file is stored or removed under the same lock: else a count would not be known to
+//! have seen it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::listing::visible;
@@ -22,17 +24,12 @@ pub(super) struct Quota {
     account: Mutex<Account>,
 }
 
-#[derive(Default)]
 struct Account {
     stored: u64,
     /// What has come of uploads that are under way.
     drafts: u64,
-    /// The sizes of the files that are being stored or removed now.
-    changing: u64,
-    /// The sizes of all files of which that was true during the running count: it may have missed them or not.
-    uncertain: u64,
-    /// When the folder is counted next; `None` while it is being counted.
-    next_count: Option<Instant>,
+    /// When the folder is counted next.
+    next_count: Instant,
 }
 
 /// What has come of one upload, until it is stored or given up.
@@ -43,9 +40,9 @@ pub(super) struct Share<'q> {
 
 impl Quota {
     pub(super) fn new(root: PathBuf, limit: u64) -> Quota {
-        let account = Account { next_count: Some(Instant::now()), ..Account::default() };
+        let account = Account { stored: 0, drafts: 0, next_count: Instant::now() };
         let quota = Quota { root, limit, account: Mutex::new(account) };
-        quota.count_if_due();
+        drop(quota.account());
         quota
     }
 
@@ -56,43 +53,21 @@ impl Quota {
 
     /// Removes a file of this size.
     pub(super) fn remove(&self, size: u64, remove: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.change_total(size, remove, |account| {
-            account.stored = account.stored.saturating_sub(size);
-        })
+        let mut account = lock(&self.account);
+        remove()?;
+        account.stored = account.stored.saturating_sub(size);
+        Ok(())
     }
 
-    /// Stores or removes a file of this size, and notes it.
-    fn change_total<T>(
-        &self,
-        size: u64,
-        change: impl FnOnce() -> Result<T>,
-        note: impl FnOnce(&mut Account),
-    ) -> Result<T> {
+    /// The account, after a count if it is time for one.
+    fn account(&self) -> MutexGuard<'_, Account> {
         let mut account = lock(&self.account);
-        account.changing = account.changing.saturating_add(size);
-        account.uncertain = account.uncertain.saturating_add(size);
-        drop(account);
-        let changed = change();
-        let mut account = lock(&self.account);
-        account.changing = account.changing.saturating_sub(size);
-        if changed.is_ok() {
-            note(&mut account);
-        }
-        changed
-    }
-
-    /// Counts the folder if it is time. A thread that comes while another one counts uses the last count.
-    fn count_if_due(&self) {
         let start = Instant::now();
-        let mut account = lock(&self.account);
-        if account.next_count.is_none_or(|due| start < due) {
-            return;
+        if start >= account.next_count {
+            account.stored = total_size(&self.root);
+            account.next_count = start + RECOUNT.max(start.elapsed() * COST_FACTOR);
         }
-        account.begin_count();
-        drop(account);
-        let counted = total_size(&self.root);
-        let pause = RECOUNT.max(start.elapsed() * COST_FACTOR);
-        lock(&self.account).end_count(counted, start + pause);
+        account
     }
 }
 
@@ -105,30 +80,17 @@ impl Account {
         let sentence = "all files together may not be larger than the server allows";
         Err(Error::new(Code::NoSpace, sentence))
     }
-
-    fn begin_count(&mut self) {
-        (self.next_count, self.uncertain) = (None, self.changing);
-    }
-
-    /// Takes a count. It is only known to a certain degree if files were stored or removed meanwhile.
-    fn end_count(&mut self, counted: u64, next: Instant) {
-        let least = counted.saturating_sub(self.uncertain);
-        self.stored = self.stored.clamp(least, counted.saturating_add(self.uncertain));
-        self.next_count = Some(next);
-    }
 }
 
 impl Share<'_> {
     /// Makes sure that this much more would fit now.
     pub(super) fn must_fit(&self, more: u64) -> Result<()> {
-        self.quota.count_if_due();
-        lock(&self.quota.account).must_have(more, self.quota.limit)
+        self.quota.account().must_have(more, self.quota.limit)
     }
 
     /// Adds what comes. If it does not fit, `remove` removes what has come: before another upload is looked at.
     pub(super) fn grow(&mut self, more: u64, remove: impl FnOnce()) -> Result<()> {
-        self.quota.count_if_due();
-        let account = &mut *lock(&self.quota.account);
+        let account = &mut *self.quota.account();
         let fits = account.must_have(more, self.quota.limit);
         if fits.is_ok() {
             account.drafts += more;
@@ -142,12 +104,11 @@ impl Share<'_> {
 
     /// Stores the upload: what has come of it is then part of what is stored.
     pub(super) fn store<T>(&mut self, store: impl FnOnce() -> Result<T>) -> Result<T> {
-        let size = self.size;
-        let stored = self.quota.change_total(size, store, |account| {
-            account.drafts -= size;
-            account.stored = account.stored.saturating_add(size);
-        })?;
-        self.size = 0;
+        let mut account = lock(&self.quota.account);
+        let stored = store()?;
+        let size = std::mem::take(&mut self.size);
+        account.drafts -= size;
+        account.stored = account.stored.saturating_add(size);
         Ok(stored)
     }
 }
@@ -242,53 +203,23 @@ mod tests {
         fs::write(root.path().join("by-hand"), [0; 60]).unwrap();
         // Not yet, because it was counted at the start.
         assert!(quota.upload(100).is_some());
-        lock(&quota.account).next_count = None;
-        assert!(quota.upload(100).is_some());
-        lock(&quota.account).next_count = Some(Instant::now());
+        lock(&quota.account).next_count = Instant::now();
         assert!(quota.upload(41).is_none() && quota.upload(40).is_some());
-        let next = lock(&quota.account).next_count.unwrap();
+        let next = lock(&quota.account).next_count;
         assert!(next.saturating_duration_since(Instant::now()) > RECOUNT / 2);
     }
 
     /// A file that was removed during a count was counted all the same.
     #[test]
-    fn a_count_does_not_undo_what_happened_meanwhile() {
+    fn no_file_is_stored_or_removed_during_a_count() {
         let root = tempfile::tempdir().unwrap();
         let quota = Quota::new(root.path().to_owned(), 100);
-        let now = Instant::now();
-        lock(&quota.account).stored = 60;
-        let share = quota.upload(7).unwrap();
-        // One change has begun before the count, one is under way at its end.
-        let counting = |counted: u64, then: u64| {
-            quota
-                .remove(10, || {
-                    lock(&quota.account).begin_count();
-                    Ok(())
-                })
-                .unwrap();
-            quota
-                .remove(5, || {
-                    lock(&quota.account).end_count(counted, now);
-                    Ok(())
-                })
-                .unwrap();
-            assert_eq!(quota.stored(), then, "{counted}");
-            lock(&quota.account).stored = 60;
+        let must_be_locked = || {
+            assert!(quota.account.try_lock().is_err());
+            Ok(())
         };
-        // The count has seen both files, one or the other, or neither.
-        for counted in [60, 55, 50, 45] {
-            counting(counted, 45);
-        }
-        // Another process has stored or removed files as well.
-        counting(90, 70);
-        counting(20, 30);
-        // Nothing happened meanwhile: what was counted is true.
-        lock(&quota.account).begin_count();
-        lock(&quota.account).end_count(33, now);
-        assert_eq!(quota.stored(), 33);
-        lock(&quota.account).begin_count();
-        { share }.store(|| Ok(())).unwrap();
-        lock(&quota.account).end_count(33, now);
-        assert_eq!(quota.stored(), 40);
+        let share = quota.upload(7).unwrap();
+        { share }.store(must_be_locked).unwrap();
+        quota.remove(7, must_be_locked).unwrap();
     }
 }
