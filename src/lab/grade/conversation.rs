@@ -28,13 +28,14 @@ use std::sync::Arc;
 use super::places::{Hole, Places};
 use super::random::Random;
 use super::seen::{Fail, fail};
+use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
 
 /// A line of a file, with its number from 1.
 type Line = (usize, &'static str);
 
 /// One rule of the protocol, as a short conversation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Check {
     /// `group/name`. It stays the same, because teachers write it down.
     pub id: &'static str,
@@ -57,14 +58,10 @@ type Phrases = Arc<Vec<(&'static str, Vec<Line>)>>;
 /// A step of a conversation, with everything filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The client sends this line, given without its LF.
-    ClientLine(Vec<u8>),
-    /// The client sends these bytes.
-    ClientBytes(Vec<u8>),
-    /// The server sends this line, given with its LF; in a list of steps, all of one write.
-    Server(Vec<u8>),
-    /// The server sends these bytes.
-    ServerBytes(Vec<u8>),
+    /// This side sends this line, given without its LF.
+    Line(Side, Vec<u8>),
+    /// This side sends these bytes.
+    Bytes(Side, Vec<u8>),
     /// The server sends something of this kind, between these bytes.
     Open(Vec<u8>, Hole, Vec<u8>),
     /// A word of the notation.
@@ -107,31 +104,6 @@ impl Check {
             flag.strip_prefix(word)?.strip_prefix('=').or((flag == word).then_some(""))
         };
         self.sentence("set").split(' ').find_map(is_it)
-    }
-
-    /// The steps, with what the server says on lines that follow each other as one.
-    ///
-    /// # Errors
-    /// The line that cannot be filled in.
-    pub(super) fn steps(&self, random: &mut Random) -> Result<Vec<Step>, Mistake> {
-        let mut steps = Vec::new();
-        let mut goes_on = false;
-        self.walk(&mut Places::new(random.clone(), ""), &mut |_, step| {
-            let is_open = matches!(step, Step::Server(_) | Step::ServerBytes(_));
-            let was_open = std::mem::replace(&mut goes_on, is_open);
-            match (step, steps.last_mut()) {
-                (Step::Server(more) | Step::ServerBytes(more), Some(Step::Server(bytes)))
-                    if was_open =>
-                {
-                    bytes.extend(more);
-                }
-                (Step::ServerBytes(bytes), _) => steps.push(Step::Server(bytes)),
-                (Step::Word("send", _), _) => {}
-                (step, _) => steps.push(step),
-            }
-            Ok::<_, Mistake>(Then::GoOn)
-        })?;
-        Ok(steps)
     }
 
     /// Hands on one step after the other.
@@ -203,7 +175,7 @@ impl Check {
             if word == "done" {
                 continue;
             }
-            let is_asked = ["if", "unless", "silent"].contains(&word);
+            let is_asked = ["if", "unless", "silent", "may"].contains(&word);
             if word == "again" || (is_asked && up_to(lines, "done").is_none()) {
                 return Err(wrong().into());
             }
@@ -243,10 +215,15 @@ impl Check {
         })
     }
 
+    /// A conversation of these lines.
+    pub(super) fn of_lines(lines: &'static str) -> Check {
+        let body = lines.lines().enumerate().map(|(n, line)| (n + 1, line)).collect();
+        Check { body, ..Check::default() }
+    }
+
     /// A conversation of this line alone, which may be a phrase of this one's file.
     pub(super) fn of_line(&self, line: &'static str) -> Check {
-        let (body, phrases) = (vec![(1, line)], Arc::clone(&self.phrases));
-        Check { sentences: Vec::new(), body, phrases, ..*self }
+        Check { phrases: Arc::clone(&self.phrases), ..Check::of_lines(line) }
     }
 }
 
@@ -274,9 +251,7 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
         let wrong = |what| Mistake { line: n, what };
         if let Some(head) = line.strip_prefix("== ") {
             let (id, points, must, section) = read_head(head).ok_or_else(|| wrong(no_head()))?;
-            let (sentences, body, phrases) = (Vec::new(), Vec::new(), Phrases::default());
-            let check = Check { id, points, must, section, line: n, sentences, body, phrases };
-            checks.push(check);
+            checks.push(Check { id, points, must, section, line: n, ..Check::default() });
         } else if let Some(word) = line.strip_prefix(":: ").filter(|_| checks.is_empty()) {
             phrases.push((word, Vec::new()));
         } else if !line.is_empty() && !line.starts_with('#') {
@@ -353,11 +328,11 @@ fn step(line: &'static str, places: &mut Places) -> Option<Step> {
     let is_line = word == "<";
     let end = |bytes: Vec<u8>| if is_line { [bytes, b"\n".to_vec()].concat() } else { bytes };
     Some(match word {
-        ">" => Step::ClientLine(places.fill(rest)?),
-        ">|" => Step::ClientBytes(places.fill(rest)?),
+        ">" => Step::Line(Side::Client, places.fill(rest)?),
+        ">|" => Step::Bytes(Side::Client, places.fill(rest)?),
         "<" | "<|" => match places.fill_open(rest)? {
-            (bytes, None) if is_line => Step::Server(end(bytes)),
-            (bytes, None) => Step::ServerBytes(bytes),
+            (bytes, None) if is_line => Step::Line(Side::Server, bytes),
+            (bytes, None) => Step::Bytes(Side::Server, bytes),
             (before, Some((hole, after))) => Step::Open(before, hole, end(after)),
         },
         word => Step::Word(word, places.fill(rest)?),
@@ -386,37 +361,33 @@ mod tests {
     use super::*;
 
     fn steps(body: &'static str) -> Result<Vec<Step>, Mistake> {
-        let text: &'static str = format!("== a/b 1 must x\nen: is\n{body}").leak();
-        parse(text, None).unwrap()[0].steps(&mut Random(7))
+        let mut steps = Vec::new();
+        Check::of_lines(body).walk(&mut Places::new(Random(7), ""), &mut |_, step| {
+            steps.push(step);
+            Ok::<_, Mistake>(Then::GoOn)
+        })?;
+        Ok(steps)
     }
 
     #[test]
     fn a_step_is_what_it_stands_for() {
         let word = |word, rest: &str| Step::Word(word, rest.into());
+        let asks = |line: &str| Step::Line(Side::Client, line.into());
+        let replies = |line: &str| Step::Line(Side::Server, line.into());
         let table: [(&'static str, Vec<Step>); 8] = [
-            ("> ls\n>| x", vec![Step::ClientLine(b"ls".into()), Step::ClientBytes(b"x".into())]),
-            (
-                "< ok\n< 1\n<| 2\nsend\n< 3",
-                vec![Step::Server(b"ok\n1\n2".into()), Step::Server(b"3\n".into())],
-            ),
+            ("> ls\n>| x", vec![asks("ls"), Step::Bytes(Side::Client, b"x".into())]),
+            ("< ok\n<| 2", vec![replies("ok"), Step::Bytes(Side::Server, b"2".into())]),
             (
                 "file a b = x\\r\\x41\n< {size} {bytes}",
-                vec![word("file", "a b = x\rA"), Step::Server(b"3 x\rA\n".into())],
+                vec![word("file", "a b = x\rA"), replies("3 x\rA")],
             ),
-            (
-                "repeat 2\n> {n}\nagain\nclose",
-                vec![
-                    Step::ClientLine(b"1".into()),
-                    Step::ClientLine(b"2".into()),
-                    word("close", ""),
-                ],
-            ),
+            ("repeat 2\n> {n}\nagain\nclose", vec![asks("1"), asks("2"), word("close", "")]),
             (
                 ">| [h 5][i -1][h {size}]",
-                vec![Step::ClientBytes(b"\x05\0\xff\xff\xff\xff\0\0".into())],
+                vec![Step::Bytes(Side::Client, b"\x05\0\xff\xff\xff\xff\0\0".into())],
             ),
-            ("> {\"aksi\":[1]}", vec![Step::ClientLine(b"{\"aksi\":[1]}".into())]),
-            ("<| {times 3 ab}{size}", vec![Step::Server(b"ababab6".into())]),
+            ("> {\"aksi\":[1]}", vec![asks("{\"aksi\":[1]}")]),
+            ("<| {times 3 ab}{size}", vec![Step::Bytes(Side::Server, b"ababab6".into())]),
             ("$ upload a.txt\nexit ok", vec![word("$", "upload a.txt"), word("exit", "ok")]),
         ];
         for (body, expected) in table {
@@ -424,7 +395,7 @@ mod tests {
         }
         let Ok(every) = steps("<| {every}{bytes 5}") else { panic!() };
         assert!(
-            matches!(&every[..], [Step::Server(bytes)] if bytes.len() == 261 && bytes[255] == 255)
+            matches!(&every[..], [Step::Bytes(_, bytes)] if bytes.len() == 261 && bytes[255] == 255)
         );
         for wrong in [
             "> \\y",
@@ -443,7 +414,7 @@ mod tests {
         }
         // A phrase that uses itself has no end.
         let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n", None).unwrap();
-        assert_eq!(endless[0].steps(&mut Random(7)).unwrap_err().line, 5);
+        assert_eq!(endless[0].examine(|_, _| false).unwrap_err().line, 5);
     }
 
     #[test]

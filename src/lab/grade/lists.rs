@@ -4,6 +4,7 @@ use std::fs;
 
 use super::peer::{Done, Peer, Trial};
 use super::record::Totals;
+use super::seen::a_line;
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
@@ -28,7 +29,10 @@ impl List {
     /// Asks for the list of a folder; without a name, for that of the server's.
     pub(super) fn read(p: &mut Peer, dialect: Dialect, folder: &str) -> Done<List> {
         match dialect {
-            Dialect::Text => text(p, folder),
+            Dialect::Text => {
+                let blank = if folder.is_empty() { "" } else { " " };
+                text(p.send(format!("ls{blank}{folder}\n")))
+            }
             Dialect::Struct => strukt(p),
             Dialect::Json => json(p),
             Dialect::Filesaver | Dialect::Count => Ok(List::default()),
@@ -37,7 +41,7 @@ impl List {
 }
 
 /// The name in a line of a list of `text`, and the size of a file.
-pub(super) fn entry(line: &str) -> Option<(String, Option<u64>)> {
+fn entry(line: &str) -> Option<(String, Option<u64>)> {
     let (kind, rest) = line.split_once(' ')?;
     let (size, name) = rest.split_once(' ')?;
     let size = match (kind, size) {
@@ -49,9 +53,7 @@ pub(super) fn entry(line: &str) -> Option<(String, Option<u64>)> {
 }
 
 /// Up to its `total`: whether the count is right is a check of its own.
-fn text(p: &mut Peer, folder: &str) -> Done<List> {
-    let blank = if folder.is_empty() { "" } else { " " };
-    p.send(format!("ls{blank}{folder}\n"));
+pub(super) fn text(p: &mut Peer) -> Done<List> {
     let count = p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
     let mut list = List { count: usize::try_from(count).ok(), ..List::default() };
     while list.total.is_none() {
@@ -64,6 +66,21 @@ fn text(p: &mut Peer, folder: &str) -> Done<List> {
         })?;
     }
     Ok(list)
+}
+
+/// The same list as it came, if its count and its total are right.
+pub(super) fn right_text(p: &mut Peer) -> Done<String> {
+    let List { count, entries, total, .. } = text(p)?;
+    let right: u64 = entries.iter().filter_map(|(_, size)| *size).sum();
+    let line = |(name, size): &(String, Option<u64>)| match size {
+        Some(size) => format!("file {size} {name}\n"),
+        None => format!("dir - {name}\n"),
+    };
+    let (head, tail) = (format!("ok {}", entries.len()), format!("total {right}"));
+    if count != Some(entries.len()) || total != Some(right) {
+        return p.failed(vec![a_line(&head), a_line(&tail)]);
+    }
+    Ok(format!("{head}\n{}{tail}\n", entries.iter().map(line).collect::<String>()))
 }
 
 fn strukt(p: &mut Peer) -> Done<List> {

@@ -9,7 +9,7 @@
 //! | question | where it is answered |
 //! |---|---|
 //! | what is a conversation? | `conversation`, and `places` for what is in braces |
-//! | who plays it? | `player` with a server, `client::examiner` with a client, both over `peer` |
+//! | who plays it? | `player`, over `peer`: with a server on the stage of `server`, with a client on that of `client::examiner` |
 //! | who starts and ends programs? | `launch` and `client::drive`, both with `process` |
 //! | who judges? | whoever plays; what is left of a client when it has ended, `client::judge` |
 //! | who tells? | `report` and `hint` to people, `formats` to other programs |
@@ -33,6 +33,7 @@ mod random;
 mod record;
 pub mod report;
 mod seen;
+mod server;
 pub mod suite;
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -47,12 +48,12 @@ use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
 use launch::{LINES, Launched};
 use peer::{Done, Trial};
-use player::play;
 use prepared::files_in;
 use process::Usage;
 use random::Random;
 use record::{Record, Totals};
 pub use seen::{Fail, Rung, Verdict, What};
+use server::play;
 pub use suite::{Suite, checks};
 
 /// After this time the rest is not run.

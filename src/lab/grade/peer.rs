@@ -29,8 +29,7 @@ const BETWEEN: Duration = Duration::from_millis(8);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str =
-    "half-close slice apart sleep quiet paused any rest drain flood end ends";
+pub(super) const WORDS: &str = "half-close apart quiet paused any rest drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -65,7 +64,7 @@ impl Trial {
         let connection = self.record.opened();
         let time = self.record.left().max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&self.address, time) {
-            Ok(stream) => Ok(Peer::new(stream, connection, &self.record)),
+            Ok(stream) => Ok(Peer::with(stream, connection, &self.record)),
             Err(error) => {
                 let is_late = error.kind() == ErrorKind::TimedOut;
                 let got = match is_late {
@@ -132,7 +131,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(stream: TcpStream, connection: u64, record: &Arc<Record>) -> Peer {
+    fn with(stream: TcpStream, connection: u64, record: &Arc<Record>) -> Peer {
         let _ = stream.set_nodelay(true);
         record.touch();
         Peer {
@@ -149,9 +148,9 @@ impl Peer {
         }
     }
 
-    /// A connection of a client's.
-    pub(super) fn of_client(stream: TcpStream, record: &Arc<Record>) -> Peer {
-        Peer::new(stream, record.opened(), record)
+    /// A connection that is there.
+    pub(super) fn new(stream: TcpStream, record: &Arc<Record>) -> Peer {
+        Peer::with(stream, record.opened(), record)
     }
 
     /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other
@@ -184,12 +183,15 @@ impl Peer {
         let milliseconds = number_in(argument).unwrap_or(0);
         match word {
             "half-close" => self.half_close(),
-            "slice" => self.slice = number,
             "apart" => self.apart(),
-            "sleep" => self.pause(milliseconds),
             "quiet" => self.is_quiet(milliseconds)?,
             "paused" => self.paused()?,
-            "any" => drop(self.take(number.unwrap_or(1))?),
+            "any" => {
+                self.take(number.unwrap_or(1))?;
+                if number.is_none() {
+                    self.held.clear();
+                }
+            }
             "rest" => drop(self.rest()?),
             "drain" => drop(self.drain()?),
             "flood" => self.flood(number.unwrap_or(0)),
@@ -446,7 +448,8 @@ impl Peer {
         Ok(self.read_for(left))
     }
 
-    fn read_for(&mut self, time: Duration) -> bool {
+    /// The same, within this time.
+    pub(super) fn read_for(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut buffer = [0; 16_384];
         self.pay();
@@ -480,6 +483,18 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Whether something has come that was not read, or the end.
+    pub(super) fn has_come(&mut self) -> bool {
+        self.pay();
+        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(1)));
+        !self.held.is_empty() || !self.stream.peek(&mut [0]).is_err_and(|error| is_late(&error))
+    }
+
+    /// Whether the other side's direction has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.is_some()
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -571,7 +586,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
         let record = Record::new(&Arc::default(), deadline, true);
-        let mut peer = Peer::of_client(listener.accept().unwrap().0, &record);
+        let mut peer = Peer::new(listener.accept().unwrap().0, &record);
         client.write_all(b"size a\n").unwrap();
         assert_eq!(peer.line("").unwrap(), b"size a\n");
         (client, peer)

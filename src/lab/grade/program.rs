@@ -12,7 +12,7 @@ use super::formats::render;
 use super::launch::not_started;
 use super::report::{Look, bar, duty, screen};
 use super::suite::{Known, Suite};
-use super::{Graded, Options, TIME, client, player, run};
+use super::{Graded, Options, TIME, client, run, server};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
@@ -168,7 +168,7 @@ fn own_checks(path: &Path, dialect: Dialect, is_client: bool) -> Result<&'static
     let text = fs::read_to_string(path).map_err(|why| msg!("{shown}: {why}", "{shown}: {why}"))?;
     let (none, is_known): (_, Known) = match is_client {
         true => (&Suite::default(), client::is_known),
-        false => (Suite::of(dialect), player::is_known),
+        false => (Suite::of(dialect), server::is_known),
     };
     Suite::of_file(path, text, none, is_known).map_err(|Mistake { line, what }| {
         Msg::of(|lang| format!("{shown}:{line}: {}", what.say(lang)))

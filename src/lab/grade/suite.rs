@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::client;
 use super::conversation::{Check, Mistake, parse};
 use super::peer::{Done, Trial};
-use super::player::{self, perform};
+use super::server::{self, perform};
 use crate::dialect::Dialect;
 use crate::lang::{Lang, msg};
 
@@ -89,7 +89,7 @@ fn files(dialect: Dialect) -> [&'static str; 2] {
 impl Suite {
     /// Ours for servers of this dialect.
     pub(super) fn of(dialect: Dialect) -> &'static Suite {
-        Suite::ours(dialect, 0, player::is_known)
+        Suite::ours(dialect, 0, server::is_known)
     }
 
     /// Ours for clients of this dialect.

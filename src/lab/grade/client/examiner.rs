@@ -1,19 +1,24 @@
-//! The server that a client under examination talks to: it plays the server's side of a conversation, and lets the
-//! reference answer what the conversation does not say.
+//! The stage of a conversation with a client: it comes and asks when it wants to. What it asks for besides is answered
+//! rightly by the reference. Its own words are those of `client` that are about the wire.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::reference::{Files, Request, size_in};
+use super::reference::{Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lab::grade::conversation::{Step, number_in};
+use crate::lab::grade::conversation::{Check, Then, number_in};
+use crate::lab::grade::lists;
 use crate::lab::grade::peer::{Done, Peer};
+use crate::lab::grade::places::Places;
+use crate::lab::grade::player::{Player, Stage, is_common};
 use crate::lab::grade::record::{Record, Totals};
 use crate::lab::grade::seen::{Fail, quoted, same};
+use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
+use crate::store::Store;
 
 /// How much is read at once when a lot is read.
 const PIECE: usize = 1 << 20;
@@ -21,199 +26,69 @@ const PIECE: usize = 1 << 20;
 /// No check takes longer.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What takes over a connection of the client's.
-pub(super) type Relay = Arc<dyn Fn(TcpStream) + Send + Sync>;
+/// How often it is looked whether a client has come or asked.
+const LOOK: Duration = Duration::from_millis(3);
 
-/// The server of one check.
+/// What is known of a conversation while it goes on.
 pub(super) struct Examiner {
     pub(super) dialect: Dialect,
     pub(super) record: Arc<Record>,
     /// A request that failed in the conversation fails again.
     pub(super) fails_again: bool,
-    pub(super) relay: Option<Relay>,
     /// What the client is told to do, as requests.
     pub(super) orders: Vec<String>,
-    files: Mutex<Files>,
     acts: Mutex<Acts>,
 }
 
-/// How far the conversation is.
 #[derive(Default)]
 struct Acts {
-    steps: Vec<Step>,
-    at: usize,
     failure: Option<Box<Fail>>,
+    /// The request that the conversation waits for.
+    waits_for: Option<Vec<u8>>,
+    has_ended: bool,
+    /// The requests that it has had.
+    heard: Vec<Vec<u8>>,
+    /// What is wrong is what a server has said that the client is tried with.
+    is_servers: bool,
     /// What was asked for besides.
     others: Vec<Request>,
 }
 
 impl Examiner {
-    pub(super) fn new(
-        dialect: Dialect,
-        totals: &Arc<Totals>,
-        steps: Vec<Step>,
-        files: Files,
-        orders: Vec<String>,
-    ) -> Examiner {
-        let acts = Acts { steps, ..Acts::default() };
-        let (files, acts) = (Mutex::new(files), Mutex::new(acts));
+    pub(super) fn new(dialect: Dialect, totals: &Arc<Totals>, orders: Vec<String>) -> Examiner {
         Examiner {
             dialect,
             record: Record::new(totals, Instant::now() + LONGEST, true),
             fails_again: false,
-            relay: None,
             orders,
-            files,
-            acts,
+            acts: Mutex::default(),
         }
     }
 
-    /// Serves until the check is over.
-    pub(super) fn serve(&self, listener: &TcpListener) {
+    /// Plays the conversation, and serves until the check is over.
+    pub(super) fn serve(
+        &self,
+        listener: &TcpListener,
+        store: &Store,
+        check: &Check,
+        places: &mut Places,
+        server: Option<Peer>,
+    ) {
         let _ = listener.set_nonblocking(true);
-        thread::scope(|scope| {
-            while !self.record.is_over() {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(3));
-                    continue;
-                };
-                let _ = stream.set_nonblocking(false);
-                match &self.relay {
-                    Some(relay) => relay(stream),
-                    None => {
-                        scope.spawn(|| self.play(Peer::of_client(stream, &self.record)));
-                    }
-                }
-            }
-        });
-    }
-
-    fn play(&self, mut peer: Peer) {
-        let speaks_first = {
-            let acts = lock(&self.acts);
-            let speaks = |step: &&Step| !matches!(step, Step::Word(..));
-            let next = acts.steps.iter().skip(acts.at).find(speaks);
-            acts.at == 0 && matches!(next, Some(Step::Server(_)))
-        };
-        if speaks_first {
-            let Some(goes_on) = self.act(peer) else { return };
-            peer = goes_on;
-        }
-        while let Some(request) = Request::read(self.dialect, &mut peer) {
-            if self.is_next(&request, &mut peer) {
-                let Some(goes_on) = self.act(peer) else { return };
-                peer = goes_on;
-                continue;
-            }
-            lock(&self.acts).others.push(request.clone());
-            if self.fails_again && self.dialect == Dialect::Text && self.has_played(&request) {
-                peer.send("error internal this has failed before\n");
-                continue;
-            }
-            if !request.answer(self.dialect, &mut peer, &mut lock(&self.files)) {
-                // Nothing may follow what ends a connection.
-                peer.half_close();
-                let rest = peer.drain().unwrap_or_default();
-                let more =
-                    rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
-                lock(&self.acts).others.extend(more);
-                return;
+        let mut client = Client { examiner: self, listener, store, server, waiting: Vec::new() };
+        let mut player = Player::new(self.dialect);
+        let outcome = check
+            .walk(places, &mut |places, step| player.step(&mut client, places, step))
+            .and_then(|()| player.settle(&mut client));
+        {
+            let mut acts = lock(&self.acts);
+            acts.has_ended = true;
+            acts.failure = outcome.err();
+            if acts.failure.is_none() {
+                client.waiting.extend(player.peers.into_values().flatten());
             }
         }
-    }
-
-    /// Whether the conversation goes on with this request. The words before it are obeyed.
-    fn is_next(&self, request: &Request, peer: &mut Peer) -> bool {
-        let mut acts = lock(&self.acts);
-        let from = acts.at;
-        let rest = acts.steps.iter().enumerate().skip(from);
-        let mut rest = rest.skip_while(|(_, step)| matches!(step, Step::Word(..)));
-        let Some((at, Step::ClientLine(line))) = rest.next() else { return false };
-        if !request.is(self.dialect, line) {
-            return false;
-        }
-        for step in acts.steps.get(from..at).unwrap_or_default() {
-            if let Step::Word(word, argument) = step {
-                let _ = peer.obey(word, argument);
-            }
-        }
-        acts.at = at + 1;
-        true
-    }
-
-    fn next(&self) -> Option<Step> {
-        let mut acts = lock(&self.acts);
-        let step = acts.steps.get(acts.at).cloned()?;
-        let is_request = matches!(&step, Step::ClientLine(line) if self.dialect != Dialect::Text || size_in(line).is_none());
-        if is_request || acts.failure.is_some() {
-            return None;
-        }
-        acts.at += 1;
-        Some(step)
-    }
-
-    /// Plays up to the next request. Returns the connection if it goes on.
-    fn act(&self, mut peer: Peer) -> Option<Peer> {
-        while let Some(step) = self.next() {
-            let done = match step {
-                Step::Word("close", _) => return None,
-                Step::Word("reset", _) => {
-                    peer.reset();
-                    return None;
-                }
-                Step::Word("half-close", _) => {
-                    peer.half_close();
-                    let _ = peer.drain();
-                    return None;
-                }
-                step => self.step(&mut peer, step),
-            };
-            if let Err(failure) = done {
-                lock(&self.acts).failure.get_or_insert(failure);
-                return None;
-            }
-        }
-        lock(&self.acts).failure.is_none().then_some(peer)
-    }
-
-    fn step(&self, peer: &mut Peer, step: Step) -> Done {
-        match step {
-            Step::Server(bytes) | Step::ServerBytes(bytes) => drop(peer.send(&bytes)),
-            Step::Open(..) => {}
-            Step::ClientLine(size) => {
-                let line = peer.line("SIZE").unwrap_or_default();
-                let came = size_in(&line);
-                if came.is_none() || came != size_in(&size) {
-                    peer.unread(&line);
-                    return peer.differs(&[size, b"\n".to_vec()].concat());
-                }
-            }
-            Step::ClientBytes(bytes) => peer.expect(&bytes)?,
-            Step::Word("quiet", time) => {
-                let has_asked = lock(&self.acts).others.iter().any(|it| it.said() == "help");
-                let quiet = peer.obey("quiet", &time);
-                if !has_asked && let Err(mut failure) = quiet {
-                    let expected =
-                        msg!("nothing before the reply", "tidak ada apa-apa sebelum balasan");
-                    failure.expected = vec![expected];
-                    return Err(failure);
-                }
-            }
-            Step::Word("drain", count) => {
-                let all = number_in::<u64>(&count).unwrap_or(0);
-                for turn in 0..all {
-                    if let Err(mut failure) = peer.take(PIECE) {
-                        let come = peer.held().len();
-                        failure.expected = vec![msg!("{all} MiB", "{all} MiB")];
-                        failure.got =
-                            msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
-                        return Err(failure);
-                    }
-                }
-            }
-            Step::Word(word, argument) => peer.obey(word, &argument)?,
-        }
-        Ok(())
+        client.wait_for(None);
     }
 
     /// What was wrong on the wire up to now.
@@ -221,23 +96,33 @@ impl Examiner {
         lock(&self.acts).failure.clone()
     }
 
-    /// What the conversation still waits for.
-    pub(super) fn waits_for(&self) -> Option<Msg> {
+    /// Whether that was what a server has said.
+    pub(super) fn is_servers(&self) -> bool {
+        lock(&self.acts).is_servers
+    }
+
+    /// The last request of the conversation that has come.
+    pub(super) fn last_heard(&self) -> String {
         let acts = lock(&self.acts);
-        acts.steps.iter().skip(acts.at).find_map(|step| match step {
-            Step::ClientLine(line) => Some(same(quoted(&[line, b"\n".as_slice()].concat()))),
-            Step::ClientBytes(bytes) => Some(same(quoted(bytes))),
-            Step::Word("any", _) => Some(msg!("any byte", "sebuah byte")),
-            _ => None,
-        })
+        acts.heard.last().map(|line| quoted(line)).unwrap_or_default()
+    }
+
+    /// Whether the conversation is at its end.
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.acts).has_ended
+    }
+
+    /// The request that the conversation still waits for.
+    pub(super) fn waits_for(&self) -> Option<Msg> {
+        let line = lock(&self.acts).waits_for.clone()?;
+        Some(same(quoted(&[line, b"\n".to_vec()].concat())))
     }
 
     /// The word of the first order, if nothing of the conversation was asked for.
     pub(super) fn unasked(&self) -> Option<String> {
         let is_idle = |it: &Request| ["connme", "help", "byebye"].contains(&&*it.said());
         let acts = lock(&self.acts);
-        let is_asked = |step: &Step| matches!(step, Step::ClientLine(_));
-        if acts.steps.iter().take(acts.at).any(is_asked) || !acts.others.iter().all(is_idle) {
+        if !acts.heard.is_empty() || !acts.others.iter().all(is_idle) {
             return None;
         }
         let words = self.orders.iter().filter_map(|order| order.split(' ').next());
@@ -249,19 +134,185 @@ impl Examiner {
         lock(&self.acts).others.clone()
     }
 
-    /// Whether the conversation had this request already.
-    fn has_played(&self, request: &Request) -> bool {
-        let acts = lock(&self.acts);
-        acts.steps.iter().take(acts.at).any(|step| self.is_for(step, request))
+    /// Whether the conversation had this request already: a client may try again.
+    fn has_heard(&self, request: &Request) -> bool {
+        lock(&self.acts).heard.iter().any(|line| request.is(self.dialect, line))
     }
 
-    /// Whether the client was told to ask this, or the conversation has it: a client may try again.
+    /// Whether the client was told to ask this, or the conversation had it.
     pub(super) fn knows(&self, request: &Request) -> bool {
         let is_told = self.orders.iter().any(|order| request.obeys(self.dialect, order));
-        is_told || lock(&self.acts).steps.iter().any(|step| self.is_for(step, request))
+        is_told || self.has_heard(request)
+    }
+}
+
+/// The client of a check.
+struct Client<'e> {
+    examiner: &'e Examiner,
+    listener: &'e TcpListener,
+    store: &'e Store,
+    /// The server that it is tried with: what the conversation has from a server comes from this one.
+    server: Option<Peer>,
+    /// Its connections that are not the conversation's at present.
+    waiting: Vec<Peer>,
+}
+
+impl Client<'_> {
+    /// Answers what the client asks for, until it asks for this. Returns the connection on which it does. `None`: the
+    /// check is over.
+    fn wait_for(&mut self, line: Option<&[u8]>) -> Option<Peer> {
+        let Examiner { dialect, ref record, .. } = *self.examiner;
+        while !record.is_over() {
+            self.accept();
+            let Some(at) = self.waiting.iter_mut().position(Peer::has_come) else {
+                thread::sleep(LOOK);
+                continue;
+            };
+            let mut peer = self.waiting.remove(at);
+            let Some(request) = Request::read(dialect, &mut peer) else { continue };
+            if line.is_some_and(|line| request.is(dialect, line)) {
+                return Some(peer);
+            }
+            let goes_on = self.answer(&request, peer);
+            self.waiting.extend(goes_on);
+        }
+        None
     }
 
-    fn is_for(&self, step: &Step, request: &Request) -> bool {
-        matches!(step, Step::ClientLine(line) if request.is(self.dialect, line))
+    /// Whether the client asks for this before the check is over. The conversation goes on where it does.
+    fn comes(&mut self, player: &mut Player, line: Vec<u8>) -> bool {
+        self.waiting.extend(player.peers.remove(&player.on).flatten());
+        let Some(peer) = self.wait_for(Some(&line)) else { return false };
+        player.peers.insert(player.on.clone(), Some(peer));
+        self.pass_on(&[line.as_slice(), b"\n"].concat());
+        lock(&self.examiner.acts).heard.push(line);
+        true
     }
+
+    fn accept(&mut self) {
+        let Ok((stream, _)) = self.listener.accept() else { return };
+        let _ = stream.set_nonblocking(false);
+        self.waiting.push(Peer::new(stream, &self.examiner.record));
+    }
+
+    /// Returns the connection if it goes on.
+    fn answer(&mut self, request: &Request, mut peer: Peer) -> Option<Peer> {
+        let examiner = self.examiner;
+        lock(&examiner.acts).others.push(request.clone());
+        if examiner.fails_again && examiner.dialect == Dialect::Text && examiner.has_heard(request)
+        {
+            peer.send("error internal this has failed before\n");
+            return Some(peer);
+        }
+        let (mut peer, goes_on) = request.answer(examiner.dialect, peer, self.store)?;
+        if goes_on {
+            return Some(peer);
+        }
+        // Nothing may follow what ends a connection.
+        peer.half_close();
+        let rest = peer.drain().unwrap_or_default();
+        let more = rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
+        lock(&examiner.acts).others.extend(more);
+        None
+    }
+}
+
+impl Stage for Client<'_> {
+    fn side(&self) -> Side {
+        Side::Server
+    }
+
+    fn open(&mut self) -> Done<Option<Peer>> {
+        while self.waiting.is_empty() && !self.examiner.record.is_over() {
+            self.accept();
+            thread::sleep(LOOK);
+        }
+        Ok(self.waiting.pop())
+    }
+
+    fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
+        player.settle(self)?;
+        if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
+            player.with(self, |p| hear_size(p, &line))?;
+            self.pass_on(&[line, b"\n".to_vec()].concat());
+            return Ok(Then::GoOn);
+        }
+        lock(&self.examiner.acts).waits_for = Some(line.clone());
+        if !self.comes(player, line) {
+            return Ok(Then::Stop);
+        }
+        lock(&self.examiner.acts).waits_for = None;
+        Ok(Then::GoOn)
+    }
+
+    fn fetch(&mut self, bytes: &[u8]) -> Done {
+        let Some(server) = &mut self.server else { return Ok(()) };
+        let came = server.expect(bytes);
+        lock(&self.examiner.acts).is_servers = came.is_err();
+        came
+    }
+
+    fn pass_on(&mut self, bytes: &[u8]) {
+        if let Some(server) = &mut self.server {
+            server.send(bytes);
+        }
+    }
+
+    fn word(
+        &mut self,
+        player: &mut Player,
+        _: &mut Places,
+        word: &'static str,
+        argument: &[u8],
+    ) -> Done<Then> {
+        match word {
+            "half-close" => {
+                player.with(self, |p| {
+                    p.half_close();
+                    p.drain().map(drop)
+                })?;
+                player.peers.remove(&player.on);
+            }
+            "list" => {
+                let Some(server) = &mut self.server else { return Ok(Then::GoOn) };
+                let list = lists::right_text(server);
+                lock(&self.examiner.acts).is_servers = list.is_err();
+                let list = list?;
+                player.with(self, |p| {
+                    p.send(list);
+                    Ok(())
+                })?;
+            }
+            "may" if !self.comes(player, argument.to_vec()) => return Ok(Then::LeaveOut),
+            "drain" => player.with(self, |p| drain(p, number_in(argument).unwrap_or(0)))?,
+            word if is_common(word) => return player.obey(self, word, argument),
+            // What is put in place, and what is looked at afterwards.
+            _ => {}
+        }
+        Ok(Then::GoOn)
+    }
+}
+
+/// The size of a file, in any form that means this one.
+fn hear_size(p: &mut Peer, size: &[u8]) -> Done {
+    let line = p.line("SIZE").unwrap_or_default();
+    let came = size_in(&line);
+    if came.is_some() && came == size_in(size) {
+        return Ok(());
+    }
+    p.unread(&line);
+    p.differs(&[size, b"\n"].concat())
+}
+
+/// So many MiB, whatever they are.
+fn drain(p: &mut Peer, all: u64) -> Done {
+    for turn in 0..all {
+        if let Err(mut failure) = p.take(PIECE) {
+            let come = p.held().len();
+            failure.expected = vec![msg!("{all} MiB", "{all} MiB")];
+            failure.got = msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
+            return Err(failure);
+        }
+    }
+    Ok(())
 }

@@ -116,8 +116,7 @@ impl Seen {
                 msg!("exit status 127", "status keluar 127"),
             );
         }
-        let differs =
-            |(word, argument): &(&'static str, Vec<u8>)| self.differs(word, argument, examiner);
+        let differs = |(word, argument): &(&'static str, Vec<u8>)| self.differs(word, argument);
         let waits_for = examiner.waits_for();
         let next =
             || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
@@ -214,32 +213,20 @@ impl Seen {
     }
 
     /// What a fact expects and what there is, if they differ.
-    fn differs(&self, word: &str, argument: &[u8], examiner: &Examiner) -> Option<(Msg, Msg)> {
+    fn differs(&self, word: &str, argument: &[u8]) -> Option<(Msg, Msg)> {
         let text = String::from_utf8_lossy(argument).into_owned();
         let (name, bytes) = divided(argument);
-        let saved = |name: &str| {
-            let is_it = |(path, _): &(&str, &[u8])| path.rsplit('/').next() == Some(name);
-            self.new_files().find(is_it).map(|(_, bytes)| bytes)
-        };
+        // A file that was there before may have this name too.
+        let is_it = |path: &str| path.rsplit('/').next() == Some(&name);
+        let of_name = || self.after.iter().filter(|(path, _)| is_it(path)).map(|(_, bytes)| bytes);
         match word {
-            "saved" => match saved(&name) {
-                Some(found) if found == bytes => None,
-                found => Some((
-                    file(&name, bytes.len()),
-                    found.map_or_else(no_file, |it| file_of(it, &bytes)),
-                )),
-            },
+            "saved" if of_name().all(|found| *found != bytes) => Some((
+                file(&name, bytes.len()),
+                of_name().next().map_or_else(no_file, |it| file_of(it, &bytes)),
+            )),
             "nothing" => {
                 let (path, bytes) = self.visible().next()?;
                 Some((msg!("no file", "tidak ada file"), file(path, bytes.len())))
-            }
-            "kept" => {
-                let path = join(&self.downloads, &name);
-                let now = self.after.get(&path);
-                let is_kept = now.is_some_and(|now| *now == bytes);
-                (!is_kept).then(|| {
-                    (file(&name, bytes.len()), now.map_or_else(no_file, |it| file_of(it, &bytes)))
-                })
             }
             "inside" => {
                 let folder = format!("{}/", self.downloads);
@@ -287,16 +274,6 @@ impl Seen {
                     msg!("at most {text} MiB of memory", "paling banyak {text} MiB memori"),
                     msg!("{memory} MiB", "{memory} MiB"),
                 ))
-            }
-            "once" => {
-                let count = examiner.others().iter().filter(|it| it.said() == text).count() as u64;
-                let most = examiner.record.connections();
-                (count > most).then(|| {
-                    (
-                        msg!("{text} at most once", "{text} paling banyak sekali"),
-                        msg!("{count} times", "{count} kali"),
-                    )
-                })
             }
             _ => None,
         }

@@ -1,8 +1,8 @@
 //! Grades a client, written by anyone in any language: `connme-lab grade --client COMMAND`.
 //!
 //! The checks are the conversations in `conversations/*.client.txt`. For each of them the client is started in a fresh
-//! folder, which is its home too, against a server on a fresh port that plays the other side. Steps of the
-//! conversation are as `conversation` says, and these words:
+//! folder, which is its home too, against a server on a fresh port that plays the other side. Beside the
+//! words that `player` knows, a conversation has these:
 //!
 //! | word | what it means |
 //! |---|---|
@@ -10,22 +10,16 @@
 //! | `file NAME = BYTES`, `local NAME = BYTES` | a file is there, where the client runs or where it saves |
 //! | `sparse NAME N`, `drain N` | a file of N MiB is there; the client sends N MiB |
 //! | `serve NAME = BYTES` | the server has this file |
-//! | `slice N` | the server sends pieces of N bytes |
-//! | `any N` | the client sends N bytes of any value |
-//! | `sleep N`, `quiet N` | the server waits N ms; nothing may come meanwhile |
-//! | `flood N` | the server sends N MiB |
-//! | `close`, `reset`, `half-close` | the server ends the connection; the last one reads what still comes |
+//! | `may LINE` | what follows up to `done` is for a client that asks this |
+//! | `half-close` | the server ends the connection, and reads what still comes |
 //! | `absent` | there is no server |
-//! | `saved NAME = BYTES`, `nothing`, `inside` | the client has saved this file; none; none but where it saves |
-//! | `kept NAME = BYTES` | this file is as before |
+//! | `saved NAME = BYTES`, `nothing`, `inside` | this file is there; the client has saved none; none but where it saves |
 //! | `says A\|B`, `never TEXT` | the client prints one of these; does not print this |
 //! | `told` | the client says that something failed, or its exit status does |
 //! | `exit ok`, `exit failed` | its exit status |
-//! | `once REQUEST` | it sends this at most once a connection |
 //! | `patience N` | it has N times as long as usual |
 //! | `memory N` | it takes at most N MiB |
 //! | `input ends` | its input ends without `byebye` |
-//! | `apart`, `paused`, `rest`, `end`, `ends` | as `player` says, where the client is the other side |
 //!
 //! What the client asks for besides is answered rightly by a reference, and may change nothing.
 
@@ -42,20 +36,24 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Step, divided, is_in, number_in};
+use super::conversation::{Mistake, Step, Then, divided, is_in, number_in};
 use super::launch::LINES;
-use super::peer;
+use super::peer::Peer;
+use super::places::Places;
+use super::player::is_common;
 use super::process::Process;
 use super::random::Random;
-use super::record::Totals;
-use super::{Check, Graded, Options, Outcome, Report};
+use super::record::{Record, Totals};
+use super::{Check, Graded, Options, Outcome, Report, reach};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Msg, msg};
+use crate::log::Log;
+use crate::store::{self, Store};
 use drive::{Client, Order, Style, Way};
-use examiner::{Examiner, Relay};
+use examiner::Examiner;
 use judge::{Seen, files, join};
 
 /// How a client is started and told what to do.
@@ -201,13 +199,13 @@ struct Room<'f> {
     client: Client,
     folder: &'f Path,
     totals: Arc<Totals>,
-    /// What becomes of the connections, if it is not the examiner that answers them.
-    relay: Option<Relay>,
+    /// The server that the client is tried with.
+    server: Option<String>,
 }
 
 impl<'f> Room<'f> {
     fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
-        Room { options, client, folder, totals: Arc::default(), relay: None }
+        Room { options, client, folder, totals: Arc::default(), server: None }
     }
 
     /// Finds out what the client takes for commands and where it saves.
@@ -218,17 +216,13 @@ impl<'f> Room<'f> {
             _ => &Style::ALL,
         };
         self.client.downloads = driven.downloads.clone().unwrap_or_default();
-        let served = ["a.txt = hello", "b.txt = hello!", "c.txt = x"].map(|it| ("serve", it));
-        let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"].map(|it| ("$", it));
-        let words = served.into_iter().chain(orders);
-        let steps: Vec<_> = words.map(|(word, it)| Step::Word(word, it.into())).collect();
         let tries: Vec<_> = thread::scope(|scope| {
             let attempt = |(n, style): (usize, &Style)| {
                 let client = self.client.with_style(*style);
                 let room = Room::new(self.options.clone(), client, self.folder);
-                let steps = steps.clone();
                 scope.spawn(move || {
-                    Some((room.client.style, room.perform(steps, &format!("dry-{n}")).ok()?))
+                    let check = Check::of_lines(DRY_RUN);
+                    Some((room.client.style, room.perform(&check, &format!("dry-{n}")).ok()?))
                 })
             };
             let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
@@ -263,20 +257,18 @@ impl<'f> Room<'f> {
             self.client.downloads =
                 folder.and_then(|it| it.strip_prefix(&work)).unwrap_or_default().to_owned();
         }
-        let without = [Step::Word("$", b"ls".to_vec()), Step::Word("input", Vec::new())];
-        let ended = self.perform(without.to_vec(), "dry-end");
+        let ended = self.perform(&Check::of_lines("$ ls\ninput ends"), "dry-end");
         self.client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
         Ok(())
     }
 
     fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
-        let steps = check.steps(&mut Random::of(self.options.seed, check.id)).unwrap_or_default();
         let folder = check.id.replace('/', "-");
-        let mut performed = self.perform(steps.clone(), &folder);
+        let mut performed = self.perform(check, &folder);
         // On a busy machine a client may get no time to run. What waits is tried once more.
         if matches!(&performed, Ok((_, seen)) if seen.hangs && seen.is_busy != Some(true)) {
-            performed = self.perform(steps, &folder);
+            performed = self.perform(check, &folder);
         }
         let (outcome, rungs) = match performed {
             Err(_) => (Outcome::NoTime, Vec::new()),
@@ -295,23 +287,26 @@ impl<'f> Room<'f> {
         Graded { check, outcome, time: start.elapsed(), rungs }
     }
 
-    /// Plays a conversation with the client in a folder of its own.
-    fn perform(&self, steps: Vec<Step>, folder: &str) -> io::Result<Performed> {
-        let folder = self.folder.join(folder);
+    /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves.
+    fn perform(&self, check: &Check, name: &str) -> io::Result<Performed> {
+        let (folder, served) = (self.folder.join(name), self.folder.join(format!("{name}-served")));
         let work = folder.join(WORK);
         let downloads = work.join(&self.client.downloads);
         fs::create_dir_all(&downloads)?;
-        let (mut orders, mut served) = (Vec::new(), reference::Files::new());
-        let (mut facts, mut moves) = (Vec::new(), Vec::new());
-        for step in steps {
-            let Step::Word(word, argument) = &step else {
-                moves.push(step);
-                continue;
-            };
-            let (name, bytes) = divided(argument);
-            match *word {
+        let store = Store::open(&served, store::Options::default(), &Log::silent())
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        let places = || Places::new(Random::of(self.options.seed, check.id), name);
+        let (mut orders, mut facts) = (Vec::new(), Vec::new());
+        let mut words = Vec::new();
+        let _ = check.walk(&mut places(), &mut |_, step| {
+            words.extend(if let Step::Word(word, it) = step { Some((word, it)) } else { None });
+            Ok::<_, Mistake>(Then::GoOn)
+        });
+        for (word, argument) in words {
+            let (name, bytes) = divided(&argument);
+            match word {
                 "$" => orders.push(Order::of(&name)),
-                "serve" => drop(served.insert(name, bytes)),
+                "serve" => fs::write(served.join(name), bytes)?,
                 "file" => fs::write(work.join(name), bytes)?,
                 "local" => fs::write(downloads.join(name), bytes)?,
                 "sparse" => {
@@ -319,8 +314,8 @@ impl<'f> Room<'f> {
                     let size = megabytes.parse::<u64>().unwrap_or(0) << 20;
                     fs::File::create(work.join(name))?.set_len(size)?;
                 }
-                word if is_in(FACTS, word) => facts.push((word, argument.clone())),
-                _ => moves.push(step),
+                word if is_in(FACTS, word) => facts.push((word, argument)),
+                _ => {}
             }
         }
         let fact = |wanted| facts.iter().find(|(word, _)| *word == wanted).map(|(_, it)| it);
@@ -340,12 +335,16 @@ impl<'f> Room<'f> {
         let port = listener.local_addr()?.port();
         let listener = fact("absent").is_none().then_some(listener);
         let told = orders.iter().map(Order::said).collect();
-        let mut examiner = Examiner::new(dialect, &self.totals, moves, served, told);
-        examiner.relay.clone_from(&self.relay);
+        let mut examiner = Examiner::new(dialect, &self.totals, told);
         examiner.fails_again = fact("told").is_some();
         let time = self.options.time * fact("patience").and_then(|it| number_in(it)).unwrap_or(1);
         let memory = fact("memory").and_then(|it| number_in(it));
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
+        let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
+        let server = server.map(|stream| {
+            // What a server does not say is known before it is known what the client does not say.
+            Peer::new(stream, &Record::new(&self.totals, Instant::now() + time / 2, false))
+        });
         let mut seen = Seen {
             before: files(&folder),
             downloads: join(WORK, &self.client.downloads),
@@ -354,7 +353,7 @@ impl<'f> Room<'f> {
         };
         thread::scope(|scope| {
             if let Some(listener) = &listener {
-                scope.spawn(|| examiner.serve(listener));
+                scope.spawn(|| examiner.serve(listener, &store, check, &mut places(), server));
             }
             for orders in self.client.turns(&orders) {
                 examiner.record.touch();
@@ -367,16 +366,28 @@ impl<'f> Room<'f> {
                 }
             }
             // What the client sent last may be still under way.
-            while examiner.waits_for().is_some() && examiner.record.idle() < UNDER_WAY {
+            while listener.is_some() && !examiner.has_ended() && examiner.record.idle() < UNDER_WAY
+            {
                 thread::sleep(LOOK);
             }
             examiner.record.end();
         });
         (seen.after, seen.facts) = (files(&folder), facts);
-        let _ = fs::remove_dir_all(&folder);
+        for folder in [folder, served] {
+            let _ = fs::remove_dir_all(folder);
+        }
         Ok((examiner, seen))
     }
 }
+
+/// By what a client is asked for here it is known how commands are typed for it, and where it saves.
+const DRY_RUN: &str = "serve a.txt = hello
+serve b.txt = hello!
+serve c.txt = x
+$ ls
+$ size b.txt
+$ download a.txt
+$ rm c.txt";
 
 /// The folder of a check in which the client runs. Beside it is what no client may touch.
 const WORK: &str = "work";
@@ -440,15 +451,14 @@ fn is_busy(process: &mut Process) -> Option<bool> {
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let name = argument.split(" = ").next().unwrap_or_default();
     let is_placed = ["file", "local", "sparse"].contains(&word);
-    [WORDS, FACTS, peer::WORDS].iter().any(|words| is_in(words, word))
+    (is_common(word) || is_in(WORDS, word) || is_in(FACTS, word))
         && !(is_placed && name.contains(['/', '\\', ':', '{']))
 }
 
-const WORDS: &str = "$ serve file local sparse close reset";
+const WORDS: &str = "$ serve file local sparse may";
 
 /// What is to be so, and under which circumstances.
-const FACTS: &str =
-    "absent patience input saved nothing inside kept says never told exit once memory";
+const FACTS: &str = "absent patience input saved nothing inside says never told exit memory";
 
 fn no_request(seen: Option<&Seen>) -> Msg {
     let last = seen
@@ -479,13 +489,12 @@ mod tests {
             for check in &suite {
                 let id = format!("{}/{}", side(dialect), check.id);
                 assert_eq!(suite.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
-                let steps = check.steps(&mut Random(1));
-                let steps = steps.unwrap_or_else(|wrong| panic!("{id}: {wrong:?}"));
-                assert!(steps.iter().any(|step| matches!(step, Step::Word("$", _))), "{id}");
-                for step in &steps {
-                    let Step::Word(word, _) = step else { continue };
-                    assert!(is_known(word, ""), "{id}: {word}");
-                }
+                let mut is_told = false;
+                let walked = check.walk(&mut Places::new(Random(1), ""), &mut |_, step| {
+                    is_told |= matches!(step, Step::Word("$", _));
+                    Ok::<_, Mistake>(Then::GoOn)
+                });
+                assert!(walked.is_ok() && is_told, "{id}: {walked:?}");
                 for lang in [Lang::En, Lang::Id] {
                     assert_ne!(check.about(lang), "", "{id}");
                     assert_ne!(check.mistake(lang), "", "{id}");

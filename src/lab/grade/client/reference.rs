@@ -1,20 +1,21 @@
-//! A small server that answers rightly what a conversation does not say. It keeps its files in memory.
+//! What a client asks for. What a conversation does not say, our own server answers.
 
-use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
+use crate::error::{Expected, lock};
 use crate::lab::grade::peer::Peer;
-use crate::store::extension;
-
-/// The files of the server, by name.
-pub(super) type Files = BTreeMap<String, Vec<u8>>;
+use crate::log::Log;
+use crate::store::Store;
+use crate::wire::stream::Stream;
+use crate::wire::{Wire, WireConfig};
 
 /// The commands of `struct`. None is the beginning of another.
 const COMMANDS: [&str; 7] = ["connme", "ls", "size", "rm", "download", "upload", "byebye"];
-
-/// The largest upload that is taken.
-const MOST: usize = 64 << 20;
 
 /// What a client has asked for: a line, or a command of `struct`.
 #[derive(Clone, Debug)]
@@ -96,14 +97,34 @@ impl Request {
         }
     }
 
-    /// Answers it. Returns whether the peer goes on.
-    pub(super) fn answer(&self, dialect: Dialect, peer: &mut Peer, files: &mut Files) -> bool {
-        let answered = match dialect {
-            Dialect::Struct => strukt(peer, files, &words(&self.0).0),
-            Dialect::Json => json(peer, files, &self.0),
-            _ => text(peer, files, &self.0),
+    /// Has our server answer it. Returns the connection, and whether it goes on.
+    pub(super) fn answer(
+        &self,
+        dialect: Dialect,
+        mut peer: Peer,
+        store: &Store,
+    ) -> Option<(Peer, bool)> {
+        if dialect == Dialect::Text && self.said() == "help" {
+            // A client that is told of more does more than it was told to do.
+            peer.send("ok 1\nconnme ls size rm download upload count byebye\n");
+            return Some((peer, true));
+        }
+        let answer = Answer {
+            peer,
+            request: self.0.clone(),
+            is_ready: false,
+            expected: Expected::Close,
+            time: Duration::ZERO,
+            is_next: false,
         };
-        answered.is_some() && dialect != Dialect::Json
+        let answer = Arc::new(Mutex::new(answer));
+        let mut wire = Wire::new(Box::new(Shared(Arc::clone(&answer))), WireConfig::default());
+        let log = Log::silent();
+        let log = log.session(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dialect.name());
+        let _ = dialect.handle_client(&mut wire, &store.of_client(None), &log);
+        drop(wire);
+        let Answer { peer, is_next, .. } = Arc::into_inner(answer)?.into_inner().ok()?;
+        Some((peer, is_next))
     }
 }
 
@@ -123,150 +144,88 @@ pub(super) fn size_in(line: &[u8]) -> Option<u64> {
     digits(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-fn text(peer: &mut Peer, files: &mut Files, line: &[u8]) -> Option<()> {
-    let (word, name) = words(line);
-    let found = files.get(&name).cloned();
-    let reply = match (word.as_str(), found) {
-        ("", _) => return Some(()),
-        ("connme", _) => "ok connected\n".to_owned(),
-        ("help", _) => "ok 1\nconnme ls size rm download upload count byebye\n".to_owned(),
-        ("count", _) => format!("ok {}\n", name.chars().count()),
-        ("byebye", _) => {
-            peer.send("ok byebye\n");
-            return None;
-        }
-        ("ls", _) => {
-            let line =
-                |(name, bytes): (&String, &Vec<u8>)| format!("file {} {name}\n", bytes.len());
-            let lines: String = files.iter().map(line).collect();
-            let total: usize = files.values().map(Vec::len).sum();
-            format!("ok {}\n{lines}total {total}\n", files.len())
-        }
-        ("upload", _) => {
-            peer.send("ok ready\n");
-            let size = peer.line("SIZE").ok().and_then(|line| size_in(&line));
-            let size =
-                size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MOST);
-            let Some(size) = size else {
-                peer.send("error bad-request expected a size\n");
-                return None;
-            };
-            files.insert(name.clone(), peer.take(size).ok()?);
-            format!("ok received {size} {name}\n")
-        }
-        ("size" | "rm" | "download", None) => "error not-found no such file\n".to_owned(),
-        ("size", Some(bytes)) => {
-            format!("ok {} bytes ({:.6} MB)\n", bytes.len(), bytes.len() as f64 / 1e6)
-        }
-        ("rm", Some(_)) => {
-            files.remove(&name);
-            format!("ok removed {name}\n")
-        }
-        ("download", Some(bytes)) => {
-            peer.send([format!("ok {}\n", bytes.len()).as_bytes(), &bytes].concat());
-            return Some(());
-        }
-        _ => "error unknown-command no such command\n".to_owned(),
-    };
-    peer.send(reply);
-    Some(())
+/// A client's connection as our server sees it: it ends after one request.
+struct Answer {
+    peer: Peer,
+    /// What was read of the request, and the server has not read.
+    request: Vec<u8>,
+    /// The server's last words were that it is ready for a file.
+    is_ready: bool,
+    /// What it waits for, and how long.
+    expected: Expected,
+    time: Duration,
+    /// It waits for the next request.
+    is_next: bool,
 }
 
-/// A number of four bytes; -1 for a file that is not there.
-fn number(n: Option<usize>) -> [u8; 4] {
-    n.and_then(|n| i32::try_from(n).ok()).unwrap_or(-1).to_le_bytes()
-}
+struct Shared(Arc<Mutex<Answer>>);
 
-fn strukt(peer: &mut Peer, files: &mut Files, word: &str) -> Option<()> {
-    match word {
-        "connme" => drop(peer.send("connected")),
-        "byebye" => return None,
-        "ls" => {
-            peer.send(number(Some(files.len())));
-            for (name, bytes) in files.iter() {
-                let (length, size) = (number(Some(name.len())), number(Some(bytes.len())));
-                peer.send([&length, name.as_bytes(), &size].concat());
-                peer.take(1).ok()?;
-            }
-            peer.send(number(Some(files.values().map(Vec::len).sum())));
+impl Read for Shared {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut answer = lock(&self.0);
+        if !answer.request.is_empty() {
+            return answer
+                .request
+                .as_slice()
+                .read(into)
+                .inspect(|n| drop(answer.request.drain(..*n)));
         }
-        _ => {
-            peer.send("ready");
-            let length = i16::from_le_bytes(peer.take(2).ok()?.try_into().ok()?);
-            let name = peer.take(usize::try_from(length).ok()?).ok()?;
-            let name = String::from_utf8_lossy(&name).into_owned();
-            let found = files.get(&name).cloned();
-            match word {
-                "upload" => {
-                    let size = i32::from_le_bytes(peer.take(4).ok()?.try_into().ok()?);
-                    let size = usize::try_from(size).ok().filter(|size| *size <= MOST)?;
-                    files.insert(name, peer.take(size).ok()?);
-                    peer.send("received").pause(20);
-                    peer.send(0.01f32.to_le_bytes());
-                }
-                "rm" => {
-                    if peer.take(1).ok()? == b"Y" {
-                        peer.send(number(files.remove(&name).map(|_| 1)));
-                    }
-                }
-                "download" => {
-                    peer.send(number(found.as_ref().map(Vec::len)));
-                    if let Some(bytes) = found {
-                        peer.send(bytes).take(1).ok()?;
-                        peer.send(0.01f32.to_le_bytes());
-                    }
-                }
-                _ => drop(peer.send(number(found.map(|it| it.len())))),
-            }
+        // What follows a request is never handed on: it may be the conversation's.
+        let is_request = match answer.expected {
+            Expected::Line => !answer.is_ready,
+            Expected::Words(_) => true,
+            _ => false,
+        };
+        if is_request {
+            answer.is_next = true;
+            return Ok(0);
         }
+        let time = answer.time;
+        if answer.peer.held().is_empty() && !answer.peer.read_for(time) {
+            return if answer.peer.has_ended() { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        }
+        let held = answer.peer.held();
+        let most = match answer.expected {
+            Expected::Line => {
+                held.iter().position(|byte| *byte == b'\n').map_or(held.len(), |at| at + 1)
+            }
+            Expected::Bytes(count) => count,
+            _ => into.len(),
+        };
+        let most = most.min(into.len());
+        answer.peer.taken(most).as_slice().read(into)
     }
-    Some(())
 }
 
-fn record(name: &str, size: usize) -> String {
-    let text = |it: &str| Value::text(it);
-    Value::Object(vec![
-        ("id".to_owned(), text(&format!("00000000-0000-4000-8000-{:012}", name.len()))),
-        ("nama_file".to_owned(), text(name)),
-        ("size".to_owned(), Value::number(size as u64)),
-        ("type".to_owned(), text(extension(name))),
-    ])
-    .to_string()
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut answer = lock(&self.0);
+        answer.is_ready = bytes.ends_with(b"ok ready\n");
+        answer.peer.send(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-fn json(peer: &mut Peer, files: &mut Files, line: &[u8]) -> Option<()> {
-    let request = Value::parse(line).unwrap_or(Value::Null);
-    let text = |member: &str| request.get(member).and_then(Value::as_text).map(str::to_owned);
-    let name = text("file").or_else(|| {
-        let id = text("id")?;
-        files.keys().find(|name| record(name, 0).contains(&id)).cloned()
-    });
-    let name = name.unwrap_or_default();
-    let found = files.get(&name).cloned();
-    let reply = match (text("aksi").as_deref(), found) {
-        _ if request == Value::Null => "ERROR bad-request not JSON\r\n".to_owned(),
-        (Some("list"), _) => {
-            let records: Vec<_> = files.iter().map(|(name, it)| record(name, it.len())).collect();
-            format!("[{}]\r\n", records.join(","))
-        }
-        (Some("transfer"), _) => {
-            let size = request.get("size").and_then(Value::as_u64).unwrap_or(0);
-            let size = usize::try_from(size).unwrap_or(0).min(MOST);
-            files.insert(name.clone(), peer.take(size).ok()?);
-            format!("OK {}\r\n", record(&name, size))
-        }
-        (Some("get" | "hapus"), None) => "null".to_owned(),
-        (Some("get"), Some(bytes)) => {
-            peer.send(format!("{}\r\n", record(&name, bytes.len()))).pause(50);
-            peer.send(bytes);
-            return Some(());
-        }
-        (Some("hapus"), Some(bytes)) => {
-            files.remove(&name);
-            format!("OK {}\r\n", record(&name, bytes.len()))
-        }
-        _ => "ERRCMD\r\n".to_owned(),
-    };
-    peer.send(reply);
-    Some(())
+impl Stream for Shared {
+    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        lock(&self.0).time = timeout;
+        Ok(())
+    }
+
+    fn pause(&mut self, time: Duration) {
+        lock(&self.0).peer.pause(time.as_millis().try_into().unwrap_or(u64::MAX));
+    }
+
+    fn end_writing(&mut self) -> io::Result<()> {
+        lock(&self.0).peer.half_close();
+        Ok(())
+    }
+
+    fn note_wait(&mut self, _: &[u8], expected: Expected) {
+        lock(&self.0).expected = expected;
+    }
 }
