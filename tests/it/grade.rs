@@ -768,10 +768,38 @@ fn a_server_that_ends_is_started_again_and_what_it_printed_is_shown() {
     assert!(output.status.code() == Some(2) && err.contains("nothing.py"), "{err}");
 }
 
-/// It keeps all that it receives.
+/// What a server is told is what has been run, and the time of a check is that of the check alone.
+#[test]
+fn a_report_says_what_was_run_and_how_long_without_the_starts() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return crate::support::skip("python3");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let late =
+        FRAIL.replace("s = socket", "import select; select.select([], [], [], 0.5)\ns = socket");
+    std::fs::write(folder.path().join("server.py"), late).unwrap();
+    let run = ["grade", "--run", "python3 server.py {port}", "--only", "first", "--format", "json"];
+    let output = lab(&run).current_dir(&folder).output().unwrap();
+    let report = Value::parse(output.stdout.trim_ascii()).unwrap();
+    let text = |value: &Value, name: &str| value.get(name).unwrap().to_string();
+    assert_eq!(text(&report, "server"), "\"python3 server.py {port}\"");
+    let Some(Value::Array(checks)) = report.get("checks") else { panic!("{report}") };
+    let seconds = |value: &Value| text(value, "seconds").parse::<f64>().unwrap();
+    let failed = checks.iter().filter(|it| text(it, "status") == "\"failed\"").count();
+    let starts = seconds(&report) - checks.iter().map(seconds).sum::<f64>();
+    assert!(failed > 2 && starts >= 0.5 * failed as f64, "{failed} {starts} {report}");
+}
+
+/// It keeps all that it receives. Told so, it is slow.
 #[cfg(target_os = "linux")]
 const COLLECTOR: &str = r"
-import socket, sys, threading
+import select, socket, sys, threading
+def read(f, size):
+    data = bytearray()
+    while len(data) < size:
+        data += f.read(min(1 << 16, size - len(data)))
+        select.select([], [], [], float(sys.argv[2]))
+    return data
 def serve(c):
     f = c.makefile('rwb', 65536)
     for line in iter(f.readline, b''):
@@ -779,7 +807,7 @@ def serve(c):
         if words[0] == b'upload':
             f.write(b'ok ready\n')
             f.flush()
-            data = f.read(int(f.readline()))
+            data = read(f, int(f.readline()))
             f.write(b'ok received %d %s\n' % (len(data), words[1]))
         else:
             f.write(b'ok connected\n')
@@ -804,13 +832,17 @@ fn a_large_file_must_not_be_read_into_memory() {
     let folder = tempfile::tempdir().unwrap();
     let collector = folder.path().join("collector.py");
     std::fs::write(&collector, COLLECTOR).unwrap();
-    for (command, only, points) in [
-        (format!("python3 {starter} {{port}}"), "memory-of-a-large-download", 0),
-        (format!("python3 '{}' {{port}}", collector.display()), "memory-of-a-large-upload", 0),
-        (ours, "", 6),
+    let collects = |seconds| format!("python3 '{}' {{port}} {seconds}", collector.display());
+    for (command, only, time, points) in [
+        (format!("python3 {starter} {{port}}"), "memory-of-a-large-download", "5", 0),
+        (collects("0"), "memory-of-a-large-upload", "5", 0),
+        // In this time it gets less than what any server may take.
+        (collects("0.02"), "memory-of-a-large-upload", "3", 0),
+        (ours, "", "5", 6),
     ] {
         let only = format!("quality/{only}");
-        let output = lab(&["grade", "--only", &only, "--run", &command]).output().unwrap();
+        let words = ["grade", "--only", &only, "--time", time, "--run", &command];
+        let output = lab(&words).output().unwrap();
         let report = String::from_utf8(output.stdout).unwrap();
         let most = if points == 0 { 2 } else { points };
         assert!(report.contains(&format!("{points} of {most} points")), "{report}");

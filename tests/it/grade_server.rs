@@ -1054,7 +1054,13 @@ fn filesaver(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 true => Some(most),
                 false => (1..=most).rev().find_map(|n| fits(&n)),
             };
-            let Some(begin) = begin else { return Err(ErrorKind::UnexpectedEof.into()) };
+            let Some(begin) = begin else {
+                if s.is("leaves-hidden") {
+                    let n = s.served.load(Ordering::SeqCst);
+                    fs::write(s.root.join(format!(".left{n}")), rest)?;
+                }
+                return Err(ErrorKind::UnexpectedEof.into());
+            };
             let name = name.strip_suffix(b"\r").unwrap_or(name);
             let last = name.rsplit(|byte| *byte == b'/').next().unwrap();
             let Ok((folder, file)) = s.target(if s.is("whole-path") { name } else { last }) else {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{
-    Look, again, again_label, details, full_id, last_lines, server, status, steps, table,
+    Look, again, again_label, details, full_id, last_lines, status, steps, subject, table,
 };
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
@@ -116,7 +116,7 @@ fn json(report: &Report) -> Value {
     });
     object(vec![
         ("version", text(env!("CARGO_PKG_VERSION"))),
-        ("server", text(server(report))),
+        ("server", text(subject(&report.options))),
         ("dialect", text(report.options.dialect.name())),
         ("seed", Value::number(report.options.seed)),
         ("score", Value::number(score)),

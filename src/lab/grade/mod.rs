@@ -15,7 +15,7 @@
 //! | who tells? | `report` and `hint` to people, `formats` to other programs |
 //!
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
-//! [`TOTAL`].
+//! [`TOTAL`] and what the program of a student takes to start again.
 
 pub mod client;
 mod conversation;
@@ -39,6 +39,7 @@ pub mod suite;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -70,6 +71,13 @@ const FEW: usize = 16;
 
 /// How many megabytes more it may take afterwards.
 const LITTLE: u64 = 100;
+
+/// Three quarters of what a server was sent of a file are more than it may take, from this number of megabytes on. A
+/// runtime that compiles while it runs takes 5 MB more for its first large file.
+const SOME: u64 = 8;
+
+/// What is done before the first check.
+const STORING: &str = "upload";
 
 /// The most bytes that a run moves.
 const MOVED: u64 = 16 << 20;
@@ -258,6 +266,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         address,
         launched,
         start: Instant::now(),
+        restarting: Duration::ZERO,
         stopped: None,
         is_over: false,
         done: Vec::new(),
@@ -309,6 +318,8 @@ struct Run {
     /// The server, if it was started here.
     launched: Option<Launched>,
     start: Instant,
+    /// How long the server was started again.
+    restarting: Duration,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
     /// A group has failed, and the rest is not run.
@@ -332,21 +343,27 @@ impl Run {
                 missing = missing.or(Some(need.id));
             }
         }
-        let start = Instant::now();
+        let (start, restarting) = (Instant::now(), self.restarting);
         let (outcome, rungs) = match (self.stopped, missing) {
             _ if self.is_over => (Outcome::NotRun, Vec::new()),
             _ if is_blind && self.launched.is_none() => (Outcome::NeedsRoot, Vec::new()),
             _ if is_blind || is_unwatched => (Outcome::NeedsRun, Vec::new()),
             (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
-            _ if self.start.elapsed() > TOTAL => (Outcome::NoTime, Vec::new()),
+            _ if self.left().is_zero() => (Outcome::NoTime, Vec::new()),
             (_, Some(need)) => (Outcome::Skipped(need), Vec::new()),
             _ => self.attempt(check),
         };
-        self.done.push(Graded { check, outcome, time: start.elapsed(), rungs });
+        let time = start.elapsed().saturating_sub(self.restarting - restarting);
+        self.done.push(Graded { check, outcome, time, rungs });
+    }
+
+    /// How long the run may still take. The starts of a program that ends again and again do not count.
+    fn left(&self) -> Duration {
+        (TOTAL + self.restarting).saturating_sub(self.start.elapsed())
     }
 
     fn trial(&mut self, patience: u32, salt: &str) -> Trial {
-        let deadline = (Instant::now() + self.options.time * patience).min(self.start + TOTAL);
+        let deadline = Instant::now() + self.left().min(self.options.time * patience);
         // The names differ from check to check, so that one check's files are not in another's way.
         let random = Random::of(self.options.seed, salt);
         Trial {
@@ -412,12 +429,14 @@ impl Run {
     /// The next check has a server again, if it was started here.
     fn restart(&mut self) {
         let Some(launched) = &mut self.launched else { return };
+        let start = Instant::now();
         if (self.stopped.is_some() || launched.process.ended().is_some())
             && launched.restart().is_ok()
         {
             self.address = launched.address;
             self.stopped = None;
         }
+        self.restarting += start.elapsed();
     }
 
     /// Looks where the server keeps its files. The folder that the user has named must be that one.
@@ -427,10 +446,11 @@ impl Run {
         let Some((stored, name)) = self.suite.put(&mut trial, self.options.dialect) else {
             return Ok(());
         };
-        if stored.is_err() && self.launched.as_mut().is_some_and(Launched::ends_soon) {
-            self.restart();
-        }
         if self.launched.is_some() {
+            if stored.is_err() && self.probe().is_err() {
+                self.stopped = Some(STORING);
+            }
+            self.restart();
             let above = root.parent().unwrap_or(&root);
             let stored = files_in(above).into_iter().find(|it| it.ends_with(&name));
             self.options.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
@@ -447,12 +467,15 @@ impl Run {
     /// Whether the server has given back what it took for a check, some time after that.
     fn must_take_little(&self, trial: &Trial) -> Done {
         let until = Instant::now() + self.options.time.min(GIVEN_BACK);
+        let sent = trial.record.flooded.load(Ordering::SeqCst);
         loop {
             let (now, before) = (self.usage().unwrap_or_default(), trial.before);
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
             let memory = now.memory.saturating_sub(before.memory) / 1024;
-            let is_little = files <= FEW && threads <= FEW && memory <= LITTLE;
+            // One that is slow may not have taken much of a file yet. What it has taken, it must not hold.
+            let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
+            let is_little = files <= FEW && threads <= FEW && memory <= LITTLE && !holds_it;
             if is_little || Instant::now() >= until {
                 let expected = msg!(
                     "little more memory, few more files and threads than before",

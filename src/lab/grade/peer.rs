@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -226,13 +227,15 @@ impl Peer {
 
     /// Sends this many MiB, as far as they are taken in time. The limit of a run does not count them.
     pub(super) fn flood(&mut self, megabytes: usize) {
-        let _ = self.stream.set_write_timeout(Some(self.time_left()));
         let zeros = vec![0; 1 << 20];
         let is_sent = |_: &usize| {
             self.record.touch();
+            let _ = self.stream.set_write_timeout(Some(self.time_left()));
             (&self.stream).write_all(&zeros).is_ok()
         };
-        if (0..megabytes).take_while(is_sent).count() > 0 {
+        let sent = (0..megabytes).take_while(is_sent).count();
+        self.record.flooded.fetch_add(sent as u64, Ordering::SeqCst);
+        if sent > 0 {
             self.note(What::Sent(zeros));
         }
     }

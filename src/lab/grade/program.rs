@@ -10,13 +10,13 @@ use std::{env, fs};
 use super::conversation::Mistake;
 use super::formats::render;
 use super::launch::not_started;
-use super::report::{Look, bar, duty, screen};
+use super::report::{Look, bar, duty, screen, subject};
 use super::suite::{Known, Suite};
 use super::{Graded, Options, TIME, client, run, server};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
-use crate::lang::{Lang, Msg, address, msg};
+use crate::lang::{Lang, Msg, msg};
 
 /// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
 /// nothing could be run.
@@ -135,7 +135,7 @@ fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
 
 /// What is said before the run of a server.
 fn announcement(options: &Options, checks: usize) -> Msg {
-    let server = options.run.clone().unwrap_or_else(|| address(&options.host, options.port));
+    let server = subject(options);
     let s = if checks == 1 { "" } else { "s" };
     let stays = match options.dialect {
         Dialect::Filesaver => msg!(

@@ -49,6 +49,8 @@ pub(super) struct Record {
     /// When something happened last.
     active: Mutex<Instant>,
     rungs: Mutex<Vec<Rung>>,
+    /// How many MiB of a large file were sent.
+    pub(super) flooded: AtomicU64,
     connections: AtomicU64,
     /// When the check ended. Since then only what has been sent before is read.
     ended: Mutex<Option<Instant>>,
@@ -64,6 +66,7 @@ impl Record {
             is_server,
             active: Mutex::new(start),
             rungs: Mutex::default(),
+            flooded: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             ended: Mutex::default(),
         })

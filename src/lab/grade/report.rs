@@ -595,10 +595,9 @@ fn paint(text: &str, code: &str, look: Look) -> String {
     if look.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// The server's address, for sentences.
-pub(super) fn server(report: &Report) -> String {
-    match &report.options.client {
-        Some(client) => client.command.clone(),
-        None => address(&report.options.host, report.options.port),
-    }
+/// What was graded: a command, or the address of a server that ran already.
+pub(super) fn subject(options: &Options) -> String {
+    let client = options.client.as_ref().map(|it| &it.command);
+    let address = || address(&options.host, options.port);
+    client.or(options.run.as_ref()).cloned().unwrap_or_else(address)
 }
