@@ -72,9 +72,9 @@ const FEW: usize = 16;
 /// How many megabytes more it may take afterwards.
 const LITTLE: u64 = 100;
 
-/// Three quarters of what a server was sent of a file are more than it may take, from this number of megabytes on. A
-/// runtime that compiles while it runs takes 5 MB more for its first large file.
-const SOME: u64 = 8;
+/// From this number of megabytes on, three quarters of what a server was sent of a file are more than it may take. A
+/// runtime that collects its garbage late may take less than this number for a file that it does not hold.
+const SOME: u64 = 32;
 
 /// What is done before the first check.
 const STORING: &str = "upload";
