@@ -1,31 +1,30 @@
-//! The report for other programs: course systems and test runners.
+//! The report for other programs: course systems and test runners. What each of them takes is a file in `formats`: what
+//! comes first, after `== WAYS` what comes for a check that ended in one of these ways, and after `== end` the end.
+//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
 
-use std::fmt::Write as _;
-use std::time::Duration;
-
+use super::conversation::is_in;
 use super::report::{
     Look, again, again_label, details, full_id, last_lines, status, steps, subject, table,
 };
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
-use crate::lang::Lang;
 
-/// How a form of the report is made.
-type Render = fn(&Report, Look) -> String;
+const CLASSROOM: &str = include_str!("formats/classroom.txt");
 
-/// The forms, by the word that a user types: for people; everything as one JSON object; Test Anything Protocol, version
-/// 13, which every reader takes; the XML of JUnit; the `results.json` of Gradescope; the result of an autograder of
-/// GitHub Classroom, and it in base64, as its reporter takes it; the output of check50.
-pub const FORMATS: [(&str, Render); 8] = [
-    ("table", table),
-    ("json", |report, _| json(report).to_string() + "\n"),
-    ("tap", |report, _| tap(report)),
-    ("junit", |report, _| junit(report)),
-    ("gradescope", |report, _| gradescope(report).to_string() + "\n"),
-    ("classroom", |report, _| classroom(report).to_string() + "\n"),
-    ("classroom-base64", |report, _| base64(classroom(report).to_string().as_bytes()) + "\n"),
-    ("check50", |report, _| check50(report).to_string() + "\n"),
+/// The forms, by the word that a user types. The one for people has no file, and the reporter of GitHub Classroom takes
+/// its own in base64.
+pub const FORMATS: [(&str, &str); 8] = [
+    ("table", ""),
+    ("json", include_str!("formats/json.txt")),
+    ("tap", include_str!("formats/tap.txt")),
+    ("junit", include_str!("formats/junit.txt")),
+    ("gradescope", include_str!("formats/gradescope.txt")),
+    ("classroom", CLASSROOM),
+    (BASE64, CLASSROOM),
+    ("check50", include_str!("formats/check50.txt")),
 ];
+
+const BASE64: &str = "classroom-base64";
 
 /// The form of this name.
 #[must_use]
@@ -36,15 +35,161 @@ pub fn named(name: &str) -> Option<&'static str> {
 /// The report in the form of this name; without a name, for people.
 #[must_use]
 pub fn render(report: &Report, format: &str, look: Look) -> String {
-    let render = FORMATS.iter().find(|(name, _)| *name == format).map_or(table as _, |it| it.1);
-    render(report, look)
+    let file = FORMATS.iter().find(|(name, _)| *name == format).map_or("", |it| it.1);
+    match format {
+        _ if file.is_empty() => table(report, look),
+        BASE64 => base64(render_as(report, file).trim_end().as_bytes()) + "\n",
+        _ => render_as(report, file),
+    }
 }
 
-/// The most bytes of details for Gradescope, whose page becomes slow with more than 100 kB in all.
-const GRADESCOPE: usize = 36_000;
+fn render_as(report: &Report, file: &str) -> String {
+    let lines = || file.lines().skip_while(|line| line.starts_with("# "));
+    let is_json = lines().next().is_some_and(|line| line.starts_with('{'));
+    let mut parts = vec![("head", String::new())];
+    for line in lines() {
+        if let Some(ways) = line.strip_prefix("== ") {
+            parts.push((ways, String::new()));
+        } else if let Some((_, text)) = parts.last_mut() {
+            *text += line;
+            *text += if is_json { "" } else { "\n" };
+        }
+    }
+    let part = |way: &str| parts.iter().find(|(ways, _)| is_in(ways, way)).map(|it| it.1.as_str());
+    let of_report = |way: &str| fill(part(way).unwrap_or_default(), &|name| fact(report, name));
+    let (mut out, mut n) = (of_report("head"), 0);
+    for graded in &report.graded {
+        let Some(text) = part(way(graded)) else { continue };
+        out += if is_json && n > 0 { "," } else { "" };
+        n += 1;
+        out += &fill(text, &|name| fact_of(report, graded, n, name));
+    }
+    out + &of_report("end") + if is_json { "\n" } else { "" }
+}
 
-/// The most for GitHub Classroom, which passes the report on in one variable of the environment: 128 kB in base64.
-const CLASSROOM: usize = 20_000;
+/// How a check ended. Those that need what is not there, and those that were left out, do not count.
+fn way(graded: &Graded) -> &'static str {
+    match graded.outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed(_) => "failed",
+        Outcome::Skipped(_) => "skipped",
+        Outcome::Needs(_) => "needs",
+        Outcome::NoTime | Outcome::Stopped(_) => "stopped",
+        Outcome::NotRun => "left-out",
+    }
+}
+
+/// A text with its places filled. The other braces are those of JSON.
+fn fill(text: &str, fact: &dyn Fn(&str) -> String) -> String {
+    let mut parts = text.split('{');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let place =
+            part.split_once('}').and_then(|(place, rest)| Some((written(place, fact)?, rest)));
+        out += &match place {
+            Some((written, rest)) => written + rest,
+            None => format!("{{{part}"),
+        };
+    }
+    out
+}
+
+fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
+    let name = place.trim_matches(['"', '<', '>', '#']);
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return None;
+    }
+    Some(match place.chars().next()? {
+        '"' => text(fact(name)).to_string(),
+        '<' => xml(&fact(name)),
+        // It begins a directive.
+        '#' => fact(name).replace('#', "\\#"),
+        _ => fact(name),
+    })
+}
+
+/// A fact about the whole report.
+fn fact(report: &Report, name: &str) -> String {
+    let (total, most) = report.score();
+    let ended = |ways: &str| report.graded.iter().filter(|it| is_in(ways, way(it))).count();
+    match name {
+        "version" => env!("CARGO_PKG_VERSION").to_owned(),
+        "subject" => subject(&report.options),
+        "dialect" => report.options.dialect.name().to_owned(),
+        "seed" => report.options.seed.to_string(),
+        "total" => total.to_string(),
+        "most" => most.to_string(),
+        "is-right" => report.is_right().to_string(),
+        "pass-or-fail" => if report.is_right() { "pass" } else { "fail" }.to_owned(),
+        "time" => format!("{:.3}", report.time.as_secs_f64()),
+        "connections" => report.connections.to_string(),
+        "bytes" => report.moved.to_string(),
+        "last-lines" => last_lines(report, Look::PLAIN).trim().to_owned(),
+        "checks" => report.graded.len().to_string(),
+        "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),
+        "failures" => ended("failed stopped left-out").to_string(),
+        "skipped" => ended("skipped needs").to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A fact about a check, the one of this number; or about the report.
+fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
+    let (check, lang) = (graded.check, report.options.lang);
+    let expected =
+        || graded.failure().into_iter().flat_map(|it| &it.expected).map(|it| it.say(lang));
+    let got = graded.failure().map(|it| it.got.say(lang));
+    let reason = || status(graded, report);
+    let choose = |is: bool, one: &str, other: &str| if is { one } else { other }.to_owned();
+    if let Some(most) = name.strip_prefix("brief-of-") {
+        return brief(report, graded, most.parse().unwrap_or(0));
+    }
+    match name {
+        "n" => n.to_string(),
+        "id" => full_id(report, graded),
+        "name" => check.id.to_owned(),
+        "group" => check.group().to_owned(),
+        "about" => check.about(lang).to_owned(),
+        "is-must" => check.must.to_string(),
+        "duty" => choose(check.must, "must", "should"),
+        "severity" => choose(check.must, "fail", "comment"),
+        "passed-or-failed" => choose(graded.passed(), "passed", "failed"),
+        "status" => match graded.outcome {
+            Outcome::Needs(flag) => format!("needs-{flag}"),
+            Outcome::NoTime | Outcome::Stopped(_) | Outcome::NotRun => "not-run".to_owned(),
+            _ => way(graded).to_owned(),
+        },
+        "reason" => reason(),
+        // `SKIP` says the first half of it.
+        "why" => reason().split_once(": ").map_or_else(reason, |(_, why)| why.to_owned()),
+        "needs" => match graded.outcome {
+            Outcome::Skipped(needs) => needs.to_owned(),
+            _ => String::new(),
+        },
+        "score" => graded.score().to_string(),
+        "points" => check.points.to_string(),
+        "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
+        "rule" => check.rule(lang).to_owned(),
+        "mistake" => check.mistake(lang).to_owned(),
+        "expected" => expected().collect::<Vec<_>>().join(" / "),
+        "all-expected" if got.is_none() => Value::Null.to_string(),
+        "all-expected" => Value::Array(expected().map(text).collect()).to_string(),
+        "got" => got.unwrap_or_default(),
+        "got-or-null" => got.map_or(Value::Null, text).to_string(),
+        "again" => again(report, graded),
+        "details" => details(report, graded, Look::PLAIN),
+        "log" => {
+            let log = steps(&graded.rungs).into_iter().take(40);
+            Value::Array(log.map(|line| text(line.trim_end())).collect()).to_string()
+        }
+        _ => fact(report, name),
+    }
+}
+
+fn text(text: impl AsRef<str>) -> Value {
+    Value::text(text.as_ref())
+}
 
 /// The details of the failures, so short that all of them together have at most about this many bytes.
 fn brief(report: &Report, graded: &Graded, most: usize) -> String {
@@ -64,249 +209,11 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     format!("{shown}…\n{}{}\n", again_label(report.options.lang), again(report, graded))
 }
 
-fn seconds(time: Duration) -> Value {
-    Value::Number(format!("{:.3}", time.as_secs_f64()))
-}
-
-fn text(text: impl AsRef<str>) -> Value {
-    Value::text(text.as_ref())
-}
-
-fn object(members: Vec<(&str, Value)>) -> Value {
-    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-fn each(report: &Report, one: impl FnMut(&Graded) -> Value) -> Value {
-    Value::Array(report.graded.iter().filter(|graded| graded.counts()).map(one).collect())
-}
-
-/// What was expected and what came, if the check failed.
-fn difference(graded: &Graded, lang: Lang) -> Option<(String, String)> {
-    let failure = graded.failure()?;
-    let expected: Vec<_> = failure.expected.iter().map(|it| it.say(lang)).collect();
-    Some((expected.join(" / "), failure.got.say(lang)))
-}
-
-fn about_it<'r>(report: &Report, graded: &Graded) -> &'r str {
-    graded.check.about(report.options.lang)
-}
-
-fn json(report: &Report) -> Value {
-    let lang = report.options.lang;
-    let (score, most) = report.score();
-    let checks = report.graded.iter().map(|graded| {
-        let failure = graded.failure();
-        let expected = failure.map(|it| it.expected.iter().map(|it| text(it.say(lang))).collect());
-        let got = failure.map_or(Value::Null, |it| text(it.got.say(lang)));
-        object(vec![
-            ("id", text(full_id(report, graded))),
-            ("about", text(about_it(report, graded))),
-            ("must", Value::Bool(graded.check.must)),
-            ("status", text(word(graded))),
-            ("reason", text(status(graded, report))),
-            ("score", Value::number(graded.score())),
-            ("max_score", Value::number(graded.check.points)),
-            ("seconds", seconds(graded.time)),
-            ("rule", text(graded.check.rule(lang))),
-            ("mistake", text(graded.check.mistake(lang))),
-            ("expected", expected.map_or(Value::Null, Value::Array)),
-            ("got", got),
-            ("again", text(again(report, graded))),
-        ])
-    });
-    object(vec![
-        ("version", text(env!("CARGO_PKG_VERSION"))),
-        ("server", text(subject(&report.options))),
-        ("dialect", text(report.options.dialect.name())),
-        ("seed", Value::number(report.options.seed)),
-        ("score", Value::number(score)),
-        ("max_score", Value::number(most)),
-        ("musts_passed", Value::Bool(report.is_right())),
-        ("seconds", seconds(report.time)),
-        ("connections", Value::number(report.connections)),
-        ("bytes", Value::number(report.moved)),
-        ("checks", Value::Array(checks.collect())),
-    ])
-}
-
-fn word(graded: &Graded) -> &'static str {
-    match graded.outcome {
-        Outcome::Passed => "passed",
-        Outcome::Failed(_) => "failed",
-        Outcome::Skipped(_) => "skipped",
-        Outcome::NeedsRoot => "needs-root",
-        Outcome::NeedsRun => "needs-run",
-        Outcome::NotRun => "not-run",
-        Outcome::NoTime | Outcome::Stopped(_) => "not-run",
-    }
-}
-
-fn tap(report: &Report) -> String {
-    let mut out = format!("TAP version 13\n1..{}\n", report.graded.len());
-    for (n, graded) in report.graded.iter().enumerate() {
-        let (n, id) = (n + 1, full_id(report, graded));
-        // A number sign begins a directive.
-        let name = format!("{id} {}", about_it(report, graded)).replace('#', "\\#");
-        let reason = status(graded, report);
-        let _ = match (&graded.outcome, difference(graded, report.options.lang)) {
-            (Outcome::Passed, _) => writeln!(out, "ok {n} - {name}"),
-            (_, Some((expected, got))) => writeln!(
-                out,
-                "not ok {n} - {name}\n  ---\n  message: {}\n  severity: {}\n  data:\n    got: {}\n    \
-                 expect: {}\n  ...",
-                text(graded.check.mistake(report.options.lang)),
-                if graded.check.must { "fail" } else { "comment" },
-                text(got),
-                text(expected),
-            ),
-            (Outcome::Skipped(_) | Outcome::NeedsRoot | Outcome::NeedsRun, _) => {
-                // `SKIP` says the first half of the status.
-                let why = reason.split_once(": ").map_or(reason.as_str(), |(_, why)| why);
-                writeln!(out, "ok {n} - {name} # SKIP {why}")
-            }
-            _ => writeln!(out, "not ok {n} - {name} # {reason}"),
-        };
-    }
-    out
-}
-
-fn junit(report: &Report) -> String {
-    let counted = |wanted: &str| report.graded.iter().filter(|it| word(it) == wanted).count();
-    let failures = counted("failed") + counted("not-run");
-    let skipped = counted("skipped") + counted("needs-root") + counted("needs-run");
-    let (tests, time) = (report.graded.len(), report.time.as_secs_f64());
-    let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{}\" \
-         tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" \
-         time=\"{time:.3}\">\n",
-        xml(&format!("connme {}", report.options.dialect.name())),
-    );
-    for graded in &report.graded {
-        let class = format!("{}.{}", report.options.dialect.name(), graded.check.group());
-        let _ = write!(
-            out,
-            "<testcase name=\"{}\" classname=\"{}\" time=\"{:.3}\">",
-            xml(&format!("{}: {}", graded.check.id, about_it(report, graded))),
-            xml(&class),
-            graded.time.as_secs_f64(),
-        );
-        let reason = xml(&status(graded, report));
-        match word(graded) {
-            "passed" => {}
-            "skipped" | "needs-root" | "needs-run" => {
-                let _ = write!(out, "<skipped message=\"{reason}\"/>");
-            }
-            _ => {
-                let body = xml(&details(report, graded, Look::PLAIN));
-                let kind = if graded.check.must { "must" } else { "should" };
-                let message = match difference(graded, report.options.lang) {
-                    Some((expected, got)) => xml(&format!("expected {expected}; got {got}")),
-                    None => reason,
-                };
-                let _ =
-                    write!(out, "<failure message=\"{message}\" type=\"{kind}\">{body}</failure>");
-            }
-        }
-        out += "</testcase>\n";
-    }
-    out + "</testsuite>\n</testsuites>\n"
-}
-
 /// A text for XML, which cannot hold control characters at all.
 fn xml(text: &str) -> String {
     let allowed = |c: &char| *c >= ' ' || *c == '\n';
     let text: String = text.chars().filter(allowed).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn gradescope(report: &Report) -> Value {
-    let mut n = 0;
-    let tests = each(report, |graded| {
-        n += 1;
-        object(vec![
-            ("score", Value::number(graded.score())),
-            ("max_score", Value::number(graded.check.points)),
-            ("status", text(if graded.passed() { "passed" } else { "failed" })),
-            ("name", text(about_it(report, graded))),
-            ("number", text(n.to_string())),
-            ("output", text(brief(report, graded, GRADESCOPE))),
-            ("tags", Value::Array(vec![text(full_id(report, graded))])),
-            ("visibility", text("visible")),
-        ])
-    });
-    object(vec![
-        ("score", Value::number(report.score().0)),
-        ("execution_time", seconds(report.time)),
-        ("output", text(last_lines(report, Look::PLAIN).trim())),
-        ("tests", tests),
-    ])
-}
-
-/// Every check is worth one point: of what GitHub Classroom shows, one sum counts points and another one checks.
-fn classroom(report: &Report) -> Value {
-    let verdict = |passed| text(if passed { "pass" } else { "fail" });
-    let mut n: u64 = 0;
-    let tests = each(report, |graded| {
-        n += 1;
-        object(vec![
-            ("name", text(full_id(report, graded))),
-            ("status", verdict(graded.passed())),
-            ("message", text(brief(report, graded, CLASSROOM))),
-            ("test_code", text(again(report, graded))),
-            ("filename", text("")),
-            ("line_no", Value::number(0)),
-            ("duration", seconds(graded.time)),
-            ("score", Value::number(u64::from(graded.passed()))),
-        ])
-    });
-    object(vec![
-        ("version", Value::number(1)),
-        ("status", verdict(report.is_right())),
-        ("max_score", Value::number(n)),
-        ("tests", tests),
-    ])
-}
-
-fn check50(report: &Report) -> Value {
-    let results = each(report, |graded| {
-        let passed = match graded.outcome {
-            Outcome::Passed => Value::Bool(true),
-            Outcome::Failed(_) => Value::Bool(false),
-            _ => Value::Null,
-        };
-        let lang = report.options.lang;
-        let cause = match (graded.passed(), difference(graded, report.options.lang)) {
-            (true, _) => Value::Null,
-            (_, Some((expected, got))) => object(vec![
-                ("rationale", text(graded.check.rule(lang))),
-                ("help", text(graded.check.mistake(lang))),
-                ("expected", text(expected)),
-                ("actual", text(got)),
-            ]),
-            // Its page takes no `null` here.
-            _ => object(vec![("rationale", text(status(graded, report)))]),
-        };
-        let dependency = match graded.outcome {
-            Outcome::Skipped(needs) => text(format!("{}/{needs}", report.options.dialect.name())),
-            _ => Value::Null,
-        };
-        let log = if graded.passed() { Vec::new() } else { steps(&graded.rungs) };
-        let log = log.iter().take(40).map(|line| text(line.trim_end())).collect();
-        object(vec![
-            ("name", text(full_id(report, graded))),
-            ("description", text(about_it(report, graded))),
-            ("passed", passed),
-            ("log", Value::Array(log)),
-            ("cause", cause),
-            ("data", object(Vec::new())),
-            ("dependency", dependency),
-        ])
-    });
-    object(vec![
-        ("slug", text(format!("connme/{}", report.options.dialect.name()))),
-        ("version", text(env!("CARGO_PKG_VERSION"))),
-        ("results", results),
-    ])
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -122,10 +122,8 @@ pub enum Outcome {
     Failed(Box<Fail>),
     /// A check that this one needs failed.
     Skipped(&'static str),
-    /// It needs `--root`, and does not count without.
-    NeedsRoot,
-    /// It needs `--run`, and does not count without.
-    NeedsRun,
+    /// It needs this flag, and does not count without.
+    Needs(&'static str),
     /// There was no time left.
     NoTime,
     /// A group before it failed.
@@ -165,7 +163,7 @@ impl Graded {
     /// Whether its points count.
     #[must_use]
     pub fn counts(&self) -> bool {
-        !matches!(self.outcome, Outcome::NeedsRoot | Outcome::NeedsRun | Outcome::NotRun)
+        !matches!(self.outcome, Outcome::Needs(_) | Outcome::NotRun)
     }
 
     /// The points that it got.
@@ -346,8 +344,8 @@ impl Run {
         let (start, restarting) = (Instant::now(), self.restarting);
         let (outcome, rungs) = match (self.stopped, missing) {
             _ if self.is_over => (Outcome::NotRun, Vec::new()),
-            _ if is_blind && self.launched.is_none() => (Outcome::NeedsRoot, Vec::new()),
-            _ if is_blind || is_unwatched => (Outcome::NeedsRun, Vec::new()),
+            _ if is_blind && self.launched.is_none() => (Outcome::Needs("root"), Vec::new()),
+            _ if is_blind || is_unwatched => (Outcome::Needs("run"), Vec::new()),
             (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
             _ if self.left().is_zero() => (Outcome::NoTime, Vec::new()),
             (_, Some(need)) => (Outcome::Skipped(need), Vec::new()),

@@ -183,8 +183,9 @@ pub(super) fn status(graded: &Graded, report: &Report) -> String {
             Verdict::NotSupported => msg!("NOT SUPPORTED", "TIDAK DIDUKUNG"),
         },
         Outcome::Skipped(needs) => msg!("skipped: needs {needs}", "dilewati: perlu {needs}"),
-        Outcome::NeedsRoot => msg!("not run: needs --root", "tidak dijalankan: perlu --root"),
-        Outcome::NeedsRun => msg!("not run: needs --run", "tidak dijalankan: perlu --run"),
+        Outcome::Needs(flag) => {
+            msg!("not run: needs --{flag}", "tidak dijalankan: perlu --{flag}")
+        }
         Outcome::NotRun => not_run(),
         Outcome::NoTime => msg!("not run: no time left", "tidak dijalankan: waktu habis"),
         Outcome::Stopped(by) => msg!(
