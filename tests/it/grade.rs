@@ -347,7 +347,6 @@ fn each_format_can_be_read() {
     let table = count("table");
     assert!(table.contains("text/framing/two-commands: FAILED (3 points, must)\n"), "{table}");
     assert!(table.contains("say 'connme\\nconnme\\n'\n"), "{table}");
-    assert!(table.contains("printf 'connme\\nconnme\\n' | nc -N 127.0.0.1 "), "{table}");
     assert!(
         table
             .contains("\n[13]                                   ^^                            ^\n")

@@ -4,7 +4,7 @@
 
 use super::conversation::is_in;
 use super::report::{
-    Look, again, again_label, details, full_id, last_lines, status, steps, subject, table,
+    AGAIN, Look, again, details, full_id, label, last_lines, status, steps, subject, table,
 };
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
@@ -206,7 +206,7 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
         end -= 1;
     }
     let shown = details.get(..end).unwrap_or_default();
-    format!("{shown}…\n{}{}\n", again_label(report.options.lang), again(report, graded))
+    format!("{shown}…\n{}{}\n", label(report.options.lang, AGAIN), again(report, graded))
 }
 
 /// A text for XML, which cannot hold control characters at all.

@@ -156,7 +156,8 @@ fn removed(p: &mut Peer, dialect: Dialect, name: &str) -> Done {
         }
         _ => {
             let name = Value::text(name);
-            p.send(format!("{{\"aksi\":\"hapus\",\"file\":{name}}}\n")).rest().map(drop)
+            p.send(format!("{{\"aksi\":\"hapus\",\"file\":{name}}}\n")).drain();
+            p.closes()
         }
     }
 }

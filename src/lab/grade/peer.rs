@@ -30,7 +30,7 @@ const BETWEEN: Duration = Duration::from_millis(8);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet paused any rest drain flood end ends";
+pub(super) const WORDS: &str = "half-close apart quiet paused any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -193,8 +193,7 @@ impl Peer {
                     self.held.clear();
                 }
             }
-            "rest" => drop(self.rest()?),
-            "drain" => drop(self.drain()?),
+            "drain" => drop(self.drain()),
             "flood" => self.flood(number.unwrap_or(0)),
             "end" => self.closes()?,
             "ends" => {
@@ -290,7 +289,7 @@ impl Peer {
                 return Ok(());
             }
             if !self.read()? {
-                return Err(self.fail_bytes(bytes));
+                return self.differs(bytes);
             }
         }
     }
@@ -309,7 +308,7 @@ impl Peer {
                 return Ok(self.held.drain(..=end).collect());
             }
             if self.held.len() > MOST || !self.read()? {
-                return Err(self.fail(vec![a_line(form)]));
+                return self.failed(vec![a_line(form)]);
             }
         }
     }
@@ -325,7 +324,7 @@ impl Peer {
             Some(value) => Ok(value),
             None => {
                 self.unread(&line);
-                Err(self.fail(vec![a_line(form)]))
+                self.failed(vec![a_line(form)])
             }
         }
     }
@@ -334,28 +333,19 @@ impl Peer {
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
         while self.held.len() < count {
             if !self.read()? {
-                return Err(self.fail(vec![msg!("{count} bytes", "{count} byte")]));
+                return self.failed(vec![msg!("{count} bytes", "{count} byte")]);
             }
         }
         Ok(self.held.drain(..count).collect())
     }
 
-    /// All that comes up to the end, which is a close and no reset.
-    pub(super) fn rest(&mut self) -> Done<Vec<u8>> {
-        while self.held.len() < MOST && self.read()? {}
-        match self.end {
-            Some(End::Close) => Ok(std::mem::take(&mut self.held)),
-            _ => Err(self.fail(vec![close()])),
-        }
-    }
-
     /// All that comes up to the end or the end of the time, whatever it is. Returns the beginning of that.
-    pub(super) fn drain(&mut self) -> Done<Vec<u8>> {
+    pub(super) fn drain(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         loop {
             rest.extend(self.held.drain(..).take(MOST.saturating_sub(rest.len())));
-            if !self.read()? {
-                return Ok(rest);
+            if !self.read().unwrap_or(false) {
+                return rest;
             }
         }
     }
@@ -369,10 +359,10 @@ impl Peer {
                 return Ok(());
             }
         }
-        Err(self.fail(vec![msg!(
+        self.failed(vec![msg!(
             "a pause before the bytes that follow",
             "jeda sebelum byte yang berikutnya"
-        )]))
+        )])
     }
 
     /// The server sends nothing more and closes, without a reset.
@@ -396,19 +386,19 @@ impl Peer {
         if self.held.is_empty() && self.end.is_none() {
             return Ok(());
         }
-        Err(self.fail(vec![nothing()]))
+        self.failed(vec![nothing()])
     }
 
     /// A failure: this was expected, and what came is what is held.
     pub(super) fn failed<T>(&mut self, expected: Vec<Msg>) -> Done<T> {
-        self.gather();
         Err(self.fail(expected))
     }
 
     /// A failure: these bytes were expected.
     pub(super) fn differs<T>(&mut self, expected: &[u8]) -> Done<T> {
-        self.gather();
-        Err(self.fail_bytes(expected))
+        let mut failure = self.fail(vec![same(quoted(expected))]);
+        failure.bytes = Some((expected.to_vec(), self.held.clone()));
+        Err(failure)
     }
 
     /// Puts back what was read, so that a failure shows it.
@@ -517,20 +507,11 @@ impl Peer {
         }
     }
 
-    /// Takes what else has come, for a failure that shows it.
-    fn gather(&mut self) {
-        if self.end.is_none() && self.held.len() < 200 {
+    fn fail(&mut self, expected: Vec<Msg>) -> Box<Fail> {
+        // It shows what else has come.
+        if self.end.is_none() && self.held.len() < 200 && !self.record.left().is_zero() {
             self.read_for(Duration::from_millis(30));
         }
-    }
-
-    fn fail_bytes(&self, expected: &[u8]) -> Box<Fail> {
-        let mut failure = self.fail(vec![same(quoted(expected))]);
-        failure.bytes = Some((expected.to_vec(), self.held.clone()));
-        failure
-    }
-
-    fn fail(&self, expected: Vec<Msg>) -> Box<Fail> {
         let end = match self.end {
             Some(End::Close) => Some(msg!("the close", "koneksi ditutup")),
             Some(End::Reset) => Some(msg!("a reset", "reset")),
@@ -614,7 +595,7 @@ mod tests {
         assert!(peer.begins("upload").unwrap() && !peer.begins("upload c").unwrap());
         assert!(peer.expect("upload c\n").is_err());
         client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(peer.rest().unwrap(), b"upload b\n");
+        assert_eq!(peer.drain(), b"upload b\n");
         assert!(peer.closes().is_ok());
     }
 }

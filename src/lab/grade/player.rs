@@ -11,7 +11,7 @@
 //! | `apart`, `sleep N` | waits until the other side has most probably read; waits N ms |
 //! | `gap N`, `silence` | waits N ms that end no word; waits as long as ends one |
 //! | `quiet N`, `paused` | nothing comes for N ms; the other side waits before it sends on |
-//! | `any N`, `any`, `rest`, `drain` | N bytes, whatever they are; what has come, one at least; all up to the close; all there is |
+//! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
 //! | `flood N` | N MiB are sent |
 //! | `end`, `ends` | nothing more comes and the other side closes; it may also reset |
 //! | `if TEXT`, `unless TEXT` | what follows up to `done` is for one that sends this now; something else |

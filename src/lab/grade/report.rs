@@ -228,10 +228,10 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         text.push('\n');
         for (n, expected) in failure.expected.iter().enumerate() {
             let or = lang.choose("      or: ", "    atau: ");
-            let label = if n == 0 { expected_label(lang) } else { or };
+            let label = if n == 0 { label(lang, EXPECTED) } else { or };
             wrap(&mut text, label, &expected.say(lang), look.columns);
         }
-        wrap(&mut text, came_label(lang), &failure.got.say(lang), look.columns);
+        wrap(&mut text, label(lang, CAME), &failure.got.say(lang), look.columns);
         if let Some((expected, came)) = &failure.bytes {
             text.push('\n');
             compare(&mut text, expected, came, lang);
@@ -250,42 +250,31 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         text.push('\n');
         let seen = seen(report, graded, failure);
         if let Some(seen) = &seen {
-            wrap(&mut text, seen_label(lang), &seen.says.say(lang), look.columns);
+            wrap(&mut text, label(lang, SEEN), &seen.says.say(lang), look.columns);
         }
         // What was seen says more than what is usual, unless it says only that the connection ended.
         if seen.is_none_or(|seen| seen.says == closed().says) && !check.mistake(lang).is_empty() {
             let label = lang.choose("usual mistake: ", "kesalahan yang biasa: ");
             wrap(&mut text, label, check.mistake(lang), look.columns);
         }
-        let _ = writeln!(text, "{}{}", again_label(lang), again(report, graded));
-        let mut label = lang.choose("by hand: ", "manual:  ").to_owned();
-        // A server that was started here has ended by now.
-        let by_hand = match report.options.run {
-            Some(_) => Vec::new(),
-            None => by_hand(report, &graded.rungs, failure),
-        };
-        for line in by_hand {
-            let _ = writeln!(text, "{label}{line}");
-            label = " ".repeat(label.chars().count());
+        let _ = writeln!(text, "{}{}", label(lang, AGAIN), again(report, graded));
+        if let Some(line) = by_hand(report, &graded.rungs, failure) {
+            let _ = writeln!(text, "{}{line}", lang.choose("by hand: ", "manual:  "));
         }
     }
     text
 }
 
-fn expected_label(lang: Lang) -> &'static str {
-    lang.choose("expected: ", "harapan:  ")
-}
+/// What a line of a failure begins with, in both languages.
+type Label = [&'static str; 2];
 
-fn came_label(lang: Lang) -> &'static str {
-    lang.choose("came:     ", "diterima: ")
-}
+const EXPECTED: Label = ["expected: ", "harapan:  "];
+const CAME: Label = ["came:     ", "diterima: "];
+const SEEN: Label = ["seen:     ", "terlihat: "];
+pub(super) const AGAIN: Label = ["again:   ", "ulangi:  "];
 
-fn seen_label(lang: Lang) -> &'static str {
-    lang.choose("seen:     ", "terlihat: ")
-}
-
-pub(super) fn again_label(lang: Lang) -> &'static str {
-    lang.choose("again:   ", "ulangi:  ")
+pub(super) fn label(lang: Lang, [en, id]: Label) -> &'static str {
+    lang.choose(en, id)
 }
 
 /// The lines of a screen, without the one that announces the run.
@@ -342,12 +331,13 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let head = format!("{mark} {}: {}", full_id(report, graded), graded.check.about(lang));
     let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
     let expected = failure.expected.first().cloned().unwrap_or_default();
-    let mut lines = vec![(expected_label(lang), expected), (came_label(lang), failure.got.clone())];
+    let mut lines =
+        vec![(label(lang, EXPECTED), expected), (label(lang, CAME), failure.got.clone())];
     if let Some(seen) = seen(report, graded, failure) {
         let causes = causes(report);
         let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
         let said = ids.map(|count| cause(&seen, count)).unwrap_or(seen.says);
-        lines.push((seen_label(lang), said));
+        lines.push((label(lang, SEEN), said));
     }
     let line =
         |(label, words): (&str, Msg)| cut(&(label.to_owned() + &words.say(lang)), look.columns);
@@ -469,8 +459,8 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// The commands that send what the failed connection has sent.
-fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Vec<String> {
+/// The command that sends what the failed connection has sent.
+fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Option<String> {
     let options = &report.options;
     let sent: Vec<&[u8]> = rungs
         .iter()
@@ -480,28 +470,25 @@ fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Vec<String> {
             _ => None,
         })
         .collect();
-    if sent.is_empty() || options.client.is_some() {
-        return Vec::new();
+    // A server that was started here has ended by now.
+    if sent.is_empty() || options.client.is_some() || options.run.is_some() {
+        return None;
     }
     if sent.iter().map(|bytes| bytes.len()).sum::<usize>() > COMMAND {
         let why = options
             .lang
             .choose("too long for a command line", "terlalu panjang untuk baris perintah");
-        return vec![why.to_owned()];
+        return Some(why.to_owned());
     }
     let host = bracketed(&options.host);
-    let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes, false))).collect();
-    let all = escaped(&sent.concat(), true);
+    let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes))).collect();
     let client = Path::new(&options.program).with_file_name("connme-client");
     let client = as_word(&client.display().to_string());
-    vec![
-        format!("{} say{said}", reaching(&client, &host, options.port, options.dialect)),
-        format!("printf '{all}' | nc -N {} {}", options.host, options.port),
-    ]
+    Some(format!("{} say{said}", reaching(&client, &host, options.port, options.dialect)))
 }
 
-/// Bytes for `connme-client say`, or for printf, whose numbers are octal.
-fn escaped(bytes: &[u8], is_printf: bool) -> String {
+/// Bytes for `connme-client say`.
+fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         let _ = match byte {
@@ -509,9 +496,7 @@ fn escaped(bytes: &[u8], is_printf: bool) -> String {
             b'\r' => write!(text, "\\r"),
             b'\t' => write!(text, "\\t"),
             b'\\' => write!(text, "\\\\"),
-            b'%' if is_printf => write!(text, "%%"),
             b' '..=b'~' if *byte != b'\'' => write!(text, "{}", char::from(*byte)),
-            byte if is_printf => write!(text, "\\{byte:03o}"),
             byte => write!(text, "\\x{byte:02x}"),
         };
     }
@@ -551,8 +536,7 @@ fn ladder(text: &mut String, report: &Report, rungs: &[Rung], columns: usize) {
 fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
     let at = expected.iter().zip(came).take_while(|(a, b)| a == b).count();
     let begin = at.saturating_sub(BYTES / 2) / 4 * 4;
-    let (expected_label, came_label) = (expected_label(lang), came_label(lang));
-    for (label, bytes) in [(expected_label, expected), (came_label, came)] {
+    for (label, bytes) in [(label(lang, EXPECTED), expected), (label(lang, CAME), came)] {
         let bytes: Vec<u8> = bytes.iter().skip(begin).take(BYTES).copied().collect();
         let mut hex = String::new();
         for (n, byte) in bytes.iter().enumerate() {
@@ -564,7 +548,7 @@ fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
         let shown: String = bytes.iter().map(printable).collect();
         let _ = writeln!(text, "{label}{hex:<44}  {shown}");
     }
-    let (from, column) = (expected_label.chars().count(), at - begin);
+    let (from, column) = (EXPECTED[0].len(), at - begin);
     let hex = from + column * 2 + column / 4;
     let shown = from + 46 + column;
     let at = format!("[{at}]");

@@ -1,13 +1,15 @@
 //! The checks of a dialect: those in `conversations`, or a teacher's own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use super::client;
 use super::conversation::{Check, Mistake, parse};
 use super::peer::{Done, Trial};
 use super::server::{self, perform};
 use crate::dialect::Dialect;
+use crate::error::lock;
 use crate::lang::{Lang, msg};
 
 impl Check {
@@ -89,21 +91,19 @@ fn files(dialect: Dialect) -> [&'static str; 2] {
 impl Suite {
     /// Ours for servers of this dialect.
     pub(super) fn of(dialect: Dialect) -> &'static Suite {
-        Suite::ours(dialect, 0, server::is_known)
+        Suite::ours(files(dialect)[0], server::is_known)
     }
 
     /// Ours for clients of this dialect.
     pub(super) fn of_clients(dialect: Dialect) -> &'static Suite {
-        Suite::ours(dialect, 1, client::is_known)
+        Suite::ours(files(dialect)[1], client::is_known)
     }
 
-    /// They are read once.
-    fn ours(dialect: Dialect, side: usize, is_known: Known) -> &'static Suite {
-        static SUITES: [OnceLock<Suite>; 10] = [const { OnceLock::new() }; 10];
-        let at = Dialect::ALL.iter().position(|it| *it == dialect).unwrap_or(0) * 2 + side;
-        let text = files(dialect).get(side).copied().unwrap_or_default();
-        let place = SUITES.get(at).unwrap_or(&SUITES[0]);
-        place.get_or_init(|| Suite::read(text, None, is_known).unwrap_or_default())
+    fn ours(text: &'static str, is_known: Known) -> &'static Suite {
+        /// Each file is read once.
+        static SUITES: Mutex<BTreeMap<&str, &Suite>> = Mutex::new(BTreeMap::new());
+        let read = || Box::leak(Box::new(Suite::read(text, None, is_known).unwrap_or_default()));
+        lock(&SUITES).entry(text).or_insert_with(|| read())
     }
 
     /// The checks in a file of the user's, which may use the phrases of ours.

@@ -2,7 +2,7 @@
 //! rightly by the reference. Its own words are those of `client` that are about the wire.
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,18 +40,21 @@ pub(super) struct Examiner {
     acts: Mutex<Acts>,
 }
 
+/// What has happened on the wire up to now.
 #[derive(Default)]
-struct Acts {
-    failure: Option<Box<Fail>>,
+pub(super) struct Acts {
+    /// What was wrong.
+    pub(super) failure: Option<Box<Fail>>,
+    /// It is what a server has said that the client is tried with.
+    pub(super) is_servers: bool,
     /// The request that the conversation waits for.
     waits_for: Option<Vec<u8>>,
-    has_ended: bool,
+    /// The conversation is at its end.
+    pub(super) has_ended: bool,
     /// The requests that it has had.
-    heard: Vec<Vec<u8>>,
-    /// What is wrong is what a server has said that the client is tried with.
-    is_servers: bool,
+    pub(super) heard: Vec<Vec<u8>>,
     /// What was asked for besides.
-    others: Vec<Request>,
+    pub(super) others: Vec<Request>,
 }
 
 impl Examiner {
@@ -81,7 +84,7 @@ impl Examiner {
             .walk(places, &mut |places, step| player.step(&mut client, places, step))
             .and_then(|()| player.settle(&mut client));
         {
-            let mut acts = lock(&self.acts);
+            let mut acts = self.acts();
             acts.has_ended = true;
             acts.failure = outcome.err();
             if acts.failure.is_none() {
@@ -91,37 +94,20 @@ impl Examiner {
         client.wait_for(None);
     }
 
-    /// What was wrong on the wire up to now.
-    pub(super) fn failure(&self) -> Option<Box<Fail>> {
-        lock(&self.acts).failure.clone()
-    }
-
-    /// Whether that was what a server has said.
-    pub(super) fn is_servers(&self) -> bool {
-        lock(&self.acts).is_servers
-    }
-
-    /// The last request of the conversation that has come.
-    pub(super) fn last_heard(&self) -> String {
-        let acts = lock(&self.acts);
-        acts.heard.last().map(|line| quoted(line)).unwrap_or_default()
-    }
-
-    /// Whether the conversation is at its end.
-    pub(super) fn has_ended(&self) -> bool {
-        lock(&self.acts).has_ended
+    pub(super) fn acts(&self) -> MutexGuard<'_, Acts> {
+        lock(&self.acts)
     }
 
     /// The request that the conversation still waits for.
     pub(super) fn waits_for(&self) -> Option<Msg> {
-        let line = lock(&self.acts).waits_for.clone()?;
+        let line = self.acts().waits_for.clone()?;
         Some(same(quoted(&[line, b"\n".to_vec()].concat())))
     }
 
     /// The word of the first order, if nothing of the conversation was asked for.
     pub(super) fn unasked(&self) -> Option<String> {
         let is_idle = |it: &Request| ["connme", "help", "byebye"].contains(&&*it.said());
-        let acts = lock(&self.acts);
+        let acts = self.acts();
         if !acts.heard.is_empty() || !acts.others.iter().all(is_idle) {
             return None;
         }
@@ -129,14 +115,9 @@ impl Examiner {
         words.map(str::to_owned).find(|word| word != "connme")
     }
 
-    /// All that was asked for besides.
-    pub(super) fn others(&self) -> Vec<Request> {
-        lock(&self.acts).others.clone()
-    }
-
     /// Whether the conversation had this request already: a client may try again.
     fn has_heard(&self, request: &Request) -> bool {
-        lock(&self.acts).heard.iter().any(|line| request.is(self.dialect, line))
+        self.acts().heard.iter().any(|line| request.is(self.dialect, line))
     }
 
     /// Whether the client was told to ask this, or the conversation had it.
@@ -185,7 +166,7 @@ impl Client<'_> {
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), Some(peer));
         self.pass_on(&[line.as_slice(), b"\n"].concat());
-        lock(&self.examiner.acts).heard.push(line);
+        self.examiner.acts().heard.push(line);
         true
     }
 
@@ -198,7 +179,7 @@ impl Client<'_> {
     /// Returns the connection if it goes on.
     fn answer(&mut self, request: &Request, mut peer: Peer) -> Option<Peer> {
         let examiner = self.examiner;
-        lock(&examiner.acts).others.push(request.clone());
+        examiner.acts().others.push(request.clone());
         if examiner.fails_again && examiner.dialect == Dialect::Text && examiner.has_heard(request)
         {
             peer.send("error internal this has failed before\n");
@@ -210,9 +191,9 @@ impl Client<'_> {
         }
         // Nothing may follow what ends a connection.
         peer.half_close();
-        let rest = peer.drain().unwrap_or_default();
+        let rest = peer.drain();
         let more = rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
-        lock(&examiner.acts).others.extend(more);
+        examiner.acts().others.extend(more);
         None
     }
 }
@@ -237,18 +218,18 @@ impl Stage for Client<'_> {
             self.pass_on(&[line, b"\n".to_vec()].concat());
             return Ok(Then::GoOn);
         }
-        lock(&self.examiner.acts).waits_for = Some(line.clone());
+        self.examiner.acts().waits_for = Some(line.clone());
         if !self.comes(player, line) {
             return Ok(Then::Stop);
         }
-        lock(&self.examiner.acts).waits_for = None;
+        self.examiner.acts().waits_for = None;
         Ok(Then::GoOn)
     }
 
     fn fetch(&mut self, bytes: &[u8]) -> Done {
         let Some(server) = &mut self.server else { return Ok(()) };
         let came = server.expect(bytes);
-        lock(&self.examiner.acts).is_servers = came.is_err();
+        self.examiner.acts().is_servers = came.is_err();
         came
     }
 
@@ -269,14 +250,15 @@ impl Stage for Client<'_> {
             "half-close" => {
                 player.with(self, |p| {
                     p.half_close();
-                    p.drain().map(drop)
+                    p.drain();
+                    Ok(())
                 })?;
                 player.peers.remove(&player.on);
             }
             "list" => {
                 let Some(server) = &mut self.server else { return Ok(Then::GoOn) };
                 let list = lists::right_text(server);
-                lock(&self.examiner.acts).is_servers = list.is_err();
+                self.examiner.acts().is_servers = list.is_err();
                 let list = list?;
                 player.with(self, |p| {
                     p.send(list);

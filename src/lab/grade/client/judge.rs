@@ -7,7 +7,6 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::examiner::Examiner;
-use super::reference::Request;
 use crate::lab::grade::conversation::{divided, number_in};
 use crate::lab::grade::prepared::files_in;
 use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
@@ -135,7 +134,7 @@ impl Seen {
             let got = msg!("a crash: {line}", "program berhenti karena galat: {line}");
             return wrong(Verdict::Crashed, expected, got);
         }
-        if let Some(failure) = examiner.failure() {
+        if let Some(failure) = examiner.acts().failure.clone() {
             return Err(failure);
         }
         let memory = self.facts.iter().find(|(word, _)| *word == "memory");
@@ -159,24 +158,19 @@ impl Seen {
             return wrong(Verdict::Hangs, next(), self.or_map(got, examiner));
         }
         if examiner.record.connections() == 0 && waits_for.is_some() {
-            return wrong(
-                Verdict::Wrong,
-                msg!("a connection", "koneksi"),
-                msg!("none", "tidak ada"),
-            );
+            let (expected, none) = (msg!("a connection", "koneksi"), msg!("none", "tidak ada"));
+            return wrong(Verdict::Wrong, expected, none);
         }
+        let others = examiner.acts().others.clone();
         if waits_for.is_some() {
-            let others: Vec<_> = examiner.others().iter().map(Request::said).collect();
-            let got = match others.last() {
-                Some(_) => same(
-                    others.iter().map(|it| quoted(it.as_bytes())).collect::<Vec<_>>().join(", "),
-                ),
-                None => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
+            let said: Vec<_> = others.iter().map(|it| quoted(it.said().as_bytes())).collect();
+            let got = match said.is_empty() {
+                true => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
+                false => same(said.join(", ")),
             };
-            let got = self.or_map(got, examiner);
-            return wrong(Verdict::Wrong, next(), got);
+            return wrong(Verdict::Wrong, next(), self.or_map(got, examiner));
         }
-        for request in examiner.others() {
+        for request in others {
             if !request.is_harmless(examiner.dialect) && !examiner.knows(&request) {
                 let expected = msg!("only what the user asked for", "hanya yang diminta pengguna");
                 return wrong(Verdict::Wrong, expected, same(quoted(&request.0)));

@@ -229,18 +229,15 @@ impl<'f> Room<'f> {
             threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
         });
         let dialect = self.options.dialect;
-        let lines = match dialect {
-            Dialect::Json => ["list", "hapus c.txt", "get a.txt", "list"],
-            _ => ["ls", "size b.txt", "rm c.txt", "download a.txt"],
-        };
         let score = |(_, (examiner, seen)): &(Style, Performed)| {
-            let asked: Vec<_> = examiner.others();
-            let is_known = |line: &&str| match dialect {
-                Dialect::Text => asked.iter().any(|it| it.is(dialect, line.as_bytes())),
-                Dialect::Struct => asked.iter().any(|it| line.starts_with(&it.said())),
-                _ => asked.iter().any(|it| line.split(' ').all(|word| it.said().contains(word))),
+            let asked = examiner.acts().others.clone();
+            let is_known = |order: &&&str| {
+                let name = order.split_once(' ').map_or("", |(_, name)| name);
+                let has_name = |said: String| dialect == Dialect::Struct || said.contains(name);
+                asked.iter().any(|it| it.obeys(dialect, order) && has_name(it.said()))
             };
-            let known = lines.iter().filter(|line| is_known(line)).count();
+            let known =
+                ["ls", "size b.txt", "download a.txt", "rm c.txt"].iter().filter(is_known).count();
             let ended = seen.status.is_some_and(|status| status.success());
             (known, asked.len() <= 6, ended)
         };
@@ -361,12 +358,14 @@ impl<'f> Room<'f> {
                     Ok(mut process) => seen.watch(&mut process, &examiner, time, memory),
                     Err(error) => seen.printed += &error.to_string(),
                 }
-                if seen.hangs || examiner.failure().is_some() {
+                if seen.hangs || examiner.acts().failure.is_some() {
                     break;
                 }
             }
             // What the client sent last may be still under way.
-            while listener.is_some() && !examiner.has_ended() && examiner.record.idle() < UNDER_WAY
+            while listener.is_some()
+                && !examiner.acts().has_ended
+                && examiner.record.idle() < UNDER_WAY
             {
                 thread::sleep(LOOK);
             }
@@ -412,7 +411,7 @@ impl Seen {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
-            if failed.is_none() && examiner.failure().is_some() {
+            if failed.is_none() && examiner.acts().failure.is_some() {
                 failed = Some(Instant::now());
             }
             if examiner.record.idle() > time && self.is_busy.is_none() {

@@ -11,7 +11,7 @@ use super::{Driven, Options, Room, words_of};
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
 use crate::lab::grade::reach;
-use crate::lab::grade::seen::{Fail, same};
+use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
@@ -153,8 +153,10 @@ impl Pair<'_> {
         let ran = room.perform(&Check::of_lines(SESSION), &name);
         let (examiner, seen) = ran.map_err(|error| of_client(same(error.to_string())))?;
         if let Err(failure) = seen.judge(&examiner) {
-            let side = if examiner.is_servers() { Side::Server } else { Side::Client };
-            return Err((side, note(&failure, &examiner.last_heard(), seen.last_lines.last())));
+            let acts = examiner.acts();
+            let side = if acts.is_servers { Side::Server } else { Side::Client };
+            let after = acts.heard.last().map(|line| quoted(line)).unwrap_or_default();
+            return Err((side, note(&failure, &after, seen.last_lines.last())));
         }
         // It may have another name, where the client replaces nothing.
         let is_it =

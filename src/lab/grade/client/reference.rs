@@ -211,8 +211,8 @@ impl Write for Shared {
 }
 
 impl Stream for Shared {
-    fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        lock(&self.0).time = timeout;
+    fn limit_wait(&mut self, longest: Duration) -> io::Result<()> {
+        lock(&self.0).time = longest;
         Ok(())
     }
 
