@@ -4,7 +4,6 @@ use std::fs;
 
 use super::peer::{Done, Peer, Trial};
 use super::record::Totals;
-use super::seen::a_line;
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::error::lock;
@@ -53,7 +52,7 @@ fn entry(line: &str) -> Option<(String, Option<u64>)> {
 }
 
 /// Up to its `total`: whether the count is right is a check of its own.
-pub(super) fn text(p: &mut Peer) -> Done<List> {
+fn text(p: &mut Peer) -> Done<List> {
     let count = p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
     let mut list = List { count: usize::try_from(count).ok(), ..List::default() };
     while list.total.is_none() {
@@ -66,21 +65,6 @@ pub(super) fn text(p: &mut Peer) -> Done<List> {
         })?;
     }
     Ok(list)
-}
-
-/// The same list as it came, if its count and its total are right.
-pub(super) fn right_text(p: &mut Peer) -> Done<String> {
-    let List { count, entries, total, .. } = text(p)?;
-    let right: u64 = entries.iter().filter_map(|(_, size)| *size).sum();
-    let line = |(name, size): &(String, Option<u64>)| match size {
-        Some(size) => format!("file {size} {name}\n"),
-        None => format!("dir - {name}\n"),
-    };
-    let (head, tail) = (format!("ok {}", entries.len()), format!("total {right}"));
-    if count != Some(entries.len()) || total != Some(right) {
-        return p.failed(vec![a_line(&head), a_line(&tail)]);
-    }
-    Ok(format!("{head}\n{}{tail}\n", entries.iter().map(line).collect::<String>()))
 }
 
 fn strukt(p: &mut Peer) -> Done<List> {

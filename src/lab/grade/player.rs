@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use super::conversation::{Step, Then, is_in, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Hole, Places};
-use super::seen::a_line;
+use super::seen::{Fail, a_line};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::Side;
 use crate::lang::msg;
@@ -55,13 +55,10 @@ pub(super) trait Stage {
     /// The other side is to send this line.
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then>;
 
-    /// Between two programs, what is said next is what the other one says, and is to be this.
-    fn fetch(&mut self, _: &[u8]) -> Done {
-        Ok(())
+    /// A stage between two programs has the other one too: what is said is what that says, and it is told what is heard.
+    fn other(&mut self) -> Option<&mut Peer> {
+        None
     }
-
-    /// Between two programs, the other one is told what was said.
-    fn pass_on(&mut self, _: &[u8]) {}
 
     /// A word that is not one of those above, or means more here.
     fn word(
@@ -126,11 +123,16 @@ impl Player {
             Step::Bytes(_, bytes) => {
                 self.settle(stage)?;
                 self.with(stage, |p| p.expect(&bytes))?;
-                stage.pass_on(&bytes);
+                pass_on(stage, &bytes);
             }
             Step::Open(before, hole, after) => {
                 self.settle(stage)?;
-                self.with(stage, |p| open(p, places, &before, &hole, &after))?;
+                if stage.side() == Side::Client {
+                    self.with(stage, |p| open(p, places, &before, &hole, &after))?;
+                } else if let Some(other) = stage.other() {
+                    let said = open(other, places, &before, &hole, &after);
+                    self.said.extend(said.map_err(of_other)?);
+                }
             }
             Step::Word(word, argument) => {
                 self.settle(stage)?;
@@ -145,7 +147,9 @@ impl Player {
 
     fn say(&mut self, stage: &mut dyn Stage, bytes: Vec<u8>) -> Done {
         self.compare(stage)?;
-        stage.fetch(&bytes)?;
+        if let Some(other) = stage.other() {
+            other.expect(&bytes).map_err(of_other)?;
+        }
         self.said.extend(bytes);
         Ok(())
     }
@@ -260,14 +264,33 @@ impl Player {
     }
 }
 
+/// The other program is told what was said.
+pub(super) fn pass_on(stage: &mut dyn Stage, bytes: &[u8]) {
+    if let Some(other) = stage.other() {
+        other.send(bytes);
+    }
+}
+
+fn of_other(mut failure: Box<Fail>) -> Box<Fail> {
+    failure.is_of_other = true;
+    failure
+}
+
 /// A line, or four bytes, of which a part may be anything of a kind.
-fn open(p: &mut Peer, places: &mut Places, before: &[u8], hole: &Hole, after: &[u8]) -> Done {
+fn open(
+    p: &mut Peer,
+    places: &mut Places,
+    before: &[u8],
+    hole: &Hole,
+    after: &[u8],
+) -> Done<Vec<u8>> {
     if *hole == Hole::Seconds {
         p.expect(before)?;
         let bytes = p.take(4)?;
         let seconds = <[u8; 4]>::try_from(bytes.as_slice()).map_or(f32::NAN, f32::from_le_bytes);
         if (0.0..3600.0).contains(&seconds) {
-            return p.expect(after);
+            p.expect(after)?;
+            return Ok([before, &bytes, after].concat());
         }
         p.unread(&bytes);
         return p.failed(vec![msg!("a time in seconds, as 4 bytes", "waktu dalam detik, 4 byte")]);
@@ -282,7 +305,7 @@ fn open(p: &mut Peer, places: &mut Places, before: &[u8], hole: &Hole, after: &[
         .ok()
         .and_then(|line| line.strip_suffix('\n')?.strip_prefix(&before)?.strip_suffix(end));
     if said.and_then(|said| places.note(hole, said)).is_some() {
-        return Ok(());
+        return Ok(line);
     }
     p.unread(&line);
     p.failed(forms.iter().map(|form| a_line(form)).collect())

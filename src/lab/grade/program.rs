@@ -102,11 +102,7 @@ fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
         note(&line, config.lang);
     }
     if !config.quiet {
-        let line = match &options.client {
-            Some(driven) => client::announcement(driven, wanted.len()),
-            None => announcement(&options, wanted.len()),
-        };
-        note(&line, config.lang);
+        note(&announcement(&options, wanted.len()), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let plain = output.is_some() || !out;
@@ -133,22 +129,28 @@ fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
     })
 }
 
-/// What is said before the run of a server.
+/// What is said before the run.
 fn announcement(options: &Options, checks: usize) -> Msg {
-    let server = subject(options);
-    let s = if checks == 1 { "" } else { "s" };
-    let stays = match options.dialect {
-        Dialect::Filesaver => msg!(
-            "\nThis dialect cannot remove files: they stay, unless --root names the server's folder",
-            "\nDialek ini tidak bisa menghapus file: file-file itu tertinggal, kecuali --root menyebut folder server"
+    let (graded, s) = (subject(options), if checks == 1 { "" } else { "s" });
+    let more = match (&options.client, options.dialect) {
+        (Some(_), _) => {
+            msg!(", each in a folder of its own", ", masing-masing di folder sendiri")
+        }
+        (None, Dialect::Filesaver) => msg!(
+            ". They upload files of their own, named grade-...\nThis dialect cannot remove files: they stay, \
+             unless --root names the server's folder",
+            ". Semuanya mengunggah file sendiri, bernama grade-...\nDialek ini tidak bisa menghapus file: \
+             file-file itu tertinggal, kecuali --root menyebut folder server"
         ),
-        _ => Msg::default(),
+        _ => msg!(
+            ". They upload and remove files of their own, named grade-...",
+            ". Semuanya mengunggah dan menghapus file sendiri, bernama grade-..."
+        ),
     };
     msg!(
-        "grading {server}: {checks} check{s}. They upload and remove files of their own, named grade-...{stays}",
-        "menilai {server}: {checks} pemeriksaan. Semuanya mengunggah dan menghapus file sendiri, bernama \
-         grade-...{stays}";
-        stays
+        "grading {graded}: {checks} check{s}{more}",
+        "menilai {graded}: {checks} pemeriksaan{more}";
+        more
     )
 }
 

@@ -10,10 +10,9 @@ use super::reference::{Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then, number_in};
-use crate::lab::grade::lists;
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
-use crate::lab::grade::player::{Player, Stage, is_common};
+use crate::lab::grade::player::{Player, Stage, is_common, pass_on};
 use crate::lab::grade::record::{Record, Totals};
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lab::lecture::trace::Side;
@@ -45,8 +44,6 @@ pub(super) struct Examiner {
 pub(super) struct Acts {
     /// What was wrong.
     pub(super) failure: Option<Box<Fail>>,
-    /// It is what a server has said that the client is tried with.
-    pub(super) is_servers: bool,
     /// The request that the conversation waits for.
     waits_for: Option<Vec<u8>>,
     /// The conversation is at its end.
@@ -165,7 +162,7 @@ impl Client<'_> {
         self.waiting.extend(player.peers.remove(&player.on).flatten());
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), Some(peer));
-        self.pass_on(&[line.as_slice(), b"\n"].concat());
+        pass_on(self, &[line.as_slice(), b"\n"].concat());
         self.examiner.acts().heard.push(line);
         true
     }
@@ -215,7 +212,7 @@ impl Stage for Client<'_> {
         player.settle(self)?;
         if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
             player.with(self, |p| hear_size(p, &line))?;
-            self.pass_on(&[line, b"\n".to_vec()].concat());
+            pass_on(self, &[line, b"\n".to_vec()].concat());
             return Ok(Then::GoOn);
         }
         self.examiner.acts().waits_for = Some(line.clone());
@@ -226,17 +223,8 @@ impl Stage for Client<'_> {
         Ok(Then::GoOn)
     }
 
-    fn fetch(&mut self, bytes: &[u8]) -> Done {
-        let Some(server) = &mut self.server else { return Ok(()) };
-        let came = server.expect(bytes);
-        self.examiner.acts().is_servers = came.is_err();
-        came
-    }
-
-    fn pass_on(&mut self, bytes: &[u8]) {
-        if let Some(server) = &mut self.server {
-            server.send(bytes);
-        }
+    fn other(&mut self) -> Option<&mut Peer> {
+        self.server.as_mut()
     }
 
     fn word(
@@ -254,16 +242,6 @@ impl Stage for Client<'_> {
                     Ok(())
                 })?;
                 player.peers.remove(&player.on);
-            }
-            "list" => {
-                let Some(server) = &mut self.server else { return Ok(Then::GoOn) };
-                let list = lists::right_text(server);
-                self.examiner.acts().is_servers = list.is_err();
-                let list = list?;
-                player.with(self, |p| {
-                    p.send(list);
-                    Ok(())
-                })?;
             }
             "may" if !self.comes(player, argument.to_vec()) => return Ok(Then::LeaveOut),
             "drain" => player.with(self, |p| drain(p, number_in(argument).unwrap_or(0)))?,

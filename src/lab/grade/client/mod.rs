@@ -136,15 +136,6 @@ pub(super) fn side(dialect: Dialect) -> String {
     format!("{}.client", dialect.name())
 }
 
-/// What is said before a run.
-pub(super) fn announcement(driven: &Driven, checks: usize) -> Msg {
-    let (command, s) = (&driven.command, if checks == 1 { "" } else { "s" });
-    msg!(
-        "grading {command}: {checks} check{s}, each in a folder of its own",
-        "menilai {command}: {checks} pemeriksaan, masing-masing di folder sendiri"
-    )
-}
-
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors

@@ -38,7 +38,11 @@ $ rm {name}.bin
 >| {bytes}
 < ok received {size} {name}.bin
 > ls
-list
+< ok {number}
+repeat {number}
+< {line}
+again
+< total {line}
 > size {name}.bin
 < ok {size} bytes ({MB} MB)
 > download {name}.bin
@@ -153,9 +157,8 @@ impl Pair<'_> {
         let ran = room.perform(&Check::of_lines(SESSION), &name);
         let (examiner, seen) = ran.map_err(|error| of_client(same(error.to_string())))?;
         if let Err(failure) = seen.judge(&examiner) {
-            let acts = examiner.acts();
-            let side = if acts.is_servers { Side::Server } else { Side::Client };
-            let after = acts.heard.last().map(|line| quoted(line)).unwrap_or_default();
+            let side = if failure.is_of_other { Side::Server } else { Side::Client };
+            let after = examiner.acts().heard.last().map(|line| quoted(line)).unwrap_or_default();
             return Err((side, note(&failure, &after, seen.last_lines.last())));
         }
         // It may have another name, where the client replaces nothing.
