@@ -141,7 +141,7 @@ fn removed(p: &mut Peer, dialect: Dialect, name: &str) -> Done {
         _ => {
             let name = Value::text(name);
             p.send(format!("{{\"aksi\":\"hapus\",\"file\":{name}}}\n")).drain();
-            p.closes()
+            Ok(())
         }
     }
 }

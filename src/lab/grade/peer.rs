@@ -62,11 +62,11 @@ pub(super) struct Trial {
 impl Trial {
     /// A new connection.
     pub(super) fn open(&mut self) -> Done<Peer> {
-        let connection = self.record.opened();
         let time = self.record.left().max(Duration::from_millis(1));
         match TcpStream::connect_timeout(&self.address, time) {
-            Ok(stream) => Ok(Peer::with(stream, connection, &self.record)),
+            Ok(stream) => Ok(Peer::new(stream, &self.record)),
             Err(error) => {
+                let connection = self.record.opened();
                 let is_late = error.kind() == ErrorKind::TimedOut;
                 let got = match is_late {
                     true => msg!(
@@ -132,12 +132,13 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn with(stream: TcpStream, connection: u64, record: &Arc<Record>) -> Peer {
+    /// A connection that is there.
+    pub(super) fn new(stream: TcpStream, record: &Arc<Record>) -> Peer {
         let _ = stream.set_nodelay(true);
         record.touch();
         Peer {
             stream,
-            connection,
+            connection: record.opened(),
             held: Vec::new(),
             owes: false,
             end: None,
@@ -147,11 +148,6 @@ impl Peer {
             longest: Duration::ZERO,
             record: Arc::clone(record),
         }
-    }
-
-    /// A connection that is there.
-    pub(super) fn new(stream: TcpStream, record: &Arc<Record>) -> Peer {
-        Peer::with(stream, record.opened(), record)
     }
 
     /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other

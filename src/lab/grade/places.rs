@@ -43,14 +43,17 @@ const MOST: usize = 64_000_000;
 /// Fewer bytes than this have no white space.
 const SMALL: usize = 100;
 
+/// The name under which numbers are noted.
+const NUMBER: &str = "number";
+
 /// What may be anything of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hole {
     Code(Vec<String>),
     Line,
     NoPath,
-    Number,
-    Stored(String),
+    /// It is noted under this name.
+    Noted(String),
     NewRecord,
     Record,
     Seconds,
@@ -213,10 +216,9 @@ impl Places {
             }
             "line" => Hole::Line,
             "no-path" => Hole::NoPath,
-            "number" => Hole::Number,
             "new" => Hole::NewRecord,
             "record" => Hole::Record,
-            word if word.starts_with("stored") => Hole::Stored(word.to_owned()),
+            word if word == NUMBER || word.starts_with("stored") => Hole::Noted(word.to_owned()),
             _ => return None,
         })
     }
@@ -240,12 +242,9 @@ impl Places {
                 let is_told = parent.is_some_and(|path| said.contains(&*path));
                 is(!is_told && !said.contains("Errno") && !said.contains("Traceback"))
             }
-            Hole::Number => {
-                is(!said.is_empty() && said.bytes().all(|it| it.is_ascii_digit()))?;
-                self.known.insert("number".to_owned(), said.as_bytes().to_vec());
-                Some(())
-            }
-            Hole::Stored(name) => {
+            Hole::Noted(name) => {
+                let is_number = !said.is_empty() && said.bytes().all(|it| it.is_ascii_digit());
+                is(name != NUMBER || is_number)?;
                 self.known.insert(name.clone(), said.as_bytes().to_vec());
                 Some(())
             }
@@ -276,8 +275,7 @@ impl Places {
         match hole {
             Hole::Code(codes) if codes.is_empty() => one("CODE MESSAGE"),
             Hole::Code(codes) => codes.iter().map(|code| format!("{code} MESSAGE")).collect(),
-            Hole::Number => one("N"),
-            Hole::Stored(_) => one("STOREDNAME"),
+            Hole::Noted(name) => one(if name == NUMBER { "N" } else { "STOREDNAME" }),
             Hole::Record if record.is_some() => record.map(Value::to_string).into_iter().collect(),
             Hole::NewRecord | Hole::Record => vec![format!(
                 "{{\"id\":\"…\",\"nama_file\":\"{name}\",\"size\":{},\"type\":\"{}\"}}",
