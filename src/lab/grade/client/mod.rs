@@ -1,8 +1,8 @@
 //! Grades a client, written by anyone in any language: `connme-lab grade --client COMMAND`.
 //!
 //! The checks are the conversations in `conversations/*.client.txt`. For each of them the client is started in a fresh
-//! folder, which is its home too, against a server on a fresh port that plays the other side. Beside the
-//! words that `player` knows, a conversation has these:
+//! folder, which is its home too, against a server on a fresh port that plays the other side. Beside the words
+//! that `player` knows, a conversation has these:
 //!
 //! | word | what it means |
 //! |---|---|
@@ -21,7 +21,7 @@
 //! | `memory N` | it takes at most N MiB |
 //! | `input ends` | its input ends without `byebye` |
 //!
-//! What the client asks for besides is answered rightly by a reference, and may change nothing.
+//! What the client asks for besides is answered rightly by our own server, and may change nothing.
 
 mod drive;
 mod examiner;
@@ -440,7 +440,7 @@ fn is_busy(process: &mut Process) -> Option<bool> {
 /// Whether this is a word of a conversation with a client. What is put in place for one is in its own folder.
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let name = argument.split(" = ").next().unwrap_or_default();
-    let is_placed = ["file", "local", "sparse"].contains(&word);
+    let is_placed = ["file", "local", "sparse", "serve"].contains(&word);
     (is_common(word) || is_in(WORDS, word) || is_in(FACTS, word))
         && !(is_placed && name.contains(['/', '\\', ':', '{']))
 }
@@ -469,6 +469,19 @@ mod tests {
     use super::*;
     use crate::lab::grade::Suite;
     use crate::lang::Lang;
+
+    /// Also by a file of the user's.
+    #[test]
+    fn what_is_put_in_place_stays_in_a_folder_of_the_check() {
+        for word in ["file", "local", "sparse", "serve"] {
+            assert!(is_known(word, "a.txt = {bytes 3}"), "{word}");
+            for elsewhere in
+                ["../a.txt = x", "/a.txt = x", "b\\a.txt = x", "C:a.txt = x", "{n} = x"]
+            {
+                assert!(!is_known(word, elsewhere), "{word} {elsewhere}");
+            }
+        }
+    }
 
     #[test]
     fn every_conversation_can_be_played_and_has_its_sentences() {
