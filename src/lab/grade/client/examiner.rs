@@ -1,12 +1,12 @@
 //! The stage of a conversation with a client: it comes and asks when it wants to. What it asks for besides is answered
-//! rightly by the reference. Its own words are those of `client` that are about the wire.
+//! rightly by our own server. Its own words are those of `client` that are about the wire.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::reference::{Request, size_in};
+use super::request::{Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then, number_in};

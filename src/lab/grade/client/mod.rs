@@ -27,7 +27,7 @@ mod drive;
 mod examiner;
 mod judge;
 pub mod pair;
-mod reference;
+mod request;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
