@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -28,6 +27,8 @@ pub struct Server {
     pub is_bare: bool,
     pub address: SocketAddr,
     process: Child,
+    /// How many sockets it has without a connection.
+    listening: usize,
     /// The folder that it serves.
     pub root: TempDir,
 }
@@ -69,7 +70,10 @@ impl Server {
         }
         let address = line.split_whitespace().find_map(|word| word.parse().ok());
         let address = address.ok_or_else(|| failed(format!("{name} has no address: {line:?}")))?;
-        Ok(Server { name: name.to_owned(), is_bare, address, process, root })
+        let mut server =
+            Server { name: name.to_owned(), is_bare, address, process, listening: 0, root };
+        server.listening = server.sockets();
+        Ok(server)
     }
 
     /// The path of a file in the folder that it serves.
@@ -87,7 +91,7 @@ impl Server {
         (0..clients).map(|_| self.greet()).collect()
     }
 
-    // The system's figures are in `/proc`. Where that does not exist, they are NaN.
+    // The system's figures are in `/proc`. Where that does not exist, they are NaN, and nothing is waited for.
 
     /// The processor time that the server has used so far.
     pub fn cpu_seconds(&self) -> f64 {
@@ -115,15 +119,17 @@ impl Server {
         self.proc_field("smaps_rollup", "Pss:")
     }
 
-    /// Waits until the threads of closed connections have ended, so that they cost the next turn
-    /// nothing.
+    /// Waits until all connections have ended on its side too, so that they cost the next turn nothing.
     pub fn settle(&self) {
-        let threads = || self.proc_field("status", "Threads:");
-        let (mut before, mut now) = (f64::INFINITY, threads());
-        while now < before {
-            thread::sleep(Duration::from_millis(20));
-            (before, now) = (now, threads());
+        while self.sockets() > self.listening {
+            thread::yield_now();
         }
+    }
+
+    fn sockets(&self) -> usize {
+        let open = fs::read_dir(self.proc("fd")).into_iter().flatten().flatten();
+        let is_socket = |to: PathBuf| to.to_string_lossy().starts_with("socket:");
+        open.filter(|file| fs::read_link(file.path()).is_ok_and(is_socket)).count()
     }
 
     fn proc(&self, file: &str) -> String {

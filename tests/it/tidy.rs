@@ -511,7 +511,9 @@ fn the_page_about_platforms_names_tests_that_exist() {
 #[test]
 fn tests_wait_for_signs() {
     let mut waits = Vec::new();
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it")).unwrap() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let files = ["it", "bench"].map(|folder| fs::read_dir(tests.join(folder)).unwrap());
+    for entry in files.into_iter().flatten() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         if ["sleep", "park_timeout"].iter().any(|wait| text.contains(&format!("{wait}("))) {
