@@ -363,7 +363,7 @@ fn what_is_written_is_sent_at_once_when_it_is_much() {
     let almost = vec![b'x'; limits::SMALL_REPLY - 1];
     wire.write(&almost).unwrap();
     assert_eq!(written.writes(), 0);
-    wire.write(b"x").unwrap();
+    write!(wire, "{}", 'x').unwrap();
     assert_eq!((written.writes(), written.bytes().len()), (1, limits::SMALL_REPLY));
 }
 
@@ -506,6 +506,7 @@ fn a_wait_is_as_long_as_its_message_allows() {
     let config = WireConfig {
         idle: Duration::from_secs(100),
         message_time: Duration::from_secs(50),
+        payload_window: Duration::from_secs(20),
         ..WireConfig::default()
     };
     let (script, written) = Script::bytewise("ab\n");
@@ -515,11 +516,16 @@ fn a_wait_is_as_long_as_its_message_allows() {
         waits.into_iter().map(|wait| (wait + Duration::from_millis(500)).as_secs()).collect()
     };
     assert_eq!(seconds(written.waits()), [100, 50, 50]);
-    // A word waits for its pause only.
+    // A word waits for its pause only, and each piece of a payload as long as all of them at their pace.
     let (script, written) = Script::bytewise("ab");
-    let mut wire = Wire::new(Box::new(script), config);
+    let mut wire = Wire::new(Box::new(script), config.clone());
     wire.read_word(9, Duration::from_secs(7)).unwrap();
     assert_eq!(seconds(written.waits()), [100, 7, 7]);
+    let (script, written) = Script::bytewise("ab");
+    let mut wire = Wire::new(Box::new(script), config);
+    wire.expect_payload(2);
+    wire.read_payload::<Error>(&mut |_| Ok(())).unwrap();
+    assert_eq!(seconds(written.waits()), [20, 20]);
 }
 
 /// A server may have to read a large file before it answers. The message after that has the usual time again.
