@@ -55,16 +55,6 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     !u16::try_from(sum).unwrap()
 }
 
-/// A record of a capture: its time in nanoseconds, the length of its packet, what was kept of it, its comment, and
-/// all its bytes.
-struct Record<'b> {
-    nanos: u64,
-    length: usize,
-    kept: &'b [u8],
-    comment: String,
-    raw: &'b [u8],
-}
-
 fn is_pcapng(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a])
 }
@@ -74,103 +64,100 @@ fn head(bytes: &[u8]) -> usize {
     if is_pcapng(bytes) { 28 + 32 } else { 24 }
 }
 
-/// Reads the records of either format. `None` if the last one is not whole.
-fn records(bytes: &[u8]) -> Option<(u32, Vec<Record<'_>>)> {
+/// Reads a capture of either format. `None` if its last record is not whole.
+fn read_so_far(bytes: &[u8]) -> Option<Vec<Packet>> {
     let little = |at: usize| -> Option<u32> {
         Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().unwrap()))
     };
     let size = |at: usize| little(at).map(|n| usize::try_from(n).unwrap());
-    let mut records = Vec::new();
+    let mut packets = Vec::new();
     let mut at = head(bytes);
-    if !is_pcapng(bytes) {
+    let is_pcapng = is_pcapng(bytes);
+    let longest = size(if is_pcapng { 40 } else { 16 })?;
+    if is_pcapng {
+        assert_eq!((little(8)?, little(12)?, size(4)?, size(24)?), (0x1a2b_3c4d, 1, 28, 28));
+        assert_eq!((little(28)?, size(32)?, little(36)?, size(56)?), (1, 32, 101, 32));
+    } else {
         assert_eq!((little(0)?, little(4)?, little(20)?), (0xa1b2_3c4d, 0x0004_0002, 101));
-        while at < bytes.len() {
-            let raw = bytes.get(at..at + 16 + size(at + 8)?)?;
-            let nanos = u64::from(little(at)?) * 1_000_000_000 + u64::from(little(at + 4)?);
-            let (length, comment) = (size(at + 12)?, String::new());
-            records.push(Record { nanos, length, kept: &raw[16..], comment, raw });
-            at += raw.len();
-        }
-        return Some((little(16)?, records));
     }
-    assert_eq!((little(8)?, little(12)?, size(4)?, size(24)?), (0x1a2b_3c4d, 1, 28, 28));
-    assert_eq!((little(28)?, size(32)?, little(36)?, size(56)?), (1, 32, 101, 32));
     while at < bytes.len() {
-        let raw = bytes.get(at..at + size(at + 4)?)?;
-        assert_eq!((little(at)?, size(at + raw.len() - 4)?), (6, raw.len()));
-        let nanos = u64::from(little(at + 12)?) << 32 | u64::from(little(at + 16)?);
-        let kept = &raw[28..28 + size(at + 20)?];
-        let option = 28 + kept.len().next_multiple_of(4);
-        assert_eq!(raw[option..option + 2], [1, 0], "a comment");
-        let end = option + 4 + usize::from(raw[option + 2]);
-        let comment = String::from_utf8(raw[option + 4..end].to_vec()).unwrap();
-        assert_eq!(end.next_multiple_of(4) + 8, raw.len(), "the last option, and the length");
-        records.push(Record { nanos, length: size(at + 24)?, kept, comment, raw });
+        let (raw, kept, mut packet);
+        if is_pcapng {
+            raw = bytes.get(at..at + size(at + 4)?)?;
+            assert_eq!((little(at)?, size(at + raw.len() - 4)?), (6, raw.len()));
+            kept = &raw[28..28 + size(at + 20)?];
+            packet = read_packet(kept, size(at + 24)?);
+            packet.nanos = u64::from(little(at + 12)?) << 32 | u64::from(little(at + 16)?);
+            let option = 28 + kept.len().next_multiple_of(4);
+            assert_eq!(raw[option..option + 2], [1, 0], "a comment");
+            let end = option + 4 + usize::from(raw[option + 2]);
+            packet.comment = String::from_utf8(raw[option + 4..end].to_vec()).unwrap();
+            assert_eq!(end.next_multiple_of(4) + 8, raw.len(), "the last option, and the length");
+        } else {
+            raw = bytes.get(at..at + 16 + size(at + 8)?)?;
+            kept = &raw[16..];
+            packet = read_packet(kept, size(at + 12)?);
+            packet.nanos = u64::from(little(at)?) * 1_000_000_000 + u64::from(little(at + 4)?);
+        }
+        assert!(kept.len() <= longest);
+        packet.raw = raw.to_vec();
+        packets.push(packet);
         at += raw.len();
     }
-    Some((little(40)?, records))
+    Some(packets)
+}
+
+fn read(bytes: &[u8]) -> Vec<Packet> {
+    read_so_far(bytes).unwrap()
 }
 
 /// Reads a capture once the server has ended this many connections in it: it is written by a thread of its own.
 fn read_once_ended(file: &Path, connections: usize) -> Vec<Packet> {
     let end = Instant::now() + PATIENCE;
+    let has_ended = |packets: &Vec<Packet>| {
+        talks(packets).values().filter(|talk| talk.ended[1]).count() >= connections
+    };
     loop {
-        let bytes = fs::read(file).unwrap();
-        if records(&bytes).is_some() {
-            let packets = read(&bytes);
-            if talks(&packets).values().filter(|talk| talk.ended[1]).count() >= connections {
-                return packets;
-            }
+        if let Some(packets) = read_so_far(&fs::read(file).unwrap()).filter(has_ended) {
+            return packets;
         }
         assert!(Instant::now() < end, "{connections} connections have not ended in the capture");
     }
 }
 
-/// Reads a capture, and checks every checksum of a packet that is whole.
-fn read(bytes: &[u8]) -> Vec<Packet> {
-    let (longest, records) = records(bytes).unwrap();
-    let longest = usize::try_from(longest).unwrap();
-    let mut packets = Vec::new();
-    for Record { nanos, length, kept: raw, comment, raw: record } in records {
-        let kept = raw.len();
-        assert!(kept <= length && kept <= longest, "{kept} {length}");
-        let (ip, addresses) = match raw[0] >> 4 {
-            4 => {
-                assert_eq!(checksum(&[&raw[..20]]), 0);
-                assert_eq!(usize::from(u16_at(raw, 2)), length);
-                let address =
-                    |at: usize| IpAddr::from(<[u8; 4]>::try_from(&raw[at..at + 4]).unwrap());
-                (20, (address(12), address(16)))
-            }
-            _ => {
-                assert_eq!(usize::from(u16_at(raw, 4)) + 40, length);
-                let address =
-                    |at: usize| IpAddr::from(<[u8; 16]>::try_from(&raw[at..at + 16]).unwrap());
-                (40, (address(8), address(24)))
-            }
-        };
-        let tcp = &raw[ip..];
-        let head = usize::from(tcp[12] >> 4) * 4;
-        if kept == length {
-            let size = u16::try_from(tcp.len()).unwrap().to_be_bytes();
-            let pair = if ip == 20 { &raw[12..20] } else { &raw[8..40] };
-            assert_eq!(checksum(&[pair, &[0, 6], &size, tcp]), 0);
-        }
-        packets.push(Packet {
-            nanos,
-            source: (addresses.0, u16_at(tcp, 0)),
-            target: (addresses.1, u16_at(tcp, 2)),
-            sequence: u32_at(tcp, 4),
-            acknowledged: u32_at(tcp, 8),
-            flags: tcp[13],
-            payload: tcp[head..].to_vec(),
-            length: length - ip - head,
-            window: u16_at(tcp, 14),
-            comment,
-            raw: record.to_vec(),
-        });
+/// Reads what was kept of a packet of this length, and checks its checksums if it is whole.
+fn read_packet(kept: &[u8], length: usize) -> Packet {
+    assert!(kept.len() <= length, "{} {length}", kept.len());
+    // Where the addresses are, and how long each is.
+    let (ip, at, long) = if kept[0] >> 4 == 4 { (20, 12, 4) } else { (40, 8, 16) };
+    if ip == 20 {
+        assert_eq!((checksum(&[&kept[..20]]), usize::from(u16_at(kept, 2))), (0, length));
+    } else {
+        assert_eq!(usize::from(u16_at(kept, 4)) + 40, length);
     }
-    packets
+    let address = |at: usize| match <[u8; 4]>::try_from(&kept[at..at + long]) {
+        Ok(short) => IpAddr::from(short),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&kept[at..at + long]).unwrap()),
+    };
+    let tcp = &kept[ip..];
+    let head = usize::from(tcp[12] >> 4) * 4;
+    if kept.len() == length {
+        let size = u16::try_from(tcp.len()).unwrap().to_be_bytes();
+        assert_eq!(checksum(&[&kept[at..at + 2 * long], &[0, 6], &size, tcp]), 0);
+    }
+    Packet {
+        nanos: 0,
+        source: (address(at), u16_at(tcp, 0)),
+        target: (address(at + long), u16_at(tcp, 2)),
+        sequence: u32_at(tcp, 4),
+        acknowledged: u32_at(tcp, 8),
+        flags: tcp[13],
+        payload: tcp[head..].to_vec(),
+        length: length - ip - head,
+        window: u16_at(tcp, 14),
+        comment: String::new(),
+        raw: Vec::new(),
+    }
 }
 
 /// A connection, put together from its packets as a receiver would.
