@@ -466,6 +466,11 @@ mod tests {
         at_the_end(5);
         at_the_end(5);
         assert_eq!(said().matches("skipped 2 damaged lines").count(), 1);
+        // A table that has become shorter is another one.
+        let table = server.table();
+        let first = table.iter().position(|byte| *byte == b'\n').unwrap();
+        fs::write(server.private(TABLE), &table[..=first]).unwrap();
+        at_the_end(1);
     }
 
     #[test]
