@@ -196,6 +196,14 @@ impl Server {
         }
     }
 
+    /// Runs the requests of `text` to remove something that are among these bytes.
+    fn remove_all(&self, bytes: &[u8]) {
+        let names = bytes.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"rm "));
+        for path in names.filter_map(|name| self.file(name).ok()) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+
     /// Where an upload of this name may go: the folder, and the name in it.
     fn target(&self, name: &[u8]) -> Result<(PathBuf, String), &'static str> {
         let path = self.path(name)?;
@@ -333,6 +341,12 @@ impl Conn<'_> {
             }
             filled => filled.map(Some),
         }
+    }
+
+    /// Whether nothing more comes, a moment later.
+    fn is_over(&mut self, milliseconds: u64) -> Outcome<bool> {
+        sleep(Duration::from_millis(milliseconds));
+        Ok(self.held.is_empty() && self.fill_soon(1)? == Some(false))
     }
 
     /// A line without its end. `None` at the end of the stream; an error if it is cut, or too long.
@@ -518,11 +532,8 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             return c.say("error bad-request that is no command\n");
         }
         let word = String::from_utf8_lossy(&word).into_owned();
-        if s.is("half-close-is-a-close") && word != "byebye" {
-            sleep(Duration::from_millis(5));
-            if c.held.is_empty() && c.fill_soon(1)? == Some(false) {
-                return Ok(());
-            }
+        if s.is("half-close-is-a-close") && word != "byebye" && c.is_over(5)? {
+            return Ok(());
         }
         let alone = name.is_empty() || s.is("ignores-arguments");
         let refused = match word.as_str() {
@@ -532,10 +543,7 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             "byebye" => {
                 c.say("ok byebye\n")?;
                 if s.is("removes-after-byebye") {
-                    let held = String::from_utf8_lossy(&c.held).into_owned();
-                    for name in held.lines().filter_map(|line| line.strip_prefix("rm ")) {
-                        fs::remove_file(s.root.join(name))?;
-                    }
+                    s.remove_all(&c.held);
                 }
                 if !s.is("goes-on-after-byebye") {
                     return Ok(());
@@ -562,17 +570,12 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             },
             "ls" => list(c, s, &name)?,
             "size" | "download" | "rm" | "sum" => match s.file(&name) {
-                Ok(path) if fs::metadata(&path)?.len() > 1_000_000_000 => {
-                    let size = s.size_of(&fs::metadata(&path)?);
-                    let megabytes = size as f64 / 1e6;
-                    c.say(match word.as_str() {
-                        "size" => format!("ok {size} bytes ({megabytes:.6} MB)\n"),
-                        _ => format!("ok {size}\n"),
-                    })?;
-                    Ok(())
-                }
                 Ok(path) => {
-                    let bytes = fs::read(&path).unwrap_or_default();
+                    let found = fs::metadata(&path)?;
+                    let mut size = s.size_of(&found);
+                    // Five gigabytes are announced, and not sent.
+                    let is_large = found.is_dir() || found.len() > 1_000_000_000;
+                    let bytes = if is_large { Vec::new() } else { fs::read(&path)? };
                     let shown = String::from_utf8_lossy(&name);
                     match word.as_str() {
                         "rm" => {
@@ -587,29 +590,26 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                         "sum" if s.is("no-sum") => c.say("error unknown-command sum\n")?,
                         "sum" => c.say(format!("ok {}\n", sum(&bytes)))?,
                         "download" => {
-                            let size = match s.is("download-without-size") {
-                                true => String::new(),
-                                false => format!("ok {}\n", bytes.len()),
-                            };
+                            let head = format!("ok {size}\n");
+                            let head = if s.is("download-without-size") { "" } else { &head };
                             let _one = s.is("one-download-at-a-time").then(|| s.uploading.lock());
-                            send_file(c, &size, &bytes)?;
+                            send_file(c, head, &bytes)?;
                             if s.is("drops-after-download") {
                                 c.held.clear();
                             }
                         }
                         _ => {
-                            let size = match std::str::from_utf8(&bytes) {
-                                Ok(text) if s.is("size-counts-characters") => text.chars().count(),
-                                _ => bytes.len(),
-                            };
-                            let mut size = size.to_string();
+                            match std::str::from_utf8(&bytes) {
+                                Ok(text) if s.is("size-counts-characters") && !is_large => {
+                                    size = text.chars().count() as u64;
+                                }
+                                _ => {}
+                            }
                             if s.is("remembers-sizes") {
                                 let mut known = s.ids.lock().unwrap();
-                                size.clone_from(
-                                    known.entry(shown.into_owned()).or_insert(size.clone()),
-                                );
+                                let known = known.entry(shown.into_owned());
+                                size = known.or_insert(size.to_string()).parse().unwrap();
                             }
-                            let size: usize = size.parse().unwrap();
                             let is_binary =
                                 s.is("mebibytes") || (s.is("large-in-mebibytes") && size > 100_000);
                             let most = if is_binary { 1_048_576.0 } else { 1e6 };
@@ -672,17 +672,10 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                         continue;
                     }
                     if s.is("payload-is-a-request") {
-                        for line in bytes.split(|byte| *byte == b'\n') {
-                            if let Some(Ok(path)) = line.strip_prefix(b"rm ").map(|it| s.file(it)) {
-                                fs::remove_file(path)?;
-                            }
-                        }
+                        s.remove_all(&bytes);
                     }
-                    if s.is("upload-half-close") {
-                        sleep(Duration::from_millis(20));
-                        if c.held.is_empty() && c.fill_soon(1)? == Some(false) {
-                            return Ok(());
-                        }
+                    if s.is("upload-half-close") && c.is_over(20)? {
+                        return Ok(());
                     }
                     let mut stored = s.publish(&folder, &file, &bytes);
                     if let Some((folder, _)) = std::str::from_utf8(&name).unwrap().rsplit_once('/')
@@ -970,19 +963,11 @@ fn filesaver(c: &mut Conn<'_>, s: &Server) -> Outcome {
         b"SEND" => {
             c.say(if s.is("crlf-replies") { "OK\r\n" } else { "OK" })?;
             if s.is("glued") {
-                let head = paused(c)?.unwrap_or_default();
-                let text = String::from_utf8_lossy(&head).into_owned();
-                if text.contains("<SEP") {
+                // What comes without a pause is one word.
+                while !c.held.contains(&b'\n') && c.fill_soon(100)? == Some(true) {}
+                let mark = c.held.windows(4).position(|window| window == b"<SEP");
+                if mark.is_some_and(|at| !c.held[..at].contains(&b'\n')) {
                     return Ok(());
-                }
-                c.held.splice(..0, [head, b"\n".to_vec()].concat());
-                while c.fill()? {}
-                if let Some(at) = c.held.windows(11).position(|w| w == b"<SEPARATOR>") {
-                    let digits =
-                        c.held[at + 11..].iter().take_while(|b| b.is_ascii_digit()).count();
-                    if c.held.get(at + 11 + digits) != Some(&b'\n') {
-                        c.held.insert(at + 11 + digits, b'\n');
-                    }
                 }
             }
             // All of it: the end of the stream ends the file.
