@@ -714,13 +714,13 @@ impl crate::wire::stream::Stream for Watched {
 /// A client of json or struct found `ok` in the log before it had its reply.
 #[test]
 fn the_reply_is_sent_before_the_log_says_ok() {
-    for (dialect, said) in [
-        (Dialect::Text, "size a\n"),
-        (Dialect::Struct, "connme"),
-        (Dialect::Json, "{\"aksi\":\"hapus\",\"file\":\"a\"}\n"),
+    for (dialect, said, logged) in [
+        (Dialect::Text, "download a\n", "text download \"a\" 5 bytes 0."),
+        (Dialect::Struct, "connme", "struct connme"),
+        (Dialect::Json, "{\"aksi\":\"hapus\",\"file\":\"a\"}\n", "json hapus \"a\""),
     ] {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("a"), "").unwrap();
+        std::fs::write(root.path().join("a"), "hello").unwrap();
         let path = root.path().join(".log");
         let log = Log::open(Some(&path), Lang::En).unwrap();
         let store = Arc::new(Store::open(root.path(), Options::default(), &log).unwrap());
@@ -732,7 +732,8 @@ fn the_reply_is_sent_before_the_log_says_ok() {
         dialect.handle_client(&mut wire, &store.of_client(None), &session).unwrap();
         wire.close_and_wait();
         log.flush();
-        assert!(std::fs::read_to_string(path).unwrap().contains(" ok\n"), "{}", dialect.name());
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(logged) && text.contains(" ok\n"), "{text}");
         let seen = seen.lock().unwrap();
         assert!(!seen.is_empty() && seen.iter().all(|log| !log.contains(" ok\n")), "{seen:?}");
     }
