@@ -269,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_told_unless_the_time_was_too_short_for_one() {
+        for (milliseconds, told) in
+            [(9, "0.009"), (10, "0.010 (500 kB/s)"), (2000, "2.000 (2.5 kB/s)")]
+        {
+            let (seconds, rate) = speed(5000, Duration::from_millis(milliseconds));
+            assert_eq!(seconds.say(Lang::En) + &rate.say(Lang::En), told);
+        }
+    }
+
+    #[test]
     fn what_takes_long_without_a_byte_is_told_in_words() {
         for (progress, told) in [
             (Progress::Checking(0, 60_000_000), "checking 60.0 MB that are here"),
