@@ -182,7 +182,7 @@ fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Res
     let (name, stamp) = requested(store, request)?;
     let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
-    Ok(Done { removed: true, ..Done::default() })
+    Ok(Done::default())
 }
 
 /// The file that a request means, and the stamp that it must have if the request has its identity.

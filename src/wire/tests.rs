@@ -363,7 +363,7 @@ fn what_is_written_is_sent_at_once_when_it_is_much() {
     let almost = vec![b'x'; limits::SMALL_REPLY - 1];
     wire.write(&almost).unwrap();
     assert_eq!(written.writes(), 0);
-    write!(wire, "{}", 'x').unwrap();
+    write!(wire, "x").unwrap();
     assert_eq!((written.writes(), written.bytes().len()), (1, limits::SMALL_REPLY));
 }
 
