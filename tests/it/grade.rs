@@ -117,9 +117,15 @@ fn right_servers_get_full_points_ten_times_and_slowly() {
 
 const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
 
-/// Checks with thousands of connections and requests. They are run where the flaw, or its absence, is to be seen
-/// in them.
-const ENDURANCE: &str = "endurance/";
+/// Checks with thousands of connections and requests, or with many bytes. They are run where the flaw, or its
+/// absence, is to be seen in them.
+const HEAVY: [&str; 5] = [
+    "endurance/",
+    "files/large",
+    "files/sizes-at-powers-of-two",
+    "files/sum-of-many-blocks",
+    "files/twelve-of-a-name",
+];
 
 /// What a server may do, though most do not: no check fails for it.
 const PERMITTED: &str = "permitted-";
@@ -144,11 +150,9 @@ impl Row {
         let mut expected: Vec<_> = words.collect();
         let may_fail_others = expected.pop_if(|last| *last == "?").is_some();
         let is_right = flaw == "none" || flaw.starts_with(PERMITTED);
-        let has_to_endure = is_right || expected.iter().any(|it| it.starts_with(ENDURANCE));
-        let is_run = |check: &&str| match is_only {
-            true => expected.contains(check),
-            false => has_to_endure || !check.starts_with(ENDURANCE),
-        };
+        let is_light = |check: &str| !HEAVY.iter().any(|heavy| check.starts_with(heavy));
+        let is_run =
+            |check: &&str| expected.contains(check) || !is_only && (is_right || is_light(check));
         let all = checks(Dialect::named(dialect).unwrap()).into_iter().map(|check| check.id);
         let only = all.filter(is_run).map(|check| format!("{dialect}/{check}")).collect();
         Row { dialect, flaw, expected, may_fail_others, only }
