@@ -165,7 +165,8 @@ impl Server {
             let wrong = (part == ".." && !self.is("dot-dot"))
                 || (part.is_empty() && !(self.is("absolute") && name.starts_with('/')))
                 || (part.len() > 200 && self.is("short-names"))
-                || (part.len() > 255 && !self.is("any-length"))
+                || (self.length(part) > 255 && !self.is("any-length"))
+                || (part.trim_matches(' ') != part && !self.is("spaces-in-a-path"))
                 || (part.starts_with('.') && part != ".." && !self.is("hidden"))
                 || (part.contains('\\') && !self.is("backslash"))
                 || (part.contains(char::is_control) && !self.is("control"))
@@ -184,6 +185,10 @@ impl Server {
             path = name.into();
         }
         Ok(path)
+    }
+
+    fn length(&self, part: &str) -> usize {
+        if self.is("long-in-characters") { part.chars().count() } else { part.len() }
     }
 
     /// An existing file.
@@ -292,6 +297,9 @@ impl Server {
             let name = entry.file_name().to_string_lossy().into_owned();
             let is_hidden = name.starts_with('.') && !self.is("lists-hidden");
             let Ok(found) = entry.metadata() else { continue };
+            if found.is_dir() && self.is("ls-without-folders") {
+                continue;
+            }
             if !is_hidden && (!found.is_symlink() || self.is("follows-links")) {
                 entries.push((name, (!found.is_dir()).then_some(self.size_of(&found))));
             }
@@ -520,8 +528,9 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             "connme", "conme", "ls", "size", "rm", "download", "upload", "count", "help", "sum",
             "resume", "byebye",
         ];
+        let typed: &[u8] = if s.is("closes-on-tab") { &[] } else { &[b'\t', 27, 8] };
         let is_noise = std::str::from_utf8(&line).is_err()
-            || line.iter().any(|b| *b < b' ' && ![b'\t', 27, 8].contains(b));
+            || line.iter().any(|b| *b < b' ' && !typed.contains(b));
         let ends = |end: &str| line.ends_with(end.as_bytes());
         let is_browser = ends(" HTTP/1.1") || ends(" HTTP/1.0") || ends(" HTTP/2.0");
         let is_number = word.iter().all(u8::is_ascii_digit) && !word.is_empty();
@@ -755,8 +764,14 @@ fn list(c: &mut Conn<'_>, s: &Server, folder: &[u8]) -> Outcome<Result<(), &'sta
 
 fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Result<(), &'static str>> {
     let words = String::from_utf8_lossy(words).into_owned();
-    let mut words = words.splitn(3, ' ');
-    let (offset, hex, name) = (words.next(), words.next(), words.next().unwrap_or_default());
+    let first = |words: &str| {
+        let (word, rest) = words.split_once(' ')?;
+        let rest = if s.is("resume-one-space") { rest } else { rest.trim_start_matches(' ') };
+        Some((word.to_owned(), rest.to_owned()))
+    };
+    let (offset, rest) = first(&words).unwrap_or_default();
+    let (hex, name) = first(&rest).unwrap_or_default();
+    let (offset, hex) = (Some(offset.as_str()), Some(hex.as_str()));
     let offset = offset.filter(|it| it.bytes().all(|b| b.is_ascii_digit()));
     let is_small = |hex: &str| !hex.contains(char::is_uppercase) || s.is("sums-in-capitals");
     let is_hex = hex.is_some_and(|hex| hex.len() == 64 && is_small(hex));

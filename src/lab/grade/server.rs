@@ -203,7 +203,9 @@ impl Server<'_> {
                 let size_of = found.and_then(|(_, size)| *size);
                 let came = size_of.map(|size| listed(name, size));
                 let size = record.and_then(|it| it.get("size")?.as_u64()).or(size.parse().ok());
-                let expected = listed(name, size.unwrap_or(0));
+                let folder =
+                    || msg!("a list with the folder {name}", "daftar berisi folder {name}");
+                let expected = size.map_or_else(folder, |size| listed(name, size));
                 let came = came.filter(|came| *came != expected);
                 let came =
                     came.unwrap_or_else(|| msg!("a list without it", "daftar tanpa file itu"));
