@@ -5,7 +5,7 @@
 //!   take_line          looks for it in what has come
 //!   read_more          adds what one read brings; silence is an error
 //!     fill             with the message's own deadline
-//!       read_once      the read itself: data, silence or the end, until a moment
+//!       read_once      in `mod.rs`, the read itself: data, silence or the end, until a moment
 //! ```
 
 use std::time::{Duration, Instant};

@@ -45,8 +45,8 @@ pub struct WireConfig {
     pub buffer: usize,
     /// How many bytes one read or write of a payload moves at most.
     pub payload_buffer: usize,
-    /// How long the reads of a payload are gathered for one write. What comes on a slower line is written, and shown to
-    /// a user, as it comes.
+    /// How long the reads of a payload are gathered for one write. What comes later is written, and shown to a user, as it
+    /// comes.
     pub gathering: Duration,
     /// How long the peer may be silent between messages.
     pub idle: Duration,
@@ -164,7 +164,7 @@ impl Wire {
     /// # Errors
     /// The connection broke or stalled.
     pub fn flush(&mut self) -> Result<()> {
-        // Freed after it, so that an idle connection holds no buffer.
+        // Freed when this returns, so that an idle connection holds no buffer.
         let bytes = std::mem::take(&mut self.output);
         self.send(&bytes)
     }
@@ -279,7 +279,7 @@ impl Wire {
         }
     }
 
-    /// The one read under all framings: sends what was written, then reads once, and waits for that until this
+    /// The one read under all readers of messages: sends what was written, then reads once, and waits for that until this
     /// moment.
     fn read_once(&mut self, into: &mut [u8], until: Instant, expected: Expected) -> Result<Came> {
         if self.can_write() {

@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 /// Checks that a transfer moves enough. A timeout on each read alone would start again with every byte. Its clock runs
 /// only while the peer is waited for: a stall of our own disk is not the peer's.
 pub(super) struct Pace {
-    /// This much has to move in each window.
+    /// This much may take one window of waiting at most.
     least: u64,
     window: Duration,
     /// What has moved since `least` was reached last, and how long that has taken.

@@ -2,6 +2,13 @@
 //!
 //! They stream through a buffer that exists for the transfer only. In both directions a payload has to
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::drop_owed_payload`].
+//!
+//! ```text
+//! read_payload
+//!   take_payload       what came with the size, then the rest
+//!     read_much        several reads, so that the disk gets one large write
+//!       read_once      in `mod.rs`
+//! ```
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
 use std::time::Instant;
@@ -49,6 +56,8 @@ impl Wire {
     /// peer that sends nothing, or a byte now and then, keeps the thread for ever. So the loop here asks
     /// for no more than is left, takes an end as an error, and has a timeout and a pace to keep. It begins
     /// with what an earlier read has brought together with the size.
+    ///
+    /// `E` is the sink's error: [`Error`] in a server, a failure for the user in a client.
     ///
     /// # Errors
     /// The sink's own, or the connection ended or stalled before all of it had come.
@@ -109,29 +118,34 @@ impl Wire {
     /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
     /// many small ones. Returns how much has come, and why no more will, if so.
     fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
-        let (mut filled, start) = (0, Instant::now());
-        while filled < buffer.len() && (filled == 0 || start.elapsed() < self.config.gathering) {
+        let (mut filled, end) = (0, Instant::now() + self.config.gathering);
+        while filled < buffer.len() && (filled == 0 || Instant::now() < end) {
             let Payload { size, left } = self.payload;
             let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
-            let (begun, window) = (Instant::now(), self.config.payload_window);
-            let came = self.read_once(&mut buffer[filled..], begun + window, expected);
-            let n = came.and_then(|came| match came {
-                Came::Data(n) => pace.moved(n as u64, begun.elapsed()).and(Ok(n)),
-                Came::End if size.is_none() => Ok(0),
-                Came::End => Err(ended()),
-                Came::Silence => Err(silence()),
-            });
-            match n {
-                Ok(0) => {
-                    // Now its size is known.
+            let begun = Instant::now();
+            let until = if filled == 0 { begun + self.config.payload_window } else { end };
+            let read = match self.read_once(&mut buffer[filled..], until, expected) {
+                Ok(Came::Data(n)) => {
+                    filled += n;
+                    self.payload.left -= n as u64;
+                    pace.moved(n as u64, begun.elapsed())
+                }
+                // Without a size the end of the stream is the end of the payload, and now its size is known.
+                Ok(Came::End) if size.is_none() => {
                     self.payload = Payload { size: Some(u64::MAX - left), left: 0 };
                     break;
                 }
-                Ok(n) => {
-                    filled += n;
-                    self.payload.left -= n as u64;
+                Ok(Came::End) => Err(ended()),
+                // What has come is written while the rest is waited for.
+                Ok(Came::Silence) if filled > 0 => {
+                    let kept = pace.moved(0, begun.elapsed());
+                    return (filled, kept.map_err(|error| error.with_partial(b"", expected)));
                 }
-                Err(error) => return (filled, Err(error.with_partial(b"", expected))),
+                Ok(Came::Silence) => Err(silence()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = read {
+                return (filled, Err(error.with_partial(b"", expected)));
             }
         }
         (filled, Ok(()))

@@ -105,7 +105,7 @@ pub enum Ending {
 
 impl Stream for TcpStream {
     fn limit_wait(&mut self, longest: Duration) -> io::Result<()> {
-        // Zero would mean no end.
+        // Zero is refused with an error.
         self.set_read_timeout(Some(longest.max(Duration::from_millis(1))))
     }
 

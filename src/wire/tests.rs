@@ -182,6 +182,21 @@ fn what_comes_soon_is_written_together_and_what_comes_later_as_it_comes() {
     assert_eq!(pieces(Duration::ZERO), [0, 1, 1, 1, 1, 1]);
 }
 
+/// A client that was killed in a stall had lost what came before it.
+#[test]
+fn what_has_come_of_a_payload_is_handed_on_in_a_stall() {
+    let bytes = |bytes: &[u8]| Step::Bytes(bytes.to_vec());
+    let (mut wire, _) = wire(Script::new([bytes(b"hel"), Step::Pause, bytes(b"lo")]));
+    let mut pieces = Vec::new();
+    wire.expect_payload(5);
+    wire.read_payload::<Error>(&mut |piece| {
+        pieces.push(piece.to_vec());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(pieces, [&b""[..], b"hel", b"lo"]);
+}
+
 #[test]
 fn bytes_are_counted_and_what_follows_stays() {
     three_ways(b"\x05\0\0\0hello!", |wire| {
@@ -516,7 +531,7 @@ fn a_wait_is_as_long_as_its_message_allows() {
         waits.into_iter().map(|wait| (wait + Duration::from_millis(500)).as_secs()).collect()
     };
     assert_eq!(seconds(written.waits()), [100, 50, 50]);
-    // A word waits for its pause only, and each piece of a payload as long as all of them at their pace.
+    // A word waits for its pause only, and the next piece of a payload as long as all of it at its pace.
     let (script, written) = Script::bytewise("ab");
     let mut wire = Wire::new(Box::new(script), config.clone());
     wire.read_word(9, Duration::from_secs(7)).unwrap();
@@ -525,7 +540,7 @@ fn a_wait_is_as_long_as_its_message_allows() {
     let mut wire = Wire::new(Box::new(script), config);
     wire.expect_payload(2);
     wire.read_payload::<Error>(&mut |_| Ok(())).unwrap();
-    assert_eq!(seconds(written.waits()), [20, 20]);
+    assert_eq!(seconds(written.waits()), [20, 0], "what has come does not wait for more");
 }
 
 /// A server may have to read a large file before it answers. The message after that has the usual time again.
