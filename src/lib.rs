@@ -16,8 +16,8 @@
 //!         publish          the whole file gets its name
 //! ```
 //!
-//! A first reading can leave out `wire/input.rs` (where bytes wait), `store/numbers.rs` (the free numbers of a name) and
-//! `store/quota.rs`.
+//! A first reading can leave out `wire/input.rs` (where bytes wait) but for `fill`, `store/numbers.rs` (the free numbers
+//! of a name) and `store/quota.rs`.
 //!
 //! | module | what it is for | calls |
 //! |---|---|---|

@@ -65,7 +65,7 @@ pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'
             Ok(_) => command != b"byebye",
             Err(error) => refuse(wire, error),
         };
-        // The client has its answer before the log has its line.
+        // The client has its answer before the log has its line, unless its next request has come already.
         let sent = wire.end_reply();
         log.command(word, argument, since, &outcome);
         if !goes_on {

@@ -36,7 +36,8 @@ impl Threads {
     pub(super) fn give(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
         let mut state = lock(&server.threads.state);
         state.queue.push_back(connection);
-        // A thread that was woken counts as idle until it has taken its connection.
+        // Each connection in the queue, this one too, needs an idle thread. One that was woken counts as idle until it has
+        // taken its connection.
         if state.queue.len() <= state.idle {
             server.threads.queued.notify_one();
             return Ok(());

@@ -1,4 +1,13 @@
 //! An upload: it is written out of sight, and published whole or not at all.
+//!
+//! ```text
+//! publish
+//!   complete               all has come; the draft is closed
+//!   put_in_place
+//!     Share::store         only where all files together have a limit
+//!       first_free         a.txt, a_1.txt and so on, until one is free
+//!         publish_as       a hard link: it fails if the name is taken
+//! ```
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -32,7 +41,8 @@ impl Store {
     /// The name has no place in the root, or nothing may be stored.
     pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
-        // What has no place is refused now, before the client sends the file.
+        // A folder that does not exist, or a name that a folder has, is refused now, before the client sends the file. A
+        // plain file of this name is no obstacle: the upload gets a number.
         let path = self.walk(name.folder())?.join(name.last());
         let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
         found.as_ref().map_or(Ok(()), plain::must_be_plain)?;

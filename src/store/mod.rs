@@ -221,7 +221,7 @@ impl Store {
         self.workspace()?.draft()
     }
 
-    /// The server's own folder. Makes a new one if it has been removed, perhaps with the whole root.
+    /// The server's own folder. Makes a new one if it has been removed. A root that is gone is not made again.
     fn workspace(&self) -> io::Result<Arc<Workspace>> {
         let mut current = lock(&self.workspace);
         if let Some(workspace) = &*current

@@ -66,7 +66,7 @@ impl Numbers {
         })
     }
 
-    /// Removes a file. Hints that do not have its number are dropped.
+    /// Removes a file. A hint that begins after its number is dropped.
     pub(super) fn remove<E>(
         &self,
         file: &FileName,

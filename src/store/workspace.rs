@@ -171,8 +171,8 @@ impl Draft {
         op(|| fs::symlink_metadata(&self.path))
     }
 
-    /// Closes a finished draft. Windows may set the time of change then, and a name that is given before keeps the old
-    /// one in its folder. One that is kept becomes an ordinary draft.
+    /// Closes the file of a finished draft, before it gets its name: Windows may set a file's time of change when it is
+    /// closed, and a name that it had before would still show the old time. A kept one becomes an ordinary draft.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         if self.is_kept {
             let path = self.workspace.next_path();

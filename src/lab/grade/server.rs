@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
 //! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
-//! | `has NAME`, `has NAME : SIZE`, `lacks NAME` | it has this file, or this record; it does not |
+//! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
 //! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
@@ -30,7 +30,7 @@ use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
 
 /// Whether this is a word of a conversation with a server. What is made, and taken away again, has a name of the
-/// grader's own, also in a file of the user's: it never is a file of his.
+/// grader's own, also in a file of the user's: it is never one of the user's own files.
 pub(super) fn is_known(word: &str, argument: &str) -> bool {
     let is_safe = match word {
         "made" | "clean" => argument.contains("{name") && !argument.contains(['/', '\\']),
@@ -44,7 +44,7 @@ const WORDS: &str = "enough list has lacks counts totals sorted differ made stor
 /// How often a conversation is begun again in which a gap was too long because this machine is busy.
 const BEGINNINGS: usize = 5;
 
-/// How long files of failed uploads may stay, and how often it is looked for them.
+/// How long files of failed uploads may stay, and the time between two looks for them.
 const LEFT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
