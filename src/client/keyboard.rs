@@ -274,7 +274,7 @@ mod tests {
         for expected in ["ls", "size b", ""] {
             assert_eq!(keyboard.next(), line(expected));
         }
-        // A key drops what was typed before it, and is no part of the next line.
+        // Ctrl-C drops what was typed before it, and does not become a part of the next line.
         keyboard.expect();
         type_it.send(b"rm a\x03").unwrap();
         assert_eq!(keyboard.next(), Typed::Cancelled { is_empty: false });

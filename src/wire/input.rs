@@ -64,16 +64,16 @@ impl Wire {
             return Ok(Came::End);
         }
         let WireConfig { buffer: size, payload_buffer, .. } = *self.config;
-        let large = size.max(limits::FULL_READ.min(payload_buffer));
-        let most = if self.input.large_reads { large } else { size };
-        // On the stack if it is small, so that a connection that only waits holds none.
-        let (mut small, mut large);
+        let large_size = size.max(limits::FULL_READ.min(payload_buffer));
+        let most = if self.input.large_reads { large_size } else { size };
+        // A small buffer is on the stack, so that a connection that only waits holds none on the heap.
+        let (mut on_stack, mut on_heap);
         let buffer = if most <= limits::BUFFER_SIZE {
-            small = [0; limits::BUFFER_SIZE];
-            &mut small[..most]
+            on_stack = [0; limits::BUFFER_SIZE];
+            &mut on_stack[..most]
         } else {
-            large = vec![0; most];
-            &mut large[..]
+            on_heap = vec![0; most];
+            &mut on_heap[..]
         };
         let came = self.read_once(buffer, until, self.reading.expected)?;
         if let Came::Data(n) = came {

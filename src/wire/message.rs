@@ -221,8 +221,8 @@ impl Wire {
     /// The connection broke, or nothing comes in time.
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
         self.begin_message(Expected::Word)?;
-        while self.input.held().len() < most && matches!(self.read_or_pause(pause)?, Came::Data(_))
-        {
+        while self.input.held().len() < most {
+            let Came::Data(_) = self.read_or_pause(pause)? else { break };
         }
         Ok(self.input.held())
     }

@@ -7,7 +7,7 @@
 //! there NAME TEXT               the same in the server's folder
 //! peer 'ok 1\n' | 'ok 2\n'      a peer in the place of the server: it answers each read with the next word, and closes
 //!                               after the last, or at `|`; `\xNN` is a byte; `peer` alone: the server again
-//! cut 2000 99                   the next connections end after so many bytes from the server, or from the peer
+//! cut 2000 99                   the next connections end after 2000 and 99 bytes from the server, or from the peer
 //! $ connme-client upload a      a command; `--server` is added to a client's
 //! < Y                           a line that is typed
 //!   a uploaded: 5 bytes ...     a line of standard output; `...` is any text
@@ -154,7 +154,7 @@ impl Peer {
             connections.map(|words| words.iter().map(|word| bytes(word)).collect()).collect();
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                // Held to the end of the connection, so that whoever looks sees all of it.
+                // Held to the end of the connection, so that `heard` sees all of it.
                 let mut heard = heard.lock().unwrap();
                 let mut buffer = vec![0; 64 << 10];
                 let mut stays_open = true;
@@ -180,7 +180,7 @@ impl Peer {
     }
 }
 
-/// A relay to a server. It cuts each connection after so many bytes towards the client as the list says, and
+/// A relay to a server. It cuts each connection when the client has got as many bytes as the list says, and
 /// passes on all after the end of the list.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,

@@ -9,7 +9,7 @@
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
-//! | `noted`, `unchanged` | the files in the folder are noted; soon there are no others |
+//! | `noted`, `unchanged` | the files in the folder are noted; a second later at most there are no others |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
 
 use std::collections::BTreeSet;

@@ -264,7 +264,7 @@ fn hear_size(p: &mut Peer, size: &[u8]) -> Done {
     p.differs(&[size, b"\n"].concat())
 }
 
-/// So many MiB, whatever they are.
+/// Reads this many MiB, and does not look at them.
 fn drain(p: &mut Peer, all: u64) -> Done {
     for turn in 0..all {
         if let Err(mut failure) = p.take(PIECE) {

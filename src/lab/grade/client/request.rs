@@ -65,7 +65,7 @@ impl Request {
         }
     }
 
-    /// Whether a client may send it although nobody asked for it: it changes nothing.
+    /// Whether a client may send it without being told to: it changes nothing on the server.
     pub(super) fn is_harmless(&self, dialect: Dialect) -> bool {
         let (word, _) = words(&self.0);
         match dialect {
