@@ -141,7 +141,8 @@ fn a_second_ctrl_c_ends_a_client_whose_server_is_silent() {
     terminal.press(CTRL_C).see("cannot connect: interrupted");
     terminal.see("(not connected)> ");
     terminal.press("half").see("half");
-    terminal.press(CTRL_C).press(CTRL_C).see("status ");
+    // Both at once: one that comes when the settings are as before would end the shell.
+    terminal.press(&CTRL_C.repeat(2)).see("status ");
     terminal.see("intr = ^C;");
     terminal.end();
 }
