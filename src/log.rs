@@ -94,16 +94,16 @@ impl Log {
 
     /// Writes one line, with the time in front. A log that cannot be written stops no server.
     pub fn line(&self, what: impl fmt::Display) {
-        let time = utc(SystemTime::now());
+        let line = format!("{} {what}\n", utc(SystemTime::now()));
         for queue in &self.0.queues {
-            queue.push(format_args!("{time} {what}\n"));
+            queue.push(&line);
         }
     }
 
     /// Shows a line of a trace on standard error, after the log lines before it.
     pub fn trace(&self, line: &str) {
         if let Some(stderr) = self.0.queues.first() {
-            stderr.push(format_args!("{line}"));
+            stderr.push(line);
         }
     }
 
@@ -146,13 +146,11 @@ impl Queue {
         let waiting = Arc::clone(&lines);
         let writer = thread::Builder::new().name("log".to_owned()).stack_size(limits::STACK);
         let started = writer.spawn(move || {
-            let mut text = String::new();
             while woken.recv().is_ok() {
                 thread::sleep(LOG_PAUSE);
-                mem::swap(&mut text, &mut lock(&waiting).text);
+                let text = mem::take(&mut lock(&waiting).text);
                 let _ = write(text.as_bytes());
                 lock(&waiting).unwritten -= text.len();
-                text.clear();
             }
         });
         started.map_err(|error| Error::io("start a thread for the log", &error))?;
@@ -160,25 +158,23 @@ impl Queue {
     }
 
     /// Adds a line, or drops it if the queue is full. Never waits for the output.
-    fn push(&self, line: fmt::Arguments<'_>) {
+    fn push(&self, line: &str) {
         let Lines { text, unwritten, dropped } = &mut *lock(&self.lines);
-        let before = text.len();
-        if *dropped > 0 {
-            let time = utc(SystemTime::now());
-            let _ = writeln!(text, "{time} log: {dropped} lines were dropped, not read in time");
-        }
-        let _ = text.write_fmt(line);
-        let added = text.len() - before;
-        if *unwritten + added > LOG_QUEUE {
-            text.truncate(before);
+        if *unwritten + line.len() > LOG_QUEUE {
             *dropped += 1;
             return;
         }
-        *dropped = 0;
-        *unwritten += added;
-        if before == 0 {
+        if text.is_empty() {
             let _ = self.wake.send(());
         }
+        if *dropped > 0 {
+            let time = utc(SystemTime::now());
+            let notice = format!("{time} log: {dropped} lines were dropped, not read in time\n");
+            text.push_str(&notice);
+            (*unwritten, *dropped) = (*unwritten + notice.len(), 0);
+        }
+        text.push_str(line);
+        *unwritten += line.len();
     }
 }
 
@@ -366,7 +362,7 @@ mod tests {
         let line = "x".repeat(99) + "\n";
         let all = 4 * LOG_QUEUE / line.len();
         for _ in 0..all {
-            queue.push(format_args!("{line}"));
+            queue.push(&line);
         }
         assert!(lock(&queue.lines).unwritten <= LOG_QUEUE);
         // The next line that is added says how many there were.
@@ -374,7 +370,7 @@ mod tests {
         while came + dropped < all {
             let Ok(text) = read.recv_timeout(LOG_PAUSE * 2) else {
                 if lock(&queue.lines).unwritten < LOG_QUEUE / 2 {
-                    queue.push(format_args!("after\n"));
+                    queue.push("after\n");
                 }
                 continue;
             };
