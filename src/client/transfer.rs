@@ -388,8 +388,8 @@ impl<'s> Arriving<'s> {
     }
 
     fn announced(&mut self, size: Option<u64>) -> Result<(), Error> {
-        if let Some(file) = &mut self.file {
-            file.announce(size)?;
+        if let Some(file) = &self.file {
+            file.announce(size.unwrap_or(0))?;
             self.total = size.map(|rest| self.done.saturating_add(rest));
             self.rest_since = Some(Instant::now());
             (self.watch)(Progress::Continuing(self.done, self.total));
@@ -397,11 +397,11 @@ impl<'s> Arriving<'s> {
         }
         let store = open(self.store, self.folder)?;
         let key = self.key.filter(|_| size.is_some_and(|size| size > KEPT_SIZE));
-        let mut file = match key {
+        let file = match key {
             Some(key) => partial::begin(store, self.name, key)?,
             None => store.begin(self.name)?,
         };
-        file.announce(size)?;
+        file.announce(size.unwrap_or(0))?;
         (self.file, self.total) = (Some(file), size);
         Ok(())
     }

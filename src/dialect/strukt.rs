@@ -186,7 +186,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
     wire.expect_payload(size);
     let begun = FileName::parse(name).and_then(|name| store.begin(&name));
     let stored = begun.and_then(|mut incoming| {
-        incoming.announce(Some(size))?;
+        incoming.announce(size)?;
         wire.read_payload(&mut |bytes| incoming.write(bytes))?;
         incoming.publish()
     });

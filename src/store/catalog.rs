@@ -521,7 +521,6 @@ mod tests {
                         let work = || -> Result<()> {
                             let name = FileName::parse(format!("{thread}-{}", n % 37).as_bytes())?;
                             let mut incoming = store.begin(&name)?;
-                            incoming.announce(None)?;
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! publish
-//!   complete               all has come; the draft is closed
+//!   complete               the draft is closed
 //!   put_in_place
 //!     Share::store         only where all files together have a limit
 //!       first_free         a.txt, a_1.txt and so on, until one is free
@@ -28,8 +28,6 @@ pub struct Incoming<'s> {
     /// What it takes of the room for all files, where that has a limit. After `draft`, so that the draft is removed
     /// before its room is given back.
     share: Option<Share<'s>>,
-    /// How much is to come; `None` if that is not known.
-    size: Option<u64>,
     /// How much has come.
     came: u64,
 }
@@ -45,24 +43,21 @@ impl Store {
         // plain file of this name is no obstacle: the upload gets a number.
         let path = self.walk(name.folder())?.join(name.last());
         let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
-        if let Some(found) = &found {
-            plain::must_be_plain(found)?;
-        }
+        found.as_ref().map_or(Ok(()), plain::must_be_plain)?;
         let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
         let share = self.quota.as_ref().map(Quota::share);
-        Ok(Incoming { store: self, name: name.clone(), draft, share, size: None, came: 0 })
+        Ok(Incoming { store: self, name: name.clone(), draft, share, came: 0 })
     }
 }
 
 impl<'s> Incoming<'s> {
-    /// Prepares for a file of this size. `None`: the size is not known, and the limits are checked while it comes.
+    /// Looks whether there is room for a file of this size, before it comes. The limits are checked again while it does.
     ///
     /// # Errors
     /// It is more than the limits allow, or could not be stored even now.
-    pub fn announce(&mut self, size: Option<u64>) -> Result<()> {
-        self.size = size;
-        self.must_be_small(size.unwrap_or(0))?;
-        self.share.as_ref().map_or(Ok(()), |share| share.must_fit(size.unwrap_or(0)))
+    pub fn announce(&self, size: u64) -> Result<()> {
+        self.must_be_small(size)?;
+        self.share.as_ref().map_or(Ok(()), |share| share.must_fit(size))
     }
 
     /// Adds to the file.
@@ -131,9 +126,6 @@ impl<'s> Incoming<'s> {
     }
 
     fn complete(&mut self) -> Result<()> {
-        if self.size.is_some_and(|size| self.came != size) {
-            return Err(Error::new(Code::Internal, "another size came than was announced"));
-        }
         let storing = |error| not_stored(self.name.as_str(), &error);
         if self.store.options.fsync {
             self.draft.sync().map_err(storing)?;
@@ -204,18 +196,17 @@ mod tests {
     fn a_file_of_unknown_size_is_bounded_while_it_comes() {
         let (_folder, store) = store(true);
         let begin = |size| {
-            let mut incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
+            let incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
             incoming.announce(size).map(|()| incoming)
         };
-        let mut unknown = begin(None).unwrap();
+        let mut unknown = begin(0).unwrap();
         unknown.write(&[0; 10]).unwrap();
         assert!(unknown.write(&[0]).unwrap_err().is(Code::TooLarge));
-        let mut known = begin(Some(10)).unwrap();
+        let mut known = begin(10).unwrap();
         known.write(&[0; 4]).unwrap();
         known.write(&[0; 6]).unwrap();
         assert!(known.publish().is_ok());
-        assert!(begin(Some(11)).is_err());
-        assert!(begin(Some(1)).unwrap().publish().is_err());
-        assert!(begin(Some(0)).unwrap().publish().is_ok());
+        assert!(begin(11).is_err());
+        assert!(begin(0).unwrap().publish().is_ok());
     }
 }

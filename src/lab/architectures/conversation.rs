@@ -200,11 +200,11 @@ impl<'s> Conversation<'s> {
         Ok(())
     }
 
-    fn begin_payload(&mut self, mut file: Incoming<'s>, line: &[u8]) -> Result<()> {
+    fn begin_payload(&mut self, file: Incoming<'s>, line: &[u8]) -> Result<()> {
         let size = digits(line).ok_or_else(|| {
             Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close()
         })?;
-        file.announce(Some(size)).map_err(Error::and_close)?;
+        file.announce(size).map_err(Error::and_close)?;
         self.expected = Expected::Payload(file, size, size);
         Ok(())
     }
