@@ -276,7 +276,7 @@ pub(crate) fn must_differ(files: &[(&'static str, Option<&Path>)]) -> Result<(),
 
 /// Digits only: `parse` alone would take a plus sign too.
 pub(crate) fn digits(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    if text.as_bytes().iter().all(u8::is_ascii_digit) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

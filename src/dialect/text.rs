@@ -46,8 +46,9 @@ const HELP_LINES: u64 = 1000;
 /// The connection broke, or an error closed it.
 pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
     loop {
-        let request = match read_request(wire) {
-            Ok(Some(request)) => request,
+        let request = match wire.read_line(limits::LINE) {
+            Ok(Some(line)) if line.trim_ascii().is_empty() => continue,
+            Ok(Some(line)) => line,
             Ok(None) => return Ok(()),
             Err(error) => {
                 refuse(wire, &error);
@@ -137,7 +138,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Resul
     let size = read_size(wire)?;
     // Before `announce`, which may refuse: `refuse` then drops these bytes, and does not run them as commands.
     wire.expect_payload(size);
-    incoming.announce(Some(size))?;
+    incoming.announce(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
@@ -362,16 +363,6 @@ fn write_request(wire: &mut Wire, command: &str, argument: &str) -> Answer<()> {
     let space = if argument.is_empty() { "" } else { " " };
     writeln!(wire, "{command}{space}{argument}")?;
     Ok(())
-}
-
-/// Reads the next line that is not empty.
-fn read_request(wire: &mut Wire) -> Result<Option<Vec<u8>>> {
-    loop {
-        match wire.read_line(limits::LINE)? {
-            Some(line) if line.trim_ascii().is_empty() => {}
-            line => return Ok(line),
-        }
-    }
 }
 
 /// Whether the first line of a web request looks like this. A web page can make a browser send any lines after it.

@@ -1,17 +1,16 @@
 //! What has been read and not yet taken.
-#![allow(clippy::indexing_slicing, reason = "`taken` and `searched` are never beyond the end")]
+#![allow(clippy::indexing_slicing, reason = "`searched` is never beyond the end")]
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::{Came, Wire, WireConfig};
 use crate::error::Result;
 use crate::limits;
 
-#[derive(Default)]
 pub(super) struct Input {
-    pub(super) bytes: Vec<u8>,
-    /// How many of these bytes have been taken.
-    taken: usize,
+    /// In one piece.
+    pub(super) bytes: VecDeque<u8>,
     /// A read has brought all that it asked for. So this peer sends more at a time, perhaps a small file
     /// with its size.
     large_reads: bool,
@@ -19,28 +18,36 @@ pub(super) struct Input {
     pub(super) ended: bool,
     /// How many bytes were searched for a mark.
     #[cfg(test)]
-    pub(super) searched: std::cell::Cell<usize>,
+    pub(super) searched: usize,
 }
 
 impl Input {
+    /// Nothing has been read.
+    pub(super) const NONE: Input = Input {
+        bytes: VecDeque::new(),
+        large_reads: false,
+        ended: false,
+        #[cfg(test)]
+        searched: 0,
+    };
+
     pub(super) fn held(&self) -> &[u8] {
-        &self.bytes[self.taken..]
+        self.bytes.as_slices().0
     }
 
     /// Drops `n` bytes. The buffer is given back when it is empty.
     pub(super) fn skip(&mut self, n: usize) {
-        self.taken += n;
-        if self.taken >= self.bytes.len() {
-            self.bytes = Vec::new();
-            self.taken = 0;
+        self.bytes.drain(..n);
+        if self.bytes.is_empty() {
+            self.bytes = VecDeque::new();
         }
     }
 
     /// Returns the position of `mark`. The first `searched` bytes are known not to have its beginning.
-    pub(super) fn find(&self, mark: &[u8], searched: usize) -> Option<usize> {
-        let fresh = &self.held()[searched..];
+    pub(super) fn find(&mut self, mark: &[u8], searched: usize) -> Option<usize> {
         #[cfg(test)]
-        self.searched.set(self.searched.get() + fresh.len());
+        let () = self.searched += self.bytes.len() - searched;
+        let fresh = &self.held()[searched..];
         let at = match mark {
             [mark] => fresh.iter().position(|byte| byte == mark),
             _ => fresh.windows(mark.len()).position(|window| window == mark),
@@ -50,9 +57,8 @@ impl Input {
 
     /// Adds what has come.
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.bytes.drain(..self.taken);
-        self.taken = 0;
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend(bytes);
+        self.bytes.make_contiguous();
     }
 }
 
@@ -63,9 +69,8 @@ impl Wire {
         if self.input.ended {
             return Ok(Came::End);
         }
-        let WireConfig { buffer: size, payload_buffer, .. } = *self.config;
-        let large_size = size.max(limits::FULL_READ.min(payload_buffer));
-        let most = if self.input.large_reads { large_size } else { size };
+        let WireConfig { buffer, large_buffer, .. } = *self.config;
+        let most = if self.input.large_reads { large_buffer } else { buffer };
         // A small buffer is on the stack, so that a connection that only waits holds none on the heap.
         let (mut on_stack, mut on_heap);
         let buffer = if most <= limits::BUFFER_SIZE {

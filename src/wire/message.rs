@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::pace::Pace;
 use super::stream::Ending;
-use super::{Came, Wire, ended, silence, stream, too_long};
+use super::{Came, State, Wire, ended, silence, stream, too_long};
 use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 
@@ -47,15 +47,11 @@ impl Wire {
         self.begin_message(Expected::Line)?;
         let mut searched = 0;
         loop {
-            if let Some(line) = self.take_line(&mut searched, most)? {
-                return Ok(Some(line));
+            match self.take_line(&mut searched, most)? {
+                None if self.read_more()? => {}
+                None if !self.input.held().is_empty() => break,
+                line => return Ok(line),
             }
-            if !self.read_more()? {
-                break;
-            }
-        }
-        if self.input.held().is_empty() {
-            return Ok(None);
         }
         let sentence = "the connection ended in the middle of a line";
         let error = Error::new(Code::BadRequest, sentence).and_close();
@@ -338,7 +334,9 @@ impl Wire {
             let idle = self.list.as_ref().map_or(self.config.idle, Pace::left);
             let idle = idle.saturating_add(self.reading.more_time);
             // After a failed write only what has come already is read.
-            return Ok(now + if self.can_write() { idle } else { limits::CLOSE_TIME });
+            return Ok(
+                now + if self.state != State::Unwritable { idle } else { limits::CLOSE_TIME }
+            );
         }
         let deadline = *self.reading.deadline.get_or_insert(now + self.config.message_time);
         if deadline > now { Ok(deadline) } else { Err(self.silent()) }

@@ -43,6 +43,8 @@ use stream::Stream;
 pub struct WireConfig {
     /// How many bytes one read asks for where a message is expected.
     pub buffer: usize,
+    /// The same for a peer that sends more at a time.
+    pub large_buffer: usize,
     /// How many bytes one read or write of a payload moves at most.
     pub payload_buffer: usize,
     /// How long the reads of a payload are gathered for one write. What comes later is written, and shown to a user, as it
@@ -64,6 +66,7 @@ impl Default for WireConfig {
     fn default() -> WireConfig {
         WireConfig {
             buffer: limits::BUFFER_SIZE,
+            large_buffer: limits::FULL_READ,
             payload_buffer: limits::PAYLOAD_BUFFER,
             gathering: Duration::from_millis(50),
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
@@ -80,7 +83,9 @@ impl WireConfig {
     #[must_use]
     pub fn with_buffer(self, size: Option<usize>) -> WireConfig {
         match size {
-            Some(size) => WireConfig { buffer: size, payload_buffer: size, ..self },
+            Some(size) => {
+                WireConfig { buffer: size, large_buffer: size, payload_buffer: size, ..self }
+            }
             None => self,
         }
     }
@@ -130,7 +135,7 @@ impl Wire {
             stream,
             config: config.into(),
             state: State::InStep,
-            input: Input::default(),
+            input: Input::NONE,
             output: Vec::new(),
             reading: Reading::NONE,
             payload: Payload::NONE,
@@ -222,7 +227,8 @@ impl Wire {
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close_and_wait(&mut self) {
         let _ = self.flush();
-        if !self.can_write() || self.input.ended || self.stream.end_writing().is_err() {
+        if self.state == State::Unwritable || self.input.ended || self.stream.end_writing().is_err()
+        {
             return;
         }
         let end = Instant::now() + limits::CLOSE_TIME;
@@ -239,7 +245,7 @@ impl Wire {
     /// Whether no write has failed so far.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        !matches!(self.state, State::Unwritable)
+        self.state != State::Unwritable
     }
 
     /// Ends a conversation in which nothing is owed. Does not wait for the peer's end, which comes a round trip
@@ -282,7 +288,7 @@ impl Wire {
     /// The one read under all readers of messages: sends what was written, then reads once, and waits for that until this
     /// moment.
     fn read_once(&mut self, into: &mut [u8], until: Instant, expected: Expected) -> Result<Came> {
-        if self.can_write() {
+        if self.state != State::Unwritable {
             self.flush()?;
         }
         self.stream.note_wait(self.input.held(), expected);
@@ -305,7 +311,7 @@ impl Wire {
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one, or else [`limits::READER_STEP`], or all that is left, in any window.
     fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
-        if !self.can_write() && !bytes.is_empty() {
+        if self.state == State::Unwritable && !bytes.is_empty() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
         let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);

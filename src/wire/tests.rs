@@ -95,7 +95,7 @@ fn a_long_word_is_searched_once() {
     let looked_at = |take: &dyn Fn(&mut Wire)| {
         let mut wire = wire(Script::bytewise(&bytes)).0;
         take(&mut wire);
-        wire.input.searched.get()
+        wire.input.searched
     };
     let line = looked_at(&|wire| assert!(wire.read_line(limits::MESSAGE).is_err()));
     let pause = Duration::from_secs(9);
