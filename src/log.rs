@@ -314,11 +314,10 @@ impl ConnectionLog<'_> {
         if bytes > 0 || took.as_millis() > 0 {
             let _ = write!(line, " {:.3} s", took.as_secs_f64());
         }
-        line.push(' ');
         match outcome {
-            Ok(_) => line += "ok",
-            Err(error) if error.is_gone() => line += "gone: cut short",
-            Err(error) => line += &shown(error),
+            Ok(_) => line += " ok",
+            Err(error) if error.is_gone() => line += " gone: cut short",
+            Err(error) => line += &format!(" {}", shown(error)),
         }
         self.log.line(line);
     }
@@ -329,21 +328,18 @@ fn shown(error: &Error) -> String {
     escape(error.to_string().as_bytes()).into_owned()
 }
 
-/// A time as `2026-01-31T09:00:00.125Z`. Years are counted from a first of March, so that the day of a leap year is
-/// the last of its year.
+/// A time as `2026-01-31T09:00:00.125Z`, with the formulas of E. G. Richards for the calendar: years begin on the first
+/// of March, so that the day of a leap year is the last of its year.
 fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (second, millisecond) = (since.as_secs(), since.subsec_millis());
-    let days = second / 86_400 + 719_468;
-    // 400 years always have the same number of days.
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    // The days of the Julian calendar, whose 4 years always have 1461 days: 400 of our years have 3 fewer.
+    let day = second / 86_400 + 2_440_588;
+    let quarters = 4 * (day + (4 * day + 274_277) / 146_097 * 3 / 4 + 1363) + 3;
+    let day = 5 * (quarters % 1461 / 4) + 2;
+    let (day, month) = (day % 153 / 5 + 1, (day / 153 + 2) % 12 + 1);
+    let year = quarters / 1461 - 4716 + (14 - month) / 12;
     let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
-    let year = era * 400 + year;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 

@@ -258,7 +258,7 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
         }
         return Ok(());
     }
-    let (count, total) = (listing.count(), bytes(listing.total));
+    let (count, total) = (listing.entries().len(), bytes(listing.total));
     ui.tell(&msg!("files ({count}):", "Daftar file ({count}):"))?;
     ui.print(&table::table(listing, ui.terminal.colour, ui.config().lang, escaped))?;
     ui.tell(&msg!("total {total}", "Total ukuran direktori: {total}"))

@@ -318,7 +318,7 @@ struct Collected {
 impl Collected {
     /// Takes note of one more list. A folder may be made here, and takes a block of the disk.
     fn add(&mut self, listing: &Listing) -> Answer<()> {
-        self.entries += listing.count();
+        self.entries += listing.entries().len();
         let names: usize = listing.entries().map(|entry| 2 * entry.name.len() + 128).sum();
         self.memory += names + 4096;
         match self.memory > limits::LIST_MEMORY {

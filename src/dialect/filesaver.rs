@@ -93,15 +93,15 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> 
     let opened = wire.read_word(limits::LINE, limits::WORD_PAUSE).and_then(|word| {
         *name = word.unwrap_or_default();
         let name = FileName::parse(name)?;
-        Ok((store.open_file(&name)?, name))
+        Ok((store.open_file(name.clone())?, name))
     });
     if opened.is_err() {
         wire.write(NOT_FOUND)?;
     }
-    let ((mut file, size), name) = opened?;
-    write_head(wire, name.as_str(), size)?;
+    let (file, name) = opened?;
+    write_head(wire, name.as_str(), file.size)?;
     wire.pause(limits::HEAD_PAUSE)?;
-    send_file(wire, &mut file, size)
+    send_file(wire, file)
 }
 
 // The client's half.

@@ -172,10 +172,10 @@ fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
 
 fn handle_download(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
     let (name, stamp) = requested(store, request)?;
-    let (mut file, record) = store.open_recorded(&name, stamp)?;
+    let (file, record) = store.open_recorded(&name, stamp)?;
     write_line(wire, record_value(&record))?;
     wire.pause(limits::HEAD_PAUSE)?;
-    send_file(wire, &mut file, record.size)
+    send_file(wire, file)
 }
 
 fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {

@@ -175,11 +175,11 @@ impl Receiver<Error> for Incoming<'_> {
 
 /// Sends the bytes of a file. The peer has been told the size: if the file cannot supply that many now,
 /// only a close says so.
-fn send_file(wire: &mut Wire, file: &mut Outgoing, size: u64) -> Result<Done> {
-    wire.write_payload(size, &mut |buffer| file.read(buffer)).map_err(|error: Error| {
+fn send_file(wire: &mut Wire, mut file: Outgoing) -> Result<Done> {
+    wire.write_payload(file.size, &mut |buffer| file.read(buffer)).map_err(|error: Error| {
         Error::gone("the download was cut short").because(error.to_string())
     })?;
-    Ok(Done { bytes: size, ..Done::default() })
+    Ok(Done { bytes: file.size, ..Done::default() })
 }
 
 /// Reads a number in 1 to 19 decimal digits and nothing else: no sign, no space, no other script's

@@ -281,7 +281,7 @@ impl IncomingList {
     }
 
     pub(super) fn push_after(&mut self, elapsed: Duration, entry: Entry<'_>) -> Answer<()> {
-        let count = self.listing.count();
+        let count = self.listing.entries().len();
         self.memory += entry.name.len() + entry.id.unwrap_or_default().len() + ENTRY;
         if self.memory > limits::LIST_MEMORY {
             return Err(too_long(count));

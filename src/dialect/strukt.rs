@@ -154,12 +154,11 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> 
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     let since = Instant::now();
-    let opened = FileName::parse(name).and_then(|name| store.open_file(&name));
-    let (mut file, size) = match opened {
-        Ok((file, size)) if i32::try_from(size).is_ok() => (file, size),
-        Ok((_, size)) => {
+    let file = match FileName::parse(name).and_then(|name| store.open_file(name)) {
+        Ok(file) if i32::try_from(file.size).is_ok() => file,
+        Ok(file) => {
             write_size(wire, None)?;
-            let sentence = format!("{size} bytes do not fit into four bytes");
+            let sentence = format!("{} bytes do not fit into four bytes", file.size);
             return Err(Error::new(Code::TooLarge, sentence));
         }
         Err(error) => {
@@ -167,8 +166,8 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> 
             return Err(error);
         }
     };
-    write_size(wire, Some(size))?;
-    let done = send_file(wire, &mut file, size)?;
+    write_size(wire, Some(file.size))?;
+    let done = send_file(wire, file)?;
     wire.read_array::<1>()?;
     write_seconds(wire, since)?;
     Ok(done)

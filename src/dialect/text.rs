@@ -126,9 +126,9 @@ fn handle_get_file_size(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -
 }
 
 fn handle_download(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
-    let (mut file, size) = store.open_file(&FileName::parse(argument)?)?;
-    write_ok(wire, size)?;
-    send_file(wire, &mut file, size)
+    let file = store.open_file(FileName::parse(argument)?)?;
+    write_ok(wire, file.size)?;
+    send_file(wire, file)
 }
 
 fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
@@ -149,7 +149,7 @@ fn handle_sum(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<D
     let name = FileName::parse(argument)?;
     wire.flush()?;
     wire.must_be_connected()?;
-    write_ok(wire, store.sum(&name)?)?;
+    write_ok(wire, store.sum(name)?)?;
     Ok(Done::default())
 }
 
@@ -164,9 +164,9 @@ fn handle_resume(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Resul
     let name = FileName::parse(name)?;
     wire.flush()?;
     wire.must_be_connected()?;
-    let (mut file, rest) = store.open_at(&name, offset, sum)?;
-    write_ok(wire, rest)?;
-    send_file(wire, &mut file, rest)
+    let file = store.open_at(name, offset, sum)?;
+    write_ok(wire, file.size)?;
+    send_file(wire, file)
 }
 
 fn handle_count(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
@@ -485,7 +485,7 @@ fn read_size(wire: &mut Wire) -> Result<u64> {
 }
 
 fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {
-    write_ok(wire, listing.count())?;
+    write_ok(wire, listing.entries().len())?;
     for Entry { name, size, .. } in listing.entries() {
         match size {
             Some(size) => writeln!(wire, "file {size} {name}")?,

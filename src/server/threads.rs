@@ -13,7 +13,7 @@ use crate::error::lock;
 use crate::limits;
 
 /// How long a thread waits for the next connection.
-const IDLE_THREAD_TIME: Duration = Duration::from_secs(10);
+const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// Idle threads, and the connections that wait for them.
 #[derive(Default)]
@@ -65,8 +65,7 @@ impl Threads {
             return None;
         }
         state.idle += 1;
-        let is_empty = |state: &mut State| state.queue.is_empty();
-        let waited = self.queued.wait_timeout_while(state, IDLE_THREAD_TIME, is_empty);
+        let waited = self.queued.wait_timeout_while(state, IDLE_TIME, |it| it.queue.is_empty());
         (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
         state.queue.pop_front()

@@ -43,7 +43,7 @@ impl Store {
         // plain file of this name is no obstacle: the upload gets a number.
         let path = self.walk(name.folder())?.join(name.last());
         let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
-        found.as_ref().map_or(Ok(()), plain::must_be_plain)?;
+        found.map(plain::must_be_plain).transpose()?;
         let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
         let share = self.quota.as_ref().map(Quota::share);
         Ok(Incoming { store: self, name: name.clone(), draft, share, came: 0 })

@@ -96,14 +96,8 @@ impl Listing {
         self.lines.push(Line { start, name_length, id_length, size, changed });
     }
 
-    /// How many entries there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.lines.len()
-    }
-
     /// The entries, in their order.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
         self.lines.iter().map(|line| {
             let (name, id) = texts(&self.text, line);
             let size = Some(line.size).filter(|size| *size < u64::MAX);
@@ -181,7 +175,7 @@ mod tests {
         listing.sort();
         names.sort_unstable();
         assert_eq!(in_order(&listing), names);
-        assert_eq!((listing.count(), listing.total), (names.len(), 2 * names.len() as u64));
+        assert_eq!((listing.entries().len(), listing.total), (names.len(), 2 * names.len() as u64));
     }
 
     #[test]
@@ -205,11 +199,11 @@ mod tests {
         let write = |n: usize| fs::write(folder.path().join(format!("{n:0>112}")), "").unwrap();
         (0..512).for_each(write);
         let (listing, place) = read().unwrap();
-        assert!(listing.count() == 512 && place.is_none());
+        assert!(listing.entries().len() == 512 && place.is_none());
         write(512);
         let held: Vec<_> = (0..32).map(|_| read().unwrap().1.unwrap()).collect();
         assert!(read().err().unwrap().is(crate::error::Code::Busy));
         drop(held);
-        assert_eq!(read().unwrap().0.count(), 513);
+        assert_eq!(read().unwrap().0.entries().len(), 513);
     }
 }

@@ -137,19 +137,14 @@ impl Store {
         Ok(self.find(name)?.1.len())
     }
 
-    /// Opens a file for reading, and returns its size at this moment too.
+    /// Opens a file for reading.
     ///
     /// # Errors
     /// There is no such plain file, or it cannot be opened.
-    pub fn open_file(&self, name: &FileName) -> Result<(Outgoing, u64)> {
-        let (file, found) = self.open_plain(name)?;
-        Ok((file, found.len()))
-    }
-
-    fn open_plain(&self, name: &FileName) -> Result<(Outgoing, Metadata)> {
-        let opened = self.path_of(name).and_then(|path| plain::open(&path));
+    pub fn open_file(&self, name: FileName) -> Result<Outgoing> {
+        let opened = self.path_of(&name).and_then(|path| plain::open(&path));
         let (file, found) = self.unless_gone(opened)?;
-        Ok((Outgoing { file, name: name.clone() }, found))
+        Ok(Outgoing { size: found.len(), file, name, found })
     }
 
     /// Removes a file, and returns its size.
@@ -304,25 +299,24 @@ impl<'s> ClientStore<'s> {
     ///
     /// # Errors
     /// See [`Store::open_file`], or it cannot be read, or no place is free.
-    pub fn sum(&self, name: &FileName) -> Result<Sum> {
-        let (mut file, found) = self.open_plain(name)?;
-        self.sum_of(&mut file, &found, u64::MAX)
+    pub fn sum(&self, name: FileName) -> Result<Sum> {
+        self.sum_of(&mut self.open_file(name)?, u64::MAX)
     }
 
-    /// Opens a file at an offset, if the bytes before it have this sum, and returns how many follow. Takes a place
-    /// for as long as these bytes are read, if their sum is not remembered.
+    /// Opens what follows an offset of a file, if the bytes before it have this sum. Takes a place for as long as these
+    /// bytes are read, if their sum is not remembered.
     ///
     /// # Errors
     /// See [`Store::open_file`], or the file begins otherwise, or no place is free.
-    pub fn open_at(&self, name: &FileName, offset: u64, sum: Sum) -> Result<(Outgoing, u64)> {
-        let (mut file, found) = self.open_plain(name)?;
+    pub fn open_at(&self, name: FileName, offset: u64, sum: Sum) -> Result<Outgoing> {
+        let mut file = self.open_file(name)?;
         let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
-        let rest = found.len().checked_sub(offset).ok_or_else(changed)?;
-        if self.sum_of(&mut file, &found, offset)? != sum {
+        file.size = file.size.checked_sub(offset).ok_or_else(changed)?;
+        if self.sum_of(&mut file, offset)? != sum {
             return Err(changed());
         }
         file.file.seek(io::SeekFrom::Start(offset)).map_err(|error| file.failed(&error))?;
-        Ok((file, rest))
+        Ok(file)
     }
 
     fn take_place(&self) -> Result<Place<'s>> {
@@ -332,8 +326,12 @@ impl<'s> ClientStore<'s> {
 
 /// A file that is open for reading.
 pub struct Outgoing {
+    /// How many bytes of it are to be sent.
+    pub size: u64,
     file: File,
     name: FileName,
+    /// What the system said of it when it was opened.
+    found: Metadata,
 }
 
 impl Outgoing {
@@ -346,12 +344,7 @@ impl Outgoing {
     /// # Errors
     /// It cannot be read.
     pub fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        loop {
-            match self.file.read(into) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other.map_err(|error| self.failed(&error)),
-            }
-        }
+        self.file.read(into).map_err(|error| self.failed(&error))
     }
 }
 

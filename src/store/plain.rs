@@ -12,8 +12,7 @@ use crate::store::disk::op;
 pub(super) fn look(path: &Path) -> Result<Metadata> {
     let found =
         op(|| fs::symlink_metadata(path)).map_err(|error| not_done("look at", path, &error))?;
-    must_be_plain(&found)?;
-    Ok(found)
+    must_be_plain(found)
 }
 
 /// Opens the plain file at this path for reading. Looks before it, because to open a pipe is to wait for its other
@@ -33,9 +32,9 @@ pub(super) fn not_done(tried: &str, path: &Path, error: &io::Error) -> Error {
 }
 
 /// Refuses what is not a plain file.
-pub(super) fn must_be_plain(found: &Metadata) -> Result<()> {
+pub(super) fn must_be_plain(found: Metadata) -> Result<Metadata> {
     if found.is_file() {
-        Ok(())
+        Ok(found)
     } else if found.is_dir() {
         Err(Error::new(Code::IsFolder, "that is a folder"))
     } else {

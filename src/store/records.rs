@@ -40,8 +40,8 @@ impl Store {
         name: &FileName,
         stamp: Option<Stamp>,
     ) -> Result<(Outgoing, Record)> {
-        let (file, found) = self.open_plain(name)?;
-        let found = Stamp::of(&found);
+        let file = self.open_file(name.clone())?;
+        let found = Stamp::of(&file.found);
         must_be(stamp, found)?;
         Ok((file, self.record_of(name, found)?))
     }

@@ -33,8 +33,8 @@ pub(super) type Sums = Mutex<VecDeque<(String, Sum)>>;
 impl ClientStore<'_> {
     /// The sum of the first `length` bytes of a file, or of all if it has fewer. Takes a place if it has to read
     /// them.
-    pub(super) fn sum_of(&self, file: &mut Outgoing, found: &Metadata, length: u64) -> Result<Sum> {
-        let (identity, changed) = identity(file.name.as_str(), found);
+    pub(super) fn sum_of(&self, file: &mut Outgoing, length: u64) -> Result<Sum> {
+        let (identity, changed) = identity(file.name.as_str(), &file.found);
         let key = format!("{identity} {length}");
         let remembered = lock(&self.sums).iter().find(|(known, _)| *known == key).map(|it| it.1);
         if let Some(sum) = remembered {
@@ -119,13 +119,13 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         let client = store.of_client(Some(1));
         let begins = |sum: Sum| sum.to_string().chars().take(8).collect::<String>();
-        let sum = || client.sum(&name).map(begins).map_err(|error| error.code());
+        let sum = || client.sum(name.clone()).map(begins).map_err(|error| error.code());
         // It was changed a moment ago: it may change again without a new time.
         assert_eq!([sum(), sum()], [Ok("ba7816bf".to_owned()), Ok("ba7816bf".to_owned())]);
         let places: Vec<_> = (0..4).map(|_| client.take_place().unwrap()).collect();
         assert_eq!(sum(), Err(Code::Busy));
         // As it will be seen in a while.
-        let mut file = store.open_file(&name).unwrap().0;
+        let mut file = store.open_file(name.clone()).unwrap();
         let found = fs::metadata(&path).unwrap();
         let (key, _) = identity("a", &found);
         let known = Sum::parse(&[b'7'; 64]).unwrap();
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(sum(), Ok("77777777".to_owned()));
         drop(places);
         // The sum of a part is another one.
-        let part = client.sum_of(&mut file, &found, 2).unwrap();
+        let part = client.sum_of(&mut file, 2).unwrap();
         assert_eq!(begins(part), "fb8e20fc");
         fs::write(&path, "abcd").unwrap();
         assert_eq!(sum(), Ok("88d4266f".to_owned()));
@@ -152,7 +152,7 @@ mod tests {
         let sum = Sum::parse(&[b'7'; 64]).unwrap();
         lock(&store.sums).extend((0..REMEMBERED).map(|n| (n.to_string(), sum)));
         let name = FileName::parse(b"a").unwrap();
-        store.of_client(None).sum(&name).unwrap();
+        store.of_client(None).sum(name).unwrap();
         let sums = lock(&store.sums);
         assert_eq!(sums.len(), REMEMBERED);
         // Where there is a time of every change, that one was now.

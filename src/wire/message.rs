@@ -10,7 +10,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::pace::Pace;
 use super::stream::Ending;
 use super::{Came, State, Wire, ended, silence, stream, too_long};
 use crate::error::{Code, Error, Expected, Result};
@@ -331,12 +330,13 @@ impl Wire {
     fn deadline(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
-            let idle = self.list.as_ref().map_or(self.config.idle, Pace::left);
-            let idle = idle.saturating_add(self.reading.more_time);
-            // After a failed write only what has come already is read.
-            return Ok(
-                now + if self.state != State::Unwritable { idle } else { limits::CLOSE_TIME }
-            );
+            let idle = match (&self.state, &self.list) {
+                // After a failed write only what has come already is read.
+                (State::Unwritable, _) => return Ok(now + limits::CLOSE_TIME),
+                (_, Some(list)) => list.left(),
+                _ => self.config.idle,
+            };
+            return Ok(now + idle.saturating_add(self.reading.more_time));
         }
         let deadline = *self.reading.deadline.get_or_insert(now + self.config.message_time);
         if deadline > now { Ok(deadline) } else { Err(self.silent()) }

@@ -117,7 +117,6 @@ enum Came {
 }
 
 /// What a connection can still be used for.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// For everything.
     InStep,
@@ -227,8 +226,8 @@ impl Wire {
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close_and_wait(&mut self) {
         let _ = self.flush();
-        if self.state == State::Unwritable || self.input.ended || self.stream.end_writing().is_err()
-        {
+        let is_over = matches!(self.state, State::Unwritable) || self.input.ended;
+        if is_over || self.stream.end_writing().is_err() {
             return;
         }
         let end = Instant::now() + limits::CLOSE_TIME;
@@ -245,7 +244,7 @@ impl Wire {
     /// Whether no write has failed so far.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        self.state != State::Unwritable
+        !matches!(self.state, State::Unwritable)
     }
 
     /// Ends a conversation in which nothing is owed. Does not wait for the peer's end, which comes a round trip
@@ -271,7 +270,7 @@ impl Wire {
     /// # Errors
     /// The connection ended or stalled.
     pub fn drop_owed_payload(&mut self) -> Result<bool> {
-        if self.state != State::InStep || self.payload.left > limits::DRAIN {
+        if !matches!(self.state, State::InStep) || self.payload.left > limits::DRAIN {
             return Ok(false);
         }
         self.read_payload::<Error>(&mut |_| Ok(()))?;
@@ -280,7 +279,7 @@ impl Wire {
 
     /// Notes that the two sides disagree about what comes next.
     pub fn mark_out_of_step(&mut self) {
-        if self.state == State::InStep {
+        if let State::InStep = self.state {
             self.state = State::OutOfStep;
         }
     }
@@ -288,7 +287,7 @@ impl Wire {
     /// The one read under all readers of messages: sends what was written, then reads once, and waits for that until this
     /// moment.
     fn read_once(&mut self, into: &mut [u8], until: Instant, expected: Expected) -> Result<Came> {
-        if self.state != State::Unwritable {
+        if !matches!(self.state, State::Unwritable) {
             self.flush()?;
         }
         self.stream.note_wait(self.input.held(), expected);
@@ -311,7 +310,7 @@ impl Wire {
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one, or else [`limits::READER_STEP`], or all that is left, in any window.
     fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
-        if self.state == State::Unwritable && !bytes.is_empty() {
+        if matches!(self.state, State::Unwritable) && !bytes.is_empty() {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
         let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);

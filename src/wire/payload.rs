@@ -194,7 +194,7 @@ impl Wire {
         }
         buffer.truncate(filled);
         self.output = buffer;
-        Ok(self.write(b"")?)
+        if filled < limits::SMALL_REPLY { Ok(()) } else { Ok(self.flush()?) }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Conversation<'s> {
     has_ended: bool,
     output: Vec<u8>,
     /// The file that is sent after the output, and how much of it is left.
-    download: Option<(Outgoing, u64)>,
+    download: Option<Outgoing>,
     expected: Expected<'s>,
 }
 
@@ -158,9 +158,9 @@ impl<'s> Conversation<'s> {
                 self.reply_ok(format_args!("removed {}", name.as_str()));
             }
             b"download" => {
-                let (file, size) = self.store.open_file(&FileName::parse(argument)?)?;
-                self.reply_ok(size);
-                self.download = Some((file, size));
+                let file = self.store.open_file(FileName::parse(argument)?)?;
+                self.reply_ok(file.size);
+                self.download = Some(file);
             }
             b"upload" => {
                 self.expected = Expected::Size(self.store.begin(&FileName::parse(argument)?)?);
@@ -188,7 +188,7 @@ impl<'s> Conversation<'s> {
     fn list(&mut self, argument: &[u8]) -> Result<()> {
         let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
         let (listing, _place) = self.store.of_client(None).list(folder.as_ref())?;
-        self.reply_ok(listing.count());
+        self.reply_ok(listing.entries().len());
         for Entry { name, size, .. } in listing.entries() {
             let line = match size {
                 Some(size) => format!("file {size} {name}\n"),
@@ -228,15 +228,16 @@ impl<'s> Conversation<'s> {
     }
 
     fn read_file(&mut self) -> Result<bool> {
-        let Some((mut file, left)) = self.download.take() else { return Ok(false) };
-        let mut buffer = vec![0; BUFFER.min(usize::try_from(left).unwrap_or(BUFFER))];
-        let count = if left == 0 { 0 } else { file.read(&mut buffer).unwrap_or(0) };
+        let Some(mut file) = self.download.take() else { return Ok(false) };
+        let mut buffer = vec![0; BUFFER.min(usize::try_from(file.size).unwrap_or(BUFFER))];
+        let count = file.read(&mut buffer).unwrap_or(0);
         self.output.extend(buffer.iter().take(count));
-        match left - count as u64 {
+        file.size -= count as u64;
+        match file.size {
             0 => {}
             // The file has become shorter, and the client expects more.
             _ if count == 0 => self.expected = Expected::Nothing,
-            left => self.download = Some((file, left)),
+            _ => self.download = Some(file),
         }
         Ok(true)
     }
