@@ -35,7 +35,7 @@ use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{ClientStore, FileName};
+use crate::store::{FileName, Store};
 use crate::wire::Wire;
 
 const SEND: &[u8] = b"SEND";
@@ -50,7 +50,7 @@ const NOT_FOUND: &[u8] = b"ERROR: File not found";
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     let Some(word) = wire.read_word(limits::LINE, limits::WORD_PAUSE)? else { return Ok(()) };
     let since = Instant::now();
     let mut name = Vec::new();
@@ -63,7 +63,7 @@ pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'
     outcome.map(drop)
 }
 
-fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     // The close is the only refusal of this dialect, and here it comes in time.
     store.must_be_writable()?;
     wire.write(OK)?;
@@ -88,7 +88,7 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
 }
 
-fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(OK)?;
     let opened = wire.read_word(limits::LINE, limits::WORD_PAUSE).and_then(|word| {
         *name = word.unwrap_or_default();

@@ -199,7 +199,7 @@ impl Besieged {
         let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::new(steps);
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
-        let _ = dialect.handle_client(&mut wire, &self.store.of_client(None), &session);
+        let _ = dialect.handle_client(&mut wire, &self.store, &session);
         assert!(wire.memory() < 200_000, "{} bytes of buffers", wire.memory());
         wire.close_and_wait();
         written.bytes().len()

@@ -39,7 +39,7 @@ use crate::error::{Answer, Code, Error, Failure, Result};
 use crate::lang::{Msg, escaped, msg};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{ClientStore, Entry, FileName, Listing, Record, Stamp, extension};
+use crate::store::{Entry, FileName, Listing, Record, Stamp, Store, extension};
 use crate::wire::Wire;
 
 const TRANSFER: &str = "transfer";
@@ -81,7 +81,7 @@ impl Request {
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     let line = match wire.read_line(limits::MESSAGE) {
         Ok(Some(line)) => line,
         Ok(None) => return Ok(()),
@@ -132,7 +132,7 @@ fn refuse(wire: &mut Wire, error: &Error) -> Result<()> {
     }
 }
 
-fn handle_upload(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
     let file =
         request.file.as_deref().ok_or_else(|| bad_request("file is missing, or is not a text"))?;
     let name = top_name(file)?;
@@ -147,9 +147,9 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, request: &Request) -> Res
 }
 
 /// Writes an array record by record, so that only the files' names are in memory, and not their text too.
-fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
     wire.must_be_connected()?;
-    let (files, _place) = store.list(None)?;
+    let (files, _place) = store.list(None, wire.network)?;
     // Each has an identity that is kept before the first is sent.
     store.records(&files).try_for_each(|records| records.map(drop))?;
     wire.write_list(|wire| {
@@ -170,7 +170,7 @@ fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
     Ok(Done::default())
 }
 
-fn handle_download(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
     let (name, stamp) = requested(store, request)?;
     let (file, record) = store.open_recorded(&name, stamp)?;
     write_line(wire, record_value(&record))?;
@@ -178,7 +178,7 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, request: &Request) -> R
     send_file(wire, file)
 }
 
-fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Result<Done> {
+fn handle_delete(wire: &mut Wire, store: &Store, request: &Request) -> Result<Done> {
     let (name, stamp) = requested(store, request)?;
     let record = store.remove_recorded(&name, stamp)?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;
@@ -186,7 +186,7 @@ fn handle_delete(wire: &mut Wire, store: &ClientStore, request: &Request) -> Res
 }
 
 /// The file that a request means, and the stamp that it must have if the request has its identity.
-fn requested(store: &ClientStore, request: &Request) -> Result<(FileName, Option<Stamp>)> {
+fn requested(store: &Store, request: &Request) -> Result<(FileName, Option<Stamp>)> {
     let not_at_top = || Error::new(Code::NotFound, "no such file at the top of the folder");
     match (&request.file, &request.id) {
         (Some(file), _) => match FileName::parse(file.as_bytes())? {

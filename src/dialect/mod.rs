@@ -22,7 +22,7 @@ pub mod text;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{ClientStore, Incoming, Outgoing};
+use crate::store::{Incoming, Outgoing, Store};
 use crate::wire::Wire;
 pub use requests::{
     Download, List, Requests, Resume, Source, SumOf, Upload, must_be_quiet, too_long,
@@ -114,7 +114,7 @@ impl Dialect {
     pub fn handle_client(
         self,
         wire: &mut Wire,
-        store: &ClientStore,
+        store: &Store,
         log: &ConnectionLog<'_>,
     ) -> Result<()> {
         match self {

@@ -45,7 +45,7 @@ use crate::error::{Answer, Code, Error, Expected, Failure, Result};
 use crate::lang::{Msg, msg};
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{ClientStore, Entry, FileName, Listing};
+use crate::store::{Entry, FileName, Listing, Store};
 use crate::wire::Wire;
 
 /// How much of a payload can be on its way when all of it has been written: systems buffer less. The
@@ -89,7 +89,7 @@ const NONE: i32 = -1;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     while let Some(command) = wire.read_word_of(&COMMANDS)? {
         let since = Instant::now();
         let mut name = Vec::new();
@@ -119,16 +119,16 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
     Ok(Done::default())
 }
 
-fn handle_list_files(wire: &mut Wire, store: &ClientStore) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
     wire.must_be_connected()?;
     // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
     // left.
-    let (listing, _place) = store.list(None).map_err(Error::and_close)?;
+    let (listing, _place) = store.list(None, wire.network).map_err(Error::and_close)?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
-fn handle_get_file_size(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_get_file_size(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     let size = FileName::parse(name).and_then(|name| store.size(&name));
@@ -136,7 +136,7 @@ fn handle_get_file_size(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>
     size.map(|_| Done::default())
 }
 
-fn handle_delete(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_delete(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     match wire.read_array()? {
@@ -150,7 +150,7 @@ fn handle_delete(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Re
     removed.map(|_| Done { removed: true, ..Done::default() })
 }
 
-fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     let since = Instant::now();
@@ -173,7 +173,7 @@ fn handle_download(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> 
     Ok(done)
 }
 
-fn handle_upload(wire: &mut Wire, store: &ClientStore, name: &mut Vec<u8>) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<Done> {
     wire.write(READY.as_bytes())?;
     *name = read_name(wire)?;
     if was_given_up(wire)? {

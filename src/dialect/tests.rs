@@ -27,7 +27,7 @@ pub(super) fn answer_over(
     let log = Log::silent();
     let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
-    let _ = dialect.handle_client(&mut wire, &store.of_client(None), &session);
+    let _ = dialect.handle_client(&mut wire, &store, &session);
     wire.close_and_wait();
     written.bytes()
 }
@@ -89,7 +89,7 @@ fn no_work_is_done_for_a_peer_that_is_gone() {
         let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::whole(request);
         let mut wire = Wire::new(Box::new(script.broken()), WireConfig::default());
-        let _ = dialect.handle_client(&mut wire, &store.of_client(None), &session);
+        let _ = dialect.handle_client(&mut wire, &store, &session);
         assert_eq!(written.text(), "", "{request}");
     }
 }
@@ -729,7 +729,7 @@ fn the_reply_is_sent_before_the_log_says_ok() {
         let script = Script::whole(said).0;
         let stream = Watched(script, path.clone(), log.clone(), Arc::clone(&seen));
         let mut wire = Wire::new(Box::new(stream), WireConfig::default());
-        dialect.handle_client(&mut wire, &store.of_client(None), &session).unwrap();
+        dialect.handle_client(&mut wire, &store, &session).unwrap();
         wire.close_and_wait();
         log.flush();
         let text = std::fs::read_to_string(path).unwrap();

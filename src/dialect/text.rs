@@ -32,7 +32,7 @@ use crate::error::{Answer, Code, Error, Failure, Result};
 use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{ClientStore, Entry, FileName, Listing, Sum};
+use crate::store::{Entry, FileName, Listing, Store, Sum};
 use crate::wire::Wire;
 
 /// How many lines of a server's help a client reads.
@@ -44,7 +44,7 @@ const HELP_LINES: u64 = 1000;
 ///
 /// # Errors
 /// The connection broke, or an error closed it.
-pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'_>) -> Result<()> {
+pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) -> Result<()> {
     loop {
         let request = match wire.read_line(limits::LINE) {
             Ok(Some(line)) if line.trim_ascii().is_empty() => continue,
@@ -77,7 +77,7 @@ pub fn handle_client(wire: &mut Wire, store: &ClientStore, log: &ConnectionLog<'
 }
 
 /// Carries out a command and writes its reply. Returns what the log says of it.
-type Handler = fn(&mut Wire, &ClientStore, &[u8]) -> Result<Done>;
+type Handler = fn(&mut Wire, &Store, &[u8]) -> Result<Done>;
 
 fn handler_of(command: &[u8]) -> Option<Handler> {
     Some(match command {
@@ -97,41 +97,41 @@ fn handler_of(command: &[u8]) -> Option<Handler> {
     })
 }
 
-fn handle_connme(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_connme(wire: &mut Wire, _: &Store, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, "connected")?;
     Ok(Done::default())
 }
 
-fn handle_list_files(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_list_files(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
     wire.must_be_connected()?;
     // A long list has a place until it is sent.
-    let (listing, _place) = store.list(folder.as_ref())?;
+    let (listing, _place) = store.list(folder.as_ref(), wire.network)?;
     wire.write_list(|wire| write_listing(wire, &listing))?;
     Ok(Done::default())
 }
 
-fn handle_delete(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_delete(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let name = FileName::parse(argument)?;
     store.remove(&name)?;
     write_ok(wire, format_args!("removed {}", name.as_str()))?;
     Ok(Done { removed: true, ..Done::default() })
 }
 
-fn handle_get_file_size(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_get_file_size(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let size = store.size(&FileName::parse(argument)?)?;
     write_ok(wire, in_megabytes(size))?;
     Ok(Done::default())
 }
 
-fn handle_download(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let file = store.open_file(FileName::parse(argument)?)?;
     write_ok(wire, file.size)?;
     send_file(wire, file)
 }
 
-fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let mut incoming = store.begin(&FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
@@ -145,15 +145,15 @@ fn handle_upload(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Resul
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
 }
 
-fn handle_sum(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_sum(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let name = FileName::parse(argument)?;
     wire.flush()?;
     wire.must_be_connected()?;
-    write_ok(wire, store.sum(name)?)?;
+    write_ok(wire, store.sum(name, wire.network)?)?;
     Ok(Done::default())
 }
 
-fn handle_resume(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_resume(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
     let (offset, rest) = split(argument);
     let (sum, name) = split(rest);
     let (Some(offset), Some(sum)) = (digits(offset), Sum::parse(sum)) else {
@@ -164,19 +164,19 @@ fn handle_resume(wire: &mut Wire, store: &ClientStore, argument: &[u8]) -> Resul
     let name = FileName::parse(name)?;
     wire.flush()?;
     wire.must_be_connected()?;
-    let file = store.open_at(name, offset, sum)?;
+    let file = store.open_at(name, offset, sum, wire.network)?;
     write_ok(wire, file.size)?;
     send_file(wire, file)
 }
 
-fn handle_count(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_count(wire: &mut Wire, _: &Store, argument: &[u8]) -> Result<Done> {
     let text = std::str::from_utf8(argument)
         .map_err(|_| Error::new(Code::BadRequest, "the text is not UTF-8"))?;
     write_ok(wire, text.chars().count())?;
     Ok(Done::default())
 }
 
-fn handle_help(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_help(wire: &mut Wire, _: &Store, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, HELP.len())?;
     for line in HELP {
@@ -185,7 +185,7 @@ fn handle_help(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done
     Ok(Done::default())
 }
 
-fn handle_byebye(wire: &mut Wire, _: &ClientStore, argument: &[u8]) -> Result<Done> {
+fn handle_byebye(wire: &mut Wire, _: &Store, argument: &[u8]) -> Result<Done> {
     must_be_alone(argument)?;
     write_ok(wire, "byebye")?;
     Ok(Done::default())

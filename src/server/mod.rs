@@ -160,9 +160,10 @@ impl Server {
         set_options(&stream).map_err(|error| Error::connection(&error))?;
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
         let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wires)));
-        let store = self.store.of_client(permit.network);
+        wire.network = permit.network;
         // For `text` this is `text::handle_client`. After a panic the wire is closed and not used again.
-        let end = catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &store, log)));
+        let end =
+            catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &self.store, log)));
         wire.close_and_wait();
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }

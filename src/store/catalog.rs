@@ -524,7 +524,7 @@ mod tests {
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));
-                            let files = store.list(None)?;
+                            let files = store.listing(None)?;
                             let records = store.records(&files).collect::<Result<Vec<_>>>()?;
                             // The others replace theirs at any time.
                             let own = format!("{thread}-");

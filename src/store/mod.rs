@@ -31,7 +31,6 @@ mod workspace;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -121,12 +120,6 @@ impl Store {
             claimed => drop(claimed?),
         }
         Ok(store)
-    }
-
-    /// The store for a client in this network: an IPv4 address, or 64 bits of an IPv6 address. `None` is not known.
-    #[must_use]
-    pub fn of_client(&self, network: Option<u128>) -> ClientStore<'_> {
-        ClientStore { store: self, network }
     }
 
     /// The size of a file.
@@ -270,37 +263,29 @@ impl Store {
     }
 }
 
-/// The store as one client has it: long work takes a place among that of its network, see `turns`.
-pub struct ClientStore<'s> {
-    store: &'s Store,
-    network: Option<u128>,
-}
-
-/// What takes no place is as the [`Store`] has it: [`Store::begin`], [`Store::open_file`], [`Store::remove`].
-impl Deref for ClientStore<'_> {
-    type Target = Store;
-
-    fn deref(&self) -> &Store {
-        self.store
-    }
-}
-
-impl<'s> ClientStore<'s> {
+/// Long work for a client takes a place among that of its network: see `turns`.
+impl Store {
     /// The contents of the root, or of a folder below it. A long list has a place until that is dropped.
     ///
     /// # Errors
     /// There is no such folder, or it cannot be read, or no place is free.
-    pub fn list(&self, folder: Option<&FileName>) -> Result<(Listing, Option<Place<'s>>)> {
+    pub fn list(
+        &self,
+        folder: Option<&FileName>,
+        network: Option<u128>,
+    ) -> Result<(Listing, Option<Place<'_>>)> {
         let path = self.walk(folder.map(FileName::as_str));
-        self.unless_gone(path.and_then(|path| Listing::read(&path, || self.take_place())))
+        self.unless_gone(
+            path.and_then(|path| Listing::read(&path, || self.turns.take_place(network))),
+        )
     }
 
     /// The sum of a file as it is now. Takes a place if it is not remembered.
     ///
     /// # Errors
     /// See [`Store::open_file`], or it cannot be read, or no place is free.
-    pub fn sum(&self, name: FileName) -> Result<Sum> {
-        self.sum_of(&mut self.open_file(name)?, u64::MAX)
+    pub fn sum(&self, name: FileName, network: Option<u128>) -> Result<Sum> {
+        self.sum_of(&mut self.open_file(name)?, u64::MAX, network)
     }
 
     /// Opens what follows an offset of a file, if the bytes before it have this sum. Takes a place for as long as these
@@ -308,19 +293,21 @@ impl<'s> ClientStore<'s> {
     ///
     /// # Errors
     /// See [`Store::open_file`], or the file begins otherwise, or no place is free.
-    pub fn open_at(&self, name: FileName, offset: u64, sum: Sum) -> Result<Outgoing> {
+    pub fn open_at(
+        &self,
+        name: FileName,
+        offset: u64,
+        sum: Sum,
+        network: Option<u128>,
+    ) -> Result<Outgoing> {
         let mut file = self.open_file(name)?;
         let changed = || Error::new(Code::Changed, "the file does not begin with these bytes");
         file.size = file.size.checked_sub(offset).ok_or_else(changed)?;
-        if self.sum_of(&mut file, offset)? != sum {
+        if self.sum_of(&mut file, offset, network)? != sum {
             return Err(changed());
         }
         file.file.seek(io::SeekFrom::Start(offset)).map_err(|error| file.failed(&error))?;
         Ok(file)
-    }
-
-    fn take_place(&self) -> Result<Place<'s>> {
-        self.store.turns.take_place(self.network)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::sha256::{Sha256, Sum};
-use super::{ClientStore, Outgoing, Store};
+use super::{Outgoing, Store};
 use crate::error::{Result, lock};
 
 /// How much of a file is read at once.
@@ -30,17 +30,22 @@ const STILL: Duration = Duration::from_secs(3);
 /// The sums that are remembered, the oldest first, and what tells each of these files from all others.
 pub(super) type Sums = Mutex<VecDeque<(String, Sum)>>;
 
-impl ClientStore<'_> {
+impl Store {
     /// The sum of the first `length` bytes of a file, or of all if it has fewer. Takes a place if it has to read
     /// them.
-    pub(super) fn sum_of(&self, file: &mut Outgoing, length: u64) -> Result<Sum> {
+    pub(super) fn sum_of(
+        &self,
+        file: &mut Outgoing,
+        length: u64,
+        network: Option<u128>,
+    ) -> Result<Sum> {
         let (identity, changed) = identity(file.name.as_str(), &file.found);
         let key = format!("{identity} {length}");
         let remembered = lock(&self.sums).iter().find(|(known, _)| *known == key).map(|it| it.1);
         if let Some(sum) = remembered {
             return Ok(sum);
         }
-        let place = self.take_place()?;
+        let place = self.turns.take_place(network)?;
         let is_still = |now: SystemTime| now.duration_since(changed).is_ok_and(|age| age >= STILL);
         let is_still = self.clock().is_ok_and(is_still);
         let (mut sha, mut left, mut buffer) = (Sha256::default(), length, vec![0; READ_SIZE]);
@@ -117,12 +122,12 @@ mod tests {
             Arc::new(Store::open(folder.path(), Options::default(), &Log::silent()).unwrap());
         let (name, path) = (FileName::parse(b"a").unwrap(), folder.path().join("a"));
         fs::write(&path, "abc").unwrap();
-        let client = store.of_client(Some(1));
+        let client = Some(1);
         let begins = |sum: Sum| sum.to_string().chars().take(8).collect::<String>();
-        let sum = || client.sum(name.clone()).map(begins).map_err(|error| error.code());
+        let sum = || store.sum(name.clone(), client).map(begins).map_err(|error| error.code());
         // It was changed a moment ago: it may change again without a new time.
         assert_eq!([sum(), sum()], [Ok("ba7816bf".to_owned()), Ok("ba7816bf".to_owned())]);
-        let places: Vec<_> = (0..4).map(|_| client.take_place().unwrap()).collect();
+        let places: Vec<_> = (0..4).map(|_| store.turns.take_place(client).unwrap()).collect();
         assert_eq!(sum(), Err(Code::Busy));
         // As it will be seen in a while.
         let mut file = store.open_file(name.clone()).unwrap();
@@ -133,7 +138,7 @@ mod tests {
         assert_eq!(sum(), Ok("77777777".to_owned()));
         drop(places);
         // The sum of a part is another one.
-        let part = client.sum_of(&mut file, 2).unwrap();
+        let part = store.sum_of(&mut file, 2, client).unwrap();
         assert_eq!(begins(part), "fb8e20fc");
         fs::write(&path, "abcd").unwrap();
         assert_eq!(sum(), Ok("88d4266f".to_owned()));
@@ -152,7 +157,7 @@ mod tests {
         let sum = Sum::parse(&[b'7'; 64]).unwrap();
         lock(&store.sums).extend((0..REMEMBERED).map(|n| (n.to_string(), sum)));
         let name = FileName::parse(b"a").unwrap();
-        store.of_client(None).sum(name).unwrap();
+        store.sum(name, None).unwrap();
         let sums = lock(&store.sums);
         assert_eq!(sums.len(), REMEMBERED);
         // Where there is a time of every change, that one was now.

@@ -37,11 +37,11 @@ fn name(name: &str) -> FileName {
 impl Store {
     /// The contents of the root.
     pub(crate) fn all(&self) -> Listing {
-        self.list(None).unwrap()
+        self.listing(None).unwrap()
     }
 
-    pub(super) fn list(&self, folder: Option<&FileName>) -> Result<Listing> {
-        self.of_client(None).list(folder).map(|(listing, _)| listing)
+    pub(super) fn listing(&self, folder: Option<&FileName>) -> Result<Listing> {
+        self.list(folder, None).map(|(listing, _)| listing)
     }
 }
 
@@ -340,7 +340,7 @@ fn folders_are_walked_and_listed() {
     fs::create_dir_all(fixture.path("docs/deep")).unwrap();
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a.txt");
     assert_eq!(fixture.put("docs/a.txt", b"abc").unwrap(), "docs/a_1.txt");
-    let listing = fixture.store.list(Some(&name("docs"))).unwrap();
+    let listing = fixture.store.listing(Some(&name("docs"))).unwrap();
     let shown: Vec<_> = listing.entries().map(|e| (e.name, e.size)).collect();
     assert_eq!(shown, [("a.txt", Some(3)), ("a_1.txt", Some(3)), ("deep", None)]);
     assert_eq!(listing.total, 6);
@@ -354,7 +354,7 @@ fn folders_are_walked_and_listed() {
         assert_eq!(fixture.store.size(&name(lost)).unwrap_err().code(), code, "{lost}");
         assert_eq!(fixture.store.remove(&name(lost)).unwrap_err().code(), code, "{lost}");
     }
-    let no_folder = fixture.store.list(Some(&name("docs/a.txt"))).err().unwrap();
+    let no_folder = fixture.store.listing(Some(&name("docs/a.txt"))).err().unwrap();
     assert_eq!(no_folder.code(), Code::NotFound);
 }
 
@@ -385,7 +385,7 @@ fn links_pipes_and_devices_are_not_files() {
         assert_eq!(code(fixture.store.remove(&name).map(drop)), Code::BadName, "{special}");
         assert_eq!(code(fixture.store.begin(&name).map(drop)), Code::BadName, "{special}");
     }
-    assert_eq!(fixture.store.list(Some(&name("way-out"))).err().unwrap().code(), Code::BadName);
+    assert_eq!(fixture.store.listing(Some(&name("way-out"))).err().unwrap().code(), Code::BadName);
     assert_eq!(fixture.names(), [""; 0]);
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
 }
@@ -403,7 +403,7 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
     }
     removed.unwrap();
     assert!(fixture.put("a", b"2").is_err());
-    assert!(fixture.store.list(None).is_err());
+    assert!(fixture.store.listing(None).is_err());
     fs::create_dir(fixture.folder.path()).unwrap();
     assert_eq!(fixture.put("a", b"3").unwrap(), "a");
     assert_eq!(fixture.names(), ["a"]);
@@ -737,7 +737,7 @@ mod faults {
                 let before: Vec<_> = records(&store);
                 fs::write(folder.path().join("by-hand"), "3").unwrap();
                 let (_, came) = during(k, fault, || {
-                    let _ = store.list(None).map(|files| store.records(&files).for_each(drop));
+                    let _ = store.listing(None).map(|files| store.records(&files).for_each(drop));
                     let _ = store.open_recorded(&name("by-hand"), None);
                     let _ = recorded_upload(&store, "c", b"4");
                     let _ = store.remove_recorded(&name("b"), None);

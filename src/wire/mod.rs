@@ -93,6 +93,8 @@ impl WireConfig {
 
 /// A connection to a peer, in messages.
 pub struct Wire {
+    /// Where the peer is: an IPv4 address, or 64 bits of an IPv6 address. `None`: it is not known.
+    pub network: Option<u128>,
     stream: Box<dyn Stream>,
     config: Arc<WireConfig>,
     state: State,
@@ -131,6 +133,7 @@ impl Wire {
     #[must_use]
     pub fn new(stream: Box<dyn Stream>, config: impl Into<Arc<WireConfig>>) -> Wire {
         Wire {
+            network: None,
             stream,
             config: config.into(),
             state: State::InStep,

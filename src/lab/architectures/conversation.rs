@@ -187,7 +187,7 @@ impl<'s> Conversation<'s> {
 
     fn list(&mut self, argument: &[u8]) -> Result<()> {
         let folder = if argument.is_empty() { None } else { Some(FileName::parse(argument)?) };
-        let (listing, _place) = self.store.of_client(None).list(folder.as_ref())?;
+        let (listing, _place) = self.store.list(folder.as_ref(), None)?;
         self.reply_ok(listing.entries().len());
         for Entry { name, size, .. } in listing.entries() {
             let line = match size {
