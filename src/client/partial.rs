@@ -29,7 +29,7 @@ pub(super) fn exists(root: &Path, key: Sum) -> bool {
 /// Begins a download that is kept under this key if it is cut. If another process writes under this key,
 /// it is one that is not kept.
 pub(super) fn begin<'s>(store: &'s Store, name: &FileName, key: Sum) -> Result<Incoming<'s>> {
-    let incoming = store.begin(name)?;
+    let incoming = store.begin(name.clone())?;
     let path = partial_folder(store)?.join(key.to_string());
     if let Some(old) = open(&path)? {
         discard(old, &path);
@@ -65,7 +65,7 @@ pub(super) fn resume<'s>(
             }
         }
     }
-    Ok(Some((store.begin(name)?.into_kept(file, path), sha, length)))
+    Ok(Some((store.begin(name.clone())?.into_kept(file, path), sha, length)))
 }
 
 /// The folder, without what has been kept too long.

@@ -399,7 +399,7 @@ impl<'s> Arriving<'s> {
         let key = self.key.filter(|_| size.is_some_and(|size| size > KEPT_SIZE));
         let file = match key {
             Some(key) => partial::begin(store, self.name, key)?,
-            None => store.begin(self.name)?,
+            None => store.begin(self.name.clone())?,
         };
         file.announce(size.unwrap_or(0))?;
         (self.file, self.total) = (Some(file), size);

@@ -71,7 +71,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     let (path, has_end_mark) = name_before_separator(&head)
         .ok_or_else(|| Error::new(Code::BadRequest, "the name is not there twice"))?;
     *name = path.to_vec();
-    let mut incoming = store.begin(&FileName::parse(last_part(path))?)?;
+    let mut incoming = store.begin(FileName::parse(last_part(path))?)?;
     let size = if has_end_mark {
         let size = wire.read_word(limits::LINE, limits::WORD_PAUSE)?.as_deref().and_then(digits);
         let size = size.ok_or_else(|| Error::new(Code::BadRequest, "a size is decimal digits"))?;

@@ -398,7 +398,7 @@ fn found() {
     let besieged = Besieged::new();
     let whole = |bytes: &[u8]| vec![Step::Bytes(bytes.to_vec())];
     // A negative size left its payload to be read as commands.
-    besieged.store.begin(&FileName::parse(b"v").unwrap()).and_then(|v| v.publish()).unwrap();
+    besieged.store.begin(FileName::parse(b"v").unwrap()).and_then(|v| v.publish()).unwrap();
     besieged.serve(Dialect::Struct, whole(b"upload\x01\0z\xfb\xff\xff\xffrm\x01\0vY"));
     assert_eq!(besieged.store.size(&FileName::parse(b"v").unwrap()).unwrap(), 0);
     // A size header with a sign, after a refused upload, was ignored, and the payload was run.

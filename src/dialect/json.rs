@@ -138,7 +138,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
     let name = top_name(file)?;
     let size = request.size.ok_or_else(|| bad_request("size is a whole number of bytes"))?;
     wire.expect_payload(size);
-    let mut incoming = store.begin(&name)?;
+    let mut incoming = store.begin(name)?;
     incoming.announce(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let record = incoming.publish_recorded()?;

@@ -183,7 +183,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     let size = u64::try_from(read_int(wire)?)
         .map_err(|_| Error::new(Code::BadRequest, "a payload of negative size").and_close())?;
     wire.expect_payload(size);
-    let begun = FileName::parse(name).and_then(|name| store.begin(&name));
+    let begun = FileName::parse(name).and_then(|name| store.begin(name));
     let stored = begun.and_then(|mut incoming| {
         incoming.announce(size)?;
         wire.read_payload(&mut |bytes| incoming.write(bytes))?;

@@ -132,7 +132,7 @@ fn handle_download(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Do
 }
 
 fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
-    let mut incoming = store.begin(&FileName::parse(argument)?)?;
+    let mut incoming = store.begin(FileName::parse(argument)?)?;
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
@@ -478,8 +478,7 @@ fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
 
 /// Reads the size header.
 fn read_size(wire: &mut Wire) -> Result<u64> {
-    let line = wire.read_line(limits::LINE)?;
-    let line = line.ok_or_else(|| Error::gone("the upload was given up"))?;
+    let line = wire.read_line(limits::LINE)?.ok_or_else(|| Error::gone("no size has come"))?;
     digits(&line)
         .ok_or_else(|| Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close())
 }

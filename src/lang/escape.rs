@@ -11,11 +11,9 @@ use crate::limits;
 #[must_use]
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if bytes.len() < limits::SHOWN
-        && bytes.iter().all(plain)
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
-        // What nearly every name is.
+    let is_plain = bytes.len() < limits::SHOWN && bytes.iter().all(plain);
+    // What nearly every name is.
+    if is_plain && let Ok(text) = std::str::from_utf8(bytes) {
         return text.into();
     }
     spell_out(bytes, limits::SHOWN, true).into()

@@ -520,7 +520,7 @@ mod tests {
                             (below(2) == 0, usize::try_from(below(1 << 30)).unwrap());
                         let work = || -> Result<()> {
                             let name = FileName::parse(format!("{thread}-{}", n % 37).as_bytes())?;
-                            let mut incoming = store.begin(&name)?;
+                            let mut incoming = store.begin(name)?;
                             incoming.write(format!("{thread} {n}").as_bytes())?;
                             let record = incoming.publish_recorded()?;
                             told.push((record.id.unwrap(), format!("{thread} {n}")));

@@ -2,11 +2,10 @@
 //!
 //! ```text
 //! publish
-//!   complete               the draft is closed
-//!   put_in_place
-//!     Share::store         only where all files together have a limit
-//!       first_free         a.txt, a_1.txt and so on, until one is free
-//!         publish_as       a hard link: it fails if the name is taken
+//!   finish                 the draft is closed
+//!   Share::store           only where all files together have a limit
+//!     first_free           a.txt, a_1.txt and so on, until one is free
+//!       publish_as         a hard link: it fails if the name is taken
 //! ```
 
 use std::fs::File;
@@ -37,7 +36,7 @@ impl Store {
     ///
     /// # Errors
     /// The name has no place in the root, or nothing may be stored.
-    pub fn begin(&self, name: &FileName) -> Result<Incoming<'_>> {
+    pub fn begin(&self, name: FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
         // A folder that does not exist, or a name that a folder has, is refused now, before the client sends the file. A
         // plain file of this name is no obstacle: the upload gets a number.
@@ -46,7 +45,7 @@ impl Store {
         found.map(plain::must_be_plain).transpose()?;
         let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
         let share = self.quota.as_ref().map(Quota::share);
-        Ok(Incoming { store: self, name: name.clone(), draft, share, came: 0 })
+        Ok(Incoming { store: self, name, draft, share, came: 0 })
     }
 }
 
@@ -116,26 +115,13 @@ impl<'s> Incoming<'s> {
         Ok(())
     }
 
-    /// Makes the whole file visible under the first free name.
+    /// Makes the whole file visible under the first free name: tries `a.txt`, `a_1.txt` and so on. Where all files have a
+    /// limit together, the file counts as stored from that moment on.
     ///
     /// # Errors
-    /// Some of it is missing, or the disk does not take it.
+    /// The disk does not take it.
     pub fn publish(mut self) -> Result<FileName> {
-        self.complete()?;
-        self.put_in_place()
-    }
-
-    fn complete(&mut self) -> Result<()> {
-        let storing = |error| not_stored(self.name.as_str(), &error);
-        if self.store.options.fsync {
-            self.draft.sync().map_err(storing)?;
-        }
-        self.draft.finish().map_err(storing)
-    }
-
-    /// Tries `a.txt`, `a_1.txt` and so on, until one is free. Where all files have a limit together, the file counts as
-    /// stored from that moment on.
-    fn put_in_place(self) -> Result<FileName> {
+        self.finish()?;
         // Locals are dropped from the last to the first: `draft` before `share`, as in the struct.
         let Incoming { store, name: given, mut share, draft, .. } = self;
         // Walked again: a folder may have been replaced meanwhile.
@@ -150,7 +136,13 @@ impl<'s> Incoming<'s> {
         if store.options.fsync {
             sync_folder(&folder).map_err(storing)?;
         }
-        Ok(name)
+        Ok(name.unwrap_or(given))
+    }
+
+    /// Closes the draft. Once more changes nothing.
+    fn finish(&mut self) -> Result<()> {
+        let finished = self.draft.finish(self.store.options.fsync);
+        finished.map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
     /// Publishes a file at the top of the root, and returns its record. If its identity cannot be kept, nothing
@@ -159,11 +151,11 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::publish`], or its identity cannot be kept.
     pub fn publish_recorded(mut self) -> Result<Record> {
-        self.complete()?;
+        self.finish()?;
         let (store, name) = (self.store, self.name.clone());
         let found = self.draft.metadata().map_err(|error| not_stored(name.as_str(), &error))?;
         let stamp = Stamp::of(&found);
-        let name = self.put_in_place()?;
+        let name = self.publish()?;
         match store.identify(&[(name.as_str(), stamp)]) {
             // If another request has removed it meanwhile, its identity leads nowhere.
             Ok(mut ids) => {
@@ -196,7 +188,7 @@ mod tests {
     fn a_file_of_unknown_size_is_bounded_while_it_comes() {
         let (_folder, store) = store(true);
         let begin = |size| {
-            let incoming = store.begin(&FileName::parse(b"a").unwrap()).unwrap();
+            let incoming = store.begin(FileName::parse(b"a").unwrap()).unwrap();
             incoming.announce(size).map(|()| incoming)
         };
         let mut unknown = begin(0).unwrap();

@@ -274,10 +274,9 @@ impl Store {
         folder: Option<&FileName>,
         network: Option<u128>,
     ) -> Result<(Listing, Option<Place<'_>>)> {
+        let place = || self.turns.take_place(network);
         let path = self.walk(folder.map(FileName::as_str));
-        self.unless_gone(
-            path.and_then(|path| Listing::read(&path, || self.turns.take_place(network))),
-        )
+        self.unless_gone(path.and_then(|path| Listing::read(&path, place)))
     }
 
     /// The sum of a file as it is now. Takes a place if it is not remembered.

@@ -49,18 +49,18 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Finds the first free name. `take` returns whether a name was free, and is taken now. For most names the loop is
-    /// all; `change_folder` only keeps the hints for names with more numbers true.
+    /// Finds the first free name; `None` is the given one. `take` returns whether a name was free, and is taken now. For
+    /// most names the loop is all; `change_folder` only keeps the hints for names with more numbers true.
     pub(super) fn first_free(
         &self,
         given: &FileName,
         mut take: impl FnMut(&FileName) -> io::Result<bool>,
-    ) -> io::Result<FileName> {
+    ) -> io::Result<Option<FileName>> {
         self.change_folder(given, || {
-            let (mut name, mut n) = (given.clone(), 0);
-            while !take(&name)? {
+            let (mut name, mut n) = (None, 0);
+            while !take(name.as_ref().unwrap_or(given))? {
                 n = self.next(given, n);
-                name = given.numbered(n);
+                name = Some(given.numbered(n));
             }
             Ok(name)
         })
@@ -86,14 +86,13 @@ impl Numbers {
     fn change_folder<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
         let folder = file.folder().unwrap_or_default();
         let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
-        let has_hints = || !lock(&self.hints).names.is_empty();
-        let is_noted = has_hints();
+        let is_noted = !lock(&self.hints).names.is_empty();
         if is_noted {
             let time = time();
             lock(&self.hints).begin_change(folder, time);
         }
         let changed = change();
-        if is_noted || has_hints() {
+        if is_noted || !lock(&self.hints).names.is_empty() {
             let time = time();
             let mut hints = lock(&self.hints);
             let known = hints.folders.entry(folder.to_owned()).or_default();
@@ -178,7 +177,7 @@ mod tests {
                 tried += 1;
                 Ok(tried > FIRST_TRIES + 1)
             };
-            let published = self.first_free(&given, publish).unwrap();
+            let published = self.first_free(&given, publish).unwrap().unwrap();
             given.number_of(published.last()).unwrap()
         }
 

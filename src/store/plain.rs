@@ -19,8 +19,8 @@ pub(super) fn look(path: &Path) -> Result<Metadata> {
 /// end, and after it, because the name can change hands in between.
 pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
     let seen = look(path)?;
-    let open = || op(|| File::open(path)).and_then(|file| Ok((op(|| file.metadata())?, file)));
-    let (opened, file) = open().map_err(|error| not_done("open", path, &error))?;
+    let opened = op(|| File::open(path)).and_then(|file| Ok((op(|| file.metadata())?, file)));
+    let (opened, file) = opened.map_err(|error| not_done("open", path, &error))?;
     if !same_file(&seen, &opened) {
         return Err(Error::new(Code::NotFound, "the file was just replaced: try again"));
     }

@@ -51,7 +51,7 @@ impl Fixture {
     }
 
     fn put(&self, file: &str, bytes: &[u8]) -> Result<String> {
-        let mut incoming = self.store.begin(&name(file))?;
+        let mut incoming = self.store.begin(name(file))?;
         incoming.announce(bytes.len() as u64)?;
         incoming.write(bytes)?;
         incoming.publish().map(|stored| stored.as_str().to_owned())
@@ -232,7 +232,7 @@ fn a_long_name_finds_its_numbers_too() {
 #[test]
 fn what_is_not_whole_is_not_there() {
     let fixture = fixture(&Options::default());
-    let mut incoming = fixture.store.begin(&name("a")).unwrap();
+    let mut incoming = fixture.store.begin(name("a")).unwrap();
     incoming.announce(10).unwrap();
     incoming.write(b"12345").unwrap();
     assert_eq!(fixture.names(), [""; 0]);
@@ -257,7 +257,7 @@ fn limits_are_kept() {
     fixture.store.remove(&name("a")).unwrap();
     fixture.put("d", &[0; 10]).unwrap();
     let unlimited = self::fixture(&Options::default());
-    let incoming = unlimited.store.begin(&name("a")).unwrap();
+    let incoming = unlimited.store.begin(name("a")).unwrap();
     assert!(incoming.announce(1 << 63).unwrap_err().is(Code::TooLarge));
     assert!(incoming.announce((1 << 63) - 1).is_ok());
 }
@@ -275,7 +275,7 @@ fn uploads_that_meet_share_what_there_is() {
             let size = random.next() % LIMIT + 1;
             let gives_up = round % 2 == 1 && n.is_multiple_of(3);
             barrier.wait();
-            let mut incoming = fixture.store.begin(&name(&n.to_string()))?;
+            let mut incoming = fixture.store.begin(name(&n.to_string()))?;
             incoming.announce(size)?;
             let mut left = size;
             while left > 0 && !(gives_up && left < size / 2) {
@@ -327,7 +327,7 @@ fn a_read_only_store_changes_nothing() {
     fs::write(folder.path().join("a"), "x").unwrap();
     let options = Options { read_only: true, ..Options::default() };
     let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
-    assert_eq!(store.begin(&name("b")).err().unwrap().code(), Code::ReadOnly);
+    assert_eq!(store.begin(name("b")).err().unwrap().code(), Code::ReadOnly);
     assert!(store.remove(&name("a")).unwrap_err().is(Code::ReadOnly));
     assert!(store.remove_recorded(&name("a"), None).unwrap_err().is(Code::ReadOnly));
     assert_eq!(store.size(&name("a")).unwrap(), 1);
@@ -383,7 +383,7 @@ fn links_pipes_and_devices_are_not_files() {
             "{special}"
         );
         assert_eq!(code(fixture.store.remove(&name).map(drop)), Code::BadName, "{special}");
-        assert_eq!(code(fixture.store.begin(&name).map(drop)), Code::BadName, "{special}");
+        assert_eq!(code(fixture.store.begin(name).map(drop)), Code::BadName, "{special}");
     }
     assert_eq!(fixture.store.listing(Some(&name("way-out"))).err().unwrap().code(), Code::BadName);
     assert_eq!(fixture.names(), [""; 0]);
@@ -418,7 +418,7 @@ fn many_threads_of_two_stores_lose_nothing() {
         let mut stored: Vec<String> = std::thread::scope(|scope| {
             let upload = |n: u8| {
                 let store = if n.is_multiple_of(2) { &fixture.store } else { &other };
-                let mut incoming = store.begin(&name("same.txt")).unwrap();
+                let mut incoming = store.begin(name("same.txt")).unwrap();
                 incoming.announce(1000).unwrap();
                 incoming.write(&[n; 1000]).unwrap();
                 incoming.publish().unwrap().as_str().to_owned()
@@ -447,7 +447,7 @@ fn many_threads_of_two_stores_lose_nothing() {
 fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
     let fixture = fixture(&Options::default());
     fixture.put("a.txt", b"old").unwrap();
-    let mut incoming = fixture.store.begin(&name("a.txt")).unwrap();
+    let mut incoming = fixture.store.begin(name("a.txt")).unwrap();
     incoming.announce(3).unwrap();
     incoming.write(b"n").unwrap();
     let mut folders = vec![fixture.path(private::PRIVATE)];
@@ -509,7 +509,7 @@ fn a_file_that_has_gone_has_no_record_and_another_with_its_name_stays() {
 #[test]
 fn bytes_can_be_put_before_what_has_come() {
     let fixture = fixture(&Options::default());
-    let mut incoming = fixture.store.begin(&name("a")).unwrap();
+    let mut incoming = fixture.store.begin(name("a")).unwrap();
     incoming.write(b"world").unwrap();
     incoming.put_before(b"hello ").unwrap();
     incoming.publish().unwrap();
@@ -553,7 +553,7 @@ mod faults {
     }
 
     fn upload(store: &Store, file: &str, bytes: &[u8]) -> Result<String> {
-        let mut incoming = store.begin(&name(file))?;
+        let mut incoming = store.begin(name(file))?;
         incoming.announce(bytes.len() as u64)?;
         incoming.write(&bytes[..bytes.len() / 2])?;
         incoming.write(&bytes[bytes.len() / 2..])?;
@@ -577,7 +577,7 @@ mod faults {
     }
 
     fn recorded_upload(store: &Store, file: &str, bytes: &[u8]) -> Result<Record> {
-        let mut incoming = store.begin(&name(file))?;
+        let mut incoming = store.begin(name(file))?;
         incoming.announce(bytes.len() as u64)?;
         incoming.write(bytes)?;
         incoming.publish_recorded()

@@ -173,7 +173,10 @@ impl Draft {
 
     /// Closes the file of a finished draft, before it gets its name: Windows may set a file's time of change when it is
     /// closed, and a name that it had before would still show the old time. A kept one becomes an ordinary draft.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
+        if fsync && let Some(file) = &self.file {
+            op(|| file.sync_all())?;
+        }
         if self.is_kept {
             let path = self.workspace.next_path();
             op(|| fs::rename(&self.path, &path))?;
@@ -435,7 +438,7 @@ pub(crate) mod tests {
             fs::write(&a, "old").unwrap();
             let mut draft = workspace.draft().unwrap();
             draft.write(b"new").unwrap();
-            draft.finish().unwrap();
+            draft.finish(false).unwrap();
             assert!(!draft.publish_as(&a).unwrap());
             assert!(draft.publish_as(&b).unwrap());
             let path = draft.path.clone();
@@ -524,7 +527,7 @@ pub(crate) mod tests {
         drop(kept());
         let mut draft = kept();
         draft.write(b" more").unwrap();
-        draft.finish().unwrap();
+        draft.finish(false).unwrap();
         assert!(!path.exists() && draft.publish_as(&target).unwrap());
         drop(draft);
         assert_eq!(fs::read(target).unwrap(), b"some more");

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Came, Wire, WireConfig};
+use super::{Came, Wire};
 use crate::error::Result;
 use crate::limits;
 
@@ -69,8 +69,8 @@ impl Wire {
         if self.input.ended {
             return Ok(Came::End);
         }
-        let WireConfig { buffer, large_buffer, .. } = *self.config;
-        let most = if self.input.large_reads { large_buffer } else { buffer };
+        let most =
+            if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
         // A small buffer is on the stack, so that a connection that only waits holds none on the heap.
         let (mut on_stack, mut on_heap);
         let buffer = if most <= limits::BUFFER_SIZE {

@@ -58,8 +58,9 @@ pub struct WireConfig {
     pub payload_window: Duration,
     /// Over how long the pace of a peer that reads is checked.
     pub reader_window: Duration,
-    /// A write that waited in vain is not repeated, because it is not known what of it was sent: on Windows.
-    pub writes_once: bool,
+    /// How large a write is where one that waited in vain is not repeated, because it is not known what of it was sent:
+    /// on Windows.
+    pub single_write: Option<usize>,
 }
 
 impl Default for WireConfig {
@@ -73,7 +74,7 @@ impl Default for WireConfig {
             message_time: limits::MESSAGE_TIME,
             payload_window: limits::PAYLOAD_WINDOW,
             reader_window: limits::READER_WINDOW,
-            writes_once: cfg!(windows),
+            single_write: cfg!(windows).then_some(limits::SINGLE_WRITE),
         }
     }
 }
@@ -228,9 +229,7 @@ impl Wire {
     /// Ends a conversation so that the peer gets our last reply: sends it, ends our direction, and reads
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
     pub fn close_and_wait(&mut self) {
-        let _ = self.flush();
-        let is_over = matches!(self.state, State::Unwritable) || self.input.ended;
-        if is_over || self.stream.end_writing().is_err() {
+        if self.flush().is_err() || self.input.ended || self.stream.end_writing().is_err() {
             return;
         }
         let end = Instant::now() + limits::CLOSE_TIME;
@@ -313,30 +312,29 @@ impl Wire {
     /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
     /// of the list, if this is a part of one, or else [`limits::READER_STEP`], or all that is left, in any window.
     fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
-        if matches!(self.state, State::Unwritable) && !bytes.is_empty() {
+        if let State::Unwritable = self.state {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
         let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);
         let pace = self.list.as_mut().unwrap_or(&mut pace);
-        // On Windows it is not known what a write has sent that waited in vain. None is repeated there, and each is small.
-        let once = self.config.writes_once;
-        let most = if once { limits::SINGLE_WRITE } else { usize::MAX };
+        let most = self.config.single_write.unwrap_or(usize::MAX);
         while !bytes.is_empty() {
             let begun = Instant::now();
-            let sent = match self.stream.write(bytes.get(..most).unwrap_or(bytes)) {
-                Ok(0) => Err(Error::connection(&io::ErrorKind::WriteZero.into())),
-                Ok(n) => Ok(n),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-                Err(error) if stream::is_silence(&error) && !once => Ok(0),
-                Err(error) => Err(Error::connection(&error)),
-            };
-            match sent.and_then(|n| pace.moved(n as u64, begun.elapsed()).and(Ok(n))) {
-                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-                Err(error) => {
+            let n = match self.stream.write(bytes.get(..most).unwrap_or(bytes)) {
+                Ok(n @ 1..) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) if stream::is_silence(&error) && most == usize::MAX => 0,
+                failed => {
                     self.state = State::Unwritable;
-                    return Err(error);
+                    let error = failed.err().unwrap_or(io::ErrorKind::WriteZero.into());
+                    return Err(Error::connection(&error));
                 }
+            };
+            if let Err(error) = pace.moved(n as u64, begun.elapsed()) {
+                self.state = State::Unwritable;
+                return Err(error);
             }
+            bytes = bytes.get(n..).unwrap_or_default();
         }
         Ok(())
     }

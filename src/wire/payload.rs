@@ -65,11 +65,7 @@ impl Wire {
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let size = self.take_payload(sink)?;
-        if size > 0 {
-            self.stream.note_message(&[], size, Ending::Size);
-        }
-        Ok(())
+        self.take_payload(sink, &[], Ending::Size)
     }
 
     /// Hands all that comes until the peer ends its direction to `sink`, like a payload.
@@ -83,25 +79,21 @@ impl Wire {
         self.begin_message(Expected::Close)?;
         self.payload = Payload { size: None, left: u64::MAX };
         let begins = self.input.held().to_vec();
-        let came = self.take_payload(sink)?;
-        if came > 0 {
-            self.stream.note_message(&begins, came, Ending::Stream);
-        }
-        Ok(())
+        self.take_payload(sink, &begins, Ending::Stream)
     }
 
-    /// Takes what is left of a payload, and returns how much it was in all.
+    /// Takes a payload that begins with these bytes and ends like this.
     fn take_payload<E: From<Error>>(
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
-    ) -> std::result::Result<u64, E> {
+        begins: &[u8],
+        ending: Ending,
+    ) -> std::result::Result<(), E> {
         let held = self.input.held();
         let came = at_most(self.payload.left, held.len());
-        self.payload.left -= came as u64;
-        let taken = sink(&held[..came]);
-        // They are off the wire even if the sink has failed.
+        sink(&held[..came])?;
         self.input.skip(came);
-        taken?;
+        self.payload.left -= came as u64;
         let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
         let window = self.config.payload_window;
         let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
@@ -112,7 +104,10 @@ impl Wire {
             sink(&buffer[..n])?;
             read?;
         }
-        Ok(std::mem::replace(&mut self.payload, Payload::NONE).size.unwrap_or(0))
+        if let Some(size @ 1..) = std::mem::replace(&mut self.payload, Payload::NONE).size {
+            self.stream.note_message(begins, size, ending);
+        }
+        Ok(())
     }
 
     /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than

@@ -278,7 +278,7 @@ fn what_was_said_leaves_before_we_wait_and_in_one_write() {
 fn a_header_and_its_payload_are_sent_together() {
     for (size, writes) in [(5, 1), (20_000, 1), (600_000, 7)] {
         let (script, written) = Script::whole("");
-        let config = WireConfig { writes_once: false, ..WireConfig::default() };
+        let config = WireConfig { single_write: None, ..WireConfig::default() };
         let mut wire = Wire::new(Box::new(script), config);
         wire.write(b"ok\n").unwrap();
         wire.write_payload::<Error>(size, &mut |room| {
@@ -417,7 +417,7 @@ fn a_pause_and_an_end_come_after_what_was_written() {
 fn writes_go_on_after_short_ones_interruptions_and_waits() {
     let (script, written) = Script::whole("");
     let taken = [Taken::Some(2), Taken::Interrupted, Taken::Waits, Taken::Some(1)];
-    let config = WireConfig { writes_once: false, ..WireConfig::default() };
+    let config = WireConfig { single_write: None, ..WireConfig::default() };
     let mut wire = Wire::new(Box::new(script.taking(taken)), config);
     wire.write(b"12345").unwrap();
     wire.flush().unwrap();
@@ -426,7 +426,7 @@ fn writes_go_on_after_short_ones_interruptions_and_waits() {
 
 #[test]
 fn where_writes_are_not_repeated_each_is_small_and_the_first_wait_is_the_last() {
-    let once = || WireConfig { writes_once: true, ..WireConfig::default() };
+    let once = || WireConfig { single_write: Some(limits::SINGLE_WRITE), ..WireConfig::default() };
     let (script, written) = Script::whole("");
     let mut wire = Wire::new(Box::new(script.taking([Taken::Interrupted])), once());
     wire.write(&vec![b'a'; limits::SINGLE_WRITE * 2 + 1]).unwrap();
@@ -435,7 +435,7 @@ fn where_writes_are_not_repeated_each_is_small_and_the_first_wait_is_the_last() 
     let mut wire = Wire::new(Box::new(script.taking([Taken::Some(2), Taken::Waits])), once());
     wire.write(b"12345").unwrap();
     assert!(wire.flush().unwrap_err().is(Code::Timeout));
-    assert!(wire.flush().is_ok() && !wire.can_write());
+    assert!(wire.flush().is_err() && !wire.can_write());
     wire.write(b"6").unwrap();
     assert!(wire.flush().is_err());
     assert_eq!((written.text().as_str(), written.writes()), ("12", 2));

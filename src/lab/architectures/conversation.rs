@@ -163,7 +163,7 @@ impl<'s> Conversation<'s> {
                 self.download = Some(file);
             }
             b"upload" => {
-                self.expected = Expected::Size(self.store.begin(&FileName::parse(argument)?)?);
+                self.expected = Expected::Size(self.store.begin(FileName::parse(argument)?)?);
                 self.reply_ok("ready");
             }
             b"byebye" => {
