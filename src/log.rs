@@ -307,13 +307,12 @@ impl ConnectionLog<'_> {
         if let Some(stored) = stored {
             let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
         }
-        let took = since.elapsed();
-        if bytes > 0 {
-            let _ = write!(line, " {bytes} bytes");
-        }
-        if bytes > 0 || took.as_millis() > 0 {
-            let _ = write!(line, " {:.3} s", took.as_secs_f64());
-        }
+        let seconds = since.elapsed().as_secs_f64();
+        let _ = match bytes {
+            0 if seconds < 0.001 => Ok(()),
+            0 => write!(line, " {seconds:.3} s"),
+            bytes => write!(line, " {bytes} bytes {seconds:.3} s"),
+        };
         match outcome {
             Ok(_) => line += " ok",
             Err(error) if error.is_gone() => line += " gone: cut short",

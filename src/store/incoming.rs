@@ -64,12 +64,11 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// The disk does not take it, or it is more than is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let length = bytes.len() as u64;
-        self.came = self.came.saturating_add(length);
+        self.came = self.came.saturating_add(bytes.len() as u64);
         self.must_be_small(self.came)?;
         if let Some(share) = &mut self.share {
             // If it no longer fits, what has come is removed at once.
-            share.grow(length, || self.draft.clear())?;
+            share.grow(bytes.len() as u64, || self.draft.clear())?;
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }

@@ -56,7 +56,7 @@ impl Numbers {
         given: &FileName,
         mut take: impl FnMut(&FileName) -> io::Result<bool>,
     ) -> io::Result<Option<FileName>> {
-        self.change_folder(given, || {
+        self.change_folder(given.folder().unwrap_or_default(), || {
             let (mut name, mut n) = (None, 0);
             while !take(name.as_ref().unwrap_or(given))? {
                 n = self.next(given, n);
@@ -72,7 +72,7 @@ impl Numbers {
         file: &FileName,
         remove: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        self.change_folder(file, || {
+        self.change_folder(file.folder().unwrap_or_default(), || {
             remove()?;
             lock(&self.hints).names.retain(|(name, free)| {
                 let number = name.number_of(file.last()).filter(|_| name.folder() == file.folder());
@@ -82,24 +82,26 @@ impl Numbers {
         })
     }
 
-    /// Makes a change in the folder of this file, and notes the folder's new time of change: hints in it stay valid.
-    fn change_folder<T>(&self, file: &FileName, change: impl FnOnce() -> T) -> T {
-        let folder = file.folder().unwrap_or_default();
-        let time = || fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok();
+    /// Makes a change in a folder, and notes the folder's new time of change: hints in it stay valid.
+    fn change_folder<T>(&self, folder: &str, change: impl FnOnce() -> T) -> T {
         let is_noted = !lock(&self.hints).names.is_empty();
         if is_noted {
-            let time = time();
+            let time = self.time_of(folder);
             lock(&self.hints).begin_change(folder, time);
         }
         let changed = change();
         if is_noted || !lock(&self.hints).names.is_empty() {
-            let time = time();
+            let time = self.time_of(folder);
             let mut hints = lock(&self.hints);
             let known = hints.folders.entry(folder.to_owned()).or_default();
             known.changing -= usize::from(is_noted);
             known.changed = known.changed.max(time);
         }
         changed
+    }
+
+    fn time_of(&self, folder: &str) -> Option<SystemTime> {
+        fs::metadata(self.root.join(folder)).and_then(|it| it.modified()).ok()
     }
 
     /// The number to try after this one. A number from a hint is given out once.
@@ -226,8 +228,8 @@ mod tests {
         fs::create_dir(folder.path().join("docs")).unwrap();
         assert_eq!((numbers.first("a.txt"), numbers.first("docs/a.txt")), (10, 5));
         // What this server changes does not.
-        numbers.change_folder(&name("c"), || fs::write(folder.path().join("c"), "").unwrap());
-        numbers.change_folder(&name("c"), || ());
+        numbers.change_folder("", || fs::write(folder.path().join("c"), "").unwrap());
+        numbers.change_folder("", || ());
         assert_eq!(numbers.hint("a.txt"), Some(11..u64::MAX));
         fs::remove_file(folder.path().join("a_6.txt")).unwrap();
         lock(&numbers.hints).folders.get_mut("").unwrap().changed = Some(SystemTime::UNIX_EPOCH);

@@ -66,9 +66,6 @@ impl Wire {
     /// Adds what one read brings to what has come of the message. A read asks for more once one has brought all that it
     /// asked for.
     pub(super) fn fill(&mut self, until: Instant) -> Result<Came> {
-        if self.input.ended {
-            return Ok(Came::End);
-        }
         let most =
             if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
         // A small buffer is on the stack, so that a connection that only waits holds none on the heap.
