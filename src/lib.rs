@@ -1,7 +1,6 @@
 //! How files travel over TCP: a small file server and its client, to teach with.
 //!
-//! The modules, in the order in which one reads them. The path of an upload from the socket to the disk
-//! is in the first five:
+//! The path of an upload, from the socket to the disk. All of it is in `server`, `dialect`, `wire`, `store` and `log`:
 //!
 //! ```text
 //! Server::accept           a connection comes
@@ -14,10 +13,14 @@
 //!         read_size        Wire::read_line
 //!         read_payload     piece by piece to Incoming::write
 //!         publish          the whole file gets its name
+//!       Wire::end_reply    the client has its answer
+//!       log.command        and the log its line
 //! ```
 //!
 //! A first reading can leave out `wire/input.rs` (where bytes wait) but for `fill`, `store/numbers.rs` (the free numbers
 //! of a name) and `store/quota.rs`.
+//!
+//! The modules, in the order in which one reads them:
 //!
 //! | module | what it is for | calls |
 //! |---|---|---|

@@ -3,7 +3,7 @@
 //! ```text
 //! 2026-01-31T09:00:00.125Z 127.0.0.1:50312 text open, 12 connected
 //! 2026-01-31T09:00:00.131Z 127.0.0.1:50312 text upload "a.txt" stored "a_1.txt" 33 bytes 0.002 s ok
-//! 2026-01-31T09:00:00.140Z 127.0.0.1:50312 text size "b.txt" not-found: no such file
+//! 2026-01-31T09:00:00.140Z 127.0.0.1:50312 text size "b.txt" not-found: no such file (look at uploads/b.txt: …)
 //! 2026-01-31T09:00:02.007Z 127.0.0.1:50312 text close
 //! ```
 

@@ -112,8 +112,8 @@ fn broken_rule(part: &str) -> Option<&'static str> {
     } else {
         // Nearly every name has only ASCII without control characters and backslash, and a folder of a hundred
         // thousand is soon checked.
-        let is_plain = part.bytes().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~'));
-        let broken = if is_plain { None } else { part.chars().find_map(broken_by) };
+        let is_printable = part.bytes().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~'));
+        let broken = if is_printable { None } else { part.chars().find_map(broken_by) };
         if cfg!(windows) { broken.or_else(|| broken_rule_on_windows(part)) } else { broken }
     }
 }

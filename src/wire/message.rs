@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::stream::Ending;
-use super::{Came, State, Wire, ended, silence, stream, too_long};
+use super::{Came, State, Wire, ended_early, stream, timed_out, too_long};
 use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 
@@ -139,7 +139,7 @@ impl Wire {
     /// # Errors
     /// See [`Wire::read_bytes`].
     pub fn read_array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.read_bytes(N)?.try_into().map_err(|_| ended())
+        self.read_bytes(N)?.try_into().map_err(|_| ended_early())
     }
 
     /// Reads the byte by which a peer asks for the next part of a list: see [`Wire::write_list`].
@@ -310,7 +310,7 @@ impl Wire {
         match self.fill(deadline)? {
             Came::Data(_) => Ok(true),
             Came::End => Ok(false),
-            Came::Silence => Err(self.silent()),
+            Came::Silence => Err(self.too_late()),
         }
     }
 
@@ -320,7 +320,7 @@ impl Wire {
         let (deadline, has_begun) = (self.deadline()?, !self.input.held().is_empty());
         let until = if has_begun { deadline.min(Instant::now() + pause) } else { deadline };
         match self.fill(until)? {
-            Came::Silence if until == deadline => Err(self.silent()),
+            Came::Silence if until == deadline => Err(self.too_late()),
             came => Ok(came),
         }
     }
@@ -339,16 +339,16 @@ impl Wire {
             return Ok(now + idle.saturating_add(self.reading.more_time));
         }
         let deadline = *self.reading.deadline.get_or_insert(now + self.config.message_time);
-        if deadline > now { Ok(deadline) } else { Err(self.silent()) }
+        if deadline > now { Ok(deadline) } else { Err(self.too_late()) }
     }
 
     /// The message did not come in time.
-    fn silent(&self) -> Error {
-        silence().with_partial(self.input.held(), self.reading.expected)
+    fn too_late(&self) -> Error {
+        timed_out().with_partial(self.input.held(), self.reading.expected)
     }
 
     /// The stream ended in the middle of the message.
     pub(super) fn cut_short(&self) -> Error {
-        ended().with_partial(self.input.held(), self.reading.expected)
+        ended_early().with_partial(self.input.held(), self.reading.expected)
     }
 }

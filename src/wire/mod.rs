@@ -1,5 +1,5 @@
 //! Bytes to messages and back: the only code that reads from a peer or writes to one, except where the
-//! server refuses a connection.
+//! server refuses a connection or reads the line of a load balancer.
 //!
 //! TCP carries a stream of bytes, not messages. What one side wrote with one call, the other side may
 //! get in ten reads, or together with what came before. Everything that a dialect needs to find its
@@ -12,8 +12,8 @@
 //!   segment leave in one write.
 //! - At the beginning of a message there are three outcomes: a message, a clean end, an error. An end
 //!   in the middle of a message is an error.
-//! - No number that a peer sent sizes a buffer. Lines are capped while they are read. Payloads stream
-//!   through a buffer of fixed size that exists for the transfer only.
+//! - No number that a peer sent makes a buffer larger. Lines are capped while they are read. Payloads stream
+//!   through a buffer that has at most a fixed size, and exists for the transfer only.
 //! - No message begins while a payload is owed: what was announced is taken off the wire first, or the
 //!   connection is closed.
 
@@ -266,8 +266,8 @@ impl Wire {
         self.dialect_is_confirmed
     }
 
-    /// Whether the two sides are in step, once what is left of an unwanted payload was dropped. That is done if it
-    /// is little. Else the connection has to be closed after the reply.
+    /// Reads and drops what is left of an unwanted payload, if that is little. Returns whether the two sides are in step
+    /// then. If not, the connection has to be closed after the reply.
     ///
     /// # Errors
     /// The connection ended or stalled.
@@ -340,11 +340,11 @@ impl Wire {
     }
 }
 
-fn ended() -> Error {
+fn ended_early() -> Error {
     Error::connection(&io::ErrorKind::UnexpectedEof.into())
 }
 
-fn silence() -> Error {
+fn timed_out() -> Error {
     Error::connection(&io::ErrorKind::TimedOut.into())
 }
 

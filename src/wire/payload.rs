@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::pace::Pace;
 use super::stream::Ending;
-use super::{Came, Wire, ended, silence};
+use super::{Came, Wire, ended_early, timed_out};
 use crate::error::{Error, Expected, Result};
 use crate::limits;
 
@@ -130,13 +130,13 @@ impl Wire {
                     self.payload = Payload { size: Some(u64::MAX - left), left: 0 };
                     break;
                 }
-                Ok(Came::End) => Err(ended()),
+                Ok(Came::End) => Err(ended_early()),
                 // What has come is written while the rest is waited for.
                 Ok(Came::Silence) if filled > 0 => {
                     let kept = pace.moved(0, begun.elapsed());
                     return (filled, kept.map_err(|error| error.with_partial(b"", expected)));
                 }
-                Ok(Came::Silence) => Err(silence()),
+                Ok(Came::Silence) => Err(timed_out()),
                 Err(error) => Err(error),
             };
             if let Err(error) = read {
