@@ -2,7 +2,7 @@
 //!
 //! A dialect is two halves over the same few functions that read and write its messages. The server
 //! half is a function `handle_client`: a conversation over a [`Wire`] and a
-//! [`Store`](crate::store::Store). The client half
+//! [`Store`]. The client half
 //! is a [`Requests`]: one function for each thing that a user can ask for.
 
 pub mod count;
