@@ -1,9 +1,8 @@
 //! The dialects: five ways of saying the same thing over TCP, one file each.
 //!
 //! A dialect is two halves over the same few functions that read and write its messages. The server
-//! half is a function `handle_client`: a conversation over a [`Wire`] and a
-//! [`Store`]. The client half
-//! is a [`Requests`]: one function for each thing that a user can ask for.
+//! half is a function `handle_client`: a conversation over a [`Wire`] and a [`Store`]. The client half is a
+//! [`Requests`]: one function for each thing that a user can ask for.
 
 pub mod count;
 pub mod filesaver;

@@ -171,8 +171,9 @@ impl Draft {
         op(|| fs::symlink_metadata(&self.path))
     }
 
-    /// Closes the file of a finished draft, before it gets its name: Windows may set a file's time of change when it is
-    /// closed, and a name that it had before would still show the old time. A kept one becomes an ordinary draft.
+    /// Closes the file of a finished draft, after a sync if that is asked for, and before it gets its name: Windows may
+    /// set a file's time of change when it is closed, and a name that it had before would still show the old time. A kept
+    /// one becomes an ordinary draft.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;
