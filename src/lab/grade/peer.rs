@@ -299,10 +299,13 @@ impl Peer {
 
     /// The next line with its LF. `form` is what it looks like.
     pub(super) fn line(&mut self, form: &str) -> Done<Vec<u8>> {
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.held.iter().position(|byte| *byte == b'\n') {
-                return Ok(self.held.drain(..=end).collect());
+            let new = self.held.get(searched..).unwrap_or_default();
+            if let Some(end) = new.iter().position(|byte| *byte == b'\n') {
+                return Ok(self.held.drain(..=searched + end).collect());
             }
+            searched = self.held.len();
             if self.held.len() > MOST || !self.read()? {
                 return self.failed(vec![a_line(form)]);
             }

@@ -102,13 +102,17 @@ impl Places {
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             rest = rest.get(c.len_utf8()..)?;
-            let place =
-                |close: char| enclosed(rest, c, close).filter(|(inside, _)| is_place(c, inside));
+            let place = match c {
+                '{' => enclosed(rest, c, '}'),
+                '[' => enclosed(rest, c, ']'),
+                _ => None,
+            };
+            let place = place.filter(|(inside, _)| is_place(c, inside));
             if c == '\\' {
                 let (byte, after) = escaped(rest)?;
                 bytes.push(byte);
                 rest = after;
-            } else if let Some((inside, after)) = place('}').filter(|_| c == '{') {
+            } else if let Some((inside, after)) = place.filter(|_| c == '{') {
                 rest = after;
                 match self.place(inside) {
                     Some(filled) => bytes.extend(filled),
@@ -117,7 +121,7 @@ impl Places {
                     }
                     None => return None,
                 }
-            } else if let Some((inside, after)) = place(']').filter(|_| c == '[') {
+            } else if let Some((inside, after)) = place {
                 rest = after;
                 if inside == "f" {
                     hole = Some((Hole::Seconds, std::mem::take(&mut bytes)));

@@ -154,6 +154,20 @@ impl Process {
 
     /// Ends the program and all that it has started, and waits for what they have printed.
     pub(super) fn kill(&mut self) {
+        self.input = None;
+        if !self.is_gone() {
+            self.kill_group();
+        }
+        self.read_to_the_end();
+    }
+
+    /// Whether it is known that nothing of its group is left.
+    fn is_gone(&mut self) -> bool {
+        let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+        cfg!(target_os = "linux") && has_ended && self.usage().is_none()
+    }
+
+    fn kill_group(&mut self) {
         let id = self.child.id().to_string();
         let group = format!("-{id}");
         let (program, arguments) = match cfg!(windows) {
@@ -162,7 +176,6 @@ impl Process {
         };
         let mut command = Command::new(program);
         command.args(arguments);
-        self.input = None;
         let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -171,7 +184,6 @@ impl Process {
         while self.usage().is_some() && Instant::now() < until {
             thread::sleep(LOOK);
         }
-        self.read_to_the_end();
     }
 }
 

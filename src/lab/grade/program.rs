@@ -206,19 +206,17 @@ impl Options {
     #[must_use]
     pub fn wanted(&self) -> Vec<&'static super::Check> {
         let dialect = format!("{}/", self.dialect.name());
-        let all = self.suite().in_order();
+        let mut all = self.suite().in_order();
+        if self.only.is_empty() || self.only.iter().any(|path| path == self.dialect.name()) {
+            return all;
+        }
+        let paths = self.only.iter().map(|path| path.strip_prefix(&dialect).unwrap_or(path));
         // A whole name is that check alone, though other names begin with it.
-        let is_in = |id: &str, path: &str| match all.iter().any(|check| check.id == path) {
-            true => id == path,
-            false => id.starts_with(path.trim_end_matches('/')),
-        };
-        let is_chosen = |check: &&&super::Check| {
-            let is_in_it = |path: &String| {
-                path == self.dialect.name()
-                    || is_in(check.id, path.strip_prefix(&dialect).unwrap_or(path))
-            };
-            self.only.is_empty() || self.only.iter().any(is_in_it)
-        };
-        all.iter().filter(is_chosen).copied().collect()
+        let (names, starts): (Vec<_>, Vec<_>) =
+            paths.partition(|path| all.iter().any(|check| check.id == *path));
+        let begins =
+            |id: &str| starts.iter().any(|path| id.starts_with(path.trim_end_matches('/')));
+        all.retain(|check| names.contains(&check.id) || begins(check.id));
+        all
     }
 }
