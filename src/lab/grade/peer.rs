@@ -303,7 +303,7 @@ impl Peer {
         loop {
             let new = self.held.get(searched..).unwrap_or_default();
             if let Some(end) = new.iter().position(|byte| *byte == b'\n') {
-                return Ok(self.held.drain(..=searched + end).collect());
+                return Ok(self.taken(searched + end + 1));
             }
             searched = self.held.len();
             if self.held.len() > MOST || !self.read()? {
@@ -335,14 +335,15 @@ impl Peer {
                 return self.failed(vec![msg!("{count} bytes", "{count} byte")]);
             }
         }
-        Ok(self.held.drain(..count).collect())
+        Ok(self.taken(count))
     }
 
     /// All that comes up to the end or the end of the time, whatever it is. Returns the beginning of that.
     pub(super) fn drain(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         loop {
-            rest.extend(self.held.drain(..).take(MOST.saturating_sub(rest.len())));
+            self.held.truncate(MOST.saturating_sub(rest.len()));
+            rest.append(&mut self.held);
             if !self.read().unwrap_or(false) {
                 return rest;
             }
@@ -412,7 +413,8 @@ impl Peer {
 
     /// Takes bytes off that, as many as were seen in it.
     pub(super) fn taken(&mut self, count: usize) -> Vec<u8> {
-        self.held.drain(..count.min(self.held.len())).collect()
+        let rest = self.held.split_off(count.min(self.held.len()));
+        std::mem::replace(&mut self.held, rest)
     }
 
     fn note(&self, what: What) {

@@ -51,6 +51,8 @@ impl Process {
         let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).env("PYTHONUNBUFFERED", "1");
+        // The last lines that it prints are shown: they are to be what went wrong, and not where it was called from.
+        command.env("RUST_BACKTRACE", "0");
         command.envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
