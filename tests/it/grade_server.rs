@@ -423,7 +423,8 @@ impl Conn<'_> {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(self.held.drain(..count).collect())
+        let rest = self.held.split_off(count);
+        Ok(std::mem::replace(&mut self.held, rest))
     }
 
     /// The same, writing what comes straight into the final file if that is the flaw.
