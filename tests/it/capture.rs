@@ -3,27 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::IpAddr;
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use crate::sessions;
-use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, client, lab, noise, skip};
+use crate::support::{DIALECTS, Peer, TestServer, client, lab, noise, skip, wait_until};
 
 /// A packet of a capture.
-#[derive(Clone, Debug)]
 struct Packet {
-    nanos: u64,
-    source: (IpAddr, u16),
-    target: (IpAddr, u16),
+    nanos: usize,
+    source: SocketAddr,
+    target: SocketAddr,
     sequence: u32,
     acknowledged: u32,
     flags: u8,
+    window: usize,
     payload: Vec<u8>,
     /// How long the payload was before the capture cut it.
     length: usize,
-    window: u16,
     /// Its comment, in a pcapng.
     comment: String,
     raw: Vec<u8>,
@@ -35,94 +33,69 @@ const RST: u8 = 4;
 const PSH: u8 = 8;
 const ACK: u8 = 16;
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes(bytes[at..at + 2].try_into().unwrap())
+/// The number of these bytes, of which the highest comes first, as in a packet.
+fn number(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+/// The numbers of four bytes each, of which the lowest comes first, as in the formats.
+fn words(bytes: &[u8]) -> Vec<usize> {
+    let word = |bytes: &[u8]| bytes.iter().rfold(0, |word, byte| word << 8 | usize::from(*byte));
+    bytes.chunks(4).map(word).collect()
 }
 
-/// The checksum of all this: zero where it holds its own.
-fn checksum(parts: &[&[u8]]) -> u16 {
-    let all = parts.concat();
-    let pairs =
-        all.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-    let mut sum: u32 = pairs.sum();
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    !u16::try_from(sum).unwrap()
+/// Whether all this has a checksum in it that is right.
+fn is_summed(parts: &[&[u8]]) -> bool {
+    let mut all = parts.concat();
+    all.resize(all.len().next_multiple_of(2), 0);
+    all.chunks(2).map(number).sum::<usize>() % 0xffff == 0
 }
 
-fn is_pcapng(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a])
-}
-
-/// The length of what is before the first packet: a section and an interface, or a header.
-fn head(bytes: &[u8]) -> usize {
-    if is_pcapng(bytes) { 28 + 32 } else { 24 }
+/// What is before the first packet: of a pcapng a section and an interface.
+fn header(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(..if bytes.starts_with(b"\n\r\r\n") { 60 } else { 24 })
 }
 
 /// Reads a capture of either format. `None` if its last record is not whole.
 fn read_so_far(bytes: &[u8]) -> Option<Vec<Packet>> {
-    let little = |at: usize| -> Option<u32> {
-        Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().unwrap()))
-    };
-    let size = |at: usize| little(at).map(|n| usize::try_from(n).unwrap());
-    let mut packets = Vec::new();
-    let mut at = head(bytes);
-    let is_pcapng = is_pcapng(bytes);
-    let longest = size(if is_pcapng { 40 } else { 16 })?;
+    let header = header(bytes)?;
+    let (mut rest, is_pcapng) = (&bytes[header.len()..], header.len() == 60);
+    let mut fixed = words(header);
+    let longest = std::mem::take(&mut fixed[if is_pcapng { 10 } else { 4 }]);
+    let (any, raw_ip) = (0xffff_ffff, 101);
     if is_pcapng {
-        assert_eq!((little(8)?, little(12)?, size(4)?, size(24)?), (0x1a2b_3c4d, 1, 28, 28));
-        assert_eq!((little(28)?, size(32)?, little(36)?, size(56)?), (1, 32, 101, 32));
+        let section = [0x0a0d_0d0a, 28, 0x1a2b_3c4d, 1, any, any, 28];
+        assert_eq!(fixed, [&section[..], &[1, 32, raw_ip, 0, 0x1_0009, 9, 0, 32]].concat());
     } else {
-        assert_eq!((little(0)?, little(4)?, little(20)?), (0xa1b2_3c4d, 0x0004_0002, 101));
+        assert_eq!(fixed, [0xa1b2_3c4d, 0x4_0002, 0, 0, 0, raw_ip]);
     }
-    while at < bytes.len() {
-        let (raw, kept, mut packet);
+    let mut packets = Vec::new();
+    while !rest.is_empty() {
+        let place = if is_pcapng { 28 } else { 16 };
+        let fixed = words(rest.get(..place)?);
+        let [.., high, low, kept, length] = fixed[..] else { panic!("{fixed:?}") };
+        let size = if is_pcapng { fixed[1] } else { place + kept };
+        let raw = rest.get(..size)?;
+        rest = &rest[size..];
+        let mut packet = read_packet(&raw[place..place + kept], length);
+        packet.nanos = high * 1_000_000_000 + low;
         if is_pcapng {
-            raw = bytes.get(at..at + size(at + 4)?)?;
-            assert_eq!((little(at)?, size(at + raw.len() - 4)?), (6, raw.len()));
-            kept = &raw[28..28 + size(at + 20)?];
-            packet = read_packet(kept, size(at + 24)?);
-            packet.nanos = u64::from(little(at + 12)?) << 32 | u64::from(little(at + 16)?);
-            let option = 28 + kept.len().next_multiple_of(4);
-            assert_eq!(raw[option..option + 2], [1, 0], "a comment");
-            let end = option + 4 + usize::from(raw[option + 2]);
-            packet.comment = String::from_utf8(raw[option + 4..end].to_vec()).unwrap();
-            assert_eq!(end.next_multiple_of(4) + 8, raw.len(), "the last option, and the length");
-        } else {
-            raw = bytes.get(at..at + 16 + size(at + 8)?)?;
-            kept = &raw[16..];
-            packet = read_packet(kept, size(at + 12)?);
-            packet.nanos = u64::from(little(at)?) * 1_000_000_000 + u64::from(little(at + 4)?);
+            packet.nanos = high << 32 | low;
+            let option = &raw[place + kept.next_multiple_of(4)..];
+            let end = 4 + usize::from(option[2]);
+            assert_eq!((fixed[0], option[0], option[1]), (6, 1, 0), "a packet, and a comment");
+            packet.comment = String::from_utf8(option[4..end].to_vec()).unwrap();
+            assert_eq!(words(&option[end.next_multiple_of(4)..]), [0, size], "and nothing more");
         }
-        assert!(kept.len() <= longest);
+        assert!(kept <= longest);
         packet.raw = raw.to_vec();
         packets.push(packet);
-        at += raw.len();
     }
     Some(packets)
 }
 
-fn read(bytes: &[u8]) -> Vec<Packet> {
-    read_so_far(bytes).unwrap()
-}
-
-/// Reads a capture once the server has ended this many connections in it: it is written by a thread of its own.
-fn read_once_ended(file: &Path, connections: usize) -> Vec<Packet> {
-    let end = Instant::now() + PATIENCE;
-    let has_ended = |packets: &Vec<Packet>| {
-        talks(packets).values().filter(|talk| talk.ended[1]).count() >= connections
-    };
-    loop {
-        if let Some(packets) = read_so_far(&fs::read(file).unwrap()).filter(has_ended) {
-            return packets;
-        }
-        assert!(Instant::now() < end, "{connections} connections have not ended in the capture");
-    }
+fn read(file: &Path) -> Vec<Packet> {
+    read_so_far(&fs::read(file).unwrap()).unwrap()
 }
 
 /// Reads what was kept of a packet of this length, and checks its checksums if it is whole.
@@ -130,31 +103,32 @@ fn read_packet(kept: &[u8], length: usize) -> Packet {
     assert!(kept.len() <= length, "{} {length}", kept.len());
     // Where the addresses are, and how long each is.
     let (ip, at, long) = if kept[0] >> 4 == 4 { (20, 12, 4) } else { (40, 8, 16) };
-    if ip == 20 {
-        assert_eq!((checksum(&[&kept[..20]]), usize::from(u16_at(kept, 2))), (0, length));
-    } else {
-        assert_eq!(usize::from(u16_at(kept, 4)) + 40, length);
+    match ip {
+        20 => assert_eq!((is_summed(&[&kept[..20]]), number(&kept[2..4])), (true, length)),
+        _ => assert_eq!(number(&kept[4..6]) + 40, length),
     }
-    let address = |at: usize| match <[u8; 4]>::try_from(&kept[at..at + long]) {
-        Ok(short) => IpAddr::from(short),
-        Err(_) => IpAddr::from(<[u8; 16]>::try_from(&kept[at..at + long]).unwrap()),
-    };
     let tcp = &kept[ip..];
     let head = usize::from(tcp[12] >> 4) * 4;
+    let address = |n: usize| {
+        let bytes = &kept[at + n * long..at + n * long + long];
+        let short = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+        let ip = short.unwrap_or_else(|_| <[u8; 16]>::try_from(bytes).unwrap().into());
+        SocketAddr::new(ip, u16::from_be_bytes([tcp[n * 2], tcp[n * 2 + 1]]))
+    };
     if kept.len() == length {
         let size = u16::try_from(tcp.len()).unwrap().to_be_bytes();
-        assert_eq!(checksum(&[&kept[at..at + 2 * long], &[0, 6], &size, tcp]), 0);
+        assert!(is_summed(&[&kept[at..at + 2 * long], &[0, 6], &size, tcp]));
     }
     Packet {
         nanos: 0,
-        source: (address(at), u16_at(tcp, 0)),
-        target: (address(at + long), u16_at(tcp, 2)),
-        sequence: u32_at(tcp, 4),
-        acknowledged: u32_at(tcp, 8),
+        source: address(0),
+        target: address(1),
+        sequence: u32::try_from(number(&tcp[4..8])).unwrap(),
+        acknowledged: u32::try_from(number(&tcp[8..12])).unwrap(),
         flags: tcp[13],
+        window: number(&tcp[14..16]),
         payload: tcp[head..].to_vec(),
         length: length - ip - head,
-        window: u16_at(tcp, 14),
         comment: String::new(),
         raw: Vec::new(),
     }
@@ -168,10 +142,10 @@ struct Talk {
     ended: [bool; 2],
     reset_by: Option<usize>,
     next: [u32; 2],
-    /// The last byte of each side that the other has acknowledged.
+    /// How far each side is acknowledged.
     acknowledged: [u32; 2],
     /// Since when each side owes an acknowledgement.
-    owes: [Option<u64>; 2],
+    owes: [Option<usize>; 2],
     packets: usize,
 }
 
@@ -182,69 +156,81 @@ type Ports = (u16, u16);
 fn talks(packets: &[Packet]) -> BTreeMap<Ports, Talk> {
     let mut talks: BTreeMap<Ports, Talk> = BTreeMap::new();
     let mut clients = BTreeSet::new();
-    let mut latest = 0;
+    assert!(packets.is_sorted_by_key(|packet| packet.nanos), "time goes on");
     for (i, packet) in packets.iter().enumerate() {
-        assert!(packet.nanos >= latest, "time goes on");
-        latest = packet.nanos;
+        let [near, far] = [packet.source.port(), packet.target.port()];
         if packet.flags == SYN {
             clients.insert((packet.source, packet.target));
-            talks.insert((packet.source.1, packet.target.1), Talk::default());
+            talks.insert((near, far), Talk::default());
         }
         let from = usize::from(!clients.contains(&(packet.source, packet.target)));
-        let [near, far] = [packet.source.1, packet.target.1];
-        let ports = if from == 0 { (near, far) } else { (far, near) };
-        let talk = talks.get_mut(&ports).unwrap();
+        let talk = talks.get_mut(&if from == 0 { (near, far) } else { (far, near) }).unwrap();
+        let has = |flag: u8| packet.flags & flag != 0;
         talk.packets += 1;
         assert!(talk.reset_by.is_none(), "nothing follows a reset");
-        if packet.flags & SYN != 0 {
-            assert_eq!(talk.packets, if from == 0 { 1 } else { 2 });
-            talk.next[from] = packet.sequence.wrapping_add(1);
-        } else {
-            assert_eq!(packet.sequence, talk.next[from], "{packet:?}");
-            let taken = u32::try_from(packet.length).unwrap() + u32::from(packet.flags & FIN != 0);
-            talk.next[from] = packet.sequence.wrapping_add(taken);
+        if has(SYN) {
+            assert_eq!((talk.packets, talk.next[from]), (1 + from, 0));
+            talk.next[from] = packet.sequence;
         }
-        if packet.flags != SYN {
-            assert_eq!(packet.acknowledged, talk.next[1 - from], "{packet:?}");
-        }
+        assert_eq!(packet.sequence, talk.next[from], "{i}");
+        let acknowledged = if has(ACK) { talk.next[1 - from] } else { 0 };
+        assert_eq!(packet.acknowledged, acknowledged, "{i}");
+        let taken = packet.length + usize::from(has(SYN)) + usize::from(has(FIN));
+        talk.next[from] = packet.sequence.wrapping_add(u32::try_from(taken).unwrap());
         assert!(packet.length <= 1460);
+        // A window of Linux, which is never full.
+        assert_eq!(packet.window, if has(SYN) { 64_240 } else { 502 }, "{i}");
+        talk.acknowledged[1 - from] = packet.acknowledged;
+        let under_way = talk.next[from].wrapping_sub(talk.acknowledged[from]);
+        assert!(has(SYN) || under_way <= 502 * 128, "{under_way} {i}");
         if packet.length > 0 {
             assert!(!talk.ended[from], "nothing follows a FIN");
             // The packets of one call have one time.
             let its = packets[i + 1..].iter().take_while(|next| next.nanos == packet.nanos);
-            let goes_on = its.clone().any(|next| next.source == packet.source && next.length > 0);
-            assert_eq!(packet.flags & PSH == 0, goes_on, "{packet:?}");
+            let goes_on = { its }.any(|next| next.source == packet.source && next.length > 0);
+            assert_eq!(has(PSH), !goes_on, "{i}");
         }
-        // A window of Linux, which is never full.
-        let is_syn = packet.flags & SYN != 0;
-        assert_eq!(packet.window, if is_syn { 64_240 } else { 502 }, "{packet:?}");
-        talk.acknowledged[1 - from] = packet.acknowledged;
-        let under_way = talk.next[from].wrapping_sub(talk.acknowledged[from]);
-        assert!(is_syn || under_way <= 502 * 128, "{under_way} {packet:?}");
         // An acknowledgement goes with a segment, or alone: after two full segments, after the last FIN, or 40 ms
         // after what it is for.
         let is_alone = packet.length == 0 && packet.flags == ACK && talk.packets > 3;
-        let is_made_up = is_alone || talk.packets <= 3;
         let since = talk.owes[from].take();
         if is_alone {
             let late = packet.nanos - since.expect("something to acknowledge");
-            let is_over = talk.ended == [true; 2];
             let before = &packets[i - 1];
             let is_second = before.length == 1460 && before.nanos == packet.nanos;
-            assert!(is_over || is_second || late == 40_000_000, "{late} {packet:?}");
+            assert!(talk.ended == [true; 2] || is_second || late == 40_000_000, "{late} {i}");
         }
-        let comment = packet.comment.as_str();
-        assert!(comment.is_empty() || comment.starts_with("made up: ") == is_made_up, "{packet:?}");
-        if packet.length > 0 || packet.flags & FIN != 0 {
+        let is_made_up = packet.comment.starts_with("made up: ");
+        assert!(packet.comment.is_empty() || is_made_up == (is_alone || talk.packets <= 3), "{i}");
+        if packet.length > 0 || has(FIN) {
             talk.owes[1 - from].get_or_insert(packet.nanos);
         }
         talk.bytes[from].extend(&packet.payload);
-        talk.ended[from] |= packet.flags & FIN != 0;
-        if packet.flags & RST != 0 {
-            talk.reset_by = Some(from);
-        }
+        talk.ended[from] |= has(FIN);
+        talk.reset_by = has(RST).then_some(from);
     }
     talks
+}
+
+/// A server that captures into a file of this name, and the file.
+fn capturing(name: &str, flags: &[&str]) -> (tempfile::TempDir, PathBuf, TestServer) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    let server = TestServer::start(&[&["--capture", file.to_str().unwrap()], flags].concat());
+    (folder, file, server)
+}
+
+/// Reads a capture once the server has ended this many connections in it: it is written by a thread of its own.
+fn read_once_ended(file: &Path, connections: usize) -> (Vec<Packet>, BTreeMap<Ports, Talk>) {
+    let mut ended = None;
+    wait_until("have all connections ended in the capture", || {
+        let packets = read_so_far(&fs::read(file).unwrap()).unwrap_or_default();
+        let talks = talks(&packets);
+        let is_ended = talks.values().filter(|talk| talk.ended[1]).count() >= connections;
+        ended = is_ended.then_some((packets, talks));
+        is_ended
+    });
+    ended.unwrap()
 }
 
 /// What was said in a connection, and the fields that tshark should find in it: from the server or not, the
@@ -279,7 +265,6 @@ fn parts(text: &str) -> Vec<(&str, &str)> {
 
 /// Has the conversations of `tests/golden/captured.txt` with a server, one after the other.
 fn converse(server: &TestServer) -> Vec<Spoken> {
-    let big = noise(5, 5000);
     let mut came: BTreeMap<&str, String> = BTreeMap::new();
     let filled = |text: &str, came: &BTreeMap<&str, String>| {
         let fill = |(word, after): &(&str, &str)| {
@@ -287,11 +272,10 @@ fn converse(server: &TestServer) -> Vec<Spoken> {
         };
         parts(text).iter().map(fill).collect::<String>()
     };
-    let bytes = |text: &str| match text.split_once("<big>") {
-        Some((before, after)) => {
-            [sessions::bytes(before), big.clone(), sessions::bytes(after)].concat()
-        }
-        None => sessions::bytes(&text.replace("<long>", &"x".repeat(5000))),
+    let bytes = |text: &str| {
+        let texts = text.replace("<long>", &"x".repeat(5000));
+        let texts: Vec<_> = texts.split("<big>").map(sessions::bytes).collect();
+        texts.join(&noise(5, 5000)[..])
     };
     let all = include_str!("../golden/captured.txt").split("\n\n").map(|conversation| {
         let mut lines = conversation.lines().filter(|line| !line.starts_with('#'));
@@ -342,23 +326,6 @@ fn converse(server: &TestServer) -> Vec<Spoken> {
     all.flatten().collect()
 }
 
-/// Waits until the server is done with all of these, and has written what it captured.
-fn wait_for_ends(server: &TestServer, all: &[Spoken]) {
-    for Spoken { ports: (port, _), dialect, .. } in all {
-        server.wait_for_log(&format!("127.0.0.1:{port} {dialect} close"));
-    }
-}
-
-/// What tshark finds: the values of each field, by the connection and whether the server sent them.
-type Found = BTreeMap<(Ports, bool, &'static str), Vec<String>>;
-
-/// The fields of our dissector.
-fn fields() -> BTreeSet<&'static str> {
-    let quoted = include_str!("../../src/lab/lecture/dissector.lua").split("\"connme.").skip(1);
-    let names = quoted.filter_map(|rest| rest.split('"').next());
-    names.filter(|name| !name.contains('.')).collect()
-}
-
 fn tshark() -> Command {
     let mut command = Command::new("tshark");
     command.env("HOME", std::env::temp_dir()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
@@ -373,77 +340,64 @@ fn has_tshark() -> bool {
     has
 }
 
-/// Writes our dissector into a file.
-fn write_dissector(lua: &Path) {
-    lab(&["dissector", "--output"]).arg(lua).assert().success().stdout("");
-}
-
-/// Runs tshark with our dissector over a capture. Fails on an error in Lua, on anything strange about TCP, on a
-/// wrong checksum, and on a connection without a beginning or an end.
-fn find(server: &TestServer, capture: &Path, flags: &[&str]) -> Found {
-    let lua = server.outside().join("connme.lua");
-    if !lua.exists() {
-        write_dissector(&lua);
-    }
+/// What tshark with our dissector says of a capture, in which these ports are those of these dialects.
+fn dissected(capture: &Path, ports: &[(&str, u16)], words: &[String]) -> String {
+    let lua = capture.with_extension("lua");
+    lab(&["dissector", "--output"]).arg(&lua).assert().success().stdout("");
     let mut command = tshark();
     command.arg("-X").arg(format!("lua_script:{}", lua.display())).arg("-r").arg(capture);
-    command.args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]).args(flags);
-    for (i, dialect) in DIALECTS.iter().enumerate() {
-        let port = server.address_of(dialect).port();
+    for (n, (dialect, port)) in ports.iter().enumerate() {
         // Both ways to give a port.
-        if i % 2 == 0 {
-            command.arg("-d").arg(format!("tcp.port=={port},connme_{dialect}"));
-        } else {
-            command.arg("-o").arg(format!("connme.{dialect}_ports:{port}"));
-        }
+        match n % 2 {
+            0 => command.arg("-d").arg(format!("tcp.port=={port},connme_{dialect}")),
+            _ => command.arg("-o").arg(format!("connme.{dialect}_ports:{port}")),
+        };
     }
-    command.args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|"]);
-    let of_tcp = [
-        "tcp.srcport",
-        "tcp.dstport",
-        "tcp.analysis.flags",
-        "tcp.completeness",
-        "tcp.checksum.status",
-        "_ws.expert.message",
-        "tcp.stream",
-    ];
-    for field in of_tcp {
-        command.args(["-e", field]);
-    }
-    let fields = fields();
+    let output = command.args(words).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !errors.contains("Lua"), "{errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The values of each field that tshark finds, by the connection and whether the server sent them.
+type Found = BTreeMap<(Ports, bool, &'static str), Vec<String>>;
+
+/// Finds the fields of our dissector. Fails on an error in Lua, on anything strange about TCP, on a wrong checksum, and
+/// on a connection without a beginning or an end; with `-n`, there may be such.
+fn find(server: &TestServer, capture: &Path, flag: Option<&str>) -> Found {
+    let quoted = include_str!("../../src/lab/lecture/dissector.lua").split("\"connme.").skip(1);
+    let fields: BTreeSet<_> = quoted.filter_map(|rest| rest.split('"').next()).collect();
+    let fields: Vec<_> = fields.into_iter().filter(|name| !name.contains('.')).collect();
     assert!(fields.len() > 30, "{fields:?}");
-    for field in &fields {
-        command.args(["-e", &format!("connme.{field}")]);
-    }
-    let output = command.output().unwrap();
-    let (out, err) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && !err.contains("Lua"), "{err}");
-    let servers = DIALECTS.map(|dialect| server.address_of(dialect).port());
-    let mut found = Found::new();
-    let mut completeness = BTreeMap::new();
-    let is_real = flags.contains(&"-n");
-    for line in out.lines() {
+    let ports = DIALECTS.map(|dialect| (dialect, server.address_of(dialect).port()));
+    let wanted = "-o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -T fields -E occurrence=a -E aggregator=| \
+        -e tcp.srcport -e tcp.dstport -e tcp.analysis.flags -e tcp.completeness -e tcp.checksum.status \
+        -e _ws.expert.message -e tcp.stream";
+    let wanted = wanted.split_whitespace().map(str::to_owned);
+    let own = fields.iter().map(|field| format!("-econnme.{field}"));
+    let wanted: Vec<_> = wanted.chain(own).chain(flag.map(str::to_owned)).collect();
+    let (mut found, mut completeness) = (Found::new(), BTreeMap::new());
+    for line in dissected(capture, &ports, &wanted).lines() {
         let cells: Vec<_> = line.split('\t').collect();
-        let [source, target] = [0, 1].map(|i| cells[i].parse::<u16>().unwrap());
-        assert!(!cells[5].contains("Lua"), "{line}");
-        if !is_real {
-            // 0 is a wrong checksum, and 2 one of a packet that was cut.
-            assert!(cells[2].is_empty() && cells[4] != "0", "{line}");
-        }
-        completeness.insert(cells[6].to_owned(), cells[3].parse::<u32>().unwrap());
-        let is_server = servers.contains(&source);
-        let ports = if is_server { (target, source) } else { (source, target) };
-        for (field, cell) in fields.iter().zip(&cells[of_tcp.len()..]) {
-            if !cell.is_empty() {
-                let values = cell.split('|').map(str::to_owned);
-                found.entry((ports, is_server, *field)).or_default().extend(values);
-            }
+        let [source, target, strange, seen, checksum, expert, stream, values @ ..] = &cells[..]
+        else {
+            panic!("{line}")
+        };
+        assert!(!expert.contains("Lua"), "{line}");
+        // 0 is a wrong checksum, and 2 one of a packet that was cut.
+        assert!(flag == Some("-n") || (strange.is_empty() && *checksum != "0"), "{line}");
+        completeness.insert(stream.to_string(), seen.parse::<u32>().unwrap());
+        let [source, target] = [source, target].map(|port| port.parse().unwrap());
+        let is_server = ports.iter().any(|(_, port)| *port == source);
+        let ends = if is_server { (target, source) } else { (source, target) };
+        for (field, cell) in fields.iter().zip(values).filter(|(_, cell)| !cell.is_empty()) {
+            let values = cell.split('|').map(str::to_owned);
+            found.entry((ends, is_server, *field)).or_default().extend(values);
         }
     }
     // A SYN, its answer, an ACK, data and an end.
     let is_complete = |seen: &u32| seen & 15 == 15 && seen & 48 != 0;
-    assert!(is_real || completeness.values().all(is_complete), "{completeness:?}");
+    assert!(flag == Some("-n") || completeness.values().all(is_complete), "{completeness:?}");
     found
 }
 
@@ -473,10 +427,7 @@ fn compare(all: &[Spoken], found: &Found) -> usize {
                 "seconds" => values.into_iter().zip(expected).map(|(s, e)| near(s, e)).collect(),
                 _ => values,
             };
-            assert_eq!(
-                &values, expected,
-                "{dialect}, from the server: {is_server}, {field}\n{found:#?}"
-            );
+            assert_eq!(&values, expected, "{dialect}, server: {is_server}, {field}\n{found:#?}");
             compared += values.len();
         }
         let known = |field: &str| ["dialect", "part", "command", "request"].contains(&field);
@@ -495,18 +446,17 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
     for (name, flags) in
         [("c.pcapng", &[][..]), ("c.pcap", &["--buffer", "1", "--stammer", "slice=1"])]
     {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(name);
-        let server = TestServer::start(&[&["--capture", file.to_str().unwrap()], flags].concat());
+        let (_folder, file, server) = capturing(name, flags);
         let all = converse(&server);
-        wait_for_ends(&server, &all);
-        let packets = read_once_ended(&file, all.len());
+        for Spoken { ports: (port, _), dialect, .. } in &all {
+            server.wait_for_log(&format!("127.0.0.1:{port} {dialect} close"));
+        }
+        let (mut packets, talks) = read_once_ended(&file, all.len());
         if !flags.is_empty() {
             // Only what a close leaves unread is taken in larger pieces.
             let large = packets.iter().filter(|packet| packet.length > 1).count();
             assert!(large < 5 && packets.len() > 10_000, "{large} of {}", packets.len());
         }
-        let talks = talks(&packets);
         for Spoken { ports, dialect, bytes, .. } in &all {
             let talk = &talks[ports];
             assert_eq!(&talk.bytes, bytes, "{dialect}");
@@ -515,15 +465,11 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
         if !has_tshark {
             continue;
         }
-        let found = find(&server, &file, &[]);
+        let found = find(&server, &file, None);
         let compared = compare(&all, &found);
         assert!(compared >= 200, "{compared}");
-        eprintln!("{compared} values of fields compared");
-        assert_eq!(find(&server, &file, &["-2"]), found, "dissected twice");
+        assert_eq!(find(&server, &file, Some("-2")), found, "dissected twice");
         // Segments that overtake each other, and some that come twice.
-        let mut bytes = fs::read(&file).unwrap();
-        bytes.truncate(head(&bytes));
-        let mut packets = packets;
         for i in 1..packets.len() {
             let [one, next] = &packets[i - 1..=i] else { panic!() };
             let is_one_call = (one.source, one.nanos) == (next.source, next.nanos);
@@ -531,14 +477,13 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
                 packets.swap(i - 1, i);
             }
         }
+        let mut bytes = header(&fs::read(&file).unwrap()).unwrap().to_vec();
         for (i, packet) in packets.iter().enumerate() {
-            bytes.extend_from_slice(
-                &packet.raw.repeat(1 + usize::from(i % 7 == 0 && packet.length > 0)),
-            );
+            let is_twice = i % 7 == 0 && packet.length > 0;
+            bytes.extend(packet.raw.repeat(1 + usize::from(is_twice)));
         }
-        let mixed = folder.path().join(format!("mixed-{name}"));
-        fs::write(&mixed, bytes).unwrap();
-        let mut found = find(&server, &mixed, &["-n"]);
+        fs::write(&file, bytes).unwrap();
+        let mut found = find(&server, &file, Some("-n"));
         found.retain(|(_, _, field), _| *field != "missing");
         compare(&all, &found);
     }
@@ -548,40 +493,27 @@ fn a_capture_has_what_was_said_and_tshark_explains_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_dissector_explains_a_real_capture() {
-    use crate::support::PATIENCE;
-    use std::time::Instant;
     if !has_tshark() {
         return;
     }
     let server = TestServer::start(&[]);
     let file = server.outside().join("lo.pcap");
-    let ports: Vec<_> = DIALECTS
-        .iter()
-        .map(|dialect| format!("tcp port {}", server.address_of(dialect).port()))
-        .collect();
-    let mut capturing = tshark()
-        .args(["-i", "lo", "-q", "-f", &ports.join(" or "), "-w"])
-        .arg(&file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let port = |dialect| format!("tcp port {}", server.address_of(dialect).port());
+    let mut capturing = tshark();
+    capturing.args(["-i", "lo", "-q", "-f", &DIALECTS.map(port).join(" or "), "-w"]).arg(&file);
+    let mut capturing = capturing.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // It captures once it has caught a peer that says this, and has caught all when it has caught another.
     let mut is_caught = |word: &str| {
-        let end = Instant::now() + 3 * PATIENCE;
-        loop {
+        let mut has_ended = false;
+        wait_until("is anything captured", || {
             // Without an LF, the server waits a moment before it answers.
             server.peer_of("count").say(word).first_bytes();
+            has_ended = capturing.try_wait().unwrap().is_some();
             let has =
                 |bytes: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word.as_bytes());
-            if fs::read(&file).is_ok_and(|bytes| has(&bytes)) {
-                return true;
-            }
-            if capturing.try_wait().unwrap().is_some() {
-                return false;
-            }
-            assert!(Instant::now() < end, "tshark captures nothing");
-        }
+            has_ended || fs::read(&file).is_ok_and(|bytes| has(&bytes))
+        });
+        !has_ended
     };
     if !is_caught("<begin>") {
         return skip("permission-to-capture");
@@ -591,50 +523,43 @@ fn the_dissector_explains_a_real_capture() {
     // Killed, it would leave the program that captures for it.
     let ended = Command::new("kill").args(["-INT", &capturing.id().to_string()]).status().unwrap();
     assert!(ended.success() && capturing.wait().is_ok());
-    let mut found = find(&server, &file, &["-n"]);
-    let is_ours = |ports: &Ports| all.iter().any(|spoken| spoken.ports == *ports);
-    found.retain(|(ports, _, _), _| is_ours(ports));
+    let mut found = find(&server, &file, Some("-n"));
+    found.retain(|(ports, _, _), _| all.iter().any(|spoken| spoken.ports == *ports));
     compare(&all, &found);
-}
-
-/// What a client with these flags and this input captures on its standard output, and what it says elsewhere then.
-fn captured(
-    server: &TestServer,
-    dialect: &str,
-    flags: &[&str],
-    input: &str,
-) -> (Vec<Packet>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a.txt"), "hello").unwrap();
-    let address = server.address_of(dialect).to_string();
-    let mut client = client(&["--capture", "-", "--dialect", dialect, "--server", &address]);
-    let output = client.args(flags).current_dir(&folder).write_stdin(input).output().unwrap();
-    (read(&output.stdout), String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]
 fn a_connection_ends_in_a_capture_as_it_ended() {
     let server = TestServer::start(&[]);
-    let one = |flags: &[&str], input: &str| {
-        let (packets, said) = captured(&server, "text", flags, input);
-        let talks = talks(&packets);
-        assert_eq!(talks.len(), 1);
-        (talks.into_values().next().unwrap(), said)
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "hello").unwrap();
+    // What a client with these flags and this input captures on its standard output, and what it says elsewhere then.
+    let captured = |dialect: &str, flags: &[&str], input: &'static str| {
+        let address = server.address_of(dialect).to_string();
+        let mut client = client(&["--capture", "-", "--dialect", dialect, "--server", &address]);
+        let output = client.args(flags).current_dir(&folder).write_stdin(input).output().unwrap();
+        (read_so_far(&output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
-    let (talk, said) = one(&[], "connme\nls\nhelp\nsize x\nbyebye\n");
-    assert!(said.contains("connected to ") && said.contains("no such file"), "{said}");
-    assert_eq!(talk.bytes[0], b"connme\nls\nsize x\nbyebye\n");
-    assert!(talk.bytes[1].starts_with(b"ok connected\nok 0\ntotal 0\nerror not-found "));
-    assert_eq!((talk.ended, talk.reset_by), ([true; 2], None));
-    let (talk, _) = one(&["--stammer", "cut=9", "upload", "a.txt"], "");
-    assert_eq!(talk.bytes[0], b"upload a.");
-    assert_eq!((talk.ended[0], talk.reset_by), (true, None));
-    // The server has answered, and the client leaves that unread.
-    let (talk, _) = one(&["--stammer", "reset=7", "say", "connme\\nls\\n"], "");
-    assert_eq!(talk.bytes[0], b"connme\n");
-    assert_eq!((talk.ended, talk.reset_by), ([false; 2], Some(0)));
+    let typed = "connme\nls\nhelp\nsize x\nbyebye\n";
+    let answers = "ok connected\nok 0\ntotal 0\nerror not-found ";
+    let say = ["--stammer", "reset=7", "say", "connme\\nls\\n"];
+    for (flags, input, sent, came, ended, reset_by) in [
+        (&[][..], typed, "connme\nls\nsize x\nbyebye\n", answers, true, None),
+        (&["--stammer", "cut=9", "upload", "a.txt"], "", "upload a.", "", true, None),
+        // The server has answered, and the client leaves that unread.
+        (&say, "", "connme\n", "", false, Some(0)),
+    ] {
+        let (packets, said) = captured("text", flags, input);
+        let talks = talks(&packets);
+        let (1, Some(talk)) = (talks.len(), talks.values().next()) else { panic!("{flags:?}") };
+        assert_eq!(talk.bytes[0], sent.as_bytes());
+        assert!(talk.bytes[1].starts_with(came.as_bytes()), "{flags:?}");
+        assert_eq!((talk.ended[0], talk.reset_by), (ended, reset_by), "{flags:?}");
+        let is_told = said.contains("connected to ") && said.contains("no such file");
+        assert!(input.is_empty() || (is_told && talk.ended[1]), "{said}");
+    }
     // A dialect with a connection for each request: the ports are different, or used again.
-    let (packets, _) = captured(&server, "json", &[], "connme\nls\nls\n");
+    let (packets, _) = captured("json", &[], "connme\nls\nls\n");
     assert_eq!(packets.iter().filter(|packet| packet.flags == SYN).count(), 3);
     talks(&packets);
 }
@@ -646,18 +571,11 @@ fn the_dissector_counts_one_and_cuts_between_characters() {
     }
     let server = TestServer::start(&[]);
     server.put("f", b"x");
-    let folder = tempfile::tempdir().unwrap();
-    write_dissector(&folder.path().join("connme.lua"));
     let explained = |dialect: &str, words: &[&str]| {
-        let address = server.address_of(dialect);
-        let mut client = client(&["--capture", "c.pcap", "--dialect", dialect]);
-        client.args(["--server", &address.to_string()]).args(words).current_dir(&folder);
-        client.output().unwrap();
-        let mut command = tshark();
-        command.args(["-X", "lua_script:connme.lua", "-r", "c.pcap", "-V", "-d"]);
-        command.arg(format!("tcp.port=={},connme_{dialect}", address.port()));
-        let output = command.current_dir(&folder).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let (file, address) = (server.outside().join("c.pcap"), server.address_of(dialect));
+        let mut client = client(&["--dialect", dialect, "--server", &address.to_string()]);
+        client.arg("--capture").arg(&file).args(words).output().unwrap();
+        dissected(&file, &[(dialect, address.port())], &["-V".to_owned()])
     };
     let shown = explained("struct", &["ls"]);
     assert!(shown.contains("\n    1 entry\n"), "{shown}");
@@ -673,27 +591,27 @@ fn the_dissector_counts_one_and_cuts_between_characters() {
 #[test]
 fn payloads_are_cut_and_their_lengths_kept() {
     let server = TestServer::start(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("big.bin"), noise(7, 300_000)).unwrap();
-    let mut client = server.client(folder.path(), &["upload", "big.bin", "--capture", "c.pcap"]);
+    let (folder, file) = (server.outside(), server.outside().join("c.pcap"));
+    fs::write(folder.join("big.bin"), noise(7, 300_000)).unwrap();
+    let mut client = server.client(folder, &["upload", "big.bin", "--capture", "c.pcap"]);
     client.args(["--capture-bytes", "64"]).assert().success();
-    let bytes = fs::read(folder.path().join("c.pcap")).unwrap();
-    let packets = read(&bytes);
-    assert_eq!(u32::from_le_bytes(bytes[16..20].try_into().unwrap()), 124);
+    let (bytes, packets) = (fs::read(&file).unwrap(), read(&file));
+    assert_eq!(words(header(&bytes).unwrap())[4], 124);
     assert!(packets.iter().all(|packet| packet.payload.len() == packet.length.min(64)));
     let sent: usize = packets.iter().filter(|p| p.payload.len() < p.length).map(|p| p.length).sum();
     assert!(sent > 290_000 && bytes.len() < 40_000, "{sent} {}", bytes.len());
     talks(&packets);
     if has_tshark() {
-        let found = find(&server, &folder.path().join("c.pcap"), &[]);
-        let of = |is_server: bool, name: &str| -> String {
-            let its =
-                found.iter().find(|((_, from, field), _)| (*from, *field) == (is_server, name));
-            its.unwrap().1.join("|")
+        let found = find(&server, &file, None);
+        let of = |name: &str, from: bool| {
+            let its = found
+                .iter()
+                .find(|((_, is_server, field), _)| (*field, *is_server) == (name, from));
+            its.unwrap().1
         };
-        let counted: u64 = of(false, "payload").split('|').map(|n| n.parse::<u64>().unwrap()).sum();
-        assert_eq!((of(false, "command").as_str(), counted), ("upload", 300_000));
-        assert_eq!(of(true, "reply"), "ok ready|ok received 300000 big.bin");
+        let counted = of("payload", false).iter().map(|n| n.parse::<u64>().unwrap());
+        assert_eq!((of("command", false)[0].as_str(), counted.sum()), ("upload", 300_000));
+        assert_eq!(of("reply", true).join("|"), "ok ready|ok received 300000 big.bin");
     }
 }
 
@@ -701,8 +619,6 @@ fn payloads_are_cut_and_their_lengths_kept() {
 #[test]
 fn both_versions_of_ip_are_captured() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("root");
-    fs::create_dir(&root).unwrap();
     let file = folder.path().join("c.pcap");
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         return skip("IPv6");
@@ -710,45 +626,32 @@ fn both_versions_of_ip_are_captured() {
     // A socket for both is one for IPv6 alone on Windows.
     let both = if cfg!(windows) { "127.0.0.1:0" } else { "[::]:0" };
     let mut server = Command::new(env!("CARGO_BIN_EXE_connme-server"));
-    server.args(["--listen", "[::1]:0", "--listen", both, "--capture", "-", "--root"]).arg(&root);
-    server.stdout(fs::File::create(&file).unwrap()).stderr(Stdio::piped());
+    server.args(["--listen", "[::1]:0", "--listen", both, "--capture", "-", "--root", "."]);
+    server.current_dir(&folder).stdout(fs::File::create(&file).unwrap()).stderr(Stdio::piped());
     let mut server = server.spawn().unwrap();
     // Standard output has the capture, so the addresses are on standard error.
     let mut errors = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let mut ports = Vec::new();
-    while ports.len() < 2 {
-        let line = errors.next().unwrap();
-        if let Some(address) = line.strip_suffix(" (text)") {
-            ports.push(address.rsplit(':').next().unwrap().to_owned());
-        }
-    }
-    let mut talk = |address: &str| {
-        client(&["--server", address, "ls"]).current_dir(&folder).assert().success();
-        assert!(errors.any(|line| line.ends_with(" text close")));
-    };
-    talk(&format!("[::1]:{}", ports[0]));
+    let port = |line: String| Some(line.strip_suffix(" (text)")?.rsplit(':').next()?.to_owned());
+    let ports: Vec<_> = errors.by_ref().filter_map(port).take(2).collect();
     // An IPv4 client of a socket for both has its own address.
-    talk(&format!("127.0.0.1:{}", ports[1]));
-    let packets = read_once_ended(&file, 2);
-    let _ = server.kill();
-    let _ = server.wait();
-    let talks = talks(&packets);
+    for address in [format!("[::1]:{}", ports[0]), format!("127.0.0.1:{}", ports[1])] {
+        client(&["--server", &address, "ls"]).current_dir(&folder).assert().success();
+        assert!(errors.any(|line| line.ends_with(" text close")));
+    }
+    let (packets, talks) = read_once_ended(&file, 2);
+    let _ = (server.kill(), server.wait());
     assert_eq!(talks.len(), 2);
     assert!(talks.values().all(|talk| talk.bytes[0] == b"ls\n" && talk.ended == [true; 2]));
-    let versions: Vec<_> = packets.iter().map(|p| p.source.0.is_ipv6()).collect();
-    assert!(versions[0] && !versions[versions.len() - 1]);
+    assert!(packets[0].source.is_ipv6() && packets[packets.len() - 1].source.is_ipv4());
 }
 
 /// Many connections at once in one file: no packet is inside another.
 #[test]
 fn connections_share_a_capture() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("c.pcap");
-    let server = TestServer::start(&["--capture", file.to_str().unwrap()]);
+    let (_folder, file, server) = capturing("c.pcap", &[]);
     let all: Vec<_> = std::thread::scope(|scope| {
         let talk = |n: u64| {
-            let mut peer = server.peer();
-            let bytes = noise(n, 50_000);
+            let (mut peer, bytes) = (server.peer(), noise(n, 50_000));
             peer.say(format!("upload {n}\n50000\n")).say(&bytes).hear("ok ready\n");
             peer.hear(format!("ok received 50000 {n}\n"));
             (ports(&mut peer), bytes)
@@ -756,84 +659,62 @@ fn connections_share_a_capture() {
         let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || talk(n))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    for ((port, _), _) in &all {
-        server.wait_for_log(&format!("127.0.0.1:{port} text close"));
-    }
-    let talks = talks(&read_once_ended(&file, all.len()));
-    for (ports, bytes) in all {
-        assert!(talks[&ports].bytes[0].ends_with(&bytes));
-    }
+    let (_, talks) = read_once_ended(&file, all.len());
+    assert!(all.iter().all(|(ports, bytes)| talks[ports].bytes[0].ends_with(bytes)));
 }
 
 /// With a load balancer in front, the packets have the client's address.
 #[test]
 fn a_capture_has_the_address_of_the_proxy_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("c.pcap");
-    let server = TestServer::start(&["--proxy-protocol", "--capture", file.to_str().unwrap()]);
+    let (_folder, file, server) = capturing("c.pcap", &["--proxy-protocol"]);
     for line in ["TCP4 192.0.2.7 198.51.100.1 50312", "TCP6 2001:db8::7 2001:db8::1 50313"] {
         let mut peer = server.peer();
         peer.say(format!("PROXY {line} 1234\r\nconnme\n")).hear("ok connected\n").end_writing();
         peer.hear_end();
     }
-    server.wait_for_log("192.0.2.7:50312 text close");
-    server.wait_for_log("[2001:db8::7]:50313 text close");
-    let packets = read_once_ended(&file, 2);
-    let talks = talks(&packets);
-    assert_eq!(talks[&(50312, server.address().port())].bytes[0], b"connme\n");
+    let (packets, talks) = read_once_ended(&file, 2);
+    let port = server.address().port();
+    assert_eq!(talks[&(50312, port)].bytes[0], b"connme\n");
     // One packet has addresses of one version.
-    let wide = packets.iter().find(|packet| packet.source.1 == 50313).unwrap();
-    assert_eq!(wide.source.0.to_string(), "2001:db8::7");
-    assert_eq!(wide.target.0.to_string(), "::ffff:127.0.0.1");
+    let ends: BTreeSet<_> = packets.iter().map(|p| format!("{} {}", p.source, p.target)).collect();
+    for ends_of in ["192.0.2.7:50312 127.0.0.1", "[2001:db8::7]:50313 [::ffff:127.0.0.1]"] {
+        assert!(ends.contains(&format!("{ends_of}:{port}")), "{ends:?}");
+    }
 }
 
 /// A full disk, or a reader that leaves, ends the capture and nothing else.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_capture_that_cannot_be_written_ends_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("a.txt"), noise(9, 200_000)).unwrap();
-    let once = |errors: &str| errors.matches("the capture ends here").count() == 1;
     // A pipe whose reader takes the file's header, and leaves.
-    let mut server = TestServer::start(&[]);
-    let mut command = Command::new("sh");
+    let server = TestServer::start(&[]);
+    let folder = server.outside();
+    fs::write(folder.join("a.txt"), noise(9, 200_000)).unwrap();
     let upload =
         "\"$0\" --server $1 --capture - upload a.txt 2>errors | head -c 24 >/dev/null; cat errors";
-    command.args([
-        "-c",
-        upload,
-        env!("CARGO_BIN_EXE_connme-client"),
-        &server.address().to_string(),
-    ]);
-    let said = command.current_dir(&folder).env("LANG", "C").env_remove("LC_ALL").output().unwrap();
-    let said = String::from_utf8(said.stdout).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", upload, env!("CARGO_BIN_EXE_connme-client")]);
+    command.arg(server.address().to_string()).env("LANG", "C").env_remove("LC_ALL");
+    let said = String::from_utf8(command.current_dir(folder).output().unwrap().stdout).unwrap();
     assert!(said.contains("a.txt uploaded: 200000 bytes"), "{said}");
     assert_eq!(server.get("a.txt"), noise(9, 200_000));
     // A disk with room for a few packets.
-    let limit = "ulimit -f 64; trap '' XFSZ; exec \"$@\"";
-    let file = folder.path().join("c.pcap");
-    server.kill();
-    let root = folder.path().join("root");
-    fs::create_dir(&root).unwrap();
-    let server = TestServer::over_by(
-        &["sh", "-c", limit, "sh"],
-        &root,
-        &["--capture", file.to_str().unwrap(), "--capture-bytes", "1400"],
-    );
+    let limit = ["sh", "-c", "ulimit -f 64; trap '' XFSZ; exec \"$@\"", "sh"];
+    let file = folder.join("c.pcap");
+    let flags = ["--capture", file.to_str().unwrap(), "--capture-bytes", "1400"];
+    let server = TestServer::over_by(&limit, server.root(), &flags);
     for n in 0..20 {
         let mut peer = server.peer();
         peer.say(format!("upload {n}\n20000\n")).say(noise(n, 20_000)).hear("ok ready\n");
         peer.hear(format!("ok received 20000 {n}\n"));
     }
-    assert!(once(&server.log()), "{}", server.log());
+    let log = server.log();
+    assert_eq!(log.matches("the capture ends here").count(), 1, "{log}");
     // What is there is whole, and the disk was nearly full.
-    let bytes = fs::read(&file).unwrap();
-    assert!(bytes.len() > 10_000 && read(&bytes).len() > 20, "{}", bytes.len());
+    assert!(read(&file).len() > 20 && fs::metadata(&file).unwrap().len() > 10_000);
     // What cannot be created is a mistake of the user.
-    let mut client = client(&["--capture", "no/such/c.pcap", "ls"]);
-    let output = client.current_dir(&folder).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = String::from_utf8(output.stderr).unwrap();
+    let client = client(&["--capture", "no/such/c.pcap", "ls"]).assert().code(1);
+    let errors = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
     let said = "connme-client: cannot create the capture no/such/c.pcap: ";
     assert!(errors.starts_with(said), "{errors}");
 }
@@ -854,8 +735,7 @@ fn a_capture_that_is_not_read_stops_no_connection() {
     };
     upload("without-a-reader");
     let mut reader = fs::File::open(&pipe).unwrap();
-    let mut bytes = [0; 24];
-    reader.read_exact(&mut bytes).unwrap();
+    reader.read_exact(&mut [0; 24]).unwrap();
     upload("a-reader-that-stops");
     let read_on = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
     server.wait_for_log("the capture lacks ");
@@ -867,74 +747,52 @@ fn a_capture_that_is_not_read_stops_no_connection() {
 #[test]
 fn a_demo_is_captured() {
     let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("demo.pcap");
     // The port of `text` is taken, so the demo says how to read its capture.
     let _taken = std::net::TcpListener::bind("127.0.0.1:1234");
     let mut client = lab(&["demo", "--quiet", "--capture", "demo.pcap"]);
     let client = client.current_dir(&folder).env("TMPDIR", folder.path()).assert().success();
     let said = String::from_utf8_lossy(&client.get_output().stdout).into_owned();
-    let decode: Vec<_> = said
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("-d "))
-        .map(|it| it.trim_end_matches(" \\"))
-        .collect();
+    let decode = said.lines().filter_map(|line| line.trim().strip_prefix("-d "));
+    let decode: Vec<_> = decode.map(|it| format!("-d{}", it.trim_end_matches(" \\"))).collect();
     assert_eq!(decode.len(), 5, "{said}");
-    let packets = read(&fs::read(folder.path().join("demo.pcap")).unwrap());
+    let packets = read(&file);
     let talks = talks(&packets);
-    let starts: [&[u8]; 5] = [
-        b"connme\nupload hello.txt\n12\n",
-        b"upload compare-",
-        b"upload\x14\x00",
-        b"SEND\n",
-        b"{\"aksi\"",
-    ];
-    for start in starts {
-        assert!(talks.values().any(|talk| talk.bytes[0].starts_with(start)), "{start:?}");
+    for start in
+        ["connme\nupload hello.txt\n12\n", "upload compare-", "upload\x14\0", "SEND\n", "{\"aksi\""]
+    {
+        let is_it = |talk: &Talk| talk.bytes[0].starts_with(start.as_bytes());
+        assert!(talks.values().any(is_it), "{start:?}");
     }
-    let servers: BTreeSet<_> =
-        packets.iter().filter(|packet| packet.flags == SYN).map(|packet| packet.target).collect();
+    let servers: BTreeSet<_> = talks.keys().map(|(_, server)| server).collect();
     assert_eq!(servers.len(), 4, "{servers:?}");
     if !has_tshark() {
         return;
     }
     // The session, as the guide shows it.
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide/lecture.md");
-    let guide = fs::read_to_string(guide).unwrap();
+    let guide = include_str!("../../src/guide/lecture.md");
     let shown = guide.split("```text\n> upload").nth(1).unwrap().split("```").next().unwrap();
-    let lua = folder.path().join("connme.lua");
-    write_dissector(&lua);
-    let mut command = tshark();
-    command.arg("-X").arg(format!("lua_script:{}", lua.display())).arg("-r");
-    command.arg(folder.path().join("demo.pcap"));
-    for port in decode {
-        command.args(["-d", port]);
-    }
-    let output = command.output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut rest = printed.as_str();
-    let lines: Vec<_> = format!("> upload{shown}").lines().map(str::to_owned).collect();
-    assert!(lines.len() >= 6, "{lines:?}");
-    for line in lines {
-        let (_, after) = rest.split_once(&format!(" {line}\n")).expect(&line);
-        rest = after;
+    let printed = dissected(&file, &[], &decode);
+    let (mut rest, lines) = (printed.as_str(), format!("> upload{shown}"));
+    assert!(lines.lines().count() >= 6, "{lines}");
+    for line in lines.lines() {
+        (_, rest) = rest.split_once(&format!(" {line}\n")).expect(line);
     }
 }
 
 #[test]
 fn a_result_that_is_a_file_goes_where_the_user_wants_it() {
     let folder = tempfile::tempdir().unwrap();
-    let printed = |args: &[&str]| {
-        let output = lab(args).current_dir(&folder).assert().success().get_output().clone();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let lua = printed(&["dissector"]);
-    assert!(lua.starts_with("-- ") && lua.contains("Proto(\"connme\""));
-    assert_eq!(printed(&["--output", "c.lua", "dissector"]), "");
-    assert_eq!(fs::read_to_string(folder.path().join("c.lua")).unwrap(), lua);
+    for (words, start) in [
+        (&["dissector"][..], "-- "),
+        (&["questions", "--gift", "--lang", "id"], "$CATEGORY: connme\n\n::Satu write::[markdown]"),
+        (&["questions"], "1. "),
+    ] {
+        let printed = lab(words).assert().success().get_output().stdout.clone();
+        assert!(printed.starts_with(start.as_bytes()), "{words:?}");
+        let mut lab = lab(&[&["--output", "file"], words].concat());
+        lab.current_dir(&folder).assert().success().stdout("");
+        assert!(fs::read(folder.path().join("file")).unwrap() == printed, "{words:?}");
+    }
     lab(&["dissector", "--output", "no/such"]).current_dir(&folder).assert().code(1);
-    let gift = printed(&["questions", "--gift", "--lang", "id"]);
-    assert!(gift.starts_with("$CATEGORY: connme\n\n::Satu write::[markdown]"), "{gift}");
-    assert_eq!(printed(&["questions", "--gift", "--lang", "id", "--output", "q.gift"]), "");
-    assert_eq!(fs::read_to_string(folder.path().join("q.gift")).unwrap(), gift);
-    let sheet = printed(&["questions"]);
-    assert!(sheet.starts_with("1. ") && sheet.contains("\nAnswers\n\n1b. "), "{sheet}");
 }
