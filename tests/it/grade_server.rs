@@ -16,6 +16,7 @@ use connme::dialect::json_value::Value;
 use connme::store::Sha256;
 
 /// What all connections share.
+#[derive(Default)]
 struct Server {
     flaw: &'static str,
     root: PathBuf,
@@ -34,16 +35,7 @@ type Outcome<T = ()> = io::Result<T>;
 pub fn start(dialect: &'static str, flaw: &'static str, root: &Path) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let server = Arc::new(Server {
-        flaw,
-        root: root.to_owned(),
-        is_dead: AtomicBool::default(),
-        served: AtomicUsize::new(0),
-        open: AtomicUsize::new(0),
-        has_been_looked_at: AtomicBool::default(),
-        uploading: Mutex::default(),
-        ids: Mutex::default(),
-    });
+    let server = Arc::new(Server { flaw, root: root.to_owned(), ..Server::default() });
     thread::spawn(move || {
         let mut leaked = Vec::new();
         for stream in listener.incoming() {
@@ -107,11 +99,9 @@ impl Server {
             in_payload: false,
             in_write: false,
         };
-        let _ = c.stream.set_read_timeout(Some(Duration::from_millis(40)));
-        let is_late = self.is("greeting") && c.stream.peek(&mut [0]).is_err();
-        let _ = c.stream.set_read_timeout(None);
+        let is_late = self.is("greeting") && matches!(c.fill_soon(40), Ok(None));
         if is_late || self.is("greets") {
-            let _ = c.say(b"welcome\n");
+            let _ = c.say("welcome\n");
         }
         let outcome = match dialect {
             "text" if is_full => c.say("error busy no connection is free\n"),
@@ -122,6 +112,8 @@ impl Server {
             "json" => json(&mut c, self),
             _ => count(&mut c, self),
         };
+        let is_closed = |error: &io::Error| error.kind() == ErrorKind::Other;
+        let outcome = outcome.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) });
         let kind = outcome.as_ref().err().map(io::Error::kind);
         let dies = match kind {
             Some(ErrorKind::UnexpectedEof) if c.in_payload => self.is("dies-when-cut"),
@@ -289,6 +281,11 @@ impl Server {
 
     fn size_of(&self, found: &fs::Metadata) -> u64 {
         if self.is("sizes-of-32-bits") { found.len() & 0xffff_ffff } else { found.len() }
+    }
+
+    fn total(&self, names: &[(String, Option<u64>)]) -> u64 {
+        let all: u64 = names.iter().filter_map(|(_, size)| *size).sum();
+        all + u64::from(self.is("wrong-total"))
     }
 
     fn names(&self, folder: &Path) -> Vec<(String, Option<u64>)> {
@@ -487,7 +484,21 @@ fn sum(bytes: &[u8]) -> String {
     sum.sum().to_string()
 }
 
+/// What is said to a request of `text`, or the code of an error.
+type Reply = Result<String, &'static str>;
+
+/// Ends the connection, though nothing came that is wrong.
+fn close<T>() -> Outcome<T> {
+    Err(ErrorKind::Other.into())
+}
+
+const COMMANDS: [&str; 12] = [
+    "connme", "conme", "ls", "size", "rm", "download", "upload", "count", "help", "sum", "resume",
+    "byebye",
+];
+
 fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
+    let sentence = if s.is("permitted-no-sentence") { "" } else { " no" };
     let mut was_refused = false;
     loop {
         let line = match c.line(4096) {
@@ -496,7 +507,6 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
             Err(error) => {
                 let is_cut = error.kind() == ErrorKind::UnexpectedEof;
                 if error.kind() == ErrorKind::InvalidData || is_cut {
-                    let sentence = if s.is("permitted-no-sentence") { "" } else { " not a line" };
                     c.say(format!("error bad-request{sentence}\n"))?;
                     if !(is_cut && s.is("dies-of-a-cut-header")) {
                         return Ok(());
@@ -505,8 +515,7 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 return Err(error);
             }
         };
-        let shown = line.trim_ascii();
-        if shown.is_empty() && !s.is("answers-empty-lines") {
+        if line.trim_ascii().is_empty() && !s.is("answers-empty-lines") {
             continue;
         }
         let strip = |bytes: &[u8]| match s.is("keeps-spaces") {
@@ -515,8 +524,8 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
         };
         let line = strip(&line);
         let at = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-        let word = line[..at].to_ascii_lowercase();
-        let word = if s.is("case") { line[..at].to_vec() } else { word };
+        let word = String::from_utf8_lossy(&line[..at]).into_owned();
+        let word = if s.is("case") { word } else { word.to_ascii_lowercase() };
         let mut name = strip(line.get(at + 1..).unwrap_or_default());
         if s.is("splits-at-spaces") {
             name.truncate(name.iter().position(|byte| *byte == b' ').unwrap_or(name.len()));
@@ -524,188 +533,24 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
         if s.is("latin") && std::str::from_utf8(&name).is_ok_and(|name| !name.is_ascii()) {
             name = name.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes();
         }
-        let line_end = if s.is("crlf-replies") { "\r\n" } else { "\n" };
-        let known = [
-            "connme", "conme", "ls", "size", "rm", "download", "upload", "count", "help", "sum",
-            "resume", "byebye",
-        ];
         let typed: &[u8] = if s.is("closes-on-tab") { &[] } else { &[b'\t', 27, 8] };
         let is_noise = std::str::from_utf8(&line).is_err()
             || line.iter().any(|b| *b < b' ' && !typed.contains(b));
-        let ends = |end: &str| line.ends_with(end.as_bytes());
-        let is_browser = ends(" HTTP/1.1") || ends(" HTTP/1.0") || ends(" HTTP/2.0");
-        let is_number = word.iter().all(u8::is_ascii_digit) && !word.is_empty();
+        let is_browser = [" HTTP/1.1", " HTTP/1.0", " HTTP/2.0"];
+        let is_browser = is_browser.iter().any(|end| line.ends_with(end.as_bytes()));
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty();
         if (is_browser && !s.is("browser"))
             || (is_number && !s.is("digits-are-unknown") && !was_refused)
-            || (is_noise && !s.is("noise") && !known.iter().any(|word_| word_.as_bytes() == word))
+            || (is_noise && !s.is("noise") && !COMMANDS.contains(&word.as_str()))
         {
             return c.say("error bad-request that is no command\n");
         }
-        let word = String::from_utf8_lossy(&word).into_owned();
         if s.is("half-close-is-a-close") && word != "byebye" && c.is_over(5)? {
             return Ok(());
         }
-        let alone = name.is_empty() || s.is("ignores-arguments");
-        let refused = match word.as_str() {
-            "connme" | "conme" | "byebye" | "help" if !alone => Err("bad-request"),
-            "conme" if s.is("no-conme") => Err("unknown-command"),
-            "connme" | "conme" => c.say(format!("ok connected{line_end}")).map(Ok)?,
-            "byebye" => {
-                c.say("ok byebye\n")?;
-                if s.is("removes-after-byebye") {
-                    s.remove_all(&c.held);
-                }
-                if !s.is("goes-on-after-byebye") {
-                    return Ok(());
-                }
-                Ok(())
-            }
-            "help" if s.is("no-help") => Err("unknown-command"),
-            "help" => {
-                let lines = if s.is("help-counts-wrong") { 3 } else { 2 };
-                c.say(format!("ok {lines}\nconnme\nls\n")).map(Ok)?
-            }
-            "count" => match std::str::from_utf8(&name) {
-                Ok(text) if !(text.is_empty() && s.is("count-needs-text")) => {
-                    let count = match s.flaw {
-                        "characters" => text.len(),
-                        "counts-utf16" => text.encode_utf16().count(),
-                        _ => text.chars().count(),
-                    };
-                    c.say(format!("ok {count}\n")).map(Ok)?
-                }
-                _ if s.is("dies-of-bad-bytes") => return Err(ErrorKind::InvalidData.into()),
-                _ if s.is("count-closes") => return Ok(()),
-                _ => Err("bad-request"),
-            },
-            "ls" => list(c, s, &name)?,
-            "size" | "download" | "rm" | "sum" => match s.file(&name) {
-                Ok(path) => {
-                    let found = fs::metadata(&path)?;
-                    let mut size = s.size_of(&found);
-                    // Five gigabytes are announced, and not sent.
-                    let is_large = found.is_dir() || found.len() > 1_000_000_000;
-                    let bytes = if is_large { Vec::new() } else { fs::read(&path)? };
-                    let shown = String::from_utf8_lossy(&name);
-                    match word.as_str() {
-                        "rm" => {
-                            if !s.is("rm-does-nothing") {
-                                fs::remove_file(path)?;
-                            }
-                            c.say(format!("ok removed {shown}\n"))?;
-                        }
-                        "sum" if s.is("sums-one-block") => {
-                            c.say(format!("ok {}\n", sum(&bytes[..bytes.len().min(65_536)])))?;
-                        }
-                        "sum" if s.is("no-sum") => c.say("error unknown-command sum\n")?,
-                        "sum" => c.say(format!("ok {}\n", sum(&bytes)))?,
-                        "download" => {
-                            let head = format!("ok {size}\n");
-                            let head = if s.is("download-without-size") { "" } else { &head };
-                            let _one = s.is("one-download-at-a-time").then(|| s.uploading.lock());
-                            send_file(c, head, &bytes)?;
-                            if s.is("drops-after-download") {
-                                c.held.clear();
-                            }
-                        }
-                        _ => {
-                            match std::str::from_utf8(&bytes) {
-                                Ok(text) if s.is("size-counts-characters") && !is_large => {
-                                    size = text.chars().count() as u64;
-                                }
-                                _ => {}
-                            }
-                            if s.is("remembers-sizes") {
-                                let mut known = s.ids.lock().unwrap();
-                                let known = known.entry(shown.into_owned());
-                                size = known.or_insert(size.to_string()).parse().unwrap();
-                            }
-                            let is_binary =
-                                s.is("mebibytes") || (s.is("large-in-mebibytes") && size > 100_000);
-                            let most = if is_binary { 1_048_576.0 } else { 1e6 };
-                            let megabytes = size as f64 / most;
-                            c.say(format!("ok {size} bytes ({megabytes:.6} MB)\n"))?;
-                        }
-                    }
-                    Ok(())
-                }
-                Err("not-found") if s.flaw.strip_suffix("-dies") == Some(&word) => return Ok(()),
-                Err("not-found") if s.is("tells-paths") => {
-                    c.say(format!("error not-found no file {}/x\n", s.root.display())).map(Ok)?
-                }
-                Err(code) => Err(code),
-            },
-            "resume" if s.is("no-resume") => Err("unknown-command"),
-            "resume" => resume(c, s, &name)?,
-            "upload" => match s.target(&name) {
-                Ok((folder, file)) => {
-                    if !s.is("upload-not-ready") {
-                        c.say("ok ready\n")?;
-                    }
-                    if s.is("waits-for-the-client") {
-                        c.held.clear();
-                    }
-                    let header = match c.line(4096) {
-                        Ok(Some(header)) => header,
-                        _ if s.is("dies-in-an-upload-header") => {
-                            return Err(ErrorKind::InvalidData.into());
-                        }
-                        _ => return Err(ErrorKind::UnexpectedEof.into()),
-                    };
-                    let header = String::from_utf8_lossy(&header).into_owned();
-                    let digits = !header.is_empty()
-                        && header.len() <= 19
-                        && header.bytes().all(|byte| byte.is_ascii_digit());
-                    let size = match header.parse::<usize>() {
-                        Ok(size) if digits && !(s.is("no-zeros") && header.starts_with("00")) => {
-                            size
-                        }
-                        _ if s.is("trims-sizes") && header.trim() == "5" => 5,
-                        _ if s.is("other-digits") && header.contains(['\u{665}', '_']) => 5,
-                        _ if s.is("any-size") => 0,
-                        Ok(size) if s.is("sign") => size,
-                        _ if s.is("sign") && header == "-1" => 0,
-                        _ if s.is("letters") && header.contains(['x', 'i']) => 0,
-                        _ if s.is("empty-size") && header.is_empty() => 0,
-                        _ if s.is("forty-digits") && header.len() == 40 => 0,
-                        _ => return c.say("error bad-request that is no size\n"),
-                    };
-                    if size > 1_000_000 && s.is("permitted-too-large") {
-                        return c.say("error too-large\n");
-                    }
-                    let chosen = folder.join(&file);
-                    let is_free = !chosen.exists();
-                    let bytes = c.payload(size, &folder.join(&file))?;
-                    if s.is("chooses-early") && is_free {
-                        fs::write(chosen, &bytes)?;
-                        c.say(format!("ok received {} {file}\n", bytes.len()))?;
-                        continue;
-                    }
-                    if s.is("payload-is-a-request") {
-                        s.remove_all(&bytes);
-                    }
-                    if s.is("upload-half-close") && c.is_over(20)? {
-                        return Ok(());
-                    }
-                    let mut stored = s.publish(&folder, &file, &bytes);
-                    if let Some((folder, _)) = std::str::from_utf8(&name).unwrap().rsplit_once('/')
-                    {
-                        stored = format!("{folder}/{stored}");
-                    }
-                    let size = match s.is("characters") {
-                        true => String::from_utf8_lossy(&bytes).chars().count(),
-                        false => bytes.len(),
-                    };
-                    if s.is("no-receipt") {
-                        continue;
-                    }
-                    c.say(format!("ok received {size} {stored}\n")).map(Ok)?
-                }
-                Err(code) => Err(code),
-            },
-            _ => Err("unknown-command"),
-        };
-        match refused {
+        match obey(c, s, &word, &name)? {
+            Ok(reply) if reply.is_empty() => {}
+            Ok(reply) => c.say(reply)?,
             Err("!") => return Err(ErrorKind::InvalidData.into()),
             Err("unknown-command") if s.is("silent-on-unknown") => {}
             Err(code) if s.is("errors-in-words") => c.say(format!("ERROR: {code}\n"))?,
@@ -716,7 +561,6 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 c.say("error unknown-command no\n")?;
             }
             Err(code) => {
-                let sentence = if s.is("permitted-no-sentence") { "" } else { " no" };
                 c.say(format!("error {code}{sentence}\n"))?;
                 was_refused = s.is("runs-refused-payloads") && word == "upload";
                 if s.is("closes-after-errors") {
@@ -726,7 +570,14 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
                     c.say("error internal again\n")?;
                 }
             }
-            Ok(()) => {}
+        }
+        if word == "byebye" && name.is_empty() {
+            if s.is("removes-after-byebye") {
+                s.remove_all(&c.held);
+            }
+            if !s.is("goes-on-after-byebye") {
+                return Ok(());
+            }
         }
         if s.is("one-request") && c.said > 30 {
             return Ok(());
@@ -734,7 +585,151 @@ fn text(c: &mut Conn<'_>, s: &Server) -> Outcome {
     }
 }
 
-fn list(c: &mut Conn<'_>, s: &Server, folder: &[u8]) -> Outcome<Result<(), &'static str>> {
+fn obey(c: &mut Conn<'_>, s: &Server, word: &str, name: &[u8]) -> Outcome<Reply> {
+    if s.flaw.strip_prefix("no-") == Some(word) {
+        return Ok(Err("unknown-command"));
+    }
+    let alone = name.is_empty() || s.is("ignores-arguments");
+    Ok(match word {
+        "connme" | "conme" | "byebye" | "help" if !alone => Err("bad-request"),
+        "connme" | "conme" if s.is("crlf-replies") => Ok("ok connected\r\n".to_owned()),
+        "connme" | "conme" => Ok("ok connected\n".to_owned()),
+        "byebye" => Ok("ok byebye\n".to_owned()),
+        "help" if s.is("help-counts-wrong") => Ok("ok 3\nconnme\nls\n".to_owned()),
+        "help" => Ok("ok 2\nconnme\nls\n".to_owned()),
+        "count" => match std::str::from_utf8(name) {
+            Ok("") if s.is("count-needs-text") => Err("bad-request"),
+            Ok(text) if s.is("characters") => Ok(format!("ok {}\n", text.len())),
+            Ok(text) if s.is("counts-utf16") => Ok(format!("ok {}\n", text.encode_utf16().count())),
+            Ok(text) => Ok(format!("ok {}\n", text.chars().count())),
+            Err(_) if s.is("dies-of-bad-bytes") => return Err(ErrorKind::InvalidData.into()),
+            Err(_) if s.is("count-closes") => return close(),
+            Err(_) => Err("bad-request"),
+        },
+        "ls" => list(s, name)?,
+        "size" | "download" | "rm" | "sum" => match s.file(name) {
+            Ok(path) => Ok(of_file(c, s, word, &String::from_utf8_lossy(name), &path)?),
+            Err("not-found") if s.flaw.strip_suffix("-dies") == Some(word) => return close(),
+            Err("not-found") if s.is("tells-paths") => {
+                Ok(format!("error not-found no file {}/x\n", s.root.display()))
+            }
+            Err(code) => Err(code),
+        },
+        "resume" => resume(c, s, name)?,
+        "upload" => match s.target(name) {
+            Ok((folder, file)) => Ok(upload(c, s, name, &folder, &file)?),
+            Err(code) => Err(code),
+        },
+        _ => Err("unknown-command"),
+    })
+}
+
+fn of_file(c: &mut Conn<'_>, s: &Server, word: &str, name: &str, path: &Path) -> Outcome<String> {
+    let found = fs::metadata(path)?;
+    let mut size = s.size_of(&found);
+    // Five gigabytes are announced, and not sent.
+    let is_large = found.is_dir() || found.len() > 1_000_000_000;
+    let bytes = if is_large { Vec::new() } else { fs::read(path)? };
+    match word {
+        "rm" => {
+            if !s.is("rm-does-nothing") {
+                fs::remove_file(path)?;
+            }
+            Ok(format!("ok removed {name}\n"))
+        }
+        "sum" => {
+            let most = if s.is("sums-one-block") { 65_536 } else { bytes.len() };
+            Ok(format!("ok {}\n", sum(&bytes[..bytes.len().min(most)])))
+        }
+        "download" => {
+            let head = format!("ok {size}\n");
+            let head = if s.is("download-without-size") { "" } else { &head };
+            let _one = s.is("one-download-at-a-time").then(|| s.uploading.lock());
+            send_file(c, head, &bytes)?;
+            if s.is("drops-after-download") {
+                c.held.clear();
+            }
+            Ok(String::new())
+        }
+        _ => {
+            if let (Ok(text), true) =
+                (std::str::from_utf8(&bytes), s.is("size-counts-characters") && !is_large)
+            {
+                size = text.chars().count() as u64;
+            }
+            if s.is("remembers-sizes") {
+                let mut known = s.ids.lock().unwrap();
+                let known = known.entry(name.to_owned()).or_insert(size.to_string());
+                size = known.parse().unwrap();
+            }
+            let is_binary = s.is("mebibytes") || (s.is("large-in-mebibytes") && size > 100_000);
+            let megabytes = size as f64 / if is_binary { 1_048_576.0 } else { 1e6 };
+            Ok(format!("ok {size} bytes ({megabytes:.6} MB)\n"))
+        }
+    }
+}
+
+fn upload(c: &mut Conn<'_>, s: &Server, name: &[u8], folder: &Path, file: &str) -> Outcome<String> {
+    if !s.is("upload-not-ready") {
+        c.say("ok ready\n")?;
+    }
+    if s.is("waits-for-the-client") {
+        c.held.clear();
+    }
+    let header = match c.line(4096) {
+        Ok(Some(header)) => String::from_utf8_lossy(&header).into_owned(),
+        _ if s.is("dies-in-an-upload-header") => return Err(ErrorKind::InvalidData.into()),
+        _ => return Err(ErrorKind::UnexpectedEof.into()),
+    };
+    let is_size = !header.is_empty()
+        && header.len() <= 19
+        && header.bytes().all(|byte| byte.is_ascii_digit())
+        && !(s.is("no-zeros") && header.starts_with("00"));
+    let taken_as = match s.flaw {
+        "trims-sizes" if header.trim() == "5" => Some(5),
+        "other-digits" if header.contains(['\u{665}', '_']) => Some(5),
+        "any-size" => Some(0),
+        "sign" if header == "-1" => Some(0),
+        "sign" => header.parse().ok(),
+        "letters" if header.contains(['x', 'i']) => Some(0),
+        "empty-size" if header.is_empty() => Some(0),
+        "forty-digits" if header.len() == 40 => Some(0),
+        _ => None,
+    };
+    let size = header.parse::<usize>().ok().filter(|_| is_size).or(taken_as);
+    let Some(size) = size else {
+        c.say("error bad-request that is no size\n")?;
+        return close();
+    };
+    if size > 1_000_000 && s.is("permitted-too-large") {
+        c.say("error too-large\n")?;
+        return close();
+    }
+    let chosen = folder.join(file);
+    let is_free = !chosen.exists();
+    let bytes = c.payload(size, &chosen)?;
+    if s.is("chooses-early") && is_free {
+        fs::write(chosen, &bytes)?;
+        return Ok(format!("ok received {} {file}\n", bytes.len()));
+    }
+    if s.is("payload-is-a-request") {
+        s.remove_all(&bytes);
+    }
+    if s.is("upload-half-close") && c.is_over(20)? {
+        return close();
+    }
+    let mut stored = s.publish(folder, file, &bytes);
+    if let Some((folder, _)) = std::str::from_utf8(name).unwrap().rsplit_once('/') {
+        stored = format!("{folder}/{stored}");
+    }
+    let size = match s.is("characters") {
+        true => String::from_utf8_lossy(&bytes).chars().count(),
+        false => bytes.len(),
+    };
+    Ok(if s.is("no-receipt") { String::new() } else { format!("ok received {size} {stored}\n") })
+}
+
+fn list(s: &Server, folder: &[u8]) -> Outcome<Reply> {
     let path = match folder {
         [] => Ok(s.root.clone()),
         folder if s.is("lists-outside") => {
@@ -744,26 +739,23 @@ fn list(c: &mut Conn<'_>, s: &Server, folder: &[u8]) -> Outcome<Result<(), &'sta
     };
     let path = match path {
         Ok(path) if path.is_dir() => path,
-        Ok(_) if s.is("ls-dies") => return Err(ErrorKind::Other.into()),
+        Ok(_) if s.is("ls-dies") => return close(),
         Ok(_) => return Ok(Err("not-found")),
         Err(code) => return Ok(Err(code)),
     };
     let names = s.names(if s.is("lists-root-only") { &s.root } else { &path });
-    let mut lines = String::new();
-    for (name, size) in &names {
-        lines += &match size {
-            Some(size) if s.is("ls-without-kind") => format!("{size} {name}\n"),
-            Some(size) => format!("file {size} {name}\n"),
-            None => format!("dir - {name}\n"),
-        };
-    }
-    let total: u64 = names.iter().filter_map(|(_, size)| *size).sum();
-    let total = total + u64::from(s.is("wrong-total"));
+    let line = |(name, size): &(String, Option<u64>)| match size {
+        Some(size) if s.is("ls-without-kind") => format!("{size} {name}\n"),
+        Some(size) => format!("file {size} {name}\n"),
+        None => format!("dir - {name}\n"),
+    };
+    let lines: String = names.iter().map(line).collect();
+    let total = s.total(&names);
     let count = names.len() + usize::from(s.is("wrong-count"));
-    c.say(format!("ok {count}\n{lines}total {total}\n")).map(Ok)
+    Ok(Ok(format!("ok {count}\n{lines}total {total}\n")))
 }
 
-fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Result<(), &'static str>> {
+fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Reply> {
     let words = String::from_utf8_lossy(words).into_owned();
     let first = |words: &str| {
         let (word, rest) = words.split_once(' ')?;
@@ -772,13 +764,9 @@ fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Result<(), &'st
     };
     let (offset, rest) = first(&words).unwrap_or_default();
     let (hex, name) = first(&rest).unwrap_or_default();
-    let (offset, hex) = (Some(offset.as_str()), Some(hex.as_str()));
-    let offset = offset.filter(|it| it.bytes().all(|b| b.is_ascii_digit()));
-    let is_small = |hex: &str| !hex.contains(char::is_uppercase) || s.is("sums-in-capitals");
-    let is_hex = hex.is_some_and(|hex| hex.len() == 64 && is_small(hex));
-    let hex = hex.map(str::to_lowercase);
-    let hex = hex.as_deref();
-    let Some(offset) = offset.and_then(|it| it.parse::<usize>().ok()).filter(|_| is_hex) else {
+    let is_small = !hex.contains(char::is_uppercase) || s.is("sums-in-capitals");
+    let is_right = offset.bytes().all(|b| b.is_ascii_digit()) && hex.len() == 64 && is_small;
+    let Some(offset) = offset.parse::<usize>().ok().filter(|_| is_right) else {
         return Ok(Err(if s.is("resume-any") { "changed" } else { "bad-request" }));
     };
     let bytes = match s.file(name.as_bytes()) {
@@ -786,13 +774,14 @@ fn resume(c: &mut Conn<'_>, s: &Server, words: &[u8]) -> Outcome<Result<(), &'st
         Err(code) => return Ok(Err(code)),
     };
     let is_end = offset == bytes.len() && s.is("resume-not-at-the-end");
-    match bytes.get(..offset) {
-        Some(head) if !is_end && (Some(sum(head).as_str()) == hex || s.is("resume-unchecked")) => {
-            let rest = bytes[offset..].to_vec();
-            send_file(c, &format!("ok {}\n", rest.len()), &rest).map(Ok)
-        }
-        _ => Ok(Err("changed")),
+    let Some((head, rest)) = bytes.split_at_checked(offset).filter(|_| !is_end) else {
+        return Ok(Err("changed"));
+    };
+    if sum(head) != hex.to_lowercase() && !s.is("resume-unchecked") {
+        return Ok(Err("changed"));
     }
+    send_file(c, &format!("ok {}\n", rest.len()), rest)?;
+    Ok(Ok(String::new()))
 }
 
 /// The next of the words that the bytes begin with.
@@ -843,8 +832,7 @@ fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
                     c.say([&length, name.as_bytes(), &int(size.unwrap())].concat())?;
                     c.exact(1)?;
                 }
-                let total: u64 = names.iter().filter_map(|(_, size)| *size).sum();
-                c.say(int(total + u64::from(s.is("wrong-total"))))?;
+                c.say(int(s.total(&names)))?;
                 continue;
             }
             _ => c.say("ready")?,
