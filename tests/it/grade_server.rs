@@ -283,6 +283,22 @@ impl Server {
         if self.is("sizes-of-32-bits") { found.len() & 0xffff_ffff } else { found.len() }
     }
 
+    /// The files in the root.
+    fn files(&self) -> Vec<(String, Option<u64>)> {
+        let mut names = self.names(&self.root);
+        names.retain(|(_, size)| size.is_some());
+        names
+    }
+
+    fn remove(&self, path: &Path) -> Outcome {
+        if self.is("rm-does-nothing") { Ok(()) } else { fs::remove_file(path) }
+    }
+
+    /// Whether it closes where this command names no file.
+    fn dies_of(&self, command: &str) -> bool {
+        self.flaw.strip_suffix("-dies") == Some(command)
+    }
+
     fn total(&self, names: &[(String, Option<u64>)]) -> u64 {
         let all: u64 = names.iter().filter_map(|(_, size)| *size).sum();
         all + u64::from(self.is("wrong-total"))
@@ -422,6 +438,10 @@ impl Conn<'_> {
         }
         let rest = self.held.split_off(count);
         Ok(std::mem::replace(&mut self.held, rest))
+    }
+
+    fn array<const N: usize>(&mut self) -> Outcome<[u8; N]> {
+        self.exact(N)?.try_into().map_err(|_| ErrorKind::InvalidData.into())
     }
 
     /// The same, writing what comes straight into the final file if that is the flaw.
@@ -609,7 +629,7 @@ fn obey(c: &mut Conn<'_>, s: &Server, word: &str, name: &[u8]) -> Outcome<Reply>
         "ls" => list(s, name)?,
         "size" | "download" | "rm" | "sum" => match s.file(name) {
             Ok(path) => Ok(of_file(c, s, word, &String::from_utf8_lossy(name), &path)?),
-            Err("not-found") if s.flaw.strip_suffix("-dies") == Some(word) => return close(),
+            Err("not-found") if s.dies_of(word) => return close(),
             Err("not-found") if s.is("tells-paths") => {
                 Ok(format!("error not-found no file {}/x\n", s.root.display()))
             }
@@ -632,9 +652,7 @@ fn of_file(c: &mut Conn<'_>, s: &Server, word: &str, name: &str, path: &Path) ->
     let bytes = if is_large { Vec::new() } else { fs::read(path)? };
     match word {
         "rm" => {
-            if !s.is("rm-does-nothing") {
-                fs::remove_file(path)?;
-            }
+            s.remove(path)?;
             Ok(format!("ok removed {name}\n"))
         }
         "sum" => {
@@ -808,10 +826,17 @@ fn word(c: &mut Conn<'_>, words: &[&'static str]) -> Outcome<Option<&'static str
     }
 }
 
+const WORDS: [&str; 7] = ["connme", "ls", "size", "rm", "download", "upload", "byebye"];
+
+/// How long something took.
+const SECONDS: [u8; 4] = 0.25_f32.to_le_bytes();
+
+/// A number of `struct`.
+fn int(number: u64) -> [u8; 4] {
+    i32::try_from(number).unwrap().to_le_bytes()
+}
+
 fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
-    const WORDS: [&str; 7] = ["connme", "ls", "size", "rm", "download", "upload", "byebye"];
-    let int = |n: u64| i32::try_from(n).unwrap().to_le_bytes();
-    let none = (-1_i32).to_le_bytes();
     while let Some(command) = word(c, &WORDS)? {
         match command {
             "connme" => {
@@ -819,13 +844,11 @@ fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
                 if s.is("one-request") && c.said > 40 {
                     return Ok(());
                 }
-                continue;
             }
-            "byebye" if s.is("goes-on-after-byebye") => continue,
+            "byebye" if s.is("goes-on-after-byebye") => {}
             "byebye" => return Ok(()),
             "ls" => {
-                let mut names = s.names(&s.root);
-                names.retain(|(_, size)| size.is_some());
+                let names = s.files();
                 c.say(int(names.len() as u64))?;
                 for (name, size) in &names {
                     let length = int(name.len() as u64);
@@ -833,109 +856,82 @@ fn strukt(c: &mut Conn<'_>, s: &Server) -> Outcome {
                     c.exact(1)?;
                 }
                 c.say(int(s.total(&names)))?;
-                continue;
             }
-            _ => c.say("ready")?,
-        }
-        if s.is("header-drops-payload") || s.is("waits-for-the-client") {
-            c.held.clear();
-        }
-        let length = c.exact(2)?;
-        let length = i16::from_le_bytes(length.try_into().map_err(|_| ErrorKind::InvalidData)?);
-        let length = if s.is("any-length") { length.max(0) } else { length };
-        let name = c.exact(usize::try_from(length).map_err(|_| ErrorKind::InvalidData)?)?;
-        let name = match s.is("latin") && !name.is_ascii() {
-            true => return Ok(()),
-            false => name,
-        };
-        match command {
-            "upload" => {
-                if s.is("header-drops-payload") {
-                    c.held.clear();
-                }
-                if c.held.is_empty() {
-                    c.fill_soon(60)?;
-                }
-                if !s.is("not-given-up") && WORDS.iter().any(|word| c.held == word.as_bytes()) {
-                    continue;
-                }
-                let size: [u8; 4] = c.exact(4)?.try_into().map_err(|_| ErrorKind::InvalidData)?;
-                let size = i32::from_le_bytes(size);
-                let Ok(size) = usize::try_from(size) else {
-                    if s.is("any-size") {
-                        continue;
-                    }
-                    return Ok(());
-                };
-                let target = s.target(&name);
-                let path = target.as_ref().map_or(PathBuf::from("x"), |(f, name)| f.join(name));
-                match target {
-                    Ok((folder, file)) => {
-                        let bytes = c.payload(size, &path)?;
-                        if s.is("payload-is-a-request") && bytes.starts_with(b"connme") {
-                            c.say("connected")?;
-                        }
-                        s.publish(&folder, &file, &bytes);
-                    }
-                    Err(_) => {
-                        if !s.is("refused-payload-runs") {
-                            c.exact(size)?;
-                        }
-                        continue;
-                    }
-                }
-                let seconds = 0.25_f32.to_le_bytes();
-                if s.is("no-pause") {
-                    c.say([b"received", &seconds[..]].concat())?;
-                    continue;
-                }
-                c.say(if s.is("no-receipt") { "ok" } else { "received" })?;
-                sleep(Duration::from_millis(20));
-                c.say(seconds)?;
-            }
-            "size" => {
-                let found = s.file(&name).and_then(|path| fs::metadata(path).map_err(|_| "x"));
-                match found {
-                    Ok(found) => {
-                        let size = int(found.len());
-                        c.say(if s.is("big-endian") { size.map(|b| b ^ 1) } else { size })?;
-                    }
-                    Err(_) if s.is("size-dies") => return Ok(()),
-                    Err(_) => c.say(none)?,
-                }
-            }
-            "rm" => {
-                let answer = c.exact(1)?;
-                let found = s.file(&name);
-                if answer == b"Y" || s.is("rm-does-not-ask") {
-                    match found {
-                        Ok(path) => {
-                            if !s.is("rm-does-nothing") {
-                                fs::remove_file(path)?;
-                            }
-                            c.say(int(1))?;
-                        }
-                        Err(_) if s.is("rm-dies") => return Ok(()),
-                        Err(_) => c.say(none)?,
-                    }
-                }
-            }
-            _ => match s.file(&name) {
-                Ok(path) => {
-                    let bytes = fs::read(path)?;
-                    c.say([&int(bytes.len() as u64)[..], &bytes].concat())?;
-                    c.exact(1)?;
-                    if !s.is("no-seconds") {
-                        c.say(0.25_f32.to_le_bytes())?;
-                    }
-                }
-                Err(_) if s.is("download-dies") => return Ok(()),
-                Err(_) => c.say(none)?,
-            },
+            command => with_a_name(c, s, command)?,
         }
     }
     // A word that is none.
     Ok(())
+}
+
+fn with_a_name(c: &mut Conn<'_>, s: &Server, command: &str) -> Outcome {
+    c.say("ready")?;
+    if s.is("header-drops-payload") || s.is("waits-for-the-client") {
+        c.held.clear();
+    }
+    let length = i16::from_le_bytes(c.array()?);
+    let length = if s.is("any-length") { length.max(0) } else { length };
+    let name = c.exact(usize::try_from(length).map_err(|_| ErrorKind::InvalidData)?)?;
+    if s.is("latin") && !name.is_ascii() {
+        return close();
+    }
+    if command == "upload" {
+        return take(c, s, &name);
+    }
+    if command == "rm" && c.exact(1)? != b"Y" && !s.is("rm-does-not-ask") {
+        return Ok(());
+    }
+    let Ok(path) = s.file(&name) else {
+        return if s.dies_of(command) { close() } else { c.say((-1_i32).to_le_bytes()) };
+    };
+    match command {
+        "size" => {
+            let size = int(fs::metadata(path)?.len());
+            c.say(if s.is("big-endian") { size.map(|byte| byte ^ 1) } else { size })
+        }
+        "rm" => {
+            s.remove(&path)?;
+            c.say(int(1))
+        }
+        _ => {
+            let bytes = fs::read(path)?;
+            c.say([&int(bytes.len() as u64)[..], &bytes].concat())?;
+            c.exact(1)?;
+            if s.is("no-seconds") { Ok(()) } else { c.say(SECONDS) }
+        }
+    }
+}
+
+fn take(c: &mut Conn<'_>, s: &Server, name: &[u8]) -> Outcome {
+    if s.is("header-drops-payload") {
+        c.held.clear();
+    }
+    if c.held.is_empty() {
+        c.fill_soon(60)?;
+    }
+    if !s.is("not-given-up") && WORDS.iter().any(|word| c.held == word.as_bytes()) {
+        return Ok(());
+    }
+    let Ok(size) = usize::try_from(i32::from_le_bytes(c.array()?)) else {
+        return if s.is("any-size") { Ok(()) } else { close() };
+    };
+    let Ok((folder, file)) = s.target(name) else {
+        if !s.is("refused-payload-runs") {
+            c.exact(size)?;
+        }
+        return Ok(());
+    };
+    let bytes = c.payload(size, &folder.join(&file))?;
+    if s.is("payload-is-a-request") && bytes.starts_with(b"connme") {
+        c.say("connected")?;
+    }
+    s.publish(&folder, &file, &bytes);
+    if s.is("no-pause") {
+        return c.say([b"received", &SECONDS[..]].concat());
+    }
+    c.say(if s.is("no-receipt") { "ok" } else { "received" })?;
+    sleep(Duration::from_millis(20));
+    c.say(SECONDS)
 }
 
 /// A word that ends with LF, or where the client is silent.
@@ -1186,9 +1182,7 @@ fn json(c: &mut Conn<'_>, s: &Server) -> Outcome {
             let bytes = fs::read(&path)?;
             let head = record(s, &file, bytes.len()) + end;
             if aksi == "hapus" {
-                if !s.is("rm-does-nothing") {
-                    fs::remove_file(path)?;
-                }
+                s.remove(&path)?;
                 if !s.is("ids-survive") {
                     s.ids.lock().unwrap().remove(&file);
                 }
