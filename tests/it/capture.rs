@@ -142,8 +142,9 @@ struct Talk {
     ended: [bool; 2],
     reset_by: Option<usize>,
     next: [u32; 2],
-    /// How far each side is acknowledged.
+    /// How far each side is acknowledged, and its full segments since.
     acknowledged: [u32; 2],
+    full: [usize; 2],
     /// Since when each side owes an acknowledgement.
     owes: [Option<usize>; 2],
     packets: usize,
@@ -181,6 +182,9 @@ fn talks(packets: &[Packet]) -> BTreeMap<Ports, Talk> {
         // A window of Linux, which is never full.
         assert_eq!(packet.window, if has(SYN) { 64_240 } else { 502 }, "{i}");
         talk.acknowledged[1 - from] = packet.acknowledged;
+        talk.full[1 - from] = 0;
+        talk.full[from] += usize::from(packet.length == 1460);
+        assert!(talk.full[from] <= 2, "the second full segment is acknowledged: {i}");
         let under_way = talk.next[from].wrapping_sub(talk.acknowledged[from]);
         assert!(has(SYN) || under_way <= 502 * 128, "{under_way} {i}");
         if packet.length > 0 {
