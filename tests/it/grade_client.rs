@@ -15,7 +15,7 @@ use connme::lab::grade::report::{Look, details};
 use connme::lab::grade::{Graded, Options, Outcome, Report, Verdict};
 use connme::lang::Lang;
 
-use crate::support::{TestServer, lab};
+use crate::support::{TestServer, folder_in_memory, lab};
 use crate::{flawed_client, flawed_siblings, grade_server};
 
 /// The usual time of a check is 5 s. Other tests run at the same time.
@@ -45,7 +45,8 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
-    run(options, &driven, |_| {}).unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
+    let run = run(folder_in_memory().path(), options, &driven, |_| {});
+    run.unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
 }
 
 /// What this makes of little time or, on a busy machine, of more: the first that is right, or the last.
@@ -296,7 +297,7 @@ fn each_group_is_told_when_it_has_ended() {
     let mut options = graded("text", driven.command.clone(), &["first/connme"]).options;
     options.only = vec!["first".to_owned(), "names".to_owned()];
     let told = RefCell::new(Vec::new());
-    let report = run(options, &driven, |of| {
+    let report = run(folder_in_memory().path(), options, &driven, |of| {
         told.borrow_mut().push((of[0].check.group(), of.len()));
     });
     let all = report.unwrap().graded;

@@ -16,6 +16,7 @@ use super::{Graded, Options, TIME, client, run, server};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
+use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Lang, Msg, msg};
 
 /// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
@@ -114,7 +115,10 @@ fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
         }
     };
     let report = match options.client.clone() {
-        Some(driven) => client::run(options, &driven, tell)?,
+        Some(driven) => {
+            let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
+            client::run(&folder.0, options, &driven, tell)?
+        }
         None => run(options, tell)?,
     };
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };

@@ -48,7 +48,6 @@ use super::{Check, Graded, Options, Outcome, Report, reach};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Msg, msg};
 use crate::log::Log;
 use crate::store::{self, Store};
@@ -136,15 +135,19 @@ pub(super) fn side(dialect: Dialect) -> String {
     format!("{}.client", dialect.name())
 }
 
-/// Runs the checks. What is done with each group when it has ended is up to the caller.
+/// Runs the checks, each in folders below this one. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(options: Options, driven: &Driven, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
+pub fn run(
+    folder: &Path,
+    options: Options,
+    driven: &Driven,
+    tell: impl Fn(&[&Graded]),
+) -> Result<Report, Msg> {
     let start = Instant::now();
     let words = words_of(&driven.command)?;
-    let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-    let mut room = Room::new(options, Client::new(words, driven.map()?), &folder.0);
+    let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
     room.dry_run(driven)?;
     room.totals = Arc::default();
     let wanted = room.options.wanted();
