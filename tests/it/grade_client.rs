@@ -51,7 +51,7 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
 
 /// What this makes of little time or, on a busy machine, of more: the first that is right, or the last.
 fn soon<T>(is_right: impl Fn(&T) -> bool, graded: impl Fn(u64) -> T) -> T {
-    Some(graded(3)).filter(is_right).unwrap_or_else(|| graded(SECONDS))
+    Some(graded(2)).filter(is_right).unwrap_or_else(|| graded(SECONDS))
 }
 
 const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
