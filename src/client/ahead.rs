@@ -132,11 +132,11 @@ impl State {
     /// How many bytes of replies are to come for it, and how many of its own were sent unaccepted.
     fn load(&self) -> (usize, u64) {
         match self {
-            State::Asked(file) => (RECEIPT + file.name.len(), 0),
             State::Sent { name, size, is_accepted, .. } => {
                 (RECEIPT + name.len(), if *is_accepted { 0 } else { *size })
             }
-            State::Settled(_) => (0, 0),
+            // While the last one is only asked for, no more are asked for in any case.
+            State::Asked(_) | State::Settled(_) => (0, 0),
         }
     }
 }
@@ -526,19 +526,19 @@ mod tests {
     #[test]
     fn uploads_are_sent_ahead_of_no_more_replies_and_bytes_than_that() {
         let payload = usize::try_from(AHEAD_PAYLOAD).unwrap();
-        for (size, files, reply, bounds) in [
-            (1, 400, RECEIPT + 3, (AHEAD / 2, AHEAD - RECEIPT - limits::LINE..AHEAD)),
-            (60_000, 50, 0, (payload - 60_000, payload - 60_000..payload)),
+        for (size, files, width, reply, bounds) in [
+            (1, 400, 99, RECEIPT + 99, (AHEAD / 2, AHEAD - RECEIPT - limits::LINE..AHEAD)),
+            (60_000, 50, 3, 0, (payload - 60_000, payload - 60_000..payload)),
         ] {
-            let receipt = |n| format!("ok ready\nok received {size} {n:03}\n");
+            let receipt = |n| format!("ok ready\nok received {size} {n:0width$}\n");
             let (mut client, written, folder) = scripted(replies(receipt, files));
             let put = |n: usize| {
-                let path = folder.path().join(format!("{n:03}"));
+                let path = folder.path().join(format!("{n:0width$}"));
                 fs::write(&path, vec![0; size]).unwrap();
                 (path, None)
             };
             let batch = Uploads::new(&mut client, (0..files).map(put).collect());
-            let one = format!("upload 000\n{size}\n").len() + size;
+            let one = format!("upload {:0width$}\n{size}\n", 0).len() + size;
             let each = if reply > 0 { reply } else { size };
             let sent = || written.bytes().len() / one * each;
             move_all(&mut client, batch, files, sent, each, bounds);

@@ -409,9 +409,15 @@ mod tests {
     #[test]
     fn what_is_heard_without_end_is_shown_as_far_as_it_may_go() {
         let piece = "x".repeat(20_000);
-        let (mut client, written, _listener) = connecting(&[piece.as_str(); 10]);
+        let (mut client, written, _listener) = connecting(&[piece.as_str(); 100]);
         let shown = client.say(&[b"hi\n".to_vec()]).unwrap().len();
         assert!((limits::MESSAGE..limits::MESSAGE + 2 * piece.len()).contains(&shown), "{shown}");
         assert_eq!(written.text(), "hi\n<end>");
+        // Most of it is not read.
+        assert!(written.reads().len() < 50);
+        // One that neither goes on nor ends is a failure.
+        let (mut client, _, _listener) = connecting(&["ok\n", "", "", ""]);
+        let cut = client.say(&[]);
+        assert!(matches!(cut, Err(Failure::Silent(_))), "{cut:?}");
     }
 }
