@@ -46,6 +46,8 @@ pub(crate) mod fault {
     pub(crate) enum Fault {
         /// It fails, and those after it do not.
         Fails,
+        /// The same, because the disk is full.
+        Full,
         /// The process is gone: nothing happens any more.
         Ends,
     }
@@ -68,7 +70,10 @@ pub(crate) mod fault {
             Some((0, Fault::Ends)) => Err(io::Error::other("the process is gone")),
             Some((1, fault)) => {
                 PLAN.set(Some((0, fault)));
-                Err(io::Error::other("a fault of the test's"))
+                Err(match fault {
+                    Fault::Full => io::ErrorKind::StorageFull.into(),
+                    _ => io::Error::other("a fault of the test's"),
+                })
             }
             Some((k @ 2.., fault)) => {
                 PLAN.set(Some((k.saturating_sub(1), fault)));
