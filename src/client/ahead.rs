@@ -522,6 +522,12 @@ mod tests {
         assert!(written.text().starts_with(begin));
     }
 
+    #[test]
+    fn no_replies_to_an_upload_are_longer_than_is_thought() {
+        let longest = format!("ok ready\nok received {0} a_{0}\n", i64::MAX);
+        assert_eq!(longest.len(), RECEIPT + "a".len());
+    }
+
     /// For small files the replies are the bound, and for larger ones the files.
     #[test]
     fn uploads_are_sent_ahead_of_no_more_replies_and_bytes_than_that() {
