@@ -405,6 +405,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn a_device_is_no_file() {
+        let device = Found { name: "null".to_owned(), kind: Kind::Other };
+        assert!(read_folder("/dev").unwrap().contains(&device));
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_folder_behind_a_link_is_elsewhere() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("docs/more")).unwrap();
