@@ -279,6 +279,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        let ui = Ui::single("connme-client", Client::new(Config::new(Lang::En), stream::plain()));
+        for (error, status) in [
+            (io::ErrorKind::BrokenPipe, ExitCode::SUCCESS),
+            (io::ErrorKind::StorageFull, ExitCode::FAILURE),
+        ] {
+            assert_eq!(ui.leave(Err(error.into())), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn before_there_is_a_connection_only_what_needs_none_is_done() {
+        let mut ui = Ui::new("connme-client", Client::new(Config::new(Lang::En), stream::plain()));
+        assert_eq!(ui.must_have("upload"), Err(crate::client::not_connected()));
+        assert_eq!(ui.must_have("lls"), Ok(()));
+        ui.client.connect_on_demand();
+        assert_eq!(ui.must_have("upload"), Ok(()));
+    }
+
+    #[test]
     fn a_long_wait_is_told_with_what_has_come_and_what_it_looks_like() {
         let partial = Partial { got: b"ok con".to_vec(), expected: Expected::Line };
         let said = still_waiting(&partial, Some(Dialect::Text)).say(Lang::En);

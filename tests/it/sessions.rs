@@ -101,7 +101,9 @@ impl Run {
             .env_remove("COLUMNS")
             .env("HOME", folder)
             .env("USERPROFILE", folder);
-        let output = command.write_stdin(self.typed.as_str()).output().unwrap();
+        // The last line need not have an end.
+        let typed = self.typed.strip_suffix('\n').unwrap_or_default();
+        let output = command.write_stdin(typed).output().unwrap();
         let lines = |bytes: Vec<u8>| -> Vec<String> {
             let text = String::from_utf8(bytes).unwrap().replace(&address, "HOST:PORT");
             let text = text.strip_prefix(before).unwrap_or(&text);
