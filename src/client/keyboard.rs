@@ -282,6 +282,7 @@ mod tests {
         assert_eq!(keyboard.next(), line("help"));
         drop(type_it);
         assert_eq!([keyboard.next(), keyboard.next()], [Typed::End, Typed::End]);
+        assert!(lock(&keyboard.shared.state).typed.len() < 2);
     }
 
     /// Where rlwrap sends a newline with the key. A key of the future is one of this moment, however slow the machine.

@@ -377,6 +377,28 @@ pub(super) fn local_files(folder: &str) -> Answer<Listing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::scripted;
+    use crate::wire::script::Step;
+
+    #[test]
+    fn folders_of_a_server_that_have_no_end_are_left() {
+        let list = vec![Step::Pause, Step::Bytes(b"ok 1\ndir - a\ntotal 0\n".into())];
+        let (mut client, written, folder) = scripted(vec![list; 2 * DEPTH].concat());
+        let moved = folders_there(&mut client, vec![("a".to_owned(), None)]);
+        assert!(matches!(moved, Err(Stop::Refused(_))));
+        assert_eq!(written.text().lines().count(), DEPTH + 1);
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn what_lists_of_a_server_take_together_is_bounded() {
+        let mut listing = Listing::default();
+        listing.push(Entry { name: &"a".repeat(100), size: None, id: None });
+        let fit = limits::LIST_MEMORY / (2 * 100 + 128 + 4096);
+        let mut collected = Collected::default();
+        assert!((0..fit).all(|_| collected.add(&listing).is_ok()));
+        assert_eq!(collected.add(&listing), Err(dialect::too_long(fit + 1)));
+    }
 
     #[test]
     fn three_words_can_be_a_file_and_its_other_name() {

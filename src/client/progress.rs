@@ -146,6 +146,12 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_shown_as_on_a_clock() {
+        let shown = [59, 3599, 3600, 359_999, 360_000].map(clock);
+        assert_eq!(shown, ["00:59", "59:59", "1:00:00", "99:59:59", "--:--"]);
+    }
+
+    #[test]
     fn a_line_for_many_files_says_how_many_are_done() {
         let transfer = Transfer {
             files: 37,

@@ -513,6 +513,13 @@ mod tests {
         assert_eq!(file.sum().unwrap(), sha.sum());
     }
 
+    /// Its size would have to be sent before it is known.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_is_made_while_it_is_read_is_not_sent() {
+        assert!(LocalFile::open(Path::new("/proc/version"), None).is_err());
+    }
+
     /// An output whose first write fails: a full disk on which there is room again.
     struct Full(Vec<u8>, bool);
 

@@ -466,7 +466,10 @@ mod tests {
         at_the_end(5);
         at_the_end(5);
         assert_eq!(said().matches("skipped 2 damaged lines").count(), 1);
-        // A table that has become shorter is another one.
+        // A table that begins otherwise is another one, and so is one that has become shorter.
+        let lines = file_line("a", &new_id(), Stamp::default()).repeat(40);
+        fs::write(server.private(TABLE), head(0) + &lines).unwrap();
+        at_the_end(41);
         let table = server.table();
         let first = table.iter().position(|byte| *byte == b'\n').unwrap();
         fs::write(server.private(TABLE), &table[..=first]).unwrap();
