@@ -297,6 +297,27 @@ mod tests {
         fn end_writing(&mut self) -> io::Result<()> {
             Ok(())
         }
+
+        fn pending_error(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn force_reset(&mut self) -> bool {
+            true
+        }
+
+        fn waits_for_end(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_another_stream_can_do_it_can_too() {
+        let patient = |stream| Patient::new(stream, Patience::default());
+        let mut other = patient(Box::new(SmallBuffers(Vec::new())));
+        assert!(other.pending_error().is_err() && other.force_reset() && other.waits_for_end());
+        let mut other = patient(Box::new(Script::new([]).0));
+        assert!(other.pending_error().is_ok() && !other.force_reset() && !other.waits_for_end());
     }
 
     #[test]

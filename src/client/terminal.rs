@@ -299,6 +299,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_no_terminal_has_a_width_and_no_colour() {
+        let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+        assert_eq!(columns(&file), COLUMNS);
+        assert!(columns_now() > 1);
+        let Terminal { out, colour, bar, .. } = Terminal::look();
+        assert!(out || !colour && !bar);
+    }
+
+    #[test]
+    fn a_bar_is_drawn_when_something_moves_and_removed_at_the_end() {
+        let terminal = Terminal { out: true, colour: true, bar: true, columns: COLUMNS };
+        let mut bar = Bar::new(Some(terminal), Lang::En, 1, None);
+        let shared = Arc::clone(&bar.shared);
+        lock(&shared.state).start = Instant::now().checked_sub(BAR_AFTER).unwrap();
+        bar.show(Progress::Moved(1, Some(2)));
+        let end = Instant::now() + Duration::from_secs(20);
+        while !lock(&shared.state).is_drawn {
+            assert!(Instant::now() < end);
+            thread::yield_now();
+        }
+        bar.hide();
+        assert!(!lock(&shared.state).is_drawn && lock(&shared.state).is_hidden);
+        drop(bar);
+        // Its thread has ended.
+        assert_eq!(Arc::strong_count(&shared), 1);
+    }
+
     /// What a bar is told while files move, and the line that it would draw.
     #[test]
     fn a_bar_adds_up_what_moves() {
