@@ -229,6 +229,13 @@ mod tests {
     use crate::error::Failure;
     use crate::wire::script::Step;
 
+    #[cfg(unix)]
+    #[test]
+    fn only_a_terminal_has_settings() {
+        let is_terminal = std::io::IsTerminal::is_terminal(&io::stdin());
+        assert_eq!(stty(&["-g"]).is_some(), is_terminal);
+    }
+
     #[test]
     fn a_key_cancels_a_line_or_a_command() {
         let shared = Shared::default();

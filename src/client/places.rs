@@ -416,6 +416,15 @@ mod tests {
         assert_eq!(all, [pair("a", None), pair("as", None)]);
     }
 
+    #[test]
+    fn what_came_on_standard_input_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("input");
+        fs::write(&path, "hello").unwrap();
+        drop(StandardInput(path.clone()));
+        assert!(!path.exists());
+    }
+
     /// A backslash separates folders on Windows.
     #[test]
     fn a_backslash_before_a_space_is_an_escape_where_it_separates_no_folders() {

@@ -144,9 +144,17 @@ mod tests {
 
     #[test]
     fn a_file_system_without_locks_is_recognised() {
-        assert!(is_unsupported(&io::ErrorKind::Unsupported.into()));
-        assert!(!is_unsupported(&io::ErrorKind::PermissionDenied.into()));
-        assert_eq!(is_unsupported(&io::Error::from_raw_os_error(37)), cfg!(unix));
+        let folder = tempfile::tempdir().unwrap();
+        let lock = |try_lock: fn(&File) -> Result<(), TryLockError>| {
+            lock_by(try_lock, &folder.path().join("lock"), Instant::now())
+        };
+        let none = lock(|_| Err(TryLockError::Error(io::ErrorKind::Unsupported.into())));
+        assert!(none.unwrap().is_none());
+        assert!(
+            lock(|_| Err(TryLockError::Error(io::ErrorKind::PermissionDenied.into()))).is_err()
+        );
+        let none = lock(|_| Err(TryLockError::Error(io::Error::from_raw_os_error(37))));
+        assert_eq!(none.is_ok_and(|held| held.is_none()), cfg!(unix));
     }
 
     #[test]
