@@ -407,6 +407,14 @@ mod tests {
     }
 
     #[test]
+    fn there_are_pauses_between_the_texts_that_are_said() {
+        let (mut client, written, _listener) = connecting(&["ok\n"]);
+        assert_eq!(client.say(&[b"a".to_vec(), b"b".to_vec()]).unwrap(), "ok\n");
+        let text = written.text();
+        assert!(text.starts_with("a<pause>") && text.ends_with("<pause>b<end>"), "{text}");
+    }
+
+    #[test]
     fn what_is_heard_without_end_is_shown_as_far_as_it_may_go() {
         let piece = "x".repeat(20_000);
         let (mut client, written, _listener) = connecting(&[piece.as_str(); 100]);

@@ -496,6 +496,8 @@ fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::client::tests::scripted;
     use crate::wire::script::Step;
@@ -518,6 +520,34 @@ mod tests {
     #[test]
     fn a_file_that_is_made_while_it_is_read_is_not_sent() {
         assert!(LocalFile::open(Path::new("/proc/version"), None).is_err());
+    }
+
+    #[test]
+    fn what_was_here_is_kept_and_a_long_comparison_is_told() {
+        let (store, name) = (OnceCell::new(), FileName::parse(b"a").unwrap());
+        for (offset, done, partial, told) in [
+            (0, 9, None, None),
+            (5, 0, None, None),
+            (5, SILENT_CHECK, Some((SILENT_CHECK, None)), None),
+            (5, SILENT_CHECK + 1, Some((SILENT_CHECK + 1, None)), Some(Progress::Comparing)),
+        ] {
+            let came = Cell::new(None);
+            let mut arriving = Arriving {
+                folder: Path::new(""),
+                store: &store,
+                name: &name,
+                key: None,
+                sha: None,
+                file: None,
+                total: None,
+                offset,
+                rest_since: None,
+                done,
+                watch: &mut |progress| came.set(Some(progress)),
+            };
+            arriving.is_compared();
+            assert_eq!((arriving.partial(), came.get()), (partial, told));
+        }
     }
 
     /// An output whose first write fails: a full disk on which there is room again.
