@@ -334,6 +334,16 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_is_over_is_not_held_open() {
+        let (held, patience) = (Arc::new(()), Patience::default());
+        let copy = Arc::clone(&held);
+        let stream = Patient::new(Box::new(Script::new([]).0), patience.clone());
+        patience.interrupt.wake_by(Some(Box::new(move || drop(copy))));
+        drop(stream);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[test]
     fn a_wait_has_two_parts_until_the_notice_was_given() {
         let (mut wire, told, _, written) = wire(vec![Step::Pause, Step::Pause]);
         wire.write(b"ls").unwrap();
