@@ -304,6 +304,7 @@ mod tests {
         let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
         assert_eq!(columns(&file), COLUMNS);
         assert!(columns_now() > 1);
+        assert!(std::fs::File::open("/dev/tty").is_ok() || measured().is_none());
         let Terminal { out, colour, bar, .. } = Terminal::look();
         assert!(out || !colour && !bar);
     }
