@@ -499,7 +499,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::client::tests::scripted;
+    use crate::client::tests::{ALONE, scripted};
+    use crate::error::lock;
     use crate::wire::script::Step;
 
     /// After a lost line, what was sent is compared, and not what has been added since.
@@ -520,6 +521,23 @@ mod tests {
     #[test]
     fn a_file_that_is_made_while_it_is_read_is_not_sent() {
         assert!(LocalFile::open(Path::new("/proc/version"), None).is_err());
+    }
+
+    /// What was here had been compared with the beginning on the server.
+    #[test]
+    fn a_file_that_changes_while_its_rest_comes_is_received_again() {
+        let other = format!("ok {}\n", "7".repeat(64));
+        let replies = ["ok 3\ndef", &other, "ok 2\nhi"].map(|reply| Step::Bytes(reply.into()));
+        let steps = replies.into_iter().flat_map(|reply| [Step::Pause, reply]);
+        let (mut client, _, _folder) = scripted(steps.collect());
+        let _alone = lock(&ALONE);
+        let (name, key) = (FileName::parse(b"a").unwrap(), client.key("a").unwrap());
+        let downloads = client.config.downloads_path();
+        let store = Store::open(&downloads, Options::default(), &Log::silent()).unwrap();
+        partial::begin(&store, &name, key).unwrap().write(b"abc").unwrap();
+        let receipt = client.download("a", None, &mut |_| {}).unwrap();
+        assert_eq!((receipt.bytes, receipt.partial), (2, 0));
+        assert_eq!(fs::read(downloads.join("a")).unwrap(), b"hi");
     }
 
     #[test]
