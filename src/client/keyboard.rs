@@ -226,9 +226,10 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::client::patience::{Patience, Patient};
     use crate::client::tests::scripted;
     use crate::error::Failure;
-    use crate::wire::script::Step;
+    use crate::wire::script::{Script, Step};
 
     #[test]
     fn only_a_terminal_has_settings() {
@@ -315,14 +316,18 @@ mod tests {
         let (begun, short) = (Instant::now(), Duration::from_millis(20));
         interrupt.pause(short);
         assert!(begun.elapsed() >= short);
+        let mut patience = Patience::default();
+        patience.interrupt = keyboard.interrupt();
+        let mut stream = Patient::new(Box::new(Script::whole("ok").0), patience);
         interrupt.wake_by(Some(Box::new(move || wake.send(()).unwrap())));
         keyboard.shared.cancel(true, Instant::now());
         woken.try_recv().unwrap();
+        assert!(stream.read(&mut [0]).is_err() && stream.write(b"ls").is_err());
         // It waits no longer.
         interrupt.pause(Duration::from_secs(3600));
         assert!(interrupt.has_come());
         interrupt.clear();
-        assert!(!interrupt.has_come());
+        assert!(!interrupt.has_come() && stream.read(&mut [0]).is_ok());
     }
 
     #[test]

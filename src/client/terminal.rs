@@ -1,6 +1,7 @@
 //! What is known of the terminal: whether there is one, its width, and a progress bar on it.
 
 use std::io::{self, IsTerminal, Write};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -52,18 +53,12 @@ fn choose(variable: Option<&str>, measured: impl FnOnce() -> Option<usize>) -> u
     variable.or_else(|| measured().filter(is_usable)).unwrap_or(COLUMNS)
 }
 
-#[cfg(unix)]
+/// The width by `stty`. On Windows there is neither this program nor `/dev/tty`.
 fn measured() -> Option<usize> {
-    use std::process::{Command, Stdio};
     let terminal = std::fs::File::open("/dev/tty").ok()?;
     let output = Command::new("stty").arg("size").stdin(terminal).stderr(Stdio::null()).output();
     let size = String::from_utf8(output.ok()?.stdout).ok()?;
     size.split_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(not(unix))]
-fn measured() -> Option<usize> {
-    None
 }
 
 /// What the terminal can do.

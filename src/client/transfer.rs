@@ -535,8 +535,10 @@ mod tests {
         let downloads = client.config.downloads_path();
         let store = Store::open(&downloads, Options::default(), &Log::silent()).unwrap();
         partial::begin(&store, &name, key).unwrap().write(b"abc").unwrap();
-        let receipt = client.download("a", None, &mut |_| {}).unwrap();
+        let mut told = Vec::new();
+        let receipt = client.download("a", None, &mut |progress| told.push(progress)).unwrap();
         assert_eq!((receipt.bytes, receipt.partial), (2, 0));
+        assert_eq!(told[0], Progress::Continuing(3, Some(6)));
         assert_eq!(fs::read(downloads.join("a")).unwrap(), b"hi");
     }
 
