@@ -466,6 +466,12 @@ mod tests {
         at_the_end(5);
         at_the_end(5);
         assert_eq!(said().matches("skipped 2 damaged lines").count(), 1);
+        // A line that is still being written is read when it is whole.
+        table.write_all(b"half").unwrap();
+        server.catch_up(&mut lock(&server.catalog)).unwrap();
+        assert_eq!(lock(&server.catalog).lines, 5);
+        table.write_all(b" and half\n").unwrap();
+        at_the_end(6);
         // A table that begins otherwise is another one, and so is one that has become shorter.
         let lines = file_line("a", &new_id(), Stamp::default()).repeat(40);
         fs::write(server.private(TABLE), head(0) + &lines).unwrap();
