@@ -52,6 +52,16 @@ mod tests {
             let words = COMMANDS.iter().map(|command| command.word);
             assert_eq!(nearest(word, words), meant, "{word}");
         }
-        assert_eq!((distance("ab", "ba"), distance("", "abc"), distance("abc", "abc")), (1, 3, 0));
+        for (a, b, steps) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("ab", "ba", 1),
+            ("abcd", "acbd", 1),
+            ("abc", "bcd", 2),
+            ("aabb", "bbaa", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!([distance(a, b), distance(b, a)], [steps, steps], "{a} {b}");
+        }
     }
 }
