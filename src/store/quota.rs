@@ -165,6 +165,8 @@ mod tests {
         fs::create_dir(root.path().join("docs")).unwrap();
         fs::write(root.path().join("docs/a"), [0; 40]).unwrap();
         fs::write(root.path().join(".hidden"), [0; 40]).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("a", root.path().join("link")).unwrap();
         let quota = Quota::new(root.path().to_owned(), 100);
         let mut first = quota.share();
         // It could come, and takes nothing yet. What could not fit even now is refused at once.
