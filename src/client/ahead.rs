@@ -528,6 +528,20 @@ mod tests {
         assert_eq!(longest.len(), RECEIPT + "a".len());
     }
 
+    #[test]
+    fn a_file_that_grows_while_it_is_sent_is_told() {
+        for more in ["", " and more"] {
+            let [ready, received] =
+                ["ok ready\n", "ok received 5 a\n"].map(|r| Step::Bytes(r.into()));
+            let (mut client, _, folder) = scripted(vec![Step::Pause, ready, Step::Pause, received]);
+            let path = folder.path().join("a");
+            fs::write(&path, "hello").unwrap();
+            let mut grow = |_| fs::write(&path, format!("hello{more}")).unwrap();
+            let receipt = client.upload(&path, None, &mut grow).unwrap();
+            assert_eq!((receipt.bytes, receipt.grew), (5, !more.is_empty()));
+        }
+    }
+
     /// For small files the replies are the bound, and for larger ones the files.
     #[test]
     fn uploads_are_sent_ahead_of_no_more_replies_and_bytes_than_that() {

@@ -250,6 +250,7 @@ mod tests {
     use super::*;
     use crate::client::Config;
     use crate::client::tests::scripted;
+    use crate::dialect::Dialect;
     use crate::error::lock;
     use crate::lang::{Lang, Msg};
     use crate::wire::script::{Script, Step, Written};
@@ -368,7 +369,11 @@ mod tests {
         client.leave();
         assert!(!client.is_connected() && !client.can_ask() && !client.can_send());
         assert_eq!(client.get_size("a"), Err(crate::client::not_connected()));
-        assert_eq!(client.byebye(), Err(crate::client::not_connected()));
+        for dialect in [Dialect::Text, Dialect::Filesaver] {
+            client.config.dialect = dialect;
+            assert_eq!(client.byebye(), Err(crate::client::not_connected()), "{dialect:?}");
+        }
+        assert_eq!(client.connections(), 0);
         client.connect_on_demand();
         assert!(client.can_ask() && !client.is_connected());
     }
