@@ -219,6 +219,8 @@ mod tests {
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"abc");
         // The second one was not kept.
         assert!(!exists(folder.path(), key));
+        // What cannot be kept for another reason is a failure.
+        assert!(create(&folder.path().join("missing/a")).is_err());
     }
 
     #[test]
