@@ -378,6 +378,21 @@ mod tests {
         assert!(client.can_ask() && !client.is_connected());
     }
 
+    #[test]
+    fn a_goodbye_without_a_connection_is_said_once() {
+        let (mut client, ..) = scripted(vec![]);
+        client.drop_connection();
+        assert_eq!(client.byebye(), Ok(()));
+        client.connect_on_demand();
+        // It is tried, and there is nobody here.
+        assert!(matches!(client.byebye(), Err(Failure::Unreachable(_))));
+        client.connections = 1;
+        assert_eq!(client.byebye(), Err(crate::client::not_connected()));
+        client.config.dialect = Dialect::Filesaver;
+        assert!(!client.is_connected());
+        assert_eq!(client.byebye(), Err(client.lacks("byebye")));
+    }
+
     /// A client that connects to a server which does these things.
     fn connecting(parts: &[&str]) -> (Client, Written, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
