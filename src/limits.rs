@@ -89,10 +89,9 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// A message that has begun must be complete within this time, however many reads it takes.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
-/// What a payload that comes brings in this time at [`PAYLOAD_RATE`] may be waited for this long at most, and so may each
-/// such part after it. After a line
-/// was interrupted, TCP tries again after 1, 2, 4 seconds and so on: with 30 seconds, an interruption of 20
-/// ended a transfer whose next try came after 32.
+/// A payload that comes is in time if the peer is waited for no longer than this for each 90 KiB of it, which is what
+/// [`PAYLOAD_RATE`] brings in this time. After an interruption of the network TCP tries again after 1, 2, 4 seconds and
+/// so on: with 30 seconds here, an interruption of 20 ended a transfer whose next try came after 32.
 pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(90);
 
 /// The slowest payload that is accepted, in bytes a second: slower than a bad telephone line.

@@ -21,7 +21,7 @@ const ACKNOWLEDGEMENT: u64 = 1024;
 /// What is known of the message that is read now.
 pub(super) struct Reading {
     pub(super) expected: Expected,
-    /// When it must be complete. Its first byte sets it.
+    /// When it must be complete. The first wait after its first byte sets it.
     deadline: Option<Instant>,
     /// How much longer than usual it may take to begin.
     more_time: Duration,
@@ -45,12 +45,14 @@ impl Wire {
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
         self.begin_message(Expected::Line)?;
         let mut searched = 0;
-        loop {
-            match self.take_line(&mut searched, most)? {
-                None if self.read_more()? => {}
-                None if !self.input.held().is_empty() => break,
-                line => return Ok(line),
+        let line = loop {
+            let line = self.take_line(&mut searched, most)?;
+            if line.is_some() || !self.read_more()? {
+                break line;
             }
+        };
+        if line.is_some() || self.input.held().is_empty() {
+            return Ok(line);
         }
         let sentence = "the connection ended in the middle of a line";
         let error = Error::new(Code::BadRequest, sentence).and_close();
@@ -149,7 +151,7 @@ impl Wire {
     pub fn read_acknowledgement(&mut self) -> Result<()> {
         let begun = Instant::now();
         self.read_bytes(1)?;
-        self.list.as_mut().map_or(Ok(()), |list| list.moved(ACKNOWLEDGEMENT, begun.elapsed()))
+        self.list.as_mut().map_or(Ok(()), |list| list.note(ACKNOWLEDGEMENT, begun.elapsed()))
     }
 
     /// Reads up to a mark, and returns what is before it.
@@ -306,8 +308,8 @@ impl Wire {
 
     /// Makes one read for the message. Returns false at the end of the stream; silence is an error.
     pub(super) fn read_more(&mut self) -> Result<bool> {
-        let deadline = self.deadline()?;
-        match self.fill(deadline)? {
+        let until = self.wait_until()?;
+        match self.fill(until)? {
             Came::Data(_) => Ok(true),
             Came::End => Ok(false),
             Came::Silence => Err(self.too_late()),
@@ -317,7 +319,7 @@ impl Wire {
     /// Makes one read for the message, like `read_more`. Once the message has begun, a silence of `pause` is an answer
     /// too.
     pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Came> {
-        let (deadline, has_begun) = (self.deadline()?, !self.input.held().is_empty());
+        let (deadline, has_begun) = (self.wait_until()?, !self.input.held().is_empty());
         let until = if has_begun { deadline.min(Instant::now() + pause) } else { deadline };
         match self.fill(until)? {
             Came::Silence if until == deadline => Err(self.too_late()),
@@ -327,13 +329,13 @@ impl Wire {
 
     /// The moment until which the next read for the message may wait. Its first byte may take as long as a peer may
     /// be idle. From then on it has a deadline, which no peer can extend by sending slowly.
-    fn deadline(&mut self) -> Result<Instant> {
+    fn wait_until(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
             let idle = match (&self.state, &self.list) {
                 // After a failed write only what has come already is read.
                 (State::Unwritable, _) => return Ok(now + limits::CLOSE_TIME),
-                (_, Some(list)) => list.left(),
+                (_, Some(list)) => list.left,
                 _ => self.config.idle,
             };
             return Ok(now + idle.saturating_add(self.reading.more_time));

@@ -12,8 +12,8 @@
 //!   segment leave in one write.
 //! - At the beginning of a message there are three outcomes: a message, a clean end, an error. An end
 //!   in the middle of a message is an error.
-//! - No number that a peer sent makes a buffer larger. Lines are capped while they are read. Payloads stream
-//!   through a buffer that has at most a fixed size, and exists for the transfer only.
+//! - No number that a peer sent makes a buffer larger than a fixed size. Lines are capped while they are read. Payloads stream
+//!   through a buffer that exists for the transfer only.
 //! - No message begins while a payload is owed: what was announced is taken off the wire first, or the
 //!   connection is closed.
 
@@ -286,8 +286,7 @@ impl Wire {
         }
     }
 
-    /// The one read under all readers of messages: sends what was written, then reads once, and waits for that until this
-    /// moment.
+    /// The one read under all readers: sends what was written, then reads once. Waits at most until this moment.
     fn read_once(&mut self, into: &mut [u8], until: Instant, expected: Expected) -> Result<Came> {
         if !matches!(self.state, State::Unwritable) {
             self.flush()?;
@@ -330,7 +329,7 @@ impl Wire {
                     return Err(Error::connection(&error));
                 }
             };
-            if let Err(error) = pace.moved(n as u64, begun.elapsed()) {
+            if let Err(error) = pace.note(n as u64, begun.elapsed()) {
                 self.state = State::Unwritable;
                 return Err(error);
             }

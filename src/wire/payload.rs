@@ -112,18 +112,18 @@ impl Wire {
 
     /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
     /// many small ones. Returns how much has come, and why no more will, if so.
-    fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
-        let (mut filled, end) = (0, Instant::now() + self.config.gathering);
-        while filled < buffer.len() && (filled == 0 || Instant::now() < end) {
+    pub(super) fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
+        let (mut filled, mut gather_until) = (0, Instant::now() + self.config.gathering);
+        while filled < buffer.len() && (filled == 0 || Instant::now() < gather_until) {
             let Payload { size, left } = self.payload;
             let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
             let begun = Instant::now();
-            let until = if filled == 0 { begun + self.config.payload_window } else { end };
-            let read = match self.read_once(&mut buffer[filled..], until, expected) {
+            let wait_until = if filled == 0 { begun + pace.left } else { gather_until };
+            let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
                 Ok(Came::Data(n)) => {
                     filled += n;
                     self.payload.left -= n as u64;
-                    pace.moved(n as u64, begun.elapsed())
+                    Ok(n)
                 }
                 // Without a size the end of the stream is the end of the payload, and now its size is known.
                 Ok(Came::End) if size.is_none() => {
@@ -131,15 +131,15 @@ impl Wire {
                     break;
                 }
                 Ok(Came::End) => Err(ended_early()),
+                Ok(Came::Silence) if filled == 0 => Err(timed_out()),
                 // What has come is written while the rest is waited for.
-                Ok(Came::Silence) if filled > 0 => {
-                    let kept = pace.moved(0, begun.elapsed());
-                    return (filled, kept.map_err(|error| error.with_partial(b"", expected)));
+                Ok(Came::Silence) => {
+                    gather_until = begun;
+                    Ok(0)
                 }
-                Ok(Came::Silence) => Err(timed_out()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = read {
+            if let Err(error) = read.and_then(|n| pace.note(n as u64, begun.elapsed())) {
                 return (filled, Err(error.with_partial(b"", expected)));
             }
         }
