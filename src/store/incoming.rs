@@ -127,18 +127,19 @@ impl<'s> Incoming<'s> {
         let folder = store.walk(given.folder())?;
         let storing = |error| not_stored(given.as_str(), &error);
         let try_name = |name: &FileName| draft.publish_as(&folder.join(name.last()));
-        let take_first_free = || store.numbers.first_free(&given, try_name).map_err(storing);
-        let name = match &mut share {
-            Some(share) => share.store(take_first_free),
-            None => take_first_free(),
-        }?;
-        if store.options.fsync {
-            sync_folder(&folder).map_err(storing)?;
+        let first_free = || store.numbers.first_free(&given, try_name).map_err(storing);
+        let name = share.as_mut().map_or_else(first_free, |share| share.store(first_free))?;
+        if store.options.fsync
+            && let Err(error) = sync_folder(&folder)
+        {
+            // An upload that failed leaves no file.
+            let _ = store.remove(name.as_ref().unwrap_or(&given));
+            return Err(storing(error));
         }
         Ok(name.unwrap_or(given))
     }
 
-    /// Closes the draft. Once more changes nothing.
+    /// Closes the draft. If that is done already, it does nothing.
     fn finish(&mut self) -> Result<()> {
         let finished = self.draft.finish(self.store.options.fsync);
         finished.map_err(|error| not_stored(self.name.as_str(), &error))

@@ -136,7 +136,7 @@ pub(super) fn visible(
     Ok(op(|| fs::read_dir(folder))?.filter_map(|entry| match entry {
         Ok(entry) => {
             let name = entry.file_name().into_string().ok()?;
-            FileName::can_be(&name).then_some(Ok((name, entry)))
+            FileName::is_allowed(&name).then_some(Ok((name, entry)))
         }
         Err(error) => Some(Err(error)),
     }))

@@ -256,7 +256,7 @@ impl Store {
                     let sentence = "no part of a name may be a symbolic link";
                     return Err(Error::new(Code::BadName, sentence));
                 }
-                _ => return Err(Error::new(Code::NotFound, "no such folder")),
+                _ => return self.unless_gone(Err(Error::new(Code::NotFound, "no such folder"))),
             }
         }
         Ok(path)

@@ -1,6 +1,6 @@
 //! The only way from a peer's bytes to a path.
 //!
-//! A [`FileName`] is made by [`FileName::parse`] or not at all, and no other code in the crate turns what came from
+//! A [`FileName`] is made by [`FileName::parse`], or is a numbered one of such a name, and no other code in the crate turns what came from
 //! a peer into a path. A name that breaks a rule is refused, never repaired: a client that sends `../a.txt` gets
 //! an error, and neither that file nor `a.txt`.
 
@@ -30,7 +30,7 @@ impl FileName {
 
     /// Whether a client can ask for what has this name in a folder.
     #[must_use]
-    pub(super) fn can_be(part: &str) -> bool {
+    pub(super) fn is_allowed(part: &str) -> bool {
         broken_rule(part).is_none()
     }
 
@@ -112,7 +112,7 @@ fn broken_rule(part: &str) -> Option<&'static str> {
     } else {
         // Nearly every name has only ASCII without control characters and backslash, and a folder of a hundred
         // thousand is soon checked.
-        let is_printable = part.bytes().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~'));
+        let is_printable = part.bytes().all(|it| matches!(it, b' '..=b'~') && it != b'\\');
         let broken = if is_printable { None } else { part.chars().find_map(broken_by) };
         if cfg!(windows) { broken.or_else(|| broken_rule_on_windows(part)) } else { broken }
     }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn what_a_client_cannot_ask_for_is_known() {
         let expected = [("a b", true), ("é", true), (".a", false), ("a ", false), ("a\\b", false)];
-        assert_eq!(expected.map(|(name, _)| (name, FileName::can_be(name))), expected);
+        assert_eq!(expected.map(|(name, _)| (name, FileName::is_allowed(name))), expected);
     }
 
     #[test]

@@ -402,7 +402,9 @@ fn a_root_that_goes_and_comes_back_is_used_again() {
         return;
     }
     removed.unwrap();
-    assert!(fixture.put("a", b"2").is_err());
+    for file in ["a", "docs/a"] {
+        assert!(fixture.put(file, b"2").unwrap_err().is(Code::Internal), "{file}");
+    }
     assert!(fixture.store.listing(None).is_err());
     fs::create_dir(fixture.folder.path()).unwrap();
     assert_eq!(fixture.put("a", b"3").unwrap(), "a");
@@ -587,7 +589,7 @@ mod faults {
     /// file in it, and hands what is there afterwards to `check`.
     fn at_every_operation(
         work: impl Fn(&Store) -> Result<String>,
-        check: impl Fn(Option<String>, Vec<(String, Vec<u8>)>),
+        check: impl Fn(Option<String>, Vec<(String, Vec<u8>)>, Fault),
     ) {
         let mut tried = 0;
         let fsync = Options { fsync: true, ..Options::default() };
@@ -603,7 +605,7 @@ mod faults {
                         drop(store);
                         done
                     });
-                    check(done.ok(), look(folder.path()));
+                    check(done.ok(), look(folder.path()), fault);
                     if !came {
                         break;
                     }
@@ -618,12 +620,13 @@ mod faults {
     fn an_upload_is_whole_or_not_there() {
         at_every_operation(
             |store| upload(store, "new", b"whole"),
-            |confirmed, files| {
+            |confirmed, files, fault| {
                 let file =
                     |name: &str| files.iter().find(|(n, _)| n == name).map(|(_, b)| b.clone());
                 assert_eq!(file("old").unwrap(), b"old");
                 match (confirmed, file("new")) {
                     (Some(_), None) => panic!("confirmed, and lost"),
+                    (None, Some(_)) if fault == Fault::Fails => panic!("refused, and there"),
                     (_, Some(bytes)) => assert_eq!(bytes, b"whole"),
                     (None, None) => {}
                 }
@@ -636,7 +639,7 @@ mod faults {
     fn a_name_that_is_taken_stays_with_its_file() {
         at_every_operation(
             |store| upload(store, "old", b"whole"),
-            |confirmed, files| {
+            |confirmed, files, _| {
                 assert_eq!(files.iter().find(|(name, _)| name == "old").unwrap().1, b"old");
                 for (name, bytes) in files.iter().filter(|(name, _)| name != "old") {
                     assert_eq!((name.as_str(), bytes.as_slice()), ("old_1", b"whole".as_slice()));
@@ -650,7 +653,7 @@ mod faults {
     fn a_removal_happens_or_does_not() {
         at_every_operation(
             |store| store.remove(&name("old")).map(|_| String::new()),
-            |confirmed, files| match files.as_slice() {
+            |confirmed, files, _| match files.as_slice() {
                 [] => {}
                 [(name, bytes)] if confirmed.is_none() => {
                     assert_eq!((name.as_str(), bytes.as_slice()), ("old", b"old".as_slice()));
@@ -664,7 +667,7 @@ mod faults {
     fn a_removal_of_just_this_file_happens_or_does_not() {
         at_every_operation(
             |store| store.remove_recorded(&name("old"), None).map(|record| record.name),
-            |confirmed, files| match files.as_slice() {
+            |confirmed, files, _| match files.as_slice() {
                 [] => {}
                 [(name, bytes)] if confirmed.is_none() => {
                     assert_eq!((name.as_str(), bytes.as_slice()), ("old", b"old".as_slice()));

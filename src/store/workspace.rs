@@ -142,20 +142,20 @@ impl Draft {
 
     /// Adds to the end.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let file = self.file.as_mut().ok_or_else(given_up)?;
         op(|| file.write_all(bytes))
     }
 
     /// Adds all that is in another draft.
     pub(super) fn append(&mut self, other: &Draft) -> io::Result<()> {
         let mut from = op(|| File::open(&other.path))?;
-        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let file = self.file.as_mut().ok_or_else(given_up)?;
         op(|| io::copy(&mut from, file)).map(drop)
     }
 
     /// Makes sure that what was written survives a loss of power.
     pub(super) fn sync(&self) -> io::Result<()> {
-        let file = self.file.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        let file = self.file.as_ref().ok_or_else(given_up)?;
         op(|| file.sync_all())
     }
 
@@ -172,8 +172,8 @@ impl Draft {
     }
 
     /// Closes the file of a finished draft, after a sync if that is asked for, and before it gets its name: Windows may
-    /// set a file's time of change when it is closed, and a name that it had before would still show the old time. A kept
-    /// one becomes an ordinary draft.
+    /// set a file's time of change when it is closed, and a link made before that would show the old time. A kept one
+    /// becomes an ordinary draft.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;
@@ -227,10 +227,23 @@ impl Drop for Draft {
     }
 }
 
+fn given_up() -> io::Error {
+    io::Error::other("it was given up")
+}
+
 /// Makes sure that a new name in `folder` survives a loss of power. Only Unix opens a folder for that;
 /// elsewhere the file's own sync has to be enough.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { op(|| File::open(folder)?.sync_all()) } else { Ok(()) }
+    let synced = if cfg!(unix) { op(|| File::open(folder)?.sync_all()) } else { Ok(()) };
+    match synced {
+        // Some file systems have no such call, and need none.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Whether hard links can be made: tries it between two names in this folder.
