@@ -17,8 +17,8 @@
 //!       log.command        and the log its line
 //! ```
 //!
-//! A first reading can leave out `wire/input.rs` (where bytes wait) but for `fill`, `store/numbers.rs` (the free numbers
-//! of a name) and `store/quota.rs`.
+//! A first reading can leave out, of `wire/input.rs` (where bytes wait), all but `fill`; of `store/numbers.rs` (the free
+//! numbers of a name), all but `first_free`; `store/quota.rs`; and of `log.rs`, `utc`.
 //!
 //! The modules, in the order in which one reads them:
 //!

@@ -259,8 +259,7 @@ impl ConnectionLog<'_> {
         self.log.line(format_args!("{} {connected}", self.name));
     }
 
-    /// The connection has ended: normally, or with an error. Errors are in English, and a line is in one
-    /// language.
+    /// The connection has ended: normally, or with an error. Errors are in English in both languages.
     pub fn close(&self, why: &Result<()>) {
         self.begin_second();
         let closed = match (why, self.log.0.lang) {

@@ -136,7 +136,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // Before `announce`, which may refuse: `refuse` then drops these bytes, and does not run them as commands.
+    // First, because `announce` may fail: `refuse` then knows how many bytes to drop, and they are not run as commands.
     wire.expect_payload(size);
     incoming.announce(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
@@ -370,7 +370,7 @@ pub(crate) fn is_from_a_browser(line: &[u8]) -> bool {
     [b" HTTP/1.0", b" HTTP/1.1", b" HTTP/2.0"].iter().any(|end| line.ends_with(*end))
 }
 
-/// The answer to a line that is not a command. Where it was not meant as one, what follows it is none either.
+/// The answer to a line that is not a command. A peer that does not speak this protocol is not heard any further.
 pub(crate) fn unknown_command(line: &[u8]) -> Error {
     if is_from_a_browser(line) {
         return Error::new(Code::BadRequest, "this is not a web server").and_close();
@@ -431,8 +431,8 @@ fn refuse(wire: &mut Wire, error: &Error) -> bool {
     }
     let is_in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
     // The error is sent in any case: the peer may have ended its direction, and still listen.
-    let is_written = wire.write(error_line(error).as_bytes()).is_ok();
-    is_in_step && is_written
+    let _ = wire.write(error_line(error).as_bytes());
+    is_in_step
 }
 
 /// Reads what follows `ok`; an `error` reply comes back as the failure that it says.

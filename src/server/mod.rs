@@ -86,26 +86,27 @@ impl Server {
     /// # Errors
     /// The system has no thread free.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> Result<()> {
-        let (server, gate) = (Arc::new(self), Arc::new(Mutex::new(())));
-        // Nobody is served before each listener has its thread: connections could take all that the system has.
-        let closed = lock(&gate);
+        let (server, start) = (Arc::new(self), Arc::new(Mutex::new(())));
+        // The threads wait for this lock. Nobody is served before each listener has its thread: connections could take all
+        // that the system has.
+        let starting = lock(&start);
         let accept = |(dialect, listener): (Dialect, TcpListener)| {
-            let (server, gate) = (Arc::clone(&server), Arc::clone(&gate));
+            let (server, start) = (Arc::clone(&server), Arc::clone(&start));
             let thread = thread::Builder::new().name(format!("accept {}", dialect.name()));
             thread.spawn(move || {
-                drop(lock(&gate));
+                drop(lock(&start));
                 server.accept(dialect, &listener);
             })
         };
         let threads = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>();
-        drop(closed);
+        drop(starting);
         for thread in threads.map_err(|error| Error::io("start a thread to accept", &error))? {
             let _ = thread.join();
         }
         Ok(())
     }
 
-    /// Accepts connections until the listener is told not to wait. A failed accept does not end this: when the
+    /// Accepts connections until the listener is made non-blocking. A failed accept does not end this: when the
     /// system has no descriptor left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         use io::ErrorKind as Kind;
@@ -161,7 +162,7 @@ impl Server {
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
         let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wires)));
         wire.network = permit.network;
-        // For `text` this is `text::handle_client`. After a panic the wire is closed and not used again.
+        // For `text` this is `text::handle_client`. After a panic the wire is only closed.
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &self.store, log)));
         wire.close_and_wait();

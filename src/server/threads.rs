@@ -22,6 +22,7 @@ pub(super) struct Threads {
     queued: Condvar,
 }
 
+/// No connection waits for another one to end: each in the queue has an idle thread, or one that was just started.
 #[derive(Default)]
 struct State {
     idle: usize,
@@ -29,7 +30,7 @@ struct State {
 }
 
 impl Threads {
-    /// Has a connection served by an idle thread, or by a new one, which keeps the server alive.
+    /// Has a connection served by an idle thread, or by a new one, which holds the server.
     ///
     /// # Errors
     /// No thread is idle and none can be started: returns the connection.
@@ -50,11 +51,8 @@ impl Threads {
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            Err(_) => match state.queue.pop_back() {
-                // It is still the last one, because the lock was held all the time.
-                Some(connection) => Err(connection),
-                None => Ok(()),
-            },
+            // It is still the last one, because the lock was held all the time.
+            Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
         }
     }
 
