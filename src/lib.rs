@@ -1,24 +1,35 @@
 //! How files travel over TCP: a small file server and its client, to teach with.
 //!
-//! The path of an upload, from the socket to the disk. All of it is in `server`, `dialect`, `wire`, `store` and `log`:
+//! The path of an upload, from the socket to the disk, and where each step is:
 //!
 //! ```text
-//! Server::accept           a connection comes
-//!   hand_over              a permit for it, or a refusal
-//!   Threads::give          a thread for it
-//!   serve, converse        its conversation, and how that ends
-//!     text::handle_client  one command after the other
-//!       handle_upload
-//!         Store::begin     the name, and a hidden file
-//!         read_size        Wire::read_line
-//!         read_payload     piece by piece to Incoming::write
-//!         publish          the whole file gets its name
-//!       Wire::end_reply    the client has its answer
-//!       log.command        and the log its line
+//! Server::accept           server/mod.rs        a connection comes
+//!   hand_over              server/permits.rs    a permit for it, or a refusal
+//!   Threads::give          server/threads.rs    a thread for it
+//!   serve, converse        server/mod.rs        its conversation, and how that ends
+//!     text::handle_client  dialect/text.rs      one command after the other
+//!       Wire::read_line    wire/message.rs      the command
+//!       handle_upload      dialect/text.rs
+//!         begin            store/incoming.rs    the name is checked, a hidden file made
+//!         read_size        dialect/text.rs      the size, and what is owed from now on
+//!         announce         store/incoming.rs    is there room for it?
+//!         read_payload     wire/payload.rs      piece by piece to Incoming::write
+//!         publish          store/incoming.rs    the whole file gets its name
+//!       Wire::end_reply    wire/mod.rs          the client has its answer
+//!       command            log.rs               and the log its line
+//!     close_and_wait       wire/mod.rs          the last reply arrives before the connection ends
 //! ```
 //!
 //! A first reading can leave out, of `wire/input.rs` (where bytes wait), all but `fill`; of `store/numbers.rs` (the free
 //! numbers of a name), all but `first_free`; `store/quota.rs`; and of `log.rs`, `utc`.
+//!
+//! Words that have one meaning here:
+//! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.
+//! - A payload that was announced is *owed*: nothing else is read before it has come. Two sides are *in step* while both
+//!   know what comes next.
+//! - A *pace* is how much has to move in a time, a *permit* is the right to be connected.
+//! - A *draft* is a file that is not visible yet, a *share* is its part of the room for all files.
+//! - A *place* is the right to ask for long work, and such work takes *turns*. A *hint* may be wrong, and costs only time.
 //!
 //! The modules, in the order in which one reads them:
 //!
