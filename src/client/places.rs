@@ -391,6 +391,16 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_not() {
+        let reply = |line: &str| vec![Step::Pause, Step::Bytes(line.into())];
+        for (line, found) in [("error not-found no\n", Some(0)), ("error internal no\n", None)] {
+            let (mut client, _, _folder) = scripted(reply(line));
+            let listed = ServerFiles(&mut client, Collected::default()).list("a");
+            assert_eq!(listed.ok().map(|found| found.unwrap().len()), found, "{line}");
+        }
+    }
+
+    #[test]
     fn what_lists_of_a_server_take_together_is_bounded() {
         let mut listing = Listing::default();
         listing.push(Entry { name: &"a".repeat(100), size: None, id: None });

@@ -194,6 +194,9 @@ mod tests {
 
     #[test]
     fn a_line_fits_whatever_the_width() {
+        let parts = ["123", "1234"].map(|part| Msg::said(part, part));
+        let fitting = |columns| fit(&parts, ", ", columns, Lang::En);
+        assert_eq!([8, 9].map(fitting), ["123", "123, 1234"]);
         for columns in 20..=200 {
             for (done, total) in
                 [(0, 0), (0, 1), (1, 3), (u64::MAX, u64::MAX), (7, u64::MAX), (9, 3)]
