@@ -30,7 +30,7 @@ pub mod pair;
 mod request;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -323,8 +323,17 @@ impl<'f> Room<'f> {
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = listener.local_addr()?.port();
-        let listener = fact("absent").is_none().then_some(listener);
+        // Where there is no server, the port is that of a connection of ours: nobody listens there, and nobody else gets it.
+        let no_server = match fact("absent") {
+            Some(_) => Some((TcpStream::connect(listener.local_addr()?)?, listener.accept()?)),
+            None => None,
+        };
+        let address = match &no_server {
+            Some((stream, _)) => stream.local_addr()?,
+            None => listener.local_addr()?,
+        };
+        let port = address.port();
+        let listener = no_server.is_none().then_some(listener);
         let told = orders.iter().map(Order::said).collect();
         let mut examiner = Examiner::new(dialect, &self.totals, told);
         examiner.fails_again = fact("told").is_some();
