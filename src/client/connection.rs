@@ -384,7 +384,7 @@ mod tests {
         client.drop_connection();
         assert_eq!(client.byebye(), Ok(()));
         client.connect_on_demand();
-        // It is tried, and there is nobody here.
+        // It tries to connect, and there is no server.
         assert!(matches!(client.byebye(), Err(Failure::Unreachable(_))));
         client.connections = 1;
         assert_eq!(client.byebye(), Err(crate::client::not_connected()));
