@@ -33,9 +33,12 @@ pub const DOWNLOAD_FOLDER: &str = "downloads";
 /// The largest `--buffer`, `16M`: a larger read brings no more, and only holds memory.
 pub const MAX_BUFFER: u64 = 16_000_000;
 
-/// How many bytes of a payload one read asks for at most, and one write to a disk moves: with more, it is not faster.
-/// The buffer exists for the time of one transfer only.
-pub const PAYLOAD_BUFFER: usize = 512 << 10;
+/// How many bytes of a payload one read asks for at first, and one write to a disk moves. A slow peer needs no more.
+pub const PAYLOAD_READ: usize = 256 << 10;
+
+/// The same at most, for a peer that fills what it is given: with more, it is not faster. The buffer exists for the
+/// time of one transfer only.
+pub const PAYLOAD_BUFFER: usize = 1 << 20;
 
 /// How many bytes of a payload one write to a socket moves at most. 256 downloads that nobody reads hold less than
 /// 32 MiB together. More is not faster for a peer that reads 256 KiB or less at a time.
@@ -89,13 +92,16 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// A message that has begun must be complete within this time, however many reads it takes.
 pub const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
-/// A payload that comes is in time if the peer is waited for no longer than this for each 90 KiB of it, which is what
-/// [`PAYLOAD_RATE`] brings in this time. After an interruption of the network TCP tries again after 1, 2, 4 seconds and
-/// so on: with 30 seconds here, an interruption of 20 ended a transfer whose next try came after 32.
+/// A payload that comes is in time if the peer is waited for no longer than this for each [`PAYLOAD_STEP`] of it.
+/// After an interruption of the network TCP tries again after 1, 2, 4 seconds and so on: with 30 seconds here, an
+/// interruption of 20 ended a transfer whose next try came after 32.
 pub const PAYLOAD_WINDOW: Duration = Duration::from_secs(90);
 
 /// The slowest payload that is accepted, in bytes a second: slower than a bad telephone line.
 pub const PAYLOAD_RATE: u64 = 1024;
+
+/// What that rate brings in a [`PAYLOAD_WINDOW`].
+pub const PAYLOAD_STEP: u64 = PAYLOAD_RATE * PAYLOAD_WINDOW.as_secs();
 
 /// How much a peer that reads has to take, or all that is left, in any [`READER_WINDOW`]. A system takes
 /// more into its buffer in steps of this size, so a reader of 2 KiB a second is never disconnected.

@@ -38,12 +38,12 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{PAYLOAD_RATE, PAYLOAD_WINDOW, READER_STEP, READER_WINDOW};
+    use crate::limits::{PAYLOAD_STEP, PAYLOAD_WINDOW, READER_STEP, READER_WINDOW};
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn sender() -> Pace {
-        Pace::new(PAYLOAD_WINDOW, PAYLOAD_RATE * PAYLOAD_WINDOW.as_secs())
+        Pace::new(PAYLOAD_WINDOW, PAYLOAD_STEP)
     }
 
     fn reader() -> Pace {

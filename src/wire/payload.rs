@@ -94,15 +94,17 @@ impl Wire {
         sink(&held[..came])?;
         self.input.skip(came);
         self.payload.left -= came as u64;
-        let mut buffer = vec![0; at_most(self.payload.left, self.config.payload_buffer)];
-        let window = self.config.payload_window;
-        let mut pace = Pace::new(window, limits::PAYLOAD_RATE.saturating_mul(window.as_secs()));
+        let most = self.config.payload_buffer;
+        let mut buffer = vec![0; at_most(self.payload.left, most.min(limits::PAYLOAD_READ))];
+        let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
         while self.payload.left > 0 {
-            let most = at_most(self.payload.left, buffer.len());
-            let (n, read) = self.read_much(&mut buffer[..most], &mut pace);
+            let (n, read) = self.read_much(&mut buffer, &mut pace);
             // What has come is kept also if no more will.
             sink(&buffer[..n])?;
             read?;
+            // A peer that has filled the buffer gets a larger one.
+            let next = buffer.len() << u32::from(n == buffer.len());
+            buffer.resize(at_most(self.payload.left, next.min(most)), 0);
         }
         if let Some(size @ 1..) = std::mem::replace(&mut self.payload, Payload::NONE).size {
             self.stream.note_message(begins, size, ending);

@@ -337,11 +337,28 @@ fn reads_ask_for_as_much_as_the_configuration_says() {
         let reads = written.reads();
         (reads[0], *reads.last().unwrap())
     };
-    assert_eq!(asked(None, 1 << 30), (limits::BUFFER_SIZE, limits::PAYLOAD_BUFFER));
+    assert_eq!(asked(None, 1 << 30), (limits::BUFFER_SIZE, limits::PAYLOAD_READ));
     // What has come already is in the buffer.
     assert_eq!(asked(Some(7), 1 << 30), (7, 5));
     // No more than is left.
     assert_eq!(asked(None, 5), (limits::BUFFER_SIZE, 1));
+}
+
+#[test]
+fn a_payload_has_a_larger_buffer_once_it_has_filled_one() {
+    let first = limits::PAYLOAD_READ;
+    let asked = |sizes: &[usize]| {
+        let steps = sizes.iter().map(|size| Step::Bytes(vec![b'x'; *size]));
+        let (mut wire, written) = wire(Script::new(steps));
+        wire.expect_payload(1 << 30);
+        let _ = wire.read_payload::<Error>(&mut |_| Ok(()));
+        written.reads()
+    };
+    // What a read asks for, and after it has brought that.
+    assert_eq!(asked(&[first, 2 * first]), [first, 2 * first, limits::PAYLOAD_BUFFER]);
+    assert_eq!(asked(&[first, 2 * first, 4 * first])[3], limits::PAYLOAD_BUFFER);
+    assert_eq!(asked(&[first - 1, 1]), [first, 1, 2 * first]);
+    assert_eq!(asked(&[first - 1]), [first, 1]);
 }
 
 #[test]
