@@ -271,8 +271,6 @@ fn clear(folder: &Path) -> io::Result<()> {
             op(|| fs::remove_file(entry.path()))?;
         }
     }
-    // Servers of an earlier version had a folder of this name.
-    let _ = op(|| fs::remove_dir(folder.join("taken")));
     // The lock is removed last: a folder without one belongs to a dead server too.
     let lock = folder.join(LOCK);
     if disk::look(&lock)?.is_some_and(|found| found.is_file()) {
@@ -376,7 +374,6 @@ pub(crate) mod tests {
             (".connme/incoming/0123456789abcdef", false),
             (".connme/incoming/0123456789abcdef/lock", false),
             (".connme/incoming/0123456789abcdef/0", false),
-            (".connme/incoming/0123456789abcdef/taken", false),
             (".connme/incoming/0123456789abcdef/own", false),
             (".connme/incoming/.DS_Store", false),
         ] {
@@ -401,8 +398,7 @@ pub(crate) mod tests {
                     "{plant} at {at}"
                 );
                 drop(claimed);
-                let emptied = plant == "folder"
-                    && (at.ends_with("taken") || at.ends_with("0123456789abcdef"));
+                let emptied = plant == "folder" && at.ends_with("0123456789abcdef");
                 assert_eq!(fs::symlink_metadata(&planted).is_ok(), !emptied, "{plant} at {at}");
                 let kept = fs::read(precious.path().join("0123456789abcdef/0")).unwrap();
                 assert_eq!(kept, b"precious");
