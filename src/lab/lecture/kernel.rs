@@ -288,6 +288,7 @@ mod tests {
     fn both_ends_are_found_by_every_address() {
         use std::io::Write;
         use std::net::TcpListener;
+        use std::time::{Duration, Instant};
         for (bound, reached) in
             [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")]
         {
@@ -308,9 +309,12 @@ mod tests {
             let seen: Vec<_> = other.look().map(|row| row.to_string()).collect();
             assert_eq!(seen, ["ESTABLISHED out 0 in 5"], "{bound}");
             assert_eq!(other.look().count(), 0, "nothing has changed");
-            // The server has its unread bytes, so this resets the connection, and both rows are gone.
+            // The server has its unread bytes, so this resets the connection, and both rows go, soon on a busy machine.
             drop(server);
-            let seen: Vec<_> = own.look().chain(other.look()).map(|row| row.to_string()).collect();
+            let (mut seen, begun) = (Vec::new(), Instant::now());
+            while seen.len() < 2 && begun.elapsed() < Duration::from_secs(10) {
+                seen.extend(own.look().chain(other.look()).map(|row| row.to_string()));
+            }
             assert_eq!(seen, ["CLOSED", "CLOSED"]);
             assert_eq!(other.look().count(), 0);
         }
