@@ -333,8 +333,8 @@ fn style(text: &str) -> Option<bool> {
 }
 
 const FORMAT: Wanted = (
-    "table, json, tap, junit, gradescope, classroom, classroom-base64 or check50",
-    "table, json, tap, junit, gradescope, classroom, classroom-base64 atau check50",
+    "table, json, tap, junit, gradescope, classroom or check50",
+    "table, json, tap, junit, gradescope, classroom atau check50",
 );
 
 /// Seconds, with decimals, up to a minute.
@@ -419,8 +419,8 @@ mod tests {
             ("-t demo", "unexpected argument '-t'; see --help"),
             (
                 "grade --format xml",
-                "--format takes table, json, tap, junit, gradescope, classroom, \
-                 classroom-base64 or check50, not 'xml'; see --help",
+                "--format takes table, json, tap, junit, gradescope, classroom or \
+                 check50, not 'xml'; see --help",
             ),
         ] {
             assert_eq!(wrong(line).as_deref(), Some(said), "{line}");

@@ -66,7 +66,7 @@ fn classroom(folder: &Path, run: &str, dialect: &str, groups: &[&str]) -> io::Re
     let step = |group: &&str| {
         format!(
             "      - id: {group}\n        run: |\n          result=$(./.github/connme-lab --dialect \
-             {dialect} grade --run \"$RUN\" --only {group} --format classroom-base64) || true\n          \
+             {dialect} grade --run \"$RUN\" --only {group} --format classroom | base64 -w0)\n          \
              echo \"result=$result\" >> \"$GITHUB_OUTPUT\"\n"
         )
     };

@@ -374,8 +374,8 @@ fn course_systems_can_take_the_worst_report() {
     // The limits are 100 kB and 128 kB. These failures alone, shown whole, would have 78 kB and 110 kB.
     let gradescope = render(&report, "gradescope", LOOK);
     assert!(gradescope.len() < 75_000, "{}", gradescope.len());
-    let base64 = render(&report, "classroom-base64", LOOK);
-    assert!(base64.len() < 105_000, "{}", base64.len());
+    let base64 = render(&report, "classroom", LOOK).len().div_ceil(3) * 4;
+    assert!(base64 < 105_000, "{base64}");
     let value = |format| Value::parse(render(&report, format, LOOK).trim().as_bytes()).unwrap();
     let classroom = value("classroom");
     let number = |value: &Value, name: &str| value.get(name).unwrap().as_u64().unwrap();

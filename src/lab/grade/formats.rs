@@ -9,22 +9,16 @@ use super::report::{
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
 
-const CLASSROOM: &str = include_str!("formats/classroom.txt");
-
-/// The forms, by the word that a user types. The one for people has no file, and the reporter of GitHub Classroom takes
-/// its own in base64.
-pub const FORMATS: [(&str, &str); 8] = [
+/// The forms, by the word that a user types. The one for people has no file.
+pub const FORMATS: [(&str, &str); 7] = [
     ("table", ""),
     ("json", include_str!("formats/json.txt")),
     ("tap", include_str!("formats/tap.txt")),
     ("junit", include_str!("formats/junit.txt")),
     ("gradescope", include_str!("formats/gradescope.txt")),
-    ("classroom", CLASSROOM),
-    (BASE64, CLASSROOM),
+    ("classroom", include_str!("formats/classroom.txt")),
     ("check50", include_str!("formats/check50.txt")),
 ];
-
-const BASE64: &str = "classroom-base64";
 
 /// The form of this name.
 #[must_use]
@@ -36,11 +30,7 @@ pub fn named(name: &str) -> Option<&'static str> {
 #[must_use]
 pub fn render(report: &Report, format: &str, look: Look) -> String {
     let file = FORMATS.iter().find(|(name, _)| *name == format).map_or("", |it| it.1);
-    match format {
-        _ if file.is_empty() => table(report, look),
-        BASE64 => base64(render_as(report, file).trim_end().as_bytes()) + "\n",
-        _ => render_as(report, file),
-    }
+    if file.is_empty() { table(report, look) } else { render_as(report, file) }
 }
 
 fn render_as(report: &Report, file: &str) -> String {
@@ -216,33 +206,9 @@ fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (n, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let letter = LETTERS.get((bits >> shift & 63) as usize);
-            let is_there = n <= chunk.len();
-            text.push(char::from(*letter.filter(|_| is_there).unwrap_or(&b'=')));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_as_the_rfc_has_it() {
-        for (bytes, expected) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), expected);
-        }
-    }
 
     #[test]
     fn xml_has_no_marks_and_no_control_characters() {
