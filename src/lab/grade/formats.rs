@@ -3,9 +3,7 @@
 //! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
 
 use super::conversation::is_in;
-use super::report::{
-    AGAIN, Look, again, details, full_id, label, last_lines, status, steps, subject, table,
-};
+use super::report::{AGAIN, Look, again, details, full_id, label, status, subject, table, verdict};
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
 
@@ -115,7 +113,7 @@ fn fact(report: &Report, name: &str) -> String {
         "time" => format!("{:.3}", report.time.as_secs_f64()),
         "connections" => report.connections.to_string(),
         "bytes" => report.moved.to_string(),
-        "last-lines" => last_lines(report, Look::PLAIN).trim().to_owned(),
+        "verdict" => verdict(report, Look::PLAIN).trim().to_owned(),
         "checks" => report.graded.len().to_string(),
         "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),
         "failures" => ended("failed stopped left-out").to_string(),
@@ -170,8 +168,8 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "again" => again(report, graded),
         "details" => details(report, graded, Look::PLAIN),
         "log" => {
-            let log = steps(&graded.rungs).into_iter().take(40);
-            Value::Array(log.map(|line| text(line.trim_end())).collect()).to_string()
+            let details = details(report, graded, Look::PLAIN);
+            Value::Array(details.lines().map(text).collect()).to_string()
         }
         _ => fact(report, name),
     }

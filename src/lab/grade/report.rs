@@ -1,13 +1,14 @@
 //! The report as a text to read: for each failure the steps, the bytes, the usual mistake and the commands that
 //! repeat it; then a table of the groups.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::hint::{cause, causes, closed, seen};
 use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
-use crate::cli::client::reaching;
 use crate::dialect::Dialect;
+use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
 use crate::lang::{Lang, Msg, address, msg, printable};
 
@@ -62,25 +63,16 @@ pub(super) fn table(report: &Report, look: Look) -> String {
     }
     for of in groups(report) {
         text += &bar(&of, lang, look);
-        let mut others: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for graded in of.into_iter().filter(|graded| !graded.passed()) {
-            let (mark, id) = (status(graded, report), graded.check.id);
-            let name = id.split_once('/').map_or(id, |(_, name)| name);
-            if graded.failure().is_some() {
-                let _ = writeln!(text, "  {} {name}", paint(&mark, "31", look));
-                wrap(&mut text, "    ", graded.check.about(lang), look.columns);
-            } else if let Some((_, names)) = others.iter_mut().find(|(known, _)| *known == mark) {
-                names.push(name);
-            } else {
-                others.push((mark, vec![name]));
-            }
+            names.entry(status(graded, report)).or_default().push(graded.check.name());
         }
-        for (mark, names) in others {
-            let _ = writeln!(text, "  {} {mark}", names.len());
+        for (mark, names) in names {
+            let _ = writeln!(text, "  {mark}");
             wrap(&mut text, "    ", &names.join(", "), look.columns);
         }
     }
-    text + &last_lines(report, look) + &next(report)
+    text + "\n" + &verdict(report, look) + &next(report)
 }
 
 /// The checks of each group.
@@ -103,30 +95,8 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
     format!("{group:<11}{bar}  {score:>3} / {most}\n")
 }
 
-/// The counts, the points and the verdict.
-pub(super) fn last_lines(report: &Report, look: Look) -> String {
-    let (lang, mut text) = (report.options.lang, String::new());
-    let passed = report.graded.iter().filter(|it| it.passed()).count();
-    let failed = report.graded.iter().filter(|it| it.failure().is_some()).count();
-    let skipped = report.graded.len() - passed - failed;
-    if report.left > 0 {
-        let files = report.left;
-        let left = msg!(
-            "files of the grader that may remain on the server: {files}; their names begin with grade-",
-            "file penilai yang mungkin tertinggal di server: {files}; namanya diawali grade-"
-        );
-        let _ = writeln!(text, "\n{}", left.say(lang));
-    }
-    let counts = msg!(
-        "{passed} passed, {failed} failed, {skipped} skipped or not run",
-        "{passed} lulus, {failed} gagal, {skipped} dilewati"
-    );
-    let _ = writeln!(text, "\n{}", counts.say(lang));
-    text + &verdict(report, look)
-}
-
-/// The points, and whether the protocol is kept.
-fn verdict(report: &Report, look: Look) -> String {
+/// What may remain, the points, and whether the protocol is kept.
+pub(super) fn verdict(report: &Report, look: Look) -> String {
     let lang = report.options.lang;
     let (score, most) = report.score();
     let seconds = format!("{:.1}", report.time.as_secs_f64());
@@ -168,7 +138,14 @@ fn verdict(report: &Report, look: Look) -> String {
             "\npaling banyak {limit} dari {most} poin (60 %): client bisa mencapai yang di luar folder"
         )
     });
-    let total = [total, more, limit.unwrap_or_default()].map(|it| it.say(lang)).concat();
+    let left = match report.left {
+        0 => Msg::default(),
+        files => msg!(
+            "files of the grader that may remain on the server: {files}; their names begin with grade-\n",
+            "file penilai yang mungkin tertinggal di server: {files}; namanya diawali grade-\n"
+        ),
+    };
+    let total = [left, total, more, limit.unwrap_or_default()].map(|it| it.say(lang)).concat();
     format!("{total}\n{}\n", paint(&verdict.say(lang), colour, look))
 }
 
@@ -350,8 +327,7 @@ fn also_lost(report: &Report, shown: &[&str], rows: usize, look: Look) -> String
     let mut lost = Vec::new();
     for of in groups(report) {
         let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !shown.contains(&it.check.id);
-        let name = |it: &&Graded| it.check.id.split_once('/').map_or("", |(_, name)| name);
-        let names: Vec<_> = of.iter().filter(is_lost).map(name).collect();
+        let names: Vec<_> = of.iter().filter(is_lost).map(|it| it.check.name()).collect();
         if let Some(first) = of.first().filter(|_| !names.is_empty()) {
             lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
         }
@@ -422,41 +398,34 @@ pub(super) fn again(report: &Report, graded: &Graded) -> String {
 /// The command that runs these checks.
 fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
-    let dialect = match options.dialect {
-        Dialect::Text => String::new(),
-        other => format!("-d {} ", other.name()),
+    let whom = match (&options.client, &options.run) {
+        (Some(client), _) => format!(" --client {}", as_word(&client.command)),
+        (None, Some(run)) => format!(" --run {}", as_word(run)),
+        (None, None) => String::new(),
     };
-    let program = as_word(&options.program);
     let own = options.own.map(|own| format!(" --conversation {}", own.path)).unwrap_or_default();
-    if let Some(client) = &options.client {
-        let command = in_quotes(&client.command);
-        return format!("{program} {dialect}grade --client {command}{own} --only {only}");
+    format!("{} grade{whom}{own} --only {only}", called(options, &options.program))
+}
+
+/// How a program is called for this server, or for these programs.
+fn called(options: &Options, program: &str) -> String {
+    let mut call = as_word(program);
+    if options.run.is_none() && options.client.is_none() {
+        call += &format!(" --server {}", address(&options.host, options.port));
     }
-    let Some(run) = &options.run else {
-        let host = bracketed(&options.host);
-        let server = reaching(&program, &host, options.port, options.dialect);
-        return format!("{server} grade{own} --only {only}");
-    };
-    format!("{program} {dialect}grade --run {}{own} --only {only}", in_quotes(run))
+    if options.dialect != Dialect::Text {
+        call += &format!(" --dialect {}", options.dialect.name());
+    }
+    call
 }
 
-/// The name of a program as one word for a shell.
-fn as_word(program: &str) -> String {
-    if program.contains([' ', '\'']) { in_quotes(program) } else { program.to_owned() }
-}
-
-/// A command as one word for a shell.
-fn in_quotes(command: &str) -> String {
-    if command.contains('\'') { format!("\"{command}\"") } else { format!("'{command}'") }
-}
-
-/// The steps, one in a line.
-pub(super) fn steps(rungs: &[Rung]) -> Vec<String> {
-    rungs.iter().map(|step| drawn(step, 60, Side::Client)).collect()
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+/// The name of a program, or a command, as one word for a shell.
+fn as_word(text: &str) -> String {
+    match text {
+        _ if text.contains('\'') => format!("\"{text}\""),
+        _ if text.contains(' ') => format!("'{text}'"),
+        _ => text.to_owned(),
+    }
 }
 
 /// The command that sends what the failed connection has sent.
@@ -480,27 +449,14 @@ fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Option<String> {
             .choose("too long for a command line", "terlalu panjang untuk baris perintah");
         return Some(why.to_owned());
     }
-    let host = bracketed(&options.host);
     let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes))).collect();
     let client = Path::new(&options.program).with_file_name("connme-client");
-    let client = as_word(&client.display().to_string());
-    Some(format!("{} say{said}", reaching(&client, &host, options.port, options.dialect)))
+    Some(format!("{} say{said}", called(options, &client.display().to_string())))
 }
 
-/// Bytes for `connme-client say`.
+/// Bytes for `connme-client say`, in single quotes.
 fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        let _ = match byte {
-            b'\n' => write!(text, "\\n"),
-            b'\r' => write!(text, "\\r"),
-            b'\t' => write!(text, "\\t"),
-            b'\\' => write!(text, "\\\\"),
-            b' '..=b'~' if *byte != b'\'' => write!(text, "{}", char::from(*byte)),
-            byte => write!(text, "\\x{byte:02x}"),
-        };
-    }
-    text
+    bytes.escape_ascii().to_string().replace("\\'", "\\x27").replace("\\\"", "\"")
 }
 
 fn drawn(step: &Rung, columns: usize, side: Side) -> String {
@@ -558,22 +514,9 @@ fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
 /// The label and the words, in lines of this width.
 fn wrap(text: &mut String, label: &str, words: &str, columns: usize) {
     let indent = label.chars().count();
-    let mut line = label.to_owned();
-    let mut used = indent;
-    for word in words.split(' ') {
-        let length = word.chars().count();
-        if used + length > columns && used > indent {
-            *text += line.trim_end();
-            text.push('\n');
-            line = " ".repeat(indent.min(columns / 2));
-            used = indent;
-        }
-        line += word;
-        line.push(' ');
-        used += length + 1;
-    }
-    *text += line.trim_end();
-    text.push('\n');
+    let gap = " ".repeat(indent);
+    let lines = wrapped(words, columns.saturating_sub(indent));
+    *text += &format!("{label}{}\n", lines.replace('\n', &format!("\n{gap}")));
 }
 
 fn paint(text: &str, code: &str, look: Look) -> String {

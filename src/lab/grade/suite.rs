@@ -19,6 +19,11 @@ impl Check {
         self.id.split('/').next().unwrap_or_default()
     }
 
+    /// What follows that.
+    pub(super) fn name(&self) -> &'static str {
+        self.id.split_once('/').map_or(self.id, |(_, name)| name)
+    }
+
     /// What passes it.
     pub(super) fn about(&self, lang: Lang) -> &'static str {
         self.said(lang, ["en", "id"])

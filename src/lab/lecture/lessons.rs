@@ -226,7 +226,9 @@ fn lines(pieces: &[Piece], columns: usize) -> Vec<String> {
         }
         was_command = is_command;
         match piece {
-            Piece::Text(text) => lines.extend(wrapped(text, columns).lines().map(str::to_owned)),
+            Piece::Text(text) => {
+                lines.extend(wrapped(&plain(text), columns.min(100)).lines().map(str::to_owned))
+            }
             Piece::Printed(text) => lines.extend(text.lines().map(str::to_owned)),
             Piece::Command(text) => {
                 // What runs at the same time is on lines of its own.
@@ -354,12 +356,17 @@ fn page(lang: Lang) -> &'static str {
     }
 }
 
-/// A paragraph without its marks, in lines of this width.
-fn wrapped(text: &str, columns: usize) -> String {
+/// A paragraph without its marks.
+fn plain(text: &str) -> String {
+    text.replace("**", "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text in lines of this width.
+pub(in crate::lab) fn wrapped(text: &str, columns: usize) -> String {
     let mut lines = vec![String::new()];
-    for word in text.replace("**", "").split_whitespace() {
+    for word in text.split(' ') {
         let line = lines.last().map_or(0, |line| line.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > columns.min(100) {
+        if line > 0 && line + 1 + word.chars().count() > columns {
             lines.push(String::new());
         }
         if let Some(line) = lines.last_mut() {
