@@ -6,6 +6,7 @@ use super::conversation::is_in;
 use super::report::{AGAIN, Look, again, details, full_id, label, status, subject, table, verdict};
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;
+use crate::lab::lecture::canvas::xml;
 
 /// The forms, by the word that a user types. The one for people has no file.
 pub const FORMATS: [(&str, &str); 7] = [
@@ -90,7 +91,7 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
     }
     Some(match place.chars().next()? {
         '"' => text(fact(name)).to_string(),
-        '<' => xml(&fact(name)),
+        '<' => fact(name).split('\n').map(xml).collect::<Vec<_>>().join("\n"),
         // It begins a directive.
         '#' => fact(name).replace('#', "\\#"),
         _ => fact(name),
@@ -125,11 +126,9 @@ fn fact(report: &Report, name: &str) -> String {
 /// A fact about a check, the one of this number; or about the report.
 fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
     let (check, lang) = (graded.check, report.options.lang);
-    let expected =
-        || graded.failure().into_iter().flat_map(|it| &it.expected).map(|it| it.say(lang));
-    let got = graded.failure().map(|it| it.got.say(lang));
+    let failure = graded.failure();
+    let expected = || failure.into_iter().flat_map(|it| &it.expected).map(|it| it.say(lang));
     let reason = || status(graded, report);
-    let choose = |is: bool, one: &str, other: &str| if is { one } else { other }.to_owned();
     if let Some(most) = name.strip_prefix("brief-of-") {
         return brief(report, graded, most.parse().unwrap_or(0));
     }
@@ -139,15 +138,8 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "name" => check.id.to_owned(),
         "group" => check.group().to_owned(),
         "about" => check.about(lang).to_owned(),
-        "is-must" => check.must.to_string(),
-        "duty" => choose(check.must, "must", "should"),
-        "severity" => choose(check.must, "fail", "comment"),
-        "passed-or-failed" => choose(graded.passed(), "passed", "failed"),
-        "status" => match graded.outcome {
-            Outcome::Needs(flag) => format!("needs-{flag}"),
-            Outcome::NoTime | Outcome::Stopped(_) | Outcome::NotRun => "not-run".to_owned(),
-            _ => way(graded).to_owned(),
-        },
+        "duty" => if check.must { "must" } else { "should" }.to_owned(),
+        "status" => way(graded).to_owned(),
         "reason" => reason(),
         // `SKIP` says the first half of it.
         "why" => reason().split_once(": ").map_or_else(reason, |(_, why)| why.to_owned()),
@@ -161,10 +153,7 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "rule" => check.rule(lang).to_owned(),
         "mistake" => check.mistake(lang).to_owned(),
         "expected" => expected().collect::<Vec<_>>().join(" / "),
-        "all-expected" if got.is_none() => Value::Null.to_string(),
-        "all-expected" => Value::Array(expected().map(text).collect()).to_string(),
-        "got" => got.unwrap_or_default(),
-        "got-or-null" => got.map_or(Value::Null, text).to_string(),
+        "got" => failure.map(|it| it.got.say(lang)).unwrap_or_default(),
         "again" => again(report, graded),
         "details" => details(report, graded, Look::PLAIN),
         "log" => {
@@ -195,21 +184,4 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     }
     let shown = details.get(..end).unwrap_or_default();
     format!("{shown}…\n{}{}\n", label(report.options.lang, AGAIN), again(report, graded))
-}
-
-/// A text for XML, which cannot hold control characters at all.
-fn xml(text: &str) -> String {
-    let allowed = |c: &char| *c >= ' ' || *c == '\n';
-    let text: String = text.chars().filter(allowed).collect();
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xml_has_no_marks_and_no_control_characters() {
-        assert_eq!(xml("<a b=\"c&d\">\x1b\n"), "&lt;a b=&quot;c&amp;d&quot;&gt;\n");
-    }
 }

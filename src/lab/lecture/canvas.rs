@@ -180,7 +180,7 @@ fn list(points: &[(f64, f64)]) -> String {
 }
 
 /// A text as XML has it. XML has no place for control characters, spelled out or not.
-fn xml(text: &str) -> String {
+pub(in crate::lab) fn xml(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
         match c {

@@ -4,7 +4,7 @@
 //! `connme-lab`, and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
 
 mod bars;
-mod canvas;
+pub(in crate::lab) mod canvas;
 pub mod capture;
 pub(super) mod compare;
 pub(super) mod demo;
