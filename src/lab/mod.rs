@@ -39,7 +39,10 @@ pub fn run(line: &CommandLine) -> ExitCode {
         let _ = io::stderr().write_all(text.as_bytes());
     };
     if line.command == Command::Grade {
-        return grade::program::main(line);
+        return grade::program::main(line).unwrap_or_else(|why| {
+            complain(why);
+            ExitCode::from(2)
+        });
     }
     if line.command == Command::Pack {
         let Err((wrong, status)) = pack::write(line) else { return ExitCode::SUCCESS };

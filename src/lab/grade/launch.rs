@@ -70,7 +70,7 @@ impl Launched {
 }
 
 /// What is said of a command that starts no server, and of what it has printed.
-pub(super) fn not_started(command: &str, printed: &str) -> Msg {
+fn not_started(command: &str, printed: &str) -> Msg {
     msg!(
         "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
         "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
@@ -81,17 +81,17 @@ pub(super) fn not_started(command: &str, printed: &str) -> Msg {
 const ROOT: &str = "uploads";
 
 fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, SocketAddr), String> {
-    let has_port = words.iter().any(|word| word.contains("{port}"));
+    let wanted = if words.iter().any(|word| word.contains("{port}")) { 0 } else { usual };
     let mut tries = 0;
     loop {
         tries += 1;
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
-        let free = free.map_err(|error| error.to_string())?.port();
-        let port = if has_port { free } else { usual };
+        // What listens on the usual port already would be taken for the server.
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).and_then(|it| it.local_addr());
+        let address = free.map_err(|error| format!("port {wanted}: {error}"))?;
+        let port = address.port();
         let root = folder.join(ROOT).display().to_string();
         let filled = words.iter().map(|it| it.replace("{port}", &port.to_string()));
         let filled: Vec<_> = filled.map(|it| it.replace("{root}", &root)).collect();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut process = Process::start(&filled, folder, &[]).map_err(|e| e.to_string())?;
         let until = Instant::now() + START;
         while process.ended().is_none() && Instant::now() < until {

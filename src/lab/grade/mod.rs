@@ -441,10 +441,11 @@ impl Run {
     fn find_root(&mut self) -> Result<(), Msg> {
         let Some(root) = self.options.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
-        let Some((stored, name)) = self.suite.put(&mut trial, self.options.dialect) else {
-            return Ok(());
-        };
+        let stored = self.suite.put(&mut trial, self.options.dialect);
+        let is_elsewhere =
+            |(stored, name): &(Done, String)| stored.is_ok() && !root.join(name).exists();
         if self.launched.is_some() {
+            let Some((stored, name)) = stored else { return Ok(()) };
             if stored.is_err() && self.probe().is_err() {
                 self.stopped = Some(STORING);
             }
@@ -452,7 +453,7 @@ impl Run {
             let above = root.parent().unwrap_or(&root);
             let stored = files_in(above).into_iter().find(|it| it.ends_with(&name));
             self.options.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
-        } else if stored.is_ok() && !root.join(&name).exists() {
+        } else if !root.is_dir() || stored.as_ref().is_some_and(is_elsewhere) {
             let root = root.display();
             return Err(msg!(
                 "--root {root} is not the folder of this server: a file that it has stored is not in it",

@@ -1,7 +1,6 @@
 //! `connme-lab grade`: from the command line to the exit status.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +8,6 @@ use std::{env, fs};
 
 use super::conversation::Mistake;
 use super::formats::render;
-use super::launch::not_started;
 use super::report::{Look, bar, duty, screen, subject};
 use super::suite::{Known, Suite};
 use super::{Graded, Options, TIME, client, run, server};
@@ -19,21 +17,17 @@ use crate::lab::cli::CommandLine;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Lang, Msg, msg};
 
-/// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
-/// nothing could be run.
-pub(in crate::lab) fn main(line: &CommandLine) -> ExitCode {
-    grade(line).unwrap_or_else(|why| {
-        note(&Msg::of(|lang| format!("connme-lab: {}", why.say(lang))), line.config.lang);
-        ExitCode::from(2)
-    })
-}
-
 /// A line beside the report.
 fn note(line: &Msg, lang: Lang) {
     let _ = io::stderr().write_all((line.say(lang) + "\n").as_bytes());
 }
 
-fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
+/// Runs the checks and prints the report. The status is 0 if every `must` passed, 1 if one failed, and 2 if
+/// nothing could be run.
+///
+/// # Errors
+/// Why nothing could be run.
+pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let CommandLine { config, grade: flags, output, .. } = line;
     let is_short =
         ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
@@ -76,26 +70,8 @@ fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
         };
         return Ok(print(&wanted.iter().map(line).collect::<String>(), ExitCode::SUCCESS));
     }
-    if let Some((root, Err(why))) = flags.root.as_ref().map(|root| (root, fs::read_dir(root))) {
-        let path = root.display().to_string();
-        return Err(msg!(
-            "--root {path} is not a folder that can be read: {why}",
-            "--root {path} bukan folder yang bisa dibaca: {why}"
-        ));
-    }
-    if let Some(command) = flags.run.as_ref().filter(|command| !command.contains("{port}")) {
-        if crate::client::names::words(command).is_none_or(|words| words.is_empty()) {
-            return Err(not_started(command, ""));
-        }
+    if flags.run.as_ref().is_some_and(|command| !command.contains("{port}")) {
         let port = config.dialect.port();
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Err(msg!(
-                "the command has no {{port}}, and something else listens on port {port}: stop that, or write \
-                 {{port}} where the command takes the port",
-                "perintah tanpa {{port}}, dan program lain memakai port {port}: hentikan itu, atau tulis \
-                 {{port}} di tempat perintah menerima port"
-            ));
-        }
         let line = msg!(
             "the command has no {{port}}: the server must use {port}",
             "perintah tanpa {{port}}: server harus memakai {port}"
@@ -136,19 +112,11 @@ fn grade(line: &CommandLine) -> Result<ExitCode, Msg> {
 /// What is said before the run.
 fn announcement(options: &Options, checks: usize) -> Msg {
     let (graded, s) = (subject(options), if checks == 1 { "" } else { "s" });
-    let more = match (&options.client, options.dialect) {
-        (Some(_), _) => {
-            msg!(", each in a folder of its own", ", masing-masing di folder sendiri")
-        }
-        (None, Dialect::Filesaver) => msg!(
-            ". They upload files of their own, named grade-...\nThis dialect cannot remove files: they stay, \
-             unless --root names the server's folder",
-            ". Semuanya mengunggah file sendiri, bernama grade-...\nDialek ini tidak bisa menghapus file: \
-             file-file itu tertinggal, kecuali --root menyebut folder server"
-        ),
-        _ => msg!(
-            ". They upload and remove files of their own, named grade-...",
-            ". Semuanya mengunggah dan menghapus file sendiri, bernama grade-..."
+    let more = match options.client {
+        Some(_) => Msg::default(),
+        None => msg!(
+            ". They use files of their own, named grade-...",
+            ". Semuanya memakai file sendiri, bernama grade-..."
         ),
     };
     msg!(
