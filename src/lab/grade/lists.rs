@@ -1,12 +1,8 @@
-//! The lists of the dialects, and how what the grader has stored is removed.
+//! The lists of the dialects.
 
-use std::fs;
-
-use super::peer::{Done, Peer, Trial};
-use super::record::Totals;
+use super::peer::{Done, Peer};
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
-use crate::error::lock;
 
 /// The longest name in a list of `struct`.
 const NAME: usize = 4096;
@@ -98,50 +94,4 @@ fn json(p: &mut Peer) -> Done<List> {
     };
     let entries = records.iter().filter_map(entry).collect();
     Ok(List { entries, records, ..List::default() })
-}
-
-/// Removes the files of the grader, each on a connection of its own if it has to be. Returns how many may remain.
-pub(super) fn sweep(t: &mut Trial, totals: &Totals, dialect: Dialect) -> Done<usize> {
-    if dialect == Dialect::Count {
-        return Ok(0);
-    }
-    if dialect == Dialect::Filesaver {
-        // It cannot remove a file.
-        let entries = t.root.as_ref().and_then(|root| fs::read_dir(root).ok());
-        for entry in entries.into_iter().flatten().flatten() {
-            if totals.is_own(&entry.file_name().to_string_lossy()) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        return Ok(lock(&totals.prefixes).len());
-    }
-    let own = |t: &mut Trial| -> Done<Vec<String>> {
-        let list = List::read(&mut t.open()?, dialect, "")?;
-        let names = list.entries.into_iter().map(|(name, _)| name);
-        Ok(names.filter(|name| totals.is_own(name)).collect())
-    };
-    let mut p = None;
-    for name in own(t)? {
-        let mut on = p.take().map_or_else(|| t.open(), Ok)?;
-        if removed(&mut on, dialect, &name).is_ok() && dialect != Dialect::Json {
-            p = Some(on);
-        }
-    }
-    Ok(own(t)?.len())
-}
-
-fn removed(p: &mut Peer, dialect: Dialect, name: &str) -> Done {
-    match dialect {
-        Dialect::Text => p.send(format!("rm {name}\n")).line("ok removed NAME").map(drop),
-        Dialect::Struct => {
-            let length = i16::try_from(name.len()).unwrap_or(i16::MAX);
-            p.send("rm").expect("ready")?;
-            p.send([&length.to_le_bytes(), name.as_bytes()].concat()).send("Y").take(4).map(drop)
-        }
-        _ => {
-            let name = Value::text(name);
-            p.send(format!("{{\"aksi\":\"hapus\",\"file\":{name}}}\n")).drain();
-            Ok(())
-        }
-    }
 }

@@ -48,13 +48,13 @@ use crate::error::lock;
 use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
 use launch::{LINES, Launched};
-use peer::{Done, Trial};
+use peer::Done;
 use prepared::files_in;
 use process::Usage;
 use random::Random;
 use record::{Record, Totals};
 pub use seen::{Fail, Rung, Verdict, What};
-use server::play;
+use server::{Found, Trial};
 pub use suite::{Suite, checks};
 
 /// After this time the rest is not run.
@@ -364,15 +364,19 @@ impl Run {
         let deadline = Instant::now() + self.left().min(self.options.time * patience);
         // The names differ from check to check, so that one check's files are not in another's way.
         let random = Random::of(self.options.seed, salt);
+        let parent = self.options.root.as_ref().and_then(|root| root.parent());
+        let parent =
+            parent.map(|it| ("parent".to_owned(), it.as_os_str().as_encoded_bytes().to_vec()));
         Trial {
             record: Record::new(&self.totals, deadline, false),
+            dialect: self.options.dialect,
             address: self.address,
             prefix: format!("grade-{:08x}", random.clone().next() & 0xffff_ffff),
             random,
             root: self.options.root.clone(),
-            time: self.options.time,
-            before: Usage::default(),
-            kept: Vec::new(),
+            known: parent.into_iter().collect(),
+            is_short: self.options.time < TIME / 5,
+            found: Found::default(),
         }
     }
 
@@ -382,14 +386,13 @@ impl Run {
         }
         let patience = check.set("patience").and_then(|it| it.parse().ok()).unwrap_or(1);
         let mut trial = self.trial(patience, check.id);
-        let usage = || self.usage().unwrap_or_default();
-        trial.before = if check.is("watched") { usage() } else { Usage::default() };
-        let mut outcome = play(&mut trial, check, self.options.dialect);
-        if check.is("watched") && outcome.is_ok() {
-            outcome = self.must_take_little(&trial);
+        let before = check.is("watched").then(|| self.usage()).flatten();
+        let mut outcome = trial.play(check);
+        if let Some(before) = before.filter(|_| outcome.is_ok()) {
+            outcome = self.must_take_little(before, &trial);
         }
+        trial.found = Found::default();
         let rungs = trial.record.take_rungs();
-        drop(trial);
         let mut outcome = outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed);
         let passed = matches!(outcome, Outcome::Passed);
         let has_ended = self.launched.as_mut().is_some_and(|it| match passed {
@@ -441,7 +444,11 @@ impl Run {
     fn find_root(&mut self) -> Result<(), Msg> {
         let Some(root) = self.options.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
-        let stored = self.suite.put(&mut trial, self.options.dialect);
+        let stored = match self.options.dialect {
+            // These cannot say whether it was stored.
+            Dialect::Filesaver | Dialect::Count => None,
+            _ => Some(trial.perform(&self.suite.of_line("put {name} = probe"))),
+        };
         let is_elsewhere =
             |(stored, name): &(Done, String)| stored.is_ok() && !root.join(name).exists();
         if self.launched.is_some() {
@@ -464,11 +471,11 @@ impl Run {
     }
 
     /// Whether the server has given back what it took for a check, some time after that.
-    fn must_take_little(&self, trial: &Trial) -> Done {
+    fn must_take_little(&self, before: Usage, trial: &Trial) -> Done {
         let until = Instant::now() + self.options.time.min(GIVEN_BACK);
         let sent = trial.record.flooded.load(Ordering::SeqCst);
         loop {
-            let (now, before) = (self.usage().unwrap_or_default(), trial.before);
+            let now = self.usage().unwrap_or_default();
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
             let memory = now.memory.saturating_sub(before.memory) / 1024;
@@ -493,7 +500,7 @@ impl Run {
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&mut self) -> Done {
         let mut trial = self.trial(1, "probe");
-        let outcome = self.suite.probe(&mut trial, self.options.dialect);
+        let outcome = trial.perform(&self.suite.of_line("probe")).0;
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
@@ -502,16 +509,20 @@ impl Run {
 
     /// Removes all names that the checks have used, if the server answers. Returns how many may remain.
     fn sweep(&mut self) -> usize {
-        let mut trial = self.trial(2, "sweep");
-        let swept = match self.stopped {
-            None => lists::sweep(&mut trial, &self.totals, self.options.dialect).ok(),
-            Some(_) => None,
-        };
-        let is_own =
-            |entry: &fs::DirEntry| self.totals.is_own(&entry.file_name().to_string_lossy());
+        // The folder of a server that was started here is removed.
+        if self.launched.is_some() {
+            return 0;
+        }
+        let (mut trial, remove) = (self.trial(2, "sweep"), self.suite.of_line("remove {own}"));
+        let can_remove = self.options.dialect != Dialect::Filesaver;
+        let is_there = can_remove && self.stopped.is_none();
+        let remain = if is_there { trial.sweep(&remove).ok() } else { None };
+        let totals = &self.totals;
+        let is_own = |entry: &fs::DirEntry| totals.is_own(&entry.file_name().to_string_lossy());
+        let stays = |it: &fs::DirEntry| can_remove || fs::remove_file(it.path()).is_err();
         match self.options.root.as_ref().and_then(|root| fs::read_dir(root).ok()) {
-            Some(entries) => entries.flatten().filter(is_own).count(),
-            None => swept.unwrap_or_else(|| lock(&self.totals.prefixes).len()),
+            Some(entries) => entries.flatten().filter(is_own).filter(stays).count(),
+            None => remain.unwrap_or_else(|| lock(&totals.prefixes).len()),
         }
     }
 }

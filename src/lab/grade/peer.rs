@@ -3,8 +3,7 @@
 //! It does not use `wire`, whose client accepts more than the protocol: here bytes are compared with bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -12,12 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::MOVED;
 use super::conversation::number_in;
-use super::places::Places;
-use super::process::Usage;
-use super::random::Random;
 use super::record::Record;
 use super::seen::{Fail, What, a_line, fail, quoted, same};
-use crate::error::lock;
 use crate::lang::{Lang, Msg, msg};
 
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
@@ -42,75 +37,6 @@ enum End {
     Reset,
 }
 
-/// One run of one check: where its connections, names and bytes come from.
-pub(super) struct Trial {
-    pub(super) record: Arc<Record>,
-    pub(super) address: SocketAddr,
-    pub(super) random: Random,
-    /// How the names begin that it gives to the server.
-    pub(super) prefix: String,
-    /// The server's folder, if the user has given it.
-    pub(super) root: Option<PathBuf>,
-    /// How long a check usually may take.
-    pub(super) time: Duration,
-    /// What the server took before the check.
-    pub(super) before: Usage,
-    /// Connections that stay until what the server takes was looked at.
-    pub(super) kept: Vec<Peer>,
-}
-
-impl Trial {
-    /// A new connection.
-    pub(super) fn open(&mut self) -> Done<Peer> {
-        let time = self.record.left().max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&self.address, time) {
-            Ok(stream) => Ok(Peer::new(stream, &self.record)),
-            Err(error) => {
-                let connection = self.record.opened();
-                let is_late = error.kind() == ErrorKind::TimedOut;
-                let got = match is_late {
-                    true => msg!(
-                        "no connection in time: the server does not accept, or its queue (`listen`) is full",
-                        "tidak ada koneksi: server tidak melakukan accept, atau antreannya (`listen`) penuh"
-                    ),
-                    false => msg!("no connection: {error}", "tidak ada koneksi: {error}"),
-                };
-                let mut failure = fail(vec![msg!("a connection", "koneksi")], got, connection);
-                failure.is_refused = !is_late;
-                failure.gave_nothing = true;
-                Err(failure)
-            }
-        }
-    }
-
-    /// Whether half of the time of the check is over.
-    pub(super) fn is_half_over(&self) -> bool {
-        self.record.left() < (self.record.deadline - self.record.start) / 2
-    }
-
-    /// A failure of the whole check.
-    pub(super) fn failed<T>(&self, expected: Msg, got: Msg) -> Done<T> {
-        Err(fail(vec![expected], got, self.record.connections()))
-    }
-
-    /// What the places of a conversation are filled with. They are others each time.
-    pub(super) fn places(&mut self) -> Places {
-        self.random.next();
-        let mut places = Places::new(self.random.clone(), &self.prefix);
-        places.is_short = self.time < super::TIME / 5;
-        let parent = self.root.as_ref().and_then(|root| root.parent());
-        if let Some(parent) = parent {
-            places.known.insert("parent".to_owned(), parent.to_string_lossy().as_bytes().to_vec());
-        }
-        places
-    }
-
-    /// A name of this trial's was given to the server. It is removed after the run.
-    pub(super) fn is_named(&self) {
-        lock(&self.record.totals.prefixes).push(self.prefix.clone());
-    }
-}
-
 /// One connection of a check.
 pub(super) struct Peer {
     stream: TcpStream,
@@ -126,8 +52,6 @@ pub(super) struct Peer {
     is_broken: bool,
     /// How many bytes each write has at most.
     pub(super) slice: Option<usize>,
-    /// The longest time between two of these: a busy machine may make it long.
-    pub(super) longest: Duration,
     record: Arc<Record>,
 }
 
@@ -145,7 +69,6 @@ impl Peer {
             left: false,
             is_broken: false,
             slice: None,
-            longest: Duration::ZERO,
             record: Arc::clone(record),
         }
     }
@@ -153,7 +76,7 @@ impl Peer {
     /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other
     /// side does not take them, what it says instead is found by the next step.
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Peer {
-        let (slice, mut last) = (self.slice, Instant::now());
+        let slice = self.slice;
         for (n, piece) in bytes.as_ref().chunks(slice.unwrap_or(usize::MAX).max(1)).enumerate() {
             if !self.write(piece) {
                 break;
@@ -161,8 +84,6 @@ impl Peer {
             if slice.is_none() {
                 continue;
             }
-            self.longest = self.longest.max(last.elapsed());
-            last = Instant::now();
             match self.record.is_server {
                 // A client that is slow is to read the first ones apart, too. Long replies would take too long if each
                 // piece had its pause. Without any, the system runs out of room.

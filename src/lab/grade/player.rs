@@ -9,7 +9,7 @@
 //! | `close`, `reset`, `half-close` | the connection is left, broken, ended in our direction |
 //! | `slice N`, `slice off` | what is sent has pieces of N bytes from here on |
 //! | `apart`, `sleep N` | waits until the other side has most probably read; waits N ms |
-//! | `gap N`, `silence` | waits N ms that end no word; waits as long as ends one |
+//! | `silence` | waits as long as ends a word |
 //! | `quiet N`, `paused` | nothing comes for N ms; the other side waits before it sends on |
 //! | `any N`, `any`, `drain` | N bytes, whatever they are; what has come, one at least; all there is up to the end |
 //! | `flood N` | N MiB are sent |
@@ -21,13 +21,12 @@
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::conversation::{Step, Then, is_in, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Hole, Places};
 use super::seen::{Fail, a_line};
-use crate::dialect::Dialect;
 use crate::lab::lecture::trace::Side;
 use crate::lang::msg;
 
@@ -36,10 +35,7 @@ pub(super) fn is_common(word: &str) -> bool {
     is_in(WORDS, word) || is_in(peer::WORDS, word)
 }
 
-const WORDS: &str = "open on close reset slice sleep gap silence if unless silent busy stop";
-
-/// The longest gap that ends no word.
-const GAP: Duration = Duration::from_millis(if cfg!(windows) { 300 } else { 70 });
+const WORDS: &str = "open on close reset slice sleep silence if unless silent busy stop";
 
 /// Longer than the silence that ends a word.
 const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 160 });
@@ -71,8 +67,8 @@ pub(super) trait Stage {
 }
 
 /// How far a conversation is.
+#[derive(Default)]
 pub(super) struct Player {
-    dialect: Dialect,
     /// The connections, by what they are called. `None`: it is left alone.
     pub(super) peers: BTreeMap<Vec<u8>, Option<Peer>>,
     pub(super) on: Vec<u8>,
@@ -82,11 +78,6 @@ pub(super) struct Player {
     said: Vec<u8>,
     /// What has to come, in one comparison.
     pub(super) expected: Vec<u8>,
-    sent: Instant,
-    /// A gap has begun.
-    in_gap: bool,
-    /// It was too long, and the conversation says nothing.
-    pub(super) is_late: bool,
 }
 
 pub(super) fn shown(bytes: &[u8]) -> String {
@@ -94,18 +85,8 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 impl Player {
-    pub(super) fn new(dialect: Dialect) -> Player {
-        Player {
-            dialect,
-            peers: BTreeMap::new(),
-            on: b"1".to_vec(),
-            slice: None,
-            said: Vec::new(),
-            expected: Vec::new(),
-            sent: Instant::now(),
-            in_gap: false,
-            is_late: false,
-        }
+    pub(super) fn new() -> Player {
+        Player { on: b"1".to_vec(), ..Player::default() }
     }
 
     pub(super) fn step(
@@ -136,9 +117,6 @@ impl Player {
             }
             Step::Word(word, argument) => {
                 self.settle(stage)?;
-                if self.is_late {
-                    return Ok(Then::Stop);
-                }
                 return self.word(stage, places, word, &argument);
             }
         }
@@ -166,16 +144,11 @@ impl Player {
             return Ok(());
         }
         let slice = self.slice;
-        let longest = self.with(stage, |p| {
-            (p.slice, p.longest) = (slice, Duration::ZERO);
-            Ok(p.send(said).longest)
-        })?;
-        // In these a silence ends a word.
-        let has_silences = matches!(self.dialect, Dialect::Filesaver | Dialect::Count);
-        self.is_late |= has_silences && longest > GAP;
-        self.is_late |= std::mem::take(&mut self.in_gap) && self.sent.elapsed() > GAP;
-        self.sent = Instant::now();
-        Ok(())
+        self.with(stage, |p| {
+            p.slice = slice;
+            p.send(said);
+            Ok(())
+        })
     }
 
     fn compare(&mut self, stage: &mut dyn Stage) -> Done {
@@ -228,10 +201,6 @@ impl Player {
                 _ => sleep(Duration::from_millis(time)),
             },
             "silence" => sleep(SILENCE),
-            "gap" => {
-                sleep(Duration::from_millis(time));
-                self.in_gap = true;
-            }
             "if" | "unless" => {
                 let comes = self.with(stage, |p| p.begins(&shown(argument)))?;
                 return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });

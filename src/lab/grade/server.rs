@@ -12,20 +12,26 @@
 //! | `noted`, `unchanged` | the files in the folder are noted; a second later at most there are no others |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Check, Then, divided, is_in, number_in};
 use super::lists::List;
-use super::peer::{Done, Peer, Trial};
+use super::peer::{Done, Peer};
 use super::places::Places;
 use super::player::{Player, Stage, is_common, shown};
 use super::prepared::{Prepared, files_in};
-use super::seen::{a_line, same};
+use super::random::Random;
+use super::record::Record;
+use super::seen::{Fail, a_line, fail, same};
 use crate::dialect::Dialect;
+use crate::error::lock;
 use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
 
@@ -41,74 +47,116 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
 
 const WORDS: &str = "enough list has lacks counts totals sorted differ made stored clean noted unchanged lap prompt";
 
-/// How often a conversation is begun again in which a gap was too long because this machine is busy.
-const BEGINNINGS: usize = 5;
-
 /// How long files of failed uploads may stay, and the time between two looks for them.
 const LEFT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Plays it.
-pub(super) fn play(t: &mut Trial, check: &Check, dialect: Dialect) -> Done {
-    let tries = check.set("tries").and_then(|it| it.parse().ok()).unwrap_or(1);
-    let mut outcome = Ok(());
-    for _ in 0..tries {
-        outcome = perform(t, check, dialect).0;
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome
+/// One run of a check: where its connections, names and bytes come from.
+pub(super) struct Trial {
+    pub(super) record: Arc<Record>,
+    pub(super) dialect: Dialect,
+    pub(super) address: SocketAddr,
+    pub(super) random: Random,
+    /// How the names begin that it gives to the server.
+    pub(super) prefix: String,
+    /// The server's folder, if the user has given it.
+    pub(super) root: Option<PathBuf>,
+    /// What a conversation knows when it begins.
+    pub(super) known: BTreeMap<String, Vec<u8>>,
+    /// Checks have little time: what is large is smaller.
+    pub(super) is_short: bool,
+    pub(super) found: Found,
 }
 
-/// The same once, and the name that it has used.
-pub(super) fn perform(t: &mut Trial, check: &Check, dialect: Dialect) -> (Done, String) {
-    let mut places = t.places();
-    for _ in 0..BEGINNINGS {
-        places = t.places();
-        let (mut player, mut server) = (Player::new(dialect), Server::new(t, dialect));
-        let outcome = check
-            .walk(&mut places, &mut |places, step| player.step(&mut server, places, step))
-            .and_then(|()| player.settle(&mut server));
-        let Player { peers, is_late, .. } = player;
-        drop(server);
-        // What a server takes for a connection is seen while there is one.
-        if check.is("watched") {
-            t.kept = peers.into_values().flatten().collect();
-        }
-        if places.is_named {
-            t.is_named();
-        }
-        if !is_late {
-            return (outcome, name_of(&mut places));
-        }
-    }
-    (Ok(()), name_of(&mut places))
-}
-
-fn name_of(places: &mut Places) -> String {
-    String::from_utf8(places.fill("{name}").unwrap_or_default()).unwrap_or_default()
-}
-
-/// A server, and what was found out about it.
-struct Server<'t> {
-    trial: &'t mut Trial,
-    dialect: Dialect,
+/// What a conversation has put in place and found out.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Its connections. What a server takes for them is seen while they are there.
+    peers: Vec<Peer>,
     list: List,
     made: Vec<Prepared>,
     /// The files in the server's folder.
     noted: BTreeSet<PathBuf>,
-    laps: Vec<Duration>,
-    lap: Instant,
+    laps: Vec<Instant>,
 }
 
-impl Stage for Server<'_> {
+impl Trial {
+    /// Plays a check, as often as it may be tried. What is told is the first failure.
+    pub(super) fn play(&mut self, check: &Check) -> Done {
+        let tries = check.set("tries").and_then(|it| it.parse().ok()).unwrap_or(1);
+        let outcome = self.perform(check).0;
+        let mut is_right = outcome.is_ok();
+        for _ in 1..tries {
+            is_right = is_right || !self.record.left().is_zero() && self.perform(check).0.is_ok();
+        }
+        if is_right { Ok(()) } else { outcome }
+    }
+
+    /// The same once, and the name that it has used.
+    pub(super) fn perform(&mut self, check: &Check) -> (Done, String) {
+        self.found = Found::default();
+        self.random.next();
+        let mut places = Places::new(self.random.clone(), &self.prefix);
+        (places.is_short, places.known) = (self.is_short, self.known.clone());
+        let mut player = Player::new();
+        let outcome = check
+            .walk(&mut places, &mut |places, step| player.step(self, places, step))
+            .and_then(|()| player.settle(self));
+        self.found.peers = player.peers.into_values().flatten().collect();
+        if places.is_named {
+            lock(&self.record.totals.prefixes).push(self.prefix.clone());
+        }
+        let name = places.fill("{name}").unwrap_or_default();
+        (outcome, String::from_utf8(name).unwrap_or_default())
+    }
+
+    /// Removes the files of the grader, each in this conversation. Returns how many may remain.
+    pub(super) fn sweep(&mut self, remove: &Check) -> Done<usize> {
+        for name in self.own_files()? {
+            self.known.insert("own".to_owned(), name.into_bytes());
+            let _ = self.perform(remove);
+        }
+        Ok(self.own_files()?.len())
+    }
+
+    fn own_files(&self) -> Done<Vec<String>> {
+        let list = List::read(&mut self.connect()?, self.dialect, "")?;
+        let names = list.entries.into_iter().map(|(name, _)| name);
+        Ok(names.filter(|name| self.record.totals.is_own(name)).collect())
+    }
+
+    /// A new connection.
+    fn connect(&self) -> Done<Peer> {
+        let time = self.record.left().max(Duration::from_millis(1));
+        let error = match TcpStream::connect_timeout(&self.address, time) {
+            Ok(stream) => return Ok(Peer::new(stream, &self.record)),
+            Err(error) => error,
+        };
+        let is_refused = error.kind() != ErrorKind::TimedOut;
+        let got = match is_refused {
+            true => msg!("no connection: {error}", "tidak ada koneksi: {error}"),
+            false => msg!(
+                "no connection in time: the server does not accept, or its queue (`listen`) is full",
+                "tidak ada koneksi: server tidak melakukan accept, atau antreannya (`listen`) penuh"
+            ),
+        };
+        let failure = fail(vec![msg!("a connection", "koneksi")], got, self.record.opened());
+        Err(Box::new(Fail { is_refused, gave_nothing: true, ..*failure }))
+    }
+
+    /// A failure of the whole check.
+    pub(super) fn failed<T>(&self, expected: Msg, got: Msg) -> Done<T> {
+        Err(fail(vec![expected], got, self.record.connections()))
+    }
+}
+
+impl Stage for Trial {
     fn side(&self) -> Side {
         Side::Client
     }
 
     fn open(&mut self) -> Done<Option<Peer>> {
-        self.trial.open().map(Some)
+        self.connect().map(Some)
     }
 
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
@@ -126,28 +174,30 @@ impl Stage for Server<'_> {
         argument: &[u8],
     ) -> Done<Then> {
         match word {
-            "enough" if self.trial.is_half_over() => return Ok(Then::Stop),
-            "enough" => {}
+            "enough" => {
+                let half = (self.record.deadline - self.record.start) / 2;
+                return Ok(if self.record.left() < half { Then::Stop } else { Then::GoOn });
+            }
             "list" => {
                 let (folder, dialect) = (shown(argument), self.dialect);
-                self.list = player.with(self, |p| List::read(p, dialect, &folder))?;
+                self.found.list = player.with(self, |p| List::read(p, dialect, &folder))?;
             }
             "made" => {
                 let Some(made) = self.make(places, &shown(argument)) else { return Ok(Then::Stop) };
-                self.made.push(made);
+                self.found.made.push(made);
             }
             "stored" => self.stored(argument)?,
-            "noted" => self.noted = self.files(),
+            "noted" => self.found.noted = self.files(),
             "unchanged" => self.unchanged()?,
             "clean" => self.clean(&shown(argument))?,
             "differ" => {
                 let is_twice = |(n, id)| places.ids.iter().skip(n + 1).any(|it| it == id);
                 if let Some((_, id)) = places.ids.iter().enumerate().find(|it| is_twice(*it)) {
                     let expected = msg!("two different ids", "dua id yang berbeda");
-                    return self.trial.failed(expected, same(format!("\"id\":\"{id}\"")));
+                    return self.failed(expected, same(format!("\"id\":\"{id}\"")));
                 }
             }
-            "lap" => self.laps.push(std::mem::replace(&mut self.lap, Instant::now()).elapsed()),
+            "lap" => self.found.laps.push(Instant::now()),
             "prompt" => self.prompt(number_in(argument).unwrap_or(0))?,
             word if is_common(word) => return player.obey(self, word, argument),
             word => self.about_list(places, word, argument)?,
@@ -156,28 +206,18 @@ impl Stage for Server<'_> {
     }
 }
 
-impl Server<'_> {
-    fn new(trial: &mut Trial, dialect: Dialect) -> Server<'_> {
-        Server {
-            trial,
-            dialect,
-            list: List::default(),
-            made: Vec::new(),
-            noted: BTreeSet::new(),
-            laps: Vec::new(),
-            lap: Instant::now(),
-        }
-    }
-
+impl Trial {
     /// A server that sends a reply in two writes waits 40 ms between them.
     fn prompt(&mut self, later: u64) -> Done {
-        self.laps.sort_unstable();
-        let at = |n: usize| self.laps.get(n).map_or(0, Duration::as_millis);
-        let (most, took) = (at(0) + u128::from(later), at(self.laps.len() * 3 / 4));
+        let laps = self.found.laps.iter().zip(self.found.laps.iter().skip(1));
+        let mut times: Vec<_> = laps.map(|(a, b)| (*b - *a).as_millis()).collect();
+        times.sort_unstable();
+        let at = |n: usize| times.get(n).copied().unwrap_or(0);
+        let (most, took) = (at(0) + u128::from(later), at(times.len() * 3 / 4));
         if took <= most {
             return Ok(());
         }
-        self.trial.failed(
+        self.failed(
             msg!("most replies within {most} ms", "kebanyakan jawaban dalam {most} ms"),
             msg!(
                 "most took longer than {most} ms: {took} ms",
@@ -189,12 +229,12 @@ impl Server<'_> {
     fn about_list(&mut self, places: &Places, word: &str, argument: &[u8]) -> Done {
         let argument = shown(argument);
         let (name, size) = argument.rsplit_once(" : ").unwrap_or((&argument, ""));
-        let found = self.list.entries.iter().find(|(listed, _)| listed == name);
+        let found = self.found.list.entries.iter().find(|(listed, _)| listed == name);
         let record = places.records.get(name.as_bytes());
         let (expected, came) = match word {
             "has" => {
                 let is_it = match record {
-                    Some(record) => self.list.records.contains(record),
+                    Some(record) => self.found.list.records.contains(record),
                     None => found.is_some_and(|(_, size_of)| *size_of == size.parse().ok()),
                 };
                 if is_it {
@@ -217,22 +257,23 @@ impl Server<'_> {
                 (expected, listed(name, size.unwrap_or(0)))
             }
             "counts" => {
-                let (count, entries) = (self.list.count.unwrap_or(0), self.list.entries.len());
+                let (count, entries) =
+                    (self.found.list.count.unwrap_or(0), self.found.list.entries.len());
                 if count == entries {
                     return Ok(());
                 }
                 (a_line(&format!("ok {entries}")), a_line(&format!("ok {count}")))
             }
             "totals" => {
-                let total = self.list.total.unwrap_or(0);
-                let sum = self.list.entries.iter().filter_map(|(_, size)| *size).sum();
+                let total = self.found.list.total.unwrap_or(0);
+                let sum = self.found.list.entries.iter().filter_map(|(_, size)| *size).sum();
                 if total == sum {
                     return Ok(());
                 }
                 (a_line(&format!("total {sum}")), a_line(&format!("total {total}")))
             }
             _ => {
-                let pairs = self.list.entries.windows(2);
+                let pairs = self.found.list.entries.windows(2);
                 let wrong = { pairs }.find(|pair| matches!(pair, [a, b] if a.0 > b.0));
                 let Some([(first, _), (second, _)]) = wrong else { return Ok(()) };
                 let order = |first: &str, second: &str| {
@@ -241,13 +282,13 @@ impl Server<'_> {
                 (order(second, first), order(first, second))
             }
         };
-        self.trial.failed(expected, came)
+        self.failed(expected, came)
     }
 
     /// Puts something there. `None`: that is not possible here.
     fn make(&mut self, places: &mut Places, argument: &str) -> Option<Prepared> {
         let (kind, name) = argument.split_once(' ')?;
-        let root = self.trial.root.clone()?;
+        let root = self.root.clone()?;
         let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("0", name) };
         let path = root.parent()?.join(name);
         // A path that is not UTF-8 cannot be asked for in every dialect.
@@ -256,11 +297,11 @@ impl Server<'_> {
     }
 
     fn stored(&mut self, argument: &[u8]) -> Done {
-        let Some(root) = self.trial.root.clone() else { return Ok(()) };
+        let Some(root) = self.root.clone() else { return Ok(()) };
         let (name, bytes) = divided(argument);
         match fs::read(root.join(&name)) {
             Ok(found) if found == bytes => Ok(()),
-            _ => self.trial.failed(
+            _ => self.failed(
                 msg!(
                     "the same bytes in the file {name} in the folder",
                     "byte yang sama di file {name} di folder itu"
@@ -271,7 +312,7 @@ impl Server<'_> {
     }
 
     fn files(&self) -> BTreeSet<PathBuf> {
-        self.trial.root.as_deref().map(files_in).unwrap_or_default()
+        self.root.as_deref().map(files_in).unwrap_or_default()
     }
 
     /// A server may need a moment to notice that a client has gone.
@@ -279,11 +320,11 @@ impl Server<'_> {
         let until = Instant::now() + LEFT;
         loop {
             let files = self.files();
-            let Some(path) = files.difference(&self.noted).next() else { return Ok(()) };
+            let Some(path) = files.difference(&self.found.noted).next() else { return Ok(()) };
             if Instant::now() >= until {
                 let name =
                     path.file_name().map_or_else(Default::default, |it| it.to_string_lossy());
-                return self.trial.failed(
+                return self.failed(
                     msg!("no new file in the folder", "tidak ada file baru di folder"),
                     msg!("the file {name} in the folder", "file {name} di folder itu"),
                 );
@@ -293,11 +334,11 @@ impl Server<'_> {
     }
 
     fn clean(&mut self, name: &str) -> Done {
-        let path = self.trial.root.as_ref().and_then(|root| Some(root.parent()?.join(name)));
+        let path = self.root.as_ref().and_then(|root| Some(root.parent()?.join(name)));
         match path.filter(|path: &PathBuf| path.exists()) {
             Some(path) => {
                 let _ = fs::remove_file(path);
-                self.trial.failed(
+                self.failed(
                     msg!("no file outside the folder", "tidak ada file di luar folder"),
                     msg!("the file {name} beside the folder", "file {name} di luar folder itu"),
                 )

@@ -6,8 +6,7 @@ use std::sync::Mutex;
 
 use super::client;
 use super::conversation::{Check, Mistake, parse};
-use super::peer::{Done, Trial};
-use super::server::{self, perform};
+use super::server;
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lang::{Lang, msg};
@@ -168,20 +167,9 @@ impl Suite {
         checks
     }
 
-    /// Asks for something ordinary on a new connection.
-    pub(super) fn probe(&self, t: &mut Trial, dialect: Dialect) -> Done {
-        match self.checks.first() {
-            Some(first) => perform(t, &first.of_line("probe"), dialect).0,
-            None => Ok(()),
-        }
-    }
-
-    /// Stores a file, and returns its name. Not every dialect can say whether it was stored.
-    pub(super) fn put(&self, t: &mut Trial, dialect: Dialect) -> Option<(Done, String)> {
-        if matches!(dialect, Dialect::Filesaver | Dialect::Count) {
-            return None;
-        }
-        Some(perform(t, &self.checks.first()?.of_line("put {name} = probe"), dialect))
+    /// A conversation of this line alone, in which the phrases of these checks may be used.
+    pub(super) fn of_line(&self, line: &'static str) -> Check {
+        self.checks.first().map(|first| first.of_line(line)).unwrap_or_default()
     }
 }
 

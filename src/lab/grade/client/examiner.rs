@@ -76,7 +76,7 @@ impl Examiner {
     ) {
         let _ = listener.set_nonblocking(true);
         let mut client = Client { examiner: self, listener, store, server, waiting: Vec::new() };
-        let mut player = Player::new(self.dialect);
+        let mut player = Player::new();
         let outcome = check
             .walk(places, &mut |places, step| player.step(&mut client, places, step))
             .and_then(|()| player.settle(&mut client));
