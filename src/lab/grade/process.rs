@@ -37,8 +37,6 @@ pub(super) struct Usage {
     pub(super) files: usize,
     /// Threads.
     pub(super) threads: usize,
-    /// Time of the processor, in hundredths of a second.
-    pub(super) ticks: u64,
 }
 
 impl Process {
@@ -137,11 +135,9 @@ impl Process {
         let mut all = Usage::default();
         for process in std::fs::read_dir("/proc").ok()?.flatten() {
             let path = process.path();
-            let Some((group, ticks)) = group_of(&path) else { continue };
-            if group != self.child.id() {
+            if group_of(&path) != Some(self.child.id()) {
                 continue;
             }
-            all.ticks += ticks;
             let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
             let figure = |name: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -205,15 +201,14 @@ pub(super) fn from_anywhere(words: Vec<String>) -> Vec<String> {
     words.into_iter().map(absolute).collect()
 }
 
-/// The number of the process group that a process in `/proc` is in, and the time that it has computed. `None` for one
-/// that has ended and only waits to be noticed.
-fn group_of(process: &Path) -> Option<(u32, u64)> {
+/// The number of the process group that a process in `/proc` is in. `None` for one that has ended and only waits to be
+/// noticed.
+fn group_of(process: &Path) -> Option<u32> {
     let stat = std::fs::read_to_string(process.join("stat")).ok()?;
     // The name of the program is in brackets, and may have any characters.
     let mut fields = stat.rsplit(')').next()?.split_whitespace();
     let (state, _, group) = (fields.next()?, fields.next()?, fields.next()?);
-    let times = fields.skip(8).take(2).map_while(|field| field.parse::<u64>().ok());
-    (state != "Z").then(|| Some((group.parse().ok()?, times.sum()))).flatten()
+    group.parse().ok().filter(|_| state != "Z")
 }
 
 fn keep(mut output: Box<dyn Read + Send>, printed: &Mutex<VecDeque<u8>>) {
@@ -286,7 +281,7 @@ mod tests {
             let group = process.child.id();
             drop(process);
             let all = std::fs::read_dir("/proc").unwrap().flatten();
-            let of_it = all.filter_map(|it| group_of(&it.path())).filter(|it| it.0 == group);
+            let of_it = all.filter(|it| group_of(&it.path()) == Some(group));
             assert_eq!(of_it.count(), 0);
         }
     }

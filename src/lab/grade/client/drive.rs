@@ -6,23 +6,9 @@ use std::path::Path;
 
 use crate::lab::grade::process::{Process, from_anywhere};
 
-/// A command for the client: its word, and the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Order {
-    pub(super) word: String,
-    pub(super) name: String,
-}
-
-impl Order {
-    pub(super) fn of(text: &str) -> Order {
-        let (word, name) = text.split_once(' ').unwrap_or((text, ""));
-        Order { word: word.to_owned(), name: name.to_owned() }
-    }
-
-    /// It as text.
-    pub(super) fn said(&self) -> String {
-        format!("{} {}", self.word, self.name).trim_end().to_owned()
-    }
+/// The word of an order, and the file.
+pub(super) fn parts(order: &str) -> (&str, &str) {
+    order.split_once(' ').unwrap_or((order, ""))
 }
 
 /// An order to remove a file, with No as the answer. It is for clients that ask.
@@ -42,8 +28,8 @@ pub(super) enum Style {
 impl Style {
     pub(super) const ALL: [Style; 3] = [Style::Assignment, Style::Asking, Style::Line];
 
-    fn typed(self, order: &Order) -> String {
-        let Order { word, name } = order;
+    fn typed(self, order: &str) -> String {
+        let (word, name) = parts(order);
         if word == NOT_REMOVED {
             return match self {
                 Style::Assignment => format!("rm\n{name}\nN\n"),
@@ -108,36 +94,36 @@ impl Client {
     }
 
     /// What is typed for an order.
-    pub(super) fn typed(&self, order: &Order) -> String {
-        let Some(own) = self.map.get(&order.word) else { return self.style.typed(order) };
-        let filled = own.replace("{path}", &order.name).replace("{name}", &order.name);
+    pub(super) fn typed(&self, order: &str) -> String {
+        let (word, name) = parts(order);
+        let Some(own) = self.map.get(word) else { return self.style.typed(order) };
+        let filled = own.replace("{path}", name).replace("{name}", name);
         filled.replace("\\n", "\n") + "\n"
     }
 
     /// The parts of the orders that one process takes each.
-    pub(super) fn turns<'o>(&self, orders: &'o [Order]) -> Vec<&'o [Order]> {
+    pub(super) fn turns<'o>(&self, orders: &'o [String]) -> Vec<&'o [String]> {
+        let is_answered = |it: &&[String]| it.iter().all(|it| parts(it).0 != NOT_REMOVED);
         match self.way {
-            Way::Arguments => {
-                orders.chunks(1).filter(|it| it.iter().all(|it| it.word != NOT_REMOVED)).collect()
-            }
+            Way::Arguments => orders.chunks(1).filter(is_answered).collect(),
             Way::Input | Way::Environment => vec![orders],
         }
     }
 
     /// Starts a process for these orders in this folder, against the server at this port.
-    pub(super) fn start(&self, orders: &[Order], folder: &Path, port: u16) -> io::Result<Process> {
+    pub(super) fn start(&self, orders: &[String], folder: &Path, port: u16) -> io::Result<Process> {
         let port = port.to_string();
         let mut words = Vec::new();
         for word in &self.words {
             if word == "{command}" {
                 for order in orders {
-                    let typed = self.map.get(&order.word).map(|_| self.typed(order));
-                    match typed {
-                        Some(typed) => words.extend(typed.split_whitespace().map(str::to_owned)),
-                        None => {
-                            words.push(order.word.clone());
-                            words.extend(Some(order.name.clone()).filter(|name| !name.is_empty()));
-                        }
+                    let (word, name) = parts(order);
+                    if self.map.contains_key(word) {
+                        let typed = self.typed(order);
+                        words.extend(typed.split_whitespace().map(str::to_owned));
+                    } else {
+                        words.push(word.to_owned());
+                        words.extend(Some(name.to_owned()).filter(|name| !name.is_empty()));
                     }
                 }
             } else {
@@ -157,7 +143,9 @@ impl Client {
         let mut process = Process::start(&words, folder, &variables)?;
         match self.way {
             Way::Input => process.say(&typed),
-            Way::Arguments if orders.iter().any(|order| order.word == "rm") => process.say("Y\n"),
+            Way::Arguments if orders.iter().any(|order| parts(order).0 == "rm") => {
+                process.say("Y\n")
+            }
             Way::Arguments | Way::Environment => {}
         }
         process.end_input();
@@ -176,7 +164,7 @@ mod tests {
         let mut client = Client::new(words, map);
         let mut typed = |style, text| {
             client.style = style;
-            client.typed(&Order::of(text))
+            client.typed(text)
         };
         assert_eq!(typed(Style::Assignment, "rm a b"), "rm\na b\nY\n");
         assert_eq!(typed(Style::Asking, "rm a b"), "rm a b\nY\n");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::drive::parts;
 use super::request::{Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
@@ -108,7 +109,7 @@ impl Examiner {
         if !acts.heard.is_empty() || !acts.others.iter().all(is_idle) {
             return None;
         }
-        let words = self.orders.iter().filter_map(|order| order.split(' ').next());
+        let words = self.orders.iter().map(|order| parts(order).0);
         words.map(str::to_owned).find(|word| word != "connme")
     }
 

@@ -27,8 +27,6 @@ pub(super) struct Seen {
     pub(super) status: Option<ExitStatus>,
     /// It was ended because nothing happened.
     pub(super) hangs: bool,
-    /// It was computing then. `None`: that is not known.
-    pub(super) is_busy: Option<bool>,
     /// The most memory in MiB.
     pub(super) memory: u64,
     pub(super) before: Files,
@@ -142,19 +140,10 @@ impl Seen {
             return wrong(Verdict::Wrong, expected, got);
         }
         if self.hangs {
-            let got = match self.is_busy {
-                Some(true) => msg!(
-                    "nothing more: the client computes all the time, in a loop that never ends",
-                    "tidak ada lagi: client terus menghitung, dalam loop yang tidak berakhir"
-                ),
-                Some(false) => {
-                    msg!("nothing more: the client waits", "tidak ada lagi: client menunggu")
-                }
-                None => msg!(
-                    "nothing more: the client does not end",
-                    "tidak ada lagi: client tidak berakhir"
-                ),
-            };
+            let got = msg!(
+                "nothing more: the client does not end",
+                "tidak ada lagi: client tidak berakhir"
+            );
             return wrong(Verdict::Hangs, next(), self.or_map(got, examiner));
         }
         if examiner.record.connections() == 0 && waits_for.is_some() {

@@ -32,9 +32,9 @@ mod request;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, io, iter, thread};
 
 use super::conversation::{Mistake, Step, Then, divided, is_in, number_in};
 use super::launch::LINES;
@@ -51,7 +51,7 @@ use crate::error::lock;
 use crate::lang::{Msg, msg};
 use crate::log::Log;
 use crate::store::{self, Store};
-use drive::{Client, Order, Style, Way};
+use drive::{Client, Style, Way, parts};
 use examiner::Examiner;
 use judge::{Seen, files, join};
 
@@ -116,11 +116,6 @@ const AT_ONCE: usize = 6;
 /// How often it is looked at a client that runs.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How long it is looked whether a client computes, and how many hundredths of a second of the processor a loop takes
-/// in that time, also on a busy machine. A client that waits takes none.
-const GLANCE: Duration = Duration::from_millis(400);
-const BUSY: u64 = 3;
-
 /// How long a client may go on after a mistake on the wire, so that what it prints is seen.
 const AFTERWARDS: Duration = Duration::from_secs(1);
 
@@ -151,37 +146,19 @@ pub fn run(
     room.dry_run(driven)?;
     room.totals = Arc::default();
     let wanted = room.options.wanted();
-    let (next, room) = (Mutex::new(wanted.iter().enumerate()), &room);
-    let mut places: Vec<Option<Graded>> = wanted.iter().map(|_| None).collect();
-    thread::scope(|scope| {
-        let (sender, done) = mpsc::channel();
-        for _ in 0..AT_ONCE {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let Some((n, check)) = lock(next).next() else { return };
-                    let _ = sender.send((n, room.grade(check)));
-                }
-            });
-        }
-        drop(sender);
-        let mut groups = wanted.chunk_by(|a, b| a.group() == b.group()).peekable();
-        let mut told = 0;
-        for (n, graded) in done {
-            if let Some(place) = places.get_mut(n) {
-                *place = Some(graded);
-            }
-            // Checks run at the same time: a group is told when those before it have ended too.
-            while let Some(group) = groups.peek() {
-                let of: Vec<_> = places.iter().skip(told).map_while(Option::as_ref).collect();
-                let Some(of) = of.get(..group.len()) else { break };
-                tell(of);
-                told += group.len();
-                groups.next();
-            }
-        }
-    });
-    let graded = places.into_iter().flatten().collect();
+    let mut graded = Vec::new();
+    for group in wanted.chunk_by(|a, b| a.group() == b.group()) {
+        let next = Mutex::new(group.iter().enumerate());
+        let grade = || lock(&next).next().map(|(n, check)| (n, room.grade(check)));
+        let mut of: Vec<_> = thread::scope(|scope| {
+            let work = || iter::from_fn(grade).collect::<Vec<_>>();
+            let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().flat_map(|it| it.join().unwrap_or_default()).collect()
+        });
+        of.sort_by_key(|(n, _)| *n);
+        tell(&of.iter().map(|(_, it)| it).collect::<Vec<_>>());
+        graded.extend(of.into_iter().map(|(_, it)| it));
+    }
     let (time, options) = (start.elapsed(), room.options.clone());
     let connections = room.totals.connections();
     Ok(Report { options, graded, time, connections, moved: 0, left: 0 })
@@ -226,8 +203,8 @@ impl<'f> Room<'f> {
         let score = |(_, (examiner, seen)): &(Style, Performed)| {
             let asked = examiner.acts().others.clone();
             let is_known = |order: &&&str| {
-                let name = order.split_once(' ').map_or("", |(_, name)| name);
-                let has_name = |said: String| dialect == Dialect::Struct || said.contains(name);
+                let has_name =
+                    |said: String| dialect == Dialect::Struct || said.contains(parts(order).1);
                 asked.iter().any(|it| it.obeys(dialect, order) && has_name(it.said()))
             };
             let known =
@@ -257,8 +234,8 @@ impl<'f> Room<'f> {
         let start = Instant::now();
         let folder = check.id.replace('/', "-");
         let mut performed = self.perform(check, &folder);
-        // On a busy machine a client may get no time to run. What waits is tried once more.
-        if matches!(&performed, Ok((_, seen)) if seen.hangs && seen.is_busy != Some(true)) {
+        // On a busy machine a client may get no time to run.
+        if matches!(&performed, Ok((_, seen)) if seen.hangs) {
             performed = self.perform(check, &folder);
         }
         let (outcome, rungs) = match performed {
@@ -296,7 +273,7 @@ impl<'f> Room<'f> {
         for (word, argument) in words {
             let (name, bytes) = divided(&argument);
             match word {
-                "$" => orders.push(Order::of(&name)),
+                "$" => orders.push(name),
                 "serve" => fs::write(served.join(name), bytes)?,
                 "file" => fs::write(work.join(name), bytes)?,
                 "local" => fs::write(downloads.join(name), bytes)?,
@@ -312,14 +289,14 @@ impl<'f> Room<'f> {
         let fact = |wanted| facts.iter().find(|(word, _)| *word == wanted).map(|(_, it)| it);
         let dialect = self.options.dialect;
         if dialect != Dialect::Json && self.client.way != Way::Arguments {
-            if orders.first().is_none_or(|order| order.word != "connme") {
-                orders.insert(0, Order::of("connme"));
+            if orders.first().is_none_or(|order| order != "connme") {
+                orders.insert(0, "connme".to_owned());
             }
             // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
             let is_without = self.client.ends_with_input && fact("told").is_some();
-            let is_there = orders.iter().any(|order| order.word == "byebye");
+            let is_there = orders.iter().any(|order| order == "byebye");
             if !is_without && !is_there && fact("input").is_none() {
-                orders.push(Order::of("byebye"));
+                orders.push("byebye".to_owned());
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -334,8 +311,7 @@ impl<'f> Room<'f> {
         };
         let port = address.port();
         let listener = no_server.is_none().then_some(listener);
-        let told = orders.iter().map(Order::said).collect();
-        let mut examiner = Examiner::new(dialect, &self.totals, told);
+        let mut examiner = Examiner::new(dialect, &self.totals, orders.clone());
         examiner.fails_again = fact("told").is_some();
         let time = self.options.time * fact("patience").and_then(|it| number_in(it)).unwrap_or(1);
         let memory = fact("memory").and_then(|it| number_in(it));
@@ -417,22 +393,12 @@ impl Seen {
             if failed.is_none() && examiner.acts().failure.is_some() {
                 failed = Some(Instant::now());
             }
-            if examiner.record.idle() > time && self.is_busy.is_none() {
-                self.is_busy = is_busy(process);
-            }
-            // After the glance: if the whole machine stood still, the client has had a moment to go on.
-            let idle = examiner.record.idle();
-            // What computes may still come to an end.
-            let time = if self.is_busy == Some(true) { time * 2 } else { time };
-            let is_late = idle > time || start.elapsed() > time + LONGEST;
+            let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
             let is_large = most.is_some_and(|most| self.memory > most);
             if self.status.is_some() || is_late || is_failed || is_large {
                 self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
-                if self.hangs {
-                    self.is_busy = is_busy(process);
-                }
                 break;
             }
         }
@@ -440,13 +406,6 @@ impl Seen {
         self.printed += &process.printed();
         self.last_lines = process.last_lines(LINES);
     }
-}
-
-/// Whether the processes of a client compute, as those do that are in a loop, or wait. `None` where that is not known.
-fn is_busy(process: &mut Process) -> Option<bool> {
-    let before = process.usage()?.ticks;
-    thread::sleep(GLANCE);
-    Some(process.usage()?.ticks.saturating_sub(before) >= BUSY)
 }
 
 /// Whether this is a word of a conversation with a client. What is put in place for one is in its own folder.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::drive::parts;
 use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::error::{Expected, lock};
@@ -78,7 +79,7 @@ impl Request {
 
     /// Whether a client sends it that was told this.
     pub(super) fn obeys(&self, dialect: Dialect, order: &str) -> bool {
-        let (word, name) = order.split_once(' ').unwrap_or((order, ""));
+        let (word, name) = parts(order);
         match dialect {
             Dialect::Struct => words(&self.0).0 == word,
             Dialect::Json => {
