@@ -25,7 +25,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::places::{Hole, Places};
+use super::places::Places;
 use super::random::Random;
 use super::seen::{Fail, fail};
 use crate::lab::lecture::trace::Side;
@@ -63,7 +63,7 @@ pub(super) enum Step {
     /// This side sends these bytes.
     Bytes(Side, Vec<u8>),
     /// The server sends something of this kind, between these bytes.
-    Open(Vec<u8>, Hole, Vec<u8>),
+    Open(Vec<u8>, String, Vec<u8>),
     /// A word of the notation.
     Word(&'static str, Vec<u8>),
 }
@@ -337,11 +337,6 @@ fn step(line: &'static str, places: &mut Places) -> Option<Step> {
         },
         word => Step::Word(word, places.fill(rest)?),
     })
-}
-
-/// Whether this is one of these words.
-pub(super) fn is_in(words: &str, word: &str) -> bool {
-    words.split(' ').any(|known| known == word)
 }
 
 /// The number in a word's argument.

@@ -2,7 +2,7 @@
 //! comes first, after `== WAYS` what comes for a check that ended in one of these ways, and after `== end` the end.
 //! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
 
-use super::conversation::is_in;
+use super::places::is_in;
 use super::report::{AGAIN, Look, again, details, full_id, label, status, subject, table, verdict};
 use super::{Graded, Outcome, Report};
 use crate::dialect::json_value::Value;

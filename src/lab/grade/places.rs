@@ -46,19 +46,6 @@ const SMALL: usize = 100;
 /// The name under which numbers are noted.
 const NUMBER: &str = "number";
 
-/// What may be anything of a kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hole {
-    Code(Vec<String>),
-    Line,
-    NoPath,
-    /// It is noted under this name.
-    Noted(String),
-    NewRecord,
-    Record,
-    Seconds,
-}
-
 /// What the places of a check are filled with.
 #[derive(Default)]
 pub(super) struct Places {
@@ -82,8 +69,8 @@ pub(super) struct Places {
     pub(super) is_short: bool,
 }
 
-/// What comes before a hole; the hole, and what comes after it.
-type Parts = (Vec<u8>, Option<(Hole, Vec<u8>)>);
+/// What comes before a hole, which may be anything of a kind; its words, and what comes after it.
+type Parts = (Vec<u8>, Option<(String, Vec<u8>)>);
 
 impl Places {
     pub(super) fn new(random: Random, prefix: &str) -> Places {
@@ -107,31 +94,19 @@ impl Places {
                 '[' => enclosed(rest, c, ']'),
                 _ => None,
             };
-            let place = place.filter(|(inside, _)| is_place(c, inside));
             if c == '\\' {
                 let (byte, after) = escaped(rest)?;
                 bytes.push(byte);
                 rest = after;
-            } else if let Some((inside, after)) = place.filter(|_| c == '{') {
+            } else if let Some((inside, after)) = place.filter(|(inside, _)| is_place(c, inside)) {
                 rest = after;
                 match self.place(inside) {
                     Some(filled) => bytes.extend(filled),
-                    None if hole.is_none() => {
-                        hole = Some((self.hole(inside)?, std::mem::take(&mut bytes)));
+                    None if hole.is_none() && is_hole(inside) => {
+                        let words = String::from_utf8(self.fill(inside)?).ok()?;
+                        hole = Some((words, std::mem::take(&mut bytes)));
                     }
                     None => return None,
-                }
-            } else if let Some((inside, after)) = place {
-                rest = after;
-                if inside == "f" {
-                    hole = Some((Hole::Seconds, std::mem::take(&mut bytes)));
-                    continue;
-                }
-                let number = String::from_utf8(self.fill(inside.get(2..)?)?).ok()?;
-                match inside.get(..1)? {
-                    "h" => bytes.extend(number.parse::<i16>().ok()?.to_le_bytes()),
-                    "i" => bytes.extend(number.parse::<i32>().ok()?.to_le_bytes()),
-                    _ => bytes.extend(number.parse::<f32>().ok()?.to_le_bytes()),
                 }
             } else {
                 bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -175,6 +150,14 @@ impl Places {
             }
             ("head", _) => return Some(self.cut(rest)?.0),
             ("rest", _) => return Some(self.cut(rest)?.1),
+            ("h" | "i" | "f", number) if !number.is_empty() => {
+                let number = String::from_utf8(self.fill(number)?).ok()?;
+                return Some(match word {
+                    "h" => number.parse::<i16>().ok()?.to_le_bytes().to_vec(),
+                    "i" => number.parse::<i32>().ok()?.to_le_bytes().to_vec(),
+                    _ => number.parse::<f32>().ok()?.to_le_bytes().to_vec(),
+                });
+            }
             ("n", _) => return text(self.count.to_string()),
             // A copy, so that the next one is the same.
             ("word", _) => return text(letters(&self.random, 8)),
@@ -211,22 +194,6 @@ impl Places {
         self.content.split_at_checked(at).map(|(head, rest)| (head.to_vec(), rest.to_vec()))
     }
 
-    fn hole(&mut self, inside: &str) -> Option<Hole> {
-        let (word, rest) = inside.split_once(' ').unwrap_or((inside, ""));
-        Some(match word {
-            "code" => {
-                let codes = String::from_utf8(self.fill(rest)?).ok()?;
-                Hole::Code(codes.split_whitespace().map(str::to_owned).collect())
-            }
-            "line" => Hole::Line,
-            "no-path" => Hole::NoPath,
-            "new" => Hole::NewRecord,
-            "record" => Hole::Record,
-            word if word == NUMBER || word.starts_with("stored") => Hole::Noted(word.to_owned()),
-            _ => return None,
-        })
-    }
-
     /// What follows the word of a phrase, as text.
     pub(super) fn argument(&self) -> String {
         let first = self.arguments.first().map(Vec::as_slice).unwrap_or_default();
@@ -234,25 +201,22 @@ impl Places {
     }
 
     /// What the server says in place of a hole. `None`: it may not be there.
-    pub(super) fn note(&mut self, hole: &Hole, said: &str) -> Option<()> {
+    pub(super) fn note(&mut self, hole: &str, said: &str) -> Option<()> {
+        let (word, codes) = hole.split_once(' ').unwrap_or((hole, ""));
         let is = |is: bool| is.then_some(());
-        let code = || said.split(' ').next().unwrap_or_default();
-        match hole {
-            Hole::Code(codes) if codes.is_empty() => is(Code::from_word(code()).is_some()),
-            Hole::Code(codes) => is(codes.iter().any(|known| known == code())),
-            Hole::Line => Some(()),
-            Hole::NoPath => {
+        match word {
+            "code" => {
+                let code = said.split(' ').next().unwrap_or_default();
+                let is_code = || Code::from_word(code).is_some();
+                is(if codes.is_empty() { is_code() } else { is_in(codes, code) })
+            }
+            "line" => Some(()),
+            "no-path" => {
                 let parent = self.known.get("parent").map(|path| String::from_utf8_lossy(path));
                 let is_told = parent.is_some_and(|path| said.contains(&*path));
                 is(!is_told && !said.contains("Errno") && !said.contains("Traceback"))
             }
-            Hole::Noted(name) => {
-                let is_number = !said.is_empty() && said.bytes().all(|it| it.is_ascii_digit());
-                is(name != NUMBER || is_number)?;
-                self.known.insert(name.clone(), said.as_bytes().to_vec());
-                Some(())
-            }
-            Hole::NewRecord => {
+            "new" => {
                 let record = Value::parse(said.as_bytes())?;
                 let id = record.get("id")?.as_text()?.to_owned();
                 let name = record.get("nama_file")?.as_text()?.to_owned();
@@ -264,35 +228,42 @@ impl Places {
                 self.records.insert(name.into_bytes(), record);
                 Some(())
             }
-            Hole::Record => {
+            "record" => {
                 is(self.records.get(self.arguments.last()?)? == &Value::parse(said.as_bytes())?)
             }
-            Hole::Seconds => None,
+            _ => {
+                let is_number = !said.is_empty() && said.bytes().all(|it| it.is_ascii_digit());
+                is(word != NUMBER || is_number)?;
+                self.known.insert(word.to_owned(), said.as_bytes().to_vec());
+                Some(())
+            }
         }
     }
 
     /// What may stand in place of a hole, for a report.
-    pub(super) fn forms(&self, hole: &Hole) -> Vec<String> {
+    pub(super) fn forms(&self, hole: &str) -> Vec<String> {
+        let (word, codes) = hole.split_once(' ').unwrap_or((hole, ""));
         let name = self.arguments.last().map(|it| String::from_utf8_lossy(it)).unwrap_or_default();
         let record = self.arguments.last().and_then(|name| self.records.get(name));
         let one = |text: &str| vec![text.to_owned()];
-        match hole {
-            Hole::Code(codes) if codes.is_empty() => one("CODE MESSAGE"),
-            Hole::Code(codes) => codes.iter().map(|code| format!("{code} MESSAGE")).collect(),
-            Hole::Noted(name) => one(if name == NUMBER { "N" } else { "STOREDNAME" }),
-            Hole::Record if record.is_some() => record.map(Value::to_string).into_iter().collect(),
-            Hole::NewRecord | Hole::Record => vec![format!(
+        match word {
+            "code" if codes.is_empty() => one("CODE MESSAGE"),
+            "code" => codes.split(' ').map(|code| format!("{code} MESSAGE")).collect(),
+            "record" if record.is_some() => record.map(Value::to_string).into_iter().collect(),
+            "new" | "record" => vec![format!(
                 "{{\"id\":\"…\",\"nama_file\":\"{name}\",\"size\":{},\"type\":\"{}\"}}",
                 self.content.len(),
                 extension(&name)
             )],
-            Hole::Line | Hole::NoPath | Hole::Seconds => one("…"),
+            NUMBER => one("N"),
+            "line" | "no-path" => one("…"),
+            _ => one("STOREDNAME"),
         }
     }
 
     /// Notes something that is right, where no server says anything.
-    pub(super) fn note_anything(&mut self, hole: &Hole) {
-        if *hole == Hole::NewRecord
+    pub(super) fn note_anything(&mut self, hole: &str) {
+        if hole == "new"
             && let Some(name) = self.arguments.last()
         {
             let id = vec![("id".to_owned(), Value::text("1"))];
@@ -349,6 +320,17 @@ fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
         depth = depth.saturating_sub(usize::from(c == close));
     }
     None
+}
+
+/// Whether this is one of these words.
+pub(super) fn is_in(words: &str, word: &str) -> bool {
+    words.split(' ').any(|known| known == word)
+}
+
+/// Whether the other side may say something of a kind in this place.
+fn is_hole(inside: &str) -> bool {
+    let word = inside.split(' ').next().unwrap_or_default();
+    is_in("code line no-path new record number f", word) || word.starts_with("stored")
 }
 
 /// Whether what stands in these brackets is to be filled in: JSON has such brackets too.

@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::conversation::{Step, Then, is_in, number_in};
+use super::conversation::{Step, Then, number_in};
 use super::peer::{self, Done, Peer};
-use super::places::{Hole, Places};
+use super::places::{Places, is_in};
 use super::seen::{Fail, a_line};
 use crate::lab::lecture::trace::Side;
 use crate::lang::msg;
@@ -250,10 +250,10 @@ fn open(
     p: &mut Peer,
     places: &mut Places,
     before: &[u8],
-    hole: &Hole,
+    hole: &str,
     after: &[u8],
 ) -> Done<Vec<u8>> {
-    if *hole == Hole::Seconds {
+    if hole == "f" {
         p.expect(before)?;
         let bytes = p.take(4)?;
         let seconds = <[u8; 4]>::try_from(bytes.as_slice()).map_or(f32::NAN, f32::from_le_bytes);

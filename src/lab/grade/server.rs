@@ -21,10 +21,10 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::conversation::{Check, Then, divided, is_in, number_in};
+use super::conversation::{Check, Then, divided, number_in};
 use super::lists::List;
 use super::peer::{Done, Peer};
-use super::places::Places;
+use super::places::{Places, is_in};
 use super::player::{Player, Stage, is_common, shown};
 use super::prepared::{Prepared, files_in};
 use super::random::Random;

@@ -36,10 +36,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, io, iter, thread};
 
-use super::conversation::{Mistake, Step, Then, divided, is_in, number_in};
+use super::conversation::{Mistake, Step, Then, divided, number_in};
 use super::launch::LINES;
 use super::peer::Peer;
-use super::places::Places;
+use super::places::{Places, is_in};
 use super::player::is_common;
 use super::process::Process;
 use super::random::Random;
