@@ -375,7 +375,6 @@ impl Run {
             random,
             root: self.options.root.clone(),
             known: parent.into_iter().collect(),
-            is_short: self.options.time < TIME / 5,
             found: Found::default(),
         }
     }

@@ -168,8 +168,7 @@ impl Peer {
 
     /// Waits until the server has most probably read what was sent.
     pub(super) fn apart(&mut self) {
-        let is_short = self.record.deadline - self.record.start < super::TIME / 5;
-        self.pause(if is_short { 5 } else { 15 });
+        self.pause(15);
     }
 
     /// Ends our direction; the other stays open.

@@ -34,9 +34,6 @@ use crate::dialect::json_value::Value;
 use crate::error::Code;
 use crate::store::{Sha256, extension};
 
-/// More bytes than this are fewer where checks have little time.
-const LARGE: usize = 2_000_000;
-
 /// A place stands for at most this many bytes, whatever a file of the user's says.
 const MOST: usize = 64_000_000;
 
@@ -65,8 +62,6 @@ pub(super) struct Places {
     pub(super) records: BTreeMap<Vec<u8>, Value>,
     /// The ids of all records.
     pub(super) ids: Vec<String>,
-    /// Checks have little time: what is large is smaller.
-    pub(super) is_short: bool,
 }
 
 /// What comes before a hole, which may be anything of a kind; its words, and what comes after it.
@@ -125,10 +120,7 @@ impl Places {
         match (word, rest) {
             ("bytes", "") => return Some(self.content.clone()),
             ("bytes", range) => {
-                let mut count = self.in_range(range).filter(|count| *count <= MOST)?;
-                if self.is_short && count > LARGE {
-                    count /= 4;
-                }
+                let count = self.in_range(range).filter(|count| *count <= MOST)?;
                 self.content = random_bytes(&self.random, count);
             }
             ("every", _) => self.content = (0..=255).collect(),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::conversation::{Check, Then, divided, number_in};
+use super::conversation::{Check, Then, number_in};
 use super::lists::List;
 use super::peer::{Done, Peer};
 use super::places::{Places, is_in};
@@ -63,8 +63,6 @@ pub(super) struct Trial {
     pub(super) root: Option<PathBuf>,
     /// What a conversation knows when it begins.
     pub(super) known: BTreeMap<String, Vec<u8>>,
-    /// Checks have little time: what is large is smaller.
-    pub(super) is_short: bool,
     pub(super) found: Found,
 }
 
@@ -97,7 +95,7 @@ impl Trial {
         self.found = Found::default();
         self.random.next();
         let mut places = Places::new(self.random.clone(), &self.prefix);
-        (places.is_short, places.known) = (self.is_short, self.known.clone());
+        places.known.clone_from(&self.known);
         let mut player = Player::new();
         let outcome = check
             .walk(&mut places, &mut |places, step| player.step(self, places, step))
@@ -186,7 +184,7 @@ impl Stage for Trial {
                 let Some(made) = self.make(places, &shown(argument)) else { return Ok(Then::Stop) };
                 self.found.made.push(made);
             }
-            "stored" => self.stored(argument)?,
+            "stored" => self.stored(&shown(argument), &places.content)?,
             "noted" => self.found.noted = self.files(),
             "unchanged" => self.unchanged()?,
             "clean" => self.clean(&shown(argument))?,
@@ -296,10 +294,9 @@ impl Trial {
         Prepared::new(kind, size.parse().ok()?, &root, name).ok()
     }
 
-    fn stored(&mut self, argument: &[u8]) -> Done {
+    fn stored(&mut self, name: &str, bytes: &[u8]) -> Done {
         let Some(root) = self.root.clone() else { return Ok(()) };
-        let (name, bytes) = divided(argument);
-        match fs::read(root.join(&name)) {
+        match fs::read(root.join(name)) {
             Ok(found) if found == bytes => Ok(()),
             _ => self.failed(
                 msg!(

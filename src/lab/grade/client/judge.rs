@@ -7,7 +7,6 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::examiner::Examiner;
-use crate::lab::grade::conversation::{divided, number_in};
 use crate::lab::grade::prepared::files_in;
 use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
 use crate::lang::{Msg, msg};
@@ -17,6 +16,9 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The exit status of a program that does not know the command.
 const UNKNOWN: i32 = 127;
+
+/// What is to be so: a word, what follows it, and the bytes of a file.
+pub(super) type Fact = (&'static str, String, Vec<u8>);
 
 /// What was seen of a client.
 #[derive(Default)]
@@ -33,7 +35,7 @@ pub(super) struct Seen {
     pub(super) after: Files,
     /// What it was told, and what is to be so.
     pub(super) typed: Vec<String>,
-    pub(super) facts: Vec<(&'static str, Vec<u8>)>,
+    pub(super) facts: Vec<Fact>,
     /// The path of the folder where it saves.
     pub(super) downloads: String,
 }
@@ -113,7 +115,7 @@ impl Seen {
                 msg!("exit status 127", "status keluar 127"),
             );
         }
-        let differs = |(word, argument): &(&'static str, Vec<u8>)| self.differs(word, argument);
+        let differs = |fact: &Fact| self.differs(fact);
         let waits_for = examiner.waits_for();
         let next =
             || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
@@ -135,7 +137,7 @@ impl Seen {
         if let Some(failure) = examiner.acts().failure.clone() {
             return Err(failure);
         }
-        let memory = self.facts.iter().find(|(word, _)| *word == "memory");
+        let memory = self.facts.iter().find(|fact| fact.0 == "memory");
         if let Some((expected, got)) = memory.and_then(differs) {
             return wrong(Verdict::Wrong, expected, got);
         }
@@ -196,16 +198,14 @@ impl Seen {
     }
 
     /// What a fact expects and what there is, if they differ.
-    fn differs(&self, word: &str, argument: &[u8]) -> Option<(Msg, Msg)> {
-        let text = String::from_utf8_lossy(argument).into_owned();
-        let (name, bytes) = divided(argument);
+    fn differs(&self, (word, text, bytes): &Fact) -> Option<(Msg, Msg)> {
         // A file that was there before may have this name too.
-        let is_it = |path: &str| path.rsplit('/').next() == Some(&name);
+        let is_it = |path: &str| path.rsplit('/').next() == Some(text);
         let of_name = || self.after.iter().filter(|(path, _)| is_it(path)).map(|(_, bytes)| bytes);
-        match word {
-            "saved" if of_name().all(|found| *found != bytes) => Some((
-                file(&name, bytes.len()),
-                of_name().next().map_or_else(no_file, |it| file_of(it, &bytes)),
+        match *word {
+            "saved" if of_name().all(|found| found != bytes) => Some((
+                file(text, bytes.len()),
+                of_name().next().map_or_else(no_file, |it| file_of(it, bytes)),
             )),
             "nothing" => {
                 let (path, bytes) = self.visible().next()?;
@@ -221,7 +221,7 @@ impl Seen {
                 );
                 Some((expected, file(path, bytes.len())))
             }
-            "says" if !self.says(&text) => {
+            "says" if !self.says(text) => {
                 let texts = text
                     .split('|')
                     .map(|part| format!("\"{part}\""))
@@ -231,7 +231,7 @@ impl Seen {
                 Some((expected, self.shown()))
             }
             "never" if self.printed.contains(text.as_str()) => {
-                let text = quoted(argument);
+                let text = quoted(text.as_bytes());
                 let expected =
                     msg!("the client does not show {text}", "client tidak menampilkan {text}");
                 Some((expected, self.shown()))
@@ -251,7 +251,7 @@ impl Seen {
                 ),
                 self.shown(),
             )),
-            "memory" if self.memory > number_in(argument).unwrap_or(u64::MAX) => {
+            "memory" if self.memory > text.parse().unwrap_or(u64::MAX) => {
                 let memory = self.memory;
                 Some((
                     msg!("at most {text} MiB of memory", "paling banyak {text} MiB memori"),

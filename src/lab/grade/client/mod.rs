@@ -36,11 +36,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, io, iter, thread};
 
-use super::conversation::{Mistake, Step, Then, divided, number_in};
+use super::conversation::{Mistake, Step, Then, number_in};
 use super::launch::LINES;
 use super::peer::Peer;
 use super::places::{Places, is_in};
-use super::player::is_common;
+use super::player::{is_common, shown};
 use super::process::Process;
 use super::random::Random;
 use super::record::{Record, Totals};
@@ -266,12 +266,13 @@ impl<'f> Room<'f> {
         let places = || Places::new(Random::of(self.options.seed, check.id), name);
         let (mut orders, mut facts) = (Vec::new(), Vec::new());
         let mut words = Vec::new();
-        let _ = check.walk(&mut places(), &mut |_, step| {
-            words.extend(if let Step::Word(word, it) = step { Some((word, it)) } else { None });
+        let _ = check.walk(&mut places(), &mut |places, step| {
+            if let Step::Word(word, it) = step {
+                words.push((word, shown(&it), places.content.clone()));
+            }
             Ok::<_, Mistake>(Then::GoOn)
         });
-        for (word, argument) in words {
-            let (name, bytes) = divided(&argument);
+        for (word, name, bytes) in words {
             match word {
                 "$" => orders.push(name),
                 "serve" => fs::write(served.join(name), bytes)?,
@@ -282,11 +283,12 @@ impl<'f> Room<'f> {
                     let size = megabytes.parse::<u64>().unwrap_or(0) << 20;
                     fs::File::create(work.join(name))?.set_len(size)?;
                 }
-                word if is_in(FACTS, word) => facts.push((word, argument)),
+                word if is_in(FACTS, word) => facts.push((word, name, bytes)),
                 _ => {}
             }
         }
-        let fact = |wanted| facts.iter().find(|(word, _)| *word == wanted).map(|(_, it)| it);
+        let fact =
+            |wanted| facts.iter().find(|fact| fact.0 == wanted).map(|fact| fact.1.as_bytes());
         let dialect = self.options.dialect;
         if dialect != Dialect::Json && self.client.way != Way::Arguments {
             if orders.first().is_none_or(|order| order != "connme") {
@@ -313,8 +315,8 @@ impl<'f> Room<'f> {
         let listener = no_server.is_none().then_some(listener);
         let mut examiner = Examiner::new(dialect, &self.totals, orders.clone());
         examiner.fails_again = fact("told").is_some();
-        let time = self.options.time * fact("patience").and_then(|it| number_in(it)).unwrap_or(1);
-        let memory = fact("memory").and_then(|it| number_in(it));
+        let time = self.options.time * fact("patience").and_then(number_in).unwrap_or(1);
+        let memory = fact("memory").and_then(number_in);
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
         let server = server.map(|stream| {
