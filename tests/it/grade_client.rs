@@ -292,7 +292,7 @@ fn what_was_seen_of_a_client_is_told() {
             "one-second-is-enough",
             "endings/pause-in-a-download",
             "CRASHED",
-            "expected: the file a.bin with 3000 bytes, and no crash\n",
+            "expected: a message for the user, and no crash\n",
         ),
     ];
     // Each of them waits most of the time.

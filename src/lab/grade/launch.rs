@@ -23,9 +23,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long a program takes to end after its connections have.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// How many of its last lines a report shows.
-pub(super) const LINES: usize = 10;
-
 /// The command of a server, and the process that runs it now.
 pub(super) struct Launched {
     words: Vec<String>,
@@ -101,7 +98,7 @@ fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, Socket
             thread::sleep(LOOK);
         }
         process.kill();
-        let printed = process.last_lines(LINES);
+        let printed = process.last_lines();
         let is_taken = printed.iter().any(|line| line.contains("in use"));
         if tries == STARTS || !is_taken {
             return Err(printed.join("\n"));

@@ -47,7 +47,7 @@ use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
-use launch::{LINES, Launched};
+use launch::Launched;
 use peer::Done;
 use prepared::files_in;
 use process::Usage;
@@ -182,8 +182,6 @@ pub struct Report {
     pub graded: Vec<Graded>,
     /// How long all took.
     pub time: Duration,
-    /// The connections that were opened.
-    pub connections: u64,
     /// The bytes that were moved.
     pub moved: u64,
     /// How many of the grader's files may still be on the server.
@@ -290,10 +288,8 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let mut graded = run.done;
     graded.retain(|it| place(it).is_some());
     graded.sort_by_key(place);
-    // One connection was a look whether there is a server.
-    let (connections, moved) = (run.totals.connections() + 1, run.totals.moved());
-    let time = run.start.elapsed();
-    Ok(Report { options: run.options, graded, time, connections, moved, left })
+    let (time, moved) = (run.start.elapsed(), run.totals.moved());
+    Ok(Report { options: run.options, graded, time, moved, left })
 }
 
 /// A connection to the first of these addresses that accepts one.
@@ -416,7 +412,7 @@ impl Run {
         }
         if let (Outcome::Failed(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
             failure.has_ended = has_ended || launched.process.ended().is_some();
-            failure.printed = launched.process.last_lines(LINES);
+            failure.printed = launched.process.last_lines();
         }
         self.restart();
         (outcome, rungs)

@@ -14,6 +14,7 @@ use super::conversation::number_in;
 use super::record::Record;
 use super::seen::{Fail, What, a_line, fail, quoted, same};
 use crate::lang::{Lang, Msg, msg};
+use crate::wire::stream::is_silence;
 
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
@@ -131,8 +132,8 @@ impl Peer {
         let written = written.and_then(|()| self.stream.write_all(bytes));
         self.note(What::Sent(bytes.to_vec()));
         if let Err(error) = &written {
-            self.is_broken |= !is_late(error);
-            self.note(if is_late(error) { What::Silence } else { What::Reset });
+            self.is_broken |= !is_silence(error);
+            self.note(if is_silence(error) { What::Silence } else { What::Reset });
         }
         written.is_ok()
     }
@@ -385,11 +386,11 @@ impl Peer {
                     self.note(What::Got(came.to_vec()));
                     return true;
                 }
-                Err(error) if is_late(&error) && (left.is_zero() || self.record.is_over()) => {
+                Err(error) if is_silence(&error) && (left.is_zero() || self.record.is_over()) => {
                     self.note(What::Silence);
                     return false;
                 }
-                Err(error) if is_late(&error) || error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_silence(&error) || error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {
                     self.end = Some(End::Reset);
                     self.note(What::Reset);
@@ -403,7 +404,7 @@ impl Peer {
     pub(super) fn has_come(&mut self) -> bool {
         self.pay();
         let _ = self.stream.set_read_timeout(Some(Duration::from_millis(1)));
-        !self.held.is_empty() || !self.stream.peek(&mut [0]).is_err_and(|error| is_late(&error))
+        !self.held.is_empty() || !self.stream.peek(&mut [0]).is_err_and(|error| is_silence(&error))
     }
 
     /// Whether the other side's direction has ended.
@@ -473,10 +474,6 @@ fn close() -> Msg {
 
 fn nothing() -> Msg {
     msg!("nothing", "tidak ada apa-apa")
-}
-
-fn is_late(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

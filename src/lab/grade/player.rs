@@ -56,14 +56,14 @@ pub(super) trait Stage {
         None
     }
 
-    /// A word that is not one of those above, or means more here.
+    /// A word that is not one of those above, or means more here. `None`: it does not.
     fn word(
         &mut self,
         player: &mut Player,
         places: &mut Places,
         word: &'static str,
         argument: &[u8],
-    ) -> Done<Then>;
+    ) -> Done<Option<Then>>;
 }
 
 /// How far a conversation is.
@@ -216,19 +216,11 @@ impl Player {
             }
             "send" => {}
             "stop" => return Ok(Then::Stop),
-            word => return stage.word(self, places, word, argument),
+            word => match stage.word(self, places, word, argument)? {
+                Some(then) => return Ok(then),
+                None => self.with(stage, |p| p.obey(word, argument))?,
+            },
         }
-        Ok(Then::GoOn)
-    }
-
-    /// A word that is about this connection alone.
-    pub(super) fn obey(
-        &mut self,
-        stage: &mut dyn Stage,
-        word: &str,
-        argument: &[u8],
-    ) -> Done<Then> {
-        self.with(stage, |p| p.obey(word, argument))?;
         Ok(Then::GoOn)
     }
 }

@@ -14,6 +14,9 @@ use crate::error::lock;
 /// How much of what a program prints is kept.
 const KEPT: usize = 64 << 10;
 
+/// How many of its last lines a report shows.
+const LINES: usize = 10;
+
 /// How often it is looked whether a program has ended: the standard library cannot wait with a deadline.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -117,12 +120,11 @@ impl Process {
         String::from_utf8_lossy(&printed.iter().copied().collect::<Vec<_>>()).into_owned()
     }
 
-    /// The last lines of that.
-    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
+    /// The last lines of that, which a report shows.
+    pub(super) fn last_lines(&self) -> Vec<String> {
         let printed = self.printed();
-        let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
-        let from = lines.len().saturating_sub(count);
-        lines.into_iter().skip(from).collect()
+        let from = printed.lines().count().saturating_sub(LINES);
+        printed.lines().skip(from).map(str::to_owned).collect()
     }
 
     /// Forgets what it has printed up to now.
@@ -257,7 +259,8 @@ mod tests {
             thread::yield_now();
         }
         assert!(process.printed().len() <= KEPT);
-        assert_eq!(process.last_lines(2), ["line", "last"]);
+        let lines = process.last_lines();
+        assert_eq!((lines.len(), &*lines[8], &*lines[9]), (LINES, "line", "last"));
         assert!(process.ended().is_none());
         process.end_input();
         assert!(process.wait(soon()).is_some());

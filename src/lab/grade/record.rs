@@ -16,18 +16,12 @@ const REST: Duration = Duration::from_secs(1);
 /// What all checks of a run share.
 #[derive(Default)]
 pub(super) struct Totals {
-    connections: AtomicU64,
     moved: AtomicU64,
     /// How the names begin that may be on the server.
     pub(super) prefixes: Mutex<Vec<String>>,
 }
 
 impl Totals {
-    /// How many connections there were.
-    pub(super) fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
-    }
-
     /// How many bytes were moved.
     pub(super) fn moved(&self) -> u64 {
         self.moved.load(Ordering::SeqCst)
@@ -120,7 +114,6 @@ impl Record {
 
     /// The number of a new one.
     pub(super) fn opened(&self) -> u64 {
-        self.totals.connections.fetch_add(1, Ordering::SeqCst);
         self.connections.fetch_add(1, Ordering::SeqCst) + 1
     }
 

@@ -100,7 +100,7 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
     let lang = report.options.lang;
     let (score, most) = report.score();
     let seconds = format!("{:.1}", report.time.as_secs_f64());
-    let (connections, seed) = (report.connections, report.options.seed);
+    let seed = report.options.seed;
     let is_right = report.is_right();
     let is_run = |it: &Graded| !matches!(it.outcome, Outcome::NotRun);
     let is_all = report.options.only.is_empty() && report.graded.iter().all(is_run);
@@ -125,8 +125,8 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
     let all: u64 = report.graded.iter().map(|graded| graded.check.points).sum();
     let rest = all.saturating_sub(most);
     let total = msg!(
-        "{score} of {most} points in {seconds} s, {connections} connections, seed {seed}",
-        "{score} dari {most} poin dalam {seconds} s, {connections} koneksi, seed {seed}"
+        "{score} of {most} points in {seconds} s, seed {seed}",
+        "{score} dari {most} poin dalam {seconds} s, seed {seed}"
     );
     let more = match rest {
         0 => Msg::default(),
@@ -440,14 +440,9 @@ fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Option<String> {
         })
         .collect();
     // A server that was started here has ended by now.
-    if sent.is_empty() || options.client.is_some() || options.run.is_some() {
+    let has_ended = options.client.is_some() || options.run.is_some();
+    if has_ended || !(1..=COMMAND).contains(&sent.iter().map(|it| it.len()).sum()) {
         return None;
-    }
-    if sent.iter().map(|bytes| bytes.len()).sum::<usize>() > COMMAND {
-        let why = options
-            .lang
-            .choose("too long for a command line", "terlalu panjang untuk baris perintah");
-        return Some(why.to_owned());
     }
     let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes))).collect();
     let client = Path::new(&options.program).with_file_name("connme-client");

@@ -170,18 +170,19 @@ impl Stage for Trial {
         places: &mut Places,
         word: &'static str,
         argument: &[u8],
-    ) -> Done<Then> {
+    ) -> Done<Option<Then>> {
         match word {
             "enough" => {
                 let half = (self.record.deadline - self.record.start) / 2;
-                return Ok(if self.record.left() < half { Then::Stop } else { Then::GoOn });
+                return Ok(Some(if self.record.left() < half { Then::Stop } else { Then::GoOn }));
             }
             "list" => {
                 let (folder, dialect) = (shown(argument), self.dialect);
                 self.found.list = player.with(self, |p| List::read(p, dialect, &folder))?;
             }
             "made" => {
-                let Some(made) = self.make(places, &shown(argument)) else { return Ok(Then::Stop) };
+                let made = self.make(places, &shown(argument));
+                let Some(made) = made else { return Ok(Some(Then::Stop)) };
                 self.found.made.push(made);
             }
             "stored" => self.stored(&shown(argument), &places.content)?,
@@ -197,10 +198,10 @@ impl Stage for Trial {
             }
             "lap" => self.found.laps.push(Instant::now()),
             "prompt" => self.prompt(number_in(argument).unwrap_or(0))?,
-            word if is_common(word) => return player.obey(self, word, argument),
+            word if is_common(word) => return Ok(None),
             word => self.about_list(places, word, argument)?,
         }
-        Ok(Then::GoOn)
+        Ok(Some(Then::GoOn))
     }
 }
 
@@ -231,28 +232,22 @@ impl Trial {
         let record = places.records.get(name.as_bytes());
         let (expected, came) = match word {
             "has" => {
+                let size = record.map_or(size.parse().ok(), |it| it.get("size")?.as_u64());
                 let is_it = match record {
                     Some(record) => self.found.list.records.contains(record),
-                    None => found.is_some_and(|(_, size_of)| *size_of == size.parse().ok()),
+                    None => found.is_some_and(|(_, size_of)| *size_of == size),
                 };
                 if is_it {
                     return Ok(());
                 }
-                let size_of = found.and_then(|(_, size)| *size);
-                let came = size_of.map(|size| listed(name, size));
-                let size = record.and_then(|it| it.get("size")?.as_u64()).or(size.parse().ok());
-                let folder =
-                    || msg!("a list with the folder {name}", "daftar berisi folder {name}");
-                let expected = size.map_or_else(folder, |size| listed(name, size));
-                let came = came.filter(|came| *came != expected);
-                let came =
-                    came.unwrap_or_else(|| msg!("a list without it", "daftar tanpa file itu"));
-                (expected, came)
+                // The record of a file may differ in something else.
+                let other = found.filter(|(_, size_of)| *size_of != size);
+                let came = other.map(|(_, size_of)| listed(name, *size_of));
+                (listed(name, size), came.unwrap_or_else(|| lacking(name)))
             }
             "lacks" => {
                 let Some((name, size)) = found else { return Ok(()) };
-                let expected = msg!("a list without {name}", "daftar tanpa {name}");
-                (expected, listed(name, size.unwrap_or(0)))
+                (lacking(name), listed(name, *size))
             }
             "counts" => {
                 let (count, entries) =
@@ -345,6 +340,12 @@ impl Trial {
     }
 }
 
-fn listed(name: &str, size: u64) -> Msg {
-    msg!("a list with {name} and {size} bytes", "daftar berisi {name} dengan {size} byte")
+/// An entry of a list.
+fn listed(name: &str, size: Option<u64>) -> Msg {
+    let about = size.map_or_else(|| "dir -".to_owned(), |size| format!("file {size}"));
+    msg!("a list with: {about} {name}", "daftar berisi: {about} {name}")
+}
+
+fn lacking(name: &str) -> Msg {
+    msg!("a list without {name}", "daftar tanpa {name}")
 }

@@ -154,17 +154,9 @@ impl Suite {
         Ok(Suite { path: String::new(), checks })
     }
 
-    /// The checks in the order of the report.
+    /// The checks, group by group.
     pub(super) fn in_order(&'static self) -> Vec<&'static Check> {
-        let mut checks: Vec<&Check> = self.checks.iter().collect();
-        let mut groups: Vec<&str> = Vec::new();
-        for check in &checks {
-            if !groups.contains(&check.group()) {
-                groups.push(check.group());
-            }
-        }
-        checks.sort_by_key(|check| groups.iter().position(|group| *group == check.group()));
-        checks
+        self.checks.iter().collect()
     }
 
     /// A conversation of this line alone, in which the phrases of these checks may be used.

@@ -14,35 +14,16 @@ pub(super) fn parts(order: &str) -> (&str, &str) {
 /// An order to remove a file, with No as the answer. It is for clients that ask.
 const NOT_REMOVED: &str = "rm-no";
 
-/// What a person types at the client's prompt for each command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    /// The command's word, and the file on a line of its own; `rm` asks.
-    Assignment,
-    /// Both on one line; `rm` asks.
-    Asking,
-    /// Both on one line.
-    Line,
-}
+/// What a person types at a client's prompt for a command, or for one with a file, if not just that. A map of each manner:
+/// that of the assignment, where the file has a line of its own; one where only `rm` asks; and one where nothing does.
+pub(super) const MANNERS: [&[(&str, &str)]; 3] = [
+    &[(FILE, "{word}\n{name}"), ("rm", "rm\n{name}\nY"), (NOT_REMOVED, "rm\n{name}\nN")],
+    &[("rm", "rm {name}\nY"), (NOT_REMOVED, "rm {name}\nN")],
+    &[(NOT_REMOVED, "")],
+];
 
-impl Style {
-    pub(super) const ALL: [Style; 3] = [Style::Assignment, Style::Asking, Style::Line];
-
-    fn typed(self, order: &str) -> String {
-        let (word, name) = parts(order);
-        if word == NOT_REMOVED {
-            return match self {
-                Style::Assignment => format!("rm\n{name}\nN\n"),
-                Style::Asking => format!("rm {name}\nN\n"),
-                Style::Line => String::new(),
-            };
-        }
-        let answer = if word == "rm" && self != Style::Line { "\nY" } else { "" };
-        let blank = if self == Style::Assignment { "\n" } else { " " };
-        let name = if name.is_empty() { String::new() } else { format!("{blank}{name}") };
-        format!("{word}{name}{answer}\n")
-    }
-}
+/// Any command with a file.
+const FILE: &str = "";
 
 /// How commands get to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +41,7 @@ pub(super) enum Way {
 pub(super) struct Client {
     words: Vec<String>,
     pub(super) way: Way,
-    pub(super) style: Style,
-    /// Other texts for some commands.
+    /// What is typed for some commands.
     pub(super) map: BTreeMap<String, String>,
     /// It ends when its input ends, as it should.
     pub(super) ends_with_input: bool,
@@ -81,24 +61,30 @@ impl Client {
         Client {
             words: from_anywhere(words),
             way,
-            style: Style::Line,
             map,
             ends_with_input: false,
             downloads: String::new(),
         }
     }
 
-    /// It, with this style.
-    pub(super) fn with_style(&self, style: Style) -> Client {
-        Client { style, ..self.clone() }
+    /// It, with this manner where the user has said nothing else.
+    pub(super) fn with(&self, manner: &[(&str, &str)]) -> Client {
+        let mut map: BTreeMap<_, _> =
+            manner.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned())).collect();
+        map.extend(self.map.clone());
+        Client { map, ..self.clone() }
     }
 
     /// What is typed for an order.
     pub(super) fn typed(&self, order: &str) -> String {
         let (word, name) = parts(order);
-        let Some(own) = self.map.get(word) else { return self.style.typed(order) };
-        let filled = own.replace("{path}", name).replace("{name}", name);
-        filled.replace("\\n", "\n") + "\n"
+        let with_file = self.map.get(FILE).filter(|_| !name.is_empty());
+        let text = self.map.get(word).or(with_file).map(|text| text.replace("\\n", "\n"));
+        let fill = |text: String| {
+            text.replace("{word}", word).replace("{path}", name).replace("{name}", name)
+        };
+        let filled = text.map_or_else(|| order.to_owned(), fill);
+        if filled.is_empty() { filled } else { filled + "\n" }
     }
 
     /// The parts of the orders that one process takes each.
@@ -161,15 +147,15 @@ mod tests {
     fn an_order_is_typed_as_the_client_takes_it() {
         let map = [("upload".to_owned(), "put {path}\\n\\n1".to_owned())].into();
         let words = ["x", "{port}"].map(str::to_owned).to_vec();
-        let mut client = Client::new(words, map);
-        let mut typed = |style, text| {
-            client.style = style;
-            client.typed(text)
-        };
-        assert_eq!(typed(Style::Assignment, "rm a b"), "rm\na b\nY\n");
-        assert_eq!(typed(Style::Asking, "rm a b"), "rm a b\nY\n");
-        assert_eq!(typed(Style::Line, "rm a b"), "rm a b\n");
-        assert_eq!(typed(Style::Assignment, "ls"), "ls\n");
-        assert_eq!(typed(Style::Line, "upload a"), "put a\n\n1\n");
+        let client = Client::new(words, map);
+        for (order, typed) in [
+            ("rm a b", ["rm\na b\nY\n", "rm a b\nY\n", "rm a b\n"]),
+            ("size a b", ["size\na b\n", "size a b\n", "size a b\n"]),
+            ("rm-no a", ["rm\na\nN\n", "rm a\nN\n", ""]),
+            ("ls", ["ls\n"; 3]),
+            ("upload a", ["put a\n\n1\n"; 3]),
+        ] {
+            assert_eq!(MANNERS.map(|manner| client.with(manner).typed(order)), typed);
+        }
     }
 }

@@ -234,7 +234,7 @@ impl Stage for Client<'_> {
         _: &mut Places,
         word: &'static str,
         argument: &[u8],
-    ) -> Done<Then> {
+    ) -> Done<Option<Then>> {
         match word {
             "half-close" => {
                 player.with(self, |p| {
@@ -244,13 +244,13 @@ impl Stage for Client<'_> {
                 })?;
                 player.peers.remove(&player.on);
             }
-            "may" if !self.comes(player, argument.to_vec()) => return Ok(Then::LeaveOut),
+            "may" if !self.comes(player, argument.to_vec()) => return Ok(Some(Then::LeaveOut)),
             "drain" => player.with(self, |p| drain(p, number_in(argument).unwrap_or(0)))?,
-            word if is_common(word) => return player.obey(self, word, argument),
+            word if is_common(word) => return Ok(None),
             // What is put in place, and what is looked at afterwards.
             _ => {}
         }
-        Ok(Then::GoOn)
+        Ok(Some(Then::GoOn))
     }
 }
 

@@ -120,16 +120,10 @@ impl Seen {
         let next =
             || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
         if self.has_crashed() {
-            let differs = self.facts.iter().find_map(differs).map(|(expected, _)| expected);
-            let expected = match waits_for.clone().or(differs) {
-                Some(expected) => {
-                    msg!("{expected}, and no crash", "{expected}, tanpa galat program"; expected)
-                }
-                None => msg!(
-                    "a message for the user, and no crash",
-                    "pesan untuk pengguna, tanpa galat program"
-                ),
-            };
+            let expected = msg!(
+                "a message for the user, and no crash",
+                "pesan untuk pengguna, tanpa galat program"
+            );
             let line = crate::lang::printable(self.last_words().as_bytes());
             let got = msg!("a crash: {line}", "program berhenti karena galat: {line}");
             return wrong(Verdict::Crashed, expected, got);

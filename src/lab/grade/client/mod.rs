@@ -37,7 +37,6 @@ use std::time::{Duration, Instant};
 use std::{fs, io, iter, thread};
 
 use super::conversation::{Mistake, Step, Then, number_in};
-use super::launch::LINES;
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::{is_common, shown};
@@ -51,7 +50,7 @@ use crate::error::lock;
 use crate::lang::{Msg, msg};
 use crate::log::Log;
 use crate::store::{self, Store};
-use drive::{Client, Style, Way, parts};
+use drive::{Client, MANNERS, Way, parts};
 use examiner::Examiner;
 use judge::{Seen, files, join};
 
@@ -160,8 +159,7 @@ pub fn run(
         graded.extend(of.into_iter().map(|(_, it)| it));
     }
     let (time, options) = (start.elapsed(), room.options.clone());
-    let connections = room.totals.connections();
-    Ok(Report { options, graded, time, connections, moved: 0, left: 0 })
+    Ok(Report { options, graded, time, moved: 0, left: 0 })
 }
 
 /// What all checks of a run have.
@@ -181,26 +179,27 @@ impl<'f> Room<'f> {
 
     /// Finds out what the client takes for commands and where it saves.
     fn dry_run(&mut self, driven: &Driven) -> Result<(), Msg> {
-        let styles = match (driven.is_assignment, self.client.way) {
-            (true, _) => &[Style::Assignment][..],
-            (false, Way::Arguments) => &[Style::Line][..],
-            _ => &Style::ALL,
+        let manners = match (driven.is_assignment, self.client.way) {
+            (true, _) => &MANNERS[..1],
+            (false, Way::Arguments) => &MANNERS[2..],
+            _ => &MANNERS,
         };
         self.client.downloads = driven.downloads.clone().unwrap_or_default();
         let tries: Vec<_> = thread::scope(|scope| {
-            let attempt = |(n, style): (usize, &Style)| {
-                let client = self.client.with_style(*style);
+            let attempt = |(n, manner): (usize, &&[_])| {
+                let client = self.client.with(manner);
                 let room = Room::new(self.options.clone(), client, self.folder);
                 scope.spawn(move || {
                     let check = Check::of_lines(DRY_RUN);
-                    Some((room.client.style, room.perform(&check, &format!("dry-{n}")).ok()?))
+                    let performed = room.perform(&check, &format!("dry-{n}")).ok()?;
+                    Some((room.client, performed))
                 })
             };
-            let threads: Vec<_> = styles.iter().enumerate().map(attempt).collect();
+            let threads: Vec<_> = manners.iter().enumerate().map(attempt).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
         });
         let dialect = self.options.dialect;
-        let score = |(_, (examiner, seen)): &(Style, Performed)| {
+        let score = |(_, (examiner, seen)): &(Client, Performed)| {
             let asked = examiner.acts().others.clone();
             let is_known = |order: &&&str| {
                 let has_name =
@@ -213,10 +212,10 @@ impl<'f> Room<'f> {
             (known, asked.len() <= 6, ended)
         };
         let best = tries.iter().rev().max_by_key(|it| score(it));
-        let Some((style, (_, seen))) = best.filter(|it| score(it).0 > 0) else {
+        let Some((client, (_, seen))) = best.filter(|it| score(it).0 > 0) else {
             return Err(no_request(tries.iter().map(|(_, (_, seen))| seen).next_back()));
         };
-        self.client.style = *style;
+        self.client = client.clone();
         if driven.downloads.is_none() {
             let is_it = |path: &&String| path.rsplit('/').next() == Some("a.txt");
             let found = seen.after.keys().find(is_it);
@@ -406,7 +405,7 @@ impl Seen {
         }
         process.kill();
         self.printed += &process.printed();
-        self.last_lines = process.last_lines(LINES);
+        self.last_lines = process.last_lines();
     }
 }
 

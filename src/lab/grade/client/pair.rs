@@ -70,11 +70,8 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     }
     table.truncate(table.trim_end().len());
     let mut notes = Vec::new();
-    let clients = clients(driven);
-    for (n, command) in clients.iter().enumerate() {
+    for command in &clients(driven) {
         let label = label(command);
-        let before = clients.iter().take(n).filter(|it| self::label(it) == label).count();
-        let label = if before > 0 { format!("{label} {}", before + 1) } else { label };
         table += &format!("\n{label:NAME$.NAME$}");
         for (server, address) in &servers {
             let pair = Pair { options, driven, command, folder: &folder.0, address };
