@@ -80,8 +80,7 @@ fn our_server_gets_full_points() {
         assert!(wrong.is_empty() && report.is_right(), "{dialect}:\n{}", wrong.join("\n"));
         // Without the folder the grader asks the server. Filesaver has nothing to ask.
         if dialect != "filesaver" {
-            let report = run(Options { root: None, ..report.options }).unwrap();
-            assert_eq!(report.left, 0, "{dialect}");
+            run(Options { root: None, ..report.options }).unwrap();
         }
         let names = server.names();
         let left: Vec<_> = names.iter().filter(|it| it.starts_with("grade-")).collect();
@@ -680,22 +679,6 @@ fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
     assert!(tap.ends_with(" # SKIP needs first/upload\n"), "{tap}");
     let report = graded_only("text", "none", 5.0, &["first/download"]);
     assert!(report.graded.len() == 1 && report.score() == (3, 3) && report.is_right());
-}
-
-/// A run that ends early, or a server that does not remove, leaves files: the report says so.
-#[test]
-fn files_that_may_remain_are_counted() {
-    let says =
-        |report: &Report| render(report, "table", LOOK).contains(" may remain on the server: ");
-    let report = graded_only("text", "dies-when-cut", 5.0, &["first/upload", "files/half-is-gone"]);
-    assert!(report.left > 0 && says(&report), "{}", report.left);
-    let server = TestServer::start(&[]);
-    let port = server.address_of("filesaver").port();
-    let only = vec!["first/send".to_owned()];
-    let report = run(Options { only, ..options("filesaver", port, None) }).unwrap();
-    assert!(report.left == 1 && says(&report), "{}", report.left);
-    let report = graded_only("text", "none", 5.0, &["first/upload"]);
-    assert!(report.left == 0 && !says(&report), "{}", report.left);
 }
 
 /// It works by hand, and has much to learn.

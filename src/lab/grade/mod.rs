@@ -36,15 +36,14 @@ mod seen;
 mod server;
 pub mod suite;
 
+use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use crate::dialect::Dialect;
-use crate::error::lock;
 use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
 use launch::Launched;
@@ -52,7 +51,7 @@ use peer::Done;
 use prepared::files_in;
 use process::Usage;
 use random::Random;
-use record::{Record, Totals};
+use record::Record;
 pub use seen::{Fail, Rung, Verdict, What};
 use server::{Found, Trial};
 pub use suite::{Suite, checks};
@@ -184,8 +183,6 @@ pub struct Report {
     pub time: Duration,
     /// The bytes that were moved.
     pub moved: u64,
-    /// How many of the grader's files may still be on the server.
-    pub left: usize,
 }
 
 impl Report {
@@ -258,7 +255,8 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
         suite: Suite::of(options.dialect),
-        totals: Arc::default(),
+        moved: Arc::default(),
+        prefix: format!("grade-{:06x}", Random::of(options.seed, "").next() & 0xff_ffff),
         address,
         launched,
         start: Instant::now(),
@@ -282,14 +280,14 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
             run.is_over = true;
         }
     }
-    let left = run.sweep();
+    run.sweep();
     // Without those that ran only because others need them.
     let place = |it: &Graded| wanted.iter().position(|check| check.id == it.check.id);
     let mut graded = run.done;
     graded.retain(|it| place(it).is_some());
     graded.sort_by_key(place);
-    let (time, moved) = (run.start.elapsed(), run.totals.moved());
-    Ok(Report { options: run.options, graded, time, moved, left })
+    let (time, moved) = (run.start.elapsed(), run.moved.load(Ordering::SeqCst));
+    Ok(Report { options: run.options, graded, time, moved })
 }
 
 /// A connection to the first of these addresses that accepts one.
@@ -307,7 +305,10 @@ fn reach(host: impl ToSocketAddrs, time: Duration) -> io::Result<TcpStream> {
 struct Run {
     options: Options,
     suite: &'static Suite,
-    totals: Arc<Totals>,
+    /// How many bytes were moved.
+    moved: Arc<AtomicU64>,
+    /// How the names begin of what is stored.
+    prefix: String,
     address: SocketAddr,
     /// The server, if it was started here.
     launched: Option<Launched>,
@@ -358,17 +359,16 @@ impl Run {
 
     fn trial(&mut self, patience: u32, salt: &str) -> Trial {
         let deadline = Instant::now() + self.left().min(self.options.time * patience);
-        // The names differ from check to check, so that one check's files are not in another's way.
-        let random = Random::of(self.options.seed, salt);
         let parent = self.options.root.as_ref().and_then(|root| root.parent());
         let parent =
             parent.map(|it| ("parent".to_owned(), it.as_os_str().as_encoded_bytes().to_vec()));
         Trial {
-            record: Record::new(&self.totals, deadline, false),
+            record: Record::new(&self.moved, deadline, false),
             dialect: self.options.dialect,
             address: self.address,
-            prefix: format!("grade-{:08x}", random.clone().next() & 0xffff_ffff),
-            random,
+            prefix: self.prefix.clone(),
+            // The names differ from check to check, so that one check's files are not in another's way.
+            random: Random::of(self.options.seed, salt),
             root: self.options.root.clone(),
             known: parent.into_iter().collect(),
             found: Found::default(),
@@ -502,22 +502,11 @@ impl Run {
         }
     }
 
-    /// Removes all names that the checks have used, if the server answers. Returns how many may remain.
-    fn sweep(&mut self) -> usize {
+    /// Removes the files that the checks have stored, as far as that can be done.
+    fn sweep(&mut self) {
         // The folder of a server that was started here is removed.
-        if self.launched.is_some() {
-            return 0;
-        }
-        let (mut trial, remove) = (self.trial(2, "sweep"), self.suite.of_line("remove {own}"));
-        let can_remove = self.options.dialect != Dialect::Filesaver;
-        let is_there = can_remove && self.stopped.is_none();
-        let remain = if is_there { trial.sweep(&remove).ok() } else { None };
-        let totals = &self.totals;
-        let is_own = |entry: &fs::DirEntry| totals.is_own(&entry.file_name().to_string_lossy());
-        let stays = |it: &fs::DirEntry| can_remove || fs::remove_file(it.path()).is_err();
-        match self.options.root.as_ref().and_then(|root| fs::read_dir(root).ok()) {
-            Some(entries) => entries.flatten().filter(is_own).filter(stays).count(),
-            None => remain.unwrap_or_else(|| lock(&totals.prefixes).len()),
+        if self.launched.is_none() && self.stopped.is_none() {
+            let _ = self.trial(2, "sweep").sweep(&self.suite.of_line("remove {own}"));
         }
     }
 }

@@ -347,7 +347,7 @@ impl Peer {
         if self.end.is_some() {
             return Ok(false);
         }
-        if self.record.totals.moved() > MOVED && !self.record.is_server {
+        if self.record.moved.load(Ordering::SeqCst) > MOVED && !self.record.is_server {
             let got = msg!(
                 "more than {MOVED} bytes in this run",
                 "lebih dari {MOVED} byte dalam pengujian ini"

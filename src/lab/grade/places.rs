@@ -49,8 +49,6 @@ pub(super) struct Places {
     random: Random,
     /// How the names of this check begin.
     prefix: String,
-    /// Whether a name was given.
-    pub(super) is_named: bool,
     pub(super) content: Vec<u8>,
     pub(super) count: usize,
     pub(super) arguments: Vec<Vec<u8>>,
@@ -159,8 +157,7 @@ impl Places {
             }
             ("number", _) if !rest.is_empty() => return text(self.in_range(rest)?.to_string()),
             (name, "") if name.starts_with("name") => {
-                self.is_named = true;
-                return text(format!("{}-{}", self.prefix, letters(&self.salted(name), 6)));
+                return text(format!("{}-{}", self.prefix, letters(&self.salted(name), 8)));
             }
             ("length", _) => return text(self.arguments.first()?.len().to_string()),
             ("type", _) => return text(extension(&self.argument()).to_owned()),

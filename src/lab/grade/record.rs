@@ -13,29 +13,10 @@ const SHOWN: usize = 8 << 10;
 /// How long it is read what a client has sent before it ended.
 const REST: Duration = Duration::from_secs(1);
 
-/// What all checks of a run share.
-#[derive(Default)]
-pub(super) struct Totals {
-    moved: AtomicU64,
-    /// How the names begin that may be on the server.
-    pub(super) prefixes: Mutex<Vec<String>>,
-}
-
-impl Totals {
-    /// How many bytes were moved.
-    pub(super) fn moved(&self) -> u64 {
-        self.moved.load(Ordering::SeqCst)
-    }
-
-    /// Whether a file on the server is one of the grader's, or is named after one.
-    pub(super) fn is_own(&self, name: &str) -> bool {
-        lock(&self.prefixes).iter().any(|prefix| name.contains(prefix))
-    }
-}
-
 /// What all connections of a check share.
 pub(super) struct Record {
-    pub(super) totals: Arc<Totals>,
+    /// How many bytes were moved in the run.
+    pub(super) moved: Arc<AtomicU64>,
     pub(super) start: Instant,
     pub(super) deadline: Instant,
     /// The other side is a client.
@@ -51,10 +32,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(totals: &Arc<Totals>, deadline: Instant, is_server: bool) -> Arc<Record> {
+    pub(super) fn new(moved: &Arc<AtomicU64>, deadline: Instant, is_server: bool) -> Arc<Record> {
         let start = Instant::now();
         Arc::new(Record {
-            totals: Arc::clone(totals),
+            moved: Arc::clone(moved),
             start,
             deadline,
             is_server,
@@ -118,7 +99,7 @@ impl Record {
     }
 
     pub(super) fn moves(&self, bytes: usize) {
-        self.totals.moved.fetch_add(bytes as u64, Ordering::SeqCst);
+        self.moved.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 
     /// The steps.

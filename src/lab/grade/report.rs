@@ -95,7 +95,7 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
     format!("{group:<11}{bar}  {score:>3} / {most}\n")
 }
 
-/// What may remain, the points, and whether the protocol is kept.
+/// The points, and whether the protocol is kept.
 pub(super) fn verdict(report: &Report, look: Look) -> String {
     let lang = report.options.lang;
     let (score, most) = report.score();
@@ -138,14 +138,7 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
             "\npaling banyak {limit} dari {most} poin (60 %): client bisa mencapai yang di luar folder"
         )
     });
-    let left = match report.left {
-        0 => Msg::default(),
-        files => msg!(
-            "files of the grader that may remain on the server: {files}; their names begin with grade-\n",
-            "file penilai yang mungkin tertinggal di server: {files}; namanya diawali grade-\n"
-        ),
-    };
-    let total = [left, total, more, limit.unwrap_or_default()].map(|it| it.say(lang)).concat();
+    let total = [total, more, limit.unwrap_or_default()].map(|it| it.say(lang)).concat();
     format!("{total}\n{}\n", paint(&verdict.say(lang), colour, look))
 }
 

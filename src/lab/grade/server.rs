@@ -31,7 +31,6 @@ use super::random::Random;
 use super::record::Record;
 use super::seen::{Fail, a_line, fail, same};
 use crate::dialect::Dialect;
-use crate::error::lock;
 use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
 
@@ -101,26 +100,23 @@ impl Trial {
             .walk(&mut places, &mut |places, step| player.step(self, places, step))
             .and_then(|()| player.settle(self));
         self.found.peers = player.peers.into_values().flatten().collect();
-        if places.is_named {
-            lock(&self.record.totals.prefixes).push(self.prefix.clone());
-        }
         let name = places.fill("{name}").unwrap_or_default();
         (outcome, String::from_utf8(name).unwrap_or_default())
     }
 
-    /// Removes the files of the grader, each in this conversation. Returns how many may remain.
-    pub(super) fn sweep(&mut self, remove: &Check) -> Done<usize> {
-        for name in self.own_files()? {
+    /// Removes the files of the grader that the server lists, each in this conversation; what remains, from its folder.
+    pub(super) fn sweep(&mut self, remove: &Check) -> Done {
+        let prefix = self.prefix.clone();
+        let list = List::read(&mut self.connect()?, self.dialect, "")?;
+        for (name, _) in list.entries.into_iter().filter(|(name, _)| name.contains(&prefix)) {
             self.known.insert("own".to_owned(), name.into_bytes());
             let _ = self.perform(remove);
         }
-        Ok(self.own_files()?.len())
-    }
-
-    fn own_files(&self) -> Done<Vec<String>> {
-        let list = List::read(&mut self.connect()?, self.dialect, "")?;
-        let names = list.entries.into_iter().map(|(name, _)| name);
-        Ok(names.filter(|name| self.record.totals.is_own(name)).collect())
+        let entries =
+            self.root.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten();
+        let is_own = |it: &fs::DirEntry| it.file_name().to_string_lossy().contains(&prefix);
+        entries.filter(is_own).for_each(|it| drop(fs::remove_file(it.path())));
+        Ok(())
     }
 
     /// A new connection.

@@ -42,7 +42,7 @@ use super::places::{Places, is_in};
 use super::player::{is_common, shown};
 use super::process::Process;
 use super::random::Random;
-use super::record::{Record, Totals};
+use super::record::Record;
 use super::{Check, Graded, Options, Outcome, Report, reach};
 use crate::client::names;
 use crate::dialect::Dialect;
@@ -143,7 +143,6 @@ pub fn run(
     let words = words_of(&driven.command)?;
     let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
     room.dry_run(driven)?;
-    room.totals = Arc::default();
     let wanted = room.options.wanted();
     let mut graded = Vec::new();
     for group in wanted.chunk_by(|a, b| a.group() == b.group()) {
@@ -159,7 +158,7 @@ pub fn run(
         graded.extend(of.into_iter().map(|(_, it)| it));
     }
     let (time, options) = (start.elapsed(), room.options.clone());
-    Ok(Report { options, graded, time, moved: 0, left: 0 })
+    Ok(Report { options, graded, time, moved: 0 })
 }
 
 /// What all checks of a run have.
@@ -167,14 +166,13 @@ struct Room<'f> {
     options: Options,
     client: Client,
     folder: &'f Path,
-    totals: Arc<Totals>,
     /// The server that the client is tried with.
     server: Option<String>,
 }
 
 impl<'f> Room<'f> {
     fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
-        Room { options, client, folder, totals: Arc::default(), server: None }
+        Room { options, client, folder, server: None }
     }
 
     /// Finds out what the client takes for commands and where it saves.
@@ -312,7 +310,7 @@ impl<'f> Room<'f> {
         };
         let port = address.port();
         let listener = no_server.is_none().then_some(listener);
-        let mut examiner = Examiner::new(dialect, &self.totals, orders.clone());
+        let mut examiner = Examiner::new(dialect, orders.clone());
         examiner.fails_again = fact("told").is_some();
         let time = self.options.time * fact("patience").and_then(number_in).unwrap_or(1);
         let memory = fact("memory").and_then(number_in);
@@ -320,7 +318,7 @@ impl<'f> Room<'f> {
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
         let server = server.map(|stream| {
             // What a server does not say is known before it is known what the client does not say.
-            Peer::new(stream, &Record::new(&self.totals, Instant::now() + time / 2, false))
+            Peer::new(stream, &Record::new(&Arc::default(), Instant::now() + time / 2, false))
         });
         let mut seen = Seen {
             before: files(&folder),
