@@ -1,5 +1,6 @@
 //! The client's connection: opened when it is needed, and dropped when the two sides are out of step.
 
+use std::io;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -206,7 +207,8 @@ impl Client {
         if self.patience.is_interrupted() {
             return Err(Failure::Interrupted);
         }
-        let socket = self.reach()?;
+        let socket = reach((self.config.host.as_str(), self.config.port), CONNECT_TIME)
+            .map_err(|error| Failure::Unreachable(error.to_string()))?;
         self.connections += 1;
         let wake = socket
             .try_clone()
@@ -222,24 +224,23 @@ impl Client {
         let stream = Box::new(Patient::new(stream, self.patience.clone()));
         Ok(Wire::new(stream, config.with_buffer(self.config.buffer)))
     }
+}
 
-    /// Connects to the first of the server's addresses that answers.
-    fn reach(&self) -> Answer<TcpStream> {
-        let unreachable = Failure::Unreachable;
-        let addresses = (self.config.host.as_str(), self.config.port)
-            .to_socket_addrs()
-            .map_err(|error| unreachable(error.to_string()))?;
-        let mut failed = unreachable("the name has no address".to_owned());
-        for address in addresses {
-            let connected = TcpStream::connect_timeout(&address, CONNECT_TIME)
-                .and_then(|socket| set_options(&socket).map(|()| socket));
-            match connected {
-                Ok(socket) => return Ok(socket),
-                Err(error) => failed = unreachable(error.to_string()),
-            }
+/// Connects to the first of these addresses that answers, each within this time.
+///
+/// # Errors
+/// Why the last one did not.
+pub(crate) fn reach(host: impl ToSocketAddrs, time: Duration) -> io::Result<TcpStream> {
+    let mut failed = io::Error::other("the name has no address");
+    for address in host.to_socket_addrs()? {
+        let connected = TcpStream::connect_timeout(&address, time)
+            .and_then(|socket| set_options(&socket).map(|()| socket));
+        match connected {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = error,
         }
-        Err(failed)
     }
+    Err(failed)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod ahead;
 pub mod argument;
 mod batch;
 pub mod command;
-mod connection;
+pub(crate) mod connection;
 mod explain;
 mod keyboard;
 pub(crate) mod names;

@@ -313,8 +313,8 @@ fn each_group_is_told_when_it_has_ended() {
     let of = |group: &str| all.iter().filter(|it| it.check.group() == group).count();
     assert_eq!(told.into_inner(), [("first", of("first")), ("names", of("names"))]);
     for (map, said) in [
-        ("upload=put", "--map upload needs {path} or {name}"),
-        ("uplod=put {path}", "--map knows no 'uplod': its words are connme, "),
+        ("upload=put", "{name} for the file, such as upload='put {name}', and not 'upload=put'"),
+        ("uplod=put {path}", "--map takes connme, ls or byebye, or size, "),
     ] {
         let output = lab(&["grade", "--client", "x {port}", "--map", map]).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();

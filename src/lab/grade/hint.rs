@@ -5,62 +5,49 @@ use super::{Graded, Report};
 use crate::error::Code;
 use crate::lang::{Lang, Msg, msg};
 
-/// What can be said of a failure from what came.
-#[derive(PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) says: Msg,
-    /// Many failures for it have one cause.
-    is_cause: bool,
-}
-
-fn one_of_a_kind(says: Msg) -> Seen {
-    Seen { says, is_cause: false }
-}
-
-fn a_cause(says: Msg) -> Seen {
-    Seen { says, is_cause: true }
-}
-
-pub(super) fn closed() -> Seen {
-    one_of_a_kind(msg!(
+/// It may have many causes.
+pub(super) fn closed() -> Msg {
+    msg!(
         "the connection ended: the thread that served it has probably died of an error",
         "koneksi berakhir: thread yang melayaninya mungkin mati karena error"
-    ))
+    )
+}
+
+/// So may this.
+fn ended() -> Msg {
+    msg!("your server ended in this check", "server Anda berakhir di sini")
 }
 
 /// What was seen in a failure of a server.
-pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Seen> {
+pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Msg> {
     // These are guesses about servers.
     if !failure.typed.is_empty() {
         return None;
     }
     if failure.has_ended {
-        return Some(one_of_a_kind(msg!(
-            "your server ended in this check",
-            "server Anda berakhir di sini"
-        )));
+        return Some(ended());
     }
     if failure.is_refused {
-        return Some(one_of_a_kind(msg!(
+        return Some(msg!(
             "your server accepts no connections any more: it, or its loop over `accept`, has ended",
             "server Anda tidak lagi menerima koneksi: program atau loop `accept`-nya berakhir"
-        )));
+        ));
     }
-    let sent = graded.rungs.iter().filter_map(|rung| match &rung.what {
-        What::Sent(bytes) if rung.connection == failure.connection => Some(bytes.as_slice()),
-        _ => None,
-    });
-    if has_other_errors(failure) {
-        return Some(a_cause(msg!(
+    let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
+    let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
+    let due = failure.expected.first().map(text).unwrap_or_default();
+    let came = text(&failure.got);
+    if is_other_error(&due, &came) {
+        return Some(msg!(
             "errors have another form than `error CODE MESSAGE`",
             "bentuk error bukan `error CODE PESAN`"
-        )));
+        ));
     }
-    let says =
-        |msg: &Msg, start: &str| msg.say(Lang::En).trim_start_matches('"').starts_with(start);
-    if says(&failure.got, "error unknown-command")
-        && failure.expected.first().is_some_and(|it| says(it, "ok "))
-    {
+    if came.starts_with("error unknown-command") && due.starts_with("ok ") {
+        let sent = of_it().filter_map(|rung| match &rung.what {
+            What::Sent(bytes) => Some(bytes.as_slice()),
+            _ => None,
+        });
         // A payload before the command has no line end. What was sent in small pieces is one line.
         let pieces: Vec<&[u8]> = sent.collect();
         let last = pieces.last().copied().filter(|last| last.len() > 1);
@@ -69,39 +56,31 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<S
         let command = line.lines().last()?.split(' ').next()?.to_owned();
         let unknown =
             msg!("your server does not know `{command}`", "server Anda tidak mengenal `{command}`");
-        return (!is_known(report, &command)).then_some(a_cause(unknown));
+        return (!is_known(report, &command)).then_some(unknown);
     }
-    let Some((expected, came)) = &failure.bytes else {
-        let has_ended = graded.rungs.iter().any(|rung| {
-            rung.connection == failure.connection && matches!(rung.what, What::End | What::Reset)
-        });
-        return has_ended.then(closed);
-    };
+    let has_closed = || of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
+    let Some((expected, came)) = &failure.bytes else { return has_closed().then(closed) };
     let crlf = || String::from_utf8_lossy(came).replace("\r\n", "\n").into_bytes();
     let begins = came.len() < expected.len() && expected.starts_with(came);
     match () {
-        () if came.is_empty() => {
-            let ended = |rung: &Rung| matches!(rung.what, What::End | What::Reset);
-            graded.rungs.iter().any(ended).then(closed)
-        }
-        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(a_cause(msg!(
+        () if came.is_empty() => has_closed().then(closed),
+        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(msg!(
             "the same with CR LF; a line ends in LF alone",
             "sama, tetapi dengan CR LF; baris diakhiri LF saja"
-        ))),
-        () if expected.strip_suffix(b"\n") == Some(came) => Some(a_cause(msg!(
-            "the same without the LF at its end",
-            "sama, tetapi tanpa LF di akhirnya"
-        ))),
-        () if came.eq_ignore_ascii_case(expected) => Some(a_cause(msg!(
+        )),
+        () if expected.strip_suffix(b"\n") == Some(came) => {
+            Some(msg!("the same without the LF at its end", "sama, tetapi tanpa LF di akhirnya"))
+        }
+        () if came.eq_ignore_ascii_case(expected) => Some(msg!(
             "the same in other letter case",
             "sama, tetapi huruf besar dan kecilnya berbeda"
-        ))),
+        )),
         () if begins && came.len().is_multiple_of(1024) => {
             let bytes = came.len();
-            Some(one_of_a_kind(msg!(
+            Some(msg!(
                 "only the first {bytes} bytes: probably what one `recv` brought",
                 "hanya {bytes} byte pertama: mungkin hasil satu `recv`"
-            )))
+            ))
         }
         () => {
             let digits = came.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -111,7 +90,7 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<S
                 "the line with the size is in the file",
                 "baris berisi ukuran ada di dalam file"
             );
-            is_file.then_some(one_of_a_kind(says))
+            is_file.then_some(says)
         }
     }
 }
@@ -132,11 +111,8 @@ fn is_known(report: &Report, command: &str) -> bool {
 }
 
 /// An error was due, and one has come that is not `error CODE MESSAGE`.
-fn has_other_errors(failure: &Fail) -> bool {
-    let unquoted = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
-    let expected = failure.expected.first().map(unquoted).unwrap_or_default();
-    let came = unquoted(&failure.got);
-    let word = expected.split(' ').next().unwrap_or_default();
+fn is_other_error(due: &str, came: &str) -> bool {
+    let word = due.split(' ').next().unwrap_or_default();
     let is_due = ["error", "ERROR"].contains(&word);
     let code = came.strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
     let code = code.and_then(|rest| rest.split([' ', '\\', '"']).next());
@@ -148,13 +124,12 @@ fn has_other_errors(failure: &Fail) -> bool {
 const MANY: usize = 3;
 
 /// What was seen in many failures, and the ids of these.
-pub(super) fn causes(report: &Report) -> Vec<(Seen, Vec<&'static str>)> {
-    let mut causes: Vec<(Seen, Vec<&'static str>)> = Vec::new();
+pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
+    let mut causes: Vec<(Msg, Vec<&'static str>)> = Vec::new();
     for graded in &report.graded {
         let Some(failure) = graded.failure() else { continue };
         let Some(seen) = seen(report, graded, failure) else { continue };
-        // A connection that ended, or a part of a file, may have many causes.
-        if !seen.is_cause {
+        if [closed(), ended()].contains(&seen) {
             continue;
         }
         match causes.iter_mut().find(|(known, _)| *known == seen) {
@@ -166,7 +141,7 @@ pub(super) fn causes(report: &Report) -> Vec<(Seen, Vec<&'static str>)> {
     causes
 }
 
-pub(super) fn cause(seen: &Seen, failures: usize) -> Msg {
-    let says = seen.says.clone();
+pub(super) fn cause(says: &Msg, failures: usize) -> Msg {
+    let says = says.clone();
     msg!("{says}; {failures} checks fail for it", "{says}; {failures} pemeriksaan gagal karenanya"; says)
 }

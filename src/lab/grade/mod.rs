@@ -36,13 +36,13 @@ mod seen;
 mod server;
 pub mod suite;
 
-use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
@@ -290,18 +290,6 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     Ok(Report { options: run.options, graded, time, moved })
 }
 
-/// A connection to the first of these addresses that accepts one.
-fn reach(host: impl ToSocketAddrs, time: Duration) -> io::Result<TcpStream> {
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for candidate in host.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&candidate, time) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
 struct Run {
     options: Options,
     suite: &'static Suite,
@@ -379,8 +367,7 @@ impl Run {
         if let Some(launched) = &self.launched {
             launched.process.forget();
         }
-        let patience = check.set("patience").and_then(|it| it.parse().ok()).unwrap_or(1);
-        let mut trial = self.trial(patience, check.id);
+        let mut trial = self.trial(check.patience(), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
         let mut outcome = trial.play(check);
         if let Some(before) = before.filter(|_| outcome.is_ok()) {

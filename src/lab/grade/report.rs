@@ -220,10 +220,10 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         text.push('\n');
         let seen = seen(report, graded, failure);
         if let Some(seen) = &seen {
-            wrap(&mut text, label(lang, SEEN), &seen.says.say(lang), look.columns);
+            wrap(&mut text, label(lang, SEEN), &seen.say(lang), look.columns);
         }
         // What was seen says more than what is usual, unless it says only that the connection ended.
-        if seen.is_none_or(|seen| seen.says == closed().says) && !check.mistake(lang).is_empty() {
+        if seen.is_none_or(|seen| seen == closed()) && !check.mistake(lang).is_empty() {
             let label = lang.choose("usual mistake: ", "kesalahan yang biasa: ");
             wrap(&mut text, label, check.mistake(lang), look.columns);
         }
@@ -306,7 +306,7 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     if let Some(seen) = seen(report, graded, failure) {
         let causes = causes(report);
         let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-        let said = ids.map(|count| cause(&seen, count)).unwrap_or(seen.says);
+        let said = ids.map(|count| cause(&seen, count)).unwrap_or(seen);
         lines.push((label(lang, SEEN), said));
     }
     let line =

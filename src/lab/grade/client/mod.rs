@@ -17,7 +17,6 @@
 //! | `says A\|B`, `never TEXT` | the client prints one of these; does not print this |
 //! | `told` | the client says that something failed, or its exit status does |
 //! | `exit ok`, `exit failed` | its exit status |
-//! | `patience N` | it has N times as long as usual |
 //! | `memory N` | it takes at most N MiB |
 //! | `input ends` | its input ends without `byebye` |
 //!
@@ -43,7 +42,8 @@ use super::player::{is_common, shown};
 use super::process::Process;
 use super::random::Random;
 use super::record::Record;
-use super::{Check, Graded, Options, Outcome, Report, reach};
+use super::{Check, Graded, Options, Outcome, Report};
+use crate::client::connection::reach;
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
@@ -74,34 +74,23 @@ pub struct Driven {
 impl Driven {
     fn map(&self) -> Result<BTreeMap<String, String>, Msg> {
         let entries = self.map.iter().map(|entry| {
-            let (word, text) = entry.split_once('=').ok_or_else(|| {
+            let is_right = |(word, text): &(&str, &str)| {
+                let has_file = ["{path}", "{name}"].iter().any(|place| text.contains(place));
+                is_in("connme ls byebye", word) || is_in("size rm rm-no download upload", word) && has_file
+            };
+            let right = entry.split_once('=').filter(is_right).ok_or_else(|| {
                 msg!(
-                    "--map takes WORD=TEXT, not '{entry}'",
-                    "--map berisi KATA=TEKS, bukan '{entry}'"
+                    "--map takes connme, ls or byebye, or size, rm, rm-no, download or upload with {{path}} or {{name}} \
+                     for the file, such as upload='put {{name}}', and not '{entry}'",
+                    "--map berisi connme, ls atau byebye, atau size, rm, rm-no, download atau upload dengan {{path}} atau \
+                     {{name}} untuk file, misalnya upload='put {{name}}', dan bukan '{entry}'"
                 )
-            })?;
-            if !MAPPED.contains(&word) {
-                let all = MAPPED.join(", ");
-                return Err(msg!(
-                    "--map knows no '{word}': its words are {all}",
-                    "--map tidak mengenal '{word}': katanya {all}"
-                ));
-            }
-            let is_alone = ["connme", "ls", "byebye"].contains(&word);
-            if !is_alone && !["{path}", "{name}"].iter().any(|place| text.contains(place)) {
-                return Err(msg!(
-                    "--map {word} needs {{path}} or {{name}} where the file belongs: --map {word}='{text} {{name}}'",
-                    "--map {word} perlu {{path}} atau {{name}} di tempat nama file: --map {word}='{text} {{name}}'"
-                ));
-            }
-            Ok((word.to_owned(), text.to_owned()))
+            });
+            right.map(|(word, text)| (word.to_owned(), text.to_owned()))
         });
         entries.collect()
     }
 }
-
-/// The words for which a client may take others.
-const MAPPED: [&str; 8] = ["connme", "ls", "size", "rm", "rm-no", "download", "upload", "byebye"];
 
 /// The words of the command that starts a client.
 fn words_of(command: &str) -> Result<Vec<String>, Msg> {
@@ -312,7 +301,7 @@ impl<'f> Room<'f> {
         let listener = no_server.is_none().then_some(listener);
         let mut examiner = Examiner::new(dialect, orders.clone());
         examiner.fails_again = fact("told").is_some();
-        let time = self.options.time * fact("patience").and_then(number_in).unwrap_or(1);
+        let time = self.options.time * check.patience();
         let memory = fact("memory").and_then(number_in);
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
@@ -418,7 +407,7 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
 const WORDS: &str = "$ serve file local sparse may";
 
 /// What is to be so, and under which circumstances.
-const FACTS: &str = "absent patience input saved nothing inside says never told exit memory";
+const FACTS: &str = "absent input saved nothing inside says never told exit memory";
 
 fn no_request(seen: Option<&Seen>) -> Msg {
     let last = seen

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::drive::Client;
 use super::{Driven, Options, Room, words_of};
+use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
-use crate::lab::grade::reach;
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lab::lecture::trace::Side;
@@ -21,8 +21,7 @@ const SIZE: usize = 12 * 256;
 
 /// The conversation. Its file has more bytes than one read brings, and each value of a byte. What a client asks for
 /// besides, such as the size before it removes a file, is answered as a right server would.
-const SESSION: &str = "patience 4
-file {name}.bin = {times 12 {every}}
+const SESSION: &str = "file {name}.bin = {times 12 {every}}
 serve {name}.bin = {bytes}
 $ connme
 $ upload {name}.bin
