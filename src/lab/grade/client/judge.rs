@@ -37,7 +37,7 @@ pub(super) struct Seen {
     pub(super) typed: Vec<String>,
     pub(super) facts: Vec<Fact>,
     /// The path of the folder where it saves.
-    pub(super) downloads: String,
+    pub(super) downloads: PathBuf,
 }
 
 /// What programs print that end because of a mistake of their own.
@@ -82,20 +82,16 @@ impl Seen {
         texts.to_lowercase().split('|').any(|text| printed.contains(text))
     }
 
-    /// The files that were not there before, or have changed.
-    pub(super) fn new_files(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let is_new = |(path, bytes): &(&String, &Vec<u8>)| self.before.get(*path) != Some(*bytes);
-        self.after.iter().filter(is_new).map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
-    }
-
-    /// The new files that are not hidden and not marked as unfinished.
+    /// The files that were not there before or have changed, are not hidden and not marked as unfinished.
     fn visible(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let marks = [".part", ".partial", ".tmp", ".temp", ".download", ".crdownload", "~"];
-        self.new_files().filter(move |(path, _)| {
+        let is_seen = move |(path, bytes): &(&String, &Vec<u8>)| {
             let is_hidden =
                 path.split('/').any(|part| part.starts_with('.') || part == "__pycache__");
-            !is_hidden && !marks.iter().any(|mark| path.ends_with(mark))
-        })
+            let is_new = self.before.get(*path) != Some(*bytes);
+            is_new && !is_hidden && !marks.iter().any(|mark| path.ends_with(mark))
+        };
+        self.after.iter().filter(is_seen).map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
     }
 
     /// The first thing that is not as it must be.
@@ -152,7 +148,7 @@ impl Seen {
             return wrong(Verdict::Wrong, next(), self.or_map(got, examiner));
         }
         for request in others {
-            if !request.is_harmless(examiner.dialect) && !examiner.knows(&request) {
+            if !request.is_harmless() && !examiner.knows(&request) {
                 let expected = msg!("only what the user asked for", "hanya yang diminta pengguna");
                 return wrong(Verdict::Wrong, expected, same(quoted(&request.0)));
             }
@@ -202,8 +198,8 @@ impl Seen {
                 Some((msg!("no file", "tidak ada file"), file(path, bytes.len())))
             }
             "inside" => {
-                let folder = format!("{}/", self.downloads);
-                let is_outside = |(path, _): &(&str, &[u8])| !path.starts_with(&folder);
+                let is_outside =
+                    |(path, _): &(&str, &[u8])| !Path::new(path).starts_with(&self.downloads);
                 let (path, bytes) = self.visible().find(is_outside)?;
                 let expected = msg!(
                     "no file outside the folder of downloads",
@@ -261,15 +257,6 @@ impl Seen {
             "exit status {code}, and at the end {last}",
             "status keluar {code}, dan pada akhirnya {last}"
         )
-    }
-}
-
-/// A path from two parts.
-pub(super) fn join(folder: &str, name: &str) -> String {
-    match (folder, name) {
-        ("", name) => name.to_owned(),
-        (folder, "") => folder.to_owned(),
-        _ => format!("{folder}/{name}"),
     }
 }
 

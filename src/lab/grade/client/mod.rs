@@ -52,7 +52,7 @@ use crate::log::Log;
 use crate::store::{self, Store};
 use drive::{Client, MANNERS, Way, parts};
 use examiner::Examiner;
-use judge::{Seen, files, join};
+use judge::{Seen, files};
 
 /// How a client is started and told what to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -204,12 +204,10 @@ impl<'f> Room<'f> {
         };
         self.client = client.clone();
         if driven.downloads.is_none() {
-            let is_it = |path: &&String| path.rsplit('/').next() == Some("a.txt");
-            let found = seen.after.keys().find(is_it);
-            let folder = found.and_then(|path| path.rsplit_once('/')).map(|(folder, _)| folder);
-            let work = format!("{WORK}/");
-            self.client.downloads =
-                folder.and_then(|it| it.strip_prefix(&work)).unwrap_or_default().to_owned();
+            let paths = seen.after.keys().filter_map(|path| path.strip_prefix(WORK));
+            let mut folders = paths.filter_map(|path| path.strip_suffix("/a.txt"));
+            let folder = folders.next().unwrap_or_default();
+            self.client.downloads = folder.trim_start_matches('/').to_owned();
         }
         let ended = self.perform(&Check::of_lines("$ ls\ninput ends"), "dry-end");
         self.client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
@@ -304,14 +302,13 @@ impl<'f> Room<'f> {
         let time = self.options.time * check.patience();
         let memory = fact("memory").and_then(number_in);
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
+        // What a server does not say is known before it is known what the client does not say.
+        let record = || Record::new(&Arc::default(), Instant::now() + time / 2, false);
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
-        let server = server.map(|stream| {
-            // What a server does not say is known before it is known what the client does not say.
-            Peer::new(stream, &Record::new(&Arc::default(), Instant::now() + time / 2, false))
-        });
+        let server = server.map(|stream| Peer::new(stream, &record()));
         let mut seen = Seen {
             before: files(&folder),
-            downloads: join(WORK, &self.client.downloads),
+            downloads: Path::new(WORK).join(&self.client.downloads),
             typed: typed.lines().map(str::to_owned).collect(),
             ..Seen::default()
         };

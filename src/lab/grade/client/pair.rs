@@ -13,11 +13,7 @@ use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
-use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, msg};
-
-/// How many bytes its file has.
-const SIZE: usize = 12 * 256;
 
 /// The conversation. Its file has more bytes than one read brings, and each value of a byte. What a client asks for
 /// besides, such as the size before it removes a file, is answered as a right server would.
@@ -72,14 +68,17 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     for command in &clients(driven) {
         let label = label(command);
         table += &format!("\n{label:NAME$.NAME$}");
+        let words = words_of(command).unwrap_or_default();
+        let mut room = Room::new(options.clone(), Client::new(words, driven.map()?), &folder.0);
+        let is_ready = room.dry_run(driven).map_err(|note| ("client", note));
         for (server, address) in &servers {
-            let pair = Pair { options, driven, command, folder: &folder.0, address };
-            let cell = match pair.run() {
+            room.server = Some(address.clone());
+            let tried = is_ready.clone().and_then(|()| session(&room, address));
+            let cell = match tried {
                 Ok(()) => "ok".to_owned(),
                 Err((side, note)) => {
                     let number = notes.len() + 1;
                     notes.push(format!("{number}  {label}, {server}: {}", note.say(options.lang)));
-                    let side = if side == Side::Client { "client" } else { "server" };
                     format!("{number}: {side}")
                 }
             };
@@ -128,46 +127,19 @@ fn label(command: &str) -> String {
     name.unwrap_or(command).to_owned()
 }
 
-/// One client and one server.
-struct Pair<'p> {
-    options: &'p Options,
-    driven: &'p Driven,
-    command: &'p str,
-    folder: &'p Path,
-    address: &'p str,
-}
-
-impl Pair<'_> {
-    /// Says why it does not work, if so, and whose fault that is.
-    fn run(&self) -> Result<(), (Side, Msg)> {
-        reach(self.address, self.options.time).map_err(|error| {
-            (Side::Server, msg!("cannot connect: {error}", "tidak bisa tersambung: {error}"))
-        })?;
-        let of_client = |note| (Side::Client, note);
-        let words = words_of(self.command).unwrap_or_default();
-        let client = Client::new(words, self.driven.map().map_err(of_client)?);
-        let mut room = Room::new(self.options.clone(), client, self.folder);
-        room.dry_run(self.driven).map_err(of_client)?;
-        room.server = Some(self.address.to_owned());
-        let name = format!("pair-{:08x}", crate::store::random() >> 32);
-        let ran = room.perform(&Check::of_lines(SESSION), &name);
-        let (examiner, seen) = ran.map_err(|error| of_client(same(error.to_string())))?;
-        if let Err(failure) = seen.judge(&examiner) {
-            let side = if failure.is_of_other { Side::Server } else { Side::Client };
-            let after = examiner.acts().heard.last().map(|line| quoted(line)).unwrap_or_default();
-            return Err((side, note(&failure, &after, seen.last_lines.last())));
-        }
-        // It may have another name, where the client replaces nothing.
-        let is_it =
-            |bytes: &[u8]| bytes.iter().copied().eq((0..=u8::MAX).cycle().take(bytes.len()));
-        if seen.new_files().any(|(_, bytes)| bytes.len() == SIZE && is_it(bytes)) {
-            return Ok(());
-        }
-        Err(of_client(msg!(
-            "the file came whole, and the client has not saved it so",
-            "file datang utuh, dan client tidak menyimpannya begitu"
-        )))
-    }
+/// Tries a client with a server. Says whose fault it is if that does not work, and why.
+fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
+    reach(address, room.options.time).map_err(|error| {
+        ("server", msg!("cannot connect: {error}", "tidak bisa tersambung: {error}"))
+    })?;
+    let name = format!("pair-{:08x}", crate::store::random() >> 32);
+    let ran = room.perform(&Check::of_lines(SESSION), &name);
+    let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
+    seen.judge(&examiner).map_err(|failure| {
+        let side = if failure.is_of_other { "server" } else { "client" };
+        let after = examiner.acts().heard.last().map(|line| quoted(line)).unwrap_or_default();
+        (side, note(&failure, &after, seen.last_lines.last()))
+    })
 }
 
 /// What is said of a failure: from which byte of a message on it is one, after which request.

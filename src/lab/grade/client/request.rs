@@ -10,6 +10,7 @@ use crate::dialect::json_value::Value;
 use crate::dialect::{Dialect, digits};
 use crate::error::{Expected, lock};
 use crate::lab::grade::peer::Peer;
+use crate::lab::grade::places::is_in;
 use crate::log::Log;
 use crate::store::Store;
 use crate::wire::stream::Stream;
@@ -66,34 +67,32 @@ impl Request {
         }
     }
 
+    /// The word of `text` for it.
+    fn action(&self) -> String {
+        let aksi = Value::parse(&self.0).and_then(|it| Some(it.get("aksi")?.as_text()?.to_owned()));
+        let word = match aksi.as_deref() {
+            Some("transfer") => "upload",
+            Some("get") => "download",
+            Some("hapus") => "rm",
+            Some("list") => "ls",
+            Some(other) => other,
+            None => return words(&self.0).0,
+        };
+        word.to_owned()
+    }
+
     /// Whether a client may send it without being told to: it changes nothing on the server.
-    pub(super) fn is_harmless(&self, dialect: Dialect) -> bool {
-        let (word, _) = words(&self.0);
-        match dialect {
-            Dialect::Json => Value::parse(&self.0)
-                .is_some_and(|it| it.get("aksi").and_then(Value::as_text) == Some("list")),
-            _ => ["connme", "help", "byebye", "ls", "size", "sum", "count", "resume"]
-                .contains(&word.as_str()),
-        }
+    pub(super) fn is_harmless(&self) -> bool {
+        is_in("connme help byebye ls size sum count resume", &self.action())
     }
 
     /// Whether a client sends it that was told this.
     pub(super) fn obeys(&self, dialect: Dialect, order: &str) -> bool {
         let (word, name) = parts(order);
         match dialect {
-            Dialect::Struct => words(&self.0).0 == word,
-            Dialect::Json => {
-                let request = Value::parse(&self.0);
-                let action =
-                    request.as_ref().and_then(|it| it.get("aksi")).and_then(Value::as_text);
-                let wanted = match word {
-                    "upload" => "transfer",
-                    "download" => "get",
-                    "rm" => "hapus",
-                    _ => "list",
-                };
-                action == Some(wanted)
-            }
+            Dialect::Struct => self.action() == word,
+            Dialect::Json if is_in("upload download rm", word) => self.action() == word,
+            Dialect::Json => self.action() == "ls",
             _ => words(&self.0) == (word.to_owned(), name.to_owned()),
         }
     }
@@ -110,9 +109,10 @@ impl Request {
             peer.send("ok 1\nconnme ls size rm download upload count byebye\n");
             return Some((peer, true));
         }
+        peer.unread(&self.0);
         let answer = Answer {
             peer,
-            request: self.0.clone(),
+            request: self.0.len(),
             is_ready: false,
             expected: Expected::Close,
             time: Duration::ZERO,
@@ -148,8 +148,8 @@ pub(super) fn size_in(line: &[u8]) -> Option<u64> {
 /// A client's connection as our server sees it: it ends after one request.
 struct Answer {
     peer: Peer,
-    /// What was read of the request, and the server has not read.
-    request: Vec<u8>,
+    /// How many bytes of the request the server has not read.
+    request: usize,
     /// The server's last words were that it is ready for a file.
     is_ready: bool,
     /// What it waits for, and how long.
@@ -164,20 +164,13 @@ struct Shared(Arc<Mutex<Answer>>);
 impl Read for Shared {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut answer = lock(&self.0);
-        if !answer.request.is_empty() {
-            return answer
-                .request
-                .as_slice()
-                .read(into)
-                .inspect(|n| drop(answer.request.drain(..*n)));
-        }
         // What follows a request is never handed on: it may be the conversation's.
         let is_request = match answer.expected {
             Expected::Line => !answer.is_ready,
             Expected::Words(_) => true,
             _ => false,
         };
-        if is_request {
+        if is_request && answer.request == 0 {
             answer.is_next = true;
             return Ok(0);
         }
@@ -187,6 +180,7 @@ impl Read for Shared {
         }
         let held = answer.peer.held();
         let most = match answer.expected {
+            _ if answer.request > 0 => answer.request,
             Expected::Line => {
                 held.iter().position(|byte| *byte == b'\n').map_or(held.len(), |at| at + 1)
             }
@@ -194,6 +188,7 @@ impl Read for Shared {
             _ => into.len(),
         };
         let most = most.min(into.len());
+        answer.request = answer.request.saturating_sub(most);
         answer.peer.taken(most).as_slice().read(into)
     }
 }
