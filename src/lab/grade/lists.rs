@@ -87,7 +87,7 @@ fn json(p: &mut Peer) -> Done<List> {
             Value::Array(records) => Some(records),
             _ => None,
         })?;
-    p.closes()?;
+    p.closes(false)?;
     let entry = |record: &Value| {
         let name = record.get("nama_file")?.as_text()?;
         Some((name.to_owned(), record.get("size").and_then(Value::as_u64)))

@@ -22,6 +22,9 @@ const MOST: usize = 4 << 20;
 /// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
 const BETWEEN: Duration = Duration::from_millis(8);
 
+/// After this many milliseconds the other side has most probably read what was sent.
+const APART: u64 = 15;
+
 /// How often a wait looks whether the check is over.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -102,7 +105,7 @@ impl Peer {
         let milliseconds = number_in(argument).unwrap_or(0);
         match word {
             "half-close" => self.half_close(),
-            "apart" => self.apart(),
+            "apart" => self.pause(APART),
             "quiet" => self.is_quiet(milliseconds)?,
             "paused" => self.paused()?,
             "any" => {
@@ -113,11 +116,8 @@ impl Peer {
             }
             "drain" => drop(self.drain()),
             "flood" => self.flood(number.unwrap_or(0)),
-            "end" => self.closes()?,
-            "ends" => {
-                let reset = msg!("the connection is reset", "koneksi diputus (reset)");
-                self.ends_in(&[End::Close, End::Reset], vec![close(), reset])?;
-            }
+            "end" => self.closes(false)?,
+            "ends" => self.closes(true)?,
             _ => {}
         }
         Ok(())
@@ -167,11 +167,6 @@ impl Peer {
         self.record.touch();
     }
 
-    /// Waits until the server has most probably read what was sent.
-    pub(super) fn apart(&mut self) {
-        self.pause(15);
-    }
-
     /// Ends our direction; the other stays open.
     pub(super) fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
@@ -193,29 +188,26 @@ impl Peer {
     /// The next bytes are exactly these.
     pub(super) fn expect(&mut self, bytes: impl AsRef<[u8]>) -> Done {
         let bytes = bytes.as_ref();
-        let mut compared = 0;
-        loop {
-            let begins = self.held.len().min(bytes.len());
-            let same = self.held.get(compared..begins) == bytes.get(compared..begins);
-            compared = begins;
-            if !same {
-                return self.differs(bytes);
-            }
-            if begins == bytes.len() {
-                self.held.drain(..begins);
-                return Ok(());
-            }
-            if !self.read()? {
-                return self.differs(bytes);
-            }
+        if !self.begins(bytes)? {
+            return self.differs(bytes);
         }
+        self.held.drain(..bytes.len());
+        Ok(())
     }
 
     /// Whether what comes next begins like this. It stays there for the next step.
-    pub(super) fn begins(&mut self, start: &str) -> Done<bool> {
-        let start = start.as_bytes();
-        while self.held.len() < start.len() && start.starts_with(&self.held) && self.read()? {}
-        Ok(self.held.starts_with(start))
+    pub(super) fn begins(&mut self, start: &[u8]) -> Done<bool> {
+        let mut compared = 0;
+        loop {
+            let length = self.held.len().min(start.len());
+            if self.held.get(compared..length) != start.get(compared..length) {
+                return Ok(false);
+            }
+            compared = length;
+            if length == start.len() || !self.read()? {
+                return Ok(length == start.len());
+            }
+        }
     }
 
     /// The next line with its LF. `form` is what it looks like.
@@ -286,28 +278,25 @@ impl Peer {
         )])
     }
 
-    /// The server sends nothing more and closes, without a reset.
-    pub(super) fn closes(&mut self) -> Done {
-        self.ends_in(&[End::Close], vec![close()])
-    }
-
-    fn ends_in(&mut self, ends: &[End], expected: Vec<Msg>) -> Done {
+    /// The server sends nothing more and closes, perhaps with a reset.
+    pub(super) fn closes(&mut self, may_reset: bool) -> Done {
         while self.held.is_empty() && self.read()? {}
-        match self.end {
-            Some(end) if self.held.is_empty() && ends.contains(&end) => Ok(()),
-            _ => self.failed(expected),
+        let is_right = self.end == Some(End::Close) || may_reset && self.end.is_some();
+        if is_right && self.held.is_empty() {
+            return Ok(());
         }
+        let reset = msg!("the connection is reset", "koneksi diputus (reset)");
+        let close = msg!("the server closes", "server menutup koneksi");
+        self.failed([close].into_iter().chain(may_reset.then_some(reset)).collect())
     }
 
     /// Nothing comes within this time.
     pub(super) fn is_quiet(&mut self, milliseconds: u64) -> Done {
-        if self.held.is_empty() && self.end.is_none() {
+        let is_quiet = |it: &Peer| it.held.is_empty() && it.end.is_none();
+        if is_quiet(self) {
             self.read_for(Duration::from_millis(milliseconds));
         }
-        if self.held.is_empty() && self.end.is_none() {
-            return Ok(());
-        }
-        self.failed(vec![nothing()])
+        if is_quiet(self) { Ok(()) } else { self.failed(vec![nothing()]) }
     }
 
     /// A failure: this was expected, and what came is what is held.
@@ -468,10 +457,6 @@ impl Drop for Peer {
     }
 }
 
-fn close() -> Msg {
-    msg!("the server closes", "server menutup koneksi")
-}
-
 fn nothing() -> Msg {
     msg!("nothing", "tidak ada apa-apa")
 }
@@ -510,10 +495,10 @@ mod tests {
         client.write_all(b"3\nabcupload b\n").unwrap();
         assert_eq!(peer.line_as("N", |line| line.parse::<u8>().ok()).unwrap(), 3);
         assert_eq!(peer.take(3).unwrap(), b"abc");
-        assert!(peer.begins("upload").unwrap() && !peer.begins("upload c").unwrap());
+        assert!(peer.begins(b"upload").unwrap() && !peer.begins(b"upload c").unwrap());
         assert!(peer.expect("upload c\n").is_err());
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(peer.drain(), b"upload b\n");
-        assert!(peer.closes().is_ok());
+        assert!(peer.closes(false).is_ok());
     }
 }

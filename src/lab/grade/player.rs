@@ -202,7 +202,7 @@ impl Player {
             },
             "silence" => sleep(SILENCE),
             "if" | "unless" => {
-                let comes = self.with(stage, |p| p.begins(&shown(argument)))?;
+                let comes = self.with(stage, |p| p.begins(argument))?;
                 return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
             }
             "silent" => {
@@ -210,7 +210,7 @@ impl Player {
                 return Ok(if is_silent { Then::GoOn } else { Then::LeaveOut });
             }
             "busy" => {
-                if self.with(stage, |p| p.begins(&shown(argument)))? {
+                if self.with(stage, |p| p.begins(argument))? {
                     self.peers.insert(self.on.clone(), None);
                 }
             }
