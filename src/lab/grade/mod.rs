@@ -254,7 +254,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     };
     let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
-        suite: Suite::of(options.dialect),
+        suite: Suite::of(options.dialect, false),
         moved: Arc::default(),
         prefix: format!("grade-{:06x}", Random::of(options.seed, "").next() & 0xff_ffff),
         address,

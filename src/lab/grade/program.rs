@@ -6,13 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs};
 
-use super::conversation::Mistake;
 use super::formats::render;
 use super::report::{Look, bar, duty, screen, subject};
-use super::suite::{Known, Suite};
-use super::{Graded, Options, TIME, client, run, server};
+use super::suite::Suite;
+use super::{Graded, Options, TIME, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
-use crate::dialect::Dialect;
 use crate::lab::cli::CommandLine;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Lang, Msg, msg};
@@ -33,8 +31,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
     let is_short = is_short && !line.all && !flags.verbose;
     let own = flags.conversation.as_ref();
-    let own =
-        own.map(|path| own_checks(path, config.dialect, flags.client.is_some())).transpose()?;
+    let own = own.map(|path| Suite::of_file(path, config.dialect, flags.client.is_some()));
     let options = Options {
         host: config.host.clone(),
         port: config.port,
@@ -45,7 +42,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         root: flags.root.clone(),
         run: flags.run.clone(),
         stops: is_short,
-        own,
+        own: own.transpose()?,
         client: flags.client.clone(),
         program: called(),
         lang: config.lang,
@@ -136,19 +133,6 @@ fn called() -> String {
     }
 }
 
-/// The checks of this file.
-fn own_checks(path: &Path, dialect: Dialect, is_client: bool) -> Result<&'static Suite, Msg> {
-    let shown = path.display();
-    let text = fs::read_to_string(path).map_err(|why| msg!("{shown}: {why}", "{shown}: {why}"))?;
-    let (none, is_known): (_, Known) = match is_client {
-        true => (&Suite::default(), client::is_known),
-        false => (Suite::of(dialect), server::is_known),
-    };
-    Suite::of_file(path, text, none, is_known).map_err(|Mistake { line, what }| {
-        Msg::of(|lang| format!("{shown}:{line}: {}", what.say(lang)))
-    })
-}
-
 fn print(text: &str, status: ExitCode) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
@@ -167,10 +151,7 @@ impl Options {
 
     /// The checks that are to be run.
     pub(super) fn suite(&self) -> &'static Suite {
-        self.own.unwrap_or_else(|| match self.client {
-            Some(_) => Suite::of_clients(self.dialect),
-            None => Suite::of(self.dialect),
-        })
+        self.own.unwrap_or_else(|| Suite::of(self.dialect, self.client.is_some()))
     }
 
     /// The checks that these options choose: those whose name begins with one of these, with the dialect or

@@ -102,21 +102,14 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
     let seconds = format!("{:.1}", report.time.as_secs_f64());
     let seed = report.options.seed;
     let is_right = report.is_right();
-    let is_run = |it: &Graded| !matches!(it.outcome, Outcome::NotRun);
-    let is_all = report.options.only.is_empty() && report.graded.iter().all(is_run);
     let not = if is_right { Msg::default() } else { msg!("not ", "belum ") };
-    let verdict = match (report.has_run(), is_all) {
-        (true, true) => msg!(
+    let verdict = match report.has_run() {
+        true => msg!(
             "{not}every required rule that is checked is kept",
             "{not}semua aturan wajib yang diperiksa dipatuhi";
             not
         ),
-        (true, false) => msg!(
-            "{not}every required rule of these checks is kept; other rules were not checked",
-            "{not}semua aturan wajib pemeriksaan ini dipatuhi; aturan lain tidak diperiksa";
-            not
-        ),
-        (false, _) => msg!(
+        false => msg!(
             "none of these checks could be run, so nothing is known about the server",
             "tidak ada pemeriksaan yang bisa dijalankan, jadi server belum dinilai"
         ),

@@ -1,15 +1,17 @@
 //! The checks of a dialect: those in `conversations`, or a teacher's own.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
 use super::client;
 use super::conversation::{Check, Mistake, parse};
+use super::seen::same;
 use super::server;
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lang::{Lang, msg};
+use crate::lang::{Lang, Msg, msg};
 
 impl Check {
     /// The part of the id before the first `/`.
@@ -63,9 +65,6 @@ fn about_rule(lang: Lang, kind: &str, name: &str) -> &'static str {
     lang.choose(ENGLISH, INDONESIAN).lines().find_map(value).unwrap_or_default()
 }
 
-/// Whether this word, with this argument, is one of those that a conversation may have.
-pub(super) type Known = fn(&str, &str) -> bool;
-
 /// The checks of a dialect.
 #[derive(Debug, Default)]
 pub struct Suite {
@@ -93,45 +92,43 @@ fn files(dialect: Dialect) -> [&'static str; 2] {
 }
 
 impl Suite {
-    /// Ours for servers of this dialect.
-    pub(super) fn of(dialect: Dialect) -> &'static Suite {
-        Suite::ours(files(dialect)[0], server::is_known)
-    }
-
-    /// Ours for clients of this dialect.
-    pub(super) fn of_clients(dialect: Dialect) -> &'static Suite {
-        Suite::ours(files(dialect)[1], client::is_known)
-    }
-
-    fn ours(text: &'static str, is_known: Known) -> &'static Suite {
+    /// Ours for servers of this dialect, or for clients.
+    pub(super) fn of(dialect: Dialect, is_client: bool) -> &'static Suite {
         /// Each file is read once.
         static SUITES: Mutex<BTreeMap<&str, &Suite>> = Mutex::new(BTreeMap::new());
-        let read = || Box::leak(Box::new(Suite::read(text, None, is_known).unwrap_or_default()));
-        lock(&SUITES).entry(text).or_insert_with(|| read())
+        let [for_servers, for_clients] = files(dialect);
+        let text = if is_client { for_clients } else { for_servers };
+        let read = || Suite::read(text, None, is_client).unwrap_or_default();
+        lock(&SUITES).entry(text).or_insert_with(|| Box::leak(Box::new(read())))
     }
 
     /// The checks in a file of the user's, which may use the phrases of ours.
     ///
     /// # Errors
-    /// The line that is wrong.
+    /// Why it cannot be read, or the line that is wrong.
     pub(super) fn of_file(
         path: &Path,
-        text: String,
-        ours: &Suite,
-        is_known: Known,
-    ) -> Result<&'static Suite, Mistake> {
-        let mut suite = Suite::read(text.leak(), ours.checks.first(), is_known)?;
-        suite.path = path.display().to_string();
-        Ok(Box::leak(Box::new(suite)))
+        dialect: Dialect,
+        is_client: bool,
+    ) -> Result<&'static Suite, Msg> {
+        let path = path.display().to_string();
+        let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
+        let ours = Suite::of(dialect, is_client);
+        let suite = Suite::read(text.leak(), ours.checks.first(), is_client);
+        let Suite { checks, .. } = suite.map_err(|Mistake { line, what }| {
+            Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang)))
+        })?;
+        Ok(Box::leak(Box::new(Suite { path, checks })))
     }
 
     /// The checks of a text.
     fn read(
         text: &'static str,
         phrases: Option<&Check>,
-        is_known: Known,
+        is_client: bool,
     ) -> Result<Suite, Mistake> {
         let checks = parse(text, phrases)?;
+        let is_known = if is_client { client::is_known } else { server::is_known };
         for (n, check) in checks.iter().enumerate() {
             check.examine(is_known)?;
             let wrong = |what| Err(Mistake { line: check.line, what });
@@ -168,5 +165,5 @@ impl Suite {
 /// The checks of a dialect, in the order of the report.
 #[must_use]
 pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
-    Suite::of(dialect).in_order()
+    Suite::of(dialect, false).in_order()
 }

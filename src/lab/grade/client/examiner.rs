@@ -10,18 +10,15 @@ use super::drive::parts;
 use super::request::{Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lab::grade::conversation::{Check, Then, number_in};
+use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
 use crate::lab::grade::player::{Player, Stage, is_common, pass_on};
 use crate::lab::grade::record::Record;
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lab::lecture::trace::Side;
-use crate::lang::{Msg, msg};
+use crate::lang::Msg;
 use crate::store::Store;
-
-/// How much is read at once when a lot is read.
-const PIECE: usize = 1 << 20;
 
 /// No check takes longer.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -236,16 +233,7 @@ impl Stage for Client<'_> {
         argument: &[u8],
     ) -> Done<Option<Then>> {
         match word {
-            "half-close" => {
-                player.with(self, |p| {
-                    p.half_close();
-                    p.drain();
-                    Ok(())
-                })?;
-                player.peers.remove(&player.on);
-            }
             "may" if !self.comes(player, argument.to_vec()) => return Ok(Some(Then::LeaveOut)),
-            "drain" => player.with(self, |p| drain(p, number_in(argument).unwrap_or(0)))?,
             word if is_common(word) => return Ok(None),
             // What is put in place, and what is looked at afterwards.
             _ => {}
@@ -263,17 +251,4 @@ fn hear_size(p: &mut Peer, size: &[u8]) -> Done {
     }
     p.unread(&line);
     p.differs(&[size, b"\n"].concat())
-}
-
-/// Reads this many MiB, and does not look at them.
-fn drain(p: &mut Peer, all: u64) -> Done {
-    for turn in 0..all {
-        if let Err(mut failure) = p.take(PIECE) {
-            let come = p.held().len();
-            failure.expected = vec![msg!("{all} MiB", "{all} MiB")];
-            failure.got = msg!("{turn} MiB and {come} bytes", "{turn} MiB dan {come} byte");
-            return Err(failure);
-        }
-    }
-    Ok(())
 }

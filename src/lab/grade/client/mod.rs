@@ -8,10 +8,9 @@
 //! |---|---|
 //! | `$ upload a.txt` | the client is told to do this |
 //! | `file NAME = BYTES`, `local NAME = BYTES` | a file is there, where the client runs or where it saves |
-//! | `sparse NAME N`, `drain N` | a file of N MiB is there; the client sends N MiB |
+//! | `sparse NAME N` | a file of N MiB is there |
 //! | `serve NAME = BYTES` | the server has this file |
 //! | `may LINE` | what follows up to `done` is for a client that asks this |
-//! | `half-close` | the server ends the connection, and reads what still comes |
 //! | `absent` | there is no server |
 //! | `saved NAME = BYTES`, `nothing`, `inside` | this file is there; the client has saved none; none but where it saves |
 //! | `says A\|B`, `never TEXT` | the client prints one of these; does not print this |
@@ -443,7 +442,7 @@ mod tests {
     fn every_conversation_can_be_played_and_has_its_sentences() {
         let dialects = [(Dialect::Text, 70), (Dialect::Struct, 25), (Dialect::Json, 20)];
         for (dialect, least) in dialects {
-            let suite = Suite::of_clients(dialect).in_order();
+            let suite = Suite::of(dialect, true).in_order();
             assert!(suite.len() >= least, "{}", suite.len());
             for check in &suite {
                 let id = format!("{}/{}", side(dialect), check.id);
