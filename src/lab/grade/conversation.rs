@@ -98,13 +98,13 @@ impl Check {
         self.set(word).is_some()
     }
 
-    /// How often it has the usual time.
-    pub(super) fn patience(&self) -> u32 {
-        self.set("patience").and_then(|it| it.parse().ok()).unwrap_or(1)
+    /// The number of a word of `set`, such as `patience`.
+    pub(super) fn times(&self, word: &str) -> u32 {
+        self.set(word).and_then(|it| it.parse().ok()).unwrap_or(1)
     }
 
     /// The value of a word of `set`; empty for one that has none.
-    pub(super) fn set(&self, word: &str) -> Option<&'static str> {
+    fn set(&self, word: &str) -> Option<&'static str> {
         let is_it = |flag: &'static str| {
             flag.strip_prefix(word)?.strip_prefix('=').or((flag == word).then_some(""))
         };

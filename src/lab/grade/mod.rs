@@ -367,7 +367,7 @@ impl Run {
         if let Some(launched) = &self.launched {
             launched.process.forget();
         }
-        let mut trial = self.trial(check.patience(), check.id);
+        let mut trial = self.trial(check.times("patience"), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
         let mut outcome = trial.play(check);
         if let Some(before) = before.filter(|_| outcome.is_ok()) {

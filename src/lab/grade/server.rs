@@ -80,10 +80,9 @@ pub(super) struct Found {
 impl Trial {
     /// Plays a check, as often as it may be tried. What is told is the first failure.
     pub(super) fn play(&mut self, check: &Check) -> Done {
-        let tries = check.set("tries").and_then(|it| it.parse().ok()).unwrap_or(1);
         let outcome = self.perform(check).0;
         let mut is_right = outcome.is_ok();
-        for _ in 1..tries {
+        for _ in 1..check.times("tries") {
             is_right = is_right || !self.record.left().is_zero() && self.perform(check).0.is_ok();
         }
         if is_right { Ok(()) } else { outcome }

@@ -64,16 +64,13 @@ impl Seen {
 
     /// Whether it ended by a mistake of its own.
     fn has_crashed(&self) -> bool {
-        let by_signal = self.status.is_some_and(|status| status.code().is_none());
+        let by_signal = self.status.is_some() && self.code().is_none();
         by_signal || CRASHES.iter().any(|text| self.printed.contains(text))
     }
 
-    fn is_unsupported(&self) -> bool {
-        self.status.is_some_and(|status| status.code() == Some(UNKNOWN))
-    }
-
-    fn has_succeeded(&self) -> bool {
-        self.status.is_some_and(|status| status.success())
+    /// Its exit status. `None`: it was ended, from here or by a signal.
+    fn code(&self) -> Option<i32> {
+        self.status?.code()
     }
 
     /// Whether it has printed one of these texts.
@@ -104,7 +101,7 @@ impl Seen {
             failure.verdict = verdict;
             Err(failure)
         };
-        if self.is_unsupported() {
+        if self.code() == Some(UNKNOWN) {
             return wrong(
                 Verdict::NotSupported,
                 msg!("a client that knows this command", "client yang mengenal perintah ini"),
@@ -191,7 +188,10 @@ impl Seen {
         match *word {
             "saved" if of_name().all(|found| found != bytes) => Some((
                 file(text, bytes.len()),
-                of_name().next().map_or_else(no_file, |it| file_of(it, bytes)),
+                match of_name().next() {
+                    Some(found) => file_of(found, bytes),
+                    None => msg!("no such file", "tidak ada file itu"),
+                },
             )),
             "nothing" => {
                 let (path, bytes) = self.visible().next()?;
@@ -222,15 +222,15 @@ impl Seen {
                     msg!("the client does not show {text}", "client tidak menampilkan {text}");
                 Some((expected, self.shown()))
             }
-            "exit" if (text == "ok") != self.has_succeeded() => {
-                let code = self.status.and_then(|status| status.code()).unwrap_or(-1);
+            "exit" if (text == "ok") != (self.code() == Some(0)) => {
+                let code = self.code().unwrap_or(-1);
                 let expected = match text.as_str() {
                     "ok" => msg!("exit status 0", "status keluar 0"),
                     _ => msg!("an exit status that is not 0", "status keluar yang bukan 0"),
                 };
                 Some((expected, msg!("exit status {code}", "status keluar {code}")))
             }
-            "told" if self.has_succeeded() && !self.says(FAILURES) => Some((
+            "told" if self.code() == Some(0) && !self.says(FAILURES) => Some((
                 msg!(
                     "a failure: the client says so, or its exit status is not 0",
                     "kegagalan: client mengatakannya, atau status keluarnya bukan 0"
@@ -249,7 +249,7 @@ impl Seen {
     }
 
     fn shown(&self) -> Msg {
-        let code = self.status.and_then(|status| status.code()).unwrap_or(-1);
+        let code = self.code().unwrap_or(-1);
         let lines: Vec<_> = self.printed.lines().collect();
         let last = lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>();
         let last = quoted(last.join("\n").as_bytes());
@@ -276,10 +276,6 @@ pub(super) fn files(folder: &Path) -> Files {
 
 /// Larger files are not read.
 const MOST: u64 = 64 << 20;
-
-fn no_file() -> Msg {
-    msg!("no such file", "tidak ada file itu")
-}
 
 fn file(name: &str, size: usize) -> Msg {
     msg!("the file {name} with {size} bytes", "file {name} dengan {size} byte")

@@ -298,7 +298,7 @@ impl<'f> Room<'f> {
         let listener = no_server.is_none().then_some(listener);
         let mut examiner = Examiner::new(dialect, orders.clone());
         examiner.fails_again = fact("told").is_some();
-        let time = self.options.time * check.patience();
+        let time = self.options.time * check.times("patience");
         let memory = fact("memory").and_then(number_in);
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         // What a server does not say is known before it is known what the client does not say.
