@@ -113,8 +113,6 @@ pub struct GradeFlags {
     pub only: Vec<String>,
     /// Print the checks and run none.
     pub list: bool,
-    /// Passed checks explain themselves too.
-    pub verbose: bool,
     /// Chooses names, sizes and bytes.
     pub seed: Option<u64>,
     /// The seconds that a check may take.
@@ -132,7 +130,7 @@ pub struct GradeFlags {
 }
 
 /// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 29] = [
+const ONLY_FOR: [(&str, &str); 28] = [
     ("--json", "compare"),
     ("--svg", "compare demo"),
     ("--ladder", "demo"),
@@ -149,7 +147,6 @@ const ONLY_FOR: [(&str, &str); 29] = [
     ("--output", "grade dissector questions"),
     ("--only", "grade"),
     ("--list", "grade"),
-    ("--verbose", "grade"),
     ("--seed", "grade"),
     ("--time", "grade"),
     ("--root", "grade shape"),
@@ -194,7 +191,6 @@ pub fn parse(
             "-s" => "--server",
             "-d" => "--dialect",
             "-q" => "--quiet",
-            "-v" => "--verbose",
             long => long,
         };
         flags.push(long.to_owned());
@@ -212,7 +208,6 @@ pub fn parse(
             "--theme" => ladder.is_dark = line.parsed(args::THEME, args::is_dark)?,
             "--only" => grade.only.push(line.value()?.to_string_lossy().into_owned()),
             "--list" => grade.list = true,
-            "--verbose" => grade.verbose = true,
             "--seed" => grade.seed = Some(line.parsed(args::COUNT, args::digits)?),
             "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
             "--root" => grade.root = Some(line.value()?.into()),
@@ -366,10 +361,10 @@ mod tests {
         let line = run("demo --ladder a.svg --svg=b.svg --theme dark");
         assert_eq!(line.ladder, Picture { file: Some("a.svg".into()), is_dark: true });
         assert_eq!(line.svg, Some("b.svg".into()));
-        let line = run("-s [::1] GRADE -v --only text/framing --format tap");
+        let line = run("-s [::1] GRADE --only text/framing --format tap");
         assert_eq!((line.command, line.config.host.as_str()), (Command::Grade, "::1"));
         assert_eq!((line.config.port, line.named), (1234, (true, false)));
-        assert!(line.grade.verbose && line.grade.only == ["text/framing"]);
+        assert_eq!(line.grade.only, ["text/framing"]);
         assert_eq!(run("tcp 40-ms").command, Command::Tcp);
         assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));
     }

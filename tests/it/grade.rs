@@ -114,7 +114,7 @@ fn right_servers_get_full_points_ten_times_and_slowly() {
     }
 }
 
-const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
+const LOOK: Look = Look { columns: 80, colour: false };
 
 /// Checks with thousands of connections and requests, or with many bytes. They are run where the flaw, or its
 /// absence, is to be seen in them.

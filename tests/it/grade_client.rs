@@ -54,7 +54,7 @@ fn soon<T>(is_right: impl Fn(&T) -> bool, graded: impl Fn(u64) -> T) -> T {
     Some(graded(2)).filter(is_right).unwrap_or_else(|| graded(SECONDS))
 }
 
-const LOOK: Look = Look { columns: 80, colour: false, verbose: false };
+const LOOK: Look = Look { columns: 80, colour: false };
 
 fn failed(report: &Report) -> Vec<&'static str> {
     report.graded.iter().filter(|it| !it.passed()).map(|it| it.check.id).collect()

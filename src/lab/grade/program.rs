@@ -29,7 +29,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let CommandLine { config, grade: flags, output, .. } = line;
     let is_short =
         ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
-    let is_short = is_short && !line.all && !flags.verbose;
+    let is_short = is_short && !line.all;
     let own = flags.conversation.as_ref();
     let own = own.map(|path| Suite::of_file(path, config.dialect, flags.client.is_some()));
     let options = Options {
@@ -81,7 +81,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let plain = output.is_some() || !out;
     let columns = if plain { COLUMNS } else { columns };
-    let look = Look { columns, colour: !plain && colour, verbose: flags.verbose };
+    let look = Look { columns, colour: !plain && colour };
     let tell = |of: &[&Graded]| {
         if is_short {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);

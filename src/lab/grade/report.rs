@@ -31,13 +31,11 @@ pub struct Look {
     pub columns: usize,
     /// With colors.
     pub colour: bool,
-    /// Passed checks explain themselves too.
-    pub verbose: bool,
 }
 
 impl Look {
     /// Without colors, in lines of 80 columns.
-    pub(super) const PLAIN: Look = Look { columns: 80, colour: false, verbose: false };
+    pub(super) const PLAIN: Look = Look { columns: 80, colour: false };
 }
 
 /// The whole report.
@@ -55,8 +53,7 @@ pub(super) fn table(report: &Report, look: Look) -> String {
         causes.iter().any(|(_, ids)| ids.iter().skip(1).any(|it| *it == id))
     };
     for graded in &report.graded {
-        let is_failed = graded.failure().is_some() && !is_told(graded);
-        if look.verbose || is_failed {
+        if graded.failure().is_some() && !is_told(graded) {
             text += &details(report, graded, look);
             text.push('\n');
         }

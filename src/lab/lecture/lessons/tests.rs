@@ -72,5 +72,6 @@ fn numbers_of_an_experiment_keep_their_size() {
 
 #[test]
 fn a_paragraph_fits() {
-    assert_eq!(wrapped("**Predict.** one two\nthree", 12), "Predict. one\ntwo three");
+    assert_eq!(wrapped(&plain("**Predict.** one two\nthree"), 12), "Predict. one\ntwo three");
+    assert_eq!(wrapped("a  b", 12), "a  b");
 }
