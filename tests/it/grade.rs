@@ -413,7 +413,7 @@ fn the_exit_status_says_what_happened() {
     assert!(out.contains("\nevery required rule that is checked is kept\n"), "{out}");
     let (_, out, _) =
         grade(own.clone(), &["--only", "root/hidden-files-stay-hidden", "--format", "tap"]);
-    assert!(out.ends_with(" # SKIP needs --root\n"), "{out}");
+    assert!(out.ends_with(" # SKIP not run: needs --root\n"), "{out}");
     let (status, out, _) = grade(own.clone(), &["--only", "root/"]);
     assert!(status == Some(2) && out.contains("root       not run\n"), "{out}");
     assert!(
@@ -671,7 +671,7 @@ fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
     assert!(matches!(report.graded[0].outcome, Outcome::Skipped("first/upload")));
     assert!(report.score() == (0, 3) && !report.is_right());
     let tap = render(&report, "tap", LOOK);
-    assert!(tap.ends_with(" # SKIP needs first/upload\n"), "{tap}");
+    assert!(tap.ends_with(" # SKIP skipped: needs first/upload\n"), "{tap}");
     let report = graded_only("text", "none", 5.0, &["first/download"]);
     assert!(report.graded.len() == 1 && report.score() == (3, 3) && report.is_right());
 }

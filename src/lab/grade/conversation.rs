@@ -169,7 +169,7 @@ impl Check {
                 let body;
                 (body, lines) = up_to(lines, "again").ok_or_else(wrong)?;
                 for turn in 1..=times {
-                    places.count = turn;
+                    places.known.insert("n".to_owned(), turn.to_string().into_bytes());
                     if self.lines(body, at, places, visit)? == Then::Stop {
                         return Ok(Then::Stop);
                     }

@@ -127,25 +127,17 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
     let (check, lang) = (graded.check, report.options.lang);
     let failure = graded.failure();
     let expected = || failure.into_iter().flat_map(|it| &it.expected).map(|it| it.say(lang));
-    let reason = || status(graded, report);
     if let Some(most) = name.strip_prefix("brief-of-") {
         return brief(report, graded, most.parse().unwrap_or(0));
     }
     match name {
         "n" => n.to_string(),
         "id" => full_id(report, graded),
-        "name" => check.id.to_owned(),
         "group" => check.group().to_owned(),
         "about" => check.about(lang).to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
         "status" => way(graded).to_owned(),
-        "reason" => reason(),
-        // `SKIP` says the first half of it.
-        "why" => reason().split_once(": ").map_or_else(reason, |(_, why)| why.to_owned()),
-        "needs" => match graded.outcome {
-            Outcome::Skipped(needs) => needs.to_owned(),
-            _ => String::new(),
-        },
+        "reason" => status(graded, report),
         "score" => graded.score().to_string(),
         "points" => check.points.to_string(),
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),

@@ -50,7 +50,6 @@ pub(super) struct Places {
     /// How the names of this check begin.
     prefix: String,
     pub(super) content: Vec<u8>,
-    pub(super) count: usize,
     pub(super) arguments: Vec<Vec<u8>>,
     /// How many phrases the present line is in.
     pub(super) depth: usize,
@@ -148,7 +147,6 @@ impl Places {
                     _ => number.parse::<f32>().ok()?.to_le_bytes().to_vec(),
                 });
             }
-            ("n", _) => return text(self.count.to_string()),
             // A copy, so that the next one is the same.
             ("word", _) => return text(letters(&self.random, 8)),
             ("letters", _) => {

@@ -28,7 +28,7 @@ pub(super) struct Process {
     child: Child,
     input: Option<ChildStdin>,
     printed: Arc<Mutex<VecDeque<u8>>>,
-    readers: Vec<thread::JoinHandle<()>>,
+    reader: Option<thread::JoinHandle<()>>,
 }
 
 /// What the processes of a group take together.
@@ -55,33 +55,24 @@ impl Process {
         // The last lines that it prints are shown: they are to be what went wrong, and not where it was called from.
         command.env("RUST_BACKTRACE", "0");
         command.envs(variables.iter().copied());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (output, writer) = io::pipe()?;
+        command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
-        let printed = Arc::new(Mutex::new(VecDeque::new()));
-        let outputs: [Option<Box<dyn Read + Send>>; 2] = [
-            child.stdout.take().map(|output| Box::new(output) as _),
-            child.stderr.take().map(|output| Box::new(output) as _),
-        ];
-        let read = |output| {
-            let printed = Arc::clone(&printed);
-            thread::spawn(move || keep(output, &printed))
-        };
-        let readers = outputs.into_iter().flatten().map(read).collect();
-        Ok(Process { input: child.stdin.take(), child, printed, readers })
+        // What is printed ends when nobody can print any more.
+        drop(command);
+        let printed = Arc::default();
+        let kept = Arc::clone(&printed);
+        let reader = Some(thread::spawn(move || keep(output, &kept)));
+        Ok(Process { input: child.stdin.take(), child, printed, reader })
     }
 
-    /// Writes to its standard input. A program that does not read it is no error: what it does is judged.
+    /// Writes to its standard input, and ends it. A program that does not read it is no error: what it does is judged.
     pub(super) fn say(&mut self, text: &str) {
-        if let Some(input) = &mut self.input {
-            let _ = input.write_all(text.as_bytes()).and_then(|()| input.flush());
+        if let Some(mut input) = self.input.take() {
+            let _ = input.write_all(text.as_bytes());
         }
-    }
-
-    /// Ends its standard input.
-    pub(super) fn end_input(&mut self) {
-        self.input = None;
     }
 
     /// How it has ended, if it has. All that it has printed is known then.
@@ -97,10 +88,10 @@ impl Process {
     /// keep its output open.
     fn read_to_the_end(&mut self) {
         let until = Instant::now() + GONE;
-        while !self.readers.iter().all(thread::JoinHandle::is_finished) && Instant::now() < until {
+        while self.reader.as_ref().is_some_and(|it| !it.is_finished()) && Instant::now() < until {
             thread::sleep(LOOK);
         }
-        self.readers.clear();
+        self.reader = None;
     }
 
     /// Waits until it ends, at most until this moment.
@@ -213,7 +204,7 @@ fn group_of(process: &Path) -> Option<u32> {
     group.parse().ok().filter(|_| state != "Z")
 }
 
-fn keep(mut output: Box<dyn Read + Send>, printed: &Mutex<VecDeque<u8>>) {
+fn keep(mut output: impl Read, printed: &Mutex<VecDeque<u8>>) {
     let mut buffer = vec![0; 8 << 10];
     while let Ok(n @ 1..) = output.read(&mut buffer) {
         let mut printed = lock(printed);
@@ -262,7 +253,7 @@ mod tests {
         let lines = process.last_lines();
         assert_eq!((lines.len(), &*lines[8], &*lines[9]), (LINES, "line", "last"));
         assert!(process.ended().is_none());
-        process.end_input();
+        process.say("");
         assert!(process.wait(soon()).is_some());
     }
 

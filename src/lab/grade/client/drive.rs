@@ -127,14 +127,11 @@ impl Client {
             ("CONNME_DOWNLOADS", &self.downloads),
         ];
         let mut process = Process::start(&words, folder, &variables)?;
-        match self.way {
-            Way::Input => process.say(&typed),
-            Way::Arguments if orders.iter().any(|order| parts(order).0 == "rm") => {
-                process.say("Y\n")
-            }
-            Way::Arguments | Way::Environment => {}
-        }
-        process.end_input();
+        process.say(match self.way {
+            Way::Input => &typed,
+            Way::Arguments if orders.iter().any(|order| parts(order).0 == "rm") => "Y\n",
+            Way::Arguments | Way::Environment => "",
+        });
         Ok(process)
     }
 }
