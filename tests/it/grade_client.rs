@@ -292,7 +292,7 @@ fn what_was_seen_of_a_client_is_told() {
             "one-second-is-enough",
             "endings/pause-in-a-download",
             "CRASHED",
-            "expected: a message for the user, and no crash\n",
+            "expected: the client does not crash\n",
         ),
     ];
     // Each of them waits most of the time.

@@ -113,10 +113,8 @@ impl Seen {
         let next =
             || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
         if self.has_crashed() {
-            let expected = msg!(
-                "a message for the user, and no crash",
-                "pesan untuk pengguna, tanpa galat program"
-            );
+            let expected =
+                msg!("the client does not crash", "client tidak berhenti karena galat program");
             let line = crate::lang::printable(self.last_words().as_bytes());
             let got = msg!("a crash: {line}", "program berhenti karena galat: {line}");
             return wrong(Verdict::Crashed, expected, got);
