@@ -58,7 +58,7 @@ type Phrases = Arc<Vec<(&'static str, Vec<Line>)>>;
 /// A step of a conversation, with everything filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// This side sends this line, given without its LF.
+    /// This side sends this line.
     Line(Side, Vec<u8>),
     /// This side sends these bytes.
     Bytes(Side, Vec<u8>),
@@ -280,14 +280,11 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
 }
 
 fn read_head(head: &'static str) -> Option<(&'static str, u64, bool, &'static str)> {
-    let mut words = head.split(' ');
-    let (id, points) = (words.next()?, words.next()?.parse().ok()?);
-    let must = match words.next()? {
-        "must" => true,
-        "should" => false,
-        _ => return None,
+    let words: Vec<_> = head.split(' ').collect();
+    let [id, points, duty @ ("must" | "should"), section @ ..] = words.as_slice() else {
+        return None;
     };
-    Some((id, points, must, words.next().unwrap_or_default()))
+    Some((id, points.parse().ok()?, *duty == "must", section.first().copied().unwrap_or_default()))
 }
 
 fn no_head() -> Msg {
@@ -326,12 +323,12 @@ fn step(line: &'static str, places: &mut Places) -> Option<Step> {
         return Some(Step::Word(word, places.fill(name)?));
     }
     let is_line = word == "<";
-    let end = |bytes: Vec<u8>| if is_line { [bytes, b"\n".to_vec()].concat() } else { bytes };
+    let end = |bytes: Vec<u8>| [bytes.as_slice(), if is_line { b"\n" } else { b"" }].concat();
     Some(match word {
-        ">" => Step::Line(Side::Client, places.fill(rest)?),
+        ">" => Step::Line(Side::Client, [places.fill(rest)?.as_slice(), b"\n"].concat()),
         ">|" => Step::Bytes(Side::Client, places.fill(rest)?),
         "<" | "<|" => match places.fill_open(rest)? {
-            (bytes, None) if is_line => Step::Line(Side::Server, bytes),
+            (bytes, None) if is_line => Step::Line(Side::Server, end(bytes)),
             (bytes, None) => Step::Bytes(Side::Server, bytes),
             (before, Some((hole, after))) => Step::Open(before, hole, end(after)),
         },
@@ -360,8 +357,8 @@ mod tests {
     #[test]
     fn a_step_is_what_it_stands_for() {
         let word = |word, rest: &str| Step::Word(word, rest.into());
-        let asks = |line: &str| Step::Line(Side::Client, line.into());
-        let replies = |line: &str| Step::Line(Side::Server, line.into());
+        let asks = |line: &str| Step::Line(Side::Client, format!("{line}\n").into());
+        let replies = |line: &str| Step::Line(Side::Server, format!("{line}\n").into());
         let table: [(&'static str, Vec<Step>); 8] = [
             ("> ls\n>| x", vec![asks("ls"), Step::Bytes(Side::Client, b"x".into())]),
             ("< ok\n<| 2", vec![replies("ok"), Step::Bytes(Side::Server, b"2".into())]),

@@ -44,7 +44,12 @@ impl Launched {
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
         let begun = made.and_then(|()| begin(&words, &folder.0, usual));
-        let (process, address) = begun.map_err(|printed| not_started(command, &printed))?;
+        let (process, address) = begun.map_err(|printed| {
+            msg!(
+                "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
+                "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
+            )
+        })?;
         Ok(Launched { words, folder, usual, process, address })
     }
 
@@ -64,14 +69,6 @@ impl Launched {
         (self.process, self.address) = begin(&self.words, &self.folder.0, self.usual)?;
         Ok(())
     }
-}
-
-/// What is said of a command that starts no server, and of what it has printed.
-fn not_started(command: &str, printed: &str) -> Msg {
-    msg!(
-        "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
-        "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
-    )
 }
 
 /// The folder of the files, in the folder that the server runs in: the name that the assignment gives it.

@@ -96,10 +96,9 @@ impl Player {
         step: Step,
     ) -> Done<Then> {
         match step {
-            Step::Line(side, line) if side == stage.side() => {
-                self.say(stage, [line, b"\n".to_vec()].concat())?;
+            Step::Line(side, bytes) | Step::Bytes(side, bytes) if side == stage.side() => {
+                self.say(stage, bytes)?;
             }
-            Step::Bytes(side, bytes) if side == stage.side() => self.say(stage, bytes)?,
             Step::Line(_, line) => return stage.hear(self, line),
             Step::Bytes(_, bytes) => {
                 self.settle(stage)?;

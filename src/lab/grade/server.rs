@@ -155,7 +155,6 @@ impl Stage for Trial {
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
         player.send(self)?;
         player.expected.extend(line);
-        player.expected.push(b'\n');
         Ok(Then::GoOn)
     }
 

@@ -95,8 +95,7 @@ impl Examiner {
 
     /// The request that the conversation still waits for.
     pub(super) fn waits_for(&self) -> Option<Msg> {
-        let line = self.acts().waits_for.clone()?;
-        Some(same(quoted(&[line, b"\n".to_vec()].concat())))
+        self.acts().waits_for.as_ref().map(|line| same(quoted(line)))
     }
 
     /// The word of the first order, if nothing of the conversation was asked for.
@@ -160,7 +159,7 @@ impl Client<'_> {
         self.waiting.extend(player.peers.remove(&player.on).flatten());
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), Some(peer));
-        pass_on(self, &[line.as_slice(), b"\n"].concat());
+        pass_on(self, &line);
         self.examiner.acts().heard.push(line);
         true
     }
@@ -210,7 +209,7 @@ impl Stage for Client<'_> {
         player.settle(self)?;
         if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
             player.with(self, |p| hear_size(p, &line))?;
-            pass_on(self, &[line, b"\n".to_vec()].concat());
+            pass_on(self, &line);
             return Ok(Then::GoOn);
         }
         self.examiner.acts().waits_for = Some(line.clone());
@@ -233,7 +232,9 @@ impl Stage for Client<'_> {
         argument: &[u8],
     ) -> Done<Option<Then>> {
         match word {
-            "may" if !self.comes(player, argument.to_vec()) => return Ok(Some(Then::LeaveOut)),
+            "may" if !self.comes(player, [argument, b"\n"].concat()) => {
+                return Ok(Some(Then::LeaveOut));
+            }
             word if is_common(word) => return Ok(None),
             // What is put in place, and what is looked at afterwards.
             _ => {}
@@ -250,5 +251,5 @@ fn hear_size(p: &mut Peer, size: &[u8]) -> Done {
         return Ok(());
     }
     p.unread(&line);
-    p.differs(&[size, b"\n"].concat())
+    p.differs(size)
 }

@@ -137,7 +137,12 @@ fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
     let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
     seen.judge(&examiner).map_err(|failure| {
         let side = if failure.is_of_other { "server" } else { "client" };
-        let after = examiner.acts().heard.last().map(|line| quoted(line)).unwrap_or_default();
+        let after = examiner
+            .acts()
+            .heard
+            .last()
+            .map(|line| quoted(line.trim_ascii_end()))
+            .unwrap_or_default();
         (side, note(&failure, &after, seen.last_lines.last()))
     })
 }
