@@ -143,10 +143,8 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 impl Options {
     /// What the ids of these checks begin with.
     pub(super) fn subject(&self) -> String {
-        match self.client {
-            Some(_) => client::side(self.dialect),
-            None => self.dialect.name().to_owned(),
-        }
+        let side = if self.client.is_some() { ".client" } else { "" };
+        format!("{}{side}", self.dialect.name())
     }
 
     /// The checks that are to be run.

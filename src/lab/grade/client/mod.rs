@@ -112,11 +112,6 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The beginning of the ids of a dialect's checks for clients.
-pub(super) fn side(dialect: Dialect) -> String {
-    format!("{}.client", dialect.name())
-}
-
 /// Runs the checks, each in folders below this one. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
@@ -445,7 +440,7 @@ mod tests {
             let suite = Suite::of(dialect, true).in_order();
             assert!(suite.len() >= least, "{}", suite.len());
             for check in &suite {
-                let id = format!("{}/{}", side(dialect), check.id);
+                let id = format!("{}/{}", dialect.name(), check.id);
                 assert_eq!(suite.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
                 let mut is_told = false;
                 let walked = check.walk(&mut Places::new(Random(1), ""), &mut |_, step| {

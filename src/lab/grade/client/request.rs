@@ -104,11 +104,6 @@ impl Request {
         mut peer: Peer,
         store: &Store,
     ) -> Option<(Peer, bool)> {
-        if dialect == Dialect::Text && self.said() == "help" {
-            // A client that is told of more does more than it was told to do.
-            peer.send("ok 1\nconnme ls size rm download upload count byebye\n");
-            return Some((peer, true));
-        }
         peer.unread(&self.0);
         let answer = Answer {
             peer,
