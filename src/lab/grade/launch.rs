@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use super::process::{Process, from_anywhere};
+use super::process::{Process, from_anywhere, last_lines};
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
@@ -95,7 +95,7 @@ fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, Socket
             thread::sleep(LOOK);
         }
         process.kill();
-        let printed = process.last_lines();
+        let printed = last_lines(&process.printed());
         let is_taken = printed.iter().any(|line| line.contains("in use"));
         if tries == STARTS || !is_taken {
             return Err(printed.join("\n"));

@@ -49,7 +49,7 @@ pub use conversation::Check;
 use launch::Launched;
 use peer::Done;
 use prepared::files_in;
-use process::Usage;
+use process::{Usage, last_lines};
 use random::Random;
 use record::Record;
 pub use seen::{Fail, Rung, Verdict, What};
@@ -399,7 +399,7 @@ impl Run {
         }
         if let (Outcome::Failed(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
             failure.has_ended = has_ended || launched.process.ended().is_some();
-            failure.printed = launched.process.last_lines();
+            failure.printed = last_lines(&launched.process.printed());
         }
         self.restart();
         (outcome, rungs)

@@ -111,13 +111,6 @@ impl Process {
         String::from_utf8_lossy(&printed.iter().copied().collect::<Vec<_>>()).into_owned()
     }
 
-    /// The last lines of that, which a report shows.
-    pub(super) fn last_lines(&self) -> Vec<String> {
-        let printed = self.printed();
-        let from = printed.lines().count().saturating_sub(LINES);
-        printed.lines().skip(from).map(str::to_owned).collect()
-    }
-
     /// Forgets what it has printed up to now.
     pub(super) fn forget(&self) {
         lock(&self.printed).clear();
@@ -182,6 +175,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The last lines of what a program has printed, which a report shows.
+pub(super) fn last_lines(printed: &str) -> Vec<String> {
+    let from = printed.lines().count().saturating_sub(LINES);
+    printed.lines().skip(from).map(str::to_owned).collect()
 }
 
 /// The words of a command that runs in another folder: what they name here is found there too.
@@ -250,7 +249,7 @@ mod tests {
             thread::yield_now();
         }
         assert!(process.printed().len() <= KEPT);
-        let lines = process.last_lines();
+        let lines = last_lines(&process.printed());
         assert_eq!((lines.len(), &*lines[8], &*lines[9]), (LINES, "line", "last"));
         assert!(process.ended().is_none());
         process.say("");

@@ -24,7 +24,6 @@ pub(super) type Fact = (&'static str, String, Vec<u8>);
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) printed: String,
-    pub(super) last_lines: Vec<String>,
     /// The end of its last process. `None`: it was ended from here.
     pub(super) status: Option<ExitStatus>,
     /// It was ended because nothing happened.

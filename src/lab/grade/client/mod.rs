@@ -38,7 +38,7 @@ use super::conversation::{Mistake, Step, Then, number_in};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::{is_common, shown};
-use super::process::Process;
+use super::process::{Process, last_lines};
 use super::random::Random;
 use super::record::Record;
 use super::{Check, Graded, Options, Outcome, Report};
@@ -194,7 +194,7 @@ impl<'f> Room<'f> {
         };
         let best = tries.iter().rev().max_by_key(|it| score(it));
         let Some((client, (_, seen))) = best.filter(|it| score(it).0 > 0) else {
-            return Err(no_request(tries.iter().map(|(_, (_, seen))| seen).next_back()));
+            return Err(no_request(tries.last().map_or("", |(_, (_, seen))| &seen.printed)));
         };
         self.client = client.clone();
         if driven.downloads.is_none() {
@@ -222,7 +222,7 @@ impl<'f> Room<'f> {
                 let outcome = match seen.judge(&examiner) {
                     Ok(()) => Outcome::Passed,
                     Err(mut failure) => {
-                        failure.printed = seen.last_lines;
+                        failure.printed = last_lines(&seen.printed);
                         failure.typed = seen.typed;
                         Outcome::Failed(failure)
                     }
@@ -383,7 +383,6 @@ impl Seen {
         }
         process.kill();
         self.printed += &process.printed();
-        self.last_lines = process.last_lines();
     }
 }
 
@@ -400,11 +399,9 @@ const WORDS: &str = "$ serve file local sparse may";
 /// What is to be so, and under which circumstances.
 const FACTS: &str = "absent input saved nothing inside says never told exit memory";
 
-fn no_request(seen: Option<&Seen>) -> Msg {
-    let last = seen
-        .into_iter()
-        .flat_map(|seen| &seen.last_lines)
-        .map(|line| format!("\n  {}", crate::lang::printable(line.as_bytes())));
+fn no_request(printed: &str) -> Msg {
+    let last = last_lines(printed).into_iter();
+    let last = last.map(|line| format!("\n  {}", crate::lang::printable(line.as_bytes())));
     let last: String = last.collect();
     msg!(
         "the client sent none of the requests for connme, ls, size, rm and download. It has printed:{last}\n\

@@ -143,12 +143,12 @@ fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
             .last()
             .map(|line| quoted(line.trim_ascii_end()))
             .unwrap_or_default();
-        (side, note(&failure, &after, seen.last_lines.last()))
+        (side, note(&failure, &after, seen.printed.lines().last()))
     })
 }
 
 /// What is said of a failure: from which byte of a message on it is one, after which request.
-fn note(failure: &Fail, after: &str, printed: Option<&String>) -> Msg {
+fn note(failure: &Fail, after: &str, printed: Option<&str>) -> Msg {
     let at = failure.bytes.as_ref().map_or(0, |(expected, came)| {
         expected.iter().zip(came).take_while(|(expected, came)| expected == came).count()
     });
