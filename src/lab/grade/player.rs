@@ -231,8 +231,9 @@ pub(super) fn pass_on(stage: &mut dyn Stage, bytes: &[u8]) {
     }
 }
 
-fn of_other(failure: Box<Fail>) -> Box<Fail> {
-    Box::new(Fail { is_of_other: true, ..*failure })
+fn of_other(mut failure: Box<Fail>) -> Box<Fail> {
+    failure.is_of_other = true;
+    failure
 }
 
 /// A line, or four bytes, of which a part may be anything of a kind.

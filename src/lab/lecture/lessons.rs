@@ -227,7 +227,7 @@ fn lines(pieces: &[Piece], columns: usize) -> Vec<String> {
         was_command = is_command;
         match piece {
             Piece::Text(text) => {
-                lines.extend(wrapped(&plain(text), columns.min(100)).lines().map(str::to_owned))
+                lines.extend(wrapped(&plain(text), columns.min(100)).lines().map(str::to_owned));
             }
             Piece::Printed(text) => lines.extend(text.lines().map(str::to_owned)),
             Piece::Command(text) => {
