@@ -48,6 +48,7 @@ use crate::lang::{self, Lang, Msg, msg};
 pub use conversation::Check;
 use launch::Launched;
 use peer::Done;
+use places::Places;
 use prepared::files_in;
 use process::{Usage, last_lines};
 use random::Random;
@@ -347,18 +348,17 @@ impl Run {
 
     fn trial(&mut self, patience: u32, salt: &str) -> Trial {
         let deadline = Instant::now() + self.left().min(self.options.time * patience);
+        // The names differ from check to check, so that one check's files are not in another's way.
+        let mut places = Places::new(Random::of(self.options.seed, salt), &self.prefix);
         let parent = self.options.root.as_ref().and_then(|root| root.parent());
-        let parent =
-            parent.map(|it| ("parent".to_owned(), it.as_os_str().as_encoded_bytes().to_vec()));
+        let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
+        places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
         Trial {
             record: Record::new(&self.moved, deadline, false),
             dialect: self.options.dialect,
             address: self.address,
-            prefix: self.prefix.clone(),
-            // The names differ from check to check, so that one check's files are not in another's way.
-            random: Random::of(self.options.seed, salt),
+            places,
             root: self.options.root.clone(),
-            known: parent.into_iter().collect(),
             found: Found::default(),
         }
     }

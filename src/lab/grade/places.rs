@@ -44,11 +44,11 @@ const SMALL: usize = 100;
 const NUMBER: &str = "number";
 
 /// What the places of a check are filled with.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Places {
-    random: Random,
+    pub(super) random: Random,
     /// How the names of this check begin.
-    prefix: String,
+    pub(super) prefix: String,
     pub(super) content: Vec<u8>,
     pub(super) arguments: Vec<Vec<u8>>,
     /// How many phrases the present line is in.

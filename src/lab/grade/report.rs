@@ -86,9 +86,9 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
         return format!("{group:<11}{}\n", not_run().say(lang));
     }
     let score: u64 = of.iter().map(|it| it.score()).sum();
-    let full = (score * BAR).checked_div(most).unwrap_or(0);
+    let full = score * BAR / most;
     let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
-    let bar = paint(&bar, if most > 0 && score == most { "32" } else { "33" }, look);
+    let bar = paint(&bar, if score == most { "32" } else { "33" }, look);
     format!("{group:<11}{bar}  {score:>3} / {most}\n")
 }
 

@@ -12,7 +12,7 @@
 //! | `noted`, `unchanged` | the files in the folder are noted; a second later at most there are no others |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -27,7 +27,6 @@ use super::peer::{Done, Peer};
 use super::places::{Places, is_in};
 use super::player::{Player, Stage, is_common, shown};
 use super::prepared::{Prepared, files_in};
-use super::random::Random;
 use super::record::Record;
 use super::seen::{Fail, a_line, fail, same};
 use crate::dialect::Dialect;
@@ -55,13 +54,10 @@ pub(super) struct Trial {
     pub(super) record: Arc<Record>,
     pub(super) dialect: Dialect,
     pub(super) address: SocketAddr,
-    pub(super) random: Random,
-    /// How the names begin that it gives to the server.
-    pub(super) prefix: String,
+    /// What its conversations begin with.
+    pub(super) places: Places,
     /// The server's folder, if the user has given it.
     pub(super) root: Option<PathBuf>,
-    /// What a conversation knows when it begins.
-    pub(super) known: BTreeMap<String, Vec<u8>>,
     pub(super) found: Found,
 }
 
@@ -91,9 +87,8 @@ impl Trial {
     /// The same once, and the name that it has used.
     pub(super) fn perform(&mut self, check: &Check) -> (Done, String) {
         self.found = Found::default();
-        self.random.next();
-        let mut places = Places::new(self.random.clone(), &self.prefix);
-        places.known.clone_from(&self.known);
+        self.places.random.next();
+        let mut places = self.places.clone();
         let mut player = Player::new();
         let outcome = check
             .walk(&mut places, &mut |places, step| player.step(self, places, step))
@@ -105,10 +100,10 @@ impl Trial {
 
     /// Removes the files of the grader that the server lists, each in this conversation; what remains, from its folder.
     pub(super) fn sweep(&mut self, remove: &Check) -> Done {
-        let prefix = self.prefix.clone();
+        let prefix = self.places.prefix.clone();
         let list = List::read(&mut self.connect()?, self.dialect, "")?;
         for (name, _) in list.entries.into_iter().filter(|(name, _)| name.contains(&prefix)) {
-            self.known.insert("own".to_owned(), name.into_bytes());
+            self.places.known.insert("own".to_owned(), name.into_bytes());
             let _ = self.perform(remove);
         }
         let entries =
