@@ -161,8 +161,8 @@ impl<'f> Room<'f> {
     /// Finds out what the client takes for commands and where it saves.
     fn dry_run(&mut self, driven: &Driven) -> Result<(), Msg> {
         let manners = match (driven.is_assignment, self.client.way) {
+            (_, Way::Arguments) => &MANNERS[2..],
             (true, _) => &MANNERS[..1],
-            (false, Way::Arguments) => &MANNERS[2..],
             _ => &MANNERS,
         };
         self.client.downloads = driven.downloads.clone().unwrap_or_default();
