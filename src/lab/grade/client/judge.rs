@@ -109,8 +109,6 @@ impl Seen {
         }
         let differs = |fact: &Fact| self.differs(fact);
         let waits_for = examiner.waits_for();
-        let next =
-            || waits_for.clone().unwrap_or_else(|| msg!("the end of the client", "client selesai"));
         if self.has_crashed() {
             let expected =
                 msg!("the client does not crash", "client tidak berhenti karena galat program");
@@ -125,21 +123,29 @@ impl Seen {
         if let Some((expected, got)) = memory.and_then(differs) {
             return wrong(Verdict::Wrong, expected, got);
         }
-        if self.hangs {
-            let got = msg!(
-                "nothing more: the client does not end",
-                "tidak ada lagi: client tidak berakhir"
-            );
-            return wrong(Verdict::Hangs, next(), self.or_map(got, examiner));
-        }
         let others = examiner.acts().others.clone();
-        if waits_for.is_some() {
+        if self.hangs || waits_for.is_some() {
             let said: Vec<_> = others.iter().map(|it| quoted(it.said().as_bytes())).collect();
+            let verdict = if self.hangs { Verdict::Hangs } else { Verdict::Wrong };
             let got = match said.is_empty() {
+                _ if self.hangs => msg!(
+                    "nothing more: the client does not end",
+                    "tidak ada lagi: client tidak berakhir"
+                ),
                 true => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
                 false => same(said.join(", ")),
             };
-            return wrong(Verdict::Wrong, next(), self.or_map(got, examiner));
+            let expected =
+                waits_for.unwrap_or_else(|| msg!("the end of the client", "client selesai"));
+            // Perhaps it has asked for nothing of this check.
+            let got = match examiner.unasked() {
+                Some(word) => msg!(
+                    "{got}; if it takes another word for {word}, use --map",
+                    "{got}; kalau katanya untuk {word} lain, pakai --map"; got
+                ),
+                None => got,
+            };
+            return wrong(verdict, expected, got);
         }
         for request in others {
             if !request.is_harmless() && !examiner.knows(&request) {
@@ -150,17 +156,6 @@ impl Seen {
         match self.facts.iter().find_map(differs) {
             Some((expected, got)) => wrong(Verdict::Wrong, expected, got),
             None => Ok(()),
-        }
-    }
-
-    /// The same, with what may be the reason if the client has asked for nothing of this check.
-    fn or_map(&self, got: Msg, examiner: &Examiner) -> Msg {
-        match examiner.unasked() {
-            Some(word) => msg!(
-                "{got}; if it takes another word for {word}, use --map",
-                "{got}; kalau katanya untuk {word} lain, pakai --map"; got
-            ),
-            None => got,
         }
     }
 
@@ -205,12 +200,9 @@ impl Seen {
                 Some((expected, file(path, bytes.len())))
             }
             "says" if !self.says(text) => {
-                let texts = text
-                    .split('|')
-                    .map(|part| format!("\"{part}\""))
-                    .collect::<Vec<_>>()
-                    .join(" / ");
-                let expected = msg!("the client shows {texts}", "client menampilkan {texts}");
+                let texts = text.replace('|', "\" / \"");
+                let expected =
+                    msg!("the client shows \"{texts}\"", "client menampilkan \"{texts}\"");
                 Some((expected, self.shown()))
             }
             "never" if self.printed.contains(text.as_str()) => {
