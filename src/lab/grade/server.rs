@@ -3,9 +3,10 @@
 //! | word | what it means |
 //! |---|---|
 //! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
-//! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
+//! | `list`, `list FOLDER` | asks for the list, of which the next six speak |
 //! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
 //! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
+//! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
@@ -43,7 +44,7 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
     is_safe && (is_in(WORDS, word) || is_common(word))
 }
 
-const WORDS: &str = "enough list has lacks counts totals sorted differ made stored clean noted unchanged lap prompt";
+const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
 
 /// How long files of failed uploads may stay, and the time between two looks for them.
 const LEFT: Duration = Duration::from_secs(1);
@@ -67,6 +68,8 @@ pub(super) struct Found {
     /// Its connections. What a server takes for them is seen while they are there.
     peers: Vec<Peer>,
     list: List,
+    /// The list before it.
+    before: List,
     made: Vec<Prepared>,
     /// The files in the server's folder.
     noted: BTreeSet<PathBuf>,
@@ -167,7 +170,8 @@ impl Stage for Trial {
             }
             "list" => {
                 let (folder, dialect) = (shown(argument), self.dialect);
-                self.found.list = player.with(self, |p| List::read(p, dialect, &folder))?;
+                let list = player.with(self, |p| List::read(p, dialect, &folder))?;
+                self.found.before = std::mem::replace(&mut self.found.list, list);
             }
             "made" => {
                 let made = self.make(places, &shown(argument));
@@ -236,6 +240,12 @@ impl Trial {
             }
             "lacks" => {
                 let Some((name, size)) = found else { return Ok(()) };
+                (lacking(name), listed(name, *size))
+            }
+            "no-more" => {
+                let mut entries = self.found.list.entries.iter();
+                let new = entries.find(|entry| !self.found.before.entries.contains(entry));
+                let Some((name, size)) = new else { return Ok(()) };
                 (lacking(name), listed(name, *size))
             }
             "counts" => {
