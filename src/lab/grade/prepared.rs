@@ -1,6 +1,7 @@
 //! What a check puts into the server's folder, or beside it, and takes away again, and what it finds there.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ impl Prepared {
     /// # Errors
     /// It is not possible: for links some systems demand a right.
     pub(super) fn new(kind: &str, size: u64, root: &Path, name: &str) -> io::Result<Prepared> {
-        let (inside, outside) = (root.join(name), root.with_file_name(name));
+        let is_text = kind != "no-text";
+        let inside = root.join(if is_text { name.into() } else { no_text(name)? });
+        let outside = root.with_file_name(name);
         let prepared = Prepared { paths: vec![inside.clone(), outside.clone()] };
         match kind {
             "file" => fs::write(&inside, SECRET)?,
@@ -31,6 +34,7 @@ impl Prepared {
                 link(&outside, &inside)?;
             }
             "outside" => fs::write(&outside, SECRET)?,
+            "no-text" => fs::write(&inside, SECRET)?,
             _ => fs::File::create(&inside)?.set_len(size)?,
         }
         Ok(prepared)
@@ -58,6 +62,20 @@ pub(super) fn files_in(folder: &Path) -> BTreeSet<PathBuf> {
         }
     }
     files
+}
+
+/// This name with a byte in it that UTF-8 does not have.
+fn no_text(name: &str) -> io::Result<OsString> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        Ok(OsString::from_vec([name.as_bytes(), b"\xff"].concat()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = name;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 fn link(to: &Path, from: &Path) -> io::Result<()> {

@@ -8,7 +8,7 @@
 //! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
-//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside` or `sparse SIZE` |
+//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `noted`, `unchanged` | the files in the folder are noted; a second later at most there are no others |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
