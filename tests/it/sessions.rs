@@ -2,15 +2,16 @@
 //! played with the real programs here, and with the client alone by the tests inside the crate.
 //!
 //! ```text
+//! only unix sh                  the file is for this system, and for those who have these programs
 //! server --max-file-size 10     the flags of the server, which is new for each file
 //! file NAME TEXT                a file where the client runs; `size 5000000` for some bytes, `folder NAME`
 //! there NAME TEXT               the same in the server's folder
 //! peer 'ok 1\n' | 'ok 2\n'      a peer in the place of the server: it answers each read with the next word, and closes
 //!                               after the last, or at `|`; `\xNN` is a byte; `peer` alone: the server again
 //! cut 2000 99                   the next connections end after 2000 and 99 bytes from the server, or from the peer
-//! $ connme-client upload a      a command; `--server` is added to a client's
-//! < Y                           a line that is typed
-//!   a uploaded: 5 bytes ...     a line of standard output; `...` is any text
+//! $ connme-client upload a      a command; `--server` is added to a client's. `HOST:PORT` is where the server is
+//! < Y                           a line that is typed; `\e` is an escape, here and in what comes, `<long>` 400,000 bytes
+//!   a uploaded: 5 bytes ...     a line of standard output; `...` is any text, and alone any lines
 //! ! connme-client: ...          a line of standard error
 //! = 2                           the exit status, if it is not 0, or 1 where a program complains
 //! heard 'connme\n'              all that the peer was told
@@ -82,15 +83,31 @@ fn is_like(line: &str, expected: &str) -> bool {
     })
 }
 
+/// The same for all lines, where a line `...` stands for any lines.
+fn are_like(lines: &[String], expected: &[String]) -> bool {
+    match expected {
+        [first, rest @ ..] if first == "..." => {
+            (0..=lines.len()).any(|at| are_like(&lines[at..], rest))
+        }
+        [first, rest @ ..] => match lines {
+            [line, lines @ ..] => is_like(line, first) && are_like(lines, rest),
+            [] => false,
+        },
+        [] => lines.is_empty(),
+    }
+}
+
 impl Run {
     fn check(&self, stage: &Stage, other: Option<SocketAddr>, folder: &Path) {
-        let dialect = self.words.iter().skip_while(|word| *word != "--dialect").nth(1);
-        let own = (stage.address_of)(dialect.map_or("text", String::as_str));
-        let address = other.unwrap_or(own).to_string();
         let mut words = self.words.clone();
-        if words[0] == "connme-client" {
+        let is_client = words[0] == "connme-client";
+        let dialect = words.iter().skip_while(|word| *word != "--dialect").nth(1);
+        let dialect = dialect.filter(|_| is_client).map_or("text", String::as_str);
+        let address = other.unwrap_or((stage.address_of)(dialect)).to_string();
+        if is_client {
             words.splice(1..1, ["--server".to_owned(), address.clone()]);
         }
+        words.iter_mut().for_each(|word| *word = word.replace("HOST:PORT", &address));
         let Some((command, before)) = (stage.program)(&words) else { return };
         let mut command = assert_cmd::Command::from_std(command);
         command
@@ -110,11 +127,8 @@ impl Run {
             text.lines().map(str::to_owned).collect()
         };
         let (out, err) = (lines(output.stdout), lines(output.stderr));
-        let like = |lines: &[String], expected: &[String]| {
-            lines.len() == expected.len() && lines.iter().zip(expected).all(|(a, b)| is_like(a, b))
-        };
         assert!(
-            like(&out, &self.out) && like(&err, &self.err),
+            are_like(&out, &self.out) && are_like(&err, &self.err),
             "{}: {:?}\nstandard output: {out:#?}\nstandard error: {err:#?}",
             self.at,
             self.words
@@ -228,10 +242,19 @@ fn play(name: &str, text: &str, start: impl Fn(&[String]) -> Stage) {
     let folder = tempfile::tempdir().unwrap();
     let flags = text.lines().find_map(|line| line.strip_prefix("server ")).map(words);
     let stage = start(&flags.unwrap_or_default());
+    let only = text.lines().find_map(|line| line.strip_prefix("only ")).map(words);
+    if let Some([system, programs @ ..]) = only.as_deref() {
+        let is_here = [std::env::consts::OS, std::env::consts::FAMILY].contains(&system.as_str());
+        let has = |program: &String| (stage.program)(std::slice::from_ref(program)).is_some();
+        if !is_here || !programs.iter().all(has) {
+            return;
+        }
+    }
     let (mut run, mut peer, mut relay) = (None::<Run>, None::<Peer>, None::<Relay>);
     let downloads = folder.path().join("downloads");
     for (n, line) in text.lines().chain([""]).enumerate() {
         let at = format!("{name}:{}", n + 1);
+        let line = &line.replace("\\e", "\u{1b}").replace("<long>", &"x ".repeat(200_000));
         let is_part = ["< ", "  ", "! ", "= "].iter().any(|mark| line.starts_with(mark));
         if let Some(run) = run.take_if(|_| !is_part) {
             let peer = peer.as_ref().map(|peer| peer.address);
@@ -242,7 +265,7 @@ fn play(name: &str, text: &str, start: impl Fn(&[String]) -> Stage) {
         let is_now = |names: Vec<String>| assert_eq!(names, words(rest), "{at}");
         match (mark, &mut run) {
             ("$", _) => run = Some(Run { at, words: words(rest), ..Run::default() }),
-            ("<", Some(run)) => run.typed += &format!("{}\n", rest.replace("\\e", "\u{1b}")),
+            ("<", Some(run)) => run.typed += &format!("{rest}\n"),
             ("!", Some(run)) => run.err.push(rest.to_owned()),
             ("=", Some(run)) => run.status = Some(rest.parse().unwrap()),
             ("", Some(run)) => run.out.extend(rest.strip_prefix(' ').map(str::to_owned)),
@@ -266,7 +289,7 @@ fn play(name: &str, text: &str, start: impl Fn(&[String]) -> Stage) {
                 let (came, is) = (fs::read(downloads.join(rest)), fs::read(stage.root.join(rest)));
                 assert!(came.unwrap() == is.unwrap(), "{at}");
             }
-            ("" | "#" | "server", _) => {}
+            ("" | "#" | "server" | "only", _) => {}
             _ => panic!("{at}: {line:?} is no line of a session"),
         }
     }
