@@ -530,30 +530,6 @@ fn a_connection_ends_in_a_capture_as_it_ended() {
 }
 
 #[test]
-fn the_dissector_counts_one_and_cuts_between_characters() {
-    if !has_tshark() {
-        return;
-    }
-    let server = TestServer::start(&[]);
-    server.put("f", b"x");
-    let explained = |dialect: &str, words: &[&str]| {
-        let (file, address) = (server.outside().join("c.pcap"), server.address_of(dialect));
-        let mut client = client(&["--dialect", dialect, "--server", &address.to_string()]);
-        client.arg("--capture").arg(&file).args(words).output().unwrap();
-        dissected(&file, &[(dialect, address.port())], &["-V".to_owned()])
-    };
-    let shown = explained("struct", &["ls"]);
-    assert!(shown.contains("\n    1 entry\n"), "{shown}");
-    let shown = explained("text", &["say", "LS\\nl", "s\\n", "l"]);
-    assert_eq!(shown.matches("1 byte of a message").count(), 3, "{shown}");
-    assert!(shown.contains("Command: ls\n"), "{shown}");
-    for first in ["", "x"] {
-        let shown = explained("text", &["count", &(first.to_owned() + &"\u{e9}".repeat(90))]);
-        assert!(shown.contains("\u{e9}...") && !shown.contains('\u{fffd}'), "{shown}");
-    }
-}
-
-#[test]
 fn payloads_are_cut_and_their_lengths_kept() {
     let server = TestServer::start(&[]);
     let (folder, file) = (server.outside(), server.outside().join("c.pcap"));
@@ -566,18 +542,6 @@ fn payloads_are_cut_and_their_lengths_kept() {
     let sent: usize = packets.iter().filter(|p| p.payload.len() < p.length).map(|p| p.length).sum();
     assert!(sent > 290_000 && bytes.len() < 40_000, "{sent} {}", bytes.len());
     talks(&packets);
-    if has_tshark() {
-        let found = find(&server, &file, None);
-        let of = |name: &str, from: bool| {
-            let its = found
-                .iter()
-                .find(|((_, is_server, field), _)| (*field, *is_server) == (name, from));
-            its.unwrap().1
-        };
-        let counted = of("payload", false).iter().map(|n| n.parse::<u64>().unwrap());
-        assert_eq!((of("command", false)[0].as_str(), counted.sum()), ("upload", 300_000));
-        assert_eq!(of("reply", true).join("|"), "ok ready|ok received 300000 big.bin");
-    }
 }
 
 /// IPv6, where this machine has it.
@@ -647,27 +611,15 @@ fn a_capture_has_the_address_of_the_proxy_line() {
     }
 }
 
-/// A full disk, or a reader that leaves, ends the capture and nothing else.
+/// A disk with room for a few packets: the capture ends, and nothing else.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_capture_that_cannot_be_written_ends_alone() {
-    // A pipe whose reader takes the file's header, and leaves.
-    let server = TestServer::start(&[]);
-    let folder = server.outside();
-    fs::write(folder.join("a.txt"), noise(9, 200_000)).unwrap();
-    let upload =
-        "\"$0\" --server $1 --capture - upload a.txt 2>errors | head -c 24 >/dev/null; cat errors";
-    let mut command = Command::new("sh");
-    command.args(["-c", upload, env!("CARGO_BIN_EXE_connme-client")]);
-    command.arg(server.address().to_string()).env("LANG", "C").env_remove("LC_ALL");
-    let said = String::from_utf8(command.current_dir(folder).output().unwrap().stdout).unwrap();
-    assert!(said.contains("a.txt uploaded: 200000 bytes"), "{said}");
-    assert_eq!(server.get("a.txt"), noise(9, 200_000));
-    // A disk with room for a few packets.
     let limit = ["sh", "-c", "ulimit -f 64; trap '' XFSZ; exec \"$@\"", "sh"];
-    let file = folder.join("c.pcap");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.pcap");
     let flags = ["--capture", file.to_str().unwrap(), "--capture-bytes", "1400"];
-    let server = TestServer::over_by(&limit, server.root(), &flags);
+    let server = TestServer::over_by(&limit, folder.path(), &flags);
     for n in 0..20 {
         let mut peer = server.peer();
         peer.say(format!("upload {n}\n20000\n")).say(noise(n, 20_000)).hear("ok ready\n");
@@ -677,11 +629,6 @@ fn a_capture_that_cannot_be_written_ends_alone() {
     assert_eq!(log.matches("the capture ends here").count(), 1, "{log}");
     // What is there is whole, and the disk was nearly full.
     assert!(read(&file).len() > 20 && fs::metadata(&file).unwrap().len() > 10_000);
-    // What cannot be created is a mistake of the user.
-    let client = client(&["--capture", "no/such/c.pcap", "ls"]).assert().code(1);
-    let errors = String::from_utf8_lossy(&client.get_output().stderr).into_owned();
-    let said = "connme-client: cannot create the capture no/such/c.pcap: ";
-    assert!(errors.starts_with(said), "{errors}");
 }
 
 /// The file is a pipe that is not read, and then is: the server goes on meanwhile, and says what is missing.
@@ -743,21 +690,4 @@ fn a_demo_is_captured() {
     for line in lines.lines() {
         (_, rest) = rest.split_once(&format!(" {line}\n")).expect(line);
     }
-}
-
-#[test]
-fn a_result_that_is_a_file_goes_where_the_user_wants_it() {
-    let folder = tempfile::tempdir().unwrap();
-    for (words, start) in [
-        (&["dissector"][..], "-- "),
-        (&["questions", "--gift", "--lang", "id"], "$CATEGORY: connme\n\n::Satu write::[markdown]"),
-        (&["questions"], "1. "),
-    ] {
-        let printed = lab(words).assert().success().get_output().stdout.clone();
-        assert!(printed.starts_with(start.as_bytes()), "{words:?}");
-        let mut lab = lab(&[&["--output", "file"], words].concat());
-        lab.current_dir(&folder).assert().success().stdout("");
-        assert!(fs::read(folder.path().join("file")).unwrap() == printed, "{words:?}");
-    }
-    lab(&["dissector", "--output", "no/such"]).current_dir(&folder).assert().code(1);
 }
