@@ -46,7 +46,7 @@ fn failed(report: &Report) -> Vec<&'static str> {
     report.graded.iter().filter(|it| is_failed(&it.outcome)).map(|it| it.check.id).collect()
 }
 
-/// Runs all checks against the second server with this flaw.
+/// Runs all checks against the server with this flaw.
 fn graded(dialect: &'static str, flaw: &'static str, seconds: f64) -> Report {
     graded_only(dialect, flaw, seconds, &[])
 }
@@ -61,7 +61,7 @@ fn graded_only(dialect: &'static str, flaw: &'static str, seconds: f64, only: &[
     run(Options { time, only, ..options(dialect, port, Some(&root)) }).unwrap()
 }
 
-/// The second server without a flaw is a row of the table.
+/// The server that can have flaws, without one, is a row of the table.
 #[test]
 fn our_server_gets_full_points() {
     // Each has a folder of its own: they choose the same names.

@@ -13,7 +13,7 @@
 //! - [`architectures`]: one server in five shapes, and what a slow client does to each.
 //! - [`capture`]: what is written for Wireshark, and what explains it there.
 //! - [`lecture`]: the trace, the adversary, the comparison, the lessons.
-//! - [`grade`], [`grade_server`]: the grader against a server of its own, with every flaw.
+//! - [`grade`], [`grade_server`]: the grader against a server with every flaw, and what makes the flaws.
 //! - [`grade_client`], [`flawed_client`], [`flawed_siblings`]: the grader against clients, right ones and others.
 //! - [`liar`]: the client against servers that say too much.
 //! - [`tidy`]: the rules of this repository that a program can check.

@@ -50,7 +50,7 @@ struct Run {
 }
 
 /// The words of a line; quotation marks keep one together.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let parts = line.split('\'').enumerate();
     let mut words = vec![];
     for (n, part) in parts {
