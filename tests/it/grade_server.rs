@@ -32,8 +32,8 @@ struct Server {
     store: Store,
     is_dead: AtomicBool,
     open: AtomicUsize,
-    /// Held by who does what only one may do.
-    one: Mutex<()>,
+    /// The connection that does what only one may do.
+    one: Mutex<Option<usize>>,
     /// The last request.
     asked: Mutex<Vec<u8>>,
 }
@@ -327,6 +327,10 @@ impl Flawed {
         self.socket.peek(&mut [0]).is_ok_and(|n| n == 0)
     }
 
+    fn is_next(&self) -> bool {
+        *self.server.one.lock().unwrap().get_or_insert(self.number) == self.number
+    }
+
     fn note(&mut self, is_in: bool, bytes: &[u8]) {
         self.talk.push((is_in, bytes[..bytes.len().min(500)].to_vec()));
         self.talk.drain(..self.talk.len().saturating_sub(12));
@@ -408,11 +412,11 @@ impl Flawed {
             }
             _ => self.server.replace(),
         }
-        let server = Arc::clone(&self.server);
-        let one = (is_payload && server.is("one-upload-at-a-time")).then(|| server.one.lock());
+        while is_payload && self.is("one-upload-at-a-time") && !self.is_next() {
+            sleep(Duration::from_millis(5));
+        }
         let mut bytes = vec![0; 16 << 10];
         let read = self.socket.read(&mut bytes);
-        drop(one);
         if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset) {
             let flaw = if self.is_closing { "dies-of-late-reset" } else { "dies-of-reset" };
             self.server.is_dead.fetch_or(self.is(flaw), SeqCst);
@@ -570,6 +574,7 @@ impl Stream for Flawed {
         if let Ending::Size | Ending::Stream = end {
             self.expected = Expected::Line;
             self.has_stored = true;
+            self.server.one.lock().unwrap().take_if(|number| *number == self.number);
             self.part.clear();
             self.is_shut |= self.is("upload-half-close") && self.is_over(20);
             match self.server.flaw {
@@ -586,6 +591,7 @@ impl Drop for Flawed {
     fn drop(&mut self) {
         // Where nothing is replied, a rule may reply something.
         let _ = self.write(b"");
+        self.server.one.lock().unwrap().take_if(|number| *number == self.number);
         let is_cut = self.is_cut();
         match self.server.flaw {
             "keeps-half" if is_cut => drop(fs::write(&self.file, &self.part)),
