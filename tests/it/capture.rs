@@ -625,6 +625,7 @@ fn a_capture_that_cannot_be_written_ends_alone() {
         peer.say(format!("upload {n}\n20000\n")).say(noise(n, 20_000)).hear("ok ready\n");
         peer.hear(format!("ok received 20000 {n}\n"));
     }
+    server.wait_for_log("the capture ends here");
     let log = server.log();
     assert_eq!(log.matches("the capture ends here").count(), 1, "{log}");
     // What is there is whole, and the disk was nearly full.
