@@ -80,7 +80,7 @@ const SOME: u64 = 32;
 const STORING: &str = "upload";
 
 /// The most bytes that a run moves.
-const MOVED: u64 = 32 << 20;
+const MOVED: u64 = 24 << 20;
 
 /// What a run is to do.
 #[derive(Clone, Debug)]
