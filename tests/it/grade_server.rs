@@ -87,6 +87,7 @@ impl Server {
         self.flaw == flaw
     }
 
+    /// Serves one connection. So many are open beside it.
     fn serve(self: &Arc<Server>, mut socket: TcpStream, number: usize, open: usize) {
         let _ = socket.set_nodelay(!self.is("two-writes"));
         match self.flaw {
@@ -327,10 +328,12 @@ impl Flawed {
         self.socket.peek(&mut [0]).is_ok_and(|n| n == 0)
     }
 
+    /// Whether it is the one that may do what only one may do.
     fn is_next(&self) -> bool {
         *self.server.one.lock().unwrap().get_or_insert(self.number) == self.number
     }
 
+    /// Remembers how the last reads and writes began.
     fn note(&mut self, is_in: bool, bytes: &[u8]) {
         self.talk.push((is_in, bytes[..bytes.len().min(500)].to_vec()));
         self.talk.drain(..self.talk.len().saturating_sub(12));
@@ -353,7 +356,7 @@ impl Flawed {
         name.unwrap_or_default().trim_end_matches('Y').to_owned()
     }
 
-    /// What a rule needs to be so, if it is; its name where it has one.
+    /// Nothing if it is not so; else what stands for the first marks of a rule.
     fn state(&self, state: &str) -> Option<Vec<Vec<u8>>> {
         let is_so = match state {
             "late" => self.messages > 30,
@@ -379,11 +382,13 @@ impl Flawed {
                 let (_, name) = all.into_iter().find(|(_, name)| name.starts_with('.'))?;
                 return Some(vec![name.into_bytes()]);
             }
-            _ => true,
+            "" => true,
+            _ => panic!("there is no state {state}"),
         };
         is_so.then(Vec::new)
     }
 
+    /// Applies the rules. No message is as long as what they leave out: that is a part of a payload.
     fn changed(&self, mut bytes: Vec<u8>, way: &str) -> Vec<u8> {
         let rest = bytes.split_off(bytes.len().min(9000));
         for rule in self.server.rules.iter().filter(|rule| rule.way == way) {
@@ -417,7 +422,8 @@ impl Flawed {
         }
         let mut bytes = vec![0; 16 << 10];
         let read = self.socket.read(&mut bytes);
-        if read.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset) {
+        let broken = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted];
+        if read.as_ref().is_err_and(|error| broken.contains(&error.kind())) {
             let flaw = if self.is_closing { "dies-of-late-reset" } else { "dies-of-reset" };
             self.server.is_dead.fetch_or(self.is(flaw), SeqCst);
         }
