@@ -303,7 +303,9 @@ pub(crate) fn play_all(start: impl Fn(&[String]) -> Stage + Sync) {
     thread::scope(|scope| {
         for name in &names {
             let (text, start) = (fs::read_to_string(folder.join(name)).unwrap(), &start);
-            scope.spawn(move || play(name, &text, start));
+            // What is skipped goes by the name of the thread.
+            let thread = thread::Builder::new().name(name.clone());
+            thread.spawn_scoped(scope, move || play(name, &text, start)).unwrap();
         }
     });
 }
