@@ -30,9 +30,9 @@ mod request;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
-use std::{fs, io, iter, thread};
+use std::{fs, io, thread};
 
 use super::conversation::{Mistake, Step, Then, number_in};
 use super::peer::Peer;
@@ -127,19 +127,37 @@ pub fn run(
     let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
     room.dry_run(driven)?;
     let wanted = room.options.wanted();
-    let mut graded = Vec::new();
-    for group in wanted.chunk_by(|a, b| a.group() == b.group()) {
-        let next = Mutex::new(group.iter().enumerate());
-        let grade = || lock(&next).next().map(|(n, check)| (n, room.grade(check)));
-        let mut of: Vec<_> = thread::scope(|scope| {
-            let work = || iter::from_fn(grade).collect::<Vec<_>>();
-            let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|it| it.join().unwrap_or_default()).collect()
-        });
-        of.sort_by_key(|(n, _)| *n);
-        tell(&of.iter().map(|(_, it)| it).collect::<Vec<_>>());
-        graded.extend(of.into_iter().map(|(_, it)| it));
-    }
+    let (next, room) = (Mutex::new(wanted.iter().enumerate()), &room);
+    let mut places: Vec<Option<Graded>> = wanted.iter().map(|_| None).collect();
+    thread::scope(|scope| {
+        let (sender, done) = mpsc::channel();
+        for _ in 0..AT_ONCE {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let Some((n, check)) = lock(next).next() else { return };
+                    let _ = sender.send((n, room.grade(check)));
+                }
+            });
+        }
+        drop(sender);
+        let mut groups = wanted.chunk_by(|a, b| a.group() == b.group()).peekable();
+        let mut told = 0;
+        for (n, graded) in done {
+            if let Some(place) = places.get_mut(n) {
+                *place = Some(graded);
+            }
+            // Checks run at the same time: a group is told when those before it have ended too.
+            while let Some(group) = groups.peek() {
+                let of: Vec<_> = places.iter().skip(told).map_while(Option::as_ref).collect();
+                let Some(of) = of.get(..group.len()) else { break };
+                tell(of);
+                told += group.len();
+                groups.next();
+            }
+        }
+    });
+    let graded = places.into_iter().flatten().collect();
     let (time, options) = (start.elapsed(), room.options.clone());
     Ok(Report { options, graded, time, moved: 0 })
 }
