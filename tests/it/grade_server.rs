@@ -566,7 +566,10 @@ impl Stream for Flawed {
 
     fn end_writing(&mut self) -> io::Result<()> {
         self.is_closing = true;
-        self.socket.end_writing()
+        let ended = self.socket.end_writing();
+        // The reset was faster.
+        self.server.is_dead.fetch_or(ended.is_err() && self.is("dies-of-late-reset"), SeqCst);
+        ended
     }
 
     fn note_wait(&mut self, _: &[u8], expected: Expected) {
