@@ -109,9 +109,10 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
 /// What is said before the run.
 fn announcement(options: &Options, checks: usize) -> Msg {
     let (graded, s) = (subject(options), if checks == 1 { "" } else { "s" });
-    let more = match options.client {
-        Some(_) => Msg::default(),
-        None => msg!(
+    // A program that is started here has a folder of its own.
+    let more = match options.client.is_some() || options.run.is_some() {
+        true => Msg::default(),
+        false => msg!(
             ". They use files of their own, named grade-...",
             ". Semuanya memakai file sendiri, bernama grade-..."
         ),
