@@ -385,7 +385,7 @@ mod tests {
         client.drop_connection();
         assert_eq!(client.byebye(), Ok(()));
         client.connect_on_demand();
-        // It tries to connect, and there is no server.
+        // The scripted connection has no server that a new one could reach.
         assert!(matches!(client.byebye(), Err(Failure::Unreachable(_))));
         client.connections = 1;
         assert_eq!(client.byebye(), Err(crate::client::not_connected()));

@@ -87,8 +87,8 @@ impl Server {
     /// The system has no thread free.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> Result<()> {
         let (server, start) = (Arc::new(self), Arc::new(Mutex::new(())));
-        // The threads wait for this lock. Nobody is served before each listener has its thread: connections could take all
-        // that the system has.
+        // Each thread waits for this lock, so that no client is served before every listener has its thread: connections
+        // could take all threads that the system has.
         let starting = lock(&start);
         let accept = |(dialect, listener): (Dialect, TcpListener)| {
             let (server, start) = (Arc::clone(&server), Arc::clone(&start));

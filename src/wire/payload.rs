@@ -103,7 +103,7 @@ impl Wire {
             sink(&buffer[..n])?;
             read?;
             // A peer that has filled the buffer gets a larger one.
-            let next = buffer.len() << u32::from(n == buffer.len());
+            let next = if n == buffer.len() { n * 2 } else { buffer.len() };
             buffer.resize(at_most(self.payload.left, next.min(most)), 0);
         }
         if let Some(size @ 1..) = std::mem::replace(&mut self.payload, Payload::NONE).size {

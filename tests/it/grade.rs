@@ -125,9 +125,9 @@ const HEAVY: [&str; 10] = [
     "files/sum-of-many-blocks",
     "files/twelve-of-a-name",
     "manners/leaves-unanswered",
+    "manners/reset-in-a-download",
     "names/counter-in-a-full-name",
     "names/wrong-characters",
-    "manners/reset-in-a-download",
     "together/slow-reader",
 ];
 

@@ -87,7 +87,7 @@ impl Server {
         self.flaw == flaw
     }
 
-    /// Serves one connection. So many are open beside it.
+    /// Serves one connection, beside `open` others.
     fn serve(self: &Arc<Server>, mut socket: TcpStream, number: usize, open: usize) {
         let _ = socket.set_nodelay(!self.is("two-writes"));
         match self.flaw {
@@ -259,7 +259,7 @@ impl Rule {
     }
 }
 
-/// Where these bytes match a pattern, and what stands for its marks.
+/// Where the first match of a pattern in these bytes begins and ends. What its marks stand for is added to `marks`.
 fn find(pattern: &[u8], bytes: &[u8], marks: &mut Vec<Vec<u8>>) -> Option<(usize, usize)> {
     let (pattern, last) = match pattern.strip_prefix(b"^") {
         Some(pattern) => (pattern, 0),
@@ -356,7 +356,7 @@ impl Flawed {
         name.unwrap_or_default().trim_end_matches('Y').to_owned()
     }
 
-    /// Nothing if it is not so; else what stands for the first marks of a rule.
+    /// What the first marks of a rule stand for in this state. `None`: the connection is in another one.
     fn state(&self, state: &str) -> Option<Vec<Vec<u8>>> {
         let is_so = match state {
             "late" => self.messages > 30,
@@ -383,7 +383,7 @@ impl Flawed {
                 return Some(vec![name.into_bytes()]);
             }
             "" => true,
-            _ => panic!("there is no state {state}"),
+            _ => panic!("grade_rules.txt has an unknown state: {state}"),
         };
         is_so.then(Vec::new)
     }

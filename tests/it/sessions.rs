@@ -83,7 +83,7 @@ fn is_like(line: &str, expected: &str) -> bool {
     })
 }
 
-/// The same for all lines, where a line `...` stands for any lines.
+/// The same for several lines. An expected line `...` stands for any number of lines.
 fn are_like(lines: &[String], expected: &[String]) -> bool {
     match expected {
         [first, rest @ ..] if first == "..." => {

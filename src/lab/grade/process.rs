@@ -60,7 +60,7 @@ impl Process {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
-        // What is printed ends when nobody can print any more.
+        // The command holds the pipe too, and the reader ends when nothing does.
         drop(command);
         let printed = Arc::default();
         let kept = Arc::clone(&printed);
@@ -68,7 +68,7 @@ impl Process {
         Ok(Process { input: child.stdin.take(), child, printed, reader })
     }
 
-    /// Writes to its standard input, and ends it. A program that does not read it is no error: what it does is judged.
+    /// Writes this to its standard input, and closes that. It is no error here if the program does not read it.
     pub(super) fn say(&mut self, text: &str) {
         if let Some(mut input) = self.input.take() {
             let _ = input.write_all(text.as_bytes());

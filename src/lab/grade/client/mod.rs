@@ -298,7 +298,8 @@ impl<'f> Room<'f> {
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        // Where there is no server, the port is that of a connection of ours: nobody listens there, and nobody else gets it.
+        // A check without a server needs a port on which nothing listens. That of an open connection is given to no other
+        // program meanwhile.
         let no_server = match fact("absent") {
             Some(_) => Some((TcpStream::connect(listener.local_addr()?)?, listener.accept()?)),
             None => None,
