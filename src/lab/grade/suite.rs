@@ -98,8 +98,9 @@ impl Suite {
         static SUITES: Mutex<BTreeMap<&str, &Suite>> = Mutex::new(BTreeMap::new());
         let [for_servers, for_clients] = files(dialect);
         let text = if is_client { for_clients } else { for_servers };
-        let read = || Suite::read(text, None, is_client).unwrap_or_default();
-        lock(&SUITES).entry(text).or_insert_with(|| Box::leak(Box::new(read())))
+        let checks = || parse(text, None).unwrap_or_default();
+        let suite = || Box::leak(Box::new(Suite { path: String::new(), checks: checks() }));
+        lock(&SUITES).entry(text).or_insert_with(|| suite())
     }
 
     /// The checks in a file of the user's, which may use the phrases of ours.
@@ -114,41 +115,12 @@ impl Suite {
         let path = path.display().to_string();
         let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
         let ours = Suite::of(dialect, is_client);
-        let suite = Suite::read(text.leak(), ours.checks.first(), is_client);
-        let Suite { checks, .. } = suite.map_err(|Mistake { line, what }| {
+        let checks = parse(text.leak(), ours.checks.first());
+        let checks = checks.and_then(|checks| examine(&checks, is_client).map(|()| checks));
+        let checks = checks.map_err(|Mistake { line, what }| {
             Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang)))
         })?;
         Ok(Box::leak(Box::new(Suite { path, checks })))
-    }
-
-    /// The checks of a text.
-    fn read(
-        text: &'static str,
-        phrases: Option<&Check>,
-        is_client: bool,
-    ) -> Result<Suite, Mistake> {
-        let checks = parse(text, phrases)?;
-        let is_known = if is_client { client::is_known } else { server::is_known };
-        for (n, check) in checks.iter().enumerate() {
-            check.examine(is_known)?;
-            let wrong = |what| Err(Mistake { line: check.line, what });
-            let is_there = |id: &str| checks.iter().any(|it| it.id == id);
-            let mut needs = check.sentence("needs").split_whitespace();
-            if let Some(id) = needs.find(|id| !is_there(id)) {
-                return wrong(msg!("there is no check '{id}'", "tidak ada pemeriksaan '{id}'"));
-            }
-            if checks.iter().take(n).any(|it| it.id == check.id) {
-                let id = check.id;
-                return wrong(msg!("'{id}' is there twice", "'{id}' ada dua kali"));
-            }
-            if ["en", "id"].iter().all(|lang| check.sentence(lang).is_empty()) {
-                return wrong(msg!(
-                    "a line 'en: …' must say what passes this check",
-                    "harus ada baris 'id: …' tentang apa yang lulus pemeriksaan ini"
-                ));
-            }
-        }
-        Ok(Suite { path: String::new(), checks })
     }
 
     /// The checks, group by group.
@@ -166,4 +138,44 @@ impl Suite {
 #[must_use]
 pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
     Suite::of(dialect, false).in_order()
+}
+
+/// Finds what no run could use. A test does it for our own.
+fn examine(checks: &[Check], is_client: bool) -> Result<(), Mistake> {
+    let is_known = if is_client { client::is_known } else { server::is_known };
+    for (n, check) in checks.iter().enumerate() {
+        check.examine(is_known)?;
+        let wrong = |what| Err(Mistake { line: check.line, what });
+        let is_there = |id: &str| checks.iter().any(|it| it.id == id);
+        let mut needs = check.sentence("needs").split_whitespace();
+        if let Some(id) = needs.find(|id| !is_there(id)) {
+            return wrong(msg!("there is no check '{id}'", "tidak ada pemeriksaan '{id}'"));
+        }
+        if checks.iter().take(n).any(|it| it.id == check.id) {
+            let id = check.id;
+            return wrong(msg!("'{id}' is there twice", "'{id}' ada dua kali"));
+        }
+        if ["en", "id"].iter().all(|lang| check.sentence(lang).is_empty()) {
+            return wrong(msg!(
+                "a line 'en: …' must say what passes this check",
+                "harus ada baris 'id: …' tentang apa yang lulus pemeriksaan ini"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_conversations_have_no_mistake() {
+        for dialect in Dialect::ALL {
+            for (text, is_client) in files(dialect).into_iter().zip([false, true]) {
+                let checks = parse(text, None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+                assert_eq!(examine(&checks, is_client), Ok(()), "{dialect:?}");
+            }
+        }
+    }
 }
