@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use connme::lab::grade::report::{Look, details};
 use connme::lab::grade::{Graded, Options, Outcome, Report, Verdict};
 use connme::lang::Lang;
 
-use crate::support::{TestServer, folder_in_memory, lab};
+use crate::support::{self, TestServer, folder_in_memory, lab};
 use crate::{flawed_client, flawed_siblings, grade_server};
 
 /// The usual time of a check is 5 s. Other tests run at the same time.
@@ -109,14 +108,8 @@ fn a_client_can_take_its_commands_from_the_environment() {
 
 /// A script of Python beside the sources, if Python is there.
 fn python(path: &str) -> Option<String> {
-    let is_there =
-        Command::new("python3").arg("--version").output().is_ok_and(|it| it.status.success());
-    if !is_there {
-        crate::support::skip("python3");
-        return None;
-    }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-    Some(format!("python3 '{}' {{host}} {{port}}", path.display()))
+    Some(format!("'{}' '{}' {{host}} {{port}}", support::python()?, path.display()))
 }
 
 /// The points that the guide tells.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-use crate::support::{DIALECTS, PATIENCE, TestServer, noise, skip};
+use crate::support::{self, DIALECTS, PATIENCE, TestServer, noise};
 
 /// The client over one dialect.
 fn run(
@@ -13,7 +13,7 @@ fn run(
     dialect: &str,
     args: &[&str],
 ) -> (i32, String, String) {
-    let mut client = crate::support::client(args);
+    let mut client = support::client(args);
     client.current_dir(folder).args(["--yes", "--dialect", dialect]);
     client.args(["--server", &server.address_of(dialect).to_string()]);
     let output = client.output().unwrap();
@@ -69,7 +69,7 @@ fn the_prompt_is_the_same_in_every_dialect() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a"), "hello").unwrap();
     for dialect in ["text", "struct", "json"] {
-        let mut client = crate::support::client(&["--dialect", dialect, "--yes"]);
+        let mut client = support::client(&["--dialect", dialect, "--yes"]);
         client
             .current_dir(folder.path())
             .args(["--server", &server.address_of(dialect).to_string()]);
@@ -85,14 +85,6 @@ fn the_prompt_is_the_same_in_every_dialect() {
 }
 
 /// Where Python can be had; elsewhere the same exchanges run as raw bytes in the other modules.
-fn python() -> Option<Command> {
-    let there = Command::new("python3").arg("--version").output().is_ok_and(|o| o.status.success());
-    if !there {
-        skip("python3");
-    }
-    there.then(|| Command::new("python3"))
-}
-
 fn run_python(mut python: Command, server: &TestServer, folder: &std::path::Path) -> String {
     for dialect in DIALECTS {
         let address = server.address_of(dialect);
@@ -116,7 +108,7 @@ fn run_python(mut python: Command, server: &TestServer, folder: &std::path::Path
 fn clients_like_those_of_the_assignments_are_served() {
     let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
     for script in ["struct_client.py", "filesaver_client.py", "json_client.py", "count_client.py"] {
-        let Some(mut python) = python() else { return };
+        let Some(mut python) = support::python().map(Command::new) else { return };
         let server = TestServer::start(&[]);
         let folder = tempfile::tempdir().unwrap();
         python.arg(scripts.join(script));
@@ -139,7 +131,7 @@ impl Drop for Ending {
 /// other, each of which has to leave the server able to answer the next.
 #[test]
 fn a_server_like_that_of_the_assignment_is_spoken_to() {
-    let Some(mut python) = python() else { return };
+    let Some(mut python) = support::python().map(Command::new) else { return };
     let folder = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/struct_server.py");
     python.arg(script).current_dir(&folder).stdout(std::process::Stdio::piped());
@@ -148,7 +140,7 @@ fn a_server_like_that_of_the_assignment_is_spoken_to() {
     let stdout = server.0.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut port).unwrap();
     let run = |args: &[&str]| {
-        let mut client = crate::support::client(args);
+        let mut client = support::client(args);
         client.current_dir(&folder).args(["--dialect", "struct"]);
         let output = client.args(["--server", &format!("127.0.0.1:{}", port.trim())]).output();
         let output = output.unwrap();
@@ -182,7 +174,7 @@ fn the_guides_python_works() {
     assert_eq!(snippets.len(), DIALECTS.len());
     let server = TestServer::start(&[]);
     for (snippet, dialect) in snippets.iter().zip(DIALECTS) {
-        let Some(mut python) = python() else { return };
+        let Some(mut python) = support::python().map(Command::new) else { return };
         let (code, rest) = snippet.split_once("```").unwrap();
         let (_, rest) = rest.split_once("```text\n").unwrap();
         let expected = rest.split("```\n").next().unwrap();

@@ -479,3 +479,14 @@ pub fn skip(missing: &str) {
     file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
     eprint!("skipped without {line}");
 }
+
+/// The path of Python, where it can be had. What is called `python3` may be a script that looks for it first.
+pub fn python() -> Option<String> {
+    let asked =
+        Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok();
+    let path = asked.filter(|output| output.status.success()).map(|output| output.stdout);
+    if path.is_none() {
+        skip("python3");
+    }
+    path.map(|path| String::from_utf8(path).unwrap().trim_end().to_owned())
+}
