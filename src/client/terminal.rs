@@ -305,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn the_rate_of_one_file_that_continues_is_that_of_its_rest() {
+        for (files, is_new) in [(1, true), (2, false)] {
+            let mut bar = Bar::new(None, Lang::En, files, None);
+            let before = lock(&bar.shared.state).start;
+            while Instant::now() == before {}
+            bar.show(Progress::Continuing(5, Some(9)));
+            assert_eq!(lock(&bar.shared.state).start > before, is_new, "{files}");
+        }
+    }
+
+    #[test]
     fn a_bar_is_drawn_when_something_moves_and_removed_at_the_end() {
         let terminal = Terminal { out: true, colour: true, bar: true, columns: COLUMNS };
         let mut bar = Bar::new(Some(terminal), Lang::En, 1, None);
