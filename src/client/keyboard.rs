@@ -263,6 +263,7 @@ mod tests {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
             match self.0.recv().unwrap_or_default() {
                 b"<signal>" => Err(io::ErrorKind::Interrupted.into()),
+                b"<error>" => Err(io::ErrorKind::Other.into()),
                 mut piece => piece.read(into),
             }
         }
@@ -290,6 +291,19 @@ mod tests {
         drop(type_it);
         assert_eq!([keyboard.next(), keyboard.next()], [Typed::End, Typed::End]);
         assert!(lock(&keyboard.shared.state).typed.len() < 2);
+    }
+
+    /// Such as that of a terminal that has gone.
+    #[test]
+    fn an_input_that_fails_has_ended() {
+        let (keyboard, (type_it, typed)) = (of_no_terminal(), channel());
+        for piece in [b"ls\n".as_slice(), b"<error>", b"rm a\n"] {
+            type_it.send(piece).unwrap();
+        }
+        drop(type_it);
+        let shared = Arc::clone(&keyboard.shared);
+        thread::spawn(move || shared.read(Pieces(typed)));
+        assert_eq!([keyboard.next(), keyboard.next()], [Typed::Line("ls".to_owned()), Typed::End]);
     }
 
     /// Where rlwrap sends a newline with the key. A key of the future is one of this moment, however slow the machine.
