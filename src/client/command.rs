@@ -705,11 +705,12 @@ mod tests {
 
     #[test]
     fn bytes_are_written_as_printf_does() {
-        let table: [(&str, &[u8]); 6] = [
+        let table: [(&str, &[u8]); 7] = [
             ("connme\\n", b"connme\n"),
             ("\\x05\\0a\\\\n", b"\x05\0a\\n"),
             ("\\xff", b"\xff"),
             ("\\xzz\\q\\", b"\\xzz\\q\\"),
+            ("\\xaz\\xza", b"\\xaz\\xza"),
             ("é", "é".as_bytes()),
             ("\\r\\t", b"\r\t"),
         ];
