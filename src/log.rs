@@ -23,9 +23,6 @@ use crate::error::{Error, Result, lock};
 use crate::lang::{Lang, escape};
 use crate::limits;
 
-/// At most one log line in this time about a condition that lasts.
-const RATE_LIMIT: Duration = Duration::from_secs(5);
-
 /// How long the end of the program waits for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -49,8 +46,6 @@ struct Outputs {
     /// Standard error, and the file.
     queues: Vec<Queue>,
     lang: Lang,
-    /// When the last line about a condition that lasts was written.
-    rate_limited: Mutex<Option<Instant>>,
 }
 
 /// The lines on their way to one output. A connection adds its line and goes on; one thread writes them. If
@@ -78,12 +73,11 @@ impl Log {
     /// The file cannot be opened for appending, or no thread can be started.
     pub fn open(file: Option<&Path>, lang: Lang) -> Result<Log> {
         let file = file.map(LogFile::open).transpose()?;
-        let mut stderr = stderr();
-        let mut queues = vec![Queue::start(move |text| stderr.write_all(text))?];
+        let mut queues = vec![Queue::start(|text| io::stderr().write_all(text))?];
         if let Some(mut file) = file {
             queues.push(Queue::start(move |text| file.write(text))?);
         }
-        Ok(Log(Arc::new(Outputs { queues, lang, rate_limited: Mutex::default() })))
+        Ok(Log(Arc::new(Outputs { queues, lang })))
     }
 
     /// A log that goes nowhere: for a client's own folder, and for tests.
@@ -117,18 +111,9 @@ impl Log {
         }
     }
 
-    /// Writes a line about a condition that lasts, but not again too soon.
-    pub fn rate_limited(&self, what: impl fmt::Display) {
-        let mut written = lock(&self.0.rate_limited);
-        if written.is_none_or(|written| written.elapsed() >= RATE_LIMIT) {
-            *written = Some(Instant::now());
-            self.line(what);
-        }
-    }
-
     /// The part of the log that belongs to one connection.
     #[must_use]
-    pub fn session(&self, peer: SocketAddr, dialect: &'static str) -> ConnectionLog<'_> {
+    pub fn for_connection(&self, peer: SocketAddr, dialect: &'static str) -> ConnectionLog<'_> {
         ConnectionLog {
             log: self,
             peer,
@@ -213,20 +198,6 @@ impl LogFile {
 
 fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
-}
-
-/// Standard error without the lock of the standard library: if another thread's write blocks because the
-/// output is not read, ours must not wait for it. A console of Windows may not take our bytes as they are, but
-/// the standard library converts them, so it is used there.
-fn stderr() -> Box<dyn Write + Send> {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsFd;
-        if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
-            return Box::new(File::from(stderr));
-        }
-    }
-    Box::new(io::stderr())
 }
 
 /// One connection's lines.
@@ -384,7 +355,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let log = Log::open(Some(&path), Lang::En).unwrap();
-        let session = log.session(([127, 0, 0, 1], 1).into(), "text");
+        let session = log.for_connection(([127, 0, 0, 1], 1).into(), "text");
         let removed = || Ok(Done { removed: true, ..Done::default() });
         let stored = || Ok(Done { stored: Some("a".to_owned()), ..Done::default() });
         let now = Instant::now();

@@ -196,7 +196,7 @@ impl Besieged {
     /// Serves a peer, and says how much was answered.
     fn serve(&self, dialect: Dialect, steps: Vec<Step>) -> usize {
         let log = Log::silent();
-        let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
+        let session = log.for_connection("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::new(steps);
         let mut wire = Wire::new(Box::new(script), WireConfig::default());
         let _ = dialect.handle_client(&mut wire, &self.store, &session);

@@ -25,7 +25,7 @@ pub(super) fn answer_over(
 ) -> Vec<u8> {
     let store = Arc::new(Store::open(root, Options::default(), &Log::silent()).unwrap());
     let log = Log::silent();
-    let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
+    let session = log.for_connection("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let _ = dialect.handle_client(&mut wire, &store, &session);
     wire.close_and_wait();
@@ -86,7 +86,7 @@ fn no_work_is_done_for_a_peer_that_is_gone() {
         (Dialect::Json, "{\"aksi\":\"list\"}\n"),
     ] {
         let log = Log::silent();
-        let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
+        let session = log.for_connection("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::whole(request);
         let mut wire = Wire::new(Box::new(script.broken()), WireConfig::default());
         let _ = dialect.handle_client(&mut wire, &store, &session);
@@ -724,7 +724,7 @@ fn the_reply_is_sent_before_the_log_says_ok() {
         let path = root.path().join(".log");
         let log = Log::open(Some(&path), Lang::En).unwrap();
         let store = Arc::new(Store::open(root.path(), Options::default(), &log).unwrap());
-        let session = log.session("192.0.2.1:1".parse().unwrap(), dialect.name());
+        let session = log.for_connection("192.0.2.1:1".parse().unwrap(), dialect.name());
         let seen = Arc::default();
         let script = Script::whole(said).0;
         let stream = Watched(script, path.clone(), log.clone(), Arc::clone(&seen));

@@ -12,12 +12,12 @@ mod threads;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
-use crate::error::{Code, Error, Result, lock};
+use crate::error::{Code, Error, Result};
 use crate::log::{ConnectionLog, Log};
 use crate::store::Store;
 use crate::wire::stream::{Prepare, set_options};
@@ -31,11 +31,14 @@ use threads::Threads;
 /// a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// At most one line of the log in this time says that accepts fail.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
 /// What all connections of a server share.
 pub struct Server {
     store: Store,
     log: Log,
-    wires: Arc<WireConfig>,
+    wire_config: Arc<WireConfig>,
     prepare: Prepare,
     has_proxy_line: bool,
     permits: Arc<Permits>,
@@ -57,14 +60,14 @@ impl Server {
     pub fn new(
         store: Store,
         log: Log,
-        wires: WireConfig,
+        wire_config: WireConfig,
         limits: ConnectionLimits,
         prepare: Prepare,
     ) -> Server {
         Server {
             store,
             log,
-            wires: Arc::new(wires),
+            wire_config: Arc::new(wire_config),
             prepare,
             has_proxy_line: false,
             permits: Permits::new(limits),
@@ -86,21 +89,21 @@ impl Server {
     /// # Errors
     /// The system has no thread free.
     pub fn run(self, listeners: Vec<(Dialect, TcpListener)>) -> Result<()> {
-        let (server, start) = (Arc::new(self), Arc::new(Mutex::new(())));
-        // Each thread waits for this lock, so that no client is served before every listener has its thread: connections
-        // could take all threads that the system has.
-        let starting = lock(&start);
+        let server = Arc::new(self);
         let accept = |(dialect, listener): (Dialect, TcpListener)| {
-            let (server, start) = (Arc::clone(&server), Arc::clone(&start));
+            let server = Arc::clone(&server);
             let thread = thread::Builder::new().name(format!("accept {}", dialect.name()));
             thread.spawn(move || {
-                drop(lock(&start));
+                // No client is served before every listener has its thread: connections could take all threads that
+                // the system has.
+                thread::park();
                 server.accept(dialect, &listener);
             })
         };
         let threads = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>();
-        drop(starting);
-        for thread in threads.map_err(|error| Error::io("start a thread to accept", &error))? {
+        let threads = threads.map_err(|error| Error::io("start a thread to accept", &error))?;
+        threads.iter().for_each(|thread| thread.thread().unpark());
+        for thread in threads {
             let _ = thread.join();
         }
         Ok(())
@@ -110,6 +113,7 @@ impl Server {
     /// system has no descriptor left, new connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         use io::ErrorKind as Kind;
+        let mut logged: Option<Instant> = None;
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
@@ -119,7 +123,10 @@ impl Server {
                     // Only one connection was lost, before it was accepted.
                     Kind::ConnectionAborted | Kind::ConnectionReset => {}
                     _ => {
-                        self.log.rate_limited(format_args!("{} accept: {error}", dialect.name()));
+                        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+                            logged = Some(Instant::now());
+                            self.log.line(format_args!("{} accept: {error}", dialect.name()));
+                        }
                         thread::sleep(ACCEPT_PAUSE);
                     }
                 },
@@ -148,7 +155,7 @@ impl Server {
         {
             return self.turn_away(connection, error);
         }
-        let log = self.log.session(connection.peer, connection.dialect.name());
+        let log = self.log.for_connection(connection.peer, connection.dialect.name());
         log.open(connection.permit.connections);
         // The permit ends with the conversation, so that it is free before the line is written.
         let end = self.converse(connection, &log);
@@ -160,7 +167,7 @@ impl Server {
         let Connection { dialect, stream, peer, permit } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
-        let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wires)));
+        let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wire_config)));
         wire.network = permit.network;
         // For `text` this is `text::handle_client`. After a panic the wire is only closed.
         let end =
@@ -177,7 +184,7 @@ impl Server {
             return self.refuse(dialect, stream, peer, &error);
         }
         drop(stream);
-        self.log.session(peer, dialect.name()).close(&Err(error));
+        self.log.for_connection(peer, dialect.name()).close(&Err(error));
     }
 
     fn refuse(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, busy: &Error) {

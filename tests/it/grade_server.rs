@@ -122,7 +122,8 @@ impl Server {
             is_shut: false,
         });
         let (mut wire, log) = (Wire::new(stream, WireConfig::default()), Log::silent());
-        let _ = self.dialect.handle_client(&mut wire, &self.store, &log.session(peer, "flawed"));
+        let _ =
+            self.dialect.handle_client(&mut wire, &self.store, &log.for_connection(peer, "flawed"));
         let _ = wire.flush();
         match self.flaw {
             "resets-after-errors" => {}

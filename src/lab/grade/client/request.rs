@@ -116,7 +116,7 @@ impl Request {
         let answer = Arc::new(Mutex::new(answer));
         let mut wire = Wire::new(Box::new(Shared(Arc::clone(&answer))), WireConfig::default());
         let log = Log::silent();
-        let log = log.session(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dialect.name());
+        let log = log.for_connection(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dialect.name());
         let _ = dialect.handle_client(&mut wire, store, &log);
         drop(wire);
         let Answer { peer, is_next, .. } = Arc::into_inner(answer)?.into_inner().ok()?;
