@@ -1,5 +1,5 @@
 //! What has been read and not yet taken.
-#![allow(clippy::indexing_slicing, reason = "`searched` is never beyond the end")]
+#![allow(clippy::indexing_slicing, reason = "no index is beyond what was read")]
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -8,29 +8,23 @@ use super::{Came, Wire};
 use crate::error::Result;
 use crate::limits;
 
+#[derive(Default)]
 pub(super) struct Input {
     /// In one piece.
     pub(super) bytes: VecDeque<u8>,
+    /// Before this position the mark that ends the message does not begin. Each message begins with 0.
+    pub(super) searched: usize,
     /// A read has brought all that it asked for. So this peer sends more at a time, perhaps a small file
     /// with its size.
     large_reads: bool,
     /// The peer has ended its direction.
     pub(super) ended: bool,
-    /// How many bytes were searched for a mark.
+    /// How many bytes were searched for a mark in all.
     #[cfg(test)]
-    pub(super) searched: usize,
+    pub(super) looked_at: usize,
 }
 
 impl Input {
-    /// Nothing has been read.
-    pub(super) const NONE: Input = Input {
-        bytes: VecDeque::new(),
-        large_reads: false,
-        ended: false,
-        #[cfg(test)]
-        searched: 0,
-    };
-
     pub(super) fn held(&self) -> &[u8] {
         self.bytes.as_slices().0
     }
@@ -43,16 +37,19 @@ impl Input {
         }
     }
 
-    /// Returns the position of `mark`. The first `searched` bytes are known not to have its beginning.
-    pub(super) fn find(&mut self, mark: &[u8], searched: usize) -> Option<usize> {
+    /// Returns the position of `mark`. What was searched is not searched again.
+    pub(super) fn find(&mut self, mark: &[u8]) -> Option<usize> {
         #[cfg(test)]
-        let () = self.searched += self.bytes.len() - searched;
-        let fresh = &self.held()[searched..];
+        let () = self.looked_at += self.bytes.len() - self.searched;
+        let fresh = &self.held()[self.searched..];
         let at = match mark {
             [mark] => fresh.iter().position(|byte| byte == mark),
             _ => fresh.windows(mark.len()).position(|window| window == mark),
         };
-        at.map(|at| searched + at)
+        let found = at.map(|at| self.searched + at);
+        // The mark may have begun.
+        self.searched = (self.bytes.len() + 1).saturating_sub(mark.len());
+        found
     }
 
     /// Adds what has come.

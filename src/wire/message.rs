@@ -44,15 +44,16 @@ impl Wire {
     /// begins then, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
         self.begin_message(Expected::Line)?;
-        let mut searched = 0;
-        let line = loop {
-            let line = self.take_line(&mut searched, most)?;
-            if line.is_some() || !self.read_more()? {
-                break line;
+        loop {
+            if let Some(line) = self.take_line(most)? {
+                return Ok(Some(line));
             }
-        };
-        if line.is_some() || self.input.held().is_empty() {
-            return Ok(line);
+            if !self.read_more()? {
+                break;
+            }
+        }
+        if self.input.held().is_empty() {
+            return Ok(None);
         }
         let sentence = "the connection ended in the middle of a line";
         let error = Error::new(Code::BadRequest, sentence).and_close();
@@ -79,18 +80,17 @@ impl Wire {
     /// The word has more than `most` bytes, or does not come in time.
     pub fn read_word(&mut self, most: usize, pause: Duration) -> Result<Option<Vec<u8>>> {
         self.begin_message(Expected::Word)?;
-        let mut searched = 0;
         loop {
-            if let Some(line) = self.take_line(&mut searched, most)? {
+            if let Some(line) = self.take_line(most)? {
                 return Ok(Some(line));
             }
             let ending = match self.read_or_pause(pause)? {
                 Came::Data(_) => continue,
-                Came::End if searched == 0 => return Ok(None),
+                Came::End if self.input.held().is_empty() => return Ok(None),
                 Came::End => Ending::Stream,
                 Came::Silence => Ending::Pause,
             };
-            let word = self.take_message(searched, 0, ending);
+            let word = self.take_message(self.input.held().len(), 0, ending);
             return if word.len() > most { Err(too_long(most)) } else { Ok(Some(word)) };
         }
     }
@@ -160,15 +160,11 @@ impl Wire {
     /// The mark does not come within `most` bytes, or not in time, or the stream ends before.
     pub fn read_until(&mut self, mark: &[u8], most: usize) -> Result<Vec<u8>> {
         self.begin_message(Expected::Mark)?;
-        let mut searched = 0;
         loop {
-            if let Some(at) = self.input.find(mark, searched) {
+            if let Some(at) = self.input.find(mark) {
                 return Ok(self.take_message(at, mark.len(), Ending::Mark));
             }
-            let held = self.input.held().len();
-            // The mark may have begun.
-            searched = (held + 1).saturating_sub(mark.len());
-            if held > most {
+            if self.input.held().len() > most {
                 return Err(too_long(most));
             }
             self.must_read_more()?;
@@ -276,16 +272,16 @@ impl Wire {
             return Err(Error::new(Code::BadRequest, "a payload is still to come").and_close());
         }
         (self.reading.expected, self.reading.deadline) = (expected, None);
+        self.input.searched = 0;
         Ok(())
     }
 
-    /// Takes a line, if its end has come. `searched` is how many bytes are known to hold no LF: they are not searched
-    /// again.
-    fn take_line(&mut self, searched: &mut usize, most: usize) -> Result<Option<Vec<u8>>> {
-        let Some(length) = self.input.find(b"\n", *searched) else {
-            *searched = self.input.held().len();
+    /// Takes a line, if its end has come.
+    fn take_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
+        let Some(length) = self.input.find(b"\n") else {
             // One byte more may be a CR, which does not count.
-            return if *searched > most + 1 { Err(too_long(most)) } else { Ok(None) };
+            let is_too_long = self.input.held().len() > most + 1;
+            return if is_too_long { Err(too_long(most)) } else { Ok(None) };
         };
         let mut line = self.take_message(length, 1, Ending::Lf);
         line.pop_if(|last| *last == b'\r');

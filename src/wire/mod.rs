@@ -138,7 +138,7 @@ impl Wire {
             stream,
             config: config.into(),
             state: State::InStep,
-            input: Input::NONE,
+            input: Input::default(),
             output: Vec::new(),
             reading: Reading::NONE,
             payload: Payload::NONE,

@@ -4,10 +4,9 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::drop_owed_payload`].
 //!
 //! ```text
-//! read_payload
-//!   take_payload       what came with the size, then the rest
-//!     read_much        several reads, so that the disk gets one large write
-//!       read_once      in `mod.rs`
+//! read_payload         what came with the size, then the rest
+//!   read_much          several reads, so that the disk gets one large write
+//!     read_once        in `mod.rs`
 //! ```
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
 
@@ -24,12 +23,17 @@ use crate::limits;
 pub(super) struct Payload {
     /// `None`: it ends with the stream.
     size: Option<u64>,
+    /// Without a size, the first value is [`u64::MAX`].
     pub(super) left: u64,
 }
 
 impl Payload {
     /// Nothing is owed.
     pub(super) const NONE: Payload = Payload { size: None, left: 0 };
+
+    fn came(self) -> u64 {
+        self.size.unwrap_or(u64::MAX) - self.left
+    }
 }
 
 impl Wire {
@@ -65,35 +69,11 @@ impl Wire {
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        self.take_payload(sink, &[], Ending::Size)
-    }
-
-    /// Hands all that comes until the peer ends its direction to `sink`, like a payload.
-    ///
-    /// # Errors
-    /// The sink's own, or the connection broke or stalled.
-    pub fn read_to_end<E: From<Error>>(
-        &mut self,
-        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        self.begin_message(Expected::Close)?;
-        self.payload = Payload { size: None, left: u64::MAX };
-        let begins = self.input.held().to_vec();
-        self.take_payload(sink, &begins, Ending::Stream)
-    }
-
-    /// Takes a payload that begins with these bytes and ends like this.
-    fn take_payload<E: From<Error>>(
-        &mut self,
-        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
-        begins: &[u8],
-        ending: Ending,
-    ) -> std::result::Result<(), E> {
-        let held = self.input.held();
-        let came = at_most(self.payload.left, held.len());
-        sink(&held[..came])?;
-        self.input.skip(came);
-        self.payload.left -= came as u64;
+        let ending = if self.payload.size.is_some() { Ending::Size } else { Ending::Stream };
+        let n = at_most(self.payload.left, self.input.held().len());
+        sink(&self.input.held()[..n])?;
+        self.input.skip(n);
+        self.payload.left -= n as u64;
         let most = self.config.payload_buffer;
         let mut buffer = vec![0; at_most(self.payload.left, most.min(limits::PAYLOAD_READ))];
         let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
@@ -106,46 +86,59 @@ impl Wire {
             let next = if n == buffer.len() { n * 2 } else { buffer.len() };
             buffer.resize(at_most(self.payload.left, next.min(most)), 0);
         }
-        if let Some(size @ 1..) = std::mem::replace(&mut self.payload, Payload::NONE).size {
-            self.stream.note_message(begins, size, ending);
+        let came = self.payload.came();
+        self.payload = Payload::NONE;
+        if came > 0 {
+            self.stream.note_message(&[], came, ending);
         }
         Ok(())
+    }
+
+    /// Hands all that comes until the peer ends its direction to `sink`, like a payload.
+    ///
+    /// # Errors
+    /// The sink's own, or the connection broke or stalled.
+    pub fn read_to_end<E: From<Error>>(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.begin_message(Expected::Close)?;
+        self.payload = Payload { size: None, left: u64::MAX };
+        self.read_payload(sink)
     }
 
     /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
     /// many small ones. Returns how much has come, and why no more will, if so.
     pub(super) fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
-        let (mut filled, mut gather_until) = (0, Instant::now() + self.config.gathering);
-        while filled < buffer.len() && (filled == 0 || Instant::now() < gather_until) {
-            let Payload { size, left } = self.payload;
-            let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
+        let (mut filled, gather_until) = (0, Instant::now() + self.config.gathering);
+        loop {
+            let (came, size) = (self.payload.came(), self.payload.size);
+            let expected = Expected::Payload { came, size };
             let begun = Instant::now();
             let wait_until = if filled == 0 { begun + pace.left } else { gather_until };
             let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
-                Ok(Came::Data(n)) => {
-                    filled += n;
-                    self.payload.left -= n as u64;
-                    Ok(n)
-                }
-                // Without a size the end of the stream is the end of the payload, and now its size is known.
+                Ok(Came::Data(n)) => Ok(n),
+                // What has come is written while the rest is waited for.
+                Ok(Came::Silence) if filled > 0 => Ok(0),
+                Ok(Came::Silence) => Err(timed_out()),
+                // Without a size, the end of the stream is the end of the payload.
                 Ok(Came::End) if size.is_none() => {
-                    self.payload = Payload { size: Some(u64::MAX - left), left: 0 };
-                    break;
+                    self.payload = Payload { size: Some(came), left: 0 };
+                    return (filled, Ok(()));
                 }
                 Ok(Came::End) => Err(ended_early()),
-                Ok(Came::Silence) if filled == 0 => Err(timed_out()),
-                // What has come is written while the rest is waited for.
-                Ok(Came::Silence) => {
-                    gather_until = begun;
-                    Ok(0)
-                }
                 Err(error) => Err(error),
             };
+            let n = *read.as_ref().unwrap_or(&0);
+            filled += n;
+            self.payload.left -= n as u64;
             if let Err(error) = read.and_then(|n| pace.note(n as u64, begun.elapsed())) {
                 return (filled, Err(error.with_partial(b"", expected)));
             }
+            if n == 0 || filled == buffer.len() || Instant::now() >= gather_until {
+                return (filled, Ok(()));
+            }
         }
-        (filled, Ok(()))
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written

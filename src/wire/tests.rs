@@ -95,7 +95,7 @@ fn a_long_word_is_searched_once() {
     let looked_at = |take: &dyn Fn(&mut Wire)| {
         let mut wire = wire(Script::bytewise(&bytes)).0;
         take(&mut wire);
-        wire.input.searched
+        wire.input.looked_at
     };
     let line = looked_at(&|wire| assert!(wire.read_line(limits::MESSAGE).is_err()));
     let pause = Duration::from_secs(9);
@@ -654,7 +654,7 @@ fn every_message_is_noted_with_its_length() {
         ("[a]", 3, Ending::Part),
         ("[b]", 4, Ending::Lf),
         ("", 5, Ending::Size),
-        ("end", 3, Ending::Stream),
+        ("", 3, Ending::Stream),
     ];
     assert_eq!(written.messages(), expected.map(|(text, n, end)| (text.to_owned(), n, end)));
 }
