@@ -21,7 +21,7 @@
 //! ```
 //!
 //! A first reading can leave out, of `wire/input.rs` (where bytes wait), all but `fill`; of `store/numbers.rs` (the free
-//! numbers of a name), all but `first_free`; `store/quota.rs`; and of `log.rs`, `utc`.
+//! numbers of a name), all but `take_first_free`; `store/quota.rs`; and of `log.rs`, `utc`.
 //!
 //! Words that have one meaning here:
 //! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.

@@ -179,10 +179,7 @@ impl Store {
             let lines = batch.iter().map(|(name, (id, stamp))| file_line(name, id, *stamp));
             draft.write(lines.collect::<String>().as_bytes())?;
         }
-        if self.options.fsync {
-            draft.sync()?;
-        }
-        draft.replace(&self.private(TABLE))
+        draft.replace(&self.private(TABLE), self.options.fsync)
     }
 
     /// Reads what has been appended since the last look.

@@ -4,7 +4,7 @@
 //! publish
 //!   finish                 the draft is closed
 //!   Share::store           only where all files together have a limit
-//!     first_free           a.txt, a_1.txt and so on, until one is free
+//!     take_first_free      a.txt, a_1.txt and so on, until one is free
 //!       publish_as         a hard link: it fails if the name is taken
 //! ```
 
@@ -42,8 +42,11 @@ impl Store {
         // plain file of this name is no obstacle: the upload gets a number.
         let path = self.walk(name.folder())?.join(name.last());
         let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
-        found.map(plain::must_be_plain).transpose()?;
-        let draft = self.draft().map_err(|error| not_stored(name.as_str(), &error))?;
+        if let Some(found) = found {
+            plain::must_be_plain(found)?;
+        }
+        let draft = self.workspace().and_then(|workspace| workspace.draft());
+        let draft = draft.map_err(|error| not_stored(name.as_str(), &error))?;
         let share = self.quota.as_ref().map(Quota::share);
         Ok(Incoming { store: self, name, draft, share, came: 0 })
     }
@@ -79,11 +82,11 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::write`].
     pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
-        let draft = self.store.draft().map_err(|error| not_stored(self.name.as_str(), &error))?;
+        let draft = self.store.workspace().and_then(|workspace| workspace.draft());
+        let draft = draft.map_err(|error| not_stored(self.name.as_str(), &error))?;
         let old = std::mem::replace(&mut self.draft, draft);
         self.write(bytes)?;
-        self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))?;
-        Ok(())
+        self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
     /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
@@ -120,29 +123,24 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// The disk does not take it.
     pub fn publish(mut self) -> Result<FileName> {
-        self.finish()?;
-        // Locals are dropped from the last to the first: `draft` before `share`, as in the struct.
-        let Incoming { store, name: given, mut share, draft, .. } = self;
+        let failed = |error| not_stored(self.name.as_str(), &error);
+        self.draft.finish(self.store.options.fsync).map_err(failed)?;
         // Walked again: a folder may have been replaced meanwhile.
-        let folder = store.walk(given.folder())?;
-        let storing = |error| not_stored(given.as_str(), &error);
-        let try_name = |name: &FileName| draft.publish_as(&folder.join(name.last()));
-        let first_free = || store.numbers.first_free(&given, try_name).map_err(storing);
-        let name = share.as_mut().map_or_else(first_free, |share| share.store(first_free))?;
-        if store.options.fsync
+        let folder = self.store.walk(self.name.folder())?;
+        let take = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
+        let publish = || self.store.numbers.take_first_free(&self.name, take).map_err(failed);
+        let stored = match &mut self.share {
+            Some(share) => share.store(publish)?,
+            None => publish()?,
+        };
+        if self.store.options.fsync
             && let Err(error) = sync_folder(&folder)
         {
             // An upload that failed leaves no file.
-            let _ = store.remove(name.as_ref().unwrap_or(&given));
-            return Err(storing(error));
+            let _ = self.store.remove(&stored);
+            return Err(failed(error));
         }
-        Ok(name.unwrap_or(given))
-    }
-
-    /// Closes the draft. If that is done already, it does nothing.
-    fn finish(&mut self) -> Result<()> {
-        let finished = self.draft.finish(self.store.options.fsync);
-        finished.map_err(|error| not_stored(self.name.as_str(), &error))
+        Ok(stored)
     }
 
     /// Publishes a file at the top of the root, and returns its record. If its identity cannot be kept, nothing
@@ -151,9 +149,9 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// See [`Incoming::publish`], or its identity cannot be kept.
     pub fn publish_recorded(mut self) -> Result<Record> {
-        self.finish()?;
-        let (store, name) = (self.store, self.name.clone());
-        let found = self.draft.metadata().map_err(|error| not_stored(name.as_str(), &error))?;
+        let (store, fsync) = (self.store, self.store.options.fsync);
+        let found = self.draft.finish(fsync).and_then(|()| self.draft.metadata());
+        let found = found.map_err(|error| not_stored(self.name.as_str(), &error))?;
         let stamp = Stamp::of(&found);
         let name = self.publish()?;
         match store.identify(&[(name.as_str(), stamp)]) {

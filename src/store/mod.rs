@@ -52,7 +52,7 @@ pub use sha256::{Sha256, Sum};
 use sums::Sums;
 pub use turns::Place;
 use turns::Turns;
-use workspace::{Draft, Workspace};
+use workspace::Workspace;
 
 /// The configuration of a store.
 #[derive(Clone, Debug, Default)]
@@ -202,11 +202,6 @@ impl Store {
     /// The path of one of the server's own files.
     fn private(&self, name: &str) -> PathBuf {
         self.root.join(private::PRIVATE).join(name)
-    }
-
-    /// A new draft in the server's own folder.
-    fn draft(&self) -> io::Result<Draft> {
-        self.workspace()?.draft()
     }
 
     /// The server's own folder. Makes a new one if it has been removed. A root that is gone is not made again.

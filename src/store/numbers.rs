@@ -49,18 +49,18 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Finds the first free name; `None` is the given one. `take` returns whether a name was free, and is taken now. For
-    /// most names the loop is all; `change_folder` only keeps the hints for names with more numbers true.
-    pub(super) fn first_free(
+    /// Takes the first free name: the given one, or one with a number. `take` returns whether a name was free, and is taken
+    /// now. For most names the loop is all; `change_folder` only keeps the hints for names with more numbers true.
+    pub(super) fn take_first_free(
         &self,
         given: &FileName,
-        mut take: impl FnMut(&FileName) -> io::Result<bool>,
-    ) -> io::Result<Option<FileName>> {
+        take: impl Fn(&FileName) -> io::Result<bool>,
+    ) -> io::Result<FileName> {
         self.change_folder(given.folder().unwrap_or_default(), || {
-            let (mut name, mut n) = (None, 0);
-            while !take(name.as_ref().unwrap_or(given))? {
+            let (mut name, mut n) = (given.clone(), 0);
+            while !take(&name)? {
                 n = self.next(given, n);
-                name = Some(given.numbered(n));
+                name = given.numbered(n);
             }
             Ok(name)
         })
@@ -173,13 +173,13 @@ mod tests {
     impl Numbers {
         /// The number that an upload of this name gets, if the file system says that four are taken.
         fn first(&self, of: &str) -> u64 {
-            let mut tried = 0;
+            let tried = std::cell::Cell::new(0);
             let given = name(of);
             let publish = |_: &FileName| {
-                tried += 1;
-                Ok(tried > FIRST_TRIES + 1)
+                tried.set(tried.get() + 1);
+                Ok(tried.get() > FIRST_TRIES + 1)
             };
-            let published = self.first_free(&given, publish).unwrap().unwrap();
+            let published = self.take_first_free(&given, publish).unwrap();
             given.number_of(published.last()).unwrap()
         }
 

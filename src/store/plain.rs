@@ -49,7 +49,7 @@ pub(super) fn same_file(a: &Metadata, b: &Metadata) -> bool {
 }
 
 /// The numbers of a file system and of a file on it, where the system has them.
-pub(super) fn file_id(found: &Metadata) -> Option<(u64, u64)> {
+fn file_id(found: &Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::name::is_number;
-use super::plain::file_id;
 use super::private::{self, PRIVATE};
 use super::random;
 use crate::error::lock;
@@ -153,12 +152,6 @@ impl Draft {
         op(|| io::copy(&mut from, file)).map(drop)
     }
 
-    /// Makes sure that what was written survives a loss of power.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        let file = self.file.as_ref().ok_or_else(given_up)?;
-        op(|| file.sync_all())
-    }
-
     /// Gives back what it takes on the disk. Nothing can be added after that.
     pub(super) fn clear(&mut self) {
         if let Some(file) = self.file.take() {
@@ -173,7 +166,7 @@ impl Draft {
 
     /// Closes the file of a finished draft, after a sync if that is asked for, and before it gets its name: Windows may
     /// set a file's time of change when it is closed, and a link made before that would show the old time. A kept one
-    /// becomes an ordinary draft.
+    /// becomes an ordinary draft. If that is done already, it does nothing.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;
@@ -190,16 +183,17 @@ impl Draft {
     /// Gives the finished draft its final name. Returns `false` if the name is taken: the draft is then as it was, and
     /// another name can be tried.
     pub(super) fn publish_as(&self, target: &Path) -> io::Result<bool> {
-        if let Publishing::Link = self.workspace.publishing {
-            return match op(|| fs::hard_link(&self.path, target)) {
-                // A network file system may send the request twice. The second answer is that the name is
-                // taken, by the first.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    Ok(is_one_file(&self.path, target))
-                }
-                linked => linked.map(|()| true),
-            };
+        if let Publishing::LockedRename = self.workspace.publishing {
+            return self.rename_locked(target);
         }
+        match op(|| fs::hard_link(&self.path, target)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            linked => linked.map(|()| true),
+        }
+    }
+
+    /// See [`Publishing::LockedRename`].
+    fn rename_locked(&self, target: &Path) -> io::Result<bool> {
         let renaming = lock(&self.workspace.renaming);
         let held = op(|| private::lock(&renaming, Instant::now() + limits::LOCK_WAIT))?;
         let _held = held.ok_or(io::ErrorKind::Unsupported)?;
@@ -210,8 +204,8 @@ impl Draft {
     }
 
     /// Gives the draft this name and replaces what has it: for the server's own files.
-    pub(super) fn replace(mut self, target: &Path) -> io::Result<()> {
-        self.file = None;
+    pub(super) fn replace(mut self, target: &Path, fsync: bool) -> io::Result<()> {
+        self.finish(fsync)?;
         op(|| fs::rename(&self.path, target))
     }
 }
@@ -277,13 +271,6 @@ fn clear(folder: &Path) -> io::Result<()> {
         op(|| fs::remove_file(&lock))?;
     }
     op(|| fs::remove_dir(folder))
-}
-
-/// Whether these are two names of one file. That a file has a second name proves nothing: a backup that makes hard
-/// links gives it one.
-fn is_one_file(one: &Path, other: &Path) -> bool {
-    let id = |path| fs::symlink_metadata(path).ok().and_then(|found| file_id(&found));
-    id(one).is_some_and(|found| id(other) == Some(found))
 }
 
 /// Whether this is a folder with a name that only a start gives.
@@ -472,21 +459,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_the_draft_itself_counts_as_its_link() {
-        let root = tempfile::tempdir().unwrap();
-        let workspace = claim(root.path());
-        let path = |name: &str| root.path().join(name);
-        let draft = workspace.draft().unwrap();
-        fs::write(path("other"), "").unwrap();
-        fs::hard_link(&draft.path, path("second")).unwrap();
-        assert_eq!(is_one_file(&draft.path, &path("second")), cfg!(unix));
-        let is_one_file = |name| is_one_file(&draft.path, &path(name));
-        assert!(!is_one_file("other") && !is_one_file("nothing"));
-        // A link that was made, though the system said that the name was taken.
-        assert_eq!(draft.publish_as(&path("second")).unwrap(), cfg!(unix));
-    }
-
-    #[test]
     fn a_file_of_the_server_can_be_replaced() {
         let root = tempfile::tempdir().unwrap();
         let (workspace, table) = (claim(root.path()), root.path().join("table"));
@@ -494,7 +466,7 @@ pub(crate) mod tests {
         let mut draft = workspace.draft().unwrap();
         draft.write(b"new").unwrap();
         let path = draft.path.clone();
-        draft.replace(&table).unwrap();
+        draft.replace(&table, false).unwrap();
         assert_eq!(fs::read(table).unwrap(), b"new");
         assert!(!path.exists());
     }
@@ -503,9 +475,9 @@ pub(crate) mod tests {
     #[test]
     fn a_flush_is_an_operation_that_can_fail() {
         let root = tempfile::tempdir().unwrap();
-        let draft = claim(root.path()).draft().unwrap();
-        assert!(draft.sync().is_ok() && sync_folder(root.path()).is_ok());
-        assert!(during(1, Fault::Fails, || draft.sync()).0.is_err());
+        let mut draft = claim(root.path()).draft().unwrap();
+        assert!(during(1, Fault::Fails, || draft.finish(true)).0.is_err());
+        assert!(draft.finish(true).is_ok() && sync_folder(root.path()).is_ok());
         assert_eq!(during(1, Fault::Fails, || sync_folder(root.path())).0.is_err(), cfg!(unix));
     }
 

@@ -86,8 +86,7 @@ impl Wire {
             let next = if n == buffer.len() { n * 2 } else { buffer.len() };
             buffer.resize(at_most(self.payload.left, next.min(most)), 0);
         }
-        let came = self.payload.came();
-        self.payload = Payload::NONE;
+        let came = std::mem::replace(&mut self.payload, Payload::NONE).came();
         if came > 0 {
             self.stream.note_message(&[], came, ending);
         }
