@@ -120,7 +120,6 @@ fn handle_connme(wire: &mut Wire) -> Result<Done> {
 }
 
 fn handle_list_files(wire: &mut Wire, store: &Store) -> Result<Done> {
-    wire.must_be_connected()?;
     // This dialect has no word that refuses a list, and an empty one would be wrong: only the close is
     // left.
     let (listing, _place) = store.list(None, wire.network).map_err(Error::and_close)?;

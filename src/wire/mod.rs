@@ -188,15 +188,6 @@ impl Wire {
         written
     }
 
-    /// Looks whether the peer has broken the connection: before work that only a peer that still waits for it is
-    /// worth. A peer that is gone is known after something was sent to it.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub fn must_be_connected(&mut self) -> Result<()> {
-        self.stream.pending_error().map_err(|error| Error::connection(&error))
-    }
-
     /// Marks the end of a reply. It leaves now, before what is done after it, unless a further request
     /// has come already: the replies to requests that came together leave together.
     ///

@@ -37,7 +37,6 @@ pub enum Taken {
 pub struct Script {
     steps: VecDeque<Step>,
     taken: VecDeque<Taken>,
-    is_broken: bool,
     written: Written,
 }
 
@@ -96,18 +95,13 @@ impl Script {
     pub fn new(steps: impl IntoIterator<Item = Step>) -> (Script, Written) {
         let written = Written::default();
         let (steps, taken) = (steps.into_iter().collect(), VecDeque::new());
-        (Script { steps, taken, is_broken: false, written: written.clone() }, written)
+        (Script { steps, taken, written: written.clone() }, written)
     }
 
     /// The same peer, to which this happens when it is written to.
     pub fn taking(mut self, taken: impl IntoIterator<Item = Taken>) -> Script {
         self.taken = taken.into_iter().collect();
         self
-    }
-
-    /// The same peer, which has broken the connection after all that it sends.
-    pub fn broken(self) -> Script {
-        Script { is_broken: true, ..self }
     }
 
     /// A peer that sends all of it at once.
@@ -165,10 +159,6 @@ impl Stream for Script {
     fn limit_wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.written.0.lock().unwrap().waits.push(timeout);
         Ok(())
-    }
-
-    fn pending_error(&mut self) -> io::Result<()> {
-        if self.is_broken { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 
     fn pause(&mut self, _: Duration) {

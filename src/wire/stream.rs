@@ -55,14 +55,6 @@ pub trait Stream: Read + Write + Send {
     /// As the system says.
     fn end_writing(&mut self) -> io::Result<()>;
 
-    /// Fails if the peer has broken the connection, as far as that has been noticed.
-    ///
-    /// # Errors
-    /// As the system says.
-    fn pending_error(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
     /// Makes the next close a reset if it can. Returns whether it will be one.
     fn force_reset(&mut self) -> bool {
         false
@@ -122,10 +114,6 @@ impl Stream for TcpStream {
 
     fn end_writing(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
-    }
-
-    fn pending_error(&mut self) -> io::Result<()> {
-        self.take_error()?.map_or(Ok(()), Err)
     }
 
     /// A socket that is closed while something in it is unread resets the connection. So this waits for

@@ -223,10 +223,6 @@ impl Stream for Faulty {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.end_writing())
     }
 
-    fn pending_error(&mut self) -> io::Result<()> {
-        self.inner.as_mut().map_or(Ok(()), |inner| inner.pending_error())
-    }
-
     fn waits_for_end(&self) -> bool {
         true
     }

@@ -198,10 +198,6 @@ impl Stream for Traced {
         true
     }
 
-    fn pending_error(&mut self) -> io::Result<()> {
-        self.inner.pending_error()
-    }
-
     fn force_reset(&mut self) -> bool {
         let began = Instant::now();
         let resets = self.inner.force_reset();
