@@ -90,9 +90,10 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     let limits =
         ConnectionLimits { all: config.max_connections, per_address: config.max_per_address };
     let prepare = instruments.prepare(Side::Server);
-    let server = Server::new(store, log.clone(), wires, limits, prepare);
+    let mut server = Server::new(store, log.clone(), wires, limits, prepare);
+    server.has_proxy_line = config.proxy_protocol;
     let address = listeners.first().map(|(_, first)| at(first).to_string()).unwrap_or_default();
-    let served = server.with_proxy_line(config.proxy_protocol).run(listeners);
+    let served = server.run(listeners);
     served.map_err(|error| greeting::cannot_listen(&address, &io::Error::other(error.cause())))
 }
 

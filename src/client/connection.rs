@@ -142,9 +142,9 @@ impl Client {
             (_, failure) => failure,
         });
         if answer.is_ok() && wire.messages().0 > before {
-            wire.confirm_dialect();
+            wire.dialect_is_confirmed = true;
         }
-        self.dialect_is_confirmed |= wire.dialect_is_confirmed();
+        self.dialect_is_confirmed |= wire.dialect_is_confirmed;
         if self.requests().one_a_connection && answer.is_err() {
             wire.close_and_wait();
             return answer;

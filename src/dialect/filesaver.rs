@@ -175,7 +175,7 @@ fn begin(wire: &mut Wire, word: &[u8], name: &str) -> Answer<()> {
         reply.extend(wire.take_arrived().unwrap_or_default());
         return Err(not_one_of(&["OK"], reply));
     }
-    wire.confirm_dialect();
+    wire.dialect_is_confirmed = true;
     wire.write(name.as_bytes())?;
     Ok(wire.write(b"\n")?)
 }

@@ -262,7 +262,7 @@ fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> 
     let reply = read_reply(wire)?.ok_or_else(Failure::not_found)?;
     let record = parse_record(&reply);
     let (_, size) = record.ok_or_else(|| unexpected(a_record(), &reply))?;
-    wire.confirm_dialect();
+    wire.dialect_is_confirmed = true;
     receive(wire, size, into)
 }
 
@@ -329,7 +329,7 @@ pub fn error_line(error: &Error) -> String {
 fn read_reply(wire: &mut Wire) -> Answer<Option<String>> {
     let line = read_reply_line(wire, NULL)?;
     if let Some(failure) = parse_error(&line) {
-        wire.confirm_dialect();
+        wire.dialect_is_confirmed = true;
         return Err(failure);
     }
     if line.trim_end() == ERROR {
@@ -359,7 +359,7 @@ fn read_done(
     let line = line.unwrap_or_else(|| NULL.to_owned());
     let record = line.strip_prefix(OK).and_then(|rest| rest.strip_prefix(' '));
     if record.is_some() {
-        wire.confirm_dialect();
+        wire.dialect_is_confirmed = true;
     }
     match record.and_then(parse_record) {
         Some((name, size)) if is_expected(&name, size) => Ok(name),
@@ -411,7 +411,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
         let record = value.as_ref().and_then(read_record);
         list.push(record.ok_or_else(|| unexpected(a_record(), part))?)?;
         if first {
-            wire.confirm_dialect();
+            wire.dialect_is_confirmed = true;
         }
         first = false;
     }

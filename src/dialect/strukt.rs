@@ -352,7 +352,7 @@ fn expect_word(wire: &mut Wire, words: &'static [&'static str]) -> Answer<&'stat
         }
         word => {
             let word = word?.ok_or_else(Failure::closed)?;
-            wire.confirm_dialect();
+            wire.dialect_is_confirmed = true;
             Ok(word)
         }
     }
@@ -450,7 +450,7 @@ fn read_listing(wire: &mut Wire) -> Answer<Listing> {
     let a_length = |n| msg!("the length of a name, not {n}", "panjang sebuah nama, bukan {n}");
     let a_size = |n| msg!("the size of a file, not {n}", "ukuran sebuah file, bukan {n}");
     let count = read_number(wire, a_count, IncomingList::MOST)?;
-    wire.confirm_dialect();
+    wire.dialect_is_confirmed = true;
     let mut list = IncomingList::new();
     for _ in 0..count {
         let length = read_number(wire, a_length, limits::LINE)?;

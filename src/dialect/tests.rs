@@ -361,12 +361,7 @@ fn a_dialect_is_understood_from_its_first_message_on() {
         let mut wire = wire_of(Script::whole(&reply));
         assert!(table::ask(dialect, request, &mut wire).is_err());
         let case = String::from_utf8_lossy(&reply);
-        assert_eq!(
-            wire.dialect_is_confirmed(),
-            dialect_is_confirmed,
-            "{} {case:?}",
-            dialect.name()
-        );
+        assert_eq!(wire.dialect_is_confirmed, dialect_is_confirmed, "{} {case:?}", dialect.name());
     }
 }
 

@@ -440,7 +440,7 @@ fn read_reply(wire: &mut Wire) -> Answer<String> {
     let failure = parse_error(&line);
     let what = after_word(&line, "ok");
     if what.is_some() || failure.is_some() {
-        wire.confirm_dialect();
+        wire.dialect_is_confirmed = true;
     }
     match (what, failure) {
         (Some(what), _) => Ok(what.to_owned()),

@@ -36,11 +36,13 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What all connections of a server share.
 pub struct Server {
+    /// Every connection begins with the PROXY line of a load balancer: `--proxy-protocol`. Limits, log and trace then
+    /// go by the address in it.
+    pub has_proxy_line: bool,
     store: Store,
     log: Log,
     wire_config: Arc<WireConfig>,
     prepare: Prepare,
-    has_proxy_line: bool,
     permits: Arc<Permits>,
     threads: Threads,
     refusals: Refusals,
@@ -74,13 +76,6 @@ impl Server {
             threads: Threads::default(),
             refusals: Refusals::default(),
         }
-    }
-
-    /// Expects every connection to begin with the PROXY line of a load balancer: `--proxy-protocol`. Limits,
-    /// log and trace then go by the address in it.
-    #[must_use]
-    pub fn with_proxy_line(self, has_proxy_line: bool) -> Server {
-        Server { has_proxy_line, ..self }
     }
 
     /// Serves these listeners, each from a thread of its own: for ever, except in a demo, which makes them

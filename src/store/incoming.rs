@@ -99,7 +99,7 @@ impl<'s> Incoming<'s> {
     /// Whether it stays if it is cut.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.draft.is_kept()
+        self.draft.is_kept
     }
 
     /// Removes what has come, also of one that would be kept.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::catalog::Stamp;
-use super::name::FileName;
+use super::name::broken_rule;
 use super::turns::Place;
 use crate::error::{Error, Result};
 use crate::store::disk::op;
@@ -136,7 +136,7 @@ pub(super) fn visible(
     Ok(op(|| fs::read_dir(folder))?.filter_map(|entry| match entry {
         Ok(entry) => {
             let name = entry.file_name().into_string().ok()?;
-            FileName::is_allowed(&name).then_some(Ok((name, entry)))
+            broken_rule(&name).is_none().then_some(Ok((name, entry)))
         }
         Err(error) => Some(Err(error)),
     }))

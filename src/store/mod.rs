@@ -220,7 +220,7 @@ impl Store {
 
     /// The plain file of this name, and what the system says about it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
-        let found = self.path_of(name).and_then(|path| Ok((plain::look(&path)?, path)));
+        let found = self.path_of(name).and_then(|path| Ok((plain::metadata(&path)?, path)));
         self.unless_gone(found).map(|(found, path)| (path, found))
     }
 

@@ -115,7 +115,7 @@ impl Numbers {
         if let Some(n) = hinted(&mut lock(&self.hints)) {
             return n;
         }
-        let mut free = self.look(name, after);
+        let mut free = self.find_free(name, after);
         let hints = &mut *lock(&self.hints);
         // Another thread may have made a pass meanwhile.
         hinted(hints).unwrap_or_else(|| {
@@ -129,8 +129,8 @@ impl Numbers {
         })
     }
 
-    /// Reads the folder. No lock is held meanwhile.
-    fn look(&self, name: &FileName, after: u64) -> Range<u64> {
+    /// Reads the folder, and returns the first free numbers. No lock is held meanwhile.
+    fn find_free(&self, name: &FileName, after: u64) -> Range<u64> {
         let folder = self.root.join(name.folder().unwrap_or_default());
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| name.number_of(entry.file_name().to_str()?));

@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::error::{Code, Error, Result};
 use crate::store::disk::op;
 
-/// The plain file at this path, as the system sees it.
-pub(super) fn look(path: &Path) -> Result<Metadata> {
+/// What the system says about the plain file at this path.
+pub(super) fn metadata(path: &Path) -> Result<Metadata> {
     let found =
         op(|| fs::symlink_metadata(path)).map_err(|error| not_done("look at", path, &error))?;
     must_be_plain(found)
@@ -18,7 +18,7 @@ pub(super) fn look(path: &Path) -> Result<Metadata> {
 /// Opens the plain file at this path for reading. Looks before it, because to open a pipe is to wait for its other
 /// end, and after it, because the name can change hands in between.
 pub(super) fn open(path: &Path) -> Result<(File, Metadata)> {
-    let seen = look(path)?;
+    let seen = metadata(path)?;
     let opened = op(|| File::open(path)).and_then(|file| Ok((op(|| file.metadata())?, file)));
     let (opened, file) = opened.map_err(|error| not_done("open", path, &error))?;
     if !same_file(&seen, &opened) {

@@ -121,17 +121,13 @@ pub(super) struct Draft {
     /// There is none after `clear` and `finish`.
     file: Option<File>,
     path: PathBuf,
-    is_kept: bool,
+    pub(super) is_kept: bool,
 }
 
 impl Draft {
     /// Goes on with a file in which some has come before, and which stays until it is published.
     pub(super) fn into_kept(self, file: File, path: PathBuf) -> Draft {
         Draft { workspace: Arc::clone(&self.workspace), file: Some(file), path, is_kept: true }
-    }
-
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
     }
 
     /// Removes it. One that is kept is still locked then, so that no other process goes on with it meanwhile.

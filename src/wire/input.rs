@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Came, Wire};
+use super::{Received, Wire};
 use crate::error::Result;
 use crate::limits;
 
@@ -62,7 +62,7 @@ impl Input {
 impl Wire {
     /// Adds what one read brings to what has come of the message. A read asks for more once one has brought all that it
     /// asked for.
-    pub(super) fn fill(&mut self, until: Instant) -> Result<Came> {
+    pub(super) fn fill(&mut self, until: Instant) -> Result<Received> {
         let most =
             if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
         // A small buffer is on the stack, so that a connection that only waits holds none on the heap.
@@ -75,7 +75,7 @@ impl Wire {
             &mut on_heap[..]
         };
         let came = self.read_once(buffer, until, self.reading.expected)?;
-        if let Came::Data(n) = came {
+        if let Received::Data(n) = came {
             self.input.add(&buffer[..n]);
             self.input.large_reads |= n == most;
         }

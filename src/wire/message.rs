@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::stream::Ending;
-use super::{Came, State, Wire, ended_early, stream, timed_out, too_long};
+use super::{Received, State, Wire, ended_early, stream, timed_out, too_long};
 use crate::error::{Code, Error, Expected, Result};
 use crate::limits;
 
@@ -85,10 +85,10 @@ impl Wire {
                 return Ok(Some(line));
             }
             let ending = match self.read_or_pause(pause)? {
-                Came::Data(_) => continue,
-                Came::End if self.input.held().is_empty() => return Ok(None),
-                Came::End => Ending::Stream,
-                Came::Silence => Ending::Pause,
+                Received::Data(_) => continue,
+                Received::End if self.input.held().is_empty() => return Ok(None),
+                Received::End => Ending::Stream,
+                Received::Silence => Ending::Pause,
             };
             let word = self.take_message(self.input.held().len(), 0, ending);
             return if word.len() > most { Err(too_long(most)) } else { Ok(Some(word)) };
@@ -215,7 +215,7 @@ impl Wire {
     pub fn peek(&mut self, most: usize, pause: Duration) -> Result<&[u8]> {
         self.begin_message(Expected::Word)?;
         while self.input.held().len() < most {
-            let Came::Data(_) = self.read_or_pause(pause)? else { break };
+            let Received::Data(_) = self.read_or_pause(pause)? else { break };
         }
         Ok(self.input.held())
     }
@@ -252,7 +252,7 @@ impl Wire {
             return Ok(true);
         }
         self.begin_message(expected)?;
-        Ok(!matches!(self.fill(Instant::now() + longest)?, Came::Silence))
+        Ok(!matches!(self.fill(Instant::now() + longest)?, Received::Silence))
     }
 
     /// Lets the next message begin later than usual, by this much.
@@ -306,19 +306,19 @@ impl Wire {
     pub(super) fn read_more(&mut self) -> Result<bool> {
         let until = self.wait_until()?;
         match self.fill(until)? {
-            Came::Data(_) => Ok(true),
-            Came::End => Ok(false),
-            Came::Silence => Err(self.too_late()),
+            Received::Data(_) => Ok(true),
+            Received::End => Ok(false),
+            Received::Silence => Err(self.too_late()),
         }
     }
 
     /// Makes one read for the message, like `read_more`. Once the message has begun, a silence of `pause` is an answer
     /// too.
-    pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Came> {
+    pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Received> {
         let (deadline, has_begun) = (self.wait_until()?, !self.input.held().is_empty());
         let until = if has_begun { deadline.min(Instant::now() + pause) } else { deadline };
         match self.fill(until)? {
-            Came::Silence if until == deadline => Err(self.too_late()),
+            Received::Silence if until == deadline => Err(self.too_late()),
             came => Ok(came),
         }
     }

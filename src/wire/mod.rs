@@ -96,6 +96,8 @@ impl WireConfig {
 pub struct Wire {
     /// Where the peer is: an IPv4 address, or 64 bits of an IPv6 address. `None`: it is not known.
     pub network: Option<u128>,
+    /// The peer has sent something that only a peer of this dialect sends.
+    pub dialect_is_confirmed: bool,
     stream: Box<dyn Stream>,
     config: Arc<WireConfig>,
     state: State,
@@ -108,12 +110,10 @@ pub struct Wire {
     payload: Payload,
     /// The pace of the list that is being sent.
     list: Option<Pace>,
-    /// The peer has sent something that only a peer of this dialect sends.
-    dialect_is_confirmed: bool,
 }
 
 /// What one read brought.
-enum Came {
+enum Received {
     Data(usize),
     Silence,
     End,
@@ -228,7 +228,7 @@ impl Wire {
         let mut unwanted = vec![0; 64 << 10];
         while left > 0
             && Instant::now() < end
-            && let Ok(Came::Data(n)) = self.read_once(&mut unwanted, end, Expected::Close)
+            && let Ok(Received::Data(n)) = self.read_once(&mut unwanted, end, Expected::Close)
         {
             left = left.saturating_sub(n as u64);
         }
@@ -244,17 +244,6 @@ impl Wire {
     /// later, unless it is recorded.
     pub fn close(mut self) {
         if self.stream.waits_for_end() { self.close_and_wait() } else { drop(self.flush()) }
-    }
-
-    /// Notes that the peer has sent something that only a peer of this dialect sends.
-    pub fn confirm_dialect(&mut self) {
-        self.dialect_is_confirmed = true;
-    }
-
-    /// Whether the peer has sent such a thing.
-    #[must_use]
-    pub fn dialect_is_confirmed(&self) -> bool {
-        self.dialect_is_confirmed
     }
 
     /// Reads and drops what is left of an unwanted payload, if that is little. Returns whether the two sides are in step
@@ -278,7 +267,12 @@ impl Wire {
     }
 
     /// The one read under all readers: sends what was written, then reads once. Waits at most until this moment.
-    fn read_once(&mut self, into: &mut [u8], until: Instant, expected: Expected) -> Result<Came> {
+    fn read_once(
+        &mut self,
+        into: &mut [u8],
+        until: Instant,
+        expected: Expected,
+    ) -> Result<Received> {
         if !matches!(self.state, State::Unwritable) {
             self.flush()?;
         }
@@ -289,11 +283,11 @@ impl Wire {
             match self.stream.read(into) {
                 Ok(0) => {
                     self.input.ended = true;
-                    return Ok(Came::End);
+                    return Ok(Received::End);
                 }
-                Ok(n) => return Ok(Came::Data(n)),
+                Ok(n) => return Ok(Received::Data(n)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if stream::is_silence(&error) => return Ok(Came::Silence),
+                Err(error) if stream::is_silence(&error) => return Ok(Received::Silence),
                 Err(error) => return Err(Error::connection(&error)),
             }
         }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::pace::Pace;
 use super::stream::Ending;
-use super::{Came, Wire, ended_early, timed_out};
+use super::{Received, Wire, ended_early, timed_out};
 use crate::error::{Error, Expected, Result};
 use crate::limits;
 
@@ -116,16 +116,16 @@ impl Wire {
             let begun = Instant::now();
             let wait_until = if filled == 0 { begun + pace.left } else { gather_until };
             let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
-                Ok(Came::Data(n)) => Ok(n),
+                Ok(Received::Data(n)) => Ok(n),
                 // What has come is written while the rest is waited for.
-                Ok(Came::Silence) if filled > 0 => Ok(0),
-                Ok(Came::Silence) => Err(timed_out()),
+                Ok(Received::Silence) if filled > 0 => Ok(0),
+                Ok(Received::Silence) => Err(timed_out()),
                 // Without a size, the end of the stream is the end of the payload.
-                Ok(Came::End) if size.is_none() => {
+                Ok(Received::End) if size.is_none() => {
                     self.payload = Payload { size: Some(came), left: 0 };
                     return (filled, Ok(()));
                 }
-                Ok(Came::End) => Err(ended_early()),
+                Ok(Received::End) => Err(ended_early()),
                 Err(error) => Err(error),
             };
             let n = *read.as_ref().unwrap_or(&0);

@@ -597,14 +597,6 @@ fn what_has_come_is_waited_for_and_stays_where_it_is() {
 }
 
 #[test]
-fn a_dialect_is_confirmed_by_what_the_peer_sends() {
-    let (mut wire, _) = wire(Script::whole(""));
-    assert!(!wire.dialect_is_confirmed());
-    wire.confirm_dialect();
-    assert!(wire.dialect_is_confirmed());
-}
-
-#[test]
 fn nothing_is_a_word_or_a_mark_of_its_own() {
     let pause = Duration::from_millis(100);
     // Silence before a word is a timeout, the end is none.
