@@ -69,7 +69,7 @@ impl Wire {
         &mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let ending = if self.payload.size.is_some() { Ending::Size } else { Ending::Stream };
+        let announced = self.payload.size;
         let n = at_most(self.payload.left, self.input.held().len());
         sink(&self.input.held()[..n])?;
         self.input.skip(n);
@@ -86,9 +86,9 @@ impl Wire {
             let next = if n == buffer.len() { n * 2 } else { buffer.len() };
             buffer.resize(at_most(self.payload.left, next.min(most)), 0);
         }
-        let came = std::mem::replace(&mut self.payload, Payload::NONE).came();
-        if came > 0 {
-            self.stream.note_message(&[], came, ending);
+        self.payload = Payload::NONE;
+        if let Some(size @ 1..) = announced {
+            self.stream.note_message(&[], size, Ending::Size);
         }
         Ok(())
     }
@@ -103,7 +103,15 @@ impl Wire {
     ) -> std::result::Result<(), E> {
         self.begin_message(Expected::Close)?;
         self.payload = Payload { size: None, left: u64::MAX };
-        self.read_payload(sink)
+        let (begins, mut came) = (self.input.held().to_vec(), 0);
+        self.read_payload(&mut |bytes| {
+            came += bytes.len() as u64;
+            sink(bytes)
+        })?;
+        if came > 0 {
+            self.stream.note_message(&begins, came, Ending::Stream);
+        }
+        Ok(())
     }
 
     /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
@@ -122,7 +130,7 @@ impl Wire {
                 Ok(Received::Silence) => Err(timed_out()),
                 // Without a size, the end of the stream is the end of the payload.
                 Ok(Received::End) if size.is_none() => {
-                    self.payload = Payload { size: Some(came), left: 0 };
+                    self.payload.left = 0;
                     return (filled, Ok(()));
                 }
                 Ok(Received::End) => Err(ended_early()),

@@ -646,7 +646,7 @@ fn every_message_is_noted_with_its_length() {
         ("[a]", 3, Ending::Part),
         ("[b]", 4, Ending::Lf),
         ("", 5, Ending::Size),
-        ("", 3, Ending::Stream),
+        ("end", 3, Ending::Stream),
     ];
     assert_eq!(written.messages(), expected.map(|(text, n, end)| (text.to_owned(), n, end)));
 }
