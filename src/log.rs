@@ -118,7 +118,7 @@ impl Log {
             log: self,
             peer,
             name: format!("{peer} {dialect}"),
-            second: Cell::new((Instant::now(), 0)),
+            this_second: Cell::new((Instant::now(), 0)),
         }
     }
 }
@@ -205,8 +205,8 @@ pub struct ConnectionLog<'l> {
     log: &'l Log,
     peer: SocketAddr,
     name: String,
-    /// When the present second began, and how many lines it has had.
-    second: Cell<(Instant, u64)>,
+    /// When it began, and how many lines it has had.
+    this_second: Cell<(Instant, u64)>,
 }
 
 /// What a command did, beside its outcome.
@@ -243,7 +243,7 @@ impl ConnectionLog<'_> {
 
     /// Says how many lines the second before had that were not written.
     fn begin_second(&self) {
-        let (_, count) = self.second.replace((Instant::now(), 0));
+        let (_, count) = self.this_second.replace((Instant::now(), 0));
         if let Some(dropped @ 1..) = count.checked_sub(LINES_PER_SECOND) {
             let name = &self.name;
             self.log.line(format_args!("{name} {dropped} more lines in a second were not written"));
@@ -252,11 +252,11 @@ impl ConnectionLog<'_> {
 
     /// Counts a line, and returns whether it may be written.
     fn may_write(&self) -> bool {
-        if self.second.get().0.elapsed() >= Duration::from_secs(1) {
+        if self.this_second.get().0.elapsed() >= Duration::from_secs(1) {
             self.begin_second();
         }
-        let (begun, count) = self.second.get();
-        self.second.set((begun, count + 1));
+        let (begun, count) = self.this_second.get();
+        self.this_second.set((begun, count + 1));
         count < LINES_PER_SECOND
     }
 
@@ -364,8 +364,8 @@ mod tests {
             session.command(b"rm", b"a", now, &removed());
             session.command(b"upload", b"a", now, &stored());
         }
-        let (_, count) = session.second.get();
-        session.second.set((now.checked_sub(Duration::from_secs(1)).unwrap(), count));
+        let (_, count) = session.this_second.get();
+        session.this_second.set((now.checked_sub(Duration::from_secs(1)).unwrap(), count));
         session.command(b"y", b"", now, &Ok(Done::default()));
         session.close(&Ok(()));
         log.flush();

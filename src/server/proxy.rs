@@ -10,13 +10,13 @@
 //! The client's address is first, then the one that it has connected to, then both ports.
 
 use std::io::{ErrorKind as Kind, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::str::FromStr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Instant;
 
 use super::Connection;
 use crate::error::{Code, Error, Result};
 use crate::limits;
+use crate::wire::stream::is_silence;
 
 /// Reads the line that a connection begins with, puts the client's address in the place of the balancer's, and counts
 /// the connection there. If the balancer does not know the address, it counts for none.
@@ -31,35 +31,29 @@ pub(super) fn find_client(connection: &mut Connection) -> Result<()> {
 
 /// Reads the line and leaves what follows it in the socket. Returns the client's address; `None` if the balancer
 /// does not know it.
-fn read_line(mut stream: &TcpStream) -> Result<Option<SocketAddr>> {
+fn read_line(stream: &TcpStream) -> Result<Option<SocketAddr>> {
     let end = Instant::now() + limits::PROXY_TIME;
-    let mut line = [0; limits::PROXY_LINE];
-    let mut length = 0;
-    while let Some(free @ [_, ..]) = line.get_mut(length..) {
+    let mut line = Vec::with_capacity(limits::PROXY_LINE);
+    while line.len() < limits::PROXY_LINE && !line.ends_with(b"\n") {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let got = line.get(..length).unwrap_or_default();
-            return Err(unexpected(Code::Timeout, "no PROXY line came in time", got));
+            return Err(unexpected(Code::Timeout, "no PROXY line came in time", &line));
         }
         stream.set_read_timeout(Some(left)).map_err(|error| Error::connection(&error))?;
         // A look first, so that no byte after the line is taken.
-        let come = match stream.peek(free) {
+        let mut ahead = [0; limits::PROXY_LINE];
+        let come = match stream.peek(&mut ahead) {
             Ok(0) => return Err(Error::gone("the connection ended before the PROXY line did")),
-            Ok(come) => free.get_mut(..come).unwrap_or_default(),
-            Err(error) if error.kind() == Kind::Interrupted => continue,
-            Err(error) if matches!(error.kind(), Kind::WouldBlock | Kind::TimedOut) => continue,
+            Ok(come) => come.min(limits::PROXY_LINE - line.len()),
+            Err(error) if error.kind() == Kind::Interrupted || is_silence(&error) => continue,
             Err(error) => return Err(Error::connection(&error)),
         };
-        let lf = come.iter().position(|byte| *byte == b'\n');
-        let part = come.get_mut(..lf.map_or(come.len(), |lf| lf + 1)).unwrap_or_default();
-        stream.read_exact(part).map_err(|error| Error::connection(&error))?;
-        length += part.len();
-        if lf.is_some() {
-            break;
-        }
+        let lf = ahead.iter().take(come).position(|byte| *byte == b'\n');
+        let length = lf.map_or(come, |lf| lf + 1) as u64;
+        let read = stream.take(length).read_to_end(&mut line);
+        read.map_err(|error| Error::connection(&error))?;
     }
-    let line = line.get(..length).unwrap_or_default();
-    parse(line).ok_or_else(|| unexpected(Code::BadRequest, "expected a PROXY line", line))
+    parse(&line).ok_or_else(|| unexpected(Code::BadRequest, "expected a PROXY line", &line))
 }
 
 /// For the log only: the peer gets no reply.
@@ -76,11 +70,12 @@ fn parse(line: &[u8]) -> Option<Option<SocketAddr>> {
         return Some(None);
     }
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
-    let ip: fn(&str) -> Option<IpAddr> = match (words.next()?, words.next()?) {
-        ("PROXY", "TCP4") => |text| Ipv4Addr::from_str(text).ok().map(IpAddr::V4),
-        ("PROXY", "TCP6") => |text| Ipv6Addr::from_str(text).ok().map(IpAddr::V6),
+    let is_ipv4 = match (words.next()?, words.next()?) {
+        ("PROXY", "TCP4") => true,
+        ("PROXY", "TCP6") => false,
         _ => return None,
     };
+    let ip = |text: &str| text.parse().ok().filter(|ip: &IpAddr| ip.is_ipv4() == is_ipv4);
     let (client, _) = (ip(words.next()?)?, ip(words.next()?)?);
     let (port, _) = (port(words.next()?)?, port(words.next()?)?);
     words.next().is_none().then(|| Some(SocketAddr::new(client, port)))

@@ -58,8 +58,11 @@ impl<'s> Incoming<'s> {
     /// # Errors
     /// It is more than the limits allow, or could not be stored even now.
     pub fn announce(&self, size: u64) -> Result<()> {
-        self.must_be_small(size)?;
-        self.share.as_ref().map_or(Ok(()), |share| share.must_fit(size))
+        self.must_be_allowed(size)?;
+        match &self.share {
+            Some(share) => share.must_fit(size),
+            None => Ok(()),
+        }
     }
 
     /// Adds to the file.
@@ -68,7 +71,7 @@ impl<'s> Incoming<'s> {
     /// The disk does not take it, or it is more than is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.came = self.came.saturating_add(bytes.len() as u64);
-        self.must_be_small(self.came)?;
+        self.must_be_allowed(self.came)?;
         if let Some(share) = &mut self.share {
             // If it no longer fits, what has come is removed at once.
             share.grow(bytes.len() as u64, || self.draft.clear())?;
@@ -107,7 +110,7 @@ impl<'s> Incoming<'s> {
         self.draft.discard();
     }
 
-    fn must_be_small(&self, size: u64) -> Result<()> {
+    fn must_be_allowed(&self, size: u64) -> Result<()> {
         // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
         if size > most {
