@@ -13,7 +13,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -72,10 +72,17 @@ impl Log {
     /// # Errors
     /// The file cannot be opened for appending, or no thread can be started.
     pub fn open(file: Option<&Path>, lang: Lang) -> Result<Log> {
-        let file = file.map(LogFile::open).transpose()?;
         let mut queues = vec![Queue::start(|text| io::stderr().write_all(text))?];
-        if let Some(mut file) = file {
-            queues.push(Queue::start(move |text| file.write(text))?);
+        if let Some(path) = file.map(Path::to_owned) {
+            let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
+            let mut file = append_to(&path).map_err(opening)?;
+            queues.push(Queue::start(move |text| {
+                // Programs that archive logs move the file away.
+                if !leads_to(&path, &file) {
+                    file = append_to(&path)?;
+                }
+                file.write_all(text)
+            })?);
         }
         Ok(Log(Arc::new(Outputs { queues, lang })))
     }
@@ -163,36 +170,15 @@ impl Queue {
     }
 }
 
-/// The file that `--log` names.
-struct LogFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl LogFile {
-    fn open(path: &Path) -> Result<LogFile> {
-        let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
-        let file = append_to(path).map_err(opening)?;
-        Ok(LogFile { path: path.to_owned(), file })
-    }
-
-    /// Opens the path again if the file was moved away, as programs that archive logs do.
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if !self.is_at_its_path() {
-            self.file = append_to(&self.path)?;
+/// Whether this path still leads to this open file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    match (fs::metadata(path), file.metadata()) {
+        #[cfg(unix)]
+        (Ok(there), Ok(open)) => {
+            use std::os::unix::fs::MetadataExt;
+            (there.dev(), there.ino()) == (open.dev(), open.ino())
         }
-        self.file.write_all(text)
-    }
-
-    fn is_at_its_path(&self) -> bool {
-        match (fs::metadata(&self.path), self.file.metadata()) {
-            #[cfg(unix)]
-            (Ok(there), Ok(open)) => {
-                use std::os::unix::fs::MetadataExt;
-                (there.dev(), there.ino()) == (open.dev(), open.ino())
-            }
-            (there, _) => there.is_ok(),
-        }
+        (there, _) => there.is_ok(),
     }
 }
 

@@ -19,9 +19,6 @@ pub(super) struct Input {
     large_reads: bool,
     /// The peer has ended its direction.
     pub(super) ended: bool,
-    /// How many bytes were searched for a mark in all.
-    #[cfg(test)]
-    pub(super) looked_at: usize,
 }
 
 impl Input {
@@ -39,8 +36,6 @@ impl Input {
 
     /// Returns the position of `mark`. What was searched is not searched again.
     pub(super) fn find(&mut self, mark: &[u8]) -> Option<usize> {
-        #[cfg(test)]
-        let () = self.looked_at += self.bytes.len() - self.searched;
         let fresh = &self.held()[self.searched..];
         let at = match mark {
             [mark] => fresh.iter().position(|byte| byte == mark),

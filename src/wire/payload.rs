@@ -23,17 +23,13 @@ use crate::limits;
 pub(super) struct Payload {
     /// `None`: it ends with the stream.
     size: Option<u64>,
-    /// Without a size, the first value is [`u64::MAX`].
+    /// Without a size, all that can come: what is left of [`u64::MAX`].
     pub(super) left: u64,
 }
 
 impl Payload {
     /// Nothing is owed.
     pub(super) const NONE: Payload = Payload { size: None, left: 0 };
-
-    fn came(self) -> u64 {
-        self.size.unwrap_or(u64::MAX) - self.left
-    }
 }
 
 impl Wire {
@@ -119,8 +115,8 @@ impl Wire {
     pub(super) fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
         let (mut filled, gather_until) = (0, Instant::now() + self.config.gathering);
         loop {
-            let (came, size) = (self.payload.came(), self.payload.size);
-            let expected = Expected::Payload { came, size };
+            let Payload { size, left } = self.payload;
+            let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
             let begun = Instant::now();
             let wait_until = if filled == 0 { begun + pace.left } else { gather_until };
             let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
