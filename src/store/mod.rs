@@ -220,8 +220,8 @@ impl Store {
 
     /// The plain file of this name, and what the system says about it.
     fn find(&self, name: &FileName) -> Result<(PathBuf, Metadata)> {
-        let found = self.path_of(name).and_then(|path| Ok((plain::metadata(&path)?, path)));
-        self.unless_gone(found).map(|(found, path)| (path, found))
+        let look = |path: PathBuf| plain::metadata(&path).map(|found| (path, found));
+        self.unless_gone(self.path_of(name).and_then(look))
     }
 
     /// If something was not found because the whole root is gone, that is the server's fault, and not the peer's.

@@ -83,12 +83,8 @@ impl WireConfig {
     /// Sets the size of every read: `--buffer`.
     #[must_use]
     pub fn with_buffer(self, size: Option<usize>) -> WireConfig {
-        match size {
-            Some(size) => {
-                WireConfig { buffer: size, large_buffer: size, payload_buffer: size, ..self }
-            }
-            None => self,
-        }
+        let Some(size) = size else { return self };
+        WireConfig { buffer: size, large_buffer: size, payload_buffer: size, ..self }
     }
 }
 

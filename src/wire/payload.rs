@@ -120,7 +120,11 @@ impl Wire {
             let begun = Instant::now();
             let wait_until = if filled == 0 { begun + pace.left } else { gather_until };
             let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
-                Ok(Received::Data(n)) => Ok(n),
+                Ok(Received::Data(n)) => {
+                    filled += n;
+                    self.payload.left -= n as u64;
+                    Ok(n)
+                }
                 // What has come is written while the rest is waited for.
                 Ok(Received::Silence) if filled > 0 => Ok(0),
                 Ok(Received::Silence) => Err(timed_out()),
@@ -132,14 +136,10 @@ impl Wire {
                 Ok(Received::End) => Err(ended_early()),
                 Err(error) => Err(error),
             };
-            let n = *read.as_ref().unwrap_or(&0);
-            filled += n;
-            self.payload.left -= n as u64;
-            if let Err(error) = read.and_then(|n| pace.note(n as u64, begun.elapsed())) {
-                return (filled, Err(error.with_partial(b"", expected)));
-            }
-            if n == 0 || filled == buffer.len() || Instant::now() >= gather_until {
-                return (filled, Ok(()));
+            match read.and_then(|n| pace.note(n as u64, begun.elapsed()).map(|()| n)) {
+                Ok(1..) if filled < buffer.len() && Instant::now() < gather_until => {}
+                Ok(_) => return (filled, Ok(())),
+                Err(error) => return (filled, Err(error.with_partial(b"", expected))),
             }
         }
     }
