@@ -73,8 +73,7 @@ impl<'s> Incoming<'s> {
         self.came = self.came.saturating_add(bytes.len() as u64);
         self.must_be_allowed(self.came)?;
         if let Some(share) = &mut self.share {
-            // If it no longer fits, what has come is removed at once.
-            share.grow(bytes.len() as u64, || self.draft.clear())?;
+            share.grow(bytes.len() as u64)?;
         }
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }

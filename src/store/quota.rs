@@ -1,8 +1,8 @@
 //! How much the store holds, for `--max-total-size`, without reading the folder for each upload.
 //!
 //! What has come of an upload counts, not what was announced: a client that announces much and sends little takes
-//! nothing from others. An upload that no longer fits is refused, and what has come of it is removed at once, so that of
-//! all that met one goes on. Other servers and programs change the folder too, so it is counted again from time to time.
+//! nothing from others. An upload that no longer fits is refused, and what has come of it no longer counts, so that of all
+//! that met one goes on. Other servers and programs change the folder too, so it is counted again from time to time.
 //! Uploads wait for a count, and a file is stored or removed under the same lock: else a count would not be known to
 //! have seen it.
 
@@ -88,15 +88,14 @@ impl Share<'_> {
         self.quota.account().must_have(more, self.quota.limit)
     }
 
-    /// Adds what comes. If it does not fit, `remove` removes what has come: before another upload is looked at.
-    pub(super) fn grow(&mut self, more: u64, remove: impl FnOnce()) -> Result<()> {
+    /// Adds what comes. If it does not fit, nothing of the upload counts any longer: it is refused, and removed.
+    pub(super) fn grow(&mut self, more: u64) -> Result<()> {
         let account = &mut *self.quota.account();
         let fits = account.must_have(more, self.quota.limit);
         if fits.is_ok() {
             account.drafts += more;
             self.size += more;
         } else {
-            remove();
             account.drafts -= std::mem::take(&mut self.size);
         }
         fits
@@ -144,7 +143,7 @@ mod tests {
     impl Quota {
         fn upload(&self, size: u64) -> Option<Share<'_>> {
             let mut share = self.share();
-            share.grow(size, || {}).ok().map(|()| share)
+            share.grow(size).ok().map(|()| share)
         }
 
         /// What is stored and what has come of uploads.
@@ -172,9 +171,7 @@ mod tests {
         // It could come, and takes nothing yet. What could not fit even now is refused at once.
         assert!(first.must_fit(60).is_ok() && first.must_fit(61).is_err());
         let second = quota.upload(50).unwrap();
-        let removed = std::cell::Cell::new(0);
-        let mut grow = |more| first.grow(more, || removed.set(removed.get() + 1)).is_ok();
-        assert!(grow(10) && removed.get() == 0 && !grow(1) && removed.get() == 1);
+        assert!(first.grow(10).is_ok() && first.grow(1).is_err());
         // What had come of it is given back.
         assert_eq!((first.size, quota.taken()), (0, 90));
         drop(first);
@@ -194,8 +191,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let quota = Quota::new(root.path().to_owned(), 100);
         let (mut one, mut other) = (quota.upload(50).unwrap(), quota.upload(50).unwrap());
-        assert!(one.grow(1, || {}).is_err() && other.grow(50, || {}).is_ok());
-        assert!(other.grow(1, || {}).is_err());
+        assert!(one.grow(1).is_err() && other.grow(50).is_ok());
+        assert!(other.grow(1).is_err());
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Drop for Workspace {
 pub(super) struct Draft {
     /// Stays as long as there is a draft in it, in case the store moves to another folder meanwhile.
     workspace: Arc<Workspace>,
-    /// There is none after `clear` and `finish`.
+    /// There is none after `finish`.
     file: Option<File>,
     path: PathBuf,
     pub(super) is_kept: bool,
@@ -137,22 +137,15 @@ impl Draft {
 
     /// Adds to the end.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file.as_mut().ok_or_else(given_up)?;
+        let file = self.file.as_mut().ok_or_else(finished)?;
         op(|| file.write_all(bytes))
     }
 
     /// Adds all that is in another draft.
     pub(super) fn append(&mut self, other: &Draft) -> io::Result<()> {
         let mut from = op(|| File::open(&other.path))?;
-        let file = self.file.as_mut().ok_or_else(given_up)?;
+        let file = self.file.as_mut().ok_or_else(finished)?;
         op(|| io::copy(&mut from, file)).map(drop)
-    }
-
-    /// Gives back what it takes on the disk. Nothing can be added after that.
-    pub(super) fn clear(&mut self) {
-        if let Some(file) = self.file.take() {
-            let _ = op(|| file.set_len(0));
-        }
     }
 
     /// What the system says about the draft.
@@ -217,8 +210,8 @@ impl Drop for Draft {
     }
 }
 
-fn given_up() -> io::Error {
-    io::Error::other("it was given up")
+fn finished() -> io::Error {
+    io::Error::other("it is finished")
 }
 
 /// Makes sure that a new name in `folder` survives a loss of power. Only Unix opens a folder for that;
