@@ -112,19 +112,18 @@ impl Server {
         loop {
             match listener.accept() {
                 Ok((stream, peer)) => self.hand_over(dialect, stream, peer),
-                Err(error) => match error.kind() {
-                    // A demo has made the listener non-blocking, to end this loop.
-                    Kind::WouldBlock => return,
-                    // Only one connection was lost, before it was accepted.
-                    Kind::ConnectionAborted | Kind::ConnectionReset => {}
-                    _ => {
-                        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
-                            logged = Some(Instant::now());
-                            self.log.line(format_args!("{} accept: {error}", dialect.name()));
-                        }
-                        thread::sleep(ACCEPT_PAUSE);
+                // A demo has made the listener non-blocking, to end this loop.
+                Err(error) if error.kind() == Kind::WouldBlock => return,
+                // Only one connection was lost, before it was accepted.
+                Err(error)
+                    if matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset) => {}
+                Err(error) => {
+                    if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+                        logged = Some(Instant::now());
+                        self.log.line(format_args!("{} accept: {error}", dialect.name()));
                     }
-                },
+                    thread::sleep(ACCEPT_PAUSE);
+                }
             }
         }
     }
