@@ -44,16 +44,13 @@ impl Wire {
     /// begins then, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
         self.begin_message(Expected::Line)?;
-        loop {
-            if let Some(line) = self.take_line(most)? {
-                return Ok(Some(line));
-            }
-            if !self.read_more()? {
-                break;
-            }
+        let mut line = self.take_line(most)?;
+        while line.is_none() && self.read_more()? {
+            line = self.take_line(most)?;
         }
-        if self.input.held().is_empty() {
-            return Ok(None);
+        // A line, or a clean end.
+        if line.is_some() || self.input.held().is_empty() {
+            return Ok(line);
         }
         let sentence = "the connection ended in the middle of a line";
         let error = Error::new(Code::BadRequest, sentence).and_close();
