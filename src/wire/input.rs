@@ -8,7 +8,6 @@ use super::{Received, Wire};
 use crate::error::Result;
 use crate::limits;
 
-#[derive(Default)]
 pub(super) struct Input {
     /// In one piece.
     pub(super) bytes: VecDeque<u8>,
@@ -22,6 +21,10 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// Nothing has been read.
+    pub(super) const NONE: Input =
+        Input { bytes: VecDeque::new(), searched: 0, large_reads: false, ended: false };
+
     pub(super) fn held(&self) -> &[u8] {
         self.bytes.as_slices().0
     }

@@ -134,7 +134,7 @@ impl Wire {
             stream,
             config: config.into(),
             state: State::InStep,
-            input: Input::default(),
+            input: Input::NONE,
             output: Vec::new(),
             reading: Reading::NONE,
             payload: Payload::NONE,

@@ -92,7 +92,7 @@ fn a_known_word_ends_where_its_bytes_say() {
 #[test]
 fn no_byte_is_searched_twice() {
     for (mark, may_have_begun) in [(b"\n".as_slice(), 0), (b"<>", 1)] {
-        let mut input = Input::default();
+        let mut input = Input::NONE;
         for length in 1..100 {
             input.add(b"a");
             assert_eq!(input.find(mark), None);
