@@ -91,7 +91,8 @@ impl Server {
     fn serve(self: &Arc<Server>, mut socket: TcpStream, number: usize, open: usize) {
         let _ = socket.set_nodelay(!self.is("two-writes"));
         match self.flaw {
-            "permitted-slow" => sleep(Duration::from_millis(20)),
+            // As long as a process takes to start.
+            "permitted-slow" => sleep(Duration::from_millis(5)),
             // As it looks to a client that has to ask again, because the queue was full.
             "permitted-backlog" if open > 5 => sleep(Duration::from_secs(1)),
             "greets" => drop(socket.write_all(b"welcome\n")),
