@@ -454,6 +454,7 @@ mod tests {
         // The lab splits the lines of its exercises in the same way.
         assert_eq!(words("demo 'a b' ~").unwrap(), ["demo", "a b", "~"]);
         assert_eq!(words("'"), None);
+        assert_eq!(words(r"a\ b").unwrap().len(), if cfg!(windows) { 2 } else { 1 });
     }
 
     #[test]
