@@ -110,6 +110,19 @@ mod tests {
         assert!(state.places.is_empty() && state.queue.is_empty());
     }
 
+    #[test]
+    fn a_turn_that_panics_has_ended_with_its_place() {
+        let turns = Turns::default();
+        let [place, other] = [(); 2].map(|()| turns.take_place(None).unwrap());
+        assert_ne!(place.number, other.number);
+        let turn =
+            std::panic::AssertUnwindSafe(|| place.turn(|| std::panic::resume_unwind(Box::new(1))));
+        assert!(std::panic::catch_unwind(turn).is_err());
+        drop(place);
+        assert!(lock(&turns.state).queue.is_empty());
+        assert_eq!(other.turn(|| 2), 2);
+    }
+
     /// A sum of two bytes waited until two sums of three gigabytes had ended.
     #[test]
     fn a_short_sum_waits_for_a_turn_and_not_for_the_end_of_long_ones() {
