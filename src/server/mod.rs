@@ -31,7 +31,7 @@ use threads::Threads;
 /// a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// At most one line of the log in this time says that accepts fail.
+/// At most one line of the log in this time says that the accepts of a listener fail.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What all connections of a server share.
