@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::support::{DIALECTS, PATIENCE, Peer, TestServer, noise};
+use crate::support::{PATIENCE, Peer, TestServer, noise};
 
 #[cfg(target_os = "linux")]
 pub mod proc {
@@ -232,7 +232,7 @@ fn without_descriptors_the_server_waits_and_is_well_again() {
     good.say("upload b\n").refused("internal");
     // A line in 5 s, for each port.
     let lines = server.log().matches("accept: ").count() as u64;
-    let most = (1 + begun.elapsed().as_secs() / 5) * DIALECTS.len() as u64;
+    let most = (1 + begun.elapsed().as_secs() / 5) * crate::support::DIALECTS.len() as u64;
     assert!(lines <= most, "{lines} lines about one lasting condition");
     drop(crowd);
     crate::support::wait_until("well again", || {
