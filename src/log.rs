@@ -62,7 +62,7 @@ struct Lines {
     text: String,
     /// How many bytes are not written yet: those of the text, and those that are being written.
     unwritten: usize,
-    /// The number of lines that were dropped since the last that was added.
+    /// The number of lines that were dropped and not yet counted in a line.
     dropped: u64,
 }
 
@@ -76,12 +76,17 @@ impl Log {
         if let Some(path) = file.map(Path::to_owned) {
             let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
             let mut file = append_to(&path).map_err(opening)?;
+            let mut has_failed = false;
             queues.push(Queue::start(move |text| {
-                // Programs that archive logs move the file away.
-                if !leads_to(&path, &file) {
-                    file = append_to(&path)?;
+                let written = append(text, &mut file, &path);
+                if let Err(error) = &written
+                    && !has_failed
+                {
+                    let what = format!("log: cannot write {}: {error}\n", path.display());
+                    let _ = io::stderr().write_all(what.as_bytes());
                 }
-                file.write_all(text)
+                has_failed = written.is_err();
+                written
             })?);
         }
         Ok(Log(Arc::new(Outputs { queues, lang })))
@@ -140,9 +145,21 @@ impl Queue {
         let started = writer.spawn(move || {
             while woken.recv().is_ok() {
                 thread::sleep(LOG_PAUSE);
-                let text = mem::take(&mut lock(&waiting).text);
-                let _ = write(text.as_bytes());
-                lock(&waiting).unwritten -= text.len();
+                let (mut text, dropped) = {
+                    let mut lines = lock(&waiting);
+                    (mem::take(&mut lines.text), mem::take(&mut lines.dropped))
+                };
+                let (bytes, count) = (text.len(), text.lines().count() as u64);
+                if dropped > 0 {
+                    text +=
+                        &format!("{} log: {dropped} lines were dropped\n", utc(SystemTime::now()));
+                }
+                let written = write(text.as_bytes());
+                let mut lines = lock(&waiting);
+                lines.unwritten -= bytes;
+                if written.is_err() {
+                    lines.dropped += dropped + count;
+                }
             }
         });
         started.map_err(|error| Error::io("start a thread for the log", &error))?;
@@ -159,12 +176,6 @@ impl Queue {
         if text.is_empty() {
             let _ = self.wake.send(());
         }
-        if *dropped > 0 {
-            let time = utc(SystemTime::now());
-            let notice = format!("{time} log: {dropped} lines were dropped, not read in time\n");
-            text.push_str(&notice);
-            (*unwritten, *dropped) = (*unwritten + notice.len(), 0);
-        }
         text.push_str(line);
         *unwritten += line.len();
     }
@@ -180,6 +191,14 @@ fn leads_to(path: &Path, file: &File) -> bool {
         }
         (there, _) => there.is_ok(),
     }
+}
+
+fn append(text: &[u8], file: &mut File, path: &Path) -> io::Result<()> {
+    // Programs that archive logs move the file away.
+    if !leads_to(path, file) {
+        *file = append_to(path)?;
+    }
+    file.write_all(text)
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
@@ -333,6 +352,31 @@ mod tests {
         }
         assert_eq!(came + dropped, all);
         assert!(dropped > all / 4, "{dropped}");
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted_in_the_next_that_can() {
+        let (written, read) = std::sync::mpsc::channel::<Vec<u8>>();
+        let mut fails = 2;
+        let queue = Queue::start(move |text| {
+            if fails > 0 {
+                fails -= 1;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            written.send(text.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        });
+        let queue = queue.unwrap();
+        for text in ["1\n2\n", "3\n", "4\n"] {
+            queue.push(text);
+            while lock(&queue.lines).unwritten > 0 {
+                thread::yield_now();
+            }
+        }
+        let text = String::from_utf8(read.recv().unwrap()).unwrap();
+        assert!(
+            text.starts_with("4\n") && text.ends_with("Z log: 3 lines were dropped\n"),
+            "{text}"
+        );
     }
 
     /// `x` and a newline without end wrote 67 to 128 MB a second.
