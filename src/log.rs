@@ -62,7 +62,7 @@ struct Lines {
     text: String,
     /// How many bytes are not written yet: those of the text, and those that are being written.
     unwritten: usize,
-    /// The number of lines that were dropped and not yet counted in a line.
+    /// The number of lines that were dropped since the last that was added.
     dropped: u64,
 }
 
@@ -72,21 +72,18 @@ impl Log {
     /// # Errors
     /// The file cannot be opened for appending, or no thread can be started.
     pub fn open(file: Option<&Path>, lang: Lang) -> Result<Log> {
-        let mut queues = vec![Queue::start(|text| io::stderr().write_all(text))?];
+        let mut queues = vec![Queue::start(|text| drop(io::stderr().write_all(text)))?];
         if let Some(path) = file.map(Path::to_owned) {
             let opening = |error| Error::io(format!("open the log {}", path.display()), &error);
             let mut file = append_to(&path).map_err(opening)?;
             let mut has_failed = false;
             queues.push(Queue::start(move |text| {
                 let written = append(text, &mut file, &path);
-                if let Err(error) = &written
-                    && !has_failed
-                {
+                if let Some(error) = written.as_ref().err().filter(|_| !has_failed) {
                     let what = format!("log: cannot write {}: {error}\n", path.display());
                     let _ = io::stderr().write_all(what.as_bytes());
                 }
                 has_failed = written.is_err();
-                written
             })?);
         }
         Ok(Log(Arc::new(Outputs { queues, lang })))
@@ -137,7 +134,7 @@ impl Log {
 
 impl Queue {
     /// A queue, and the thread that passes its lines to `write`, many at a time if they come fast.
-    fn start(mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static) -> Result<Queue> {
+    fn start(mut write: impl FnMut(&[u8]) + Send + 'static) -> Result<Queue> {
         let (wake, woken) = channel();
         let lines = Arc::new(Mutex::new(Lines::default()));
         let waiting = Arc::clone(&lines);
@@ -145,21 +142,9 @@ impl Queue {
         let started = writer.spawn(move || {
             while woken.recv().is_ok() {
                 thread::sleep(LOG_PAUSE);
-                let (mut text, dropped) = {
-                    let mut lines = lock(&waiting);
-                    (mem::take(&mut lines.text), mem::take(&mut lines.dropped))
-                };
-                let (bytes, count) = (text.len(), text.lines().count() as u64);
-                if dropped > 0 {
-                    text +=
-                        &format!("{} log: {dropped} lines were dropped\n", utc(SystemTime::now()));
-                }
-                let written = write(text.as_bytes());
-                let mut lines = lock(&waiting);
-                lines.unwritten -= bytes;
-                if written.is_err() {
-                    lines.dropped += dropped + count;
-                }
+                let text = mem::take(&mut lock(&waiting).text);
+                write(text.as_bytes());
+                lock(&waiting).unwritten -= text.len();
             }
         });
         started.map_err(|error| Error::io("start a thread for the log", &error))?;
@@ -175,6 +160,12 @@ impl Queue {
         }
         if text.is_empty() {
             let _ = self.wake.send(());
+        }
+        if *dropped > 0 {
+            let time = utc(SystemTime::now());
+            let notice = format!("{time} log: {dropped} lines were dropped, not read in time\n");
+            text.push_str(&notice);
+            (*unwritten, *dropped) = (*unwritten + notice.len(), 0);
         }
         text.push_str(line);
         *unwritten += line.len();
@@ -325,9 +316,7 @@ mod tests {
     #[test]
     fn lines_that_are_not_read_are_dropped_and_counted() {
         let (written, read) = std::sync::mpsc::sync_channel::<Vec<u8>>(0);
-        let queue = Queue::start(move |text| {
-            written.send(text.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-        });
+        let queue = Queue::start(move |text| drop(written.send(text.to_vec())));
         let queue = queue.unwrap();
         let line = "x".repeat(99) + "\n";
         let all = 4 * LOG_QUEUE / line.len();
@@ -352,31 +341,6 @@ mod tests {
         }
         assert_eq!(came + dropped, all);
         assert!(dropped > all / 4, "{dropped}");
-    }
-
-    #[test]
-    fn lines_that_cannot_be_written_are_counted_in_the_next_that_can() {
-        let (written, read) = std::sync::mpsc::channel::<Vec<u8>>();
-        let mut fails = 2;
-        let queue = Queue::start(move |text| {
-            if fails > 0 {
-                fails -= 1;
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            written.send(text.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-        });
-        let queue = queue.unwrap();
-        for text in ["1\n2\n", "3\n", "4\n"] {
-            queue.push(text);
-            while lock(&queue.lines).unwritten > 0 {
-                thread::yield_now();
-            }
-        }
-        let text = String::from_utf8(read.recv().unwrap()).unwrap();
-        assert!(
-            text.starts_with("4\n") && text.ends_with("Z log: 3 lines were dropped\n"),
-            "{text}"
-        );
     }
 
     /// `x` and a newline without end wrote 67 to 128 MB a second.

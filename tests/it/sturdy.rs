@@ -422,6 +422,18 @@ fn a_log_file_that_was_moved_away_is_opened_anew() {
     look(&moved);
 }
 
+/// Its lines were lost without a word.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_file_that_cannot_be_written_is_told_once() {
+    let server = TestServer::start(&["--log", "/dev/full"]);
+    server.peer().say("connme\n").hear("ok connected\n");
+    server.wait_for_log("log: cannot write /dev/full: No space left on device");
+    server.peer().say("upload a\n0\n").hear("ok ready\nok received 0 a\n");
+    server.wait_for_log("stored \"a\"");
+    assert_eq!(server.log().matches("log: cannot write").count(), 1);
+}
+
 /// The line and its tree stayed in memory for the time of the payload: 2.9 MB a connection.
 #[cfg(target_os = "linux")]
 #[test]
