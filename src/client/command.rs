@@ -4,8 +4,8 @@
 //! To add a command that the server has to know:
 //! 1. its handler, its request and its line in `HELP` in a dialect, and its field in `Requests`;
 //! 2. a method of [`Client`], and here an entry and a function;
-//! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, its word in `cli/completions/rlwrap.words`,
-//!    and a sentence in each language if it needs one;
+//! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, what the prompt asks in `questions.*.txt`, its
+//!    word in `cli/completions/rlwrap.words`, and a sentence in each language if it needs one;
 //! 4. its row in the guide (protocol, dialects, programs) and in `tests/transcripts/rows.txt`.
 //!
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
@@ -27,7 +27,9 @@ use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lang::{self, Msg, bytes, client_help, client_usage, decimal, escaped, help_on, msg};
+use crate::lang::{
+    self, Msg, bytes, client_help, client_usage, decimal, escaped, foreign, help_on, msg,
+};
 use crate::lang::{is_control, prompt_help, without_controls};
 use crate::store::Listing;
 
@@ -77,60 +79,11 @@ pub(crate) fn find(word: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.word == lower || command.alias == Some(&lower))
 }
 
-/// Words of other programs, and the command that does it here.
-const OF_OTHERS: [(&str, &str); 22] = [
-    ("get", "download"),
-    ("mget", "download"),
-    ("put", "upload"),
-    ("mput", "upload"),
-    ("send", "upload"),
-    ("dir", "ls"),
-    ("list", "ls"),
-    ("del", "rm"),
-    ("delete", "rm"),
-    ("connect", "connme"),
-    ("open", "connme"),
-    ("close", "byebye"),
-    ("disconnect", "byebye"),
-    ("bye", "exit"),
-    ("logout", "exit"),
-    ("unggah", "upload"),
-    ("unduh", "download"),
-    ("daftar", "ls"),
-    ("ukuran", "size"),
-    ("hapus", "rm"),
-    ("keluar", "exit"),
-    ("bantuan", "help"),
-];
-
 /// What to say of a word that is not a command, in any letter case.
 pub(super) fn not_a_command(word: &str) -> Msg {
     let lower = word.to_ascii_lowercase();
-    if let Some((word, here)) = OF_OTHERS.iter().find(|(other, _)| *other == lower) {
-        return msg!(
-            "{word} is {here} here; help shows all commands",
-            "{word} di sini adalah {here}; help menunjukkan semua perintah"
-        );
-    }
-    match lower.as_str() {
-        "demo" | "compare" | "lesson" | "tcp" | "grade" | "dissector" => msg!(
-            "{lower} is a command of connme-lab, another program",
-            "{lower} adalah perintah connme-lab, program lain"
-        ),
-        "cd" | "pwd" => msg!(
-            "there is no current folder: a name has its folders in it, as in 'ls docs' and 'download docs/a.txt'",
-            "tidak ada folder aktif: nama memuat foldernya, seperti 'ls docs' dan 'download docs/a.txt'",
-        ),
-        "mkdir" | "rmdir" => msg!(
-            "the protocol makes and removes no folders: do it in the server's folder",
-            "protokol ini tidak membuat atau menghapus folder: lakukan di folder server",
-        ),
-        "cls" | "clear" => msg!(
-            "the screen belongs to your terminal: Ctrl-L clears it in most",
-            "layar diatur oleh terminal Anda: Ctrl-L membersihkannya di kebanyakan terminal",
-        ),
-        _ => unknown(word, nearest(&lower, COMMANDS.iter().map(|command| command.word))),
-    }
+    let known = COMMANDS.iter().map(|command| command.word);
+    foreign(&lower).unwrap_or_else(|| unknown(word, nearest(&lower, known)))
 }
 
 /// There is no such command. Perhaps the nearest was meant.
@@ -672,7 +625,9 @@ mod tests {
     fn a_word_of_another_program_is_answered_with_the_command_here() {
         let said = |word: &str| not_a_command(word).say(lang::Lang::En);
         assert_eq!(said("GET"), "get is download here; help shows all commands");
-        assert!(OF_OTHERS.iter().all(|(_, here)| COMMANDS.iter().any(|it| it.word == *here)));
+        let here = include_str!("../lang/help/words.en.txt").lines();
+        let here = here.filter_map(|line| line.strip_prefix("{word} is ")?.split_once(" here;"));
+        assert_eq!(here.filter(|(word, _)| find(word).is_some()).count(), 9);
         for (word, begin) in [
             ("cd", "there is no current folder"),
             ("mkdir", "the protocol makes and removes no folders"),

@@ -8,7 +8,7 @@ use super::argument::{Argument, split_line};
 use super::command::{self, Command, Takes, connected_again, not_a_command};
 use super::keyboard::{Keyboard, Typed};
 use super::ui::{Ui, say};
-use crate::lang::{Msg, msg};
+use crate::lang::{Msg, msg, question};
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
@@ -49,29 +49,6 @@ pub(crate) fn prompt(server: Option<&str>, is_narrow: bool) -> Msg {
     let en = server.unwrap_or("(not connected)");
     let id = server.unwrap_or("belum terhubung");
     msg!("connme {en}> ", "[{id}]{gap}Pilih perintah (upload/ls/download/rm/size/connme/byebye): ")
-}
-
-/// Asks for the argument that this command needs.
-fn question(command: &str) -> Msg {
-    match command {
-        "upload" => {
-            msg!("Path of the file to upload: ", "Masukkan path file yang ingin diunggah: ")
-        }
-        "download" => {
-            msg!("Name of the file to download: ", "Masukkan nama file yang ingin diunduh: ")
-        }
-        "rm" => msg!("Name of the file to remove: ", "Masukkan nama file yang ingin dihapus: "),
-        "size" => msg!(
-            "Name of the file whose size you want: ",
-            "Masukkan nama file yang ingin diketahui ukurannya: "
-        ),
-        "sum" => msg!(
-            "Name of the file whose SHA-256 you want: ",
-            "Masukkan nama file yang ingin diketahui SHA-256-nya: "
-        ),
-        "count" => msg!("Text to count: ", "Masukkan teks yang ingin dihitung: "),
-        command => msg!("What to {command}: ", "Masukkan argumen untuk {command}: "),
-    }
 }
 
 impl Ui {

@@ -1,6 +1,6 @@
 //! The help texts, which are files.
 
-use super::{Lang, Msg};
+use super::Msg;
 
 /// A help text, with the commands in it.
 fn help(en: &str, id: &str) -> Msg {
@@ -33,10 +33,26 @@ pub(crate) fn prompt_help() -> Msg {
 /// What this command of the client does, with an example.
 pub(crate) fn help_on(command: &str) -> Msg {
     let topics = [include_str!("help/topics.en.txt"), include_str!("help/topics.id.txt")];
-    Msg::of(|lang: Lang| {
-        let [en, id] = topics;
-        let mut topics =
-            lang.choose(en, id).split("== ").filter_map(|topic| topic.split_once('\n'));
-        topics.find(|(word, _)| *word == command).map_or("", |(_, text)| text).to_owned()
-    })
+    section(topics, command).unwrap_or_default()
+}
+
+/// Asks for the argument that this command of the client needs.
+pub(crate) fn question(command: &str) -> Msg {
+    let questions = [include_str!("help/questions.en.txt"), include_str!("help/questions.id.txt")];
+    section(questions, command).unwrap_or_default().map(|text| text.trim_end().to_owned() + ": ")
+}
+
+/// What to say of a word of another program, in small letters.
+pub(crate) fn foreign(word: &str) -> Option<Msg> {
+    let words = [include_str!("help/words.en.txt"), include_str!("help/words.id.txt")];
+    Some(section(words, word)?.map(|text| text.trim_end().replace("{word}", word)))
+}
+
+/// The text after the line `== WORD...` that has this word.
+fn section(files: [&str; 2], word: &str) -> Option<Msg> {
+    let [en, id] = files.map(|file| {
+        let mut sections = file.split("== ").filter_map(|section| section.split_once('\n'));
+        sections.find(|(words, _)| words.split(' ').any(|it| it == word)).map(|(_, text)| text)
+    });
+    Some(Msg::said(en?, id?))
 }

@@ -9,7 +9,9 @@ mod help;
 
 pub use escape::{escape, escaped, printable, quoted, readable};
 pub(crate) use escape::{is_control, without_controls};
-pub(crate) use help::{client_help, client_usage, help_on, prompt_help, server_usage};
+pub(crate) use help::{
+    client_help, client_usage, foreign, help_on, prompt_help, question, server_usage,
+};
 
 /// A sentence: English first, then Indonesian, then what is put into both. After a semicolon come variables that are
 /// in two languages themselves.
@@ -88,6 +90,11 @@ impl Msg {
     #[must_use]
     pub fn of(sentence: impl Fn(Lang) -> String) -> Msg {
         Msg::said(sentence(Lang::En), sentence(Lang::Id))
+    }
+
+    /// What this makes of each language.
+    fn map(&self, change: impl Fn(&str) -> String) -> Msg {
+        Msg::said(change(&self.en), change(&self.id))
     }
 
     /// The sentence in one language.
