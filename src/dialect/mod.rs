@@ -15,7 +15,6 @@ pub mod strukt;
 #[cfg(test)]
 #[path = "table/tests.rs"]
 mod table;
-mod tail;
 pub mod text;
 
 use crate::error::{Error, Result};
