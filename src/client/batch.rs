@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ahead::Batch;
 use super::connection::pause_before;
 use super::outcome::{Outcome, Stop};
-use super::table::{amount, readable};
+use super::table::readable;
 use super::terminal::Bar;
 use super::ui::{Ui, say};
 use super::{Progress, Receipt, progress};
@@ -52,9 +52,12 @@ fn move_all(
         bar.begin(names.get(tally.moved + tally.failed).map_or("", String::as_str));
         let watch = &mut |progress| {
             stage = Some(progress);
-            if let Some(msg) = news(progress).filter(|_| !is_quiet) {
+            if let Progress::Continuing(done, total) = progress
+                && !is_quiet
+            {
+                let done = progress::bytes_done(done, total);
                 bar.hide();
-                say(&msg, lang);
+                say(&msg!("continuing at {done}", "melanjutkan dari {done}"; done), lang);
             }
             bar.show(progress);
         };
@@ -102,24 +105,6 @@ fn move_all(
         ));
     }
     Ok(tally)
-}
-
-/// What the user is told in words while a file moves.
-fn news(progress: Progress) -> Option<Msg> {
-    match progress {
-        Progress::Checking(0, total) => {
-            let total = amount(total);
-            Some(
-                msg!("checking {total} that are here", "memeriksa {total} yang ada di sini"; total),
-            )
-        }
-        Progress::Comparing => Some(msg!("checking them on the server", "memeriksanya di server")),
-        Progress::Continuing(done, total) => {
-            let done = progress::bytes_done(done, total);
-            Some(msg!("continuing at {done}", "melanjutkan dari {done}"; done))
-        }
-        _ => None,
-    }
 }
 
 /// Whether the file is tried again, after a pause.
@@ -275,20 +260,6 @@ mod tests {
         {
             let (seconds, rate) = speed(5000, Duration::from_millis(milliseconds));
             assert_eq!(seconds.say(Lang::En) + &rate.say(Lang::En), told);
-        }
-    }
-
-    #[test]
-    fn what_takes_long_without_a_byte_is_told_in_words() {
-        for (progress, told) in [
-            (Progress::Checking(0, 60_000_000), "checking 60.0 MB that are here"),
-            (Progress::Checking(1, 60_000_000), ""),
-            (Progress::Comparing, "checking them on the server"),
-            (Progress::Continuing(1000, Some(2000)), "continuing at 1.0 kB of 2.0 kB"),
-            (Progress::Moved(1, None), ""),
-            (Progress::Sent, ""),
-        ] {
-            assert_eq!(news(progress).unwrap_or_default().say(Lang::En), told, "{progress:?}");
         }
     }
 }

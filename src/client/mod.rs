@@ -161,12 +161,9 @@ pub struct Receipt {
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The number of bytes so far, and the total if it is known.
+    /// The number of bytes so far, and the total if it is known: those that move, or those that are here of a download
+    /// that was cut, while they are read.
     Moved(u64, Option<u64>),
-    /// This many bytes of a download that was cut are read, of this many.
-    Checking(u64, u64),
-    /// They are compared with those on the server.
-    Comparing,
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
     /// The system has taken all bytes of an upload, and the receipt is expected.

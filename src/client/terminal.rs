@@ -168,7 +168,6 @@ impl Bar {
             state.is_hidden = false;
             let (done, total) = match progress {
                 Progress::Moved(done, total) => (done, total),
-                Progress::Checking(done, total) => (done, Some(total)),
                 Progress::Continuing(done, total) => {
                     state.transfer.partial += done;
                     if state.transfer.of == 1 {
@@ -177,7 +176,6 @@ impl Bar {
                     }
                     (done, total)
                 }
-                Progress::Comparing => return state.is_hidden = true,
                 Progress::Sent => return state.sent = Some(Instant::now()),
             };
             state.transfer.done = state.before + done;
@@ -366,10 +364,8 @@ mod tests {
 
         let mut one = bar(1);
         one.begin("a");
-        one.show(Progress::Checking(100, 400));
+        one.show(Progress::Moved(100, Some(400)));
         assert_eq!(line(&one).0.split("]  ").nth(1), Some(" 25%  100 B/s  00:03  100 B of 400 B"));
-        one.show(Progress::Comparing);
-        assert!(line(&one).1);
         // The rate is that of the rest.
         one.show(Progress::Continuing(400, Some(1000)));
         one.show(Progress::Moved(500, Some(1000)));

@@ -21,9 +21,6 @@ const SEND: Tried = ("send", "mengirim");
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 const KEPT_SIZE: u64 = 64 << 10;
 
-/// More than this is not compared with the server without a word: it takes a second on a slow machine.
-const SILENT_CHECK: u64 = 50_000_000;
-
 impl Client {
     /// Receives a file into the downloads folder, under the last part of its name or another name.
     /// Nothing that the server sends chooses where it goes.
@@ -120,9 +117,6 @@ impl Client {
             && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
             let resumed = self.ask_again(false, |wire| resume(wire, name, offset, sum, arriving));
-            if resumed.is_ok() {
-                arriving.is_compared();
-            }
             match resumed.and_then(|_| self.sum(name)) {
                 Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
@@ -343,9 +337,7 @@ impl<'s> Arriving<'s> {
         let (watch, here) = (&mut *self.watch, &mut self.offset);
         let mut checking = |done, of| {
             *here = of;
-            if of > SILENT_CHECK {
-                watch(Progress::Checking(done, of));
-            }
+            watch(Progress::Moved(done, Some(of)));
             !patience.is_interrupted()
         };
         let partial = open(self.store, self.folder)
@@ -357,15 +349,7 @@ impl<'s> Arriving<'s> {
         };
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
-        self.is_compared();
         Ok(Some((length, sum)))
-    }
-
-    /// Takes note that what is here is compared with the server's.
-    fn is_compared(&mut self) {
-        if self.done > SILENT_CHECK {
-            (self.watch)(Progress::Comparing);
-        }
     }
 
     /// Drops what has come.
@@ -538,21 +522,16 @@ mod tests {
         let mut told = Vec::new();
         let receipt = client.download("a", None, &mut |progress| told.push(progress)).unwrap();
         assert_eq!((receipt.bytes, receipt.partial), (2, 0));
-        assert_eq!(told[0], Progress::Continuing(3, Some(6)));
+        let read = [0, 3].map(|done| Progress::Moved(done, Some(3)));
+        assert_eq!(told[..3], [read[0], read[1], Progress::Continuing(3, Some(6))]);
         assert_eq!(fs::read(downloads.join("a")).unwrap(), b"hi");
     }
 
     #[test]
-    fn what_was_here_is_kept_and_a_long_comparison_is_told() {
+    fn what_was_here_is_kept() {
         let (store, name) = (OnceCell::new(), FileName::parse(b"a").unwrap());
-        for (offset, done, partial, told) in [
-            (0, 9, None, None),
-            (5, 0, None, None),
-            (5, SILENT_CHECK, Some((SILENT_CHECK, None)), None),
-            (5, SILENT_CHECK + 1, Some((SILENT_CHECK + 1, None)), Some(Progress::Comparing)),
-        ] {
-            let came = Cell::new(None);
-            let mut arriving = Arriving {
+        for (offset, done, partial) in [(0, 9, None), (5, 0, None), (5, 6, Some((6, None)))] {
+            let arriving = Arriving {
                 folder: Path::new(""),
                 store: &store,
                 name: &name,
@@ -563,10 +542,9 @@ mod tests {
                 offset,
                 rest_since: None,
                 done,
-                watch: &mut |progress| came.set(Some(progress)),
+                watch: &mut |_| {},
             };
-            arriving.is_compared();
-            assert_eq!((arriving.partial(), came.get()), (partial, told));
+            assert_eq!(arriving.partial(), partial);
         }
     }
 
