@@ -311,12 +311,6 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
 fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(path);
     let (name, size) = (escaped(own), bytes(receipt.bytes));
-    if receipt.grew {
-        ui.note(&msg!(
-            "{name} became longer while it was sent: its first {size} are stored",
-            "{name} bertambah panjang saat dikirim: {size} pertama tersimpan"
-        ));
-    }
     let (seconds, rate) = speed(receipt.bytes, receipt.time);
     if !ui.client.requests().confirms {
         return msg!(

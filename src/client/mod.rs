@@ -154,8 +154,6 @@ pub struct Receipt {
     pub partial: u64,
     /// From the request to the last byte, or to the server's confirmation.
     pub time: Duration,
-    /// The file became longer while it was sent.
-    pub grew: bool,
 }
 
 /// How far a transfer has come.

@@ -93,7 +93,7 @@ impl Client {
         let published = received.and_then(|()| arriving.publish());
         let stored = self.config.downloads.join(published?);
         let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
-        Ok(Receipt { stored, bytes, partial: offset, time, grew: false })
+        Ok(Receipt { stored, bytes, partial: offset, time })
     }
 
     /// The name that a received file gets here.
