@@ -24,8 +24,9 @@ pub(super) struct Transfer {
     pub(super) total: Option<u64>,
 }
 
-/// The line for a transfer. `waiting` is since when the server's receipt for a single file is expected. It fits
-/// into `columns`, and has the most important parts where these are few.
+/// The line for a transfer: how many files, then percent, rate, remaining time, bytes and name, as far as they are known
+/// and fit into `columns`, and a bar for a single file where there is room. `waiting` is since when the server's receipt
+/// for a single file is expected.
 #[must_use]
 pub(super) fn line(
     transfer: &Transfer,
@@ -35,55 +36,42 @@ pub(super) fn line(
     lang: Lang,
 ) -> String {
     let Transfer { files, failed, of, done, partial, total, ref name } = *transfer;
+    let (done, is_single) = (done.min(total.unwrap_or(done)), of < 2);
     let rate = per_second(done.saturating_sub(partial), elapsed);
-    let waiting = waiting.map(|time| time.as_secs()).filter(|seconds| *seconds > 0 && of == 1);
-    let parts = match (waiting, of) {
-        (Some(seconds), _) => {
-            let done = amount(done);
-            vec![msg!(
-                "{done} handed to the system; waiting for the receipt, {seconds} s",
-                "{done} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s";
-                done
-            )]
-        }
-        (None, 0..2) => return single_line(done, total, rate, columns, lang),
-        _ => {
-            let left = total.and_then(|total| total.saturating_sub(done).checked_div(rate));
-            let mut parts = vec![msg!("{files} of {of} files", "{files} dari {of} file")];
-            if failed > 0 {
-                parts.push(msg!("{failed} failed", "{failed} gagal"));
-            }
-            parts.push(bytes_done(done, total));
-            parts.push(speed(rate));
-            parts.extend(left.map(|seconds| msg!("{seconds} s left", "sisa {seconds} s")));
-            parts.extend((!name.is_empty()).then(|| Msg::said(name, name)));
-            parts
-        }
+    let share =
+        total.map(|total| (u128::from(done) * 100).checked_div(total.into()).unwrap_or(100));
+    let left =
+        total.map(|total| (total - done).checked_div(rate).map_or("--:--".to_owned(), clock));
+    let amount = amount(done);
+    let parts = match waiting.map(|time| time.as_secs()) {
+        Some(seconds @ 1..) if is_single => vec![msg!(
+            "{amount} handed to the system; waiting for the receipt, {seconds} s",
+            "{amount} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s";
+            amount
+        )],
+        _ => [
+            (!is_single).then(|| msg!("{files} of {of} files", "{files} dari {of} file")),
+            (failed > 0).then(|| msg!("{failed} failed", "{failed} gagal")),
+            share.map(|share| msg!("{share:>3}%", "{share:>3}%")),
+            Some(speed(rate)),
+            left.map(|left| Msg::said(&left, left.as_str())),
+            Some(bytes_done(done, total)),
+            (!is_single && !name.is_empty()).then(|| Msg::said(name, name)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     };
-    fit(&parts, ", ", columns, lang)
-}
-
-/// The line for one file: percent, then rate, then remaining time, then bytes, and a bar where there is room.
-fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize, lang: Lang) -> String {
-    let Some(total) = total else {
-        return fit(&[amount(done), speed(rate)], "  ", columns, lang);
-    };
-    let done = done.min(total);
-    let percent = (u128::from(done) * 100).checked_div(total.into()).unwrap_or(100);
-    let percent = usize::try_from(percent).unwrap_or(100);
-    let left = (total - done).checked_div(rate).map_or("--:--".to_owned(), clock);
-    let left = Msg::said(&left, left.as_str());
-    let share = msg!("{percent:>3}%", "{percent:>3}%");
-    let parts = [share, speed(rate), left, bytes_done(done, Some(total))];
-    let text = fit(&parts, "  ", columns, lang);
-    let room = columns.saturating_sub(text.len()).min(42);
-    if room < 10 {
-        return text;
-    }
+    let text = fit(&parts, columns, lang);
     // Two brackets around the bar, and two spaces after it.
-    let width = room - 4;
-    let full = width * percent / 100;
-    format!("[{}{}]  {text}", "#".repeat(full), ".".repeat(width - full))
+    let width = columns.saturating_sub(text.len() + 4).min(38);
+    match share.and_then(|share| usize::try_from(share).ok()) {
+        Some(share) if is_single && parts.len() > 1 && width > 5 => {
+            let full = width * share / 100;
+            format!("[{}{}]  {text}", "#".repeat(full), ".".repeat(width - full))
+        }
+        _ => text,
+    }
 }
 
 /// How many bytes have moved, and of how many, if that is known.
@@ -107,10 +95,10 @@ pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
 }
 
 /// As many of the parts as fit, the first before the others.
-fn fit(parts: &[Msg], between: &str, columns: usize, lang: Lang) -> String {
+fn fit(parts: &[Msg], columns: usize, lang: Lang) -> String {
     let mut line = String::new();
     for part in parts.iter().map(|part| part.say(lang)) {
-        let gap = if line.is_empty() { "" } else { between };
+        let gap = if line.is_empty() { "" } else { "  " };
         if line.len() + gap.len() + part.len() <= columns {
             line = line + gap + &part;
         }
@@ -130,6 +118,12 @@ fn clock(seconds: u64) -> String {
 mod tests {
     use super::*;
 
+    fn single_line(done: u64, total: Option<u64>, rate: u64, columns: usize, lang: Lang) -> String {
+        let partial = done.saturating_sub(rate);
+        let transfer = Transfer { of: 1, done, partial, total, ..Transfer::default() };
+        line(&transfer, Duration::from_secs(1), None, columns, lang)
+    }
+
     #[test]
     fn a_line_says_share_rate_time_and_bytes() {
         assert_eq!(
@@ -140,7 +134,7 @@ mod tests {
             single_line(2_500_000, Some(10_000_000), 2_500_000, 20, Lang::En),
             " 25%  2.5 MB/s"
         );
-        assert_eq!(single_line(2_500_000, None, 2_500_000, 80, Lang::En), "2.5 MB  2.5 MB/s");
+        assert_eq!(single_line(2_500_000, None, 2_500_000, 80, Lang::En), "2.5 MB/s  2.5 MB");
         assert!(single_line(0, Some(0), 0, 80, Lang::En).contains("100%"));
         assert!(single_line(0, Some(5), 0, 80, Lang::En).contains("  0%  0 B/s  --:--"));
     }
@@ -168,15 +162,15 @@ mod tests {
         };
         assert_eq!(
             say(transfer.clone(), Some(5), 80, Lang::En),
-            "37 of 1000 files, 3 failed, 12.3 MB of 80.0 MB, 4.1 MB/s, 16 s left, a.txt"
+            "37 of 1000 files  3 failed   15%  4.1 MB/s  00:16  12.3 MB of 80.0 MB  a.txt"
         );
         assert_eq!(
             say(Transfer { failed: 0, ..transfer.clone() }, None, 80, Lang::Id),
-            "37 dari 1000 file, 12,3 MB dari 80,0 MB, 4,1 MB/s, sisa 16 s, a.txt"
+            "37 dari 1000 file   15%  4,1 MB/s  00:16  12,3 MB dari 80,0 MB  a.txt"
         );
         assert_eq!(say(transfer.clone(), None, 20, Lang::En), "37 of 1000 files");
         let unknown = Transfer { total: None, failed: 0, name: String::new(), ..transfer };
-        assert_eq!(say(unknown, None, 80, Lang::En), "37 of 1000 files, 12.3 MB, 4.1 MB/s");
+        assert_eq!(say(unknown, None, 80, Lang::En), "37 of 1000 files  4.1 MB/s  12.3 MB");
         let one = Transfer {
             of: 1,
             done: 5_000_000,
@@ -195,8 +189,8 @@ mod tests {
     #[test]
     fn a_line_fits_whatever_the_width() {
         let parts = ["123", "1234"].map(|part| Msg::said(part, part));
-        let fitting = |columns| fit(&parts, ", ", columns, Lang::En);
-        assert_eq!([8, 9].map(fitting), ["123", "123, 1234"]);
+        let fitting = |columns| fit(&parts, columns, Lang::En);
+        assert_eq!([8, 9].map(fitting), ["123", "123  1234"]);
         for columns in 20..=200 {
             for (done, total) in
                 [(0, 0), (0, 1), (1, 3), (u64::MAX, u64::MAX), (7, u64::MAX), (9, 3)]

@@ -345,21 +345,27 @@ mod tests {
         };
         let drawn = |text: &str| (text.to_owned(), false);
         let mut many = bar(3);
-        assert_eq!(line(&many), ("0 of 3 files, 0 B of 3.0 kB, 0 B/s".to_owned(), true));
+        assert_eq!(
+            line(&many),
+            ("0 of 3 files    0%  0 B/s  --:--  0 B of 3.0 kB".to_owned(), true)
+        );
         many.begin("a");
         many.show(Progress::Moved(500, Some(1000)));
-        assert_eq!(line(&many), drawn("0 of 3 files, 500 B of 3.0 kB, 500 B/s, 5 s left, a"));
+        assert_eq!(line(&many), drawn("0 of 3 files   16%  500 B/s  00:05  500 B of 3.0 kB  a"));
         many.show(Progress::Moved(1000, Some(1000)));
         many.done(Some(1000));
         many.hide();
         assert!(line(&many).1);
         many.begin("b\n");
         many.show(Progress::Moved(500, Some(1000)));
-        assert_eq!(line(&many), drawn("1 of 3 files, 1.5 kB of 3.0 kB, 1.5 kB/s, 1 s left, b\\n"));
+        assert_eq!(
+            line(&many),
+            drawn("1 of 3 files   50%  1.5 kB/s  00:01  1.5 kB of 3.0 kB  b\\n")
+        );
         // What has failed counts as a file, and not its bytes.
         many.done(None);
         many.begin("c");
-        let failed = "2 of 3 files, 1 failed, 1.0 kB of 3.0 kB, 1.0 kB/s, 2 s left, c";
+        let failed = "2 of 3 files  1 failed   33%  1.0 kB/s  00:02  1.0 kB of 3.0 kB  c";
         assert_eq!(line(&many).0, failed);
 
         let mut one = bar(1);

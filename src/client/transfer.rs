@@ -480,7 +480,6 @@ fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
 
     use super::*;
     use crate::client::tests::{ALONE, scripted};
