@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::{Path, absolute};
 
 use super::{InstrumentFlags, Wrong, completions, man};
 use crate::client::nearest::nearest;
@@ -254,24 +253,6 @@ pub(crate) fn is_dark(text: &str) -> Option<bool> {
         "dark" => Some(true),
         _ => None,
     }
-}
-
-/// Refuses two flags that would write to the same file.
-pub(crate) fn must_differ(files: &[(&'static str, Option<&Path>)]) -> Result<(), Wrong> {
-    for (n, (flag, one)) in files.iter().enumerate() {
-        for (other, two) in files.iter().take(n) {
-            if let (Some(one), Some(two)) = (one, two)
-                && (one == two || absolute(one).ok() == absolute(two).ok())
-            {
-                return Err(msg!(
-                    "{other} and {flag} need two different files",
-                    "{other} dan {flag} perlu dua file yang berbeda"
-                )
-                .see_help());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Digits only: `parse` alone would take a plus sign too.

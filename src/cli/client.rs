@@ -83,8 +83,6 @@ pub fn parse(
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
     instruments.check(ladder.file.is_some())?;
-    let capture = instruments.capture_file();
-    args::must_differ(&[("--ladder", ladder.file.as_deref()), ("--capture", capture)])?;
     let (trace, to_errors) = (instruments.trace, instruments.capture_takes_output());
     let config = Config { host, buffer, trace, lang, to_errors, ..config };
     Ok(Parsed::Run(CommandLine { config, instruments, ladder }))
@@ -150,13 +148,10 @@ mod tests {
             ("--theme dark ls", "--theme is for --ladder"),
             ("--theme Dark --ladder a", "--theme takes light or dark, not 'Dark'"),
             ("--capture-bytes 5 ls", "--capture-bytes is for --capture"),
-            ("ls --ladder ./a --capture a", "--ladder and --capture need two different files"),
         ] {
             assert_eq!(wrong(line), Some(format!("{said}; see --help")), "{line}");
         }
-        for line in
-            ["-t ls", "--capture-bytes 5 --capture f ls", "ls --ladder - --capture - --theme dark"]
-        {
+        for line in ["-t ls", "--capture-bytes 5 --capture f ls", "ls --ladder a --theme dark"] {
             assert_eq!(wrong(line), None, "{line}");
         }
     }

@@ -49,11 +49,6 @@ impl InstrumentFlags {
         self.capture.as_deref() == Some(Path::new("-"))
     }
 
-    /// The file of the capture, if it is one.
-    pub(crate) fn capture_file(&self) -> Option<&Path> {
-        self.capture.as_deref().filter(|_| !self.capture_takes_output())
-    }
-
     /// Finds a flag that would do nothing. `draws`: there is a picture of the connections.
     pub(crate) fn check(&self, draws: bool) -> Result<(), Wrong> {
         if self.kernel && !self.trace && !draws {

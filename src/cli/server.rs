@@ -131,10 +131,6 @@ pub fn parse(
     let listen = asked.into_iter().map(whole).collect();
     let Shared { buffer, instruments, lang } = shared;
     instruments.check(false)?;
-    args::must_differ(&[
-        ("--log", config.log.as_deref()),
-        ("--capture", instruments.capture_file()),
-    ])?;
     Ok(Parsed::Run(Config { listen, buffer, instruments, lang, ..config }))
 }
 

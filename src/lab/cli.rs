@@ -256,11 +256,6 @@ pub fn parse(
     let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
-    args::must_differ(&[
-        ("--ladder", ladder.file.as_deref()),
-        ("--svg", svg.as_deref()),
-        ("--capture", instruments.capture_file()),
-    ])?;
     let to_errors = instruments.capture_takes_output();
     let config = Config { host, buffer, lang, to_errors, ..config };
     Ok(Parsed::Run(CommandLine {
@@ -394,12 +389,6 @@ mod tests {
         ] {
             let flag = line.split(' ').next().unwrap();
             assert_eq!(wrong(line), Some(format!("{flag} is for {users}; see --help")));
-        }
-        for (line, flags) in [
-            ("demo --ladder a --svg a", "--ladder and --svg"),
-            ("compare f --svg b/a --capture=b/./a", "--svg and --capture"),
-        ] {
-            assert_eq!(wrong(line), Some(format!("{flags} need two different files; see --help")));
         }
         for (line, said) in [
             (
