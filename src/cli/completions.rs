@@ -4,17 +4,6 @@
 //! completions are always the same as the help, in the user's language. The frame of each script is in
 //! `completions/`.
 
-/// The possible values of a flag.
-#[derive(Clone, Copy)]
-enum Values<'v> {
-    /// These, divided by spaces or by `|`.
-    Words(&'v str),
-    Folder,
-    File,
-    /// There is no list of them.
-    Any,
-}
-
 /// A line of the help that explains a flag or a command.
 struct Item {
     /// `-s`, if there is one.
@@ -28,17 +17,19 @@ struct Item {
 }
 
 impl Item {
-    fn values(&self) -> Values<'_> {
-        // The help lists them: `light|dark`.
-        if let Some(list) = self.value.as_deref().filter(|value| value.contains('|')) {
-            return Values::Words(list);
-        }
-        match self.name.as_str() {
-            "dialect" | "listen" => Values::Words("text struct filesaver json count"),
-            "completions" => Values::Words("bash zsh fish"),
-            "downloads" | "root" => Values::Folder,
-            "capture" | "conversation" | "log" | "output" | "ladder" | "svg" => Values::File,
-            _ => Values::Any,
+    /// What a shell does for its value, if that is one of `WORDS`, a folder, a file, or anything else.
+    fn action(&self, [words, folder, file, any]: [&str; 4]) -> String {
+        let list = |list: &str| words.replace("WORDS", &list.replace('|', " "));
+        match (self.value.as_deref(), self.name.as_str()) {
+            // The help lists them: `light|dark`.
+            (Some(value), _) if value.contains('|') => list(value),
+            (_, "dialect" | "listen") => list("text struct filesaver json count"),
+            (_, "completions") => list("bash zsh fish"),
+            (_, "downloads" | "root") => folder.to_owned(),
+            (_, "capture" | "conversation" | "log" | "output" | "ladder" | "svg") => {
+                file.to_owned()
+            }
+            _ => any.to_owned(),
         }
     }
 
@@ -119,15 +110,8 @@ fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
 }
 
 fn bash_values(flag: &Item) -> String {
-    let reply = match flag.values() {
-        Values::Words(words) => {
-            let words = words.replace('|', " ");
-            format!("COMPREPLY=($(compgen -W '{words}' -- \"$word\"))")
-        }
-        Values::Folder => "FUNCTION_files -d".to_owned(),
-        Values::File => "FUNCTION_files -f".to_owned(),
-        Values::Any => "COMPREPLY=()".to_owned(),
-    };
+    let words = "COMPREPLY=($(compgen -W 'WORDS' -- \"$word\"))";
+    let reply = flag.action([words, "FUNCTION_files -d", "FUNCTION_files -f", "COMPREPLY=()"]);
     format!("    {}) {reply} ;;", flag.spellings().join("|"))
 }
 
@@ -137,12 +121,7 @@ fn zsh_part(text: &str) -> String {
 }
 
 fn zsh_flag(flag: &Item) -> String {
-    let action = match flag.values() {
-        Values::Words(words) => format!("({})", words.replace('|', " ")),
-        Values::Folder => "_files -/".to_owned(),
-        Values::File => "_files".to_owned(),
-        Values::Any => " ".to_owned(),
-    };
+    let action = flag.action(["(WORDS)", "_files -/", "_files", " "]);
     let (equals, value) = match &flag.value {
         Some(value) => ("=", format!(":{}:{action}", zsh_part(value))),
         None => ("", String::new()),
@@ -171,13 +150,9 @@ fn fish_command(command: &Item) -> String {
 
 fn fish_flag(flag: &Item) -> String {
     let short = flag.short.as_ref().map(|short| short.replace('-', " -s ")).unwrap_or_default();
-    let values = match (&flag.value, flag.values()) {
-        (None, _) => String::new(),
-        (_, Values::Words(words)) => format!(" -xa '{}'", words.replace('|', " ")),
-        (_, Values::Folder) => " -xa '(__fish_complete_directories)'".to_owned(),
-        (_, Values::File) => " -rF".to_owned(),
-        (_, Values::Any) => " -x".to_owned(),
-    };
+    let folder = " -xa '(__fish_complete_directories)'";
+    let values = flag.value.as_ref().map(|_| flag.action([" -xa 'WORDS'", folder, " -rF", " -x"]));
+    let values = values.unwrap_or_default();
     let about = fish_quoted(&flag.about);
     format!("complete -c PROGRAM{short} -l {}{values} -d {about}", flag.name)
 }
