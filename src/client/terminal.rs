@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,20 +26,10 @@ const LINE_TICK: Duration = Duration::from_secs(1);
 /// The width of what is not a terminal, and of a terminal that does not tell its own.
 pub const COLUMNS: usize = 80;
 
-/// The width of standard output or standard error.
+/// The width of standard output or standard error, as it is now.
 #[must_use]
 pub fn columns(output: &impl IsTerminal) -> usize {
-    static FOUND: OnceLock<usize> = OnceLock::new();
-    if !output.is_terminal() {
-        return COLUMNS;
-    }
-    // The standard library cannot ask the terminal. `stty` can, and is asked once.
-    *FOUND.get_or_init(|| choose(variable().as_deref(), measured))
-}
-
-/// The width of standard output as it is now.
-pub(crate) fn columns_now() -> usize {
-    if io::stdout().is_terminal() { choose(variable().as_deref(), measured) } else { COLUMNS }
+    if output.is_terminal() { choose(variable().as_deref(), measured) } else { COLUMNS }
 }
 
 fn variable() -> Option<String> {
@@ -53,7 +43,7 @@ fn choose(variable: Option<&str>, measured: impl FnOnce() -> Option<usize>) -> u
     variable.or_else(|| measured().filter(is_usable)).unwrap_or(COLUMNS)
 }
 
-/// The width by `stty`. On Windows there is neither this program nor `/dev/tty`.
+/// The width by `stty`, because the standard library cannot ask the terminal. On Windows there is neither this program nor `/dev/tty`.
 fn measured() -> Option<usize> {
     let terminal = std::fs::File::open("/dev/tty").ok()?;
     let output = Command::new("stty").arg("size").stdin(terminal).stderr(Stdio::null()).output();
@@ -223,7 +213,7 @@ impl Shared {
             // The window may have another width now.
             if self.obeys && tick % MEASURED_EVERY == 0 {
                 drop(state);
-                columns = choose(variable().as_deref(), measured) - 1;
+                columns = self::columns(&io::stdout()) - 1;
                 state = lock(&self.state);
             }
             let elapsed = state.start.elapsed();
@@ -296,7 +286,6 @@ mod tests {
     fn what_is_no_terminal_has_a_width_and_no_colour() {
         let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
         assert_eq!(columns(&file), COLUMNS);
-        assert!(columns_now() > 1);
         assert!(std::fs::File::open("/dev/tty").is_ok() || measured().is_none());
         let Terminal { out, colour, bar, .. } = Terminal::look();
         assert!(out || !colour && !bar);
