@@ -13,38 +13,6 @@ pub(super) fn explain(
     client: &Client,
     is_single: bool,
 ) -> Msg {
-    let (tried, why) = (tried(command, name, failure, client), failure.why());
-    let hint = hint(command, name, failure, client, is_single).unwrap_or_default();
-    msg!("{tried}{why}{hint}", "{tried}{why}{hint}"; tried, why, hint)
-}
-
-fn tried(command: &str, name: &str, failure: &Failure, client: &Client) -> Msg {
-    let typed = format!("{command} {name}");
-    let typed = typed.trim_end();
-    match (failure, command) {
-        (Failure::NotSent(_), _) => Msg::default(),
-        (Failure::Local(_), _) => msg!("cannot ", "gagal "),
-        (Failure::Unreachable(_), _) => {
-            let server = client.server();
-            msg!("cannot connect to {server}: ", "tidak bisa terhubung ke {server}: ")
-        }
-        (_, "connme") => msg!("cannot connect: ", "{typed} gagal: "),
-        (_, "ls") if name.is_empty() => msg!("cannot list the files: ", "{typed} gagal: "),
-        (_, "ls") => msg!("cannot list {name}: ", "{typed} gagal: "),
-        (_, "rm") => msg!("cannot remove {name}: ", "{typed} gagal: "),
-        (_, "size") => msg!("cannot get the size of {name}: ", "{typed} gagal: "),
-        (_, "sum") => msg!("cannot get the SHA-256 of {name}: ", "{typed} gagal: "),
-        _ => msg!("cannot {typed}: ", "{typed} gagal: "),
-    }
-}
-
-fn hint(
-    command: &str,
-    name: &str,
-    failure: &Failure,
-    client: &Client,
-    is_single: bool,
-) -> Option<Msg> {
     let dialect = client.config().dialect.name();
     let has_list = client.requests().list_files.is_some();
     let is_strange = matches!(
@@ -55,12 +23,10 @@ fn hint(
             | Failure::Silent(_)
             | Failure::Endless(_)
     );
-    if is_strange && !client.dialect_is_confirmed {
-        return Some(other_dialect(client, is_single));
-    }
     let is_upload = command == "upload";
     let is_missing = failure.code() == Some(Code::NotFound);
-    Some(match (failure, failure.code()) {
+    let hint = match (failure, failure.code()) {
+        _ if is_strange && !client.dialect_is_confirmed => other_dialect(client, is_single),
         (Failure::Unreachable(_), _) => msg!(
             "; is the server running? choose another with --server",
             "; apakah server berjalan? tentukan alamat dengan --server"
@@ -105,8 +71,31 @@ fn hint(
             let en = if sentence.contains("again") { "" } else { "; try again in a moment" };
             Msg::said(en, "; coba lagi sebentar lagi")
         }
-        _ => return None,
-    })
+        _ => Msg::default(),
+    };
+    let (tried, why) = (tried(command, name, failure, client), failure.why());
+    msg!("{tried}{why}{hint}", "{tried}{why}{hint}"; tried, why, hint)
+}
+
+/// What was tried.
+fn tried(command: &str, name: &str, failure: &Failure, client: &Client) -> Msg {
+    let typed = format!("{command} {name}");
+    let typed = typed.trim_end();
+    match (failure, command) {
+        (Failure::NotSent(_), _) => Msg::default(),
+        (Failure::Local(_), _) => msg!("cannot ", "gagal "),
+        (Failure::Unreachable(_), _) => {
+            let server = client.server();
+            msg!("cannot connect to {server}: ", "tidak bisa terhubung ke {server}: ")
+        }
+        (_, "connme") => msg!("cannot connect: ", "{typed} gagal: "),
+        (_, "ls") if name.is_empty() => msg!("cannot list the files: ", "{typed} gagal: "),
+        (_, "ls") => msg!("cannot list {name}: ", "{typed} gagal: "),
+        (_, "rm") => msg!("cannot remove {name}: ", "{typed} gagal: "),
+        (_, "size") => msg!("cannot get the size of {name}: ", "{typed} gagal: "),
+        (_, "sum") => msg!("cannot get the SHA-256 of {name}: ", "{typed} gagal: "),
+        _ => msg!("cannot {typed}: ", "{typed} gagal: "),
+    }
 }
 
 /// The server may speak another dialect.
