@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::names::not_utf8;
+use super::outcome::Outcome;
 use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
 use crate::dialect::{Dialect, Receiver};
@@ -41,21 +42,17 @@ impl Client {
     /// Receives a file, and writes its bytes as they come. What cannot be written ends it.
     ///
     /// # Errors
-    /// The server's, or the connection's.
-    pub(super) fn download_to(
-        &mut self,
-        name: &str,
-        output: &mut dyn Write,
-    ) -> Answer<io::Result<()>> {
+    /// The output's, the server's, or the connection's.
+    pub(super) fn download_to(&mut self, name: &str, output: &mut dyn Write) -> Outcome {
         let fetch = self.requests().download.ok_or_else(|| self.lacks("download"))?;
         if self.config.dialect == Dialect::Filesaver {
             // Its first bytes are known when the last one has come.
-            return Err(self.lacks("download NAME as -"));
+            return Err(self.lacks("download NAME as -").into());
         }
         let mut passing = Passing { output, written: Ok(()) };
         let received = self.ask(|wire| fetch.run(wire, name, &mut passing));
-        let written = passing.written.and_then(|()| passing.output.flush());
-        if written.is_err() { Ok(written) } else { received.map(|_| Ok(())) }
+        passing.written.and_then(|()| passing.output.flush())?;
+        Ok(received.map(drop)?)
     }
 
     /// Has a file received, and publishes it.
@@ -570,7 +567,7 @@ mod tests {
             let steps = [Step::Pause].into_iter().chain(parts);
             let (mut client, ..) = scripted(steps.collect());
             let mut output = Full(Vec::new(), fails);
-            let written = client.download_to("a", &mut output).unwrap();
+            let written = client.download_to("a", &mut output);
             assert_eq!(written.is_err(), fails);
             assert_eq!((output.0, client.has_connection()), (printed.into(), !fails));
         }

@@ -190,7 +190,7 @@ impl Ui {
     }
 
     /// Prints a file as it comes.
-    pub(super) fn print_file(&mut self, name: &str) -> Answer<io::Result<()>> {
+    pub(super) fn print_file(&mut self, name: &str) -> Outcome {
         self.client.download_to(name, &mut io::stdout().lock())
     }
 
