@@ -21,13 +21,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::patience::AHEAD;
 use super::transfer::LocalFile;
 use super::{Client, Progress, Receipt, Watch};
 use crate::dialect::{SumOf, Upload, must_be_quiet};
 use crate::error::{Answer, Code, Failure};
 use crate::limits;
 use crate::wire::Wire;
+
+/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
+/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
+/// replies wait for the client. The standard library can neither ask for their size nor set it.
+const AHEAD: usize = 16 << 10;
 
 /// A larger file is not sent before the server accepts it, and takes part of it to be refused in step.
 const AHEAD_FILE: u64 = 64 << 10;

@@ -177,7 +177,6 @@ impl Client {
 
     /// Sends a request and takes no reply yet. If the connection breaks, what has come can still be read.
     pub(super) fn send(&mut self, request: impl FnOnce(&mut Wire) -> Answer<()>) -> Answer<()> {
-        self.patience.send_ahead();
         self.wire.as_mut().map_or(Err(Failure::NoReply), request)
     }
 

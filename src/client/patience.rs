@@ -1,6 +1,5 @@
 //! Tells the user when a reply takes long: what has come of it so far, and what is still expected.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,11 +13,6 @@ use crate::wire::stream::{Ending, Stream, is_silence};
 /// How long a reply may take before the user is told. A person who sees nothing for longer thinks that the
 /// program hangs.
 const NOTICE_TIME: Duration = Duration::from_secs(3);
-
-/// How many bytes of requests for downloads, or of replies to uploads, a client has under way that it sends
-/// ahead. The buffers of every system take that much, so that its writes never wait for a server whose
-/// replies wait for the client. The standard library can neither ask for their size nor set it.
-pub(super) const AHEAD: usize = 16 << 10;
 
 /// Called when a message takes long to come, with what has come of it, and what is expected.
 pub(super) type Notice = Arc<dyn Fn(&Partial) + Send + Sync>;
@@ -36,8 +30,6 @@ struct State {
     is_told: bool,
     /// Since when the next message is expected, however many reads that takes.
     since: Option<Instant>,
-    /// Requests are sent ahead of the replies to earlier ones.
-    is_ahead: bool,
     /// How the reply begins: what the first read of it brought.
     reply: Vec<u8>,
 }
@@ -71,11 +63,6 @@ impl Patience {
         if self.is_interrupted() { Err(io::Error::other("interrupted")) } else { Ok(()) }
     }
 
-    /// Takes note that requests are sent ahead.
-    pub(super) fn send_ahead(&self) {
-        lock(&self.state).is_ahead = true;
-    }
-
     fn message_came(&self) {
         lock(&self.state).since = None;
     }
@@ -102,25 +89,12 @@ pub(super) struct Patient {
     patience: Patience,
     timeout: Duration,
     partial: Partial,
-    /// What was read before a write.
-    early: VecDeque<u8>,
 }
 
 impl Patient {
     pub(super) fn new(inner: Box<dyn Stream>, patience: Patience) -> Patient {
         let partial = Partial { got: Vec::new(), expected: Expected::Close };
-        Patient { inner, patience, timeout: Duration::ZERO, partial, early: VecDeque::new() }
-    }
-
-    /// Reads the replies that have come. A server with small buffers cannot write them otherwise, and then reads
-    /// none of what is written here.
-    fn make_room(&mut self) {
-        let mut buffer = [0; limits::BUFFER_SIZE];
-        while self.early.len() < AHEAD
-            && let Ok(n @ 1..) = self.inner.read_now(&mut buffer)
-        {
-            self.early.extend(buffer.get(..n).unwrap_or_default());
-        }
+        Patient { inner, patience, timeout: Duration::ZERO, partial }
     }
 
     /// Reads once. If the notice is due before the timeout, the wait has two parts.
@@ -148,9 +122,6 @@ impl Drop for Patient {
 
 impl Read for Patient {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !self.early.is_empty() {
-            return self.early.read(into);
-        }
         self.patience.check()?;
         let brought = self.wait(into);
         let mut state = lock(&self.patience.state);
@@ -169,9 +140,6 @@ impl Read for Patient {
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.patience.check()?;
-        if lock(&self.patience.state).is_ahead {
-            self.make_room();
-        }
         self.inner.write(bytes)
     }
 
@@ -187,9 +155,6 @@ impl Stream for Patient {
     }
 
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !self.early.is_empty() {
-            return self.early.read(into);
-        }
         self.inner.read_now(into)
     }
 
@@ -261,21 +226,18 @@ mod tests {
         assert_eq!(lock(&told).len(), 1);
     }
 
-    /// A peer that takes nothing more while its own bytes are not read.
-    struct SmallBuffers(Vec<u8>);
+    /// A stream that can reset, and waits for the end.
+    struct Able;
 
-    impl Read for SmallBuffers {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            let n = self.0.len().min(into.len()).min(3);
-            into[..n].copy_from_slice(&self.0[..n]);
-            self.0.drain(..n);
-            if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    impl Read for Able {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
         }
     }
 
-    impl Write for SmallBuffers {
+    impl Write for Able {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.0.is_empty() { Ok(bytes.len()) } else { Err(io::ErrorKind::Other.into()) }
+            Ok(bytes.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -283,7 +245,7 @@ mod tests {
         }
     }
 
-    impl Stream for SmallBuffers {
+    impl Stream for Able {
         fn limit_wait(&mut self, _: Duration) -> io::Result<()> {
             Ok(())
         }
@@ -306,23 +268,10 @@ mod tests {
     #[test]
     fn what_another_stream_can_do_it_can_too() {
         let patient = |stream| Patient::new(stream, Patience::default());
-        let mut other = patient(Box::new(SmallBuffers(Vec::new())));
+        let mut other = patient(Box::new(Able));
         assert!(other.force_reset() && other.waits_for_end());
         let mut other = patient(Box::new(Script::new([]).0));
         assert!(!other.force_reset() && !other.waits_for_end());
-    }
-
-    #[test]
-    fn replies_are_read_before_more_is_sent_ahead() {
-        let patience = Patience::default();
-        patience.send_ahead();
-        let peer = SmallBuffers(b"ok ready\nok received\n".to_vec());
-        let stream = Patient::new(Box::new(peer), patience);
-        let mut wire = Wire::new(Box::new(stream), WireConfig::default());
-        wire.write(b"upload b\n").unwrap();
-        wire.flush().unwrap();
-        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok ready");
-        assert_eq!(wire.read_line(99).unwrap().unwrap(), b"ok received");
     }
 
     #[test]
