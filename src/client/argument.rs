@@ -1,7 +1,5 @@
 //! What follows a command: a typed line, or the words of a command line.
 
-use std::ffi::OsString;
-
 use super::names::{self, BLANK};
 use crate::lang::Msg;
 
@@ -9,7 +7,7 @@ use crate::lang::Msg;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Argument {
     /// Words that the user's shell has split.
-    Words(Vec<OsString>),
+    Words(Vec<String>),
     /// The rest of a typed line. Its meaning depends on the files that exist.
     Typed(String),
 }
@@ -43,7 +41,7 @@ impl Argument {
     /// All of it as text.
     pub(crate) fn text(&self) -> String {
         match self {
-            Argument::Words(words) => texts(words).join(" "),
+            Argument::Words(words) => words.join(" "),
             Argument::Typed(rest) => rest.clone(),
         }
     }
@@ -51,7 +49,7 @@ impl Argument {
     /// Its words, as white space alone divides a typed line.
     pub(super) fn plain_words(&self) -> Vec<String> {
         match self {
-            Argument::Words(words) => texts(words),
+            Argument::Words(words) => words.clone(),
             Argument::Typed(rest) => rest.split_whitespace().map(str::to_owned).collect(),
         }
     }
@@ -62,17 +60,12 @@ impl Argument {
     /// A quote is not closed.
     pub(super) fn words(&self) -> Result<Vec<String>, Msg> {
         match self {
-            Argument::Words(words) => Ok(texts(words)),
+            Argument::Words(words) => Ok(words.clone()),
             Argument::Typed(rest) if rest.is_empty() => Ok(Vec::new()),
             Argument::Typed(rest) if !rest.contains(['\'', '"']) => Ok(vec![rest.clone()]),
             Argument::Typed(rest) => names::unquote(rest).ok_or_else(names::open_quote),
         }
     }
-}
-
-/// Words as text.
-pub(super) fn texts(words: &[OsString]) -> Vec<String> {
-    words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
 
 use std::fs;
-use std::path::PathBuf;
 
 use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
@@ -224,7 +223,7 @@ fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop>
     Ok(named)
 }
 
-fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
+fn note_skipped(ui: &Ui, named: &Named) {
     const MOST: usize = 10;
     for (name, why) in named.skipped.iter().take(MOST) {
         let name = escaped(name);
@@ -289,7 +288,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         };
         // The size goes first.
         let input = StandardInput::read()?;
-        let files = vec![(input.path().to_owned(), Some(name.clone()))];
+        let files = vec![(input.path(), Some(name.clone()))];
         let batch = Uploads::new(&mut ui.client, files);
         return transfer(ui, std::slice::from_ref(name), None, batch, uploaded);
     }
@@ -301,9 +300,9 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         let moved = folders_here(&mut ui.client, files)?;
         files = left_out(ui, moved);
     }
-    let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
+    let size = |(path, _): &(String, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
-    let names: Vec<_> = files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
+    let names: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
     let batch = Uploads::new(&mut ui.client, files);
     transfer(ui, &names, Some(total), batch, uploaded)
 }
@@ -376,7 +375,7 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
 }
 
 /// The files, after the user was told what is left out of them.
-fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
+fn left_out(ui: &mut Ui, moved: Moved) -> Files {
     let is_empty = moved.files.is_empty() && moved.skipped.is_empty();
     for (name, failure) in moved.skipped {
         ui.fail_on(&name, &failure);

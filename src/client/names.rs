@@ -58,26 +58,26 @@ pub(super) struct Rules {
 }
 
 /// Files, each with the other name that the user chose for it.
-pub(crate) type Files<N> = Vec<(N, Option<String>)>;
+pub(crate) type Files = Vec<(String, Option<String>)>;
 
 /// The files that a line means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Named<N = String> {
-    pub(crate) names: Files<N>,
+pub(crate) struct Named {
+    pub(crate) names: Files,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
     /// What a pattern matches that is not a file, and why it is left out.
     pub(super) skipped: Vec<(String, Msg)>,
 }
 
-impl<N> Named<N> {
+impl Named {
     /// Names that are used as they are.
-    pub(super) fn literal(names: Files<N>) -> Named<N> {
+    pub(super) fn literal(names: Files) -> Named {
         Named { names, by_pattern: false, skipped: Vec::new() }
     }
 
     /// The names alone.
-    pub(super) fn into_names(self) -> Vec<N> {
+    pub(super) fn into_names(self) -> Vec<String> {
         self.names.into_iter().map(|(name, _)| name).collect()
     }
 }
@@ -165,7 +165,7 @@ pub(super) fn is_folder() -> Msg {
     msg!("it is a folder", "itu folder")
 }
 
-pub(super) fn not_utf8() -> Msg {
+fn not_utf8() -> Msg {
     msg!("its name is not UTF-8", "namanya bukan UTF-8")
 }
 
