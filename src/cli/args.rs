@@ -177,15 +177,12 @@ fn meant(flag: &str, usage: &str) -> Option<String> {
         "--port" | "--address" => "--listen",
         flag => flag,
     };
-    let known = usage.lines().filter_map(|line| {
-        let line = line.trim_start();
-        let at = line.starts_with('-').then(|| line.find("--"))??;
-        line.get(at..)?.split("  ").next()
-    });
-    let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-    let names: Vec<_> = known.clone().map(name).collect();
+    let (_, flags) = completions::items(usage);
+    let names: Vec<_> = flags.iter().map(|flag| format!("--{}", flag.name)).collect();
     let nearest = nearest(flag, names.iter().map(String::as_str))?;
-    known.into_iter().find(|line| name(line) == nearest).map(str::to_owned)
+    let value =
+        flags.iter().find(|flag| nearest.strip_prefix("--") == Some(&flag.name))?.value.as_ref();
+    Some(value.map_or(nearest.to_owned(), |value| format!("{nearest} {value}")))
 }
 
 /// A port in the place of a command or a file: nothing else is only digits.
@@ -218,32 +215,31 @@ fn buffer(text: &str) -> Option<usize> {
     size.try_into().ok()
 }
 
-/// `HOST` or `HOST:PORT`. An IPv6 host has brackets.
-pub(crate) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']')?;
-            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-            (host, port)
-        }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+/// A host and a port, if they are given.
+pub(crate) type Address = (Option<String>, Option<u16>);
+
+/// `PORT`, `HOST` or `HOST:PORT`. An IPv6 host has brackets.
+pub(crate) fn address(text: &str) -> Option<Address> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some((None, Some(port(text)?)));
+    }
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').filter(|(host, _)| host.contains(':'))?,
+        None => text.split_at_checked(text.find(':').unwrap_or(text.len()))?,
     };
-    let port = match port {
-        None => None,
-        Some(port) => Some(self::port(port)?),
+    // `+1` was meant for a port.
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    let is_host = host.starts_with(char::is_alphanumeric) && host.chars().all(allowed);
+    let port = match rest {
+        "" => None,
+        rest => Some(port(rest.strip_prefix(':')?)?),
     };
-    (!host.is_empty()).then(|| (host.to_owned(), port))
+    (is_host || text.starts_with('[')).then(|| (Some(host.to_owned()), port))
 }
 
 /// A port number.
 pub(crate) fn port(text: &str) -> Option<u16> {
     digits(text)?.try_into().ok()
-}
-
-/// Whether this looks like the name or the number of a host: `+1` was meant for a port.
-pub(crate) fn is_host(text: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
-    text.starts_with(char::is_alphanumeric) && text.chars().all(allowed)
 }
 
 /// Whether a theme is the dark one.
@@ -322,16 +318,30 @@ mod tests {
     }
 
     #[test]
-    fn a_host_may_have_a_port() {
-        let some = |host: &str, port| Some((host.to_owned(), port));
-        assert_eq!(host_and_port("1234"), some("1234", None));
-        assert_eq!(host_and_port("host:0"), some("host", Some(0)));
-        assert_eq!(host_and_port("[::1]:80"), some("::1", Some(80)));
-        assert_eq!(host_and_port("[::1]"), some("::1", None));
-        for wrong in
-            ["", "::1:80", "host:", ":80", "host:65536", "host:+1", "[::1", "[::1]80", "[]:1"]
-        {
-            assert_eq!(host_and_port(wrong), None, "{wrong}");
+    fn an_address_is_a_host_a_port_or_both() {
+        let some = |host: Option<&str>, port| Some((host.map(str::to_owned), port));
+        assert_eq!(address("1234"), some(None, Some(1234)));
+        assert_eq!(address("host:0"), some(Some("host"), Some(0)));
+        assert_eq!(address("my-host"), some(Some("my-host"), None));
+        assert_eq!(address("0.0.0.0"), some(Some("0.0.0.0"), None));
+        assert_eq!(address("[::1]:80"), some(Some("::1"), Some(80)));
+        assert_eq!(address("[::1]"), some(Some("::1"), None));
+        for wrong in [
+            "",
+            "+1",
+            "70000",
+            "a,b",
+            "::1:80",
+            "host:",
+            ":80",
+            "host:65536",
+            "host:+1",
+            "[::1",
+            "[::1]80",
+            "[]:1",
+            "[host]",
+        ] {
+            assert_eq!(address(wrong), None, "{wrong}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn parse(
                     && server.is_none()
                     && let Some(port) = args::lone_port(&word)
                 {
-                    server = Some((limits::TCP_IP.to_owned(), Some(port)));
+                    server = Some((None, Some(port)));
                     continue;
                 }
                 config.command.push(word);
@@ -57,7 +57,7 @@ pub fn parse(
                 let help = command_of(&config).map_or_else(client_help, help_on);
                 return Ok(Parsed::Print(help.say(shared.lang)));
             }
-            "--server" | "-s" => server = Some(line.parsed(SERVER, server_address)?),
+            "--server" | "-s" => server = Some(line.parsed(SERVER, args::address)?),
             "--dialect" | "-d" => config.dialect = line.parsed(DIALECT, Dialect::named)?,
             "--downloads" | "-o" => config.downloads = line.value()?.into(),
             "--yes" | "-y" => config.yes = true,
@@ -79,7 +79,8 @@ pub fn parse(
     if ladder.is_dark && ladder.file.is_none() {
         return Err(args::flag_is_for("--theme", "--ladder"));
     }
-    let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
+    let (host, port) = server.unwrap_or_default();
+    let host = host.unwrap_or_else(|| limits::TCP_IP.to_owned());
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
     instruments.check(ladder.file.is_some())?;
@@ -92,14 +93,6 @@ pub fn parse(
 fn command_of(config: &Config) -> Option<&'static str> {
     let word = config.command.first()?.to_string_lossy();
     command::find(&word).map(|command| command.word)
-}
-
-/// `HOST`, `HOST:PORT`, or a port alone.
-fn server_address(text: &str) -> Option<(String, Option<u16>)> {
-    match args::port(text) {
-        Some(port) => Some((limits::TCP_IP.to_owned(), Some(port))),
-        None => args::host_and_port(text),
-    }
 }
 
 fn retries(text: &str) -> Option<u32> {

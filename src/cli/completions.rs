@@ -5,13 +5,13 @@
 //! `completions/`.
 
 /// A line of the help that explains a flag or a command.
-struct Item {
+pub(super) struct Item {
     /// `-s`, if there is one.
     short: Option<String>,
     /// `server`, or the command.
-    name: String,
+    pub(super) name: String,
     /// What follows it, as the help has it.
-    value: Option<String>,
+    pub(super) value: Option<String>,
     /// The beginning of its explanation.
     about: String,
 }
@@ -79,7 +79,7 @@ pub(super) fn script(shell: &str, program: &str, usage: &str) -> Option<String> 
 }
 
 /// The commands and the flags that a help text explains.
-fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
+pub(super) fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
     let (mut commands, mut flags) = (Vec::new(), Vec::new());
     let mut lines = usage.lines().peekable();
     while let Some(line) = lines.next() {

@@ -195,7 +195,7 @@ pub fn parse(
         };
         flags.push(long.to_owned());
         match long {
-            "--server" => server = Some(line.parsed(args::SERVER, args::host_and_port)?),
+            "--server" => server = Some(line.parsed(args::SERVER, args::address)?),
             "--dialect" => config.dialect = line.parsed(args::DIALECT, Dialect::named)?,
             "--quiet" => config.quiet = true,
             "--json" => json = true,
@@ -254,7 +254,8 @@ pub fn parse(
     }
     grade.client = Some(driven).filter(|driven| *driven != Driven::default());
     let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
-    let (host, port) = server.unwrap_or_else(|| (limits::TCP_IP.to_owned(), None));
+    let (host, port) = server.unwrap_or_default();
+    let host = host.unwrap_or_else(|| limits::TCP_IP.to_owned());
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
     let to_errors = instruments.capture_takes_output();
