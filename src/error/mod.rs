@@ -78,35 +78,27 @@ pub type Answer<T> = std::result::Result<T, Failure>;
 
 /// Something that a server, a wire or a store could not do.
 pub struct Error {
-    kind: Kind,
+    /// What the peer is told. `None`: it is gone and cannot be told.
+    code: Option<Code>,
     sentence: String,
     cause: Option<String>,
     closes: bool,
     partial: Option<Box<Partial>>,
 }
 
-/// What kind of error it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The peer is told this code.
-    Told(Code),
-    /// The peer is gone and cannot be told.
-    Gone,
-}
-
 impl Error {
     /// An error that the peer may read as it is.
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Error {
-        let (kind, sentence) = (Kind::Told(code), sentence.into());
-        Error { kind, sentence, cause: None, closes: false, partial: None }
+        let (code, sentence) = (Some(code), sentence.into());
+        Error { code, sentence, cause: None, closes: false, partial: None }
     }
 
     /// The peer is gone, or has to be treated so.
     #[must_use]
     pub fn gone(sentence: impl Into<String>) -> Error {
         let sentence = sentence.into();
-        Error { kind: Kind::Gone, sentence, cause: None, closes: true, partial: None }
+        Error { code: None, sentence, cause: None, closes: true, partial: None }
     }
 
     /// A system call that failed: `tried` is a verb and an object, `cause` the system's answer.
@@ -170,20 +162,19 @@ impl Error {
     /// Whether it has this code.
     #[must_use]
     pub fn is(&self, code: Code) -> bool {
-        self.kind == Kind::Told(code)
+        self.code == Some(code)
     }
 
     /// The code, for tests.
     #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
-        let Kind::Told(code) = self.kind else { panic!("the peer is gone") };
-        code
+        self.code.unwrap()
     }
 
     /// Whether the peer is gone.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.kind == Kind::Gone
+        self.code.is_none()
     }
 
     /// Whether the connection cannot go on after this.
@@ -195,10 +186,7 @@ impl Error {
     /// The code as a word.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        match self.kind {
-            Kind::Told(code) => code.word(),
-            Kind::Gone => "gone",
-        }
+        self.code.map_or("gone", Code::word)
     }
 
     /// The sentence for the peer.
