@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::terminal;
 use crate::error::lock;
 
 /// The key that `stty` makes an end of a line.
@@ -208,15 +209,9 @@ impl Shared {
     }
 }
 
-/// What `stty` prints for the terminal on standard input. `None` if there is none, or if it fails.
+/// What `stty` prints for the terminal on standard input.
 fn stty(arguments: &[&str]) -> Option<String> {
-    if cfg!(not(unix)) {
-        return None;
-    }
-    let mut command = Command::new("stty");
-    let output = command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::null()).output();
-    let output = output.ok().filter(|output| output.status.success())?;
-    String::from_utf8(output.stdout).ok()
+    terminal::stty(arguments, Stdio::inherit())
 }
 
 #[cfg(test)]

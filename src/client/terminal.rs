@@ -46,9 +46,18 @@ fn choose(variable: Option<&str>, measured: impl FnOnce() -> Option<usize>) -> u
 /// The width by `stty`, because the standard library cannot ask the terminal. On Windows there is neither this program nor `/dev/tty`.
 fn measured() -> Option<usize> {
     let terminal = std::fs::File::open("/dev/tty").ok()?;
-    let output = Command::new("stty").arg("size").stdin(terminal).stderr(Stdio::null()).output();
-    let size = String::from_utf8(output.ok()?.stdout).ok()?;
-    size.split_whitespace().nth(1)?.parse().ok()
+    stty(&["size"], terminal.into())?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What `stty` prints for this terminal. `None` if there is none, or if it fails.
+pub(super) fn stty(arguments: &[&str], terminal: Stdio) -> Option<String> {
+    if cfg!(not(unix)) {
+        return None;
+    }
+    let output =
+        Command::new("stty").args(arguments).stdin(terminal).stderr(Stdio::null()).output();
+    let output = output.ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()
 }
 
 /// What the terminal can do.
