@@ -14,7 +14,7 @@ use crate::lang::{Msg, bytes, decimal, escaped, msg};
 
 /// What has come of the files so far.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     moved: usize,
     failed: usize,
     not_tried: usize,
@@ -27,17 +27,6 @@ struct Tally {
 /// Moves files, and tells what came of each. One that fails does not stop the others. What was cut is tried again,
 /// after pauses that double. `told` is the message for a file that was moved.
 pub(super) fn transfer(
-    ui: &mut Ui,
-    names: &[String],
-    total: Option<u64>,
-    batch: impl Batch,
-    told: fn(&Ui, &str, &Receipt) -> Msg,
-) -> Outcome {
-    let tally = move_all(ui, names, total, batch, told)?;
-    summary(ui, &tally)
-}
-
-fn move_all(
     ui: &mut Ui,
     names: &[String],
     total: Option<u64>,
@@ -104,6 +93,7 @@ fn move_all(
             sent_twice
         ));
     }
+    summary(ui, &tally)?;
     Ok(tally)
 }
 
@@ -248,7 +238,7 @@ mod tests {
             let mut ui = Ui::single("connme-client", client);
             let names = vec![String::new(); failures.len()];
             let batch = Failing(failures.iter(), 0);
-            let tally = move_all(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
+            let tally = transfer(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
             assert_eq!((tally.failed, tally.not_tried), (tried, failures.len() - tried));
         }
     }

@@ -290,7 +290,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         let input = StandardInput::read()?;
         let files = vec![(input.path(), Some(name.clone()))];
         let batch = Uploads::new(&mut ui.client, files);
-        return transfer(ui, std::slice::from_ref(name), None, batch, uploaded);
+        return transfer(ui, std::slice::from_ref(name), None, batch, uploaded).map(drop);
     }
     let (argument, is_recursive) = folders(ui, argument);
     let named = here(&argument, true)?;
@@ -304,7 +304,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     let total = files.iter().map(size).sum();
     let names: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
     let batch = Uploads::new(&mut ui.client, files);
-    transfer(ui, &names, Some(total), batch, uploaded)
+    transfer(ui, &names, Some(total), batch, uploaded).map(drop)
 }
 
 fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
@@ -355,7 +355,7 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     }
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
-    transfer(ui, &names, None, batch, downloaded)
+    transfer(ui, &names, None, batch, downloaded).map(drop)
 }
 
 fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
