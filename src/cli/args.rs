@@ -41,6 +41,7 @@ pub(crate) struct Args {
 }
 
 /// The flags that several programs have.
+#[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) buffer: Option<usize>,
     pub(crate) instruments: InstrumentFlags,
@@ -48,10 +49,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(lang: Lang) -> Shared {
-        Shared { buffer: None, instruments: InstrumentFlags::default(), lang }
-    }
-
     /// Reads a flag that several programs have. Some ask for a text to print, and nothing else.
     pub(crate) fn read(
         &mut self,

@@ -33,7 +33,7 @@ pub fn parse(
 ) -> Result<Parsed<CommandLine>, Wrong> {
     let usage = client_usage().say(lang);
     let mut line = Args::new(words);
-    let mut shared = Shared::new(lang);
+    let mut shared = Shared { lang, ..Shared::default() };
     let (mut server, mut ladder) = (None, Picture::default());
     let mut config = Config::new(lang);
     while let Some(arg) = line.next()? {

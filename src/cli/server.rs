@@ -82,7 +82,7 @@ pub fn parse(
 ) -> Result<Parsed<Config>, Wrong> {
     let usage = server_usage().say(lang);
     let mut line = Args::new(words);
-    let mut shared = Shared::new(lang);
+    let mut shared = Shared { lang, ..Shared::default() };
     let mut config = Config::default();
     let mut host = limits::TCP_IP.to_owned();
     let mut asked = Vec::new();

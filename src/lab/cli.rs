@@ -171,7 +171,7 @@ pub fn parse(
 ) -> Result<Parsed<CommandLine>, Wrong> {
     let usage = words::usage().say(lang);
     let mut line = Args::new(words);
-    let mut shared = Shared::new(lang);
+    let mut shared = Shared { lang, ..Shared::default() };
     let (mut server, mut typed, mut flags) = (None, Vec::new(), Vec::new());
     let (mut ladder, mut svg, mut output) = (Picture::default(), None, None);
     let (mut json, mut step, mut all, mut gift) = (false, false, false, false);
