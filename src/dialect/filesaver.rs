@@ -108,7 +108,7 @@ fn handle_download(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result
 
 /// The requests of this dialect.
 pub const REQUESTS: Requests = Requests {
-    download: Some(Download { ask: ask_download, take: take_download }),
+    download: Some(Download { ask: |wire, name| begin(wire, RECEIVE, name), take: take_download }),
     upload: Some(Upload {
         ask: ask_upload,
         take_ready: |_| Ok(()),
@@ -120,10 +120,6 @@ pub const REQUESTS: Requests = Requests {
     confirms: false,
     ..Requests::NONE
 };
-
-fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
-    begin(wire, RECEIVE, name)
-}
 
 fn take_download(wire: &mut Wire, name: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let head = format!("{name}{SEPARATOR}");

@@ -206,20 +206,15 @@ pub fn must_be_quiet(requests: &Requests, wire: &mut Wire, before_payload: bool)
 /// A reply that is not of this protocol.
 #[allow(clippy::needless_pass_by_value, reason = "it is made for this")]
 pub(super) fn unexpected(expected: Msg, got: impl AsRef<[u8]>) -> Failure {
-    let got = got.as_ref();
-    Failure::Strange(match got.is_empty() {
-        true => msg!(
-            "expected {expected}, got nothing",
-            "seharusnya {expected}, tetapi tidak ada yang diterima";
-            expected
-        ),
-        false => msg!(
-            "expected {expected}, got {}",
-            "seharusnya {expected}, tetapi yang diterima {}",
-            quoted(got);
-            expected
-        ),
-    })
+    let got = match got.as_ref() {
+        [] => msg!("nothing", "tidak ada yang diterima"),
+        got => msg!("{}", "yang diterima {}", quoted(got)),
+    };
+    Failure::Strange(msg!(
+        "expected {expected}, got {got}",
+        "seharusnya {expected}, tetapi {got}";
+        expected, got
+    ))
 }
 
 /// A reply where one of these was expected.

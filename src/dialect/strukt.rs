@@ -224,7 +224,7 @@ pub const REQUESTS: Requests = Requests {
     list_files: Some(list_files),
     delete: Some(delete),
     get_size: Some(get_size),
-    download: Some(Download { ask: ask_download, take: take_download }),
+    download: Some(Download { ask: |wire, name| begin(wire, DOWNLOAD, name), take: take_download }),
     upload: Some(Upload {
         ask: ask_upload,
         take_ready: |_| Ok(()),
@@ -260,10 +260,6 @@ fn delete(wire: &mut Wire, name: &str) -> Answer<()> {
 fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     begin(wire, SIZE, name)?;
     read_size(wire)
-}
-
-fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
-    begin(wire, DOWNLOAD, name)
 }
 
 fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {

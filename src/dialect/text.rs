@@ -213,15 +213,18 @@ pub const REQUESTS: Requests = Requests {
     has_folders: true,
     delete: Some(delete),
     get_size: Some(get_size),
-    download: Some(Download { ask: ask_download, take: take_download }),
+    download: Some(Download {
+        ask: |wire, name| write_request(wire, "download", name),
+        take: take_download,
+    }),
     upload: Some(Upload {
-        ask: ask_upload,
+        ask: |wire, name, _| write_request(wire, "upload", name),
         take_ready,
         send: send_payload,
         take_receipt,
         is_told_why: true,
     }),
-    sum: Some(SumOf { ask: ask_sum, take: take_sum }),
+    sum: Some(SumOf { ask: |wire, name| write_request(wire, "sum", name), take: take_sum }),
     resume: Some(resume),
     supports_pipelining: Some(supports_pipelining),
     count: Some(count),
@@ -256,18 +259,10 @@ fn get_size(wire: &mut Wire, name: &str) -> Answer<u64> {
     size.ok_or_else(|| not_ok("SIZE bytes", &reply))
 }
 
-fn ask_download(wire: &mut Wire, name: &str) -> Answer<()> {
-    write_request(wire, "download", name)
-}
-
 fn take_download(wire: &mut Wire, _: &str, into: &mut dyn Receiver<Failure>) -> Answer<u64> {
     let reply = read_reply(wire)?;
     let size = digits(reply.as_bytes()).ok_or_else(|| not_ok("SIZE", &reply))?;
     receive(wire, size, into)
-}
-
-fn ask_upload(wire: &mut Wire, name: &str, _: u64) -> Answer<()> {
-    write_request(wire, "upload", name)
 }
 
 fn take_ready(wire: &mut Wire) -> Answer<()> {
@@ -296,10 +291,6 @@ fn take_receipt(wire: &mut Wire, name: &str, size: u64, _: Duration) -> Answer<O
         }
         _ => Err(not_ok(&format!("received {size} {name}"), &reply)),
     }
-}
-
-fn ask_sum(wire: &mut Wire, name: &str) -> Answer<()> {
-    write_request(wire, "sum", name)
 }
 
 fn take_sum(wire: &mut Wire) -> Answer<Sum> {
