@@ -73,7 +73,7 @@ pub(super) fn transfer(
             Err(failure) => {
                 tally.failed += 1;
                 bar.done(None);
-                failed(ui, name, &failure, stage == Some(Progress::Sent));
+                failed(ui, name, &failure, stage);
                 if ends_all(&failure) {
                     tally.not_tried = names.len().saturating_sub(number + 1);
                     break;
@@ -132,28 +132,31 @@ fn ends_all(failure: &Failure) -> bool {
 }
 
 /// Tells why a transfer has failed, and what is left of it.
-fn failed(ui: &mut Ui, name: &str, failure: &Failure, may_be_stored: bool) {
+fn failed(ui: &mut Ui, name: &str, failure: &Failure, stage: Option<Progress>) {
     let shown = escaped(name);
-    let kept = ui.client.take_partial().map(|came| partial(&shown, came));
-    match (failure, kept, may_be_stored) {
-        (Failure::Interrupted, Some(kept), _) => ui.fail(&kept),
-        (Failure::Interrupted, None, false) => ui.fail(&msg!(
-            "{shown}: interrupted, and nothing was stored",
-            "{shown}: dihentikan, tidak ada yang disimpan"
-        )),
-        (Failure::Interrupted, None, true) => ui.fail(&msg!(
+    match (failure, stage) {
+        (Failure::Interrupted, Some(Progress::Kept(done, total))) => {
+            ui.fail(&kept(&shown, done, total));
+        }
+        (Failure::Interrupted, Some(Progress::Sent)) => ui.fail(&msg!(
             "{shown}: interrupted, but it may be stored",
             "{shown}: dihentikan, tetapi mungkin sudah disimpan"
         )),
-        (_, kept, _) => {
+        (Failure::Interrupted, _) => ui.fail(&msg!(
+            "{shown}: interrupted, and nothing was stored",
+            "{shown}: dihentikan, tidak ada yang disimpan"
+        )),
+        (_, stage) => {
             ui.fail_on(name, failure);
-            kept.iter().for_each(|kept| ui.note(kept));
+            if let Some(Progress::Kept(done, total)) = stage {
+                ui.note(&kept(&shown, done, total));
+            }
         }
     }
 }
 
 /// What has come of a download is kept.
-fn partial(name: &str, (done, total): (u64, Option<u64>)) -> Msg {
+fn kept(name: &str, done: u64, total: Option<u64>) -> Msg {
     let done = progress::bytes_done(done, total);
     msg!(
         "{done} are kept: the next download of {name} continues there",

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::terminal;
+use super::terminal::stty;
 use crate::error::lock;
 
 /// The key that `stty` makes an end of a line.
@@ -74,8 +74,8 @@ impl Keyboard {
     /// Changes the settings of the terminal on standard input, and reads it from now on. `None` if that cannot be
     /// done.
     pub(super) fn of_terminal() -> Option<Keyboard> {
-        let settings = stty(&["-g"])?.trim().to_owned();
-        stty(&["intr", "undef", "eol", "^C"])?;
+        let settings = stty(&["-g"], Stdio::inherit())?.trim().to_owned();
+        stty(&["intr", "undef", "eol", "^C"], Stdio::inherit())?;
         let keyboard = Keyboard { shared: Arc::new(Shared { settings, ..Shared::default() }) };
         let shared = Arc::clone(&keyboard.shared);
         thread::Builder::new().spawn(move || shared.read(io::stdin().lock())).ok()?;
@@ -205,13 +205,8 @@ impl Shared {
     }
 
     fn restore(&self) {
-        stty(&[&self.settings]);
+        stty(&[&self.settings], Stdio::inherit());
     }
-}
-
-/// What `stty` prints for the terminal on standard input.
-fn stty(arguments: &[&str]) -> Option<String> {
-    terminal::stty(arguments, Stdio::inherit())
 }
 
 #[cfg(test)]
@@ -228,7 +223,7 @@ mod tests {
 
     #[test]
     fn only_a_terminal_has_settings() {
-        assert!(io::stdin().is_terminal() || stty(&["-g"]).is_none());
+        assert!(io::stdin().is_terminal() || stty(&["-g"], Stdio::inherit()).is_none());
     }
 
     #[test]

@@ -128,8 +128,6 @@ pub struct Client {
     patience: Patience,
     /// Whether the server takes requests that are sent ahead, if that is known.
     supports_pipelining: Option<bool>,
-    /// How much has come of the last download that failed and is kept, and the size of the file.
-    partial: Option<(u64, Option<u64>)>,
 }
 
 /// What a greeting has found.
@@ -164,6 +162,8 @@ pub enum Progress {
     Moved(u64, Option<u64>),
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
+    /// A download has failed, and what has come of it is kept: this many bytes of this many.
+    Kept(u64, Option<u64>),
     /// The system has taken all bytes of an upload, and the receipt is expected.
     Sent,
 }
@@ -196,7 +196,6 @@ impl Client {
             downloads: Rc::default(),
             patience: Patience::default(),
             supports_pipelining: None,
-            partial: None,
         }
     }
 

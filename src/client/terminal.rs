@@ -29,11 +29,11 @@ pub const COLUMNS: usize = 80;
 /// The width of standard output or standard error, as it is now.
 #[must_use]
 pub fn columns(output: &impl IsTerminal) -> usize {
-    if output.is_terminal() { choose(variable().as_deref(), measured) } else { COLUMNS }
-}
-
-fn variable() -> Option<String> {
-    std::env::var("COLUMNS").ok()
+    if output.is_terminal() {
+        choose(std::env::var("COLUMNS").ok().as_deref(), measured)
+    } else {
+        COLUMNS
+    }
 }
 
 /// Returns the first of the two widths that a line can be drawn in. A terminal of unknown size has 0.
@@ -175,6 +175,7 @@ impl Bar {
                     }
                     (done, total)
                 }
+                Progress::Kept(..) => return,
                 Progress::Sent => return state.sent = Some(Instant::now()),
             };
             state.transfer.done = state.before + done;

@@ -85,7 +85,9 @@ impl Client {
         if received.is_err() && bytes <= KEPT_SIZE {
             arriving.begin_again(false);
         }
-        self.partial = arriving.partial().filter(|_| received.is_err());
+        if let (Err(_), Some((done, total))) = (&received, arriving.partial()) {
+            (arriving.watch)(Progress::Kept(done, total));
+        }
         let published = received.and_then(|()| arriving.publish());
         let stored = self.config.downloads.join(published?);
         let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
@@ -194,11 +196,6 @@ impl Client {
     /// Whether a part of this file is here.
     pub(super) fn has_partial(&self, name: &str) -> bool {
         self.key(name).is_some_and(|key| partial::exists(&self.config.downloads_path(), key))
-    }
-
-    /// How much of the last download that failed is kept, and the size of the file. Tells it once.
-    pub fn take_partial(&mut self) -> Option<(u64, Option<u64>)> {
-        self.partial.take()
     }
 }
 
