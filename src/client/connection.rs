@@ -57,7 +57,6 @@ impl Client {
                 quiet => quiet?,
             }
         }
-        self.is_wanted |= self.wire.is_some();
         if self.wire.is_none() {
             self.wire = Some(self.connect()?);
             if std::mem::take(&mut self.is_lost)

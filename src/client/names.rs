@@ -161,14 +161,6 @@ fn as_needs_one() -> Stop {
     ))
 }
 
-pub(super) fn is_folder() -> Msg {
-    msg!("it is a folder", "itu folder")
-}
-
-fn not_utf8() -> Msg {
-    msg!("its name is not UTF-8", "namanya bukan UTF-8")
-}
-
 const QUOTES: [char; 2] = ['\'', '"'];
 
 /// A path in which `~` at the beginning is replaced.
@@ -314,10 +306,12 @@ fn expand(
                         longer.push(format!("{folder}{name}{end}"));
                     }
                     (Kind::Folder, true) => {
-                        skipped.push((format!("{folder}{name}"), is_folder()));
+                        let is_folder = msg!("it is a folder", "itu folder");
+                        skipped.push((format!("{folder}{name}"), is_folder));
                     }
                     (Kind::NotUtf8, _) => {
-                        skipped.push((format!("{folder}{name}"), not_utf8()));
+                        let not_utf8 = msg!("its name is not UTF-8", "namanya bukan UTF-8");
+                        skipped.push((format!("{folder}{name}"), not_utf8));
                     }
                     (Kind::File(_), false) | (Kind::Other, _) => {}
                 }
@@ -508,7 +502,7 @@ mod tests {
             assert_eq!(names(line), expected, "{line}");
         }
         let skipped = named("*").unwrap().skipped;
-        assert_eq!(skipped, [("docs".to_owned(), is_folder())]);
+        assert_eq!(skipped, [("docs".to_owned(), msg!("it is a folder", "itu folder"))]);
         assert!(named("*.txt").unwrap().by_pattern && !named("q* a.txt").unwrap().by_pattern);
         assert!(named("*.pdf").unwrap_err().contains("no file matches"));
         assert!(named("nope/*").unwrap_err().contains("no file matches"));
