@@ -2,7 +2,6 @@
 //! make it read as another name.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use crate::limits;
 
@@ -63,25 +62,20 @@ pub(crate) fn without_controls(name: &str) -> String {
 fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
+        let letters = chunk.valid().chars().map(Ok).chain(chunk.invalid().iter().map(Err));
+        for letter in letters {
             if text.len() >= most {
                 text.push('…');
                 return text;
             }
-            match c {
-                '\'' => text.push(c),
-                '"' | '\\' if !quoted => text.push(c),
+            match letter {
+                Ok('\'') => text.push('\''),
+                Ok(c @ ('"' | '\\')) if !quoted => text.push(c),
                 // A combining mark is escaped only if it has no character to combine with.
-                _ if !text.is_empty() && combines(c) => text.push(c),
-                _ => text.extend(c.escape_debug()),
+                Ok(c) if !text.is_empty() && combines(c) => text.push(c),
+                Ok(c) => text.extend(c.escape_debug()),
+                Err(byte) => text += &format!("\\x{byte:02x}"),
             }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-        if text.len() >= most {
-            text.push('…');
-            return text;
         }
     }
     text
