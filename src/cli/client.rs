@@ -65,7 +65,9 @@ pub fn parse(
             "--in-step" => config.in_step = true,
             "--verify" => config.verify = true,
             "--no-resume" => config.resume = false,
-            "--retry" => config.retry = line.parsed(RETRIES, retries)?,
+            "--retry" => {
+                config.retry = line.parsed(RETRIES, |text| args::digits(text)?.try_into().ok())?
+            }
             "--recursive" | "-r" => config.recursive = true,
             "--ladder" => ladder.file = Some(line.value()?.into()),
             "--theme" => ladder.is_dark = line.parsed(THEME, args::is_dark)?,
@@ -93,10 +95,6 @@ pub fn parse(
 fn command_of(config: &Config) -> Option<&'static str> {
     let word = config.command.first()?.to_string_lossy();
     command::find(&word).map(|command| command.word)
-}
-
-fn retries(text: &str) -> Option<u32> {
-    args::digits(text)?.try_into().ok()
 }
 
 /// The shortest command line by which a program reaches a server. An IPv6 host has its brackets.

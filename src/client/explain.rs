@@ -81,20 +81,23 @@ pub(super) fn explain(
 fn tried(command: &str, name: &str, failure: &Failure, client: &Client) -> Msg {
     let typed = format!("{command} {name}");
     let typed = typed.trim_end();
-    match (failure, command) {
-        (Failure::NotSent(_), _) => Msg::default(),
-        (Failure::Local(_), _) => msg!("cannot ", "gagal "),
-        (Failure::Unreachable(_), _) => {
+    let what = match command {
+        "connme" => "connect".to_owned(),
+        "ls" if name.is_empty() => "list the files".to_owned(),
+        "ls" => format!("list {name}"),
+        "rm" => format!("remove {name}"),
+        "size" => format!("get the size of {name}"),
+        "sum" => format!("get the SHA-256 of {name}"),
+        _ => typed.to_owned(),
+    };
+    match failure {
+        Failure::NotSent(_) => Msg::default(),
+        Failure::Local(_) => msg!("cannot ", "gagal "),
+        Failure::Unreachable(_) => {
             let server = client.server();
             msg!("cannot connect to {server}: ", "tidak bisa terhubung ke {server}: ")
         }
-        (_, "connme") => msg!("cannot connect: ", "{typed} gagal: "),
-        (_, "ls") if name.is_empty() => msg!("cannot list the files: ", "{typed} gagal: "),
-        (_, "ls") => msg!("cannot list {name}: ", "{typed} gagal: "),
-        (_, "rm") => msg!("cannot remove {name}: ", "{typed} gagal: "),
-        (_, "size") => msg!("cannot get the size of {name}: ", "{typed} gagal: "),
-        (_, "sum") => msg!("cannot get the SHA-256 of {name}: ", "{typed} gagal: "),
-        _ => msg!("cannot {typed}: ", "{typed} gagal: "),
+        _ => msg!("cannot {what}: ", "{typed} gagal: "),
     }
 }
 
