@@ -92,7 +92,7 @@ impl<S> Queue<S> {
     /// Takes note that this file is done. What is under way over a lost connection is waiting again.
     fn done(&mut self, number: usize, client: &Client) {
         self.since = Instant::now();
-        if !client.has_connection() {
+        if !client.wire.is_some() {
             self.under_way.clear();
             self.next = number + 1;
         }
@@ -369,7 +369,7 @@ impl Batch for Uploads {
         let first = self.queue.first();
         self.files.get(first)?;
         let moved = self.finish(client, watch);
-        self.learn(first, &moved, client.has_connection());
+        self.learn(first, &moved, client.wire.is_some());
         self.queue.done(first, client);
         Some((first, moved))
     }

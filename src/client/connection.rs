@@ -38,10 +38,6 @@ impl Client {
         }
     }
 
-    pub(super) fn has_connection(&self) -> bool {
-        self.wire.is_some()
-    }
-
     /// Begins a conversation: makes sure that there is a connection, and that nothing has come over it that no request
     /// has asked for.
     pub(super) fn begin(&mut self) -> Answer<()> {
@@ -103,7 +99,7 @@ impl Client {
             let answer = self.ask(&mut request);
             self.busy_keeps_connection = false;
             let Err(failure) = &answer else { return answer };
-            let is_busy = failure.code() == Some(Code::Busy) && self.has_connection();
+            let is_busy = failure.code() == Some(Code::Busy) && self.wire.is_some();
             // Where all connections were taken, the server has closed.
             let has_closed = tries > 0 && matches!(failure, Failure::NoReply);
             if tries < self.config.retry && (is_busy || has_closed) {
@@ -294,7 +290,7 @@ mod tests {
             client.config.retry = u32::from(!reply.contains("busy"));
             let answer = request(&mut client);
             assert_eq!(answer.is_ok(), reply == "ok 5 bytes\n", "{reply}: {answer:?}");
-            let is = [client.has_connection(), client.is_lost, client.dialect_is_confirmed];
+            let is = [client.wire.is_some(), client.is_lost, client.dialect_is_confirmed];
             assert_eq!(is, expected, "{reply}: {answer:?}");
             assert_eq!(written.text().lines().count(), 1, "{reply}");
         }
@@ -346,7 +342,7 @@ mod tests {
         {
             let (mut client, written, _folder) = scripted(steps(&[came, "ok removed a\n"]));
             let answer = client.delete("a");
-            assert_eq!((answer.is_ok(), client.has_connection()), (is_quiet, is_quiet));
+            assert_eq!((answer.is_ok(), client.wire.is_some()), (is_quiet, is_quiet));
             assert_eq!(written.text().is_empty(), !is_quiet, "{came}");
         }
     }
@@ -422,7 +418,7 @@ mod tests {
     fn a_server_that_is_busy_at_once_is_sent_nothing() {
         let (mut client, written, _listener) = connecting(&["error busy no\n"]);
         assert_eq!(client.delete("a"), Err(Failure::refused("busy", "no")));
-        assert_eq!((written.text().as_str(), client.has_connection()), ("", false));
+        assert_eq!((written.text().as_str(), client.wire.is_some()), ("", false));
     }
 
     #[test]

@@ -251,14 +251,19 @@ impl Client {
     /// # Errors
     /// The server cannot be reached, or does not answer the greeting.
     pub fn connme(&mut self) -> Answer<Greeting> {
-        let (was_wanted, before) = (self.is_wanted, self.connections);
+        let (was_wanted, had_one, before) = (self.is_wanted, self.wire.is_some(), self.connections);
         // The result says whether it connects again.
         let again = self.again.take();
+        let on_demand = std::mem::replace(&mut self.on_demand, true);
         let answer = match self.requests().connme {
-            Some(connme) => self.greet(connme),
+            Some(connme) => match self.ask(connme) {
+                // The server had closed the connection, perhaps long ago: connects again.
+                Err(_) if had_one && self.wire.is_none() => self.ask(connme),
+                answer => answer,
+            },
             None => self.connect().map(|mut wire| wire.close_and_wait()),
         };
-        self.again = again;
+        (self.again, self.on_demand) = (again, on_demand);
         answer?;
         self.is_wanted = true;
         let is_new = self.connections > before && !self.requests().one_a_connection;
@@ -267,19 +272,6 @@ impl Client {
             (true, true) => Greeting::Again,
             (true, false) => Greeting::Still,
         })
-    }
-
-    fn greet(&mut self, connme: fn(&mut Wire) -> Answer<()>) -> Answer<()> {
-        let had_one = self.wire.is_some();
-        if !had_one {
-            self.wire = Some(self.connect()?);
-        }
-        self.is_wanted = true;
-        match self.ask(connme) {
-            // The server had closed the connection, perhaps long ago: connects again.
-            Err(_) if had_one && self.wire.is_none() => self.ask(connme),
-            answer => answer,
-        }
     }
 
     /// Sends the dialect's goodbye and closes the connection, also if the goodbye fails.
