@@ -63,7 +63,7 @@ impl Argument {
             Argument::Words(words) => Ok(words.clone()),
             Argument::Typed(rest) if rest.is_empty() => Ok(Vec::new()),
             Argument::Typed(rest) if !rest.contains(['\'', '"']) => Ok(vec![rest.clone()]),
-            Argument::Typed(rest) => names::unquote(rest).ok_or_else(names::open_quote),
+            Argument::Typed(rest) => names::words(rest, false).ok_or_else(names::open_quote),
         }
     }
 }

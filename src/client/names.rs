@@ -11,6 +11,9 @@ use crate::lang::{Msg, escape, escaped, msg};
 /// What separates words. Not every kind of white space: a name may begin or end with another kind.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
 
+/// Whether `\` makes the next character of a typed line an ordinary one. Not on Windows, where it separates folders.
+pub(crate) const ESCAPES: bool = !cfg!(windows);
+
 /// Where files are looked up: in this folder, or on the server.
 pub(super) trait Place {
     /// Whether a file or a folder has exactly this name. `None`: this place cannot tell.
@@ -51,7 +54,7 @@ pub(super) enum Kind {
 /// The characters that are special in a typed line.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// Whether `\` makes the next character an ordinary one. Not on Windows, where it separates folders.
+    /// See [`ESCAPES`].
     pub(super) escapes: bool,
     /// What replaces `~` at the beginning of a word.
     pub(super) home: Option<String>,
@@ -143,12 +146,6 @@ pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<N
     expand_all(&words, place)
 }
 
-/// Splits a line as a shell does, but leaves backslashes as they are. `None`: a quote is not closed.
-pub(super) fn unquote(line: &str) -> Option<Vec<String>> {
-    let words = split(line, &Rules { escapes: false, home: None })?;
-    Some(words.iter().map(Word::text).collect())
-}
-
 /// A quotation mark is not closed.
 pub(super) fn open_quote() -> Msg {
     msg!("a quotation mark is opened and not closed", "tanda kutip dibuka tetapi tidak ditutup")
@@ -206,10 +203,10 @@ fn is_pattern(letters: &[Letter]) -> bool {
     letters.iter().any(|letter| matches!(letter, ('*' | '?', false)))
 }
 
-/// The words of a line, split as the prompt splits them. `None`: a quote is not closed.
-pub(crate) fn words(line: &str) -> Option<Vec<String>> {
-    let rules = Rules { escapes: !cfg!(windows), home: None };
-    Some(split(line, &rules)?.iter().map(Word::text).collect())
+/// The words of a line, split as a shell does. With `escapes`, `\` makes the next character an ordinary one. `None`: a
+/// quote is not closed.
+pub(crate) fn words(line: &str, escapes: bool) -> Option<Vec<String>> {
+    Some(split(line, &Rules { escapes, home: None })?.iter().map(Word::text).collect())
 }
 
 /// Splits a line into words. `None`: a quote is not closed.
@@ -446,9 +443,9 @@ mod tests {
         }
         assert!(named("'x").unwrap_err().contains("quotation mark"));
         // The lab splits the lines of its exercises in the same way.
-        assert_eq!(words("demo 'a b' ~").unwrap(), ["demo", "a b", "~"]);
-        assert_eq!(words("'"), None);
-        assert_eq!(words(r"a\ b").unwrap().len(), if cfg!(windows) { 2 } else { 1 });
+        assert_eq!(words("demo 'a b' ~", ESCAPES).unwrap(), ["demo", "a b", "~"]);
+        assert_eq!(words("'", ESCAPES), None);
+        assert_eq!(words(r"a\ b", ESCAPES).unwrap().len(), if cfg!(windows) { 2 } else { 1 });
     }
 
     #[test]

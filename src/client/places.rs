@@ -55,7 +55,7 @@ pub(super) fn on_server(
 }
 
 fn rules(home: Option<String>) -> Rules {
-    Rules { escapes: !cfg!(windows), home }
+    Rules { escapes: names::ESCAPES, home }
 }
 
 fn rules_here() -> Rules {
@@ -90,17 +90,14 @@ impl Place for LocalFiles {
 fn read_folder(folder: impl AsRef<Path>) -> io::Result<Vec<Found>> {
     let found = |entry: DirEntry| {
         let (name, metadata) = (entry.file_name(), fs::metadata(entry.path()));
-        match (name.to_str(), metadata) {
-            (None, _) => Found { name: printable(name.as_encoded_bytes()), kind: Kind::NotUtf8 },
-            (Some(name), metadata) => {
-                let kind = match metadata {
-                    Ok(found) if found.is_dir() => Kind::Folder,
-                    Ok(found) if found.is_file() => Kind::File(found.len()),
-                    _ => Kind::Other,
-                };
-                Found { name: name.to_owned(), kind }
-            }
-        }
+        let kind = match metadata {
+            _ if name.to_str().is_none() => Kind::NotUtf8,
+            Ok(found) if found.is_dir() => Kind::Folder,
+            Ok(found) if found.is_file() => Kind::File(found.len()),
+            _ => Kind::Other,
+        };
+        let name = name.into_string().unwrap_or_else(|name| printable(name.as_encoded_bytes()));
+        Found { name, kind }
     };
     Ok(fs::read_dir(folder)?.flatten().map(found).collect())
 }
@@ -117,13 +114,10 @@ impl Place for ServerFiles<'_> {
         if FileName::parse(name.as_bytes()).is_err() {
             return Ok(Some(false));
         }
-        match self.0.get_size(name) {
-            Ok(_) => Ok(Some(true)),
-            Err(failure) => match failure.code() {
-                Some(Code::IsFolder) => Ok(Some(true)),
-                Some(Code::NotFound | Code::BadName) => Ok(Some(false)),
-                _ => Err(failure),
-            },
+        match self.0.get_size(name).map_err(|failure| (failure.code(), failure)) {
+            Ok(_) | Err((Some(Code::IsFolder), _)) => Ok(Some(true)),
+            Err((Some(Code::NotFound | Code::BadName), _)) => Ok(Some(false)),
+            Err((_, failure)) => Err(failure),
         }
     }
 

@@ -563,7 +563,7 @@ mod tests {
             let mut output = Full(Vec::new(), fails);
             let written = client.download_to("a", &mut output);
             assert_eq!(written.is_err(), fails);
-            assert_eq!((output.0, client.has_connection()), (printed.into(), !fails));
+            assert_eq!((output.0, client.wire.is_some()), (printed.into(), !fails));
         }
     }
 }

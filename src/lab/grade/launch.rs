@@ -39,7 +39,7 @@ impl Launched {
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
     pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
-        let words = from_anywhere(names::words(command).unwrap_or_default());
+        let words = from_anywhere(names::words(command, names::ESCAPES).unwrap_or_default());
         let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());

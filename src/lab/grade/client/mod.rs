@@ -93,7 +93,7 @@ impl Driven {
 
 /// The words of the command that starts a client.
 fn words_of(command: &str) -> Result<Vec<String>, Msg> {
-    let words = names::words(command).filter(|words| !words.is_empty());
+    let words = names::words(command, names::ESCAPES).filter(|words| !words.is_empty());
     words.ok_or_else(|| msg!("--client needs a command", "--client harus berisi perintah"))
 }
 
