@@ -1,6 +1,6 @@
 //! Moves the files of one command: with a progress bar, further tries, and a summary at the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ahead::Batch;
 use super::connection::pause_before;
@@ -31,36 +31,40 @@ pub(super) fn transfer(
     names: &[String],
     total: Option<u64>,
     mut batch: impl Batch,
-    told: fn(&Ui, &str, &Receipt) -> Msg,
+    told: fn(&Ui, &str, &Receipt, Duration) -> Msg,
 ) -> Result<Tally, Stop> {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
-        let mut stage = None;
+        let (mut stage, mut since) = (None, Instant::now());
         bar.begin(names.get(tally.moved + tally.failed).map_or("", String::as_str));
         let watch = &mut |progress| {
             stage = Some(progress);
-            if let Progress::Continuing(done, total) = progress
-                && !is_quiet
-            {
-                let done = progress::bytes_done(done, total);
+            if let Progress::Continuing(done, total) = progress {
+                // The time is that of the rest.
+                since = Instant::now();
                 bar.hide();
-                say(&msg!("continuing at {done}", "melanjutkan dari {done}"; done), lang);
+                let done = progress::bytes_done(done, total);
+                let news = msg!("continuing at {done}", "melanjutkan dari {done}"; done);
+                if !is_quiet {
+                    say(&news, lang);
+                }
             }
             bar.show(progress);
         };
         let Some((number, moved)) = batch.next(&mut ui.client, watch) else { break };
+        let time = since.elapsed();
         let name = names.get(number).map_or("", String::as_str);
         bar.hide();
         match moved {
             Ok(receipt) => {
                 tally.moved += 1;
                 tally.bytes += receipt.bytes;
-                tally.time += receipt.time;
+                tally.time += time;
                 tally.tries = 0;
                 bar.done(Some(receipt.bytes));
-                ui.tell(&told(ui, name, &receipt))?;
+                ui.tell(&told(ui, name, &receipt, time))?;
                 if ui.config().verify {
                     let name = escaped(name);
                     ui.note(&msg!(
@@ -241,7 +245,8 @@ mod tests {
             let mut ui = Ui::single("connme-client", client);
             let names = vec![String::new(); failures.len()];
             let batch = Failing(failures.iter(), 0);
-            let tally = transfer(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
+            let tally =
+                transfer(&mut ui, &names, None, batch, |_, _, _, _| Msg::default()).unwrap();
             assert_eq!((tally.failed, tally.not_tried), (tried, failures.len() - tried));
         }
     }
