@@ -111,7 +111,7 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
         let (title, steps) = steps(lesson);
         clear(ui)?;
         // A lecturer may change it.
-        let columns = terminal::columns(&io::stdout());
+        let columns = terminal::Terminal::look().columns;
         if wish == Wish::Help {
             ui.tell(&sentences::lesson_help())?;
             if !seen.is_empty() {
@@ -171,7 +171,7 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     let (title, steps) = steps(lesson);
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
     for step in steps {
-        let columns = terminal::columns(&io::stdout());
+        let columns = terminal::Terminal::look().columns;
         let pieces = step.show(ui.config().lang, columns, &mut |_| ())?;
         ui.print(&format!("{}\n\n", lines(&pieces, columns).join("\n")))?;
         if !compares {
