@@ -66,7 +66,8 @@ pub fn parse(
             "--verify" => config.verify = true,
             "--no-resume" => config.resume = false,
             "--retry" => {
-                config.retry = line.parsed(RETRIES, |text| args::digits(text)?.try_into().ok())?
+                let retries = |text: &str| args::digits(text)?.try_into().ok();
+                config.retry = line.parsed(RETRIES, retries)?;
             }
             "--recursive" | "-r" => config.recursive = true,
             "--ladder" => ladder.file = Some(line.value()?.into()),

@@ -89,7 +89,7 @@ impl<S> Queue<S> {
 
     /// Takes note that this file is done. What is under way over a lost connection is waiting again.
     fn done(&mut self, number: usize, client: &Client) {
-        if !client.wire.is_some() {
+        if client.wire.is_none() {
             self.under_way.clear();
             self.next = number + 1;
         }
