@@ -18,9 +18,9 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::names::Files;
 use super::transfer::LocalFile;
 use super::{Client, Progress, Receipt, Watch};
 use crate::dialect::{SumOf, Upload, must_be_quiet};
@@ -109,7 +109,7 @@ impl Client {
     /// The file's, the server's, or the connection's.
     pub fn upload(
         &mut self,
-        path: &str,
+        path: &Path,
         name: Option<&str>,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
@@ -144,7 +144,7 @@ impl State {
 
 /// Files to send.
 pub(super) struct Uploads {
-    files: Files,
+    files: Vec<(PathBuf, Option<String>)>,
     queue: Queue<State>,
     /// Those before this number may be stored: their receipts were lost with the connection.
     unsure: usize,
@@ -160,7 +160,7 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    pub(super) fn new(client: &mut Client, files: Files) -> Uploads {
+    pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
         Uploads {
             queue: Queue::new(client, files.len()),
             files,
@@ -384,13 +384,13 @@ impl Batch for Uploads {
 
 /// Files to receive.
 pub(super) struct Downloads {
-    files: Files,
+    files: Vec<(String, Option<String>)>,
     /// Whether those that are under way could be asked for.
     queue: Queue<Answer<()>>,
 }
 
 impl Downloads {
-    pub(super) fn new(client: &mut Client, files: Files) -> Downloads {
+    pub(super) fn new(client: &mut Client, files: Vec<(String, Option<String>)>) -> Downloads {
         let queue = Queue::new(client, files.len());
         Downloads { files, queue }
     }
@@ -534,7 +534,7 @@ mod tests {
         let path = folder.path().join("a");
         fs::write(&path, "hello").unwrap();
         let mut grow = |_| fs::write(&path, "hello and more").unwrap();
-        assert_eq!(client.upload(path.to_str().unwrap(), None, &mut grow).unwrap().bytes, 5);
+        assert_eq!(client.upload(&path, None, &mut grow).unwrap().bytes, 5);
         assert_eq!(written.text(), "upload a\n5\nhello");
     }
 
@@ -552,7 +552,7 @@ mod tests {
             let put = |n: usize| {
                 let path = folder.path().join(format!("{n:0width$}"));
                 fs::write(&path, vec![0; size]).unwrap();
-                (path.to_str().unwrap().to_owned(), None)
+                (path, None)
             };
             let batch = Uploads::new(&mut client, (0..files).map(put).collect());
             let one = format!("upload {:0width$}\n{size}\n", 0).len() + size;

@@ -1,5 +1,7 @@
 //! What follows a command: a typed line, or the words of a command line.
 
+use std::ffi::OsString;
+
 use super::names::{self, BLANK};
 use crate::lang::Msg;
 
@@ -7,7 +9,7 @@ use crate::lang::Msg;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Argument {
     /// Words that the user's shell has split.
-    Words(Vec<String>),
+    Words(Vec<OsString>),
     /// The rest of a typed line. Its meaning depends on the files that exist.
     Typed(String),
 }
@@ -41,7 +43,7 @@ impl Argument {
     /// All of it as text.
     pub(crate) fn text(&self) -> String {
         match self {
-            Argument::Words(words) => words.join(" "),
+            Argument::Words(words) => texts(words).join(" "),
             Argument::Typed(rest) => rest.clone(),
         }
     }
@@ -49,7 +51,7 @@ impl Argument {
     /// Its words, as white space alone divides a typed line.
     pub(super) fn plain_words(&self) -> Vec<String> {
         match self {
-            Argument::Words(words) => words.clone(),
+            Argument::Words(words) => texts(words),
             Argument::Typed(rest) => rest.split_whitespace().map(str::to_owned).collect(),
         }
     }
@@ -60,12 +62,17 @@ impl Argument {
     /// A quote is not closed.
     pub(super) fn words(&self) -> Result<Vec<String>, Msg> {
         match self {
-            Argument::Words(words) => Ok(words.clone()),
+            Argument::Words(words) => Ok(texts(words)),
             Argument::Typed(rest) if rest.is_empty() => Ok(Vec::new()),
             Argument::Typed(rest) if !rest.contains(['\'', '"']) => Ok(vec![rest.clone()]),
             Argument::Typed(rest) => names::words(rest, false).ok_or_else(names::open_quote),
         }
     }
+}
+
+/// Words as text.
+pub(super) fn texts(words: &[OsString]) -> Vec<String> {
+    words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 #[cfg(test)]

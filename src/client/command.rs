@@ -11,6 +11,7 @@
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ahead::{Downloads, Uploads};
@@ -224,7 +225,7 @@ fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop>
     Ok(named)
 }
 
-fn note_skipped(ui: &Ui, named: &Named) {
+fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
     const MOST: usize = 10;
     for (name, why) in named.skipped.iter().take(MOST) {
         let name = escaped(name);
@@ -289,7 +290,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         };
         // The size goes first.
         let input = StandardInput::read()?;
-        let files = vec![(input.path(), Some(name.clone()))];
+        let files = vec![(input.path().to_owned(), Some(name.clone()))];
         let batch = Uploads::new(&mut ui.client, files);
         return transfer(ui, std::slice::from_ref(name), None, batch, uploaded).map(drop);
     }
@@ -301,9 +302,9 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         let moved = folders_here(&mut ui.client, files)?;
         files = left_out(ui, moved);
     }
-    let size = |(path, _): &(String, _)| fs::metadata(path).map_or(0, |found| found.len());
+    let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
-    let names: Vec<_> = files.iter().map(|(path, _)| path.clone()).collect();
+    let names: Vec<_> = files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
     let batch = Uploads::new(&mut ui.client, files);
     transfer(ui, &names, Some(total), batch, uploaded).map(drop)
 }
@@ -376,7 +377,7 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt, time: Duration) -> Msg {
 }
 
 /// The files, after the user was told what is left out of them.
-fn left_out(ui: &mut Ui, moved: Moved) -> Files {
+fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
     let is_empty = moved.files.is_empty() && moved.skipped.is_empty();
     for (name, failure) in moved.skipped {
         ui.fail_on(&name, &failure);

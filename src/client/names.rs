@@ -61,26 +61,26 @@ pub(super) struct Rules {
 }
 
 /// Files, each with the other name that the user chose for it.
-pub(crate) type Files = Vec<(String, Option<String>)>;
+pub(crate) type Files<N> = Vec<(N, Option<String>)>;
 
 /// The files that a line means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) names: Files,
+pub(crate) struct Named<N = String> {
+    pub(crate) names: Files<N>,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
     /// What a pattern matches that is not a file, and why it is left out.
     pub(super) skipped: Vec<(String, Msg)>,
 }
 
-impl Named {
+impl<N> Named<N> {
     /// Names that are used as they are.
-    pub(super) fn literal(names: Files) -> Named {
+    pub(super) fn literal(names: Files<N>) -> Named<N> {
         Named { names, by_pattern: false, skipped: Vec::new() }
     }
 
     /// The names alone.
-    pub(super) fn into_names(self) -> Vec<String> {
+    pub(super) fn into_names(self) -> Vec<N> {
         self.names.into_iter().map(|(name, _)| name).collect()
     }
 }
@@ -156,6 +156,10 @@ fn as_needs_one() -> Stop {
         "'as NAME' needs exactly one file before it; put quotes around a name with spaces",
         "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi"
     ))
+}
+
+pub(super) fn not_utf8() -> Msg {
+    msg!("its name is not UTF-8", "namanya bukan UTF-8")
 }
 
 const QUOTES: [char; 2] = ['\'', '"'];
@@ -307,8 +311,7 @@ fn expand(
                         skipped.push((format!("{folder}{name}"), is_folder));
                     }
                     (Kind::NotUtf8, _) => {
-                        let not_utf8 = msg!("its name is not UTF-8", "namanya bukan UTF-8");
-                        skipped.push((format!("{folder}{name}"), not_utf8));
+                        skipped.push((format!("{folder}{name}"), not_utf8()));
                     }
                     (Kind::File(_), false) | (Kind::Other, _) => {}
                 }

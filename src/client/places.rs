@@ -1,11 +1,12 @@
 //! The places where names are looked up: this machine's files, and those on the server.
 
+use std::ffi::OsString;
 use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Client;
-use super::argument::Argument;
+use super::argument::{Argument, texts};
 use super::names::{self, Files, Found, Kind, Named, Place, Rules};
 use super::outcome::Stop;
 use crate::dialect;
@@ -24,13 +25,18 @@ const DEPTH: usize = 32;
 ///
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
-pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named, Stop> {
+pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>, Stop> {
     match argument {
-        Argument::Words(words) => Ok(Named::literal(match renamed(words, renames) {
-            Some(file) => vec![file],
-            None => words.iter().map(|word| (word.clone(), None)).collect(),
+        Argument::Words(words) => Ok(Named::literal(match renamed(words).filter(|_| renames) {
+            Some((path, other)) => vec![(path.into(), Some(other))],
+            None => words.iter().map(|word| (word.into(), None)).collect(),
         })),
-        Argument::Typed(line) => names::resolve(line, &rules_here(), renames, &mut LocalFiles),
+        Argument::Typed(line) => {
+            let Named { names, by_pattern, skipped } =
+                names::resolve(line, &rules_here(), renames, &mut LocalFiles)?;
+            let names = names.into_iter().map(|(path, other)| (path.into(), other)).collect();
+            Ok(Named { names, by_pattern, skipped })
+        }
     }
 }
 
@@ -47,9 +53,11 @@ pub(super) fn on_server(
     let place = &mut ServerFiles(client, Collected::default());
     match argument {
         Argument::Typed(line) => names::resolve(line, &rules(None), renames, place),
-        Argument::Words(words) => match renamed(words, renames) {
-            Some(file) => Ok(Named::literal(vec![file])),
-            None => names::resolve_words(words, place),
+        Argument::Words(words) => match renamed(words).filter(|_| renames) {
+            Some((name, other)) => {
+                Ok(Named::literal(vec![(name.to_string_lossy().into_owned(), Some(other))]))
+            }
+            None => names::resolve_words(&texts(words), place),
         },
     }
 }
@@ -63,10 +71,10 @@ fn rules_here() -> Rules {
 }
 
 /// The file and its other name in the words `ONE as OTHER`.
-fn renamed(words: &[String], renames: bool) -> Option<(String, Option<String>)> {
+fn renamed(words: &[OsString]) -> Option<(&OsString, String)> {
     match words {
-        [one, between, other] if renames && between == "as" => {
-            Some((one.clone(), Some(other.clone())))
+        [one, between, other] if between == "as" => {
+            Some((one, other.to_string_lossy().into_owned()))
         }
         _ => None,
     }
@@ -143,13 +151,18 @@ impl Place for ServerFiles<'_> {
 }
 
 /// What a folder is replaced with: the files in it, and what is left out of them.
-#[derive(Default)]
-pub(super) struct Moved {
-    pub(super) files: Files,
+pub(super) struct Moved<N> {
+    pub(super) files: Files<N>,
     /// How many entries are left out for a reason that holds for all such entries.
     pub(super) left_out: usize,
     /// The name of each folder that is left out for a reason of its own, and the reason.
     pub(super) skipped: Vec<(String, Failure)>,
+}
+
+impl<N> Moved<N> {
+    fn none() -> Moved<N> {
+        Moved { files: Vec::new(), left_out: 0, skipped: Vec::new() }
+    }
 }
 
 /// Puts the files in a folder, and in the folders in it, in the place of the folder. Their names on the server
@@ -157,12 +170,14 @@ pub(super) struct Moved {
 ///
 /// # Errors
 /// The server does not have one of the folders, or does not answer.
-pub(super) fn folders_here(client: &mut Client, files: Files) -> Result<Moved, Stop> {
-    let mut moved = Moved::default();
-    for (name, other) in files {
-        let path = PathBuf::from(&name);
+pub(super) fn folders_here(
+    client: &mut Client,
+    files: Files<PathBuf>,
+) -> Result<Moved<PathBuf>, Stop> {
+    let mut moved = Moved::none();
+    for (path, other) in files {
         if !path.is_dir() {
-            moved.files.push((name, other));
+            moved.files.push((path, other));
             continue;
         }
         // The folder `.` has a name too.
@@ -197,7 +212,7 @@ pub(super) fn folders_here(client: &mut Client, files: Files) -> Result<Moved, S
                 // Hidden files and what else has no name on a server is left out, as in a pattern.
                 let has_name = FileName::parse(there.as_bytes()).is_ok();
                 if has_name && matches!(kind, Kind::File(_)) {
-                    moved.files.push((path.to_string_lossy().into_owned(), Some(there)));
+                    moved.files.push((path, Some(there)));
                 } else if has_name && kind == Kind::Folder && !path.is_symlink() {
                     folders.push((path, there));
                 } else {
@@ -214,8 +229,11 @@ pub(super) fn folders_here(client: &mut Client, files: Files) -> Result<Moved, S
 ///
 /// # Errors
 /// A list cannot be had, there is too much in the folders, or a folder cannot be made here.
-pub(super) fn folders_there(client: &mut Client, files: Files) -> Result<Moved, Stop> {
-    let (mut moved, mut collected) = (Moved::default(), Collected::default());
+pub(super) fn folders_there(
+    client: &mut Client,
+    files: Files<String>,
+) -> Result<Moved<String>, Stop> {
+    let (mut moved, mut collected) = (Moved::none(), Collected::default());
     let mut to_make = Vec::new();
     let downloads = client.config().downloads_path();
     for (name, other) in files {
@@ -320,8 +338,8 @@ impl StandardInput {
         Ok(input)
     }
 
-    pub(super) fn path(&self) -> String {
-        self.0.to_string_lossy().into_owned()
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -389,8 +407,9 @@ mod tests {
     #[test]
     fn three_words_can_be_a_file_and_its_other_name() {
         let here = |words: &[&str], renames| {
-            let words = Argument::Words(words.iter().map(|word| (*word).to_owned()).collect());
-            here(&words, renames).unwrap().names
+            let words = Argument::Words(words.iter().map(Into::into).collect());
+            let found = here(&words, renames).unwrap().names;
+            found.into_iter().map(|(path, name)| (path.display().to_string(), name)).collect()
         };
         let pair = |name: &str, other: Option<&str>| (name.to_owned(), other.map(str::to_owned));
         let all: Vec<_> = here(&["a", "as", "b"], true);
@@ -416,7 +435,7 @@ mod tests {
         let found = here(&Argument::typed("no\\ such file"), true).unwrap().into_names();
         let words =
             if cfg!(windows) { ["no\\", "such", "file"].as_slice() } else { &["no such", "file"] };
-        assert_eq!(found, words);
+        assert_eq!(found, words.iter().map(PathBuf::from).collect::<Vec<_>>());
     }
 
     #[cfg(unix)]

@@ -17,10 +17,9 @@ const ROOM_TO_TYPE: usize = 110;
 #[must_use]
 pub fn single(client: Client) -> ExitCode {
     let mut ui = Ui::single("connme-client", client);
-    let words = ui.config().command.clone();
-    let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let mut words = ui.config().command.clone().into_iter();
     let word = words.next().unwrap_or_default();
-    let done = ui.run(&word, &Argument::Words(words.collect()));
+    let done = ui.run(&word.to_string_lossy(), &Argument::Words(words.collect()));
     ui.client.close();
     ui.leave(done)
 }

@@ -3,9 +3,10 @@
 use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::names::not_utf8;
 use super::outcome::Outcome;
 use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
@@ -196,26 +197,26 @@ impl Client {
 /// A file of this machine that is to be sent.
 pub(super) struct LocalFile {
     file: File,
-    path: String,
+    path: PathBuf,
     pub(super) name: String,
     pub(super) size: u64,
 }
 
 impl LocalFile {
-    pub(super) fn open(path: &str, name: Option<&str>) -> Answer<LocalFile> {
+    pub(super) fn open(path: &Path, name: Option<&str>) -> Answer<LocalFile> {
         let opening = |error: io::Error| {
             let why = msg!(
                 "{error}; lls shows what could be sent",
                 "{error}; lls menunjukkan apa yang bisa dikirim"
             );
-            Failure::because(OPEN, path, &why)
+            Failure::because(OPEN, path.display(), &why)
         };
-        let reading = |error: io::Error| Failure::local(READ, path, error);
-        let refused = |why: Msg| Failure::because(SEND, path, &why);
+        let reading = |error: io::Error| Failure::local(READ, path.display(), error);
+        let refused = |why: Msg| Failure::because(SEND, path.display(), &why);
         // Checked before it is opened: opening a pipe would wait for its other end.
         let found = fs::metadata(path).map_err(opening)?;
         if !found.is_file() {
-            let own = readable(path.trim_end_matches('/').as_bytes());
+            let own = readable(path.display().to_string().trim_end_matches('/').as_bytes());
             return Err(refused(match found.is_dir() {
                 true => msg!(
                     "it is a folder; with -r what is in it goes into the server's folder of that name, \
@@ -229,8 +230,8 @@ impl LocalFile {
                 ),
             }));
         }
-        let own_name = Path::new(path).file_name().and_then(|name| name.to_str());
-        let name = name.or(own_name).unwrap_or_default();
+        let own_name = path.file_name().and_then(|name| name.to_str());
+        let name = name.or(own_name).ok_or_else(|| refused(not_utf8()))?;
         let mut file = File::open(path).map_err(opening)?;
         let size = file.metadata().map_err(opening)?.len();
         // The files in /proc are made while they are read, so that their size is not known before. A file that
@@ -249,10 +250,11 @@ impl LocalFile {
 
     /// Reads the next bytes. That there are none is a failure.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
-        match self.file.read(into).map_err(|error| Failure::local(READ, &self.path, error))? {
+        let path = self.path.display();
+        match self.file.read(into).map_err(|error| Failure::local(READ, path, error))? {
             0 => Err(Failure::because(
                 SEND,
-                &self.path,
+                self.path.display(),
                 &msg!("it became shorter while it was sent", "menjadi lebih pendek saat dikirim"),
             )),
             n => Ok(n),
@@ -272,7 +274,8 @@ impl LocalFile {
     /// The sum of its first bytes, as many as it had when it was opened.
     pub(super) fn sum(&mut self) -> Answer<Sum> {
         let (mut sha, mut left, mut buffer) = (Sha256::default(), self.size, vec![0; 64 << 10]);
-        self.file.rewind().map_err(|error| Failure::local(READ, &self.path, error))?;
+        let path = self.path.display();
+        self.file.rewind().map_err(|error| Failure::local(READ, path, error))?;
         while left > 0 {
             let n = self.read(&mut buffer)?;
             // Of a file that has grown, what was sent is compared.
@@ -473,7 +476,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, "hello").unwrap();
-        let mut file = LocalFile::open(path.to_str().unwrap(), None).unwrap();
+        let mut file = LocalFile::open(&path, None).unwrap();
         fs::write(&path, "hello, and more").unwrap();
         let mut sha = Sha256::default();
         sha.update(b"hello");
@@ -484,7 +487,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_file_that_is_made_while_it_is_read_is_not_sent() {
-        assert!(LocalFile::open("/proc/version", None).is_err());
+        assert!(LocalFile::open(Path::new("/proc/version"), None).is_err());
     }
 
     /// What was here had been compared with the beginning on the server.

@@ -237,8 +237,7 @@ pub fn parse(
     }
     let mut typed = typed.into_iter();
     let command = command_of(typed.next())?;
-    let argument = typed.map(|word| word.to_string_lossy().into_owned()).collect();
-    let argument = Argument::Words(argument);
+    let argument = Argument::Words(typed.collect());
     match (command, argument.is_empty()) {
         (Command::Compare, true) => {
             return Err(command::argument_missing(command.word()).see_help());

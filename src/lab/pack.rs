@@ -30,7 +30,7 @@ pub(super) fn write(line: &CommandLine) -> Result<(), (Msg, u8)> {
     let folder = Path::new(folder);
     let run = line.grade.run.as_deref().unwrap_or(RUN);
     let dialect = line.config.dialect;
-    let written = match system.as_str() {
+    let written = match system.to_str().unwrap_or_default() {
         "gradescope" => gradescope(folder, run, dialect.name()),
         "classroom" => {
             let mut groups: Vec<&str> = checks(dialect).iter().map(|it| it.group()).collect();

@@ -103,7 +103,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 
 fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
     let Argument::Words(typed) = argument else { return Ok(SHAPES.to_vec()) };
-    let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word)).collect();
+    let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word.to_str()?)).collect();
     let shapes = shapes.ok_or_else(|| Stop::Wrong(words::bench_takes()))?;
     Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
 }

@@ -86,10 +86,9 @@ pub(super) fn named(name: &str) -> Option<Shape> {
 pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let wrong = || Stop::Wrong(words::shape_takes());
     let Argument::Words(typed) = &line.argument else { return Err(wrong()) };
-    let mut typed = typed.iter();
-    let shape = typed.next().and_then(|name| named(name)).ok_or_else(wrong)?;
-    let port =
-        typed.next().map_or(Ok(limits::TCP_PORT), |port| port.parse()).map_err(|_| wrong())?;
+    let mut typed = typed.iter().map(|word| word.to_str().unwrap_or_default());
+    let shape = typed.next().and_then(named).ok_or_else(wrong)?;
+    let port = typed.next().map_or(Ok(limits::TCP_PORT), str::parse).map_err(|_| wrong())?;
     if typed.next().is_some() {
         return Err(wrong());
     }

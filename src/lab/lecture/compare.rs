@@ -107,10 +107,10 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         false => Some(LocalServer::prepared(&folder.0.join("root"), "", stream::plain())?),
     };
     let mut rows = Vec::new();
-    for row in compare(ui.config(), own.as_ref(), Path::new(path))? {
+    for row in compare(ui.config(), own.as_ref(), path)? {
         match row {
             Ok(row) => rows.push(row),
-            Err(failure) => ui.fail_on(path, &failure),
+            Err(failure) => ui.fail_on(&path.to_string_lossy(), &failure),
         }
     }
     own.map_or(Ok(()), |own| explain_capture(ui, line, &own))?;
@@ -215,7 +215,7 @@ fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Ans
     let mut client = Client::new(config, instruments.prepare(Side::Client));
     client.connect_on_demand();
     let start = Instant::now();
-    let sent = client.upload(&path.to_string_lossy(), Some(name), &mut |_| {})?;
+    let sent = client.upload(path, Some(name), &mut |_| {})?;
     let received = client.download(name, None, &mut |_| {})?;
     let comparing = Instant::now();
     let back = received.stored.map_or_else(|| downloads.join(name), PathBuf::from);

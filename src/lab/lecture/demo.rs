@@ -79,7 +79,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
             let (word, name) = typed.split_once(' ').unwrap_or((typed, ""));
             let words = match (word, name) {
                 (_, "") => Vec::new(),
-                ("upload", _) => vec![file.to_string_lossy().into_owned()],
+                ("upload", _) => vec![file.clone().into()],
                 (_, name) => vec![name.into()],
             };
             // What a user sees at the prompt.

@@ -467,7 +467,7 @@ fn the_guide_shows_a_session() {
         let file = folder.join("hello.txt");
         fs::write(&file, "halo, dunia\n").unwrap();
         client.connme().unwrap();
-        client.upload(file.to_str().unwrap(), None, &mut |_| {}).unwrap();
+        client.upload(&file, None, &mut |_| {}).unwrap();
         client.list_files(None).unwrap();
     });
     must_be_in_the_guide("session.svg", &picture);
