@@ -195,24 +195,21 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let partial = error.partial.as_deref();
         let came = partial.filter(|partial| partial.has_come());
-        match (error.is(Code::Timeout), partial) {
-            (true, None) => return Failure::Stalled,
-            (true, Some(partial)) => {
-                let (so_far, expected) = (partial.so_far(), partial.expected());
-                return Failure::Silent(match came {
-                    Some(_) => msg!(
-                        "{so_far}; gave up waiting for {expected}",
-                        "{so_far}; berhenti menunggu {expected}";
-                        so_far, expected
-                    ),
-                    None => msg!(
-                        "the server was silent for too long; waited for {expected}",
-                        "server diam terlalu lama; yang ditunggu: {expected}";
-                        expected
-                    ),
-                });
-            }
-            (false, _) => {}
+        if error.is(Code::Timeout) {
+            let Some(partial) = partial else { return Failure::Stalled };
+            let (so_far, expected) = (partial.so_far(), partial.expected());
+            return Failure::Silent(match came {
+                Some(_) => msg!(
+                    "{so_far}; gave up waiting for {expected}",
+                    "{so_far}; berhenti menunggu {expected}";
+                    so_far, expected
+                ),
+                None => msg!(
+                    "the server was silent for too long; waited for {expected}",
+                    "server diam terlalu lama; yang ditunggu: {expected}";
+                    expected
+                ),
+            });
         }
         let gone = match (&error.cause, partial) {
             (Some(cause), _) => {
@@ -229,12 +226,10 @@ impl From<Error> for Failure {
             ),
             (None, None) => return Failure::closed(),
         };
-        let so_far = came.map(|partial| {
-            let so_far = partial.so_far();
-            msg!("; {so_far}", "; {so_far}"; so_far)
-        });
-        let so_far = so_far.unwrap_or_default();
-        let why = msg!("{gone}{so_far}", "{gone}{so_far}"; gone, so_far);
+        let why = match came.map(Partial::so_far) {
+            Some(so_far) => msg!("{gone}; {so_far}", "{gone}; {so_far}"; gone, so_far),
+            None => gone,
+        };
         Failure::Gone { why, broke: error.cause.is_some() }
     }
 }
