@@ -197,14 +197,13 @@ impl Uploads {
         };
         let code = failure.code();
         self.in_step |= code.is_some();
-        match code {
-            Some(Code::ReadOnly) => self.refused_from = 0,
+        let refused_from = match code {
+            Some(Code::ReadOnly) => Some(0),
             // A smaller file may fit.
-            Some(Code::NoSpace) => {
-                self.refused_from = self.refused_from.min(self.size(number).unwrap_or(u64::MAX));
-            }
-            _ => {}
-        }
+            Some(Code::NoSpace) => self.size(number),
+            _ => None,
+        };
+        self.refused_from = self.refused_from.min(refused_from.unwrap_or(u64::MAX));
         // A server that has refused a file has closed the connection, and taken none after it.
         if self.queue.ahead && !is_connected && (failure.is_lost() || code.is_none()) {
             self.unsure = self.unsure.max(self.queue.next);

@@ -186,15 +186,14 @@ impl Client {
         if files < 2 || self.config.in_step || self.config.verify {
             return false;
         }
-        let is_supported = match self.supports_pipelining {
-            Some(is_supported) => is_supported,
-            None => match self.ask(ask) {
-                Err(failure) if failure.is_lost() => return false,
-                answer => answer.unwrap_or(false),
-            },
-        };
-        self.supports_pipelining = Some(is_supported);
-        is_supported
+        if self.supports_pipelining.is_none() {
+            self.supports_pipelining = match self.ask(ask) {
+                // Another connection may tell.
+                Err(failure) if failure.is_lost() => None,
+                answer => Some(answer.unwrap_or(false)),
+            };
+        }
+        self.supports_pipelining == Some(true)
     }
 
     pub(super) fn connect(&mut self) -> Answer<Wire> {

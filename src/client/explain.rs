@@ -15,14 +15,9 @@ pub(super) fn explain(
 ) -> Msg {
     let dialect = client.config().dialect.name();
     let has_list = client.requests().list_files.is_some();
-    let is_strange = matches!(
-        failure,
-        Failure::Strange(_)
-            | Failure::NoReply
-            | Failure::Gone { .. }
-            | Failure::Silent(_)
-            | Failure::Endless(_)
-    );
+    // What a server of another dialect can be the reason of.
+    let is_strange = failure.closes()
+        && !matches!(failure, Failure::Interrupted | Failure::Stalled | Failure::Refused { .. });
     let is_upload = command == "upload";
     let is_missing = failure.code() == Some(Code::NotFound);
     let hint = match (failure, failure.code()) {

@@ -309,10 +309,8 @@ pub(super) struct Arriving<'s> {
 impl<'s> Arriving<'s> {
     fn publish(self) -> Answer<String> {
         let file = self.file.ok_or_else(no_file)?;
-        match file.publish() {
-            Ok(stored) => Ok(stored.as_str().to_owned()),
-            Err(error) => Err(failed(self.name, self.folder, &error)),
-        }
+        let stored = file.publish().map_err(|error| failed(self.name, self.folder, &error))?;
+        Ok(stored.as_str().to_owned())
     }
 
     /// Goes on with what is kept of it, if anything is. Returns how much that is, and its sum.
