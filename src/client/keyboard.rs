@@ -34,13 +34,6 @@ pub(crate) enum Typed {
     End,
 }
 
-impl Typed {
-    /// The line, if it is one.
-    pub(crate) fn line(self) -> Option<String> {
-        if let Typed::Line(line) = self { Some(line) } else { None }
-    }
-}
-
 /// Ends what waits for a connection.
 pub(super) type Wake = Box<dyn FnOnce() + Send>;
 

@@ -10,7 +10,7 @@ mod batch;
 pub mod command;
 pub(crate) mod connection;
 mod explain;
-mod keyboard;
+pub(crate) mod keyboard;
 pub(crate) mod names;
 pub(crate) mod nearest;
 pub mod outcome;

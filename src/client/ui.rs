@@ -114,15 +114,10 @@ impl Ui {
             Some(keyboard) => keyboard.next(),
             None => self.read_line()?,
         };
-        let line = match typed {
-            Typed::Line(line) => line,
-            typed => {
-                if self.asks && typed == Typed::End {
-                    self.print("\n")?;
-                }
-                return Ok(typed);
-            }
-        };
+        if self.asks && typed == Typed::End {
+            self.print("\n")?;
+        }
+        let Typed::Line(line) = typed else { return Ok(typed) };
         let line = line.trim_end_matches(['\n', '\r']);
         if !line.contains(ESC) {
             return Ok(Typed::Line(line.to_owned()));

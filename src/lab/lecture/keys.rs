@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::process::{Command, Stdio};
 
+use crate::client::keyboard::Typed;
 use crate::client::ui::Ui;
 use crate::lang::Msg;
 
@@ -26,7 +27,10 @@ pub(super) enum Wish {
 /// Standard output cannot be written to.
 pub(super) fn ask(ui: &mut Ui, question: &Msg) -> io::Result<Wish> {
     let Some(_terminal) = Keys::begin() else {
-        let line = ui.ask(question)?.line().map(|line| line + "\n");
+        let line = match ui.ask(question)? {
+            Typed::Line(line) => Some(line + "\n"),
+            _ => None,
+        };
         let mut keys = line.into_iter().flat_map(String::into_bytes);
         return Ok(wish(|| keys.next(), |_| {}));
     };
