@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::ahead::Batch;
 use super::connection::pause_before;
 use super::outcome::{Outcome, Stop};
-use super::table::readable;
+use super::table::{amount, readable};
 use super::terminal::Bar;
 use super::ui::{Ui, say};
 use super::{Progress, Receipt, progress};
@@ -41,15 +41,13 @@ pub(super) fn transfer(
         bar.begin(names.get(tally.moved + tally.failed).map_or("", String::as_str));
         let watch = &mut |progress| {
             stage = Some(progress);
-            if let Progress::Continuing(done, total) = progress {
+            if let Progress::Continuing(..) = progress {
                 // The time is that of the rest.
                 since = Instant::now();
+            }
+            if let Some(msg) = news(progress).filter(|_| !is_quiet) {
                 bar.hide();
-                let done = progress::bytes_done(done, total);
-                let news = msg!("continuing at {done}", "melanjutkan dari {done}"; done);
-                if !is_quiet {
-                    say(&news, lang);
-                }
+                say(&msg, lang);
             }
             bar.show(progress);
         };
@@ -99,6 +97,22 @@ pub(super) fn transfer(
     }
     summary(ui, &tally)?;
     Ok(tally)
+}
+
+/// What the user is told in words while a file moves.
+fn news(progress: Progress) -> Option<Msg> {
+    Some(match progress {
+        Progress::Checking(total) => {
+            let total = amount(total);
+            msg!("checking {total} that are here", "memeriksa {total} yang ada di sini"; total)
+        }
+        Progress::Comparing => msg!("checking them on the server", "memeriksanya di server"),
+        Progress::Continuing(done, total) => {
+            let done = progress::bytes_done(done, total);
+            msg!("continuing at {done}", "melanjutkan dari {done}"; done)
+        }
+        _ => return None,
+    })
 }
 
 /// Whether the file is tried again, after a pause.
@@ -258,6 +272,19 @@ mod tests {
         {
             let (seconds, rate) = speed(5000, Duration::from_millis(milliseconds));
             assert_eq!(seconds.say(Lang::En) + &rate.say(Lang::En), told);
+        }
+    }
+
+    #[test]
+    fn what_takes_long_without_a_byte_is_told_in_words() {
+        for (progress, told) in [
+            (Progress::Checking(60_000_000), "checking 60.0 MB that are here"),
+            (Progress::Comparing, "checking them on the server"),
+            (Progress::Continuing(1000, Some(2000)), "continuing at 1.0 kB of 2.0 kB"),
+            (Progress::Moved(1, None), ""),
+            (Progress::Sent, ""),
+        ] {
+            assert_eq!(news(progress).unwrap_or_default().say(Lang::En), told, "{progress:?}");
         }
     }
 }

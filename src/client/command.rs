@@ -456,19 +456,26 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
             (question, Msg::said("nothing was removed", none))
         }
     };
-    match ui.ask(&question)? {
-        Typed::Line(answer) if is_yes(&answer) => return Ok(true),
-        Typed::End if !ui.asks => {
-            let more = if names.len() > 3 { " ..." } else { "" };
-            let few = names.into_iter().take(3).collect::<Vec<_>>().join(" ") + more;
-            ui.fail(&msg!(
+    // A person may answer again. A script has given its answer.
+    for _ in 0..if ui.asks { ASKED } else { 1 } {
+        match ui.ask(&question)? {
+            Typed::Line(answer) => match is_yes(&answer) {
+                Some(true) => return Ok(true),
+                Some(false) => break,
+                None => {}
+            },
+            Typed::End if !ui.asks => {
+                let more = if names.len() > 3 { " ..." } else { "" };
+                let few = names.into_iter().take(3).collect::<Vec<_>>().join(" ") + more;
+                ui.fail(&msg!(
                     "cannot remove {few}: cannot ask (end of input); use --yes to remove without asking",
                     "rm {few} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
                      untuk menghapus tanpa bertanya"
                 ));
-            return Ok(false);
+                return Ok(false);
+            }
+            Typed::Cancelled { .. } | Typed::End => break,
         }
-        _ => {}
     }
     match ui.asks {
         true => ui.tell(&stays)?,
@@ -477,9 +484,16 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
     Ok(false)
 }
 
-/// Whether this answer means yes, in either language.
-fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "ya" | "ok")
+/// How often a question is asked that gets no clear answer.
+const ASKED: usize = 3;
+
+/// Whether this answer means yes or no, in either language. `None`: neither.
+fn is_yes(answer: &str) -> Option<bool> {
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" | "ya" | "ok" => Some(true),
+        "n" | "no" | "tidak" => Some(false),
+        _ => None,
+    }
 }
 
 fn count(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -616,9 +630,21 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_yes_in_both_languages_or_means_no() {
-        assert!(["y", " YES\r", "Ya", "ok"].into_iter().all(is_yes));
-        assert!(!["N", "no", "TIDAK", "", "yep", "yn"].into_iter().any(is_yes));
+    fn an_answer_is_yes_or_no_in_both_languages() {
+        for (answer, meaning) in [
+            ("y", Some(true)),
+            (" YES\r", Some(true)),
+            ("Ya", Some(true)),
+            ("ok", Some(true)),
+            ("N", Some(false)),
+            ("no", Some(false)),
+            ("TIDAK", Some(false)),
+            ("", None),
+            ("yep", None),
+            ("yn", None),
+        ] {
+            assert_eq!(is_yes(answer), meaning, "{answer:?}");
+        }
     }
 
     #[test]

@@ -157,6 +157,10 @@ pub enum Progress {
     /// The number of bytes so far, and the total if it is known: those that move, or those that are here of a download
     /// that was cut, while they are read.
     Moved(u64, Option<u64>),
+    /// So many bytes are here of a download that was cut: to read them takes a while.
+    Checking(u64),
+    /// They are compared with those on the server, which takes as long.
+    Comparing,
     /// A download goes on where it was cut, at this many bytes of this many.
     Continuing(u64, Option<u64>),
     /// A download has failed, and what has come of it is kept: this many bytes of this many.

@@ -176,6 +176,7 @@ impl Bar {
                     (done, total)
                 }
                 Progress::Kept(..) => return,
+                Progress::Checking(_) | Progress::Comparing => return state.is_hidden = true,
                 Progress::Sent => return state.sent = Some(Instant::now()),
             };
             state.transfer.done = state.before + done;

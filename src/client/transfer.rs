@@ -21,6 +21,9 @@ const SEND: Tried = ("send", "mengirim");
 /// Less is not kept: to receive it again takes hardly longer than to ask for the rest.
 const KEPT_SIZE: u64 = 64 << 10;
 
+/// More than this is not compared with the server without a word: it takes a second on a slow machine.
+const SILENT_CHECK: u64 = 50_000_000;
+
 impl Client {
     /// Receives a file into the downloads folder, under the last part of its name or another name.
     /// Nothing that the server sends chooses where it goes.
@@ -110,6 +113,9 @@ impl Client {
             && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
             let resumed = self.ask_again(false, |wire| resume(wire, name, offset, sum, arriving));
+            if resumed.is_ok() {
+                arriving.is_compared();
+            }
             match resumed.and_then(|_| self.sum(name)) {
                 Ok(sum) if Some(sum) == arriving.sum() => return Ok(()),
                 // It was changed after the beginning was compared.
@@ -321,6 +327,9 @@ impl<'s> Arriving<'s> {
         let (watch, here) = (&mut *self.watch, &mut self.offset);
         let mut checking = |done, of| {
             *here = of;
+            if done == 0 && of > SILENT_CHECK {
+                watch(Progress::Checking(of));
+            }
             watch(Progress::Moved(done, Some(of)));
             !patience.is_interrupted()
         };
@@ -333,7 +342,15 @@ impl<'s> Arriving<'s> {
         };
         let sum = sha.sum();
         (self.file, self.sha) = (Some(file), Some(sha));
+        self.is_compared();
         Ok(Some((length, sum)))
+    }
+
+    /// Takes note that what is here is compared with the server's.
+    fn is_compared(&mut self) {
+        if self.done > SILENT_CHECK {
+            (self.watch)(Progress::Comparing);
+        }
     }
 
     /// Drops what has come.
@@ -462,6 +479,7 @@ fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
 
     use super::*;
     use crate::client::tests::{ALONE, scripted};
@@ -509,10 +527,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_here_is_kept() {
+    fn what_was_here_is_kept_and_a_long_comparison_is_told() {
         let (store, name) = (OnceCell::new(), FileName::parse(b"a").unwrap());
-        for (offset, done, partial) in [(0, 9, None), (5, 0, None), (5, 6, Some((6, None)))] {
-            let arriving = Arriving {
+        for (offset, done, partial, told) in [
+            (0, 9, None, None),
+            (5, 0, None, None),
+            (5, SILENT_CHECK, Some((SILENT_CHECK, None)), None),
+            (5, SILENT_CHECK + 1, Some((SILENT_CHECK + 1, None)), Some(Progress::Comparing)),
+        ] {
+            let came = Cell::new(None);
+            let mut arriving = Arriving {
                 folder: Path::new(""),
                 store: &store,
                 name: &name,
@@ -522,9 +546,10 @@ mod tests {
                 total: None,
                 offset,
                 done,
-                watch: &mut |_| {},
+                watch: &mut |progress| came.set(Some(progress)),
             };
-            assert_eq!(arriving.partial(), partial);
+            arriving.is_compared();
+            assert_eq!((arriving.partial(), came.get()), (partial, told));
         }
     }
 
