@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::transfer::LocalFile;
 use super::{Client, Progress, Receipt, Watch};
@@ -69,12 +69,14 @@ struct Queue<S> {
     ahead: bool,
     under_way: VecDeque<S>,
     next: usize,
+    /// When the last file was done.
+    since: Instant,
 }
 
 impl<S> Queue<S> {
     fn new(client: &mut Client, files: usize) -> Queue<S> {
         let (ahead, under_way) = (client.sends_ahead(files), VecDeque::new());
-        Queue { ahead, under_way, next: 0 }
+        Queue { ahead, under_way, next: 0, since: Instant::now() }
     }
 
     /// The number of the first file that is under way.
@@ -89,6 +91,7 @@ impl<S> Queue<S> {
 
     /// Takes note that this file is done. What is under way over a lost connection is waiting again.
     fn done(&mut self, number: usize, client: &Client) {
+        self.since = Instant::now();
         if client.wire.is_none() {
             self.under_way.clear();
             self.next = number + 1;
@@ -296,7 +299,7 @@ impl Uploads {
         let upload = requests.upload.ok_or_else(|| client.lacks("upload"))?;
         let first = self.queue.first();
         if self.queue.under_way.is_empty() {
-            self.queue.next = first + 1;
+            (self.queue.next, self.queue.since) = (first + 1, Instant::now());
             client.must_verify_if_asked()?;
             // A file that cannot be opened needs no connection.
             let file = self.open(first)?;
@@ -340,13 +343,14 @@ impl Uploads {
                     (name, size, stored)
                 }
             };
+            let time = self.queue.since.elapsed();
             client.end();
             if client.config().verify {
                 let mut sent = self.open(first)?;
                 sent.size = bytes;
                 client.must_have_stored(stored.as_deref().unwrap_or(&name), sent.sum()?)?;
             }
-            return Ok(Receipt { stored, bytes, partial: 0 });
+            return Ok(Receipt { stored, bytes, partial: 0, time });
         }
     }
 }
@@ -433,7 +437,8 @@ impl Downloads {
         match (download, self.queue.under_way.pop_front()) {
             (Some(download), Some(asked)) => {
                 asked?;
-                client.receive(name, local.as_deref(), watch, |client, file| {
+                let since = self.queue.since;
+                client.receive(name, local.as_deref(), watch, since, |client, file| {
                     client.step(|wire| (download.take)(wire, name, file)).map(drop)
                 })
             }

@@ -1,6 +1,6 @@
 //! Moves the files of one command: with a progress bar, further tries, and a summary at the end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ahead::Batch;
 use super::connection::pause_before;
@@ -31,20 +31,16 @@ pub(super) fn transfer(
     names: &[String],
     total: Option<u64>,
     mut batch: impl Batch,
-    told: fn(&Ui, &str, &Receipt, Duration) -> Msg,
+    told: fn(&Ui, &str, &Receipt) -> Msg,
 ) -> Result<Tally, Stop> {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
-        let (mut stage, mut since) = (None, Instant::now());
+        let mut stage = None;
         bar.begin(names.get(tally.moved + tally.failed).map_or("", String::as_str));
         let watch = &mut |progress| {
             stage = Some(progress);
-            if let Progress::Continuing(..) = progress {
-                // The time is that of the rest.
-                since = Instant::now();
-            }
             if let Some(msg) = news(progress).filter(|_| !is_quiet) {
                 bar.hide();
                 say(&msg, lang);
@@ -52,17 +48,16 @@ pub(super) fn transfer(
             bar.show(progress);
         };
         let Some((number, moved)) = batch.next(&mut ui.client, watch) else { break };
-        let time = since.elapsed();
         let name = names.get(number).map_or("", String::as_str);
         bar.hide();
         match moved {
             Ok(receipt) => {
                 tally.moved += 1;
                 tally.bytes += receipt.bytes;
-                tally.time += time;
+                tally.time += receipt.time;
                 tally.tries = 0;
                 bar.done(Some(receipt.bytes));
-                ui.tell(&told(ui, name, &receipt, time))?;
+                ui.tell(&told(ui, name, &receipt))?;
                 if ui.config().verify {
                     let name = escaped(name);
                     ui.note(&msg!(
@@ -259,8 +254,7 @@ mod tests {
             let mut ui = Ui::single("connme-client", client);
             let names = vec![String::new(); failures.len()];
             let batch = Failing(failures.iter(), 0);
-            let tally =
-                transfer(&mut ui, &names, None, batch, |_, _, _, _| Msg::default()).unwrap();
+            let tally = transfer(&mut ui, &names, None, batch, |_, _, _| Msg::default()).unwrap();
             assert_eq!((tally.failed, tally.not_tried), (tried, failures.len() - tried));
         }
     }

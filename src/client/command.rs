@@ -12,7 +12,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
@@ -309,10 +308,10 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
     transfer(ui, &names, Some(total), batch, uploaded).map(drop)
 }
 
-fn uploaded(ui: &Ui, path: &str, receipt: &Receipt, time: Duration) -> Msg {
+fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     let own = path.rsplit(['/', std::path::MAIN_SEPARATOR]).next().unwrap_or(path);
     let (name, size) = (escaped(own), bytes(receipt.bytes));
-    let (seconds, rate) = speed(receipt.bytes, time);
+    let (seconds, rate) = speed(receipt.bytes, receipt.time);
     if !ui.client.requests().confirms {
         return msg!(
             "{name} sent: {size} in {seconds} s{rate}; this dialect sends no confirmation",
@@ -360,7 +359,7 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
     transfer(ui, &names, None, batch, downloaded).map(drop)
 }
 
-fn downloaded(_: &Ui, name: &str, receipt: &Receipt, time: Duration) -> Msg {
+fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     let stored = lang::readable(receipt.stored.as_deref().unwrap_or_default().as_bytes());
     let came = receipt.bytes - receipt.partial;
     let (name, size) = (escaped(name), bytes(receipt.bytes));
@@ -368,7 +367,7 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt, time: Duration) -> Msg {
         0 => Msg::default(),
         _ => msg!(", the last {came}", ", {came} terakhir"),
     };
-    let (seconds, rate) = speed(came, time);
+    let (seconds, rate) = speed(came, receipt.time);
     msg!(
         "{name} downloaded to {stored}: {size}{last} in {seconds} s{rate}",
         "File {name} berhasil diunduh ke {stored} ({size}{last}{rate})\nWaktu unduh: {seconds} detik";

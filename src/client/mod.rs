@@ -28,6 +28,7 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
 use crate::error::{Answer, Expected, Failure};
@@ -149,6 +150,8 @@ pub struct Receipt {
     pub bytes: u64,
     /// How much of it was here already, from a download that was cut.
     pub partial: u64,
+    /// From the request to the last byte, or to the server's confirmation.
+    pub time: Duration,
 }
 
 /// How far a transfer has come.

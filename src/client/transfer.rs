@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::names::not_utf8;
 use super::outcome::Outcome;
@@ -37,7 +38,8 @@ impl Client {
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
         self.must_verify_if_asked()?;
-        self.receive(name, local, watch, |client, arriving| client.fetch(name, arriving))
+        let start = Instant::now();
+        self.receive(name, local, watch, start, |client, arriving| client.fetch(name, arriving))
     }
 
     /// Receives a file, and writes its bytes as they come. What cannot be written ends it.
@@ -62,6 +64,7 @@ impl Client {
         name: &str,
         local: Option<&str>,
         watch: &mut Watch<'_>,
+        start: Instant,
         receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
     ) -> Answer<Receipt> {
         let folder = self.config.downloads_path();
@@ -76,11 +79,13 @@ impl Client {
             file: None,
             total: None,
             offset: 0,
+            rest_since: None,
             done: 0,
             watch,
         };
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
+        let start = arriving.rest_since.unwrap_or(start);
         if received.is_err() && bytes <= KEPT_SIZE {
             arriving.begin_again(false);
         }
@@ -89,7 +94,8 @@ impl Client {
         }
         let published = received.and_then(|()| arriving.publish());
         let stored = self.config.downloads.join(published?);
-        Ok(Receipt { stored: Some(stored.display().to_string()), bytes, partial: offset })
+        let (stored, time) = (Some(stored.display().to_string()), start.elapsed());
+        Ok(Receipt { stored, bytes, partial: offset, time })
     }
 
     /// The name that a received file gets here.
@@ -308,6 +314,8 @@ pub(super) struct Arriving<'s> {
     total: Option<u64>,
     /// How much of it was kept.
     offset: u64,
+    /// Since when the rest of it comes.
+    rest_since: Option<Instant>,
     done: u64,
     watch: &'s mut Watch<'s>,
 }
@@ -359,6 +367,7 @@ impl<'s> Arriving<'s> {
             file.discard();
         }
         (self.offset, self.done, self.sha) = (0, 0, needs_sum.then(Sha256::default));
+        self.rest_since = None;
     }
 
     fn sum(&self) -> Option<Sum> {
@@ -375,6 +384,7 @@ impl<'s> Arriving<'s> {
         if let Some(file) = &self.file {
             file.announce(size.unwrap_or(0))?;
             self.total = size.map(|rest| self.done.saturating_add(rest));
+            self.rest_since = Some(Instant::now());
             (self.watch)(Progress::Continuing(self.done, self.total));
             return Ok(());
         }
@@ -545,6 +555,7 @@ mod tests {
                 file: None,
                 total: None,
                 offset,
+                rest_since: None,
                 done,
                 watch: &mut |progress| came.set(Some(progress)),
             };
