@@ -4,24 +4,35 @@
 //!
 //! ```text
 //! Server::accept           server/mod.rs        a connection comes
-//!   hand_over              server/permits.rs    a permit for it, or a refusal
-//!   Threads::give          server/threads.rs    a thread for it
-//!   serve, converse        server/mod.rs        its conversation, and how that ends
+//!   hand_over              server/mod.rs        gives it both of these, or refuses it
+//!     Permits::take        server/permits.rs    a permit
+//!     Threads::give        server/threads.rs    a thread
+//!   serve, converse        server/mod.rs        in that thread: its conversation, and how that ends
 //!     text::handle_client  dialect/text.rs      one command after the other
 //!       Wire::read_line    wire/message.rs      the command
 //!       handle_upload      dialect/text.rs
-//!         begin            store/incoming.rs    the name is checked, a hidden file made
-//!         read_size        dialect/text.rs      the size, and what is owed from now on
-//!         announce         store/incoming.rs    is there room for it?
-//!         read_payload     wire/payload.rs      piece by piece to Incoming::write
+//!         FileName::parse  store/name.rs        the name is checked
+//!         begin            store/incoming.rs    so is what has that name now; a hidden file is made
+//!         read_size        dialect/text.rs      the size
+//!         expect_payload   wire/payload.rs      that many bytes are owed from now on
+//!         must_have_room   store/incoming.rs    is there room for them?
+//!         read_payload     wire/payload.rs      they come piece by piece, each to
+//!           Incoming::write  store/incoming.rs  the hidden file
 //!         publish          store/incoming.rs    the whole file gets its name
+//!           Draft::drop    store/workspace.rs   and loses the hidden one
 //!       Wire::end_reply    wire/mod.rs          the client has its answer
 //!       command            log.rs               and the log its line
 //!     close_and_wait       wire/mod.rs          the last reply arrives before the connection ends
 //! ```
 //!
-//! A first reading can leave out, of `wire/input.rs` (where bytes wait), all but `fill`; of `store/numbers.rs` (the free
-//! numbers of a name), all but `take_first_free`; `store/quota.rs`; and of `log.rs`, `utc`.
+//! That is some 80 functions with 950 lines. [`guide::assignment`] has the same steps beside those of a program in Python:
+//! read it first. A first reading can leave out
+//! - `wire/input.rs`: `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
+//! - of `server/threads.rs`, how idle threads wait; of `server/permits.rs`, how IPv6 is counted.
+//! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and where there are no hard links.
+//! - of `store/numbers.rs`, all but `take_first_free`. Its `next` gives 1, 2, 3, 4, and then asks a hint.
+//! - of `log.rs`, all but `command`: what that hands to `line`, another thread writes. `store/quota.rs`.
+//! - what is only for other dialects, the client or a trace: `network`, `note_wait`, `note_message`, `Expected`, `Ending`.
 //!
 //! Words that have one meaning here:
 //! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.

@@ -156,7 +156,7 @@ mod tests {
 
     fn cut(store: &Store, name: &FileName, key: Sum, bytes: &[u8]) {
         let mut incoming = begin(store, name, key).unwrap();
-        incoming.announce(9).unwrap();
+        incoming.must_have_room(9).unwrap();
         incoming.write(bytes).unwrap();
     }
 
@@ -173,7 +173,7 @@ mod tests {
             resume(&store, &name, key, &mut |_, _| true).unwrap().unwrap();
         sha.update(b"def");
         assert_eq!((length, sha.sum()), (3, self::key("abcdef")));
-        incoming.announce(3).unwrap();
+        incoming.must_have_room(3).unwrap();
         incoming.write(b"def").unwrap();
         incoming.publish().unwrap();
         assert_eq!(fs::read(folder.path().join("a")).unwrap(), b"abcdef");
@@ -211,7 +211,7 @@ mod tests {
     fn one_process_at_a_time_writes_what_is_kept() {
         let (folder, store, name, key) = fixture();
         let mut first = begin(&store, &name, key).unwrap();
-        first.announce(3).unwrap();
+        first.must_have_room(3).unwrap();
         first.write(b"abc").unwrap();
         assert!(resume(&store, &name, key, &mut |_, _| true).unwrap().is_none());
         cut(&store, &name, key, b"xyz");
@@ -251,7 +251,7 @@ mod tests {
             let resumed = resume(store, name, key, &mut |_, _| true).unwrap();
             let mut incoming =
                 resumed.map_or_else(|| begin(store, name, key).unwrap(), |(incoming, ..)| incoming);
-            incoming.announce(bytes.len() as u64)?;
+            incoming.must_have_room(bytes.len() as u64)?;
             incoming.write(bytes)?;
             incoming.publish().map(drop)
         };
@@ -261,7 +261,7 @@ mod tests {
                 cut(&store, &name, key, b"abc");
                 let (mut incoming, ..) =
                     resume(&store, &name, key, &mut |_, _| true).unwrap().unwrap();
-                incoming.announce(3).unwrap();
+                incoming.must_have_room(3).unwrap();
                 incoming.write(b"def").unwrap();
                 let (stored, came) = during(k, fault, || incoming.publish().map(drop));
                 let target = folder.path().join("a");

@@ -382,7 +382,7 @@ impl<'s> Arriving<'s> {
 
     fn announced(&mut self, size: Option<u64>) -> Result<(), Error> {
         if let Some(file) = &self.file {
-            file.announce(size.unwrap_or(0))?;
+            file.must_have_room(size.unwrap_or(0))?;
             self.total = size.map(|rest| self.done.saturating_add(rest));
             self.rest_since = Some(Instant::now());
             (self.watch)(Progress::Continuing(self.done, self.total));
@@ -394,7 +394,7 @@ impl<'s> Arriving<'s> {
             Some(key) => partial::begin(store, self.name, key)?,
             None => store.begin(self.name.clone())?,
         };
-        file.announce(size.unwrap_or(0))?;
+        file.must_have_room(size.unwrap_or(0))?;
         (self.file, self.total) = (Some(file), size);
         Ok(())
     }

@@ -76,7 +76,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
         let size = wire.read_word(limits::LINE, limits::WORD_PAUSE)?.as_deref().and_then(digits);
         let size = size.ok_or_else(|| Error::new(Code::BadRequest, "a size is decimal digits"))?;
         wire.expect_payload(size);
-        incoming.announce(size)?;
+        incoming.must_have_room(size)?;
         wire.read_payload(&mut |bytes| incoming.write(bytes))?;
         let too_much = || Error::new(Code::BadRequest, "more came than the size says");
         wire.read_to_end(&mut |more| if more.is_empty() { Ok(()) } else { Err(too_much()) })?;

@@ -139,7 +139,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, request: &Request) -> Result<Do
     let size = request.size.ok_or_else(|| bad_request("size is a whole number of bytes"))?;
     wire.expect_payload(size);
     let mut incoming = store.begin(name)?;
-    incoming.announce(size)?;
+    incoming.must_have_room(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let record = incoming.publish_recorded()?;
     write_line(wire, format_args!("{OK} {}", record_value(&record)))?;

@@ -159,7 +159,7 @@ pub trait Receiver<E> {
 
 impl Receiver<Error> for Incoming<'_> {
     fn announce(&mut self, size: Option<u64>) -> Result<()> {
-        Incoming::announce(self, size.unwrap_or(0))
+        Incoming::must_have_room(self, size.unwrap_or(0))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {

@@ -184,7 +184,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, name: &mut Vec<u8>) -> Result<D
     wire.expect_payload(size);
     let begun = FileName::parse(name).and_then(|name| store.begin(name));
     let stored = begun.and_then(|mut incoming| {
-        incoming.announce(size)?;
+        incoming.must_have_room(size)?;
         wire.read_payload(&mut |bytes| incoming.write(bytes))?;
         incoming.publish()
     });

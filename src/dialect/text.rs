@@ -64,6 +64,7 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         };
         let goes_on = match &outcome {
             Ok(_) => command != b"byebye",
+            // Replies with the error. True if it is still known where the next command begins.
             Err(error) => refuse(wire, error),
         };
         // The client has its answer before the log has its line, unless its next request has come already.
@@ -135,9 +136,9 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // First, because `announce` may fail: `refuse` then knows how many bytes to drop, and they are not run as commands.
+    // First, because `must_have_room` may fail: `refuse` then knows how many bytes to drop, and they are not run as commands.
     wire.expect_payload(size);
-    incoming.announce(size)?;
+    incoming.must_have_room(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;

@@ -104,8 +104,8 @@ impl Server {
         Ok(())
     }
 
-    /// Accepts connections until the listener is made non-blocking. A failed accept does not end this: when the
-    /// system has no descriptor left, new connections wait until one is free.
+    /// Accepts connections for ever. A failed accept does not end this: when the system has no descriptor left, new
+    /// connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         use io::ErrorKind as Kind;
         let mut logged: Option<Instant> = None;
@@ -151,7 +151,7 @@ impl Server {
         }
         let log = self.log.for_connection(connection.peer, connection.dialect.name());
         log.open(connection.permit.connections);
-        // The permit ends with the conversation, so that it is free before the line is written.
+        // `converse` takes the permit, and drops it: it is free before the log says that the connection is closed.
         let end = self.converse(connection, &log);
         log.close(&end);
     }
@@ -160,13 +160,16 @@ impl Server {
     fn converse(&self, connection: Connection, log: &ConnectionLog<'_>) -> Result<()> {
         let Connection { dialect, stream, peer, permit } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
+        // Without `--trace` and the like, this is the socket itself.
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
-        let mut wire = Box::new(Wire::new(stream, Arc::clone(&self.wire_config)));
+        let mut wire = Wire::new(stream, Arc::clone(&self.wire_config));
+        // For lists and sums, of which a network may have only a few at once.
         wire.network = permit.network;
-        // For `text` this is `text::handle_client`. After a panic the wire is only closed.
+        // For `text` this is `text::handle_client`. `catch_unwind` returns an error if it panics.
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &self.store, log)));
         wire.close_and_wait();
+        // Here the wire is dropped, which closes the socket, and then the permit.
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }
 

@@ -56,15 +56,22 @@ impl Permits {
         if open.len() >= self.limits.all {
             return Err(busy("all connections are taken"));
         }
-        let network = self.limits.network_of(address, &open)?;
+        let network = self.limits.network_with_room(address, &open)?;
         open.push(network);
         Ok(Permit { connections: open.len(), network, permits: Arc::clone(self) })
     }
 }
 
 impl ConnectionLimits {
-    /// Where a connection from this address is counted beside these. `None` if the address is not known.
-    fn network_of(self, address: Option<IpAddr>, open: &[Option<u128>]) -> Result<Option<u128>> {
+    /// The network that a connection from this address counts for. `None` if the address is not known.
+    ///
+    /// # Errors
+    /// The network has as many connections as it may have.
+    fn network_with_room(
+        self,
+        address: Option<IpAddr>,
+        open: &[Option<u128>],
+    ) -> Result<Option<u128>> {
         let Some(address) = address else { return Ok(None) };
         let ConnectionLimits { all, per_address } = self;
         let (network, most) = match address.to_canonical() {
@@ -88,7 +95,7 @@ impl Permit {
     /// All connections from this address are taken.
     pub(super) fn count_at(&mut self, address: IpAddr) -> Result<()> {
         let mut open = lock(&self.permits.open);
-        self.network = self.permits.limits.network_of(Some(address), &open)?;
+        self.network = self.permits.limits.network_with_room(Some(address), &open)?;
         if let Some(own) = open.iter_mut().find(|it| it.is_none()) {
             *own = self.network;
         }

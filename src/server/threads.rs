@@ -19,7 +19,8 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Threads {
     state: Mutex<State>,
-    queued: Condvar,
+    /// Wakes an idle thread. One that waits for it does not hold the lock.
+    wake: Condvar,
 }
 
 /// No connection waits for another one to end: each in the queue has an idle thread, or one that was just started.
@@ -40,30 +41,31 @@ impl Threads {
         // Each connection in the queue, this one too, needs an idle thread. One that was woken counts as idle until it has
         // taken its connection.
         if state.queue.len() <= state.idle {
-            server.threads.queued.notify_one();
+            server.threads.wake.notify_one();
             return Ok(());
         }
-        let own = Arc::clone(server);
+        let server = Arc::clone(server);
         let work = move || {
-            while let Some(connection) = own.threads.next() {
-                own.serve(connection);
+            while let Some(connection) = server.threads.next() {
+                server.serve(connection);
             }
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            // It is still the last one, because the lock was held all the time.
+            // Gives ours back. It is still the last one, because the lock was held all the time.
             Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
         }
     }
 
-    /// Returns the next connection. Waits for it, unless enough threads wait already; `None` ends the thread.
+    /// Returns the next connection, and waits for it for a while if there is none, unless enough threads wait already.
+    /// `None` ends the thread.
     fn next(&self) -> Option<Connection> {
         let mut state = lock(&self.state);
         if state.queue.is_empty() && state.idle >= limits::MAX_IDLE_THREADS {
             return None;
         }
         state.idle += 1;
-        let waited = self.queued.wait_timeout_while(state, IDLE_TIME, |it| it.queue.is_empty());
+        let waited = self.wake.wait_timeout_while(state, IDLE_TIME, |it| it.queue.is_empty());
         (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
         state.queue.pop_front()

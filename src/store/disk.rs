@@ -1,6 +1,6 @@
 //! Every file operation of the store goes through [`op`].
 //!
-//! In a build it only makes the call. In tests it can let the k-th operation fail, or all from the k-th on:
+//! In the programs it only makes the call. In tests it can let the k-th operation fail, or all from the k-th on:
 //! that is what the disk sees of a process that ends there.
 
 use std::fs::{self, Metadata};

@@ -6,6 +6,7 @@
 //!   Share::store           only where all files together have a limit
 //!     take_first_free      a.txt, a_1.txt and so on, until one is free
 //!       publish_as         a hard link: it fails if the name is taken
+//!   Draft::drop            the hidden name goes, the final one stays
 //! ```
 
 use std::fs::File;
@@ -40,7 +41,7 @@ impl Store {
         self.must_be_writable()?;
         // A folder that does not exist, or a name that a folder has, is refused now, before the client sends the file. A
         // plain file of this name is no obstacle: the upload gets a number.
-        let path = self.walk(name.folder())?.join(name.last());
+        let path = self.path_of(&name)?;
         let found = disk::look(&path).map_err(|error| plain::not_done("look at", &path, &error))?;
         if let Some(found) = found {
             plain::must_be_plain(found)?;
@@ -57,7 +58,7 @@ impl<'s> Incoming<'s> {
     ///
     /// # Errors
     /// It is more than the limits allow, or could not be stored even now.
-    pub fn announce(&self, size: u64) -> Result<()> {
+    pub fn must_have_room(&self, size: u64) -> Result<()> {
         self.must_be_allowed(size)?;
         match &self.share {
             Some(share) => share.must_fit(size),
@@ -129,11 +130,11 @@ impl<'s> Incoming<'s> {
         self.draft.finish(self.store.options.fsync).map_err(failed)?;
         // Walked again: a folder may have been replaced meanwhile.
         let folder = self.store.walk(self.name.folder())?;
-        let take = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
-        let publish = || self.store.numbers.take_first_free(&self.name, take).map_err(failed);
+        let try_name = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
+        let name_it = || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
         let stored = match &mut self.share {
-            Some(share) => share.store(publish)?,
-            None => publish()?,
+            Some(share) => share.store(name_it)?,
+            None => name_it()?,
         };
         if self.store.options.fsync
             && let Err(error) = sync_folder(&folder)
@@ -142,6 +143,7 @@ impl<'s> Incoming<'s> {
             let _ = self.store.remove(&stored);
             return Err(failed(error));
         }
+        // The file has two names now. The hidden one goes when the draft is dropped, here.
         Ok(stored)
     }
 
@@ -189,7 +191,7 @@ mod tests {
         let (_folder, store) = store(true);
         let begin = |size| {
             let incoming = store.begin(FileName::parse(b"a").unwrap()).unwrap();
-            incoming.announce(size).map(|()| incoming)
+            incoming.must_have_room(size).map(|()| incoming)
         };
         let mut unknown = begin(0).unwrap();
         unknown.write(&[0; 10]).unwrap();

@@ -49,8 +49,8 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Takes the first free name: the given one, or one with a number. `take` returns whether a name was free, and is taken
-    /// now. For most names the loop is all; `change_folder` only keeps the hints for names with more numbers true.
+    /// Takes the first free name: the given one, or one with a number. `take` tries one: true if it was free, and is taken
+    /// now. For most names the loop is all that matters: `change_folder` runs it, and keeps the hints valid.
     pub(super) fn take_first_free(
         &self,
         given: &FileName,

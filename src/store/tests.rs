@@ -52,7 +52,7 @@ impl Fixture {
 
     fn put(&self, file: &str, bytes: &[u8]) -> Result<String> {
         let mut incoming = self.store.begin(name(file))?;
-        incoming.announce(bytes.len() as u64)?;
+        incoming.must_have_room(bytes.len() as u64)?;
         incoming.write(bytes)?;
         incoming.publish().map(|stored| stored.as_str().to_owned())
     }
@@ -233,7 +233,7 @@ fn a_long_name_finds_its_numbers_too() {
 fn what_is_not_whole_is_not_there() {
     let fixture = fixture(&Options::default());
     let mut incoming = fixture.store.begin(name("a")).unwrap();
-    incoming.announce(10).unwrap();
+    incoming.must_have_room(10).unwrap();
     incoming.write(b"12345").unwrap();
     assert_eq!(fixture.names(), [""; 0]);
     drop(incoming);
@@ -258,8 +258,8 @@ fn limits_are_kept() {
     fixture.put("d", &[0; 10]).unwrap();
     let unlimited = self::fixture(&Options::default());
     let incoming = unlimited.store.begin(name("a")).unwrap();
-    assert!(incoming.announce(1 << 63).unwrap_err().is(Code::TooLarge));
-    assert!(incoming.announce((1 << 63) - 1).is_ok());
+    assert!(incoming.must_have_room(1 << 63).unwrap_err().is(Code::TooLarge));
+    assert!(incoming.must_have_room((1 << 63) - 1).is_ok());
 }
 
 /// Sixteen clients at once: together they never pass the limit, and one of them is always stored.
@@ -276,7 +276,7 @@ fn uploads_that_meet_share_what_there_is() {
             let gives_up = round % 2 == 1 && n.is_multiple_of(3);
             barrier.wait();
             let mut incoming = fixture.store.begin(name(&n.to_string()))?;
-            incoming.announce(size)?;
+            incoming.must_have_room(size)?;
             let mut left = size;
             while left > 0 && !(gives_up && left < size / 2) {
                 let piece = (random.next() % 97 + 1).min(left);
@@ -421,7 +421,7 @@ fn many_threads_of_two_stores_lose_nothing() {
             let upload = |n: u8| {
                 let store = if n.is_multiple_of(2) { &fixture.store } else { &other };
                 let mut incoming = store.begin(name("same.txt")).unwrap();
-                incoming.announce(1000).unwrap();
+                incoming.must_have_room(1000).unwrap();
                 incoming.write(&[n; 1000]).unwrap();
                 incoming.publish().unwrap().as_str().to_owned()
             };
@@ -450,7 +450,7 @@ fn a_backup_that_makes_hard_links_in_the_middle_of_an_upload_loses_nothing() {
     let fixture = fixture(&Options::default());
     fixture.put("a.txt", b"old").unwrap();
     let mut incoming = fixture.store.begin(name("a.txt")).unwrap();
-    incoming.announce(3).unwrap();
+    incoming.must_have_room(3).unwrap();
     incoming.write(b"n").unwrap();
     let mut folders = vec![fixture.path(private::PRIVATE)];
     let mut linked = 0;
@@ -556,7 +556,7 @@ mod faults {
 
     fn upload(store: &Store, file: &str, bytes: &[u8]) -> Result<String> {
         let mut incoming = store.begin(name(file))?;
-        incoming.announce(bytes.len() as u64)?;
+        incoming.must_have_room(bytes.len() as u64)?;
         incoming.write(&bytes[..bytes.len() / 2])?;
         incoming.write(&bytes[bytes.len() / 2..])?;
         incoming.publish().map(|stored| stored.as_str().to_owned())
@@ -580,7 +580,7 @@ mod faults {
 
     fn recorded_upload(store: &Store, file: &str, bytes: &[u8]) -> Result<Record> {
         let mut incoming = store.begin(name(file))?;
-        incoming.announce(bytes.len() as u64)?;
+        incoming.must_have_room(bytes.len() as u64)?;
         incoming.write(bytes)?;
         incoming.publish_recorded()
     }

@@ -116,9 +116,9 @@ impl Drop for Workspace {
 
 /// An unfinished file. When it is dropped it is removed, or it stays if it is one to keep.
 pub(super) struct Draft {
-    /// Stays as long as there is a draft in it, in case the store moves to another folder meanwhile.
+    /// The folder stays as long as there is a draft in it, in case the store moves to another one meanwhile.
     workspace: Arc<Workspace>,
-    /// There is none after `finish`.
+    /// `None` after `finish`.
     file: Option<File>,
     path: PathBuf,
     pub(super) is_kept: bool,
@@ -153,9 +153,9 @@ impl Draft {
         op(|| fs::symlink_metadata(&self.path))
     }
 
-    /// Closes the file of a finished draft, after a sync if that is asked for, and before it gets its name: Windows may
-    /// set a file's time of change when it is closed, and a link made before that would show the old time. A kept one
-    /// becomes an ordinary draft. If that is done already, it does nothing.
+    /// Closes the file of a finished draft, before it gets its name: Windows may set a file's time of change when it is
+    /// closed, and a link made before that would show the old time. It is synced before, if that is asked for. A kept one
+    /// (of a client's download) becomes an ordinary draft. If that is done already, it does nothing.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;

@@ -25,6 +25,7 @@ impl Input {
     pub(super) const NONE: Input =
         Input { bytes: VecDeque::new(), searched: 0, large_reads: false, ended: false };
 
+    /// What has been read and not yet taken. It is one slice, because `add` keeps the buffer in one piece.
     pub(super) fn held(&self) -> &[u8] {
         self.bytes.as_slices().0
     }
@@ -58,12 +59,13 @@ impl Input {
 }
 
 impl Wire {
-    /// Adds what one read brings to what has come of the message. A read asks for more once one has brought all that it
-    /// asked for.
+    /// Makes one read, and adds what it brings to what has come. After a read that has filled its buffer, the next ones have
+    /// a larger one.
     pub(super) fn fill(&mut self, until: Instant) -> Result<Received> {
         let most =
             if self.input.large_reads { self.config.large_buffer } else { self.config.buffer };
-        // A small buffer is on the stack, so that a connection that only waits holds none on the heap.
+        // A small buffer is on the stack, so that a connection that only waits holds none on the heap. Only one of the two
+        // gets a value.
         let (mut on_stack, mut on_heap);
         let buffer = if most <= limits::BUFFER_SIZE {
             on_stack = [0; limits::BUFFER_SIZE];

@@ -4,7 +4,7 @@
 //! read_line            until its LF
 //!   take_line          looks for it in what has come
 //!   read_more          adds what one read brings; silence is an error
-//!     fill             with the message's own deadline
+//!     fill             in `input.rs`: one read, with the message's own deadline
 //!       read_once      in `mod.rs`, the read itself: data, silence or the end, until a moment
 //! ```
 
@@ -285,11 +285,11 @@ impl Wire {
         if line.len() > most { Err(too_long(most)) } else { Ok(Some(line)) }
     }
 
-    /// Takes a message of `n` bytes and the mark after it.
-    pub(super) fn take_message(&mut self, n: usize, mark: usize, ending: Ending) -> Vec<u8> {
+    /// Takes a message of `n` bytes, and a mark of this length after it.
+    pub(super) fn take_message(&mut self, n: usize, mark_length: usize, ending: Ending) -> Vec<u8> {
         let message = self.input.held().get(..n).unwrap_or_default().to_vec();
-        self.input.skip(n + mark);
-        self.stream.note_message(&message, (n + mark) as u64, ending);
+        self.input.skip(n + mark_length);
+        self.stream.note_message(&message, (n + mark_length) as u64, ending);
         (self.reading.count, self.reading.more_time) = (self.reading.count + 1, Duration::ZERO);
         message
     }
@@ -301,7 +301,7 @@ impl Wire {
 
     /// Makes one read for the message. Returns false at the end of the stream; silence is an error.
     pub(super) fn read_more(&mut self) -> Result<bool> {
-        let until = self.wait_until()?;
+        let until = self.read_deadline()?;
         match self.fill(until)? {
             Received::Data(_) => Ok(true),
             Received::End => Ok(false),
@@ -312,7 +312,7 @@ impl Wire {
     /// Makes one read for the message, like `read_more`. Once the message has begun, a silence of `pause` is an answer
     /// too.
     pub(super) fn read_or_pause(&mut self, pause: Duration) -> Result<Received> {
-        let (deadline, has_begun) = (self.wait_until()?, !self.input.held().is_empty());
+        let (deadline, has_begun) = (self.read_deadline()?, !self.input.held().is_empty());
         let until = if has_begun { deadline.min(Instant::now() + pause) } else { deadline };
         match self.fill(until)? {
             Received::Silence if until == deadline => Err(self.too_late()),
@@ -322,13 +322,14 @@ impl Wire {
 
     /// The moment until which the next read for the message may wait. Its first byte may take as long as a peer may
     /// be idle. From then on it has a deadline, which no peer can extend by sending slowly.
-    fn wait_until(&mut self) -> Result<Instant> {
+    fn read_deadline(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
             let idle = match (&self.state, &self.list) {
                 // After a failed write only what has come already is read.
                 (State::Unwritable, _) => return Ok(now + limits::CLOSE_TIME),
-                (_, Some(list)) => list.left,
+                // In the middle of a list, `struct` waits for an acknowledgement of each part.
+                (_, Some(list)) => list.time_left,
                 _ => self.config.idle,
             };
             return Ok(now + idle.saturating_add(self.reading.more_time));

@@ -214,7 +214,8 @@ impl Wire {
     }
 
     /// Ends a conversation so that the peer gets our last reply: sends it, ends our direction, and reads
-    /// on for a while. A close with unread bytes is a reset, which can overtake the reply.
+    /// on for a while. A close with unread bytes is a reset, which can overtake the reply. The socket is closed when
+    /// the wire is dropped.
     pub fn close_and_wait(&mut self) {
         if self.flush().is_err() || self.input.ended || self.stream.end_writing().is_err() {
             return;
@@ -289,20 +290,21 @@ impl Wire {
         }
     }
 
-    /// Sends all of this. A peer that does not read for a while is waited for, as long as it keeps the pace: that
-    /// of the list, if this is a part of one, or else [`limits::READER_STEP`], or all that is left, in any window.
+    /// Sends all of this, in as many writes as it takes. A peer that reads slowly is waited for, as long as it keeps the
+    /// pace: that of the list, if this is a part of one, or else one of its own.
     fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         if let State::Unwritable = self.state {
             return Err(Error::connection(&io::ErrorKind::BrokenPipe.into()));
         }
-        let mut pace = Pace::new(self.config.reader_window, limits::READER_STEP);
-        let pace = self.list.as_mut().unwrap_or(&mut pace);
+        let mut own_pace = Pace::new(self.config.reader_window, limits::READER_STEP);
+        let pace = self.list.as_mut().unwrap_or(&mut own_pace);
         let most = self.config.single_write.unwrap_or(usize::MAX);
         while !bytes.is_empty() {
             let begun = Instant::now();
             let n = match self.stream.write(bytes.get(..most).unwrap_or(bytes)) {
                 Ok(n @ 1..) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                // It has waited in vain, and is tried again as long as the pace is kept.
                 Err(error) if stream::is_silence(&error) && most == usize::MAX => 0,
                 failed => {
                     self.state = State::Unwritable;

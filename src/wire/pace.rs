@@ -13,22 +13,22 @@ pub(super) struct Pace {
     /// What has moved in the present window.
     moved: u64,
     /// How long the peer may still be waited for in it.
-    pub(super) left: Duration,
+    pub(super) time_left: Duration,
 }
 
 impl Pace {
     /// For a peer that has to move this much in any window.
     pub(super) fn new(window: Duration, least: u64) -> Pace {
-        Pace { least, window, moved: 0, left: window }
+        Pace { least, window, moved: 0, time_left: window }
     }
 
     /// Notes that this much has moved after this wait.
     pub(super) fn note(&mut self, n: u64, waited: Duration) -> Result<()> {
         self.moved = self.moved.saturating_add(n);
-        self.left = self.left.saturating_sub(waited);
+        self.time_left = self.time_left.saturating_sub(waited);
         if self.moved >= self.least {
-            (self.moved, self.left) = (0, self.window);
-        } else if self.left.is_zero() {
+            (self.moved, self.time_left) = (0, self.window);
+        } else if self.time_left.is_zero() {
             return Err(Error::new(Code::Timeout, "too slow").and_close());
         }
         Ok(())

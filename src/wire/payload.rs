@@ -33,7 +33,7 @@ impl Payload {
 }
 
 impl Wire {
-    /// Announces a payload: the peer owes this many bytes, and nothing else is read before them.
+    /// From now on the peer owes this many bytes, and nothing else is read before them.
     pub fn expect_payload(&mut self, size: u64) {
         self.payload = Payload { size: Some(size), left: size };
     }
@@ -75,10 +75,11 @@ impl Wire {
         let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
         while self.payload.left > 0 {
             let (n, read) = self.read_much(&mut buffer, &mut pace);
-            // What has come is kept also if no more will.
+            // Also what came before an error: a client keeps it, and goes on there. A server's upload is removed.
             sink(&buffer[..n])?;
             read?;
-            // A peer that has filled the buffer gets a larger one.
+            // A peer that has filled the buffer gets a larger one. It is never longer than what is left, so no read takes
+            // bytes of the next message.
             let next = if n == buffer.len() { n * 2 } else { buffer.len() };
             buffer.resize(at_most(self.payload.left, next.min(most)), 0);
         }
@@ -110,15 +111,15 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads until the buffer is full, or for a moment, or until the peer ends: a disk takes one large write faster than
-    /// many small ones. Returns how much has come, and why no more will, if so.
+    /// Waits for the first bytes. Then reads on until the buffer is full, or the time for gathering is over: a disk takes
+    /// one large write faster than many small ones. Returns how much has come, and an error if no more will.
     pub(super) fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
         let (mut filled, gather_until) = (0, Instant::now() + self.config.gathering);
         loop {
             let Payload { size, left } = self.payload;
             let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
             let begun = Instant::now();
-            let wait_until = if filled == 0 { begun + pace.left } else { gather_until };
+            let wait_until = if filled == 0 { begun + pace.time_left } else { gather_until };
             let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
                 Ok(Received::Data(n)) => {
                     filled += n;
@@ -137,6 +138,7 @@ impl Wire {
                 Err(error) => Err(error),
             };
             match read.and_then(|n| pace.note(n as u64, begun.elapsed()).map(|()| n)) {
+                // Something came, and there is room and time for more.
                 Ok(1..) if filled < buffer.len() && Instant::now() < gather_until => {}
                 Ok(_) => return (filled, Ok(())),
                 Err(error) => return (filled, Err(error.with_partial(b"", expected))),
@@ -191,7 +193,7 @@ impl Wire {
     }
 }
 
-/// A number of bytes that fits into a buffer of this size.
+/// The smaller of the two.
 fn at_most(bytes: u64, buffer: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer)
 }

@@ -204,7 +204,7 @@ impl<'s> Conversation<'s> {
         let size = digits(line).ok_or_else(|| {
             Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close()
         })?;
-        file.announce(size).map_err(Error::and_close)?;
+        file.must_have_room(size).map_err(Error::and_close)?;
         self.expected = Expected::Payload(file, size, size);
         Ok(())
     }
