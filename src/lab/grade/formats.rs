@@ -112,7 +112,6 @@ fn fact(report: &Report, name: &str) -> String {
         "is-right" => report.is_right().to_string(),
         "pass-or-fail" => if report.is_right() { "pass" } else { "fail" }.to_owned(),
         "time" => format!("{:.3}", report.time.as_secs_f64()),
-        "bytes" => report.moved.to_string(),
         "verdict" => verdict(report, Look::PLAIN).trim().to_owned(),
         "checks" => report.graded.len().to_string(),
         "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),

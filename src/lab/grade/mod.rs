@@ -38,8 +38,7 @@ pub mod suite;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
@@ -78,9 +77,6 @@ const SOME: u64 = 32;
 
 /// What is done before the first check.
 const STORING: &str = "upload";
-
-/// The most bytes that a run moves.
-const MOVED: u64 = 24 << 20;
 
 /// What a run is to do.
 #[derive(Clone, Debug)]
@@ -182,8 +178,6 @@ pub struct Report {
     pub graded: Vec<Graded>,
     /// How long all took.
     pub time: Duration,
-    /// The bytes that were moved.
-    pub moved: u64,
 }
 
 impl Report {
@@ -256,7 +250,6 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let (wanted, all) = (options.wanted(), options.suite().in_order());
     let mut run = Run {
         suite: Suite::of(options.dialect, false),
-        moved: Arc::default(),
         prefix: format!("grade-{:06x}", Random::of(options.seed, "").next() & 0xff_ffff),
         address,
         launched,
@@ -287,15 +280,12 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let mut graded = run.done;
     graded.retain(|it| place(it).is_some());
     graded.sort_by_key(place);
-    let (time, moved) = (run.start.elapsed(), run.moved.load(Ordering::SeqCst));
-    Ok(Report { options: run.options, graded, time, moved })
+    Ok(Report { options: run.options, graded, time: run.start.elapsed() })
 }
 
 struct Run {
     options: Options,
     suite: &'static Suite,
-    /// How many bytes were moved.
-    moved: Arc<AtomicU64>,
     /// How the names begin of what is stored.
     prefix: String,
     address: SocketAddr,
@@ -354,7 +344,7 @@ impl Run {
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
         Trial {
-            record: Record::new(&self.moved, deadline, false),
+            record: Record::new(deadline, false),
             dialect: self.options.dialect,
             address: self.address,
             places,

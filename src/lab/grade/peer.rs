@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::MOVED;
 use super::conversation::number_in;
 use super::record::Record;
 use super::seen::{Fail, What, a_line, fail, quoted, same};
@@ -127,7 +126,6 @@ impl Peer {
         if self.is_broken {
             return false;
         }
-        self.record.moves(bytes.len());
         let written = self.stream.set_write_timeout(Some(self.time_left()));
         let written = written.and_then(|()| self.stream.write_all(bytes));
         self.note(What::Sent(bytes.to_vec()));
@@ -142,7 +140,7 @@ impl Peer {
         self.record.left().max(Duration::from_millis(1))
     }
 
-    /// Sends this many MiB, as far as they are taken in time. The limit of a run does not count them.
+    /// Sends this many MiB, as far as they are taken in time.
     pub(super) fn flood(&mut self, megabytes: usize) {
         let zeros = vec![0; 1 << 20];
         let is_sent = |_: &usize| {
@@ -188,7 +186,7 @@ impl Peer {
     /// The next bytes are exactly these.
     pub(super) fn expect(&mut self, bytes: impl AsRef<[u8]>) -> Done {
         let bytes = bytes.as_ref();
-        if !self.begins(bytes)? {
+        if !self.begins(bytes) {
             return self.differs(bytes);
         }
         self.held.drain(..bytes.len());
@@ -196,16 +194,16 @@ impl Peer {
     }
 
     /// Whether what comes next begins like this. It stays there for the next step.
-    pub(super) fn begins(&mut self, start: &[u8]) -> Done<bool> {
+    pub(super) fn begins(&mut self, start: &[u8]) -> bool {
         let mut compared = 0;
         loop {
             let length = self.held.len().min(start.len());
             if self.held.get(compared..length) != start.get(compared..length) {
-                return Ok(false);
+                return false;
             }
             compared = length;
-            if length == start.len() || !self.read()? {
-                return Ok(length == start.len());
+            if length == start.len() || !self.read() {
+                return length == start.len();
             }
         }
     }
@@ -219,7 +217,7 @@ impl Peer {
                 return Ok(self.taken(searched + end + 1));
             }
             searched = self.held.len();
-            if self.held.len() > MOST || !self.read()? {
+            if self.held.len() > MOST || !self.read() {
                 return self.failed(vec![a_line(form)]);
             }
         }
@@ -244,7 +242,7 @@ impl Peer {
     /// Exactly that many bytes.
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
         while self.held.len() < count {
-            if !self.read()? {
+            if !self.read() {
                 return self.failed(vec![msg!("{count} bytes", "{count} byte")]);
             }
         }
@@ -257,7 +255,8 @@ impl Peer {
         loop {
             self.held.truncate(MOST.saturating_sub(rest.len()));
             rest.append(&mut self.held);
-            if !self.read().unwrap_or(false) {
+            // A server may send without end.
+            if rest.len() == MOST && !self.record.is_server || !self.read() {
                 return rest;
             }
         }
@@ -267,7 +266,7 @@ impl Peer {
     pub(super) fn paused(&mut self) -> Done {
         let start = Instant::now();
         if self.held.is_empty() {
-            self.read()?;
+            self.read();
             if start.elapsed() >= BETWEEN {
                 return Ok(());
             }
@@ -280,7 +279,7 @@ impl Peer {
 
     /// The server sends nothing more and closes, perhaps with a reset.
     pub(super) fn closes(&mut self, may_reset: bool) -> Done {
-        while self.held.is_empty() && self.read()? {}
+        while self.held.is_empty() && self.read() {}
         let is_right = self.end == Some(End::Close) || may_reset && self.end.is_some();
         if is_right && self.held.is_empty() {
             return Ok(());
@@ -332,24 +331,16 @@ impl Peer {
     }
 
     /// Reads once. False if the stream has ended or the time is over.
-    pub(super) fn read(&mut self) -> Done<bool> {
+    pub(super) fn read(&mut self) -> bool {
         if self.end.is_some() {
-            return Ok(false);
-        }
-        if self.record.moved.load(Ordering::SeqCst) > MOVED && !self.record.is_server {
-            let got = msg!(
-                "more than {MOVED} bytes in this run",
-                "lebih dari {MOVED} byte dalam pengujian ini"
-            );
-            let end = msg!("the end of the stream", "akhir stream");
-            return Err(fail(vec![end], got, self.connection));
+            return false;
         }
         let left = self.record.left();
         if left.is_zero() {
             self.note(What::Silence);
-            return Ok(false);
+            return false;
         }
-        Ok(self.read_for(left))
+        self.read_for(left)
     }
 
     /// The same, within this time.
@@ -370,7 +361,6 @@ impl Peer {
                 }
                 Ok(count) => {
                     let came = buffer.get(..count).unwrap_or_default();
-                    self.record.moves(count);
                     self.held.extend_from_slice(came);
                     self.note(What::Got(came.to_vec()));
                     return true;
@@ -472,7 +462,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let record = Record::new(&Arc::default(), deadline, true);
+        let record = Record::new(deadline, true);
         let mut peer = Peer::new(listener.accept().unwrap().0, &record);
         client.write_all(b"size a\n").unwrap();
         assert_eq!(peer.line("").unwrap(), b"size a\n");
@@ -495,7 +485,7 @@ mod tests {
         client.write_all(b"3\nabcupload b\n").unwrap();
         assert_eq!(peer.line_as("N", |line| line.parse::<u8>().ok()).unwrap(), 3);
         assert_eq!(peer.take(3).unwrap(), b"abc");
-        assert!(peer.begins(b"upload").unwrap() && !peer.begins(b"upload c").unwrap());
+        assert!(peer.begins(b"upload") && !peer.begins(b"upload c"));
         assert!(peer.expect("upload c\n").is_err());
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(peer.drain(), b"upload b\n");

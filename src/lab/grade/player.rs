@@ -201,7 +201,7 @@ impl Player {
             },
             "silence" => sleep(SILENCE),
             "if" | "unless" => {
-                let comes = self.with(stage, |p| p.begins(argument))?;
+                let comes = self.with(stage, |p| Ok(p.begins(argument)))?;
                 return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
             }
             "silent" => {
@@ -209,7 +209,7 @@ impl Player {
                 return Ok(if is_silent { Then::GoOn } else { Then::LeaveOut });
             }
             "busy" => {
-                if self.with(stage, |p| p.begins(argument))? {
+                if self.with(stage, |p| Ok(p.begins(argument)))? {
                     self.peers.insert(self.on.clone(), None);
                 }
             }

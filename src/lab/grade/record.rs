@@ -15,8 +15,6 @@ const REST: Duration = Duration::from_secs(1);
 
 /// What all connections of a check share.
 pub(super) struct Record {
-    /// How many bytes were moved in the run.
-    pub(super) moved: Arc<AtomicU64>,
     pub(super) start: Instant,
     pub(super) deadline: Instant,
     /// The other side is a client.
@@ -32,10 +30,9 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(moved: &Arc<AtomicU64>, deadline: Instant, is_server: bool) -> Arc<Record> {
+    pub(super) fn new(deadline: Instant, is_server: bool) -> Arc<Record> {
         let start = Instant::now();
         Arc::new(Record {
-            moved: Arc::clone(moved),
             start,
             deadline,
             is_server,
@@ -96,10 +93,6 @@ impl Record {
     /// The number of a new one.
     pub(super) fn opened(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    pub(super) fn moves(&self, bytes: usize) {
-        self.moved.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 
     /// The steps.

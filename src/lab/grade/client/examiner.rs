@@ -56,7 +56,7 @@ impl Examiner {
     pub(super) fn new(dialect: Dialect, orders: Vec<String>) -> Examiner {
         Examiner {
             dialect,
-            record: Record::new(&Arc::default(), Instant::now() + LONGEST, true),
+            record: Record::new(Instant::now() + LONGEST, true),
             fails_again: false,
             orders,
             acts: Mutex::default(),

@@ -30,7 +30,7 @@ mod request;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -159,7 +159,7 @@ pub fn run(
     });
     let graded = places.into_iter().flatten().collect();
     let (time, options) = (start.elapsed(), room.options.clone());
-    Ok(Report { options, graded, time, moved: 0 })
+    Ok(Report { options, graded, time })
 }
 
 /// What all checks of a run have.
@@ -316,7 +316,7 @@ impl<'f> Room<'f> {
         let memory = fact("memory").and_then(number_in);
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         // What a server does not say is known before it is known what the client does not say.
-        let record = || Record::new(&Arc::default(), Instant::now() + time / 2, false);
+        let record = || Record::new(Instant::now() + time / 2, false);
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
         let server = server.map(|stream| Peer::new(stream, &record()));
         let mut seen = Seen {

@@ -38,7 +38,7 @@ impl Request {
                 return Some(Request(peer.taken(word.len())));
             }
             let may_come = |word: &&str| word.as_bytes().starts_with(rest);
-            if !COMMANDS.iter().any(may_come) || !peer.read().ok()? {
+            if !COMMANDS.iter().any(may_come) || !peer.read() {
                 return None;
             }
         }
