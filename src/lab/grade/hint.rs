@@ -1,21 +1,14 @@
 //! What can be said of a failure of a server's from what came.
 
 use super::seen::{Fail, Rung, What};
+use super::sentences::said;
 use super::{Graded, Report};
 use crate::error::Code;
 use crate::lang::{Lang, Msg, msg};
 
-/// It may have many causes.
+/// What is seen where many causes are possible.
 pub(super) fn closed() -> Msg {
-    msg!(
-        "the connection ended: the thread that served it has probably died of an error",
-        "koneksi berakhir: thread yang melayaninya mungkin mati karena error"
-    )
-}
-
-/// So may this.
-fn ended() -> Msg {
-    msg!("your server ended in this check", "server Anda berakhir di sini")
+    said("seen", "closed", &[])
 }
 
 /// What was seen in a failure of a server.
@@ -24,26 +17,12 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<M
     if !failure.typed.is_empty() {
         return None;
     }
-    if failure.has_ended {
-        return Some(ended());
-    }
-    if failure.is_refused {
-        return Some(msg!(
-            "your server accepts no connections any more: it, or its loop over `accept`, has ended",
-            "server Anda tidak lagi menerima koneksi: program atau loop `accept`-nya berakhir"
-        ));
-    }
     let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
     let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
     let due = failure.expected.first().map(text).unwrap_or_default();
     let came = text(&failure.got);
-    if is_other_error(&due, &came) {
-        return Some(msg!(
-            "errors have another form than `error CODE MESSAGE`",
-            "bentuk error bukan `error CODE PESAN`"
-        ));
-    }
-    if came.starts_with("error unknown-command") && due.starts_with("ok ") {
+    let has_ended = failure.has_ended || failure.is_refused;
+    if !has_ended && came.starts_with("error unknown-command") && due.starts_with("ok ") {
         let sent = of_it().filter_map(|rung| match &rung.what {
             What::Sent(bytes) => Some(bytes.as_slice()),
             _ => None,
@@ -53,45 +32,36 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<M
         let last = pieces.last().copied().filter(|last| last.len() > 1);
         let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
         let line = String::from_utf8_lossy(&sent);
-        let command = line.lines().last()?.split(' ').next()?.to_owned();
-        let unknown =
-            msg!("your server does not know `{command}`", "server Anda tidak mengenal `{command}`");
-        return (!is_known(report, &command)).then_some(unknown);
+        let command = line.lines().last()?.split(' ').next()?;
+        return (!is_known(report, command)).then(|| said("seen", "unknown", &[&command]));
     }
-    let has_closed = || of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
-    let Some((expected, came)) = &failure.bytes else { return has_closed().then(closed) };
+    let (expected, came_instead) = failure.bytes.clone().unwrap_or_default();
+    let name = match () {
+        () if failure.has_ended => "ended",
+        () if failure.is_refused => "refused",
+        () if is_other_error(&due, &came) => "errors",
+        () if came_instead.is_empty() => {
+            let has_closed = of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
+            return has_closed.then(closed);
+        }
+        () => difference(&expected, &came_instead)?,
+    };
+    Some(said("seen", name, &[&came_instead.len()]))
+}
+
+/// What is seen from the bytes that came in place of others.
+fn difference(expected: &[u8], came: &[u8]) -> Option<&'static str> {
     let crlf = || String::from_utf8_lossy(came).replace("\r\n", "\n").into_bytes();
     let begins = came.len() < expected.len() && expected.starts_with(came);
+    let digits = came.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let after_a_size = came.get(digits..).and_then(|it| it.strip_prefix(b"\n")).unwrap_or_default();
     match () {
-        () if came.is_empty() => has_closed().then(closed),
-        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some(msg!(
-            "the same with CR LF; a line ends in LF alone",
-            "sama, tetapi dengan CR LF; baris diakhiri LF saja"
-        )),
-        () if expected.strip_suffix(b"\n") == Some(came) => {
-            Some(msg!("the same without the LF at its end", "sama, tetapi tanpa LF di akhirnya"))
-        }
-        () if came.eq_ignore_ascii_case(expected) => Some(msg!(
-            "the same in other letter case",
-            "sama, tetapi huruf besar dan kecilnya berbeda"
-        )),
-        () if begins && came.len().is_multiple_of(1024) => {
-            let bytes = came.len();
-            Some(msg!(
-                "only the first {bytes} bytes: probably what one `recv` brought",
-                "hanya {bytes} byte pertama: mungkin hasil satu `recv`"
-            ))
-        }
-        () => {
-            let digits = came.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let rest = came.get(digits..)?.strip_prefix(b"\n")?;
-            let is_file = digits > 0 && rest.len() > 3 && expected.starts_with(rest);
-            let says = msg!(
-                "the line with the size is in the file",
-                "baris berisi ukuran ada di dalam file"
-            );
-            is_file.then_some(says)
-        }
+        () if came.contains(&b'\r') && crlf().starts_with(expected) => Some("cr-lf"),
+        () if expected.strip_suffix(b"\n") == Some(came) => Some("no-lf"),
+        () if came.eq_ignore_ascii_case(expected) => Some("case"),
+        () if begins && came.len().is_multiple_of(1024) => Some("one-recv"),
+        () if digits == 0 || after_a_size.len() <= 3 => None,
+        () => expected.starts_with(after_a_size).then_some("header"),
     }
 }
 
@@ -129,7 +99,7 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     for graded in &report.graded {
         let Some(failure) = graded.failure() else { continue };
         let Some(seen) = seen(report, graded, failure) else { continue };
-        if [closed(), ended()].contains(&seen) {
+        if failure.has_ended || seen == closed() {
             continue;
         }
         match causes.iter_mut().find(|(known, _)| *known == seen) {
@@ -141,6 +111,7 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     causes
 }
 
+/// What was seen in so many failures.
 pub(super) fn cause(says: &Msg, failures: usize) -> Msg {
     let says = says.clone();
     msg!("{says}; {failures} checks fail for it", "{says}; {failures} pemeriksaan gagal karenanya"; says)

@@ -7,13 +7,15 @@ use crate::dialect::{Dialect, digits};
 /// The longest name in a list of `struct`.
 const NAME: usize = 4096;
 
+/// A name, and the size of a file. A folder has none.
+pub(super) type Entry = (String, Option<u64>);
+
 /// What a server says that it has.
 #[derive(Default)]
 pub(super) struct List {
     /// How many entries it announces.
-    pub(super) count: Option<usize>,
-    /// A file has a size, a folder has none.
-    pub(super) entries: Vec<(String, Option<u64>)>,
+    pub(super) count: Option<u64>,
+    pub(super) entries: Vec<Entry>,
     /// The sum of the sizes that it tells.
     pub(super) total: Option<u64>,
     /// The records of `json`.
@@ -36,7 +38,7 @@ impl List {
 }
 
 /// The name in a line of a list of `text`, and the size of a file.
-fn entry(line: &str) -> Option<(String, Option<u64>)> {
+fn entry(line: &str) -> Option<Entry> {
     let (kind, rest) = line.split_once(' ')?;
     let (size, name) = rest.split_once(' ')?;
     let size = match (kind, size) {
@@ -50,7 +52,7 @@ fn entry(line: &str) -> Option<(String, Option<u64>)> {
 /// Up to its `total`: whether the count is right is a check of its own.
 fn text(p: &mut Peer) -> Done<List> {
     let count = p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
-    let mut list = List { count: usize::try_from(count).ok(), ..List::default() };
+    let mut list = List { count: Some(count), ..List::default() };
     while list.total.is_none() {
         p.line_as("file SIZE NAME / dir - NAME / total BYTES", |line| {
             match line.strip_prefix("total ") {

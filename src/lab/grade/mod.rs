@@ -33,6 +33,7 @@ mod random;
 mod record;
 pub mod report;
 mod seen;
+mod sentences;
 mod server;
 pub mod suite;
 
@@ -53,6 +54,7 @@ use process::{Usage, last_lines};
 use random::Random;
 use record::Record;
 pub use seen::{Fail, Rung, Verdict, What};
+use sentences::{came, expected};
 use server::{Found, Trial};
 pub use suite::{Suite, checks};
 
@@ -376,10 +378,7 @@ impl Run {
         }
         if let Err(failure) = self.probe() {
             if passed {
-                let expected = vec![msg!(
-                    "an answer to an ordinary request on a new connection afterwards",
-                    "jawaban untuk permintaan biasa di koneksi baru sesudahnya"
-                )];
+                let expected = vec![expected("alive", &[])];
                 outcome = Outcome::Failed(Box::new(Fail { expected, connection: 0, ..*failure }));
             }
             // Perhaps it needs a moment.
@@ -455,15 +454,8 @@ impl Run {
             let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
             let is_little = files <= FEW && threads <= FEW && memory <= LITTLE && !holds_it;
             if is_little || Instant::now() >= until {
-                let expected = msg!(
-                    "little more memory, few more files and threads than before",
-                    "memori, file, dan thread tidak jauh lebih banyak daripada sebelumnya"
-                );
-                let got = msg!(
-                    "{files} open files, {threads} threads and {memory} MB more",
-                    "{files} file terbuka, {threads} thread, dan {memory} MB lebih banyak"
-                );
-                return if is_little { Ok(()) } else { trial.failed(expected, got) };
+                let much = came("much", &[&files, &threads, &memory]);
+                return trial.must(is_little, expected("little", &[]), much);
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::conversation::number_in;
 use super::record::Record;
 use super::seen::{Fail, What, a_line, fail, quoted, same};
+use super::sentences::{came, expected};
 use crate::lang::{Lang, Msg, msg};
 use crate::wire::stream::is_silence;
 
@@ -243,7 +244,7 @@ impl Peer {
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
         while self.held.len() < count {
             if !self.read() {
-                return self.failed(vec![msg!("{count} bytes", "{count} byte")]);
+                return self.failed(vec![expected("bytes", &[&count])]);
             }
         }
         Ok(self.taken(count))
@@ -271,10 +272,7 @@ impl Peer {
                 return Ok(());
             }
         }
-        self.failed(vec![msg!(
-            "a pause before the bytes that follow",
-            "jeda sebelum byte yang berikutnya"
-        )])
+        self.failed(vec![expected("pause", &[])])
     }
 
     /// The server sends nothing more and closes, perhaps with a reset.
@@ -284,9 +282,8 @@ impl Peer {
         if is_right && self.held.is_empty() {
             return Ok(());
         }
-        let reset = msg!("the connection is reset", "koneksi diputus (reset)");
-        let close = msg!("the server closes", "server menutup koneksi");
-        self.failed([close].into_iter().chain(may_reset.then_some(reset)).collect())
+        let right = if may_reset { &["close", "reset"][..] } else { &["close"] };
+        self.failed(right.iter().map(|it| expected(it, &[])).collect())
     }
 
     /// Nothing comes within this time.
@@ -295,7 +292,7 @@ impl Peer {
         if is_quiet(self) {
             self.read_for(Duration::from_millis(milliseconds));
         }
-        if is_quiet(self) { Ok(()) } else { self.failed(vec![nothing()]) }
+        if is_quiet(self) { Ok(()) } else { self.failed(vec![came("nothing", &[])]) }
     }
 
     /// A failure: this was expected, and what came is what is held.
@@ -414,16 +411,13 @@ impl Peer {
             self.read_for(Duration::from_millis(30));
         }
         let end = match self.end {
-            Some(End::Close) => Some(msg!("the close", "koneksi ditutup")),
-            Some(End::Reset) => Some(msg!("a reset", "reset")),
-            None if self.record.left().is_zero() => {
-                Some(msg!("nothing more in time", "tidak ada lagi sampai waktu habis"))
-            }
-            None => None,
+            Some(End::Close) => Some(came("close", &[])),
+            Some(End::Reset) => Some(came("reset", &[])),
+            None => self.record.left().is_zero().then(|| came("silence", &[])),
         };
         let held = quoted(&self.held);
         let got = match (self.held.is_empty(), end) {
-            (true, end) => end.unwrap_or_else(nothing),
+            (true, end) => end.unwrap_or_else(|| came("nothing", &[])),
             (false, None) => same(held),
             (false, Some(end)) => msg!("{held}, {end}", "{held}, {end}"; end),
         };
@@ -445,10 +439,6 @@ impl Drop for Peer {
             self.note(What::Ended);
         }
     }
-}
-
-fn nothing() -> Msg {
-    msg!("nothing", "tidak ada apa-apa")
 }
 
 #[cfg(test)]

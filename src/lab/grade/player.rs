@@ -27,8 +27,8 @@ use super::conversation::{Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
 use super::seen::{Fail, a_line};
+use super::sentences::expected;
 use crate::lab::lecture::trace::Side;
-use crate::lang::msg;
 
 /// Whether this word means the same in every conversation.
 pub(super) fn is_common(word: &str) -> bool {
@@ -253,7 +253,7 @@ fn open(
             return Ok([before, &bytes, after].concat());
         }
         p.unread(&bytes);
-        return p.failed(vec![msg!("a time in seconds, as 4 bytes", "waktu dalam detik, 4 byte")]);
+        return p.failed(vec![expected("seconds", &[])]);
     }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);

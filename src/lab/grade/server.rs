@@ -23,16 +23,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Check, Then, number_in};
-use super::lists::List;
+use super::lists::{Entry, List};
 use super::peer::{Done, Peer};
 use super::places::{Places, is_in};
 use super::player::{Player, Stage, is_common, shown};
 use super::prepared::{Prepared, files_in};
 use super::record::Record;
 use super::seen::{Fail, a_line, fail, same};
+use super::sentences::{came, expected};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::Side;
-use crate::lang::{Msg, msg};
+use crate::lang::Msg;
 
 /// Whether this is a word of a conversation with a server. What is made, and taken away again, has a name of the
 /// grader's own, also in a file of the user's: it is never one of the user's own files.
@@ -124,20 +125,18 @@ impl Trial {
             Err(error) => error,
         };
         let is_refused = error.kind() != ErrorKind::TimedOut;
-        let got = match is_refused {
-            true => msg!("no connection: {error}", "tidak ada koneksi: {error}"),
-            false => msg!(
-                "no connection in time: the server does not accept, or its queue (`listen`) is full",
-                "tidak ada koneksi: server tidak melakukan accept, atau antreannya (`listen`) penuh"
-            ),
-        };
-        let failure = fail(vec![msg!("a connection", "koneksi")], got, self.record.opened());
+        let got = if is_refused { "no-connection" } else { "no-accept" };
+        let (expected, came) = (expected("connection", &[]), came(got, &[&error]));
+        let failure = fail(vec![expected], came, self.record.opened());
         Err(Box::new(Fail { is_refused, gave_nothing: true, ..*failure }))
     }
 
-    /// A failure of the whole check.
-    pub(super) fn failed<T>(&self, expected: Msg, got: Msg) -> Done<T> {
-        Err(fail(vec![expected], got, self.record.connections()))
+    /// What the whole check must be like.
+    pub(super) fn must(&self, is_right: bool, expected: Msg, came: Msg) -> Done {
+        match is_right {
+            true => Ok(()),
+            false => Err(fail(vec![expected], came, self.record.connections())),
+        }
     }
 }
 
@@ -178,21 +177,19 @@ impl Stage for Trial {
                 let Some(made) = made else { return Ok(Some(Then::Stop)) };
                 self.found.made.push(made);
             }
-            "stored" => self.stored(&shown(argument), &places.content)?,
             "noted" => self.found.noted = self.files(),
-            "unchanged" => self.unchanged()?,
-            "clean" => self.clean(&shown(argument))?,
+            "stored" | "unchanged" | "clean" => {
+                self.in_folder(word, &shown(argument), &places.content)?;
+            }
             "differ" => {
-                let is_twice = |(n, id)| places.ids.iter().skip(n + 1).any(|it| it == id);
-                if let Some((_, id)) = places.ids.iter().enumerate().find(|it| is_twice(*it)) {
-                    let expected = msg!("two different ids", "dua id yang berbeda");
-                    return self.failed(expected, same(format!("\"id\":\"{id}\"")));
-                }
+                let ids: BTreeSet<_> = places.ids.iter().collect();
+                let came = same(format!("{:?}", places.ids));
+                self.must(ids.len() == places.ids.len(), expected("differ", &[]), came)?;
             }
             "lap" => self.found.laps.push(Instant::now()),
             "prompt" => self.prompt(number_in(argument).unwrap_or(0))?,
             word if is_common(word) => return Ok(None),
-            word => self.about_list(places, word, argument)?,
+            word => self.about_list(places, word, &shown(argument))?,
         }
         Ok(Some(Then::GoOn))
     }
@@ -200,81 +197,60 @@ impl Stage for Trial {
 
 impl Trial {
     /// A server that sends a reply in two writes waits 40 ms between them.
-    fn prompt(&mut self, later: u64) -> Done {
+    fn prompt(&mut self, later: u128) -> Done {
         let laps = self.found.laps.iter().zip(self.found.laps.iter().skip(1));
         let mut times: Vec<_> = laps.map(|(a, b)| (*b - *a).as_millis()).collect();
         times.sort_unstable();
         let at = |n: usize| times.get(n).copied().unwrap_or(0);
-        let (most, took) = (at(0) + u128::from(later), at(times.len() * 3 / 4));
-        if took <= most {
-            return Ok(());
-        }
-        self.failed(
-            msg!("most replies within {most} ms", "kebanyakan jawaban dalam {most} ms"),
-            msg!(
-                "most took longer than {most} ms: {took} ms",
-                "kebanyakan lebih dari {most} ms: {took} ms"
-            ),
-        )
+        let (most, took) = (at(0) + later, at(times.len() * 3 / 4));
+        self.must(took <= most, expected("prompt", &[&most]), came("late", &[&most, &took]))
     }
 
-    fn about_list(&mut self, places: &Places, word: &str, argument: &[u8]) -> Done {
-        let argument = shown(argument);
-        let (name, size) = argument.rsplit_once(" : ").unwrap_or((&argument, ""));
-        let found = self.found.list.entries.iter().find(|(listed, _)| listed == name);
-        let record = places.records.get(name.as_bytes());
-        let (expected, came) = match word {
+    fn about_list(&self, places: &Places, word: &str, argument: &str) -> Done {
+        let Found { list, before, .. } = &self.found;
+        let entries = &list.entries;
+        let listed = |entry: Option<&Entry>, name: &str| match entry {
+            Some((name, Some(size))) => came("entry", &[&format!("file {size} {name}")]),
+            Some((name, None)) => came("entry", &[&format!("dir - {name}")]),
+            None => came("no-entry", &[&name]),
+        };
+        let (name, size) = argument.rsplit_once(" : ").unwrap_or((argument, ""));
+        let found = entries.iter().find(|(listed, _)| listed == name);
+        match word {
             "has" => {
+                let record = places.records.get(name.as_bytes());
                 let size = record.map_or(size.parse().ok(), |it| it.get("size")?.as_u64());
-                let is_it = match record {
-                    Some(record) => self.found.list.records.contains(record),
-                    None => found.is_some_and(|(_, size_of)| *size_of == size),
+                let entry = (name.to_owned(), size);
+                let has_it = match record {
+                    Some(record) => list.records.contains(record),
+                    None => entries.contains(&entry),
                 };
-                if is_it {
-                    return Ok(());
-                }
                 // The record of a file may differ in something else.
-                let other = found.filter(|(_, size_of)| *size_of != size);
-                let came = other.map(|(_, size_of)| listed(name, *size_of));
-                (listed(name, size), came.unwrap_or_else(|| lacking(name)))
+                let other = found.filter(|it| **it != entry);
+                self.must(has_it, listed(Some(&entry), name), listed(other, name))
             }
-            "lacks" => {
-                let Some((name, size)) = found else { return Ok(()) };
-                (lacking(name), listed(name, *size))
-            }
+            "lacks" => self.must(found.is_none(), listed(None, name), listed(found, name)),
             "no-more" => {
-                let mut entries = self.found.list.entries.iter();
-                let new = entries.find(|entry| !self.found.before.entries.contains(entry));
-                let Some((name, size)) = new else { return Ok(()) };
-                (lacking(name), listed(name, *size))
+                let new = entries.iter().find(|entry| !before.entries.contains(entry));
+                let name = new.map_or("", |(name, _)| name);
+                self.must(new.is_none(), listed(None, name), listed(new, name))
             }
-            "counts" => {
-                let (count, entries) =
-                    (self.found.list.count.unwrap_or(0), self.found.list.entries.len());
-                if count == entries {
-                    return Ok(());
-                }
-                (a_line(&format!("ok {entries}")), a_line(&format!("ok {count}")))
-            }
+            "counts" => self.announces("ok", list.count, entries.len() as u64),
             "totals" => {
-                let total = self.found.list.total.unwrap_or(0);
-                let sum = self.found.list.entries.iter().filter_map(|(_, size)| *size).sum();
-                if total == sum {
-                    return Ok(());
-                }
-                (a_line(&format!("total {sum}")), a_line(&format!("total {total}")))
+                let sizes = entries.iter().filter_map(|(_, size)| *size);
+                self.announces("total", list.total, sizes.sum())
             }
             _ => {
-                let pairs = self.found.list.entries.windows(2);
-                let wrong = { pairs }.find(|pair| matches!(pair, [a, b] if a.0 > b.0));
+                let wrong = entries.windows(2).find(|pair| !pair.is_sorted_by_key(|it| &it.0));
                 let Some([(first, _), (second, _)]) = wrong else { return Ok(()) };
-                let order = |first: &str, second: &str| {
-                    msg!("{first} before {second}", "{first} sebelum {second}")
-                };
-                (order(second, first), order(first, second))
+                self.must(false, came("order", &[second, first]), came("order", &[first, second]))
             }
-        };
-        self.failed(expected, came)
+        }
+    }
+
+    fn announces(&self, word: &str, number: Option<u64>, right: u64) -> Done {
+        let (number, line) = (number.unwrap_or(0), |number| a_line(&format!("{word} {number}")));
+        self.must(number == right, line(right), line(number))
     }
 
     /// Puts something there. `None`: that is not possible here.
@@ -288,63 +264,39 @@ impl Trial {
         Prepared::new(kind, size.parse().ok()?, &root, name).ok()
     }
 
-    fn stored(&mut self, name: &str, bytes: &[u8]) -> Done {
-        let Some(root) = self.root.clone() else { return Ok(()) };
-        match fs::read(root.join(name)) {
-            Ok(found) if found == bytes => Ok(()),
-            _ => self.failed(
-                msg!(
-                    "the same bytes in the file {name} in the folder",
-                    "byte yang sama di file {name} di folder itu"
-                ),
-                msg!("no such file, or another", "tidak ada, atau isinya lain"),
-            ),
-        }
-    }
-
     fn files(&self) -> BTreeSet<PathBuf> {
         self.root.as_deref().map(files_in).unwrap_or_default()
     }
 
-    /// A server may need a moment to notice that a client has gone.
-    fn unchanged(&mut self) -> Done {
-        let until = Instant::now() + LEFT;
-        loop {
-            let files = self.files();
-            let Some(path) = files.difference(&self.found.noted).next() else { return Ok(()) };
-            if Instant::now() >= until {
-                let name =
-                    path.file_name().map_or_else(Default::default, |it| it.to_string_lossy());
-                return self.failed(
-                    msg!("no new file in the folder", "tidak ada file baru di folder"),
-                    msg!("the file {name} in the folder", "file {name} di folder itu"),
-                );
-            }
-            sleep(LOOK);
-        }
+    /// The first file that was not there when the files were noted.
+    fn new_file(&self) -> Option<String> {
+        let path = self.files().difference(&self.found.noted).next()?.to_owned();
+        Some(path.file_name()?.to_string_lossy().into_owned())
     }
 
-    fn clean(&mut self, name: &str) -> Done {
-        let path = self.root.as_ref().and_then(|root| Some(root.parent()?.join(name)));
-        match path.filter(|path: &PathBuf| path.exists()) {
-            Some(path) => {
-                let _ = fs::remove_file(path);
-                self.failed(
-                    msg!("no file outside the folder", "tidak ada file di luar folder"),
-                    msg!("the file {name} beside the folder", "file {name} di luar folder itu"),
-                )
+    /// What is to be so in the folder, or beside it.
+    fn in_folder(&self, word: &str, name: &str, bytes: &[u8]) -> Done {
+        let Some(root) = &self.root else { return Ok(()) };
+        match word {
+            "stored" => {
+                let is_it = fs::read(root.join(name)).is_ok_and(|found| found == bytes);
+                self.must(is_it, expected(word, &[&name]), came("another-file", &[]))
             }
-            None => Ok(()),
+            "clean" => {
+                let beside = root.with_file_name(name);
+                let is_clean = !beside.exists();
+                let _ = fs::remove_file(beside);
+                self.must(is_clean, expected(word, &[]), came("file-beside", &[&name]))
+            }
+            _ => {
+                // A server may need a moment to notice that a client has gone.
+                let until = Instant::now() + LEFT;
+                while self.new_file().is_some() && Instant::now() < until {
+                    sleep(LOOK);
+                }
+                let Some(new) = self.new_file() else { return Ok(()) };
+                self.must(false, expected(word, &[]), came("new-file", &[&new]))
+            }
         }
     }
-}
-
-/// An entry of a list.
-fn listed(name: &str, size: Option<u64>) -> Msg {
-    let about = size.map_or_else(|| "dir -".to_owned(), |size| format!("file {size}"));
-    msg!("a list with: {about} {name}", "daftar berisi: {about} {name}")
-}
-
-fn lacking(name: &str) -> Msg {
-    msg!("a list without {name}", "daftar tanpa {name}")
 }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use super::client;
 use super::conversation::{Check, Mistake, parse};
 use super::seen::same;
+use super::sentences::sentence;
 use super::server;
 use crate::dialect::Dialect;
 use crate::error::lock;
@@ -42,27 +43,17 @@ impl Check {
     pub(super) fn rule(&self, lang: Lang) -> &'static str {
         match self.sentence("rule") {
             "" => self.section,
-            name => about_rule(lang, "rule ", name),
+            name => sentence(lang, "rule", name),
         }
     }
 
     /// What usually breaks it.
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
         match self.said(lang, ["why.en", "why.id"]) {
-            "" => about_rule(lang, "mistake ", self.sentence("rule")),
+            "" => sentence(lang, "mistake", self.sentence("rule")),
             own => own,
         }
     }
-}
-
-const ENGLISH: &str = include_str!("rules.en.txt");
-const INDONESIAN: &str = include_str!("rules.id.txt");
-
-/// What the rule of this name says (`rule`), or what usually breaks it (`mistake`).
-fn about_rule(lang: Lang, kind: &str, name: &str) -> &'static str {
-    let value =
-        |line: &'static str| line.strip_prefix(kind)?.strip_prefix(name)?.strip_prefix(" = ");
-    lang.choose(ENGLISH, INDONESIAN).lines().find_map(value).unwrap_or_default()
 }
 
 /// The checks of a dialect.

@@ -7,9 +7,11 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::examiner::Examiner;
+use super::request::Request;
 use crate::lab::grade::prepared::files_in;
 use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
-use crate::lang::{Msg, msg};
+use crate::lab::grade::sentences::{came, expected};
+use crate::lang::{Msg, printable};
 
 /// The files in a folder and below, by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -95,68 +97,57 @@ impl Seen {
     /// # Errors
     /// That.
     pub(super) fn judge(&self, examiner: &Examiner) -> Result<(), Box<Fail>> {
-        let wrong = |verdict, expected: Msg, got: Msg| {
+        let wrong = |verdict, (expected, got): (Msg, Msg)| {
             let mut failure = fail(vec![expected], got, examiner.record.connections());
             failure.verdict = verdict;
             Err(failure)
         };
         if self.code() == Some(UNKNOWN) {
-            return wrong(
-                Verdict::NotSupported,
-                msg!("a client that knows this command", "client yang mengenal perintah ini"),
-                msg!("exit status 127", "status keluar 127"),
-            );
+            let differs = (expected("command", &[]), came("status", &[&UNKNOWN]));
+            return wrong(Verdict::NotSupported, differs);
         }
-        let differs = |fact: &Fact| self.differs(fact);
-        let waits_for = examiner.waits_for();
         if self.has_crashed() {
-            let expected =
-                msg!("the client does not crash", "client tidak berhenti karena galat program");
-            let line = crate::lang::printable(self.last_words().as_bytes());
-            let got = msg!("a crash: {line}", "program berhenti karena galat: {line}");
-            return wrong(Verdict::Crashed, expected, got);
+            let line = printable(self.last_words().as_bytes());
+            let differs = (expected("no-crash", &[]), came("crash", &[&line]));
+            return wrong(Verdict::Crashed, differs);
         }
         if let Some(failure) = examiner.acts().failure.clone() {
             return Err(failure);
         }
         let memory = self.facts.iter().find(|fact| fact.0 == "memory");
-        if let Some((expected, got)) = memory.and_then(differs) {
-            return wrong(Verdict::Wrong, expected, got);
+        if let Some(differs) = memory.and_then(|fact| self.differs(fact)) {
+            return wrong(Verdict::Wrong, differs);
+        }
+        let waits_for = examiner.waits_for();
+        if self.hangs || waits_for.is_some() {
+            let verdict = if self.hangs { Verdict::Hangs } else { Verdict::Wrong };
+            let expected = waits_for.unwrap_or_else(|| expected("end", &[]));
+            return wrong(verdict, (expected, self.asked_instead(examiner)));
         }
         let others = examiner.acts().others.clone();
-        if self.hangs || waits_for.is_some() {
-            let said: Vec<_> = others.iter().map(|it| quoted(it.said().as_bytes())).collect();
-            let verdict = if self.hangs { Verdict::Hangs } else { Verdict::Wrong };
-            let got = match said.is_empty() {
-                _ if self.hangs => msg!(
-                    "nothing more: the client does not end",
-                    "tidak ada lagi: client tidak berakhir"
-                ),
-                true => msg!("nothing: the client has ended", "tidak ada: client sudah selesai"),
-                false => same(said.join(", ")),
-            };
-            let expected =
-                waits_for.unwrap_or_else(|| msg!("the end of the client", "client selesai"));
-            // Perhaps it has asked for nothing of this check.
-            let got = match examiner.unasked() {
-                Some(word) => msg!(
-                    "{got}; if it takes another word for {word}, use --map",
-                    "{got}; kalau katanya untuk {word} lain, pakai --map"; got
-                ),
-                None => got,
-            };
-            return wrong(verdict, expected, got);
+        let is_unasked = |it: &&Request| !it.is_harmless() && !examiner.knows(it);
+        if let Some(request) = others.iter().find(is_unasked) {
+            let differs = (expected("asked", &[]), same(quoted(&request.0)));
+            return wrong(Verdict::Wrong, differs);
         }
-        for request in others {
-            if !request.is_harmless() && !examiner.knows(&request) {
-                let expected = msg!("only what the user asked for", "hanya yang diminta pengguna");
-                return wrong(Verdict::Wrong, expected, same(quoted(&request.0)));
-            }
-        }
-        match self.facts.iter().find_map(differs) {
-            Some((expected, got)) => wrong(Verdict::Wrong, expected, got),
+        match self.facts.iter().find_map(|fact| self.differs(fact)) {
+            Some(differs) => wrong(Verdict::Wrong, differs),
             None => Ok(()),
         }
+    }
+
+    /// What came in place of the request that is due.
+    fn asked_instead(&self, examiner: &Examiner) -> Msg {
+        let said = |it: &Request| quoted(it.said().as_bytes());
+        let said: Vec<_> = examiner.acts().others.iter().map(said).collect();
+        let got = match said.is_empty() {
+            _ if self.hangs => came("no-end", &[]),
+            true => came("no-request", &[]),
+            false => same(said.join(", ")),
+        };
+        // Perhaps it has asked for nothing of this check.
+        let Some(word) = examiner.unasked() else { return got };
+        Msg::of(|lang| came("other-word", &[&got.say(lang), &word]).say(lang))
     }
 
     /// The line by which a program says why it crashed, or how it ended.
@@ -174,78 +165,51 @@ impl Seen {
 
     /// What a fact expects and what there is, if they differ.
     fn differs(&self, (word, text, bytes): &Fact) -> Option<(Msg, Msg)> {
+        let file = |name: &str, bytes: &[u8]| came("file", &[&name, &bytes.len()]);
         // A file that was there before may have this name too.
         let is_it = |path: &str| path.rsplit('/').next() == Some(text);
         let of_name = || self.after.iter().filter(|(path, _)| is_it(path)).map(|(_, bytes)| bytes);
-        match *word {
-            "saved" if of_name().all(|found| found != bytes) => Some((
-                file(text, bytes.len()),
-                match of_name().next() {
-                    Some(found) => file_of(found, bytes),
-                    None => msg!("no such file", "tidak ada file itu"),
-                },
-            )),
-            "nothing" => {
-                let (path, bytes) = self.visible().next()?;
-                Some((msg!("no file", "tidak ada file"), file(path, bytes.len())))
-            }
-            "inside" => {
-                let is_outside =
-                    |(path, _): &(&str, &[u8])| !Path::new(path).starts_with(&self.downloads);
-                let (path, bytes) = self.visible().find(is_outside)?;
-                let expected = msg!(
-                    "no file outside the folder of downloads",
-                    "tidak ada file di luar folder unduhan"
-                );
-                Some((expected, file(path, bytes.len())))
-            }
-            "says" if !self.says(text) => {
-                let texts = text.replace('|', "\" / \"");
-                let expected =
-                    msg!("the client shows \"{texts}\"", "client menampilkan \"{texts}\"");
-                Some((expected, self.shown()))
-            }
-            "never" if self.printed.contains(text.as_str()) => {
-                let text = quoted(text.as_bytes());
-                let expected =
-                    msg!("the client does not show {text}", "client tidak menampilkan {text}");
-                Some((expected, self.shown()))
-            }
-            "exit" if (text == "ok") != (self.code() == Some(0)) => {
-                let code = self.code().unwrap_or(-1);
-                let expected = match text.as_str() {
-                    "ok" => msg!("exit status 0", "status keluar 0"),
-                    _ => msg!("an exit status that is not 0", "status keluar yang bukan 0"),
+        let is_outside = |path: &str| !Path::new(path).starts_with(&self.downloads);
+        let new = self.visible().find(|(path, _)| *word == "nothing" || is_outside(path));
+        let (is_so, got) = match *word {
+            "saved" => {
+                let other = |found: &Vec<u8>| {
+                    let at = found.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+                    came("other-bytes", &[&found.len(), &at])
                 };
-                Some((expected, msg!("exit status {code}", "status keluar {code}")))
+                let found = of_name().next().map_or_else(|| came("no-file", &[]), other);
+                (of_name().any(|found| found == bytes), found)
             }
-            "told" if self.code() == Some(0) && !self.says(FAILURES) => Some((
-                msg!(
-                    "a failure: the client says so, or its exit status is not 0",
-                    "kegagalan: client mengatakannya, atau status keluarnya bukan 0"
-                ),
-                self.shown(),
-            )),
-            "memory" if self.memory > text.parse().unwrap_or(u64::MAX) => {
-                let memory = self.memory;
-                Some((
-                    msg!("at most {text} MiB of memory", "paling banyak {text} MiB memori"),
-                    msg!("{memory} MiB", "{memory} MiB"),
-                ))
+            "nothing" | "inside" => {
+                (new.is_none(), new.map_or_else(Msg::default, |(path, bytes)| file(path, bytes)))
             }
-            _ => None,
-        }
+            "says" => (self.says(text), self.shown()),
+            "never" => (!self.printed.contains(text.as_str()), self.shown()),
+            "told" => (self.code() != Some(0) || self.says(FAILURES), self.shown()),
+            "exit" => {
+                let code = self.code().unwrap_or(-1);
+                ((text == "ok") == (code == 0), came("status", &[&code]))
+            }
+            "memory" => {
+                let is_little = text.parse().is_ok_and(|most| self.memory <= most);
+                (is_little, same(format!("{} MiB", self.memory)))
+            }
+            _ => return None,
+        };
+        let right = match *word {
+            "saved" => file(text, bytes),
+            "exit" => expected(&format!("exit-{text}"), &[]),
+            "memory" => expected(word, &[text]),
+            _ => expected(word, &[&printable(text.replace('|', "\" / \"").as_bytes())]),
+        };
+        (!is_so).then_some((right, got))
     }
 
     fn shown(&self) -> Msg {
         let code = self.code().unwrap_or(-1);
         let lines: Vec<_> = self.printed.lines().collect();
         let last = lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>();
-        let last = quoted(last.join("\n").as_bytes());
-        msg!(
-            "exit status {code}, and at the end {last}",
-            "status keluar {code}, dan pada akhirnya {last}"
-        )
+        came("status-and-text", &[&code, &quoted(last.join("\n").as_bytes())])
     }
 }
 
@@ -265,13 +229,3 @@ pub(super) fn files(folder: &Path) -> Files {
 
 /// Larger files are not read.
 const MOST: u64 = 64 << 20;
-
-fn file(name: &str, size: usize) -> Msg {
-    msg!("the file {name} with {size} bytes", "file {name} dengan {size} byte")
-}
-
-fn file_of(found: &[u8], wanted: &[u8]) -> Msg {
-    let size = found.len();
-    let at = found.iter().zip(wanted).take_while(|(a, b)| a == b).count();
-    msg!("{size} bytes, and byte {at} is another", "{size} byte, dan byte ke-{at} lain")
-}
