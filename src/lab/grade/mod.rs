@@ -37,6 +37,7 @@ mod sentences;
 mod server;
 pub mod suite;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -144,6 +145,11 @@ pub struct Graded {
 }
 
 impl Graded {
+    /// One that was not run.
+    fn without_steps(check: &'static Check, outcome: Outcome) -> Graded {
+        Graded { check, outcome, time: Duration::ZERO, rungs: Vec::new() }
+    }
+
     /// Whether it passed.
     #[must_use]
     pub fn passed(&self) -> bool {
@@ -183,6 +189,23 @@ pub struct Report {
 }
 
 impl Report {
+    /// Grades group after group. What is done with each when it has ended is up to the caller.
+    fn of(
+        options: &Options,
+        tell: impl Fn(&[&Graded]),
+        mut grade: impl FnMut(&[&'static Check]) -> Vec<Graded>,
+    ) -> Report {
+        let (start, mut is_over, mut graded) = (Instant::now(), false, Vec::new());
+        for group in options.wanted().chunk_by(|a, b| a.group() == b.group()) {
+            let not_run = |check: &&'static Check| Graded::without_steps(check, Outcome::NotRun);
+            let of = if is_over { group.iter().map(not_run).collect() } else { grade(group) };
+            tell(&of.iter().collect::<Vec<_>>());
+            is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure().is_some());
+            graded.extend(of);
+        }
+        Report { options: options.clone(), graded, time: start.elapsed() }
+    }
+
     /// The points, and the most there are.
     #[must_use]
     pub fn score(&self) -> (u64, u64) {
@@ -249,7 +272,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
                 )
             })?,
     };
-    let (wanted, all) = (options.wanted(), options.suite().in_order());
+    let all = options.suite().in_order();
     let mut run = Run {
         suite: Suite::of(options.dialect, false),
         prefix: format!("grade-{:06x}", Random::of(options.seed, "").next() & 0xff_ffff),
@@ -258,31 +281,23 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         start: Instant::now(),
         restarting: Duration::ZERO,
         stopped: None,
-        is_over: false,
+        begun: BTreeSet::new(),
+        passed: BTreeSet::new(),
         done: Vec::new(),
-        options,
+        options: options.clone(),
     };
-    if wanted.iter().any(|check| check.is("root")) {
+    if options.wanted().iter().any(|check| check.is("root")) {
         run.find_root()?;
     }
-    for group in wanted.chunk_by(|a, b| a.group() == b.group()) {
-        for check in group {
-            run.grade(check, &all, 0);
-        }
-        let is_of = |it: &Graded| group.iter().any(|check| check.id == it.check.id);
-        tell(&run.done.iter().filter(|it| is_of(it)).collect::<Vec<_>>());
-        let has_failed = |it: &Graded| is_of(it) && it.check.must && it.failure().is_some();
-        if run.options.stops && run.done.iter().any(has_failed) {
-            run.is_over = true;
-        }
-    }
+    let report = Report::of(&options, tell, |group| {
+        group.iter().for_each(|check| run.grade(check, &all));
+        let place = |it: &Graded| group.iter().position(|check| check.id == it.check.id);
+        let mut of: Vec<_> = run.done.extract_if(.., |it| place(it).is_some()).collect();
+        of.sort_by_key(place);
+        of
+    });
     run.sweep();
-    // Without those that ran only because others need them.
-    let place = |it: &Graded| wanted.iter().position(|check| check.id == it.check.id);
-    let mut graded = run.done;
-    graded.retain(|it| place(it).is_some());
-    graded.sort_by_key(place);
-    Ok(Report { options: run.options, graded, time: run.start.elapsed() })
+    Ok(report)
 }
 
 struct Run {
@@ -298,15 +313,17 @@ struct Run {
     restarting: Duration,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
-    /// A group has failed, and the rest is not run.
-    is_over: bool,
+    /// The checks that were begun. What needs itself has no end.
+    begun: BTreeSet<&'static str>,
+    passed: BTreeSet<&'static str>,
+    /// Those of groups that are not told yet.
     done: Vec<Graded>,
 }
 
 impl Run {
     /// Runs a check, after those that it needs.
-    fn grade(&mut self, check: &'static Check, all: &[&'static Check], depth: usize) {
-        if depth > 20 || self.done.iter().any(|done| done.check.id == check.id) {
+    fn grade(&mut self, check: &'static Check, all: &[&'static Check]) {
+        if !self.begun.insert(check.id) {
             return;
         }
         let is_blind = check.is("root") && self.options.root.is_none();
@@ -314,14 +331,13 @@ impl Run {
         let needs = if is_blind || is_unwatched { "" } else { check.sentence("needs") };
         let mut missing = None;
         for need in all.iter().filter(|it| needs.split_whitespace().any(|id| id == it.id)) {
-            self.grade(need, all, depth + 1);
-            if !self.done.iter().any(|done| done.check.id == need.id && done.passed()) {
+            self.grade(need, all);
+            if !self.passed.contains(need.id) {
                 missing = missing.or(Some(need.id));
             }
         }
         let (start, restarting) = (Instant::now(), self.restarting);
         let (outcome, rungs) = match (self.stopped, missing) {
-            _ if self.is_over => (Outcome::NotRun, Vec::new()),
             _ if is_blind && self.launched.is_none() => (Outcome::Needs("root"), Vec::new()),
             _ if is_blind || is_unwatched => (Outcome::Needs("run"), Vec::new()),
             (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
@@ -330,7 +346,9 @@ impl Run {
             _ => self.attempt(check),
         };
         let time = start.elapsed().saturating_sub(self.restarting - restarting);
-        self.done.push(Graded { check, outcome, time, rungs });
+        let graded = Graded { check, outcome, time, rungs };
+        self.passed.extend(graded.passed().then_some(check.id));
+        self.done.push(graded);
     }
 
     /// How long the run may still take. The starts of a program that ends again and again do not count.

@@ -30,7 +30,7 @@ mod request;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Mutex, mpsc};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -41,6 +41,7 @@ use super::player::{is_common, shown};
 use super::process::{Process, last_lines};
 use super::random::Random;
 use super::record::Record;
+use super::seen::Fail;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::client::connection::reach;
 use crate::client::names;
@@ -122,44 +123,28 @@ pub fn run(
     driven: &Driven,
     tell: impl Fn(&[&Graded]),
 ) -> Result<Report, Msg> {
-    let start = Instant::now();
     let words = words_of(&driven.command)?;
     let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
     room.dry_run(driven)?;
-    let wanted = room.options.wanted();
-    let (next, room) = (Mutex::new(wanted.iter().enumerate()), &room);
-    let mut places: Vec<Option<Graded>> = wanted.iter().map(|_| None).collect();
+    let grade = |group: &[&'static Check]| at_once(group, |check| room.grade(check));
+    Ok(Report::of(&room.options, tell, grade))
+}
+
+/// What this makes of each, in their order, several at a time.
+fn at_once<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
+    let (next, made) = (Mutex::new(all.iter().enumerate()), Mutex::new(BTreeMap::new()));
     thread::scope(|scope| {
-        let (sender, done) = mpsc::channel();
         for _ in 0..AT_ONCE {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
+            scope.spawn(|| {
                 loop {
-                    let Some((n, check)) = lock(next).next() else { return };
-                    let _ = sender.send((n, room.grade(check)));
+                    let Some((n, it)) = lock(&next).next() else { return };
+                    let of_it = make(it);
+                    lock(&made).insert(n, of_it);
                 }
             });
         }
-        drop(sender);
-        let mut groups = wanted.chunk_by(|a, b| a.group() == b.group()).peekable();
-        let mut told = 0;
-        for (n, graded) in done {
-            if let Some(place) = places.get_mut(n) {
-                *place = Some(graded);
-            }
-            // Checks run at the same time: a group is told when those before it have ended too.
-            while let Some(group) = groups.peek() {
-                let of: Vec<_> = places.iter().skip(told).map_while(Option::as_ref).collect();
-                let Some(of) = of.get(..group.len()) else { break };
-                tell(of);
-                told += group.len();
-                groups.next();
-            }
-        }
     });
-    let graded = places.into_iter().flatten().collect();
-    let (time, options) = (start.elapsed(), room.options.clone());
-    Ok(Report { options, graded, time })
+    std::mem::take(&mut *lock(&made)).into_values().collect()
 }
 
 /// What all checks of a run have.
@@ -184,35 +169,24 @@ impl<'f> Room<'f> {
             _ => &MANNERS,
         };
         self.client.downloads = driven.downloads.clone().unwrap_or_default();
-        let tries: Vec<_> = thread::scope(|scope| {
-            let attempt = |(n, manner): (usize, &&[_])| {
-                let client = self.client.with(manner);
-                let room = Room::new(self.options.clone(), client, self.folder);
-                scope.spawn(move || {
-                    let check = Check::of_lines(DRY_RUN);
-                    let performed = room.perform(&check, &format!("dry-{n}")).ok()?;
-                    Some((room.client, performed))
-                })
-            };
-            let threads: Vec<_> = manners.iter().enumerate().map(attempt).collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
-        });
-        let dialect = self.options.dialect;
-        let score = |(_, (examiner, seen)): &(Client, Performed)| {
+        let (dialect, check) = (self.options.dialect, Check::of_lines(DRY_RUN));
+        let tries = at_once(manners, |manner| {
+            let room = Room::new(self.options.clone(), self.client.with(manner), self.folder);
+            let (examiner, seen) = room.perform(&check).ok()?;
             let asked = examiner.acts().others.clone();
             let is_known = |order: &&&str| {
                 let has_name =
                     |said: String| dialect == Dialect::Struct || said.contains(parts(order).1);
                 asked.iter().any(|it| it.obeys(dialect, order) && has_name(it.said()))
             };
-            let known =
-                ["ls", "size b.txt", "download a.txt", "rm c.txt"].iter().filter(is_known).count();
-            let ended = seen.status.is_some_and(|status| status.success());
-            (known, asked.len() <= 6, ended)
-        };
-        let best = tries.iter().rev().max_by_key(|it| score(it));
-        let Some((client, (_, seen))) = best.filter(|it| score(it).0 > 0) else {
-            return Err(no_request(tries.last().map_or("", |(_, (_, seen))| &seen.printed)));
+            let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"];
+            let known = orders.iter().filter(is_known).count();
+            let has_ended = seen.status.is_some_and(|status| status.success());
+            Some(((known, asked.len() <= 6, has_ended), room.client, seen))
+        });
+        let best = tries.into_iter().rev().flatten().max_by_key(|it| it.0);
+        let Some((_, client, seen)) = best.as_ref().filter(|it| it.0.0 > 0) else {
+            return Err(no_request(best.as_ref().map_or("", |it| &it.2.printed)));
         };
         self.client = client.clone();
         if driven.downloads.is_none() {
@@ -221,47 +195,42 @@ impl<'f> Room<'f> {
             let folder = folders.next().unwrap_or_default();
             self.client.downloads = folder.trim_start_matches('/').to_owned();
         }
-        let ended = self.perform(&Check::of_lines("$ ls\ninput ends"), "dry-end");
+        let ended = self.perform(&Check::of_lines("$ ls\ninput ends"));
         self.client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
         Ok(())
     }
 
     fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
-        let folder = check.id.replace('/', "-");
-        let mut performed = self.perform(check, &folder);
+        let mut performed = self.perform(check);
         // On a busy machine a client may get no time to run.
         if matches!(&performed, Ok((_, seen)) if seen.hangs) {
-            performed = self.perform(check, &folder);
+            performed = self.perform(check);
         }
-        let (outcome, rungs) = match performed {
-            Err(_) => (Outcome::NoTime, Vec::new()),
-            Ok((examiner, seen)) => {
-                let outcome = match seen.judge(&examiner) {
-                    Ok(()) => Outcome::Passed,
-                    Err(mut failure) => {
-                        failure.printed = last_lines(&seen.printed);
-                        failure.typed = seen.typed;
-                        Outcome::Failed(failure)
-                    }
-                };
-                (outcome, examiner.record.take_rungs())
-            }
+        let Ok((examiner, seen)) = performed else {
+            return Graded::without_steps(check, Outcome::NoTime);
         };
-        Graded { check, outcome, time: start.elapsed(), rungs }
+        let failed = |mut failure: Box<Fail>| {
+            failure.printed = last_lines(&seen.printed);
+            failure.typed.clone_from(&seen.typed);
+            Outcome::Failed(failure)
+        };
+        let outcome = seen.judge(&examiner).map_or_else(failed, |()| Outcome::Passed);
+        Graded { check, outcome, time: start.elapsed(), rungs: examiner.record.take_rungs() }
     }
 
     /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves.
-    fn perform(&self, check: &Check, name: &str) -> io::Result<Performed> {
-        let (folder, served) = (self.folder.join(name), self.folder.join(format!("{name}-served")));
+    fn perform(&self, check: &Check) -> io::Result<Performed> {
+        let name = check.id.replace('/', "-");
+        let folder = self.folder.join(format!("{name}-{:016x}", store::random()));
+        let served = folder.with_extension("served");
         let work = folder.join(WORK);
         let downloads = work.join(&self.client.downloads);
         fs::create_dir_all(&downloads)?;
         let store = Store::open(&served, store::Options::default(), &Log::silent())
             .map_err(|error| io::Error::other(error.to_string()))?;
-        let places = || Places::new(Random::of(self.options.seed, check.id), name);
-        let (mut orders, mut facts) = (Vec::new(), Vec::new());
-        let mut words = Vec::new();
+        let places = || Places::new(Random::of(self.options.seed, check.id), &name);
+        let (mut orders, mut facts, mut words) = (Vec::new(), Vec::new(), Vec::new());
         let _ = check.walk(&mut places(), &mut |places, step| {
             if let Step::Word(word, it) = step {
                 words.push((word, shown(&it), places.content.clone()));
@@ -298,18 +267,16 @@ impl<'f> Room<'f> {
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let mut port = listener.local_addr()?.port();
         // A check without a server needs a port on which nothing listens. That of an open connection is given to no other
         // program meanwhile.
-        let no_server = match fact("absent") {
+        let absent = match fact("absent") {
             Some(_) => Some((TcpStream::connect(listener.local_addr()?)?, listener.accept()?)),
             None => None,
         };
-        let address = match &no_server {
-            Some((stream, _)) => stream.local_addr()?,
-            None => listener.local_addr()?,
-        };
-        let port = address.port();
-        let listener = no_server.is_none().then_some(listener);
+        if let Some((stream, _)) = &absent {
+            port = stream.local_addr()?.port();
+        }
         let mut examiner = Examiner::new(dialect, orders.clone());
         examiner.fails_again = fact("told").is_some();
         let time = self.options.time * check.times("patience");
@@ -326,9 +293,7 @@ impl<'f> Room<'f> {
             ..Seen::default()
         };
         thread::scope(|scope| {
-            if let Some(listener) = &listener {
-                scope.spawn(|| examiner.serve(listener, &store, check, &mut places(), server));
-            }
+            scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
             for orders in self.client.turns(&orders) {
                 examiner.record.touch();
                 match self.client.start(orders, &work, port) {
@@ -340,10 +305,7 @@ impl<'f> Room<'f> {
                 }
             }
             // What the client sent last may be still under way.
-            while listener.is_some()
-                && !examiner.acts().has_ended
-                && examiner.record.idle() < UNDER_WAY
-            {
+            while !examiner.acts().has_ended && examiner.record.idle() < UNDER_WAY {
                 thread::sleep(LOOK);
             }
             examiner.record.end();

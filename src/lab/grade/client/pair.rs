@@ -17,34 +17,7 @@ use crate::lang::{Msg, msg};
 
 /// The conversation. Its file has more bytes than one read brings, and each value of a byte. What a client asks for
 /// besides, such as the size before it removes a file, is answered as a right server would.
-const SESSION: &str = "file {name}.bin = {times 12 {every}}
-serve {name}.bin = {bytes}
-$ connme
-$ upload {name}.bin
-$ ls
-$ size {name}.bin
-$ download {name}.bin
-$ rm {name}.bin
-> connme
-< ok connected
-> upload {name}.bin
-< ok ready
-> {size}
->| {bytes}
-< ok received {size} {name}.bin
-> ls
-< ok {number}
-repeat {number}
-< {line}
-again
-< total {line}
-> size {name}.bin
-< ok {size} bytes ({MB} MB)
-> download {name}.bin
-< ok {size}
-<| {bytes}
-> rm {name}.bin
-< ok removed {name}.bin";
+const SESSION: &str = include_str!("../conversations/pair.txt");
 
 /// The widest name in the table.
 const NAME: usize = 16;
@@ -73,6 +46,8 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
         let is_ready = room.dry_run(driven).map_err(|note| ("client", note));
         for (server, address) in &servers {
             room.server = Some(address.clone());
+            // What an earlier one has left there has another name.
+            room.options.seed = crate::store::random();
             let tried = is_ready.clone().and_then(|()| session(&room, address));
             let cell = match tried {
                 Ok(()) => "ok".to_owned(),
@@ -132,8 +107,9 @@ fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
     reach(address, room.options.time).map_err(|error| {
         ("server", msg!("cannot connect: {error}", "tidak bisa tersambung: {error}"))
     })?;
-    let name = format!("pair-{:08x}", crate::store::random() >> 32);
-    let ran = room.perform(&Check::of_lines(SESSION), &name);
+    let mut check = Check::of_lines(SESSION);
+    check.id = "pair";
+    let ran = room.perform(&check);
     let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
     seen.judge(&examiner).map_err(|failure| {
         let side = if failure.is_of_other { "server" } else { "client" };
