@@ -373,7 +373,6 @@ fn each_format_can_be_read() {
     assert_eq!(junit.matches("<failure ").count(), failed(&report).len());
     let table = count("table");
     assert!(table.contains("text/framing/two-commands: FAILED (3 points, must)\n"), "{table}");
-    assert!(table.contains("say 'connme\\nconnme\\n'\n"), "{table}");
     assert!(
         table
             .contains("\n[13]                                   ^^                            ^\n")

@@ -4,7 +4,7 @@
 
 use super::places::is_in;
 use super::report::{AGAIN, Look, again, details, full_id, label, status, subject, table, verdict};
-use super::{Graded, Outcome, Report};
+use super::{Graded, Report};
 use crate::dialect::json_value::Value;
 use crate::lab::lecture::canvas::xml;
 
@@ -48,24 +48,12 @@ fn render_as(report: &Report, file: &str) -> String {
     let of_report = |way: &str| fill(part(way).unwrap_or_default(), &|name| fact(report, name));
     let (mut out, mut n) = (of_report("head"), 0);
     for graded in &report.graded {
-        let Some(text) = part(way(graded)) else { continue };
+        let Some(text) = part(graded.outcome.way().0) else { continue };
         out += if is_json && n > 0 { "," } else { "" };
         n += 1;
         out += &fill(text, &|name| fact_of(report, graded, n, name));
     }
     out + &of_report("end") + if is_json { "\n" } else { "" }
-}
-
-/// How a check ended. Those that need what is not there, and those that were left out, do not count.
-fn way(graded: &Graded) -> &'static str {
-    match graded.outcome {
-        Outcome::Passed => "passed",
-        Outcome::Failed(_) => "failed",
-        Outcome::Skipped(_) => "skipped",
-        Outcome::Needs(_) => "needs",
-        Outcome::NoTime | Outcome::Stopped(_) => "stopped",
-        Outcome::NotRun => "left-out",
-    }
 }
 
 /// A text with its places filled. The other braces are those of JSON.
@@ -101,7 +89,8 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
 /// A fact about the whole report.
 fn fact(report: &Report, name: &str) -> String {
     let (total, most) = report.score();
-    let ended = |ways: &str| report.graded.iter().filter(|it| is_in(ways, way(it))).count();
+    let ended =
+        |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way().0)).count();
     match name {
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
         "subject" => subject(&report.options),
@@ -115,7 +104,7 @@ fn fact(report: &Report, name: &str) -> String {
         "verdict" => verdict(report, Look::PLAIN).trim().to_owned(),
         "checks" => report.graded.len().to_string(),
         "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),
-        "failures" => ended("failed stopped left-out").to_string(),
+        "failures" => ended("failed stopped no-time left-out").to_string(),
         "skipped" => ended("skipped needs").to_string(),
         _ => String::new(),
     }
@@ -135,8 +124,8 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "group" => check.group().to_owned(),
         "about" => check.about(lang).to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
-        "status" => way(graded).to_owned(),
-        "reason" => status(graded, report),
+        "status" => graded.outcome.way().0.to_owned(),
+        "reason" => status(graded, lang),
         "score" => graded.score().to_string(),
         "points" => check.points.to_string(),
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),

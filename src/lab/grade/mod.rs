@@ -131,6 +131,21 @@ pub enum Outcome {
     Stopped(&'static str),
 }
 
+impl Outcome {
+    /// How a check ended, in a word, and what is said of that.
+    fn way(&self) -> (&'static str, &'static str) {
+        match *self {
+            Outcome::Passed => ("passed", ""),
+            Outcome::Failed(_) => ("failed", ""),
+            Outcome::Skipped(needs) => ("skipped", needs),
+            Outcome::Needs(flag) => ("needs", flag),
+            Outcome::NoTime => ("no-time", ""),
+            Outcome::NotRun => ("left-out", ""),
+            Outcome::Stopped(by) => ("stopped", by),
+        }
+    }
+}
+
 /// A check and how it ended.
 #[derive(Debug)]
 pub struct Graded {

@@ -2,11 +2,11 @@
 //! repeat it; then a table of the groups.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
+use std::fmt::{Display, Write as _};
 
 use super::hint::{cause, causes, closed, seen};
-use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
+use super::sentences::{said, sentence};
+use super::{Check, Graded, Options, Outcome, Report, Rung, Verdict, What};
 use crate::dialect::Dialect;
 use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
@@ -20,9 +20,6 @@ const STEPS: usize = 12;
 
 /// A bar's length.
 const BAR: u64 = 20;
-
-/// How long a command to repeat may be.
-const COMMAND: usize = 400;
 
 /// How a report looks.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +59,7 @@ pub(super) fn table(report: &Report, look: Look) -> String {
         text += &bar(&of, lang, look);
         let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for graded in of.into_iter().filter(|graded| !graded.passed()) {
-            names.entry(status(graded, report)).or_default().push(graded.check.name());
+            names.entry(status(graded, lang)).or_default().push(graded.check.name());
         }
         for (mark, names) in names {
             let _ = writeln!(text, "  {mark}");
@@ -83,7 +80,7 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
     let group = of.first().map_or("", |it| it.check.group());
     let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
     if most == 0 {
-        return format!("{group:<11}{}\n", not_run().say(lang));
+        return format!("{group:<11}{}\n", sentence(lang, "status", "left-out"));
     }
     let score: u64 = of.iter().map(|it| it.score()).sum();
     let full = score * BAR / most;
@@ -94,70 +91,38 @@ pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
 
 /// The points, and whether the protocol is kept.
 pub(super) fn verdict(report: &Report, look: Look) -> String {
-    let lang = report.options.lang;
     let (score, most) = report.score();
     let seconds = format!("{:.1}", report.time.as_secs_f64());
-    let seed = report.options.seed;
-    let is_right = report.is_right();
-    let not = if is_right { Msg::default() } else { msg!("not ", "belum ") };
-    let verdict = match report.has_run() {
-        true => msg!(
-            "{not}every required rule that is checked is kept",
-            "{not}semua aturan wajib yang diperiksa dipatuhi";
-            not
-        ),
-        false => msg!(
-            "none of these checks could be run, so nothing is known about the server",
-            "tidak ada pemeriksaan yang bisa dijalankan, jadi server belum dinilai"
-        ),
-    };
-    let colour = if is_right { "32" } else { "31" };
+    let of_report =
+        |name: &str, words: &[&dyn Display]| said("report", name, words).say(report.options.lang);
     let all: u64 = report.graded.iter().map(|graded| graded.check.points).sum();
-    let rest = all.saturating_sub(most);
-    let total = msg!(
-        "{score} of {most} points in {seconds} s, seed {seed}",
-        "{score} dari {most} poin dalam {seconds} s, seed {seed}"
-    );
-    let more = match rest {
-        0 => Msg::default(),
-        rest => msg!("; {rest} more were not run", "; {rest} lagi belum diuji"),
+    let mut text = of_report("total", &[&score, &most, &seconds, &report.options.seed]);
+    if all > most {
+        text += &of_report("rest", &[&(all - most)]);
+    }
+    if let Some(limit) = report.limit(most) {
+        text += &format!("\n{}", of_report("limit", &[&limit, &most]));
+    }
+    let (verdict, colour) = match report.has_run() {
+        false => ("unknown", "31"),
+        true if report.is_right() => ("right", "32"),
+        true => ("wrong", "31"),
     };
-    let limit = report.limit(most).map(|limit| {
-        msg!(
-            "\nat most {limit} of {most} points (60 %): a client can reach what is outside the folder",
-            "\npaling banyak {limit} dari {most} poin (60 %): client bisa mencapai yang di luar folder"
-        )
-    });
-    let total = [total, more, limit.unwrap_or_default()].map(|it| it.say(lang)).concat();
-    format!("{total}\n{}\n", paint(&verdict.say(lang), colour, look))
+    format!("{text}\n{}\n", paint(&of_report(verdict, &[]), colour, look))
 }
 
 /// How a check ended, in a few words.
-pub(super) fn status(graded: &Graded, report: &Report) -> String {
-    let say = match &graded.outcome {
-        Outcome::Passed => msg!("passed", "lulus"),
+pub(super) fn status(graded: &Graded, lang: Lang) -> String {
+    let (way, what) = match &graded.outcome {
         Outcome::Failed(failure) => match failure.verdict {
-            Verdict::Wrong => msg!("FAILED", "GAGAL"),
-            Verdict::Hangs => msg!("HANGS", "MACET"),
-            Verdict::Crashed => msg!("CRASHED", "BERHENTI KARENA GALAT"),
-            Verdict::NotSupported => msg!("NOT SUPPORTED", "TIDAK DIDUKUNG"),
+            Verdict::Wrong => ("wrong", ""),
+            Verdict::Hangs => ("hangs", ""),
+            Verdict::Crashed => ("crashed", ""),
+            Verdict::NotSupported => ("not-supported", ""),
         },
-        Outcome::Skipped(needs) => msg!("skipped: needs {needs}", "dilewati: perlu {needs}"),
-        Outcome::Needs(flag) => {
-            msg!("not run: needs --{flag}", "tidak dijalankan: perlu --{flag}")
-        }
-        Outcome::NotRun => not_run(),
-        Outcome::NoTime => msg!("not run: no time left", "tidak dijalankan: waktu habis"),
-        Outcome::Stopped(by) => msg!(
-            "not run: the server does not answer since {by}",
-            "tidak dijalankan: server tidak menjawab sejak {by}"
-        ),
+        outcome => outcome.way(),
     };
-    say.say(report.options.lang)
-}
-
-fn not_run() -> Msg {
-    msg!("not run", "tidak dijalankan")
+    said("status", way, &[&what]).say(lang)
 }
 
 /// Whether the protocol requires a check.
@@ -169,60 +134,44 @@ pub(super) fn duty(check: &Check, lang: Lang) -> &'static str {
 #[must_use]
 pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let (check, lang) = (graded.check, report.options.lang);
-    let id = full_id(report, graded);
     let (duty, points) = (duty(check, lang), check.points);
     let s = if points == 1 { "" } else { "s" };
     let points = msg!("{points} point{s}", "{points} poin").say(lang);
     let colour = if graded.passed() { "32" } else { "31" };
-    let head = format!("{id}: {}", status(graded, report));
+    let head = format!("{}: {}", full_id(report, graded), status(graded, lang));
     let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
-    wrap(&mut text, "", check.about(lang), look.columns);
-    if !check.rule(lang).is_empty() {
-        wrap(&mut text, lang.choose("rule: ", "aturan: "), check.rule(lang), look.columns);
+    let line = |text: &mut String, label: Label, words: &str| {
+        if !words.is_empty() {
+            wrap(text, self::label(lang, label), words, look.columns);
+        }
+    };
+    line(&mut text, ["", ""], check.about(lang));
+    line(&mut text, ["rule: ", "aturan: "], check.rule(lang));
+    text += &ladder(report, &graded.rungs, look.columns);
+    let Some(failure) = graded.failure() else { return text };
+    text.push('\n');
+    for (n, expected) in failure.expected.iter().enumerate() {
+        let label = if n == 0 { EXPECTED } else { ["      or: ", "    atau: "] };
+        line(&mut text, label, &expected.say(lang));
     }
-    if !graded.rungs.is_empty() {
+    line(&mut text, CAME, &failure.got.say(lang));
+    if let Some((expected, came)) = &failure.bytes {
         text.push('\n');
-        ladder(&mut text, report, &graded.rungs, look.columns);
+        compare(&mut text, expected, came, lang);
     }
-    if let Some(failure) = graded.failure() {
-        text.push('\n');
-        for (n, expected) in failure.expected.iter().enumerate() {
-            let or = lang.choose("      or: ", "    atau: ");
-            let label = if n == 0 { label(lang, EXPECTED) } else { or };
-            wrap(&mut text, label, &expected.say(lang), look.columns);
-        }
-        wrap(&mut text, label(lang, CAME), &failure.got.say(lang), look.columns);
-        if let Some((expected, came)) = &failure.bytes {
-            text.push('\n');
-            compare(&mut text, expected, came, lang);
-        }
-        for (label, lines) in [
-            (lang.choose("typed:    ", "diketik:  "), &failure.typed),
-            (lang.choose("printed:  ", "dicetak:  "), &failure.printed),
-        ] {
-            let mut label = label.to_owned();
-            for line in lines {
-                let shown = cut(&(label.clone() + &printable(line.as_bytes())), look.columns);
-                let _ = writeln!(text, "{shown}");
-                label = " ".repeat(label.chars().count());
-            }
-        }
-        text.push('\n');
-        let seen = seen(report, graded, failure);
-        if let Some(seen) = &seen {
-            wrap(&mut text, label(lang, SEEN), &seen.say(lang), look.columns);
-        }
-        // What was seen says more than what is usual, unless it says only that the connection ended.
-        if seen.is_none_or(|seen| seen == closed()) && !check.mistake(lang).is_empty() {
-            let label = lang.choose("usual mistake: ", "kesalahan yang biasa: ");
-            wrap(&mut text, label, check.mistake(lang), look.columns);
-        }
-        let _ = writeln!(text, "{}{}", label(lang, AGAIN), again(report, graded));
-        if let Some(line) = by_hand(report, &graded.rungs, failure) {
-            let _ = writeln!(text, "{}{line}", lang.choose("by hand: ", "manual:  "));
-        }
+    let lines = |lines: &[String]| -> Vec<_> {
+        lines.iter().map(|line| printable(line.as_bytes())).collect()
+    };
+    line(&mut text, ["typed:    ", "diketik:  "], &lines(&failure.typed).join("\n"));
+    line(&mut text, ["printed:  ", "dicetak:  "], &lines(&failure.printed).join("\n"));
+    text.push('\n');
+    let seen = seen(report, graded, failure);
+    line(&mut text, SEEN, &seen.clone().unwrap_or_default().say(lang));
+    // What was seen says more than what is usual, unless it says only that the connection ended.
+    if seen.is_none_or(|seen| seen == closed()) {
+        line(&mut text, ["usual mistake: ", "kesalahan yang biasa: "], check.mistake(lang));
     }
-    text
+    text + label(lang, AGAIN) + &again(report, graded) + "\n"
 }
 
 /// What a line of a failure begins with, in both languages.
@@ -244,9 +193,7 @@ const ROWS: usize = 23;
 /// points, and what to do next. All of it fits on a screen.
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
-    let rows = |text: &str| -> usize {
-        text.lines().map(|line| line.chars().count().div_ceil(look.columns).max(1)).sum()
-    };
+    let rows = |text: &str| text.lines().count();
     let tail = verdict(report, look) + &next(report);
     let mut room = ROWS.saturating_sub(groups(report).count() + 1 + rows(&tail));
     let mut text = String::from("\n");
@@ -287,7 +234,7 @@ fn first_failed(report: &Report) -> Option<&Graded> {
 fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let lang = report.options.lang;
     let Some(failure) = graded.failure() else { return String::new() };
-    let mark = status(graded, report);
+    let mark = status(graded, lang);
     let head = format!("{mark} {}: {}", full_id(report, graded), graded.check.about(lang));
     let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
     let expected = failure.expected.first().cloned().unwrap_or_default();
@@ -381,25 +328,19 @@ pub(super) fn again(report: &Report, graded: &Graded) -> String {
 /// The command that runs these checks.
 fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
-    let whom = match (&options.client, &options.run) {
-        (Some(client), _) => format!(" --client {}", as_word(&client.command)),
-        (None, Some(run)) => format!(" --run {}", as_word(run)),
-        (None, None) => String::new(),
+    let (server, whom) = match (&options.client, &options.run) {
+        (Some(client), _) => (String::new(), format!(" --client {}", as_word(&client.command))),
+        (None, Some(run)) => (String::new(), format!(" --run {}", as_word(run))),
+        (None, None) => {
+            (format!(" --server {}", address(&options.host, options.port)), String::new())
+        }
     };
     let own = options.own.map(|own| format!(" --conversation {}", own.path)).unwrap_or_default();
-    format!("{} grade{whom}{own} --only {only}", called(options, &options.program))
-}
-
-/// How a program is called for this server, or for these programs.
-fn called(options: &Options, program: &str) -> String {
-    let mut call = as_word(program);
-    if options.run.is_none() && options.client.is_none() {
-        call += &format!(" --server {}", address(&options.host, options.port));
-    }
-    if options.dialect != Dialect::Text {
-        call += &format!(" --dialect {}", options.dialect.name());
-    }
-    call
+    let dialect = match options.dialect {
+        Dialect::Text => String::new(),
+        dialect => format!(" --dialect {}", dialect.name()),
+    };
+    format!("{}{server}{dialect} grade{whom}{own} --only {only}", as_word(&options.program))
 }
 
 /// The name of a program, or a command, as one word for a shell.
@@ -409,32 +350,6 @@ fn as_word(text: &str) -> String {
         _ if text.contains(' ') => format!("'{text}'"),
         _ => text.to_owned(),
     }
-}
-
-/// The command that sends what the failed connection has sent.
-fn by_hand(report: &Report, rungs: &[Rung], failure: &Fail) -> Option<String> {
-    let options = &report.options;
-    let sent: Vec<&[u8]> = rungs
-        .iter()
-        .filter(|step| step.connection == failure.connection)
-        .filter_map(|step| match &step.what {
-            What::Sent(bytes) => Some(bytes.as_slice()),
-            _ => None,
-        })
-        .collect();
-    // A server that was started here has ended by now.
-    let has_ended = options.client.is_some() || options.run.is_some();
-    if has_ended || !(1..=COMMAND).contains(&sent.iter().map(|it| it.len()).sum()) {
-        return None;
-    }
-    let said: String = sent.iter().map(|bytes| format!(" '{}'", escaped(bytes))).collect();
-    let client = Path::new(&options.program).with_file_name("connme-client");
-    Some(format!("{} say{said}", called(options, &client.display().to_string())))
-}
-
-/// Bytes for `connme-client say`, in single quotes.
-fn escaped(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string().replace("\\'", "\\x27").replace("\\\"", "\"")
 }
 
 fn drawn(step: &Rung, columns: usize, side: Side) -> String {
@@ -451,19 +366,21 @@ fn drawn(step: &Rung, columns: usize, side: Side) -> String {
     rung(step.connection, step.at, call, &between, room)
 }
 
-fn ladder(text: &mut String, report: &Report, rungs: &[Rung], columns: usize) {
-    let lang = report.options.lang;
+/// The steps. Of many, those in the middle are left out.
+fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
     let side = if report.options.client.is_some() { Side::Server } else { Side::Client };
-    let hidden = rungs.len().saturating_sub(2 * STEPS);
+    let (hidden, mut text) = (rungs.len().saturating_sub(2 * STEPS), String::new());
     for (n, step) in rungs.iter().enumerate() {
+        text += if n == 0 { "\n" } else { "" };
         if n == STEPS && hidden > 0 {
-            let steps = msg!("... {hidden} steps ...", "... {hidden} langkah ...").say(lang);
-            let _ = writeln!(text, "{steps:^columns$}");
+            let steps = msg!("... {hidden} steps ...", "... {hidden} langkah ...");
+            let _ = writeln!(text, "{:^columns$}", steps.say(report.options.lang));
         }
         if n < STEPS || n >= STEPS + hidden {
-            *text += &drawn(step, columns, side);
+            text += &drawn(step, columns, side);
         }
     }
+    text
 }
 
 /// Both as hex and text, around the first difference, with a mark under the byte.
@@ -489,12 +406,14 @@ fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
     let _ = writeln!(text, "{at:<hex$}^^{:1$}^", "", shown - hex - 2);
 }
 
-/// The label and the words, in lines of this width.
+/// The label and the words, in lines of this width. What fits keeps its blanks.
 fn wrap(text: &mut String, label: &str, words: &str, columns: usize) {
     let indent = label.chars().count();
-    let gap = " ".repeat(indent);
-    let lines = wrapped(words, columns.saturating_sub(indent));
-    *text += &format!("{label}{}\n", lines.replace('\n', &format!("\n{gap}")));
+    let room = columns.saturating_sub(indent);
+    let fits = |line: &str| line.chars().count() <= room;
+    let fit = |line: &str| if fits(line) { line.to_owned() } else { wrapped(line, room) };
+    let lines = words.split('\n').map(fit).collect::<Vec<_>>().join("\n");
+    *text += &format!("{label}{}\n", lines.replace('\n', &format!("\n{}", " ".repeat(indent))));
 }
 
 fn paint(text: &str, code: &str, look: Look) -> String {
