@@ -28,8 +28,9 @@ use std::sync::Arc;
 use super::places::{Places, is_in};
 use super::random::Random;
 use super::seen::{Fail, fail};
+use super::sentences::said;
 use crate::lab::lecture::trace::Side;
-use crate::lang::{Msg, msg};
+use crate::lang::Msg;
 
 /// A line of a file, with its number from 1.
 type Line = (usize, &'static str);
@@ -135,7 +136,7 @@ impl Check {
             lines = after;
             // What is wrong in a phrase is told of the line that uses it.
             let number = at.unwrap_or(*number);
-            let wrong = || Mistake { line: number, what: not_filled(line) };
+            let wrong = || Mistake { line: number, what: said("wrong", "line", &[line]) };
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             if let Some((_, body)) = self.phrases.iter().find(|(known, _)| *known == word) {
                 let rest = rest.strip_suffix(" =").map_or(rest.to_owned(), |it| format!("{it} = "));
@@ -205,8 +206,7 @@ impl Check {
             let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
             let common = [">", ">|", "<", "<|", "repeat", "again", "send", "done"];
             if !common.contains(&word) && !is_known(word, rest) && !own(word) {
-                let what = msg!("there is no word '{text}'", "tidak ada kata '{text}'");
-                return Err(Mistake { line: *line, what });
+                return Err(Mistake { line: *line, what: said("wrong", "word", &[text]) });
             }
         }
         let mut places = Places::new(Random(1), "grade");
@@ -237,13 +237,6 @@ impl From<Mistake> for Box<Fail> {
     }
 }
 
-fn not_filled(line: &str) -> Msg {
-    msg!(
-        "'{line}' means nothing here: a place, a number or an escape in it is wrong or too large, or its end is missing",
-        "'{line}' tidak ada artinya di sini: isian, angka, atau escape di dalamnya salah atau terlalu besar, atau akhirnya tidak ada"
-    )
-}
-
 /// The checks of a file, which may use the phrases of another check's file.
 ///
 /// # Errors
@@ -252,15 +245,15 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
     let mut checks: Vec<Check> = Vec::new();
     let mut phrases: Vec<(&'static str, Vec<Line>)> = Vec::new();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
-        let wrong = |what| Mistake { line: n, what };
+        let wrong = |name: &str| Mistake { line: n, what: said("wrong", name, &[]) };
         if let Some(head) = line.strip_prefix("== ") {
-            let (id, points, must, section) = read_head(head).ok_or_else(|| wrong(no_head()))?;
+            let (id, points, must, section) = read_head(head).ok_or_else(|| wrong("head"))?;
             checks.push(Check { id, points, must, section, line: n, ..Check::default() });
         } else if let Some(word) = line.strip_prefix(":: ").filter(|_| checks.is_empty()) {
             phrases.push((word, Vec::new()));
         } else if !line.is_empty() && !line.starts_with('#') {
             let Some(check) = checks.last_mut() else {
-                let (_, body) = phrases.last_mut().ok_or_else(|| wrong(no_check()))?;
+                let (_, body) = phrases.last_mut().ok_or_else(|| wrong("beginning"))?;
                 body.push((n, line));
                 continue;
             };
@@ -285,20 +278,6 @@ fn read_head(head: &'static str) -> Option<(&'static str, u64, bool, &'static st
         return None;
     };
     Some((id, points.parse().ok()?, *duty == "must", section.first().copied().unwrap_or_default()))
-}
-
-fn no_head() -> Msg {
-    msg!(
-        "the head of a check is == GROUP/NAME POINTS must|should SECTION",
-        "kepala pemeriksaan adalah == KELOMPOK/NAMA POIN must|should BAGIAN"
-    )
-}
-
-fn no_check() -> Msg {
-    msg!(
-        "no check has begun: its head begins with ==",
-        "belum ada pemeriksaan: kepalanya diawali =="
-    )
 }
 
 /// The lines before the next line that is this word, and those after it.

@@ -57,7 +57,8 @@ use record::Record;
 pub use seen::{Fail, Rung, Verdict, What};
 use sentences::{came, expected};
 use server::{Found, Trial};
-pub use suite::{Suite, checks};
+pub use suite::checks;
+use suite::suite;
 
 /// After this time the rest is not run.
 pub const TOTAL: Duration = Duration::from_secs(110);
@@ -102,8 +103,8 @@ pub struct Options {
     pub run: Option<String>,
     /// Stop after the first group that breaks a rule of the protocol.
     pub stops: bool,
-    /// Checks of the user's own, in place of ours.
-    pub own: Option<&'static Suite>,
+    /// Checks of the user's own, in place of ours, and the file that they are in.
+    pub own: Option<(String, &'static [Check])>,
     /// The client to grade, instead of a server.
     pub client: Option<client::Driven>,
     /// How this program was called, for the commands in the report.
@@ -287,9 +288,8 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
                 )
             })?,
     };
-    let all = options.suite().in_order();
     let mut run = Run {
-        suite: Suite::of(options.dialect, false),
+        ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
         prefix: format!("grade-{:06x}", Random::of(options.seed, "").next() & 0xff_ffff),
         address,
         launched,
@@ -305,7 +305,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         run.find_root()?;
     }
     let report = Report::of(&options, tell, |group| {
-        group.iter().for_each(|check| run.grade(check, &all));
+        group.iter().for_each(|check| run.grade(check));
         let place = |it: &Graded| group.iter().position(|check| check.id == it.check.id);
         let mut of: Vec<_> = run.done.extract_if(.., |it| place(it).is_some()).collect();
         of.sort_by_key(place);
@@ -317,7 +317,8 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
 
 struct Run {
     options: Options,
-    suite: &'static Suite,
+    /// Our first check, by whose phrases servers are asked for something beside the checks.
+    ours: Check,
     /// How the names begin of what is stored.
     prefix: String,
     address: SocketAddr,
@@ -337,7 +338,7 @@ struct Run {
 
 impl Run {
     /// Runs a check, after those that it needs.
-    fn grade(&mut self, check: &'static Check, all: &[&'static Check]) {
+    fn grade(&mut self, check: &'static Check) {
         if !self.begun.insert(check.id) {
             return;
         }
@@ -345,8 +346,10 @@ impl Run {
         let is_unwatched = check.is("watched") && self.usage().is_none();
         let needs = if is_blind || is_unwatched { "" } else { check.sentence("needs") };
         let mut missing = None;
-        for need in all.iter().filter(|it| needs.split_whitespace().any(|id| id == it.id)) {
-            self.grade(need, all);
+        for need in
+            self.options.suite().iter().filter(|it| needs.split_whitespace().any(|id| id == it.id))
+        {
+            self.grade(need);
             if !self.passed.contains(need.id) {
                 missing = missing.or(Some(need.id));
             }
@@ -451,7 +454,7 @@ impl Run {
         let stored = match self.options.dialect {
             // These cannot say whether it was stored.
             Dialect::Filesaver | Dialect::Count => None,
-            _ => Some(trial.perform(&self.suite.of_line("put {name} = probe"))),
+            _ => Some(trial.perform(&self.ours.of_line("put {name} = probe"))),
         };
         let is_elsewhere =
             |(stored, name): &(Done, String)| stored.is_ok() && !root.join(name).exists();
@@ -497,7 +500,7 @@ impl Run {
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&mut self) -> Done {
         let mut trial = self.trial(1, "probe");
-        let outcome = trial.perform(&self.suite.of_line("probe")).0;
+        let outcome = trial.perform(&self.ours.of_line("probe")).0;
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
@@ -508,7 +511,7 @@ impl Run {
     fn sweep(&mut self) {
         // The folder of a server that was started here is removed.
         if self.launched.is_none() && self.stopped.is_none() {
-            let _ = self.trial(2, "sweep").sweep(&self.suite.of_line("remove {own}"));
+            let _ = self.trial(2, "sweep").sweep(&self.ours.of_line("remove {own}"));
         }
     }
 }

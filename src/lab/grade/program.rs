@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use super::formats::render;
 use super::report::{Look, bar, duty, screen, subject};
-use super::suite::Suite;
-use super::{Graded, Options, TIME, client, run};
+use super::suite::{of_file, suite};
+use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::lab::cli::CommandLine;
 use crate::lab::lecture::local::TemporaryFolder;
@@ -31,7 +31,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
     let is_short = is_short && !line.all;
     let own = flags.conversation.as_ref();
-    let own = own.map(|path| Suite::of_file(path, config.dialect, flags.client.is_some()));
+    let own = own.map(|path| of_file(path, config.dialect, flags.client.is_some()));
     let options = Options {
         host: config.host.clone(),
         port: config.port,
@@ -60,7 +60,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         ));
     }
     if flags.list {
-        let line = |check: &&super::Check| {
+        let line = |check: &&Check| {
             let id = format!("{}/{}", options.subject(), check.id);
             let duty = duty(check, config.lang);
             format!("{id}\t{}\t{duty}\t{}\n", check.points, check.about(config.lang))
@@ -149,16 +149,17 @@ impl Options {
     }
 
     /// The checks that are to be run.
-    pub(super) fn suite(&self) -> &'static Suite {
-        self.own.unwrap_or_else(|| Suite::of(self.dialect, self.client.is_some()))
+    pub(super) fn suite(&self) -> &'static [Check] {
+        let ours = || suite(self.dialect, self.client.is_some());
+        self.own.as_ref().map_or_else(ours, |(_, own)| own)
     }
 
     /// The checks that these options choose: those whose name begins with one of these, with the dialect or
     /// without it.
     #[must_use]
-    pub fn wanted(&self) -> Vec<&'static super::Check> {
+    pub fn wanted(&self) -> Vec<&'static Check> {
         let dialect = format!("{}/", self.dialect.name());
-        let mut all = self.suite().in_order();
+        let mut all: Vec<_> = self.suite().iter().collect();
         if self.only.is_empty() || self.only.iter().any(|path| path == self.dialect.name()) {
             return all;
         }

@@ -335,7 +335,8 @@ fn command(report: &Report, only: &str) -> String {
             (format!(" --server {}", address(&options.host, options.port)), String::new())
         }
     };
-    let own = options.own.map(|own| format!(" --conversation {}", own.path)).unwrap_or_default();
+    let own =
+        options.own.as_ref().map(|(path, _)| format!(" --conversation {path}")).unwrap_or_default();
     let dialect = match options.dialect {
         Dialect::Text => String::new(),
         dialect => format!(" --dialect {}", dialect.name()),

@@ -8,11 +8,11 @@ use std::sync::Mutex;
 use super::client;
 use super::conversation::{Check, Mistake, parse};
 use super::seen::same;
-use super::sentences::sentence;
+use super::sentences::{said, sentence};
 use super::server;
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{Lang, Msg};
 
 impl Check {
     /// The part of the id before the first `/`.
@@ -56,14 +56,6 @@ impl Check {
     }
 }
 
-/// The checks of a dialect.
-#[derive(Debug, Default)]
-pub struct Suite {
-    /// The file of the user's that they are in.
-    pub(super) path: String,
-    checks: Vec<Check>,
-}
-
 /// The conversations with servers, and those with clients.
 fn files(dialect: Dialect) -> [&'static str; 2] {
     match dialect {
@@ -82,53 +74,39 @@ fn files(dialect: Dialect) -> [&'static str; 2] {
     }
 }
 
-impl Suite {
-    /// Ours for servers of this dialect, or for clients.
-    pub(super) fn of(dialect: Dialect, is_client: bool) -> &'static Suite {
-        /// Each file is read once.
-        static SUITES: Mutex<BTreeMap<&str, &Suite>> = Mutex::new(BTreeMap::new());
-        let [for_servers, for_clients] = files(dialect);
-        let text = if is_client { for_clients } else { for_servers };
-        let checks = || parse(text, None).unwrap_or_default();
-        let suite = || Box::leak(Box::new(Suite { path: String::new(), checks: checks() }));
-        lock(&SUITES).entry(text).or_insert_with(|| suite())
-    }
+/// Ours for servers of this dialect, or for clients.
+pub(super) fn suite(dialect: Dialect, is_client: bool) -> &'static [Check] {
+    /// Each file is read once.
+    static SUITES: Mutex<BTreeMap<&str, &[Check]>> = Mutex::new(BTreeMap::new());
+    let [for_servers, for_clients] = files(dialect);
+    let text = if is_client { for_clients } else { for_servers };
+    let checks = || parse(text, None).unwrap_or_default().leak();
+    lock(&SUITES).entry(text).or_insert_with(|| checks())
+}
 
-    /// The checks in a file of the user's, which may use the phrases of ours.
-    ///
-    /// # Errors
-    /// Why it cannot be read, or the line that is wrong.
-    pub(super) fn of_file(
-        path: &Path,
-        dialect: Dialect,
-        is_client: bool,
-    ) -> Result<&'static Suite, Msg> {
-        let path = path.display().to_string();
-        let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
-        let ours = Suite::of(dialect, is_client);
-        let checks = parse(text.leak(), ours.checks.first());
-        let checks = checks.and_then(|checks| examine(&checks, is_client).map(|()| checks));
-        let checks = checks.map_err(|Mistake { line, what }| {
-            Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang)))
-        })?;
-        Ok(Box::leak(Box::new(Suite { path, checks })))
-    }
-
-    /// The checks, group by group.
-    pub(super) fn in_order(&'static self) -> Vec<&'static Check> {
-        self.checks.iter().collect()
-    }
-
-    /// A conversation of this line alone, in which the phrases of these checks may be used.
-    pub(super) fn of_line(&self, line: &'static str) -> Check {
-        self.checks.first().map(|first| first.of_line(line)).unwrap_or_default()
-    }
+/// The checks in a file of the user's, which may use the phrases of ours, and its path.
+///
+/// # Errors
+/// Why it cannot be read, or the line that is wrong.
+pub(super) fn of_file(
+    path: &Path,
+    dialect: Dialect,
+    is_client: bool,
+) -> Result<(String, &'static [Check]), Msg> {
+    let path = path.display().to_string();
+    let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
+    let checks = parse(text.leak(), suite(dialect, is_client).first());
+    let checks = checks.and_then(|checks| examine(&checks, is_client).map(|()| checks));
+    let checks = checks.map_err(|Mistake { line, what }| {
+        Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang)))
+    })?;
+    Ok((path, checks.leak()))
 }
 
 /// The checks of a dialect, in the order of the report.
 #[must_use]
 pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
-    Suite::of(dialect, false).in_order()
+    suite(dialect, false).iter().collect()
 }
 
 /// Finds what no run could use. A test does it for our own.
@@ -136,22 +114,18 @@ fn examine(checks: &[Check], is_client: bool) -> Result<(), Mistake> {
     let is_known = if is_client { client::is_known } else { server::is_known };
     for (n, check) in checks.iter().enumerate() {
         check.examine(is_known)?;
-        let wrong = |what| Err(Mistake { line: check.line, what });
         let is_there = |id: &str| checks.iter().any(|it| it.id == id);
         let mut needs = check.sentence("needs").split_whitespace();
-        if let Some(id) = needs.find(|id| !is_there(id)) {
-            return wrong(msg!("there is no check '{id}'", "tidak ada pemeriksaan '{id}'"));
-        }
-        if checks.iter().take(n).any(|it| it.id == check.id) {
-            let id = check.id;
-            return wrong(msg!("'{id}' is there twice", "'{id}' ada dua kali"));
-        }
-        if ["en", "id"].iter().all(|lang| check.sentence(lang).is_empty()) {
-            return wrong(msg!(
-                "a line 'en: …' must say what passes this check",
-                "harus ada baris 'id: …' tentang apa yang lulus pemeriksaan ini"
-            ));
-        }
+        let what = if let Some(id) = needs.find(|id| !is_there(id)) {
+            said("wrong", "needs", &[&id])
+        } else if checks.iter().take(n).any(|it| it.id == check.id) {
+            said("wrong", "twice", &[&check.id])
+        } else if check.about(Lang::En).is_empty() {
+            said("wrong", "silent", &[])
+        } else {
+            continue;
+        };
+        return Err(Mistake { line: check.line, what });
     }
     Ok(())
 }

@@ -395,7 +395,7 @@ fn no_request(printed: &str) -> Msg {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::grade::Suite;
+    use crate::lab::grade::suite::suite;
     use crate::lang::Lang;
 
     /// Also by a file of the user's.
@@ -415,9 +415,9 @@ mod tests {
     fn every_conversation_can_be_played_and_has_its_sentences() {
         let dialects = [(Dialect::Text, 70), (Dialect::Struct, 25), (Dialect::Json, 20)];
         for (dialect, least) in dialects {
-            let suite = Suite::of(dialect, true).in_order();
+            let suite = suite(dialect, true);
             assert!(suite.len() >= least, "{}", suite.len());
-            for check in &suite {
+            for check in suite {
                 let id = format!("{}/{}", dialect.name(), check.id);
                 assert_eq!(suite.iter().filter(|it| it.id == check.id).count(), 1, "{id}");
                 let mut is_told = false;
