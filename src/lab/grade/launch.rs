@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::process::{Process, from_anywhere, last_lines};
+use super::sentences::said;
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
-use crate::lang::{Msg, msg};
+use crate::lang::Msg;
 
 /// How long a server may take until it accepts connections.
 const START: Duration = Duration::from_secs(10);
@@ -44,12 +45,8 @@ impl Launched {
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
         let begun = made.and_then(|()| begin(&words, &folder.0, usual));
-        let (process, address) = begun.map_err(|printed| {
-            msg!(
-                "cannot grade: '{command}' does not accept connections; it said:\n{printed}",
-                "tidak bisa menilai: '{command}' tidak menerima koneksi; katanya:\n{printed}"
-            )
-        })?;
+        let (process, address) =
+            begun.map_err(|printed| said("cannot", "start", &[&command, &printed]))?;
         Ok(Launched { words, folder, usual, process, address })
     }
 

@@ -45,17 +45,18 @@ use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
-use crate::lang::{self, Lang, Msg, msg};
+use crate::lang::{self, Lang, Msg};
 pub use conversation::Check;
 use launch::Launched;
 use peer::Done;
 use places::Places;
+use player::shown;
 use prepared::files_in;
 use process::{Usage, last_lines};
 use random::Random;
 use record::Record;
 pub use seen::{Fail, Rung, Verdict, What};
-use sentences::{came, expected};
+use sentences::{came, expected, said};
 use server::{Found, Trial};
 pub use suite::checks;
 use suite::suite;
@@ -281,11 +282,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         None => reach((options.host.as_str(), options.port), options.time.max(TIME))
             .and_then(|stream| stream.peer_addr())
             .map_err(|why| {
-                let server = lang::address(&options.host, options.port);
-                msg!(
-                    "cannot grade {server}: {why}; is the server running?",
-                    "tidak bisa menilai {server}: {why}; apakah server berjalan?"
-                )
+                said("cannot", "reach", &[&lang::address(&options.host, options.port), &why])
             })?,
     };
     let mut run = Run {
@@ -451,28 +448,26 @@ impl Run {
     fn find_root(&mut self) -> Result<(), Msg> {
         let Some(root) = self.options.root.clone() else { return Ok(()) };
         let mut trial = self.trial(1, "root");
-        let stored = match self.options.dialect {
-            // These cannot say whether it was stored.
-            Dialect::Filesaver | Dialect::Count => None,
-            _ => Some(trial.perform(&self.ours.of_line("put {name} = probe"))),
-        };
-        let is_elsewhere =
-            |(stored, name): &(Done, String)| stored.is_ok() && !root.join(name).exists();
-        if self.launched.is_some() {
-            let Some((stored, name)) = stored else { return Ok(()) };
-            if stored.is_err() && self.probe().is_err() {
+        let put = self.ours.of_line("put {name} = probe");
+        // These cannot say whether it was stored.
+        let can_say = ![Dialect::Filesaver, Dialect::Count].contains(&self.options.dialect);
+        let is_stored = can_say && trial.perform(&put).is_ok();
+        let name = shown(&trial.places.fill("{name}").unwrap_or_default());
+        if self.launched.is_none() {
+            let is_elsewhere = is_stored && !root.join(name).exists();
+            return match root.is_dir() && !is_elsewhere {
+                true => Ok(()),
+                false => Err(said("cannot", "root", &[&root.display()])),
+            };
+        }
+        if can_say {
+            if !is_stored && self.probe().is_err() {
                 self.stopped = Some(STORING);
             }
             self.restart();
             let above = root.parent().unwrap_or(&root);
             let stored = files_in(above).into_iter().find(|it| it.ends_with(&name));
             self.options.root = stored.and_then(|it| Some(it.parent()?.to_owned()));
-        } else if !root.is_dir() || stored.as_ref().is_some_and(is_elsewhere) {
-            let root = root.display();
-            return Err(msg!(
-                "--root {root} is not the folder of this server: a file that it has stored is not in it",
-                "--root {root} bukan folder server ini: file yang disimpannya tidak ada di sana"
-            ));
         }
         Ok(())
     }
@@ -500,7 +495,7 @@ impl Run {
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
     fn probe(&mut self) -> Done {
         let mut trial = self.trial(1, "probe");
-        let outcome = trial.perform(&self.ours.of_line("probe")).0;
+        let outcome = trial.perform(&self.ours.of_line("probe"));
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,

@@ -19,9 +19,6 @@ use crate::wire::stream::is_silence;
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
 
-/// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
-const BETWEEN: Duration = Duration::from_millis(8);
-
 /// After this many milliseconds the other side has most probably read what was sent.
 const APART: u64 = 15;
 
@@ -29,7 +26,7 @@ const APART: u64 = 15;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet paused any drain flood end ends";
+pub(super) const WORDS: &str = "half-close apart quiet any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -54,8 +51,6 @@ pub(super) struct Peer {
     left: bool,
     /// A write has found that the connection is broken.
     is_broken: bool,
-    /// How many bytes each write has at most.
-    pub(super) slice: Option<usize>,
     record: Arc<Record>,
 }
 
@@ -72,7 +67,6 @@ impl Peer {
             end: None,
             left: false,
             is_broken: false,
-            slice: None,
             record: Arc::clone(record),
         }
     }
@@ -80,7 +74,11 @@ impl Peer {
     /// Sends these bytes, in one write or in pieces that stay apart, as far as the system takes them. If the other
     /// side does not take them, what it says instead is found by the next step.
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Peer {
-        let slice = self.slice;
+        self.send_in(bytes, None)
+    }
+
+    /// The same, with at most this many bytes in each write.
+    pub(super) fn send_in(&mut self, bytes: impl AsRef<[u8]>, slice: Option<usize>) -> &mut Peer {
         for (n, piece) in bytes.as_ref().chunks(slice.unwrap_or(usize::MAX).max(1)).enumerate() {
             if !self.write(piece) {
                 break;
@@ -107,7 +105,6 @@ impl Peer {
             "half-close" => self.half_close(),
             "apart" => self.pause(APART),
             "quiet" => self.is_quiet(milliseconds)?,
-            "paused" => self.paused()?,
             "any" => {
                 self.take(number.unwrap_or(1))?;
                 if number.is_none() {
@@ -261,18 +258,6 @@ impl Peer {
                 return rest;
             }
         }
-    }
-
-    /// The server waits for a moment before it sends on.
-    pub(super) fn paused(&mut self) -> Done {
-        let start = Instant::now();
-        if self.held.is_empty() {
-            self.read();
-            if start.elapsed() >= BETWEEN {
-                return Ok(());
-            }
-        }
-        self.failed(vec![expected("pause", &[])])
     }
 
     /// The server sends nothing more and closes, perhaps with a reset.

@@ -213,8 +213,10 @@ fn keep(mut output: impl Read, printed: &Mutex<VecDeque<u8>>) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use super::*;
 
     fn sh(script: &str, folder: &Path) -> io::Result<Process> {

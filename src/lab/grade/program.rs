@@ -8,12 +8,13 @@ use std::{env, fs};
 
 use super::formats::render;
 use super::report::{Look, bar, duty, screen, subject};
+use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
 use crate::lab::cli::CommandLine;
 use crate::lab::lecture::local::TemporaryFolder;
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{Lang, Msg};
 
 /// A line beside the report.
 fn note(line: &Msg, lang: Lang) {
@@ -54,10 +55,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let wanted = options.wanted();
     if wanted.is_empty() {
         let only = flags.only.join(" ");
-        return Err(msg!(
-            "no check's name begins with '{only}'; see grade --list",
-            "tidak ada pemeriksaan yang namanya diawali '{only}'; lihat grade --list"
-        ));
+        return Err(said("cannot", "choose", &[&only]));
     }
     if flags.list {
         let line = |check: &&Check| {
@@ -69,14 +67,14 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if flags.run.as_ref().is_some_and(|command| !command.contains("{port}")) {
         let port = config.dialect.port();
-        let line = msg!(
-            "the command has no {{port}}: the server must use {port}",
-            "perintah tanpa {{port}}: server harus memakai {port}"
-        );
-        note(&line, config.lang);
+        note(&said("before", "port", &[&port]), config.lang);
     }
     if !config.quiet {
-        note(&announcement(&options, wanted.len()), config.lang);
+        // A program that is started here has a folder of its own.
+        let is_here = options.client.is_some() || options.run.is_some();
+        let name = if is_here { "run" } else { "run-elsewhere" };
+        let s = if wanted.len() == 1 { "" } else { "s" };
+        note(&said("before", name, &[&subject(&options), &wanted.len(), &s]), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let plain = output.is_some() || !out;
@@ -100,28 +98,9 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         false => ExitCode::from(2),
     };
     let Some(path) = output else { return Ok(print(&text, status)) };
-    fs::write(path, text).map(|()| status).map_err(|error| {
-        let path = path.display();
-        msg!("cannot write {path}: {error}", "tidak bisa menulis {path}: {error}")
-    })
-}
-
-/// What is said before the run.
-fn announcement(options: &Options, checks: usize) -> Msg {
-    let (graded, s) = (subject(options), if checks == 1 { "" } else { "s" });
-    // A program that is started here has a folder of its own.
-    let more = match options.client.is_some() || options.run.is_some() {
-        true => Msg::default(),
-        false => msg!(
-            ". They use files of their own, named grade-...",
-            ". Semuanya memakai file sendiri, bernama grade-..."
-        ),
-    };
-    msg!(
-        "grading {graded}: {checks} check{s}{more}",
-        "menilai {graded}: {checks} pemeriksaan{more}";
-        more
-    )
+    fs::write(path, text)
+        .map(|()| status)
+        .map_err(|error| said("cannot", "write", &[&path.display(), &error]))
 }
 
 /// How this program was called: a path is one that works when it is typed in this folder.

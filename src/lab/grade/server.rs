@@ -80,16 +80,16 @@ pub(super) struct Found {
 impl Trial {
     /// Plays a check, as often as it may be tried. What is told is the first failure.
     pub(super) fn play(&mut self, check: &Check) -> Done {
-        let outcome = self.perform(check).0;
+        let outcome = self.perform(check);
         let mut is_right = outcome.is_ok();
         for _ in 1..check.times("tries") {
-            is_right = is_right || !self.record.left().is_zero() && self.perform(check).0.is_ok();
+            is_right = is_right || !self.record.left().is_zero() && self.perform(check).is_ok();
         }
         if is_right { Ok(()) } else { outcome }
     }
 
-    /// The same once, and the name that it has used.
-    pub(super) fn perform(&mut self, check: &Check) -> (Done, String) {
+    /// The same once.
+    pub(super) fn perform(&mut self, check: &Check) -> Done {
         self.found = Found::default();
         self.places.random.next();
         let mut places = self.places.clone();
@@ -98,8 +98,7 @@ impl Trial {
             .walk(&mut places, &mut |places, step| player.step(self, places, step))
             .and_then(|()| player.settle(self));
         self.found.peers = player.peers.into_values().flatten().collect();
-        let name = places.fill("{name}").unwrap_or_default();
-        (outcome, String::from_utf8(name).unwrap_or_default())
+        outcome
     }
 
     /// Removes the files of the grader that the server lists, each in this conversation; what remains, from its folder.

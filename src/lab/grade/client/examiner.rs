@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::drive::parts;
 use super::request::{Request, size_in};
@@ -20,9 +20,6 @@ use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;
 use crate::store::Store;
 
-/// No check takes longer.
-const LONGEST: Duration = Duration::from_secs(600);
-
 /// How often it is looked whether a client has come or asked.
 const LOOK: Duration = Duration::from_millis(3);
 
@@ -34,7 +31,7 @@ pub(super) struct Examiner {
     pub(super) fails_again: bool,
     /// What the client is told to do, as requests.
     pub(super) orders: Vec<String>,
-    acts: Mutex<Acts>,
+    pub(super) acts: Mutex<Acts>,
 }
 
 /// What has happened on the wire up to now.
@@ -53,16 +50,6 @@ pub(super) struct Acts {
 }
 
 impl Examiner {
-    pub(super) fn new(dialect: Dialect, orders: Vec<String>) -> Examiner {
-        Examiner {
-            dialect,
-            record: Record::new(Instant::now() + LONGEST, true),
-            fails_again: false,
-            orders,
-            acts: Mutex::default(),
-        }
-    }
-
     /// Plays the conversation, and serves until the check is over.
     pub(super) fn serve(
         &self,

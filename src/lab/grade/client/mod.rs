@@ -42,12 +42,13 @@ use super::process::{Process, last_lines};
 use super::random::Random;
 use super::record::Record;
 use super::seen::Fail;
+use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::client::connection::reach;
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
-use crate::lang::{Msg, msg};
+use crate::lang::Msg;
 use crate::log::Log;
 use crate::store::{self, Store};
 use drive::{Client, MANNERS, Way, parts};
@@ -76,16 +77,13 @@ impl Driven {
         let entries = self.map.iter().map(|entry| {
             let is_right = |(word, text): &(&str, &str)| {
                 let has_file = ["{path}", "{name}"].iter().any(|place| text.contains(place));
-                is_in("connme ls byebye", word) || is_in("size rm rm-no download upload", word) && has_file
+                is_in("connme ls byebye", word)
+                    || is_in("size rm rm-no download upload", word) && has_file
             };
-            let right = entry.split_once('=').filter(is_right).ok_or_else(|| {
-                msg!(
-                    "--map takes connme, ls or byebye, or size, rm, rm-no, download or upload with {{path}} or {{name}} \
-                     for the file, such as upload='put {{name}}', and not '{entry}'",
-                    "--map berisi connme, ls atau byebye, atau size, rm, rm-no, download atau upload dengan {{path}} atau \
-                     {{name}} untuk file, misalnya upload='put {{name}}', dan bukan '{entry}'"
-                )
-            });
+            let right = entry
+                .split_once('=')
+                .filter(is_right)
+                .ok_or_else(|| said("cannot", "map", &[entry]));
             right.map(|(word, text)| (word.to_owned(), text.to_owned()))
         });
         entries.collect()
@@ -95,7 +93,7 @@ impl Driven {
 /// The words of the command that starts a client.
 fn words_of(command: &str) -> Result<Vec<String>, Msg> {
     let words = names::words(command, names::ESCAPES).filter(|words| !words.is_empty());
-    words.ok_or_else(|| msg!("--client needs a command", "--client harus berisi perintah"))
+    words.ok_or_else(|| said("cannot", "client", &[]))
 }
 
 /// How many checks run at once: most of them wait.
@@ -112,6 +110,9 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// A client is ended when nothing happens, and not at a moment.
+const NEVER: Duration = Duration::from_secs(600);
 
 /// Runs the checks, each in folders below this one. What is done with each group when it has ended is up to the caller.
 ///
@@ -277,15 +278,20 @@ impl<'f> Room<'f> {
         if let Some((stream, _)) = &absent {
             port = stream.local_addr()?.port();
         }
-        let mut examiner = Examiner::new(dialect, orders.clone());
-        examiner.fails_again = fact("told").is_some();
+        let examiner = Examiner {
+            dialect,
+            record: Record::new(Instant::now() + NEVER, true),
+            fails_again: fact("told").is_some(),
+            orders: orders.clone(),
+            acts: Mutex::default(),
+        };
         let time = self.options.time * check.times("patience");
         let memory = fact("memory").and_then(number_in);
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         // What a server does not say is known before it is known what the client does not say.
-        let record = || Record::new(Instant::now() + time / 2, false);
+        let deadline = Instant::now() + time / 2;
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
-        let server = server.map(|stream| Peer::new(stream, &record()));
+        let server = server.map(|stream| Peer::new(stream, &Record::new(deadline, false)));
         let mut seen = Seen {
             before: files(&folder),
             downloads: Path::new(WORK).join(&self.client.downloads),
@@ -384,12 +390,7 @@ fn no_request(printed: &str) -> Msg {
     let last = last_lines(printed).into_iter();
     let last = last.map(|line| format!("\n  {}", crate::lang::printable(line.as_bytes())));
     let last: String = last.collect();
-    msg!(
-        "the client sent none of the requests for connme, ls, size, rm and download. It has printed:{last}\n\
-         If it takes other words, use --map.",
-        "client tidak mengirim satu pun permintaan untuk connme, ls, size, rm dan download. Yang ditampilkannya:{last}\n\
-         Kalau kata-katanya lain, pakai --map."
-    )
+    said("cannot", "ask", &[&last])
 }
 
 #[cfg(test)]

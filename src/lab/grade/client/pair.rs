@@ -12,8 +12,9 @@ use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
 use crate::lab::grade::seen::{Fail, quoted, same};
+use crate::lab::grade::sentences::said;
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
-use crate::lang::{Msg, msg};
+use crate::lang::Msg;
 
 /// The conversation. Its file has more bytes than one read brings, and each value of a byte. What a client asks for
 /// besides, such as the size before it removes a file, is answered as a right server would.
@@ -28,7 +29,7 @@ const NAME: usize = 16;
 /// What has to be said if a server is not named as `NAME=HOST:PORT`, or in another dialect than `text`.
 pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     if options.dialect != Dialect::Text {
-        return Err(msg!("--pair speaks text alone", "--pair hanya memakai dialek text"));
+        return Err(said("cannot", "pair-dialect", &[]));
     }
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
@@ -71,12 +72,7 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
 /// A server: `NAME=HOST:PORT`.
 fn named(server: &str) -> Result<(String, String), Msg> {
     let parts = server.split_once('=').filter(|(name, at)| !name.is_empty() && at.contains(':'));
-    let (name, address) = parts.ok_or_else(|| {
-        msg!(
-            "--pair takes NAME=HOST:PORT, not '{server}'",
-            "--pair berisi NAMA=HOST:PORT, bukan '{server}'"
-        )
-    })?;
+    let (name, address) = parts.ok_or_else(|| said("cannot", "pair", &[&server]))?;
     Ok((name.to_owned(), address.to_owned()))
 }
 
@@ -104,9 +100,8 @@ fn label(command: &str) -> String {
 
 /// Tries a client with a server. Says whose fault it is if that does not work, and why.
 fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
-    reach(address, room.options.time).map_err(|error| {
-        ("server", msg!("cannot connect: {error}", "tidak bisa tersambung: {error}"))
-    })?;
+    reach(address, room.options.time)
+        .map_err(|error| ("server", said("cannot", "connect", &[&error])))?;
     let mut check = Check::of_lines(SESSION);
     check.id = "pair";
     let ran = room.perform(&check);
@@ -129,12 +124,10 @@ fn note(failure: &Fail, after: &str, printed: Option<&str>) -> Msg {
         expected.iter().zip(came).take_while(|(expected, came)| expected == came).count()
     });
     let expected = failure.expected.first().cloned().unwrap_or_default();
-    let got = failure.got.clone();
     let printed = printed.map(|line| crate::lang::printable(line.as_bytes()));
     let printed = printed.unwrap_or_default();
-    msg!(
-        "at byte {at}, after {after}\n   expected: {expected}\n   got:      {got}\n   client printed: {printed}",
-        "di byte {at}, setelah {after}\n   harapan:  {expected}\n   hasil:    {got}\n   client mencetak: {printed}";
-        expected, got
-    )
+    Msg::of(|lang| {
+        let (expected, got) = (expected.say(lang), failure.got.say(lang));
+        said("came", "pair", &[&at, &after, &expected, &got, &printed]).say(lang)
+    })
 }
