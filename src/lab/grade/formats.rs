@@ -157,10 +157,6 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     if details.len() <= share {
         return details;
     }
-    let mut end = share;
-    while !details.is_char_boundary(end) {
-        end -= 1;
-    }
-    let shown = details.get(..end).unwrap_or_default();
+    let shown: String = details.chars().take(share).collect();
     format!("{shown}…\n{}{}\n", label(report.options.lang, AGAIN), again(report, graded))
 }

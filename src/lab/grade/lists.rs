@@ -39,14 +39,11 @@ impl List {
 
 /// The name in a line of a list of `text`, and the size of a file.
 fn entry(line: &str) -> Option<Entry> {
-    let (kind, rest) = line.split_once(' ')?;
-    let (size, name) = rest.split_once(' ')?;
-    let size = match (kind, size) {
-        ("dir", "-") => None,
-        ("file", size) => Some(digits(size.as_bytes())?),
-        _ => return None,
-    };
-    Some((name.to_owned(), size))
+    if let Some(name) = line.strip_prefix("dir - ") {
+        return Some((name.to_owned(), None));
+    }
+    let (size, name) = line.strip_prefix("file ")?.split_once(' ')?;
+    Some((name.to_owned(), Some(digits(size.as_bytes())?)))
 }
 
 /// Up to its `total`: whether the count is right is a check of its own.

@@ -65,30 +65,24 @@ pub(super) fn files_in(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// This name with a byte in it that UTF-8 does not have.
+#[cfg(unix)]
 fn no_text(name: &str) -> io::Result<OsString> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStringExt;
-        Ok(OsString::from_vec([name.as_bytes(), b"\xff"].concat()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = name;
-        Err(io::ErrorKind::Unsupported.into())
-    }
+    let bytes = [name.as_bytes(), b"\xff"].concat();
+    Ok(std::os::unix::ffi::OsStringExt::from_vec(bytes))
 }
 
+#[cfg(unix)]
+use std::os::unix::fs::symlink as link;
+
+#[cfg(not(unix))]
+fn no_text(_: &str) -> io::Result<OsString> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(windows)]
 fn link(to: &Path, from: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::symlink(to, from);
-    #[cfg(windows)]
-    return match to.is_dir() {
+    match to.is_dir() {
         true => std::os::windows::fs::symlink_dir(to, from),
         false => std::os::windows::fs::symlink_file(to, from),
-    };
-    #[cfg(not(any(unix, windows)))]
-    return {
-        let _ = (to, from);
-        Err(io::ErrorKind::Unsupported.into())
-    };
+    }
 }

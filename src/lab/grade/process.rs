@@ -213,10 +213,9 @@ fn keep(mut output: impl Read, printed: &Mutex<VecDeque<u8>>) {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    #![cfg(unix)]
-
     use super::*;
 
     fn sh(script: &str, folder: &Path) -> io::Result<Process> {

@@ -41,16 +41,10 @@ pub(super) struct Seen {
     pub(super) downloads: PathBuf,
 }
 
-/// What programs print that end because of a mistake of their own.
-const CRASHES: [&str; 7] = [
-    "Traceback (most recent call last)",
-    "panicked at",
-    "Exception in thread",
-    "Unhandled exception",
-    "terminate called",
-    "Segmentation fault",
-    "UnhandledPromiseRejection",
-];
+/// What Python prints before it says at the end why it crashed, and what others print when they do.
+const TRACEBACK: &str = "Traceback (most recent call last)";
+const CRASHES: &str = "panicked at|Exception in thread|Unhandled exception|terminate called|Segmentation fault\
+    |UnhandledPromiseRejection";
 
 /// Parts of words by which a client says that something failed.
 const FAILURES: &str = "error|fail|lost|incomplete|reset|broke|unexpected|wrong|mismatch|invalid|refused|differ|expected\
@@ -66,7 +60,7 @@ impl Seen {
     /// Whether it ended by a mistake of its own.
     fn has_crashed(&self) -> bool {
         let by_signal = self.status.is_some() && self.code().is_none();
-        by_signal || CRASHES.iter().any(|text| self.printed.contains(text))
+        by_signal || has_any(&self.printed, CRASHES) || self.printed.contains(TRACEBACK)
     }
 
     /// Its exit status. `None`: it was ended, from here or by a signal.
@@ -76,8 +70,7 @@ impl Seen {
 
     /// Whether it has printed one of these texts.
     fn says(&self, texts: &str) -> bool {
-        let printed = self.printed.to_lowercase();
-        texts.to_lowercase().split('|').any(|text| printed.contains(text))
+        has_any(&self.printed.to_lowercase(), &texts.to_lowercase())
     }
 
     /// The files that were not there before or have changed, are not hidden and not marked as unfinished.
@@ -152,13 +145,8 @@ impl Seen {
 
     /// The line by which a program says why it crashed, or how it ended.
     fn last_words(&self) -> String {
-        let mut lines = self.printed.lines().filter(|line| !line.trim().is_empty());
-        let is_mark = |line: &&str| CRASHES.iter().any(|text| line.contains(text));
-        // Python says it at the end, others at the beginning.
-        let line = match self.printed.contains(CRASHES[0]) {
-            true => lines.next_back(),
-            false => lines.find(is_mark),
-        };
+        let lines = || self.printed.lines().filter(|line| !line.trim().is_empty());
+        let line = lines().find(|line| has_any(line, CRASHES)).or(lines().next_back());
         let status = || self.status.map(|status| status.to_string());
         line.map(|line| line.trim().to_owned()).or_else(status).unwrap_or_default()
     }
@@ -211,6 +199,11 @@ impl Seen {
         let last = lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>();
         came("status-and-text", &[&code, &quoted(last.join("\n").as_bytes())])
     }
+}
+
+/// Whether one of these, with `|` between them, is in a text.
+fn has_any(text: &str, words: &str) -> bool {
+    words.split('|').any(|word| text.contains(word))
 }
 
 /// The files in this folder and below, by their paths in it.

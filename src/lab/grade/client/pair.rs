@@ -33,40 +33,34 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     }
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-    let mut table = format!("{:NAME$}", "");
-    for (name, _) in &servers {
-        table += &format!("  {name:NAME$.NAME$}");
-    }
-    table.truncate(table.trim_end().len());
-    let mut notes = Vec::new();
+    let head = [String::new()].into_iter().chain(servers.iter().map(|(name, _)| name.clone()));
+    let (mut rows, mut notes) = (vec![head.collect::<Vec<_>>()], Vec::new());
     for command in &clients(driven) {
-        let label = label(command);
-        table += &format!("\n{label:NAME$.NAME$}");
         let words = words_of(command).unwrap_or_default();
         let mut room = Room::new(options.clone(), Client::new(words, driven.map()?), &folder.0);
         let is_ready = room.dry_run(driven).map_err(|note| ("client", note));
+        let mut row = vec![label(command)];
         for (server, address) in &servers {
             room.server = Some(address.clone());
             // What an earlier one has left there has another name.
             room.options.seed = crate::store::random();
             let tried = is_ready.clone().and_then(|()| session(&room, address));
-            let cell = match tried {
-                Ok(()) => "ok".to_owned(),
-                Err((side, note)) => {
+            row.push(tried.map_or_else(
+                |(side, note)| {
                     let number = notes.len() + 1;
-                    notes.push(format!("{number}  {label}, {server}: {}", note.say(options.lang)));
+                    let (client, note) = (label(command), note.say(options.lang));
+                    notes.push(format!("\n{number}  {client}, {server}: {note}\n"));
                     format!("{number}: {side}")
-                }
-            };
-            table += &format!("  {cell:NAME$}");
+                },
+                |()| "ok".to_owned(),
+            ));
         }
-        table.truncate(table.trim_end().len());
+        rows.push(row);
     }
-    table += "\n";
-    for note in &notes {
-        table += &format!("\n{note}\n");
-    }
-    Ok((table, notes.is_empty()))
+    let cell = |cell: &String| format!("{cell:NAME$.NAME$}");
+    let line = |row: &Vec<_>| row.iter().map(cell).collect::<Vec<_>>().join("  ");
+    let table: String = rows.iter().map(|row| line(row).trim_end().to_owned() + "\n").collect();
+    Ok((table + &notes.concat(), notes.is_empty()))
 }
 
 /// A server: `NAME=HOST:PORT`.

@@ -114,7 +114,9 @@ impl Request {
             is_next: false,
         };
         let answer = Arc::new(Mutex::new(answer));
-        let mut wire = Wire::new(Box::new(Shared(Arc::clone(&answer))), WireConfig::default());
+        // A message is read byte by byte: what follows it may be the conversation's.
+        let config = WireConfig { buffer: 1, large_buffer: 1, ..WireConfig::default() };
+        let mut wire = Wire::new(Box::new(Shared(Arc::clone(&answer))), config);
         let log = Log::silent();
         let log = log.for_connection(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dialect.name());
         let _ = dialect.handle_client(&mut wire, store, &log);
@@ -159,7 +161,6 @@ struct Shared(Arc<Mutex<Answer>>);
 impl Read for Shared {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut answer = lock(&self.0);
-        // What follows a request is never handed on: it may be the conversation's.
         let is_request = match answer.expected {
             Expected::Line => !answer.is_ready,
             Expected::Words(_) => true,
@@ -173,18 +174,8 @@ impl Read for Shared {
         if answer.peer.held().is_empty() && !answer.peer.read_for(time) {
             return if answer.peer.has_ended() { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
         }
-        let held = answer.peer.held();
-        let most = match answer.expected {
-            _ if answer.request > 0 => answer.request,
-            Expected::Line => {
-                held.iter().position(|byte| *byte == b'\n').map_or(held.len(), |at| at + 1)
-            }
-            Expected::Bytes(count) => count,
-            _ => into.len(),
-        };
-        let most = most.min(into.len());
-        answer.request = answer.request.saturating_sub(most);
-        answer.peer.taken(most).as_slice().read(into)
+        answer.request = answer.request.saturating_sub(into.len());
+        answer.peer.taken(into.len()).as_slice().read(into)
     }
 }
 
