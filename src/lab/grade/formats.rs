@@ -3,7 +3,7 @@
 //! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
 
 use super::places::is_in;
-use super::report::{AGAIN, Look, again, details, full_id, label, status, subject, table, verdict};
+use super::report::{AGAIN, Look, again, details, label, status, subject, table, verdict};
 use super::{Graded, Report};
 use crate::dialect::json_value::Value;
 use crate::lab::lecture::canvas::xml;
@@ -120,7 +120,7 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
     }
     match name {
         "n" => n.to_string(),
-        "id" => full_id(report, graded),
+        "id" => report.options.full_id(check.id),
         "group" => check.group().to_owned(),
         "about" => check.about(lang).to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),

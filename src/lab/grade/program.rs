@@ -59,7 +59,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if flags.list {
         let line = |check: &&Check| {
-            let id = format!("{}/{}", options.subject(), check.id);
+            let id = options.full_id(check.id);
             let duty = duty(check, config.lang);
             format!("{id}\t{}\t{duty}\t{}\n", check.points, check.about(config.lang))
         };
@@ -121,10 +121,10 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 }
 
 impl Options {
-    /// What the ids of these checks begin with.
-    pub(super) fn subject(&self) -> String {
+    /// An id with the dialect and the side, such as `text/first/ls` or `text.client/first/ls`.
+    pub(super) fn full_id(&self, id: &str) -> String {
         let side = if self.client.is_some() { ".client" } else { "" };
-        format!("{}{side}", self.dialect.name())
+        format!("{}{side}/{id}", self.dialect.name())
     }
 
     /// The checks that are to be run.
@@ -137,18 +137,23 @@ impl Options {
     /// without it.
     #[must_use]
     pub fn wanted(&self) -> Vec<&'static Check> {
-        let dialect = format!("{}/", self.dialect.name());
-        let mut all: Vec<_> = self.suite().iter().collect();
-        if self.only.is_empty() || self.only.iter().any(|path| path == self.dialect.name()) {
-            return all;
-        }
-        let paths = self.only.iter().map(|path| path.strip_prefix(&dialect).unwrap_or(path));
-        // A whole name is that check alone, though other names begin with it.
-        let (names, starts): (Vec<_>, Vec<_>) =
-            paths.partition(|path| all.iter().any(|check| check.id == *path));
-        let begins =
-            |id: &str| starts.iter().any(|path| id.starts_with(path.trim_end_matches('/')));
-        all.retain(|check| names.contains(&check.id) || begins(check.id));
-        all
+        let (full, dialect) = (self.full_id(""), self.dialect.name());
+        let choice = |path: &String| {
+            // With a slash at its end, the dialect is a path too.
+            let path = format!("{}/", path.trim_end_matches('/'));
+            let below = path.strip_prefix(&full).or(path.strip_prefix(&format!("{dialect}/")));
+            let stem = below.unwrap_or(&path).trim_end_matches('/').to_owned();
+            // A whole name is that check alone, though other names begin with it.
+            (self.suite().iter().any(|check| check.id == stem), stem)
+        };
+        let choices: Vec<(bool, String)> = self.only.iter().map(choice).collect();
+        let is_chosen = |check: &&Check| {
+            choices.is_empty()
+                || choices.iter().any(|(is_whole, stem)| match is_whole {
+                    true => check.id == stem,
+                    false => check.id.starts_with(stem),
+                })
+        };
+        self.suite().iter().filter(is_chosen).collect()
     }
 }

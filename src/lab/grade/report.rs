@@ -138,7 +138,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let s = if points == 1 { "" } else { "s" };
     let points = msg!("{points} point{s}", "{points} poin").say(lang);
     let colour = if graded.passed() { "32" } else { "31" };
-    let head = format!("{}: {}", full_id(report, graded), status(graded, lang));
+    let head = format!("{}: {}", report.options.full_id(graded.check.id), status(graded, lang));
     let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
     let line = |text: &mut String, label: Label, words: &str| {
         if !words.is_empty() {
@@ -193,30 +193,18 @@ const ROWS: usize = 23;
 /// points, and what to do next. All of it fits on a screen.
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
-    let rows = |text: &str| text.lines().count();
     let tail = verdict(report, look) + &next(report);
-    let mut room = ROWS.saturating_sub(groups(report).count() + 1 + rows(&tail));
-    let mut text = String::from("\n");
+    let room = ROWS.saturating_sub(groups(report).count() + 1 + tail.lines().count());
     let first = first_failed(report).map(|it| it.check.group());
-    let mut failed: Vec<_> = report
-        .graded
-        .iter()
-        .filter(|it| it.failure().is_some() && first == Some(it.check.group()))
-        .collect();
+    let is_first = |it: &&Graded| it.failure().is_some() && first == Some(it.check.group());
+    let mut failed: Vec<_> = report.graded.iter().filter(is_first).collect();
     failed.sort_by_key(|it| !it.check.must);
     failed.truncate(2);
-    let mut shown = Vec::new();
-    for graded in failed {
-        let failure = in_short(report, graded, look);
-        // A line is left for the others.
-        if !shown.is_empty() && rows(&failure) >= room {
-            break;
-        }
-        room = room.saturating_sub(rows(&failure));
-        text += &failure;
-        shown.push(graded.check.id);
-    }
-    text + &also_lost(report, &shown, room.max(1), look) + &tail
+    let shown: String = failed.iter().map(|it| in_short(report, it, look)).collect();
+    // A line is left for the others.
+    let shown: Vec<_> = shown.split_inclusive('\n').take(room.saturating_sub(1)).collect();
+    let lost = also_lost(report, &failed, room.saturating_sub(shown.len()), look);
+    format!("\n{}{lost}{tail}", shown.concat())
 }
 
 /// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
@@ -235,28 +223,28 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let lang = report.options.lang;
     let Some(failure) = graded.failure() else { return String::new() };
     let mark = status(graded, lang);
-    let head = format!("{mark} {}: {}", full_id(report, graded), graded.check.about(lang));
+    let head =
+        format!("{mark} {}: {}", report.options.full_id(graded.check.id), graded.check.about(lang));
     let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
-    let expected = failure.expected.first().cloned().unwrap_or_default();
-    let mut lines =
-        vec![(label(lang, EXPECTED), expected), (label(lang, CAME), failure.got.clone())];
-    if let Some(seen) = seen(report, graded, failure) {
+    let seen = seen(report, graded, failure).map(|seen| {
         let causes = causes(report);
         let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-        let said = ids.map(|count| cause(&seen, count)).unwrap_or(seen);
-        lines.push((label(lang, SEEN), said));
-    }
-    let line =
-        |(label, words): (&str, Msg)| cut(&(label.to_owned() + &words.say(lang)), look.columns);
-    let lines: Vec<_> = lines.into_iter().map(line).collect();
-    format!("{head}\n{}\n", lines.join("\n"))
+        ids.map(|count| cause(&seen, count)).unwrap_or(seen)
+    });
+    let expected = failure.expected.first().cloned();
+    let lines = [(EXPECTED, expected), (CAME, Some(failure.got.clone())), (SEEN, seen)];
+    let line = |(label, words): (Label, Option<Msg>)| {
+        Some(cut(&(self::label(lang, label).to_owned() + &words?.say(lang)), look.columns) + "\n")
+    };
+    format!("{head}\n{}", lines.into_iter().filter_map(line).collect::<String>())
 }
 
 /// The checks that lost points beside those that are shown, by group, in at most so many lines.
-fn also_lost(report: &Report, shown: &[&str], rows: usize, look: Look) -> String {
+fn also_lost(report: &Report, shown: &[&Graded], rows: usize, look: Look) -> String {
     let mut lost = Vec::new();
     for of in groups(report) {
-        let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !shown.contains(&it.check.id);
+        let is_shown = |id| shown.iter().any(|it| it.check.id == id);
+        let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
         let names: Vec<_> = of.iter().filter(is_lost).map(|it| it.check.name()).collect();
         if let Some(first) = of.first().filter(|_| !names.is_empty()) {
             lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
@@ -280,7 +268,7 @@ fn also_lost(report: &Report, shown: &[&str], rows: usize, look: Look) -> String
 /// group without a failure, to what it lacks or to the group after it.
 fn next(report: &Report) -> String {
     let options = &report.options;
-    let id = |id: &str| Some(format!("{}/{id}", options.dialect.name()));
+    let id = |id: &str| Some(options.full_id(id));
     let group = |it: &Graded| it.check.group();
     let last = report.graded.last().filter(|_| !options.only.is_empty());
     let is_chosen = report.graded.chunk_by(|a, b| group(a) == group(b)).count() == 1;
@@ -312,14 +300,9 @@ fn cut(line: &str, columns: usize) -> String {
     }
 }
 
-/// The check's id with its dialect.
-pub(super) fn full_id(report: &Report, graded: &Graded) -> String {
-    format!("{}/{}", report.options.subject(), graded.check.id)
-}
-
 /// The command that runs this check again.
 pub(super) fn again(report: &Report, graded: &Graded) -> String {
-    let id = format!("{}/{}", report.options.dialect.name(), graded.check.id);
+    let id = report.options.full_id(graded.check.id);
     let root =
         if graded.check.is("root") && report.options.run.is_none() { " --root DIR" } else { "" };
     format!("{} --seed {}{root}", command(report, &id), report.options.seed)
