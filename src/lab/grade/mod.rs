@@ -339,27 +339,30 @@ impl Run {
         if !self.begun.insert(check.id) {
             return;
         }
-        let is_blind = check.is("root") && self.options.root.is_none();
-        let is_unwatched = check.is("watched") && self.usage().is_none();
-        let needs = if is_blind || is_unwatched { "" } else { check.sentence("needs") };
+        let lacks = match (&self.options.root, &self.launched) {
+            (None, None) if check.is("root") => Some("root"),
+            (None, Some(_)) if check.is("root") => Some("run"),
+            _ if check.is("watched") && self.usage().is_none() => Some("run"),
+            _ => None,
+        };
+        let needs = if lacks.is_some() { "" } else { check.sentence("needs") };
+        let is_needed = |it: &&Check| needs.split_whitespace().any(|id| id == it.id);
         let mut missing = None;
-        for need in
-            self.options.suite().iter().filter(|it| needs.split_whitespace().any(|id| id == it.id))
-        {
+        for need in self.options.suite().iter().filter(is_needed) {
             self.grade(need);
             if !self.passed.contains(need.id) {
                 missing = missing.or(Some(need.id));
             }
         }
         let (start, restarting) = (Instant::now(), self.restarting);
-        let (outcome, rungs) = match (self.stopped, missing) {
-            _ if is_blind && self.launched.is_none() => (Outcome::Needs("root"), Vec::new()),
-            _ if is_blind || is_unwatched => (Outcome::Needs("run"), Vec::new()),
-            (Some(by), _) => (Outcome::Stopped(by), Vec::new()),
-            _ if self.left().is_zero() => (Outcome::NoTime, Vec::new()),
-            (_, Some(need)) => (Outcome::Skipped(need), Vec::new()),
-            _ => self.attempt(check),
+        let left_out = match (lacks, self.stopped, missing) {
+            (Some(flag), ..) => Some(Outcome::Needs(flag)),
+            (_, Some(by), _) => Some(Outcome::Stopped(by)),
+            _ if self.left().is_zero() => Some(Outcome::NoTime),
+            (.., missing) => missing.map(Outcome::Skipped),
         };
+        let attempted = left_out.map_or_else(|| self.attempt(check), |it| (it, Vec::new()));
+        let (outcome, rungs) = attempted;
         let time = start.elapsed().saturating_sub(self.restarting - restarting);
         let graded = Graded { check, outcome, time, rungs };
         self.passed.extend(graded.passed().then_some(check.id));
@@ -394,37 +397,31 @@ impl Run {
         }
         let mut trial = self.trial(check.times("patience"), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
-        let mut outcome = trial.play(check);
-        if let Some(before) = before.filter(|_| outcome.is_ok()) {
-            outcome = self.must_take_little(before, &trial);
-        }
+        let outcome = trial.play(check).and_then(|()| self.must_take_little(before, &trial));
         trial.found = Found::default();
         let rungs = trial.record.take_rungs();
-        let mut outcome = outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed);
-        let passed = matches!(outcome, Outcome::Passed);
-        let has_ended = self.launched.as_mut().is_some_and(|it| match passed {
-            true => it.process.ended().is_some(),
-            false => it.ends_soon(),
+        let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
+            Ok(()) => it.process.ended().is_some(),
+            Err(_) => it.ends_soon(),
         });
-        if passed && !check.is("hostile") && !has_ended {
-            return (outcome, rungs);
+        if outcome.is_ok() && !check.is("hostile") && !has_ended {
+            return (Outcome::Passed, rungs);
         }
-        if let Err(failure) = self.probe() {
-            if passed {
-                let expected = vec![expected("alive", &[])];
-                outcome = Outcome::Failed(Box::new(Fail { expected, connection: 0, ..*failure }));
-            }
-            // Perhaps it needs a moment.
-            if self.probe().is_err() {
-                self.stopped = Some(check.id);
-            }
+        let probed = self.probe();
+        // Perhaps it needs a moment.
+        if probed.is_err() && self.probe().is_err() {
+            self.stopped = Some(check.id);
         }
-        if let (Outcome::Failed(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
+        let mut outcome = outcome.and(probed.map_err(|failure| {
+            let expected = vec![expected("alive", &[])];
+            Box::new(Fail { expected, connection: 0, ..*failure })
+        }));
+        if let (Err(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
             failure.has_ended = has_ended || launched.process.ended().is_some();
             failure.printed = last_lines(&launched.process.printed());
         }
         self.restart();
-        (outcome, rungs)
+        (outcome.map_or_else(Outcome::Failed, |()| Outcome::Passed), rungs)
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -473,7 +470,8 @@ impl Run {
     }
 
     /// Whether the server has given back what it took for a check, some time after that.
-    fn must_take_little(&self, before: Usage, trial: &Trial) -> Done {
+    fn must_take_little(&self, before: Option<Usage>, trial: &Trial) -> Done {
+        let Some(before) = before else { return Ok(()) };
         let until = Instant::now() + self.options.time.min(GIVEN_BACK);
         let sent = trial.record.flooded.load(Ordering::SeqCst);
         loop {

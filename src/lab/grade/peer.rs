@@ -83,16 +83,14 @@ impl Peer {
             if !self.write(piece) {
                 break;
             }
-            if slice.is_none() {
-                continue;
-            }
-            match self.record.is_server {
+            self.pause(match n {
+                _ if slice.is_none() => 0,
                 // A client that is slow is to read the first ones apart, too. Long replies would take too long if each
                 // piece had its pause. Without any, the system runs out of room.
-                true if n < 4 => self.pause(40),
-                true if n >= 60 && n % 8 > 0 => {}
-                _ => self.pause(2),
-            }
+                0..4 if self.record.is_server => 40,
+                60.. if self.record.is_server && n % 8 > 0 => 0,
+                _ => 2,
+            });
         }
         self
     }

@@ -231,12 +231,10 @@ impl Places {
     pub(super) fn forms(&self, hole: &str) -> Vec<String> {
         let (word, codes) = hole.split_once(' ').unwrap_or((hole, ""));
         let name = self.arguments.last().map(|it| String::from_utf8_lossy(it)).unwrap_or_default();
-        let record = self.arguments.last().and_then(|name| self.records.get(name));
         let one = |text: &str| vec![text.to_owned()];
         match word {
             "code" if codes.is_empty() => one("CODE MESSAGE"),
             "code" => codes.split(' ').map(|code| format!("{code} MESSAGE")).collect(),
-            "record" if record.is_some() => record.map(Value::to_string).into_iter().collect(),
             "new" | "record" => vec![format!(
                 "{{\"id\":\"…\",\"nama_file\":\"{name}\",\"size\":{},\"type\":\"{}\"}}",
                 self.content.len(),
@@ -330,14 +328,9 @@ fn is_place(open: char, inside: &str) -> bool {
 
 /// The byte after a backslash, and what follows it.
 fn escaped(text: &str) -> Option<(u8, &str)> {
-    let simple = |byte| Some((byte, text.get(1..)?));
-    match text.bytes().next()? {
-        b'n' => simple(b'\n'),
-        b'r' => simple(b'\r'),
-        b't' => simple(b'\t'),
-        b'0' => simple(0),
-        b'\\' => simple(b'\\'),
-        b'x' => Some((u8::from_str_radix(text.get(1..3)?, 16).ok()?, text.get(3..)?)),
-        _ => None,
+    if let Some(hex) = text.strip_prefix('x') {
+        return Some((u8::from_str_radix(hex.get(..2)?, 16).ok()?, hex.get(2..)?));
     }
+    let at = r"nrt0\".find(text.chars().next()?)?;
+    Some((*b"\n\r\t\0\\".get(at)?, text.get(1..)?))
 }

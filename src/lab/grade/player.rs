@@ -56,14 +56,14 @@ pub(super) trait Stage {
         None
     }
 
-    /// A word that is not one of those above, or means more here. `None`: it does not.
+    /// A word that is not one of those above.
     fn word(
         &mut self,
         player: &mut Player,
         places: &mut Places,
         word: &'static str,
         argument: &[u8],
-    ) -> Done<Option<Then>>;
+    ) -> Done<Then>;
 }
 
 /// How far a conversation is.
@@ -214,10 +214,8 @@ impl Player {
             }
             "send" => {}
             "stop" => return Ok(Then::Stop),
-            word => match stage.word(self, places, word, argument)? {
-                Some(then) => return Ok(then),
-                None => self.with(stage, |p| p.obey(word, argument))?,
-            },
+            word if is_in(peer::WORDS, word) => self.with(stage, |p| p.obey(word, argument))?,
+            word => return stage.word(self, places, word, argument),
         }
         Ok(Then::GoOn)
     }

@@ -1,7 +1,6 @@
 //! `connme-lab grade`: from the command line to the exit status.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fs};
@@ -45,7 +44,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         stops: is_short,
         own: own.transpose()?,
         client: flags.client.clone(),
-        program: called(),
+        program: env::args().next().unwrap_or_default(),
         lang: config.lang,
     };
     if let Some(driven) = options.client.as_ref().filter(|driven| !driven.pair.is_empty()) {
@@ -101,16 +100,6 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     fs::write(path, text)
         .map(|()| status)
         .map_err(|error| said("cannot", "write", &[&path.display(), &error]))
-}
-
-/// How this program was called: a path is one that works when it is typed in this folder.
-fn called() -> String {
-    let word = env::args().next().unwrap_or_default();
-    let here = env::current_dir().unwrap_or_default();
-    match Path::new(&word).strip_prefix(here) {
-        Ok(below) => Path::new(".").join(below).display().to_string(),
-        Err(_) => word,
-    }
 }
 
 fn print(text: &str, status: ExitCode) -> ExitCode {

@@ -160,11 +160,11 @@ impl Stage for Trial {
         places: &mut Places,
         word: &'static str,
         argument: &[u8],
-    ) -> Done<Option<Then>> {
+    ) -> Done<Then> {
         match word {
             "enough" => {
                 let half = (self.record.deadline - self.record.start) / 2;
-                return Ok(Some(if self.record.left() < half { Then::Stop } else { Then::GoOn }));
+                return Ok(if self.record.left() < half { Then::Stop } else { Then::GoOn });
             }
             "list" => {
                 let (folder, dialect) = (shown(argument), self.dialect);
@@ -173,7 +173,7 @@ impl Stage for Trial {
             }
             "made" => {
                 let made = self.make(places, &shown(argument));
-                let Some(made) = made else { return Ok(Some(Then::Stop)) };
+                let Some(made) = made else { return Ok(Then::Stop) };
                 self.found.made.push(made);
             }
             "noted" => self.found.noted = self.files(),
@@ -187,10 +187,9 @@ impl Stage for Trial {
             }
             "lap" => self.found.laps.push(Instant::now()),
             "prompt" => self.prompt(number_in(argument).unwrap_or(0))?,
-            word if is_common(word) => return Ok(None),
             word => self.about_list(places, word, &shown(argument))?,
         }
-        Ok(Some(Then::GoOn))
+        Ok(Then::GoOn)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
-use crate::lab::grade::player::{Player, Stage, is_common, pass_on};
+use crate::lab::grade::player::{Player, Stage, pass_on};
 use crate::lab::grade::record::Record;
 use crate::lab::grade::seen::{Fail, quoted, same};
 use crate::lab::lecture::trace::Side;
@@ -217,16 +217,10 @@ impl Stage for Client<'_> {
         _: &mut Places,
         word: &'static str,
         argument: &[u8],
-    ) -> Done<Option<Then>> {
-        match word {
-            "may" if !self.comes(player, [argument, b"\n"].concat()) => {
-                return Ok(Some(Then::LeaveOut));
-            }
-            word if is_common(word) => return Ok(None),
-            // What is put in place, and what is looked at afterwards.
-            _ => {}
-        }
-        Ok(Some(Then::GoOn))
+    ) -> Done<Then> {
+        // The others put something in place, or look at it afterwards.
+        let is_missed = word == "may" && !self.comes(player, [argument, b"\n"].concat());
+        Ok(if is_missed { Then::LeaveOut } else { Then::GoOn })
     }
 }
 

@@ -34,7 +34,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Mistake, Step, Then, number_in};
+use super::conversation::{Mistake, Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::{is_common, shown};
@@ -286,7 +286,7 @@ impl<'f> Room<'f> {
             acts: Mutex::default(),
         };
         let time = self.options.time * check.times("patience");
-        let memory = fact("memory").and_then(number_in);
+        let is_measured = fact("memory").is_some();
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         // What a server does not say is known before it is known what the client does not say.
         let deadline = Instant::now() + time / 2;
@@ -303,7 +303,7 @@ impl<'f> Room<'f> {
             for orders in self.client.turns(&orders) {
                 examiner.record.touch();
                 match self.client.start(orders, &work, port) {
-                    Ok(mut process) => seen.watch(&mut process, &examiner, time, memory),
+                    Ok(mut process) => seen.watch(&mut process, &examiner, time, is_measured),
                     Err(error) => seen.printed += &error.to_string(),
                 }
                 if seen.hangs || examiner.acts().failure.is_some() {
@@ -346,13 +346,13 @@ impl Seen {
         process: &mut Process,
         examiner: &Examiner,
         time: Duration,
-        most: Option<u64>,
+        is_measured: bool,
     ) {
         let start = Instant::now();
         let mut failed: Option<Instant> = None;
         loop {
             self.status = process.wait(Instant::now() + LOOK);
-            if most.is_some() && self.status.is_none() {
+            if is_measured && self.status.is_none() {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
@@ -361,10 +361,8 @@ impl Seen {
             }
             let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
-            // What takes too much does not have to go on.
-            let is_large = most.is_some_and(|most| self.memory > most);
-            if self.status.is_some() || is_late || is_failed || is_large {
-                self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
+            if self.status.is_some() || is_late || is_failed {
+                self.hangs = self.status.is_none() && is_late && !is_failed;
                 break;
             }
         }
