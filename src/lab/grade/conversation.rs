@@ -139,12 +139,13 @@ impl Check {
             let wrong = || Mistake { line: number, what: said("wrong", "line", &[line]) };
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             if let Some((_, body)) = self.phrases.iter().find(|(known, _)| *known == word) {
-                let rest = rest.strip_suffix(" =").map_or(rest.to_owned(), |it| format!("{it} = "));
-                let (arguments, content) = match rest.split_once(" = ") {
-                    Some((arguments, content)) => (arguments, Some(content)),
-                    None => {
-                        rest.strip_prefix("= ").map_or((rest.as_str(), None), |it| ("", Some(it)))
-                    }
+                let parts =
+                    (rest.strip_prefix("= "), rest.split_once(" = "), rest.strip_suffix(" ="));
+                let (arguments, content) = match parts {
+                    (Some(content), ..) => ("", Some(content)),
+                    (_, Some((arguments, content)), _) => (arguments, Some(content)),
+                    (.., Some(arguments)) => (arguments, Some("")),
+                    _ => (rest, None),
                 };
                 let filled = arguments.split(" | ").map(|argument| places.fill(argument));
                 let arguments = filled.collect::<Option<_>>().ok_or_else(wrong)?;

@@ -31,12 +31,9 @@ pub(super) const WORDS: &str = "half-close apart quiet any drain flood end ends"
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
 
-/// How the other side's direction ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Close,
-    Reset,
-}
+/// How the other side's direction ends, in the words of the sentences.
+const CLOSE: &str = "close";
+const RESET: &str = "reset";
 
 /// One connection of a check.
 pub(super) struct Peer {
@@ -46,7 +43,7 @@ pub(super) struct Peer {
     held: Vec<u8>,
     /// The last byte of that is still in the system: a close with an unread byte is a reset.
     owes: bool,
-    end: Option<End>,
+    end: Option<&'static str>,
     /// Our direction has ended.
     left: bool,
     /// A write has found that the connection is broken.
@@ -98,11 +95,10 @@ impl Peer {
     /// Obeys one of [`WORDS`].
     pub(super) fn obey(&mut self, word: &str, argument: &[u8]) -> Done {
         let number = number_in(argument);
-        let milliseconds = number_in(argument).unwrap_or(0);
         match word {
             "half-close" => self.half_close(),
             "apart" => self.pause(APART),
-            "quiet" => self.is_quiet(milliseconds)?,
+            "quiet" => self.is_quiet(number_in(argument).unwrap_or(0))?,
             "any" => {
                 self.take(number.unwrap_or(1))?;
                 if number.is_none() {
@@ -261,21 +257,22 @@ impl Peer {
     /// The server sends nothing more and closes, perhaps with a reset.
     pub(super) fn closes(&mut self, may_reset: bool) -> Done {
         while self.held.is_empty() && self.read() {}
-        let is_right = self.end == Some(End::Close) || may_reset && self.end.is_some();
+        let is_right = self.end == Some(CLOSE) || may_reset && self.end.is_some();
         if is_right && self.held.is_empty() {
             return Ok(());
         }
-        let right = if may_reset { &["close", "reset"][..] } else { &["close"] };
+        let right = if may_reset { &[CLOSE, RESET][..] } else { &[CLOSE] };
         self.failed(right.iter().map(|it| expected(it, &[])).collect())
     }
 
     /// Nothing comes within this time.
     pub(super) fn is_quiet(&mut self, milliseconds: u64) -> Done {
-        let is_quiet = |it: &Peer| it.held.is_empty() && it.end.is_none();
-        if is_quiet(self) {
-            self.read_for(Duration::from_millis(milliseconds));
+        let is_quiet = self.held.is_empty() && self.end.is_none();
+        let time = Duration::from_millis(milliseconds);
+        match is_quiet && !self.read_for(time) && self.end.is_none() {
+            true => Ok(()),
+            false => self.failed(vec![came("nothing", &[])]),
         }
-        if is_quiet(self) { Ok(()) } else { self.failed(vec![came("nothing", &[])]) }
     }
 
     /// A failure: this was expected, and what came is what is held.
@@ -312,19 +309,15 @@ impl Peer {
 
     /// Reads once. False if the stream has ended or the time is over.
     pub(super) fn read(&mut self) -> bool {
-        if self.end.is_some() {
-            return false;
-        }
-        let left = self.record.left();
-        if left.is_zero() {
-            self.note(What::Silence);
-            return false;
-        }
-        self.read_for(left)
+        self.end.is_none() && self.read_for(self.record.left())
     }
 
     /// The same, within this time.
     pub(super) fn read_for(&mut self, time: Duration) -> bool {
+        if time.is_zero() {
+            self.note(What::Silence);
+            return false;
+        }
         let until = Instant::now() + time;
         let mut buffer = [0; 16_384];
         self.pay();
@@ -335,7 +328,7 @@ impl Peer {
             match self.receive(&mut buffer) {
                 Ok(0) => {
                     // A reset is told once, and the write was told it.
-                    self.end = Some(if self.is_broken { End::Reset } else { End::Close });
+                    self.end = Some(if self.is_broken { RESET } else { CLOSE });
                     self.note(What::End);
                     return false;
                 }
@@ -351,7 +344,7 @@ impl Peer {
                 }
                 Err(error) if is_silence(&error) || error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {
-                    self.end = Some(End::Reset);
+                    self.end = Some(RESET);
                     self.note(What::Reset);
                     return false;
                 }
@@ -372,9 +365,6 @@ impl Peer {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.record.is_server {
-            return self.stream.read(buffer);
-        }
         // One byte is left, for a reset.
         let count = self.stream.peek(buffer)?;
         self.stream.read_exact(buffer.get_mut(..count.saturating_sub(1)).unwrap_or_default())?;
@@ -393,11 +383,8 @@ impl Peer {
         if self.end.is_none() && self.held.len() < 200 && !self.record.left().is_zero() {
             self.read_for(Duration::from_millis(30));
         }
-        let end = match self.end {
-            Some(End::Close) => Some(came("close", &[])),
-            Some(End::Reset) => Some(came("reset", &[])),
-            None => self.record.left().is_zero().then(|| came("silence", &[])),
-        };
+        let end = self.end.or(self.record.left().is_zero().then_some("silence"));
+        let end = end.map(|it| came(it, &[]));
         let held = quoted(&self.held);
         let got = match (self.held.is_empty(), end) {
             (true, end) => end.unwrap_or_else(|| came("nothing", &[])),
