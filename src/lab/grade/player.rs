@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::conversation::{Step, Then, number_in};
+use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
 use super::seen::{Fail, a_line};
@@ -42,19 +42,11 @@ const SILENCE: Duration = Duration::from_millis(if cfg!(windows) { 800 } else { 
 
 /// Whom a conversation is played with.
 pub(super) trait Stage {
-    /// The side that is played.
-    fn side(&self) -> Side;
-
     /// A new connection. `None`: there will be none.
     fn open(&mut self) -> Done<Option<Peer>>;
 
     /// The other side is to send this line.
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then>;
-
-    /// A stage between two programs has the other one too: what is said is what that says, and it is told what is heard.
-    fn other(&mut self) -> Option<&mut Peer> {
-        None
-    }
 
     /// A word that is not one of those above.
     fn word(
@@ -67,8 +59,11 @@ pub(super) trait Stage {
 }
 
 /// How far a conversation is.
-#[derive(Default)]
 pub(super) struct Player {
+    /// The side that is played.
+    side: Side,
+    /// Between two programs this is the other one: what is said is what that says, and it is told what is heard.
+    other: Option<Peer>,
     /// The connections, by what they are called. `None`: it is left alone.
     pub(super) peers: BTreeMap<Vec<u8>, Option<Peer>>,
     pub(super) on: Vec<u8>,
@@ -85,31 +80,38 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 impl Player {
-    pub(super) fn new() -> Player {
-        Player { on: b"1".to_vec(), ..Player::default() }
+    pub(super) fn new(side: Side, other: Option<Peer>) -> Player {
+        let (said, expected, slice) = (Vec::new(), Vec::new(), None);
+        Player { side, other, peers: BTreeMap::new(), on: b"1".to_vec(), slice, said, expected }
     }
 
-    pub(super) fn step(
+    /// Plays a whole conversation.
+    pub(super) fn play(
         &mut self,
         stage: &mut dyn Stage,
+        check: &Check,
         places: &mut Places,
-        step: Step,
-    ) -> Done<Then> {
+    ) -> Done {
+        check.walk(places, &mut |places, step| self.step(stage, places, step))?;
+        self.settle(stage)
+    }
+
+    fn step(&mut self, stage: &mut dyn Stage, places: &mut Places, step: Step) -> Done<Then> {
         match step {
-            Step::Line(side, bytes) | Step::Bytes(side, bytes) if side == stage.side() => {
+            Step::Line(side, bytes) | Step::Bytes(side, bytes) if side == self.side => {
                 self.say(stage, bytes)?;
             }
             Step::Line(_, line) => return stage.hear(self, line),
             Step::Bytes(_, bytes) => {
                 self.settle(stage)?;
                 self.with(stage, |p| p.expect(&bytes))?;
-                pass_on(stage, &bytes);
+                self.pass_on(&bytes);
             }
             Step::Open(before, hole, after) => {
                 self.settle(stage)?;
-                if stage.side() == Side::Client {
+                if self.side == Side::Client {
                     self.with(stage, |p| open(p, places, &before, &hole, &after))?;
-                } else if let Some(other) = stage.other() {
+                } else if let Some(other) = &mut self.other {
                     let said = open(other, places, &before, &hole, &after);
                     self.said.extend(said.map_err(of_other)?);
                 }
@@ -124,11 +126,18 @@ impl Player {
 
     fn say(&mut self, stage: &mut dyn Stage, bytes: Vec<u8>) -> Done {
         self.compare(stage)?;
-        if let Some(other) = stage.other() {
+        if let Some(other) = &mut self.other {
             other.expect(&bytes).map_err(of_other)?;
         }
         self.said.extend(bytes);
         Ok(())
+    }
+
+    /// The other program is told what was said.
+    pub(super) fn pass_on(&mut self, bytes: &[u8]) {
+        if let Some(other) = &mut self.other {
+            other.send(bytes);
+        }
     }
 
     /// Sends and compares what waits for that.
@@ -218,13 +227,6 @@ impl Player {
             word => return stage.word(self, places, word, argument),
         }
         Ok(Then::GoOn)
-    }
-}
-
-/// The other program is told what was said.
-pub(super) fn pass_on(stage: &mut dyn Stage, bytes: &[u8]) {
-    if let Some(other) = stage.other() {
-        other.send(bytes);
     }
 }
 

@@ -93,10 +93,8 @@ impl Trial {
         self.found = Found::default();
         self.places.random.next();
         let mut places = self.places.clone();
-        let mut player = Player::new();
-        let outcome = check
-            .walk(&mut places, &mut |places, step| player.step(self, places, step))
-            .and_then(|()| player.settle(self));
+        let mut player = Player::new(Side::Client, None);
+        let outcome = player.play(self, check, &mut places);
         self.found.peers = player.peers.into_values().flatten().collect();
         outcome
     }
@@ -140,10 +138,6 @@ impl Trial {
 }
 
 impl Stage for Trial {
-    fn side(&self) -> Side {
-        Side::Client
-    }
-
     fn open(&mut self) -> Done<Option<Peer>> {
         self.connect().map(Some)
     }

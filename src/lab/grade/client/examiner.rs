@@ -13,11 +13,10 @@ use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
-use crate::lab::grade::player::{Player, Stage, pass_on};
+use crate::lab::grade::player::{Player, Stage};
 use crate::lab::grade::record::Record;
-use crate::lab::grade::seen::{Fail, quoted, same};
+use crate::lab::grade::seen::Fail;
 use crate::lab::lecture::trace::Side;
-use crate::lang::Msg;
 use crate::store::Store;
 
 /// How often it is looked whether a client has come or asked.
@@ -40,7 +39,7 @@ pub(super) struct Acts {
     /// What was wrong.
     pub(super) failure: Option<Box<Fail>>,
     /// The request that the conversation waits for.
-    waits_for: Option<Vec<u8>>,
+    pub(super) waits_for: Option<Vec<u8>>,
     /// The conversation is at its end.
     pub(super) has_ended: bool,
     /// The requests that it has had.
@@ -60,11 +59,9 @@ impl Examiner {
         server: Option<Peer>,
     ) {
         let _ = listener.set_nonblocking(true);
-        let mut client = Client { examiner: self, listener, store, server, waiting: Vec::new() };
-        let mut player = Player::new();
-        let outcome = check
-            .walk(places, &mut |places, step| player.step(&mut client, places, step))
-            .and_then(|()| player.settle(&mut client));
+        let mut client = Client { examiner: self, listener, store, waiting: Vec::new() };
+        let mut player = Player::new(Side::Server, server);
+        let outcome = player.play(&mut client, check, places);
         {
             let mut acts = self.acts();
             acts.has_ended = true;
@@ -78,11 +75,6 @@ impl Examiner {
 
     pub(super) fn acts(&self) -> MutexGuard<'_, Acts> {
         lock(&self.acts)
-    }
-
-    /// The request that the conversation still waits for.
-    pub(super) fn waits_for(&self) -> Option<Msg> {
-        self.acts().waits_for.as_ref().map(|line| same(quoted(line)))
     }
 
     /// The word of the first order, if nothing of the conversation was asked for.
@@ -113,8 +105,6 @@ struct Client<'e> {
     examiner: &'e Examiner,
     listener: &'e TcpListener,
     store: &'e Store,
-    /// The server that it is tried with: what the conversation has from a server comes from this one.
-    server: Option<Peer>,
     /// Its connections that are not the conversation's at present.
     waiting: Vec<Peer>,
 }
@@ -146,7 +136,7 @@ impl Client<'_> {
         self.waiting.extend(player.peers.remove(&player.on).flatten());
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), Some(peer));
-        pass_on(self, &line);
+        player.pass_on(&line);
         self.examiner.acts().heard.push(line);
         true
     }
@@ -180,10 +170,6 @@ impl Client<'_> {
 }
 
 impl Stage for Client<'_> {
-    fn side(&self) -> Side {
-        Side::Server
-    }
-
     fn open(&mut self) -> Done<Option<Peer>> {
         while self.waiting.is_empty() && !self.examiner.record.is_over() {
             self.accept();
@@ -196,7 +182,7 @@ impl Stage for Client<'_> {
         player.settle(self)?;
         if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
             player.with(self, |p| hear_size(p, &line))?;
-            pass_on(self, &line);
+            player.pass_on(&line);
             return Ok(Then::GoOn);
         }
         self.examiner.acts().waits_for = Some(line.clone());
@@ -205,10 +191,6 @@ impl Stage for Client<'_> {
         }
         self.examiner.acts().waits_for = None;
         Ok(Then::GoOn)
-    }
-
-    fn other(&mut self) -> Option<&mut Peer> {
-        self.server.as_mut()
     }
 
     fn word(

@@ -111,7 +111,7 @@ impl Seen {
         if let Some(differs) = memory.and_then(|fact| self.differs(fact)) {
             return wrong(Verdict::Wrong, differs);
         }
-        let waits_for = examiner.waits_for();
+        let waits_for = examiner.acts().waits_for.as_ref().map(|line| same(quoted(line)));
         if self.hangs || waits_for.is_some() {
             let verdict = if self.hangs { Verdict::Hangs } else { Verdict::Wrong };
             let expected = waits_for.unwrap_or_else(|| expected("end", &[]));
