@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use super::hint::{cause, causes, closed, seen};
+use super::seen::first_difference;
 use super::sentences::{said, sentence};
 use super::{Check, Graded, Options, Outcome, Report, Rung, Verdict, What};
 use crate::dialect::Dialect;
@@ -369,15 +370,12 @@ fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
 
 /// Both as hex and text, around the first difference, with a mark under the byte.
 fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
-    let at = expected.iter().zip(came).take_while(|(a, b)| a == b).count();
+    let at = first_difference(expected, came);
     let begin = at.saturating_sub(BYTES / 2) / 4 * 4;
     for (label, bytes) in [(label(lang, EXPECTED), expected), (label(lang, CAME), came)] {
         let bytes: Vec<u8> = bytes.iter().skip(begin).take(BYTES).copied().collect();
-        let mut hex = String::new();
-        for (n, byte) in bytes.iter().enumerate() {
-            let gap = if n % 4 == 0 && n > 0 { " " } else { "" };
-            let _ = write!(hex, "{gap}{byte:02x}");
-        }
+        let hex = |four: &[u8]| four.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = bytes.chunks(4).map(hex).collect::<Vec<_>>().join(" ");
         let printable =
             |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
         let shown: String = bytes.iter().map(printable).collect();

@@ -92,3 +92,8 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
     let more = if bytes.len() > 120 { format!(" ({} bytes)", bytes.len()) } else { String::new() };
     format!("\"{}\"{more}", escape(bytes.get(..120).unwrap_or(bytes)))
 }
+
+/// How many bytes are the same at the beginning.
+pub(super) fn first_difference(expected: &[u8], came: &[u8]) -> usize {
+    expected.iter().zip(came).take_while(|(a, b)| a == b).count()
+}

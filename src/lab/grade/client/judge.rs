@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use super::examiner::Examiner;
 use super::request::Request;
 use crate::lab::grade::prepared::files_in;
-use crate::lab::grade::seen::{Fail, Verdict, fail, quoted, same};
+use crate::lab::grade::seen::{Fail, Verdict, fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::{came, expected};
 use crate::lang::{Msg, printable};
 
@@ -162,8 +162,7 @@ impl Seen {
         let (is_so, got) = match *word {
             "saved" => {
                 let other = |found: &Vec<u8>| {
-                    let at = found.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-                    came("other-bytes", &[&found.len(), &at])
+                    came("other-bytes", &[&found.len(), &first_difference(bytes, found)])
                 };
                 let found = of_name().next().map_or_else(|| came("no-file", &[]), other);
                 (of_name().any(|found| found == bytes), found)

@@ -11,7 +11,7 @@ use super::{Driven, Options, Room, words_of};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
-use crate::lab::grade::seen::{Fail, quoted, same};
+use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::said;
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lang::Msg;
@@ -114,9 +114,7 @@ fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
 
 /// What is said of a failure: from which byte of a message on it is one, after which request.
 fn note(failure: &Fail, after: &str, printed: Option<&str>) -> Msg {
-    let at = failure.bytes.as_ref().map_or(0, |(expected, came)| {
-        expected.iter().zip(came).take_while(|(expected, came)| expected == came).count()
-    });
+    let at = failure.bytes.as_ref().map_or(0, |(expected, came)| first_difference(expected, came));
     let expected = failure.expected.first().cloned().unwrap_or_default();
     let printed = printed.map(|line| crate::lang::printable(line.as_bytes()));
     let printed = printed.unwrap_or_default();
