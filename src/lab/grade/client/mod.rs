@@ -223,8 +223,8 @@ impl<'f> Room<'f> {
     /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves.
     fn perform(&self, check: &Check) -> io::Result<Performed> {
         let name = check.id.replace('/', "-");
-        let folder = self.folder.join(format!("{name}-{:016x}", store::random()));
-        let served = folder.with_extension("served");
+        let place = self.folder.join(format!("{name}-{:016x}", store::random()));
+        let (folder, served) = (place.join("client"), place.join("server"));
         let work = folder.join(WORK);
         let downloads = work.join(&self.client.downloads);
         fs::create_dir_all(&downloads)?;
@@ -253,40 +253,35 @@ impl<'f> Room<'f> {
                 _ => {}
             }
         }
-        let fact =
-            |wanted| facts.iter().find(|fact| fact.0 == wanted).map(|fact| fact.1.as_bytes());
+        let has = |wanted| facts.iter().any(|(word, ..)| *word == wanted);
         let dialect = self.options.dialect;
         if dialect != Dialect::Json && self.client.way != Way::Arguments {
             if orders.first().is_none_or(|order| order != "connme") {
                 orders.insert(0, "connme".to_owned());
             }
             // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
-            let is_without = self.client.ends_with_input && fact("told").is_some();
+            let is_without = self.client.ends_with_input && has("told");
             let is_there = orders.iter().any(|order| order == "byebye");
-            if !is_without && !is_there && fact("input").is_none() {
+            if !is_without && !is_there && !has("input") {
                 orders.push("byebye".to_owned());
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let mut port = listener.local_addr()?.port();
+        let address = listener.local_addr()?;
         // A check without a server needs a port on which nothing listens. That of an open connection is given to no other
         // program meanwhile.
-        let absent = match fact("absent") {
-            Some(_) => Some((TcpStream::connect(listener.local_addr()?)?, listener.accept()?)),
-            None => None,
-        };
-        if let Some((stream, _)) = &absent {
-            port = stream.local_addr()?.port();
-        }
+        let connect = || io::Result::Ok((TcpStream::connect(address)?, listener.accept()?));
+        let absent = has("absent").then(connect).transpose()?;
+        let address = absent.as_ref().map_or(Ok(address), |(stream, _)| stream.local_addr())?;
         let examiner = Examiner {
             dialect,
             record: Record::new(Instant::now() + NEVER, true),
-            fails_again: fact("told").is_some(),
+            fails_again: has("told"),
             orders: orders.clone(),
             acts: Mutex::default(),
         };
         let time = self.options.time * check.times("patience");
-        let is_measured = fact("memory").is_some();
+        let is_measured = has("memory");
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
         // What a server does not say is known before it is known what the client does not say.
         let deadline = Instant::now() + time / 2;
@@ -302,7 +297,7 @@ impl<'f> Room<'f> {
             scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
             for orders in self.client.turns(&orders) {
                 examiner.record.touch();
-                match self.client.start(orders, &work, port) {
+                match self.client.start(orders, &work, address.port()) {
                     Ok(mut process) => seen.watch(&mut process, &examiner, time, is_measured),
                     Err(error) => seen.printed += &error.to_string(),
                 }
@@ -317,9 +312,7 @@ impl<'f> Room<'f> {
             examiner.record.end();
         });
         (seen.after, seen.facts) = (files(&folder), facts);
-        for folder in [folder, served] {
-            let _ = fs::remove_dir_all(folder);
-        }
+        let _ = fs::remove_dir_all(place);
         Ok((examiner, seen))
     }
 }
