@@ -1,11 +1,11 @@
 //! A server of a student's that the grader starts itself, in a fresh folder and on a fresh port: `--run`.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::time::Duration;
 
-use super::process::{Process, from_anywhere, last_lines};
+use super::process::{Process, from_anywhere, last_lines, soon};
 use super::sentences::said;
 use crate::client::names;
 use crate::dialect::Dialect;
@@ -17,9 +17,6 @@ const START: Duration = Duration::from_secs(10);
 
 /// How often a start is repeated on another port, if its port was taken meanwhile.
 const STARTS: u32 = 3;
-
-/// How often it is looked whether it accepts.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a program takes to end after its connections have.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -57,7 +54,7 @@ impl Launched {
 
     /// Whether the program has ended, or ends in a moment: the end of a connection comes before that of the program.
     pub(super) fn ends_soon(&mut self) -> bool {
-        self.process.wait(Instant::now() + MOMENT).is_some()
+        self.process.wait(MOMENT).is_some()
     }
 
     /// Starts it again, on another port.
@@ -84,12 +81,10 @@ fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, Socket
         let filled = words.iter().map(|it| it.replace("{port}", &port.to_string()));
         let filled: Vec<_> = filled.map(|it| it.replace("{root}", &root)).collect();
         let mut process = Process::start(&filled, folder, &[]).map_err(|e| e.to_string())?;
-        let until = Instant::now() + START;
-        while process.ended().is_none() && Instant::now() < until {
-            if TcpStream::connect_timeout(&address, START).is_ok() {
-                return Ok((process, address));
-            }
-            thread::sleep(LOOK);
+        let accepts = || TcpStream::connect_timeout(&address, START).is_ok();
+        let has_begun = soon(START, || process.ended().is_some() || accepts());
+        if has_begun && process.ended().is_none() {
+            return Ok((process, address));
         }
         process.kill();
         let printed = last_lines(&process.printed());

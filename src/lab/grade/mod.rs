@@ -52,7 +52,7 @@ use peer::Done;
 use places::Places;
 use player::shown;
 use prepared::files_in;
-use process::{Usage, last_lines};
+use process::{Usage, last_lines, soon};
 use random::Random;
 use record::Record;
 pub use seen::{Fail, Rung, Verdict, What};
@@ -472,22 +472,19 @@ impl Run {
     /// Whether the server has given back what it took for a check, some time after that.
     fn must_take_little(&self, before: Option<Usage>, trial: &Trial) -> Done {
         let Some(before) = before else { return Ok(()) };
-        let until = Instant::now() + self.options.time.min(GIVEN_BACK);
         let sent = trial.record.flooded.load(Ordering::SeqCst);
-        loop {
+        let mut much = Msg::default();
+        let is_little = soon(self.options.time.min(GIVEN_BACK), || {
             let now = self.usage().unwrap_or_default();
             let files = now.files.saturating_sub(before.files);
             let threads = now.threads.saturating_sub(before.threads);
             let memory = now.memory.saturating_sub(before.memory) / 1024;
+            much = came("much", &[&files, &threads, &memory]);
             // One that is slow may not have taken much of a file yet. What it has taken, it must not hold.
             let holds_it = memory >= SOME && memory * 4 >= sent * 3 && sent > 0;
-            let is_little = files <= FEW && threads <= FEW && memory <= LITTLE && !holds_it;
-            if is_little || Instant::now() >= until {
-                let much = came("much", &[&files, &threads, &memory]);
-                return trial.must(is_little, expected("little", &[]), much);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            files <= FEW && threads <= FEW && memory <= LITTLE && !holds_it
+        });
+        trial.must(is_little, expected("little", &[]), much)
     }
 
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.

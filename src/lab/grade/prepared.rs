@@ -22,19 +22,15 @@ impl Prepared {
         let outside = root.with_file_name(name);
         let prepared = Prepared { paths: vec![inside.clone(), outside.clone()] };
         match kind {
-            "file" => fs::write(&inside, SECRET)?,
+            "file" | "no-text" => fs::write(&inside, SECRET)?,
             "folder" => fs::create_dir(&inside)?,
-            "link" => {
-                fs::write(&outside, SECRET)?;
-                link(&outside, &inside)?;
-            }
-            "linked-folder" => {
-                fs::create_dir(&outside)?;
-                fs::write(outside.join("a.txt"), SECRET)?;
-                link(&outside, &inside)?;
-            }
             "outside" => fs::write(&outside, SECRET)?,
-            "no-text" => fs::write(&inside, SECRET)?,
+            "link" | "linked-folder" => {
+                let secret = outside.join("a.txt");
+                fs::create_dir(&outside)?;
+                fs::write(&secret, SECRET)?;
+                link(if kind == "link" { &secret } else { &outside }, &inside)?;
+            }
             _ => fs::File::create(&inside)?.set_len(size)?,
         }
         Ok(prepared)

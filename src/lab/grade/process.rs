@@ -17,7 +17,7 @@ const KEPT: usize = 64 << 10;
 /// How many of its last lines a report shows.
 const LINES: usize = 10;
 
-/// How often it is looked whether a program has ended: the standard library cannot wait with a deadline.
+/// How often it is looked whether something is so: the standard library cannot wait for a program with a deadline.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How long it is waited for the end of a group that was killed, and for the end of what it has printed.
@@ -87,22 +87,18 @@ impl Process {
     /// Waits until what it has printed was read, but not for ever: a program that it has started can outlive it, and
     /// keep its output open.
     fn read_to_the_end(&mut self) {
-        let until = Instant::now() + GONE;
-        while self.reader.as_ref().is_some_and(|it| !it.is_finished()) && Instant::now() < until {
-            thread::sleep(LOOK);
-        }
+        let _ = soon(GONE, || self.reader.as_ref().is_none_or(thread::JoinHandle::is_finished));
         self.reader = None;
     }
 
-    /// Waits until it ends, at most until this moment.
-    pub(super) fn wait(&mut self, until: Instant) -> Option<ExitStatus> {
-        loop {
-            let ended = self.ended();
-            if ended.is_some() || Instant::now() >= until {
-                return ended;
-            }
-            thread::sleep(LOOK);
-        }
+    /// Waits until it ends, at most this long.
+    pub(super) fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
+        let mut ended = None;
+        let _ = soon(time, || {
+            ended = self.ended();
+            ended.is_some()
+        });
+        ended
     }
 
     /// What it has printed last, as text.
@@ -164,16 +160,25 @@ impl Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // A signal takes a moment to end those that the program has started.
-        let until = Instant::now() + GONE;
-        while self.usage().is_some() && Instant::now() < until {
-            thread::sleep(LOOK);
-        }
+        let _ = soon(GONE, || self.usage().is_none());
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Whether this is so within that time.
+pub(super) fn soon(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        match is_so() {
+            true => return true,
+            false if Instant::now() >= until => return false,
+            false => thread::sleep(LOOK),
+        }
     }
 }
 
@@ -223,9 +228,7 @@ mod tests {
         Process::start(&words, folder, &[("WORD", "said")])
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(20)
-    }
+    const LONG: Duration = Duration::from_secs(20);
 
     #[test]
     fn a_program_is_heard_and_its_end_is_known() {
@@ -233,7 +236,7 @@ mod tests {
         let mut process =
             sh("read line; echo $WORD $line; pwd >&2; exit 3", folder.path()).unwrap();
         process.say("hello\n");
-        assert_eq!(process.wait(soon()).and_then(|status| status.code()), Some(3));
+        assert_eq!(process.wait(LONG).and_then(|status| status.code()), Some(3));
         let printed = process.printed();
         assert!(printed.contains("said hello\n"), "{printed}");
         assert!(printed.contains(folder.path().file_name().unwrap().to_str().unwrap()));
@@ -254,7 +257,7 @@ mod tests {
         assert_eq!((lines.len(), &*lines[8], &*lines[9]), (LINES, "line", "last"));
         assert!(process.ended().is_none());
         process.say("");
-        assert!(process.wait(soon()).is_some());
+        assert!(process.wait(LONG).is_some());
     }
 
     #[cfg(target_os = "linux")]

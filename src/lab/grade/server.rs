@@ -19,7 +19,6 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::conversation::{Check, Then, number_in};
@@ -28,6 +27,7 @@ use super::peer::{Done, Peer};
 use super::places::{Places, is_in};
 use super::player::{Player, Stage, is_common, shown};
 use super::prepared::{Prepared, files_in};
+use super::process::soon;
 use super::record::Record;
 use super::seen::{Fail, a_line, fail, same};
 use super::sentences::{came, expected};
@@ -47,9 +47,8 @@ pub(super) fn is_known(word: &str, argument: &str) -> bool {
 
 const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
 
-/// How long files of failed uploads may stay, and the time between two looks for them.
+/// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
-const LOOK: Duration = Duration::from_millis(20);
 
 /// One run of a check: where its connections, names and bytes come from.
 pub(super) struct Trial {
@@ -282,10 +281,7 @@ impl Trial {
             }
             _ => {
                 // A server may need a moment to notice that a client has gone.
-                let until = Instant::now() + LEFT;
-                while self.new_file().is_some() && Instant::now() < until {
-                    sleep(LOOK);
-                }
+                let _ = soon(LEFT, || self.new_file().is_none());
                 let Some(new) = self.new_file() else { return Ok(()) };
                 self.must(false, expected(word, &[]), came("new-file", &[&new]))
             }

@@ -101,19 +101,16 @@ impl Client {
         let port = port.to_string();
         let mut words = Vec::new();
         for word in &self.words {
-            if word == "{command}" {
-                for order in orders {
-                    let (word, name) = parts(order);
-                    if self.map.contains_key(word) {
-                        let typed = self.typed(order);
-                        words.extend(typed.split_whitespace().map(str::to_owned));
-                    } else {
-                        words.push(word.to_owned());
-                        words.extend(Some(name.to_owned()).filter(|name| !name.is_empty()));
-                    }
-                }
-            } else {
+            if word != "{command}" {
                 words.push(word.replace("{host}", "127.0.0.1").replace("{port}", &port));
+                continue;
+            }
+            for order in orders {
+                let (word, name) = parts(order);
+                let typed = self.map.contains_key(word).then(|| self.typed(order));
+                let typed = typed.as_ref().map(|typed| typed.split_whitespace().collect());
+                let typed: Vec<_> = typed.unwrap_or_else(|| vec![word, name]);
+                words.extend(typed.into_iter().filter(|it| !it.is_empty()).map(str::to_owned));
             }
         }
         let typed: String = orders.iter().map(|order| self.typed(order)).collect();

@@ -344,7 +344,7 @@ impl Seen {
         let start = Instant::now();
         let mut failed: Option<Instant> = None;
         loop {
-            self.status = process.wait(Instant::now() + LOOK);
+            self.status = process.wait(LOOK);
             if is_measured && self.status.is_none() {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
