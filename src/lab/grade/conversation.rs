@@ -234,7 +234,7 @@ impl Check {
 
 impl From<Mistake> for Box<Fail> {
     fn from(mistake: Mistake) -> Box<Fail> {
-        fail(Vec::new(), mistake.what, 0)
+        fail(Msg::default(), mistake.what, 0)
     }
 }
 

@@ -114,7 +114,6 @@ fn fact(report: &Report, name: &str) -> String {
 fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
     let (check, lang) = (graded.check, report.options.lang);
     let failure = graded.failure();
-    let expected = || failure.into_iter().flat_map(|it| &it.expected).map(|it| it.say(lang));
     if let Some(most) = name.strip_prefix("brief-of-") {
         return brief(report, graded, most.parse().unwrap_or(0));
     }
@@ -131,7 +130,7 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
         "rule" => check.rule(lang).to_owned(),
         "mistake" => check.mistake(lang).to_owned(),
-        "expected" => expected().collect::<Vec<_>>().join(" / "),
+        "expected" => failure.map(|it| it.expected.say(lang)).unwrap_or_default(),
         "got" => failure.map(|it| it.got.say(lang)).unwrap_or_default(),
         "again" => again(report, graded),
         "details" => details(report, graded, Look::PLAIN),

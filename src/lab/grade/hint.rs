@@ -19,7 +19,7 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<M
     }
     let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
     let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
-    let due = failure.expected.first().map(text).unwrap_or_default();
+    let due = text(&failure.expected);
     let came = text(&failure.got);
     let has_ended = failure.has_ended || failure.is_refused;
     if !has_ended && came.starts_with("error unknown-command") && due.starts_with("ok ") {

@@ -413,7 +413,7 @@ impl Run {
             self.stopped = Some(check.id);
         }
         let mut outcome = outcome.and(probed.map_err(|failure| {
-            let expected = vec![expected("alive", &[])];
+            let expected = expected("alive", &[]);
             Box::new(Fail { expected, connection: 0, ..*failure })
         }));
         if let (Err(failure), Some(launched)) = (&mut outcome, &mut self.launched) {

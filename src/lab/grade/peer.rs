@@ -210,7 +210,7 @@ impl Peer {
             }
             searched = self.held.len();
             if self.held.len() > MOST || !self.read() {
-                return self.failed(vec![a_line(form)]);
+                return self.failed(a_line(form));
             }
         }
     }
@@ -226,7 +226,7 @@ impl Peer {
             Some(value) => Ok(value),
             None => {
                 self.unread(&line);
-                self.failed(vec![a_line(form)])
+                self.failed(a_line(form))
             }
         }
     }
@@ -235,7 +235,7 @@ impl Peer {
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
         while self.held.len() < count {
             if !self.read() {
-                return self.failed(vec![expected("bytes", &[&count])]);
+                return self.failed(expected("bytes", &[&count]));
             }
         }
         Ok(self.taken(count))
@@ -261,8 +261,7 @@ impl Peer {
         if is_right && self.held.is_empty() {
             return Ok(());
         }
-        let right = if may_reset { &[CLOSE, RESET][..] } else { &[CLOSE] };
-        self.failed(right.iter().map(|it| expected(it, &[])).collect())
+        self.failed(expected(if may_reset { "close-or-reset" } else { CLOSE }, &[]))
     }
 
     /// Nothing comes within this time.
@@ -271,18 +270,18 @@ impl Peer {
         let time = Duration::from_millis(milliseconds);
         match is_quiet && !self.read_for(time) && self.end.is_none() {
             true => Ok(()),
-            false => self.failed(vec![came("nothing", &[])]),
+            false => self.failed(came("nothing", &[])),
         }
     }
 
     /// A failure: this was expected, and what came is what is held.
-    pub(super) fn failed<T>(&mut self, expected: Vec<Msg>) -> Done<T> {
+    pub(super) fn failed<T>(&mut self, expected: Msg) -> Done<T> {
         Err(self.fail(expected))
     }
 
     /// A failure: these bytes were expected.
     pub(super) fn differs<T>(&mut self, expected: &[u8]) -> Done<T> {
-        let mut failure = self.fail(vec![same(quoted(expected))]);
+        let mut failure = self.fail(same(quoted(expected)));
         failure.bytes = Some((expected.to_vec(), self.held.clone()));
         Err(failure)
     }
@@ -378,7 +377,7 @@ impl Peer {
         }
     }
 
-    fn fail(&mut self, expected: Vec<Msg>) -> Box<Fail> {
+    fn fail(&mut self, expected: Msg) -> Box<Fail> {
         // It shows what else has come.
         if self.end.is_none() && self.held.len() < 200 && !self.record.left().is_zero() {
             self.read_for(Duration::from_millis(30));
@@ -393,7 +392,7 @@ impl Peer {
         };
         let is_error =
             |line: &[u8]| line.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"err"));
-        let was_due = expected.first().map_or_else(String::new, |it| it.say(Lang::En));
+        let was_due = expected.say(Lang::En);
         let mut failure = fail(expected, got, self.connection);
         failure.gave_nothing = self.held.is_empty()
             || ["\"ok", "\"connected"].iter().any(|start| was_due.starts_with(start))

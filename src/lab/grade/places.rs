@@ -228,21 +228,19 @@ impl Places {
     }
 
     /// What may stand in place of a hole, for a report.
-    pub(super) fn forms(&self, hole: &str) -> Vec<String> {
-        let (word, codes) = hole.split_once(' ').unwrap_or((hole, ""));
+    pub(super) fn form(&self, hole: &str) -> String {
+        let (word, codes) = hole.split_once(' ').unwrap_or((hole, "CODE"));
         let name = self.arguments.last().map(|it| String::from_utf8_lossy(it)).unwrap_or_default();
-        let one = |text: &str| vec![text.to_owned()];
         match word {
-            "code" if codes.is_empty() => one("CODE MESSAGE"),
-            "code" => codes.split(' ').map(|code| format!("{code} MESSAGE")).collect(),
-            "new" | "record" => vec![format!(
+            "code" => format!("{} MESSAGE", codes.replace(' ', "|")),
+            "new" | "record" => format!(
                 "{{\"id\":\"…\",\"nama_file\":\"{name}\",\"size\":{},\"type\":\"{}\"}}",
                 self.content.len(),
                 extension(&name)
-            )],
-            NUMBER => one("N"),
-            "line" | "no-path" => one("…"),
-            _ => one("STOREDNAME"),
+            ),
+            NUMBER => "N".to_owned(),
+            "line" | "no-path" => "…".to_owned(),
+            _ => "STOREDNAME".to_owned(),
         }
     }
 

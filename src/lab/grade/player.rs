@@ -252,14 +252,13 @@ fn open(
             return Ok([before, &bytes, after].concat());
         }
         p.unread(&bytes);
-        return p.failed(vec![expected("seconds", &[])]);
+        return p.failed(expected("seconds", &[]));
     }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
     let cr = end.replace('\r', " CR");
-    let form = |middle: String| format!("{before}{middle}{cr}");
-    let forms: Vec<_> = places.forms(hole).into_iter().map(form).collect();
-    let line = p.line(&forms.join(" / "))?;
+    let form = format!("{before}{}{cr}", places.form(hole));
+    let line = p.line(&form)?;
     let said = std::str::from_utf8(&line)
         .ok()
         .and_then(|line| line.strip_suffix('\n')?.strip_prefix(&before)?.strip_suffix(end));
@@ -267,5 +266,5 @@ fn open(
         return Ok(line);
     }
     p.unread(&line);
-    p.failed(forms.iter().map(|form| a_line(form)).collect())
+    p.failed(a_line(&form))
 }

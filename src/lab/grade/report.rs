@@ -151,10 +151,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     text += &ladder(report, &graded.rungs, look.columns);
     let Some(failure) = graded.failure() else { return text };
     text.push('\n');
-    for (n, expected) in failure.expected.iter().enumerate() {
-        let label = if n == 0 { EXPECTED } else { ["      or: ", "    atau: "] };
-        line(&mut text, label, &expected.say(lang));
-    }
+    line(&mut text, EXPECTED, &failure.expected.say(lang));
     line(&mut text, CAME, &failure.got.say(lang));
     if let Some((expected, came)) = &failure.bytes {
         text.push('\n');
@@ -232,8 +229,8 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
         let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
         ids.map(|count| cause(&seen, count)).unwrap_or(seen)
     });
-    let expected = failure.expected.first().cloned();
-    let lines = [(EXPECTED, expected), (CAME, Some(failure.got.clone())), (SEEN, seen)];
+    let (expected, came) = (Some(failure.expected.clone()), Some(failure.got.clone()));
+    let lines = [(EXPECTED, expected), (CAME, came), (SEEN, seen)];
     let line = |(label, words): (Label, Option<Msg>)| {
         Some(cut(&(self::label(lang, label).to_owned() + &words?.say(lang)), look.columns) + "\n")
     };

@@ -9,8 +9,8 @@ use crate::lang::{Msg, escape};
 pub struct Fail {
     /// What kind of failure it is.
     pub verdict: Verdict,
-    /// All that would have been right.
-    pub expected: Vec<Msg>,
+    /// What would have been right.
+    pub expected: Msg,
     /// What came.
     pub got: Msg,
     /// The expected bytes and those that came, if bytes were compared.
@@ -73,7 +73,7 @@ pub enum What {
     Silence,
 }
 
-pub(super) fn fail(expected: Vec<Msg>, got: Msg, connection: u64) -> Box<Fail> {
+pub(super) fn fail(expected: Msg, got: Msg, connection: u64) -> Box<Fail> {
     Box::new(Fail { expected, got, connection, ..Fail::default() })
 }
 

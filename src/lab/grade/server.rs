@@ -123,7 +123,7 @@ impl Trial {
         let is_refused = error.kind() != ErrorKind::TimedOut;
         let got = if is_refused { "no-connection" } else { "no-accept" };
         let (expected, came) = (expected("connection", &[]), came(got, &[&error]));
-        let failure = fail(vec![expected], came, self.record.opened());
+        let failure = fail(expected, came, self.record.opened());
         Err(Box::new(Fail { is_refused, gave_nothing: true, ..*failure }))
     }
 
@@ -131,7 +131,7 @@ impl Trial {
     pub(super) fn must(&self, is_right: bool, expected: Msg, came: Msg) -> Done {
         match is_right {
             true => Ok(()),
-            false => Err(fail(vec![expected], came, self.record.connections())),
+            false => Err(fail(expected, came, self.record.connections())),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Seen {
     /// That.
     pub(super) fn judge(&self, examiner: &Examiner) -> Result<(), Box<Fail>> {
         let wrong = |verdict, (expected, got): (Msg, Msg)| {
-            let mut failure = fail(vec![expected], got, examiner.record.connections());
+            let mut failure = fail(expected, got, examiner.record.connections());
             failure.verdict = verdict;
             Err(failure)
         };

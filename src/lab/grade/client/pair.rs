@@ -115,11 +115,10 @@ fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
 /// What is said of a failure: from which byte of a message on it is one, after which request.
 fn note(failure: &Fail, after: &str, printed: Option<&str>) -> Msg {
     let at = failure.bytes.as_ref().map_or(0, |(expected, came)| first_difference(expected, came));
-    let expected = failure.expected.first().cloned().unwrap_or_default();
     let printed = printed.map(|line| crate::lang::printable(line.as_bytes()));
     let printed = printed.unwrap_or_default();
     Msg::of(|lang| {
-        let (expected, got) = (expected.say(lang), failure.got.say(lang));
+        let (expected, got) = (failure.expected.say(lang), failure.got.say(lang));
         said("came", "pair", &[&at, &after, &expected, &got, &printed]).say(lang)
     })
 }
