@@ -201,7 +201,7 @@ impl Check {
     ///
     /// # Errors
     /// The first line of this check that is wrong.
-    pub(super) fn examine(&self, is_known: fn(&str, &str) -> bool) -> Result<(), Mistake> {
+    pub(super) fn examine(&self, is_known: impl Fn(&str, &str) -> bool) -> Result<(), Mistake> {
         let own = |word: &str| self.phrases.iter().any(|(known, _)| *known == word);
         for (line, text) in self.body.iter().chain(self.phrases.iter().flat_map(|(_, body)| body)) {
             let (word, rest) = text.split_once(' ').unwrap_or((text, ""));

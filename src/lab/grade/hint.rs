@@ -17,12 +17,14 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<M
     if !failure.typed.is_empty() {
         return None;
     }
+    if let Some(gone) = failure.gone {
+        return Some(said("seen", gone, &[]));
+    }
     let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
     let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
     let due = text(&failure.expected);
     let came = text(&failure.got);
-    let has_ended = failure.has_ended || failure.is_refused;
-    if !has_ended && came.starts_with("error unknown-command") && due.starts_with("ok ") {
+    if came.starts_with("error unknown-command") && due.starts_with("ok ") {
         let sent = of_it().filter_map(|rung| match &rung.what {
             What::Sent(bytes) => Some(bytes.as_slice()),
             _ => None,
@@ -37,8 +39,6 @@ pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<M
     }
     let (expected, came_instead) = failure.bytes.clone().unwrap_or_default();
     let name = match () {
-        () if failure.has_ended => "ended",
-        () if failure.is_refused => "refused",
         () if is_other_error(&due, &came) => "errors",
         () if came_instead.is_empty() => {
             let has_closed = of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
@@ -99,7 +99,7 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     for graded in &report.graded {
         let Some(failure) = graded.failure() else { continue };
         let Some(seen) = seen(report, graded, failure) else { continue };
-        if failure.has_ended || seen == closed() {
+        if failure.gone == Some("ended") || seen == closed() {
             continue;
         }
         match causes.iter_mut().find(|(known, _)| *known == seen) {

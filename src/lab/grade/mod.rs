@@ -417,7 +417,8 @@ impl Run {
             Box::new(Fail { expected, connection: 0, ..*failure })
         }));
         if let (Err(failure), Some(launched)) = (&mut outcome, &mut self.launched) {
-            failure.has_ended = has_ended || launched.process.ended().is_some();
+            let has_ended = has_ended || launched.process.ended().is_some();
+            failure.gone = if has_ended { Some("ended") } else { failure.gone };
             failure.printed = last_lines(&launched.process.printed());
         }
         self.restart();

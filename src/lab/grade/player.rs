@@ -30,9 +30,16 @@ use super::seen::{Fail, a_line};
 use super::sentences::expected;
 use crate::lab::lecture::trace::Side;
 
-/// Whether this word means the same in every conversation.
-pub(super) fn is_common(word: &str) -> bool {
-    is_in(WORDS, word) || is_in(peer::WORDS, word)
+/// Whether this is one of these words, or one that every conversation has. What is put in place, and taken away again, is
+/// in a folder of the check or has a name of the grader's own, also in a file of the user's: it is never one of the user's.
+pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
+    let name = argument.split(" = ").next().unwrap_or_default();
+    let is_safe = match word {
+        "made" | "clean" => name.contains("{name") && !name.contains(['/', '\\']),
+        "file" | "local" | "sparse" | "serve" => !name.contains(['/', '\\', ':', '{']),
+        _ => true,
+    };
+    is_safe && [words, WORDS, peer::WORDS].iter().any(|words| is_in(words, word))
 }
 
 const WORDS: &str = "open on close reset slice sleep silence if unless silent busy stop";

@@ -19,10 +19,8 @@ pub struct Fail {
     pub connection: u64,
     /// What the server has printed meanwhile, if the grader has started it: its last lines.
     pub printed: Vec<String>,
-    /// The server has ended.
-    pub has_ended: bool,
-    /// It has refused a connection.
-    pub is_refused: bool,
+    /// The server has `ended`, or has `refused` a connection.
+    pub gone: Option<&'static str>,
     /// Nothing came, or an error, or something else was due than a refusal: so nothing was given away.
     pub gave_nothing: bool,
     /// It is not whom the conversation is played with that is wrong, but the other program.

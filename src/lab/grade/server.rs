@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use super::conversation::{Check, Then, number_in};
 use super::lists::{Entry, List};
 use super::peer::{Done, Peer};
-use super::places::{Places, is_in};
-use super::player::{Player, Stage, is_common, shown};
+use super::places::Places;
+use super::player::{Player, Stage, shown};
 use super::prepared::{Prepared, files_in};
 use super::process::soon;
 use super::record::Record;
@@ -35,17 +35,8 @@ use crate::dialect::Dialect;
 use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;
 
-/// Whether this is a word of a conversation with a server. What is made, and taken away again, has a name of the
-/// grader's own, also in a file of the user's: it is never one of the user's own files.
-pub(super) fn is_known(word: &str, argument: &str) -> bool {
-    let is_safe = match word {
-        "made" | "clean" => argument.contains("{name") && !argument.contains(['/', '\\']),
-        _ => true,
-    };
-    is_safe && (is_in(WORDS, word) || is_common(word))
-}
-
-const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
+/// The words of a conversation with a server.
+pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
 
 /// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
@@ -120,11 +111,12 @@ impl Trial {
             Ok(stream) => return Ok(Peer::new(stream, &self.record)),
             Err(error) => error,
         };
-        let is_refused = error.kind() != ErrorKind::TimedOut;
-        let got = if is_refused { "no-connection" } else { "no-accept" };
-        let (expected, came) = (expected("connection", &[]), came(got, &[&error]));
-        let failure = fail(expected, came, self.record.opened());
-        Err(Box::new(Fail { is_refused, gave_nothing: true, ..*failure }))
+        let (came, gone) = match error.kind() {
+            ErrorKind::TimedOut => (came("no-accept", &[]), None),
+            _ => (came("no-connection", &[&error]), Some("refused")),
+        };
+        let failure = fail(expected("connection", &[]), came, self.record.opened());
+        Err(Box::new(Fail { gone, gave_nothing: true, ..*failure }))
     }
 
     /// What the whole check must be like.

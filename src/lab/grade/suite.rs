@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use super::client;
 use super::conversation::{Check, Mistake, parse};
+use super::player::is_known;
 use super::seen::same;
 use super::sentences::{said, sentence};
 use super::server;
@@ -111,9 +112,9 @@ pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
 
 /// Finds what no run could use. A test does it for our own.
 fn examine(checks: &[Check], is_client: bool) -> Result<(), Mistake> {
-    let is_known = if is_client { client::is_known } else { server::is_known };
+    let words = if is_client { client::WORDS } else { server::WORDS };
     for (n, check) in checks.iter().enumerate() {
-        check.examine(is_known)?;
+        check.examine(|word, argument| is_known(words, word, argument))?;
         let is_there = |id: &str| checks.iter().any(|it| it.id == id);
         let mut needs = check.sentence("needs").split_whitespace();
         let what = if let Some(id) = needs.find(|id| !is_there(id)) {
