@@ -234,7 +234,8 @@ impl Places {
         match word {
             "code" => format!("{} MESSAGE", codes.replace(' ', "|")),
             "new" | "record" => format!(
-                "{{\"id\":\"…\",\"nama_file\":\"{name}\",\"size\":{},\"type\":\"{}\"}}",
+                "{{\"id\":\"…\",\"nama_file\":{},\"size\":{},\"type\":\"{}\"}}",
+                Value::text(&name),
                 self.content.len(),
                 extension(&name)
             ),
@@ -246,13 +247,8 @@ impl Places {
 
     /// Notes something that is right, where no server says anything.
     pub(super) fn note_anything(&mut self, hole: &str) {
-        if hole == "new"
-            && let Some(name) = self.arguments.last()
-        {
-            let id = vec![("id".to_owned(), Value::text("1"))];
-            self.records.insert(name.clone(), Value::Object(id));
-        }
-        let _ = self.note(hole, "1");
+        let said = if hole == "new" { self.form(hole) } else { "1".to_owned() };
+        let _ = self.note(hole, &said);
     }
 
     /// A number in `N` or `N-M`.
