@@ -96,20 +96,13 @@ impl Check {
 
     /// Whether this is a word of `set`.
     pub(super) fn is(&self, word: &str) -> bool {
-        self.set(word).is_some()
+        is_in(self.sentence("set"), word)
     }
 
     /// The number of a word of `set`, such as `patience`.
     pub(super) fn times(&self, word: &str) -> u32 {
-        self.set(word).and_then(|it| it.parse().ok()).unwrap_or(1)
-    }
-
-    /// The value of a word of `set`; empty for one that has none.
-    fn set(&self, word: &str) -> Option<&'static str> {
-        let is_it = |flag: &'static str| {
-            flag.strip_prefix(word)?.strip_prefix('=').or((flag == word).then_some(""))
-        };
-        self.sentence("set").split(' ').find_map(is_it)
+        let number = |flag: &str| flag.strip_prefix(word)?.strip_prefix('=')?.parse().ok();
+        self.sentence("set").split(' ').find_map(number).unwrap_or(1)
     }
 
     /// Hands on one step after the other.

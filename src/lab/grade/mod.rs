@@ -287,7 +287,6 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     };
     let mut run = Run {
         ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
-        prefix: format!("grade-{:06x}", Random::of(options.seed, "").next() & 0xff_ffff),
         address,
         launched,
         start: Instant::now(),
@@ -316,8 +315,6 @@ struct Run {
     options: Options,
     /// Our first check, by whose phrases servers are asked for something beside the checks.
     ours: Check,
-    /// How the names begin of what is stored.
-    prefix: String,
     address: SocketAddr,
     /// The server, if it was started here.
     launched: Option<Launched>,
@@ -377,7 +374,8 @@ impl Run {
     fn trial(&mut self, patience: u32, salt: &str) -> Trial {
         let deadline = Instant::now() + self.left().min(self.options.time * patience);
         // The names differ from check to check, so that one check's files are not in another's way.
-        let mut places = Places::new(Random::of(self.options.seed, salt), &self.prefix);
+        let prefix = format!("grade-{:06x}", Random::of(self.options.seed, "").next() & 0xff_ffff);
+        let mut places = Places::new(Random::of(self.options.seed, salt), &prefix);
         let parent = self.options.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));

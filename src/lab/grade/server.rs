@@ -97,10 +97,10 @@ impl Trial {
             self.places.known.insert("own".to_owned(), name.into_bytes());
             let _ = self.perform(remove);
         }
-        let entries =
-            self.root.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten();
-        let is_own = |it: &fs::DirEntry| it.file_name().to_string_lossy().contains(&prefix);
-        entries.filter(is_own).for_each(|it| drop(fs::remove_file(it.path())));
+        let is_own = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().contains(&prefix))
+        };
+        self.files().into_iter().filter(is_own).for_each(|path| drop(fs::remove_file(path)));
         Ok(())
     }
 
