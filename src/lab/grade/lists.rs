@@ -26,10 +26,7 @@ impl List {
     /// Asks for the list of a folder; without a name, for that of the server's.
     pub(super) fn read(p: &mut Peer, dialect: Dialect, folder: &str) -> Done<List> {
         match dialect {
-            Dialect::Text => {
-                let blank = if folder.is_empty() { "" } else { " " };
-                text(p.send(format!("ls{blank}{folder}\n")))
-            }
+            Dialect::Text => text(p.send(format!("ls {folder}").trim_end().to_owned() + "\n")),
             Dialect::Struct => strukt(p),
             Dialect::Json => json(p),
             Dialect::Filesaver | Dialect::Count => Ok(List::default()),

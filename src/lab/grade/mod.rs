@@ -371,7 +371,7 @@ impl Run {
         (TOTAL + self.restarting).saturating_sub(self.start.elapsed())
     }
 
-    fn trial(&mut self, patience: u32, salt: &str) -> Trial {
+    fn trial(&self, patience: u32, salt: &str) -> Trial<'_> {
         let deadline = Instant::now() + self.left().min(self.options.time * patience);
         // The names differ from check to check, so that one check's files are not in another's way.
         let prefix = format!("grade-{:06x}", Random::of(self.options.seed, "").next() & 0xff_ffff);
@@ -379,14 +379,8 @@ impl Run {
         let parent = self.options.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
-        Trial {
-            record: Record::new(deadline, false),
-            dialect: self.options.dialect,
-            address: self.address,
-            places,
-            root: self.options.root.clone(),
-            found: Found::default(),
-        }
+        let record = Record::new(deadline, false);
+        Trial { run: self, record, places, found: Found::default() }
     }
 
     fn attempt(&mut self, check: &'static Check) -> (Outcome, Vec<Rung>) {
@@ -396,8 +390,8 @@ impl Run {
         let mut trial = self.trial(check.times("patience"), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
         let outcome = trial.play(check).and_then(|()| self.must_take_little(before, &trial));
-        trial.found = Found::default();
         let rungs = trial.record.take_rungs();
+        drop(trial);
         let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
             Ok(()) => it.process.ended().is_some(),
             Err(_) => it.ends_soon(),
@@ -449,6 +443,7 @@ impl Run {
         let can_say = ![Dialect::Filesaver, Dialect::Count].contains(&self.options.dialect);
         let is_stored = can_say && trial.perform(&put).is_ok();
         let name = shown(&trial.places.fill("{name}").unwrap_or_default());
+        drop(trial);
         if self.launched.is_none() {
             let is_elsewhere = is_stored && !root.join(name).exists();
             return match root.is_dir() && !is_elsewhere {
@@ -469,7 +464,7 @@ impl Run {
     }
 
     /// Whether the server has given back what it took for a check, some time after that.
-    fn must_take_little(&self, before: Option<Usage>, trial: &Trial) -> Done {
+    fn must_take_little(&self, before: Option<Usage>, trial: &Trial<'_>) -> Done {
         let Some(before) = before else { return Ok(()) };
         let sent = trial.record.flooded.load(Ordering::SeqCst);
         let mut much = Msg::default();
@@ -487,7 +482,7 @@ impl Run {
     }
 
     /// Whether the server answers. A wrong answer is one too: the checks say what is wrong with it.
-    fn probe(&mut self) -> Done {
+    fn probe(&self) -> Done {
         let mut trial = self.trial(1, "probe");
         let outcome = trial.perform(&self.ours.of_line("probe"));
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
@@ -497,7 +492,7 @@ impl Run {
     }
 
     /// Removes the files that the checks have stored, as far as that can be done.
-    fn sweep(&mut self) {
+    fn sweep(&self) {
         // The folder of a server that was started here is removed.
         if self.launched.is_none() && self.stopped.is_none() {
             let _ = self.trial(2, "sweep").sweep(&self.ours.of_line("remove {own}"));

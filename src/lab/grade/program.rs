@@ -92,10 +92,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         None => run(options, tell)?,
     };
     let text = if is_short { screen(&report, look) } else { render(&report, flags.format, look) };
-    let status = match report.has_run() {
-        true => ExitCode::from(u8::from(!report.is_right())),
-        false => ExitCode::from(2),
-    };
+    let status = ExitCode::from(if report.has_run() { u8::from(!report.is_right()) } else { 2 });
     let Some(path) = output else { return Ok(print(&text, status)) };
     fs::write(path, text)
         .map(|()| status)

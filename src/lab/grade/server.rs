@@ -16,11 +16,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Run;
 use super::conversation::{Check, Then, number_in};
 use super::lists::{Entry, List};
 use super::peer::{Done, Peer};
@@ -31,7 +32,6 @@ use super::process::soon;
 use super::record::Record;
 use super::seen::{Fail, a_line, fail, same};
 use super::sentences::{came, expected};
-use crate::dialect::Dialect;
 use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;
 
@@ -42,14 +42,11 @@ pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-mo
 const LEFT: Duration = Duration::from_secs(1);
 
 /// One run of a check: where its connections, names and bytes come from.
-pub(super) struct Trial {
+pub(super) struct Trial<'r> {
+    pub(super) run: &'r Run,
     pub(super) record: Arc<Record>,
-    pub(super) dialect: Dialect,
-    pub(super) address: SocketAddr,
     /// What its conversations begin with.
     pub(super) places: Places,
-    /// The server's folder, if the user has given it.
-    pub(super) root: Option<PathBuf>,
     pub(super) found: Found,
 }
 
@@ -67,7 +64,7 @@ pub(super) struct Found {
     laps: Vec<Instant>,
 }
 
-impl Trial {
+impl Trial<'_> {
     /// Plays a check, as often as it may be tried. What is told is the first failure.
     pub(super) fn play(&mut self, check: &Check) -> Done {
         let outcome = self.perform(check);
@@ -92,7 +89,7 @@ impl Trial {
     /// Removes the files of the grader that the server lists, each in this conversation; what remains, from its folder.
     pub(super) fn sweep(&mut self, remove: &Check) -> Done {
         let prefix = self.places.prefix.clone();
-        let list = List::read(&mut self.connect()?, self.dialect, "")?;
+        let list = List::read(&mut self.connect()?, self.run.options.dialect, "")?;
         for (name, _) in list.entries.into_iter().filter(|(name, _)| name.contains(&prefix)) {
             self.places.known.insert("own".to_owned(), name.into_bytes());
             let _ = self.perform(remove);
@@ -107,7 +104,7 @@ impl Trial {
     /// A new connection.
     fn connect(&self) -> Done<Peer> {
         let time = self.record.left().max(Duration::from_millis(1));
-        let error = match TcpStream::connect_timeout(&self.address, time) {
+        let error = match TcpStream::connect_timeout(&self.run.address, time) {
             Ok(stream) => return Ok(Peer::new(stream, &self.record)),
             Err(error) => error,
         };
@@ -128,7 +125,7 @@ impl Trial {
     }
 }
 
-impl Stage for Trial {
+impl Stage for Trial<'_> {
     fn open(&mut self) -> Done<Option<Peer>> {
         self.connect().map(Some)
     }
@@ -152,7 +149,7 @@ impl Stage for Trial {
                 return Ok(if self.record.left() < half { Then::Stop } else { Then::GoOn });
             }
             "list" => {
-                let (folder, dialect) = (shown(argument), self.dialect);
+                let (folder, dialect) = (shown(argument), self.run.options.dialect);
                 let list = player.with(self, |p| List::read(p, dialect, &folder))?;
                 self.found.before = std::mem::replace(&mut self.found.list, list);
             }
@@ -178,7 +175,7 @@ impl Stage for Trial {
     }
 }
 
-impl Trial {
+impl Trial<'_> {
     /// A server that sends a reply in two writes waits 40 ms between them.
     fn prompt(&mut self, later: u128) -> Done {
         let laps = self.found.laps.iter().zip(self.found.laps.iter().skip(1));
@@ -239,7 +236,7 @@ impl Trial {
     /// Puts something there. `None`: that is not possible here.
     fn make(&mut self, places: &mut Places, argument: &str) -> Option<Prepared> {
         let (kind, name) = argument.split_once(' ')?;
-        let root = self.root.clone()?;
+        let root = self.run.options.root.clone()?;
         let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("0", name) };
         let path = root.parent()?.join(name);
         // A path that is not UTF-8 cannot be asked for in every dialect.
@@ -248,7 +245,7 @@ impl Trial {
     }
 
     fn files(&self) -> BTreeSet<PathBuf> {
-        self.root.as_deref().map(files_in).unwrap_or_default()
+        self.run.options.root.as_deref().map(files_in).unwrap_or_default()
     }
 
     /// The first file that was not there when the files were noted.
@@ -259,7 +256,7 @@ impl Trial {
 
     /// What is to be so in the folder, or beside it.
     fn in_folder(&self, word: &str, name: &str, bytes: &[u8]) -> Done {
-        let Some(root) = &self.root else { return Ok(()) };
+        let Some(root) = &self.run.options.root else { return Ok(()) };
         match word {
             "stored" => {
                 let is_it = fs::read(root.join(name)).is_ok_and(|found| found == bytes);
