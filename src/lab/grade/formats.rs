@@ -134,10 +134,8 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "got" => failure.map(|it| it.got.say(lang)).unwrap_or_default(),
         "again" => again(report, graded),
         "details" => details(report, graded, Look::PLAIN),
-        "log" => {
-            let details = details(report, graded, Look::PLAIN);
-            Value::Array(details.lines().map(text).collect()).to_string()
-        }
+        "log" => Value::Array(details(report, graded, Look::PLAIN).lines().map(text).collect())
+            .to_string(),
         _ => fact(report, name),
     }
 }

@@ -175,10 +175,8 @@ impl Graded {
 
     /// Why it failed.
     pub(super) fn failure(&self) -> Option<&Fail> {
-        match &self.outcome {
-            Outcome::Failed(failure) => Some(failure),
-            _ => None,
-        }
+        let Outcome::Failed(failure) = &self.outcome else { return None };
+        Some(failure)
     }
 
     /// Whether its points count.
@@ -256,12 +254,8 @@ impl Report {
     /// Whether every check passed that the protocol requires.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        self.has_run()
-            && self
-                .graded
-                .iter()
-                .filter(|graded| graded.check.must)
-                .all(|it| it.passed() || !it.counts())
+        let must = |it: &&Graded| it.check.must && it.counts();
+        self.has_run() && self.graded.iter().filter(must).all(Graded::passed)
     }
 }
 

@@ -204,11 +204,7 @@ impl Player {
             }
             "on" => self.on = argument.to_vec(),
             "close" => drop(self.peers.remove(&self.on)),
-            "reset" => {
-                if let Some(Some(peer)) = self.peers.remove(&self.on) {
-                    peer.reset();
-                }
-            }
+            "reset" => self.peers.remove(&self.on).into_iter().flatten().for_each(Peer::reset),
             "slice" => self.slice = number,
             "sleep" => match self.peers.get_mut(&self.on) {
                 Some(Some(peer)) => peer.pause(time),

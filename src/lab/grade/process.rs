@@ -135,16 +135,13 @@ impl Process {
     /// Ends the program and all that it has started, and waits for what they have printed.
     pub(super) fn kill(&mut self) {
         self.input = None;
-        if !self.is_gone() {
+        // To start another program that ends its group takes longer than to know that nothing of it is left.
+        let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+        let can_tell = Path::new("/proc/self/stat").exists();
+        if !has_ended || !can_tell || self.usage().is_some() {
             self.kill_group();
         }
         self.read_to_the_end();
-    }
-
-    /// Whether it is known that nothing of its group is left. To start another program that ends it takes longer.
-    fn is_gone(&mut self) -> bool {
-        let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-        has_ended && Path::new("/proc/self/stat").exists() && self.usage().is_none()
     }
 
     fn kill_group(&mut self) {
@@ -154,9 +151,7 @@ impl Process {
             true => ("taskkill", vec!["/T", "/F", "/PID", &id]),
             false => ("kill", vec!["-KILL", "--", &group]),
         };
-        let mut command = Command::new(program);
-        command.args(arguments);
-        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = Command::new(program).args(arguments).output();
         let _ = self.child.kill();
         let _ = self.child.wait();
         // A signal takes a moment to end those that the program has started.

@@ -368,9 +368,8 @@ pub(super) const WORDS: &str = "$ serve file local sparse may \
     absent input saved nothing inside says never told exit memory";
 
 fn no_request(printed: &str) -> Msg {
-    let last = last_lines(printed).into_iter();
-    let last = last.map(|line| format!("\n  {}", crate::lang::printable(line.as_bytes())));
-    let last: String = last.collect();
+    let line = |line: &String| format!("\n  {}", crate::lang::printable(line.as_bytes()));
+    let last: String = last_lines(printed).iter().map(line).collect();
     said("cannot", "ask", &[&last])
 }
 
