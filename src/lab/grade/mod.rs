@@ -12,7 +12,7 @@
 //! | who plays it? | `player`, over `peer`: with a server on the stage of `server`, with a client on that of `client::examiner` |
 //! | who starts and ends programs? | `launch` and `client::drive`, both with `process` |
 //! | who judges? | whoever plays; what is left of a client when it has ended, `client::judge` |
-//! | who tells? | `report` and `hint` to people, `formats` to other programs |
+//! | who tells? | `report` and `hint` to people, `formats` to other programs, all in the words of `sentences` |
 //!
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
 //! [`TOTAL`] and what the program of a student takes to start again.

@@ -179,10 +179,8 @@ impl Player {
         if !self.peers.contains_key(&self.on) {
             self.peers.insert(self.on.clone(), stage.open()?);
         }
-        match self.peers.get_mut(&self.on) {
-            Some(Some(peer)) => what(peer),
-            _ => Ok(T::default()),
-        }
+        let peer = self.peers.get_mut(&self.on).and_then(Option::as_mut);
+        peer.map_or_else(|| Ok(T::default()), what)
     }
 
     fn word(
@@ -206,9 +204,9 @@ impl Player {
             "close" => drop(self.peers.remove(&self.on)),
             "reset" => self.peers.remove(&self.on).into_iter().flatten().for_each(Peer::reset),
             "slice" => self.slice = number,
-            "sleep" => match self.peers.get_mut(&self.on) {
-                Some(Some(peer)) => peer.pause(time),
-                _ => sleep(Duration::from_millis(time)),
+            "sleep" => match self.peers.get_mut(&self.on).and_then(Option::as_mut) {
+                Some(peer) => peer.pause(time),
+                None => sleep(Duration::from_millis(time)),
             },
             "silence" => sleep(SILENCE),
             "if" | "unless" => {
