@@ -373,6 +373,7 @@ fn each_format_can_be_read() {
     assert_eq!(junit.matches("<failure ").count(), failed(&report).len());
     let table = count("table");
     assert!(table.contains("text/framing/two-commands: FAILED (3 points, must)\n"), "{table}");
+    assert!(table.contains("say 'connme\\nconnme\\n'\n"), "{table}");
     assert!(
         table
             .contains("\n[13]                                   ^^                            ^\n")
@@ -845,7 +846,7 @@ fn a_large_file_must_not_be_read_into_memory() {
         let only = format!("quality/{only}");
         let args = ["grade", "--only", &only, "--run", &command, "--time", time];
         let output = lab(&args).output().unwrap();
-        let report = String::from_utf8(output.stdout).unwrap();
+        let report = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let most = if points == 0 { 2 } else { points };
         assert!(report.contains(&format!("{points} of {most} points")), "{report}");
         let hint = "usual mistake: Your server probably holds the whole file: ";

@@ -1,7 +1,8 @@
 //! A server of a student's that the grader starts itself, in a fresh folder and on a fresh port: `--run`.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Launched {
     usual: u16,
     pub(super) process: Process,
     pub(super) address: SocketAddr,
+    /// The port is that of no other grader on this machine as long as this has it, too.
+    held: UdpSocket,
 }
 
 impl Launched {
@@ -42,9 +45,9 @@ impl Launched {
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
         let begun = made.and_then(|()| begin(&words, &folder.0, usual));
-        let (process, address) =
+        let (process, address, held) =
             begun.map_err(|printed| said("cannot", "start", &[&command, &printed]))?;
-        Ok(Launched { words, folder, usual, process, address })
+        Ok(Launched { words, folder, usual, process, address, held })
     }
 
     /// The folder that the server is told to keep its files in, or that it makes itself.
@@ -60,7 +63,7 @@ impl Launched {
     /// Starts it again, on another port.
     pub(super) fn restart(&mut self) -> Result<(), String> {
         self.process.kill();
-        (self.process, self.address) = begin(&self.words, &self.folder.0, self.usual)?;
+        (self.process, self.address, self.held) = begin(&self.words, &self.folder.0, self.usual)?;
         Ok(())
     }
 }
@@ -68,14 +71,29 @@ impl Launched {
 /// The folder of the files, in the folder that the server runs in: the name that the assignment gives it.
 const ROOT: &str = "uploads";
 
-fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, SocketAddr), String> {
-    let wanted = if words.iter().any(|word| word.contains("{port}")) { 0 } else { usual };
+/// An address for a server: on this port, or on one that no other grader on this machine chooses as long as the socket is
+/// open. Each would grade the server that has it first.
+fn reserve(port: Option<u16>) -> io::Result<(SocketAddr, UdpSocket)> {
+    // What listens there already would be graded, too.
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0)))?.local_addr()?;
+    let own = if port.is_none() { address.port() } else { 0 };
+    Ok((address, UdpSocket::bind((Ipv4Addr::LOCALHOST, own))?))
+}
+
+fn begin(
+    words: &[String],
+    folder: &Path,
+    usual: u16,
+) -> Result<(Process, SocketAddr, UdpSocket), String> {
+    let is_told = words.iter().any(|word| word.contains("{port}"));
     let mut tries = 0;
     loop {
         tries += 1;
-        // What listens on the usual port already would be taken for the server.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).and_then(|it| it.local_addr());
-        let address = free.map_err(|error| format!("port {wanted}: {error}"))?;
+        let (address, held) = match reserve((!is_told).then_some(usual)) {
+            Err(_) if is_told && tries < STARTS => continue,
+            Err(error) => return Err(format!("port {usual}: {error}")),
+            Ok(reserved) => reserved,
+        };
         let port = address.port();
         let root = folder.join(ROOT).display().to_string();
         let filled = words.iter().map(|it| it.replace("{port}", &port.to_string()));
@@ -84,7 +102,7 @@ fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, Socket
         let accepts = || TcpStream::connect_timeout(&address, START).is_ok();
         let has_begun = soon(START, || process.ended().is_some() || accepts());
         if has_begun && process.ended().is_none() {
-            return Ok((process, address));
+            return Ok((process, address, held));
         }
         process.kill();
         let printed = last_lines(&process.printed());
@@ -92,5 +110,21 @@ fn begin(words: &[String], folder: &Path, usual: u16) -> Result<(Process, Socket
         if tries == STARTS || !is_taken {
             return Err(printed.join("\n"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of ten graders at once, one graded the server of another.
+    #[test]
+    fn a_port_is_that_of_one_grader_and_of_no_other_server() {
+        let (address, held) = reserve(None).unwrap();
+        assert!(UdpSocket::bind(address).is_err());
+        // If another test has it meanwhile, it is taken, too.
+        let _listener = TcpListener::bind(address);
+        assert!(reserve(Some(address.port())).is_err());
+        drop(held);
     }
 }

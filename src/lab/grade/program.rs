@@ -70,8 +70,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if !config.quiet {
         // A program that is started here has a folder of its own.
-        let is_here = options.client.is_some() || options.run.is_some();
-        let name = if is_here { "run" } else { "run-elsewhere" };
+        let name = if options.starts() { "run" } else { "run-elsewhere" };
         let s = if wanted.len() == 1 { "" } else { "s" };
         note(&said("before", name, &[&subject(&options), &wanted.len(), &s]), config.lang);
     }
@@ -107,6 +106,11 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 }
 
 impl Options {
+    /// Whether the grader starts what it grades.
+    pub(super) fn starts(&self) -> bool {
+        self.client.is_some() || self.run.is_some()
+    }
+
     /// An id with the dialect and the side, such as `text/first/ls` or `text.client/first/ls`.
     pub(super) fn full_id(&self, id: &str) -> String {
         let side = if self.client.is_some() { ".client" } else { "" };

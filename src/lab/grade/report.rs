@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
+use std::path::Path;
 
 use super::hint::{cause, causes, closed, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
-use super::{Check, Graded, Options, Outcome, Report, Rung, Verdict, What};
+use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
 use crate::dialect::Dialect;
 use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
@@ -18,6 +19,9 @@ const BYTES: usize = 20;
 
 /// How many steps are shown at the beginning and at the end of a long ladder.
 const STEPS: usize = 12;
+
+/// How long what is said by hand may be.
+const COMMAND: usize = 400;
 
 /// A bar's length.
 const BAR: u64 = 20;
@@ -169,7 +173,11 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     if seen.is_none_or(|seen| seen == closed()) {
         line(&mut text, ["usual mistake: ", "kesalahan yang biasa: "], check.mistake(lang));
     }
-    text + label(lang, AGAIN) + &again(report, graded) + "\n"
+    let _ = writeln!(text, "{}{}", label(lang, AGAIN), again(report, graded));
+    if let Some(command) = by_hand(report, graded, failure) {
+        let _ = writeln!(text, "{}{command}", label(lang, ["by hand: ", "manual:  "]));
+    }
+    text
 }
 
 /// What a line of a failure begins with, in both languages.
@@ -309,20 +317,42 @@ pub(super) fn again(report: &Report, graded: &Graded) -> String {
 /// The command that runs these checks.
 fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
-    let (server, whom) = match (&options.client, &options.run) {
-        (Some(client), _) => (String::new(), format!(" --client {}", as_word(&client.command))),
-        (None, Some(run)) => (String::new(), format!(" --run {}", as_word(run))),
-        (None, None) => {
-            (format!(" --server {}", address(&options.host, options.port)), String::new())
-        }
+    let whom = match (&options.client, &options.run) {
+        (Some(client), _) => format!(" --client {}", as_word(&client.command)),
+        (None, Some(run)) => format!(" --run {}", as_word(run)),
+        (None, None) => String::new(),
     };
     let own =
         options.own.as_ref().map(|(path, _)| format!(" --conversation {path}")).unwrap_or_default();
-    let dialect = match options.dialect {
-        Dialect::Text => String::new(),
-        dialect => format!(" --dialect {}", dialect.name()),
-    };
-    format!("{}{server}{dialect} grade{whom}{own} --only {only}", as_word(&options.program))
+    format!("{} grade{whom}{own} --only {only}", called(options, &options.program))
+}
+
+/// How a program is called for a server that runs, or for programs that the grader starts.
+fn called(options: &Options, program: &str) -> String {
+    let mut call = as_word(program);
+    if !options.starts() {
+        call += &format!(" --server {}", address(&options.host, options.port));
+    }
+    if options.dialect != Dialect::Text {
+        call += &format!(" --dialect {}", options.dialect.name());
+    }
+    call
+}
+
+/// The command that sends to a server that runs what the failed connection has sent, if that is not much.
+fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> Option<String> {
+    let mut said = String::new();
+    for step in graded.rungs.iter().filter(|step| step.connection == failure.connection) {
+        if let What::Sent(bytes) = &step.what {
+            // As `say` takes it, in single quotes.
+            let text = bytes.escape_ascii().to_string().replace("\\'", "\\x27");
+            said += &format!(" '{}'", text.replace("\\\"", "\""));
+        }
+    }
+    let client = Path::new(&report.options.program).with_file_name("connme-client");
+    let is_short = (1..=COMMAND).contains(&said.len());
+    let command = format!("{} say{said}", called(&report.options, &client.display().to_string()));
+    (is_short && !report.options.starts()).then_some(command)
 }
 
 /// The name of a program, or a command, as one word for a shell.
