@@ -19,6 +19,9 @@ use crate::wire::stream::is_silence;
 /// The longest line, and the most that is kept of what comes up to the end of a connection.
 const MOST: usize = 4 << 20;
 
+/// What is left of the shortest pause of a server, 20 ms, if what came before it was read late.
+const BETWEEN: Duration = Duration::from_millis(8);
+
 /// After this many milliseconds the other side has most probably read what was sent.
 const APART: u64 = 15;
 
@@ -26,7 +29,7 @@ const APART: u64 = 15;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The words of a conversation that are about one connection alone.
-pub(super) const WORDS: &str = "half-close apart quiet any drain flood end ends";
+pub(super) const WORDS: &str = "half-close apart quiet paused any drain flood end ends";
 
 /// What a step of a check returns.
 pub(super) type Done<T = ()> = Result<T, Box<Fail>>;
@@ -98,6 +101,7 @@ impl Peer {
         match word {
             "half-close" => self.half_close(),
             "apart" => self.pause(APART),
+            "paused" => self.paused()?,
             "quiet" => self.is_quiet(number_in(argument).unwrap_or(0))?,
             "any" => {
                 self.take(number.unwrap_or(1))?;
@@ -262,6 +266,18 @@ impl Peer {
             return Ok(());
         }
         self.failed(expected(if may_reset { "close-or-reset" } else { CLOSE }, &[]))
+    }
+
+    /// The server waits for a moment before it sends on. How long it has waited is known however late that is read.
+    fn paused(&mut self) -> Done {
+        let start = Instant::now();
+        if self.held.is_empty() {
+            self.read();
+            if start.elapsed() >= BETWEEN {
+                return Ok(());
+            }
+        }
+        self.failed(expected("pause", &[]))
     }
 
     /// Nothing comes within this time.
