@@ -17,7 +17,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// What a shell does for its value, if that is one of `WORDS`, a folder, a file, or anything else.
+    /// Which of these four a shell does for its value: it is one of `WORDS`, a folder, a file, or anything else.
     fn action(&self, [words, folder, file, any]: [&str; 4]) -> String {
         let list = |list: &str| words.replace("WORDS", &list.replace('|', " "));
         match (self.value.as_deref(), self.name.as_str()) {

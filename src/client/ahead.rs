@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_that_grows_while_it_is_sent_goes_what_it_had() {
+    fn a_file_that_grows_while_it_is_sent_is_sent_as_it_was() {
         let [ready, received] = ["ok ready\n", "ok received 5 a\n"].map(|r| Step::Bytes(r.into()));
         let (mut client, written, folder) =
             scripted(vec![Step::Pause, ready, Step::Pause, received]);

@@ -35,9 +35,10 @@ pub(super) fn transfer(
 ) -> Result<Tally, Stop> {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
+    // What is known of a file that is tried again holds until more is.
+    let mut stage = None;
     loop {
         let (lang, is_quiet) = (ui.config().lang, ui.config().quiet);
-        let mut stage = None;
         bar.begin(names.get(tally.moved + tally.failed).map_or("", String::as_str));
         let watch = &mut |progress| {
             stage = Some(progress);
@@ -52,6 +53,7 @@ pub(super) fn transfer(
         bar.hide();
         match moved {
             Ok(receipt) => {
+                stage = None;
                 tally.moved += 1;
                 tally.bytes += receipt.bytes;
                 tally.time += receipt.time;
@@ -70,7 +72,7 @@ pub(super) fn transfer(
             Err(failure) => {
                 tally.failed += 1;
                 bar.done(None);
-                failed(ui, name, &failure, stage);
+                failed(ui, name, &failure, stage.take());
                 if ends_all(&failure) {
                     tally.not_tried = names.len().saturating_sub(number + 1);
                     break;

@@ -15,7 +15,7 @@ pub(super) fn explain(
 ) -> Msg {
     let dialect = client.config().dialect.name();
     let has_list = client.requests().list_files.is_some();
-    // What a server of another dialect can be the reason of.
+    // A server of another dialect can be the reason for these.
     let is_strange = failure.closes()
         && !matches!(failure, Failure::Interrupted | Failure::Stalled | Failure::Refused { .. });
     let is_upload = command == "upload";

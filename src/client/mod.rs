@@ -157,10 +157,10 @@ pub struct Receipt {
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// The number of bytes so far, and the total if it is known: those that move, or those that are here of a download
-    /// that was cut, while they are read.
+    /// The number of bytes so far, and the total if it is known. While the beginning of a cut download is read here, those
+    /// that were read.
     Moved(u64, Option<u64>),
-    /// So many bytes are here of a download that was cut: to read them takes a while.
+    /// This many bytes of a download that was cut are here, and reading them takes a while.
     Checking(u64),
     /// They are compared with those on the server, which takes as long.
     Comparing,

@@ -43,7 +43,8 @@ fn choose(variable: Option<&str>, measured: impl FnOnce() -> Option<usize>) -> u
     variable.or_else(|| measured().filter(is_usable)).unwrap_or(COLUMNS)
 }
 
-/// The width by `stty`, because the standard library cannot ask the terminal. On Windows there is neither this program nor `/dev/tty`.
+/// The width by `stty`, because the standard library cannot ask the terminal. On Windows there is neither this program
+/// nor `/dev/tty`.
 fn measured() -> Option<usize> {
     let terminal = std::fs::File::open("/dev/tty").ok()?;
     stty(&["size"], terminal.into())?.split_whitespace().nth(1)?.parse().ok()
@@ -372,6 +373,8 @@ mod tests {
         one.begin("a");
         one.show(Progress::Moved(100, Some(400)));
         assert_eq!(line(&one).0.split("]  ").nth(1), Some(" 25%  100 B/s  00:03  100 B of 400 B"));
+        one.show(Progress::Comparing);
+        assert!(line(&one).1);
         // The rate is that of the rest.
         one.show(Progress::Continuing(400, Some(1000)));
         one.show(Progress::Moved(500, Some(1000)));

@@ -335,10 +335,12 @@ impl<'s> Arriving<'s> {
         let (watch, here) = (&mut *self.watch, &mut self.offset);
         let mut checking = |done, of| {
             *here = of;
-            if done == 0 && of > SILENT_CHECK {
-                watch(Progress::Checking(of));
+            if of > SILENT_CHECK {
+                if done == 0 {
+                    watch(Progress::Checking(of));
+                }
+                watch(Progress::Moved(done, Some(of)));
             }
-            watch(Progress::Moved(done, Some(of)));
             !patience.is_interrupted()
         };
         let partial = open(self.store, self.folder)
@@ -531,8 +533,7 @@ mod tests {
         let mut told = Vec::new();
         let receipt = client.download("a", None, &mut |progress| told.push(progress)).unwrap();
         assert_eq!((receipt.bytes, receipt.partial), (2, 0));
-        let read = [0, 3].map(|done| Progress::Moved(done, Some(3)));
-        assert_eq!(told[..3], [read[0], read[1], Progress::Continuing(3, Some(6))]);
+        assert_eq!(told[0], Progress::Continuing(3, Some(6)));
         assert_eq!(fs::read(downloads.join("a")).unwrap(), b"hi");
     }
 

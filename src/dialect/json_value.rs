@@ -4,6 +4,7 @@
 //! readers could use different ones. A lone half of a surrogate pair is refused, because no text can hold
 //! it. Numbers are kept as they were written, because no type here holds them all.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::limits::JSON_DEPTH;
@@ -199,12 +200,13 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize, keeps: impl Fn(&str) -> bool) -> Option<Value> {
         let mut members: Vec<(String, Value)> = Vec::new();
+        let mut names = HashSet::new();
         self.items(["{", "}"], |reader| {
             let name = reader.name()?;
             let is_kept = keeps(&name);
             let value = reader.value(depth, is_kept)?;
             if is_kept {
-                members.iter().all(|(known, _)| *known != name).then_some(())?;
+                names.insert(name.clone()).then_some(())?;
                 members.push((name, value));
             }
             Some(())

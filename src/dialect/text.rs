@@ -64,7 +64,6 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         };
         let goes_on = match &outcome {
             Ok(_) => command != b"byebye",
-            // Replies with the error. True if it is still known where the next command begins.
             Err(error) => refuse(wire, error),
         };
         // The client has its answer before the log has its line, unless its next request has come already.

@@ -65,8 +65,7 @@ fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
         let letters = chunk.valid().chars().map(Ok).chain(chunk.invalid().iter().map(Err));
         for letter in letters {
             if text.len() >= most {
-                text.push('…');
-                return text;
+                break;
             }
             match letter {
                 Ok('\'') => text.push('\''),
@@ -77,6 +76,10 @@ fn spell_out(bytes: &[u8], most: usize, quoted: bool) -> String {
                 Err(byte) => text += &format!("\\x{byte:02x}"),
             }
         }
+    }
+    // What is as long was perhaps cut before it came here.
+    if text.len() >= most {
+        text.push('…');
     }
     text
 }

@@ -400,7 +400,7 @@ impl Place {
             Some(flags) => {
                 let lines = Arc::clone(&traced);
                 let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
-                let trace = Some(Output { columns, ..Output::new(print) });
+                let trace = Some(Output { columns, print, zero: None });
                 let (flags, prepare) = match flags.strip_suffix(" --trace") {
                     Some(flags) => {
                         let instruments = Instruments { trace, ..Instruments::default() };
