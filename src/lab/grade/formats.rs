@@ -154,6 +154,7 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     if details.len() <= share {
         return details;
     }
-    let shown: String = details.chars().take(share).collect();
+    let end = (0..=share).rev().find(|at| details.is_char_boundary(*at)).unwrap_or(0);
+    let shown = details.get(..end).unwrap_or_default();
     format!("{shown}…\n{}{}\n", label(report.options.lang, AGAIN), again(report, graded))
 }

@@ -99,9 +99,14 @@ fn begin(
         let filled = words.iter().map(|it| it.replace("{port}", &port.to_string()));
         let filled: Vec<_> = filled.map(|it| it.replace("{root}", &root)).collect();
         let mut process = Process::start(&filled, folder, &[]).map_err(|e| e.to_string())?;
-        let accepts = || TcpStream::connect_timeout(&address, START).is_ok();
-        let has_begun = soon(START, || process.ended().is_some() || accepts());
-        if has_begun && process.ended().is_none() {
+        // A server may end after its first client, which is this one.
+        let mut has_accepted = false;
+        let _ = soon(START, || {
+            let has_ended = process.ended().is_some();
+            has_accepted = !has_ended && TcpStream::connect_timeout(&address, START).is_ok();
+            has_ended || has_accepted
+        });
+        if has_accepted {
             return Ok((process, address, held));
         }
         process.kill();

@@ -40,7 +40,8 @@ pub mod suite;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
@@ -79,6 +80,9 @@ const LITTLE: u64 = 100;
 /// From this number of megabytes on, three quarters of what a server was sent of a file are more than it may take. A
 /// runtime that collects its garbage late may take less than this number for a file that it does not hold.
 const SOME: u64 = 32;
+
+/// The most bytes that a server may send in a run: all of them are kept for the report.
+const MOST: u64 = 24 << 20;
 
 /// What is done before the first check.
 const STORING: &str = "upload";
@@ -204,16 +208,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// Grades group after group. What is done with each when it has ended is up to the caller.
+    /// Grades group after group. What is done with each when it has ended is up to the caller. After the last one, `grade`
+    /// is told that what has not been run is left out.
     fn of(
         options: &Options,
         tell: impl Fn(&[&Graded]),
-        mut grade: impl FnMut(&[&'static Check]) -> Vec<Graded>,
+        mut grade: impl FnMut(&[&'static Check], bool) -> Vec<Graded>,
     ) -> Report {
         let (start, mut is_over, mut graded) = (Instant::now(), false, Vec::new());
         for group in options.wanted().chunk_by(|a, b| a.group() == b.group()) {
-            let not_run = |check: &&'static Check| Graded::without_steps(check, Outcome::NotRun);
-            let of = if is_over { group.iter().map(not_run).collect() } else { grade(group) };
+            let of = grade(group, is_over);
             tell(&of.iter().collect::<Vec<_>>());
             is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure().is_some());
             graded.extend(of);
@@ -282,10 +286,12 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let mut run = Run {
         ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
+        came: Arc::default(),
         launched,
         start: Instant::now(),
         restarting: Duration::ZERO,
         stopped: None,
+        is_over: false,
         begun: BTreeSet::new(),
         passed: BTreeSet::new(),
         done: Vec::new(),
@@ -294,7 +300,8 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     if options.wanted().iter().any(|check| check.is("root")) {
         run.find_root()?;
     }
-    let report = Report::of(&options, tell, |group| {
+    let report = Report::of(&options, tell, |group, is_over| {
+        run.is_over = is_over;
         group.iter().for_each(|check| run.grade(check));
         let place = |it: &Graded| group.iter().position(|check| check.id == it.check.id);
         let mut of: Vec<_> = run.done.extract_if(.., |it| place(it).is_some()).collect();
@@ -310,6 +317,8 @@ struct Run {
     /// Our first check, by whose phrases servers are asked for something beside the checks.
     ours: Check,
     address: SocketAddr,
+    /// How many bytes have come.
+    came: Arc<AtomicU64>,
     /// The server, if it was started here.
     launched: Option<Launched>,
     start: Instant,
@@ -317,6 +326,8 @@ struct Run {
     restarting: Duration,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
+    /// A group has failed, and the rest is not run.
+    is_over: bool,
     /// The checks that were begun. What needs itself has no end.
     begun: BTreeSet<&'static str>,
     passed: BTreeSet<&'static str>,
@@ -347,6 +358,7 @@ impl Run {
         }
         let (start, restarting) = (Instant::now(), self.restarting);
         let left_out = match (lacks, self.stopped, missing) {
+            _ if self.is_over => Some(Outcome::NotRun),
             (Some(flag), ..) => Some(Outcome::Needs(flag)),
             (_, Some(by), _) => Some(Outcome::Stopped(by)),
             _ if self.left().is_zero() => Some(Outcome::NoTime),
@@ -373,7 +385,7 @@ impl Run {
         let parent = self.options.root.as_ref().and_then(|root| root.parent());
         let parent = parent.map(|it| it.as_os_str().as_encoded_bytes().to_vec());
         places.known.extend(parent.map(|it| ("parent".to_owned(), it)));
-        let record = Record::new(deadline, false);
+        let record = Record::new(&self.came, deadline, false);
         Trial { run: self, record, places, found: Found::default() }
     }
 
@@ -384,6 +396,8 @@ impl Run {
         let mut trial = self.trial(check.times("patience"), check.id);
         let before = check.is("watched").then(|| self.usage()).flatten();
         let outcome = trial.play(check).and_then(|()| self.must_take_little(before, &trial));
+        // Closes the connections, which is a step, too.
+        trial.found = Found::default();
         let rungs = trial.record.take_rungs();
         drop(trial);
         let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {

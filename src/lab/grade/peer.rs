@@ -251,8 +251,7 @@ impl Peer {
         loop {
             self.held.truncate(MOST.saturating_sub(rest.len()));
             rest.append(&mut self.held);
-            // A server may send without end.
-            if rest.len() == MOST && !self.record.is_server || !self.read() {
+            if !self.read() {
                 return rest;
             }
         }
@@ -322,9 +321,10 @@ impl Peer {
         self.record.note(self.connection, what);
     }
 
-    /// Reads once. False if the stream has ended or the time is over.
+    /// Reads once. False if the stream has ended, the time is over, or the server has sent too much.
     pub(super) fn read(&mut self) -> bool {
-        self.end.is_none() && self.read_for(self.record.left())
+        let is_too_much = self.record.came.load(Ordering::SeqCst) > super::MOST;
+        self.end.is_none() && !is_too_much && self.read_for(self.record.left())
     }
 
     /// The same, within this time.
@@ -348,6 +348,9 @@ impl Peer {
                     return false;
                 }
                 Ok(count) => {
+                    if !self.record.is_server {
+                        self.record.came.fetch_add(count as u64, Ordering::SeqCst);
+                    }
                     let came = buffer.get(..count).unwrap_or_default();
                     self.held.extend_from_slice(came);
                     self.note(What::Got(came.to_vec()));
@@ -380,6 +383,9 @@ impl Peer {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.record.is_server {
+            return self.stream.read(buffer);
+        }
         // One byte is left, for a reset.
         let count = self.stream.peek(buffer)?;
         self.stream.read_exact(buffer.get_mut(..count.saturating_sub(1)).unwrap_or_default())?;
@@ -437,7 +443,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let record = Record::new(deadline, true);
+        let record = Record::new(&Arc::default(), deadline, true);
         let mut peer = Peer::new(listener.accept().unwrap().0, &record);
         client.write_all(b"size a\n").unwrap();
         assert_eq!(peer.line("").unwrap(), b"size a\n");
@@ -465,5 +471,20 @@ mod tests {
         client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(peer.drain(), b"upload b\n");
         assert!(peer.closes(false).is_ok());
+    }
+
+    /// All of it was kept.
+    #[test]
+    fn a_server_that_sends_without_end_is_read_no_further() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut server = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let record = Record::new(&Arc::default(), deadline, false);
+        let mut peer = Peer::new(listener.accept().unwrap().0, &record);
+        server.write_all(b"ok").unwrap();
+        assert!(peer.read() && record.came.load(Ordering::SeqCst) > 0);
+        record.came.store(super::super::MOST + 1, Ordering::SeqCst);
+        server.write_all(b"more").unwrap();
+        assert!(!peer.read());
     }
 }

@@ -35,7 +35,7 @@ use crate::lab::lecture::trace::Side;
 pub(super) fn is_known(words: &str, word: &str, argument: &str) -> bool {
     let name = argument.split(" = ").next().unwrap_or_default();
     let is_safe = match word {
-        "made" | "clean" => name.contains("{name") && !name.contains(['/', '\\']),
+        "made" | "clean" => argument.contains("{name") && !argument.contains(['/', '\\']),
         "file" | "local" | "sparse" | "serve" => !name.contains(['/', '\\', ':', '{']),
         _ => true,
     };
@@ -268,4 +268,21 @@ fn open(
     }
     p.unread(&line);
     p.failed(a_line(&form))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of a teacher's could overwrite one of the teacher's own.
+    #[test]
+    fn what_is_made_in_a_folder_has_a_name_of_the_graders_own() {
+        let is_safe = |argument: &str| is_known("made clean", "made", argument);
+        assert!(is_safe("file {name}.txt"));
+        for other in
+            ["file a.txt", "file ../{name}", "file {name} = x/../a.txt", "file {name}\\..\\a"]
+        {
+            assert!(!is_safe(other), "{other}");
+        }
+    }
 }

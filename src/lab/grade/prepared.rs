@@ -27,7 +27,7 @@ impl Prepared {
             "outside" => fs::write(&outside, SECRET)?,
             "link" | "linked-folder" => {
                 let secret = outside.join("a.txt");
-                fs::create_dir(&outside)?;
+                fs::create_dir_all(&outside)?;
                 fs::write(&secret, SECRET)?;
                 link(if kind == "link" { &secret } else { &outside }, &inside)?;
             }

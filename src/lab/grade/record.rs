@@ -19,6 +19,8 @@ pub(super) struct Record {
     pub(super) deadline: Instant,
     /// The other side is a client.
     pub(super) is_server: bool,
+    /// How many bytes have come in the run, where that is limited.
+    pub(super) came: Arc<AtomicU64>,
     /// When something happened last.
     active: Mutex<Instant>,
     rungs: Mutex<Vec<Rung>>,
@@ -30,12 +32,13 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(deadline: Instant, is_server: bool) -> Arc<Record> {
-        let start = Instant::now();
+    pub(super) fn new(came: &Arc<AtomicU64>, deadline: Instant, is_server: bool) -> Arc<Record> {
+        let (start, came) = (Instant::now(), Arc::clone(came));
         Arc::new(Record {
             start,
             deadline,
             is_server,
+            came,
             active: Mutex::new(start),
             rungs: Mutex::default(),
             flooded: AtomicU64::new(0),

@@ -162,7 +162,8 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
         compare(&mut text, expected, came, lang);
     }
     let lines = |lines: &[String]| -> Vec<_> {
-        lines.iter().map(|line| printable(line.as_bytes())).collect()
+        let room = look.columns.saturating_sub(10);
+        lines.iter().map(|line| cut(&printable(line.as_bytes()), room)).collect()
     };
     line(&mut text, ["typed:    ", "diketik:  "], &lines(&failure.typed).join("\n"));
     line(&mut text, ["printed:  ", "dicetak:  "], &lines(&failure.printed).join("\n"));
@@ -200,12 +201,15 @@ const ROWS: usize = 23;
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
     let tail = verdict(report, look) + &next(report);
-    let room = ROWS.saturating_sub(groups(report).count() + 1 + tail.lines().count());
+    let rows = tail.lines().map(|line| line.chars().count().div_ceil(look.columns).max(1));
+    let room = ROWS.saturating_sub(groups(report).count() + 1 + rows.sum::<usize>());
     let first = first_failed(report).map(|it| it.check.group());
     let is_first = |it: &&Graded| it.failure().is_some() && first == Some(it.check.group());
     let mut failed: Vec<_> = report.graded.iter().filter(is_first).collect();
     failed.sort_by_key(|it| !it.check.must);
-    failed.truncate(2);
+    let first = failed.first().map(|it| in_short(report, it, look)).unwrap_or_default();
+    // The second one is shown if there is room for its first line.
+    failed.truncate(if first.lines().count() + 1 < room { 2 } else { 1 });
     let shown: String = failed.iter().map(|it| in_short(report, it, look)).collect();
     // A line is left for the others.
     let shown: Vec<_> = shown.split_inclusive('\n').take(room.saturating_sub(1)).collect();

@@ -33,7 +33,7 @@ use super::record::Record;
 use super::seen::{Fail, a_line, fail, same};
 use super::sentences::{came, expected};
 use crate::lab::lecture::trace::Side;
-use crate::lang::Msg;
+use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.
 pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
@@ -189,10 +189,11 @@ impl Trial<'_> {
     fn about_list(&self, places: &Places, word: &str, argument: &str) -> Done {
         let Found { list, before, .. } = &self.found;
         let entries = &list.entries;
+        let safe = |name: &str| printable(name.as_bytes());
         let listed = |entry: Option<&Entry>, name: &str| match entry {
-            Some((name, Some(size))) => came("entry", &[&format!("file {size} {name}")]),
-            Some((name, None)) => came("entry", &[&format!("dir - {name}")]),
-            None => came("no-entry", &[&name]),
+            Some((name, Some(size))) => came("entry", &[&format!("file {size} {}", safe(name))]),
+            Some((name, None)) => came("entry", &[&format!("dir - {}", safe(name))]),
+            None => came("no-entry", &[&safe(name)]),
         };
         let (name, size) = argument.rsplit_once(" : ").unwrap_or((argument, ""));
         let found = entries.iter().find(|(listed, _)| listed == name);
@@ -203,7 +204,7 @@ impl Trial<'_> {
                 let entry = (name.to_owned(), size);
                 let has_it = match record {
                     Some(record) => list.records.contains(record),
-                    None => entries.contains(&entry),
+                    None => found == Some(&entry),
                 };
                 // The record of a file may differ in something else.
                 let other = found.filter(|it| **it != entry);
@@ -223,6 +224,7 @@ impl Trial<'_> {
             _ => {
                 let wrong = entries.windows(2).find(|pair| !pair.is_sorted_by_key(|it| &it.0));
                 let Some([(first, _), (second, _)]) = wrong else { return Ok(()) };
+                let (first, second) = (&safe(first), &safe(second));
                 self.must(false, came("order", &[second, first]), came("order", &[first, second]))
             }
         }

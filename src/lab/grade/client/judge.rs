@@ -146,14 +146,19 @@ impl Seen {
     /// The line by which a program says why it crashed, or how it ended.
     fn last_words(&self) -> String {
         let lines = || self.printed.lines().filter(|line| !line.trim().is_empty());
-        let line = lines().find(|line| has_any(line, CRASHES)).or(lines().next_back());
+        // Python says it at the end, others at the beginning.
+        let line = match self.printed.contains(TRACEBACK) {
+            true => lines().next_back(),
+            false => lines().find(|line| has_any(line, CRASHES)),
+        };
         let status = || self.status.map(|status| status.to_string());
         line.map(|line| line.trim().to_owned()).or_else(status).unwrap_or_default()
     }
 
     /// What a fact expects and what there is, if they differ.
     fn differs(&self, (word, text, bytes): &Fact) -> Option<(Msg, Msg)> {
-        let file = |name: &str, bytes: &[u8]| came("file", &[&name, &bytes.len()]);
+        let file =
+            |name: &str, bytes: &[u8]| came("file", &[&printable(name.as_bytes()), &bytes.len()]);
         // A file that was there before may have this name too.
         let is_it = |path: &str| path.rsplit('/').next() == Some(text);
         let of_name = || self.after.iter().filter(|(path, _)| is_it(path)).map(|(_, bytes)| bytes);
@@ -178,14 +183,14 @@ impl Seen {
                 ((text == "ok") == (code == 0), came("status", &[&code]))
             }
             "memory" => {
-                let is_little = text.parse().is_ok_and(|most| self.memory <= most);
+                let is_little = text.trim().parse().map_or(true, |most| self.memory <= most);
                 (is_little, same(format!("{} MiB", self.memory)))
             }
             _ => return None,
         };
         let right = match *word {
             "saved" => file(text, bytes),
-            "exit" => expected(&format!("exit-{text}"), &[]),
+            "exit" => expected(if text == "ok" { "exit-ok" } else { "exit-failed" }, &[]),
             "memory" => expected(word, &[text]),
             _ => expected(word, &[&printable(text.replace('|', "\" / \"").as_bytes())]),
         };

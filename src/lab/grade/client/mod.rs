@@ -30,7 +30,7 @@ mod request;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -127,7 +127,12 @@ pub fn run(
     let words = words_of(&driven.command)?;
     let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
     room.dry_run(driven)?;
-    let grade = |group: &[&'static Check]| at_once(group, |check| room.grade(check));
+    let grade = |group: &[&'static Check], is_over| {
+        at_once(group, |check| match is_over {
+            true => Graded::without_steps(check, Outcome::NotRun),
+            false => room.grade(check),
+        })
+    };
     Ok(Report::of(&room.options, tell, grade))
 }
 
@@ -275,18 +280,19 @@ impl<'f> Room<'f> {
         let address = absent.as_ref().map_or(Ok(address), |(stream, _)| stream.local_addr())?;
         let examiner = Examiner {
             dialect,
-            record: Record::new(Instant::now() + NEVER, true),
+            record: Record::new(&Arc::default(), Instant::now() + NEVER, true),
             fails_again: has("told"),
             orders: orders.clone(),
             acts: Mutex::default(),
         };
         let time = self.options.time * check.times("patience");
-        let is_measured = has("memory");
+        let most = facts.iter().find(|(word, ..)| *word == "memory");
+        let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
         let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
-        // What a server does not say is known before it is known what the client does not say.
-        let deadline = Instant::now() + time / 2;
         let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
-        let server = server.map(|stream| Peer::new(stream, &Record::new(deadline, false)));
+        // What a server does not say is known before it is known what the client does not say.
+        let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
+        let server = server.map(|stream| Peer::new(stream, &record));
         let mut seen = Seen {
             before: files(&folder),
             downloads: Path::new(WORK).join(&self.client.downloads),
@@ -294,11 +300,16 @@ impl<'f> Room<'f> {
             ..Seen::default()
         };
         thread::scope(|scope| {
-            scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
+            match absent {
+                None => {
+                    scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
+                }
+                Some(_) => examiner.acts().has_ended = true,
+            }
             for orders in self.client.turns(&orders) {
                 examiner.record.touch();
                 match self.client.start(orders, &work, address.port()) {
-                    Ok(mut process) => seen.watch(&mut process, &examiner, time, is_measured),
+                    Ok(mut process) => seen.watch(&mut process, &examiner, time, most),
                     Err(error) => seen.printed += &error.to_string(),
                 }
                 if seen.hangs || examiner.acts().failure.is_some() {
@@ -338,13 +349,13 @@ impl Seen {
         process: &mut Process,
         examiner: &Examiner,
         time: Duration,
-        is_measured: bool,
+        most: Option<u64>,
     ) {
         let start = Instant::now();
         let mut failed: Option<Instant> = None;
         loop {
             self.status = process.wait(LOOK);
-            if is_measured && self.status.is_none() {
+            if most.is_some() && self.status.is_none() {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
@@ -353,8 +364,10 @@ impl Seen {
             }
             let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
-            if self.status.is_some() || is_late || is_failed {
-                self.hangs = self.status.is_none() && is_late && !is_failed;
+            // What takes too much does not have to go on.
+            let is_large = most.is_some_and(|most| self.memory > most);
+            if self.status.is_some() || is_late || is_failed || is_large {
+                self.hangs = self.status.is_none() && is_late && !is_failed && !is_large;
                 break;
             }
         }

@@ -114,9 +114,8 @@ impl Request {
             is_next: false,
         };
         let answer = Arc::new(Mutex::new(answer));
-        // A message is read byte by byte: what follows it may be the conversation's.
-        let config = WireConfig { buffer: 1, large_buffer: 1, ..WireConfig::default() };
-        let mut wire = Wire::new(Box::new(Shared(Arc::clone(&answer))), config);
+        let shared = Box::new(Shared(Arc::clone(&answer)));
+        let mut wire = Wire::new(shared, WireConfig::default());
         let log = Log::silent();
         let log = log.for_connection(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dialect.name());
         let _ = dialect.handle_client(&mut wire, store, &log);
@@ -174,8 +173,15 @@ impl Read for Shared {
         if answer.peer.held().is_empty() && !answer.peer.read_for(time) {
             return if answer.peer.has_ended() { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
         }
-        answer.request = answer.request.saturating_sub(into.len());
-        answer.peer.taken(into.len()).as_slice().read(into)
+        let most = match answer.expected {
+            _ if answer.request > 0 => answer.request.min(into.len()),
+            // No more is asked for than is left of it.
+            Expected::Payload { .. } | Expected::Close => into.len(),
+            // A message byte by byte: what follows it may be the conversation's.
+            _ => 1,
+        };
+        answer.request = answer.request.saturating_sub(most);
+        answer.peer.taken(most).as_slice().read(into)
     }
 }
 
