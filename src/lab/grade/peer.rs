@@ -267,7 +267,7 @@ impl Peer {
         self.failed(expected(if may_reset { "close-or-reset" } else { CLOSE }, &[]))
     }
 
-    /// The server waits for a moment before it sends on. How long it has waited is known however late that is read.
+    /// The server waits for a moment before it sends on: what follows comes no sooner.
     fn paused(&mut self) -> Done {
         let start = Instant::now();
         if self.held.is_empty() {
