@@ -29,7 +29,7 @@
 //! read it first. A first reading can leave out
 //! - `wire/input.rs`: `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
 //! - of `server/threads.rs`, how idle threads wait; of `server/permits.rs`, how IPv6 is counted.
-//! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and where there are no hard links.
+//! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and what it does without hard links.
 //! - of `store/numbers.rs`, all but `take_first_free`. Its `next` gives 1, 2, 3, 4, and then asks a hint.
 //! - of `log.rs`, all but `command`: what that hands to `line`, another thread writes. `store/quota.rs`.
 //! - what is only for other dialects, the client or a trace: `network`, `note_wait`, `note_message`, `Expected`, `Ending`.

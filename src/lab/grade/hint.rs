@@ -111,7 +111,7 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     causes
 }
 
-/// What was seen in so many failures.
+/// A cause, with the number of failures in which it was seen.
 pub(super) fn cause(says: &Msg, failures: usize) -> Msg {
     let says = says.clone();
     msg!("{says}; {failures} checks fail for it", "{says}; {failures} pemeriksaan gagal karenanya"; says)

@@ -30,7 +30,7 @@ pub(super) struct Launched {
     usual: u16,
     pub(super) process: Process,
     pub(super) address: SocketAddr,
-    /// The port is that of no other grader on this machine as long as this has it, too.
+    /// While this is open, no other grader on this machine chooses the port.
     held: UdpSocket,
 }
 
@@ -71,10 +71,10 @@ impl Launched {
 /// The folder of the files, in the folder that the server runs in: the name that the assignment gives it.
 const ROOT: &str = "uploads";
 
-/// An address for a server: on this port, or on one that no other grader on this machine chooses as long as the socket is
-/// open. Each would grade the server that has it first.
+/// An address for a server: on this port, or on one that no other grader on this machine chooses while the UDP socket is
+/// open. Two graders with one port would both grade the server that listens on it first.
 fn reserve(port: Option<u16>) -> io::Result<(SocketAddr, UdpSocket)> {
-    // What listens there already would be graded, too.
+    // It fails where another server listens already, which would be graded instead.
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0)))?.local_addr()?;
     let own = if port.is_none() { address.port() } else { 0 };
     Ok((address, UdpSocket::bind((Ipv4Addr::LOCALHOST, own))?))

@@ -364,8 +364,7 @@ impl Run {
             _ if self.left().is_zero() => Some(Outcome::NoTime),
             (.., missing) => missing.map(Outcome::Skipped),
         };
-        let attempted = left_out.map_or_else(|| self.attempt(check), |it| (it, Vec::new()));
-        let (outcome, rungs) = attempted;
+        let (outcome, rungs) = left_out.map_or_else(|| self.attempt(check), |it| (it, Vec::new()));
         let time = start.elapsed().saturating_sub(self.restarting - restarting);
         let graded = Graded { check, outcome, time, rungs };
         self.passed.extend(graded.passed().then_some(check.id));

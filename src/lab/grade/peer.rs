@@ -438,13 +438,18 @@ mod tests {
 
     use super::*;
 
-    /// A client whose line was read, and the server's end of its connection.
-    fn connected() -> (TcpStream, Peer) {
+    /// A program, and the grader's end of its connection.
+    fn graded(is_client: bool) -> (TcpStream, Peer) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let program = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let record = Record::new(&Arc::default(), deadline, true);
-        let mut peer = Peer::new(listener.accept().unwrap().0, &record);
+        let record = Record::new(&Arc::default(), deadline, is_client);
+        (program, Peer::new(listener.accept().unwrap().0, &record))
+    }
+
+    /// A client whose line was read.
+    fn connected() -> (TcpStream, Peer) {
+        let (mut client, mut peer) = graded(true);
         client.write_all(b"size a\n").unwrap();
         assert_eq!(peer.line("").unwrap(), b"size a\n");
         (client, peer)
@@ -476,14 +481,10 @@ mod tests {
     /// All of it was kept.
     #[test]
     fn a_server_that_sends_without_end_is_read_no_further() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let mut server = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let record = Record::new(&Arc::default(), deadline, false);
-        let mut peer = Peer::new(listener.accept().unwrap().0, &record);
+        let (mut server, mut peer) = graded(false);
         server.write_all(b"ok").unwrap();
-        assert!(peer.read() && record.came.load(Ordering::SeqCst) > 0);
-        record.came.store(super::super::MOST + 1, Ordering::SeqCst);
+        assert!(peer.read() && peer.record.came.load(Ordering::SeqCst) > 0);
+        peer.record.came.store(super::super::MOST + 1, Ordering::SeqCst);
         server.write_all(b"more").unwrap();
         assert!(!peer.read());
     }
