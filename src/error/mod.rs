@@ -78,27 +78,35 @@ pub type Answer<T> = std::result::Result<T, Failure>;
 
 /// Something that a server, a wire or a store could not do.
 pub struct Error {
-    /// What the peer is told. `None`: it is gone and cannot be told.
-    code: Option<Code>,
+    kind: Kind,
     sentence: String,
     cause: Option<String>,
     closes: bool,
     partial: Option<Box<Partial>>,
 }
 
+/// What kind of error it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The peer is told this code.
+    Told(Code),
+    /// The peer is gone and cannot be told.
+    Gone,
+}
+
 impl Error {
     /// An error that the peer may read as it is.
     #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Error {
-        let (code, sentence) = (Some(code), sentence.into());
-        Error { code, sentence, cause: None, closes: false, partial: None }
+        let (kind, sentence) = (Kind::Told(code), sentence.into());
+        Error { kind, sentence, cause: None, closes: false, partial: None }
     }
 
     /// The peer is gone, or has to be treated so.
     #[must_use]
     pub fn gone(sentence: impl Into<String>) -> Error {
         let sentence = sentence.into();
-        Error { code: None, sentence, cause: None, closes: true, partial: None }
+        Error { kind: Kind::Gone, sentence, cause: None, closes: true, partial: None }
     }
 
     /// A system call that failed: `tried` is a verb and an object, `cause` the system's answer.
@@ -162,19 +170,20 @@ impl Error {
     /// Whether it has this code.
     #[must_use]
     pub fn is(&self, code: Code) -> bool {
-        self.code == Some(code)
+        self.kind == Kind::Told(code)
     }
 
     /// The code, for tests.
     #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
-        self.code.unwrap()
+        let Kind::Told(code) = self.kind else { panic!("the peer is gone") };
+        code
     }
 
     /// Whether the peer is gone.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.code.is_none()
+        self.kind == Kind::Gone
     }
 
     /// Whether the connection cannot go on after this.
@@ -186,7 +195,10 @@ impl Error {
     /// The code as a word.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        self.code.map_or("gone", Code::word)
+        match self.kind {
+            Kind::Told(code) => code.word(),
+            Kind::Gone => "gone",
+        }
     }
 
     /// The sentence for the peer.
