@@ -48,16 +48,17 @@
 //! |---|---|---|
 //! | `bin` | the three programs: read the flags, open ports and folders, put instruments in between, run | everything |
 //! | [`server`] | accepts, limits, a thread for each connection | `dialect` `wire` `store` `log` `error` `limits` |
-//! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `log` `error` `lang` `limits` |
+//! | [`dialect`] | the five conversations, a file each, both halves; begin with [`dialect::text`] | `wire` `store` `sha256` `log` `error` `lang` `limits` |
 //! | [`wire`] | bytes to messages and back | `error` `limits` |
-//! | [`store`] | the folder of files, and every promise about it | `log` `error` `limits` |
-//! | [`client`] | what a user can do, and what a user sees of it | `dialect` `wire` `store` `log` `lang` `error` `limits` |
+//! | [`store`] | the folder of files, and every promise about it | `sha256` `log` `error` `limits` |
+//! | [`client`] | what a user can do, and what a user sees of it | `dialect` `wire` `store` `sha256` `log` `lang` `error` `limits` |
 //! | [`log`] | the server's log lines | `lang` `error` `limits` |
 //! | [`error`] | what was tried, on what, why it failed, and the code for the peer | `lang` `limits` |
+//! | [`sha256`] | the sum of some bytes, as other programs compute it too | nothing |
 //! | [`lang`] | a sentence in two languages, and a peer's bytes made fit to print | `limits` |
 //! | [`limits`] | the limits that a user or a peer can meet, with their reasons | nothing |
 //! | [`cli`] | the command lines of server and client | `client` `dialect` `store` `lang` `limits` |
-//! | [`lab`] | what a lecture adds: instruments, demo, comparison, lessons, the grader, a starter, five shapes of a server | `cli` `server` `client` `dialect` `wire` `store` `log` `lang` `error` `limits` |
+//! | [`lab`] | what a lecture adds: instruments, demo, comparison, lessons, the grader, a starter, five shapes of a server | `cli` `server` `client` `dialect` `wire` `store` `sha256` `log` `lang` `error` `limits` |
 //! | [`guide`] | the pages beside the README, for rustdoc and for the code host | nothing |
 //!
 //! What is deliberately absent, and stays so because a test or a lint looks for it:
@@ -80,6 +81,7 @@ pub mod lang;
 pub mod limits;
 pub mod log;
 pub mod server;
+pub mod sha256;
 pub mod store;
 pub mod wire;
 

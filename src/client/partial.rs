@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::store::{FileName, Incoming, Sha256, Store, Sum, private};
+use crate::sha256::{Sha256, Sum};
+use crate::store::{FileName, Incoming, Store, private};
 
 /// The folder inside the private folder.
 const PARTIAL: &str = "partial";

@@ -15,7 +15,8 @@ use crate::dialect::{Dialect, Receiver};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
 use crate::lang::{Msg, msg, readable};
 use crate::log::Log;
-use crate::store::{FileName, Incoming, Options, Sha256, Store, Sum};
+use crate::sha256::{Sha256, Sum};
+use crate::store::{FileName, Incoming, Options, Store};
 
 const SEND: Tried = ("send", "mengirim");
 

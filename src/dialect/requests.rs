@@ -6,7 +6,8 @@ use super::Receiver;
 use crate::error::{Answer, Code, Failure};
 use crate::lang::{Msg, escape, msg, quoted};
 use crate::limits;
-use crate::store::{Entry, FileName, Listing, Sum};
+use crate::sha256::Sum;
+use crate::store::{Entry, FileName, Listing};
 use crate::wire::Wire;
 
 /// Where a client gets the file that it sends: fills the buffer with the next bytes, and returns how much of it.

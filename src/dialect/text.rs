@@ -32,7 +32,8 @@ use crate::error::{Answer, Code, Error, Failure, Result};
 use crate::lang::msg;
 use crate::limits;
 use crate::log::{ConnectionLog, Done};
-use crate::store::{Entry, FileName, Listing, Store, Sum};
+use crate::sha256::Sum;
+use crate::store::{Entry, FileName, Listing, Store};
 use crate::wire::Wire;
 
 /// How many lines of a server's help a client reads.

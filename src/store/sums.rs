@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::sha256::{Sha256, Sum};
 use super::{Outgoing, Store};
 use crate::error::{Result, lock};
+use crate::sha256::{Sha256, Sum};
 
 /// How much of a file is read at once.
 const READ_SIZE: usize = 64 << 10;

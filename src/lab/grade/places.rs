@@ -32,7 +32,8 @@ use std::collections::BTreeMap;
 use super::random::Random;
 use crate::dialect::json_value::Value;
 use crate::error::Code;
-use crate::store::{Sha256, extension};
+use crate::sha256::Sha256;
+use crate::store::extension;
 
 /// A place stands for at most this many bytes, whatever a file of the user's says.
 const MOST: usize = 64_000_000;
