@@ -166,8 +166,8 @@ pub const PROXY_TIME: Duration = Duration::from_secs(5);
 /// longer, a peer that reads nothing is disconnected when that ends.
 pub const LIST_WINDOW: Duration = Duration::from_secs(45);
 
-/// Refused connections that stay open so that the peer can read why; when one more comes, the oldest is
-/// closed. Each holds a descriptor that accepted connections may need.
+/// Refused connections that stay open so that the peer can read why. One more is told, and closed at once. Each holds
+/// a descriptor that accepted connections may need.
 pub const MAX_REFUSALS: usize = 128;
 
 /// The stack of a connection's thread. Only pages that are used take memory, and each of a thousand idle

@@ -6,10 +6,9 @@
 pub mod address;
 mod permits;
 mod proxy;
-mod refusals;
 mod threads;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::log::{ConnectionLog, Log};
 use crate::store::Store;
 use crate::wire::stream::{Prepare, set_options};
 use crate::wire::{Wire, WireConfig};
 pub use permits::ConnectionLimits;
 use permits::{Permit, Permits};
-use refusals::Refusals;
 use threads::Threads;
 
 /// How long the accept loop pauses after a failed accept, so that a full descriptor table does not cause
@@ -45,7 +44,8 @@ pub struct Server {
     prepare: Prepare,
     permits: Arc<Permits>,
     threads: Threads,
-    refusals: Refusals,
+    /// For connections that are refused, as long as their peers may still read why.
+    refusals: Arc<Permits>,
 }
 
 /// A connection that was accepted, and its permit.
@@ -54,6 +54,8 @@ struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
     permit: Permit,
+    /// Its peer has been told that it cannot be served.
+    is_refused: bool,
 }
 
 impl Server {
@@ -74,7 +76,7 @@ impl Server {
             has_proxy_line: false,
             permits: Permits::new(limits),
             threads: Threads::default(),
-            refusals: Refusals::default(),
+            refusals: Permits::new(ConnectionLimits { all: limits::MAX_REFUSALS, per_address: 0 }),
         }
     }
 
@@ -133,7 +135,7 @@ impl Server {
         // A balancer's address is not the client's.
         let address = if self.has_proxy_line { None } else { Some(peer.ip()) };
         let connection = match self.permits.take(address) {
-            Ok(permit) => Connection { dialect, stream, peer, permit },
+            Ok(permit) => Connection { dialect, stream, peer, permit, is_refused: false },
             Err(busy) => return self.refuse(dialect, stream, peer, &busy),
         };
         if let Err(connection) = Threads::give(self, connection) {
@@ -143,7 +145,11 @@ impl Server {
     }
 
     /// Serves one connection from its first byte to its last.
-    fn serve(&self, mut connection: Connection) {
+    fn serve(self: &Arc<Server>, mut connection: Connection) {
+        if connection.is_refused {
+            let stream = Box::new(connection.stream);
+            return Wire::new(stream, Arc::clone(&self.wire_config)).close_and_wait();
+        }
         if self.has_proxy_line
             && let Err(error) = proxy::find_client(&mut connection)
         {
@@ -158,7 +164,7 @@ impl Server {
 
     /// Holds the conversation. A panic is a bug of ours: it is logged, and ends this connection only.
     fn converse(&self, connection: Connection, log: &ConnectionLog<'_>) -> Result<()> {
-        let Connection { dialect, stream, peer, permit } = connection;
+        let Connection { dialect, stream, peer, permit, .. } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
         // Without `--trace` and the like, this is the socket itself.
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
@@ -174,8 +180,8 @@ impl Server {
     }
 
     /// Ends a connection whose client could not be found, or has too many connections.
-    fn turn_away(&self, connection: Connection, error: Error) {
-        let Connection { dialect, stream, peer, permit } = connection;
+    fn turn_away(self: &Arc<Server>, connection: Connection, error: Error) {
+        let Connection { dialect, stream, peer, permit, .. } = connection;
         drop(permit);
         if error.is(Code::Busy) {
             return self.refuse(dialect, stream, peer, &error);
@@ -184,8 +190,22 @@ impl Server {
         self.log.for_connection(peer, dialect.name()).close(&Err(error));
     }
 
-    fn refuse(&self, dialect: Dialect, stream: TcpStream, peer: SocketAddr, busy: &Error) {
+    /// Tells a peer that it is not served. Then a thread waits for the peer's end: a close with unread bytes is a reset,
+    /// which can overtake the reply. If too many wait already, or no thread is free, that may happen.
+    fn refuse(
+        self: &Arc<Server>,
+        dialect: Dialect,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        busy: &Error,
+    ) {
         self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
-        self.refusals.refuse(stream, &dialect.error_reply(busy));
+        // A new socket takes a line at once. If it does not, there is no peer to wait for.
+        if stream.write_all(&dialect.error_reply(busy)).is_ok()
+            && let Ok(permit) = self.refusals.take(None)
+        {
+            let connection = Connection { dialect, stream, peer, permit, is_refused: true };
+            let _ = Threads::give(self, connection);
+        }
     }
 }

@@ -90,7 +90,7 @@ mod tests {
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
         let permit = Permits::new(ConnectionLimits::default()).take(None).unwrap();
-        (Connection { dialect: Dialect::Text, stream, peer, permit }, other)
+        (Connection { dialect: Dialect::Text, stream, peer, permit, is_refused: false }, other)
     }
 
     #[test]
