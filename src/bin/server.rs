@@ -1,5 +1,7 @@
 //! `connme-server`: reads its flags, opens the folder and the ports, and serves.
 
+mod address;
+
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -15,7 +17,7 @@ use connme::lab::lecture::trace::{Output, Side};
 use connme::lab::lecture::{self, Instruments};
 use connme::lang::{self, Msg};
 use connme::log::Log;
-use connme::server::{ConnectionLimits, Server, address};
+use connme::server::{ConnectionLimits, Server};
 use connme::store::Store;
 use connme::wire::WireConfig;
 
@@ -99,10 +101,9 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
     let Listen { dialect, host, port } = listen;
-    let at = lang::address(host, *port);
     match TcpListener::bind((host.as_str(), *port)) {
         Ok(listener) => Ok((*dialect, listener)),
-        Err(error) => Err(greeting::cannot_listen(&at, &error)),
+        Err(error) => Err(greeting::cannot_listen(&lang::address(host, *port), &error)),
     }
 }
 

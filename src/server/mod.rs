@@ -3,7 +3,6 @@
 //! It knows sockets and threads and no dialect: [`Dialect::handle_client`] holds the conversation, and
 //! that function in turn sees no socket.
 
-pub mod address;
 mod permits;
 mod proxy;
 mod threads;

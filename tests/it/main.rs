@@ -8,6 +8,7 @@
 //! - [`sturdy`]: load, faults of the system, attack.
 //! - [`absent`]: peers that send or read almost nothing.
 //! - [`proxy`]: the line of a load balancer, and the real balancers of the guide.
+//! - [`address`]: a file of connme-server's own, which has its tests in it.
 //! - [`cli`]: both programs as a user meets them: flags, results, failures, exit statuses.
 //! - [`sessions`]: the same as transcripts, which the tests inside the crate play too.
 //! - [`architectures`]: one server in five shapes, and what a slow client does to each.
@@ -32,6 +33,8 @@
 )]
 
 mod absent;
+#[path = "../../src/bin/address.rs"]
+mod address;
 mod architectures;
 mod capture;
 mod cli;

@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// The address under which other machines reach a listener at this one, as a command line has it.
 /// `None`: there is none, or this machine is in no network that leads anywhere.
-#[must_use]
-pub fn for_others(listening: IpAddr) -> Option<String> {
+pub(crate) fn for_others(listening: IpAddr) -> Option<String> {
     // Addresses for documentation, which no machine has.
     let v4 = || source_towards(Ipv4Addr::new(192, 0, 2, 1).into());
     let v6 = || source_towards(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
