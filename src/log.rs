@@ -37,7 +37,8 @@ const LINES_PER_SECOND: u64 = 100;
 /// are dropped.
 const LOG_QUEUE: usize = 1 << 20;
 
-/// Where log lines go: to standard error, and to a file if there is one; or nowhere. A clone is the same log.
+/// Where log lines go: to standard error, and to a file if there is one. The default is nowhere, for a client's own folder
+/// and for tests. A clone is the same log.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Outputs>);
 
@@ -87,12 +88,6 @@ impl Log {
             })?);
         }
         Ok(Log(Arc::new(Outputs { queues, lang })))
-    }
-
-    /// A log that goes nowhere: for a client's own folder, and for tests.
-    #[must_use]
-    pub fn silent() -> Log {
-        Log::default()
     }
 
     /// Writes one line, with the time in front. A log that cannot be written stops no server.

@@ -145,7 +145,7 @@ mod tests {
 
     fn fixture() -> (Folder, Store, FileName, Sum) {
         let folder = Folder(tempfile::tempdir().unwrap(), lock(&ALONE));
-        let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+        let store = Store::open(folder.path(), Options::default(), &Log::default()).unwrap();
         (folder, store, FileName::parse(b"a").unwrap(), key("a"))
     }
 

@@ -83,9 +83,9 @@ fn stage(flags: &[String]) -> Stage {
         panic!("{flags:?}")
     };
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), config.store, &Log::silent()).unwrap();
+    let store = Store::open(folder.path(), config.store, &Log::default()).unwrap();
     let limits = ConnectionLimits { all: 100, per_address: 100 };
-    let server = Server::new(store, Log::silent(), WireConfig::default(), limits, stream::plain());
+    let server = Server::new(store, Log::default(), WireConfig::default(), limits, stream::plain());
     let bind = |dialect| (dialect, TcpListener::bind("127.0.0.1:0").unwrap());
     let listeners = Dialect::ALL.map(bind);
     let addresses: BTreeMap<&str, SocketAddr> =

@@ -407,7 +407,7 @@ fn open<'s>(store: &'s OnceCell<Store>, folder: &Path) -> Result<&'s Store, Erro
     if let Some(store) = store.get() {
         return Ok(store);
     }
-    let opened = Store::open(folder, Options::default(), &Log::silent())?;
+    let opened = Store::open(folder, Options::default(), &Log::default())?;
     Ok(store.get_or_init(|| opened))
 }
 
@@ -529,7 +529,7 @@ mod tests {
         let _alone = lock(&ALONE);
         let (name, key) = (FileName::parse(b"a").unwrap(), client.key("a").unwrap());
         let downloads = client.config.downloads_path();
-        let store = Store::open(&downloads, Options::default(), &Log::silent()).unwrap();
+        let store = Store::open(&downloads, Options::default(), &Log::default()).unwrap();
         partial::begin(&store, &name, key).unwrap().write(b"abc").unwrap();
         let mut told = Vec::new();
         let receipt = client.download("a", None, &mut |progress| told.push(progress)).unwrap();

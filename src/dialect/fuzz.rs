@@ -188,14 +188,14 @@ impl Besieged {
             max_total_size: Some(1_000_000),
             ..Options::default()
         };
-        let store = Store::open(&folder.path().join("root"), options, &Log::silent());
+        let store = Store::open(&folder.path().join("root"), options, &Log::default());
         let store = Arc::new(store.unwrap());
         Besieged { folder, store }
     }
 
     /// Serves a peer, and says how much was answered.
     fn serve(&self, dialect: Dialect, steps: Vec<Step>) -> usize {
-        let log = Log::silent();
+        let log = Log::default();
         let session = log.for_connection("192.0.2.1:1".parse().unwrap(), dialect.name());
         let (script, written) = Script::new(steps);
         let mut wire = Wire::new(Box::new(script), WireConfig::default());

@@ -23,8 +23,8 @@ pub(super) fn answer_over(
     dialect: Dialect,
     (script, written): (Script, Written),
 ) -> Vec<u8> {
-    let store = Arc::new(Store::open(root, Options::default(), &Log::silent()).unwrap());
-    let log = Log::silent();
+    let store = Arc::new(Store::open(root, Options::default(), &Log::default()).unwrap());
+    let log = Log::default();
     let session = log.for_connection("192.0.2.1:1".parse().unwrap(), dialect.name());
     let mut wire = Wire::new(Box::new(script), WireConfig::default());
     let _ = dialect.handle_client(&mut wire, &store, &session);
@@ -76,7 +76,7 @@ fn transcripts_are_true_over_a_script() {
 fn a_file_is_not_read_for_a_peer_that_an_earlier_reply_did_not_reach() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("a"), "hello").unwrap();
-    let store = Arc::new(Store::open(root.path(), Options::default(), &Log::silent()).unwrap());
+    let store = Arc::new(Store::open(root.path(), Options::default(), &Log::default()).unwrap());
     let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     for request in ["sum a", &format!("resume 5 {sum} a")] {
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Code, Error, Result, lock};
-use crate::limits::{MAX_CONNECTIONS, MAX_PER_ADDRESS};
 
 /// How many connections a server takes.
 #[derive(Clone, Copy, Debug)]
@@ -17,12 +16,6 @@ pub struct ConnectionLimits {
     pub all: usize,
     /// From one address.
     pub per_address: usize,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> ConnectionLimits {
-        ConnectionLimits { all: MAX_CONNECTIONS, per_address: MAX_PER_ADDRESS }
-    }
 }
 
 /// The permits of one server.

@@ -84,21 +84,23 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::channel;
 
+    const LIMITS: ConnectionLimits = ConnectionLimits { all: 9, per_address: 9 };
+
     /// A connection, and its peer's end.
     fn connection() -> (Connection, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();
-        let permit = Permits::new(ConnectionLimits::default()).take(None).unwrap();
+        let permit = Permits::new(LIMITS).take(None).unwrap();
         (Connection { dialect: Dialect::Text, stream, peer, permit, is_refused: false }, other)
     }
 
     #[test]
     fn idle_threads_take_connections_and_without_one_a_new_one_does() {
         let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path(), Options::default(), &Log::silent()).unwrap();
-        let (wires, limits) = (WireConfig::default(), ConnectionLimits::default());
-        let server = Arc::new(Server::new(store, Log::silent(), wires, limits, plain()));
+        let store = Store::open(root.path(), Options::default(), &Log::default()).unwrap();
+        let (wires, limits) = (WireConfig::default(), LIMITS);
+        let server = Arc::new(Server::new(store, Log::default(), wires, limits, plain()));
         let (done, did) = channel();
         for _ in 0..2 {
             let (server, done) = (Arc::clone(&server), done.clone());

@@ -259,7 +259,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     fn server(root: &Path) -> Store {
-        Store::open(root, Options::default(), &Log::silent()).unwrap()
+        Store::open(root, Options::default(), &Log::default()).unwrap()
     }
 
     impl Store {
@@ -398,7 +398,7 @@ mod tests {
         // A read-only server tells what the table says, and nothing else.
         let new = put(root.path(), "new");
         let options = Options { read_only: true, ..Options::default() };
-        let read_only = Store::open(root.path(), options, &Log::silent()).unwrap();
+        let read_only = Store::open(root.path(), options, &Log::default()).unwrap();
         assert_eq!(read_only.ids(&[files[0], ("new", new)]), [a, None]);
         assert_eq!(one.id("new", new), read_only.id("new", new).or(one.id("new", new)));
     }

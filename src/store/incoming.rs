@@ -182,7 +182,7 @@ mod tests {
     fn store(fsync: bool) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { fsync, max_file_size: Some(10), ..Options::default() };
-        let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
+        let store = Store::open(folder.path(), options, &Log::default()).unwrap();
         (folder, store)
     }
 

@@ -104,9 +104,7 @@ pub(super) fn broken_rule(part: &str) -> Option<&'static str> {
     } else if part.starts_with(' ') || part.ends_with(' ') {
         Some("no part of a name may begin or end with a space")
     } else {
-        // A quick look first: most names are plain ASCII, and a list checks every name of a folder.
-        let is_plain_ascii = part.bytes().all(|it| matches!(it, b' '..=b'~') && it != b'\\');
-        let broken = if is_plain_ascii { None } else { part.chars().find_map(broken_by) };
+        let broken = part.chars().find_map(broken_by);
         if cfg!(windows) { broken.or_else(|| broken_rule_on_windows(part)) } else { broken }
     }
 }

@@ -119,7 +119,7 @@ mod tests {
     fn the_sum_of_a_file_that_is_still_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let store =
-            Arc::new(Store::open(folder.path(), Options::default(), &Log::silent()).unwrap());
+            Arc::new(Store::open(folder.path(), Options::default(), &Log::default()).unwrap());
         let (name, path) = (FileName::parse(b"a").unwrap(), folder.path().join("a"));
         fs::write(&path, "abc").unwrap();
         let client = Some(1);
@@ -148,7 +148,7 @@ mod tests {
     fn the_clock_is_that_of_the_file_system_and_old_sums_go() {
         let folder = tempfile::tempdir().unwrap();
         let store =
-            Arc::new(Store::open(folder.path(), Options::default(), &Log::silent()).unwrap());
+            Arc::new(Store::open(folder.path(), Options::default(), &Log::default()).unwrap());
         fs::write(folder.path().join("a"), "x").unwrap();
         let written = fs::metadata(folder.path().join("a")).unwrap().modified().unwrap();
         assert!(store.clock().unwrap() >= written);

@@ -22,7 +22,7 @@ fn published(publishing: Publishing, options: &Options) -> Fixture {
 }
 
 fn open_by(publishing: Publishing, root: &Path, options: &Options) -> Store {
-    let open = || Store::open(root, options.clone(), &Log::silent()).ok();
+    let open = || Store::open(root, options.clone(), &Log::default()).ok();
     let way = |store: &Store| {
         let workspace = lock(&store.workspace);
         workspace.as_ref().map_or(publishing, |workspace| workspace.publishing)
@@ -326,7 +326,7 @@ fn a_read_only_store_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a"), "x").unwrap();
     let options = Options { read_only: true, ..Options::default() };
-    let store = Store::open(folder.path(), options, &Log::silent()).unwrap();
+    let store = Store::open(folder.path(), options, &Log::default()).unwrap();
     assert_eq!(store.begin(name("b")).err().unwrap().code(), Code::ReadOnly);
     assert!(store.remove(&name("a")).unwrap_err().is(Code::ReadOnly));
     assert!(store.remove_recorded(&name("a"), None).unwrap_err().is(Code::ReadOnly));
@@ -528,7 +528,7 @@ mod faults {
         // A test beside this one that starts a program holds our locks until that program runs.
         let end = Instant::now() + Duration::from_secs(20);
         let (store, left) = loop {
-            let store = Store::open(root, Options::default(), &Log::silent()).unwrap();
+            let store = Store::open(root, Options::default(), &Log::default()).unwrap();
             let incoming = fs::read_dir(root.join(private::PRIVATE).join("incoming")).unwrap();
             let left = incoming.count() - 1;
             if left == 0 || Instant::now() > end {
@@ -543,7 +543,7 @@ mod faults {
 
     fn open(root: &Path) -> Result<Store> {
         let options = Options { fsync: true, ..Options::default() };
-        Store::open(root, options, &Log::silent())
+        Store::open(root, options, &Log::default())
     }
 
     fn records(store: &Store) -> Vec<Record> {
@@ -683,13 +683,15 @@ mod faults {
         for fault in [Fault::Fails, Fault::Ends] {
             for k in 1.. {
                 let folder = tempfile::tempdir().unwrap();
-                let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+                let store =
+                    Store::open(folder.path(), Options::default(), &Log::default()).unwrap();
                 let (record, came) = during(k, fault, || {
                     let record = recorded_upload(&store, "new", b"whole");
                     drop(store);
                     record
                 });
-                let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+                let store =
+                    Store::open(folder.path(), Options::default(), &Log::default()).unwrap();
                 match record {
                     Ok(record) => assert_eq!(id_of(&store, "new"), record.id, "operation {k}"),
                     Err(_) if fault == Fault::Fails => {
@@ -768,16 +770,16 @@ fn a_read_only_store_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let options = || Options { read_only: true, ..Options::default() };
     let missing = folder.path().join("missing");
-    assert!(Store::open(&missing, options(), &Log::silent()).is_err());
+    assert!(Store::open(&missing, options(), &Log::default()).is_err());
     assert!(!missing.exists());
     // Nor does it take another's file for its own folder.
     let taken = tempfile::tempdir().unwrap();
     fs::write(taken.path().join(".connme"), "").unwrap();
-    let refused = Store::open(taken.path(), options(), &Log::silent()).err().unwrap();
+    let refused = Store::open(taken.path(), options(), &Log::default()).err().unwrap();
     assert!(refused.cause().contains("remove it"), "{}", refused.cause());
-    assert!(Store::open(folder.path(), options(), &Log::silent()).is_ok());
+    assert!(Store::open(folder.path(), options(), &Log::default()).is_ok());
     assert!(!folder.path().join(".connme").exists());
     fs::write(&missing, "a file").unwrap();
-    let not_a_folder = Store::open(&missing, Options::default(), &Log::silent());
+    let not_a_folder = Store::open(&missing, Options::default(), &Log::default());
     assert!(not_a_folder.err().unwrap().to_string().contains(&format!("{}", missing.display())));
 }

@@ -30,7 +30,7 @@ impl Impatient {
 
     fn start(most: usize) -> Impatient {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Options::default(), &Log::silent()).unwrap();
+        let store = Store::open(folder.path(), Options::default(), &Log::default()).unwrap();
         let wires = WireConfig {
             message_time: Impatient::MESSAGE,
             payload_window: Impatient::WINDOW,
@@ -40,7 +40,7 @@ impl Impatient {
         let limits = ConnectionLimits { all: most, per_address: most };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(store, Log::silent(), wires, limits, plain());
+        let server = Server::new(store, Log::default(), wires, limits, plain());
         std::thread::spawn(move || server.run(vec![(Dialect::Text, listener)]));
         Impatient { folder, address }
     }

@@ -49,7 +49,7 @@ pub fn start(dialect: &'static str, flaw: &'static str, root: &Path) -> u16 {
         dialect: Dialect::named(dialect).unwrap(),
         rules: rules(dialect, flaw, root),
         root: root.to_owned(),
-        store: Store::open(root, options, &Log::silent()).unwrap(),
+        store: Store::open(root, options, &Log::default()).unwrap(),
         is_dead: AtomicBool::default(),
         open: AtomicUsize::default(),
         one: Mutex::default(),
@@ -122,7 +122,7 @@ impl Server {
             is_closing: false,
             is_shut: false,
         });
-        let (mut wire, log) = (Wire::new(stream, WireConfig::default()), Log::silent());
+        let (mut wire, log) = (Wire::new(stream, WireConfig::default()), Log::default());
         let _ =
             self.dialect.handle_client(&mut wire, &self.store, &log.for_connection(peer, "flawed"));
         let _ = wire.flush();

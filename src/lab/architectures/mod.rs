@@ -72,7 +72,7 @@ pub const SHAPES: [Shape; 5] = [
 impl Shape {
     /// Opens the folder that this is to serve.
     pub(super) fn open(self, root: &Path) -> Answer<Store> {
-        let store = Store::open(root, Options::default(), &Log::silent());
+        let store = Store::open(root, Options::default(), &Log::default());
         store.map_err(|error| Failure::local(START, self.name, io::Error::other(error.cause())))
     }
 }

@@ -11,6 +11,7 @@ use super::capture::Capture;
 use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, Tried};
 use crate::limits::TCP_IP;
+use crate::limits::{MAX_CONNECTIONS, MAX_PER_ADDRESS};
 use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
 use crate::store::{Options, Store};
@@ -128,7 +129,7 @@ impl LocalServer {
     pub(super) fn prepared(root: &Path, flags: &str, prepare: Prepare) -> Answer<LocalServer> {
         let failed = |error: io::Error| Failure::local(START, "connme-server", error);
         let (mut options, mut wires) = (Options::default(), WireConfig::default());
-        let mut limits = ConnectionLimits::default();
+        let mut limits = ConnectionLimits { all: MAX_CONNECTIONS, per_address: MAX_PER_ADDRESS };
         let mut words = flags.split_whitespace();
         while let Some(flag) = words.next() {
             let number =
@@ -143,7 +144,7 @@ impl LocalServer {
                 _ => return Err(failed(io::ErrorKind::InvalidInput.into())),
             }
         }
-        let store = Store::open(root, options, &Log::silent())
+        let store = Store::open(root, options, &Log::default())
             .map_err(|error| Failure::local(START, "connme-server", error.cause()))?;
         let (mut listeners, mut ports) = (Vec::new(), Vec::new());
         for dialect in Dialect::ALL {
@@ -155,7 +156,7 @@ impl LocalServer {
             ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
             listeners.push(listener);
         }
-        let server = Server::new(store, Log::silent(), wires, limits, prepare);
+        let server = Server::new(store, Log::default(), wires, limits, prepare);
         let serve = |listeners| {
             let _ = server.run(Dialect::ALL.into_iter().zip(listeners).collect());
         };

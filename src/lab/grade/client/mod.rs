@@ -233,7 +233,7 @@ impl<'f> Room<'f> {
         let work = folder.join(WORK);
         let downloads = work.join(&self.client.downloads);
         fs::create_dir_all(&downloads)?;
-        let store = Store::open(&served, store::Options::default(), &Log::silent())
+        let store = Store::open(&served, store::Options::default(), &Log::default())
             .map_err(|error| io::Error::other(error.to_string()))?;
         let places = || Places::new(Random::of(self.options.seed, check.id), &name);
         let (mut orders, mut facts, mut words) = (Vec::new(), Vec::new(), Vec::new());

@@ -116,7 +116,7 @@ impl Request {
         let answer = Arc::new(Mutex::new(answer));
         let shared = Box::new(Shared(Arc::clone(&answer)));
         let mut wire = Wire::new(shared, WireConfig::default());
-        let log = Log::silent();
+        let log = Log::default();
         let log = log.for_connection(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dialect.name());
         let _ = dialect.handle_client(&mut wire, store, &log);
         drop(wire);
