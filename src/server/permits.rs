@@ -66,12 +66,11 @@ impl ConnectionLimits {
         open: &[Option<u128>],
     ) -> Result<Option<u128>> {
         let Some(address) = address else { return Ok(None) };
-        let ConnectionLimits { all, per_address } = self;
         let (network, most) = match address.to_canonical() {
-            IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), per_address),
+            IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), self.per_address),
             IpAddr::V6(address) => (
                 address.to_bits() >> 64 << 64,
-                per_address.saturating_mul(4).min(all / 2).max(per_address),
+                self.per_address.saturating_mul(4).min(self.all / 2).max(self.per_address),
             ),
         };
         if open.iter().filter(|it| **it == Some(network)).count() >= most {

@@ -103,20 +103,16 @@ pub(super) fn broken_rule(part: &str) -> Option<&'static str> {
         Some("no part of a name may begin with a dot")
     } else if part.starts_with(' ') || part.ends_with(' ') {
         Some("no part of a name may begin or end with a space")
+    } else if part.contains('\\') {
+        Some("a name may not contain a backslash: folders are joined by /")
+    } else if part.contains(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+        Some("a name may not contain characters that change the direction of writing")
+    } else if part.contains(char::is_control) {
+        Some("a name may not contain control characters")
+    } else if cfg!(windows) {
+        broken_rule_on_windows(part)
     } else {
-        let broken = part.chars().find_map(broken_by);
-        if cfg!(windows) { broken.or_else(|| broken_rule_on_windows(part)) } else { broken }
-    }
-}
-
-fn broken_by(c: char) -> Option<&'static str> {
-    match c {
-        '\\' => Some("a name may not contain a backslash: folders are joined by /"),
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            Some("a name may not contain characters that change the direction of writing")
-        }
-        c if c.is_control() => Some("a name may not contain control characters"),
-        _ => None,
+        None
     }
 }
 
