@@ -118,7 +118,7 @@ const LOOK: Look = Look { columns: 80, colour: false };
 
 /// Checks with thousands of connections and requests, or with many bytes. They are run where the flaw, or its
 /// absence, is to be seen in them.
-const HEAVY: [&str; 10] = [
+const HEAVY: [&str; 11] = [
     "endurance/",
     "files/large",
     "files/sizes-at-powers-of-two",
@@ -128,6 +128,7 @@ const HEAVY: [&str; 10] = [
     "manners/reset-in-a-download",
     "names/counter-in-a-full-name",
     "names/wrong-characters",
+    "root/list-of-many",
     "together/slow-reader",
 ];
 
