@@ -7,8 +7,8 @@ mod permits;
 mod proxy;
 mod threads;
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -31,6 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// At most one line of the log in this time says that the accepts of a listener fail.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the pause between two reads from a refused peer is.
+const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
 /// What all connections of a server share.
 pub struct Server {
@@ -89,16 +92,10 @@ impl Server {
         let accept = |(dialect, listener): (Dialect, TcpListener)| {
             let server = Arc::clone(&server);
             let thread = thread::Builder::new().name(format!("accept {}", dialect.name()));
-            thread.spawn(move || {
-                // No client is served before every listener has its thread: connections could take all threads that
-                // the system has.
-                thread::park();
-                server.accept(dialect, &listener);
-            })
+            thread.spawn(move || server.accept(dialect, &listener))
         };
         let threads = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>();
         let threads = threads.map_err(|error| Error::io("start a thread to accept", &error))?;
-        threads.iter().for_each(|thread| thread.thread().unpark());
         for thread in threads {
             let _ = thread.join();
         }
@@ -146,8 +143,7 @@ impl Server {
     /// Serves one connection from its first byte to its last.
     fn serve(self: &Arc<Server>, mut connection: Connection) {
         if connection.is_refused {
-            let stream = Box::new(connection.stream);
-            return Wire::new(stream, Arc::clone(&self.wire_config)).close_and_wait();
+            return drop(read_on(connection.stream));
         }
         if self.has_proxy_line
             && let Err(error) = proxy::find_client(&mut connection)
@@ -189,8 +185,8 @@ impl Server {
         self.log.for_connection(peer, dialect.name()).close(&Err(error));
     }
 
-    /// Tells a peer that it is not served. Then a thread waits for the peer's end: a close with unread bytes is a reset,
-    /// which can overtake the reply. If too many wait already, or no thread is free, that may happen.
+    /// Tells a peer that it is not served. Then a thread reads on for a moment: a close with unread bytes is a reset, which
+    /// can overtake the reply. If too many are read from already, or no thread is free, that may happen.
     fn refuse(
         self: &Arc<Server>,
         dialect: Dialect,
@@ -207,4 +203,15 @@ impl Server {
             let _ = Threads::give(self, connection);
         }
     }
+}
+
+/// Reads from a refused peer until its end, or its time is up: a little at a time, because it may take nothing from others.
+fn read_on(mut stream: TcpStream) -> io::Result<()> {
+    let end = Instant::now() + limits::CLOSE_TIME;
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(limits::CLOSE_TIME))?;
+    while Instant::now() < end && stream.read(&mut [0; 16 << 10])? > 0 {
+        thread::sleep(REFUSED_PAUSE);
+    }
+    Ok(())
 }

@@ -73,6 +73,23 @@ fn one_address_has_its_share_and_no_more() {
     server.peer().say("connme\n").hear("ok connected\n");
 }
 
+/// It is read slowly, so that a crowd of them takes no processor from those that are served, and not for long.
+#[test]
+fn a_refused_peer_that_sends_without_end_is_ended() {
+    let server = TestServer::start(&["--max-connections", "1"]);
+    let mut inside = server.peer();
+    inside.say("connme\n").hear("ok connected\n");
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let mut sent = 0;
+    while let Ok(n) = stream.write(&[b'x'; 64 << 10]) {
+        sent += n;
+        // Most of it is what the two systems hold. A peer that is served gets more than that through.
+        assert!(sent < 40_000_000);
+    }
+    inside.say("connme\n").hear("ok connected\n");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_thousand_against_a_cap_are_told_and_leave_nothing() {
