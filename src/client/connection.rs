@@ -13,9 +13,6 @@ use crate::limits;
 use crate::wire::stream::set_options;
 use crate::wire::{Wire, WireConfig};
 
-/// How long a client waits for a connection to be accepted.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
-
 /// The longest pause before another try.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
@@ -200,7 +197,7 @@ impl Client {
         if self.patience.is_interrupted() {
             return Err(Failure::Interrupted);
         }
-        let socket = reach((self.config.host.as_str(), self.config.port), CONNECT_TIME)
+        let socket = reach((self.config.host.as_str(), self.config.port), limits::CONNECT_TIME)
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
         self.connections += 1;
         let wake = socket
