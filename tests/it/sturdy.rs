@@ -1,8 +1,8 @@
 //! Load, faults of the system, and attack: nothing is lost, no other client waits, and all is well again afterwards.
 
 #[cfg(target_os = "linux")]
-use std::io::{Read, Write};
-#[cfg(target_os = "linux")]
+use std::io::Read;
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Mutex;
 #[cfg(unix)]
