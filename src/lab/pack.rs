@@ -5,13 +5,13 @@
 use std::path::Path;
 use std::{fs, io};
 
-use super::cli::CommandLine;
 use super::grade::checks;
 use super::lecture::local;
+use super::line::CommandLine;
 use super::words;
 use crate::client::argument::Argument;
+use crate::client::outcome::{Outcome, Stop};
 use crate::dialect::json_value::Value;
-use crate::lang::Msg;
 
 /// The command that starts a student's server, if the teacher has named no other.
 const RUN: &str = "python3 server.py {port} {root}";
@@ -22,13 +22,13 @@ const SETUP: &str = "#!/bin/sh\n# Install here what the servers need, such as a 
 /// Writes the files of the pack.
 ///
 /// # Errors
-/// What is wrong, and the exit status: 2 for wrong use, 1 if they cannot be written.
-pub(super) fn write(line: &CommandLine) -> Result<(), (Msg, u8)> {
-    let wrong_use = || (words::pack_takes(), 2);
+/// The command was typed wrongly, or the files cannot be written.
+pub(super) fn write(line: &CommandLine) -> Outcome {
+    let wrong_use = || Stop::Wrong(words::pack_takes());
     let Argument::Words(typed) = &line.argument else { return Err(wrong_use()) };
     let [system, folder] = typed.as_slice() else { return Err(wrong_use()) };
     let folder = Path::new(folder);
-    let run = line.grade.run.as_deref().unwrap_or(RUN);
+    let run = line.flags.run.as_deref().unwrap_or(RUN);
     let dialect = line.config.dialect;
     let written = match system.to_str().unwrap_or_default() {
         "gradescope" => gradescope(folder, run, dialect.name()),
@@ -39,7 +39,7 @@ pub(super) fn write(line: &CommandLine) -> Result<(), (Msg, u8)> {
         }
         _ => return Err(wrong_use()),
     };
-    written.map_err(|error| (words::cannot_pack(folder, &error.to_string()), 1))
+    written.map_err(|error| Stop::Refused(words::cannot_pack(folder, &error.to_string())))
 }
 
 fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {

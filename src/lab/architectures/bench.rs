@@ -19,8 +19,8 @@ use crate::client::outcome::{Outcome, Stop};
 use crate::client::table::aligned;
 use crate::client::ui::Ui;
 use crate::error::{Answer, CREATE, Failure};
-use crate::lab::cli::CommandLine;
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
+use crate::lab::line::CommandLine;
 use crate::lang::decimal;
 use crate::limits;
 
@@ -75,7 +75,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let creating = |error| Failure::local(CREATE, root.display(), error);
     fs::create_dir(&root).map_err(creating)?;
     fs::write(root.join(NAME), vec![b'x'; SIZE]).map_err(creating)?;
-    let requests = line.requests.unwrap_or(REQUESTS);
+    let requests = line.flags.requests.unwrap_or(REQUESTS);
     // Before the measuring, which takes most of a minute.
     ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
     let loads: Vec<_> =

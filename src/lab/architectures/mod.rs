@@ -31,7 +31,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cli::CommandLine;
+use super::line::CommandLine;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
@@ -92,7 +92,7 @@ pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     if typed.next().is_some() {
         return Err(wrong());
     }
-    let root = line.grade.root.as_deref().unwrap_or(Path::new(limits::UPLOAD_FOLDER));
+    let root = line.flags.root.as_deref().unwrap_or(Path::new(limits::UPLOAD_FOLDER));
     let failed = |error| Failure::local(START, shape.name, error);
     let store = shape.open(root)?;
     let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;

@@ -25,7 +25,7 @@ use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
 use crate::error::{Answer, Failure, OPEN, lock};
-use crate::lab::cli::CommandLine;
+use crate::lab::line::CommandLine;
 use crate::lab::words;
 use crate::lang::msg;
 use crate::wire::stream;
@@ -97,7 +97,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         return Err(Stop::Wrong(words::compare_takes_no_port()));
     }
     let files = here(&line.argument, false)?.names;
-    if let Some(path) = &line.svg {
+    if let Some(path) = &line.flags.svg {
         save(path, "")?;
     }
     let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(words::one_file())) };
@@ -131,12 +131,12 @@ pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer)
 
 /// Shows the rows: as a table, or as JSON, and as bars if there is a file for them.
 pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
-    if let Some(path) = &line.svg {
+    if let Some(path) = &line.flags.svg {
         let size = rows.iter().map(|row| row.payload / 2).max().unwrap_or_default();
-        let (lang, is_dark) = (line.config.lang, line.ladder.is_dark);
+        let (lang, is_dark) = (line.config.lang, line.flags.ladder.is_dark);
         save(path, &bars::draw(&bars(rows), &readable(size), lang, is_dark))?;
     }
-    if line.json {
+    if line.flags.json {
         return Ok(ui.print(&format!("{}\n", json(rows)))?);
     }
     ui.tell(&words::compare_title())?;

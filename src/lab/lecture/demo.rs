@@ -17,7 +17,7 @@ use crate::client::prompt::prompt;
 use crate::client::ui::Ui;
 use crate::client::{Client, Config};
 use crate::error::{CREATE, Failure, lock};
-use crate::lab::cli::CommandLine;
+use crate::lab::line::CommandLine;
 use crate::lab::words;
 use crate::limits;
 
@@ -46,7 +46,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let folder = TemporaryFolder::new()?;
     let file = folder.0.join(FILE);
     fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(CREATE, FILE, e))?;
-    let picture = Picture::begin(&line.ladder, line.config.lang)?;
+    let picture = Picture::begin(&line.flags.ladder, line.config.lang)?;
     let recorder = picture.as_ref().map(Picture::recorder);
     let kernel = line.instruments.kernel;
     let recorded = Instruments { recorder, kernel, ..Instruments::default() };
@@ -66,7 +66,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let trace = Some(Output { zero: Some(Arc::clone(&zero)), ..Output::of_errors() });
     let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
-    let waits = line.step && ui.asks;
+    let waits = line.flags.step && ui.asks;
     if waits {
         clear(ui)?;
     }

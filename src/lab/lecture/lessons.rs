@@ -29,7 +29,8 @@ use crate::client::ui::Ui;
 use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, READ, lock};
 use crate::lab::architectures::named;
-use crate::lab::cli::CommandLine;
+use crate::lab::line::CommandLine;
+use crate::lab::text::wrapped;
 use crate::lab::{starter, words as sentences};
 use crate::lang::{Lang, Msg};
 use crate::limits::{self, TCP_IP};
@@ -80,7 +81,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     };
     let chosen = lessons.get(usize::wrapping_sub(first, 1)..).filter(|rest| !rest.is_empty());
     let Some(chosen) = chosen else { return Err(Stop::Wrong(sentences::no_such_lesson(most))) };
-    if line.all {
+    if line.flags.all {
         for lesson in chosen {
             // On a busy machine, a pause between two writes can be too short.
             let mut tries = 1;
@@ -359,22 +360,6 @@ fn page(lang: Lang) -> &'static str {
 /// A paragraph without its marks.
 fn plain(text: &str) -> String {
     text.replace("**", "").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A text in lines of this width.
-pub(in crate::lab) fn wrapped(text: &str, columns: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > columns {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
 }
 
 /// A server and an empty folder for the commands of a lesson.

@@ -29,7 +29,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use super::cli::CommandLine;
+use super::line::CommandLine;
 use crate::cli::InstrumentFlags;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
@@ -124,7 +124,7 @@ pub static DISSECTOR: &str = include_str!("dissector.lua");
 
 /// Prints the dissector, or writes it into the file that the user chose.
 pub(super) fn dissector(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let Some(path) = &line.output else { return Ok(ui.print(DISSECTOR)?) };
+    let Some(path) = &line.flags.output else { return Ok(ui.print(DISSECTOR)?) };
     let failed = |error| Failure::local(CREATE, path.display(), error);
     Ok(fs::write(path, DISSECTOR).map_err(failed)?)
 }

@@ -10,7 +10,7 @@ use std::fs;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::error::{CREATE, Failure};
-use crate::lab::cli::CommandLine;
+use crate::lab::line::CommandLine;
 use crate::lab::words;
 use crate::lang::Lang;
 
@@ -32,8 +32,8 @@ struct Answer {
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let lang = line.config.lang;
     let questions = questions(lang);
-    let text = if line.gift { gift(&questions) } else { sheet(&questions, lang) };
-    let Some(path) = &line.output else { return Ok(ui.print(&text)?) };
+    let text = if line.flags.gift { gift(&questions) } else { sheet(&questions, lang) };
+    let Some(path) = &line.flags.output else { return Ok(ui.print(&text)?) };
     let failed = |error| Failure::local(CREATE, path.display(), error);
     Ok(fs::write(path, text).map_err(failed)?)
 }

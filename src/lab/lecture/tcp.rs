@@ -21,7 +21,7 @@ use super::local::this_program;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
-use crate::lab::cli::CommandLine;
+use crate::lab::line::CommandLine;
 use crate::lab::words;
 use crate::limits::TCP_IP;
 
