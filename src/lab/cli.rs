@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::grade::client::Driven;
 use super::grade::formats;
 use super::line::{COMMANDS, Command, CommandLine, Flags};
-use super::words;
+use super::text::one_of;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
 use crate::cli::{Parsed, Wrong};
 use crate::client::Config;
@@ -13,7 +13,7 @@ use crate::client::argument::Argument;
 use crate::client::command;
 use crate::client::nearest::nearest;
 use crate::dialect::Dialect;
-use crate::lang::{Lang, printable};
+use crate::lang::{Lang, msg, printable};
 use crate::limits;
 
 /// Flags that do nothing without one of these commands or flags.
@@ -56,7 +56,7 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<CommandLine>, Wrong> {
-    let usage = words::usage().say(lang);
+    let usage = lang.choose(include_str!("help.en.txt"), include_str!("help.id.txt"));
     let mut line = Args::new(words);
     let mut shared = Shared { lang, ..Shared::default() };
     let (mut server, mut typed, mut used) = (None, Vec::new(), Vec::new());
@@ -109,7 +109,7 @@ pub fn parse(
             // The demo always has a trace, and nothing else here shows one.
             "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
             _ => {
-                if let Some(text) = shared.read(&flag, &mut line, "connme-lab", &usage)? {
+                if let Some(text) = shared.read(&flag, &mut line, "connme-lab", usage)? {
                     return Ok(Parsed::Print(text));
                 }
             }
@@ -127,7 +127,11 @@ pub fn parse(
     }
     check_use(&used, word)?;
     if driven.pair.is_empty() && !driven.more.is_empty() {
-        return Err(words::one_client().see_help());
+        return Err(msg!(
+            "several clients need --pair NAME=HOST:PORT",
+            "beberapa client harus disertai --pair NAMA=HOST:PORT"
+        )
+        .see_help());
     }
     flags.client = Some(driven).filter(|driven| *driven != Driven::default());
     let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
@@ -147,20 +151,32 @@ fn text(line: &mut Args) -> Result<String, Wrong> {
 
 /// The command of this word, in any letter case.
 fn command_of(word: Option<OsString>) -> Result<(&'static str, Command), Wrong> {
-    let Some(word) = word else { return Err(words::command_missing()) };
+    let commands = COMMANDS.map(|(word, _)| word);
+    let Some(word) = word else {
+        let commands = one_of(&commands);
+        return Err(
+            msg!("expected a command: {commands}", "tulis sebuah perintah: {commands}"; commands)
+                .see_help(),
+        );
+    };
     let word = word.to_string_lossy();
     let lower = word.to_ascii_lowercase();
     if let Some(command) = COMMANDS.into_iter().find(|(word, _)| *word == lower) {
         return Ok(command);
     }
     if command::COMMANDS.iter().any(|command| command.word == lower) {
-        return Err(words::is_of_the_client(&lower));
+        return Err(msg!(
+            "{lower} is a command of connme-client",
+            "{lower} adalah perintah connme-client"
+        ));
     }
-    let nearest = nearest(&lower, COMMANDS.into_iter().map(|(word, _)| word));
+    let nearest = nearest(&lower, commands.into_iter());
     let word = printable(word.as_bytes());
     Err(match nearest {
         Some(_) => command::unknown(&word, nearest),
-        None => words::no_such_command(&word),
+        None => {
+            msg!("there is no command '{word}'", "Perintah tidak dikenali: '{word}'").see_help()
+        }
     })
 }
 

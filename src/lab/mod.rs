@@ -19,7 +19,6 @@ pub mod line;
 mod pack;
 pub mod starter;
 mod text;
-mod words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

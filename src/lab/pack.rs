@@ -8,10 +8,10 @@ use std::{fs, io};
 use super::grade::checks;
 use super::lecture::local;
 use super::line::CommandLine;
-use super::words;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::dialect::json_value::Value;
+use crate::lang::{msg, readable};
 
 /// The command that starts a student's server, if the teacher has named no other.
 const RUN: &str = "python3 server.py {port} {root}";
@@ -24,7 +24,15 @@ const SETUP: &str = "#!/bin/sh\n# Install here what the servers need, such as a 
 /// # Errors
 /// The command was typed wrongly, or the files cannot be written.
 pub(super) fn write(line: &CommandLine) -> Outcome {
-    let wrong_use = || Stop::Wrong(words::pack_takes());
+    let wrong_use = || {
+        Stop::Wrong(
+            msg!(
+                "pack needs gradescope or classroom, and a folder",
+                "pack harus diikuti gradescope atau classroom, dan sebuah folder"
+            )
+            .see_help(),
+        )
+    };
     let Argument::Words(typed) = &line.argument else { return Err(wrong_use()) };
     let [system, folder] = typed.as_slice() else { return Err(wrong_use()) };
     let folder = Path::new(folder);
@@ -39,7 +47,13 @@ pub(super) fn write(line: &CommandLine) -> Outcome {
         }
         _ => return Err(wrong_use()),
     };
-    written.map_err(|error| Stop::Refused(words::cannot_pack(folder, &error.to_string())))
+    written.map_err(|error| {
+        let folder = readable(folder.to_string_lossy().as_bytes());
+        Stop::Refused(msg!(
+            "cannot write the pack to {folder}: {error}",
+            "pack tidak bisa ditulis ke {folder}: {error}"
+        ))
+    })
 }
 
 fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {

@@ -1,5 +1,14 @@
 //! Texts as several rooms of the lab lay them out.
 
+use crate::lang::Msg;
+
+/// These words, of which one is meant.
+pub(super) fn one_of(words: &[&str]) -> Msg {
+    let (last, others) = words.split_last().unwrap_or((&"", &[]));
+    let others = others.join(", ");
+    Msg::said(format!("{others} or {last}"), format!("{others} atau {last}"))
+}
+
 /// A text in lines of this width.
 pub(super) fn wrapped(text: &str, columns: usize) -> String {
     let mut lines = vec![String::new()];

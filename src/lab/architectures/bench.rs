@@ -12,8 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::words;
-use super::{SHAPES, START, Shape, named};
+use super::{SHAPES, START, Shape, named, names};
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::table::aligned;
@@ -21,7 +20,7 @@ use crate::client::ui::Ui;
 use crate::error::{Answer, CREATE, Failure};
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
 use crate::lab::line::CommandLine;
-use crate::lang::decimal;
+use crate::lang::{decimal, msg};
 use crate::limits;
 
 /// How many clients there are at the same time.
@@ -77,7 +76,16 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     fs::write(root.join(NAME), vec![b'x'; SIZE]).map_err(creating)?;
     let requests = line.flags.requests.unwrap_or(REQUESTS);
     // Before the measuring, which takes most of a minute.
-    ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
+    ui.tell(&msg!(
+        "{requests} downloads of {SIZE} bytes, shared by 1, 16 or 256 clients at the same time\n\
+         +: one more client came first, and sends a byte a second for three seconds\n\
+         reply: the longest time from a client's connect to its first reply\n\
+         medians of {RUNS} runs",
+        "{requests} download sebesar {SIZE} byte, dibagi oleh 1, 16 atau 256 client sekaligus\n\
+         +: satu client lagi datang lebih dulu, dan mengirim satu byte per detik selama tiga detik\n\
+         balasan: waktu terlama dari connect sebuah client sampai balasan pertamanya\n\
+         median dari {RUNS} putaran"
+    ))?;
     let loads: Vec<_> =
         [false, true].iter().flat_map(|slow| CLIENTS.map(|clients| (clients, *slow))).collect();
     let mut came = vec![vec![Vec::new(); loads.len()]; shapes.len()];
@@ -96,15 +104,21 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         format!("{clients}{}", if *has_slow { "+" } else { "" })
     };
     let labels: Vec<_> = loads.iter().map(label).collect();
-    ui.print(&format!("\n{}", table(ui, &shapes, &labels, &medians)))?;
-    ui.print(&format!("\n{}:\n{}", ui.words(&words::rate()), bars(&shapes, &labels, &medians)))?;
+    let rate = line.config.lang.choose("downloads/s", "download/detik");
+    ui.print(&format!("\n{}", table(ui, rate, &shapes, &labels, &medians)))?;
+    ui.print(&format!("\n{rate}:\n{}", bars(&shapes, &labels, &medians)))?;
     Ok(())
 }
 
 fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
     let Argument::Words(typed) = argument else { return Ok(SHAPES.to_vec()) };
     let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word.to_str()?)).collect();
-    let shapes = shapes.ok_or_else(|| Stop::Wrong(words::bench_takes()))?;
+    let names = names();
+    let takes = msg!(
+        "bench takes the names of shapes: {names}",
+        "bench menerima nama bentuk server: {names}"
+    );
+    let shapes = shapes.ok_or_else(|| Stop::Wrong(takes.see_help()))?;
     Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
 }
 
@@ -204,17 +218,24 @@ fn median(runs: &[Figures]) -> Figures {
 }
 
 /// Two lines for each shape, and a column for each load.
-fn table(ui: &Ui, shapes: &[Shape], labels: &[String], medians: &[Vec<Figures>]) -> String {
+fn table(
+    ui: &Ui,
+    rate: &str,
+    shapes: &[Shape],
+    labels: &[String],
+    medians: &[Vec<Figures>],
+) -> String {
+    let lang = ui.config().lang;
     let row = |head: &str, what: &str, cells: Vec<String>| {
         // A last column that is empty, because `aligned` does not fill up the last one.
         [vec![head.to_owned(), what.to_owned()], cells, vec![String::new()]].concat()
     };
-    let mut rows = vec![row(&ui.words(&words::shape()), "", labels.to_vec())];
+    let mut rows = vec![row(lang.choose("shape", "bentuk"), "", labels.to_vec())];
     for (shape, loads) in shapes.iter().zip(medians) {
         let rates = loads.iter().map(|it| format!("{:.0}", it.rate)).collect();
         let waits = loads.iter().map(|it| ui.words(&decimal(&format!("{:.1}", it.wait))));
-        rows.push(row(shape.name, &ui.words(&words::rate()), rates));
-        rows.push(row("", &ui.words(&words::wait()), waits.collect()));
+        rows.push(row(shape.name, rate, rates));
+        rows.push(row("", lang.choose("reply, ms", "balasan, ms"), waits.collect()));
     }
     aligned(&rows, "  ", 2..2 + labels.len())
 }

@@ -23,7 +23,6 @@ pub mod nonblocking;
 pub mod pool;
 pub mod threads;
 pub mod two_threads;
-mod words;
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -36,6 +35,7 @@ use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure, Tried};
+use crate::lang::msg;
 use crate::limits::{self, TCP_IP};
 use crate::log::Log;
 use crate::store::{Options, Store};
@@ -82,9 +82,22 @@ pub(super) fn named(name: &str) -> Option<Shape> {
     SHAPES.into_iter().find(|shape| shape.name == name)
 }
 
+fn names() -> String {
+    SHAPES.map(|shape| shape.name).join(", ")
+}
+
 /// Serves a folder in one shape, until the program is ended.
 pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let wrong = || Stop::Wrong(words::shape_takes());
+    let wrong = || {
+        let names = names();
+        Stop::Wrong(
+            msg!(
+                "shape needs the name of a shape, and perhaps a port: {names}",
+                "shape harus diikuti nama sebuah bentuk, boleh juga port: {names}"
+            )
+            .see_help(),
+        )
+    };
     let Argument::Words(typed) = &line.argument else { return Err(wrong()) };
     let mut typed = typed.iter().map(|word| word.to_str().unwrap_or_default());
     let shape = typed.next().and_then(named).ok_or_else(wrong)?;
@@ -97,7 +110,8 @@ pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let store = shape.open(root)?;
     let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    ui.print(&format!("{}\n", ui.words(&words::listening(address, shape.name))))?;
+    let name = shape.name;
+    ui.tell(&msg!("{name} listening on {address}", "{name} menunggu di {address}"))?;
     (shape.serve)(&listener, &store);
     Ok(())
 }

@@ -12,24 +12,21 @@
 //! name ends in `.pcap` has the older format of libpcap, without comments. Packets begin with the IP header, because
 //! there is no link below.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, Segment, of_one_version};
 use super::trace::{Event, Observer, Side};
 use crate::cli::InstrumentFlags;
 use crate::error::lock;
-use crate::lab::words;
-use crate::lang::Msg;
-
-/// The most bytes in one segment: what Ethernet leaves for them under IPv4.
-const SEGMENT: usize = 1460;
+use crate::lang::{Msg, msg, readable};
 
 /// What the longest IP and TCP headers take here, in a packet with a payload.
 const HEADERS: u32 = 60;
@@ -39,18 +36,6 @@ const LONGEST: u32 = 65_535;
 
 /// Packets begin with the IP header, of either version: LINKTYPE_RAW.
 const RAW_IP: u32 = 101;
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
-
-/// The options of a SYN, as Linux has them: the largest segment, and windows that are counted in 128 bytes.
-const SYN_OPTIONS: [u8; 8] = [2, 4, 5, 0xb4, 1, 3, 3, 7];
-
-/// The windows that Linux announces: in a SYN, where it is counted in bytes, and later.
-const WINDOWS: [u16; 2] = [64_240, 502];
 
 /// How long an acknowledgement waits for a segment of its side: as on Linux.
 const DELAY: Duration = Duration::from_millis(40);
@@ -85,8 +70,8 @@ struct Shared {
 /// What waits for the thread that writes. A reader of the file that stops must not stop the connections.
 #[derive(Default)]
 struct Queue {
-    /// The acknowledgements that are delayed: until when, of which connection and end, and their packets.
-    owed: BTreeMap<Owed, Packet>,
+    /// The acknowledgements that are delayed: those that are due first come first.
+    owed: VecDeque<Owed>,
     /// The packets of each event.
     events: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -100,8 +85,13 @@ struct Queue {
     has_failed: bool,
 }
 
-/// When an acknowledgement is due, the number of its connection, and its end.
-type Owed = (Duration, u32, usize);
+/// An acknowledgement that waits for a segment that can carry it.
+struct Owed {
+    due: Duration,
+    /// The number of the connection, and the end that owes it.
+    by: (u32, usize),
+    packet: Packet,
+}
 
 /// An IP packet, and what it is.
 struct Packet {
@@ -145,7 +135,13 @@ impl Capture {
         tell: impl Fn(Msg) + Send + Sync + 'static,
     ) -> Result<Option<Capture>, Msg> {
         let Some(path) = &flags.capture else { return Ok(None) };
-        let failed = |error: io::Error| words::cannot_capture(path, &error.to_string());
+        let failed = |error: io::Error| {
+            let file = readable(path.to_string_lossy().as_bytes());
+            msg!(
+                "cannot create the capture {file}: {error}",
+                "file capture {file} tidak bisa dibuat: {error}"
+            )
+        };
         let open: Box<dyn FnOnce() -> io::Result<To> + Send> = if flags.capture_takes_output() {
             Box::new(|| Ok((Box::new(io::stdout()), None)))
         } else if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
@@ -235,7 +231,6 @@ impl Capture {
             side,
             addresses: of_one_version(own, peer),
             next: [number, number.rotate_left(16)],
-            owes: [None; 2],
             full: [0; 2],
             calls: [0; 2],
             ended: [false; 2],
@@ -301,7 +296,10 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if let Err(error) = written {
-            (self.tell)(words::capture_stopped(&error.to_string()));
+            (self.tell)(msg!(
+                "the capture ends here, because it cannot be written: {error}",
+                "capture berhenti di sini karena tidak bisa ditulis: {error}"
+            ));
         }
     }
 
@@ -324,7 +322,10 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if dropped > 0 {
-            (self.tell)(words::capture_dropped(dropped));
+            (self.tell)(msg!(
+                "the capture lacks {dropped} reads and writes: it could not be written fast enough",
+                "capture kehilangan {dropped} read dan write karena tidak cukup cepat ditulis"
+            ));
         }
     }
 }
@@ -341,8 +342,6 @@ struct Ends {
     addresses: [SocketAddr; 2],
     /// The sequence number of the next byte.
     next: [u32; 2],
-    /// The acknowledgement that this end owes, if it was not sent since.
-    owes: [Option<Owed>; 2],
     /// How many full segments have come to this end since it last acknowledged.
     full: [usize; 2],
     /// How many writes and reads there were.
@@ -472,7 +471,7 @@ struct Packets {
     kept: usize,
     has_comments: bool,
     /// See [`Queue::owed`].
-    owed: BTreeMap<Owed, Packet>,
+    owed: VecDeque<Owed>,
 }
 
 impl Packets {
@@ -489,26 +488,25 @@ impl Packets {
     }
 
     /// Takes note that this end owes an acknowledgement of all that has come to it.
-    fn owe(&mut self, ends: &mut Ends, end: usize) {
+    fn owe(&mut self, ends: &Ends, end: usize) {
         let comment = "made up: delayed, because no segment carried it";
         let packet = packet(ends, end, ACK, &[], 0, comment);
-        let since = at(&mut ends.owes, end).filter(|owed| self.owed.contains_key(owed));
-        let owed = since.unwrap_or((self.time.saturating_add(DELAY), ends.number, end));
-        self.owed.insert(owed, packet);
-        *at(&mut ends.owes, end) = Some(owed);
+        let by = (ends.number, end);
+        match self.owed.iter_mut().find(|owed| owed.by == by) {
+            Some(owed) => owed.packet = packet,
+            None => self.owed.push_back(Owed { due: self.time + DELAY, by, packet }),
+        }
     }
 
     /// Forgets what this end owes.
-    fn forget(&mut self, ends: &mut Ends, end: usize) {
-        if let Some(owed) = at(&mut ends.owes, end).take() {
-            self.owed.remove(&owed);
-        }
+    fn forget(&mut self, ends: &Ends, end: usize) {
+        self.owed.retain(|owed| owed.by != (ends.number, end));
     }
 
     /// Writes the acknowledgements that were due by now.
     fn write_due(&mut self) {
-        while let Some(entry) = self.owed.first_entry().filter(|it| it.key().0 <= self.time) {
-            let ((due, ..), packet) = entry.remove_entry();
+        while self.owed.front().is_some_and(|owed| owed.due <= self.time) {
+            let Some(Owed { due, packet, .. }) = self.owed.pop_front() else { return };
             self.write(due, &packet);
         }
     }
@@ -555,88 +553,12 @@ fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
 
 /// One segment from this end, as an IP packet.
 fn packet(ends: &Ends, from: usize, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
-    let Ends { addresses: [own, peer], next: [ours, theirs], .. } = ends;
+    let Ends { addresses: [own, peer], next: [ours, theirs], .. } = *ends;
     let (source, target, sequence, expected) =
         if from == OWN { (own, peer, ours, theirs) } else { (peer, own, theirs, ours) };
-    let is_syn = flags & SYN != 0;
-    let options: &[u8] = if is_syn { &SYN_OPTIONS } else { &[] };
-    let acknowledged = if flags & ACK == 0 { 0 } else { *expected };
-    let [first, later] = WINDOWS;
-    let mut tcp = Vec::with_capacity(28);
-    tcp.extend(source.port().to_be_bytes());
-    tcp.extend(target.port().to_be_bytes());
-    tcp.extend(sequence.to_be_bytes());
-    tcp.extend(acknowledged.to_be_bytes());
-    // The header's length in words of four bytes.
-    tcp.extend([if is_syn { 7 << 4 } else { 5 << 4 }, flags]);
-    tcp.extend(if is_syn { first } else { later }.to_be_bytes());
-    // The checksum, and no urgent bytes.
-    tcp.extend([0; 4]);
-    tcp.extend(options);
-    // At most a segment and two headers.
-    let length = u16::try_from(tcp.len() + bytes.len()).unwrap_or(u16::MAX);
-    let mut ip = Vec::with_capacity(40);
-    let addresses = match (source.ip(), target.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(target)) => {
-            ip.extend([0x45, 0]);
-            ip.extend(length.saturating_add(20).to_be_bytes());
-            // No number, because the packet is not to be split, 64 hops, TCP, the checksum.
-            ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-            ip.extend(source.octets());
-            ip.extend(target.octets());
-            set_checksum(&mut ip, 10, 0, &[]);
-            12..20
-        }
-        (source, target) => {
-            ip.extend([0x60, 0, 0, 0]);
-            ip.extend(length.to_be_bytes());
-            // TCP, 64 hops.
-            ip.extend([6, 64]);
-            ip.extend(v6(source));
-            ip.extend(v6(target));
-            8..40
-        }
-    };
-    let addresses = sum(ip.get(addresses).unwrap_or_default());
-    set_checksum(&mut tcp, 16, addresses + 6 + u64::from(length), bytes);
+    let acknowledged = if flags & ACK == 0 { 0 } else { expected };
+    let headers = Segment { source, target, sequence, acknowledged, flags, bytes }.headers();
     let kept = bytes.get(..most).unwrap_or(bytes);
     let cut = bytes.len() - kept.len();
-    Packet { bytes: [&ip, &tcp, kept].concat(), cut, comment: comment.to_owned() }
-}
-
-/// The addresses in one version of IP. A socket for both versions tells IPv4 addresses as IPv6 ones, and a load
-/// balancer may pass on a client of the other version.
-fn of_one_version(own: SocketAddr, peer: SocketAddr) -> [SocketAddr; 2] {
-    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-    let [own, peer] = [plain(own), plain(peer)];
-    let wide = |at: SocketAddr| SocketAddr::new(v6(at.ip()).into(), at.port());
-    if own.is_ipv4() == peer.is_ipv4() { [own, peer] } else { [wide(own), wide(peer)] }
-}
-
-/// An address as IPv6 has it.
-fn v6(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-/// Puts the checksum of this header and what follows it into the header, where there are two zeros. `more` is
-/// the sum of what else it is for.
-fn set_checksum(header: &mut [u8], at: usize, more: u64, bytes: &[u8]) {
-    let mut sum = more + sum(header) + sum(bytes);
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    let checksum = !u16::try_from(sum).unwrap_or(0);
-    if let Some(place) = header.get_mut(at..at + 2) {
-        place.copy_from_slice(&checksum.to_be_bytes());
-    }
-}
-
-/// The sum of the numbers of two bytes each. A last byte alone is the higher half of one.
-fn sum(bytes: &[u8]) -> u64 {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let pairs: u64 = pairs.iter().map(|pair| u64::from(u16::from_be_bytes(*pair))).sum();
-    pairs + rest.first().map_or(0, |last| u64::from(*last) << 8)
+    Packet { bytes: [&headers, kept].concat(), cut, comment: comment.to_owned() }
 }

@@ -26,8 +26,7 @@ use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
 use crate::error::{Answer, Failure, OPEN, lock};
 use crate::lab::line::CommandLine;
-use crate::lab::words;
-use crate::lang::msg;
+use crate::lang::{self, Lang, msg};
 use crate::wire::stream;
 
 /// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
@@ -94,13 +93,21 @@ impl Observer for Counter {
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let (is_named, has_port) = line.named;
     if has_port {
-        return Err(Stop::Wrong(words::compare_takes_no_port()));
+        return Err(Stop::Wrong(msg!(
+            "compare uses the default port of each dialect; use --server HOST without a port",
+            "compare memakai port bawaan setiap dialek; pakai --server HOST tanpa port"
+        )));
     }
     let files = here(&line.argument, false)?.names;
     if let Some(path) = &line.flags.svg {
         save(path, "")?;
     }
-    let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(words::one_file())) };
+    let [(path, _)] = files.as_slice() else {
+        return Err(Stop::Wrong(msg!(
+            "compare takes one file; put quotes around a name with spaces",
+            "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi"
+        )));
+    };
     let folder = TemporaryFolder::new()?;
     let own = match is_named {
         true => None,
@@ -121,9 +128,16 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer) -> Outcome {
     match &line.instruments.capture {
         Some(file) if !server.has_usual_ports() => {
-            let port = |(dialect, port): &(Dialect, u16)| (dialect.name(), *port);
-            let ports = server.ports.iter().map(port).collect::<Vec<_>>();
-            ui.tell(&words::decode_as(file, &ports))
+            let mut command = "  tshark -X lua_script:connme.lua".to_owned();
+            for (dialect, port) in &server.ports {
+                command += &format!(" \\\n    -d tcp.port=={port},connme_{}", dialect.name());
+            }
+            command +=
+                &format!(" \\\n    -r {}", lang::readable(file.to_string_lossy().as_bytes()));
+            ui.tell(&msg!(
+                "the usual ports were taken; to read the capture:\n{command}",
+                "port yang biasa sudah dipakai; untuk membaca capture:\n{command}"
+            ))
         }
         _ => Ok(()),
     }
@@ -139,21 +153,43 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
     if line.flags.json {
         return Ok(ui.print(&format!("{}\n", json(rows)))?);
     }
-    ui.tell(&words::compare_title())?;
-    ui.print(&table(rows, &ui.words(&words::compare_heads()), ui.terminal.columns))?;
-    ui.tell(&words::compare_explained(&lacks(ui.config())))
+    ui.tell(&msg!(
+        "The same job in each dialect: send the file, fetch it again.",
+        "Pekerjaan yang sama di setiap dialek: kirim file, ambil lagi."
+    ))?;
+    ui.print(&table(rows, heads(line.config.lang), ui.terminal.columns))?;
+    let lacks = lacks(ui.config());
+    ui.tell(&msg!(
+        "trips: times that the client had to wait for an answer\n\
+         framing: all bytes that are not the file's\n\
+         waited: reads of 15 ms and more, such as pauses\n\
+         commands that a dialect lacks:{lacks}",
+        "bolak-balik: berapa kali client harus menunggu jawaban\n\
+         overhead: semua byte yang bukan isi file\n\
+         tunggu: read selama 15 ms atau lebih, misalnya jeda\n\
+         perintah yang tidak ada di sebuah dialek:{lacks}"
+    ))
 }
 
-/// The commands of files that a dialect lacks, for those that lack one.
-fn lacks(config: &Config) -> Vec<(&'static str, Vec<&'static str>)> {
+/// The heads of the columns.
+fn heads(lang: Lang) -> &'static str {
+    lang.choose(
+        "dialect conns trips reads writes payload framing share waited seconds rate ends-by",
+        "dialek koneksi bolak-balik baca tulis isi overhead bagian tunggu detik laju akhir",
+    )
+}
+
+/// The commands of files that a dialect lacks: a line for each that lacks one.
+fn lacks(config: &Config) -> String {
     let lacks = |dialect: Dialect| {
         let config = Config { dialect, ..config.clone() };
         let client = Client::new(config, stream::plain());
-        let words = ["upload", "download", "ls", "size", "rm"];
-        let lacks = words.into_iter().filter(|word| client.requests().has(word) == Some(false));
-        (dialect.name(), lacks.collect::<Vec<_>>())
+        let mut words = vec!["upload", "download", "ls", "size", "rm"];
+        words.retain(|word| client.requests().has(word) == Some(false));
+        let line = format!("\n  {}: {}", dialect.name(), words.join(" "));
+        if words.is_empty() { String::new() } else { line }
     };
-    Dialect::ALL.into_iter().map(lacks).filter(|(_, words)| !words.is_empty()).collect()
+    Dialect::ALL.into_iter().map(lacks).collect()
 }
 
 /// Does the job through every dialect: with this server of our own, or with the one that the user named, at each
@@ -357,10 +393,10 @@ mod tests {
         };
         let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
         for lang in [Lang::En, Lang::Id] {
-            let heads = words::compare_heads().say(lang);
+            let heads = heads(lang);
             assert_eq!(heads.split(' ').count(), 12);
             let widest = |columns| {
-                let text = table(&rows, &heads, columns);
+                let text = table(&rows, heads, columns);
                 let words = text.lines().next().unwrap().split_whitespace().count();
                 (words, text.lines().map(str::len).max().unwrap())
             };

@@ -9,7 +9,7 @@ use super::keys::{self, Wish};
 use super::lessons::clear;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
-use super::trace::{Output, Side};
+use super::trace::{Output, Side, legend};
 use super::{Instruments, compare};
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
@@ -18,7 +18,7 @@ use crate::client::ui::Ui;
 use crate::client::{Client, Config};
 use crate::error::{CREATE, Failure, lock};
 use crate::lab::line::CommandLine;
-use crate::lab::words;
+use crate::lang::msg;
 use crate::limits;
 
 /// The name of the file that the session sends.
@@ -67,13 +67,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
     let waits = line.flags.step && ui.asks;
+    let enter = msg!("(Enter) ", "(Enter) ");
     if waits {
         clear(ui)?;
     }
-    ui.tell(&words::ladder_legend())?;
-    if kernel {
-        ui.tell(&words::kernel_legend())?;
-    }
+    ui.tell(&legend(kernel))?;
     let goes_on = ui.with_client(client, |ui| -> Result<bool, Stop> {
         for (number, typed) in TYPED.into_iter().enumerate() {
             let (word, name) = typed.split_once(' ').unwrap_or((typed, ""));
@@ -89,7 +87,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
             ui.print(&format!("\n{typed}\n"))?;
             // What the command before has done stays until then.
             if waits {
-                if keys::ask(ui, &words::ask_enter())? == Wish::Leave {
+                if keys::ask(ui, &enter)? == Wish::Leave {
                     return Ok(false);
                 }
                 clear(ui)?;
@@ -106,7 +104,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     if let Some(picture) = picture {
         picture.write()?;
     }
-    if !goes_on || (waits && keys::ask(ui, &words::ask_enter())? == Wish::Leave) {
+    if !goes_on || (waits && keys::ask(ui, &enter)? == Wish::Leave) {
         return Ok(());
     }
     if waits {

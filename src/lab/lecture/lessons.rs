@@ -22,7 +22,7 @@ use super::Instruments;
 use super::keys::{self, Wish};
 use super::local::{Listeners, LocalServer, TemporaryFolder, this_program};
 use super::tcp;
-use super::trace::{Output, Side};
+use super::trace::{Output, Side, legend};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::terminal::{self, COLUMNS};
 use crate::client::ui::Ui;
@@ -30,9 +30,9 @@ use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, READ, lock};
 use crate::lab::architectures::named;
 use crate::lab::line::CommandLine;
+use crate::lab::starter;
 use crate::lab::text::wrapped;
-use crate::lab::{starter, words as sentences};
-use crate::lang::{Lang, Msg};
+use crate::lang::{Lang, Msg, msg};
 use crate::limits::{self, TCP_IP};
 use crate::wire::stream;
 
@@ -80,7 +80,12 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         text => text.parse().unwrap_or(0),
     };
     let chosen = lessons.get(usize::wrapping_sub(first, 1)..).filter(|rest| !rest.is_empty());
-    let Some(chosen) = chosen else { return Err(Stop::Wrong(sentences::no_such_lesson(most))) };
+    let Some(chosen) = chosen else {
+        return Err(Stop::Wrong(msg!(
+            "the lessons have the numbers 1 to {most}",
+            "nomor pelajaran dari 1 sampai {most}"
+        )));
+    };
     if line.flags.all {
         for lesson in chosen {
             // On a busy machine, a pause between two writes can be too short.
@@ -92,7 +97,12 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
                 tries += 1;
             }
         }
-        return ui.tell(&sentences::lessons_are_true(chosen.len()));
+        let count = chosen.len();
+        let lessons = if count == 1 { "lesson" } else { "lessons" };
+        return ui.tell(&msg!(
+            "{count} {lessons}: each printed what its page says",
+            "{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya"
+        ));
     }
     match chosen.first() {
         Some(lesson) if !ui.asks => show_all(ui, lesson, false),
@@ -114,7 +124,10 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
         // A lecturer may change it.
         let columns = terminal::Terminal::look().columns;
         if wish == Wish::Help {
-            ui.tell(&sentences::lesson_help())?;
+            let (english, indonesian) =
+                (include_str!("lessons/keys.en.txt"), include_str!("lessons/keys.id.txt"));
+            ui.print(ui.config().lang.choose(english, indonesian))?;
+            ui.print(&format!("{}\n\n", ui.words(&legend(true))))?;
             if !seen.is_empty() {
                 ui.tell(&last_word(&seen, lessons.len()))?;
             }
@@ -133,7 +146,12 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
             ui.print(&format!("{title}\n\n{}\n", lines(pieces, columns).join("\n")))?;
         }
         let last = wish;
-        wish = keys::ask(ui, &sentences::ask_step(number, lessons.len(), at + 1, steps.len()))?;
+        let (step, most, all) = (at + 1, steps.len(), lessons.len());
+        let question = msg!(
+            "lesson {number} of {all}, step {step} of {most}: Enter, b, q or ? ",
+            "pelajaran {number}/{all}, langkah {step}/{most}: Enter, b, q atau ? "
+        );
+        wish = keys::ask(ui, &question)?;
         match wish {
             // After the page of help, the step that was left.
             Wish::Next | Wish::Back if last == Wish::Help => {}
@@ -162,9 +180,23 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
     ui.tell(&last_word(&seen, lessons.len()))
 }
 
+/// What the reader has seen, and what not.
 fn last_word(seen: &BTreeSet<usize>, lessons: usize) -> Msg {
     let left: Vec<_> = (1..=lessons).filter(|number| !seen.contains(number)).collect();
-    sentences::last_word(seen.len(), &left)
+    if left.is_empty() {
+        return msg!(
+            "That was the last lesson, and you have seen all of them.\n\
+             Now write a server of your own: connme-lab grade checks it.",
+            "Itu pelajaran terakhir, dan semuanya sudah Anda lihat.\n\
+             Sekarang tulislah server sendiri: connme-lab grade memeriksanya."
+        );
+    }
+    let ranges = left.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
+        [first, .., last] => format!("{first}-{last}"),
+        all => all.iter().map(usize::to_string).collect(),
+    });
+    let (seen, list) = (seen.len(), ranges.collect::<Vec<_>>().join(", "));
+    msg!("lessons seen: {seen}; not yet: {list}", "pelajaran selesai: {seen}; belum: {list}")
 }
 
 /// Shows all steps of a lesson. With `compares`, it fails if something else is printed than the page says.
@@ -188,14 +220,20 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
             let comparable =
                 if command.starts_with(EXPERIMENT) { without_numbers } else { blanked_all };
             if is_certain && comparable(came) != comparable(expected) {
-                return Err(Stop::Refused(sentences::lesson_differs(title, expected)));
+                return Err(Stop::Refused(msg!(
+                    "lesson {title}: something else was printed than the page says:\n{expected}",
+                    "pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}"
+                )));
             }
         }
         for columns in [NARROW, COLUMNS] {
             // The title and an empty line.
             let height = 2 + height(&pieces, columns);
             if height > HIGHEST {
-                return Err(Stop::Refused(sentences::step_too_high(title, height, columns)));
+                return Err(Stop::Refused(msg!(
+                    "lesson {title}: a step has {height} lines at {columns} columns",
+                    "pelajaran {title}: satu langkah {height} baris pada {columns} kolom"
+                )));
             }
         }
     }
@@ -292,7 +330,11 @@ impl Step<'_> {
             let came = tcp::show(name, live).transpose()?.flatten();
             pieces.extend(commands(line));
             if came.is_none() {
-                pieces.push(Piece::Text(sentences::recorded().say(lang)));
+                let recorded = lang.choose(
+                    "Recorded on Linux, because it cannot run here:",
+                    "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
+                );
+                pieces.push(Piece::Text(recorded.to_owned()));
             }
             pieces.push(Piece::Printed(came.unwrap_or_else(|| (*recorded).to_owned())));
             return Ok(pieces);

@@ -14,6 +14,7 @@ pub mod kernel;
 mod keys;
 pub mod lessons;
 pub(in crate::lab) mod local;
+mod packet;
 mod payloads;
 pub mod picture;
 pub mod questions;

@@ -11,7 +11,6 @@ use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::error::{CREATE, Failure};
 use crate::lab::line::CommandLine;
-use crate::lab::words;
 use crate::lang::Lang;
 
 /// A question of the page.
@@ -72,7 +71,7 @@ fn sheet(questions: &[Question], lang: Lang) -> String {
         }
         sheet += "\n";
     }
-    sheet + &words::answers().say(lang) + "\n\n" + &key
+    sheet + lang.choose("Answers", "Kunci jawaban") + "\n\n" + &key
 }
 
 /// The questions in GIFT. Every answer has its reason, which Moodle shows to who has chosen it.

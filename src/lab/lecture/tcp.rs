@@ -22,7 +22,8 @@ use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
 use crate::lab::line::CommandLine;
-use crate::lab::words;
+use crate::lab::text::one_of;
+use crate::lang::msg;
 use crate::limits::TCP_IP;
 
 pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
@@ -56,10 +57,18 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     match show(line.argument.text().trim(), live) {
         None => {
             let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
-            Err(Stop::Wrong(words::no_such_experiment(&names)))
+            let names = one_of(&names);
+            Err(Stop::Wrong(msg!(
+                "tcp takes one of these: {names}",
+                "tcp harus diikuti salah satu dari: {names}";
+                names
+            )))
         }
         Some(Ok(Some(_))) => Ok(()),
-        Some(Ok(None)) => Err(Stop::Refused(words::cannot_experiment())),
+        Some(Ok(None)) => Err(Stop::Refused(msg!(
+            "this needs Linux with a fast /proc (vanished: also unshare and ip; address-in-use: python3)",
+            "ini perlu Linux dengan /proc yang cepat (vanished: juga unshare dan ip; address-in-use: python3)"
+        ))),
         Some(Err(failure)) => Err(failure.into()),
     }
 }
