@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::canvas::{Canvas, Palette, Pen, Style, WIDTH};
-use super::words::Words;
-use crate::lang::Lang;
+use crate::lang::{Lang, msg};
 
 /// What is drawn of a dialect.
 #[derive(Clone, Debug)]
@@ -23,27 +22,38 @@ const ROW: f64 = 32.0;
 
 /// Three charts, each with a bar for each dialect. `what` was moved, for example `10 MB`.
 pub(super) fn draw(rows: &[Bars], what: &str, lang: Lang, is_dark: bool) -> String {
-    let (words, colours) = (Words::of(lang), Palette::of(is_dark));
+    let colours = Palette::of(is_dark);
     let mut canvas = Canvas::default();
     let ink = Style::new(colours.ink);
-    let title = words.comparison.replace("{}", what);
+    let title =
+        msg!("A file through four framings: {what}", "Satu file dengan empat framing: {what}");
+    let title = title.say(lang);
     canvas.text(24.0, 40.0, ink.bold(24.0), &title);
     let mut y = 64.0;
     let mut about = Vec::new();
-    let seconds = |time: Duration| (time.as_secs_f64(), format!("{:.4}", time.as_secs_f64()));
-    for (head, colour, figure) in [
-        (words.seconds, colours.command, 0),
-        (words.waited, colours.header, 1),
-        (words.trips, colours.payload, 2),
-    ] {
+    let of = |figure: fn(&Bars) -> (f64, String)| {
+        rows.iter().map(|row| (row.dialect, figure(row))).collect::<Vec<_>>()
+    };
+    let charts = [
+        (
+            lang.choose("Seconds for the whole job", "Detik untuk seluruh pekerjaan"),
+            colours.command,
+            of(|row| seconds(row.time)),
+        ),
+        (
+            lang.choose("Seconds of waiting for pauses", "Detik menunggu jeda"),
+            colours.header,
+            of(|row| seconds(row.waited)),
+        ),
+        (
+            lang.choose("Round trips", "Bolak-balik"),
+            colours.payload,
+            of(|row| (row.trips as f64, row.trips.to_string())),
+        ),
+    ];
+    for (head, colour, figures) in charts {
         y += 26.0;
         canvas.text(24.0, y, ink.bold(18.0), head);
-        let of = |row: &Bars| match figure {
-            0 => seconds(row.time),
-            1 => seconds(row.waited),
-            _ => (row.trips as f64, row.trips.to_string()),
-        };
-        let figures: Vec<_> = rows.iter().map(|row| (row.dialect, of(row))).collect();
         let most = figures.iter().map(|(_, (value, _))| *value).fold(1e-9, f64::max);
         let top = y + 8.0;
         for (dialect, (value, text)) in &figures {
@@ -58,6 +68,15 @@ pub(super) fn draw(rows: &[Bars], what: &str, lang: Lang, is_dark: bool) -> Stri
         about.push(format!("{head}: {}", list.collect::<Vec<_>>().join(", ")));
         y += 24.0;
     }
-    let about = words.comparison_about.replace("{}", &about.join(". "));
-    canvas.finish((WIDTH, y), colours.paper, &title, &about)
+    let about = about.join(". ");
+    let about = msg!(
+        "Three bar charts: the seconds of the whole job, the seconds spent waiting for pauses, and the round trips. \
+         {about}.",
+        "Tiga diagram batang: detik untuk seluruh pekerjaan, detik menunggu jeda, dan jumlah bolak-balik. {about}."
+    );
+    canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
+}
+
+fn seconds(time: Duration) -> (f64, String) {
+    (time.as_secs_f64(), format!("{:.4}", time.as_secs_f64()))
 }

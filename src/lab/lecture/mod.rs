@@ -24,7 +24,6 @@ pub(super) mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod trace;
-mod words;
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};

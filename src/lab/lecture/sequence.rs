@@ -2,16 +2,14 @@
 //! running down. A pure function from tapes to SVG.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::time::Duration;
 
 use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
 use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
 use super::record::{Tape, Way};
-use super::trace::{Side, show};
-use super::words::Words;
-use crate::lang::Lang;
+use super::trace::{Side, ending, show};
+use crate::lang::{Lang, Msg, msg};
 
 /// Where the lifelines and the time axis are.
 const CLIENT: f64 = 384.0;
@@ -86,11 +84,15 @@ pub(super) fn draw(
     lang: Lang,
     is_dark: bool,
 ) -> String {
-    let (words, colours) = (Words::of(lang), Palette::of(is_dark));
+    let colours = Palette::of(is_dark);
     let conversations = pair(tapes);
-    let mut sheet = Sheet { canvas: Canvas::default(), colours, words, y: 0.0 };
-    sheet.head(title.unwrap_or(words.session));
-    if title.is_none() {
+    let mut sheet = Sheet { canvas: Canvas::default(), colours, lang, y: 0.0 };
+    let is_slide = title.is_some();
+    let session =
+        lang.choose("What crossed the sockets, in time", "Yang lewat di socket, menurut waktu");
+    let title = title.unwrap_or(session);
+    sheet.head(title);
+    if !is_slide {
         sheet.explain(&conversations);
     }
     for (n, conversation) in conversations.iter().enumerate() {
@@ -99,21 +101,26 @@ pub(super) fn draw(
     let has_both = conversations.iter().any(|it| it.tapes.len() == 2);
     let left_out = if has_both { left_out.div_ceil(2) } else { left_out };
     if left_out > 0 {
-        sheet.sentence(&fill(words.more_connections, left_out));
+        sheet.sentence(&msg!(
+            "{left_out} more connections are left out.",
+            "{left_out} koneksi lagi tidak digambar."
+        ));
     }
     if conversations.is_empty() {
-        sheet.sentence(words.none);
+        sheet.sentence(&msg!("No connection was made.", "Tidak ada koneksi."));
     }
-    let about = fill(words.session_about, conversations.len());
+    let count = conversations.len();
+    let about = msg!(
+        "A time-sequence diagram: the client's lifeline is on the left, the server's on the right, and time runs \
+         down. Each arrow is the bytes of one call. A bracket joins the arrows of one message. \
+         Connections: {count}.",
+        "Diagram urutan waktu: garis client di kiri, garis server di kanan, waktu berjalan ke bawah. Setiap panah \
+         adalah byte dari satu panggilan. Kurung menggabungkan panah-panah dari satu pesan. Koneksi: {count}."
+    );
     let height = sheet.y + 16.0;
-    let width = if title.is_some() { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
-    let height = if title.is_some() { width / SLIDE } else { height };
-    let title = title.unwrap_or(words.session);
-    sheet.canvas.finish((width, height), colours.paper, title, &about)
-}
-
-fn fill(sentence: &str, with: impl Display) -> String {
-    sentence.replace("{}", &format!("{with}"))
+    let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
+    let height = if is_slide { width / SLIDE } else { height };
+    sheet.canvas.finish((width, height), colours.paper, title, &about.say(lang))
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -126,7 +133,7 @@ fn milliseconds(time: Duration) -> String {
 struct Sheet {
     canvas: Canvas,
     colours: &'static Palette,
-    words: &'static Words,
+    lang: Lang,
     y: f64,
 }
 
@@ -141,10 +148,10 @@ impl Sheet {
 
     fn word(&self, part: Part) -> &'static str {
         match part {
-            Part::Command => self.words.command,
-            Part::Header => self.words.header,
-            Part::Payload => self.words.payload,
-            Part::Reply => self.words.reply,
+            Part::Command => self.lang.choose("command", "perintah"),
+            Part::Header => "header",
+            Part::Payload => self.lang.choose("payload", "isi"),
+            Part::Reply => self.lang.choose("reply", "jawaban"),
         }
     }
 
@@ -178,9 +185,9 @@ impl Sheet {
         }
     }
 
-    fn sentence(&mut self, text: &str) {
+    fn sentence(&mut self, text: &Msg) {
         self.y += LINE;
-        self.canvas.text(24.0, self.y, self.pale(), text);
+        self.canvas.text(24.0, self.y, self.pale(), &text.say(self.lang));
     }
 
     fn head(&mut self, title: &str) {
@@ -199,16 +206,31 @@ impl Sheet {
 
     fn explain(&mut self, conversations: &[Conversation<'_>]) {
         if conversations.iter().any(|it| it.tapes.len() == 2) {
-            self.sentence(self.words.both_sides);
+            self.sentence(&msg!(
+                "Both sides were recorded by one clock: an arrow begins when the write begins, and ends when the \
+                 read returns.",
+                "Kedua sisi dicatat dengan satu jam: panah mulai saat write mulai, dan berakhir saat read selesai."
+            ));
         }
         if conversations.iter().any(|it| it.tapes.len() == 1) {
-            self.sentence(self.words.one_side);
+            self.sentence(&msg!(
+                "Only the client was recorded: when the server read or wrote is not known, so the arrows are level.",
+                "Hanya client yang dicatat: kapan server membaca atau menulis tidak diketahui, jadi panahnya datar."
+            ));
         }
         if !conversations.is_empty() {
-            self.sentence(self.words.gaps);
+            self.sentence(&msg!(
+                "Times are in milliseconds. Short gaps are drawn wider than they are, and long gaps are folded.",
+                "Waktu dalam milidetik. Jeda pendek digambar lebih lebar, dan jeda panjang dilipat."
+            ));
         }
         if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
-            self.sentence(self.words.kernel);
+            self.sentence(&msg!(
+                "The band beside a lifeline is the state of the socket. out: written and not acknowledged; in: \
+                 come and not read; then the timer.",
+                "Pita di samping garis adalah keadaan socket. out: sudah ditulis, belum di-acknowledge; in: sudah \
+                 datang, belum dibaca; lalu timer."
+            ));
         }
     }
 
@@ -217,10 +239,10 @@ impl Sheet {
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
         self.canvas.line(&rule, Pen(self.colours.pale, 1.0, ""));
-        let title = format!("{} {number}: {}", self.words.connection, tape.dialect);
+        let title =
+            format!("{} {number}: {}", self.lang.choose("Connection", "Koneksi"), tape.dialect);
         self.canvas.text(24.0, self.y + 26.0, self.ink().bold(18.0), &title);
-        for (x, word, address) in
-            [(CLIENT, self.words.client, tape.client), (SERVER, self.words.server, tape.server)]
+        for (x, word, address) in [(CLIENT, "client", tape.client), (SERVER, "server", tape.server)]
         {
             self.canvas.text(x, self.y + 50.0, self.ink().middle().bold(SIZE), word);
             self.canvas.text(x, self.y + 70.0, self.ink().middle().code(), &address.to_string());
@@ -264,7 +286,10 @@ impl Sheet {
         self.y = scale.bottom;
         let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
         if left_out > 0 {
-            self.sentence(&fill(self.words.more_calls, left_out));
+            self.sentence(&msg!(
+                "{left_out} more events of this connection are left out.",
+                "{left_out} kejadian lagi dari koneksi ini tidak digambar."
+            ));
         }
     }
 
@@ -283,7 +308,8 @@ impl Sheet {
             }
         }
         for (y, gap) in &scale.folds {
-            let text = fill(self.words.skipped, milliseconds(*gap));
+            let time = milliseconds(*gap);
+            let text = msg!("{time} ms skipped", "{time} ms dilewati").say(self.lang);
             self.canvas.text(AXIS + 14.0, y + 5.0, self.pale(), &text);
         }
         for (time, y) in &scale.heights {
@@ -402,9 +428,11 @@ impl Sheet {
             _ => self.ink().code(),
         };
         let text = if is_end {
-            if is_cut { self.words.cut } else { self.words.end }.to_owned()
+            let (en, id) = if is_cut { ("cut", "terputus") } else { ("end", "akhir") };
+            self.lang.choose(en, id).to_owned()
         } else {
-            let lost = if arrow.is_lost { self.words.not_read } else { "" };
+            let lost =
+                if arrow.is_lost { self.lang.choose("not read", "tidak dibaca") } else { "" };
             let count = format!(" ({}) {lost}", arrow.to - arrow.from);
             show(&arrow.head, letters(room).saturating_sub(count.len())) + count.trim_end()
         };
@@ -452,17 +480,14 @@ impl Sheet {
             self.canvas.line(&points, pen);
             let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
             self.sign(message.part, x + 16.0 * out, middle);
-            let mut text = format!(
-                "{}: {} {}",
-                self.word(message.part),
-                message.to - message.from,
-                if message.to - message.from == 1 { self.words.byte } else { self.words.bytes }
-            );
-            let ending = message.ending.map(super::trace::ending);
-            for more in
-                ending.into_iter().chain((!message.is_complete).then_some(self.words.incomplete))
-            {
-                text += &format!(", {more}");
+            let size = message.to - message.from;
+            let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
+            let mut text = format!("{}: {size} {bytes}", self.word(message.part));
+            if let Some(end) = message.ending {
+                text += &format!(", {}", ending(end));
+            }
+            if !message.is_complete {
+                text += self.lang.choose(", incomplete", ", tidak lengkap");
             }
             let style = anchored(Style::new(pen.0));
             self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
@@ -470,7 +495,7 @@ impl Sheet {
         let more = messages.len().saturating_sub(MOST_NAMED);
         if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
             let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
-            let text = fill(self.words.more_messages, more);
+            let text = msg!("and {more} more messages", "dan {more} pesan lagi").say(self.lang);
             self.canvas.text(x + 28.0 * out, y, anchored(self.pale()), &text);
         }
     }
@@ -484,10 +509,11 @@ impl Sheet {
             Mark::Reset => {
                 self.cross(x, y);
                 let style = Style { anchor, halo, ..Style::new(self.colours.broken) };
-                self.canvas.text(aside, y + 5.0, style, self.words.reset);
+                self.canvas.text(aside, y + 5.0, style, "reset");
             }
             Mark::Silence(time) => {
-                let text = fill(self.words.silence, milliseconds(*time));
+                let time = milliseconds(*time);
+                let text = msg!("{time} ms without a byte", "{time} ms tanpa byte").say(self.lang);
                 self.canvas.text(aside, y + 5.0, Style { anchor, halo, ..self.pale() }, &text);
             }
         }
