@@ -1,6 +1,6 @@
 //! What a program reads and writes, as a file for Wireshark, tshark and tcpdump: `--capture`.
 //!
-//! For each connection, one more [`Observer`] is directly above the socket. It writes TCP segments that could have
+//! For each connection, an [`Observer`] writes TCP segments that could have
 //! carried what the calls moved: a handshake, segments of at most 1,460 bytes, acknowledgements as a system sends
 //! them, and the end. So this needs no right to capture. But the packets are the program's calls, and not what
 //! crossed the cable. What the peer sent has the time at which it was read.

@@ -71,7 +71,7 @@ impl Instruments {
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
-    /// The faults are above the trace, so that it shows what really crossed the socket.
+    /// The faults are above the observers, which so see what really crosses the socket.
     fn over(
         &self,
         socket: TcpStream,
@@ -82,26 +82,26 @@ impl Instruments {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
-        let mut stream: Box<dyn Stream> = Box::new(socket);
-        if let (Some(capture), Ok((own, peer))) = (&self.capture, &addresses) {
-            let conversation = capture.begin(side, *own, *peer);
-            stream = Box::new(Traced::new(stream, Arc::new(conversation)));
-        }
-        if let Some(observer) = &self.observer {
-            stream = Box::new(Traced::new(stream, Arc::clone(observer)));
-        }
+        let mut observers: Vec<_> = self.observer.iter().cloned().collect();
         let mut on_cut = None;
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
+            if let Some(capture) = &self.capture {
+                observers.push(Arc::new(capture.begin(side, own, peer)));
+            }
             if let Some(recorder) = &self.recorder {
                 let track = recorder.begin(side, dialect, client, server);
                 on_cut = Some(Arc::clone(&track));
-                stream = Box::new(Traced::new(stream, track).with_kernel(watch.clone()));
+                observers.push(track);
             }
             if let Some(output) = &self.trace {
                 let ladder = Ladder::begin(side, dialect, client, server, output.clone());
-                stream = Box::new(Traced::new(stream, Arc::new(ladder)).with_kernel(watch));
+                observers.push(Arc::new(ladder));
             }
+        }
+        let mut stream: Box<dyn Stream> = Box::new(socket);
+        if !observers.is_empty() {
+            stream = Box::new(Traced::new(stream, observers, watch));
         }
         if let Some(faults) = &self.faults {
             stream = Box::new(Faulty::new(stream, faults.clone(), on_cut));

@@ -70,17 +70,27 @@ pub struct Traced {
     parts: (Vec<u8>, u64),
 }
 
-/// Tells the observer what happens.
+/// Tells the observers what happens.
 struct Teller {
-    observer: Arc<dyn Observer>,
+    observers: Vec<Arc<dyn Observer>>,
     start: Instant,
     kernel: Option<Watch>,
 }
 
 impl Teller {
+    fn tell(&mut self, event: Event<'_>, began: Instant) {
+        let (at, took) = (self.start.elapsed(), began.elapsed());
+        self.observers.iter().for_each(|observer| observer.see(event, at, took));
+        // A message is no call.
+        if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
+            self.ask_kernel();
+        }
+    }
+
     fn ask_kernel(&mut self) {
-        for row in self.kernel.iter_mut().flat_map(Watch::look) {
-            self.observer.see(Event::Kernel(row), self.start.elapsed(), Duration::ZERO);
+        let rows: Vec<_> = self.kernel.iter_mut().flat_map(Watch::look).collect();
+        for row in rows {
+            self.tell(Event::Kernel(row), Instant::now());
         }
     }
 }
@@ -92,40 +102,28 @@ impl Drop for Teller {
 }
 
 impl Traced {
-    /// Reports on `inner` to `observer`.
+    /// Reports on `inner`. With `kernel`, reports what the kernel says too: now, after each call, and after the close.
     #[must_use]
-    pub fn new(inner: Box<dyn Stream>, observer: Arc<dyn Observer>) -> Traced {
-        let teller = Teller { observer, start: Instant::now(), kernel: None };
+    pub(super) fn new(
+        inner: Box<dyn Stream>,
+        observers: Vec<Arc<dyn Observer>>,
+        kernel: Option<Watch>,
+    ) -> Traced {
+        let mut teller = Teller { observers, start: Instant::now(), kernel };
+        teller.ask_kernel();
         Traced { inner, teller, parts: Default::default() }
-    }
-
-    /// Reports what the kernel says too: now, after each call, and after the close.
-    #[must_use]
-    pub(super) fn with_kernel(mut self, kernel: Option<Watch>) -> Traced {
-        self.teller.kernel = kernel;
-        self.teller.ask_kernel();
-        self
-    }
-
-    fn tell(&mut self, event: Event<'_>, began: Instant) {
-        let Teller { observer, start, .. } = &self.teller;
-        observer.see(event, start.elapsed(), began.elapsed());
-        // A message is no call.
-        if !matches!(event, Event::Message(..)) {
-            self.teller.ask_kernel();
-        }
     }
 
     /// Reports a call: `moved` if it succeeded, else why it failed.
     fn tell_outcome(&mut self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
         match outcome {
-            Ok(_) => self.tell(moved, began),
+            Ok(_) => self.teller.tell(moved, began),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    self.tell(Event::Silence, began);
+                    self.teller.tell(Event::Silence, began);
                 }
                 io::ErrorKind::Interrupted => {}
-                _ => self.tell(Event::Reset, began),
+                _ => self.teller.tell(Event::Reset, began),
             },
         }
     }
@@ -185,10 +183,10 @@ impl Stream for Traced {
         let began = Instant::now();
         let ended = self.inner.end_writing();
         match &ended {
-            Ok(()) => self.tell(Event::Ended, began),
+            Ok(()) => self.teller.tell(Event::Ended, began),
             // What the peer has reset is not connected any more.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                self.tell(Event::Reset, began);
+                self.teller.tell(Event::Reset, began);
             }
             Err(_) => {}
         }
@@ -202,13 +200,11 @@ impl Stream for Traced {
     fn force_reset(&mut self) -> bool {
         let began = Instant::now();
         let resets = self.inner.force_reset();
-        self.tell(if resets { Event::OurReset } else { Event::Ended }, began);
+        self.teller.tell(if resets { Event::OurReset } else { Event::Ended }, began);
         resets
     }
 
     fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
-        // Another observer may be below.
-        self.inner.note_message(bytes, length, end);
         let (first_bytes, parts_length) = &mut self.parts;
         if first_bytes.len() < limits::SHOWN {
             first_bytes.extend_from_slice(bytes);
@@ -218,7 +214,7 @@ impl Stream for Traced {
             return;
         }
         let (message, length) = mem::take(&mut self.parts);
-        self.tell(Event::Message(&message, length, end), Instant::now());
+        self.teller.tell(Event::Message(&message, length, end), Instant::now());
     }
 }
 
@@ -438,7 +434,7 @@ mod tests {
     fn traced(side: Side, steps: Vec<Step>, talk: impl FnOnce(&mut Wire)) -> String {
         let lines = Arc::new(Lines(side, Mutex::default()));
         let (script, _) = Script::new(steps);
-        let stream = Traced::new(Box::new(script), Arc::<Lines>::clone(&lines));
+        let stream = Traced::new(Box::new(script), vec![Arc::<Lines>::clone(&lines)], None);
         let mut wire = Wire::new(Box::new(stream), WireConfig::default());
         talk(&mut wire);
         wire.close_and_wait();
@@ -498,7 +494,7 @@ mod tests {
         let watch = Watch::new(&socket);
         let lines = Arc::new(Lines(Side::Client, Mutex::default()));
         let observer = Arc::<Lines>::clone(&lines);
-        drop(Traced::new(Box::new(socket), observer).with_kernel(watch));
+        drop(Traced::new(Box::new(socket), vec![observer], watch));
         let seen = lines.1.lock().unwrap().clone();
         assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
     }
