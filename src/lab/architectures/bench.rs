@@ -12,13 +12,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::{SHAPES, START, Shape, named, names};
+use super::{SHAPES, Shape, named, names};
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::table::aligned;
 use crate::client::ui::Ui;
 use crate::error::{Answer, CREATE, Failure};
-use crate::lab::lecture::local::{TemporaryFolder, this_program};
+use crate::lab::lecture::local::{START, TemporaryFolder, this_program};
 use crate::lab::line::CommandLine;
 use crate::lang::{decimal, msg};
 use crate::limits;

@@ -30,11 +30,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::lecture::local::START;
 use super::line::CommandLine;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
-use crate::error::{Answer, Failure, Tried};
+use crate::error::{Answer, Failure};
 use crate::lang::msg;
 use crate::limits::{self, TCP_IP};
 use crate::log::Log;
@@ -42,8 +43,6 @@ use crate::store::{Options, Store};
 
 /// How many bytes one read brings at most, and about how many one write takes.
 const BUFFER: usize = 16 << 10;
-
-const START: Tried = ("start", "menjalankan");
 
 /// A client from which nothing comes, or which takes nothing, for so long is left.
 const SILENCE: Duration = Duration::from_secs(limits::IDLE_TIMEOUT);

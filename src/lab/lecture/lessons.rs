@@ -11,7 +11,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::net::TcpListener;
 use std::path::MAIN_SEPARATOR;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::Instruments;
 use super::keys::{self, Wish};
-use super::local::{Listeners, LocalServer, TemporaryFolder, this_program};
+use super::local::{LocalServer, TemporaryFolder, this_program};
 use super::tcp;
 use super::trace::{Output, Side, legend};
 use crate::client::outcome::{Outcome, Stop};
@@ -33,8 +32,7 @@ use crate::lab::line::CommandLine;
 use crate::lab::starter;
 use crate::lab::text::wrapped;
 use crate::lang::{Lang, Msg, msg};
-use crate::limits::{self, TCP_IP};
-use crate::wire::stream;
+use crate::limits::TCP_IP;
 
 /// How often a lesson is given with `--all` before it counts as different from its page.
 const TRIES: usize = 4;
@@ -406,10 +404,9 @@ fn plain(text: &str) -> String {
 
 /// A server and an empty folder for the commands of a lesson.
 struct Place {
-    /// Dropped before the folder that the server uses.
-    _server: Listeners,
+    /// Dropped before the folder that it uses.
+    server: LocalServer,
     folder: TemporaryFolder,
-    ports: Vec<(Dialect, u16)>,
     /// What the server has traced.
     traced: Arc<Mutex<String>>,
 }
@@ -419,51 +416,23 @@ impl Place {
     fn new(line: &str, columns: usize) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
-        let creating = |error| Failure::local(CREATE, root.display(), error);
         let here = folder.0.join("here");
-        fs::create_dir(&here).map_err(creating)?;
+        fs::create_dir(&here).map_err(|error| Failure::local(CREATE, here.display(), error))?;
         let traced = Arc::<Mutex<String>>::default();
-        let (server, ports) = match line.strip_prefix("connme-server ") {
-            Some(flags) => {
-                let lines = Arc::clone(&traced);
-                let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
-                let trace = Some(Output { columns, print, zero: None });
-                let (flags, prepare) = match flags.strip_suffix(" --trace") {
-                    Some(flags) => {
-                        let instruments = Instruments { trace, ..Instruments::default() };
-                        (flags, instruments.prepare(Side::Server))
-                    }
-                    None => (flags, stream::plain()),
-                };
-                let LocalServer { listeners, ports } =
-                    LocalServer::prepared(&root, flags, prepare)?;
-                (listeners, ports)
-            }
-            None => {
-                let failed = |error| Failure::local(super::local::START, line, error);
-                let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
-                let port = listener.local_addr().map_err(failed)?.port();
-                let listeners = vec![listener];
-                let server = match line.strip_prefix("connme-lab shape ").and_then(named) {
-                    Some(shape) => {
-                        let store = shape.open(&root)?;
-                        Listeners::start(listeners, move |listeners| {
-                            listeners.iter().for_each(|listener| (shape.serve)(listener, &store));
-                        })
-                    }
-                    None => {
-                        let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
-                        Listeners::start(listeners, move |listeners| {
-                            let serve = |listener| starter::serve(listener, &root, &flags);
-                            listeners.iter().for_each(serve);
-                        })
-                    }
-                };
-                let server = server.map_err(failed)?;
-                (server, vec![(Dialect::Text, port)])
-            }
+        let server = if let Some(flags) = line.strip_prefix("connme-server ") {
+            let lines = Arc::clone(&traced);
+            let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
+            let trace = flags.contains("--trace").then_some(Output { columns, print, zero: None });
+            let instruments = Instruments { trace, ..Instruments::default() };
+            LocalServer::prepared(&root, flags, instruments.prepare(Side::Server))?
+        } else if let Some(shape) = line.strip_prefix("connme-lab shape ").and_then(named) {
+            let store = shape.open(&root)?;
+            LocalServer::of_text(line, move |listener| (shape.serve)(listener, &store))?
+        } else {
+            let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            LocalServer::of_text(line, move |listener| starter::serve(listener, &root, &flags))?
         };
-        Ok(Place { _server: server, folder, ports, traced })
+        Ok(Place { server, folder, traced })
     }
 
     /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
@@ -550,14 +519,13 @@ impl Place {
     fn port_for(&self, words: &[&str]) -> u16 {
         let named = words.iter().skip_while(|word| **word != "--dialect").nth(1);
         let dialect = named.and_then(|name| Dialect::named(name)).unwrap_or(Dialect::Text);
-        let port = self.ports.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
-        port.unwrap_or(limits::TCP_PORT)
+        self.server.port(dialect)
     }
 
     /// What was printed, with the ports and the slashes of the pages.
     fn as_on_the_page(&self, printed: &str) -> String {
         let printed = printed.replace(&format!("downloads{MAIN_SEPARATOR}"), "downloads/");
-        self.ports.iter().fold(printed, |text, (dialect, port)| {
+        self.server.ports.iter().fold(printed, |text, (dialect, port)| {
             let [own, other] = [*port, dialect.port()].map(|port| format!("{TCP_IP}:{port}"));
             text.replace(&own, &other)
         })

@@ -5,15 +5,17 @@ use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use super::capture::Capture;
+use crate::cli::Parsed;
+use crate::cli::server::parse;
 use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, Tried};
+use crate::lang::Lang;
 use crate::limits::TCP_IP;
 use crate::log::Log;
 use crate::server::{ConnectionLimits, Server};
-use crate::store::{Options, Store};
+use crate::store::Store;
 use crate::wire::WireConfig;
 use crate::wire::stream::Prepare;
 
@@ -90,77 +92,62 @@ impl Drop for TemporaryFolder {
     }
 }
 
-/// A server with every dialect on a free port. It takes no more connections when this is dropped.
+/// A server in this process. It takes no more connections when this is dropped.
 pub(super) struct LocalServer {
     pub(super) ports: Vec<(Dialect, u16)>,
-    pub(super) listeners: Listeners,
+    listeners: Vec<TcpListener>,
 }
 
-/// Listeners that a thread accepts from, until this is dropped.
-pub(super) struct Listeners(Vec<TcpListener>);
-
-impl Listeners {
-    /// Starts `serve` with these, in a thread. It has to return when a listener does not wait any more.
-    pub(super) fn start(
-        listeners: Vec<TcpListener>,
-        serve: impl FnOnce(Vec<TcpListener>) + Send + 'static,
-    ) -> io::Result<Listeners> {
-        let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
-        thread::Builder::new().spawn(move || serve(listeners))?;
-        Ok(Listeners(own))
-    }
-}
-
-impl Drop for Listeners {
-    fn drop(&mut self) {
-        for listener in &self.0 {
-            // The call that waits now gets a last connection. The next one does not wait.
-            let told = listener.set_nonblocking(true).and_then(|()| listener.local_addr());
-            let _ = told.and_then(TcpStream::connect);
-        }
-    }
-}
-
-pub(super) const START: Tried = ("start", "menjalankan");
+pub(in crate::lab) const START: Tried = ("start", "menjalankan");
 
 impl LocalServer {
-    /// A server with some of the flags of `connme-server`, and with instruments over its sockets.
+    /// A server with some of the flags of `connme-server`, and with instruments over its sockets. It has every dialect,
+    /// each on a free port.
     pub(super) fn prepared(root: &Path, flags: &str, prepare: Prepare) -> Answer<LocalServer> {
         let failed = |error: io::Error| Failure::local(START, "connme-server", error);
-        let (mut options, mut wires) = (Options::default(), WireConfig::default());
-        let mut limits = ConnectionLimits::default();
-        let mut words = flags.split_whitespace();
-        while let Some(flag) = words.next() {
-            let number =
-                if flag == "--all" { Some(0) } else { words.next().and_then(|n| n.parse().ok()) };
-            match (flag, number) {
-                ("--all", _) => {}
-                ("--max-file-size", Some(size)) => options.max_file_size = Some(size),
-                ("--idle-timeout", Some(seconds)) => wires.idle = Duration::from_secs(seconds),
-                ("--max-connections", Some(all)) => {
-                    limits.all = all.try_into().unwrap_or(limits.all);
-                }
-                _ => return Err(failed(io::ErrorKind::InvalidInput.into())),
-            }
-        }
-        let store = Store::open(root, options, &Log::silent())
+        let Ok(Parsed::Run(config)) = parse(flags.split_whitespace().map(Into::into), Lang::En)
+        else {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        };
+        let wires = WireConfig { idle: config.idle_timeout, ..WireConfig::default() };
+        let limits = ConnectionLimits { all: config.max_connections, ..Default::default() };
+        let store = Store::open(root, config.store, &Log::silent())
             .map_err(|error| Failure::local(START, "connme-server", error.cause()))?;
-        let (mut listeners, mut ports) = (Vec::new(), Vec::new());
-        for dialect in Dialect::ALL {
+        let server = Server::new(store, Log::silent(), wires, limits, prepare);
+        let listen = |dialect: Dialect| {
             // A capture is read by what knows a dialect by its port.
             let usual = if Capture::of_program().is_some() { dialect.port() } else { 0 };
-            let listener = TcpListener::bind((TCP_IP, usual))
-                .or_else(|_| TcpListener::bind((TCP_IP, 0)))
-                .map_err(failed)?;
-            ports.push((dialect, listener.local_addr().map_err(failed)?.port()));
-            listeners.push(listener);
-        }
-        let server = Server::new(store, Log::silent(), wires, limits, prepare);
-        let serve = |listeners| {
-            let _ = server.run(Dialect::ALL.into_iter().zip(listeners).collect());
+            let listener = TcpListener::bind((TCP_IP, usual));
+            Ok((dialect, listener.or_else(|_| TcpListener::bind((TCP_IP, 0)))?))
         };
-        let listeners = Listeners::start(listeners, serve).map_err(failed)?;
-        Ok(LocalServer { ports, listeners })
+        let listeners: io::Result<_> = Dialect::ALL.into_iter().map(listen).collect();
+        let serve = |listeners| drop(server.run(listeners));
+        LocalServer::start(listeners.map_err(failed)?, serve).map_err(failed)
+    }
+
+    /// A server for `text` of another kind. See [`LocalServer::start`] for what `serve` has to do.
+    pub(super) fn of_text(
+        line: &str,
+        serve: impl Fn(&TcpListener) + Send + 'static,
+    ) -> Answer<LocalServer> {
+        let failed = |error| Failure::local(START, line, error);
+        let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
+        let serve = move |listeners: Vec<_>| listeners.iter().for_each(|(_, one)| serve(one));
+        LocalServer::start(vec![(Dialect::Text, listener)], serve).map_err(failed)
+    }
+
+    /// Starts `serve` with these, in a thread. It has to return when a listener does not wait any more.
+    fn start(
+        listeners: Vec<(Dialect, TcpListener)>,
+        serve: impl FnOnce(Vec<(Dialect, TcpListener)>) + Send + 'static,
+    ) -> io::Result<LocalServer> {
+        let (mut ports, mut own) = (Vec::new(), Vec::new());
+        for (dialect, listener) in &listeners {
+            ports.push((*dialect, listener.local_addr()?.port()));
+            own.push(listener.try_clone()?);
+        }
+        thread::Builder::new().spawn(move || serve(listeners))?;
+        Ok(LocalServer { ports, listeners: own })
     }
 
     /// Whether every dialect has its own port.
@@ -174,11 +161,21 @@ impl LocalServer {
     }
 }
 
+impl Drop for LocalServer {
+    fn drop(&mut self) {
+        for listener in &self.listeners {
+            // The call that waits now gets a last connection. The next one does not wait.
+            let told = listener.set_nonblocking(true).and_then(|()| listener.local_addr());
+            let _ = told.and_then(TcpStream::connect);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::stream;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     /// Each lesson has a server of its own: five listeners and their threads.
     #[test]
