@@ -1,6 +1,7 @@
 //! Writes what a teacher uploads to a course system: `connme-lab pack gradescope|classroom DIR`.
 //!
-//! A pack holds this program, and the files with which the course system runs it on a student's server.
+//! A pack holds this program, and the files with which the course system runs it on a student's server. Those are in
+//! `src/lab/pack`; a word like `@RUN@` in them is replaced.
 
 use std::path::Path;
 use std::{fs, io};
@@ -15,9 +16,6 @@ use crate::lang::{msg, readable};
 
 /// The command that starts a student's server, if the teacher has named no other.
 const RUN: &str = "python3 server.py {port} {root}";
-
-/// Nothing has to be installed for a server in Python.
-const SETUP: &str = "#!/bin/sh\n# Install here what the servers need, such as a compiler.\n";
 
 /// Writes the files of the pack.
 ///
@@ -57,52 +55,27 @@ pub(super) fn write(line: &CommandLine) -> Outcome {
 }
 
 fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {
-    let run = run.replace('\'', "'\\''");
-    let script = format!(
-        "#!/bin/sh\n\
-         # How a submitted server is started. {{port}} and {{root}} are replaced.\n\
-         RUN='{run}'\n\
-         cd /autograder/submission || exit 1\n\
-         /autograder/source/connme-lab --dialect {dialect} grade --run \"$RUN\" \\\n    \
-         --format gradescope --output /autograder/results/results.json\n\
-         # A server that breaks rules is no failure of the autograder.\n\
-         exit 0\n"
-    );
+    let script = include_str!("pack/run_autograder").replace("@DIALECT@", dialect);
+    let script = script.replace("@RUN@", &run.replace('\'', "'\\''"));
     fs::create_dir_all(folder)?;
-    program(&folder.join("setup.sh"), SETUP)?;
+    program(&folder.join("setup.sh"), include_str!("pack/setup.sh"))?;
     program(&folder.join("run_autograder"), &script)?;
     this_program(folder)
 }
 
 /// A runner for each group: its points, and a line of its own on the page of a student.
 fn classroom(folder: &Path, run: &str, dialect: &str, groups: &[&str]) -> io::Result<()> {
-    let run = Value::text(run).to_string();
-    let step = |group: &&str| {
-        format!(
-            "      - id: {group}\n        run: |\n          result=$(./.github/connme-lab --dialect \
-             {dialect} grade --run \"$RUN\" --only {group} --format classroom | base64 -w0)\n          \
-             echo \"result=$result\" >> \"$GITHUB_OUTPUT\"\n"
-        )
-    };
+    let step = include_str!("pack/step.yml").replace("@DIALECT@", dialect);
+    let step = |group: &&str| step.replace("@GROUP@", group);
     let result = |group: &&str| {
         let name = group.to_uppercase();
         format!("          {name}_RESULTS: \"${{{{ steps.{group}.outputs.result }}}}\"\n")
     };
-    let workflow = format!(
-        "name: Autograding Tests\n\
-         on: [push, workflow_dispatch]\n\
-         permissions:\n  checks: write\n  actions: read\n  contents: read\n\
-         # How the server in this repository is started. {{port}} and {{root}} are replaced.\n\
-         env:\n  RUN: {run}\n\
-         jobs:\n  run-autograding-tests:\n    runs-on: ubuntu-latest\n    \
-         if: github.actor != 'github-classroom[bot]'\n    steps:\n      \
-         - uses: actions/checkout@v4\n{}      \
-         - uses: classroom-resources/autograding-grading-reporter@v1\n        env:\n{}        \
-         with:\n          runners: {}\n",
-        groups.iter().map(step).collect::<String>(),
-        groups.iter().map(result).collect::<String>(),
-        groups.join(","),
-    );
+    let workflow = include_str!("pack/classroom.yml")
+        .replace("@STEPS@\n", &groups.iter().map(step).collect::<String>())
+        .replace("@RESULTS@\n", &groups.iter().map(result).collect::<String>())
+        .replace("@RUNNERS@", &groups.join(","))
+        .replace("@RUN@", &Value::text(run).to_string());
     let github = folder.join(".github");
     fs::create_dir_all(github.join("workflows"))?;
     fs::write(github.join("workflows").join("classroom.yml"), workflow)?;
