@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::kernel::Row;
-use super::payloads::Payloads;
+use super::payloads::{Announced, Payloads};
 use super::trace::{Event, Observer, Side};
 use crate::error::lock;
 use crate::wire::stream::Ending;
@@ -24,24 +24,6 @@ const HEAD: usize = 80;
 /// How long a picture waits for the other thread's side to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Way {
-    ToServer,
-    ToClient,
-}
-
-impl Way {
-    /// Where what this side sends goes.
-    pub(super) fn of(side: Side) -> Way {
-        if side == Side::Client { Way::ToServer } else { Way::ToClient }
-    }
-
-    fn back(self) -> Way {
-        if self == Way::ToServer { Way::ToClient } else { Way::ToServer }
-    }
-}
-
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -54,29 +36,26 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// A call moved bytes: these of its direction. It began with `head`.
+    /// A call moved bytes: these of what this side sends. It began with `head`.
     Moved {
-        way: Way,
+        by: Side,
         from: u64,
         length: u64,
         head: Vec<u8>,
     },
-    /// A direction has ended.
-    End(Way),
+    /// What this side sends has ended.
+    End(Side),
     Reset,
     Silence,
-    /// A message has come: these bytes of the direction to this side.
+    /// A message has come: these bytes of what the other side sends.
     Message {
         from: u64,
         length: u64,
         ending: Ending,
         is_payload: bool,
     },
-    /// This side sends a payload: these bytes of its direction.
-    Payload {
-        from: u64,
-        size: u64,
-    },
+    /// This side sends a payload.
+    Payload(Announced),
     /// This side has broken off.
     Cut,
 }
@@ -129,27 +108,27 @@ impl Tape {
 
     /// Adds an event that a call brought, which took this time.
     pub(super) fn add(&mut self, event: Event<'_>, at: Duration, took: Duration) {
-        let out = Way::of(self.side);
-        let moved = |way, position: &mut u64, bytes: &[u8]| {
+        let (own, other) = (self.side, self.side.other());
+        let moved = |by, position: &mut u64, bytes: &[u8]| {
             let (from, length) = (*position, bytes.len() as u64);
             *position += length;
             let head = bytes.iter().copied().take(HEAD).collect();
-            What::Moved { way, from, length, head }
+            What::Moved { by, from, length, head }
         };
         match event {
             Event::Wrote(bytes) if self.side == Side::Client => {
-                for (from, size) in self.payloads.send(bytes) {
-                    self.push(Entry { began: at, at, what: What::Payload { from, size } });
+                for announced in self.payloads.send(bytes) {
+                    self.push(Entry { began: at, at, what: What::Payload(announced) });
                 }
             }
             Event::Read(_) => self.payloads.answered(),
             _ => {}
         }
         let what = match event {
-            Event::Read(bytes) => moved(out.back(), &mut self.came, bytes),
-            Event::Wrote(bytes) => moved(out, &mut self.sent, bytes),
-            Event::End => What::End(out.back()),
-            Event::Ended => What::End(out),
+            Event::Read(bytes) => moved(other, &mut self.came, bytes),
+            Event::Wrote(bytes) => moved(own, &mut self.sent, bytes),
+            Event::End => What::End(other),
+            Event::Ended => What::End(own),
             Event::Reset | Event::OurReset => What::Reset,
             Event::Silence => What::Silence,
             Event::Message(bytes, length, ending) => {
@@ -176,27 +155,27 @@ impl Tape {
         Tape { began: from, entries: entries.cloned().collect(), rows, ..self.clone() }
     }
 
+    /// Whether this side has broken off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.entries.iter().any(|entry| entry.what == What::Cut)
+    }
+
     /// Notes that this side breaks off here.
     pub(super) fn cut(&mut self, at: Duration) {
         self.push(Entry { began: at, at, what: What::Cut });
     }
 
-    /// The byte of a direction at this position, if a call began near it.
-    pub(super) fn byte(&self, in_way: Way, at: u64) -> Option<u8> {
-        self.entries.iter().find_map(|entry| match &entry.what {
-            What::Moved { way, from, head, .. } if *way == in_way => {
-                head.get(usize::try_from(at.checked_sub(*from)?).ok()?).copied()
-            }
-            _ => None,
-        })
+    /// Whether the last line that this side has sent has no end yet.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.dialect == "text" && self.payloads.has_begun()
     }
 
     /// Kept in any case is how a connection ended, and a payload that began with bytes that were kept.
     fn push(&mut self, entry: Entry) {
-        let back = Way::of(self.side).back();
+        let other = self.side.other();
         let reached = || {
             self.entries.iter().rev().find_map(|entry| match entry.what {
-                What::Moved { way, from, length, .. } if way == back => Some(from + length),
+                What::Moved { by, from, length, .. } if by == other => Some(from + length),
                 _ => None,
             })
         };

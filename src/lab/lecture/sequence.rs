@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
 use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
-use super::record::{Tape, Way};
+use super::record::Tape;
 use super::trace::{Side, ending, show};
 use crate::lang::{Lang, Msg, msg};
 
@@ -274,8 +274,8 @@ impl Sheet {
         for arrow in &it.arrows {
             self.arrow(it, arrow, &scale);
         }
-        for ((way, _), messages) in &named {
-            self.brackets(it, *way, messages, &named, &scale);
+        for ((by, _), messages) in &named {
+            self.brackets(it, *by, messages, &named, &scale);
         }
         for arrow in &it.arrows {
             self.label(it, arrow, &scale);
@@ -363,8 +363,7 @@ impl Sheet {
 
     /// From where to where an arrow leads.
     fn ends(arrow: &Arrow, scale: &Scale) -> ((f64, f64), (f64, f64)) {
-        let (from, to) =
-            if arrow.way == Way::ToServer { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let (from, to) = if arrow.by == Side::Client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let start = (from, scale.at(arrow.start));
         if arrow.is_lost {
             return (start, (f64::midpoint(from, to), start.1 + 8.0));
@@ -396,7 +395,7 @@ impl Sheet {
         let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or("", |pen| pen.0);
         self.canvas.area(&[(x1, y1), back(14.0, 6.0), back(14.0, -6.0)], colour);
         let is_end = arrow.from == arrow.to;
-        if (is_end && it.is_cut(arrow.way)) || (!is_end && arrow.is_lost) {
+        if (is_end && it.is_cut(arrow.by)) || (!is_end && arrow.is_lost) {
             let x = if arrow.is_lost { x1 } else { x0 + (x1 - x0) * 0.35 };
             self.cross(x, y0 + (y1 - y0) * (x - x0) / (x1 - x0));
         }
@@ -412,8 +411,8 @@ impl Sheet {
     fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
         let is_end = arrow.from == arrow.to;
-        let is_cut = is_end && it.is_cut(arrow.way);
-        let others = || it.arrows.iter().filter(|it| it.way == arrow.way && it.from < it.to);
+        let is_cut = is_end && it.is_cut(arrow.by);
+        let others = || it.arrows.iter().filter(|it| it.by == arrow.by && it.from < it.to);
         let is_alone = is_end || arrow.is_lost;
         let comes_apart = others().filter(|it| it.start == arrow.start).count() > 1 && !is_alone;
         let leaves_apart = others().filter(|it| it.end == arrow.end).count() > 1 && !is_alone;
@@ -460,19 +459,19 @@ impl Sheet {
     fn brackets(
         &mut self,
         it: &Conversation<'_>,
-        way: Way,
+        by: Side,
         messages: &[&Message],
         named: &Named<'_>,
         scale: &Scale,
     ) {
-        let (edge, out) = if way == Way::ToServer { (SERVER, 1.0) } else { (CLIENT, -1.0) };
+        let (edge, out) = if by == Side::Client { (SERVER, 1.0) } else { (CLIENT, -1.0) };
         let x = edge + 14.0 * out;
         let anchored = |style: Style| if out > 0.0 { style } else { style.end() };
         for (n, message) in messages.iter().take(MOST_NAMED).enumerate() {
             let Some((first, last)) = it.span(message) else { continue };
             let bottom = scale.at(last) + n as f64 * LINE + 8.0;
             // Below those that are complete where this one begins.
-            let above = named.get(&(way, first)).map_or(0, Vec::len).min(MOST_NAMED);
+            let above = named.get(&(by, first)).map_or(0, Vec::len).min(MOST_NAMED);
             let top = scale.at(first) + above as f64 * LINE - 8.0;
             let top = if first == last { bottom - 16.0 } else { top };
             let pen = self.pen(message.part);

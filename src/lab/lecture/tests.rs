@@ -10,7 +10,7 @@ use super::compare::{self, compare};
 use super::kernel::{CLOSED, Row};
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
-use super::record::{Tape, Way, What};
+use super::record::{Tape, What};
 use super::sequence::draw;
 use super::trace::{Event, Side};
 use super::{Instruments, record};
@@ -213,11 +213,11 @@ fn a_size_that_is_sent_ahead_has_a_bracket_of_its_own() {
     shows(&picture, &["command: 9 bytes", "header: 2 bytes", "payload: 5 bytes"]);
     shows(&picture, &["command: 11 bytes", "header: 3 bytes", "payload: 3 bytes"]);
     assert!(!picture.contains("incomplete"), "{picture}");
-    // The beginning of what comes before the payload is not kept.
+    // Of a long line only the beginning is kept, and it is known where it ends.
     let mut talk = Talk::new("text");
     let long = [b"upload ", &[b'a'; 90][..], b"\n5\n"].concat();
     talk.client(10, Event::Wrote(&long)).client(20, Event::Wrote(b"hello"));
-    shows(&talk.one(), &["command: 100 bytes", "payload: 5 bytes"]);
+    shows(&talk.one(), &["command: 98 bytes", "header: 2 bytes", "payload: 5 bytes"]);
 }
 
 #[test]
@@ -352,12 +352,10 @@ fn retime(tapes: &mut [Tape]) {
         let is_next =
             |side: usize, tape: &Tape| match tape.entries.get(places[side]).map(|it| &it.what) {
                 None => false,
-                Some(What::Moved { way, from, length, .. }) if *way != Way::of(tape.side) => {
+                Some(What::Moved { by, from, length, .. }) if *by != tape.side => {
                     from + length <= written[1 - side]
                 }
-                Some(What::End(way)) if *way != Way::of(tape.side) => {
-                    ended[1 - side] || is_over[1 - side]
-                }
+                Some(What::End(by)) if *by != tape.side => ended[1 - side] || is_over[1 - side],
                 Some(_) => true,
             };
         let side = usize::from(!is_next(0, client));
@@ -365,13 +363,13 @@ fn retime(tapes: &mut [Tape]) {
         let tape = if side == 0 { &mut *client } else { &mut *server };
         let entry = &mut tape.entries[places[side]];
         match &entry.what {
-            What::Moved { way, length, .. } => {
+            What::Moved { by, length, .. } => {
                 micros += 50;
-                written[side] += if *way == Way::of(tape.side) { *length } else { 0 };
+                written[side] += if *by == tape.side { *length } else { 0 };
             }
-            What::End(way) => {
+            What::End(by) => {
                 micros += 50;
-                ended[side] |= *way == Way::of(tape.side);
+                ended[side] |= *by == tape.side;
             }
             _ => {}
         }

@@ -219,12 +219,18 @@ impl Stream for Traced {
 }
 
 /// Which end of the connection this program is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// The left rail.
     Client,
     /// The right rail.
     Server,
+}
+
+impl Side {
+    pub(super) fn other(self) -> Side {
+        if self == Side::Client { Side::Server } else { Side::Client }
+    }
 }
 
 /// Where a ladder goes.
