@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Instruments;
-use super::bars::{self, Bars};
+use super::canvas::{Canvas, Palette, Pen, Style, WIDTH};
 use super::capture::Capture;
 use super::local::{LocalServer, TemporaryFolder};
 use super::picture::save;
@@ -39,8 +39,8 @@ pub(super) struct Row {
     dialect: Dialect,
     connections: u64,
     payload: u64,
-    time: Duration,
-    counts: Counts,
+    pub(super) time: Duration,
+    pub(super) counts: Counts,
 }
 
 impl Row {
@@ -55,14 +55,14 @@ impl Row {
 struct Counter(Mutex<Counts>);
 
 #[derive(Clone, Debug, Default)]
-struct Counts {
+pub(super) struct Counts {
     reads: u64,
     writes: u64,
     bytes: u64,
     trips: u64,
     /// The last call that moved bytes was a write.
     has_written: bool,
-    waited: Duration,
+    pub(super) waited: Duration,
     endings: BTreeSet<&'static str>,
 }
 
@@ -148,7 +148,7 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
     if let Some(path) = &line.flags.svg {
         let size = rows.iter().map(|row| row.payload / 2).max().unwrap_or_default();
         let (lang, is_dark) = (line.config.lang, line.flags.ladder.is_dark);
-        save(path, &bars::draw(&bars(rows), &readable(size), lang, is_dark))?;
+        save(path, &bars(rows, &readable(size), lang, is_dark))?;
     }
     if line.flags.json {
         return Ok(ui.print(&format!("{}\n", json(rows)))?);
@@ -316,15 +316,71 @@ fn table(rows: &[Row], heads: &str, columns: usize) -> String {
     }
 }
 
-/// What is drawn of the rows.
-pub(super) fn bars(rows: &[Row]) -> Vec<Bars> {
-    let bars = |row: &Row| Bars {
-        dialect: row.dialect.name(),
-        time: row.time,
-        waited: row.counts.waited,
-        trips: row.counts.trips,
+/// Where the bars begin and how long the longest is. The rest is for its figure.
+const LEFT: f64 = 160.0;
+const LONGEST: f64 = WIDTH - LEFT - 150.0;
+
+const ROW: f64 = 32.0;
+
+/// Three charts, each with a bar for each dialect. `what` was moved, for example `10 MB`.
+pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> String {
+    let colours = Palette::of(is_dark);
+    let mut canvas = Canvas::default();
+    let ink = Style::new(colours.ink);
+    let title =
+        msg!("A file through four framings: {what}", "Satu file dengan empat framing: {what}");
+    let title = title.say(lang);
+    canvas.text(24.0, 40.0, ink.bold(24.0), &title);
+    let mut y = 64.0;
+    let mut about = Vec::new();
+    let of = |figure: fn(&Row) -> (f64, String)| {
+        rows.iter().map(|row| (row.dialect.name(), figure(row))).collect::<Vec<_>>()
     };
-    rows.iter().map(bars).collect()
+    let charts = [
+        (
+            lang.choose("Seconds for the whole job", "Detik untuk seluruh pekerjaan"),
+            colours.command,
+            of(|row| seconds(row.time)),
+        ),
+        (
+            lang.choose("Seconds of waiting for pauses", "Detik menunggu jeda"),
+            colours.header,
+            of(|row| seconds(row.counts.waited)),
+        ),
+        (
+            lang.choose("Round trips", "Bolak-balik"),
+            colours.payload,
+            of(|row| (row.counts.trips as f64, row.counts.trips.to_string())),
+        ),
+    ];
+    for (head, colour, figures) in charts {
+        y += 26.0;
+        canvas.text(24.0, y, ink.bold(18.0), head);
+        let most = figures.iter().map(|(_, (value, _))| *value).fold(1e-9, f64::max);
+        let top = y + 8.0;
+        for (dialect, (value, text)) in &figures {
+            y += ROW;
+            let length = LONGEST * value / most;
+            canvas.text(LEFT - 12.0, y, ink.end(), dialect);
+            canvas.rectangle((LEFT, y - 16.0), length.max(1.0), 22.0, colour);
+            canvas.text(LEFT + length + 10.0, y, ink, text);
+        }
+        canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(colours.pale, 1.0, ""));
+        let list = figures.iter().map(|(dialect, (_, text))| format!("{dialect} {text}"));
+        about.push(format!("{head}: {}", list.collect::<Vec<_>>().join(", ")));
+        y += 24.0;
+    }
+    let about = about.join(". ");
+    let about = msg!(
+        "Three bar charts: the seconds of the whole job, the seconds spent waiting for pauses, and the round trips. \
+         {about}.",
+        "Tiga diagram batang: detik untuk seluruh pekerjaan, detik menunggu jeda, dan jumlah bolak-balik. {about}."
+    );
+    canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
+}
+
+fn seconds(time: Duration) -> (f64, String) {
+    (time.as_secs_f64(), format!("{:.4}", time.as_secs_f64()))
 }
 
 /// The rows for programs: one JSON array.

@@ -3,7 +3,6 @@
 //! [`Instruments`] are between a wire and its socket. `demo`, `compare`, `lesson`, `tcp` and `questions` are commands of
 //! `connme-lab`, and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
 
-mod bars;
 pub(in crate::lab) mod canvas;
 pub mod capture;
 pub(super) mod compare;
