@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::payloads::Announced;
 use super::record::{Entry, Tape, What};
-use super::trace::Side;
+use super::trace::{Connection, Side};
 use crate::wire::stream::Ending;
 
 /// The parts of a conversation.
@@ -65,7 +65,7 @@ pub(super) struct Conversation<'t> {
 
 impl<'t> Conversation<'t> {
     fn new(tapes: Vec<&'t Tape>) -> Conversation<'t> {
-        let of = |side| tapes.iter().copied().find(|tape| tape.side == side);
+        let of = |side| tapes.iter().copied().find(|tape| tape.side() == side);
         let (mut arrows, mut messages) = (Vec::new(), Vec::new());
         for by in [Side::Client, Side::Server] {
             let (sender, receiver) = (of(by), of(by.other()));
@@ -86,7 +86,7 @@ impl<'t> Conversation<'t> {
                     What::Silence => Mark::Silence(at.saturating_sub(*began)),
                     _ => continue,
                 };
-                marks.push((tape.side, *at, mark));
+                marks.push((tape.side(), *at, mark));
             }
         }
         Conversation { tapes, arrows, messages, marks }
@@ -106,7 +106,7 @@ impl<'t> Conversation<'t> {
     /// Whether this side ended in the middle of something, or on purpose.
     pub(super) fn is_cut(&self, by: Side) -> bool {
         self.messages.iter().any(|it| it.by == by && !it.is_complete)
-            || self.tapes.iter().any(|tape| tape.side == by && tape.is_cut())
+            || self.tapes.iter().any(|tape| tape.side() == by && tape.is_cut())
     }
 
     /// When the first and the last bytes of a message came.
@@ -124,10 +124,7 @@ pub(super) fn pair(tapes: &[Tape]) -> Vec<Conversation<'_>> {
     let mut pairs: Vec<Vec<&Tape>> = Vec::new();
     for tape in tapes {
         let fits = |pair: &&mut Vec<&Tape>| match pair.as_slice() {
-            [other] => {
-                other.side != tape.side
-                    && (other.client, other.server) == (tape.client, tape.server)
-            }
+            [one] => one.connection == Connection { side: tape.side().other(), ..tape.connection },
             _ => false,
         };
         match pairs.iter_mut().find(fits) {
@@ -190,7 +187,7 @@ fn flights(by: Side, sender: Option<&Tape>, receiver: Option<&Tape>) -> Vec<Arro
 
 /// The messages of one side, as their receiver has understood them.
 fn come(receiver: &Tape, sender: Option<&Tape>) -> Vec<Message> {
-    let by = receiver.side.other();
+    let by = receiver.side().other();
     let mut messages = Vec::new();
     let (mut reached, mut understood) = (0, 0);
     let mut is_over = false;
@@ -201,7 +198,8 @@ fn come(receiver: &Tape, sender: Option<&Tape>) -> Vec<Message> {
             What::Reset => is_over = true,
             What::Message { from, length, ending, is_payload } => {
                 let is_field = matches!(ending, Ending::Width | Ending::Mark | Ending::Size);
-                let is_file = *ending == Ending::Stream && receiver.dialect == "filesaver";
+                let is_file =
+                    *ending == Ending::Stream && receiver.connection.dialect == "filesaver";
                 let part = match by {
                     _ if *is_payload || is_file => Part::Payload,
                     Side::Server => Part::Reply,
@@ -241,7 +239,7 @@ fn plain(by: Side) -> Part {
 
 /// What one side sent, as far as it knows it itself: a payload, and what is between two replies.
 fn sent(sender: &Tape) -> Vec<Message> {
-    let (by, plain) = (sender.side, plain(sender.side));
+    let (by, plain) = (sender.side(), plain(sender.side()));
     let mut messages: Vec<Message> = Vec::new();
     let (mut reached, mut begin) = (0, 0);
     let mut add = |from: u64, to: u64, part: Part| {

@@ -39,7 +39,7 @@ use capture::Capture;
 use faults::{Faults, Faulty};
 use kernel::Watch;
 use record::Recorder;
-use trace::{Ladder, Observer, Output, Side, Traced};
+use trace::{Connection, Ladder, Observer, Output, Side, Traced};
 
 /// What is between a wire and its socket.
 #[derive(Clone, Default)]
@@ -76,7 +76,7 @@ impl Instruments {
         socket: TcpStream,
         peer: Option<SocketAddr>,
         side: Side,
-        dialect: &str,
+        dialect: &'static str,
     ) -> Box<dyn Stream> {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
@@ -85,17 +85,17 @@ impl Instruments {
         let mut on_cut = None;
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
+            let connection = Connection { side, dialect, client, server };
             if let Some(capture) = &self.capture {
                 observers.push(Arc::new(capture.begin(side, own, peer)));
             }
             if let Some(recorder) = &self.recorder {
-                let track = recorder.begin(side, dialect, client, server);
+                let track = recorder.begin(connection);
                 on_cut = Some(Arc::clone(&track));
                 observers.push(track);
             }
             if let Some(output) = &self.trace {
-                let ladder = Ladder::begin(side, dialect, client, server, output.clone());
-                observers.push(Arc::new(ladder));
+                observers.push(Arc::new(Ladder::begin(connection, output.clone())));
             }
         }
         let mut stream: Box<dyn Stream> = Box::new(socket);

@@ -20,7 +20,7 @@ pub(super) struct Announced {
 /// What a client has sent so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Payloads {
-    dialect: String,
+    dialect: &'static str,
     /// The bytes sent.
     sent: u64,
     /// How many of the next bytes belong to a payload.
@@ -32,8 +32,7 @@ pub(super) struct Payloads {
 }
 
 impl Payloads {
-    pub(super) fn new(dialect: &str) -> Payloads {
-        let dialect = dialect.to_owned();
+    pub(super) fn new(dialect: &'static str) -> Payloads {
         Payloads { dialect, sent: 0, left: 0, begun: Vec::new(), is_upload: false }
     }
 
@@ -89,7 +88,7 @@ impl Payloads {
         let line = self.begun.strip_suffix(b"\n")?;
         let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
         self.begun.clear();
-        match self.dialect.as_str() {
+        match self.dialect {
             "text" => {
                 let was_upload = std::mem::take(&mut self.is_upload);
                 let command = line.split(' ').next().unwrap_or_default();

@@ -1,13 +1,12 @@
 //! Records what happens on connections, for a picture: when, in which direction, how many bytes, and how
 //! they begin. What it keeps is bounded: the rest is counted.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::kernel::Row;
 use super::payloads::{Announced, Payloads};
-use super::trace::{Event, Observer, Side};
+use super::trace::{Connection, Event, Observer, Side};
 use crate::error::lock;
 use crate::wire::stream::Ending;
 
@@ -63,10 +62,7 @@ pub(super) enum What {
 /// One side of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tape {
-    pub(super) side: Side,
-    pub(super) dialect: String,
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
+    pub(super) connection: Connection,
     pub(super) began: Duration,
     pub(super) entries: Vec<Entry>,
     /// What the kernel said, and when, from then on until the next one.
@@ -81,34 +77,27 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    pub(super) fn new(
-        side: Side,
-        dialect: &str,
-        client: SocketAddr,
-        server: SocketAddr,
-        began: Duration,
-    ) -> Tape {
-        let (dialect, payloads) = (dialect.to_owned(), Payloads::new(dialect));
-        let (entries, left_out, sent, came, understood) = (Vec::new(), 0, 0, 0, 0);
+    pub(super) fn new(connection: Connection, began: Duration) -> Tape {
         Tape {
-            side,
-            dialect,
-            client,
-            server,
+            connection,
             began,
-            entries,
+            entries: Vec::new(),
             rows: Vec::new(),
-            left_out,
-            sent,
-            came,
-            understood,
-            payloads,
+            left_out: 0,
+            sent: 0,
+            came: 0,
+            understood: 0,
+            payloads: Payloads::new(connection.dialect),
         }
+    }
+
+    pub(super) fn side(&self) -> Side {
+        self.connection.side
     }
 
     /// Adds an event that a call brought, which took this time.
     pub(super) fn add(&mut self, event: Event<'_>, at: Duration, took: Duration) {
-        let (own, other) = (self.side, self.side.other());
+        let (own, other) = (self.side(), self.side().other());
         let moved = |by, position: &mut u64, bytes: &[u8]| {
             let (from, length) = (*position, bytes.len() as u64);
             *position += length;
@@ -116,7 +105,7 @@ impl Tape {
             What::Moved { by, from, length, head }
         };
         match event {
-            Event::Wrote(bytes) if self.side == Side::Client => {
+            Event::Wrote(bytes) if self.side() == Side::Client => {
                 for announced in self.payloads.send(bytes) {
                     self.push(Entry { began: at, at, what: What::Payload(announced) });
                 }
@@ -167,12 +156,12 @@ impl Tape {
 
     /// Whether the last line that this side has sent has no end yet.
     pub(super) fn is_in_line(&self) -> bool {
-        self.dialect == "text" && self.payloads.has_begun()
+        self.connection.dialect == "text" && self.payloads.has_begun()
     }
 
     /// Kept in any case is how a connection ended, and a payload that began with bytes that were kept.
     fn push(&mut self, entry: Entry) {
-        let other = self.side.other();
+        let other = self.side().other();
         let reached = || {
             self.entries.iter().rev().find_map(|entry| match entry.what {
                 What::Moved { by, from, length, .. } if by == other => Some(from + length),
@@ -224,18 +213,12 @@ impl Recorder {
 
     /// The observer of one side of a connection that has just begun.
     #[must_use]
-    pub(super) fn begin(
-        self: &Arc<Recorder>,
-        side: Side,
-        dialect: &str,
-        client: SocketAddr,
-        server: SocketAddr,
-    ) -> Arc<dyn Observer> {
+    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection) -> Arc<dyn Observer> {
         let mut state = lock(&self.state);
         state.running += 1;
         let number = state.tapes.len();
         if number < MOST_TAPES {
-            state.tapes.push(Tape::new(side, dialect, client, server, self.start.elapsed()));
+            state.tapes.push(Tape::new(connection, self.start.elapsed()));
         } else {
             state.left_out += 1;
         }
@@ -305,10 +288,14 @@ impl Drop for Track {
 mod tests {
     use super::*;
 
+    fn connection() -> Connection {
+        let (client, server) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        Connection { side: Side::Client, dialect: "text", client, server }
+    }
+
     #[test]
     fn a_tape_is_bounded_and_keeps_the_end() {
-        let address = "127.0.0.1:1".parse().unwrap();
-        let mut tape = Tape::new(Side::Client, "text", address, address, Duration::ZERO);
+        let mut tape = Tape::new(connection(), Duration::ZERO);
         let bytes = vec![7; 100_000];
         for _ in 0..1000 {
             tape.add(Event::Wrote(&bytes), Duration::ZERO, Duration::ZERO);
@@ -317,7 +304,7 @@ mod tests {
         assert_eq!((tape.entries.len(), tape.left_out), (MOST_ENTRIES + 1, 700));
         assert_eq!(tape.sent, 100_000_000);
         // The end of a long payload comes after what is kept, and names it.
-        let mut long = Tape::new(Side::Client, "text", address, address, Duration::ZERO);
+        let mut long = Tape::new(connection(), Duration::ZERO);
         for _ in 0..1000 {
             long.add(Event::Read(b"12345"), Duration::ZERO, Duration::ZERO);
         }
@@ -332,9 +319,8 @@ mod tests {
 
     #[test]
     fn a_scene_has_what_happened_in_its_time() {
-        let address = "127.0.0.1:1".parse().unwrap();
         let recorder = Recorder::new();
-        let track = recorder.begin(Side::Client, "text", address, address);
+        let track = recorder.begin(connection());
         let said = |word, bytes: &[u8]| {
             recorder.begin_scene(word, word);
             track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
@@ -361,9 +347,8 @@ mod tests {
 
     #[test]
     fn a_recorder_is_bounded_and_waits_for_the_other_side() {
-        let address = "127.0.0.1:1".parse().unwrap();
         let recorder = Recorder::new();
-        let begin = || recorder.begin(Side::Client, "text", address, address);
+        let begin = || recorder.begin(connection());
         (0..MOST_TAPES).for_each(|_| drop(begin()));
         begin().see(Event::Reset, Duration::ZERO, Duration::ZERO);
         let last = begin();

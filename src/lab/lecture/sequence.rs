@@ -8,7 +8,7 @@ use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
 use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
 use super::record::Tape;
-use super::trace::{Side, ending, show};
+use super::trace::{Connection, Side, ending, show};
 use crate::lang::{Lang, Msg, msg};
 
 /// Where the lifelines and the time axis are.
@@ -235,15 +235,17 @@ impl Sheet {
     }
 
     fn conversation(&mut self, number: usize, it: &Conversation<'_>) {
-        let Some(tape) = it.tapes.first() else { return };
+        let Some(Connection { dialect, client, server, .. }) =
+            it.tapes.first().map(|tape| tape.connection)
+        else {
+            return;
+        };
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
         self.canvas.line(&rule, Pen(self.colours.pale, 1.0, ""));
-        let title =
-            format!("{} {number}: {}", self.lang.choose("Connection", "Koneksi"), tape.dialect);
+        let title = format!("{} {number}: {dialect}", self.lang.choose("Connection", "Koneksi"));
         self.canvas.text(24.0, self.y + 26.0, self.ink().bold(18.0), &title);
-        for (x, word, address) in [(CLIENT, "client", tape.client), (SERVER, "server", tape.server)]
-        {
+        for (x, word, address) in [(CLIENT, "client", client), (SERVER, "server", server)] {
             self.canvas.text(x, self.y + 50.0, self.ink().middle().bold(SIZE), word);
             self.canvas.text(x, self.y + 70.0, self.ink().middle().code(), &address.to_string());
         }
@@ -321,7 +323,7 @@ impl Sheet {
 
     /// The states of a socket beside its lifeline, and where one begins, what the kernel says.
     fn band(&mut self, tape: &Tape, scale: &Scale) {
-        let is_left = tape.side == Side::Client;
+        let is_left = tape.side() == Side::Client;
         let (x, aside, room) = if is_left {
             (CLIENT - 8.0, CLIENT - 28.0, 27)
         } else {

@@ -11,7 +11,7 @@ use super::local::{LocalServer, TemporaryFolder};
 use super::picture::Picture;
 use super::record::{Tape, What};
 use super::sequence::draw;
-use super::trace::{Event, Side};
+use super::trace::{Connection, Event, Side};
 use super::{Instruments, record};
 use crate::cli::client::parse;
 use crate::cli::{self, Parsed};
@@ -26,17 +26,9 @@ const MICRO: Duration = Duration::from_micros(1);
 struct Talk(Tape, Tape);
 
 impl Talk {
-    fn new(dialect: &str) -> Talk {
-        let side = |side| {
-            let (client, server) = ("127.0.0.1:50000", "127.0.0.1:1234");
-            Tape::new(
-                side,
-                dialect,
-                client.parse().unwrap(),
-                server.parse().unwrap(),
-                Duration::ZERO,
-            )
-        };
+    fn new(dialect: &'static str) -> Talk {
+        let [client, server] = ["127.0.0.1:50000", "127.0.0.1:1234"].map(|at| at.parse().unwrap());
+        let side = |side| Tape::new(Connection { side, dialect, client, server }, Duration::ZERO);
         Talk(side(Side::Client), side(Side::Server))
     }
 
@@ -278,7 +270,7 @@ fn a_long_pause_is_folded_and_told() {
 fn nothing_overlaps_and_nothing_leaves_the_paper() {
     let mut talk = Talk::new("filesaver");
     let long = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().unwrap();
-    (talk.0.client, talk.0.server) = (long, long);
+    (talk.0.connection.client, talk.0.connection.server) = (long, long);
     let bytes = vec![0xff; 70_000];
     talk.client(1, Event::Wrote(b"<a href=\"&\">'\x1b]]>"));
     for n in 0..900 {
@@ -341,7 +333,7 @@ fn a_scene_is_a_slide() {
 /// written, and the client goes first.
 fn retime(tapes: &mut [Tape]) {
     let [client, server] = tapes else { panic!("{tapes:#?}") };
-    assert_eq!((client.side, server.side), (Side::Client, Side::Server));
+    assert_eq!((client.side(), server.side()), (Side::Client, Side::Server));
     let mut written = [0, 0];
     let mut ended = [false, false];
     let (mut places, mut micros) = ([0, 0], 0);
@@ -351,24 +343,25 @@ fn retime(tapes: &mut [Tape]) {
         let is_next =
             |side: usize, tape: &Tape| match tape.entries.get(places[side]).map(|it| &it.what) {
                 None => false,
-                Some(What::Moved { by, from, length, .. }) if *by != tape.side => {
+                Some(What::Moved { by, from, length, .. }) if *by != tape.side() => {
                     from + length <= written[1 - side]
                 }
-                Some(What::End(by)) if *by != tape.side => ended[1 - side] || is_over[1 - side],
+                Some(What::End(by)) if *by != tape.side() => ended[1 - side] || is_over[1 - side],
                 Some(_) => true,
             };
         let side = usize::from(!is_next(0, client));
         assert!(side == 0 || is_next(1, server), "{client:#?} {server:#?}");
         let tape = if side == 0 { &mut *client } else { &mut *server };
+        let own = tape.side();
         let entry = &mut tape.entries[places[side]];
         match &entry.what {
             What::Moved { by, length, .. } => {
                 micros += 50;
-                written[side] += if *by == tape.side { *length } else { 0 };
+                written[side] += if *by == own { *length } else { 0 };
             }
             What::End(by) => {
                 micros += 50;
-                ended[side] |= *by == tape.side;
+                ended[side] |= *by == own;
             }
             _ => {}
         }
@@ -377,7 +370,7 @@ fn retime(tapes: &mut [Tape]) {
     }
     for tape in [client, server] {
         tape.began = Duration::ZERO;
-        (tape.client, tape.server) =
+        (tape.connection.client, tape.connection.server) =
             ("127.0.0.1:50000".parse().unwrap(), "127.0.0.1:1234".parse().unwrap());
     }
 }
@@ -408,7 +401,7 @@ fn session(flags: &[&str], talk: impl FnOnce(&mut Client, &Path)) -> String {
     client.close();
     drop(client);
     let (mut tapes, left_out) = recorder.tapes();
-    tapes.sort_by_key(|tape| tape.side == Side::Server);
+    tapes.sort_by_key(|tape| tape.side() == Side::Server);
     retime(&mut tapes);
     draw(&tapes, left_out, None, Lang::En, false)
 }

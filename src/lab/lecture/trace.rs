@@ -233,6 +233,15 @@ impl Side {
     }
 }
 
+/// A connection, as this program knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Connection {
+    pub(super) side: Side,
+    pub(super) dialect: &'static str,
+    pub(super) client: SocketAddr,
+    pub(super) server: SocketAddr,
+}
+
 /// Where a ladder goes.
 #[derive(Clone)]
 pub struct Output {
@@ -282,20 +291,12 @@ const AROUND: usize = 19;
 const NARROWEST: usize = 60;
 
 impl Ladder {
-    /// A ladder of this width for a connection that has just begun, with a number of its own and the
-    /// addresses at its head.
-    #[must_use]
-    pub fn begin(
-        side: Side,
-        dialect: &str,
-        client: SocketAddr,
-        server: SocketAddr,
-        to: Output,
-    ) -> Ladder {
+    /// A ladder for a connection that has just begun, with a number of its own and the addresses at its head.
+    pub(super) fn begin(connection: Connection, to: Output) -> Ladder {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-        let ladder = Ladder { side, number, to };
-        for line in head(dialect, client, server, ladder.room()) {
+        let ladder = Ladder { side: connection.side, number, to };
+        for line in head(connection, ladder.room()) {
             ladder.print(Duration::ZERO, ' ', &line);
         }
         ladder
@@ -343,7 +344,7 @@ pub(crate) fn room(columns: usize) -> usize {
 }
 
 /// The addresses of both sides: on one line, or on two if IPv6 addresses are too long for that.
-fn head(dialect: &str, client: SocketAddr, server: SocketAddr, room: usize) -> Vec<String> {
+fn head(Connection { dialect, client, server, .. }: Connection, room: usize) -> Vec<String> {
     let (left, right) = (format!("client {client}"), format!("{server} server"));
     let gap = room.saturating_sub(left.len() + right.len());
     if gap > dialect.len() {
@@ -528,20 +529,23 @@ mod tests {
 
     #[test]
     fn the_head_fits_with_the_longest_addresses() {
-        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let short = (address("192.168.100.100:65535"), address("192.168.100.101:31000"));
+        let between = |dialect, client: &str, server: &str| {
+            let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
+            Connection { side: Side::Client, dialect, client, server }
+        };
+        let short = between("text", "192.168.100.100:65535", "192.168.100.101:31000");
         let long = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
         for columns in [10, 60, 80, 120, 200] {
             let room = room(columns);
-            let lines = head("text", short.0, short.1, room);
+            let lines = head(short, room);
             assert_eq!(
                 (lines.len(), lines[0].len()),
                 if columns < 80 { (2, 33) } else { (1, room) }
             );
-            for line in head("filesaver", address(long), address(long), room) {
+            for line in head(between("filesaver", long, long), room) {
                 assert!(line.len() <= room, "{line}");
             }
         }
-        assert_eq!(head("text", short.0, short.1, room(80)).len(), 1);
+        assert_eq!(head(short, room(80)).len(), 1);
     }
 }
