@@ -23,7 +23,7 @@ use super::local::{LocalServer, TemporaryFolder, this_program};
 use super::tcp;
 use super::trace::{Output, Side, legend};
 use crate::client::outcome::{Outcome, Stop};
-use crate::client::terminal::{self, COLUMNS};
+use crate::client::terminal;
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, READ, lock};
@@ -42,11 +42,6 @@ const MOMENT: Duration = Duration::from_millis(200);
 
 /// How long a server's trace may take to show the end of its connections.
 const TRACE_ENDS: Duration = Duration::from_secs(2);
-
-/// A step is at most this many lines high, on a terminal of [`NARROW`] columns too: a projector shows few.
-const HIGHEST: usize = 18;
-
-const NARROW: usize = 60;
 
 /// The server of a lesson that names none.
 const USUAL: &str = "connme-server --all";
@@ -67,8 +62,11 @@ struct Step<'p> {
     runs: Vec<(&'p str, &'p str)>,
 }
 
+/// What each command of a step has printed, if it can run here.
+type Printed = Vec<Option<String>>;
+
 /// Takes the reader through the lessons, from the one of this number on. With `--all`, runs all from there on
-/// without a pause, and fails if one prints something else than its page, or has a step that is too high.
+/// without a pause, and fails if one prints something else than its page.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let page = page(ui.config().lang);
     let lessons: Vec<&str> = page.split("\n## ").skip(1).collect();
@@ -110,10 +108,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 
 /// Gives the lessons to a reader at a terminal, who chooses the next one and may go back.
 fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
+    let lang = ui.config().lang;
     let (mut number, mut at) = (first, 0);
     let mut seen = BTreeSet::new();
-    // The steps of this lesson that have run.
-    let mut shown: Vec<Vec<Piece>> = Vec::new();
+    // What the steps of this lesson have printed, as far as they have run.
+    let mut shown: Vec<Printed> = Vec::new();
     let mut wish = Wish::Help;
     while wish != Wish::Leave {
         let lesson = lessons.get(number - 1).copied().unwrap_or_default();
@@ -124,7 +123,7 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
         if wish == Wish::Help {
             let (english, indonesian) =
                 (include_str!("lessons/keys.en.txt"), include_str!("lessons/keys.id.txt"));
-            ui.print(ui.config().lang.choose(english, indonesian))?;
+            ui.print(lang.choose(english, indonesian))?;
             ui.print(&format!("{}\n\n", ui.words(&legend(true))))?;
             if !seen.is_empty() {
                 ui.tell(&last_word(&seen, lessons.len()))?;
@@ -132,16 +131,17 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
         } else {
             while shown.len() <= at {
                 ui.print(&format!("{title}\n\n"))?;
-                let (step, lang) = (steps.get(shown.len()), ui.config().lang);
+                let step = steps.get(shown.len());
                 let live = &mut |line: &str| {
                     let _ = ui.print(line);
                 };
-                let pieces = step.map(|step| step.show(lang, columns, live)).transpose()?;
-                shown.push(pieces.unwrap_or_default());
+                let printed = step.map(|step| step.run(lang, columns, live)).transpose()?;
+                shown.push(printed.unwrap_or_default());
                 clear(ui)?;
             }
-            let pieces = shown.get(at).map_or(&[][..], Vec::as_slice);
-            ui.print(&format!("{title}\n\n{}\n", lines(pieces, columns).join("\n")))?;
+            let screen = steps.get(at).zip(shown.get(at));
+            let screen = screen.map(|(step, printed)| step.screen(printed, lang, columns));
+            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default().join("\n")))?;
         }
         let last = wish;
         let (step, most, all) = (at + 1, steps.len(), lessons.len());
@@ -202,35 +202,19 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     let (title, steps) = steps(lesson);
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
     for step in steps {
-        let columns = terminal::Terminal::look().columns;
-        let pieces = step.show(ui.config().lang, columns, &mut |_| ())?;
-        ui.print(&format!("{}\n\n", lines(&pieces, columns).join("\n")))?;
-        if !compares {
-            continue;
-        }
-        let printed = pieces.iter().filter_map(|piece| match piece {
-            Piece::Printed(came) => Some(came),
-            _ => None,
-        });
-        for (came, (command, expected)) in printed.zip(&step.runs) {
+        let (lang, columns) = (ui.config().lang, terminal::Terminal::look().columns);
+        let printed = step.run(lang, columns, &mut |_| ())?;
+        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns).join("\n")))?;
+        for (came, (command, expected)) in printed.iter().zip(&step.runs) {
             // Windows may throw away what came before a reset.
-            let is_certain = !(cfg!(windows) && expected.contains("[reset]"));
+            let is_certain = compares && !(cfg!(windows) && expected.contains("[reset]"));
             let comparable =
                 if command.starts_with(EXPERIMENT) { without_numbers } else { blanked_all };
-            if is_certain && comparable(came) != comparable(expected) {
+            let differs = |came: &String| comparable(came) != comparable(expected);
+            if is_certain && came.as_ref().is_some_and(differs) {
                 return Err(Stop::Refused(msg!(
                     "lesson {title}: something else was printed than the page says:\n{expected}",
                     "pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}"
-                )));
-            }
-        }
-        for columns in [NARROW, COLUMNS] {
-            // The title and an empty line.
-            let height = 2 + height(&pieces, columns);
-            if height > HIGHEST {
-                return Err(Stop::Refused(msg!(
-                    "lesson {title}: a step has {height} lines at {columns} columns",
-                    "pelajaran {title}: satu langkah {height} baris pada {columns} kolom"
                 )));
             }
         }
@@ -244,50 +228,19 @@ pub(super) fn clear(ui: &Ui) -> io::Result<()> {
     ui.print(if can { "\x1b[H\x1b[2J" } else { "\n" })
 }
 
-/// What is on a screen.
-enum Piece {
-    Text(String),
-    Command(String),
-    Printed(String),
-}
-
-/// The lines of a screen. What was printed is as it was.
-fn lines(pieces: &[Piece], columns: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut was_command = false;
-    for piece in pieces {
-        let is_command = matches!(piece, Piece::Command(_));
-        // A command and what it prints are together.
-        if !lines.is_empty() && !was_command {
-            lines.push(String::new());
-        }
-        was_command = is_command;
-        match piece {
-            Piece::Text(text) => {
-                lines.extend(wrapped(&plain(text), columns.min(100)).lines().map(str::to_owned));
+/// Commands as they are on a screen.
+fn commands(line: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for command in split(line, ';') {
+        // What runs at the same time is on lines of its own.
+        for (n, command) in split(command, '&').into_iter().enumerate() {
+            if n > 0 {
+                lines.last_mut().into_iter().for_each(|line| *line += " &");
             }
-            Piece::Printed(text) => lines.extend(text.lines().map(str::to_owned)),
-            Piece::Command(text) => {
-                // What runs at the same time is on lines of its own.
-                for (n, command) in split(text, '&').into_iter().enumerate() {
-                    if n > 0 {
-                        lines.last_mut().into_iter().for_each(|line| *line += " &");
-                    }
-                    lines.extend(broken(command, columns - 4));
-                }
-            }
+            lines.extend(broken(command, columns - 4));
         }
     }
     lines
-}
-
-/// How many lines of a terminal these take. A trace is as wide as the terminal, whatever that is.
-fn height(pieces: &[Piece], columns: usize) -> usize {
-    let high = |line: String| match line.strip_prefix('#') {
-        Some(_) => 1,
-        None => line.chars().count().div_ceil(columns).max(1),
-    };
-    lines(pieces, columns).into_iter().map(high).sum()
 }
 
 /// A command as a shell takes it, in lines of this width.
@@ -306,47 +259,50 @@ fn broken(command: &str, columns: usize) -> Vec<String> {
 }
 
 impl Step<'_> {
-    /// Does what the step does, and returns what is on the screen then. `live` gets what an experiment prints before that.
-    fn show(&self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<Vec<Piece>> {
-        let mut pieces = Vec::new();
-        pieces.extend(self.texts.iter().map(|text| Piece::Text((*text).to_owned())));
-        if let Some(line) = self.server.filter(|_| self.is_named) {
-            pieces.push(Piece::Text(format!("Server: {line}")));
-        }
-        let commands = |line: &str| {
-            let command = |line: &str| Piece::Command(line.to_owned());
-            split(line, ';').into_iter().map(command).collect::<Vec<_>>()
-        };
-        pieces.extend(self.asked.iter().flat_map(|line| commands(line)));
-        if self.runs.is_empty() {
-            return Ok(pieces);
-        }
-        if let [(line, recorded)] = self.runs.as_slice()
+    /// Runs the commands. `live` gets what an experiment prints before it ends.
+    fn run(&self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<Printed> {
+        if let [(line, _)] = self.runs.as_slice()
             && let Some(name) = line.strip_prefix(EXPERIMENT)
         {
             live(&format!("$ {line}\n"));
-            let came = tcp::show(name, live).transpose()?.flatten();
-            pieces.extend(commands(line));
-            if came.is_none() {
-                let recorded = lang.choose(
-                    "Recorded on Linux, because it cannot run here:",
-                    "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
-                );
-                pieces.push(Piece::Text(recorded.to_owned()));
-            }
-            pieces.push(Piece::Printed(came.unwrap_or_else(|| (*recorded).to_owned())));
-            return Ok(pieces);
+            return Ok(vec![tcp::show(name, live).transpose()?.flatten()]);
+        }
+        if self.runs.is_empty() {
+            return Ok(Vec::new());
         }
         let place = Place::new(self.server.unwrap_or(USUAL), columns)?;
-        for (line, _) in &self.runs {
-            let mut came = String::new();
-            for command in split(line, ';') {
-                came += &place.run(command, lang, columns)?;
-            }
-            pieces.extend(commands(line));
-            pieces.push(Piece::Printed(place.as_on_the_page(&came)));
+        let run = |(line, _): &(&str, &str)| {
+            let commands = split(line, ';').into_iter();
+            let came: Answer<String> = commands.map(|it| place.run(it, lang, columns)).collect();
+            Ok(Some(place.as_on_the_page(&came?)))
+        };
+        self.runs.iter().map(run).collect()
+    }
+
+    /// The lines of the screen, when the commands have printed this. What was printed is as it was.
+    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> Vec<String> {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let paragraph = |text: &str| lines(&wrapped(&plain(text), columns.min(100)));
+        let mut parts: Vec<_> = self.texts.iter().map(|text| paragraph(text)).collect();
+        if let Some(line) = self.server.filter(|_| self.is_named) {
+            parts.push(paragraph(&format!("Server: {line}")));
         }
-        Ok(pieces)
+        if !self.asked.is_empty() {
+            parts.push(self.asked.iter().flat_map(|line| commands(line, columns)).collect());
+        }
+        for (came, (line, recorded)) in printed.iter().zip(&self.runs) {
+            let mut part = commands(line, columns);
+            if came.is_none() {
+                part.extend(paragraph(lang.choose(
+                    "Recorded on Linux, because it cannot run here:",
+                    "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
+                )));
+                part.push(String::new());
+            }
+            part.extend(lines(came.as_deref().unwrap_or(recorded)));
+            parts.push(part);
+        }
+        parts.join(&String::new())
     }
 }
 
