@@ -26,7 +26,7 @@ use crate::client::outcome::{Outcome, Stop};
 use crate::client::terminal;
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
-use crate::error::{Answer, CREATE, Failure, READ, lock};
+use crate::error::{Answer, CREATE, Failure, lock};
 use crate::lab::architectures::named;
 use crate::lab::line::CommandLine;
 use crate::lab::starter;
@@ -273,8 +273,10 @@ impl Step<'_> {
         let place = Place::new(self.server.unwrap_or(USUAL), columns)?;
         let run = |(line, _): &(&str, &str)| {
             let commands = split(line, ';').into_iter();
-            let came: Answer<String> = commands.map(|it| place.run(it, lang, columns)).collect();
-            Ok(Some(place.as_on_the_page(&came?)))
+            let came: io::Result<String> =
+                commands.map(|it| place.run(it, lang, columns)).collect();
+            let failed = |error| Failure::local(("run", "menjalankan"), line, error);
+            Ok(Some(place.as_on_the_page(&came.map_err(failed)?)))
         };
         self.runs.iter().map(run).collect()
     }
@@ -393,7 +395,7 @@ impl Place {
 
     /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
     /// them run at the same time, each a moment later than the one before it.
-    fn run(&self, line: &str, lang: Lang, columns: usize) -> Answer<String> {
+    fn run(&self, line: &str, lang: Lang, columns: usize) -> io::Result<String> {
         let mut running = Vec::new();
         for (number, command) in split(line, '&').into_iter().enumerate() {
             if number > 0 {
@@ -403,9 +405,8 @@ impl Place {
         }
         let mut printed = String::new();
         for (mut child, mut output) in running {
-            let failed = |error| Failure::local(READ, line, error);
-            output.read_to_string(&mut printed).map_err(failed)?;
-            child.wait().map_err(failed)?;
+            output.read_to_string(&mut printed)?;
+            child.wait()?;
         }
         Ok(printed + &self.traced())
     }
@@ -432,50 +433,40 @@ impl Place {
         command: &str,
         lang: Lang,
         columns: usize,
-    ) -> Answer<Option<(Child, io::PipeReader)>> {
-        let failed = |error: io::Error| Failure::local(("run", "menjalankan"), command, error);
+    ) -> io::Result<Option<(Child, io::PipeReader)>> {
         let here = self.folder.0.join("here");
-        let (command, file) =
-            command.split_once(" > ").map_or((command, None), |(c, f)| (c, Some(f)));
+        let (command, file) = match command.split_once(" > ") {
+            Some((command, file)) => (command, Some(here.join(file))),
+            None => (command, None),
+        };
         let words = words(command);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let write = |bytes: &[u8]| match file {
-            Some(file) => fs::write(here.join(file), bytes).map_err(failed),
-            None => Ok(()),
-        };
+        let write = |bytes: &[u8]| file.as_ref().map_or(Ok(()), |file| fs::write(file, bytes));
         match words.as_slice() {
-            ["printf", text] => write(text.replace("\\n", "\n").as_bytes()).map(|()| None),
-            ["head", "-c", count, "/dev/zero"] => {
-                write(&vec![0; count.parse().unwrap_or(0)]).map(|()| None)
-            }
+            ["printf", text] => write(text.replace("\\n", "\n").as_bytes())?,
+            ["head", "-c", count, "/dev/zero"] => write(&vec![0; count.parse().unwrap_or(0)])?,
             ["connme-client", words @ ..] => {
-                let (output, input) = io::pipe().map_err(failed)?;
-                let beside = this_program().map_err(failed)?;
+                let (output, input) = io::pipe()?;
                 let name = format!("connme-client{}", std::env::consts::EXE_SUFFIX);
-                let mut client = Command::new(beside.with_file_name(name));
-                client.args(["--lang", if lang == Lang::Id { "id" } else { "en" }]);
-                client
-                    .args(["--server", &format!("{TCP_IP}:{}", self.port_for(words))])
-                    .args(words);
+                let mut client = Command::new(this_program()?.with_file_name(name));
+                let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
+                let dialect = dialect.and_then(|name| Dialect::named(name));
+                let port = self.server.port(dialect.unwrap_or(Dialect::Text));
+                client.args(["--lang", lang.choose("en", "id")]);
+                client.args(["--server", &format!("{TCP_IP}:{port}")]).args(words);
                 client.env("COLUMNS", columns.to_string());
                 // Nothing to read, without the device for that, which a bare container lacks.
-                let (nothing, _) = io::pipe().map_err(failed)?;
-                client.current_dir(&here).stdin(nothing);
-                client.stderr(input.try_clone().map_err(failed)?);
+                let (nothing, _) = io::pipe()?;
+                client.current_dir(&here).stdin(nothing).stderr(input.try_clone()?);
                 match file {
-                    Some(file) => client.stdout(File::create(here.join(file)).map_err(failed)?),
+                    Some(file) => client.stdout(File::create(file)?),
                     None => client.stdout(input),
                 };
-                Ok(Some((client.spawn().map_err(failed)?, output)))
+                return Ok(Some((client.spawn()?, output)));
             }
-            _ => Err(failed(io::ErrorKind::Unsupported.into())),
+            _ => return Err(io::ErrorKind::Unsupported.into()),
         }
-    }
-
-    fn port_for(&self, words: &[&str]) -> u16 {
-        let named = words.iter().skip_while(|word| **word != "--dialect").nth(1);
-        let dialect = named.and_then(|name| Dialect::named(name)).unwrap_or(Dialect::Text);
-        self.server.port(dialect)
+        Ok(None)
     }
 
     /// What was printed, with the ports and the slashes of the pages.
