@@ -7,8 +7,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use super::grade::checks;
-use super::lecture::local;
 use super::line::CommandLine;
+use super::scratch::this_program;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::dialect::json_value::Value;
@@ -60,7 +60,7 @@ fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     program(&folder.join("setup.sh"), include_str!("pack/setup.sh"))?;
     program(&folder.join("run_autograder"), &script)?;
-    this_program(folder)
+    this_file(folder)
 }
 
 /// A runner for each group: its points, and a line of its own on the page of a student.
@@ -79,12 +79,12 @@ fn classroom(folder: &Path, run: &str, dialect: &str, groups: &[&str]) -> io::Re
     let github = folder.join(".github");
     fs::create_dir_all(github.join("workflows"))?;
     fs::write(github.join("workflows").join("classroom.yml"), workflow)?;
-    this_program(&github)
+    this_file(&github)
 }
 
 /// A copy of this program, which runs on the systems that this one runs on.
-fn this_program(folder: &Path) -> io::Result<()> {
-    fs::copy(local::this_program()?, folder.join("connme-lab")).map(drop)
+fn this_file(folder: &Path) -> io::Result<()> {
+    fs::copy(this_program()?, folder.join("connme-lab")).map(drop)
 }
 
 /// A file that can be executed, where files have that right.

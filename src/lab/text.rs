@@ -24,3 +24,19 @@ pub(super) fn wrapped(text: &str, columns: usize) -> String {
     }
     lines.join("\n")
 }
+
+/// A text as XML has it. XML has no place for control characters, spelled out or not.
+pub(super) fn xml(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -18,8 +18,8 @@ use crate::client::outcome::{Outcome, Stop};
 use crate::client::table::aligned;
 use crate::client::ui::Ui;
 use crate::error::{Answer, CREATE, Failure};
-use crate::lab::lecture::local::{START, TemporaryFolder, this_program};
 use crate::lab::line::CommandLine;
+use crate::lab::scratch::{START, TemporaryFolder, this_program};
 use crate::lang::{decimal, msg};
 use crate::limits;
 

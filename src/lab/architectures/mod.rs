@@ -30,8 +30,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::lecture::local::START;
 use super::line::CommandLine;
+use super::scratch::START;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;

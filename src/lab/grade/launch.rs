@@ -10,7 +10,7 @@ use super::process::{Process, from_anywhere, last_lines, soon};
 use super::sentences::said;
 use crate::client::names;
 use crate::dialect::Dialect;
-use crate::lab::lecture::local::TemporaryFolder;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::Msg;
 
 /// How long a server may take until it accepts connections.

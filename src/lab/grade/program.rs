@@ -11,8 +11,8 @@ use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
-use crate::lab::lecture::local::TemporaryFolder;
 use crate::lab::line::CommandLine;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::{Lang, Msg};
 
 /// A line beside the report.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::lab::text::xml;
+
 /// The width of every picture. A slide shows it whole.
 pub(super) const WIDTH: f64 = 1280.0;
 
@@ -177,22 +179,6 @@ impl Canvas {
 
 fn list(points: &[(f64, f64)]) -> String {
     points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
-}
-
-/// A text as XML has it. XML has no place for control characters, spelled out or not.
-pub(in crate::lab) fn xml(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Instruments;
 use super::canvas::{Canvas, Palette, Pen, Style, WIDTH};
 use super::capture::Capture;
-use super::local::{LocalServer, TemporaryFolder};
+use super::local::LocalServer;
 use super::picture::save;
 use super::trace::{Event, Observer, Side, ending};
 use crate::client::outcome::{Outcome, Stop};
@@ -26,6 +26,7 @@ use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
 use crate::error::{Answer, Failure, OPEN, lock};
 use crate::lab::line::CommandLine;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::{self, Lang, msg};
 use crate::wire::stream;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::capture::Capture;
 use super::keys::{self, Wish};
 use super::lessons::clear;
-use super::local::{LocalServer, TemporaryFolder};
+use super::local::LocalServer;
 use super::picture::Picture;
 use super::trace::{Output, Side, legend};
 use super::{Instruments, compare};
@@ -18,6 +18,7 @@ use crate::client::ui::Ui;
 use crate::client::{Client, Config};
 use crate::error::{CREATE, Failure, lock};
 use crate::lab::line::CommandLine;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::msg;
 use crate::limits;
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::Instruments;
 use super::keys::{self, Wish};
-use super::local::{LocalServer, TemporaryFolder, this_program};
+use super::local::LocalServer;
 use super::tcp;
 use super::trace::{Output, Side, legend};
 use crate::client::outcome::{Outcome, Stop};
@@ -29,6 +29,7 @@ use crate::dialect::Dialect;
 use crate::error::{Answer, CREATE, Failure, lock};
 use crate::lab::architectures::named;
 use crate::lab::line::CommandLine;
+use crate::lab::scratch::{TemporaryFolder, this_program};
 use crate::lab::starter;
 use crate::lab::text::wrapped;
 use crate::lang::{Lang, Msg, msg};

@@ -3,7 +3,7 @@
 //! [`Instruments`] are between a wire and its socket. `demo`, `compare`, `lesson`, `tcp` and `questions` are commands of
 //! `connme-lab`, and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
 
-pub(in crate::lab) mod canvas;
+mod canvas;
 pub mod capture;
 pub(super) mod compare;
 pub(super) mod demo;
@@ -12,7 +12,7 @@ mod flights;
 pub mod kernel;
 mod keys;
 pub mod lessons;
-pub(in crate::lab) mod local;
+mod local;
 mod packet;
 mod payloads;
 pub mod picture;

@@ -17,11 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
-use super::local::this_program;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
 use crate::lab::line::CommandLine;
+use crate::lab::scratch::this_program;
 use crate::lab::text::one_of;
 use crate::lang::msg;
 use crate::limits::TCP_IP;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::canvas::SIZE;
 use super::compare::{bars, compare};
 use super::kernel::{CLOSED, Row};
-use super::local::{LocalServer, TemporaryFolder};
+use super::local::LocalServer;
 use super::picture::Picture;
 use super::record::{Tape, What};
 use super::sequence::draw;
@@ -17,6 +17,7 @@ use crate::cli::client::parse;
 use crate::cli::{self, Parsed};
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::Lang;
 use crate::wire::stream::{self, Ending};
 
