@@ -6,8 +6,6 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
@@ -17,9 +15,11 @@ use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::table::aligned;
 use crate::client::ui::Ui;
-use crate::error::{Answer, CREATE, Failure};
+use crate::dialect::Dialect;
+use crate::error::{Answer, Failure};
+use crate::lab::grade::launch::Launched;
 use crate::lab::line::CommandLine;
-use crate::lab::scratch::{START, TemporaryFolder, this_program};
+use crate::lab::scratch::{START, this_program};
 use crate::lang::{decimal, msg};
 use crate::limits;
 
@@ -44,19 +44,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest bar.
 const BAR: usize = 40;
 
-/// A server of one shape, as a process. It is killed when this is dropped.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// What came out of one load on one server.
 #[derive(Clone, Copy)]
 struct Figures {
@@ -69,11 +56,6 @@ struct Figures {
 /// Measures the shapes that are named, or all, and prints what came out.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let shapes = shapes(&line.argument)?;
-    let folder = TemporaryFolder::new()?;
-    let root = folder.0.join("root");
-    let creating = |error| Failure::local(CREATE, root.display(), error);
-    fs::create_dir(&root).map_err(creating)?;
-    fs::write(root.join(NAME), vec![b'x'; SIZE]).map_err(creating)?;
     let requests = line.flags.requests.unwrap_or(REQUESTS);
     // Before the measuring, which takes most of a minute.
     ui.tell(&msg!(
@@ -93,8 +75,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         for (shape, came) in shapes.iter().zip(&mut came) {
             let failed = |error| Failure::local(("measure", "mengukur"), shape.name, error);
             for ((clients, has_slow), came) in loads.iter().zip(came) {
-                let server = Server::start(*shape, &root)?;
-                came.push(load(&server, *clients, *has_slow, requests).map_err(failed)?);
+                let server = Launched::start(&command(*shape)?, Dialect::Text);
+                let server = server.map_err(Stop::Refused)?;
+                fs::write(server.root().join(NAME), vec![b'x'; SIZE]).map_err(failed)?;
+                let address = server.address;
+                came.push(load(address, *clients, *has_slow, requests).map_err(failed)?);
             }
         }
     }
@@ -122,29 +107,19 @@ fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
     Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
 }
 
-impl Server {
-    /// Starts this program once more.
-    fn start(shape: Shape, root: &Path) -> Answer<Server> {
-        let failed = |error| Failure::local(START, shape.name, error);
-        let mut command = Command::new(this_program().map_err(failed)?);
-        command.args(["shape", shape.name, "0", "--root"]).arg(root);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = command.spawn().map_err(failed)?;
-        let stdout = process.stdout.take();
-        let mut server = Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let mut line = String::new();
-        if let Some(stdout) = stdout {
-            BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
-        }
-        let address = line.split_whitespace().find_map(|word| word.parse().ok());
-        server.address = address.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
-        Ok(server)
-    }
+/// This program once more, as a server of this shape.
+fn command(shape: Shape) -> Answer<String> {
+    let program = this_program().map_err(|error| Failure::local(START, shape.name, error))?;
+    Ok(format!("'{}' shape {} {{port}} --root {{root}}", program.display(), shape.name))
 }
 
 /// Lets so many clients make their requests at the same time.
-fn load(server: &Server, clients: usize, has_slow: bool, requests: usize) -> io::Result<Figures> {
-    let address = server.address;
+fn load(
+    address: SocketAddr,
+    clients: usize,
+    has_slow: bool,
+    requests: usize,
+) -> io::Result<Figures> {
     let each = requests.div_ceil(clients);
     thread::scope(|scope| {
         // It comes first, and is cut when the others are served.

@@ -21,7 +21,7 @@ pub mod client;
 mod conversation;
 pub mod formats;
 mod hint;
-mod launch;
+pub(super) mod launch;
 mod lists;
 mod peer;
 mod places;
