@@ -27,7 +27,7 @@ mod peer;
 mod places;
 mod player;
 mod prepared;
-mod process;
+pub(super) mod process;
 pub mod program;
 mod random;
 mod record;

@@ -10,6 +10,7 @@
 
 use std::io::{self, BufRead as _, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -20,6 +21,7 @@ use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
+use crate::lab::grade::process::{Process, soon};
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::this_program;
 use crate::lab::text::one_of;
@@ -42,6 +44,9 @@ pub(super) const ALL: [(&str, Experiment); 9] = [
 
 /// How long the kernel may take for what it does at once on an idle machine.
 const SOON: Duration = Duration::from_secs(3);
+
+/// How long Python may take to start on a busy machine.
+const PYTHON_STARTS: Duration = Duration::from_secs(20);
 
 /// A call that would wait for ever is tried for so long.
 const TRY: Duration = Duration::from_millis(100);
@@ -140,14 +145,6 @@ fn ok<T>(outcome: io::Result<T>) -> io::Result<&'static str> {
     outcome.map(|_| "ok")
 }
 
-/// Waits for what the kernel does in a moment.
-fn until(limit: Duration, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + limit;
-    while !is_so() && Instant::now() < end {
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn listen() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind((TCP_IP, 0))?;
     let at = listener.local_addr()?;
@@ -226,7 +223,7 @@ fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
     });
     sheet.line(' ', "client", "connect ...");
     let asks = || rows().into_iter().map(|(_, _, row)| row).find(|row| row.state == "SYN_SENT");
-    until(SOON, || asks().is_some());
+    soon(SOON, || asks().is_some());
     thread::sleep(TRY);
     sheet.kernel("client", asks().unwrap_or(CLOSED));
     sheet.call("server", "accept", ok(listener.accept()));
@@ -266,7 +263,7 @@ fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
         let (listener, at) = listen()?;
         close_first(&listener, who == "client")?;
         sheet.line(' ', who, &format!("close, before the other: {TIMES} times"));
-        until(SOON, || {
+        soon(SOON, || {
             let (own, other) = in_time_wait(at.port());
             own + other >= TIMES
         });
@@ -296,30 +293,23 @@ fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The first line that the server prints, or the last one of its error.
+/// That the server listens, or the last line of its error.
 fn python(program: &str, port: u16) -> io::Result<String> {
-    let mut python = Command::new("python3");
-    python.args(["-c", program, &port.to_string()]).env_remove("PYTHONSTARTUP");
-    python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = python.spawn() else { return Err(ErrorKind::Unsupported.into()) };
-    let mut said = Vec::new();
-    if let Some(out) = &mut child.stdout {
-        // The line has come when the port is open. The error ends the program.
-        let mut byte = [0];
-        while out.read(&mut byte)? > 0 && byte != *b"\n" {
-            said.extend(byte);
-        }
-    }
-    child.kill()?;
-    let output = child.wait_with_output()?;
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let last = error.lines().last().filter(|_| said.is_empty());
-    let said = last.map_or(said.clone(), str::to_owned);
-    if said.starts_with("listening") {
+    let words = ["python3", "-c", program, &port.to_string()].map(str::to_owned);
+    let Ok(mut python) = Process::start(&words, Path::new("."), &[]) else {
+        return Err(ErrorKind::Unsupported.into());
+    };
+    let mut listens = false;
+    soon(PYTHON_STARTS, || {
+        listens = python.printed().starts_with("listening");
+        listens || python.ended().is_some()
+    });
+    if listens {
         return Ok("listens".to_owned());
     }
-    Ok(said.replace("OSError: ", ""))
+    python.kill();
+    let printed = python.printed();
+    Ok(printed.lines().last().unwrap_or_default().replace("OSError: ", ""))
 }
 
 /// The client does not read, until the server has waited for a while.
@@ -339,7 +329,7 @@ fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
             server.shutdown(Shutdown::Write)
         });
         sheet.line(' ', "server", &format!("write {LARGE} ..."));
-        until(SOON, || pair.of_server.row().timer == Some("probe"));
+        soon(SOON, || pair.of_server.row().timer == Some("probe"));
         sheet.line(' ', "server", &format!("... {} taken, waits", taken.load(Ordering::Relaxed)));
         pair.kernel(sheet);
         let other = another_client().map(|took| format!("{:.3} ms", took.as_secs_f64() * 1000.0));
@@ -350,7 +340,7 @@ fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
         sheet.call("client", "read to the end", read);
         let wrote = writing.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
         sheet.call("server", "write", wrote.map(|()| taken.load(Ordering::Relaxed)));
-        until(SOON, || pair.of_server.row().state == "FIN_WAIT2");
+        soon(SOON, || pair.of_server.row().state == "FIN_WAIT2");
         pair.kernel(sheet);
         Ok(())
     })
@@ -530,13 +520,13 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
                 None
             }
         };
-        until(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
+        soon(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
         let (of_client, state) = (of_client.row().state, of_server.row().state);
         sheet.add(&format!("{how}: client {of_client}, server {state}"));
         let mut calls = format!("  server read: {}", told(server.read(&mut [0])));
         for _ in 0..2 {
             calls += &format!(", write 5: {}", told(server.write(b"hello")));
-            until(TRY, || of_server.row() == CLOSED);
+            soon(TRY, || of_server.row() == CLOSED);
         }
         sheet.add(&calls);
         if let Some(client) = &mut client {
