@@ -30,7 +30,7 @@ use crate::client::ui::Ui;
 use crate::lang::Msg;
 use crate::wire::stream;
 use lecture::capture::Capture;
-use lecture::{compare, demo, dissector, kernel, lessons, questions, tcp};
+use lecture::{DISSECTOR, compare, deliver, demo, kernel, lessons, questions, tcp};
 use line::{Command, CommandLine};
 
 /// Runs a command of `connme-lab`.
@@ -57,7 +57,7 @@ pub fn run(line: &CommandLine) -> ExitCode {
             Command::Demo => demo::run(ui, line),
             Command::Lesson => lessons::run(ui, line),
             Command::Tcp => tcp::run(ui, line),
-            Command::Dissector => dissector(ui, line),
+            Command::Dissector => deliver(ui, line, DISSECTOR),
             Command::Questions => questions::run(ui, line),
             Command::Pack => pack::write(line),
             Command::Shape => architectures::run(ui, line),

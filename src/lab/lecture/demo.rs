@@ -1,6 +1,5 @@
 //! A short session with every read and write shown, then a comparison, against a server of its own.
 
-use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use super::capture::Capture;
 use super::keys::{self, Wish};
 use super::lessons::clear;
 use super::local::LocalServer;
-use super::picture::Picture;
+use super::picture::{Picture, save};
 use super::trace::{Output, Side, legend};
 use super::{Instruments, compare};
 use crate::client::argument::Argument;
@@ -16,7 +15,7 @@ use crate::client::outcome::{Outcome, Stop};
 use crate::client::prompt::prompt;
 use crate::client::ui::Ui;
 use crate::client::{Client, Config};
-use crate::error::{CREATE, Failure, lock};
+use crate::error::lock;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::TemporaryFolder;
 use crate::lang::msg;
@@ -46,7 +45,7 @@ const TYPED: [&str; 7] = [
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let folder = TemporaryFolder::new()?;
     let file = folder.0.join(FILE);
-    fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(CREATE, FILE, e))?;
+    save(&file, "halo, dunia\n")?;
     let picture = Picture::begin(&line.flags.ladder, line.config.lang)?;
     let recorder = picture.as_ref().map(Picture::recorder);
     let kernel = line.instruments.kernel;

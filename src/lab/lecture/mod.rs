@@ -24,7 +24,6 @@ pub(super) mod tcp;
 mod tests;
 pub mod trace;
 
-use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -32,12 +31,12 @@ use super::line::CommandLine;
 use crate::cli::InstrumentFlags;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
-use crate::error::{CREATE, Failure};
 use crate::lang::Msg;
 use crate::wire::stream::{self, Prepare, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
 use kernel::Watch;
+use picture::save;
 use record::Recorder;
 use trace::{Connection, Ladder, Observer, Output, Side, Traced};
 
@@ -121,9 +120,10 @@ pub fn faults(flags: &InstrumentFlags) -> Result<Option<Faults>, Msg> {
 /// What explains the five dialects to Wireshark and tshark, from version 3.6 on.
 pub static DISSECTOR: &str = include_str!("dissector.lua");
 
-/// Prints the dissector, or writes it into the file that the user chose.
-pub(super) fn dissector(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let Some(path) = &line.flags.output else { return Ok(ui.print(DISSECTOR)?) };
-    let failed = |error| Failure::local(CREATE, path.display(), error);
-    Ok(fs::write(path, DISSECTOR).map_err(failed)?)
+/// Prints a text, or writes it into the file that the user chose.
+pub(super) fn deliver(ui: &Ui, line: &CommandLine, text: &str) -> Outcome {
+    match &line.flags.output {
+        Some(path) => Ok(save(path, text)?),
+        None => Ok(ui.print(text)?),
+    }
 }

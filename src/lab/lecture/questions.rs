@@ -5,11 +5,9 @@
 //!
 #![doc = include_str!("questions/english.md")]
 
-use std::fs;
-
+use super::deliver;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
-use crate::error::{CREATE, Failure};
 use crate::lab::line::CommandLine;
 use crate::lang::Lang;
 
@@ -32,9 +30,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let lang = line.config.lang;
     let questions = questions(lang);
     let text = if line.flags.gift { gift(&questions) } else { sheet(&questions, lang) };
-    let Some(path) = &line.flags.output else { return Ok(ui.print(&text)?) };
-    let failed = |error| Failure::local(CREATE, path.display(), error);
-    Ok(fs::write(path, text).map_err(failed)?)
+    deliver(ui, line, &text)
 }
 
 fn questions(lang: Lang) -> Vec<Question> {

@@ -385,6 +385,7 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
             format!("{:>room$}", format!("{shown} <- {label} --"))
         }
     };
+    let own = |text: String| if side == Side::Client { text } else { format!("{text:>room$}") };
     match event {
         Event::Read(bytes) => ('r', arrow(&bytes.len().to_string(), bytes, false)),
         Event::Wrote(bytes) => ('w', arrow(&bytes.len().to_string(), bytes, true)),
@@ -396,13 +397,9 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
             let about = format!(" ({length}, {})", ending(end));
             let left = room.saturating_sub(about.len() + 2);
             let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
-            let text = format!("= {shown}{about}");
-            (' ', if side == Side::Client { text } else { format!("{text:>room$}") })
+            (' ', own(format!("= {shown}{about}")))
         }
-        Event::Kernel(row) => {
-            let text = show(row.to_string().as_bytes(), room);
-            ('k', if side == Side::Client { text } else { format!("{text:>room$}") })
-        }
+        Event::Kernel(row) => ('k', own(show(row.to_string().as_bytes(), room))),
     }
 }
 
