@@ -5,7 +5,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`cli`] | the command line of `connme-lab`, which becomes a [`line`] |
+//! | [`cli`] | the command line of `connme-lab`, which becomes a [line](mod@line) |
 //! | [`lecture`] | instruments: trace, faults, captures, pictures; the demo, the comparison, the lessons |
 //! | [`grade`] | grades a server or a client that speaks a dialect, in any language |
 //! | [`architectures`] | one server in five shapes, and what each costs |
