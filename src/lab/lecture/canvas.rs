@@ -80,6 +80,11 @@ impl Style {
         Style { anchor: "end", ..self }
     }
 
+    /// From its place on to the right if this is positive, else to the left.
+    pub(super) fn towards(self, way: f64) -> Style {
+        if way > 0.0 { self } else { self.end() }
+    }
+
     pub(super) fn bold(self, size: f64) -> Style {
         Style { is_bold: true, size, ..self }
     }

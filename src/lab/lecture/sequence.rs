@@ -16,6 +16,11 @@ const CLIENT: f64 = 384.0;
 const SERVER: f64 = 896.0;
 const AXIS: f64 = 104.0;
 
+/// Where the lifeline of a side is, and which way leads out from between the two: 1 is to the right.
+fn lifeline(side: Side) -> (f64, f64) {
+    if side == Side::Client { (CLIENT, -1.0) } else { (SERVER, 1.0) }
+}
+
 /// The width of a slide for each unit of its height.
 const SLIDE: f64 = 16.0 / 9.0;
 
@@ -253,17 +258,11 @@ impl Sheet {
         let top = self.y + 80.0;
         let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
         let named = named(it);
-        let mut lines: BTreeMap<Duration, usize> = BTreeMap::new();
-        lines.entry(began).or_insert(1);
-        for time in it
-            .arrows
-            .iter()
-            .flat_map(|arrow| [arrow.start, arrow.end])
-            .chain(it.marks.iter().map(|(_, at, _)| *at))
-            .chain(it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at)))
-        {
-            lines.entry(time).or_insert(1);
-        }
+        let arrows = it.arrows.iter().flat_map(|arrow| [arrow.start, arrow.end]);
+        let marks = it.marks.iter().map(|(_, at, _)| *at);
+        let rows = it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at));
+        let times = [began].into_iter().chain(arrows).chain(marks).chain(rows);
+        let mut lines: BTreeMap<_, _> = times.map(|time| (time, 1)).collect();
         for ((_, time), messages) in &named {
             let most = messages.len().min(MOST_NAMED + 1);
             lines.entry(*time).and_modify(|lines| *lines = most.max(*lines));
@@ -323,12 +322,8 @@ impl Sheet {
 
     /// The states of a socket beside its lifeline, and where one begins, what the kernel says.
     fn band(&mut self, tape: &Tape, scale: &Scale) {
-        let is_left = tape.side() == Side::Client;
-        let (x, aside, room) = if is_left {
-            (CLIENT - 8.0, CLIENT - 28.0, 27)
-        } else {
-            (SERVER + 2.0, SERVER + 28.0, 38)
-        };
+        let (edge, out) = lifeline(tape.side());
+        let (x, room) = if out < 0.0 { (edge - 8.0, 27) } else { (edge + 2.0, 38) };
         let mut ends = tape.rows.iter().filter(|(_, row)| row.state != LISTEN).map(|(at, _)| *at);
         ends.next();
         let mut last = "";
@@ -341,13 +336,12 @@ impl Sheet {
                     self.canvas.rectangle((x, y), 6.0, end - y, colour);
                 }
             }
-            let style = Style::new(colour).code();
-            let style = if is_left { style.end() } else { style };
             // There is little room: only a new state is named.
             let text = row.to_string().replace("timer ", "");
             let rest = text.strip_prefix(row.state).filter(|_| row.state == last);
             let text = show(rest.unwrap_or(&text).trim_start().as_bytes(), room);
-            self.canvas.text(aside, y + 5.0, style, &text);
+            let style = Style::new(colour).code().towards(out);
+            self.canvas.text(edge + 28.0 * out, y + 5.0, style, &text);
             last = row.state;
         }
     }
@@ -365,7 +359,7 @@ impl Sheet {
 
     /// From where to where an arrow leads.
     fn ends(arrow: &Arrow, scale: &Scale) -> ((f64, f64), (f64, f64)) {
-        let (from, to) = if arrow.by == Side::Client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let ((from, _), (to, _)) = (lifeline(arrow.by), lifeline(arrow.by.other()));
         let start = (from, scale.at(arrow.start));
         if arrow.is_lost {
             return (start, (f64::midpoint(from, to), start.1 + 8.0));
@@ -446,7 +440,7 @@ impl Sheet {
         }
         let x = if leaves_apart && !comes_apart { x0 } else { x1 };
         let inwards = if x < f64::midpoint(CLIENT, SERVER) { 18.0 } else { -18.0 };
-        let style = if inwards > 0.0 { style } else { style.end() };
+        let style = style.towards(inwards);
         let x = x + inwards;
         let on = |x: f64| (x, y0 + slope * (x - x0));
         let width = text.chars().count() as f64 * LETTER * slope.atan().cos();
@@ -466,9 +460,8 @@ impl Sheet {
         named: &Named<'_>,
         scale: &Scale,
     ) {
-        let (edge, out) = if by == Side::Client { (SERVER, 1.0) } else { (CLIENT, -1.0) };
+        let (edge, out) = lifeline(by.other());
         let x = edge + 14.0 * out;
-        let anchored = |style: Style| if out > 0.0 { style } else { style.end() };
         for (n, message) in messages.iter().take(MOST_NAMED).enumerate() {
             let Some((first, last)) = it.span(message) else { continue };
             let bottom = scale.at(last) + n as f64 * LINE + 8.0;
@@ -490,34 +483,32 @@ impl Sheet {
             if !message.is_complete {
                 text += self.lang.choose(", incomplete", ", tidak lengkap");
             }
-            let style = anchored(Style::new(pen.0));
+            let style = Style::new(pen.0).towards(out);
             self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
         }
         let more = messages.len().saturating_sub(MOST_NAMED);
         if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
             let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
             let text = msg!("and {more} more messages", "dan {more} pesan lagi").say(self.lang);
-            self.canvas.text(x + 28.0 * out, y, anchored(self.pale()), &text);
+            self.canvas.text(x + 28.0 * out, y, self.pale().towards(out), &text);
         }
     }
 
     fn mark(&mut self, side: Side, y: f64, mark: &Mark) {
-        let is_left = side == Side::Client;
-        let (x, anchor) = if is_left { (CLIENT, "start") } else { (SERVER, "end") };
-        let aside = if is_left { x + 16.0 } else { x - 16.0 };
-        let halo = Some(self.colours.paper);
-        match mark {
+        let (x, out) = lifeline(side);
+        let (text, style) = match mark {
             Mark::Reset => {
                 self.cross(x, y);
-                let style = Style { anchor, halo, ..Style::new(self.colours.broken) };
-                self.canvas.text(aside, y + 5.0, style, "reset");
+                ("reset".to_owned(), Style::new(self.colours.broken))
             }
             Mark::Silence(time) => {
                 let time = milliseconds(*time);
-                let text = msg!("{time} ms without a byte", "{time} ms tanpa byte").say(self.lang);
-                self.canvas.text(aside, y + 5.0, Style { anchor, halo, ..self.pale() }, &text);
+                let text = msg!("{time} ms without a byte", "{time} ms tanpa byte");
+                (text.say(self.lang), self.pale())
             }
-        }
+        };
+        let style = Style { halo: Some(self.colours.paper), ..style.towards(-out) };
+        self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }
 }
 
