@@ -153,8 +153,20 @@ impl Capture {
             Box::new(|| Ok(to))
         };
         let is_classic = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("pcap"));
-        let capture = Capture::new(open, flags.capture_bytes, !is_classic, Box::new(tell));
-        let capture = capture.map_err(failed)?;
+        let bytes = flags.capture_bytes;
+        let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
+            began: (SystemTime::now(), Instant::now()),
+            has_comments: !is_classic,
+            tell: Box::new(tell),
+        });
+        lock(&shared.queue).add(header(!is_classic, longest));
+        let capture = Capture(Arc::clone(&shared));
+        let writer = thread::Builder::new().name("capture".to_owned());
+        writer.spawn(move || shared.write_all(open)).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -177,36 +189,6 @@ impl Capture {
             }
             queue = after;
         }
-    }
-
-    fn new(
-        open: Box<dyn FnOnce() -> io::Result<To> + Send>,
-        bytes: Option<u32>,
-        has_comments: bool,
-        tell: Box<dyn Fn(Msg) + Send + Sync>,
-    ) -> io::Result<Capture> {
-        let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
-        let header = if has_comments {
-            // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
-            let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
-            let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
-            [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
-        } else {
-            // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
-            words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP])
-        };
-        let capture = Capture(Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
-            began: (SystemTime::now(), Instant::now()),
-            has_comments,
-            tell,
-        }));
-        lock(&capture.0.queue).add(header);
-        let shared = Arc::clone(&capture.0);
-        thread::Builder::new().name("capture".to_owned()).spawn(move || shared.write_all(open))?;
-        Ok(capture)
     }
 
     /// The queue, after a wait for room in it.
@@ -263,6 +245,18 @@ impl Capture {
         queue.add(out.bytes);
         self.0.changed.notify_all();
     }
+}
+
+/// What a file begins with. No packet in it is longer than this.
+fn header(has_comments: bool, longest: u32) -> Vec<u8> {
+    if !has_comments {
+        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
+        return words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP]);
+    }
+    // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
+    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
+    let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
+    [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
 }
 
 /// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
