@@ -134,15 +134,21 @@ pub fn parse(
         .see_help());
     }
     flags.client = Some(driven).filter(|driven| *driven != Driven::default());
-    let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
+    let is_named = server.is_some();
     let (host, port) = server.unwrap_or_default();
+    if command == Command::Compare && port.is_some() {
+        return Err(msg!(
+            "compare uses the default port of each dialect; use --server HOST without a port",
+            "compare memakai port bawaan setiap dialek; pakai --server HOST tanpa port"
+        ));
+    }
     let host = host.unwrap_or_else(|| limits::TCP_IP.to_owned());
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
     let to_errors = instruments.capture_takes_output();
     let config = Config { host, buffer, lang, to_errors, ..config };
     let command = (word, command);
-    Ok(Parsed::Run(CommandLine { command, argument, config, named, instruments, flags }))
+    Ok(Parsed::Run(CommandLine { command, argument, config, is_named, instruments, flags }))
 }
 
 fn text(line: &mut Args) -> Result<String, Wrong> {
@@ -197,8 +203,7 @@ const CHECK_TIME: Wanted = ("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 6
 const REQUESTS: Wanted = ("a number from 1 to 1000000", "bilangan dari 1 sampai 1000000");
 
 fn number_of_requests(text: &str) -> Option<usize> {
-    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
-    args::digits(text).and(number)
+    args::count(text).filter(|number| *number <= 1_000_000)
 }
 
 const STYLE: Wanted = ("assignment", "assignment");
@@ -244,7 +249,7 @@ mod tests {
         assert_eq!(line.flags.svg, Some("b.svg".into()));
         let line = run("-s [::1] GRADE --only text/framing --format tap");
         assert_eq!((line.command.1, line.config.host.as_str()), (Command::Grade, "::1"));
-        assert_eq!((line.config.port, line.named), (1234, (true, false)));
+        assert_eq!((line.config.port, line.is_named), (1234, true));
         assert_eq!(line.flags.only, ["text/framing"]);
         assert_eq!(run("tcp 40-ms").command.1, Command::Tcp);
         assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));

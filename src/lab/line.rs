@@ -55,8 +55,8 @@ pub struct CommandLine {
     pub argument: Argument,
     /// The configuration of the client that it uses.
     pub config: Config,
-    /// The user has named a server, and its port.
-    pub named: (bool, bool),
+    /// The user has named a server.
+    pub is_named: bool,
     /// The instruments.
     pub instruments: InstrumentFlags,
     /// What else it is to do.

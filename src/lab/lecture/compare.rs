@@ -92,13 +92,6 @@ impl Observer for Counter {
 
 /// Does the job through every dialect and shows the table.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let (is_named, has_port) = line.named;
-    if has_port {
-        return Err(Stop::Wrong(msg!(
-            "compare uses the default port of each dialect; use --server HOST without a port",
-            "compare memakai port bawaan setiap dialek; pakai --server HOST tanpa port"
-        )));
-    }
     let files = here(&line.argument, false)?.names;
     if let Some(path) = &line.flags.svg {
         save(path, "")?;
@@ -110,7 +103,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         )));
     };
     let folder = TemporaryFolder::new()?;
-    let own = match is_named {
+    let own = match line.is_named {
         true => None,
         false => Some(LocalServer::prepared(&folder.0.join("root"), "", stream::plain())?),
     };

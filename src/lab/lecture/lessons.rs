@@ -350,10 +350,7 @@ fn steps(lesson: &str) -> (&str, Vec<Step<'_>>) {
 }
 
 fn page(lang: Lang) -> &'static str {
-    match lang {
-        Lang::En => include_str!("lessons/english.md"),
-        Lang::Id => include_str!("lessons/indonesian.md"),
-    }
+    lang.choose(include_str!("lessons/english.md"), include_str!("lessons/indonesian.md"))
 }
 
 /// A paragraph without its marks.

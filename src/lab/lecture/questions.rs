@@ -34,10 +34,8 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 }
 
 fn questions(lang: Lang) -> Vec<Question> {
-    let page = match lang {
-        Lang::En => include_str!("questions/english.md"),
-        Lang::Id => include_str!("questions/indonesian.md"),
-    };
+    let page =
+        lang.choose(include_str!("questions/english.md"), include_str!("questions/indonesian.md"));
     page.split("\n## ").skip(1).map(question).collect()
 }
 
