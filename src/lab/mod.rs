@@ -17,6 +17,7 @@ pub mod grade;
 pub mod lecture;
 pub mod line;
 mod pack;
+mod random;
 mod scratch;
 pub mod starter;
 mod text;

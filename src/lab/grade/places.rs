@@ -29,9 +29,9 @@
 
 use std::collections::BTreeMap;
 
-use super::random::Random;
 use crate::dialect::json_value::Value;
 use crate::error::Code;
+use crate::lab::random::Random;
 use crate::store::{Sha256, extension};
 
 /// A place stands for at most this many bytes, whatever a file of the user's says.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::trace::Observer;
 use crate::cli::args;
+use crate::lab::random::Random;
 use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
@@ -77,7 +78,7 @@ pub struct Faulty {
     inner: Option<Box<dyn Stream>>,
     faults: Faults,
     on_cut: Option<Arc<dyn Observer>>,
-    random: u64,
+    random: Random,
     sent: u64,
     /// The bytes that are held back, and since when.
     held: Vec<u8>,
@@ -92,7 +93,7 @@ impl Faulty {
         faults: Faults,
         on_cut: Option<Arc<dyn Observer>>,
     ) -> Faulty {
-        let random = faults.seed.unwrap_or(0);
+        let random = Random(faults.seed.unwrap_or(0));
         let since = Instant::now();
         Faulty { inner: Some(inner), faults, on_cut, random, sent: 0, held: Vec::new(), since }
     }
@@ -164,12 +165,7 @@ impl Faulty {
         if self.faults.seed.is_none() {
             return most;
         }
-        // The constants of Knuth's linear congruential generator.
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) % most.saturating_add(1)
+        self.random.next() % most.saturating_add(1)
     }
 }
 

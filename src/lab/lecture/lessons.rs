@@ -22,6 +22,7 @@ use super::keys::{self, Wish};
 use super::local::LocalServer;
 use super::tcp;
 use super::trace::{Output, Side, legend};
+use crate::client::names;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::terminal;
 use crate::client::ui::Ui;
@@ -437,7 +438,7 @@ impl Place {
             Some((command, file)) => (command, Some(here.join(file))),
             None => (command, None),
         };
-        let words = words(command);
+        let words = names::words(command, false).unwrap_or_default();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let write = |bytes: &[u8]| file.as_ref().map_or(Ok(()), |file| fs::write(file, bytes));
         match words.as_slice() {
@@ -485,12 +486,6 @@ fn split(line: &str, mark: char) -> Vec<&str> {
         c == mark && !is_quoted
     });
     parts.map(str::trim).collect()
-}
-
-/// The words of a command. Quotes are taken off.
-fn words(command: &str) -> Vec<String> {
-    let words = split(command, ' ').into_iter().filter(|word| !word.is_empty());
-    words.map(|word| word.replace('\'', "")).collect()
 }
 
 /// The lines without what differs from run to run: times, rates, and the addresses at a ladder's head.
