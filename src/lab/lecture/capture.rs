@@ -1,9 +1,9 @@
 //! What a program reads and writes, as a file for Wireshark, tshark and tcpdump: `--capture`.
 //!
-//! For each connection, an [`Observer`] writes TCP segments that could have
-//! carried what the calls moved: a handshake, segments of at most 1,460 bytes, acknowledgements as a system sends
-//! them, and the end. So this needs no right to capture. But the packets are the program's calls, and not what
-//! crossed the cable. What the peer sent has the time at which it was read.
+//! For each connection, an [`Observer`] writes TCP segments that could have carried what the calls moved: a handshake,
+//! segments of at most 1,460 bytes, acknowledgements as a system sends them, and the end. So this needs no right to
+//! capture. But the packets are the program's calls, and not what crossed the cable. What the peer sent has the time at
+//! which it was read.
 //!
 //! An acknowledgement goes with the next segment of its side. If none comes, it is sent alone: at once after two full
 //! segments or where both directions have ended, else after 40 ms.
@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, Segment, of_one_version};
-use super::trace::{Event, Observer, Side};
+use super::trace::{Connection, Event, Observer, Side};
 use crate::cli::InstrumentFlags;
 use crate::error::lock;
 use crate::lang::{Msg, msg, readable};
@@ -89,7 +89,7 @@ struct Queue {
 struct Owed {
     due: Duration,
     /// The number of the connection, and the end that owes it.
-    by: (u32, usize),
+    by: (u32, Side),
     packet: Packet,
 }
 
@@ -204,22 +204,24 @@ impl Capture {
     }
 
     /// A connection that has just been made.
-    pub(super) fn begin(&self, side: Side, own: SocketAddr, peer: SocketAddr) -> Conversation {
+    pub(super) fn begin(
+        &self,
+        Connection { side, client, server, .. }: Connection,
+    ) -> Conversation {
         static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
         // Different numbers, so that a port that is used again is not a segment that is sent again.
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
         let ends = Ends {
             number,
-            side,
-            addresses: of_one_version(own, peer),
+            addresses: of_one_version(client, server),
             next: [number, number.rotate_left(16)],
             full: [0; 2],
             calls: [0; 2],
             ended: [false; 2],
             is_over: false,
         };
-        let conversation = Conversation { capture: self.clone(), ends: Mutex::new(ends) };
-        let [client, server] = if side == Side::Client { [OWN, PEER] } else { [PEER, OWN] };
+        let conversation = Conversation { capture: self.clone(), side, ends: Mutex::new(ends) };
+        let (client, server) = (Side::Client, Side::Server);
         conversation.write(|ends, out| {
             for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
                 out.segment(ends, from, flags, &[], "made up: the handshake");
@@ -324,21 +326,15 @@ impl Shared {
     }
 }
 
-/// The two ends of a connection, as indices.
-const OWN: usize = 0;
-const PEER: usize = 1;
-
-/// What is known of both ends: this program's is the first.
+/// What is known of both ends: the client's is the first.
 struct Ends {
     number: u32,
-    /// This program's side.
-    side: Side,
     addresses: [SocketAddr; 2],
     /// The sequence number of the next byte.
     next: [u32; 2],
     /// How many full segments have come to this end since it last acknowledged.
     full: [usize; 2],
-    /// How many writes and reads there were.
+    /// How many calls have moved what this end sends, or brought its end.
     calls: [u64; 2],
     /// Which directions have ended.
     ended: [bool; 2],
@@ -346,29 +342,16 @@ struct Ends {
     is_over: bool,
 }
 
-impl Ends {
-    fn side_name(&self) -> &'static str {
-        if self.side == Side::Client { "client" } else { "server" }
-    }
-
-    /// Counts a call that has moved bytes away from this end, or brought an end, and says what it was.
-    fn call(&mut self, from: usize) -> String {
-        let side = self.side_name();
-        let call = if from == OWN { "write" } else { "read" };
-        let count = at(&mut self.calls, from);
-        *count += 1;
-        format!("{side}: {call} {count}")
-    }
-}
-
 /// The element of this end.
-fn at<T>([own, peer]: &mut [T; 2], end: usize) -> &mut T {
-    if end == OWN { own } else { peer }
+fn at<T>([client, server]: &mut [T; 2], end: Side) -> &mut T {
+    if end == Side::Client { client } else { server }
 }
 
 /// A connection in a capture.
 pub(super) struct Conversation {
     capture: Capture,
+    /// This program's.
+    side: Side,
     ends: Mutex<Ends>,
 }
 
@@ -378,73 +361,87 @@ impl Conversation {
         self.capture.write(|out| packets(&mut ends, out));
     }
 
+    /// What this program did.
+    fn did(&self, what: &str) -> String {
+        format!("{}: {what}", if self.side == Side::Client { "client" } else { "server" })
+    }
+
+    /// Counts a call for what `from` sends, and says which it was.
+    fn call(&self, ends: &mut Ends, from: Side) -> String {
+        let call = if from == self.side { "write" } else { "read" };
+        let count = at(&mut ends.calls, from);
+        *count += 1;
+        self.did(&format!("{call} {count}"))
+    }
+
     /// Bytes that went from this end to the other.
-    fn moved(&self, from: usize, bytes: &[u8]) {
+    fn moved(&self, from: Side, bytes: &[u8]) {
         self.write(|ends, out| {
             if ends.is_over || bytes.is_empty() {
                 return;
             }
-            let call = ends.call(from);
+            let call = self.call(ends, from);
             let count = bytes.len().div_ceil(SEGMENT);
             for (n, segment) in bytes.chunks(SEGMENT).enumerate() {
                 let is_last = n + 1 == count;
                 let part = format!("{call}, segment {} of {count}", n + 1);
                 let comment = if count == 1 { &call } else { &part };
                 out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
-                let full = at(&mut ends.full, 1 - from);
+                let full = at(&mut ends.full, from.other());
                 *full += usize::from(segment.len() == SEGMENT);
                 if *full == FULL {
                     let comment = "made up: acknowledges the second full segment";
-                    out.segment(ends, 1 - from, ACK, &[], comment);
+                    out.segment(ends, from.other(), ACK, &[], comment);
                 } else {
-                    out.owe(ends, 1 - from);
+                    out.owe(ends, from.other());
                 }
             }
         });
     }
 
-    fn ended(&self, from: usize) {
+    fn ended(&self, from: Side) {
         self.write(|ends, out| {
             if std::mem::replace(at(&mut ends.ended, from), true) || ends.is_over {
                 return;
             }
             ends.is_over = ends.ended == [true; 2];
-            let call = match from {
-                OWN => format!("{}: ends its direction", ends.side_name()),
-                _ => ends.call(from) + ", the end",
+            let call = match from == self.side {
+                true => self.did("ends its direction"),
+                false => self.call(ends, from) + ", the end",
             };
             out.segment(ends, from, FIN | ACK, &[], &call);
             if ends.is_over {
                 // The other end has nothing left to send that could carry it.
-                out.segment(ends, 1 - from, ACK, &[], "made up: acknowledges the last FIN");
+                out.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
             } else {
-                out.owe(ends, 1 - from);
+                out.owe(ends, from.other());
             }
         });
     }
 
-    fn reset(&self, by: usize) {
+    fn reset(&self, by: Side) {
         self.write(|ends, out| {
             if std::mem::replace(&mut ends.is_over, true) {
                 return;
             }
-            let what = if by == OWN { "resets the connection" } else { "learns of the reset" };
-            let call = format!("{}: {what}", ends.side_name());
-            out.segment(ends, by, RST | ACK, &[], &call);
-            out.forget(ends, 1 - by);
+            let what =
+                if by == self.side { "resets the connection" } else { "learns of the reset" };
+            out.segment(ends, by, RST | ACK, &[], &self.did(what));
+            out.forget(ends, by.other());
         });
     }
 }
 
 impl Observer for Conversation {
     fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+        let (own, peer) = (self.side, self.side.other());
         match event {
-            Event::Read(bytes) => self.moved(PEER, bytes),
-            Event::Wrote(bytes) => self.moved(OWN, bytes),
-            Event::End => self.ended(PEER),
-            Event::Ended => self.ended(OWN),
-            Event::Reset => self.reset(PEER),
-            Event::OurReset => self.reset(OWN),
+            Event::Read(bytes) => self.moved(peer, bytes),
+            Event::Wrote(bytes) => self.moved(own, bytes),
+            Event::End => self.ended(peer),
+            Event::Ended => self.ended(own),
+            Event::Reset => self.reset(peer),
+            Event::OurReset => self.reset(own),
             Event::Silence | Event::Message(..) | Event::Kernel(_) => {}
         }
     }
@@ -453,7 +450,7 @@ impl Observer for Conversation {
 /// A connection that is dropped is closed.
 impl Drop for Conversation {
     fn drop(&mut self) {
-        self.ended(OWN);
+        self.ended(self.side);
     }
 }
 
@@ -470,7 +467,7 @@ struct Packets {
 
 impl Packets {
     /// Writes one segment from this end, which acknowledges what has come to it.
-    fn segment(&mut self, ends: &mut Ends, from: usize, flags: u8, bytes: &[u8], comment: &str) {
+    fn segment(&mut self, ends: &mut Ends, from: Side, flags: u8, bytes: &[u8], comment: &str) {
         self.forget(ends, from);
         *at(&mut ends.full, from) = 0;
         let packet = packet(ends, from, flags, bytes, self.kept, comment);
@@ -482,7 +479,7 @@ impl Packets {
     }
 
     /// Takes note that this end owes an acknowledgement of all that has come to it.
-    fn owe(&mut self, ends: &Ends, end: usize) {
+    fn owe(&mut self, ends: &Ends, end: Side) {
         let comment = "made up: delayed, because no segment carried it";
         let packet = packet(ends, end, ACK, &[], 0, comment);
         let by = (ends.number, end);
@@ -493,7 +490,7 @@ impl Packets {
     }
 
     /// Forgets what this end owes.
-    fn forget(&mut self, ends: &Ends, end: usize) {
+    fn forget(&mut self, ends: &Ends, end: Side) {
         self.owed.retain(|owed| owed.by != (ends.number, end));
     }
 
@@ -546,10 +543,12 @@ fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// One segment from this end, as an IP packet.
-fn packet(ends: &Ends, from: usize, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
-    let Ends { addresses: [own, peer], next: [ours, theirs], .. } = *ends;
-    let (source, target, sequence, expected) =
-        if from == OWN { (own, peer, ours, theirs) } else { (peer, own, theirs, ours) };
+fn packet(ends: &Ends, from: Side, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
+    let Ends { addresses: [client, server], next: [first, second], .. } = *ends;
+    let (source, target, sequence, expected) = match from {
+        Side::Client => (client, server, first, second),
+        Side::Server => (server, client, second, first),
+    };
     let acknowledged = if flags & ACK == 0 { 0 } else { expected };
     let headers = Segment { source, target, sequence, acknowledged, flags, bytes }.headers();
     let kept = bytes.get(..most).unwrap_or(bytes);

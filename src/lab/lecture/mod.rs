@@ -86,7 +86,7 @@ impl Instruments {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
             let connection = Connection { side, dialect, client, server };
             if let Some(capture) = &self.capture {
-                observers.push(Arc::new(capture.begin(side, own, peer)));
+                observers.push(Arc::new(capture.begin(connection)));
             }
             if let Some(recorder) = &self.recorder {
                 let track = recorder.begin(connection);

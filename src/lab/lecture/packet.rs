@@ -77,11 +77,15 @@ impl Segment<'_> {
 
 /// The addresses in one version of IP. A socket for both versions tells IPv4 addresses as IPv6 ones, and a load
 /// balancer may pass on a client of the other version.
-pub(super) fn of_one_version(own: SocketAddr, peer: SocketAddr) -> [SocketAddr; 2] {
+pub(super) fn of_one_version(client: SocketAddr, server: SocketAddr) -> [SocketAddr; 2] {
     let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-    let [own, peer] = [plain(own), plain(peer)];
+    let [client, server] = [plain(client), plain(server)];
     let wide = |at: SocketAddr| SocketAddr::new(v6(at.ip()).into(), at.port());
-    if own.is_ipv4() == peer.is_ipv4() { [own, peer] } else { [wide(own), wide(peer)] }
+    if client.is_ipv4() == server.is_ipv4() {
+        [client, server]
+    } else {
+        [wide(client), wide(server)]
+    }
 }
 
 /// An address as IPv6 has it.
