@@ -213,7 +213,7 @@ impl Capture {
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
         let ends = Ends {
             number,
-            addresses: of_one_version(client, server),
+            addresses: of_one_version([client, server]),
             next: [number, number.rotate_left(16)],
             full: [0; 2],
             calls: [0; 2],

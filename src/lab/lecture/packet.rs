@@ -77,15 +77,12 @@ impl Segment<'_> {
 
 /// The addresses in one version of IP. A socket for both versions tells IPv4 addresses as IPv6 ones, and a load
 /// balancer may pass on a client of the other version.
-pub(super) fn of_one_version(client: SocketAddr, server: SocketAddr) -> [SocketAddr; 2] {
-    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-    let [client, server] = [plain(client), plain(server)];
-    let wide = |at: SocketAddr| SocketAddr::new(v6(at.ip()).into(), at.port());
-    if client.is_ipv4() == server.is_ipv4() {
-        [client, server]
-    } else {
-        [wide(client), wide(server)]
+pub(super) fn of_one_version(ends: [SocketAddr; 2]) -> [SocketAddr; 2] {
+    let ends = ends.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
+    if ends.iter().all(SocketAddr::is_ipv4) {
+        return ends;
     }
+    ends.map(|at| SocketAddr::new(v6(at.ip()).into(), at.port()))
 }
 
 /// An address as IPv6 has it.
