@@ -255,7 +255,9 @@ fn sent(sender: &Tape) -> Vec<Message> {
                 begin = reached;
             }
             What::Payload(Announced { header, from, size }) => {
-                let header = begin.max(*header);
+                // In the other dialects, all since the last reply announces the payload.
+                let is_text = sender.connection.dialect == "text";
+                let header = if is_text { begin.max(*header) } else { begin };
                 add(begin, header, plain);
                 // A first message is a command too.
                 add(header, *from, if header == 0 { plain } else { Part::Header });
