@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::grade::client::Driven;
 use super::grade::formats;
 use super::line::{COMMANDS, Command, CommandLine, Flags};
-use super::text::one_of;
+use super::text::alternatives;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
 use crate::cli::{Parsed, Wrong};
 use crate::client::Config;
@@ -159,7 +159,7 @@ fn text(line: &mut Args) -> Result<String, Wrong> {
 fn command_of(word: Option<OsString>) -> Result<(&'static str, Command), Wrong> {
     let commands = COMMANDS.map(|(word, _)| word);
     let Some(word) = word else {
-        let commands = one_of(&commands);
+        let commands = alternatives(&commands);
         return Err(
             msg!("expected a command: {commands}", "tulis sebuah perintah: {commands}"; commands)
                 .see_help(),

@@ -3,7 +3,7 @@
 use crate::lang::Msg;
 
 /// These words, of which one is meant.
-pub(super) fn one_of(words: &[&str]) -> Msg {
+pub(super) fn alternatives(words: &[&str]) -> Msg {
     let (last, others) = words.split_last().unwrap_or((&"", &[]));
     let others = others.join(", ");
     Msg::said(format!("{others} or {last}"), format!("{others} atau {last}"))

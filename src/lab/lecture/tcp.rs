@@ -24,7 +24,7 @@ use crate::error::{Answer, Failure};
 use crate::lab::grade::process::{Process, soon};
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::this_program;
-use crate::lab::text::one_of;
+use crate::lab::text::alternatives;
 use crate::lang::msg;
 use crate::limits::TCP_IP;
 
@@ -62,7 +62,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     match show(line.argument.text().trim(), live) {
         None => {
             let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
-            let names = one_of(&names);
+            let names = alternatives(&names);
             Err(Stop::Wrong(msg!(
                 "tcp takes one of these: {names}",
                 "tcp harus diikuti salah satu dari: {names}";
