@@ -19,11 +19,11 @@ use crate::wire::stream::{Ending, Stream};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// One write moves at most this many bytes.
-    pub slice: Option<usize>,
+    pub slice: Option<u64>,
     /// Writes are held back for this time, and joined.
     pub coalesce: Option<Duration>,
-    /// The wait before each write.
-    pub delay: Option<Duration>,
+    /// The wait before each write, in milliseconds.
+    pub delay: Option<u64>,
     /// At most this many bytes are sent in a second.
     pub drip: Option<u64>,
     /// The connection is closed after this many bytes.
@@ -53,14 +53,13 @@ impl Faults {
         let mut faults = Faults::default();
         for fault in text.split(',') {
             let (name, digits) = fault.split_once('=')?;
-            let number = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()))?;
-            let n: u64 = number.parse().ok()?;
+            let n = args::digits(digits)?;
             let positive = (n > 0).then_some(n);
-            let time = Duration::from_millis(n.min(60_000));
+            let millis = n.min(60_000);
             match name {
-                "slice" => faults.slice = Some(positive?.try_into().ok()?),
-                "coalesce" => faults.coalesce = Some(time),
-                "delay" => faults.delay = Some(time),
+                "slice" => faults.slice = Some(positive?),
+                "coalesce" => faults.coalesce = Some(Duration::from_millis(millis)),
+                "delay" => faults.delay = Some(millis),
                 "drip" => faults.drip = Some(positive?),
                 "cut" => faults.cut = Some(n),
                 "reset" => faults.reset = Some(n),
@@ -128,10 +127,10 @@ impl Faulty {
         }
         let mut n = (bytes.len() as u64).min(allowed);
         if let Some(slice) = self.faults.slice {
-            n = n.min(self.up_to(slice as u64).max(1));
+            n = n.min(self.up_to(slice).max(1));
         }
         if let Some(delay) = self.faults.delay {
-            let millis = self.up_to(delay.as_secs() * 1000 + u64::from(delay.subsec_millis()));
+            let millis = self.up_to(delay);
             self.pause(Duration::from_millis(millis));
         }
         if let Some(rate) = self.faults.drip {
