@@ -119,8 +119,7 @@ impl Sheet<'_> {
 
     /// A call, and how it ended: with a number of bytes, for example.
     fn call(&mut self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
-        let outcome = outcome.map_or_else(|error| name_of(&error), |it| it.to_string());
-        self.line(' ', who, &format!("{call}: {outcome}"));
+        self.line(' ', who, &format!("{call}: {}", told(outcome)));
     }
 
     fn kernel(&mut self, who: &str, row: Row) {
@@ -141,8 +140,9 @@ fn name_of(error: &io::Error) -> String {
     name.to_owned()
 }
 
-fn ok<T>(outcome: io::Result<T>) -> io::Result<&'static str> {
-    outcome.map(|_| "ok")
+/// How a call ended.
+fn told(outcome: io::Result<impl ToString>) -> String {
+    outcome.map_or_else(|error| name_of(&error), |it| it.to_string())
 }
 
 fn listen() -> io::Result<(TcpListener, SocketAddr)> {
@@ -191,10 +191,9 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
     queue(sheet);
     sheet.call("client", "write 5", client.write(b"hello"));
     sheet.kernel("server", of_server.row());
-    let accepted = listener.accept();
-    sheet.call("server", "accept", ok(accepted.as_ref().map_err(|error| error.kind().into())));
+    let (mut server, _) = listener.accept()?;
+    sheet.line(' ', "server", "accept: ok");
     queue(sheet);
-    let (mut server, _) = accepted?;
     sheet.call("server", "read", server.read(&mut [0; 100]));
     sheet.kernel("server", of_server.row());
     Ok(())
@@ -226,7 +225,7 @@ fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
     soon(SOON, || asks().is_some());
     thread::sleep(TRY);
     sheet.kernel("client", asks().unwrap_or(CLOSED));
-    sheet.call("server", "accept", ok(listener.accept()));
+    sheet.call("server", "accept", listener.accept().map(|_| "ok"));
     sheet.kernel("client", asks().unwrap_or(CLOSED));
     let took = waiting.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
     let after = |took: Duration| format!("ok after {} ms", took.as_millis());
@@ -284,7 +283,7 @@ fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
     sheet.line(' ', "server", &format!("close, before the clients: {TIMES} times"));
     let (own, _) = in_time_wait(at.port());
     sheet.line('k', "server", &format!("{TIME_WAIT}: {own}"));
-    sheet.call("Rust", "bind", ok(TcpListener::bind(at)));
+    sheet.call("Rust", "bind", TcpListener::bind(at).map(|_| "ok"));
     let lines = || PYTHON.lines().filter(|line| !line.contains("SO_REUSEADDR"));
     let without = lines().collect::<Vec<_>>().join("\n");
     for (which, program) in [("with SO_REUSEADDR", PYTHON), ("without it", &without)] {
@@ -536,8 +535,4 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn told(outcome: io::Result<usize>) -> String {
-    outcome.map_or_else(|error| name_of(&error), |count| count.to_string())
 }
