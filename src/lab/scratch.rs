@@ -1,4 +1,4 @@
-//! What every room of the lab needs that starts programs: a folder for them, and the file of this one.
+//! For the rooms of the lab that start programs: a temporary folder, and the file of this program.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

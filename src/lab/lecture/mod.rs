@@ -69,7 +69,7 @@ impl Instruments {
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
-    /// The faults are above the observers, which so see what really crosses the socket.
+    /// The faults are above the observers, so that these see what really crosses the socket.
     fn over(
         &self,
         socket: TcpStream,

@@ -28,7 +28,7 @@ pub(super) struct Segment<'b> {
 }
 
 impl Segment<'_> {
-    /// The headers of IP and of TCP, to which the bytes belong.
+    /// The headers of IP and TCP for these bytes.
     pub(super) fn headers(&self) -> Vec<u8> {
         let Segment { source, target, bytes, .. } = self;
         let is_syn = self.flags & SYN != 0;
