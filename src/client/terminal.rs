@@ -51,7 +51,7 @@ fn measured() -> Option<usize> {
 }
 
 /// What `stty` prints for this terminal. `None` if there is none, or if it fails.
-pub(super) fn stty(arguments: &[&str], terminal: Stdio) -> Option<String> {
+pub(crate) fn stty(arguments: &[&str], terminal: Stdio) -> Option<String> {
     if cfg!(not(unix)) {
         return None;
     }

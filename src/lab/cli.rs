@@ -1,133 +1,20 @@
 //! The command line of `connme-lab`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use super::grade::client::Driven;
 use super::grade::formats;
-use super::words;
+use super::line::{COMMANDS, Command, CommandLine, Flags};
+use super::text::alternatives;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
-use crate::cli::{InstrumentFlags, Parsed, Picture, Wrong};
+use crate::cli::{Parsed, Wrong};
 use crate::client::Config;
 use crate::client::argument::Argument;
 use crate::client::command;
 use crate::client::nearest::nearest;
 use crate::dialect::Dialect;
-use crate::lang::{Lang, printable};
+use crate::lang::{Lang, msg, printable};
 use crate::limits;
-
-/// A command of `connme-lab`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// A session with every read and write shown.
-    Demo,
-    /// The same job through every dialect.
-    Compare,
-    /// Exercises to predict, run and explain.
-    Lesson,
-    /// An experiment with TCP itself.
-    Tcp,
-    /// Checks a server.
-    Grade,
-    /// Prints what explains the dialects to Wireshark.
-    Dissector,
-    /// Prints questions for an exam.
-    Questions,
-    /// Writes what a course system needs to grade.
-    Pack,
-    /// Serves files in one of five shapes.
-    Shape,
-    /// Compares the shapes.
-    Bench,
-}
-
-impl Command {
-    const ALL: [Command; 10] = [
-        Command::Demo,
-        Command::Compare,
-        Command::Lesson,
-        Command::Tcp,
-        Command::Grade,
-        Command::Dissector,
-        Command::Questions,
-        Command::Pack,
-        Command::Shape,
-        Command::Bench,
-    ];
-
-    /// The word that the user types.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Command::Demo => "demo",
-            Command::Compare => "compare",
-            Command::Lesson => "lesson",
-            Command::Tcp => "tcp",
-            Command::Grade => "grade",
-            Command::Dissector => "dissector",
-            Command::Questions => "questions",
-            Command::Pack => "pack",
-            Command::Shape => "shape",
-            Command::Bench => "bench",
-        }
-    }
-}
-
-/// What the user asks of the lab.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CommandLine {
-    /// The command.
-    pub command: Command,
-    /// What follows it.
-    pub argument: Argument,
-    /// The configuration of the client that it uses.
-    pub config: Config,
-    /// The user has named a server, and its port.
-    pub named: (bool, bool),
-    /// The instruments.
-    pub instruments: InstrumentFlags,
-    /// The time-sequence diagram of the demo. Its theme is that of all pictures.
-    pub ladder: Picture,
-    /// The file for the bars of a comparison.
-    pub svg: Option<PathBuf>,
-    /// Print figures as JSON.
-    pub json: bool,
-    /// Wait for Enter before each step of the demo.
-    pub step: bool,
-    /// Run all lessons, without a pause.
-    pub all: bool,
-    /// Print the questions for Moodle.
-    pub gift: bool,
-    /// The file for a report or the dissector, if not standard output.
-    pub output: Option<PathBuf>,
-    /// What a run of the grader is to do.
-    pub grade: GradeFlags,
-    /// The requests of all clients of `bench` together, if not as many as usual.
-    pub requests: Option<usize>,
-}
-
-/// The flags of `grade`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GradeFlags {
-    /// Only checks with one of these beginnings of an id.
-    pub only: Vec<String>,
-    /// Print the checks and run none.
-    pub list: bool,
-    /// Chooses names, sizes and bytes.
-    pub seed: Option<u64>,
-    /// The seconds that a check may take.
-    pub time: Option<f64>,
-    /// The server's folder.
-    pub root: Option<PathBuf>,
-    /// The command that starts the server.
-    pub run: Option<String>,
-    /// The file with the user's own checks.
-    pub conversation: Option<PathBuf>,
-    /// The client to grade, instead of a server.
-    pub client: Option<Driven>,
-    /// The form of the report, if not that for people.
-    pub format: &'static str,
-}
 
 /// Flags that do nothing without one of these commands or flags.
 const ONLY_FOR: [(&str, &str); 28] = [
@@ -169,15 +56,11 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     lang: Lang,
 ) -> Result<Parsed<CommandLine>, Wrong> {
-    let usage = words::usage().say(lang);
+    let usage = lang.choose(include_str!("help.en.txt"), include_str!("help.id.txt"));
     let mut line = Args::new(words);
     let mut shared = Shared { lang, ..Shared::default() };
-    let (mut server, mut typed, mut flags) = (None, Vec::new(), Vec::new());
-    let (mut ladder, mut svg, mut output) = (Picture::default(), None, None);
-    let (mut json, mut step, mut all, mut gift) = (false, false, false, false);
-    let mut grade = GradeFlags::default();
-    let mut driven = Driven::default();
-    let mut requests = None;
+    let (mut server, mut typed, mut used) = (None, Vec::new(), Vec::new());
+    let (mut flags, mut driven) = (Flags::default(), Driven::default());
     let mut config = Config::new(lang);
     while let Some(arg) = line.next()? {
         let flag = match arg {
@@ -193,112 +76,119 @@ pub fn parse(
             "-q" => "--quiet",
             long => long,
         };
-        flags.push(long.to_owned());
+        used.push(long.to_owned());
         match long {
             "--server" => server = Some(line.parsed(args::SERVER, args::address)?),
             "--dialect" => config.dialect = line.parsed(args::DIALECT, Dialect::named)?,
             "--quiet" => config.quiet = true,
-            "--json" => json = true,
-            "--step" => step = true,
-            "--all" => all = true,
-            "--gift" => gift = true,
-            "--output" => output = Some(line.value()?.into()),
-            "--ladder" => ladder.file = Some(line.value()?.into()),
-            "--svg" => svg = Some(line.value()?.into()),
-            "--theme" => ladder.is_dark = line.parsed(args::THEME, args::is_dark)?,
-            "--only" => grade.only.push(line.value()?.to_string_lossy().into_owned()),
-            "--list" => grade.list = true,
-            "--seed" => grade.seed = Some(line.parsed(args::COUNT, args::digits)?),
-            "--time" => grade.time = Some(line.parsed(CHECK_TIME, check_time)?),
-            "--root" => grade.root = Some(line.value()?.into()),
-            "--run" => grade.run = Some(line.value()?.to_string_lossy().into_owned()),
-            "--conversation" => grade.conversation = Some(line.value()?.into()),
+            "--json" => flags.json = true,
+            "--step" => flags.step = true,
+            "--all" => flags.all = true,
+            "--gift" => flags.gift = true,
+            "--output" => flags.output = Some(line.value()?.into()),
+            "--ladder" => flags.ladder.file = Some(line.value()?.into()),
+            "--svg" => flags.svg = Some(line.value()?.into()),
+            "--theme" => flags.ladder.is_dark = line.parsed(args::THEME, args::is_dark)?,
+            "--only" => flags.only.push(text(&mut line)?),
+            "--list" => flags.list = true,
+            "--seed" => flags.seed = Some(line.parsed(args::COUNT, args::digits)?),
+            "--time" => flags.time = Some(line.parsed(CHECK_TIME, check_time)?),
+            "--root" => flags.root = Some(line.value()?.into()),
+            "--run" => flags.run = Some(text(&mut line)?),
+            "--conversation" => flags.conversation = Some(line.value()?.into()),
             "--client" => {
-                let command = line.value()?.to_string_lossy().into_owned();
-                let first = std::mem::replace(&mut driven.command, command);
+                let first = std::mem::replace(&mut driven.command, text(&mut line)?);
                 driven.more.extend(Some(first).filter(|first| !first.is_empty()));
             }
-            "--pair" => driven.pair.push(line.value()?.to_string_lossy().into_owned()),
-            "--map" => driven.map.push(line.value()?.to_string_lossy().into_owned()),
+            "--pair" => driven.pair.push(text(&mut line)?),
+            "--map" => driven.map.push(text(&mut line)?),
             "--style" => driven.is_assignment = line.parsed(STYLE, style)?,
-            "--downloads" => {
-                driven.downloads = Some(line.value()?.to_string_lossy().into_owned());
-            }
-            "--requests" => requests = Some(line.parsed(REQUESTS, number_of_requests)?),
-            "--format" => grade.format = line.parsed(FORMAT, formats::named)?,
+            "--downloads" => driven.downloads = Some(text(&mut line)?),
+            "--requests" => flags.requests = Some(line.parsed(REQUESTS, number_of_requests)?),
+            "--format" => flags.format = line.parsed(FORMAT, formats::named)?,
             // The demo always has a trace, and nothing else here shows one.
             "--trace" | "-t" | "--stammer" => return Err(args::unexpected(&flag)),
             _ => {
-                if let Some(text) = shared.read(&flag, &mut line, "connme-lab", &usage)? {
+                if let Some(text) = shared.read(&flag, &mut line, "connme-lab", usage)? {
                     return Ok(Parsed::Print(text));
                 }
             }
         }
     }
     let mut typed = typed.into_iter();
-    let command = command_of(typed.next())?;
+    let (word, command) = command_of(typed.next())?;
     let argument = Argument::Words(typed.collect());
     match (command, argument.is_empty()) {
-        (Command::Compare, true) => {
-            return Err(command::argument_missing(command.word()).see_help());
-        }
+        (Command::Compare, true) => return Err(command::argument_missing(word).see_help()),
         (Command::Demo | Command::Grade | Command::Dissector | Command::Questions, false) => {
-            return Err(command::takes_nothing(command.word()).see_help());
+            return Err(command::takes_nothing(word).see_help());
         }
         _ => {}
     }
-    check_use(&flags, command)?;
+    check_use(&used, word)?;
     if driven.pair.is_empty() && !driven.more.is_empty() {
-        return Err(words::one_client().see_help());
+        return Err(msg!(
+            "several clients need --pair NAME=HOST:PORT",
+            "beberapa client harus disertai --pair NAMA=HOST:PORT"
+        )
+        .see_help());
     }
-    grade.client = Some(driven).filter(|driven| *driven != Driven::default());
-    let named = (server.is_some(), server.as_ref().is_some_and(|(_, port)| port.is_some()));
+    flags.client = Some(driven).filter(|driven| *driven != Driven::default());
+    let is_named = server.is_some();
     let (host, port) = server.unwrap_or_default();
+    if command == Command::Compare && port.is_some() {
+        return Err(msg!(
+            "compare uses the default port of each dialect; use --server HOST without a port",
+            "compare memakai port bawaan setiap dialek; pakai --server HOST tanpa port"
+        ));
+    }
     let host = host.unwrap_or_else(|| limits::TCP_IP.to_owned());
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
     let to_errors = instruments.capture_takes_output();
     let config = Config { host, buffer, lang, to_errors, ..config };
-    Ok(Parsed::Run(CommandLine {
-        command,
-        argument,
-        config,
-        named,
-        instruments,
-        ladder,
-        svg,
-        json,
-        step,
-        all,
-        gift,
-        output,
-        grade,
-        requests,
-    }))
+    let command = (word, command);
+    Ok(Parsed::Run(CommandLine { command, argument, config, is_named, instruments, flags }))
+}
+
+fn text(line: &mut Args) -> Result<String, Wrong> {
+    Ok(line.value()?.to_string_lossy().into_owned())
 }
 
 /// The command of this word, in any letter case.
-fn command_of(word: Option<OsString>) -> Result<Command, Wrong> {
-    let Some(word) = word else { return Err(words::command_missing()) };
+fn command_of(word: Option<OsString>) -> Result<(&'static str, Command), Wrong> {
+    let commands = COMMANDS.map(|(word, _)| word);
+    let Some(word) = word else {
+        let commands = alternatives(&commands);
+        return Err(
+            msg!("expected a command: {commands}", "tulis sebuah perintah: {commands}"; commands)
+                .see_help(),
+        );
+    };
     let word = word.to_string_lossy();
     let lower = word.to_ascii_lowercase();
-    if let Some(command) = Command::ALL.into_iter().find(|command| command.word() == lower) {
+    if let Some(command) = COMMANDS.into_iter().find(|(word, _)| *word == lower) {
         return Ok(command);
     }
     if command::COMMANDS.iter().any(|command| command.word == lower) {
-        return Err(words::is_of_the_client(&lower));
+        return Err(msg!(
+            "{lower} is a command of connme-client",
+            "{lower} adalah perintah connme-client"
+        ));
     }
-    let nearest = nearest(&lower, Command::ALL.into_iter().map(Command::word));
+    let nearest = nearest(&lower, commands.into_iter());
     let word = printable(word.as_bytes());
     Err(match nearest {
         Some(_) => command::unknown(&word, nearest),
-        None => words::no_such_command(&word),
+        None => {
+            msg!("there is no command '{word}'", "Perintah tidak dikenali: '{word}'").see_help()
+        }
     })
 }
 
 /// Finds a flag that would do nothing.
-fn check_use(flags: &[String], command: Command) -> Result<(), Wrong> {
-    let is_used = |user: &str| user == command.word() || flags.iter().any(|flag| flag == user);
+fn check_use(flags: &[String], command: &str) -> Result<(), Wrong> {
+    let is_used = |user: &str| user == command || flags.iter().any(|flag| flag == user);
     for flag in flags {
         let users = ONLY_FOR.iter().find(|(known, _)| known == flag).map(|(_, users)| *users);
         if let Some(users) = users.filter(|users| !users.split(' ').any(is_used)) {
@@ -313,8 +203,7 @@ const CHECK_TIME: Wanted = ("seconds, from 0.1 to 60", "detik, dari 0.1 sampai 6
 const REQUESTS: Wanted = ("a number from 1 to 1000000", "bilangan dari 1 sampai 1000000");
 
 fn number_of_requests(text: &str) -> Option<usize> {
-    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
-    args::digits(text).and(number)
+    args::count(text).filter(|number| *number <= 1_000_000)
 }
 
 const STYLE: Wanted = ("assignment", "assignment");
@@ -338,6 +227,7 @@ fn check_time(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Picture;
     use crate::lab::grade::formats::FORMATS;
 
     fn read(line: &str) -> Result<Parsed<CommandLine>, String> {
@@ -355,22 +245,22 @@ mod tests {
     #[test]
     fn commands_have_any_letter_case_and_their_own_flags() {
         let line = run("demo --ladder a.svg --svg=b.svg --theme dark");
-        assert_eq!(line.ladder, Picture { file: Some("a.svg".into()), is_dark: true });
-        assert_eq!(line.svg, Some("b.svg".into()));
+        assert_eq!(line.flags.ladder, Picture { file: Some("a.svg".into()), is_dark: true });
+        assert_eq!(line.flags.svg, Some("b.svg".into()));
         let line = run("-s [::1] GRADE --only text/framing --format tap");
-        assert_eq!((line.command, line.config.host.as_str()), (Command::Grade, "::1"));
-        assert_eq!((line.config.port, line.named), (1234, (true, false)));
-        assert_eq!(line.grade.only, ["text/framing"]);
-        assert_eq!(run("tcp 40-ms").command, Command::Tcp);
+        assert_eq!((line.command.1, line.config.host.as_str()), (Command::Grade, "::1"));
+        assert_eq!((line.config.port, line.is_named), (1234, true));
+        assert_eq!(line.flags.only, ["text/framing"]);
+        assert_eq!(run("tcp 40-ms").command.1, Command::Tcp);
         assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));
     }
 
     #[test]
     fn a_pack_has_its_words_and_the_flags_of_a_run() {
         let line = run("-d json pack classroom out --run x");
-        assert_eq!((line.command, line.config.dialect), (Command::Pack, Dialect::Json));
+        assert_eq!((line.command.1, line.config.dialect), (Command::Pack, Dialect::Json));
         assert_eq!(line.argument, Argument::Words(vec!["classroom".into(), "out".into()]));
-        assert_eq!(line.grade.run.as_deref(), Some("x"));
+        assert_eq!(line.flags.run.as_deref(), Some("x"));
     }
 
     #[test]

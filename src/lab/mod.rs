@@ -5,7 +5,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`cli`] | the command line of `connme-lab` |
+//! | [`cli`] | the command line of `connme-lab`, which becomes a [line](mod@line) |
 //! | [`lecture`] | instruments: trace, faults, captures, pictures; the demo, the comparison, the lessons |
 //! | [`grade`] | grades a server or a client that speaks a dialect, in any language |
 //! | [`architectures`] | one server in five shapes, and what each costs |
@@ -15,20 +15,24 @@ pub mod architectures;
 pub mod cli;
 pub mod grade;
 pub mod lecture;
+pub mod line;
 mod pack;
+mod random;
+mod scratch;
 pub mod starter;
-mod words;
+mod text;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::client::Client;
+use crate::client::outcome::Stop;
 use crate::client::ui::Ui;
 use crate::lang::Msg;
 use crate::wire::stream;
-use cli::{Command, CommandLine};
 use lecture::capture::Capture;
-use lecture::{compare, demo, dissector, kernel, lessons, questions, tcp};
+use lecture::{DISSECTOR, compare, deliver, demo, kernel, lessons, questions, tcp};
+use line::{Command, CommandLine};
 
 /// Runs a command of `connme-lab`.
 #[must_use]
@@ -38,42 +42,33 @@ pub fn run(line: &CommandLine) -> ExitCode {
         let text = format!("connme-lab: {}\n", msg.say(lang));
         let _ = io::stderr().write_all(text.as_bytes());
     };
-    if line.command == Command::Grade {
+    let (word, command) = line.command;
+    if command == Command::Grade {
         return grade::program::main(line).unwrap_or_else(|why| {
             complain(why);
             ExitCode::from(2)
         });
     }
-    if line.command == Command::Pack {
-        let Err((wrong, status)) = pack::write(line) else { return ExitCode::SUCCESS };
-        complain(wrong);
-        return ExitCode::from(status);
-    }
-    if let Err(wrong) = kernel::check(line.instruments.kernel) {
-        complain(wrong);
-        return ExitCode::from(2);
-    }
-    let capture = match Capture::start(&line.instruments, complain) {
-        Ok(capture) => capture,
-        Err(wrong) => {
-            complain(wrong);
-            return ExitCode::FAILURE;
-        }
-    };
     let mut ui = Ui::single("connme-lab", Client::new(line.config.clone(), stream::plain()));
-    let done = ui.perform(line.command.word(), &line.argument.text(), |ui| match line.command {
-        Command::Compare => compare::run(ui, line),
-        Command::Demo => demo::run(ui, line),
-        Command::Lesson => lessons::run(ui, line),
-        Command::Tcp => tcp::run(ui, line),
-        Command::Dissector => dissector(ui, line),
-        Command::Questions => questions::run(ui, line),
-        Command::Shape => architectures::run(ui, line),
-        Command::Bench => architectures::bench::run(ui, line),
-        Command::Grade | Command::Pack => Ok(()),
+    let done = ui.perform(word, &line.argument.text(), |ui| {
+        kernel::check(line.instruments.kernel)?;
+        let capture = Capture::start(&line.instruments, complain).map_err(Stop::Refused)?;
+        let outcome = match command {
+            Command::Compare => compare::run(ui, line),
+            Command::Demo => demo::run(ui, line),
+            Command::Lesson => lessons::run(ui, line),
+            Command::Tcp => tcp::run(ui, line),
+            Command::Dissector => deliver(ui, line, DISSECTOR),
+            Command::Questions => questions::run(ui, line),
+            Command::Pack => pack::write(line),
+            Command::Shape => architectures::run(ui, line),
+            Command::Bench => architectures::bench::run(ui, line),
+            Command::Grade => Ok(()),
+        };
+        if let Some(capture) = capture {
+            capture.finish();
+        }
+        outcome
     });
-    if let Some(capture) = capture {
-        capture.finish();
-    }
     ui.leave(done)
 }

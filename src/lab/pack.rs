@@ -1,34 +1,40 @@
 //! Writes what a teacher uploads to a course system: `connme-lab pack gradescope|classroom DIR`.
 //!
-//! A pack holds this program, and the files with which the course system runs it on a student's server.
+//! A pack holds this program, and the files with which the course system runs it on a student's server. Those are in
+//! `src/lab/pack`; a word like `@RUN@` in them is replaced.
 
 use std::path::Path;
 use std::{fs, io};
 
-use super::cli::CommandLine;
 use super::grade::checks;
-use super::lecture::local;
-use super::words;
+use super::line::CommandLine;
+use super::scratch::this_program;
 use crate::client::argument::Argument;
+use crate::client::outcome::{Outcome, Stop};
 use crate::dialect::json_value::Value;
-use crate::lang::Msg;
+use crate::lang::{msg, readable};
 
 /// The command that starts a student's server, if the teacher has named no other.
 const RUN: &str = "python3 server.py {port} {root}";
 
-/// Nothing has to be installed for a server in Python.
-const SETUP: &str = "#!/bin/sh\n# Install here what the servers need, such as a compiler.\n";
-
 /// Writes the files of the pack.
 ///
 /// # Errors
-/// What is wrong, and the exit status: 2 for wrong use, 1 if they cannot be written.
-pub(super) fn write(line: &CommandLine) -> Result<(), (Msg, u8)> {
-    let wrong_use = || (words::pack_takes(), 2);
+/// The command was typed wrongly, or the files cannot be written.
+pub(super) fn write(line: &CommandLine) -> Outcome {
+    let wrong_use = || {
+        Stop::Wrong(
+            msg!(
+                "pack needs gradescope or classroom, and a folder",
+                "pack harus diikuti gradescope atau classroom, dan sebuah folder"
+            )
+            .see_help(),
+        )
+    };
     let Argument::Words(typed) = &line.argument else { return Err(wrong_use()) };
     let [system, folder] = typed.as_slice() else { return Err(wrong_use()) };
     let folder = Path::new(folder);
-    let run = line.grade.run.as_deref().unwrap_or(RUN);
+    let run = line.flags.run.as_deref().unwrap_or(RUN);
     let dialect = line.config.dialect;
     let written = match system.to_str().unwrap_or_default() {
         "gradescope" => gradescope(folder, run, dialect.name()),
@@ -39,65 +45,46 @@ pub(super) fn write(line: &CommandLine) -> Result<(), (Msg, u8)> {
         }
         _ => return Err(wrong_use()),
     };
-    written.map_err(|error| (words::cannot_pack(folder, &error.to_string()), 1))
+    written.map_err(|error| {
+        let folder = readable(folder.to_string_lossy().as_bytes());
+        Stop::Refused(msg!(
+            "cannot write the pack to {folder}: {error}",
+            "pack tidak bisa ditulis ke {folder}: {error}"
+        ))
+    })
 }
 
 fn gradescope(folder: &Path, run: &str, dialect: &str) -> io::Result<()> {
-    let run = run.replace('\'', "'\\''");
-    let script = format!(
-        "#!/bin/sh\n\
-         # How a submitted server is started. {{port}} and {{root}} are replaced.\n\
-         RUN='{run}'\n\
-         cd /autograder/submission || exit 1\n\
-         /autograder/source/connme-lab --dialect {dialect} grade --run \"$RUN\" \\\n    \
-         --format gradescope --output /autograder/results/results.json\n\
-         # A server that breaks rules is no failure of the autograder.\n\
-         exit 0\n"
-    );
+    let script = include_str!("pack/run_autograder").replace("@DIALECT@", dialect);
+    let script = script.replace("@RUN@", &run.replace('\'', "'\\''"));
     fs::create_dir_all(folder)?;
-    program(&folder.join("setup.sh"), SETUP)?;
+    program(&folder.join("setup.sh"), include_str!("pack/setup.sh"))?;
     program(&folder.join("run_autograder"), &script)?;
-    this_program(folder)
+    this_file(folder)
 }
 
 /// A runner for each group: its points, and a line of its own on the page of a student.
 fn classroom(folder: &Path, run: &str, dialect: &str, groups: &[&str]) -> io::Result<()> {
-    let run = Value::text(run).to_string();
-    let step = |group: &&str| {
-        format!(
-            "      - id: {group}\n        run: |\n          result=$(./.github/connme-lab --dialect \
-             {dialect} grade --run \"$RUN\" --only {group} --format classroom | base64 -w0)\n          \
-             echo \"result=$result\" >> \"$GITHUB_OUTPUT\"\n"
-        )
-    };
+    let step = include_str!("pack/step.yml").replace("@DIALECT@", dialect);
+    let step = |group: &&str| step.replace("@GROUP@", group);
     let result = |group: &&str| {
         let name = group.to_uppercase();
         format!("          {name}_RESULTS: \"${{{{ steps.{group}.outputs.result }}}}\"\n")
     };
-    let workflow = format!(
-        "name: Autograding Tests\n\
-         on: [push, workflow_dispatch]\n\
-         permissions:\n  checks: write\n  actions: read\n  contents: read\n\
-         # How the server in this repository is started. {{port}} and {{root}} are replaced.\n\
-         env:\n  RUN: {run}\n\
-         jobs:\n  run-autograding-tests:\n    runs-on: ubuntu-latest\n    \
-         if: github.actor != 'github-classroom[bot]'\n    steps:\n      \
-         - uses: actions/checkout@v4\n{}      \
-         - uses: classroom-resources/autograding-grading-reporter@v1\n        env:\n{}        \
-         with:\n          runners: {}\n",
-        groups.iter().map(step).collect::<String>(),
-        groups.iter().map(result).collect::<String>(),
-        groups.join(","),
-    );
+    let workflow = include_str!("pack/classroom.yml")
+        .replace("@STEPS@\n", &groups.iter().map(step).collect::<String>())
+        .replace("@RESULTS@\n", &groups.iter().map(result).collect::<String>())
+        .replace("@RUNNERS@", &groups.join(","))
+        .replace("@RUN@", &Value::text(run).to_string());
     let github = folder.join(".github");
     fs::create_dir_all(github.join("workflows"))?;
     fs::write(github.join("workflows").join("classroom.yml"), workflow)?;
-    this_program(&github)
+    this_file(&github)
 }
 
 /// A copy of this program, which runs on the systems that this one runs on.
-fn this_program(folder: &Path) -> io::Result<()> {
-    fs::copy(local::this_program()?, folder.join("connme-lab")).map(drop)
+fn this_file(folder: &Path) -> io::Result<()> {
+    fs::copy(this_program()?, folder.join("connme-lab")).map(drop)
 }
 
 /// A file that can be executed, where files have that right.

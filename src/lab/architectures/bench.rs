@@ -6,22 +6,21 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::words;
-use super::{SHAPES, START, Shape, named};
+use super::{SHAPES, Shape, named, names};
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::table::aligned;
 use crate::client::ui::Ui;
-use crate::error::{Answer, CREATE, Failure};
-use crate::lab::cli::CommandLine;
-use crate::lab::lecture::local::{TemporaryFolder, this_program};
-use crate::lang::decimal;
+use crate::dialect::Dialect;
+use crate::error::{Answer, Failure};
+use crate::lab::grade::launch::Launched;
+use crate::lab::line::CommandLine;
+use crate::lab::scratch::{START, this_program};
+use crate::lang::{decimal, msg};
 use crate::limits;
 
 /// How many clients there are at the same time.
@@ -45,19 +44,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest bar.
 const BAR: usize = 40;
 
-/// A server of one shape, as a process. It is killed when this is dropped.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// What came out of one load on one server.
 #[derive(Clone, Copy)]
 struct Figures {
@@ -70,14 +56,18 @@ struct Figures {
 /// Measures the shapes that are named, or all, and prints what came out.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let shapes = shapes(&line.argument)?;
-    let folder = TemporaryFolder::new()?;
-    let root = folder.0.join("root");
-    let creating = |error| Failure::local(CREATE, root.display(), error);
-    fs::create_dir(&root).map_err(creating)?;
-    fs::write(root.join(NAME), vec![b'x'; SIZE]).map_err(creating)?;
-    let requests = line.requests.unwrap_or(REQUESTS);
+    let requests = line.flags.requests.unwrap_or(REQUESTS);
     // Before the measuring, which takes most of a minute.
-    ui.tell(&words::bench_title(requests, SIZE, RUNS))?;
+    ui.tell(&msg!(
+        "{requests} downloads of {SIZE} bytes, shared by 1, 16 or 256 clients at the same time\n\
+         +: one more client came first, and sends a byte a second for three seconds\n\
+         reply: the longest time from a client's connect to its first reply\n\
+         medians of {RUNS} runs",
+        "{requests} download sebesar {SIZE} byte, dibagi oleh 1, 16 atau 256 client sekaligus\n\
+         +: satu client lagi datang lebih dulu, dan mengirim satu byte per detik selama tiga detik\n\
+         balasan: waktu terlama dari connect sebuah client sampai balasan pertamanya\n\
+         median dari {RUNS} putaran"
+    ))?;
     let loads: Vec<_> =
         [false, true].iter().flat_map(|slow| CLIENTS.map(|clients| (clients, *slow))).collect();
     let mut came = vec![vec![Vec::new(); loads.len()]; shapes.len()];
@@ -85,8 +75,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         for (shape, came) in shapes.iter().zip(&mut came) {
             let failed = |error| Failure::local(("measure", "mengukur"), shape.name, error);
             for ((clients, has_slow), came) in loads.iter().zip(came) {
-                let server = Server::start(*shape, &root)?;
-                came.push(load(&server, *clients, *has_slow, requests).map_err(failed)?);
+                let server = Launched::start(&command(*shape)?, Dialect::Text);
+                let server = server.map_err(Stop::Refused)?;
+                fs::write(server.root().join(NAME), vec![b'x'; SIZE]).map_err(failed)?;
+                let address = server.address;
+                came.push(load(address, *clients, *has_slow, requests).map_err(failed)?);
             }
         }
     }
@@ -96,41 +89,37 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         format!("{clients}{}", if *has_slow { "+" } else { "" })
     };
     let labels: Vec<_> = loads.iter().map(label).collect();
-    ui.print(&format!("\n{}", table(ui, &shapes, &labels, &medians)))?;
-    ui.print(&format!("\n{}:\n{}", ui.words(&words::rate()), bars(&shapes, &labels, &medians)))?;
+    let rate = line.config.lang.choose("downloads/s", "download/detik");
+    ui.print(&format!("\n{}", table(ui, rate, &shapes, &labels, &medians)))?;
+    ui.print(&format!("\n{rate}:\n{}", bars(&shapes, &labels, &medians)))?;
     Ok(())
 }
 
 fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
     let Argument::Words(typed) = argument else { return Ok(SHAPES.to_vec()) };
     let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word.to_str()?)).collect();
-    let shapes = shapes.ok_or_else(|| Stop::Wrong(words::bench_takes()))?;
+    let names = names();
+    let takes = msg!(
+        "bench takes the names of shapes: {names}",
+        "bench menerima nama bentuk server: {names}"
+    );
+    let shapes = shapes.ok_or_else(|| Stop::Wrong(takes.see_help()))?;
     Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
 }
 
-impl Server {
-    /// Starts this program once more.
-    fn start(shape: Shape, root: &Path) -> Answer<Server> {
-        let failed = |error| Failure::local(START, shape.name, error);
-        let mut command = Command::new(this_program().map_err(failed)?);
-        command.args(["shape", shape.name, "0", "--root"]).arg(root);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = command.spawn().map_err(failed)?;
-        let stdout = process.stdout.take();
-        let mut server = Server { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let mut line = String::new();
-        if let Some(stdout) = stdout {
-            BufReader::new(stdout).read_line(&mut line).map_err(failed)?;
-        }
-        let address = line.split_whitespace().find_map(|word| word.parse().ok());
-        server.address = address.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
-        Ok(server)
-    }
+/// This program once more, as a server of this shape.
+fn command(shape: Shape) -> Answer<String> {
+    let program = this_program().map_err(|error| Failure::local(START, shape.name, error))?;
+    Ok(format!("'{}' shape {} {{port}} --root {{root}}", program.display(), shape.name))
 }
 
 /// Lets so many clients make their requests at the same time.
-fn load(server: &Server, clients: usize, has_slow: bool, requests: usize) -> io::Result<Figures> {
-    let address = server.address;
+fn load(
+    address: SocketAddr,
+    clients: usize,
+    has_slow: bool,
+    requests: usize,
+) -> io::Result<Figures> {
     let each = requests.div_ceil(clients);
     thread::scope(|scope| {
         // It comes first, and is cut when the others are served.
@@ -204,17 +193,24 @@ fn median(runs: &[Figures]) -> Figures {
 }
 
 /// Two lines for each shape, and a column for each load.
-fn table(ui: &Ui, shapes: &[Shape], labels: &[String], medians: &[Vec<Figures>]) -> String {
+fn table(
+    ui: &Ui,
+    rate: &str,
+    shapes: &[Shape],
+    labels: &[String],
+    medians: &[Vec<Figures>],
+) -> String {
+    let lang = ui.config().lang;
     let row = |head: &str, what: &str, cells: Vec<String>| {
         // A last column that is empty, because `aligned` does not fill up the last one.
         [vec![head.to_owned(), what.to_owned()], cells, vec![String::new()]].concat()
     };
-    let mut rows = vec![row(&ui.words(&words::shape()), "", labels.to_vec())];
+    let mut rows = vec![row(lang.choose("shape", "bentuk"), "", labels.to_vec())];
     for (shape, loads) in shapes.iter().zip(medians) {
         let rates = loads.iter().map(|it| format!("{:.0}", it.rate)).collect();
         let waits = loads.iter().map(|it| ui.words(&decimal(&format!("{:.1}", it.wait))));
-        rows.push(row(shape.name, &ui.words(&words::rate()), rates));
-        rows.push(row("", &ui.words(&words::wait()), waits.collect()));
+        rows.push(row(shape.name, rate, rates));
+        rows.push(row("", lang.choose("reply, ms", "balasan, ms"), waits.collect()));
     }
     aligned(&rows, "  ", 2..2 + labels.len())
 }

@@ -23,7 +23,6 @@ pub mod nonblocking;
 pub mod pool;
 pub mod threads;
 pub mod two_threads;
-mod words;
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -31,19 +30,19 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cli::CommandLine;
+use super::line::CommandLine;
+use super::scratch::START;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
-use crate::error::{Answer, Failure, Tried};
+use crate::error::{Answer, Failure};
+use crate::lang::msg;
 use crate::limits::{self, TCP_IP};
 use crate::log::Log;
 use crate::store::{Options, Store};
 
 /// How many bytes one read brings at most, and about how many one write takes.
 const BUFFER: usize = 16 << 10;
-
-const START: Tried = ("start", "menjalankan");
 
 /// A client from which nothing comes, or which takes nothing, for so long is left.
 const SILENCE: Duration = Duration::from_secs(limits::IDLE_TIMEOUT);
@@ -82,9 +81,22 @@ pub(super) fn named(name: &str) -> Option<Shape> {
     SHAPES.into_iter().find(|shape| shape.name == name)
 }
 
+fn names() -> String {
+    SHAPES.map(|shape| shape.name).join(", ")
+}
+
 /// Serves a folder in one shape, until the program is ended.
 pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let wrong = || Stop::Wrong(words::shape_takes());
+    let wrong = || {
+        let names = names();
+        Stop::Wrong(
+            msg!(
+                "shape needs the name of a shape, and perhaps a port: {names}",
+                "shape harus diikuti nama sebuah bentuk, boleh juga port: {names}"
+            )
+            .see_help(),
+        )
+    };
     let Argument::Words(typed) = &line.argument else { return Err(wrong()) };
     let mut typed = typed.iter().map(|word| word.to_str().unwrap_or_default());
     let shape = typed.next().and_then(named).ok_or_else(wrong)?;
@@ -92,12 +104,13 @@ pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     if typed.next().is_some() {
         return Err(wrong());
     }
-    let root = line.grade.root.as_deref().unwrap_or(Path::new(limits::UPLOAD_FOLDER));
+    let root = line.flags.root.as_deref().unwrap_or(Path::new(limits::UPLOAD_FOLDER));
     let failed = |error| Failure::local(START, shape.name, error);
     let store = shape.open(root)?;
     let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    ui.print(&format!("{}\n", ui.words(&words::listening(address, shape.name))))?;
+    let name = shape.name;
+    ui.tell(&msg!("{name} listening on {address}", "{name} menunggu di {address}"))?;
     (shape.serve)(&listener, &store);
     Ok(())
 }

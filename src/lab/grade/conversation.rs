@@ -26,10 +26,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::places::{Places, is_in};
-use super::random::Random;
 use super::seen::{Fail, fail};
 use super::sentences::said;
 use crate::lab::lecture::trace::Side;
+use crate::lab::random::Random;
 use crate::lang::Msg;
 
 /// A line of a file, with its number from 1.

@@ -6,7 +6,7 @@ use super::places::is_in;
 use super::report::{AGAIN, Look, again, details, label, status, subject, table, verdict};
 use super::{Graded, Report};
 use crate::dialect::json_value::Value;
-use crate::lab::lecture::canvas::xml;
+use crate::lab::text::xml;
 
 /// The forms, by the word that a user types. The one for people has no file.
 pub const FORMATS: [(&str, &str); 7] = [

@@ -10,7 +10,7 @@ use super::process::{Process, from_anywhere, last_lines, soon};
 use super::sentences::said;
 use crate::client::names;
 use crate::dialect::Dialect;
-use crate::lab::lecture::local::TemporaryFolder;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::Msg;
 
 /// How long a server may take until it accepts connections.
@@ -23,13 +23,13 @@ const STARTS: u32 = 3;
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// The command of a server, and the process that runs it now.
-pub(super) struct Launched {
+pub(in crate::lab) struct Launched {
     words: Vec<String>,
     folder: TemporaryFolder,
     /// The port of a command that cannot be told one.
     usual: u16,
     pub(super) process: Process,
-    pub(super) address: SocketAddr,
+    pub(in crate::lab) address: SocketAddr,
     /// While this is open, no other grader on this machine chooses the port.
     held: UdpSocket,
 }
@@ -39,7 +39,7 @@ impl Launched {
     ///
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
-    pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
+    pub(in crate::lab) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
         let words = from_anywhere(names::words(command, names::ESCAPES).unwrap_or_default());
         let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
@@ -51,7 +51,7 @@ impl Launched {
     }
 
     /// The folder that the server is told to keep its files in, or that it makes itself.
-    pub(super) fn root(&self) -> PathBuf {
+    pub(in crate::lab) fn root(&self) -> PathBuf {
         self.folder.0.join(ROOT)
     }
 

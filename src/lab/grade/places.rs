@@ -29,9 +29,9 @@
 
 use std::collections::BTreeMap;
 
-use super::random::Random;
 use crate::dialect::json_value::Value;
 use crate::error::Code;
+use crate::lab::random::Random;
 use crate::sha256::Sha256;
 use crate::store::extension;
 

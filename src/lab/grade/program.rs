@@ -11,8 +11,8 @@ use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::{COLUMNS, Terminal};
-use crate::lab::cli::CommandLine;
-use crate::lab::lecture::local::TemporaryFolder;
+use crate::lab::line::CommandLine;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::{Lang, Msg};
 
 /// A line beside the report.
@@ -26,10 +26,11 @@ fn note(line: &Msg, lang: Lang) {
 /// # Errors
 /// Why nothing could be run.
 pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
-    let CommandLine { config, grade: flags, output, .. } = line;
+    let CommandLine { config, flags, .. } = line;
+    let output = &flags.output;
     let is_short =
         ["", "table"].contains(&flags.format) && flags.only.is_empty() && output.is_none();
-    let is_short = is_short && !line.all;
+    let is_short = is_short && !line.flags.all;
     let own = flags.conversation.as_ref();
     let own = own.map(|path| of_file(path, config.dialect, flags.client.is_some()));
     let options = Options {

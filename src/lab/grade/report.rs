@@ -10,8 +10,8 @@ use super::seen::first_difference;
 use super::sentences::{said, sentence};
 use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
 use crate::dialect::Dialect;
-use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
+use crate::lab::text::wrapped;
 use crate::lang::{Lang, Msg, address, msg, printable};
 
 /// How many bytes a line of a comparison shows.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::lab::text::xml;
+
 /// The width of every picture. A slide shows it whole.
 pub(super) const WIDTH: f64 = 1280.0;
 
@@ -76,6 +78,11 @@ impl Style {
 
     pub(super) fn end(self) -> Style {
         Style { anchor: "end", ..self }
+    }
+
+    /// From its place on to the right if this is positive, else to the left.
+    pub(super) fn towards(self, way: f64) -> Style {
+        if way > 0.0 { self } else { self.end() }
     }
 
     pub(super) fn bold(self, size: f64) -> Style {
@@ -177,22 +184,6 @@ impl Canvas {
 
 fn list(points: &[(f64, f64)]) -> String {
     points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
-}
-
-/// A text as XML has it. XML has no place for control characters, spelled out or not.
-pub(in crate::lab) fn xml(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

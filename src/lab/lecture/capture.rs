@@ -1,9 +1,9 @@
 //! What a program reads and writes, as a file for Wireshark, tshark and tcpdump: `--capture`.
 //!
-//! For each connection, one more [`Observer`] is directly above the socket. It writes TCP segments that could have
-//! carried what the calls moved: a handshake, segments of at most 1,460 bytes, acknowledgements as a system sends
-//! them, and the end. So this needs no right to capture. But the packets are the program's calls, and not what
-//! crossed the cable. What the peer sent has the time at which it was read.
+//! For each connection, an [`Observer`] writes TCP segments that could have carried what the calls moved: a handshake,
+//! segments of at most 1,460 bytes, acknowledgements as a system sends them, and the end. So this needs no right to
+//! capture. But the packets are the program's calls, and not what crossed the cable. What the peer sent has the time at
+//! which it was read.
 //!
 //! An acknowledgement goes with the next segment of its side. If none comes, it is sent alone: at once after two full
 //! segments or where both directions have ended, else after 40 ms.
@@ -12,24 +12,21 @@
 //! name ends in `.pcap` has the older format of libpcap, without comments. Packets begin with the IP header, because
 //! there is no link below.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::trace::{Event, Observer, Side};
+use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, Segment, of_one_version};
+use super::trace::{Connection, Event, Observer, Side};
 use crate::cli::InstrumentFlags;
 use crate::error::lock;
-use crate::lab::words;
-use crate::lang::Msg;
-
-/// The most bytes in one segment: what Ethernet leaves for them under IPv4.
-const SEGMENT: usize = 1460;
+use crate::lang::{Msg, msg, readable};
 
 /// What the longest IP and TCP headers take here, in a packet with a payload.
 const HEADERS: u32 = 60;
@@ -39,18 +36,6 @@ const LONGEST: u32 = 65_535;
 
 /// Packets begin with the IP header, of either version: LINKTYPE_RAW.
 const RAW_IP: u32 = 101;
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
-
-/// The options of a SYN, as Linux has them: the largest segment, and windows that are counted in 128 bytes.
-const SYN_OPTIONS: [u8; 8] = [2, 4, 5, 0xb4, 1, 3, 3, 7];
-
-/// The windows that Linux announces: in a SYN, where it is counted in bytes, and later.
-const WINDOWS: [u16; 2] = [64_240, 502];
 
 /// How long an acknowledgement waits for a segment of its side: as on Linux.
 const DELAY: Duration = Duration::from_millis(40);
@@ -85,8 +70,8 @@ struct Shared {
 /// What waits for the thread that writes. A reader of the file that stops must not stop the connections.
 #[derive(Default)]
 struct Queue {
-    /// The acknowledgements that are delayed: until when, of which connection and end, and their packets.
-    owed: BTreeMap<Owed, Packet>,
+    /// The acknowledgements that are delayed: those that are due first come first.
+    owed: VecDeque<Owed>,
     /// The packets of each event.
     events: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -100,8 +85,13 @@ struct Queue {
     has_failed: bool,
 }
 
-/// When an acknowledgement is due, the number of its connection, and its end.
-type Owed = (Duration, u32, usize);
+/// An acknowledgement that waits for a segment that can carry it.
+struct Owed {
+    due: Duration,
+    /// The number of the connection, and the end that owes it.
+    by: (u32, Side),
+    packet: Packet,
+}
 
 /// An IP packet, and what it is.
 struct Packet {
@@ -145,7 +135,13 @@ impl Capture {
         tell: impl Fn(Msg) + Send + Sync + 'static,
     ) -> Result<Option<Capture>, Msg> {
         let Some(path) = &flags.capture else { return Ok(None) };
-        let failed = |error: io::Error| words::cannot_capture(path, &error.to_string());
+        let failed = |error: io::Error| {
+            let file = readable(path.to_string_lossy().as_bytes());
+            msg!(
+                "cannot create the capture {file}: {error}",
+                "file capture {file} tidak bisa dibuat: {error}"
+            )
+        };
         let open: Box<dyn FnOnce() -> io::Result<To> + Send> = if flags.capture_takes_output() {
             Box::new(|| Ok((Box::new(io::stdout()), None)))
         } else if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
@@ -157,8 +153,20 @@ impl Capture {
             Box::new(|| Ok(to))
         };
         let is_classic = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("pcap"));
-        let capture = Capture::new(open, flags.capture_bytes, !is_classic, Box::new(tell));
-        let capture = capture.map_err(failed)?;
+        let bytes = flags.capture_bytes;
+        let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
+            began: (SystemTime::now(), Instant::now()),
+            has_comments: !is_classic,
+            tell: Box::new(tell),
+        });
+        lock(&shared.queue).add(header(!is_classic, longest));
+        let capture = Capture(Arc::clone(&shared));
+        let writer = thread::Builder::new().name("capture".to_owned());
+        writer.spawn(move || shared.write_all(open)).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -183,36 +191,6 @@ impl Capture {
         }
     }
 
-    fn new(
-        open: Box<dyn FnOnce() -> io::Result<To> + Send>,
-        bytes: Option<u32>,
-        has_comments: bool,
-        tell: Box<dyn Fn(Msg) + Send + Sync>,
-    ) -> io::Result<Capture> {
-        let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
-        let header = if has_comments {
-            // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
-            let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
-            let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
-            [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
-        } else {
-            // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
-            words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP])
-        };
-        let capture = Capture(Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
-            began: (SystemTime::now(), Instant::now()),
-            has_comments,
-            tell,
-        }));
-        lock(&capture.0.queue).add(header);
-        let shared = Arc::clone(&capture.0);
-        thread::Builder::new().name("capture".to_owned()).spawn(move || shared.write_all(open))?;
-        Ok(capture)
-    }
-
     /// The queue, after a wait for room in it.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         let mut queue = lock(&self.0.queue);
@@ -226,23 +204,24 @@ impl Capture {
     }
 
     /// A connection that has just been made.
-    pub(super) fn begin(&self, side: Side, own: SocketAddr, peer: SocketAddr) -> Conversation {
+    pub(super) fn begin(
+        &self,
+        Connection { side, client, server, .. }: Connection,
+    ) -> Conversation {
         static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
         // Different numbers, so that a port that is used again is not a segment that is sent again.
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
         let ends = Ends {
             number,
-            side,
-            addresses: of_one_version(own, peer),
+            addresses: of_one_version([client, server]),
             next: [number, number.rotate_left(16)],
-            owes: [None; 2],
             full: [0; 2],
             calls: [0; 2],
             ended: [false; 2],
             is_over: false,
         };
-        let conversation = Conversation { capture: self.clone(), ends: Mutex::new(ends) };
-        let [client, server] = if side == Side::Client { [OWN, PEER] } else { [PEER, OWN] };
+        let conversation = Conversation { capture: self.clone(), side, ends: Mutex::new(ends) };
+        let (client, server) = (Side::Client, Side::Server);
         conversation.write(|ends, out| {
             for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
                 out.segment(ends, from, flags, &[], "made up: the handshake");
@@ -268,6 +247,18 @@ impl Capture {
         queue.add(out.bytes);
         self.0.changed.notify_all();
     }
+}
+
+/// What a file begins with. No packet in it is longer than this.
+fn header(has_comments: bool, longest: u32) -> Vec<u8> {
+    if !has_comments {
+        // The magic number of a file with nanoseconds, its version 2.4, and the time zone, which is UTC.
+        return words_of(&[0xa1b2_3c4d, 2 | 4 << 16, 0, 0, longest, RAW_IP]);
+    }
+    // The section: byte order, version 1.0, unknown length. The interface: its time is in nanoseconds.
+    let section = [0x1a2b_3c4d_u32, 1, u32::MAX, u32::MAX];
+    let interface = [RAW_IP, longest, 9 | 1 << 16, 9, 0];
+    [block(0x0a0d_0d0a, &words_of(&section)), block(1, &words_of(&interface))].concat()
 }
 
 /// What is written to, and the same file, to cut off what is not whole. Standard output is not cut.
@@ -301,7 +292,10 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if let Err(error) = written {
-            (self.tell)(words::capture_stopped(&error.to_string()));
+            (self.tell)(msg!(
+                "the capture ends here, because it cannot be written: {error}",
+                "capture berhenti di sini karena tidak bisa ditulis: {error}"
+            ));
         }
     }
 
@@ -324,28 +318,23 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if dropped > 0 {
-            (self.tell)(words::capture_dropped(dropped));
+            (self.tell)(msg!(
+                "the capture lacks {dropped} reads and writes: it could not be written fast enough",
+                "capture kehilangan {dropped} read dan write karena tidak cukup cepat ditulis"
+            ));
         }
     }
 }
 
-/// The two ends of a connection, as indices.
-const OWN: usize = 0;
-const PEER: usize = 1;
-
-/// What is known of both ends: this program's is the first.
+/// What is known of both ends: the client's is the first.
 struct Ends {
     number: u32,
-    /// This program's side.
-    side: Side,
     addresses: [SocketAddr; 2],
     /// The sequence number of the next byte.
     next: [u32; 2],
-    /// The acknowledgement that this end owes, if it was not sent since.
-    owes: [Option<Owed>; 2],
     /// How many full segments have come to this end since it last acknowledged.
     full: [usize; 2],
-    /// How many writes and reads there were.
+    /// How many calls have moved what this end sends, or brought its end.
     calls: [u64; 2],
     /// Which directions have ended.
     ended: [bool; 2],
@@ -353,29 +342,16 @@ struct Ends {
     is_over: bool,
 }
 
-impl Ends {
-    fn side_name(&self) -> &'static str {
-        if self.side == Side::Client { "client" } else { "server" }
-    }
-
-    /// Counts a call that has moved bytes away from this end, or brought an end, and says what it was.
-    fn call(&mut self, from: usize) -> String {
-        let side = self.side_name();
-        let call = if from == OWN { "write" } else { "read" };
-        let count = at(&mut self.calls, from);
-        *count += 1;
-        format!("{side}: {call} {count}")
-    }
-}
-
 /// The element of this end.
-fn at<T>([own, peer]: &mut [T; 2], end: usize) -> &mut T {
-    if end == OWN { own } else { peer }
+fn at<T>([client, server]: &mut [T; 2], end: Side) -> &mut T {
+    if end == Side::Client { client } else { server }
 }
 
 /// A connection in a capture.
 pub(super) struct Conversation {
     capture: Capture,
+    /// This program's.
+    side: Side,
     ends: Mutex<Ends>,
 }
 
@@ -385,73 +361,87 @@ impl Conversation {
         self.capture.write(|out| packets(&mut ends, out));
     }
 
+    /// What this program did.
+    fn did(&self, what: &str) -> String {
+        format!("{}: {what}", if self.side == Side::Client { "client" } else { "server" })
+    }
+
+    /// Counts a call for what `from` sends, and says which it was.
+    fn call(&self, ends: &mut Ends, from: Side) -> String {
+        let call = if from == self.side { "write" } else { "read" };
+        let count = at(&mut ends.calls, from);
+        *count += 1;
+        self.did(&format!("{call} {count}"))
+    }
+
     /// Bytes that went from this end to the other.
-    fn moved(&self, from: usize, bytes: &[u8]) {
+    fn moved(&self, from: Side, bytes: &[u8]) {
         self.write(|ends, out| {
             if ends.is_over || bytes.is_empty() {
                 return;
             }
-            let call = ends.call(from);
+            let call = self.call(ends, from);
             let count = bytes.len().div_ceil(SEGMENT);
             for (n, segment) in bytes.chunks(SEGMENT).enumerate() {
                 let is_last = n + 1 == count;
                 let part = format!("{call}, segment {} of {count}", n + 1);
                 let comment = if count == 1 { &call } else { &part };
                 out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
-                let full = at(&mut ends.full, 1 - from);
+                let full = at(&mut ends.full, from.other());
                 *full += usize::from(segment.len() == SEGMENT);
                 if *full == FULL {
                     let comment = "made up: acknowledges the second full segment";
-                    out.segment(ends, 1 - from, ACK, &[], comment);
+                    out.segment(ends, from.other(), ACK, &[], comment);
                 } else {
-                    out.owe(ends, 1 - from);
+                    out.owe(ends, from.other());
                 }
             }
         });
     }
 
-    fn ended(&self, from: usize) {
+    fn ended(&self, from: Side) {
         self.write(|ends, out| {
             if std::mem::replace(at(&mut ends.ended, from), true) || ends.is_over {
                 return;
             }
             ends.is_over = ends.ended == [true; 2];
-            let call = match from {
-                OWN => format!("{}: ends its direction", ends.side_name()),
-                _ => ends.call(from) + ", the end",
+            let call = match from == self.side {
+                true => self.did("ends its direction"),
+                false => self.call(ends, from) + ", the end",
             };
             out.segment(ends, from, FIN | ACK, &[], &call);
             if ends.is_over {
                 // The other end has nothing left to send that could carry it.
-                out.segment(ends, 1 - from, ACK, &[], "made up: acknowledges the last FIN");
+                out.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
             } else {
-                out.owe(ends, 1 - from);
+                out.owe(ends, from.other());
             }
         });
     }
 
-    fn reset(&self, by: usize) {
+    fn reset(&self, by: Side) {
         self.write(|ends, out| {
             if std::mem::replace(&mut ends.is_over, true) {
                 return;
             }
-            let what = if by == OWN { "resets the connection" } else { "learns of the reset" };
-            let call = format!("{}: {what}", ends.side_name());
-            out.segment(ends, by, RST | ACK, &[], &call);
-            out.forget(ends, 1 - by);
+            let what =
+                if by == self.side { "resets the connection" } else { "learns of the reset" };
+            out.segment(ends, by, RST | ACK, &[], &self.did(what));
+            out.forget(ends, by.other());
         });
     }
 }
 
 impl Observer for Conversation {
     fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+        let (own, peer) = (self.side, self.side.other());
         match event {
-            Event::Read(bytes) => self.moved(PEER, bytes),
-            Event::Wrote(bytes) => self.moved(OWN, bytes),
-            Event::End => self.ended(PEER),
-            Event::Ended => self.ended(OWN),
-            Event::Reset => self.reset(PEER),
-            Event::OurReset => self.reset(OWN),
+            Event::Read(bytes) => self.moved(peer, bytes),
+            Event::Wrote(bytes) => self.moved(own, bytes),
+            Event::End => self.ended(peer),
+            Event::Ended => self.ended(own),
+            Event::Reset => self.reset(peer),
+            Event::OurReset => self.reset(own),
             Event::Silence | Event::Message(..) | Event::Kernel(_) => {}
         }
     }
@@ -460,7 +450,7 @@ impl Observer for Conversation {
 /// A connection that is dropped is closed.
 impl Drop for Conversation {
     fn drop(&mut self) {
-        self.ended(OWN);
+        self.ended(self.side);
     }
 }
 
@@ -472,12 +462,12 @@ struct Packets {
     kept: usize,
     has_comments: bool,
     /// See [`Queue::owed`].
-    owed: BTreeMap<Owed, Packet>,
+    owed: VecDeque<Owed>,
 }
 
 impl Packets {
     /// Writes one segment from this end, which acknowledges what has come to it.
-    fn segment(&mut self, ends: &mut Ends, from: usize, flags: u8, bytes: &[u8], comment: &str) {
+    fn segment(&mut self, ends: &mut Ends, from: Side, flags: u8, bytes: &[u8], comment: &str) {
         self.forget(ends, from);
         *at(&mut ends.full, from) = 0;
         let packet = packet(ends, from, flags, bytes, self.kept, comment);
@@ -489,26 +479,25 @@ impl Packets {
     }
 
     /// Takes note that this end owes an acknowledgement of all that has come to it.
-    fn owe(&mut self, ends: &mut Ends, end: usize) {
+    fn owe(&mut self, ends: &Ends, end: Side) {
         let comment = "made up: delayed, because no segment carried it";
         let packet = packet(ends, end, ACK, &[], 0, comment);
-        let since = at(&mut ends.owes, end).filter(|owed| self.owed.contains_key(owed));
-        let owed = since.unwrap_or((self.time.saturating_add(DELAY), ends.number, end));
-        self.owed.insert(owed, packet);
-        *at(&mut ends.owes, end) = Some(owed);
+        let by = (ends.number, end);
+        match self.owed.iter_mut().find(|owed| owed.by == by) {
+            Some(owed) => owed.packet = packet,
+            None => self.owed.push_back(Owed { due: self.time + DELAY, by, packet }),
+        }
     }
 
     /// Forgets what this end owes.
-    fn forget(&mut self, ends: &mut Ends, end: usize) {
-        if let Some(owed) = at(&mut ends.owes, end).take() {
-            self.owed.remove(&owed);
-        }
+    fn forget(&mut self, ends: &Ends, end: Side) {
+        self.owed.retain(|owed| owed.by != (ends.number, end));
     }
 
     /// Writes the acknowledgements that were due by now.
     fn write_due(&mut self) {
-        while let Some(entry) = self.owed.first_entry().filter(|it| it.key().0 <= self.time) {
-            let ((due, ..), packet) = entry.remove_entry();
+        while self.owed.front().is_some_and(|owed| owed.due <= self.time) {
+            let Some(Owed { due, packet, .. }) = self.owed.pop_front() else { return };
             self.write(due, &packet);
         }
     }
@@ -554,89 +543,15 @@ fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// One segment from this end, as an IP packet.
-fn packet(ends: &Ends, from: usize, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
-    let Ends { addresses: [own, peer], next: [ours, theirs], .. } = ends;
-    let (source, target, sequence, expected) =
-        if from == OWN { (own, peer, ours, theirs) } else { (peer, own, theirs, ours) };
-    let is_syn = flags & SYN != 0;
-    let options: &[u8] = if is_syn { &SYN_OPTIONS } else { &[] };
-    let acknowledged = if flags & ACK == 0 { 0 } else { *expected };
-    let [first, later] = WINDOWS;
-    let mut tcp = Vec::with_capacity(28);
-    tcp.extend(source.port().to_be_bytes());
-    tcp.extend(target.port().to_be_bytes());
-    tcp.extend(sequence.to_be_bytes());
-    tcp.extend(acknowledged.to_be_bytes());
-    // The header's length in words of four bytes.
-    tcp.extend([if is_syn { 7 << 4 } else { 5 << 4 }, flags]);
-    tcp.extend(if is_syn { first } else { later }.to_be_bytes());
-    // The checksum, and no urgent bytes.
-    tcp.extend([0; 4]);
-    tcp.extend(options);
-    // At most a segment and two headers.
-    let length = u16::try_from(tcp.len() + bytes.len()).unwrap_or(u16::MAX);
-    let mut ip = Vec::with_capacity(40);
-    let addresses = match (source.ip(), target.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(target)) => {
-            ip.extend([0x45, 0]);
-            ip.extend(length.saturating_add(20).to_be_bytes());
-            // No number, because the packet is not to be split, 64 hops, TCP, the checksum.
-            ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-            ip.extend(source.octets());
-            ip.extend(target.octets());
-            set_checksum(&mut ip, 10, 0, &[]);
-            12..20
-        }
-        (source, target) => {
-            ip.extend([0x60, 0, 0, 0]);
-            ip.extend(length.to_be_bytes());
-            // TCP, 64 hops.
-            ip.extend([6, 64]);
-            ip.extend(v6(source));
-            ip.extend(v6(target));
-            8..40
-        }
+fn packet(ends: &Ends, from: Side, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
+    let Ends { addresses: [client, server], next: [first, second], .. } = *ends;
+    let (source, target, sequence, expected) = match from {
+        Side::Client => (client, server, first, second),
+        Side::Server => (server, client, second, first),
     };
-    let addresses = sum(ip.get(addresses).unwrap_or_default());
-    set_checksum(&mut tcp, 16, addresses + 6 + u64::from(length), bytes);
+    let acknowledged = if flags & ACK == 0 { 0 } else { expected };
+    let headers = Segment { source, target, sequence, acknowledged, flags, bytes }.headers();
     let kept = bytes.get(..most).unwrap_or(bytes);
     let cut = bytes.len() - kept.len();
-    Packet { bytes: [&ip, &tcp, kept].concat(), cut, comment: comment.to_owned() }
-}
-
-/// The addresses in one version of IP. A socket for both versions tells IPv4 addresses as IPv6 ones, and a load
-/// balancer may pass on a client of the other version.
-fn of_one_version(own: SocketAddr, peer: SocketAddr) -> [SocketAddr; 2] {
-    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
-    let [own, peer] = [plain(own), plain(peer)];
-    let wide = |at: SocketAddr| SocketAddr::new(v6(at.ip()).into(), at.port());
-    if own.is_ipv4() == peer.is_ipv4() { [own, peer] } else { [wide(own), wide(peer)] }
-}
-
-/// An address as IPv6 has it.
-fn v6(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-/// Puts the checksum of this header and what follows it into the header, where there are two zeros. `more` is
-/// the sum of what else it is for.
-fn set_checksum(header: &mut [u8], at: usize, more: u64, bytes: &[u8]) {
-    let mut sum = more + sum(header) + sum(bytes);
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    let checksum = !u16::try_from(sum).unwrap_or(0);
-    if let Some(place) = header.get_mut(at..at + 2) {
-        place.copy_from_slice(&checksum.to_be_bytes());
-    }
-}
-
-/// The sum of the numbers of two bytes each. A last byte alone is the higher half of one.
-fn sum(bytes: &[u8]) -> u64 {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let pairs: u64 = pairs.iter().map(|pair| u64::from(u16::from_be_bytes(*pair))).sum();
-    pairs + rest.first().map_or(0, |last| u64::from(*last) << 8)
+    Packet { bytes: [&headers, kept].concat(), cut, comment: comment.to_owned() }
 }

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Instruments;
-use super::bars::{self, Bars};
+use super::canvas::{Canvas, Palette, Pen, Style, WIDTH};
 use super::capture::Capture;
-use super::local::{LocalServer, TemporaryFolder};
+use super::local::LocalServer;
 use super::picture::save;
 use super::trace::{Event, Observer, Side, ending};
 use crate::client::outcome::{Outcome, Stop};
@@ -25,9 +25,9 @@ use crate::client::{Client, Config};
 use crate::dialect::Dialect;
 use crate::dialect::json_value::Value;
 use crate::error::{Answer, Failure, OPEN, lock};
-use crate::lab::cli::CommandLine;
-use crate::lab::words;
-use crate::lang::msg;
+use crate::lab::line::CommandLine;
+use crate::lab::scratch::TemporaryFolder;
+use crate::lang::{self, Lang, msg};
 use crate::wire::stream;
 
 /// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
@@ -40,8 +40,8 @@ pub(super) struct Row {
     dialect: Dialect,
     connections: u64,
     payload: u64,
-    time: Duration,
-    counts: Counts,
+    pub(super) time: Duration,
+    pub(super) counts: Counts,
 }
 
 impl Row {
@@ -56,14 +56,14 @@ impl Row {
 struct Counter(Mutex<Counts>);
 
 #[derive(Clone, Debug, Default)]
-struct Counts {
+pub(super) struct Counts {
     reads: u64,
     writes: u64,
     bytes: u64,
     trips: u64,
     /// The last call that moved bytes was a write.
     has_written: bool,
-    waited: Duration,
+    pub(super) waited: Duration,
     endings: BTreeSet<&'static str>,
 }
 
@@ -92,17 +92,18 @@ impl Observer for Counter {
 
 /// Does the job through every dialect and shows the table.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let (is_named, has_port) = line.named;
-    if has_port {
-        return Err(Stop::Wrong(words::compare_takes_no_port()));
-    }
     let files = here(&line.argument, false)?.names;
-    if let Some(path) = &line.svg {
+    if let Some(path) = &line.flags.svg {
         save(path, "")?;
     }
-    let [(path, _)] = files.as_slice() else { return Err(Stop::Wrong(words::one_file())) };
+    let [(path, _)] = files.as_slice() else {
+        return Err(Stop::Wrong(msg!(
+            "compare takes one file; put quotes around a name with spaces",
+            "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi"
+        )));
+    };
     let folder = TemporaryFolder::new()?;
-    let own = match is_named {
+    let own = match line.is_named {
         true => None,
         false => Some(LocalServer::prepared(&folder.0.join("root"), "", stream::plain())?),
     };
@@ -121,9 +122,16 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer) -> Outcome {
     match &line.instruments.capture {
         Some(file) if !server.has_usual_ports() => {
-            let port = |(dialect, port): &(Dialect, u16)| (dialect.name(), *port);
-            let ports = server.ports.iter().map(port).collect::<Vec<_>>();
-            ui.tell(&words::decode_as(file, &ports))
+            let mut command = "  tshark -X lua_script:connme.lua".to_owned();
+            for (dialect, port) in &server.ports {
+                command += &format!(" \\\n    -d tcp.port=={port},connme_{}", dialect.name());
+            }
+            command +=
+                &format!(" \\\n    -r {}", lang::readable(file.to_string_lossy().as_bytes()));
+            ui.tell(&msg!(
+                "the usual ports were taken; to read the capture:\n{command}",
+                "port yang biasa sudah dipakai; untuk membaca capture:\n{command}"
+            ))
         }
         _ => Ok(()),
     }
@@ -131,29 +139,51 @@ pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer)
 
 /// Shows the rows: as a table, or as JSON, and as bars if there is a file for them.
 pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
-    if let Some(path) = &line.svg {
+    if let Some(path) = &line.flags.svg {
         let size = rows.iter().map(|row| row.payload / 2).max().unwrap_or_default();
-        let (lang, is_dark) = (line.config.lang, line.ladder.is_dark);
-        save(path, &bars::draw(&bars(rows), &readable(size), lang, is_dark))?;
+        let (lang, is_dark) = (line.config.lang, line.flags.ladder.is_dark);
+        save(path, &bars(rows, &readable(size), lang, is_dark))?;
     }
-    if line.json {
+    if line.flags.json {
         return Ok(ui.print(&format!("{}\n", json(rows)))?);
     }
-    ui.tell(&words::compare_title())?;
-    ui.print(&table(rows, &ui.words(&words::compare_heads()), ui.terminal.columns))?;
-    ui.tell(&words::compare_explained(&lacks(ui.config())))
+    ui.tell(&msg!(
+        "The same job in each dialect: send the file, fetch it again.",
+        "Pekerjaan yang sama di setiap dialek: kirim file, ambil lagi."
+    ))?;
+    ui.print(&table(rows, heads(line.config.lang), ui.terminal.columns))?;
+    let lacks = lacks(ui.config());
+    ui.tell(&msg!(
+        "trips: times that the client had to wait for an answer\n\
+         framing: all bytes that are not the file's\n\
+         waited: reads of 15 ms and more, such as pauses\n\
+         commands that a dialect lacks:{lacks}",
+        "bolak-balik: berapa kali client harus menunggu jawaban\n\
+         overhead: semua byte yang bukan isi file\n\
+         tunggu: read selama 15 ms atau lebih, misalnya jeda\n\
+         perintah yang tidak ada di sebuah dialek:{lacks}"
+    ))
 }
 
-/// The commands of files that a dialect lacks, for those that lack one.
-fn lacks(config: &Config) -> Vec<(&'static str, Vec<&'static str>)> {
+/// The heads of the columns.
+fn heads(lang: Lang) -> &'static str {
+    lang.choose(
+        "dialect conns trips reads writes payload framing share waited seconds rate ends-by",
+        "dialek koneksi bolak-balik baca tulis isi overhead bagian tunggu detik laju akhir",
+    )
+}
+
+/// The commands of files that a dialect lacks: a line for each that lacks one.
+fn lacks(config: &Config) -> String {
     let lacks = |dialect: Dialect| {
         let config = Config { dialect, ..config.clone() };
         let client = Client::new(config, stream::plain());
-        let words = ["upload", "download", "ls", "size", "rm"];
-        let lacks = words.into_iter().filter(|word| client.requests().has(word) == Some(false));
-        (dialect.name(), lacks.collect::<Vec<_>>())
+        let mut words = vec!["upload", "download", "ls", "size", "rm"];
+        words.retain(|word| client.requests().has(word) == Some(false));
+        let line = format!("\n  {}: {}", dialect.name(), words.join(" "));
+        if words.is_empty() { String::new() } else { line }
     };
-    Dialect::ALL.into_iter().map(lacks).filter(|(_, words)| !words.is_empty()).collect()
+    Dialect::ALL.into_iter().map(lacks).collect()
 }
 
 /// Does the job through every dialect: with this server of our own, or with the one that the user named, at each
@@ -280,15 +310,71 @@ fn table(rows: &[Row], heads: &str, columns: usize) -> String {
     }
 }
 
-/// What is drawn of the rows.
-pub(super) fn bars(rows: &[Row]) -> Vec<Bars> {
-    let bars = |row: &Row| Bars {
-        dialect: row.dialect.name(),
-        time: row.time,
-        waited: row.counts.waited,
-        trips: row.counts.trips,
+/// Where the bars begin and how long the longest is. The rest is for its figure.
+const LEFT: f64 = 160.0;
+const LONGEST: f64 = WIDTH - LEFT - 150.0;
+
+const ROW: f64 = 32.0;
+
+/// Three charts, each with a bar for each dialect. `what` was moved, for example `10 MB`.
+pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> String {
+    let colours = Palette::of(is_dark);
+    let mut canvas = Canvas::default();
+    let ink = Style::new(colours.ink);
+    let title =
+        msg!("A file through four framings: {what}", "Satu file dengan empat framing: {what}");
+    let title = title.say(lang);
+    canvas.text(24.0, 40.0, ink.bold(24.0), &title);
+    let mut y = 64.0;
+    let mut about = Vec::new();
+    let of = |figure: fn(&Row) -> (f64, String)| {
+        rows.iter().map(|row| (row.dialect.name(), figure(row))).collect::<Vec<_>>()
     };
-    rows.iter().map(bars).collect()
+    let charts = [
+        (
+            lang.choose("Seconds for the whole job", "Detik untuk seluruh pekerjaan"),
+            colours.command,
+            of(|row| seconds(row.time)),
+        ),
+        (
+            lang.choose("Seconds of waiting for pauses", "Detik menunggu jeda"),
+            colours.header,
+            of(|row| seconds(row.counts.waited)),
+        ),
+        (
+            lang.choose("Round trips", "Bolak-balik"),
+            colours.payload,
+            of(|row| (row.counts.trips as f64, row.counts.trips.to_string())),
+        ),
+    ];
+    for (head, colour, figures) in charts {
+        y += 26.0;
+        canvas.text(24.0, y, ink.bold(18.0), head);
+        let most = figures.iter().map(|(_, (value, _))| *value).fold(1e-9, f64::max);
+        let top = y + 8.0;
+        for (dialect, (value, text)) in &figures {
+            y += ROW;
+            let length = LONGEST * value / most;
+            canvas.text(LEFT - 12.0, y, ink.end(), dialect);
+            canvas.rectangle((LEFT, y - 16.0), length.max(1.0), 22.0, colour);
+            canvas.text(LEFT + length + 10.0, y, ink, text);
+        }
+        canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(colours.pale, 1.0, ""));
+        let list = figures.iter().map(|(dialect, (_, text))| format!("{dialect} {text}"));
+        about.push(format!("{head}: {}", list.collect::<Vec<_>>().join(", ")));
+        y += 24.0;
+    }
+    let about = about.join(". ");
+    let about = msg!(
+        "Three bar charts: the seconds of the whole job, the seconds spent waiting for pauses, and the round trips. \
+         {about}.",
+        "Tiga diagram batang: detik untuk seluruh pekerjaan, detik menunggu jeda, dan jumlah bolak-balik. {about}."
+    );
+    canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
+}
+
+fn seconds(time: Duration) -> (f64, String) {
+    (time.as_secs_f64(), format!("{:.4}", time.as_secs_f64()))
 }
 
 /// The rows for programs: one JSON array.
@@ -357,10 +443,10 @@ mod tests {
         };
         let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
         for lang in [Lang::En, Lang::Id] {
-            let heads = words::compare_heads().say(lang);
+            let heads = heads(lang);
             assert_eq!(heads.split(' ').count(), 12);
             let widest = |columns| {
-                let text = table(&rows, &heads, columns);
+                let text = table(&rows, heads, columns);
                 let words = text.lines().next().unwrap().split_whitespace().count();
                 (words, text.lines().map(str::len).max().unwrap())
             };

@@ -1,24 +1,24 @@
 //! A short session with every read and write shown, then a comparison, against a server of its own.
 
-use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::capture::Capture;
 use super::keys::{self, Wish};
 use super::lessons::clear;
-use super::local::{LocalServer, TemporaryFolder};
-use super::picture::Picture;
-use super::trace::{Output, Side};
+use super::local::LocalServer;
+use super::picture::{Picture, save};
+use super::trace::{Output, Side, legend};
 use super::{Instruments, compare};
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::prompt::prompt;
 use crate::client::ui::Ui;
 use crate::client::{Client, Config};
-use crate::error::{CREATE, Failure, lock};
-use crate::lab::cli::CommandLine;
-use crate::lab::words;
+use crate::error::lock;
+use crate::lab::line::CommandLine;
+use crate::lab::scratch::TemporaryFolder;
+use crate::lang::msg;
 use crate::limits;
 
 /// The name of the file that the session sends.
@@ -45,8 +45,8 @@ const TYPED: [&str; 7] = [
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let folder = TemporaryFolder::new()?;
     let file = folder.0.join(FILE);
-    fs::write(&file, "halo, dunia\n").map_err(|e| Failure::local(CREATE, FILE, e))?;
-    let picture = Picture::begin(&line.ladder, line.config.lang)?;
+    save(&file, "halo, dunia\n")?;
+    let picture = Picture::begin(&line.flags.ladder, line.config.lang)?;
     let recorder = picture.as_ref().map(Picture::recorder);
     let kernel = line.instruments.kernel;
     let recorded = Instruments { recorder, kernel, ..Instruments::default() };
@@ -66,14 +66,12 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let trace = Some(Output { zero: Some(Arc::clone(&zero)), ..Output::of_errors() });
     let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
-    let waits = line.step && ui.asks;
+    let waits = line.flags.step && ui.asks;
+    let enter = msg!("(Enter) ", "(Enter) ");
     if waits {
         clear(ui)?;
     }
-    ui.tell(&words::ladder_legend())?;
-    if kernel {
-        ui.tell(&words::kernel_legend())?;
-    }
+    ui.tell(&legend(kernel))?;
     let goes_on = ui.with_client(client, |ui| -> Result<bool, Stop> {
         for (number, typed) in TYPED.into_iter().enumerate() {
             let (word, name) = typed.split_once(' ').unwrap_or((typed, ""));
@@ -89,7 +87,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
             ui.print(&format!("\n{typed}\n"))?;
             // What the command before has done stays until then.
             if waits {
-                if keys::ask(ui, &words::ask_enter())? == Wish::Leave {
+                if keys::ask(ui, &enter)? == Wish::Leave {
                     return Ok(false);
                 }
                 clear(ui)?;
@@ -106,7 +104,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     if let Some(picture) = picture {
         picture.write()?;
     }
-    if !goes_on || (waits && keys::ask(ui, &words::ask_enter())? == Wish::Leave) {
+    if !goes_on || (waits && keys::ask(ui, &enter)? == Wish::Leave) {
         return Ok(());
     }
     if waits {

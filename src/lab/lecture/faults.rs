@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::trace::Observer;
 use crate::cli::args;
+use crate::lab::random::Random;
 use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
@@ -18,11 +19,11 @@ use crate::wire::stream::{Ending, Stream};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// One write moves at most this many bytes.
-    pub slice: Option<usize>,
+    pub slice: Option<u64>,
     /// Writes are held back for this time, and joined.
     pub coalesce: Option<Duration>,
-    /// The wait before each write.
-    pub delay: Option<Duration>,
+    /// The wait before each write, in milliseconds.
+    pub delay: Option<u64>,
     /// At most this many bytes are sent in a second.
     pub drip: Option<u64>,
     /// The connection is closed after this many bytes.
@@ -52,14 +53,13 @@ impl Faults {
         let mut faults = Faults::default();
         for fault in text.split(',') {
             let (name, digits) = fault.split_once('=')?;
-            let number = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()))?;
-            let n: u64 = number.parse().ok()?;
+            let n = args::digits(digits)?;
             let positive = (n > 0).then_some(n);
-            let time = Duration::from_millis(n.min(60_000));
+            let millis = n.min(60_000);
             match name {
-                "slice" => faults.slice = Some(positive?.try_into().ok()?),
-                "coalesce" => faults.coalesce = Some(time),
-                "delay" => faults.delay = Some(time),
+                "slice" => faults.slice = Some(positive?),
+                "coalesce" => faults.coalesce = Some(Duration::from_millis(millis)),
+                "delay" => faults.delay = Some(millis),
                 "drip" => faults.drip = Some(positive?),
                 "cut" => faults.cut = Some(n),
                 "reset" => faults.reset = Some(n),
@@ -77,7 +77,7 @@ pub struct Faulty {
     inner: Option<Box<dyn Stream>>,
     faults: Faults,
     on_cut: Option<Arc<dyn Observer>>,
-    random: u64,
+    random: Random,
     sent: u64,
     /// The bytes that are held back, and since when.
     held: Vec<u8>,
@@ -92,7 +92,7 @@ impl Faulty {
         faults: Faults,
         on_cut: Option<Arc<dyn Observer>>,
     ) -> Faulty {
-        let random = faults.seed.unwrap_or(0);
+        let random = Random(faults.seed.unwrap_or(0));
         let since = Instant::now();
         Faulty { inner: Some(inner), faults, on_cut, random, sent: 0, held: Vec::new(), since }
     }
@@ -127,10 +127,10 @@ impl Faulty {
         }
         let mut n = (bytes.len() as u64).min(allowed);
         if let Some(slice) = self.faults.slice {
-            n = n.min(self.up_to(slice as u64).max(1));
+            n = n.min(self.up_to(slice).max(1));
         }
         if let Some(delay) = self.faults.delay {
-            let millis = self.up_to(delay.as_secs() * 1000 + u64::from(delay.subsec_millis()));
+            let millis = self.up_to(delay);
             self.pause(Duration::from_millis(millis));
         }
         if let Some(rate) = self.faults.drip {
@@ -164,12 +164,7 @@ impl Faulty {
         if self.faults.seed.is_none() {
             return most;
         }
-        // The constants of Knuth's linear congruential generator.
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) % most.saturating_add(1)
+        self.random.next() % most.saturating_add(1)
     }
 }
 

@@ -152,7 +152,6 @@ pub(in crate::lab) fn check(is_wanted: bool) -> Result<(), Msg> {
 }
 
 /// Asks the kernel about one socket, again and again.
-#[derive(Clone)]
 pub(super) struct Watch {
     own: SocketAddr,
     peer: SocketAddr,

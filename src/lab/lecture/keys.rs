@@ -2,9 +2,10 @@
 //! for slides works, and Ctrl-C is a key too: then the program removes its files before it ends.
 
 use std::io::{self, Read};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::client::keyboard::Typed;
+use crate::client::terminal::stty;
 use crate::client::ui::Ui;
 use crate::lang::Msg;
 
@@ -51,22 +52,16 @@ struct Keys {
 
 impl Keys {
     fn begin() -> Option<Keys> {
-        let before = stty(&["-g"])?.trim().to_owned();
-        stty(&["-icanon", "-echo", "-isig", "min", "1"])?;
+        let before = stty(&["-g"], Stdio::inherit())?.trim().to_owned();
+        stty(&["-icanon", "-echo", "-isig", "min", "1"], Stdio::inherit())?;
         Some(Keys { before })
     }
 }
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        stty(&[&self.before]);
+        stty(&[&self.before], Stdio::inherit());
     }
-}
-
-fn stty(words: &[&str]) -> Option<String> {
-    let mut stty = Command::new("stty");
-    let output = stty.args(words).stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Reads keys until they are a wish. Digits are shown as they come.

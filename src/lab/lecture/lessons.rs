@@ -11,7 +11,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::net::TcpListener;
 use std::path::MAIN_SEPARATOR;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -20,20 +19,22 @@ use std::time::{Duration, Instant};
 
 use super::Instruments;
 use super::keys::{self, Wish};
-use super::local::{Listeners, LocalServer, TemporaryFolder, this_program};
+use super::local::LocalServer;
 use super::tcp;
-use super::trace::{Output, Side};
+use super::trace::{Output, Side, legend};
+use crate::client::names;
 use crate::client::outcome::{Outcome, Stop};
-use crate::client::terminal::{self, COLUMNS};
+use crate::client::terminal;
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
-use crate::error::{Answer, CREATE, Failure, READ, lock};
+use crate::error::{Answer, CREATE, Failure, lock};
 use crate::lab::architectures::named;
-use crate::lab::cli::CommandLine;
-use crate::lab::{starter, words as sentences};
-use crate::lang::{Lang, Msg};
-use crate::limits::{self, TCP_IP};
-use crate::wire::stream;
+use crate::lab::line::CommandLine;
+use crate::lab::scratch::{TemporaryFolder, this_program};
+use crate::lab::starter;
+use crate::lab::text::wrapped;
+use crate::lang::{Lang, Msg, msg};
+use crate::limits::TCP_IP;
 
 /// How often a lesson is given with `--all` before it counts as different from its page.
 const TRIES: usize = 4;
@@ -43,11 +44,6 @@ const MOMENT: Duration = Duration::from_millis(200);
 
 /// How long a server's trace may take to show the end of its connections.
 const TRACE_ENDS: Duration = Duration::from_secs(2);
-
-/// A step is at most this many lines high, on a terminal of [`NARROW`] columns too: a projector shows few.
-const HIGHEST: usize = 18;
-
-const NARROW: usize = 60;
 
 /// The server of a lesson that names none.
 const USUAL: &str = "connme-server --all";
@@ -68,8 +64,11 @@ struct Step<'p> {
     runs: Vec<(&'p str, &'p str)>,
 }
 
+/// What each command of a step has printed, if it can run here.
+type Printed = Vec<Option<String>>;
+
 /// Takes the reader through the lessons, from the one of this number on. With `--all`, runs all from there on
-/// without a pause, and fails if one prints something else than its page, or has a step that is too high.
+/// without a pause, and fails if one prints something else than its page.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let page = page(ui.config().lang);
     let lessons: Vec<&str> = page.split("\n## ").skip(1).collect();
@@ -79,8 +78,13 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         text => text.parse().unwrap_or(0),
     };
     let chosen = lessons.get(usize::wrapping_sub(first, 1)..).filter(|rest| !rest.is_empty());
-    let Some(chosen) = chosen else { return Err(Stop::Wrong(sentences::no_such_lesson(most))) };
-    if line.all {
+    let Some(chosen) = chosen else {
+        return Err(Stop::Wrong(msg!(
+            "the lessons have the numbers 1 to {most}",
+            "nomor pelajaran dari 1 sampai {most}"
+        )));
+    };
+    if line.flags.all {
         for lesson in chosen {
             // On a busy machine, a pause between two writes can be too short.
             let mut tries = 1;
@@ -91,7 +95,12 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
                 tries += 1;
             }
         }
-        return ui.tell(&sentences::lessons_are_true(chosen.len()));
+        let count = chosen.len();
+        let lessons = if count == 1 { "lesson" } else { "lessons" };
+        return ui.tell(&msg!(
+            "{count} {lessons}: each printed what its page says",
+            "{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya"
+        ));
     }
     match chosen.first() {
         Some(lesson) if !ui.asks => show_all(ui, lesson, false),
@@ -101,10 +110,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 
 /// Gives the lessons to a reader at a terminal, who chooses the next one and may go back.
 fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
+    let lang = ui.config().lang;
     let (mut number, mut at) = (first, 0);
     let mut seen = BTreeSet::new();
-    // The steps of this lesson that have run.
-    let mut shown: Vec<Vec<Piece>> = Vec::new();
+    // What the steps of this lesson have printed, as far as they have run.
+    let mut shown: Vec<Printed> = Vec::new();
     let mut wish = Wish::Help;
     while wish != Wish::Leave {
         let lesson = lessons.get(number - 1).copied().unwrap_or_default();
@@ -113,26 +123,35 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
         // A lecturer may change it.
         let columns = terminal::Terminal::look().columns;
         if wish == Wish::Help {
-            ui.tell(&sentences::lesson_help())?;
+            let (english, indonesian) =
+                (include_str!("lessons/keys.en.txt"), include_str!("lessons/keys.id.txt"));
+            ui.print(lang.choose(english, indonesian))?;
+            ui.print(&format!("{}\n\n", ui.words(&legend(true))))?;
             if !seen.is_empty() {
                 ui.tell(&last_word(&seen, lessons.len()))?;
             }
         } else {
             while shown.len() <= at {
                 ui.print(&format!("{title}\n\n"))?;
-                let (step, lang) = (steps.get(shown.len()), ui.config().lang);
+                let step = steps.get(shown.len());
                 let live = &mut |line: &str| {
                     let _ = ui.print(line);
                 };
-                let pieces = step.map(|step| step.show(lang, columns, live)).transpose()?;
-                shown.push(pieces.unwrap_or_default());
+                let printed = step.map(|step| step.run(lang, columns, live)).transpose()?;
+                shown.push(printed.unwrap_or_default());
                 clear(ui)?;
             }
-            let pieces = shown.get(at).map_or(&[][..], Vec::as_slice);
-            ui.print(&format!("{title}\n\n{}\n", lines(pieces, columns).join("\n")))?;
+            let screen = steps.get(at).zip(shown.get(at));
+            let screen = screen.map(|(step, printed)| step.screen(printed, lang, columns));
+            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default().join("\n")))?;
         }
         let last = wish;
-        wish = keys::ask(ui, &sentences::ask_step(number, lessons.len(), at + 1, steps.len()))?;
+        let (step, most, all) = (at + 1, steps.len(), lessons.len());
+        let question = msg!(
+            "lesson {number} of {all}, step {step} of {most}: Enter, b, q or ? ",
+            "pelajaran {number}/{all}, langkah {step}/{most}: Enter, b, q atau ? "
+        );
+        wish = keys::ask(ui, &question)?;
         match wish {
             // After the page of help, the step that was left.
             Wish::Next | Wish::Back if last == Wish::Help => {}
@@ -161,9 +180,23 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
     ui.tell(&last_word(&seen, lessons.len()))
 }
 
+/// What the reader has seen, and what not.
 fn last_word(seen: &BTreeSet<usize>, lessons: usize) -> Msg {
     let left: Vec<_> = (1..=lessons).filter(|number| !seen.contains(number)).collect();
-    sentences::last_word(seen.len(), &left)
+    if left.is_empty() {
+        return msg!(
+            "That was the last lesson, and you have seen all of them.\n\
+             Now write a server of your own: connme-lab grade checks it.",
+            "Itu pelajaran terakhir, dan semuanya sudah Anda lihat.\n\
+             Sekarang tulislah server sendiri: connme-lab grade memeriksanya."
+        );
+    }
+    let ranges = left.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
+        [first, .., last] => format!("{first}-{last}"),
+        all => all.iter().map(usize::to_string).collect(),
+    });
+    let (seen, list) = (seen.len(), ranges.collect::<Vec<_>>().join(", "));
+    msg!("lessons seen: {seen}; not yet: {list}", "pelajaran selesai: {seen}; belum: {list}")
 }
 
 /// Shows all steps of a lesson. With `compares`, it fails if something else is printed than the page says.
@@ -171,30 +204,20 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     let (title, steps) = steps(lesson);
     ui.print(&format!("{title}\n{}\n\n", "=".repeat(title.chars().count())))?;
     for step in steps {
-        let columns = terminal::Terminal::look().columns;
-        let pieces = step.show(ui.config().lang, columns, &mut |_| ())?;
-        ui.print(&format!("{}\n\n", lines(&pieces, columns).join("\n")))?;
-        if !compares {
-            continue;
-        }
-        let printed = pieces.iter().filter_map(|piece| match piece {
-            Piece::Printed(came) => Some(came),
-            _ => None,
-        });
-        for (came, (command, expected)) in printed.zip(&step.runs) {
+        let (lang, columns) = (ui.config().lang, terminal::Terminal::look().columns);
+        let printed = step.run(lang, columns, &mut |_| ())?;
+        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns).join("\n")))?;
+        for (came, (command, expected)) in printed.iter().zip(&step.runs) {
             // Windows may throw away what came before a reset.
-            let is_certain = !(cfg!(windows) && expected.contains("[reset]"));
+            let is_certain = compares && !(cfg!(windows) && expected.contains("[reset]"));
             let comparable =
                 if command.starts_with(EXPERIMENT) { without_numbers } else { blanked_all };
-            if is_certain && comparable(came) != comparable(expected) {
-                return Err(Stop::Refused(sentences::lesson_differs(title, expected)));
-            }
-        }
-        for columns in [NARROW, COLUMNS] {
-            // The title and an empty line.
-            let height = 2 + height(&pieces, columns);
-            if height > HIGHEST {
-                return Err(Stop::Refused(sentences::step_too_high(title, height, columns)));
+            let differs = |came: &String| comparable(came) != comparable(expected);
+            if is_certain && came.as_ref().is_some_and(differs) {
+                return Err(Stop::Refused(msg!(
+                    "lesson {title}: something else was printed than the page says:\n{expected}",
+                    "pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}"
+                )));
             }
         }
     }
@@ -207,50 +230,19 @@ pub(super) fn clear(ui: &Ui) -> io::Result<()> {
     ui.print(if can { "\x1b[H\x1b[2J" } else { "\n" })
 }
 
-/// What is on a screen.
-enum Piece {
-    Text(String),
-    Command(String),
-    Printed(String),
-}
-
-/// The lines of a screen. What was printed is as it was.
-fn lines(pieces: &[Piece], columns: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut was_command = false;
-    for piece in pieces {
-        let is_command = matches!(piece, Piece::Command(_));
-        // A command and what it prints are together.
-        if !lines.is_empty() && !was_command {
-            lines.push(String::new());
-        }
-        was_command = is_command;
-        match piece {
-            Piece::Text(text) => {
-                lines.extend(wrapped(&plain(text), columns.min(100)).lines().map(str::to_owned));
+/// Commands as they are on a screen.
+fn commands(line: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for command in split(line, ';') {
+        // What runs at the same time is on lines of its own.
+        for (n, command) in split(command, '&').into_iter().enumerate() {
+            if n > 0 {
+                lines.last_mut().into_iter().for_each(|line| *line += " &");
             }
-            Piece::Printed(text) => lines.extend(text.lines().map(str::to_owned)),
-            Piece::Command(text) => {
-                // What runs at the same time is on lines of its own.
-                for (n, command) in split(text, '&').into_iter().enumerate() {
-                    if n > 0 {
-                        lines.last_mut().into_iter().for_each(|line| *line += " &");
-                    }
-                    lines.extend(broken(command, columns - 4));
-                }
-            }
+            lines.extend(broken(command, columns - 4));
         }
     }
     lines
-}
-
-/// How many lines of a terminal these take. A trace is as wide as the terminal, whatever that is.
-fn height(pieces: &[Piece], columns: usize) -> usize {
-    let high = |line: String| match line.strip_prefix('#') {
-        Some(_) => 1,
-        None => line.chars().count().div_ceil(columns).max(1),
-    };
-    lines(pieces, columns).into_iter().map(high).sum()
 }
 
 /// A command as a shell takes it, in lines of this width.
@@ -269,43 +261,52 @@ fn broken(command: &str, columns: usize) -> Vec<String> {
 }
 
 impl Step<'_> {
-    /// Does what the step does, and returns what is on the screen then. `live` gets what an experiment prints before that.
-    fn show(&self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<Vec<Piece>> {
-        let mut pieces = Vec::new();
-        pieces.extend(self.texts.iter().map(|text| Piece::Text((*text).to_owned())));
-        if let Some(line) = self.server.filter(|_| self.is_named) {
-            pieces.push(Piece::Text(format!("Server: {line}")));
-        }
-        let commands = |line: &str| {
-            let command = |line: &str| Piece::Command(line.to_owned());
-            split(line, ';').into_iter().map(command).collect::<Vec<_>>()
-        };
-        pieces.extend(self.asked.iter().flat_map(|line| commands(line)));
-        if self.runs.is_empty() {
-            return Ok(pieces);
-        }
-        if let [(line, recorded)] = self.runs.as_slice()
+    /// Runs the commands. `live` gets what an experiment prints before it ends.
+    fn run(&self, lang: Lang, columns: usize, live: &mut dyn FnMut(&str)) -> Answer<Printed> {
+        if let [(line, _)] = self.runs.as_slice()
             && let Some(name) = line.strip_prefix(EXPERIMENT)
         {
             live(&format!("$ {line}\n"));
-            let came = tcp::show(name, live).transpose()?.flatten();
-            pieces.extend(commands(line));
-            if came.is_none() {
-                pieces.push(Piece::Text(sentences::recorded().say(lang)));
-            }
-            pieces.push(Piece::Printed(came.unwrap_or_else(|| (*recorded).to_owned())));
-            return Ok(pieces);
+            return Ok(vec![tcp::show(name, live).transpose()?.flatten()]);
+        }
+        if self.runs.is_empty() {
+            return Ok(Vec::new());
         }
         let place = Place::new(self.server.unwrap_or(USUAL), columns)?;
-        for (line, _) in &self.runs {
-            let mut came = String::new();
-            for command in split(line, ';') {
-                came += &place.run(command, lang, columns)?;
-            }
-            pieces.extend(commands(line));
-            pieces.push(Piece::Printed(place.as_on_the_page(&came)));
+        let run = |(line, _): &(&str, &str)| {
+            let commands = split(line, ';').into_iter();
+            let came: io::Result<String> =
+                commands.map(|it| place.run(it, lang, columns)).collect();
+            let failed = |error| Failure::local(("run", "menjalankan"), line, error);
+            Ok(Some(place.as_on_the_page(&came.map_err(failed)?)))
+        };
+        self.runs.iter().map(run).collect()
+    }
+
+    /// The lines of the screen, when the commands have printed this. What was printed is as it was.
+    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> Vec<String> {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let paragraph = |text: &str| lines(&wrapped(&plain(text), columns.min(100)));
+        let mut parts: Vec<_> = self.texts.iter().map(|text| paragraph(text)).collect();
+        if let Some(line) = self.server.filter(|_| self.is_named) {
+            parts.push(paragraph(&format!("Server: {line}")));
         }
-        Ok(pieces)
+        if !self.asked.is_empty() {
+            parts.push(self.asked.iter().flat_map(|line| commands(line, columns)).collect());
+        }
+        for (came, (line, recorded)) in printed.iter().zip(&self.runs) {
+            let mut part = commands(line, columns);
+            if came.is_none() {
+                part.extend(paragraph(lang.choose(
+                    "Recorded on Linux, because it cannot run here:",
+                    "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
+                )));
+                part.push(String::new());
+            }
+            part.extend(lines(came.as_deref().unwrap_or(recorded)));
+            parts.push(part);
+        }
+        parts.join(&String::new())
     }
 }
 
@@ -350,10 +351,7 @@ fn steps(lesson: &str) -> (&str, Vec<Step<'_>>) {
 }
 
 fn page(lang: Lang) -> &'static str {
-    match lang {
-        Lang::En => include_str!("lessons/english.md"),
-        Lang::Id => include_str!("lessons/indonesian.md"),
-    }
+    lang.choose(include_str!("lessons/english.md"), include_str!("lessons/indonesian.md"))
 }
 
 /// A paragraph without its marks.
@@ -361,28 +359,11 @@ fn plain(text: &str) -> String {
     text.replace("**", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A text in lines of this width.
-pub(in crate::lab) fn wrapped(text: &str, columns: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        if line > 0 && line + 1 + word.chars().count() > columns {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
-}
-
 /// A server and an empty folder for the commands of a lesson.
 struct Place {
-    /// Dropped before the folder that the server uses.
-    _server: Listeners,
+    /// Dropped before the folder that it uses.
+    server: LocalServer,
     folder: TemporaryFolder,
-    ports: Vec<(Dialect, u16)>,
     /// What the server has traced.
     traced: Arc<Mutex<String>>,
 }
@@ -392,56 +373,28 @@ impl Place {
     fn new(line: &str, columns: usize) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
-        let creating = |error| Failure::local(CREATE, root.display(), error);
         let here = folder.0.join("here");
-        fs::create_dir(&here).map_err(creating)?;
+        fs::create_dir(&here).map_err(|error| Failure::local(CREATE, here.display(), error))?;
         let traced = Arc::<Mutex<String>>::default();
-        let (server, ports) = match line.strip_prefix("connme-server ") {
-            Some(flags) => {
-                let lines = Arc::clone(&traced);
-                let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
-                let trace = Some(Output { columns, print, zero: None });
-                let (flags, prepare) = match flags.strip_suffix(" --trace") {
-                    Some(flags) => {
-                        let instruments = Instruments { trace, ..Instruments::default() };
-                        (flags, instruments.prepare(Side::Server))
-                    }
-                    None => (flags, stream::plain()),
-                };
-                let LocalServer { listeners, ports } =
-                    LocalServer::prepared(&root, flags, prepare)?;
-                (listeners, ports)
-            }
-            None => {
-                let failed = |error| Failure::local(super::local::START, line, error);
-                let listener = TcpListener::bind((TCP_IP, 0)).map_err(failed)?;
-                let port = listener.local_addr().map_err(failed)?.port();
-                let listeners = vec![listener];
-                let server = match line.strip_prefix("connme-lab shape ").and_then(named) {
-                    Some(shape) => {
-                        let store = shape.open(&root)?;
-                        Listeners::start(listeners, move |listeners| {
-                            listeners.iter().for_each(|listener| (shape.serve)(listener, &store));
-                        })
-                    }
-                    None => {
-                        let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
-                        Listeners::start(listeners, move |listeners| {
-                            let serve = |listener| starter::serve(listener, &root, &flags);
-                            listeners.iter().for_each(serve);
-                        })
-                    }
-                };
-                let server = server.map_err(failed)?;
-                (server, vec![(Dialect::Text, port)])
-            }
+        let server = if let Some(flags) = line.strip_prefix("connme-server ") {
+            let lines = Arc::clone(&traced);
+            let print = Arc::new(move |line: &str| lock(&lines).push_str(line));
+            let trace = flags.contains("--trace").then_some(Output { columns, print, zero: None });
+            let instruments = Instruments { trace, ..Instruments::default() };
+            LocalServer::prepared(&root, flags, instruments.prepare(Side::Server))?
+        } else if let Some(shape) = line.strip_prefix("connme-lab shape ").and_then(named) {
+            let store = shape.open(&root)?;
+            LocalServer::of_text(line, move |listener| (shape.serve)(listener, &store))?
+        } else {
+            let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            LocalServer::of_text(line, move |listener| starter::serve(listener, &root, &flags))?
         };
-        Ok(Place { _server: server, folder, ports, traced })
+        Ok(Place { server, folder, traced })
     }
 
     /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
     /// them run at the same time, each a moment later than the one before it.
-    fn run(&self, line: &str, lang: Lang, columns: usize) -> Answer<String> {
+    fn run(&self, line: &str, lang: Lang, columns: usize) -> io::Result<String> {
         let mut running = Vec::new();
         for (number, command) in split(line, '&').into_iter().enumerate() {
             if number > 0 {
@@ -451,9 +404,8 @@ impl Place {
         }
         let mut printed = String::new();
         for (mut child, mut output) in running {
-            let failed = |error| Failure::local(READ, line, error);
-            output.read_to_string(&mut printed).map_err(failed)?;
-            child.wait().map_err(failed)?;
+            output.read_to_string(&mut printed)?;
+            child.wait()?;
         }
         Ok(printed + &self.traced())
     }
@@ -480,57 +432,46 @@ impl Place {
         command: &str,
         lang: Lang,
         columns: usize,
-    ) -> Answer<Option<(Child, io::PipeReader)>> {
-        let failed = |error: io::Error| Failure::local(("run", "menjalankan"), command, error);
+    ) -> io::Result<Option<(Child, io::PipeReader)>> {
         let here = self.folder.0.join("here");
-        let (command, file) =
-            command.split_once(" > ").map_or((command, None), |(c, f)| (c, Some(f)));
-        let words = words(command);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let write = |bytes: &[u8]| match file {
-            Some(file) => fs::write(here.join(file), bytes).map_err(failed),
-            None => Ok(()),
+        let (command, file) = match command.split_once(" > ") {
+            Some((command, file)) => (command, Some(here.join(file))),
+            None => (command, None),
         };
+        let words = names::words(command, false).unwrap_or_default();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let write = |bytes: &[u8]| file.as_ref().map_or(Ok(()), |file| fs::write(file, bytes));
         match words.as_slice() {
-            ["printf", text] => write(text.replace("\\n", "\n").as_bytes()).map(|()| None),
-            ["head", "-c", count, "/dev/zero"] => {
-                write(&vec![0; count.parse().unwrap_or(0)]).map(|()| None)
-            }
+            ["printf", text] => write(text.replace("\\n", "\n").as_bytes())?,
+            ["head", "-c", count, "/dev/zero"] => write(&vec![0; count.parse().unwrap_or(0)])?,
             ["connme-client", words @ ..] => {
-                let (output, input) = io::pipe().map_err(failed)?;
-                let beside = this_program().map_err(failed)?;
+                let (output, input) = io::pipe()?;
                 let name = format!("connme-client{}", std::env::consts::EXE_SUFFIX);
-                let mut client = Command::new(beside.with_file_name(name));
-                client.args(["--lang", if lang == Lang::Id { "id" } else { "en" }]);
-                client
-                    .args(["--server", &format!("{TCP_IP}:{}", self.port_for(words))])
-                    .args(words);
+                let mut client = Command::new(this_program()?.with_file_name(name));
+                let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
+                let dialect = dialect.and_then(|name| Dialect::named(name));
+                let port = self.server.port(dialect.unwrap_or(Dialect::Text));
+                client.args(["--lang", lang.choose("en", "id")]);
+                client.args(["--server", &format!("{TCP_IP}:{port}")]).args(words);
                 client.env("COLUMNS", columns.to_string());
                 // Nothing to read, without the device for that, which a bare container lacks.
-                let (nothing, _) = io::pipe().map_err(failed)?;
-                client.current_dir(&here).stdin(nothing);
-                client.stderr(input.try_clone().map_err(failed)?);
+                let (nothing, _) = io::pipe()?;
+                client.current_dir(&here).stdin(nothing).stderr(input.try_clone()?);
                 match file {
-                    Some(file) => client.stdout(File::create(here.join(file)).map_err(failed)?),
+                    Some(file) => client.stdout(File::create(file)?),
                     None => client.stdout(input),
                 };
-                Ok(Some((client.spawn().map_err(failed)?, output)))
+                return Ok(Some((client.spawn()?, output)));
             }
-            _ => Err(failed(io::ErrorKind::Unsupported.into())),
+            _ => return Err(io::ErrorKind::Unsupported.into()),
         }
-    }
-
-    fn port_for(&self, words: &[&str]) -> u16 {
-        let named = words.iter().skip_while(|word| **word != "--dialect").nth(1);
-        let dialect = named.and_then(|name| Dialect::named(name)).unwrap_or(Dialect::Text);
-        let port = self.ports.iter().find(|(known, _)| *known == dialect).map(|(_, port)| *port);
-        port.unwrap_or(limits::TCP_PORT)
+        Ok(None)
     }
 
     /// What was printed, with the ports and the slashes of the pages.
     fn as_on_the_page(&self, printed: &str) -> String {
         let printed = printed.replace(&format!("downloads{MAIN_SEPARATOR}"), "downloads/");
-        self.ports.iter().fold(printed, |text, (dialect, port)| {
+        self.server.ports.iter().fold(printed, |text, (dialect, port)| {
             let [own, other] = [*port, dialect.port()].map(|port| format!("{TCP_IP}:{port}"));
             text.replace(&own, &other)
         })
@@ -545,12 +486,6 @@ fn split(line: &str, mark: char) -> Vec<&str> {
         c == mark && !is_quoted
     });
     parts.map(str::trim).collect()
-}
-
-/// The words of a command. Quotes are taken off.
-fn words(command: &str) -> Vec<String> {
-    let words = split(command, ' ').into_iter().filter(|word| !word.is_empty());
-    words.map(|word| word.replace('\'', "")).collect()
 }
 
 /// The lines without what differs from run to run: times, rates, and the addresses at a ladder's head.

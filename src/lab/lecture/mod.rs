@@ -3,8 +3,7 @@
 //! [`Instruments`] are between a wire and its socket. `demo`, `compare`, `lesson`, `tcp` and `questions` are commands of
 //! `connme-lab`, and so is `dissector`, which prints the [`DISSECTOR`] for Wireshark.
 
-mod bars;
-pub(in crate::lab) mod canvas;
+mod canvas;
 pub mod capture;
 pub(super) mod compare;
 pub(super) mod demo;
@@ -13,7 +12,8 @@ mod flights;
 pub mod kernel;
 mod keys;
 pub mod lessons;
-pub(in crate::lab) mod local;
+mod local;
+mod packet;
 mod payloads;
 pub mod picture;
 pub mod questions;
@@ -23,24 +23,22 @@ pub(super) mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod trace;
-mod words;
 
-use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use super::cli::CommandLine;
+use super::line::CommandLine;
 use crate::cli::InstrumentFlags;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
-use crate::error::{CREATE, Failure};
 use crate::lang::Msg;
 use crate::wire::stream::{self, Prepare, Stream};
 use capture::Capture;
 use faults::{Faults, Faulty};
 use kernel::Watch;
+use picture::save;
 use record::Recorder;
-use trace::{Ladder, Observer, Output, Side, Traced};
+use trace::{Connection, Ladder, Observer, Output, Side, Traced};
 
 /// What is between a wire and its socket.
 #[derive(Clone, Default)]
@@ -71,37 +69,37 @@ impl Instruments {
         Arc::new(move |socket, peer, dialect| self.over(socket, peer, side, dialect))
     }
 
-    /// The faults are above the trace, so that it shows what really crossed the socket.
+    /// The faults are above the observers, so that these see what really crosses the socket.
     fn over(
         &self,
         socket: TcpStream,
         peer: Option<SocketAddr>,
         side: Side,
-        dialect: &str,
+        dialect: &'static str,
     ) -> Box<dyn Stream> {
         let watch = self.kernel.then(|| Watch::new(&socket)).flatten();
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
-        let mut stream: Box<dyn Stream> = Box::new(socket);
-        if let (Some(capture), Ok((own, peer))) = (&self.capture, &addresses) {
-            let conversation = capture.begin(side, *own, *peer);
-            stream = Box::new(Traced::new(stream, Arc::new(conversation)));
-        }
-        if let Some(observer) = &self.observer {
-            stream = Box::new(Traced::new(stream, Arc::clone(observer)));
-        }
+        let mut observers: Vec<_> = self.observer.iter().cloned().collect();
         let mut on_cut = None;
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
+            let connection = Connection { side, dialect, client, server };
+            if let Some(capture) = &self.capture {
+                observers.push(Arc::new(capture.begin(connection)));
+            }
             if let Some(recorder) = &self.recorder {
-                let track = recorder.begin(side, dialect, client, server);
+                let track = recorder.begin(connection);
                 on_cut = Some(Arc::clone(&track));
-                stream = Box::new(Traced::new(stream, track).with_kernel(watch.clone()));
+                observers.push(track);
             }
             if let Some(output) = &self.trace {
-                let ladder = Ladder::begin(side, dialect, client, server, output.clone());
-                stream = Box::new(Traced::new(stream, Arc::new(ladder)).with_kernel(watch));
+                observers.push(Arc::new(Ladder::begin(connection, output.clone())));
             }
+        }
+        let mut stream: Box<dyn Stream> = Box::new(socket);
+        if !observers.is_empty() {
+            stream = Box::new(Traced::new(stream, observers, watch));
         }
         if let Some(faults) = &self.faults {
             stream = Box::new(Faulty::new(stream, faults.clone(), on_cut));
@@ -122,9 +120,10 @@ pub fn faults(flags: &InstrumentFlags) -> Result<Option<Faults>, Msg> {
 /// What explains the five dialects to Wireshark and tshark, from version 3.6 on.
 pub static DISSECTOR: &str = include_str!("dissector.lua");
 
-/// Prints the dissector, or writes it into the file that the user chose.
-pub(super) fn dissector(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let Some(path) = &line.output else { return Ok(ui.print(DISSECTOR)?) };
-    let failed = |error| Failure::local(CREATE, path.display(), error);
-    Ok(fs::write(path, DISSECTOR).map_err(failed)?)
+/// Prints a text, or writes it into the file that the user chose.
+pub(super) fn deliver(ui: &Ui, line: &CommandLine, text: &str) -> Outcome {
+    match &line.flags.output {
+        Some(path) => Ok(save(path, text)?),
+        None => Ok(ui.print(text)?),
+    }
 }

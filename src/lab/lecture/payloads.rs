@@ -8,10 +8,19 @@ use crate::dialect::json_value::Value;
 /// The longest announcement that is looked at: more than a line with a long name takes.
 const LONGEST: usize = 8 << 10;
 
+/// A payload, by the bytes of what the client sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Announced {
+    /// Where what announces it begins.
+    pub(super) header: u64,
+    pub(super) from: u64,
+    pub(super) size: u64,
+}
+
 /// What a client has sent so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Payloads {
-    dialect: String,
+    dialect: &'static str,
     /// The bytes sent.
     sent: u64,
     /// How many of the next bytes belong to a payload.
@@ -23,13 +32,12 @@ pub(super) struct Payloads {
 }
 
 impl Payloads {
-    pub(super) fn new(dialect: &str) -> Payloads {
-        let dialect = dialect.to_owned();
+    pub(super) fn new(dialect: &'static str) -> Payloads {
         Payloads { dialect, sent: 0, left: 0, begun: Vec::new(), is_upload: false }
     }
 
-    /// Takes what one write has sent. Returns the payloads that it announces: where each begins, and its size.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Vec<(u64, u64)> {
+    /// Takes what one write has sent. Returns the payloads that it announces.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Vec<Announced> {
         let mut found = Vec::new();
         let mut rest = bytes;
         while let [first, after @ ..] = rest {
@@ -45,12 +53,18 @@ impl Payloads {
             if self.begun.len() < LONGEST {
                 self.begun.push(*first);
             }
+            let header = self.sent - self.begun.len() as u64;
             if let Some(size) = self.announced() {
-                found.push((self.sent, size));
+                found.push(Announced { header, from: self.sent, size });
                 self.left = size;
             }
         }
         found
+    }
+
+    /// Whether a message has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.begun.is_empty()
     }
 
     /// Notes that the server has answered. In `struct` nothing else tells where a command ends.
@@ -74,7 +88,7 @@ impl Payloads {
         let line = self.begun.strip_suffix(b"\n")?;
         let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
         self.begun.clear();
-        match self.dialect.as_str() {
+        match self.dialect {
             "text" => {
                 let was_upload = std::mem::take(&mut self.is_upload);
                 let command = line.split(' ').next().unwrap_or_default();
@@ -92,17 +106,18 @@ impl Payloads {
 mod tests {
     use super::*;
 
-    /// A dialect, what a client sends with `|` for an answer of the server, and the payloads in it.
-    type Row = (&'static str, &'static [u8], &'static [(u64, u64)]);
+    /// A dialect, what a client sends with `|` for an answer of the server, and the payloads in it: where what announces
+    /// them begins, where they do, and their sizes.
+    type Row = (&'static str, &'static [u8], &'static [(u64, u64, u64)]);
 
     const TABLE: [Row; 8] = [
-        ("text", b"connme\n|upload a\n|5\nhello|ls\n|", &[(18, 5)]),
-        ("text", b"UPLOAD a\r\n5\r\n9\nup!upload b\n0\nls\n3\n", &[(13, 5), (29, 0)]),
+        ("text", b"connme\n|upload a\n|5\nhello|ls\n|", &[(16, 18, 5)]),
+        ("text", b"UPLOAD a\r\n5\r\n9\nup!upload b\n0\nls\n3\n", &[(10, 13, 5), (27, 29, 0)]),
         ("text", b"upload a\n|ls\n|7\n", &[]),
-        ("struct", b"ls|1|upload|\x03\0a.c\x05\0\0\0hello|size|\x01\0a", &[(18, 5)]),
+        ("struct", b"ls|1|upload|\x03\0a.c\x05\0\0\0hello|size|\x01\0a", &[(9, 18, 5)]),
         ("struct", b"upload|\x01\0a\xff\xff\xff\xff|ls", &[]),
-        ("filesaver", b"SEND\n|a\na<SEPARATOR>5\nhello", &[(21, 5)]),
-        ("json", b"{\"aksi\":\"transfer\",\"file\":\"a\",\"size\":5}\nhello", &[(40, 5)]),
+        ("filesaver", b"SEND\n|a\na<SEPARATOR>5\nhello", &[(7, 21, 5)]),
+        ("json", b"{\"aksi\":\"transfer\",\"file\":\"a\",\"size\":5}\nhello", &[(0, 40, 5)]),
         ("count", b"5\nhello", &[]),
     ];
 
@@ -114,7 +129,8 @@ mod tests {
                 let mut found = Vec::new();
                 for part in talk.split(|byte| *byte == b'|') {
                     for piece in part.chunks(size) {
-                        found.extend(payloads.send(piece));
+                        let announced = payloads.send(piece);
+                        found.extend(announced.iter().map(|it| (it.header, it.from, it.size)));
                     }
                     payloads.answered();
                 }

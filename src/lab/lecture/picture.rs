@@ -53,11 +53,11 @@ impl Picture {
     }
 }
 
-/// Writes a picture.
+/// Writes a text into a file.
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn save(path: &Path, picture: &str) -> Answer<()> {
+pub(super) fn save(path: &Path, text: &str) -> Answer<()> {
     let failed = |error| Failure::local(CREATE, path.display(), error);
-    fs::write(path, picture).map_err(failed)
+    fs::write(path, text).map_err(failed)
 }

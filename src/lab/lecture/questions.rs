@@ -5,13 +5,10 @@
 //!
 #![doc = include_str!("questions/english.md")]
 
-use std::fs;
-
+use super::deliver;
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
-use crate::error::{CREATE, Failure};
-use crate::lab::cli::CommandLine;
-use crate::lab::words;
+use crate::lab::line::CommandLine;
 use crate::lang::Lang;
 
 /// A question of the page.
@@ -32,17 +29,13 @@ struct Answer {
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let lang = line.config.lang;
     let questions = questions(lang);
-    let text = if line.gift { gift(&questions) } else { sheet(&questions, lang) };
-    let Some(path) = &line.output else { return Ok(ui.print(&text)?) };
-    let failed = |error| Failure::local(CREATE, path.display(), error);
-    Ok(fs::write(path, text).map_err(failed)?)
+    let text = if line.flags.gift { gift(&questions) } else { sheet(&questions, lang) };
+    deliver(ui, line, &text)
 }
 
 fn questions(lang: Lang) -> Vec<Question> {
-    let page = match lang {
-        Lang::En => include_str!("questions/english.md"),
-        Lang::Id => include_str!("questions/indonesian.md"),
-    };
+    let page =
+        lang.choose(include_str!("questions/english.md"), include_str!("questions/indonesian.md"));
     page.split("\n## ").skip(1).map(question).collect()
 }
 
@@ -72,7 +65,7 @@ fn sheet(questions: &[Question], lang: Lang) -> String {
         }
         sheet += "\n";
     }
-    sheet + &words::answers().say(lang) + "\n\n" + &key
+    sheet + lang.choose("Answers", "Kunci jawaban") + "\n\n" + &key
 }
 
 /// The questions in GIFT. Every answer has its reason, which Moodle shows to who has chosen it.

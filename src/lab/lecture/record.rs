@@ -1,13 +1,12 @@
 //! Records what happens on connections, for a picture: when, in which direction, how many bytes, and how
 //! they begin. What it keeps is bounded: the rest is counted.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::kernel::Row;
-use super::payloads::Payloads;
-use super::trace::{Event, Observer, Side};
+use super::payloads::{Announced, Payloads};
+use super::trace::{Connection, Event, Observer, Side};
 use crate::error::lock;
 use crate::wire::stream::Ending;
 
@@ -24,24 +23,6 @@ const HEAD: usize = 80;
 /// How long a picture waits for the other thread's side to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Way {
-    ToServer,
-    ToClient,
-}
-
-impl Way {
-    /// Where what this side sends goes.
-    pub(super) fn of(side: Side) -> Way {
-        if side == Side::Client { Way::ToServer } else { Way::ToClient }
-    }
-
-    fn back(self) -> Way {
-        if self == Way::ToServer { Way::ToClient } else { Way::ToServer }
-    }
-}
-
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -54,29 +35,26 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// A call moved bytes: these of its direction. It began with `head`.
+    /// A call moved bytes: these of what this side sends. It began with `head`.
     Moved {
-        way: Way,
+        by: Side,
         from: u64,
         length: u64,
         head: Vec<u8>,
     },
-    /// A direction has ended.
-    End(Way),
+    /// What this side sends has ended.
+    End(Side),
     Reset,
     Silence,
-    /// A message has come: these bytes of the direction to this side.
+    /// A message has come: these bytes of what the other side sends.
     Message {
         from: u64,
         length: u64,
         ending: Ending,
         is_payload: bool,
     },
-    /// This side sends a payload: these bytes of its direction.
-    Payload {
-        from: u64,
-        size: u64,
-    },
+    /// This side sends a payload.
+    Payload(Announced),
     /// This side has broken off.
     Cut,
 }
@@ -84,10 +62,7 @@ pub(super) enum What {
 /// One side of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tape {
-    pub(super) side: Side,
-    pub(super) dialect: String,
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
+    pub(super) connection: Connection,
     pub(super) began: Duration,
     pub(super) entries: Vec<Entry>,
     /// What the kernel said, and when, from then on until the next one.
@@ -102,54 +77,47 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    pub(super) fn new(
-        side: Side,
-        dialect: &str,
-        client: SocketAddr,
-        server: SocketAddr,
-        began: Duration,
-    ) -> Tape {
-        let (dialect, payloads) = (dialect.to_owned(), Payloads::new(dialect));
-        let (entries, left_out, sent, came, understood) = (Vec::new(), 0, 0, 0, 0);
+    pub(super) fn new(connection: Connection, began: Duration) -> Tape {
         Tape {
-            side,
-            dialect,
-            client,
-            server,
+            connection,
             began,
-            entries,
+            entries: Vec::new(),
             rows: Vec::new(),
-            left_out,
-            sent,
-            came,
-            understood,
-            payloads,
+            left_out: 0,
+            sent: 0,
+            came: 0,
+            understood: 0,
+            payloads: Payloads::new(connection.dialect),
         }
+    }
+
+    pub(super) fn side(&self) -> Side {
+        self.connection.side
     }
 
     /// Adds an event that a call brought, which took this time.
     pub(super) fn add(&mut self, event: Event<'_>, at: Duration, took: Duration) {
-        let out = Way::of(self.side);
-        let moved = |way, position: &mut u64, bytes: &[u8]| {
+        let (own, other) = (self.side(), self.side().other());
+        let moved = |by, position: &mut u64, bytes: &[u8]| {
             let (from, length) = (*position, bytes.len() as u64);
             *position += length;
             let head = bytes.iter().copied().take(HEAD).collect();
-            What::Moved { way, from, length, head }
+            What::Moved { by, from, length, head }
         };
         match event {
-            Event::Wrote(bytes) if self.side == Side::Client => {
-                for (from, size) in self.payloads.send(bytes) {
-                    self.push(Entry { began: at, at, what: What::Payload { from, size } });
+            Event::Wrote(bytes) if self.side() == Side::Client => {
+                for announced in self.payloads.send(bytes) {
+                    self.push(Entry { began: at, at, what: What::Payload(announced) });
                 }
             }
             Event::Read(_) => self.payloads.answered(),
             _ => {}
         }
         let what = match event {
-            Event::Read(bytes) => moved(out.back(), &mut self.came, bytes),
-            Event::Wrote(bytes) => moved(out, &mut self.sent, bytes),
-            Event::End => What::End(out.back()),
-            Event::Ended => What::End(out),
+            Event::Read(bytes) => moved(other, &mut self.came, bytes),
+            Event::Wrote(bytes) => moved(own, &mut self.sent, bytes),
+            Event::End => What::End(other),
+            Event::Ended => What::End(own),
             Event::Reset | Event::OurReset => What::Reset,
             Event::Silence => What::Silence,
             Event::Message(bytes, length, ending) => {
@@ -176,27 +144,27 @@ impl Tape {
         Tape { began: from, entries: entries.cloned().collect(), rows, ..self.clone() }
     }
 
+    /// Whether this side has broken off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.entries.iter().any(|entry| entry.what == What::Cut)
+    }
+
     /// Notes that this side breaks off here.
     pub(super) fn cut(&mut self, at: Duration) {
         self.push(Entry { began: at, at, what: What::Cut });
     }
 
-    /// The byte of a direction at this position, if a call began near it.
-    pub(super) fn byte(&self, in_way: Way, at: u64) -> Option<u8> {
-        self.entries.iter().find_map(|entry| match &entry.what {
-            What::Moved { way, from, head, .. } if *way == in_way => {
-                head.get(usize::try_from(at.checked_sub(*from)?).ok()?).copied()
-            }
-            _ => None,
-        })
+    /// Whether the last line that this side has sent has no end yet.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.connection.dialect == "text" && self.payloads.has_begun()
     }
 
     /// Kept in any case is how a connection ended, and a payload that began with bytes that were kept.
     fn push(&mut self, entry: Entry) {
-        let back = Way::of(self.side).back();
+        let other = self.side().other();
         let reached = || {
             self.entries.iter().rev().find_map(|entry| match entry.what {
-                What::Moved { way, from, length, .. } if way == back => Some(from + length),
+                What::Moved { by, from, length, .. } if by == other => Some(from + length),
                 _ => None,
             })
         };
@@ -245,18 +213,12 @@ impl Recorder {
 
     /// The observer of one side of a connection that has just begun.
     #[must_use]
-    pub(super) fn begin(
-        self: &Arc<Recorder>,
-        side: Side,
-        dialect: &str,
-        client: SocketAddr,
-        server: SocketAddr,
-    ) -> Arc<dyn Observer> {
+    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection) -> Arc<dyn Observer> {
         let mut state = lock(&self.state);
         state.running += 1;
         let number = state.tapes.len();
         if number < MOST_TAPES {
-            state.tapes.push(Tape::new(side, dialect, client, server, self.start.elapsed()));
+            state.tapes.push(Tape::new(connection, self.start.elapsed()));
         } else {
             state.left_out += 1;
         }
@@ -326,10 +288,14 @@ impl Drop for Track {
 mod tests {
     use super::*;
 
+    fn connection() -> Connection {
+        let (client, server) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        Connection { side: Side::Client, dialect: "text", client, server }
+    }
+
     #[test]
     fn a_tape_is_bounded_and_keeps_the_end() {
-        let address = "127.0.0.1:1".parse().unwrap();
-        let mut tape = Tape::new(Side::Client, "text", address, address, Duration::ZERO);
+        let mut tape = Tape::new(connection(), Duration::ZERO);
         let bytes = vec![7; 100_000];
         for _ in 0..1000 {
             tape.add(Event::Wrote(&bytes), Duration::ZERO, Duration::ZERO);
@@ -338,7 +304,7 @@ mod tests {
         assert_eq!((tape.entries.len(), tape.left_out), (MOST_ENTRIES + 1, 700));
         assert_eq!(tape.sent, 100_000_000);
         // The end of a long payload comes after what is kept, and names it.
-        let mut long = Tape::new(Side::Client, "text", address, address, Duration::ZERO);
+        let mut long = Tape::new(connection(), Duration::ZERO);
         for _ in 0..1000 {
             long.add(Event::Read(b"12345"), Duration::ZERO, Duration::ZERO);
         }
@@ -353,9 +319,8 @@ mod tests {
 
     #[test]
     fn a_scene_has_what_happened_in_its_time() {
-        let address = "127.0.0.1:1".parse().unwrap();
         let recorder = Recorder::new();
-        let track = recorder.begin(Side::Client, "text", address, address);
+        let track = recorder.begin(connection());
         let said = |word, bytes: &[u8]| {
             recorder.begin_scene(word, word);
             track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
@@ -382,9 +347,8 @@ mod tests {
 
     #[test]
     fn a_recorder_is_bounded_and_waits_for_the_other_side() {
-        let address = "127.0.0.1:1".parse().unwrap();
         let recorder = Recorder::new();
-        let begin = || recorder.begin(Side::Client, "text", address, address);
+        let begin = || recorder.begin(connection());
         (0..MOST_TAPES).for_each(|_| drop(begin()));
         begin().see(Event::Reset, Duration::ZERO, Duration::ZERO);
         let last = begin();

@@ -2,21 +2,24 @@
 //! running down. A pure function from tapes to SVG.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::time::Duration;
 
 use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
 use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
-use super::record::{Tape, Way};
-use super::trace::{Side, show};
-use super::words::Words;
-use crate::lang::Lang;
+use super::record::Tape;
+use super::trace::{Connection, Side, ending, show};
+use crate::lang::{Lang, Msg, msg};
 
 /// Where the lifelines and the time axis are.
 const CLIENT: f64 = 384.0;
 const SERVER: f64 = 896.0;
 const AXIS: f64 = 104.0;
+
+/// Where the lifeline of a side is, and which way leads out from between the two: 1 is to the right.
+fn lifeline(side: Side) -> (f64, f64) {
+    if side == Side::Client { (CLIENT, -1.0) } else { (SERVER, 1.0) }
+}
 
 /// The width of a slide for each unit of its height.
 const SLIDE: f64 = 16.0 / 9.0;
@@ -86,11 +89,15 @@ pub(super) fn draw(
     lang: Lang,
     is_dark: bool,
 ) -> String {
-    let (words, colours) = (Words::of(lang), Palette::of(is_dark));
+    let colours = Palette::of(is_dark);
     let conversations = pair(tapes);
-    let mut sheet = Sheet { canvas: Canvas::default(), colours, words, y: 0.0 };
-    sheet.head(title.unwrap_or(words.session));
-    if title.is_none() {
+    let mut sheet = Sheet { canvas: Canvas::default(), colours, lang, y: 0.0 };
+    let is_slide = title.is_some();
+    let session =
+        lang.choose("What crossed the sockets, in time", "Yang lewat di socket, menurut waktu");
+    let title = title.unwrap_or(session);
+    sheet.head(title);
+    if !is_slide {
         sheet.explain(&conversations);
     }
     for (n, conversation) in conversations.iter().enumerate() {
@@ -99,21 +106,26 @@ pub(super) fn draw(
     let has_both = conversations.iter().any(|it| it.tapes.len() == 2);
     let left_out = if has_both { left_out.div_ceil(2) } else { left_out };
     if left_out > 0 {
-        sheet.sentence(&fill(words.more_connections, left_out));
+        sheet.sentence(&msg!(
+            "{left_out} more connections are left out.",
+            "{left_out} koneksi lagi tidak digambar."
+        ));
     }
     if conversations.is_empty() {
-        sheet.sentence(words.none);
+        sheet.sentence(&msg!("No connection was made.", "Tidak ada koneksi."));
     }
-    let about = fill(words.session_about, conversations.len());
+    let count = conversations.len();
+    let about = msg!(
+        "A time-sequence diagram: the client's lifeline is on the left, the server's on the right, and time runs \
+         down. Each arrow is the bytes of one call. A bracket joins the arrows of one message. \
+         Connections: {count}.",
+        "Diagram urutan waktu: garis client di kiri, garis server di kanan, waktu berjalan ke bawah. Setiap panah \
+         adalah byte dari satu panggilan. Kurung menggabungkan panah-panah dari satu pesan. Koneksi: {count}."
+    );
     let height = sheet.y + 16.0;
-    let width = if title.is_some() { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
-    let height = if title.is_some() { width / SLIDE } else { height };
-    let title = title.unwrap_or(words.session);
-    sheet.canvas.finish((width, height), colours.paper, title, &about)
-}
-
-fn fill(sentence: &str, with: impl Display) -> String {
-    sentence.replace("{}", &format!("{with}"))
+    let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
+    let height = if is_slide { width / SLIDE } else { height };
+    sheet.canvas.finish((width, height), colours.paper, title, &about.say(lang))
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -126,7 +138,7 @@ fn milliseconds(time: Duration) -> String {
 struct Sheet {
     canvas: Canvas,
     colours: &'static Palette,
-    words: &'static Words,
+    lang: Lang,
     y: f64,
 }
 
@@ -141,10 +153,10 @@ impl Sheet {
 
     fn word(&self, part: Part) -> &'static str {
         match part {
-            Part::Command => self.words.command,
-            Part::Header => self.words.header,
-            Part::Payload => self.words.payload,
-            Part::Reply => self.words.reply,
+            Part::Command => self.lang.choose("command", "perintah"),
+            Part::Header => "header",
+            Part::Payload => self.lang.choose("payload", "isi"),
+            Part::Reply => self.lang.choose("reply", "jawaban"),
         }
     }
 
@@ -178,9 +190,9 @@ impl Sheet {
         }
     }
 
-    fn sentence(&mut self, text: &str) {
+    fn sentence(&mut self, text: &Msg) {
         self.y += LINE;
-        self.canvas.text(24.0, self.y, self.pale(), text);
+        self.canvas.text(24.0, self.y, self.pale(), &text.say(self.lang));
     }
 
     fn head(&mut self, title: &str) {
@@ -199,29 +211,46 @@ impl Sheet {
 
     fn explain(&mut self, conversations: &[Conversation<'_>]) {
         if conversations.iter().any(|it| it.tapes.len() == 2) {
-            self.sentence(self.words.both_sides);
+            self.sentence(&msg!(
+                "Both sides were recorded by one clock: an arrow begins when the write begins, and ends when the \
+                 read returns.",
+                "Kedua sisi dicatat dengan satu jam: panah mulai saat write mulai, dan berakhir saat read selesai."
+            ));
         }
         if conversations.iter().any(|it| it.tapes.len() == 1) {
-            self.sentence(self.words.one_side);
+            self.sentence(&msg!(
+                "Only the client was recorded: when the server read or wrote is not known, so the arrows are level.",
+                "Hanya client yang dicatat: kapan server membaca atau menulis tidak diketahui, jadi panahnya datar."
+            ));
         }
         if !conversations.is_empty() {
-            self.sentence(self.words.gaps);
+            self.sentence(&msg!(
+                "Times are in milliseconds. Short gaps are drawn wider than they are, and long gaps are folded.",
+                "Waktu dalam milidetik. Jeda pendek digambar lebih lebar, dan jeda panjang dilipat."
+            ));
         }
         if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
-            self.sentence(self.words.kernel);
+            self.sentence(&msg!(
+                "The band beside a lifeline is the state of the socket. out: written and not acknowledged; in: \
+                 come and not read; then the timer.",
+                "Pita di samping garis adalah keadaan socket. out: sudah ditulis, belum di-acknowledge; in: sudah \
+                 datang, belum dibaca; lalu timer."
+            ));
         }
     }
 
     fn conversation(&mut self, number: usize, it: &Conversation<'_>) {
-        let Some(tape) = it.tapes.first() else { return };
+        let Some(Connection { dialect, client, server, .. }) =
+            it.tapes.first().map(|tape| tape.connection)
+        else {
+            return;
+        };
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
         self.canvas.line(&rule, Pen(self.colours.pale, 1.0, ""));
-        let title = format!("{} {number}: {}", self.words.connection, tape.dialect);
+        let title = format!("{} {number}: {dialect}", self.lang.choose("Connection", "Koneksi"));
         self.canvas.text(24.0, self.y + 26.0, self.ink().bold(18.0), &title);
-        for (x, word, address) in
-            [(CLIENT, self.words.client, tape.client), (SERVER, self.words.server, tape.server)]
-        {
+        for (x, word, address) in [(CLIENT, "client", client), (SERVER, "server", server)] {
             self.canvas.text(x, self.y + 50.0, self.ink().middle().bold(SIZE), word);
             self.canvas.text(x, self.y + 70.0, self.ink().middle().code(), &address.to_string());
         }
@@ -229,17 +258,11 @@ impl Sheet {
         let top = self.y + 80.0;
         let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
         let named = named(it);
-        let mut lines: BTreeMap<Duration, usize> = BTreeMap::new();
-        lines.entry(began).or_insert(1);
-        for time in it
-            .arrows
-            .iter()
-            .flat_map(|arrow| [arrow.start, arrow.end])
-            .chain(it.marks.iter().map(|(_, at, _)| *at))
-            .chain(it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at)))
-        {
-            lines.entry(time).or_insert(1);
-        }
+        let arrows = it.arrows.iter().flat_map(|arrow| [arrow.start, arrow.end]);
+        let marks = it.marks.iter().map(|(_, at, _)| *at);
+        let rows = it.tapes.iter().flat_map(|tape| tape.rows.iter().map(|(at, _)| *at));
+        let times = [began].into_iter().chain(arrows).chain(marks).chain(rows);
+        let mut lines: BTreeMap<_, _> = times.map(|time| (time, 1)).collect();
         for ((_, time), messages) in &named {
             let most = messages.len().min(MOST_NAMED + 1);
             lines.entry(*time).and_modify(|lines| *lines = most.max(*lines));
@@ -252,8 +275,8 @@ impl Sheet {
         for arrow in &it.arrows {
             self.arrow(it, arrow, &scale);
         }
-        for ((way, _), messages) in &named {
-            self.brackets(it, *way, messages, &named, &scale);
+        for ((by, _), messages) in &named {
+            self.brackets(it, *by, messages, &named, &scale);
         }
         for arrow in &it.arrows {
             self.label(it, arrow, &scale);
@@ -264,7 +287,10 @@ impl Sheet {
         self.y = scale.bottom;
         let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
         if left_out > 0 {
-            self.sentence(&fill(self.words.more_calls, left_out));
+            self.sentence(&msg!(
+                "{left_out} more events of this connection are left out.",
+                "{left_out} kejadian lagi dari koneksi ini tidak digambar."
+            ));
         }
     }
 
@@ -283,7 +309,8 @@ impl Sheet {
             }
         }
         for (y, gap) in &scale.folds {
-            let text = fill(self.words.skipped, milliseconds(*gap));
+            let time = milliseconds(*gap);
+            let text = msg!("{time} ms skipped", "{time} ms dilewati").say(self.lang);
             self.canvas.text(AXIS + 14.0, y + 5.0, self.pale(), &text);
         }
         for (time, y) in &scale.heights {
@@ -295,12 +322,8 @@ impl Sheet {
 
     /// The states of a socket beside its lifeline, and where one begins, what the kernel says.
     fn band(&mut self, tape: &Tape, scale: &Scale) {
-        let is_left = tape.side == Side::Client;
-        let (x, aside, room) = if is_left {
-            (CLIENT - 8.0, CLIENT - 28.0, 27)
-        } else {
-            (SERVER + 2.0, SERVER + 28.0, 38)
-        };
+        let (edge, out) = lifeline(tape.side());
+        let (x, room) = if out < 0.0 { (edge - 8.0, 27) } else { (edge + 2.0, 38) };
         let mut ends = tape.rows.iter().filter(|(_, row)| row.state != LISTEN).map(|(at, _)| *at);
         ends.next();
         let mut last = "";
@@ -313,13 +336,12 @@ impl Sheet {
                     self.canvas.rectangle((x, y), 6.0, end - y, colour);
                 }
             }
-            let style = Style::new(colour).code();
-            let style = if is_left { style.end() } else { style };
             // There is little room: only a new state is named.
             let text = row.to_string().replace("timer ", "");
             let rest = text.strip_prefix(row.state).filter(|_| row.state == last);
             let text = show(rest.unwrap_or(&text).trim_start().as_bytes(), room);
-            self.canvas.text(aside, y + 5.0, style, &text);
+            let style = Style::new(colour).code().towards(out);
+            self.canvas.text(edge + 28.0 * out, y + 5.0, style, &text);
             last = row.state;
         }
     }
@@ -337,8 +359,7 @@ impl Sheet {
 
     /// From where to where an arrow leads.
     fn ends(arrow: &Arrow, scale: &Scale) -> ((f64, f64), (f64, f64)) {
-        let (from, to) =
-            if arrow.way == Way::ToServer { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let ((from, _), (to, _)) = (lifeline(arrow.by), lifeline(arrow.by.other()));
         let start = (from, scale.at(arrow.start));
         if arrow.is_lost {
             return (start, (f64::midpoint(from, to), start.1 + 8.0));
@@ -370,7 +391,7 @@ impl Sheet {
         let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or("", |pen| pen.0);
         self.canvas.area(&[(x1, y1), back(14.0, 6.0), back(14.0, -6.0)], colour);
         let is_end = arrow.from == arrow.to;
-        if (is_end && it.is_cut(arrow.way)) || (!is_end && arrow.is_lost) {
+        if (is_end && it.is_cut(arrow.by)) || (!is_end && arrow.is_lost) {
             let x = if arrow.is_lost { x1 } else { x0 + (x1 - x0) * 0.35 };
             self.cross(x, y0 + (y1 - y0) * (x - x0) / (x1 - x0));
         }
@@ -386,8 +407,8 @@ impl Sheet {
     fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
         let is_end = arrow.from == arrow.to;
-        let is_cut = is_end && it.is_cut(arrow.way);
-        let others = || it.arrows.iter().filter(|it| it.way == arrow.way && it.from < it.to);
+        let is_cut = is_end && it.is_cut(arrow.by);
+        let others = || it.arrows.iter().filter(|it| it.by == arrow.by && it.from < it.to);
         let is_alone = is_end || arrow.is_lost;
         let comes_apart = others().filter(|it| it.start == arrow.start).count() > 1 && !is_alone;
         let leaves_apart = others().filter(|it| it.end == arrow.end).count() > 1 && !is_alone;
@@ -402,9 +423,11 @@ impl Sheet {
             _ => self.ink().code(),
         };
         let text = if is_end {
-            if is_cut { self.words.cut } else { self.words.end }.to_owned()
+            let (en, id) = if is_cut { ("cut", "terputus") } else { ("end", "akhir") };
+            self.lang.choose(en, id).to_owned()
         } else {
-            let lost = if arrow.is_lost { self.words.not_read } else { "" };
+            let lost =
+                if arrow.is_lost { self.lang.choose("not read", "tidak dibaca") } else { "" };
             let count = format!(" ({}) {lost}", arrow.to - arrow.from);
             show(&arrow.head, letters(room).saturating_sub(count.len())) + count.trim_end()
         };
@@ -417,7 +440,7 @@ impl Sheet {
         }
         let x = if leaves_apart && !comes_apart { x0 } else { x1 };
         let inwards = if x < f64::midpoint(CLIENT, SERVER) { 18.0 } else { -18.0 };
-        let style = if inwards > 0.0 { style } else { style.end() };
+        let style = style.towards(inwards);
         let x = x + inwards;
         let on = |x: f64| (x, y0 + slope * (x - x0));
         let width = text.chars().count() as f64 * LETTER * slope.atan().cos();
@@ -432,19 +455,18 @@ impl Sheet {
     fn brackets(
         &mut self,
         it: &Conversation<'_>,
-        way: Way,
+        by: Side,
         messages: &[&Message],
         named: &Named<'_>,
         scale: &Scale,
     ) {
-        let (edge, out) = if way == Way::ToServer { (SERVER, 1.0) } else { (CLIENT, -1.0) };
+        let (edge, out) = lifeline(by.other());
         let x = edge + 14.0 * out;
-        let anchored = |style: Style| if out > 0.0 { style } else { style.end() };
         for (n, message) in messages.iter().take(MOST_NAMED).enumerate() {
             let Some((first, last)) = it.span(message) else { continue };
             let bottom = scale.at(last) + n as f64 * LINE + 8.0;
             // Below those that are complete where this one begins.
-            let above = named.get(&(way, first)).map_or(0, Vec::len).min(MOST_NAMED);
+            let above = named.get(&(by, first)).map_or(0, Vec::len).min(MOST_NAMED);
             let top = scale.at(first) + above as f64 * LINE - 8.0;
             let top = if first == last { bottom - 16.0 } else { top };
             let pen = self.pen(message.part);
@@ -452,45 +474,41 @@ impl Sheet {
             self.canvas.line(&points, pen);
             let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
             self.sign(message.part, x + 16.0 * out, middle);
-            let mut text = format!(
-                "{}: {} {}",
-                self.word(message.part),
-                message.to - message.from,
-                if message.to - message.from == 1 { self.words.byte } else { self.words.bytes }
-            );
-            let ending = message.ending.map(super::trace::ending);
-            for more in
-                ending.into_iter().chain((!message.is_complete).then_some(self.words.incomplete))
-            {
-                text += &format!(", {more}");
+            let size = message.to - message.from;
+            let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
+            let mut text = format!("{}: {size} {bytes}", self.word(message.part));
+            if let Some(end) = message.ending {
+                text += &format!(", {}", ending(end));
             }
-            let style = anchored(Style::new(pen.0));
+            if !message.is_complete {
+                text += self.lang.choose(", incomplete", ", tidak lengkap");
+            }
+            let style = Style::new(pen.0).towards(out);
             self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
         }
         let more = messages.len().saturating_sub(MOST_NAMED);
         if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
             let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
-            let text = fill(self.words.more_messages, more);
-            self.canvas.text(x + 28.0 * out, y, anchored(self.pale()), &text);
+            let text = msg!("and {more} more messages", "dan {more} pesan lagi").say(self.lang);
+            self.canvas.text(x + 28.0 * out, y, self.pale().towards(out), &text);
         }
     }
 
     fn mark(&mut self, side: Side, y: f64, mark: &Mark) {
-        let is_left = side == Side::Client;
-        let (x, anchor) = if is_left { (CLIENT, "start") } else { (SERVER, "end") };
-        let aside = if is_left { x + 16.0 } else { x - 16.0 };
-        let halo = Some(self.colours.paper);
-        match mark {
+        let (x, out) = lifeline(side);
+        let (text, style) = match mark {
             Mark::Reset => {
                 self.cross(x, y);
-                let style = Style { anchor, halo, ..Style::new(self.colours.broken) };
-                self.canvas.text(aside, y + 5.0, style, self.words.reset);
+                ("reset".to_owned(), Style::new(self.colours.broken))
             }
             Mark::Silence(time) => {
-                let text = fill(self.words.silence, milliseconds(*time));
-                self.canvas.text(aside, y + 5.0, Style { anchor, halo, ..self.pale() }, &text);
+                let time = milliseconds(*time);
+                let text = msg!("{time} ms without a byte", "{time} ms tanpa byte");
+                (text.say(self.lang), self.pale())
             }
-        }
+        };
+        let style = Style { halo: Some(self.colours.paper), ..style.towards(-out) };
+        self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::io::{self, BufRead as _, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -17,12 +18,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::kernel::{self, CLOSED, Row, TIME_WAIT, Watch};
-use super::local::this_program;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
-use crate::lab::cli::CommandLine;
-use crate::lab::words;
+use crate::lab::grade::process::{Process, soon};
+use crate::lab::line::CommandLine;
+use crate::lab::scratch::this_program;
+use crate::lab::text::alternatives;
+use crate::lang::msg;
 use crate::limits::TCP_IP;
 
 pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
@@ -42,6 +45,9 @@ pub(super) const ALL: [(&str, Experiment); 9] = [
 /// How long the kernel may take for what it does at once on an idle machine.
 const SOON: Duration = Duration::from_secs(3);
 
+/// How long Python may take to start on a busy machine.
+const PYTHON_STARTS: Duration = Duration::from_secs(20);
+
 /// A call that would wait for ever is tried for so long.
 const TRY: Duration = Duration::from_millis(100);
 
@@ -56,10 +62,18 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     match show(line.argument.text().trim(), live) {
         None => {
             let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
-            Err(Stop::Wrong(words::no_such_experiment(&names)))
+            let names = alternatives(&names);
+            Err(Stop::Wrong(msg!(
+                "tcp takes one of these: {names}",
+                "tcp harus diikuti salah satu dari: {names}";
+                names
+            )))
         }
         Some(Ok(Some(_))) => Ok(()),
-        Some(Ok(None)) => Err(Stop::Refused(words::cannot_experiment())),
+        Some(Ok(None)) => Err(Stop::Refused(msg!(
+            "this needs Linux with a fast /proc (vanished: also unshare and ip; address-in-use: python3)",
+            "ini perlu Linux dengan /proc yang cepat (vanished: juga unshare dan ip; address-in-use: python3)"
+        ))),
         Some(Err(failure)) => Err(failure.into()),
     }
 }
@@ -105,8 +119,7 @@ impl Sheet<'_> {
 
     /// A call, and how it ended: with a number of bytes, for example.
     fn call(&mut self, who: &str, call: &str, outcome: io::Result<impl ToString>) {
-        let outcome = outcome.map_or_else(|error| name_of(&error), |it| it.to_string());
-        self.line(' ', who, &format!("{call}: {outcome}"));
+        self.line(' ', who, &format!("{call}: {}", told(outcome)));
     }
 
     fn kernel(&mut self, who: &str, row: Row) {
@@ -127,16 +140,9 @@ fn name_of(error: &io::Error) -> String {
     name.to_owned()
 }
 
-fn ok<T>(outcome: io::Result<T>) -> io::Result<&'static str> {
-    outcome.map(|_| "ok")
-}
-
-/// Waits for what the kernel does in a moment.
-fn until(limit: Duration, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + limit;
-    while !is_so() && Instant::now() < end {
-        thread::sleep(Duration::from_millis(5));
-    }
+/// How a call ended.
+fn told(outcome: io::Result<impl ToString>) -> String {
+    outcome.map_or_else(|error| name_of(&error), |it| it.to_string())
 }
 
 fn listen() -> io::Result<(TcpListener, SocketAddr)> {
@@ -185,10 +191,9 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
     queue(sheet);
     sheet.call("client", "write 5", client.write(b"hello"));
     sheet.kernel("server", of_server.row());
-    let accepted = listener.accept();
-    sheet.call("server", "accept", ok(accepted.as_ref().map_err(|error| error.kind().into())));
+    let (mut server, _) = listener.accept()?;
+    sheet.line(' ', "server", "accept: ok");
     queue(sheet);
-    let (mut server, _) = accepted?;
     sheet.call("server", "read", server.read(&mut [0; 100]));
     sheet.kernel("server", of_server.row());
     Ok(())
@@ -217,10 +222,10 @@ fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
     });
     sheet.line(' ', "client", "connect ...");
     let asks = || rows().into_iter().map(|(_, _, row)| row).find(|row| row.state == "SYN_SENT");
-    until(SOON, || asks().is_some());
+    soon(SOON, || asks().is_some());
     thread::sleep(TRY);
     sheet.kernel("client", asks().unwrap_or(CLOSED));
-    sheet.call("server", "accept", ok(listener.accept()));
+    sheet.call("server", "accept", listener.accept().map(|_| "ok"));
     sheet.kernel("client", asks().unwrap_or(CLOSED));
     let took = waiting.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
     let after = |took: Duration| format!("ok after {} ms", took.as_millis());
@@ -257,7 +262,7 @@ fn time_wait(sheet: &mut Sheet<'_>) -> io::Result<()> {
         let (listener, at) = listen()?;
         close_first(&listener, who == "client")?;
         sheet.line(' ', who, &format!("close, before the other: {TIMES} times"));
-        until(SOON, || {
+        soon(SOON, || {
             let (own, other) = in_time_wait(at.port());
             own + other >= TIMES
         });
@@ -278,7 +283,7 @@ fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
     sheet.line(' ', "server", &format!("close, before the clients: {TIMES} times"));
     let (own, _) = in_time_wait(at.port());
     sheet.line('k', "server", &format!("{TIME_WAIT}: {own}"));
-    sheet.call("Rust", "bind", ok(TcpListener::bind(at)));
+    sheet.call("Rust", "bind", TcpListener::bind(at).map(|_| "ok"));
     let lines = || PYTHON.lines().filter(|line| !line.contains("SO_REUSEADDR"));
     let without = lines().collect::<Vec<_>>().join("\n");
     for (which, program) in [("with SO_REUSEADDR", PYTHON), ("without it", &without)] {
@@ -287,30 +292,23 @@ fn address_in_use(sheet: &mut Sheet<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The first line that the server prints, or the last one of its error.
+/// That the server listens, or the last line of its error.
 fn python(program: &str, port: u16) -> io::Result<String> {
-    let mut python = Command::new("python3");
-    python.args(["-c", program, &port.to_string()]).env_remove("PYTHONSTARTUP");
-    python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = python.spawn() else { return Err(ErrorKind::Unsupported.into()) };
-    let mut said = Vec::new();
-    if let Some(out) = &mut child.stdout {
-        // The line has come when the port is open. The error ends the program.
-        let mut byte = [0];
-        while out.read(&mut byte)? > 0 && byte != *b"\n" {
-            said.extend(byte);
-        }
-    }
-    child.kill()?;
-    let output = child.wait_with_output()?;
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let last = error.lines().last().filter(|_| said.is_empty());
-    let said = last.map_or(said.clone(), str::to_owned);
-    if said.starts_with("listening") {
+    let words = ["python3", "-c", program, &port.to_string()].map(str::to_owned);
+    let Ok(mut python) = Process::start(&words, Path::new("."), &[]) else {
+        return Err(ErrorKind::Unsupported.into());
+    };
+    let mut listens = false;
+    soon(PYTHON_STARTS, || {
+        listens = python.printed().starts_with("listening");
+        listens || python.ended().is_some()
+    });
+    if listens {
         return Ok("listens".to_owned());
     }
-    Ok(said.replace("OSError: ", ""))
+    python.kill();
+    let printed = python.printed();
+    Ok(printed.lines().last().unwrap_or_default().replace("OSError: ", ""))
 }
 
 /// The client does not read, until the server has waited for a while.
@@ -330,7 +328,7 @@ fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
             server.shutdown(Shutdown::Write)
         });
         sheet.line(' ', "server", &format!("write {LARGE} ..."));
-        until(SOON, || pair.of_server.row().timer == Some("probe"));
+        soon(SOON, || pair.of_server.row().timer == Some("probe"));
         sheet.line(' ', "server", &format!("... {} taken, waits", taken.load(Ordering::Relaxed)));
         pair.kernel(sheet);
         let other = another_client().map(|took| format!("{:.3} ms", took.as_secs_f64() * 1000.0));
@@ -341,7 +339,7 @@ fn flow_control(sheet: &mut Sheet<'_>) -> io::Result<()> {
         sheet.call("client", "read to the end", read);
         let wrote = writing.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()));
         sheet.call("server", "write", wrote.map(|()| taken.load(Ordering::Relaxed)));
-        until(SOON, || pair.of_server.row().state == "FIN_WAIT2");
+        soon(SOON, || pair.of_server.row().state == "FIN_WAIT2");
         pair.kernel(sheet);
         Ok(())
     })
@@ -521,13 +519,13 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
                 None
             }
         };
-        until(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
+        soon(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
         let (of_client, state) = (of_client.row().state, of_server.row().state);
         sheet.add(&format!("{how}: client {of_client}, server {state}"));
         let mut calls = format!("  server read: {}", told(server.read(&mut [0])));
         for _ in 0..2 {
             calls += &format!(", write 5: {}", told(server.write(b"hello")));
-            until(TRY, || of_server.row() == CLOSED);
+            soon(TRY, || of_server.row() == CLOSED);
         }
         sheet.add(&calls);
         if let Some(client) = &mut client {
@@ -537,8 +535,4 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn told(outcome: io::Result<usize>) -> String {
-    outcome.map_or_else(|error| name_of(&error), |count| count.to_string())
 }

@@ -4,20 +4,20 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::bars;
 use super::canvas::SIZE;
-use super::compare::{self, compare};
+use super::compare::{bars, compare};
 use super::kernel::{CLOSED, Row};
-use super::local::{LocalServer, TemporaryFolder};
+use super::local::LocalServer;
 use super::picture::Picture;
-use super::record::{Tape, Way, What};
+use super::record::{Tape, What};
 use super::sequence::draw;
-use super::trace::{Event, Side};
+use super::trace::{Connection, Event, Side};
 use super::{Instruments, record};
 use crate::cli::client::parse;
 use crate::cli::{self, Parsed};
 use crate::client::{Client, Config};
 use crate::dialect::Dialect;
+use crate::lab::scratch::TemporaryFolder;
 use crate::lang::Lang;
 use crate::wire::stream::{self, Ending};
 
@@ -27,17 +27,9 @@ const MICRO: Duration = Duration::from_micros(1);
 struct Talk(Tape, Tape);
 
 impl Talk {
-    fn new(dialect: &str) -> Talk {
-        let side = |side| {
-            let (client, server) = ("127.0.0.1:50000", "127.0.0.1:1234");
-            Tape::new(
-                side,
-                dialect,
-                client.parse().unwrap(),
-                server.parse().unwrap(),
-                Duration::ZERO,
-            )
-        };
+    fn new(dialect: &'static str) -> Talk {
+        let [client, server] = ["127.0.0.1:50000", "127.0.0.1:1234"].map(|at| at.parse().unwrap());
+        let side = |side| Tape::new(Connection { side, dialect, client, server }, Duration::ZERO);
         Talk(side(Side::Client), side(Side::Server))
     }
 
@@ -213,11 +205,11 @@ fn a_size_that_is_sent_ahead_has_a_bracket_of_its_own() {
     shows(&picture, &["command: 9 bytes", "header: 2 bytes", "payload: 5 bytes"]);
     shows(&picture, &["command: 11 bytes", "header: 3 bytes", "payload: 3 bytes"]);
     assert!(!picture.contains("incomplete"), "{picture}");
-    // The beginning of what comes before the payload is not kept.
+    // Of a long line only the beginning is kept, and it is known where it ends.
     let mut talk = Talk::new("text");
     let long = [b"upload ", &[b'a'; 90][..], b"\n5\n"].concat();
     talk.client(10, Event::Wrote(&long)).client(20, Event::Wrote(b"hello"));
-    shows(&talk.one(), &["command: 100 bytes", "payload: 5 bytes"]);
+    shows(&talk.one(), &["command: 98 bytes", "header: 2 bytes", "payload: 5 bytes"]);
 }
 
 #[test]
@@ -279,7 +271,7 @@ fn a_long_pause_is_folded_and_told() {
 fn nothing_overlaps_and_nothing_leaves_the_paper() {
     let mut talk = Talk::new("filesaver");
     let long = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().unwrap();
-    (talk.0.client, talk.0.server) = (long, long);
+    (talk.0.connection.client, talk.0.connection.server) = (long, long);
     let bytes = vec![0xff; 70_000];
     talk.client(1, Event::Wrote(b"<a href=\"&\">'\x1b]]>"));
     for n in 0..900 {
@@ -342,7 +334,7 @@ fn a_scene_is_a_slide() {
 /// written, and the client goes first.
 fn retime(tapes: &mut [Tape]) {
     let [client, server] = tapes else { panic!("{tapes:#?}") };
-    assert_eq!((client.side, server.side), (Side::Client, Side::Server));
+    assert_eq!((client.side(), server.side()), (Side::Client, Side::Server));
     let mut written = [0, 0];
     let mut ended = [false, false];
     let (mut places, mut micros) = ([0, 0], 0);
@@ -352,26 +344,25 @@ fn retime(tapes: &mut [Tape]) {
         let is_next =
             |side: usize, tape: &Tape| match tape.entries.get(places[side]).map(|it| &it.what) {
                 None => false,
-                Some(What::Moved { way, from, length, .. }) if *way != Way::of(tape.side) => {
+                Some(What::Moved { by, from, length, .. }) if *by != tape.side() => {
                     from + length <= written[1 - side]
                 }
-                Some(What::End(way)) if *way != Way::of(tape.side) => {
-                    ended[1 - side] || is_over[1 - side]
-                }
+                Some(What::End(by)) if *by != tape.side() => ended[1 - side] || is_over[1 - side],
                 Some(_) => true,
             };
         let side = usize::from(!is_next(0, client));
         assert!(side == 0 || is_next(1, server), "{client:#?} {server:#?}");
         let tape = if side == 0 { &mut *client } else { &mut *server };
+        let own = tape.side();
         let entry = &mut tape.entries[places[side]];
         match &entry.what {
-            What::Moved { way, length, .. } => {
+            What::Moved { by, length, .. } => {
                 micros += 50;
-                written[side] += if *way == Way::of(tape.side) { *length } else { 0 };
+                written[side] += if *by == own { *length } else { 0 };
             }
-            What::End(way) => {
+            What::End(by) => {
                 micros += 50;
-                ended[side] |= *way == Way::of(tape.side);
+                ended[side] |= *by == own;
             }
             _ => {}
         }
@@ -380,7 +371,7 @@ fn retime(tapes: &mut [Tape]) {
     }
     for tape in [client, server] {
         tape.began = Duration::ZERO;
-        (tape.client, tape.server) =
+        (tape.connection.client, tape.connection.server) =
             ("127.0.0.1:50000".parse().unwrap(), "127.0.0.1:1234".parse().unwrap());
     }
 }
@@ -411,7 +402,7 @@ fn session(flags: &[&str], talk: impl FnOnce(&mut Client, &Path)) -> String {
     client.close();
     drop(client);
     let (mut tapes, left_out) = recorder.tapes();
-    tapes.sort_by_key(|tape| tape.side == Side::Server);
+    tapes.sort_by_key(|tape| tape.side() == Side::Server);
     retime(&mut tapes);
     draw(&tapes, left_out, None, Lang::En, false)
 }
@@ -488,19 +479,18 @@ fn the_guide_shows_the_comparison() {
     let file = folder.0.join("file");
     fs::write(&file, "x").unwrap();
     let server = LocalServer::prepared(&folder.0.join("root"), "", stream::plain()).unwrap();
-    let rows: Vec<_> = compare(&config(&[]), Some(&server), &file)
+    let mut rows: Vec<_> = compare(&config(&[]), Some(&server), &file)
         .unwrap()
         .into_iter()
         .map(Result::unwrap)
         .collect();
-    let mut bars = compare::bars(&rows);
-    assert_eq!(bars.len(), 4);
+    assert_eq!(rows.len(), 4);
     // Round trips are counted; these times were measured once, with a file of 10 MB.
-    for (row, (time, waited)) in bars.iter_mut().zip([(11, 0), (30, 20), (58, 50), (60, 50)]) {
-        (row.time, row.waited) = (Duration::from_millis(time), Duration::from_millis(waited));
+    for (row, (time, waited)) in rows.iter_mut().zip([(11, 0), (30, 20), (58, 50), (60, 50)]) {
+        (row.time, row.counts.waited) = (MICRO * time * 1000, MICRO * waited * 1000);
     }
-    must_be_in_the_guide("comparison.svg", &bars::draw(&bars, "10 MB", Lang::En, false));
-    must_be_svg(&bars::draw(&[], "<&>", Lang::Id, true));
+    must_be_in_the_guide("comparison.svg", &bars(&rows, "10 MB", Lang::En, false));
+    must_be_svg(&bars(&[], "<&>", Lang::Id, true));
 }
 
 #[test]

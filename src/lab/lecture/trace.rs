@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use super::kernel::{Row, Watch};
 use crate::client::terminal;
 use crate::error::lock;
+use crate::lang::{Msg, msg};
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
@@ -69,17 +70,27 @@ pub struct Traced {
     parts: (Vec<u8>, u64),
 }
 
-/// Tells the observer what happens.
+/// Tells the observers what happens.
 struct Teller {
-    observer: Arc<dyn Observer>,
+    observers: Vec<Arc<dyn Observer>>,
     start: Instant,
     kernel: Option<Watch>,
 }
 
 impl Teller {
+    fn tell(&mut self, event: Event<'_>, began: Instant) {
+        let (at, took) = (self.start.elapsed(), began.elapsed());
+        self.observers.iter().for_each(|observer| observer.see(event, at, took));
+        // A message is no call.
+        if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
+            self.ask_kernel();
+        }
+    }
+
     fn ask_kernel(&mut self) {
-        for row in self.kernel.iter_mut().flat_map(Watch::look) {
-            self.observer.see(Event::Kernel(row), self.start.elapsed(), Duration::ZERO);
+        let rows: Vec<_> = self.kernel.iter_mut().flat_map(Watch::look).collect();
+        for row in rows {
+            self.tell(Event::Kernel(row), Instant::now());
         }
     }
 }
@@ -91,40 +102,28 @@ impl Drop for Teller {
 }
 
 impl Traced {
-    /// Reports on `inner` to `observer`.
+    /// Reports on `inner`. With `kernel`, reports what the kernel says too: now, after each call, and after the close.
     #[must_use]
-    pub fn new(inner: Box<dyn Stream>, observer: Arc<dyn Observer>) -> Traced {
-        let teller = Teller { observer, start: Instant::now(), kernel: None };
+    pub(super) fn new(
+        inner: Box<dyn Stream>,
+        observers: Vec<Arc<dyn Observer>>,
+        kernel: Option<Watch>,
+    ) -> Traced {
+        let mut teller = Teller { observers, start: Instant::now(), kernel };
+        teller.ask_kernel();
         Traced { inner, teller, parts: Default::default() }
-    }
-
-    /// Reports what the kernel says too: now, after each call, and after the close.
-    #[must_use]
-    pub(super) fn with_kernel(mut self, kernel: Option<Watch>) -> Traced {
-        self.teller.kernel = kernel;
-        self.teller.ask_kernel();
-        self
-    }
-
-    fn tell(&mut self, event: Event<'_>, began: Instant) {
-        let Teller { observer, start, .. } = &self.teller;
-        observer.see(event, start.elapsed(), began.elapsed());
-        // A message is no call.
-        if !matches!(event, Event::Message(..)) {
-            self.teller.ask_kernel();
-        }
     }
 
     /// Reports a call: `moved` if it succeeded, else why it failed.
     fn tell_outcome(&mut self, outcome: &io::Result<usize>, moved: Event<'_>, began: Instant) {
         match outcome {
-            Ok(_) => self.tell(moved, began),
+            Ok(_) => self.teller.tell(moved, began),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    self.tell(Event::Silence, began);
+                    self.teller.tell(Event::Silence, began);
                 }
                 io::ErrorKind::Interrupted => {}
-                _ => self.tell(Event::Reset, began),
+                _ => self.teller.tell(Event::Reset, began),
             },
         }
     }
@@ -184,10 +183,10 @@ impl Stream for Traced {
         let began = Instant::now();
         let ended = self.inner.end_writing();
         match &ended {
-            Ok(()) => self.tell(Event::Ended, began),
+            Ok(()) => self.teller.tell(Event::Ended, began),
             // What the peer has reset is not connected any more.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                self.tell(Event::Reset, began);
+                self.teller.tell(Event::Reset, began);
             }
             Err(_) => {}
         }
@@ -201,13 +200,11 @@ impl Stream for Traced {
     fn force_reset(&mut self) -> bool {
         let began = Instant::now();
         let resets = self.inner.force_reset();
-        self.tell(if resets { Event::OurReset } else { Event::Ended }, began);
+        self.teller.tell(if resets { Event::OurReset } else { Event::Ended }, began);
         resets
     }
 
     fn note_message(&mut self, bytes: &[u8], length: u64, end: Ending) {
-        // Another observer may be below.
-        self.inner.note_message(bytes, length, end);
         let (first_bytes, parts_length) = &mut self.parts;
         if first_bytes.len() < limits::SHOWN {
             first_bytes.extend_from_slice(bytes);
@@ -217,17 +214,32 @@ impl Stream for Traced {
             return;
         }
         let (message, length) = mem::take(&mut self.parts);
-        self.tell(Event::Message(&message, length, end), Instant::now());
+        self.teller.tell(Event::Message(&message, length, end), Instant::now());
     }
 }
 
 /// Which end of the connection this program is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// The left rail.
     Client,
     /// The right rail.
     Server,
+}
+
+impl Side {
+    pub(super) fn other(self) -> Side {
+        if self == Side::Client { Side::Server } else { Side::Client }
+    }
+}
+
+/// A connection, as this program knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Connection {
+    pub(super) side: Side,
+    pub(super) dialect: &'static str,
+    pub(super) client: SocketAddr,
+    pub(super) server: SocketAddr,
 }
 
 /// Where a ladder goes.
@@ -279,20 +291,12 @@ const AROUND: usize = 19;
 const NARROWEST: usize = 60;
 
 impl Ladder {
-    /// A ladder of this width for a connection that has just begun, with a number of its own and the
-    /// addresses at its head.
-    #[must_use]
-    pub fn begin(
-        side: Side,
-        dialect: &str,
-        client: SocketAddr,
-        server: SocketAddr,
-        to: Output,
-    ) -> Ladder {
+    /// A ladder for a connection that has just begun, with a number of its own and the addresses at its head.
+    pub(super) fn begin(connection: Connection, to: Output) -> Ladder {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-        let ladder = Ladder { side, number, to };
-        for line in head(dialect, client, server, ladder.room()) {
+        let ladder = Ladder { side: connection.side, number, to };
+        for line in head(connection, ladder.room()) {
             ladder.print(Duration::ZERO, ' ', &line);
         }
         ladder
@@ -316,13 +320,31 @@ impl Observer for Ladder {
     }
 }
 
+/// What the marks of a ladder mean, and that of the kernel's lines too.
+pub(super) fn legend(kernel: bool) -> Msg {
+    let third = if kernel {
+        msg!("\nk: what the kernel says of a socket", "\nk: keadaan sebuah socket menurut kernel")
+    } else {
+        Msg::default()
+    };
+    msg!(
+        "w: one write, r: one read, with its number of bytes\n\
+         =: a complete message, its length, and what ended it\n\
+         The client is on the left, the time in milliseconds.{third}",
+        "w: satu write, r: satu read, dengan banyaknya byte\n\
+         =: pesan lengkap, panjangnya, dan apa yang mengakhirinya\n\
+         Client di kiri, waktu dalam milidetik.{third}";
+        third
+    )
+}
+
 /// The columns between the rails of a ladder of this width.
 pub(crate) fn room(columns: usize) -> usize {
     columns.max(NARROWEST) - AROUND
 }
 
 /// The addresses of both sides: on one line, or on two if IPv6 addresses are too long for that.
-fn head(dialect: &str, client: SocketAddr, server: SocketAddr, room: usize) -> Vec<String> {
+fn head(Connection { dialect, client, server, .. }: Connection, room: usize) -> Vec<String> {
     let (left, right) = (format!("client {client}"), format!("{server} server"));
     let gap = room.saturating_sub(left.len() + right.len());
     if gap > dialect.len() {
@@ -363,6 +385,7 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
             format!("{:>room$}", format!("{shown} <- {label} --"))
         }
     };
+    let own = |text: String| if side == Side::Client { text } else { format!("{text:>room$}") };
     match event {
         Event::Read(bytes) => ('r', arrow(&bytes.len().to_string(), bytes, false)),
         Event::Wrote(bytes) => ('w', arrow(&bytes.len().to_string(), bytes, true)),
@@ -374,13 +397,9 @@ pub(crate) fn draw(side: Side, event: Event<'_>, room: usize) -> (char, String) 
             let about = format!(" ({length}, {})", ending(end));
             let left = room.saturating_sub(about.len() + 2);
             let shown = if bytes.is_empty() { "payload".to_owned() } else { show(bytes, left) };
-            let text = format!("= {shown}{about}");
-            (' ', if side == Side::Client { text } else { format!("{text:>room$}") })
+            (' ', own(format!("= {shown}{about}")))
         }
-        Event::Kernel(row) => {
-            let text = show(row.to_string().as_bytes(), room);
-            ('k', if side == Side::Client { text } else { format!("{text:>room$}") })
-        }
+        Event::Kernel(row) => ('k', own(show(row.to_string().as_bytes(), room))),
     }
 }
 
@@ -419,7 +438,7 @@ mod tests {
     fn traced(side: Side, steps: Vec<Step>, talk: impl FnOnce(&mut Wire)) -> String {
         let lines = Arc::new(Lines(side, Mutex::default()));
         let (script, _) = Script::new(steps);
-        let stream = Traced::new(Box::new(script), Arc::<Lines>::clone(&lines));
+        let stream = Traced::new(Box::new(script), vec![Arc::<Lines>::clone(&lines)], None);
         let mut wire = Wire::new(Box::new(stream), WireConfig::default());
         talk(&mut wire);
         wire.close_and_wait();
@@ -479,7 +498,7 @@ mod tests {
         let watch = Watch::new(&socket);
         let lines = Arc::new(Lines(Side::Client, Mutex::default()));
         let observer = Arc::<Lines>::clone(&lines);
-        drop(Traced::new(Box::new(socket), observer).with_kernel(watch));
+        drop(Traced::new(Box::new(socket), vec![observer], watch));
         let seen = lines.1.lock().unwrap().clone();
         assert!(seen.starts_with("k ESTABLISHED out 0 in 0\nk FIN_WAIT"), "{seen}");
     }
@@ -507,20 +526,23 @@ mod tests {
 
     #[test]
     fn the_head_fits_with_the_longest_addresses() {
-        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let short = (address("192.168.100.100:65535"), address("192.168.100.101:31000"));
+        let between = |dialect, client: &str, server: &str| {
+            let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
+            Connection { side: Side::Client, dialect, client, server }
+        };
+        let short = between("text", "192.168.100.100:65535", "192.168.100.101:31000");
         let long = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
         for columns in [10, 60, 80, 120, 200] {
             let room = room(columns);
-            let lines = head("text", short.0, short.1, room);
+            let lines = head(short, room);
             assert_eq!(
                 (lines.len(), lines[0].len()),
                 if columns < 80 { (2, 33) } else { (1, room) }
             );
-            for line in head("filesaver", address(long), address(long), room) {
+            for line in head(between("filesaver", long, long), room) {
                 assert!(line.len() <= room, "{line}");
             }
         }
-        assert_eq!(head("text", short.0, short.1, room(80)).len(), 1);
+        assert_eq!(head(short, room(80)).len(), 1);
     }
 }

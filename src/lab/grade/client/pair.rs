@@ -13,7 +13,7 @@ use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::said;
-use crate::lab::lecture::local::{TemporaryFolder, this_program};
+use crate::lab::scratch::{TemporaryFolder, this_program};
 use crate::lang::Msg;
 
 /// The conversation. Its file has more bytes than one read brings, and each value of a byte. What a client asks for

@@ -6,7 +6,6 @@ use super::*;
 fn a_line_of_commands_is_split_as_a_shell_does_it() {
     assert_eq!(split("a; b 'c;d' & e", ';'), ["a", "b 'c;d' & e"]);
     assert_eq!(split("b 'c&d' & e", '&'), ["b 'c&d'", "e"]);
-    assert_eq!(words("say  'a b\\n' x'y z'"), ["say", "a b\\n", "xy z"]);
 }
 
 #[test]
@@ -47,10 +46,41 @@ fn a_lesson_has_a_screen_for_each_step() {
     );
     assert_eq!(steps[2].runs, [("a", "B\n")]);
     // The command is on the screen with the question.
-    let question = steps[0].show(Lang::En, 60, &mut |_| ()).unwrap();
+    let question = steps[0].run(Lang::En, 60, &mut |_| ()).unwrap();
     let expected = ["Predict. What?", "", "Server: one", "", "$ a", "$ b"];
-    assert_eq!(lines(&question, 60), expected);
-    assert_eq!(height(&question, 60), 6);
+    assert_eq!(steps[0].screen(&question, Lang::En, 60), expected);
+    assert_eq!(height(&steps[0].screen(&question, Lang::En, 60), 60), 6);
+}
+
+/// How many lines of a terminal these take. A trace is as wide as the terminal, whatever that is.
+fn height(screen: &[String], columns: usize) -> usize {
+    let high = |line: &String| match line.strip_prefix('#') {
+        Some(_) => 1,
+        None => line.chars().count().div_ceil(columns).max(1),
+    };
+    screen.iter().map(high).sum()
+}
+
+/// A projector shows few lines, and large letters. What a page shows is what is printed, or what was recorded.
+#[test]
+fn each_step_fits_on_a_small_terminal() {
+    let mut seen = 0;
+    for lang in [Lang::En, Lang::Id] {
+        for lesson in page(lang).split("\n## ").skip(1) {
+            let (title, steps) = steps(lesson);
+            for (step, columns) in steps.iter().flat_map(|step| [(step, 60), (step, 80)]) {
+                let can_fail = step.runs.iter().any(|(line, _)| line.starts_with(EXPERIMENT));
+                let runs = step.runs.iter();
+                let printed = runs.map(|(_, text)| (!can_fail).then(|| (*text).to_owned()));
+                let screen = step.screen(&printed.collect(), lang, columns);
+                // The title and an empty line are above it.
+                let height = 2 + height(&screen, columns);
+                assert!(height <= 18, "{title}: {height} lines at {columns}: {screen:#?}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 300, "{seen}");
 }
 
 #[test]

@@ -1,0 +1,2 @@
+#!/bin/sh
+# Install here what the servers need, such as a compiler.
