@@ -4,18 +4,19 @@
 //!
 //! ```text
 //! Server::accept           server/mod.rs        a connection comes
-//!   hand_over              server/mod.rs        gives it both of these, or refuses it
+//!   hand_over              server/mod.rs        gets a permit and a thread for it, or refuses it
 //!     Permits::take        server/permits.rs    a permit
 //!     Threads::give        server/threads.rs    a thread
 //!   serve, converse        server/mod.rs        in that thread: its conversation, and how that ends
 //!     text::handle_client  dialect/text.rs      one command after the other
 //!       Wire::read_line    wire/message.rs      the command
+//!         read_once        wire/mod.rs          sends the replies that wait, then reads once
 //!       handle_upload      dialect/text.rs
 //!         FileName::parse  store/name.rs        the name is checked
-//!         begin            store/incoming.rs    so is what has that name now; a hidden file is made
+//!         begin            store/incoming.rs    what has that name on the disk is checked too; a hidden file is made
 //!         read_size        dialect/text.rs      the size
 //!         expect_payload   wire/payload.rs      that many bytes are owed from now on
-//!         must_have_room   store/incoming.rs    is there room for them?
+//!         must_have_room   store/incoming.rs    do the limits allow that many?
 //!         read_payload     wire/payload.rs      they come piece by piece, each to
 //!           Incoming::write  store/incoming.rs  the hidden file
 //!         publish          store/incoming.rs    the whole file gets its name
@@ -25,19 +26,21 @@
 //!     close_and_wait       wire/mod.rs          the last reply arrives before the connection ends
 //! ```
 //!
-//! That is some 80 functions with 950 lines. [`guide::assignment`] has the same steps beside those of a program in Python:
-//! read it first. A first reading can leave out
+//! That is some 95 functions with 1,100 lines, comments included. [`guide::assignment`] has the steps between the command
+//! and its reply beside those of a program in Python: read it first. A first reading can leave out
 //! - `wire/input.rs`: `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
-//! - of `server/threads.rs`, how idle threads wait; of `server/permits.rs`, how IPv6 is counted.
+//! - of `server/permits.rs`, how IPv6 is counted, and what becomes of the network: lists and sums need it.
 //! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and what it does without hard links.
-//! - of `store/numbers.rs`, all but `take_first_free`. Its `next` gives 1, 2, 3, 4, and then asks a hint.
+//! - of `store/numbers.rs`, all but `take_first_free`. `next` gives 1, 2, 3, 4, and then uses a hint.
 //! - of `log.rs`, all but `command`: what that hands to `line`, another thread writes. `store/quota.rs`.
-//! - what is only for other dialects, the client or a trace: `network`, `note_wait`, `note_message`, `Expected`, `Ending`.
+//! - what is only for other dialects, the client or a trace: `note_wait`, `note_message`, `Ending`.
 //!
 //! Words that have one meaning here:
 //! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.
 //! - A payload that was announced is *owed*: nothing else is read before it has come. Two sides are *in step* while both
 //!   know what comes next.
+//! - An [`error::Error`] may *close* the connection (`and_close`), or say that the peer is *gone*: then it gets no reply.
+//!   It keeps how much of a payload had come (`Expected`), for the log. `lock(&m)` is `m.lock()`, but ignores an earlier panic.
 //! - A *pace* is how much has to move in a time, a *permit* is the right to be connected.
 //! - A *draft* is a file that is not visible yet, a *share* is its part of the room for all files.
 //! - A *place* is the right to ask for long work, and such work takes *turns*. A *hint* may be wrong, and costs only time.
@@ -65,7 +68,7 @@
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
 //!   no terminal. No module and no file calls one that calls it, but for a folder's `mod.rs` and its files.
 //! - Only the programs in `bin` name the lab. A reader of server and client meets the hooks for it alone:
-//!   [`wire::stream::Prepare`], and what a [`wire::stream::Stream`] may note.
+//!   [`wire::stream::Prepare`], what a [`wire::stream::Stream`] may note or wait for, and the end of `accept` in a demo.
 //! - Files are opened by `store`, `client`, `lab` and the log alone; connections are made by `server`, `client`,
 //!   `lab` and the programs alone.
 //! - Standard output belongs to the prompt, the programs and the lab; standard error to these and the log.

@@ -251,7 +251,7 @@ impl ConnectionLog<'_> {
         count < LINES_PER_SECOND
     }
 
-    /// A command was carried out or refused.
+    /// Writes the line of a command. Beyond 100 in a second, only if a file was stored or removed.
     pub fn command(&self, word: &[u8], argument: &[u8], since: Instant, outcome: &Result<Done>) {
         let (bytes, stored, removed) = match outcome {
             Ok(done) => (done.bytes, done.stored.as_deref(), done.removed),
@@ -269,6 +269,7 @@ impl ConnectionLog<'_> {
             let _ = write!(line, " stored \"{}\"", escape(stored.as_bytes()));
         }
         let seconds = since.elapsed().as_secs_f64();
+        // Writing into a `String` cannot fail. A quick command without a payload has no time.
         let _ = match bytes {
             0 if seconds < 0.001 => Ok(()),
             0 => write!(line, " {seconds:.3} s"),

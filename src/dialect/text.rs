@@ -67,11 +67,12 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
             Ok(_) => command != b"byebye",
             Err(error) => refuse(wire, error),
         };
-        // The client has its answer before the log has its line, unless its next request has come already.
+        // The client has its answer before the log has its line, unless its next request has come already. The line is
+        // written also if the answer could not be sent: `sent?` comes after it.
         let sent = wire.end_reply();
         log.command(word, argument, since, &outcome);
         if !goes_on {
-            return outcome.map(drop);
+            return outcome.map(|_| ());
         }
         sent?;
     }
@@ -136,7 +137,7 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // First, because `must_have_room` may fail: `refuse` then knows how many bytes to drop, and they are not run as commands.
+    // Before `must_have_room`: if that fails, `refuse` drops this many bytes, and none of them is run as a command.
     wire.expect_payload(size);
     incoming.must_have_room(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
@@ -404,6 +405,7 @@ pub(crate) fn must_be_alone(argument: &[u8]) -> Result<()> {
     Err(Error::new(Code::BadRequest, "this command takes no argument"))
 }
 
+/// `writeln!` calls [`Wire::write_fmt`].
 fn write_ok(wire: &mut Wire, what: impl Display) -> Result<()> {
     writeln!(wire, "ok {what}")
 }
@@ -414,8 +416,8 @@ pub fn error_line(error: &Error) -> String {
     format!("error {} {}\n", error.word(), error.sentence())
 }
 
-/// Answers with an error. Returns whether the two sides are in step afterwards. What is owed of a refused
-/// payload comes off the wire first, if it is little enough for that.
+/// Answers with an error. Returns whether the two sides are in step afterwards. Before that, reads and drops what is left
+/// of a refused payload, if that is at most [`limits::DRAIN`] bytes.
 fn refuse(wire: &mut Wire, error: &Error) -> bool {
     if error.is_gone() {
         return false;

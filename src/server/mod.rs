@@ -35,7 +35,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the pause between two reads from a refused peer is.
 const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
-/// What all connections of a server share.
+/// What belongs to all connections of a server.
 pub struct Server {
     /// Every connection begins with the PROXY line of a load balancer: `--proxy-protocol`. Limits, log and trace then
     /// go by the address in it.
@@ -43,10 +43,11 @@ pub struct Server {
     store: Store,
     log: Log,
     wire_config: Arc<WireConfig>,
+    /// A function that puts instruments between a wire and its socket.
     prepare: Prepare,
     permits: Arc<Permits>,
     threads: Threads,
-    /// For connections that are refused, as long as their peers may still read why.
+    /// Permits for refused connections: held while a peer has time to read why.
     refusals: Arc<Permits>,
 }
 
@@ -132,18 +133,19 @@ impl Server {
         let address = if self.has_proxy_line { None } else { Some(peer.ip()) };
         let connection = match self.permits.take(address) {
             Ok(permit) => Connection { dialect, stream, peer, permit, is_refused: false },
-            Err(busy) => return self.refuse(dialect, stream, peer, &busy),
+            Err(busy) => return self.refuse_connection(dialect, stream, peer, &busy),
         };
         if let Err(connection) = Threads::give(self, connection) {
             let Connection { dialect, stream, peer, .. } = connection;
-            self.refuse(dialect, stream, peer, &permits::busy("no thread is free"));
+            self.refuse_connection(dialect, stream, peer, &permits::busy("no thread is free"));
         }
     }
 
     /// Serves one connection from its first byte to its last.
     fn serve(self: &Arc<Server>, mut connection: Connection) {
         if connection.is_refused {
-            return drop(read_on(connection.stream));
+            let _ = read_on(connection.stream);
+            return;
         }
         if self.has_proxy_line
             && let Err(error) = proxy::find_client(&mut connection)
@@ -161,12 +163,12 @@ impl Server {
     fn converse(&self, connection: Connection, log: &ConnectionLog<'_>) -> Result<()> {
         let Connection { dialect, stream, peer, permit, .. } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
-        // Without `--trace` and the like, this is the socket itself.
+        // Without `--trace` and the like, `prepare` returns the socket itself.
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
         let mut wire = Wire::new(stream, Arc::clone(&self.wire_config));
         // For lists and sums, of which a network may have only a few at once.
         wire.network = permit.network;
-        // For `text` this is `text::handle_client`. `catch_unwind` returns an error if it panics.
+        // For `text` this is `text::handle_client`. The outer result says whether it panicked, the inner one how it ended.
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &self.store, log)));
         wire.close_and_wait();
@@ -179,15 +181,15 @@ impl Server {
         let Connection { dialect, stream, peer, permit, .. } = connection;
         drop(permit);
         if error.is(Code::Busy) {
-            return self.refuse(dialect, stream, peer, &error);
+            return self.refuse_connection(dialect, stream, peer, &error);
         }
         drop(stream);
         self.log.for_connection(peer, dialect.name()).close(&Err(error));
     }
 
     /// Tells a peer that it is not served. Then a thread reads on for a moment: a close with unread bytes is a reset, which
-    /// can overtake the reply. If too many are read from already, or no thread is free, that may happen.
-    fn refuse(
+    /// can overtake the reply. If too many are read from already, or no thread is free, it is closed at once.
+    fn refuse_connection(
         self: &Arc<Server>,
         dialect: Dialect,
         mut stream: TcpStream,
@@ -205,7 +207,8 @@ impl Server {
     }
 }
 
-/// Reads from a refused peer until its end, or its time is up: a little at a time, because it may take nothing from others.
+/// Reads from a refused peer until its end, or its time is up: a little at a time, with pauses, so that it slows no other
+/// client down.
 fn read_on(mut stream: TcpStream) -> io::Result<()> {
     let end = Instant::now() + limits::CLOSE_TIME;
     stream.shutdown(Shutdown::Write)?;

@@ -21,8 +21,8 @@ pub struct ConnectionLimits {
 /// The permits of one server.
 pub(super) struct Permits {
     limits: ConnectionLimits,
-    /// The network of each connection. `None` is a connection whose address is not known: all of these are alike.
-    open: Mutex<Vec<Option<u128>>>,
+    /// The network of each open connection. `None` is one whose address is not known: all of these are alike.
+    networks: Mutex<Vec<Option<u128>>>,
 }
 
 /// The permission for one connection. Dropping it allows another one.
@@ -37,7 +37,7 @@ pub(super) struct Permit {
 
 impl Permits {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Permits> {
-        Arc::new(Permits { limits, open: Mutex::default() })
+        Arc::new(Permits { limits, networks: Mutex::default() })
     }
 
     /// Returns a permit for a connection from this address, if it is known already.
@@ -45,7 +45,7 @@ impl Permits {
     /// # Errors
     /// All connections are taken, or all from this address.
     pub(super) fn take(self: &Arc<Permits>, address: Option<IpAddr>) -> Result<Permit> {
-        let mut open = lock(&self.open);
+        let mut open = lock(&self.networks);
         if open.len() >= self.limits.all {
             return Err(busy("all connections are taken"));
         }
@@ -86,7 +86,7 @@ impl Permit {
     /// # Errors
     /// All connections from this address are taken.
     pub(super) fn count_at(&mut self, address: IpAddr) -> Result<()> {
-        let mut open = lock(&self.permits.open);
+        let mut open = lock(&self.permits.networks);
         self.network = self.permits.limits.network_with_room(Some(address), &open)?;
         if let Some(own) = open.iter_mut().find(|it| it.is_none()) {
             *own = self.network;
@@ -97,7 +97,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = lock(&self.permits.open);
+        let mut open = lock(&self.permits.networks);
         if let Some(at) = open.iter().position(|it| *it == self.network) {
             open.swap_remove(at);
         }
@@ -132,7 +132,7 @@ mod tests {
         drop(first);
         assert!(permits.take(Some(one)).is_ok());
         drop((second, fourth));
-        assert!(lock(&permits.open).is_empty());
+        assert!(lock(&permits.networks).is_empty());
     }
 
     /// A single machine could take all connections, from an address of its own for each.

@@ -38,8 +38,8 @@ impl Threads {
     pub(super) fn give(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
         let mut state = lock(&server.threads.state);
         state.queue.push_back(connection);
-        // Each connection in the queue, this one too, needs an idle thread. One that was woken counts as idle until it has
-        // taken its connection.
+        // A thread that was woken counts as idle until it has taken its connection. So there have to be as many idle
+        // threads as connections in the queue, with this one.
         if state.queue.len() <= state.idle {
             server.threads.wake.notify_one();
             return Ok(());
@@ -52,7 +52,7 @@ impl Threads {
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            // Gives ours back. It is still the last one, because the lock was held all the time.
+            // Returns `Err` of ours, which is still the last one, because the lock was held all the time.
             Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
         }
     }

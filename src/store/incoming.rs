@@ -3,7 +3,7 @@
 //! ```text
 //! publish
 //!   finish                 the draft is closed
-//!   Share::store           only where all files together have a limit
+//!   count_as_stored        only where all files together have a limit
 //!     take_first_free      a.txt, a_1.txt and so on, until one is free
 //!       publish_as         a hard link: it fails if the name is taken
 //!   Draft::drop            the hidden name goes, the final one stays
@@ -25,8 +25,8 @@ pub struct Incoming<'s> {
     store: &'s Store,
     name: FileName,
     draft: Draft,
-    /// What it takes of the room for all files, where that has a limit. After `draft`, so that the draft is removed
-    /// before its room is given back.
+    /// What it takes of the room for all files, where that has a limit. Fields are dropped from top to bottom: first the
+    /// draft is removed, then its room is given back.
     share: Option<Share<'s>>,
     /// How much has come.
     came: u64,
@@ -36,7 +36,7 @@ impl Store {
     /// Begins an upload. Nothing of it is visible before [`Incoming::publish`].
     ///
     /// # Errors
-    /// The name has no place in the root, or nothing may be stored.
+    /// Nothing can be stored under this name, or nothing may be stored at all.
     pub fn begin(&self, name: FileName) -> Result<Incoming<'_>> {
         self.must_be_writable()?;
         // A folder that does not exist, or a name that a folder has, is refused now, before the client sends the file. A
@@ -57,7 +57,7 @@ impl<'s> Incoming<'s> {
     /// Looks whether there is room for a file of this size, before it comes. The limits are checked again while it does.
     ///
     /// # Errors
-    /// It is more than the limits allow, or could not be stored even now.
+    /// It is larger than a file may be, or more than all files together may grow by now. The disk is not asked.
     pub fn must_have_room(&self, size: u64) -> Result<()> {
         self.must_be_allowed(size)?;
         match &self.share {
@@ -130,10 +130,11 @@ impl<'s> Incoming<'s> {
         self.draft.finish(self.store.options.fsync).map_err(failed)?;
         // Walked again: a folder may have been replaced meanwhile.
         let folder = self.store.walk(self.name.folder())?;
+        // Nothing runs yet: `take_first_free` calls `try_name` for each name, and `count_as_stored` calls `name_it`.
         let try_name = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
         let name_it = || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
         let stored = match &mut self.share {
-            Some(share) => share.store(name_it)?,
+            Some(share) => share.count_as_stored(name_it)?,
             None => name_it()?,
         };
         if self.store.options.fsync

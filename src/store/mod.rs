@@ -206,10 +206,10 @@ impl Store {
     /// The server's own folder. Makes a new one if it has been removed. A root that is gone is not made again.
     fn workspace(&self) -> io::Result<Arc<Workspace>> {
         let mut current = lock(&self.workspace);
-        if let Some(workspace) = &*current
-            && workspace.folder.is_dir()
+        if let Some(known) = &*current
+            && known.folder.is_dir()
         {
-            return Ok(Arc::clone(workspace));
+            return Ok(Arc::clone(known));
         }
         *current = None;
         let claimed = Workspace::claim(&self.root)?;
@@ -241,6 +241,7 @@ impl Store {
     /// The path of a folder, walked from the root through real folders only.
     fn walk(&self, folder: Option<&str>) -> Result<PathBuf> {
         let mut path = self.root.clone();
+        // No folder has no parts.
         for part in folder.into_iter().flat_map(|folder| folder.split('/')) {
             path.push(part);
             let found = disk::look(&path);

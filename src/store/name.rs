@@ -1,7 +1,7 @@
 //! The only way from a peer's bytes to a path.
 //!
-//! A [`FileName`] is made by [`FileName::parse`], or is a numbered one of such a name, and no other code in the crate turns what came from
-//! a peer into a path. A name that breaks a rule is refused, never repaired: a client that sends `../a.txt` gets
+//! A [`FileName`] is made by [`FileName::parse`], or by [`FileName::numbered`] from another one. No other code in the crate
+//! turns what came from a peer into a path. A name that breaks a rule is refused, never repaired: a client that sends `../a.txt` gets
 //! an error, and neither that file nor `a.txt`.
 
 use crate::error::{Code, Error, Result};

@@ -50,7 +50,8 @@ impl Numbers {
     }
 
     /// Takes the first free name: the given one, or one with a number. `take` tries one: true if it was free, and is taken
-    /// now. For most names the loop is all that matters: `change_folder` runs it, and keeps the hints valid.
+    /// now. For most names the loop is all that matters: `change_folder` runs it, keeps the hints valid, and returns what it
+    /// returns.
     pub(super) fn take_first_free(
         &self,
         given: &FileName,

@@ -102,7 +102,7 @@ impl Share<'_> {
     }
 
     /// Stores the upload: what has come of it is then part of what is stored.
-    pub(super) fn store<T>(&mut self, store: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn count_as_stored<T>(&mut self, store: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut account = lock(&self.quota.account);
         let stored = store()?;
         let size = std::mem::take(&mut self.size);
@@ -175,13 +175,13 @@ mod tests {
         // What had come of it is given back.
         assert_eq!((first.size, quota.taken()), (0, 90));
         drop(first);
-        { second }.store(|| Ok(())).unwrap();
+        { second }.count_as_stored(|| Ok(())).unwrap();
         assert_eq!(quota.stored(), 90);
         assert!(quota.upload(11).is_none() && quota.upload(10).is_some());
         quota.remove(40, || Ok(())).unwrap();
         assert!(quota.upload(50).is_some());
         let full = || Err(Error::new(Code::NoSpace, "full"));
-        assert!(quota.upload(50).unwrap().store::<()>(full).is_err());
+        assert!(quota.upload(50).unwrap().count_as_stored::<()>(full).is_err());
         assert_eq!((quota.stored(), lock(&quota.account).drafts), (50, 0));
     }
 
@@ -218,7 +218,7 @@ mod tests {
             Ok(())
         };
         let share = quota.upload(7).unwrap();
-        { share }.store(must_be_locked).unwrap();
+        { share }.count_as_stored(must_be_locked).unwrap();
         quota.remove(7, must_be_locked).unwrap();
     }
 }

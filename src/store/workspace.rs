@@ -50,7 +50,7 @@ pub(super) struct Workspace {
     next: AtomicU64,
     /// How a draft gets its final name in this root.
     pub(super) publishing: Publishing,
-    /// The lock file for [`Publishing::LockedRename`]. The threads of this server take turns at it.
+    /// The lock file for [`Publishing::LockedRename`]. One thread of this server uses it at a time.
     renaming: Mutex<PathBuf>,
 }
 
@@ -153,9 +153,8 @@ impl Draft {
         op(|| fs::symlink_metadata(&self.path))
     }
 
-    /// Closes the file of a finished draft, before it gets its name: Windows may set a file's time of change when it is
-    /// closed, and a link made before that would show the old time. It is synced before, if that is asked for. A kept one
-    /// (of a client's download) becomes an ordinary draft. If that is done already, it does nothing.
+    /// Syncs the file if that is asked for, and closes it. A second call does nothing. It is closed before it gets its name:
+    /// Windows may set its time of change when it is closed. A kept draft, of a client's download, becomes an ordinary one.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;

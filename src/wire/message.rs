@@ -21,7 +21,7 @@ const ACKNOWLEDGEMENT: u64 = 1024;
 /// What is known of the message that is read now.
 pub(super) struct Reading {
     pub(super) expected: Expected,
-    /// When it must be complete. The first wait after its first byte sets it.
+    /// When it must be complete: `None` until its first byte has come, and then set once.
     deadline: Option<Instant>,
     /// How much longer than usual it may take to begin.
     more_time: Duration,

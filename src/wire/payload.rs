@@ -57,7 +57,8 @@ impl Wire {
     /// for no more than is left, takes an end as an error, and has a timeout and a pace to keep. It begins
     /// with what an earlier read has brought together with the size.
     ///
-    /// `E` is the sink's error: [`Error`] in a server, a failure for the user in a client.
+    /// `sink` is a closure that is called with each piece. `E` is its error: [`Error`] in a server, a failure for the user
+    /// in a client.
     ///
     /// # Errors
     /// The sink's own, or the connection ended or stalled before all of it had come.
@@ -70,9 +71,10 @@ impl Wire {
         sink(&self.input.held()[..n])?;
         self.input.skip(n);
         self.payload.left -= n as u64;
-        let most = self.config.payload_buffer;
-        let mut buffer = vec![0; at_most(self.payload.left, most.min(limits::PAYLOAD_READ))];
+        let largest = self.config.payload_buffer;
+        let mut buffer = vec![0; at_most(self.payload.left, largest.min(limits::PAYLOAD_READ))];
         let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
+        // `read_much` makes `left` smaller.
         while self.payload.left > 0 {
             let (n, read) = self.read_much(&mut buffer, &mut pace);
             // Also what came before an error: a client keeps it, and goes on there. A server's upload is removed.
@@ -81,7 +83,7 @@ impl Wire {
             // A peer that has filled the buffer gets a larger one. It is never longer than what is left, so no read takes
             // bytes of the next message.
             let next = if n == buffer.len() { n * 2 } else { buffer.len() };
-            buffer.resize(at_most(self.payload.left, next.min(most)), 0);
+            buffer.resize(at_most(self.payload.left, next.min(largest)), 0);
         }
         self.payload = Payload::NONE;
         if let Some(size @ 1..) = announced {
@@ -137,18 +139,19 @@ impl Wire {
                 Ok(Received::End) => Err(ended_early()),
                 Err(error) => Err(error),
             };
+            // The wait counts for the pace, also before an error.
             match read.and_then(|n| pace.note(n as u64, begun.elapsed()).map(|()| n)) {
                 // Something came, and there is room and time for more.
                 Ok(1..) if filled < buffer.len() && Instant::now() < gather_until => {}
                 Ok(_) => return (filled, Ok(())),
+                // What came before it is returned with the error.
                 Err(error) => return (filled, Err(error.with_partial(b"", expected))),
             }
         }
     }
 
-    /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written
-    /// before. A header that travels alone would be answered by a delayed acknowledgement, and the
-    /// payload after it would wait for that.
+    /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written before: a header
+    /// and a small file take one packet.
     ///
     /// # Errors
     /// The source's own, or it supplies too little, or the connection broke or stalled. The peer has then
