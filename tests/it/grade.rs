@@ -663,7 +663,7 @@ fn a_command_that_was_taken_is_not_called_unknown() {
 /// A wrong reply is not silence: only a server that sends nothing stops the run.
 #[test]
 fn a_server_that_answers_something_else_is_graded() {
-    let no_answer = |it: &Outcome| matches!(it, Outcome::Stopped(_));
+    let no_answer = |it: &Outcome| matches!(it, Outcome::NotRun("stopped", _));
     for (flaw, also) in [("greets", "first/no-greeting"), ("crlf-replies", "first/upload")] {
         let report = graded_only("text", flaw, 5.0, &["first/"]);
         let failed = failed(&report);
@@ -683,7 +683,7 @@ fn a_server_that_answers_something_else_is_graded() {
 fn a_chosen_check_is_skipped_if_what_it_needs_fails() {
     let report = graded_only("text", "characters", 5.0, &["first/download"]);
     assert_eq!(report.graded.len(), 1);
-    assert!(matches!(report.graded[0].outcome, Outcome::Skipped("first/upload")));
+    assert!(matches!(report.graded[0].outcome, Outcome::NotRun("skipped", "first/upload")));
     assert!(report.score() == (0, 3) && !report.is_right());
     let tap = render(&report, "tap", LOOK);
     assert!(tap.ends_with(" # SKIP skipped: needs first/upload\n"), "{tap}");

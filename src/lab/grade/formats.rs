@@ -48,7 +48,7 @@ fn render_as(report: &Report, file: &str) -> String {
     let of_report = |way: &str| fill(part(way).unwrap_or_default(), &|name| fact(report, name));
     let (mut out, mut n) = (of_report("head"), 0);
     for graded in &report.graded {
-        let Some(text) = part(graded.outcome.way().0) else { continue };
+        let Some(text) = part(graded.outcome.way()) else { continue };
         out += if is_json && n > 0 { "," } else { "" };
         n += 1;
         out += &fill(text, &|name| fact_of(report, graded, n, name));
@@ -90,7 +90,7 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
 fn fact(report: &Report, name: &str) -> String {
     let (total, most) = report.score();
     let ended =
-        |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way().0)).count();
+        |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way())).count();
     match name {
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
         "subject" => subject(&report.options),
@@ -123,7 +123,7 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "group" => check.group().to_owned(),
         "about" => check.about(lang).to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
-        "status" => graded.outcome.way().0.to_owned(),
+        "status" => graded.outcome.way().to_owned(),
         "reason" => status(graded, lang),
         "score" => graded.score().to_string(),
         "points" => check.points.to_string(),

@@ -56,7 +56,7 @@ use prepared::files_in;
 use process::{Usage, last_lines, soon};
 use random::Random;
 use record::Record;
-pub use seen::{Fail, Rung, Verdict, What};
+pub use seen::{Fail, Rung, What};
 use sentences::{came, expected, said};
 use server::{Found, Trial};
 pub use suite::checks;
@@ -125,29 +125,17 @@ pub enum Outcome {
     Passed,
     /// It did not.
     Failed(Box<Fail>),
-    /// A check that this one needs failed.
-    Skipped(&'static str),
-    /// It needs this flag, and does not count without.
-    Needs(&'static str),
-    /// There was no time left.
-    NoTime,
-    /// A group before it failed.
-    NotRun,
-    /// The server did not answer any more after this check.
-    Stopped(&'static str),
+    /// It was not run: the reason by its name in the sentences, and the check or the flag that it is about.
+    NotRun(&'static str, &'static str),
 }
 
 impl Outcome {
-    /// How a check ended, in a word, and what is said of that.
-    fn way(&self) -> (&'static str, &'static str) {
-        match *self {
-            Outcome::Passed => ("passed", ""),
-            Outcome::Failed(_) => ("failed", ""),
-            Outcome::Skipped(needs) => ("skipped", needs),
-            Outcome::Needs(flag) => ("needs", flag),
-            Outcome::NoTime => ("no-time", ""),
-            Outcome::NotRun => ("left-out", ""),
-            Outcome::Stopped(by) => ("stopped", by),
+    /// How a check ended, in a word.
+    fn way(&self) -> &'static str {
+        match self {
+            Outcome::Passed => "passed",
+            Outcome::Failed(_) => "failed",
+            Outcome::NotRun(why, _) => why,
         }
     }
 }
@@ -167,7 +155,8 @@ pub struct Graded {
 
 impl Graded {
     /// One that was not run.
-    fn without_steps(check: &'static Check, outcome: Outcome) -> Graded {
+    fn without_steps(check: &'static Check, why: &'static str) -> Graded {
+        let outcome = Outcome::NotRun(why, "");
         Graded { check, outcome, time: Duration::ZERO, rungs: Vec::new() }
     }
 
@@ -186,7 +175,7 @@ impl Graded {
     /// Whether its points count.
     #[must_use]
     pub fn counts(&self) -> bool {
-        !matches!(self.outcome, Outcome::Needs(_) | Outcome::NotRun)
+        !matches!(self.outcome, Outcome::NotRun("needs" | "left-out", _))
     }
 
     /// The points that it got.
@@ -358,13 +347,16 @@ impl Run {
         }
         let (start, restarting) = (Instant::now(), self.restarting);
         let left_out = match (lacks, self.stopped, missing) {
-            _ if self.is_over => Some(Outcome::NotRun),
-            (Some(flag), ..) => Some(Outcome::Needs(flag)),
-            (_, Some(by), _) => Some(Outcome::Stopped(by)),
-            _ if self.left().is_zero() => Some(Outcome::NoTime),
-            (.., missing) => missing.map(Outcome::Skipped),
+            _ if self.is_over => Some(("left-out", "")),
+            (Some(flag), ..) => Some(("needs", flag)),
+            (_, Some(by), _) => Some(("stopped", by)),
+            _ if self.left().is_zero() => Some(("no-time", "")),
+            (.., missing) => missing.map(|id| ("skipped", id)),
         };
-        let (outcome, rungs) = left_out.map_or_else(|| self.attempt(check), |it| (it, Vec::new()));
+        let (outcome, rungs) = match left_out {
+            Some((why, about)) => (Outcome::NotRun(why, about), Vec::new()),
+            None => self.attempt(check),
+        };
         let time = start.elapsed().saturating_sub(self.restarting - restarting);
         let graded = Graded { check, outcome, time, rungs };
         self.passed.extend(graded.passed().then_some(check.id));

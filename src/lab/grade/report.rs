@@ -8,7 +8,7 @@ use std::path::Path;
 use super::hint::{cause, causes, closed, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
-use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
+use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What};
 use crate::dialect::Dialect;
 use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
@@ -118,16 +118,12 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
 
 /// How a check ended, in a few words.
 pub(super) fn status(graded: &Graded, lang: Lang) -> String {
-    let (way, what) = match &graded.outcome {
-        Outcome::Failed(failure) => match failure.verdict {
-            Verdict::Wrong => ("wrong", ""),
-            Verdict::Hangs => ("hangs", ""),
-            Verdict::Crashed => ("crashed", ""),
-            Verdict::NotSupported => ("not-supported", ""),
-        },
-        outcome => outcome.way(),
+    let (way, about) = match &graded.outcome {
+        Outcome::Passed => ("passed", ""),
+        Outcome::Failed(failure) => (failure.verdict, ""),
+        Outcome::NotRun(why, about) => (*why, *about),
     };
-    said("status", way, &[&what]).say(lang)
+    said("status", way, &[&about]).say(lang)
 }
 
 /// Whether the protocol requires a check.
@@ -220,7 +216,8 @@ pub fn screen(report: &Report, look: Look) -> String {
 /// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
 fn first_failed(report: &Report) -> Option<&Graded> {
     let is_needed = |id: &str| {
-        let waits = |it: &Graded| matches!(it.outcome, Outcome::Skipped(need) if need == id);
+        let waits =
+            |it: &Graded| matches!(it.outcome, Outcome::NotRun("skipped", need) if need == id);
         report.graded.iter().any(|it| it.check.must && waits(it))
     };
     let failed = || report.graded.iter().filter(|it| it.failure().is_some());
@@ -283,7 +280,7 @@ fn next(report: &Report) -> String {
     let last = report.graded.last().filter(|_| !options.only.is_empty());
     let is_chosen = report.graded.chunk_by(|a, b| group(a) == group(b)).count() == 1;
     let needed = report.graded.iter().find_map(|it| match it.outcome {
-        Outcome::Skipped(needed) => Some(needed),
+        Outcome::NotRun("skipped", needed) => Some(needed),
         _ => None,
     });
     let only = match (first_failed(report), last) {

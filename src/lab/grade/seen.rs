@@ -7,8 +7,9 @@ use crate::lang::{Msg, escape};
 /// Why a check failed.
 #[derive(Clone, Debug, Default)]
 pub struct Fail {
-    /// What kind of failure it is.
-    pub verdict: Verdict,
+    /// What kind of failure it is, by its name in the sentences: `wrong`, or of a client also `hangs`, `crashed` or
+    /// `not-supported`.
+    pub verdict: &'static str,
     /// What would have been right.
     pub expected: Msg,
     /// What came.
@@ -27,20 +28,6 @@ pub struct Fail {
     pub is_of_other: bool,
     /// What a client was told to do.
     pub typed: Vec<String>,
-}
-
-/// What kind of failure a failure is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
-    /// Something is not as expected.
-    #[default]
-    Wrong,
-    /// The client waits for something that does not come.
-    Hangs,
-    /// The client ends by a mistake of its own.
-    Crashed,
-    /// The client says that it does not know the command.
-    NotSupported,
 }
 
 /// A step of a check.
@@ -72,7 +59,7 @@ pub enum What {
 }
 
 pub(super) fn fail(expected: Msg, got: Msg, connection: u64) -> Box<Fail> {
-    Box::new(Fail { expected, got, connection, ..Fail::default() })
+    Box::new(Fail { verdict: "wrong", expected, got, connection, ..Fail::default() })
 }
 
 /// A text that is the same in both languages.

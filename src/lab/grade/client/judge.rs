@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use super::examiner::Examiner;
 use super::request::Request;
 use crate::lab::grade::prepared::files_in;
-use crate::lab::grade::seen::{Fail, Verdict, fail, first_difference, quoted, same};
+use crate::lab::grade::seen::{Fail, fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::{came, expected};
 use crate::lang::{Msg, printable};
 
@@ -97,23 +97,23 @@ impl Seen {
         };
         if self.code() == Some(UNKNOWN) {
             let differs = (expected("command", &[]), came("status", &[&UNKNOWN]));
-            return wrong(Verdict::NotSupported, differs);
+            return wrong("not-supported", differs);
         }
         if self.has_crashed() {
             let line = printable(self.last_words().as_bytes());
             let differs = (expected("no-crash", &[]), came("crash", &[&line]));
-            return wrong(Verdict::Crashed, differs);
+            return wrong("crashed", differs);
         }
         if let Some(failure) = examiner.acts().failure.clone() {
             return Err(failure);
         }
         let memory = self.facts.iter().find(|fact| fact.0 == "memory");
         if let Some(differs) = memory.and_then(|fact| self.differs(fact)) {
-            return wrong(Verdict::Wrong, differs);
+            return wrong("wrong", differs);
         }
         let waits_for = examiner.acts().waits_for.as_ref().map(|line| same(quoted(line)));
         if self.hangs || waits_for.is_some() {
-            let verdict = if self.hangs { Verdict::Hangs } else { Verdict::Wrong };
+            let verdict = if self.hangs { "hangs" } else { "wrong" };
             let expected = waits_for.unwrap_or_else(|| expected("end", &[]));
             return wrong(verdict, (expected, self.asked_instead(examiner)));
         }
@@ -121,10 +121,10 @@ impl Seen {
         let is_unasked = |it: &&Request| !it.is_harmless() && !examiner.knows(it);
         if let Some(request) = others.iter().find(is_unasked) {
             let differs = (expected("asked", &[]), same(quoted(&request.0)));
-            return wrong(Verdict::Wrong, differs);
+            return wrong("wrong", differs);
         }
         match self.facts.iter().find_map(|fact| self.differs(fact)) {
-            Some(differs) => wrong(Verdict::Wrong, differs),
+            Some(differs) => wrong("wrong", differs),
             None => Ok(()),
         }
     }
