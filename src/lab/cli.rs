@@ -109,7 +109,7 @@ pub struct CommandLine {
 /// The flags of `grade`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GradeFlags {
-    /// Only checks with one of these beginnings of an id.
+    /// Only the checks of these names and groups.
     pub only: Vec<String>,
     /// Print the checks and run none.
     pub list: bool,

@@ -96,7 +96,7 @@ pub struct Options {
     pub port: u16,
     /// The dialect.
     pub dialect: Dialect,
-    /// Only the checks whose id has one of these words in it. Empty: all.
+    /// Only the checks of these names and groups. Empty: all.
     pub only: Vec<String>,
     /// Chooses names, sizes and bytes.
     pub seed: u64,

@@ -26,7 +26,7 @@ use std::time::Duration;
 use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
-use super::seen::{Fail, a_line};
+use super::seen::Fail;
 use super::sentences::expected;
 use crate::lab::lecture::trace::Side;
 
@@ -257,17 +257,11 @@ fn open(
     }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
-    let cr = end.replace('\r', " CR");
-    let form = format!("{before}{}{cr}", places.form(hole));
-    let line = p.line(&form)?;
-    let said = std::str::from_utf8(&line)
-        .ok()
-        .and_then(|line| line.strip_suffix('\n')?.strip_prefix(&before)?.strip_suffix(end));
-    if said.and_then(|said| places.note(hole, said)).is_some() {
-        return Ok(line);
-    }
-    p.unread(&line);
-    p.failed(a_line(&form))
+    let form = format!("{before}{}{}", places.form(hole), end.replace('\r', " CR"));
+    p.line_as(&form, |line| {
+        places.note(hole, line.strip_prefix(&before)?.strip_suffix(end)?)?;
+        Some(format!("{line}\n").into_bytes())
+    })
 }
 
 #[cfg(test)]

@@ -123,26 +123,18 @@ impl Options {
         self.own.as_ref().map_or_else(ours, |(_, own)| own)
     }
 
-    /// The checks that these options choose: those whose name begins with one of these, with the dialect or
-    /// without it.
+    /// The checks that these options choose: those with one of these names, and those below one of these groups, with
+    /// the dialect or without it.
     #[must_use]
     pub fn wanted(&self) -> Vec<&'static Check> {
-        let (full, dialect) = (self.full_id(""), self.dialect.name());
-        let choice = |path: &String| {
-            // With a slash at its end, the dialect is a path too.
-            let path = format!("{}/", path.trim_end_matches('/'));
-            let below = path.strip_prefix(&full).or(path.strip_prefix(&format!("{dialect}/")));
-            let stem = below.unwrap_or(&path).trim_end_matches('/').to_owned();
-            // A whole name is that check alone, though other names begin with it.
-            (self.suite().iter().any(|check| check.id == stem), stem)
-        };
-        let choices: Vec<(bool, String)> = self.only.iter().map(choice).collect();
         let is_chosen = |check: &&Check| {
-            choices.is_empty()
-                || choices.iter().any(|(is_whole, stem)| match is_whole {
-                    true => check.id == stem,
-                    false => check.id.starts_with(stem),
-                })
+            let id = format!("{}/", check.id);
+            let names = [self.full_id(&id), format!("{}/{id}", self.dialect.name()), id];
+            let is_below = |path: &String| {
+                let path = format!("{}/", path.trim_end_matches('/'));
+                names.iter().any(|name| name.starts_with(&path))
+            };
+            self.only.is_empty() || self.only.iter().any(is_below)
         };
         self.suite().iter().filter(is_chosen).collect()
     }

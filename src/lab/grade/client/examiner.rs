@@ -13,7 +13,7 @@ use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
-use crate::lab::grade::player::{Player, Stage};
+use crate::lab::grade::player::{Player, Stage, shown};
 use crate::lab::grade::record::Record;
 use crate::lab::grade::seen::Fail;
 use crate::lab::lecture::trace::Side;
@@ -180,8 +180,10 @@ impl Stage for Client<'_> {
 
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
         player.settle(self)?;
+        // A size may have any form that means this one.
         if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
-            player.with(self, |p| hear_size(p, &line))?;
+            let is_it = |came: &str| (size_in(came.as_bytes()) == size_in(&line)).then_some(());
+            player.with(self, |p| p.line_as(shown(&line).trim_end(), is_it))?;
             player.pass_on(&line);
             return Ok(Then::GoOn);
         }
@@ -204,15 +206,4 @@ impl Stage for Client<'_> {
         let is_missed = word == "may" && !self.comes(player, [argument, b"\n"].concat());
         Ok(if is_missed { Then::LeaveOut } else { Then::GoOn })
     }
-}
-
-/// The size of a file, in any form that means this one.
-fn hear_size(p: &mut Peer, size: &[u8]) -> Done {
-    let line = p.line("SIZE").unwrap_or_default();
-    let came = size_in(&line);
-    if came.is_some() && came == size_in(size) {
-        return Ok(());
-    }
-    p.unread(&line);
-    p.differs(size)
 }
