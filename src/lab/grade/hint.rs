@@ -111,6 +111,13 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     causes
 }
 
+/// The same, with the number of failures in which it was seen, if these are many.
+pub(super) fn cause_of(report: &Report, seen: Msg) -> Msg {
+    let causes = causes(report);
+    let many = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
+    many.map_or(seen.clone(), |failures| cause(&seen, failures))
+}
+
 /// A cause, with the number of failures in which it was seen.
 pub(super) fn cause(says: &Msg, failures: usize) -> Msg {
     let says = says.clone();

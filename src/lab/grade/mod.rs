@@ -172,6 +172,14 @@ impl Graded {
         Some(failure)
     }
 
+    /// The check that it needs, and that did not pass.
+    fn needs(&self) -> Option<&'static str> {
+        match self.outcome {
+            Outcome::NotRun("skipped", needed) => Some(needed),
+            _ => None,
+        }
+    }
+
     /// Whether its points count.
     #[must_use]
     pub fn counts(&self) -> bool {

@@ -51,8 +51,6 @@ pub(super) struct Places {
     pub(super) prefix: String,
     pub(super) content: Vec<u8>,
     pub(super) arguments: Vec<Vec<u8>>,
-    /// How many phrases the present line is in.
-    pub(super) depth: usize,
     /// What the server has said, or the player has made.
     pub(super) known: BTreeMap<String, Vec<u8>>,
     /// The last record of each file.

@@ -26,9 +26,10 @@ use std::time::Duration;
 use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
-use super::seen::Fail;
+use super::seen::{Fail, fail};
 use super::sentences::expected;
 use crate::lab::lecture::trace::Side;
+use crate::lang::Msg;
 
 /// Whether this is one of these words, or one that every conversation has. What is put in place, and taken away again, is
 /// in a folder of the check or has a name of the grader's own, also in a file of the user's: it is never one of the user's.
@@ -99,7 +100,15 @@ impl Player {
         check: &Check,
         places: &mut Places,
     ) -> Done {
-        check.walk(places, &mut |places, step| self.step(stage, places, step))?;
+        let mut outcome = Ok(());
+        let walked = check.walk(places, &mut |places, step| {
+            self.step(stage, places, step).unwrap_or_else(|failure| {
+                outcome = Err(failure);
+                Then::Stop
+            })
+        });
+        outcome?;
+        walked.map_err(|mistake| fail(Msg::default(), mistake.what, 0))?;
         self.settle(stage)
     }
 

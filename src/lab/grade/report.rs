@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::hint::{cause, causes, closed, seen};
+use super::hint::{cause, cause_of, causes, closed, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
 use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What};
 use crate::dialect::Dialect;
 use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
-use crate::lang::{Lang, Msg, address, msg, printable};
+use crate::lang::{Lang, address, msg, printable};
 
 /// How many bytes a line of a comparison shows.
 const BYTES: usize = 20;
@@ -189,86 +189,62 @@ pub(super) fn label(lang: Lang, [en, id]: Label) -> &'static str {
     lang.choose(en, id)
 }
 
-/// The lines of a screen, without the one that announces the run.
-const ROWS: usize = 23;
-
-/// What follows the lines of the groups: the first failures of the first group that has any, which other checks lost
-/// points, and what to do next. All of it fits on a screen.
+/// What follows the lines of the groups: the first two failures of the first group that has any, which other checks lost
+/// points, and what to do next. With ten groups, all of it fits on a screen of 24 lines.
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
-    let tail = verdict(report, look) + &next(report);
-    let rows = tail.lines().map(|line| line.chars().count().div_ceil(look.columns).max(1));
-    let room = ROWS.saturating_sub(groups(report).count() + 1 + rows.sum::<usize>());
     let first = first_failed(report).map(|it| it.check.group());
     let is_first = |it: &&Graded| it.failure().is_some() && first == Some(it.check.group());
     let mut failed: Vec<_> = report.graded.iter().filter(is_first).collect();
     failed.sort_by_key(|it| !it.check.must);
-    let first = failed.first().map(|it| in_short(report, it, look)).unwrap_or_default();
-    // The second one is shown if there is room for its first line.
-    failed.truncate(if first.lines().count() + 1 < room { 2 } else { 1 });
+    failed.truncate(2);
     let shown: String = failed.iter().map(|it| in_short(report, it, look)).collect();
-    // A line is left for the others.
-    let shown: Vec<_> = shown.split_inclusive('\n').take(room.saturating_sub(1)).collect();
-    let lost = also_lost(report, &failed, room.saturating_sub(shown.len()), look);
-    format!("\n{}{lost}{tail}", shown.concat())
+    let lost = also_lost(report, &failed, look);
+    format!("\n{shown}{lost}{}{}", verdict(report, look), next(report))
 }
 
 /// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
 fn first_failed(report: &Report) -> Option<&Graded> {
-    let is_needed = |id: &str| {
-        let waits =
-            |it: &Graded| matches!(it.outcome, Outcome::NotRun("skipped", need) if need == id);
-        report.graded.iter().any(|it| it.check.must && waits(it))
-    };
-    let failed = || report.graded.iter().filter(|it| it.failure().is_some());
-    let must = failed().find(|it| it.check.must);
-    must.or_else(|| failed().find(|it| is_needed(it.check.id))).or_else(|| failed().next())
+    let musts = report.graded.iter().filter(|it| it.check.must);
+    let needed: Vec<_> = musts.filter_map(Graded::needs).collect();
+    let failed = report.graded.iter().filter(|it| it.failure().is_some());
+    failed.min_by_key(|it| (!it.check.must, !needed.contains(&it.check.id)))
 }
 
-/// A failure in a few lines.
+/// A failure in three lines.
 fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let lang = report.options.lang;
     let Some(failure) = graded.failure() else { return String::new() };
     let mark = status(graded, lang);
-    let head =
-        format!("{mark} {}: {}", report.options.full_id(graded.check.id), graded.check.about(lang));
-    let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
-    let seen = seen(report, graded, failure).map(|seen| {
-        let causes = causes(report);
-        let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-        ids.map(|count| cause(&seen, count)).unwrap_or(seen)
-    });
-    let (expected, came) = (Some(failure.expected.clone()), Some(failure.got.clone()));
-    let lines = [(EXPECTED, expected), (CAME, came), (SEEN, seen)];
-    let line = |(label, words): (Label, Option<Msg>)| {
-        Some(cut(&(self::label(lang, label).to_owned() + &words?.say(lang)), look.columns) + "\n")
+    let (id, about) = (report.options.full_id(graded.check.id), graded.check.about(lang));
+    let head = cut(&format!("{mark} {id}: {about}"), look.columns);
+    let mut text = head.replacen(&mark, &paint(&mark, "31", look), 1) + "\n";
+    let (expected, came) = (failure.expected.clone(), failure.got.clone());
+    let lines = match seen(report, graded, failure) {
+        Some(seen) => [(CAME, came), (SEEN, cause_of(report, seen))],
+        None => [(EXPECTED, expected), (CAME, came)],
     };
-    format!("{head}\n{}", lines.into_iter().filter_map(line).collect::<String>())
+    for (label, words) in lines {
+        let line = self::label(lang, label).to_owned() + &words.say(lang);
+        text += &(cut(&line, look.columns) + "\n");
+    }
+    text
 }
 
-/// The checks that lost points beside those that are shown, by group, in at most so many lines.
-fn also_lost(report: &Report, shown: &[&Graded], rows: usize, look: Look) -> String {
+/// The checks that lost points beside those that are shown, by group, as far as a line has room.
+fn also_lost(report: &Report, shown: &[&Graded], look: Look) -> String {
+    let is_shown = |id| shown.iter().any(|it| it.check.id == id);
+    let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
     let mut lost = Vec::new();
     for of in groups(report) {
-        let is_shown = |id| shown.iter().any(|it| it.check.id == id);
-        let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
         let names: Vec<_> = of.iter().filter(is_lost).map(|it| it.check.name()).collect();
         if let Some(first) = of.first().filter(|_| !names.is_empty()) {
             lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
         }
     }
-    if lost.is_empty() {
-        return String::new();
-    }
     let label = report.options.lang.choose("also lost: ", "juga hilang: ");
-    let mut all = String::new();
-    wrap(&mut all, label, &lost.join("; "), look.columns);
-    let is_cut = all.lines().count() > rows;
-    let mut lines: Vec<_> = all.lines().take(rows).map(str::to_owned).collect();
-    if let Some(last) = lines.last_mut().filter(|_| is_cut) {
-        *last = cut(&format!("{last} …"), look.columns);
-    }
-    lines.join("\n") + "\n"
+    let line = cut(&format!("{label}{}", lost.join("; ")), look.columns);
+    if lost.is_empty() { String::new() } else { line + "\n" }
 }
 
 /// The command that leads on: to the first group that fails, or, if that was chosen, to its first failure; after a
@@ -279,20 +255,16 @@ fn next(report: &Report) -> String {
     let group = |it: &Graded| it.check.group();
     let last = report.graded.last().filter(|_| !options.only.is_empty());
     let is_chosen = report.graded.chunk_by(|a, b| group(a) == group(b)).count() == 1;
-    let needed = report.graded.iter().find_map(|it| match it.outcome {
-        Outcome::NotRun("skipped", needed) => Some(needed),
-        _ => None,
-    });
+    let needed = report.graded.iter().find_map(Graded::needs);
     let only = match (first_failed(report), last) {
         (Some(failed), Some(_)) if is_chosen => id(failed.check.id),
         (Some(failed), _) => Some(group(failed).to_owned()),
         (None, None) => None,
         (None, Some(last)) => needed.and_then(id).or_else(|| {
             // The rest of the group, or the group after it.
-            let all = Options { only: Vec::new(), ..options.clone() }.wanted();
-            let rest = all.iter().skip_while(|it| it.group() != group(last));
+            let mut rest = options.suite().iter().skip_while(|it| it.group() != group(last));
             let is_run = |id| report.graded.iter().any(|it| it.check.id == id);
-            rest.map(|it| (it.group(), it.id)).find(|it| !is_run(it.1)).map(|it| it.0.to_owned())
+            rest.find(|it| !is_run(it.id)).map(|it| it.group().to_owned())
         }),
     };
     let label = options.lang.choose("next:    ", "lanjut:  ");
