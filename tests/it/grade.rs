@@ -622,7 +622,7 @@ fn the_screen_names_what_was_lost_and_leads_on() {
     assert!(text.ends_with(" grade --only names\n"), "{text}");
     let report = graded("text", "crlf-replies", 3.0);
     let text = screen(&report, LOOK);
-    assert!(groups_of(&report) + text.lines().count() < 24 && text.contains(" …\n"), "{text}");
+    assert!(groups_of(&report) + text.lines().count() < 24 && text.contains("…\n"), "{text}");
     // What does not fit into a line ends in a mark.
     let text = screen(&report, Look { columns: 40, ..LOOK });
     let is_cut = |line: &str| line.chars().count() == 40 && line.ends_with('…');
