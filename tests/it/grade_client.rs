@@ -40,11 +40,11 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
         run: None,
         stops: false,
         own: None,
-        client: Some(driven.clone()),
+        client: Some(driven),
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
-    let run = run(folder_in_memory().path(), options, &driven, |_| {});
+    let run = run(folder_in_memory().path(), &options, |_| {});
     run.unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
 }
 
@@ -295,11 +295,10 @@ fn what_was_seen_of_a_client_is_told() {
 /// Who waits sees how far it is, and a command that cannot be typed is refused before anything runs.
 #[test]
 fn each_group_is_told_when_it_has_ended() {
-    let driven = Driven { command: ours("-s {host}:{port}"), ..Driven::default() };
-    let mut options = graded("text", driven.command.clone(), &["first/connme"]).options;
+    let mut options = graded("text", ours("-s {host}:{port}"), &["first/connme"]).options;
     options.only = vec!["first".to_owned(), "names".to_owned()];
     let told = RefCell::new(Vec::new());
-    let report = run(folder_in_memory().path(), options, &driven, |of| {
+    let report = run(folder_in_memory().path(), &options, |of| {
         told.borrow_mut().push((of[0].check.group(), of.len()));
     });
     let all = report.unwrap().graded;

@@ -83,10 +83,10 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }
     };
-    let report = match options.client.clone() {
-        Some(driven) => {
+    let report = match options.client {
+        Some(_) => {
             let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-            client::run(&folder.0, options, &driven, tell)?
+            client::run(&folder.0, &options, tell)?
         }
         None => run(options, tell)?,
     };

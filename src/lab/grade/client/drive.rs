@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::lab::grade::process::{Process, from_anywhere};
+use crate::lab::grade::Options;
+use crate::lab::grade::process::Process;
 
 /// The word of an order, and the file.
 pub(super) fn parts(order: &str) -> (&str, &str) {
@@ -36,10 +37,13 @@ pub(super) enum Way {
     Environment,
 }
 
-/// The client's program.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    words: Vec<String>,
+/// A client, and what all of its checks have.
+#[derive(Clone)]
+pub(super) struct Client<'f> {
+    pub(super) options: Options,
+    /// Its checks have folders in this one.
+    pub(super) folder: &'f Path,
+    pub(super) words: Vec<String>,
     pub(super) way: Way,
     /// What is typed for some commands.
     pub(super) map: BTreeMap<String, String>,
@@ -49,44 +53,39 @@ pub(super) struct Client {
     pub(super) downloads: String,
 }
 
-impl Client {
-    /// The client that this command starts.
-    pub(super) fn new(words: Vec<String>, map: BTreeMap<String, String>) -> Client {
+impl Way {
+    /// How a client with this command gets to know what to do.
+    pub(super) fn of(words: &[String]) -> Way {
         let has = |place: &str| words.iter().any(|word| word.contains(place));
-        let way = match () {
+        match () {
             () if has("{command}") => Way::Arguments,
             () if has("{port}") => Way::Input,
             () => Way::Environment,
-        };
-        Client {
-            words: from_anywhere(words),
-            way,
-            map,
-            ends_with_input: false,
-            downloads: String::new(),
         }
     }
+}
 
-    /// It, with this manner where the user has said nothing else.
-    pub(super) fn with(&self, manner: &[(&str, &str)]) -> Client {
-        let mut map: BTreeMap<_, _> =
-            manner.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned())).collect();
-        map.extend(self.map.clone());
-        Client { map, ..self.clone() }
-    }
+/// What is typed for some commands in this manner, where the user has said nothing else.
+pub(super) fn map_of(
+    manner: &[(&str, &str)],
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let usual = manner.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned()));
+    usual.chain(own.clone()).collect()
+}
 
-    /// What is typed for an order.
-    pub(super) fn typed(&self, order: &str) -> String {
-        let (word, name) = parts(order);
-        let with_file = self.map.get(FILE).filter(|_| !name.is_empty());
-        let text = self.map.get(word).or(with_file).map(|text| text.replace("\\n", "\n"));
-        let fill = |text: String| {
-            text.replace("{word}", word).replace("{path}", name).replace("{name}", name)
-        };
-        let filled = text.map_or_else(|| order.to_owned(), fill);
-        if filled.is_empty() { filled } else { filled + "\n" }
-    }
+/// What is typed for an order.
+pub(super) fn typed(map: &BTreeMap<String, String>, order: &str) -> String {
+    let (word, name) = parts(order);
+    let with_file = map.get(FILE).filter(|_| !name.is_empty());
+    let text = map.get(word).or(with_file).map(|text| text.replace("\\n", "\n"));
+    let fill =
+        |text: String| text.replace("{word}", word).replace("{path}", name).replace("{name}", name);
+    let filled = text.map_or_else(|| order.to_owned(), fill);
+    if filled.is_empty() { filled } else { filled + "\n" }
+}
 
+impl Client<'_> {
     /// The parts of the orders that one process takes each.
     pub(super) fn turns<'o>(&self, orders: &'o [String]) -> Vec<&'o [String]> {
         let is_answered = |it: &&[String]| it.iter().all(|it| parts(it).0 != NOT_REMOVED);
@@ -107,13 +106,13 @@ impl Client {
             }
             for order in orders {
                 let (word, name) = parts(order);
-                let typed = self.map.contains_key(word).then(|| self.typed(order));
+                let typed = self.map.contains_key(word).then(|| typed(&self.map, order));
                 let typed = typed.as_ref().map(|typed| typed.split_whitespace().collect());
                 let typed: Vec<_> = typed.unwrap_or_else(|| vec![word, name]);
                 words.extend(typed.into_iter().filter(|it| !it.is_empty()).map(str::to_owned));
             }
         }
-        let typed: String = orders.iter().map(|order| self.typed(order)).collect();
+        let typed: String = orders.iter().map(|order| typed(&self.map, order)).collect();
         let home = folder.display().to_string();
         let variables = [
             ("HOME", home.as_str()),
@@ -140,16 +139,14 @@ mod tests {
     #[test]
     fn an_order_is_typed_as_the_client_takes_it() {
         let map = [("upload".to_owned(), "put {path}\\n\\n1".to_owned())].into();
-        let words = ["x", "{port}"].map(str::to_owned).to_vec();
-        let client = Client::new(words, map);
-        for (order, typed) in [
+        for (order, line) in [
             ("rm a b", ["rm\na b\nY\n", "rm a b\nY\n", "rm a b\n"]),
             ("size a b", ["size\na b\n", "size a b\n", "size a b\n"]),
             ("rm-no a", ["rm\na\nN\n", "rm a\nN\n", ""]),
             ("ls", ["ls\n"; 3]),
             ("upload a", ["put a\n\n1\n"; 3]),
         ] {
-            assert_eq!(MANNERS.map(|manner| client.with(manner).typed(order)), typed);
+            assert_eq!(MANNERS.map(|manner| typed(&map_of(manner, &map), order)), line);
         }
     }
 }

@@ -38,20 +38,19 @@ use super::conversation::{Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
-use super::process::{Process, last_lines, soon};
+use super::process::{Process, from_anywhere, last_lines, soon};
 use super::random::Random;
 use super::record::Record;
 use super::seen::Fail;
 use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
-use crate::client::connection::reach;
 use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lang::Msg;
 use crate::log::Log;
 use crate::store::{self, Store};
-use drive::{Client, MANNERS, Way, parts};
+use drive::{Client, MANNERS, Way, map_of, parts, typed};
 use examiner::Examiner;
 use judge::{Seen, files};
 
@@ -118,22 +117,16 @@ const NEVER: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(
-    folder: &Path,
-    options: Options,
-    driven: &Driven,
-    tell: impl Fn(&[&Graded]),
-) -> Result<Report, Msg> {
-    let words = words_of(&driven.command)?;
-    let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
-    room.dry_run(driven)?;
+pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
+    let command = options.client.as_ref().map_or("", |driven| &driven.command);
+    let client = Client::new(options, command, folder)?;
     let grade = |group: &[&'static Check], is_over| {
         at_once(group, |check| match is_over {
             true => Graded::without_steps(check, "left-out"),
-            false => room.grade(check),
+            false => client.grade(check),
         })
     };
-    Ok(Report::of(&room.options, tell, grade))
+    Ok(Report::of(options, tell, grade))
 }
 
 /// What this makes of each, in their order, several at a time.
@@ -153,32 +146,33 @@ fn at_once<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M>
     std::mem::take(&mut *lock(&made)).into_values().collect()
 }
 
-/// What all checks of a run have.
-struct Room<'f> {
-    options: Options,
-    client: Client,
-    folder: &'f Path,
-    /// The server that the client is tried with.
-    server: Option<String>,
-}
-
-impl<'f> Room<'f> {
-    fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
-        Room { options, client, folder, server: None }
-    }
-
-    /// Finds out what the client takes for commands and where it saves.
-    fn dry_run(&mut self, driven: &Driven) -> Result<(), Msg> {
-        let manners = match (driven.is_assignment, self.client.way) {
+impl<'f> Client<'f> {
+    /// The client that this command starts. It is found out what it takes for commands and where it saves.
+    ///
+    /// # Errors
+    /// What has to be said if it does not work at all.
+    fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
+        let driven = options.client.clone().unwrap_or_default();
+        let (words, own) = (words_of(command)?, driven.map()?);
+        let way = Way::of(&words);
+        let untried = Client {
+            options: options.clone(),
+            folder,
+            words: from_anywhere(words),
+            way,
+            map: BTreeMap::new(),
+            ends_with_input: false,
+            downloads: driven.downloads.clone().unwrap_or_default(),
+        };
+        let manners = match (driven.is_assignment, way) {
             (_, Way::Arguments) => &MANNERS[2..],
             (true, _) => &MANNERS[..1],
             _ => &MANNERS,
         };
-        self.client.downloads = driven.downloads.clone().unwrap_or_default();
-        let (dialect, check) = (self.options.dialect, Check::of_lines(DRY_RUN));
+        let (dialect, check) = (options.dialect, Check::of_lines(DRY_RUN));
         let tries = at_once(manners, |manner| {
-            let room = Room::new(self.options.clone(), self.client.with(manner), self.folder);
-            let (examiner, seen) = room.perform(&check).ok()?;
+            let client = Client { map: map_of(manner, &own), ..untried.clone() };
+            let (examiner, seen) = client.perform(&check, None).ok()?;
             let asked = examiner.acts().others.clone();
             let is_known = |order: &&&str| {
                 let has_name =
@@ -188,30 +182,30 @@ impl<'f> Room<'f> {
             let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"];
             let known = orders.iter().filter(is_known).count();
             let has_ended = seen.status.is_some_and(|status| status.success());
-            Some(((known, asked.len() <= 6, has_ended), room.client, seen))
+            Some(((known, asked.len() <= 6, has_ended), client, seen))
         });
         let best = tries.into_iter().rev().flatten().max_by_key(|it| it.0);
-        let Some((_, client, seen)) = best.as_ref().filter(|it| it.0.0 > 0) else {
-            return Err(no_request(best.as_ref().map_or("", |it| &it.2.printed)));
+        let (mut client, seen) = match best {
+            Some(((1.., ..), client, seen)) => (client, seen),
+            silent => return Err(no_request(&silent.map(|it| it.2.printed).unwrap_or_default())),
         };
-        self.client = client.clone();
         if driven.downloads.is_none() {
             let paths = seen.after.keys().filter_map(|path| path.strip_prefix(WORK));
             let mut folders = paths.filter_map(|path| path.strip_suffix("/a.txt"));
             let folder = folders.next().unwrap_or_default();
-            self.client.downloads = folder.trim_start_matches('/').to_owned();
+            client.downloads = folder.trim_start_matches('/').to_owned();
         }
-        let ended = self.perform(&Check::of_lines("$ ls\ninput ends"));
-        self.client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
-        Ok(())
+        let ended = client.perform(&Check::of_lines("$ ls\ninput ends"), None);
+        client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
+        Ok(client)
     }
 
     fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
-        let mut performed = self.perform(check);
+        let mut performed = self.perform(check, None);
         // On a busy machine a client may get no time to run.
         if matches!(&performed, Ok((_, seen)) if seen.hangs) {
-            performed = self.perform(check);
+            performed = self.perform(check, None);
         }
         let Ok((examiner, seen)) = performed else {
             return Graded::without_steps(check, "no-time");
@@ -225,13 +219,14 @@ impl<'f> Room<'f> {
         Graded { check, outcome, time: start.elapsed(), rungs: examiner.record.take_rungs() }
     }
 
-    /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves.
-    fn perform(&self, check: &Check) -> io::Result<Performed> {
+    /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves. What the client
+    /// says is passed on to `server`, if there is one.
+    fn perform(&self, check: &Check, server: Option<TcpStream>) -> io::Result<Performed> {
         let name = check.id.replace('/', "-");
         let place = self.folder.join(format!("{name}-{:016x}", store::random()));
         let (folder, served) = (place.join("client"), place.join("server"));
         let work = folder.join(WORK);
-        let downloads = work.join(&self.client.downloads);
+        let downloads = work.join(&self.downloads);
         fs::create_dir_all(&downloads)?;
         let store = Store::open(&served, store::Options::default(), &Log::silent())
             .map_err(|error| io::Error::other(error.to_string()))?;
@@ -260,12 +255,12 @@ impl<'f> Room<'f> {
         }
         let has = |wanted| facts.iter().any(|(word, ..)| *word == wanted);
         let dialect = self.options.dialect;
-        if dialect != Dialect::Json && self.client.way != Way::Arguments {
+        if dialect != Dialect::Json && self.way != Way::Arguments {
             if orders.first().is_none_or(|order| order != "connme") {
                 orders.insert(0, "connme".to_owned());
             }
             // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
-            let is_without = self.client.ends_with_input && has("told");
+            let is_without = self.ends_with_input && has("told");
             let is_there = orders.iter().any(|order| order == "byebye");
             if !is_without && !is_there && !has("input") {
                 orders.push("byebye".to_owned());
@@ -288,14 +283,13 @@ impl<'f> Room<'f> {
         let time = self.options.time * check.times("patience");
         let most = facts.iter().find(|(word, ..)| *word == "memory");
         let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
-        let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
-        let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
+        let typed: String = orders.iter().map(|order| typed(&self.map, order)).collect();
         // What a server does not say is known before it is known what the client does not say.
         let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
         let mut seen = Seen {
             before: files(&folder),
-            downloads: Path::new(WORK).join(&self.client.downloads),
+            downloads: Path::new(WORK).join(&self.downloads),
             typed: typed.lines().map(str::to_owned).collect(),
             ..Seen::default()
         };
@@ -306,9 +300,9 @@ impl<'f> Room<'f> {
                 }
                 Some(_) => examiner.acts().has_ended = true,
             }
-            for orders in self.client.turns(&orders) {
+            for orders in self.turns(&orders) {
                 examiner.record.touch();
-                match self.client.start(orders, &work, address.port()) {
+                match self.start(orders, &work, address.port()) {
                     Ok(mut process) => seen.watch(&mut process, &examiner, time, most),
                     Err(error) => seen.printed += &error.to_string(),
                 }

@@ -7,7 +7,7 @@ use std::env;
 use std::path::Path;
 
 use super::drive::Client;
-use super::{Driven, Options, Room, words_of};
+use super::{Driven, Options, words_of};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
@@ -31,20 +31,16 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     if options.dialect != Dialect::Text {
         return Err(said("cannot", "pair-dialect", &[]));
     }
+    driven.map()?;
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
     let head = [String::new()].into_iter().chain(servers.iter().map(|(name, _)| name.clone()));
     let (mut rows, mut notes) = (vec![head.collect::<Vec<_>>()], Vec::new());
     for command in &clients(driven) {
-        let words = words_of(command).unwrap_or_default();
-        let mut room = Room::new(options.clone(), Client::new(words, driven.map()?), &folder.0);
-        let is_ready = room.dry_run(driven).map_err(|note| ("client", note));
+        let client = Client::new(options, command, &folder.0).map_err(|note| ("client", note));
         let mut row = vec![label(command)];
         for (server, address) in &servers {
-            room.server = Some(address.clone());
-            // What an earlier one has left there has another name.
-            room.options.seed = crate::store::random();
-            let tried = is_ready.clone().and_then(|()| session(&room, address));
+            let tried = client.clone().and_then(|client| session(client, address));
             row.push(tried.map_or_else(
                 |(side, note)| {
                     let number = notes.len() + 1;
@@ -93,12 +89,14 @@ fn label(command: &str) -> String {
 }
 
 /// Tries a client with a server. Says whose fault it is if that does not work, and why.
-fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
-    reach(address, room.options.time)
+fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
+    let server = reach(address, client.options.time)
         .map_err(|error| ("server", said("cannot", "connect", &[&error])))?;
     let mut check = Check::of_lines(SESSION);
     check.id = "pair";
-    let ran = room.perform(&check);
+    // What an earlier one has left there has another name.
+    client.options.seed = crate::store::random();
+    let ran = client.perform(&check, Some(server));
     let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
     seen.judge(&examiner).map_err(|failure| {
         let side = if failure.is_of_other { "server" } else { "client" };
