@@ -372,7 +372,7 @@ fn each_format_can_be_read() {
     assert_eq!(junit.matches("<testcase ").count(), all);
     assert_eq!(junit.matches("<failure ").count(), failed(&report).len());
     let table = count("table");
-    assert!(table.contains("text/framing/two-commands: FAILED (3 points, must)\n"), "{table}");
+    assert!(table.contains("text/framing/two-commands: FAILED (must, 3 points)\n"), "{table}");
     assert!(table.contains("say 'connme\\nconnme\\n'\n"), "{table}");
     assert!(
         table
@@ -478,7 +478,7 @@ fn a_teacher_can_write_checks() {
     let (status, out, _) = grade(own, &["--all"]);
     assert_eq!(status, Some(1));
     for part in
-        ["\nmenyapa\n", "\nrule: x.md#y\n", "expected: \"ok no\\n\"\n", "mistake: says it\n"]
+        ["\nmenyapa\n", "\nrule:     x.md#y\n", "expected: \"ok no\\n\"\n", "mistake: says it\n"]
     {
         assert!(out.contains(part), "{part}: {out}");
     }
@@ -759,7 +759,7 @@ fn a_server_that_ends_is_started_again_and_what_it_printed_is_shown() {
     assert!(report.contains("grade --run 'python3 server.py {port}' --only text/first/"));
     // It is called by a path here, and a student can type that too.
     let program = env!("CARGO_BIN_EXE_connme-lab");
-    let next = format!("\nnext:    {program} grade --run 'python3 server.py {{port}}' --only ");
+    let next = format!("\nnext:     {program} grade --run 'python3 server.py {{port}}' --only ");
     assert!(report.contains(&next), "{report}");
     // Without `--only`, the screen stops at the first group, and says what is next.
     let output = lab(&run[..3]).current_dir(&folder).output().unwrap();

@@ -161,7 +161,7 @@ fn a_client_in_the_manner_of_the_original_gets_what_the_guide_says() {
     assert_eq!(report.score(), told);
     let text = render(&report, "table", LOOK);
     assert!(
-        text.contains("struct.client/framing/receipt-with-its-time: CRASHED (3 points, must)"),
+        text.contains("struct.client/framing/receipt-with-its-time: CRASHED (must, 3 points)"),
         "{text}"
     );
     assert!(text.contains("printed:  command: connected\n"), "{text}");

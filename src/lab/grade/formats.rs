@@ -3,7 +3,7 @@
 //! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
 
 use super::places::is_in;
-use super::report::{AGAIN, Look, again, details, label, status, subject, table, verdict};
+use super::report::{self, Look, again, details, label, subject, table, verdict};
 use super::{Graded, Report};
 use crate::dialect::json_value::Value;
 use crate::lab::lecture::canvas::xml;
@@ -78,7 +78,7 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
         return None;
     }
     Some(match place.chars().next()? {
-        '"' => text(fact(name)).to_string(),
+        '"' => Value::text(&fact(name)).to_string(),
         '<' => fact(name).split('\n').map(xml).collect::<Vec<_>>().join("\n"),
         // It begins a directive.
         '#' => fact(name).replace('#', "\\#"),
@@ -112,36 +112,24 @@ fn fact(report: &Report, name: &str) -> String {
 
 /// A fact about a check, the one of this number; or about the report.
 fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
-    let (check, lang) = (graded.check, report.options.lang);
-    let failure = graded.failure();
+    let check = graded.check;
     if let Some(most) = name.strip_prefix("brief-of-") {
         return brief(report, graded, most.parse().unwrap_or(0));
     }
     match name {
         "n" => n.to_string(),
-        "id" => report.options.full_id(check.id),
         "group" => check.group().to_owned(),
-        "about" => check.about(lang).to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
         "status" => graded.outcome.way().to_owned(),
-        "reason" => status(graded, lang),
         "score" => graded.score().to_string(),
-        "points" => check.points.to_string(),
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
-        "rule" => check.rule(lang).to_owned(),
-        "mistake" => check.mistake(lang).to_owned(),
-        "expected" => failure.map(|it| it.expected.say(lang)).unwrap_or_default(),
-        "got" => failure.map(|it| it.got.say(lang)).unwrap_or_default(),
-        "again" => again(report, graded),
         "details" => details(report, graded, Look::PLAIN),
-        "log" => Value::Array(details(report, graded, Look::PLAIN).lines().map(text).collect())
-            .to_string(),
-        _ => fact(report, name),
+        "log" => {
+            Value::Array(details(report, graded, Look::PLAIN).lines().map(Value::text).collect())
+                .to_string()
+        }
+        _ => report::fact_of(report, graded, name, Look::PLAIN) + &fact(report, name),
     }
-}
-
-fn text(text: impl AsRef<str>) -> Value {
-    Value::text(text.as_ref())
 }
 
 /// The details of the failures, so short that all of them together have at most about this many bytes.
@@ -156,5 +144,5 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     }
     let end = (0..=share).rev().find(|at| details.is_char_boundary(*at)).unwrap_or(0);
     let shown = details.get(..end).unwrap_or_default();
-    format!("{shown}…\n{}{}\n", label(report.options.lang, AGAIN), again(report, graded))
+    format!("{shown}…\n{}{}\n", label(report.options.lang, "again"), again(report, graded))
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::hint::{cause, cause_of, causes, closed, seen};
+use super::hint::{CLOSED, cause, cause_of, causes, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
 use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What};
 use crate::dialect::Dialect;
 use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
-use crate::lang::{Lang, address, msg, printable};
+use crate::lang::{Lang, address, printable};
 
 /// How many bytes a line of a comparison shows.
 const BYTES: usize = 20;
@@ -131,62 +131,75 @@ pub(super) fn duty(check: &Check, lang: Lang) -> &'static str {
     if check.must { lang.choose("must", "wajib") } else { lang.choose("should", "sebaiknya") }
 }
 
+/// What is told of a check, in this order, with an empty line for each `|`. The labels are sentences.
+const LINES: &str =
+    "about rule | ladder | expected got | bytes | typed printed | seen usual again by-hand";
+
 /// All about one check.
 #[must_use]
 pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
-    let (check, lang) = (graded.check, report.options.lang);
-    let (duty, points) = (duty(check, lang), check.points);
-    let s = if points == 1 { "" } else { "s" };
-    let points = msg!("{points} point{s}", "{points} poin").say(lang);
+    let lang = report.options.lang;
     let colour = if graded.passed() { "32" } else { "31" };
-    let head = format!("{}: {}", report.options.full_id(graded.check.id), status(graded, lang));
-    let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
-    let line = |text: &mut String, label: Label, words: &str| {
-        if !words.is_empty() {
-            wrap(text, self::label(lang, label), words, look.columns);
+    let fact = |name: &str| fact_of(report, graded, name, look);
+    let head = paint(&format!("{}: {}", fact("id"), fact("reason")), colour, look);
+    let (duty, s) = (duty(graded.check, lang), if graded.check.points == 1 { "" } else { "s" });
+    let mut text = said("report", "head", &[&head, &duty, &fact("points"), &s]).say(lang);
+    for name in LINES.split(' ') {
+        let words = fact(name);
+        match name {
+            "|" if !text.ends_with("\n\n") => text.push('\n'),
+            _ if words.is_empty() => {}
+            "again" if graded.failure().is_none() => {}
+            // These have lines of their own, or are to be copied.
+            "ladder" | "bytes" | "again" | "by-hand" => {
+                text += &format!("{}{words}\n", label(lang, name));
+            }
+            _ => wrap(&mut text, &label(lang, name), &words, look.columns),
         }
-    };
-    line(&mut text, ["", ""], check.about(lang));
-    line(&mut text, ["rule: ", "aturan: "], check.rule(lang));
-    text += &ladder(report, &graded.rungs, look.columns);
-    let Some(failure) = graded.failure() else { return text };
-    text.push('\n');
-    line(&mut text, EXPECTED, &failure.expected.say(lang));
-    line(&mut text, CAME, &failure.got.say(lang));
-    if let Some((expected, came)) = &failure.bytes {
-        text.push('\n');
-        compare(&mut text, expected, came, lang);
     }
-    let lines = |lines: &[String]| -> Vec<_> {
-        let room = look.columns.saturating_sub(10);
-        lines.iter().map(|line| cut(&printable(line.as_bytes()), room)).collect()
-    };
-    line(&mut text, ["typed:    ", "diketik:  "], &lines(&failure.typed).join("\n"));
-    line(&mut text, ["printed:  ", "dicetak:  "], &lines(&failure.printed).join("\n"));
-    text.push('\n');
-    let seen = seen(report, graded, failure);
-    line(&mut text, SEEN, &seen.clone().unwrap_or_default().say(lang));
-    // What was seen says more than what is usual, unless it says only that the connection ended.
-    if seen.is_none_or(|seen| seen == closed()) {
-        line(&mut text, ["usual mistake: ", "kesalahan yang biasa: "], check.mistake(lang));
-    }
-    let _ = writeln!(text, "{}{}", label(lang, AGAIN), again(report, graded));
-    if let Some(command) = by_hand(report, graded, failure) {
-        let _ = writeln!(text, "{}{command}", label(lang, ["by hand: ", "manual:  "]));
-    }
-    text
+    text.trim_end().to_owned() + "\n"
 }
 
-/// What a line of a failure begins with, in both languages.
-type Label = [&'static str; 2];
+/// What a line of a report begins with.
+pub(super) fn label(lang: Lang, name: &str) -> String {
+    match sentence(lang, "label", name) {
+        "" => String::new(),
+        label => format!("{label:<9} "),
+    }
+}
 
-const EXPECTED: Label = ["expected: ", "harapan:  "];
-const CAME: Label = ["came:     ", "diterima: "];
-const SEEN: Label = ["seen:     ", "terlihat: "];
-pub(super) const AGAIN: Label = ["again:   ", "ulangi:  "];
+/// What there is to tell of a check under this name.
+pub(super) fn fact_of(report: &Report, graded: &Graded, name: &str, look: Look) -> String {
+    let (check, lang) = (graded.check, report.options.lang);
+    let seen = seen(report, graded);
+    match (name, graded.failure()) {
+        ("id", _) => report.options.full_id(check.id),
+        ("about", _) => check.about(lang).to_owned(),
+        ("reason", _) => status(graded, lang),
+        ("points", _) => check.points.to_string(),
+        ("rule", _) => check.rule(lang).to_owned(),
+        ("mistake", _) => check.mistake(lang).to_owned(),
+        ("again", _) => again(report, graded),
+        ("ladder", _) => ladder(report, &graded.rungs, look.columns),
+        ("expected", Some(failure)) => failure.expected.say(lang),
+        ("got", Some(failure)) => failure.got.say(lang),
+        ("bytes", Some(Fail { bytes: Some(bytes), .. })) => compare(bytes, lang),
+        ("typed", Some(failure)) => last_lines(&failure.typed, look),
+        ("printed", Some(failure)) => last_lines(&failure.printed, look),
+        ("seen", _) => seen.map(|(_, what)| what.say(lang)).unwrap_or_default(),
+        // What was seen says more than what is usual, unless it says only that the connection ended.
+        ("usual", Some(_)) if seen.is_none_or(|(name, _)| name == CLOSED) => {
+            check.mistake(lang).to_owned()
+        }
+        ("by-hand", Some(failure)) => by_hand(report, graded, failure),
+        _ => String::new(),
+    }
+}
 
-pub(super) fn label(lang: Lang, [en, id]: Label) -> &'static str {
-    lang.choose(en, id)
+/// Lines that a program has printed, or that it was given.
+fn last_lines(lines: &[String], look: Look) -> String {
+    let room = look.columns.saturating_sub(10);
+    lines.iter().map(|line| cut(&printable(line.as_bytes()), room)).collect::<Vec<_>>().join("\n")
 }
 
 /// What follows the lines of the groups: the first two failures of the first group that has any, which other checks lost
@@ -219,14 +232,14 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let (id, about) = (report.options.full_id(graded.check.id), graded.check.about(lang));
     let head = cut(&format!("{mark} {id}: {about}"), look.columns);
     let mut text = head.replacen(&mark, &paint(&mark, "31", look), 1) + "\n";
-    let (expected, came) = (failure.expected.clone(), failure.got.clone());
-    let lines = match seen(report, graded, failure) {
-        Some(seen) => [(CAME, came), (SEEN, cause_of(report, seen))],
-        None => [(EXPECTED, expected), (CAME, came)],
+    let seen = seen(report, graded).map(|(_, seen)| cause_of(report, seen).say(lang));
+    let (expected, came) = (failure.expected.say(lang), failure.got.say(lang));
+    let lines = match seen {
+        Some(seen) => [("got", came), ("seen", seen)],
+        None => [("expected", expected), ("got", came)],
     };
-    for (label, words) in lines {
-        let line = self::label(lang, label).to_owned() + &words.say(lang);
-        text += &(cut(&line, look.columns) + "\n");
+    for (name, words) in lines {
+        text += &(cut(&(label(lang, name) + &words), look.columns) + "\n");
     }
     text
 }
@@ -242,8 +255,7 @@ fn also_lost(report: &Report, shown: &[&Graded], look: Look) -> String {
             lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
         }
     }
-    let label = report.options.lang.choose("also lost: ", "juga hilang: ");
-    let line = cut(&format!("{label}{}", lost.join("; ")), look.columns);
+    let line = cut(&(label(report.options.lang, "lost") + &lost.join("; ")), look.columns);
     if lost.is_empty() { String::new() } else { line + "\n" }
 }
 
@@ -267,8 +279,8 @@ fn next(report: &Report) -> String {
             rest.find(|it| !is_run(it.id)).map(|it| it.group().to_owned())
         }),
     };
-    let label = options.lang.choose("next:    ", "lanjut:  ");
-    only.map_or_else(String::new, |only| format!("{label}{}\n", command(report, &only)))
+    let line = |only: String| label(options.lang, "next") + &command(report, &only) + "\n";
+    only.map(line).unwrap_or_default()
 }
 
 /// A line of at most this width, with a mark if it was longer.
@@ -313,7 +325,7 @@ fn called(options: &Options, program: &str) -> String {
 }
 
 /// The command that sends to a server that runs what the failed connection has sent, if that is not much.
-fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> Option<String> {
+fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> String {
     let mut said = String::new();
     for step in graded.rungs.iter().filter(|step| step.connection == failure.connection) {
         if let What::Sent(bytes) = &step.what {
@@ -322,10 +334,11 @@ fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> Option<String> {
             said += &format!(" '{}'", text.replace("\\\"", "\""));
         }
     }
+    if report.options.starts() || !(1..=COMMAND).contains(&said.len()) {
+        return String::new();
+    }
     let client = Path::new(&report.options.program).with_file_name("connme-client");
-    let is_short = (1..=COMMAND).contains(&said.len());
-    let command = format!("{} say{said}", called(&report.options, &client.display().to_string()));
-    (is_short && !report.options.starts()).then_some(command)
+    format!("{} say{said}", called(&report.options, &client.display().to_string()))
 }
 
 /// The name of a program, or a command, as one word for a shell.
@@ -354,38 +367,35 @@ fn drawn(step: &Rung, columns: usize, side: Side) -> String {
 /// The steps. Of many, those in the middle are left out.
 fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
     let side = if report.options.client.is_some() { Side::Server } else { Side::Client };
-    let (hidden, mut text) = (rungs.len().saturating_sub(2 * STEPS), String::new());
-    for (n, step) in rungs.iter().enumerate() {
-        text += if n == 0 { "\n" } else { "" };
-        if n == STEPS && hidden > 0 {
-            let steps = msg!("... {hidden} steps ...", "... {hidden} langkah ...");
-            let _ = writeln!(text, "{:^columns$}", steps.say(report.options.lang));
-        }
-        if n < STEPS || n >= STEPS + hidden {
-            text += &drawn(step, columns, side);
-        }
+    let mut steps: Vec<_> = rungs.iter().map(|step| drawn(step, columns, side)).collect();
+    let hidden = steps.len().saturating_sub(2 * STEPS);
+    if hidden > 0 {
+        let note = said("report", "hidden", &[&hidden]).say(report.options.lang);
+        steps.splice(STEPS..STEPS + hidden, [format!("{note:^columns$}\n")]);
     }
-    text
+    steps.concat().trim_end().to_owned()
 }
 
 /// Both as hex and text, around the first difference, with a mark under the byte.
-fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
+fn compare((expected, came): &(Vec<u8>, Vec<u8>), lang: Lang) -> String {
+    let mut text = String::new();
     let at = first_difference(expected, came);
     let begin = at.saturating_sub(BYTES / 2) / 4 * 4;
-    for (label, bytes) in [(label(lang, EXPECTED), expected), (label(lang, CAME), came)] {
+    for (name, bytes) in [("expected", expected), ("got", came)] {
         let bytes: Vec<u8> = bytes.iter().skip(begin).take(BYTES).copied().collect();
         let hex = |four: &[u8]| four.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let hex = bytes.chunks(4).map(hex).collect::<Vec<_>>().join(" ");
         let printable =
             |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
         let shown: String = bytes.iter().map(printable).collect();
-        let _ = writeln!(text, "{label}{hex:<44}  {shown}");
+        let _ = writeln!(text, "{}{hex:<44}  {shown}", label(lang, name));
     }
-    let (from, column) = (EXPECTED[0].len(), at - begin);
+    // The labels have ten columns.
+    let (from, column) = (10, at - begin);
     let hex = from + column * 2 + column / 4;
     let shown = from + 46 + column;
     let at = format!("[{at}]");
-    let _ = writeln!(text, "{at:<hex$}^^{:1$}^", "", shown - hex - 2);
+    text + &format!("{at:<hex$}^^{:1$}^", "", shown - hex - 2)
 }
 
 /// The label and the words, in lines of this width. What fits keeps its blanks.
