@@ -37,7 +37,7 @@ mod sentences;
 mod server;
 pub mod suite;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -289,9 +289,8 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         restarting: Duration::ZERO,
         stopped: None,
         is_over: false,
-        begun: BTreeSet::new(),
-        passed: BTreeSet::new(),
-        done: Vec::new(),
+        passed: BTreeMap::new(),
+        done: BTreeMap::new(),
         options: options.clone(),
     };
     if options.wanted().iter().any(|check| check.is("root")) {
@@ -300,10 +299,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
     let report = Report::of(&options, tell, |group, is_over| {
         run.is_over = is_over;
         group.iter().for_each(|check| run.grade(check));
-        let place = |it: &Graded| group.iter().position(|check| check.id == it.check.id);
-        let mut of: Vec<_> = run.done.extract_if(.., |it| place(it).is_some()).collect();
-        of.sort_by_key(place);
-        of
+        group.iter().filter_map(|check| run.done.remove(check.id)).collect()
     });
     run.sweep();
     Ok(report)
@@ -325,19 +321,19 @@ struct Run {
     stopped: Option<&'static str>,
     /// A group has failed, and the rest is not run.
     is_over: bool,
-    /// The checks that were begun. What needs itself has no end.
-    begun: BTreeSet<&'static str>,
-    passed: BTreeSet<&'static str>,
+    /// The checks that were begun, and whether they have passed. What needs itself has no end.
+    passed: BTreeMap<&'static str, bool>,
     /// Those of groups that are not told yet.
-    done: Vec<Graded>,
+    done: BTreeMap<&'static str, Graded>,
 }
 
 impl Run {
     /// Runs a check, after those that it needs.
     fn grade(&mut self, check: &'static Check) {
-        if !self.begun.insert(check.id) {
+        if self.passed.contains_key(check.id) {
             return;
         }
+        self.passed.insert(check.id, false);
         let lacks = match (&self.options.root, &self.launched) {
             (None, None) if check.is("root") => Some("root"),
             (None, Some(_)) if check.is("root") => Some("run"),
@@ -349,7 +345,7 @@ impl Run {
         let mut missing = None;
         for need in self.options.suite().iter().filter(is_needed) {
             self.grade(need);
-            if !self.passed.contains(need.id) {
+            if self.passed.get(need.id) != Some(&true) {
                 missing = missing.or(Some(need.id));
             }
         }
@@ -367,8 +363,8 @@ impl Run {
         };
         let time = start.elapsed().saturating_sub(self.restarting - restarting);
         let graded = Graded { check, outcome, time, rungs };
-        self.passed.extend(graded.passed().then_some(check.id));
-        self.done.push(graded);
+        self.passed.insert(check.id, graded.passed());
+        self.done.insert(check.id, graded);
     }
 
     /// How long the run may still take. The starts of a program that ends again and again do not count.
