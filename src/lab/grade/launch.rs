@@ -6,9 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::process::{Process, from_anywhere, last_lines, soon};
+use super::process::{Process, last_lines, soon, words_of};
 use super::sentences::said;
-use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::Msg;
@@ -40,7 +39,7 @@ impl Launched {
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
     pub(super) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
-        let words = from_anywhere(names::words(command, names::ESCAPES).unwrap_or_default());
+        let words = words_of(command).unwrap_or_default();
         let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());

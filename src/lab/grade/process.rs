@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::names;
 use crate::error::lock;
 
 /// How much of what a program prints is kept.
@@ -183,14 +184,15 @@ pub(super) fn last_lines(printed: &str) -> Vec<String> {
     printed.lines().skip(from).map(str::to_owned).collect()
 }
 
-/// The words of a command that runs in another folder: what they name here is found there too.
-pub(super) fn from_anywhere(words: Vec<String>) -> Vec<String> {
+/// The words of a command that runs in another folder: what they name here is found there too. `None`: there are none.
+pub(super) fn words_of(command: &str) -> Option<Vec<String>> {
     let here = std::env::current_dir().unwrap_or_default();
     let absolute = |word: String| match here.join(&word) {
         path if !word.is_empty() && path.exists() => path.display().to_string(),
         _ => word,
     };
-    words.into_iter().map(absolute).collect()
+    let words = names::words(command, names::ESCAPES).filter(|words| !words.is_empty())?;
+    Some(words.into_iter().map(absolute).collect())
 }
 
 /// The number of the process group that a process in `/proc` is in. `None` for one that has ended and only waits to be

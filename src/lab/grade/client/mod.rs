@@ -38,13 +38,12 @@ use super::conversation::{Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
-use super::process::{Process, from_anywhere, last_lines, soon};
+use super::process::{Process, last_lines, soon, words_of};
 use super::random::Random;
 use super::record::Record;
 use super::seen::Fail;
 use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
-use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lang::Msg;
@@ -89,12 +88,6 @@ impl Driven {
     }
 }
 
-/// The words of the command that starts a client.
-fn words_of(command: &str) -> Result<Vec<String>, Msg> {
-    let words = names::words(command, names::ESCAPES).filter(|words| !words.is_empty());
-    words.ok_or_else(|| said("cannot", "client", &[]))
-}
-
 /// How many checks run at once: most of them wait.
 const AT_ONCE: usize = 6;
 
@@ -109,6 +102,9 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// The port of a check without a server: it is that of a service which nobody has.
+const ABSENT: u16 = 1;
 
 /// A client is ended when nothing happens, and not at a moment.
 const NEVER: Duration = Duration::from_secs(600);
@@ -153,12 +149,13 @@ impl<'f> Client<'f> {
     /// What has to be said if it does not work at all.
     fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
         let driven = options.client.clone().unwrap_or_default();
-        let (words, own) = (words_of(command)?, driven.map()?);
+        let words = words_of(command).ok_or_else(|| said("cannot", "client", &[]))?;
+        let own = driven.map()?;
         let way = Way::of(&words);
         let untried = Client {
             options: options.clone(),
             folder,
-            words: from_anywhere(words),
+            words,
             way,
             map: BTreeMap::new(),
             ends_with_input: false,
@@ -267,12 +264,7 @@ impl<'f> Client<'f> {
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        // A check without a server needs a port on which nothing listens. That of an open connection is given to no other
-        // program meanwhile.
-        let connect = || io::Result::Ok((TcpStream::connect(address)?, listener.accept()?));
-        let absent = has("absent").then(connect).transpose()?;
-        let address = absent.as_ref().map_or(Ok(address), |(stream, _)| stream.local_addr())?;
+        let port = if has("absent") { ABSENT } else { listener.local_addr()?.port() };
         let examiner = Examiner {
             dialect,
             record: Record::new(&Arc::default(), Instant::now() + NEVER, true),
@@ -294,15 +286,10 @@ impl<'f> Client<'f> {
             ..Seen::default()
         };
         thread::scope(|scope| {
-            match absent {
-                None => {
-                    scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
-                }
-                Some(_) => examiner.acts().has_ended = true,
-            }
+            scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
             for orders in self.turns(&orders) {
                 examiner.record.touch();
-                match self.start(orders, &work, address.port()) {
+                match self.start(orders, &work, port) {
                     Ok(mut process) => seen.watch(&mut process, &examiner, time, most),
                     Err(error) => seen.printed += &error.to_string(),
                 }

@@ -7,10 +7,11 @@ use std::env;
 use std::path::Path;
 
 use super::drive::Client;
-use super::{Driven, Options, words_of};
+use super::{Driven, Options};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
+use crate::lab::grade::process::words_of;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::said;
 use crate::lab::lecture::local::{TemporaryFolder, this_program};
