@@ -313,8 +313,7 @@ impl Peer {
 
     /// Takes bytes off that, as many as were seen in it.
     pub(super) fn taken(&mut self, count: usize) -> Vec<u8> {
-        let rest = self.held.split_off(count.min(self.held.len()));
-        std::mem::replace(&mut self.held, rest)
+        self.held.drain(..count.min(self.held.len())).collect()
     }
 
     fn note(&self, what: What) {

@@ -10,7 +10,7 @@ use super::report::{Look, bar, duty, screen, subject};
 use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
-use crate::client::terminal::{COLUMNS, Terminal};
+use crate::client::terminal::Terminal;
 use crate::lab::cli::CommandLine;
 use crate::lab::lecture::local::TemporaryFolder;
 use crate::lang::{Lang, Msg};
@@ -75,9 +75,8 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
         note(&said("before", name, &[&subject(&options), &wanted.len(), &s]), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
-    let plain = output.is_some() || !out;
-    let columns = if plain { COLUMNS } else { columns };
-    let look = Look { columns, colour: !plain && colour };
+    let is_seen = output.is_none() && out;
+    let look = if is_seen { Look { columns, colour } } else { Look::PLAIN };
     let tell = |of: &[&Graded]| {
         if is_short {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);

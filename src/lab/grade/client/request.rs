@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::wire::stream::Stream;
 use crate::wire::{Wire, WireConfig};
 
-/// The commands of `struct`. None is the beginning of another.
+/// The commands of `struct`. No two begin with the same letter: what has come of one is not waited for as another.
 const COMMANDS: [&str; 7] = ["connme", "ls", "size", "rm", "download", "upload", "byebye"];
 
 /// What a client has asked for: a line, or a command of `struct`.
@@ -29,19 +29,11 @@ impl Request {
         if dialect != Dialect::Struct {
             return peer.line("REQUEST").ok().map(Request);
         }
-        loop {
-            let come = peer.held();
-            let blanks = come.iter().take_while(|byte| b"\r\n ".contains(byte)).count();
-            let rest = come.get(blanks..).unwrap_or_default();
-            if let Some(word) = COMMANDS.iter().find(|word| rest.starts_with(word.as_bytes())) {
-                peer.taken(blanks);
-                return Some(Request(peer.taken(word.len())));
-            }
-            let may_come = |word: &&str| word.as_bytes().starts_with(rest);
-            if !COMMANDS.iter().any(may_come) || !peer.read() {
-                return None;
-            }
+        while [b" ", b"\r", b"\n"].iter().any(|blank| peer.begins(*blank)) {
+            peer.taken(1);
         }
+        let word = COMMANDS.iter().find(|word| peer.begins(word.as_bytes()))?;
+        Some(Request(peer.taken(word.len())))
     }
 
     /// Whether it asks for what this line of a conversation says.
