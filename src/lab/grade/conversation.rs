@@ -58,8 +58,8 @@ type Phrase = (&'static str, Vec<Line>);
 /// A step of a conversation, with everything filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// This side sends this line.
-    Line(Side, Vec<u8>),
+    /// The client sends this line.
+    Line(Vec<u8>),
     /// This side sends these bytes.
     Bytes(Side, Vec<u8>),
     /// The server sends something of this kind, between these bytes.
@@ -262,15 +262,17 @@ fn walk(
 }
 
 fn step(word: &'static str, rest: &str, places: &mut Places) -> Option<Step> {
-    let is_line = word == "<";
-    let end = |bytes: Vec<u8>| [bytes.as_slice(), if is_line { b"\n" } else { b"" }].concat();
+    let lf: &[u8] = if word == "<" { b"\n" } else { b"" };
+    let end = |bytes: Vec<u8>| [bytes.as_slice(), lf].concat();
     Some(match word {
-        ">" => Step::Line(Side::Client, [places.fill(rest)?.as_slice(), b"\n"].concat()),
+        ">" => Step::Line([places.fill(rest)?.as_slice(), b"\n"].concat()),
         ">|" => Step::Bytes(Side::Client, places.fill(rest)?),
         "<" | "<|" => match places.fill_open(rest)? {
-            (bytes, None) if is_line => Step::Line(Side::Server, end(bytes)),
-            (bytes, None) => Step::Bytes(Side::Server, bytes),
-            (before, Some((hole, after))) => Step::Open(before, hole, end(after)),
+            (bytes, None) => Step::Bytes(Side::Server, end(bytes)),
+            (mut before, Some((at, hole))) => {
+                let after = before.split_off(at);
+                Step::Open(before, hole, end(after))
+            }
         },
         word => Step::Word(word, arguments(rest, places)?.join(&b" | "[..])),
     })
@@ -314,8 +316,8 @@ mod tests {
     #[test]
     fn a_step_is_what_it_stands_for() {
         let word = |word, rest: &str| Step::Word(word, rest.into());
-        let asks = |line: &str| Step::Line(Side::Client, format!("{line}\n").into());
-        let replies = |line: &str| Step::Line(Side::Server, format!("{line}\n").into());
+        let asks = |line: &str| Step::Line(format!("{line}\n").into());
+        let replies = |line: &str| Step::Bytes(Side::Server, format!("{line}\n").into());
         let table: [(&'static str, Vec<Step>); 8] = [
             ("> ls\n>| x", vec![asks("ls"), Step::Bytes(Side::Client, b"x".into())]),
             ("< ok\n<| 2", vec![replies("ok"), Step::Bytes(Side::Server, b"2".into())]),

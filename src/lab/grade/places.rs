@@ -59,9 +59,6 @@ pub(super) struct Places {
     pub(super) ids: Vec<String>,
 }
 
-/// What comes before a hole, which may be anything of a kind; its words, and what comes after it.
-type Parts = (Vec<u8>, Option<(String, Vec<u8>)>);
-
 impl Places {
     pub(super) fn new(random: Random, prefix: &str) -> Places {
         Places { random, prefix: prefix.to_owned(), ..Places::default() }
@@ -73,8 +70,8 @@ impl Places {
         hole.is_none().then_some(bytes)
     }
 
-    /// The same where what the server says may be left open.
-    pub(super) fn fill_open(&mut self, text: &str) -> Option<Parts> {
+    /// The same where what the server says may be left open: after how many bytes there is a hole, and its words.
+    pub(super) fn fill_open(&mut self, text: &str) -> Option<(Vec<u8>, Option<(usize, String)>)> {
         let (mut bytes, mut hole) = (Vec::new(), None);
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
@@ -93,8 +90,7 @@ impl Places {
                 match self.place(inside) {
                     Some(filled) => bytes.extend(filled),
                     None if hole.is_none() && is_hole(inside) => {
-                        let words = String::from_utf8(self.fill(inside)?).ok()?;
-                        hole = Some((words, std::mem::take(&mut bytes)));
+                        hole = Some((bytes.len(), String::from_utf8(self.fill(inside)?).ok()?));
                     }
                     None => return None,
                 }
@@ -102,10 +98,7 @@ impl Places {
                 bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
-        Some(match hole {
-            Some((hole, before)) => (before, Some((hole, bytes))),
-            None => (bytes, None),
-        })
+        Some((bytes, hole))
     }
 
     /// What a place is filled with. `None`: it is open, or it has a mistake.
@@ -288,13 +281,13 @@ fn random_bytes(random: &Random, count: usize) -> Vec<u8> {
 
 /// What stands up to the bracket that closes, and what follows that.
 fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
-    let mut depth = 0_usize;
+    let mut depth = 1_usize;
     for (at, c) in text.char_indices() {
-        if c == close && depth == 0 {
+        depth += usize::from(c == open);
+        depth -= usize::from(c == close);
+        if depth == 0 {
             return Some((text.get(..at)?, text.get(at + c.len_utf8()..)?));
         }
-        depth += usize::from(c == open);
-        depth = depth.saturating_sub(usize::from(c == close));
     }
     None
 }

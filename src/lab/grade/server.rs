@@ -130,12 +130,6 @@ impl Stage for Trial<'_> {
         self.connect().map(Some)
     }
 
-    fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
-        player.send(self)?;
-        player.expected.extend(line);
-        Ok(Then::GoOn)
-    }
-
     fn word(
         &mut self,
         player: &mut Player,

@@ -179,7 +179,7 @@ impl Stage for Client<'_> {
     }
 
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
-        player.settle(self)?;
+        player.send(self)?;
         // A size may have any form that means this one.
         if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
             let is_it = |came: &str| (size_in(came.as_bytes()) == size_in(&line)).then_some(());
