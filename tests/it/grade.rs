@@ -479,7 +479,7 @@ fn a_teacher_can_write_checks() {
     {
         assert!(out.contains(part), "{part}: {out}");
     }
-    let again = format!("grade --conversation {} --only text/a/b", file.display());
+    let again = format!(" --conversation {} --only text/a/b", file.display());
     assert!(out.contains(&again), "{out}");
     // What a required check needs comes before what is only recommended.
     let check =
@@ -616,7 +616,7 @@ fn the_screen_names_what_was_lost_and_leads_on() {
     let text = screen(&report, LOOK);
     assert!(text.starts_with("\nFAILED text/names/spaces: takes a name with spaces\n"), "{text}");
     assert!(text.contains("\nalso lost: first: count, count-of-rare-characters; "), "{text}");
-    assert!(text.ends_with(" grade --only names\n"), "{text}");
+    assert!(text.ends_with(" --only names\n"), "{text}");
     let report = graded("text", "crlf-replies", 3.0);
     let text = screen(&report, LOOK);
     assert!(groups_of(&report) + text.lines().count() < 24 && text.contains("…\n"), "{text}");
@@ -635,7 +635,7 @@ fn the_screen_names_what_was_lost_and_leads_on() {
         ("size-dies", "framing/cut-command", "text/refusals/size-of-nothing"),
     ] {
         let text = table(flaw, only);
-        assert!(text.ends_with(&format!(" grade --only {next}\n")), "{text}");
+        assert!(text.ends_with(&format!(" --only {next}\n")), "{text}");
     }
     assert!(!table("none", "manners").contains("next:"), "the last group leads nowhere");
 }

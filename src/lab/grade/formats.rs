@@ -93,7 +93,7 @@ fn fact(report: &Report, name: &str) -> String {
         |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way())).count();
     match name {
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
-        "subject" => subject(&report.options),
+        "subject" => subject(&report.options).1,
         "dialect" => report.options.dialect.name().to_owned(),
         "seed" => report.options.seed.to_string(),
         "total" => total.to_string(),

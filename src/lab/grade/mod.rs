@@ -265,21 +265,17 @@ impl Report {
 /// # Errors
 /// What has to be said if there is no server, or the folder is that of another one.
 pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
-    let mut launched = None;
-    let address = match &options.run {
-        Some(command) => {
-            let started = Launched::start(command, options.dialect)?;
-            let address = started.address;
-            options.root = Some(started.root());
-            launched = Some(started);
-            address
-        }
+    let command = options.run.as_ref();
+    let launched = command.map(|it| Launched::start(it, options.dialect)).transpose()?;
+    let address = match &launched {
+        Some(launched) => launched.address,
         None => reach((options.host.as_str(), options.port), options.time.max(TIME))
             .and_then(|stream| stream.peer_addr())
             .map_err(|why| {
                 said("cannot", "reach", &[&lang::address(&options.host, options.port), &why])
             })?,
     };
+    options.root = launched.as_ref().map(Launched::root).or(options.root);
     let mut run = Run {
         ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
@@ -288,7 +284,6 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         start: Instant::now(),
         restarting: Duration::ZERO,
         stopped: None,
-        is_over: false,
         passed: BTreeMap::new(),
         done: BTreeMap::new(),
         options: options.clone(),
@@ -297,9 +292,12 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         run.find_root()?;
     }
     let report = Report::of(&options, tell, |group, is_over| {
-        run.is_over = is_over;
-        group.iter().for_each(|check| run.grade(check));
-        group.iter().filter_map(|check| run.done.remove(check.id)).collect()
+        group.iter().filter(|_| !is_over).for_each(|check| run.grade(check));
+        // Some were needed by others.
+        let done = |check: &&'static Check| {
+            run.done.remove(check.id).unwrap_or_else(|| Graded::without_steps(check, "left-out"))
+        };
+        group.iter().map(done).collect()
     });
     run.sweep();
     Ok(report)
@@ -319,8 +317,6 @@ struct Run {
     restarting: Duration,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
-    /// A group has failed, and the rest is not run.
-    is_over: bool,
     /// The checks that were begun, and whether they have passed. What needs itself has no end.
     passed: BTreeMap<&'static str, bool>,
     /// Those of groups that are not told yet.
@@ -351,7 +347,6 @@ impl Run {
         }
         let (start, restarting) = (Instant::now(), self.restarting);
         let left_out = match (lacks, self.stopped, missing) {
-            _ if self.is_over => Some(("left-out", "")),
             (Some(flag), ..) => Some(("needs", flag)),
             (_, Some(by), _) => Some(("stopped", by)),
             _ if self.left().is_zero() => Some(("no-time", "")),
@@ -448,11 +443,8 @@ impl Run {
         let name = shown(&trial.places.fill("{name}").unwrap_or_default());
         drop(trial);
         if self.launched.is_none() {
-            let is_elsewhere = is_stored && !root.join(name).exists();
-            return match root.is_dir() && !is_elsewhere {
-                true => Ok(()),
-                false => Err(said("cannot", "root", &[&root.display()])),
-            };
+            let is_it = root.is_dir() && (!is_stored || root.join(name).exists());
+            return is_it.then_some(()).ok_or_else(|| said("cannot", "root", &[&root.display()]));
         }
         if can_say {
             if !is_stored && self.probe().is_err() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use super::formats::render;
-use super::report::{Look, bar, duty, screen, subject};
+use super::report::{Look, SERVER, bar, duty, screen, subject};
 use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
@@ -70,9 +70,10 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if !config.quiet {
         // A program that is started here has a folder of its own.
-        let name = if options.starts() { "run" } else { "run-elsewhere" };
+        let (flag, subject) = subject(&options);
+        let name = if flag == SERVER { "run-elsewhere" } else { "run" };
         let s = if wanted.len() == 1 { "" } else { "s" };
-        note(&said("before", name, &[&subject(&options), &wanted.len(), &s]), config.lang);
+        note(&said("before", name, &[&subject, &wanted.len(), &s]), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let is_seen = output.is_none() && out;
@@ -105,11 +106,6 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 }
 
 impl Options {
-    /// Whether the grader starts what it grades.
-    pub(super) fn starts(&self) -> bool {
-        self.client.is_some() || self.run.is_some()
-    }
-
     /// An id with the dialect and the side, such as `text/first/ls` or `text.client/first/ls`.
     pub(super) fn full_id(&self, id: &str) -> String {
         let side = if self.client.is_some() { ".client" } else { "" };

@@ -302,26 +302,19 @@ pub(super) fn again(report: &Report, graded: &Graded) -> String {
 /// The command that runs these checks.
 fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
-    let whom = match (&options.client, &options.run) {
-        (Some(client), _) => format!(" --client {}", as_word(&client.command)),
-        (None, Some(run)) => format!(" --run {}", as_word(run)),
-        (None, None) => String::new(),
-    };
-    let own =
-        options.own.as_ref().map(|(path, _)| format!(" --conversation {path}")).unwrap_or_default();
-    format!("{} grade{whom}{own} --only {only}", called(options, &options.program))
+    let own = options.own.as_ref().map(|(path, _)| format!(" --conversation {path}"));
+    let (program, own) = (as_word(&options.program), own.unwrap_or_default());
+    format!("{program} grade{}{own} --only {only}", flags(options))
 }
 
-/// How a program is called for a server that runs, or for programs that the grader starts.
-fn called(options: &Options, program: &str) -> String {
-    let mut call = as_word(program);
-    if !options.starts() {
-        call += &format!(" --server {}", address(&options.host, options.port));
-    }
-    if options.dialect != Dialect::Text {
-        call += &format!(" --dialect {}", options.dialect.name());
-    }
-    call
+/// The flags that choose what is graded.
+fn flags(options: &Options) -> String {
+    let (flag, subject) = subject(options);
+    let dialect = match options.dialect {
+        Dialect::Text => String::new(),
+        other => format!(" --dialect {}", other.name()),
+    };
+    format!(" --{flag} {}{dialect}", as_word(&subject))
 }
 
 /// The command that sends to a server that runs what the failed connection has sent, if that is not much.
@@ -334,11 +327,11 @@ fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> String {
             said += &format!(" '{}'", text.replace("\\\"", "\""));
         }
     }
-    if report.options.starts() || !(1..=COMMAND).contains(&said.len()) {
+    if subject(&report.options).0 != SERVER || !(1..=COMMAND).contains(&said.len()) {
         return String::new();
     }
     let client = Path::new(&report.options.program).with_file_name("connme-client");
-    format!("{} say{said}", called(&report.options, &client.display().to_string()))
+    format!("{}{} say{said}", as_word(&client.display().to_string()), flags(&report.options))
 }
 
 /// The name of a program, or a command, as one word for a shell.
@@ -412,9 +405,14 @@ fn paint(text: &str, code: &str, look: Look) -> String {
     if look.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// What was graded: a command, or the address of a server that ran already.
-pub(super) fn subject(options: &Options) -> String {
-    let client = options.client.as_ref().map(|it| &it.command);
-    let address = || address(&options.host, options.port);
-    client.or(options.run.as_ref()).cloned().unwrap_or_else(address)
+/// The flag of a server that runs already.
+pub(super) const SERVER: &str = "server";
+
+/// What is graded, after the flag that says so: a command, or the address of a server that runs already.
+pub(super) fn subject(options: &Options) -> (&'static str, String) {
+    match (&options.client, &options.run) {
+        (Some(client), _) => ("client", client.command.clone()),
+        (None, Some(run)) => ("run", run.clone()),
+        (None, None) => (SERVER, address(&options.host, options.port)),
+    }
 }

@@ -74,15 +74,18 @@ pub(super) fn map_of(
     usual.chain(own.clone()).collect()
 }
 
+/// This with the parts of an order in it.
+fn filled(text: &str, order: &str) -> String {
+    let (word, name) = parts(order);
+    text.replace("{word}", word).replace("{path}", name).replace("{name}", name)
+}
+
 /// What is typed for an order.
 pub(super) fn typed(map: &BTreeMap<String, String>, order: &str) -> String {
     let (word, name) = parts(order);
     let with_file = map.get(FILE).filter(|_| !name.is_empty());
-    let text = map.get(word).or(with_file).map(|text| text.replace("\\n", "\n"));
-    let fill =
-        |text: String| text.replace("{word}", word).replace("{path}", name).replace("{name}", name);
-    let filled = text.map_or_else(|| order.to_owned(), fill);
-    if filled.is_empty() { filled } else { filled + "\n" }
+    let text = map.get(word).or(with_file).map_or(order, String::as_str);
+    if text.is_empty() { String::new() } else { filled(text, order) + "\n" }
 }
 
 impl Client<'_> {
@@ -105,11 +108,9 @@ impl Client<'_> {
                 continue;
             }
             for order in orders {
-                let (word, name) = parts(order);
-                let typed = self.map.contains_key(word).then(|| typed(&self.map, order));
-                let typed = typed.as_ref().map(|typed| typed.split_whitespace().collect());
-                let typed: Vec<_> = typed.unwrap_or_else(|| vec![word, name]);
-                words.extend(typed.into_iter().filter(|it| !it.is_empty()).map(str::to_owned));
+                let text = self.map.get(parts(order).0).map_or("{word} {name}", String::as_str);
+                let typed = text.split_whitespace().map(|word| filled(word, order));
+                words.extend(typed.filter(|word| !word.is_empty()));
             }
         }
         let typed: String = orders.iter().map(|order| typed(&self.map, order)).collect();
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_order_is_typed_as_the_client_takes_it() {
-        let map = [("upload".to_owned(), "put {path}\\n\\n1".to_owned())].into();
+        let map = [("upload".to_owned(), "put {path}\n\n1".to_owned())].into();
         for (order, line) in [
             ("rm a b", ["rm\na b\nY\n", "rm a b\nY\n", "rm a b\n"]),
             ("size a b", ["size\na b\n", "size a b\n", "size a b\n"]),

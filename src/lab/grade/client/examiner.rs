@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
-use crate::lab::grade::places::Places;
+use crate::lab::grade::places::{Places, is_in};
 use crate::lab::grade::player::{Player, Stage, shown};
 use crate::lab::grade::record::Record;
 use crate::lab::grade::seen::Fail;
@@ -79,7 +79,7 @@ impl Examiner {
 
     /// The word of the first order, if nothing of the conversation was asked for.
     pub(super) fn unasked(&self) -> Option<String> {
-        let is_idle = |it: &Request| ["connme", "help", "byebye"].contains(&&*it.said());
+        let is_idle = |it: &Request| is_in("connme help byebye", &it.action());
         let acts = self.acts();
         if !acts.heard.is_empty() || !acts.others.iter().all(is_idle) {
             return None;
@@ -90,7 +90,7 @@ impl Examiner {
 
     /// Whether the conversation had this request already: a client may try again.
     fn has_heard(&self, request: &Request) -> bool {
-        self.acts().heard.iter().any(|line| request.is(self.dialect, line))
+        self.acts().heard.iter().any(|line| request.is(line))
     }
 
     /// Whether the client was told to ask this, or the conversation had it.
@@ -122,7 +122,7 @@ impl Client<'_> {
             };
             let mut peer = self.waiting.remove(at);
             let Some(request) = Request::read(dialect, &mut peer) else { continue };
-            if line.is_some_and(|line| request.is(dialect, line)) {
+            if line.is_some_and(|line| request.is(line)) {
                 return Some(peer);
             }
             let goes_on = self.answer(&request, peer);

@@ -82,7 +82,7 @@ impl Driven {
                 .split_once('=')
                 .filter(is_right)
                 .ok_or_else(|| said("cannot", "map", &[entry]));
-            right.map(|(word, text)| (word.to_owned(), text.to_owned()))
+            right.map(|(word, text)| (word.to_owned(), text.replace("\\n", "\n")))
         });
         entries.collect()
     }

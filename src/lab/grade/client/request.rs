@@ -37,30 +37,22 @@ impl Request {
     }
 
     /// Whether it asks for what this line of a conversation says.
-    pub(super) fn is(&self, dialect: Dialect, line: &[u8]) -> bool {
-        match dialect {
-            Dialect::Json => {
-                let (ours, wanted) = (Value::parse(&self.0), Value::parse(line));
-                let Some(Value::Object(members)) = wanted else { return false };
-                ours.is_some_and(|ours| {
-                    members.iter().all(|(name, value)| ours.get(name) == Some(value))
-                })
+    pub(super) fn is(&self, line: &[u8]) -> bool {
+        match (Value::parse(line), Value::parse(&self.0)) {
+            (Some(Value::Object(wanted)), Some(ours)) => {
+                wanted.iter().all(|(name, value)| ours.get(name) == Some(value))
             }
             _ => words(&self.0) == words(line),
         }
     }
 
-    /// It as text, as a person would say it.
+    /// It as text.
     pub(super) fn said(&self) -> String {
-        let (word, argument) = words(&self.0);
-        match Value::parse(&self.0) {
-            Some(Value::Object(_)) => String::from_utf8_lossy(self.0.trim_ascii()).into_owned(),
-            _ => format!("{word} {argument}").trim_end().to_owned(),
-        }
+        String::from_utf8_lossy(self.0.trim_ascii()).into_owned()
     }
 
     /// The word of `text` for it.
-    fn action(&self) -> String {
+    pub(super) fn action(&self) -> String {
         let aksi = Value::parse(&self.0).and_then(|it| Some(it.get("aksi")?.as_text()?.to_owned()));
         let word = match aksi.as_deref() {
             Some("transfer") => "upload",
