@@ -203,13 +203,12 @@ impl Player {
                 None => sleep(Duration::from_millis(time)),
             },
             "silence" => sleep(SILENCE),
-            "if" | "unless" => {
-                let comes = self.with(stage, |p| Ok(p.begins(argument)))?;
-                return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
-            }
-            "silent" => {
-                let is_silent = self.with(stage, |p| Ok(p.is_quiet(time).is_ok()))?;
-                return Ok(if is_silent { Then::GoOn } else { Then::LeaveOut });
+            "if" | "unless" | "silent" => {
+                let is_so = self.with(stage, |p| match word {
+                    "silent" => Ok(p.is_quiet(time).is_ok()),
+                    _ => Ok(p.begins(argument)),
+                })?;
+                return Ok(if is_so == (word != "unless") { Then::GoOn } else { Then::LeaveOut });
             }
             "busy" => {
                 if self.with(stage, |p| Ok(p.begins(argument)))? {
