@@ -4,7 +4,7 @@ use super::seen::{Rung, What};
 use super::sentences::said;
 use super::{Graded, Report};
 use crate::error::Code;
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{Lang, Msg};
 
 /// What is seen where many causes are possible.
 pub(super) const CLOSED: &str = "closed";
@@ -87,7 +87,7 @@ fn is_other_error(due: &str, came: &str) -> bool {
 /// From this number on, failures with one cause are told once.
 const MANY: usize = 3;
 
-/// What was seen in many failures, and the ids of these.
+/// What was seen in many failures, how many these are, and their ids.
 pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     let mut causes: Vec<(Msg, Vec<&'static str>)> = Vec::new();
     for graded in &report.graded {
@@ -101,18 +101,9 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
         }
     }
     causes.retain(|(_, ids)| ids.len() >= MANY);
+    for (says, ids) in &mut causes {
+        let failures = ids.len();
+        *says = Msg::of(|lang| said("seen", "many", &[&says.say(lang), &failures]).say(lang));
+    }
     causes
-}
-
-/// The same, with the number of failures in which it was seen, if these are many.
-pub(super) fn cause_of(report: &Report, seen: Msg) -> Msg {
-    let causes = causes(report);
-    let many = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-    many.map_or(seen.clone(), |failures| cause(&seen, failures))
-}
-
-/// A cause, with the number of failures in which it was seen.
-pub(super) fn cause(says: &Msg, failures: usize) -> Msg {
-    let says = says.clone();
-    msg!("{says}; {failures} checks fail for it", "{says}; {failures} pemeriksaan gagal karenanya"; says)
 }

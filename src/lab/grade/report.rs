@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::hint::{CLOSED, cause, cause_of, causes, seen};
+use super::hint::{CLOSED, causes, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
 use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What};
@@ -46,7 +46,7 @@ pub(super) fn table(report: &Report, look: Look) -> String {
     let mut text = String::new();
     let causes = causes(report);
     for (seen, ids) in &causes {
-        wrap(&mut text, "", &cause(seen, ids.len()).say(lang), look.columns);
+        wrap(&mut text, "", &seen.say(lang), look.columns);
         wrap(&mut text, "  ", &ids.join(", "), look.columns);
         text.push('\n');
     }
@@ -232,10 +232,11 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     let (id, about) = (report.options.full_id(graded.check.id), graded.check.about(lang));
     let head = cut(&format!("{mark} {id}: {about}"), look.columns);
     let mut text = head.replacen(&mark, &paint(&mark, "31", look), 1) + "\n";
-    let seen = seen(report, graded).map(|(_, seen)| cause_of(report, seen).say(lang));
+    let many = causes(report).into_iter().find(|(_, ids)| ids.contains(&graded.check.id));
+    let seen = many.map(|it| it.0).or_else(|| seen(report, graded).map(|it| it.1));
     let (expected, came) = (failure.expected.say(lang), failure.got.say(lang));
     let lines = match seen {
-        Some(seen) => [("got", came), ("seen", seen)],
+        Some(seen) => [("got", came), ("seen", seen.say(lang))],
         None => [("expected", expected), ("got", came)],
     };
     for (name, words) in lines {

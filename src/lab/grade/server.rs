@@ -3,9 +3,9 @@
 //! | word | what it means |
 //! |---|---|
 //! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
-//! | `list`, `list FOLDER` | asks for the list, of which the next six speak |
+//! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
 //! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
-//! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
+//! | `totals`, `sorted` | its total is right; its order is |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
@@ -36,7 +36,7 @@ use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.
-pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
+pub(super) const WORDS: &str = "enough list has lacks totals sorted no-more differ made stored clean noted unchanged lap prompt";
 
 /// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
@@ -148,9 +148,13 @@ impl Stage for Trial<'_> {
                 self.found.before = std::mem::replace(&mut self.found.list, list);
             }
             "made" => {
-                let made = self.make(places, &shown(argument));
-                let Some(made) = made else { return Ok(Then::Stop) };
-                self.found.made.push(made);
+                let root = self.run.options.root.as_deref();
+                let made = root.and_then(|root| Prepared::new(&shown(argument), root));
+                // A path that is not UTF-8 cannot be asked for in every dialect.
+                let path = made.as_ref().and_then(|it| Some(it.outside.to_str()?.to_owned()));
+                let Some(path) = path else { return Ok(Then::Stop) };
+                places.known.insert("outside".to_owned(), path.into_bytes());
+                self.found.made.extend(made);
             }
             "noted" => self.found.noted = self.files(),
             "stored" | "unchanged" | "clean" => {
@@ -210,10 +214,10 @@ impl Trial<'_> {
                 let name = new.map_or("", |(name, _)| name);
                 self.must(new.is_none(), listed(None, name), listed(new, name))
             }
-            "counts" => self.announces("ok", list.count, entries.len() as u64),
             "totals" => {
-                let sizes = entries.iter().filter_map(|(_, size)| *size);
-                self.announces("total", list.total, sizes.sum())
+                let sum: u64 = entries.iter().filter_map(|(_, size)| *size).sum();
+                let line = |total: u64| a_line(&format!("total {total}"));
+                self.must(list.total == Some(sum), line(sum), line(list.total.unwrap_or(0)))
             }
             _ => {
                 let wrong = entries.windows(2).find(|pair| !pair.is_sorted_by_key(|it| &it.0));
@@ -222,22 +226,6 @@ impl Trial<'_> {
                 self.must(false, came("order", &[second, first]), came("order", &[first, second]))
             }
         }
-    }
-
-    fn announces(&self, word: &str, number: Option<u64>, right: u64) -> Done {
-        let (number, line) = (number.unwrap_or(0), |number| a_line(&format!("{word} {number}")));
-        self.must(number == right, line(right), line(number))
-    }
-
-    /// Puts something there. `None`: that is not possible here.
-    fn make(&mut self, places: &mut Places, argument: &str) -> Option<Prepared> {
-        let (kind, name) = argument.split_once(' ')?;
-        let root = self.run.options.root.clone()?;
-        let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("0", name) };
-        let path = root.parent()?.join(name);
-        // A path that is not UTF-8 cannot be asked for in every dialect.
-        places.known.insert("outside".to_owned(), path.to_str()?.as_bytes().to_vec());
-        Prepared::new(kind, size.parse().ok()?, &root, name).ok()
     }
 
     fn files(&self) -> BTreeSet<PathBuf> {
