@@ -25,8 +25,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::places::{Places, is_in};
-use super::random::Random;
+use super::places::{Places, Random, is_in};
 use super::sentences::said;
 use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;

@@ -10,8 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conversation::number_in;
-use super::record::Record;
-use super::seen::{Fail, What, a_line, fail, quoted, same};
+use super::seen::{Fail, Record, What, a_line, fail, quoted, same};
 use super::sentences::{came, expected};
 use crate::lang::{Lang, Msg, msg};
 use crate::wire::stream::is_silence;

@@ -14,8 +14,7 @@ use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::{Places, is_in};
 use crate::lab::grade::player::{Player, Stage, shown};
-use crate::lab::grade::record::Record;
-use crate::lab::grade::seen::Fail;
+use crate::lab::grade::seen::{Fail, Record};
 use crate::lab::lecture::trace::Side;
 use crate::store::Store;
 

@@ -36,12 +36,10 @@ use std::{fs, io, thread};
 
 use super::conversation::{Step, Then};
 use super::peer::Peer;
-use super::places::{Places, is_in};
+use super::places::{Places, Random, is_in};
 use super::player::shown;
 use super::process::{Process, last_lines, soon, words_of};
-use super::random::Random;
-use super::record::Record;
-use super::seen::Fail;
+use super::seen::{Fail, Record};
 use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::dialect::Dialect;
