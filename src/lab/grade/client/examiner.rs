@@ -33,7 +33,7 @@ pub(super) struct Examiner {
 }
 
 /// What has happened on the wire up to now.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Acts {
     /// What was wrong.
     pub(super) failure: Option<Box<Fail>>,

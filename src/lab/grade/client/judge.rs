@@ -90,43 +90,31 @@ impl Seen {
     /// # Errors
     /// That.
     pub(super) fn judge(&self, examiner: &Examiner) -> Result<(), Box<Fail>> {
-        let wrong = |verdict, (expected, got): (Msg, Msg)| {
-            let mut failure = fail(expected, got, examiner.record.connections());
-            failure.verdict = verdict;
-            Err(failure)
-        };
-        if self.code() == Some(UNKNOWN) {
-            let differs = (expected("command", &[]), came("status", &[&UNKNOWN]));
-            return wrong("not-supported", differs);
-        }
-        if self.has_crashed() {
-            let line = printable(self.last_words().as_bytes());
-            let differs = (expected("no-crash", &[]), came("crash", &[&line]));
-            return wrong("crashed", differs);
-        }
-        if let Some(failure) = examiner.acts().failure.clone() {
-            return Err(failure);
-        }
-        let memory = self.facts.iter().find(|fact| fact.0 == "memory");
-        if let Some(differs) = memory.and_then(|fact| self.differs(fact)) {
-            return wrong("wrong", differs);
-        }
-        let waits_for = examiner.acts().waits_for.as_ref().map(|line| same(quoted(line)));
-        if self.hangs || waits_for.is_some() {
-            let verdict = if self.hangs { "hangs" } else { "wrong" };
-            let expected = waits_for.unwrap_or_else(|| expected("end", &[]));
-            return wrong(verdict, (expected, self.asked_instead(examiner)));
-        }
-        let others = examiner.acts().others.clone();
+        let acts = examiner.acts().clone();
         let is_unasked = |it: &&Request| !it.is_harmless() && !examiner.knows(it);
-        if let Some(request) = others.iter().find(is_unasked) {
-            let differs = (expected("asked", &[]), same(quoted(&request.0)));
-            return wrong("wrong", differs);
-        }
-        match self.facts.iter().find_map(|fact| self.differs(fact)) {
-            Some(differs) => wrong("wrong", differs),
-            None => Ok(()),
-        }
+        let memory = self.facts.iter().find(|it| it.0 == "memory");
+        let (verdict, (expected, got)) = if self.code() == Some(UNKNOWN) {
+            ("not-supported", (expected("command", &[]), came("status", &[&UNKNOWN])))
+        } else if self.has_crashed() {
+            let line = printable(self.last_words().as_bytes());
+            ("crashed", (expected("no-crash", &[]), came("crash", &[&line])))
+        } else if let Some(failure) = acts.failure {
+            return Err(failure);
+        } else if let Some(differs) = memory.and_then(|it| self.differs(it)) {
+            ("wrong", differs)
+        } else if self.hangs || acts.waits_for.is_some() {
+            let due = acts.waits_for.map(|line| same(quoted(&line)));
+            let due = due.unwrap_or_else(|| expected("end", &[]));
+            (if self.hangs { "hangs" } else { "wrong" }, (due, self.asked_instead(examiner)))
+        } else if let Some(request) = acts.others.iter().find(is_unasked) {
+            ("wrong", (expected("asked", &[]), same(quoted(&request.0))))
+        } else if let Some(differs) = self.facts.iter().find_map(|it| self.differs(it)) {
+            ("wrong", differs)
+        } else {
+            return Ok(());
+        };
+        let connections = examiner.record.connections();
+        Err(Box::new(Fail { verdict, ..*fail(expected, got, connections) }))
     }
 
     /// What came in place of the request that is due.

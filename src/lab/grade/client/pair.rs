@@ -35,29 +35,25 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     driven.map()?;
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-    let head = [String::new()].into_iter().chain(servers.iter().map(|(name, _)| name.clone()));
-    let (mut rows, mut notes) = (vec![head.collect::<Vec<_>>()], Vec::new());
+    let cell = |text: &str| format!("{text:NAME$.NAME$}  ");
+    let (mut table, mut notes) = (cell(""), Vec::new());
+    table.extend(servers.iter().map(|(name, _)| cell(name)));
     for command in &clients(driven) {
+        let name = label(command);
+        table += &format!("\n{}", cell(&name));
         let client = Client::new(options, command, &folder.0).map_err(|note| ("client", note));
-        let mut row = vec![label(command)];
         for (server, address) in &servers {
-            let tried = client.clone().and_then(|client| session(client, address));
-            row.push(tried.map_or_else(
-                |(side, note)| {
-                    let number = notes.len() + 1;
-                    let (client, note) = (label(command), note.say(options.lang));
-                    notes.push(format!("\n{number}  {client}, {server}: {note}\n"));
-                    format!("{number}: {side}")
-                },
-                |()| "ok".to_owned(),
-            ));
+            table += &match client.clone().and_then(|client| session(client, address)) {
+                Ok(()) => cell("ok"),
+                Err((side, note)) => {
+                    let (number, note) = (notes.len() + 1, note.say(options.lang));
+                    notes.push(format!("\n{number}  {name}, {server}: {note}\n"));
+                    cell(&format!("{number}: {side}"))
+                }
+            };
         }
-        rows.push(row);
     }
-    let cell = |cell: &String| format!("{cell:NAME$.NAME$}");
-    let line = |row: &Vec<_>| row.iter().map(cell).collect::<Vec<_>>().join("  ");
-    let table: String = rows.iter().map(|row| line(row).trim_end().to_owned() + "\n").collect();
-    Ok((table + &notes.concat(), notes.is_empty()))
+    Ok((format!("{table}\n{}", notes.concat()), notes.is_empty()))
 }
 
 /// A server: `NAME=HOST:PORT`.
@@ -101,12 +97,8 @@ fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, M
     let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
     seen.judge(&examiner).map_err(|failure| {
         let side = if failure.is_of_other { "server" } else { "client" };
-        let after = examiner
-            .acts()
-            .heard
-            .last()
-            .map(|line| quoted(line.trim_ascii_end()))
-            .unwrap_or_default();
+        let acts = examiner.acts();
+        let after = acts.heard.last().map(|line| quoted(line.trim_ascii_end())).unwrap_or_default();
         (side, note(&failure, &after, seen.printed.lines().last()))
     })
 }
