@@ -77,14 +77,8 @@ pub(super) enum Then {
     Stop,
 }
 
-/// A line of a file that is wrong, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
-    /// From 1.
-    pub line: usize,
-    /// What is wrong.
-    pub what: Msg,
-}
+/// The number of a line that is wrong, and what is wrong with it.
+pub(super) type Mistake = (usize, Msg);
 
 impl Check {
     /// The sentence of this key, such as `en` or `why.id`.
@@ -124,7 +118,7 @@ impl Check {
             let common = [">", ">|", "<", "<|", "repeat", "again", "send", "done"];
             let is_own = self.phrases.iter().take(n).any(|(known, _)| *known == word);
             if !common.contains(&word) && !is_known(word, rest) && !is_own {
-                return Err(Mistake { line: *line, what: said("wrong", "word", &[text]) });
+                return Err((*line, said("wrong", "word", &[text])));
             }
         }
         let mut places = Places::new(Random(1), "grade");
@@ -157,7 +151,7 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
     let mut checks: Vec<Check> = Vec::new();
     let mut phrases: Vec<Phrase> = Vec::new();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
-        let wrong = |name: &str| Mistake { line: n, what: said("wrong", name, &[]) };
+        let wrong = |name: &str| (n, said("wrong", name, &[]));
         if let Some(head) = line.strip_prefix("== ") {
             let (id, points, must, section) = read_head(head).ok_or_else(|| wrong("head"))?;
             checks.push(Check { id, points, must, section, line: n, ..Check::default() });
@@ -217,7 +211,7 @@ fn walk(
     while let [(number, line), after @ ..] = lines {
         lines = after;
         let number = at.unwrap_or(*number);
-        let wrong = || Mistake { line: number, what: said("wrong", "line", &[line]) };
+        let wrong = || (number, said("wrong", "line", &[line]));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let own = phrases.iter().rposition(|(known, _)| *known == word);
         if let Some([earlier @ .., (_, body)]) = own.and_then(|own| phrases.get(..=own)) {
@@ -357,7 +351,7 @@ mod tests {
         }
         // A phrase that uses itself has no end.
         let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n", None).unwrap();
-        assert_eq!(endless[0].examine(|_, _| false).unwrap_err().line, 2);
+        assert_eq!(endless[0].examine(|_, _| false).unwrap_err().0, 2);
     }
 
     #[test]
@@ -369,7 +363,7 @@ mod tests {
         assert_eq!((check.sentence("en"), check.sentence("why.id")), ("does", "k: l"));
         for (wrong, line) in [("> ls", 1), ("\n== a/b x must", 2), ("== a/b 1 may", 1), ("== a", 1)]
         {
-            assert_eq!(parse(wrong, None).unwrap_err().line, line, "{wrong}");
+            assert_eq!(parse(wrong, None).unwrap_err().0, line, "{wrong}");
         }
     }
 }

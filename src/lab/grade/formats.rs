@@ -33,27 +33,25 @@ pub fn render(report: &Report, format: &str, look: Look) -> String {
 }
 
 fn render_as(report: &Report, file: &str) -> String {
-    let lines = || file.lines().skip_while(|line| line.starts_with("# "));
-    let is_json = lines().next().is_some_and(|line| line.starts_with('{'));
     let mut parts = vec![("head", String::new())];
-    for line in lines() {
+    for line in file.lines().skip_while(|line| line.starts_with("# ")) {
         if let Some(ways) = line.strip_prefix("== ") {
             parts.push((ways, String::new()));
         } else if let Some((_, text)) = parts.last_mut() {
             *text += line;
-            *text += if is_json { "" } else { "\n" };
+            *text += "\n";
         }
     }
     let part = |way: &str| parts.iter().find(|(ways, _)| is_in(ways, way)).map(|it| it.1.as_str());
     let of_report = |way: &str| fill(part(way).unwrap_or_default(), &|name| fact(report, name));
     let (mut out, mut n) = (of_report("head"), 0);
     for graded in &report.graded {
-        let Some(text) = part(graded.outcome.way()) else { continue };
-        out += if is_json && n > 0 { "," } else { "" };
-        n += 1;
-        out += &fill(text, &|name| fact_of(report, graded, n, name));
+        if let Some(text) = part(graded.outcome.way()) {
+            n += 1;
+            out += &fill(text, &|name| fact_of(report, graded, n, name));
+        }
     }
-    out + &of_report("end") + if is_json { "\n" } else { "" }
+    out + &of_report("end")
 }
 
 /// A text with its places filled. The other braces are those of JSON.
@@ -118,6 +116,7 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
     }
     match name {
         "n" => n.to_string(),
+        "comma" => if n > 1 { "," } else { "" }.to_owned(),
         "group" => check.group().to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
         "status" => graded.outcome.way().to_owned(),
@@ -142,7 +141,6 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     if details.len() <= share {
         return details;
     }
-    let end = (0..=share).rev().find(|at| details.is_char_boundary(*at)).unwrap_or(0);
-    let shown = details.get(..end).unwrap_or_default();
+    let shown: String = details.chars().take(share).collect();
     format!("{shown}…\n{}{}\n", label(report.options.lang, "again"), again(report, graded))
 }

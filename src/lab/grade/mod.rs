@@ -81,9 +81,6 @@ const SOME: u64 = 32;
 /// The most bytes that a server may send in a run: all of them are kept for the report.
 const MOST: u64 = 24 << 20;
 
-/// What is done before the first check.
-const STORING: &str = "upload";
-
 /// What a run is to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -206,13 +203,13 @@ impl Report {
     /// is told that what has not been run is left out.
     fn of(
         options: &Options,
-        tell: impl Fn(&[&Graded]),
+        tell: impl Fn(&[Graded]),
         mut grade: impl FnMut(&[&'static Check], bool) -> Vec<Graded>,
     ) -> Report {
         let (start, mut is_over, mut graded) = (Instant::now(), false, Vec::new());
         for group in options.wanted().chunk_by(|a, b| a.group() == b.group()) {
             let of = grade(group, is_over);
-            tell(&of.iter().collect::<Vec<_>>());
+            tell(&of);
             is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure().is_some());
             graded.extend(of);
         }
@@ -261,7 +258,7 @@ impl Report {
 ///
 /// # Errors
 /// What has to be said if there is no server, or the folder is that of another one.
-pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
+pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
     let command = options.run.as_ref();
     let launched = command.map(|it| Launched::start(it, options.dialect)).transpose()?;
     let address = match &launched {
@@ -296,7 +293,10 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         };
         group.iter().map(done).collect()
     });
-    run.sweep();
+    // The folder of a server that was started here is removed.
+    if run.launched.is_none() && run.stopped.is_none() {
+        let _ = run.trial(2, "sweep").sweep();
+    }
     Ok(report)
 }
 
@@ -445,7 +445,7 @@ impl Run {
         }
         if can_say {
             if !is_stored && self.probe().is_err() {
-                self.stopped = Some(STORING);
+                self.stopped = Some("upload");
             }
             self.restart();
             let above = root.parent().unwrap_or(&root);
@@ -480,14 +480,6 @@ impl Run {
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
-        }
-    }
-
-    /// Removes the files that the checks have stored, as far as that can be done.
-    fn sweep(&self) {
-        // The folder of a server that was started here is removed.
-        if self.launched.is_none() && self.stopped.is_none() {
-            let _ = self.trial(2, "sweep").sweep(&self.ours.of_line("remove {own}"));
         }
     }
 }

@@ -230,14 +230,10 @@ impl Peer {
 
     /// All that comes up to the end or the end of the time, whatever it is. Returns the beginning of that.
     pub(super) fn drain(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        loop {
-            self.held.truncate(MOST.saturating_sub(rest.len()));
-            rest.append(&mut self.held);
-            if !self.read() {
-                return rest;
-            }
+        while self.read() {
+            self.held.truncate(MOST);
         }
+        std::mem::take(&mut self.held)
     }
 
     /// The server sends nothing more and closes, perhaps with a reset.

@@ -108,7 +108,7 @@ impl Player {
             })
         });
         outcome?;
-        walked.map_err(|mistake| fail(Msg::default(), mistake.what, 0))?;
+        walked.map_err(|(_, what)| fail(Msg::default(), what, 0))?;
         self.send(stage)
     }
 

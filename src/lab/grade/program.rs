@@ -78,7 +78,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let is_seen = output.is_none() && out;
     let look = if is_seen { Look { columns, colour } } else { Look::PLAIN };
-    let tell = |of: &[&Graded]| {
+    let tell = |of: &[Graded]| {
         if is_short {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }

@@ -61,9 +61,9 @@ pub(super) fn table(report: &Report, look: Look) -> String {
         }
     }
     for of in groups(report) {
-        text += &bar(&of, lang, look);
+        text += &bar(of, lang, look);
         let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for graded in of.into_iter().filter(|graded| !graded.passed()) {
+        for graded in of.iter().filter(|graded| !graded.passed()) {
             names.entry(status(graded, lang)).or_default().push(graded.check.name());
         }
         for (mark, names) in names {
@@ -75,13 +75,12 @@ pub(super) fn table(report: &Report, look: Look) -> String {
 }
 
 /// The checks of each group.
-pub(super) fn groups(report: &Report) -> impl Iterator<Item = Vec<&Graded>> {
-    let groups = report.graded.chunk_by(|a, b| a.check.group() == b.check.group());
-    groups.map(|group| group.iter().collect())
+pub(super) fn groups(report: &Report) -> impl Iterator<Item = &[Graded]> {
+    report.graded.chunk_by(|a, b| a.check.group() == b.check.group())
 }
 
 /// A line for a group: a bar and its points.
-pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
+pub(super) fn bar(of: &[Graded], lang: Lang, look: Look) -> String {
     let group = of.first().map_or("", |it| it.check.group());
     let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
     if most == 0 {
@@ -248,7 +247,7 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
 /// The checks that lost points beside those that are shown, by group, as far as a line has room.
 fn also_lost(report: &Report, shown: &[&Graded], look: Look) -> String {
     let is_shown = |id| shown.iter().any(|it| it.check.id == id);
-    let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
+    let is_lost = |it: &&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
     let mut lost = Vec::new();
     for of in groups(report) {
         let names: Vec<_> = of.iter().filter(is_lost).map(|it| it.check.name()).collect();
@@ -267,7 +266,7 @@ fn next(report: &Report) -> String {
     let id = |id: &str| Some(options.full_id(id));
     let group = |it: &Graded| it.check.group();
     let last = report.graded.last().filter(|_| !options.only.is_empty());
-    let is_chosen = report.graded.chunk_by(|a, b| group(a) == group(b)).count() == 1;
+    let is_chosen = groups(report).count() == 1;
     let needed = report.graded.iter().find_map(Graded::needs);
     let only = match (first_failed(report), last) {
         (Some(failed), Some(_)) if is_chosen => id(failed.check.id),

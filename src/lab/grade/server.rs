@@ -85,34 +85,35 @@ impl Trial<'_> {
         outcome
     }
 
-    /// Removes the files of the grader that the server lists, each in this conversation; what remains, from its folder.
-    pub(super) fn sweep(&mut self, remove: &Check) -> Done {
-        let prefix = self.places.prefix.clone();
+    /// Removes the files of the grader that the server lists; what remains, from its folder.
+    pub(super) fn sweep(&mut self) -> Done {
+        let (remove, prefix) = (self.run.ours.of_line("remove {own}"), self.places.prefix.clone());
+        let is_own = |name: &str| name.contains(&prefix);
         let list = List::read(&mut self.connect()?, self.run.options.dialect, "")?;
-        for (name, _) in list.entries.into_iter().filter(|(name, _)| name.contains(&prefix)) {
+        for (name, _) in list.entries.into_iter().filter(|(name, _)| is_own(name)) {
             self.places.known.insert("own".to_owned(), name.into_bytes());
-            let _ = self.perform(remove);
+            let _ = self.perform(&remove);
         }
-        let is_own = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().contains(&prefix))
-        };
-        self.files().into_iter().filter(is_own).for_each(|path| drop(fs::remove_file(path)));
+        for path in self.files() {
+            if path.file_name().is_some_and(|name| is_own(&name.to_string_lossy())) {
+                let _ = fs::remove_file(path);
+            }
+        }
         Ok(())
     }
 
     /// A new connection.
     fn connect(&self) -> Done<Peer> {
         let time = self.record.left().max(Duration::from_millis(1));
-        let error = match TcpStream::connect_timeout(&self.run.address, time) {
-            Ok(stream) => return Ok(Peer::new(stream, &self.record)),
-            Err(error) => error,
-        };
-        let (came, gone) = match error.kind() {
-            ErrorKind::TimedOut => (came("no-accept", &[]), None),
-            _ => (came("no-connection", &[&error]), Some("refused")),
-        };
-        let failure = fail(expected("connection", &[]), came, self.record.opened());
-        Err(Box::new(Fail { gone, gave_nothing: true, ..*failure }))
+        let stream = TcpStream::connect_timeout(&self.run.address, time).map_err(|error| {
+            let (came, gone) = match error.kind() {
+                ErrorKind::TimedOut => (came("no-accept", &[]), None),
+                _ => (came("no-connection", &[&error]), Some("refused")),
+            };
+            let failure = fail(expected("connection", &[]), came, self.record.opened());
+            Box::new(Fail { gone, gave_nothing: true, ..*failure })
+        })?;
+        Ok(Peer::new(stream, &self.record))
     }
 
     /// What the whole check must be like.

@@ -94,9 +94,8 @@ pub(super) fn of_file(
     let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
     let checks = parse(text.leak(), suite(dialect, is_client).first());
     let checks = checks.and_then(|checks| examine(&checks, is_client).map(|()| checks));
-    let checks = checks.map_err(|Mistake { line, what }| {
-        Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang)))
-    })?;
+    let checks = checks
+        .map_err(|(line, what)| Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang))))?;
     Ok((path, checks.leak()))
 }
 
@@ -122,7 +121,7 @@ fn examine(checks: &[Check], is_client: bool) -> Result<(), Mistake> {
         } else {
             continue;
         };
-        return Err(Mistake { line: check.line, what });
+        return Err((check.line, what));
     }
     Ok(())
 }

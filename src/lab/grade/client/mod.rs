@@ -111,7 +111,7 @@ const NEVER: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
+pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
     let command = options.client.as_ref().map_or("", |driven| &driven.command);
     let client = Client::new(options, command, folder)?;
     let grade = |group: &[&'static Check], is_over| {
