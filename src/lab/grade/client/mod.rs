@@ -48,7 +48,7 @@ use crate::lang::Msg;
 use crate::log::Log;
 use crate::store::{self, Store};
 use drive::{Client, MANNERS, Way, map_of, parts, typed};
-use examiner::Examiner;
+use examiner::{Acts, Examiner};
 use judge::{Seen, files};
 
 /// How a client is started and told what to do.
@@ -167,8 +167,8 @@ impl<'f> Client<'f> {
         let (dialect, check) = (options.dialect, Check::of_lines(DRY_RUN));
         let tries = at_once(manners, |manner| {
             let client = Client { map: map_of(manner, &own), ..untried.clone() };
-            let (examiner, seen) = client.perform(&check, None).ok()?;
-            let asked = examiner.acts().others.clone();
+            let seen = client.perform(&check, None).ok()?;
+            let asked = &seen.acts.others;
             let is_known = |order: &&&str| {
                 let has_name =
                     |said: String| dialect == Dialect::Struct || said.contains(parts(order).1);
@@ -177,7 +177,8 @@ impl<'f> Client<'f> {
             let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"];
             let known = orders.iter().filter(is_known).count();
             let has_ended = seen.status.is_some_and(|status| status.success());
-            Some(((known, asked.len() <= 6, has_ended), client, seen))
+            let rank = (known, asked.len() <= 6, has_ended);
+            Some((rank, client, seen))
         });
         let best = tries.into_iter().rev().flatten().max_by_key(|it| it.0);
         let (mut client, seen) = match best {
@@ -191,7 +192,7 @@ impl<'f> Client<'f> {
             client.downloads = folder.trim_start_matches('/').to_owned();
         }
         let ended = client.perform(&Check::of_lines("$ ls\ninput ends"), None);
-        client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
+        client.ends_with_input = ended.is_ok_and(|seen| seen.has_ended_well());
         Ok(client)
     }
 
@@ -199,24 +200,24 @@ impl<'f> Client<'f> {
         let start = Instant::now();
         let mut performed = self.perform(check, None);
         // On a busy machine a client may get no time to run.
-        if matches!(&performed, Ok((_, seen)) if seen.hangs) {
+        if performed.as_ref().is_ok_and(|seen| seen.hangs) {
             performed = self.perform(check, None);
         }
-        let Ok((examiner, seen)) = performed else {
-            return Graded::without_steps(check, "no-time");
-        };
+        let Ok(seen) = performed else { return Graded::without_steps(check, "no-time") };
         let failed = |mut failure: Box<Fail>| {
+            let typed: String = seen.orders.iter().map(|order| typed(&self.map, order)).collect();
+            failure.typed = typed.lines().map(str::to_owned).collect();
             failure.printed = last_lines(&seen.printed);
-            failure.typed.clone_from(&seen.typed);
             Outcome::Failed(failure)
         };
-        let outcome = seen.judge(&examiner).map_or_else(failed, |()| Outcome::Passed);
-        Graded { check, outcome, time: start.elapsed(), rungs: examiner.record.take_rungs() }
+        let outcome = seen.judge(self.options.dialect);
+        let outcome = outcome.map_or_else(failed, |()| Outcome::Passed);
+        Graded { check, outcome, time: start.elapsed(), rungs: seen.rungs }
     }
 
     /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves. What the client
     /// says is passed on to `server`, if there is one.
-    fn perform(&self, check: &Check, server: Option<TcpStream>) -> io::Result<Performed> {
+    fn perform(&self, check: &Check, server: Option<TcpStream>) -> io::Result<Seen> {
         let name = check.id.replace('/', "-");
         let place = self.folder.join(format!("{name}-{:016x}", store::random()));
         let (folder, served) = (place.join("client"), place.join("server"));
@@ -263,46 +264,50 @@ impl<'f> Client<'f> {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = if has("absent") { ABSENT } else { listener.local_addr()?.port() };
-        let examiner = Examiner {
-            dialect,
-            record: Record::new(&Arc::default(), Instant::now() + NEVER, true),
-            fails_again: has("told"),
-            orders: orders.clone(),
-            acts: Mutex::default(),
-        };
         let time = self.options.time * check.times("patience");
         let most = facts.iter().find(|(word, ..)| *word == "memory");
         let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
-        let typed: String = orders.iter().map(|order| typed(&self.map, order)).collect();
         // What a server does not say is known before it is known what the client does not say.
         let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
+        let record = Record::new(&Arc::default(), Instant::now() + NEVER, true);
+        let acts = Mutex::new(Acts::default());
+        let examiner = Examiner {
+            dialect,
+            record: &record,
+            acts: &acts,
+            fails_again: has("told"),
+            listener,
+            store,
+            waiting: Vec::new(),
+        };
         let mut seen = Seen {
             before: files(&folder),
             downloads: Path::new(WORK).join(&self.downloads),
-            typed: typed.lines().map(str::to_owned).collect(),
             ..Seen::default()
         };
         thread::scope(|scope| {
-            scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
+            scope.spawn(|| examiner.serve(check, &mut places(), server));
             for orders in self.turns(&orders) {
-                examiner.record.touch();
+                record.touch();
                 match self.start(orders, &work, port) {
-                    Ok(mut process) => seen.watch(&mut process, &examiner, time, most),
+                    Ok(mut process) => seen.watch(&mut process, &record, &acts, time, most),
                     Err(error) => seen.printed += &error.to_string(),
                 }
-                if seen.hangs || examiner.acts().failure.is_some() {
+                if seen.hangs || lock(&acts).failure.is_some() {
                     break;
                 }
             }
             // What the client sent last may be still under way.
-            let is_over = || examiner.acts().has_ended || examiner.record.idle() >= UNDER_WAY;
+            let is_over = || lock(&acts).has_ended || record.idle() >= UNDER_WAY;
             let _ = soon(NEVER, is_over);
-            examiner.record.end();
+            record.end();
         });
-        (seen.after, seen.facts) = (files(&folder), facts);
+        (seen.after, seen.facts, seen.orders) = (files(&folder), facts, orders);
+        seen.acts = lock(&acts).clone();
+        (seen.connections, seen.rungs) = (record.connections(), record.take_rungs());
         let _ = fs::remove_dir_all(place);
-        Ok((examiner, seen))
+        Ok(seen)
     }
 }
 
@@ -318,15 +323,13 @@ $ rm c.txt";
 /// The folder of a check in which the client runs. Beside it is what no client may touch.
 const WORK: &str = "work";
 
-/// The server, and what was seen of the client.
-type Performed = (Examiner, Seen);
-
 impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
     fn watch(
         &mut self,
         process: &mut Process,
-        examiner: &Examiner,
+        record: &Record,
+        acts: &Mutex<Acts>,
         time: Duration,
         most: Option<u64>,
     ) {
@@ -338,10 +341,10 @@ impl Seen {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
-            if failed.is_none() && examiner.acts().failure.is_some() {
+            if failed.is_none() && lock(acts).failure.is_some() {
                 failed = Some(Instant::now());
             }
-            let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
+            let is_late = record.idle() > time || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
             let is_large = most.is_some_and(|most| self.memory > most);

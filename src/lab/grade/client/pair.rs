@@ -94,11 +94,11 @@ fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, M
     // What an earlier one has left there has another name.
     client.options.seed = crate::store::random();
     let ran = client.perform(&check, Some(server));
-    let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
-    seen.judge(&examiner).map_err(|failure| {
+    let seen = ran.map_err(|error| ("client", same(error.to_string())))?;
+    seen.judge(Dialect::Text).map_err(|failure| {
         let side = if failure.is_of_other { "server" } else { "client" };
-        let acts = examiner.acts();
-        let after = acts.heard.last().map(|line| quoted(line.trim_ascii_end())).unwrap_or_default();
+        let after =
+            seen.acts.heard.last().map(|line| quoted(line.trim_ascii_end())).unwrap_or_default();
         (side, note(&failure, &after, seen.printed.lines().last()))
     })
 }
