@@ -18,9 +18,6 @@ const START: Duration = Duration::from_secs(10);
 /// How often a start is repeated on another port, if its port was taken meanwhile.
 const STARTS: u32 = 3;
 
-/// How long a program takes to end after its connections have.
-const MOMENT: Duration = Duration::from_millis(100);
-
 /// The command of a server, and the process that runs it now.
 pub(super) struct Launched {
     words: Vec<String>,
@@ -52,11 +49,6 @@ impl Launched {
     /// The folder that the server is told to keep its files in, or that it makes itself.
     pub(super) fn root(&self) -> PathBuf {
         self.folder.0.join(ROOT)
-    }
-
-    /// Whether the program has ended, or ends in a moment: the end of a connection comes before that of the program.
-    pub(super) fn ends_soon(&mut self) -> bool {
-        self.process.wait(MOMENT).is_some()
     }
 
     /// Starts it again, on another port.

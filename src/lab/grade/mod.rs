@@ -68,6 +68,9 @@ pub const TIME: Duration = Duration::from_secs(5);
 /// How long a server may take to give back what it took for connections that have ended.
 const GIVEN_BACK: Duration = Duration::from_secs(3);
 
+/// How long a program takes to end after its connections have.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// How many files and threads more it may have afterwards: some servers keep a few for the next connections.
 const FEW: usize = 16;
 
@@ -389,7 +392,8 @@ impl Run {
         drop(trial);
         let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
             Ok(()) => it.process.ended().is_some(),
-            Err(_) => it.ends_soon(),
+            // The end of a connection comes before that of the program.
+            Err(_) => it.process.wait(MOMENT).is_some(),
         });
         if outcome.is_ok() && !check.is("hostile") && !has_ended {
             return (Outcome::Passed, rungs);

@@ -58,6 +58,9 @@ pub(super) struct Places {
     pub(super) ids: Vec<String>,
 }
 
+/// After how many bytes the server may say anything of a kind, and the words for that.
+type Hole = (usize, String);
+
 impl Places {
     pub(super) fn new(random: Random, prefix: &str) -> Places {
         Places { random, prefix: prefix.to_owned(), ..Places::default() }
@@ -69,8 +72,8 @@ impl Places {
         hole.is_none().then_some(bytes)
     }
 
-    /// The same where what the server says may be left open: after how many bytes there is a hole, and its words.
-    pub(super) fn fill_open(&mut self, text: &str) -> Option<(Vec<u8>, Option<(usize, String)>)> {
+    /// The same where what the server says may be left open.
+    pub(super) fn fill_open(&mut self, text: &str) -> Option<(Vec<u8>, Option<Hole>)> {
         let (mut bytes, mut hole) = (Vec::new(), None);
         let mut rest = text;
         while let Some(c) = rest.chars().next() {

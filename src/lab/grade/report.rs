@@ -50,12 +50,9 @@ pub(super) fn table(report: &Report, look: Look) -> String {
         wrap(&mut text, "  ", &ids.join(", "), look.columns);
         text.push('\n');
     }
-    let is_told = |graded: &Graded| {
-        let id = graded.check.id;
-        causes.iter().any(|(_, ids)| ids.iter().skip(1).any(|it| *it == id))
-    };
+    let told: Vec<_> = causes.iter().flat_map(|(_, ids)| ids.iter().skip(1)).collect();
     for graded in &report.graded {
-        if graded.failure().is_some() && !is_told(graded) {
+        if graded.failure().is_some() && !told.contains(&&graded.check.id) {
             text += &details(report, graded, look);
             text.push('\n');
         }
@@ -205,38 +202,36 @@ fn last_lines(lines: &[String], look: Look) -> String {
 /// points, and what to do next. With ten groups, all of it fits on a screen of 24 lines.
 #[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
-    let first = first_failed(report).map(|it| it.check.group());
-    let is_first = |it: &&Graded| it.failure().is_some() && first == Some(it.check.group());
-    let mut failed: Vec<_> = report.graded.iter().filter(is_first).collect();
-    failed.sort_by_key(|it| !it.check.must);
+    let mut failed = failures(report);
+    let first = failed.first().map(|it| it.check.group());
+    failed.retain(|it| Some(it.check.group()) == first);
     failed.truncate(2);
     let shown: String = failed.iter().map(|it| in_short(report, it, look)).collect();
     let lost = also_lost(report, &failed, look);
     format!("\n{shown}{lost}{}{}", verdict(report, look), next(report))
 }
 
-/// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
-fn first_failed(report: &Report) -> Option<&Graded> {
+/// The failures of what the protocol requires, then of what such checks need, then of what it recommends.
+fn failures(report: &Report) -> Vec<&Graded> {
     let musts = report.graded.iter().filter(|it| it.check.must);
     let needed: Vec<_> = musts.filter_map(Graded::needs).collect();
-    let failed = report.graded.iter().filter(|it| it.failure().is_some());
-    failed.min_by_key(|it| (!it.check.must, !needed.contains(&it.check.id)))
+    let mut failed: Vec<_> = report.graded.iter().filter(|it| it.failure().is_some()).collect();
+    let is_needed = |it: &Graded| it.check.must || needed.contains(&it.check.id);
+    failed.sort_by_key(|it| (!it.check.must, !is_needed(it)));
+    failed
 }
 
 /// A failure in three lines.
 fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
-    let lang = report.options.lang;
-    let Some(failure) = graded.failure() else { return String::new() };
-    let mark = status(graded, lang);
-    let (id, about) = (report.options.full_id(graded.check.id), graded.check.about(lang));
-    let head = cut(&format!("{mark} {id}: {about}"), look.columns);
+    let fact = |name: &str| fact_of(report, graded, name, look);
+    let (lang, mark) = (report.options.lang, fact("reason"));
+    let head = cut(&format!("{mark} {}: {}", fact("id"), fact("about")), look.columns);
     let mut text = head.replacen(&mark, &paint(&mark, "31", look), 1) + "\n";
     let many = causes(report).into_iter().find(|(_, ids)| ids.contains(&graded.check.id));
-    let seen = many.map(|it| it.0).or_else(|| seen(report, graded).map(|it| it.1));
-    let (expected, came) = (failure.expected.say(lang), failure.got.say(lang));
-    let lines = match seen {
-        Some(seen) => [("got", came), ("seen", seen.say(lang))],
-        None => [("expected", expected), ("got", came)],
+    let seen = many.map_or_else(|| fact("seen"), |(says, _)| says.say(lang));
+    let lines = match seen.is_empty() {
+        true => [("expected", fact("expected")), ("got", fact("got"))],
+        false => [("got", fact("got")), ("seen", seen)],
     };
     for (name, words) in lines {
         text += &(cut(&(label(lang, name) + &words), look.columns) + "\n");
@@ -268,7 +263,7 @@ fn next(report: &Report) -> String {
     let last = report.graded.last().filter(|_| !options.only.is_empty());
     let is_chosen = groups(report).count() == 1;
     let needed = report.graded.iter().find_map(Graded::needs);
-    let only = match (first_failed(report), last) {
+    let only = match (failures(report).first(), last) {
         (Some(failed), Some(_)) if is_chosen => id(failed.check.id),
         (Some(failed), _) => Some(group(failed).to_owned()),
         (None, None) => None,

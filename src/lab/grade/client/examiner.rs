@@ -101,7 +101,9 @@ impl Examiner<'_> {
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), Some(peer));
         player.pass_on(&line);
-        self.acts().heard.push(line);
+        let mut acts = self.acts();
+        acts.waits_for = None;
+        acts.heard.push(line);
         true
     }
 
@@ -153,11 +155,7 @@ impl Stage for Examiner<'_> {
             return Ok(Then::GoOn);
         }
         self.acts().waits_for = Some(line.clone());
-        if !self.comes(player, line) {
-            return Ok(Then::Stop);
-        }
-        self.acts().waits_for = None;
-        Ok(Then::GoOn)
+        Ok(if self.comes(player, line) { Then::GoOn } else { Then::Stop })
     }
 
     fn word(
