@@ -16,8 +16,8 @@
 //! - Any other line is a word, and what the word needs. Who plays the conversation knows the words.
 //! - `repeat N` … `again` stands for N times the lines between them; `{n}` counts, from 1.
 //! - `if TEXT` … `done` is left out if something else comes.
-//! - `:: WORD` before the first check, and the lines below it, give a word of this file's own. What follows the word
-//!   is `{1}`, or after a ` | ` `{2}`; what follows ` = ` are the bytes of the places.
+//! - `:: WORD` before the first check, and the lines below it, give a word of this file's own, which may use those that
+//!   are before it. What follows the word is `{1}`, or after a ` | ` `{2}`; what follows ` = ` are the bytes of the places.
 //!
 //! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What is in braces is filled in: see `places`.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.

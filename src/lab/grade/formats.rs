@@ -1,6 +1,7 @@
 //! The report for other programs: course systems and test runners. What each of them takes is a file in `formats`: what
 //! comes first, after `== WAYS` what comes for a check that ended in one of these ways, and after `== end` the end.
-//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
+//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP; `{comma}` is one,
+//! but for the first check.
 
 use super::places::is_in;
 use super::report::{self, Look, again, details, label, subject, table, verdict};

@@ -222,9 +222,7 @@ impl Report {
     /// The points, and the most there are.
     #[must_use]
     pub fn score(&self) -> (u64, u64) {
-        let counted = || self.graded.iter().filter(|graded| graded.counts());
-        let most: u64 = counted().map(|graded| graded.check.points).sum();
-        let score: u64 = counted().map(Graded::score).sum();
+        let (score, most) = points(&self.graded);
         (self.limit(most).map_or(score, |limit| score.min(limit)), most)
     }
 
@@ -255,6 +253,12 @@ impl Report {
         let must = |it: &&Graded| it.check.must && it.counts();
         self.has_run() && self.graded.iter().filter(must).all(Graded::passed)
     }
+}
+
+/// The points that these got, and the most there are.
+fn points(of: &[Graded]) -> (u64, u64) {
+    let most = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
+    (of.iter().map(Graded::score).sum(), most)
 }
 
 /// Runs the checks. What is done with each group when it has ended is up to the caller.

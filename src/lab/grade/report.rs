@@ -8,7 +8,7 @@ use std::path::Path;
 use super::hint::{CLOSED, causes, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
-use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What};
+use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What, points};
 use crate::dialect::Dialect;
 use crate::lab::lecture::lessons::wrapped;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
@@ -79,11 +79,10 @@ pub(super) fn groups(report: &Report) -> impl Iterator<Item = &[Graded]> {
 /// A line for a group: a bar and its points.
 pub(super) fn bar(of: &[Graded], lang: Lang, look: Look) -> String {
     let group = of.first().map_or("", |it| it.check.group());
-    let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
+    let (score, most) = points(of);
     if most == 0 {
         return format!("{group:<11}{}\n", sentence(lang, "status", "left-out"));
     }
-    let score: u64 = of.iter().map(|it| it.score()).sum();
     let full = score * BAR / most;
     let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
     let bar = paint(&bar, if score == most { "32" } else { "33" }, look);
