@@ -4,7 +4,7 @@
 //! but for the first check.
 
 use super::places::is_in;
-use super::report::{self, Look, again, details, label, subject, table, verdict};
+use super::report::{self, Look, PLAIN, again, details, label, subject, table, verdict};
 use super::{Graded, Report};
 use crate::dialect::json_value::Value;
 use crate::lab::lecture::canvas::xml;
@@ -100,7 +100,7 @@ fn fact(report: &Report, name: &str) -> String {
         "is-right" => report.is_right().to_string(),
         "pass-or-fail" => if report.is_right() { "pass" } else { "fail" }.to_owned(),
         "time" => format!("{:.3}", report.time.as_secs_f64()),
-        "verdict" => verdict(report, Look::PLAIN).trim().to_owned(),
+        "verdict" => verdict(report, PLAIN).trim().to_owned(),
         "checks" => report.graded.len().to_string(),
         "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),
         "failures" => ended("failed stopped no-time left-out").to_string(),
@@ -123,12 +123,10 @@ fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
         "status" => graded.outcome.way().to_owned(),
         "score" => graded.score().to_string(),
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
-        "details" => details(report, graded, Look::PLAIN),
-        "log" => {
-            Value::Array(details(report, graded, Look::PLAIN).lines().map(Value::text).collect())
-                .to_string()
-        }
-        _ => report::fact_of(report, graded, name, Look::PLAIN) + &fact(report, name),
+        "details" => details(report, graded, PLAIN),
+        "log" => Value::Array(details(report, graded, PLAIN).lines().map(Value::text).collect())
+            .to_string(),
+        _ => report::fact_of(report, graded, name, PLAIN) + &fact(report, name),
     }
 }
 
@@ -138,7 +136,7 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
         return String::new();
     }
     let failures = report.graded.iter().filter(|it| it.counts() && !it.passed()).count();
-    let (details, share) = (details(report, graded, Look::PLAIN), most / failures.max(1));
+    let (details, share) = (details(report, graded, PLAIN), most / failures.max(1));
     if details.len() <= share {
         return details;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use super::formats::render;
-use super::report::{Look, SERVER, bar, duty, screen, subject};
+use super::report::{Look, PLAIN, SERVER, bar, duty, screen, subject};
 use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
@@ -77,7 +77,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let is_seen = output.is_none() && out;
-    let look = if is_seen { Look { columns, colour } } else { Look::PLAIN };
+    let look = if is_seen { Look { columns, colour } } else { PLAIN };
     let tell = |of: &[Graded]| {
         if is_short {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);

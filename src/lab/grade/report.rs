@@ -35,10 +35,8 @@ pub struct Look {
     pub colour: bool,
 }
 
-impl Look {
-    /// Without colors, in lines of 80 columns.
-    pub(super) const PLAIN: Look = Look { columns: 80, colour: false };
-}
+/// Without colors, in lines of 80 columns.
+pub(super) const PLAIN: Look = Look { columns: 80, colour: false };
 
 /// The whole report.
 pub(super) fn table(report: &Report, look: Look) -> String {
