@@ -26,16 +26,9 @@ pub(super) const MANNERS: [&[(&str, &str)]; 3] = [
 /// Any command with a file.
 const FILE: &str = "";
 
-/// How commands get to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// On standard input.
-    Input,
-    /// As arguments: one process for each command.
-    Arguments,
-    /// In a variable of the environment.
-    Environment,
-}
+/// The word of a client's command in whose place the words of an order come: then each order has a process of its own.
+/// With `{port}` alone, what is typed comes on standard input; without both, in a variable of the environment.
+pub(super) const COMMAND: &str = "{command}";
 
 /// A client, and what all of its checks have.
 #[derive(Clone)]
@@ -44,25 +37,12 @@ pub(super) struct Client<'f> {
     /// Its checks have folders in this one.
     pub(super) folder: &'f Path,
     pub(super) words: Vec<String>,
-    pub(super) way: Way,
     /// What is typed for some commands.
     pub(super) map: BTreeMap<String, String>,
     /// It ends when its input ends, as it should.
     pub(super) ends_with_input: bool,
     /// Where it saves, below the folder that it runs in.
     pub(super) downloads: String,
-}
-
-impl Way {
-    /// How a client with this command gets to know what to do.
-    pub(super) fn of(words: &[String]) -> Way {
-        let has = |place: &str| words.iter().any(|word| word.contains(place));
-        match () {
-            () if has("{command}") => Way::Arguments,
-            () if has("{port}") => Way::Input,
-            () => Way::Environment,
-        }
-    }
 }
 
 /// What is typed for some commands in this manner, where the user has said nothing else.
@@ -89,12 +69,17 @@ pub(super) fn typed(map: &BTreeMap<String, String>, order: &str) -> String {
 }
 
 impl Client<'_> {
+    /// Whether its command has this place.
+    pub(super) fn takes(&self, place: &str) -> bool {
+        self.words.iter().any(|word| word.contains(place))
+    }
+
     /// The parts of the orders that one process takes each.
     pub(super) fn turns<'o>(&self, orders: &'o [String]) -> Vec<&'o [String]> {
         let is_answered = |it: &&[String]| it.iter().all(|it| parts(it).0 != NOT_REMOVED);
-        match self.way {
-            Way::Arguments => orders.chunks(1).filter(is_answered).collect(),
-            Way::Input | Way::Environment => vec![orders],
+        match self.takes(COMMAND) {
+            true => orders.chunks(1).filter(is_answered).collect(),
+            false => vec![orders],
         }
     }
 
@@ -103,7 +88,7 @@ impl Client<'_> {
         let port = port.to_string();
         let mut words = Vec::new();
         for word in &self.words {
-            if word != "{command}" {
+            if word != COMMAND {
                 words.push(word.replace("{host}", "127.0.0.1").replace("{port}", &port));
                 continue;
             }
@@ -124,10 +109,11 @@ impl Client<'_> {
             ("CONNME_DOWNLOADS", &self.downloads),
         ];
         let mut process = Process::start(&words, folder, &variables)?;
-        process.say(match self.way {
-            Way::Input => &typed,
-            Way::Arguments if orders.iter().any(|order| parts(order).0 == "rm") => "Y\n",
-            Way::Arguments | Way::Environment => "",
+        let is_rm = orders.iter().any(|order| parts(order).0 == "rm");
+        process.say(match self.takes(COMMAND) {
+            true if is_rm => "Y\n",
+            false if self.takes("{port}") => &typed,
+            _ => "",
         });
         Ok(process)
     }

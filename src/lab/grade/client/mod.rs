@@ -47,7 +47,7 @@ use crate::error::lock;
 use crate::lang::Msg;
 use crate::log::Log;
 use crate::store::{self, Store};
-use drive::{Client, MANNERS, Way, map_of, parts, typed};
+use drive::{COMMAND, Client, MANNERS, map_of, parts, typed};
 use examiner::{Acts, Examiner};
 use judge::{Seen, files};
 
@@ -149,20 +149,18 @@ impl<'f> Client<'f> {
         let driven = options.client.clone().unwrap_or_default();
         let words = words_of(command).ok_or_else(|| said("cannot", "client", &[]))?;
         let own = driven.map()?;
-        let way = Way::of(&words);
         let untried = Client {
             options: options.clone(),
             folder,
             words,
-            way,
             map: BTreeMap::new(),
             ends_with_input: false,
             downloads: driven.downloads.clone().unwrap_or_default(),
         };
-        let manners = match (driven.is_assignment, way) {
-            (_, Way::Arguments) => &MANNERS[2..],
-            (true, _) => &MANNERS[..1],
-            _ => &MANNERS,
+        let manners = match driven.is_assignment {
+            _ if untried.takes(COMMAND) => &MANNERS[2..],
+            true => &MANNERS[..1],
+            false => &MANNERS,
         };
         let (dialect, check) = (options.dialect, Check::of_lines(DRY_RUN));
         let tries = at_once(manners, |manner| {
@@ -251,7 +249,7 @@ impl<'f> Client<'f> {
         }
         let has = |wanted| facts.iter().any(|(word, ..)| *word == wanted);
         let dialect = self.options.dialect;
-        if dialect != Dialect::Json && self.way != Way::Arguments {
+        if dialect != Dialect::Json && !self.takes(COMMAND) {
             if orders.first().is_none_or(|order| order != "connme") {
                 orders.insert(0, "connme".to_owned());
             }
