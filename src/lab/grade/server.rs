@@ -230,12 +230,6 @@ impl Trial<'_> {
         self.run.options.root.as_deref().map(files_in).unwrap_or_default()
     }
 
-    /// The first file that was not there when the files were noted.
-    fn new_file(&self) -> Option<String> {
-        let path = self.files().difference(&self.found.noted).next()?.to_owned();
-        Some(path.file_name()?.to_string_lossy().into_owned())
-    }
-
     /// What is to be so in the folder, or beside it.
     fn in_folder(&self, word: &str, name: &str, bytes: &[u8]) -> Done {
         let Some(root) = &self.run.options.root else { return Ok(()) };
@@ -251,10 +245,12 @@ impl Trial<'_> {
                 self.must(is_clean, expected(word, &[]), came("file-beside", &[&name]))
             }
             _ => {
+                let new = || self.files().difference(&self.found.noted).next().cloned();
                 // A server may need a moment to notice that a client has gone.
-                let _ = soon(LEFT, || self.new_file().is_none());
-                let Some(new) = self.new_file() else { return Ok(()) };
-                self.must(false, expected(word, &[]), came("new-file", &[&new]))
+                let _ = soon(LEFT, || new().is_none());
+                let Some(new) = new() else { return Ok(()) };
+                let name = new.file_name().unwrap_or_default().to_string_lossy();
+                self.must(false, expected(word, &[]), came("new-file", &[&name]))
             }
         }
     }
