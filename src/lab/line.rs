@@ -82,7 +82,7 @@ pub struct Flags {
     pub output: Option<PathBuf>,
     /// The requests of all clients of `bench` together, if not as many as usual.
     pub requests: Option<usize>,
-    /// Grade only checks with one of these beginnings of an id.
+    /// Grade only the checks of these names and groups.
     pub only: Vec<String>,
     /// Print the checks and run none.
     pub list: bool,

@@ -11,7 +11,7 @@ use connme::dialect::Dialect;
 use connme::lab::grade::client::{Driven, run};
 use connme::lab::grade::formats::{FORMATS, render};
 use connme::lab::grade::report::{Look, details};
-use connme::lab::grade::{Graded, Options, Outcome, Report, Verdict};
+use connme::lab::grade::{Graded, Options, Outcome, Report};
 use connme::lang::Lang;
 
 use crate::support::{self, TestServer, folder_in_memory, lab};
@@ -40,11 +40,11 @@ fn graded_in(seconds: u64, dialect: &str, command: String, only: &[&str]) -> Rep
         run: None,
         stops: false,
         own: None,
-        client: Some(driven.clone()),
+        client: Some(driven),
         program: "connme-lab".to_owned(),
         lang: Lang::En,
     };
-    let run = run(folder_in_memory().path(), options, &driven, |_| {});
+    let run = run(folder_in_memory().path(), &options, |_| {});
     run.unwrap_or_else(|why| panic!("{}", why.say(Lang::En)))
 }
 
@@ -127,9 +127,9 @@ fn told(name: &str) -> (u64, u64) {
 fn the_starter_gets_what_the_guide_says() {
     let Some(command) = python("src/lab/starter/client.py") else { return };
     let wrong = [
-        ("framing/header-and-payload-together", Verdict::Hangs),
-        ("framing/reply-byte-by-byte", Verdict::Wrong),
-        ("refusals/not-found", Verdict::Crashed),
+        ("framing/header-and-payload-together", "hangs"),
+        ("framing/reply-byte-by-byte", "wrong"),
+        ("refusals/not-found", "crashed"),
     ];
     let only = [&["first"][..], &wrong.map(|(id, _)| id)].concat();
     let verdicts = |seconds| -> BTreeMap<_, _> {
@@ -161,7 +161,7 @@ fn a_client_in_the_manner_of_the_original_gets_what_the_guide_says() {
     assert_eq!(report.score(), told);
     let text = render(&report, "table", LOOK);
     assert!(
-        text.contains("struct.client/framing/receipt-with-its-time: CRASHED (3 points, must)"),
+        text.contains("struct.client/framing/receipt-with-its-time: CRASHED (must, 3 points)"),
         "{text}"
     );
     assert!(text.contains("printed:  command: connected\n"), "{text}");
@@ -295,11 +295,10 @@ fn what_was_seen_of_a_client_is_told() {
 /// Who waits sees how far it is, and a command that cannot be typed is refused before anything runs.
 #[test]
 fn each_group_is_told_when_it_has_ended() {
-    let driven = Driven { command: ours("-s {host}:{port}"), ..Driven::default() };
-    let mut options = graded("text", driven.command.clone(), &["first/connme"]).options;
+    let mut options = graded("text", ours("-s {host}:{port}"), &["first/connme"]).options;
     options.only = vec!["first".to_owned(), "names".to_owned()];
     let told = RefCell::new(Vec::new());
-    let report = run(folder_in_memory().path(), options, &driven, |of| {
+    let report = run(folder_in_memory().path(), &options, |of| {
         told.borrow_mut().push((of[0].check.group(), of.len()));
     });
     let all = report.unwrap().graded;

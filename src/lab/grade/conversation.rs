@@ -16,8 +16,8 @@
 //! - Any other line is a word, and what the word needs. Who plays the conversation knows the words.
 //! - `repeat N` … `again` stands for N times the lines between them; `{n}` counts, from 1.
 //! - `if TEXT` … `done` is left out if something else comes.
-//! - `:: WORD` before the first check, and the lines below it, give a word of this file's own. What follows the word
-//!   is `{1}`, or after a ` | ` `{2}`; what follows ` = ` are the bytes of the places.
+//! - `:: WORD` before the first check, and the lines below it, give a word of this file's own, which may use those that
+//!   are before it. What follows the word is `{1}`, or after a ` | ` `{2}`; what follows ` = ` are the bytes of the places.
 //!
 //! In a step `\n`, `\r`, `\t`, `\\`, `\0` and `\xNN` are bytes. What is in braces is filled in: see `places`.
 //! `[h N]`, `[i N]` and `[f N]` are numbers of 2, 4 and 4 bytes, little-endian.
@@ -26,7 +26,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::places::{Places, is_in};
-use super::seen::{Fail, fail};
 use super::sentences::said;
 use crate::lab::lecture::trace::Side;
 use crate::lab::random::Random;
@@ -50,17 +49,17 @@ pub struct Check {
     pub(super) line: usize,
     sentences: Vec<(&'static str, &'static str)>,
     body: Vec<Line>,
-    phrases: Phrases,
+    phrases: Arc<Vec<Phrase>>,
 }
 
-/// The words of a file's own.
-type Phrases = Arc<Vec<(&'static str, Vec<Line>)>>;
+/// A word of a file's own, and what it stands for.
+type Phrase = (&'static str, Vec<Line>);
 
 /// A step of a conversation, with everything filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// This side sends this line.
-    Line(Side, Vec<u8>),
+    /// The client sends this line.
+    Line(Vec<u8>),
     /// This side sends these bytes.
     Bytes(Side, Vec<u8>),
     /// The server sends something of this kind, between these bytes.
@@ -79,14 +78,8 @@ pub(super) enum Then {
     Stop,
 }
 
-/// A line of a file that is wrong, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// From 1.
-    pub line: usize,
-    /// What is wrong.
-    pub what: Msg,
-}
+/// The number of a line that is wrong, and what is wrong with it.
+pub(super) type Mistake = (usize, Msg);
 
 impl Check {
     /// The sentence of this key, such as `en` or `why.id`.
@@ -108,86 +101,9 @@ impl Check {
     /// Hands on one step after the other.
     ///
     /// # Errors
-    /// A line that cannot be filled in, or what `visit` says.
-    pub(super) fn walk<E: From<Mistake>>(
-        &self,
-        places: &mut Places,
-        visit: &mut dyn FnMut(&mut Places, Step) -> Result<Then, E>,
-    ) -> Result<(), E> {
-        self.lines(&self.body, None, places, visit).map(drop)
-    }
-
-    fn lines<E: From<Mistake>>(
-        &self,
-        lines: &[Line],
-        at: Option<usize>,
-        places: &mut Places,
-        visit: &mut dyn FnMut(&mut Places, Step) -> Result<Then, E>,
-    ) -> Result<Then, E> {
-        let mut lines = lines;
-        while let [(number, line), after @ ..] = lines {
-            lines = after;
-            // What is wrong in a phrase is told of the line that uses it.
-            let number = at.unwrap_or(*number);
-            let wrong = || Mistake { line: number, what: said("wrong", "line", &[line]) };
-            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-            if let Some((_, body)) = self.phrases.iter().find(|(known, _)| *known == word) {
-                let parts =
-                    (rest.strip_prefix("= "), rest.split_once(" = "), rest.strip_suffix(" ="));
-                let (arguments, content) = match parts {
-                    (Some(content), ..) => ("", Some(content)),
-                    (_, Some((arguments, content)), _) => (arguments, Some(content)),
-                    (.., Some(arguments)) => (arguments, Some("")),
-                    _ => (rest, None),
-                };
-                let filled = arguments.split(" | ").map(|argument| places.fill(argument));
-                let arguments = filled.collect::<Option<_>>().ok_or_else(wrong)?;
-                if let Some(content) = content {
-                    places.content = places.fill(content).ok_or_else(wrong)?;
-                }
-                if places.depth == DEEPEST {
-                    return Err(wrong().into());
-                }
-                let before = std::mem::replace(&mut places.arguments, arguments);
-                places.depth += 1;
-                let then = self.lines(body, Some(number), places, visit)?;
-                places.depth -= 1;
-                places.arguments = before;
-                if then == Then::Stop {
-                    return Ok(then);
-                }
-                continue;
-            }
-            if word == "repeat" {
-                let times = places.fill(rest).and_then(|it| number_in(&it));
-                let times = times.filter(|times| *times <= MOST_TURNS).ok_or_else(wrong)?;
-                let body;
-                (body, lines) = up_to(lines, "again").ok_or_else(wrong)?;
-                for turn in 1..=times {
-                    places.known.insert("n".to_owned(), turn.to_string().into_bytes());
-                    if self.lines(body, at, places, visit)? == Then::Stop {
-                        return Ok(Then::Stop);
-                    }
-                }
-                continue;
-            }
-            if word == "done" {
-                continue;
-            }
-            let is_asked = ["if", "unless", "silent", "may"].contains(&word);
-            if word == "again" || (is_asked && up_to(lines, "done").is_none()) {
-                return Err(wrong().into());
-            }
-            let step = step(line, places).ok_or_else(wrong)?;
-            match visit(places, step)? {
-                Then::GoOn => {}
-                Then::LeaveOut => {
-                    lines = up_to(lines, "done").map_or(&[], |(_, after)| after);
-                }
-                Then::Stop => return Ok(Then::Stop),
-            }
-        }
-        Ok(Then::GoOn)
+    /// A line that cannot be filled in.
+    pub(super) fn walk(&self, places: &mut Places, visit: &mut Visit<'_>) -> Result<(), Mistake> {
+        walk(&self.body, &self.phrases, None, places, visit).map(drop)
     }
 
     /// Finds unknown words, and what cannot be filled in.
@@ -195,12 +111,15 @@ impl Check {
     /// # Errors
     /// The first line of this check that is wrong.
     pub(super) fn examine(&self, is_known: impl Fn(&str, &str) -> bool) -> Result<(), Mistake> {
-        let own = |word: &str| self.phrases.iter().any(|(known, _)| *known == word);
-        for (line, text) in self.body.iter().chain(self.phrases.iter().flat_map(|(_, body)| body)) {
+        let bodies = self.phrases.iter().map(|(_, body)| body).chain([&self.body]);
+        for (n, (line, text)) in
+            bodies.enumerate().flat_map(|(n, body)| body.iter().map(move |it| (n, it)))
+        {
             let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
             let common = [">", ">|", "<", "<|", "repeat", "again", "send", "done"];
-            if !common.contains(&word) && !is_known(word, rest) && !own(word) {
-                return Err(Mistake { line: *line, what: said("wrong", "word", &[text]) });
+            let is_own = self.phrases.iter().take(n).any(|(known, _)| *known == word);
+            if !common.contains(&word) && !is_known(word, rest) && !is_own {
+                return Err((*line, said("wrong", "word", &[text])));
             }
         }
         let mut places = Places::new(Random(1), "grade");
@@ -209,7 +128,7 @@ impl Check {
             if let Step::Open(_, hole, _) = step {
                 places.note_anything(&hole);
             }
-            Ok(Then::GoOn)
+            Then::GoOn
         })
     }
 
@@ -225,21 +144,15 @@ impl Check {
     }
 }
 
-impl From<Mistake> for Box<Fail> {
-    fn from(mistake: Mistake) -> Box<Fail> {
-        fail(Msg::default(), mistake.what, 0)
-    }
-}
-
 /// The checks of a file, which may use the phrases of another check's file.
 ///
 /// # Errors
 /// The line that is none.
 pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Check>, Mistake> {
     let mut checks: Vec<Check> = Vec::new();
-    let mut phrases: Vec<(&'static str, Vec<Line>)> = Vec::new();
+    let mut phrases: Vec<Phrase> = Vec::new();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
-        let wrong = |name: &str| Mistake { line: n, what: said("wrong", name, &[]) };
+        let wrong = |name: &str| (n, said("wrong", name, &[]));
         if let Some(head) = line.strip_prefix("== ") {
             let (id, points, must, section) = read_head(head).ok_or_else(|| wrong("head"))?;
             checks.push(Check { id, points, must, section, line: n, ..Check::default() });
@@ -258,8 +171,8 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
             }
         }
     }
-    phrases.extend(known.into_iter().flat_map(|it| it.phrases.iter().cloned()));
-    let phrases = Arc::new(phrases);
+    let known = known.into_iter().flat_map(|it| it.phrases.iter().cloned());
+    let phrases: Arc<Vec<_>> = Arc::new(known.chain(phrases).collect());
     for check in &mut checks {
         check.phrases = Arc::clone(&phrases);
     }
@@ -280,33 +193,100 @@ fn up_to<'l>(lines: &'l [Line], word: &str) -> Option<(&'l [Line], &'l [Line])> 
     Some((lines.get(..at)?, lines.get(at + 1..)?))
 }
 
-/// How deeply phrases may use each other. One that uses itself has no end.
-const DEEPEST: usize = 20;
-
 /// No loop has more turns, whatever a file of the user's says.
 const MOST_TURNS: usize = 100_000;
 
 const KEYS: [&str; 7] = ["en", "id", "why.en", "why.id", "rule", "needs", "set"];
 
-fn step(line: &'static str, places: &mut Places) -> Option<Step> {
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let has_content = is_in("file let local saved serve stored", word);
-    if let Some((name, content)) = rest.split_once(" = ").filter(|_| has_content) {
-        places.content = places.fill(content)?;
-        return Some(Step::Word(word, places.fill(name)?));
+/// What is done with a step, and what comes after that.
+type Visit<'v> = dyn FnMut(&mut Places, Step) -> Then + 'v;
+
+/// A phrase may use those that are before it. What is wrong in one is told of the line that uses it, `at`.
+fn walk(
+    mut lines: &[Line],
+    phrases: &[Phrase],
+    at: Option<usize>,
+    places: &mut Places,
+    visit: &mut Visit<'_>,
+) -> Result<Then, Mistake> {
+    while let [(number, line), after @ ..] = lines {
+        lines = after;
+        let number = at.unwrap_or(*number);
+        let wrong = || (number, said("wrong", "line", &[line]));
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let own = phrases.iter().rposition(|(known, _)| *known == word);
+        if let Some([earlier @ .., (_, body)]) = own.and_then(|own| phrases.get(..=own)) {
+            let arguments = arguments(rest, places).ok_or_else(wrong)?;
+            let before = std::mem::replace(&mut places.arguments, arguments);
+            if walk(body, earlier, Some(number), places, visit)? == Then::Stop {
+                return Ok(Then::Stop);
+            }
+            places.arguments = before;
+            continue;
+        }
+        if word == "repeat" {
+            let times = places.fill(rest).and_then(|it| number_in(&it));
+            let times = times.filter(|times| *times <= MOST_TURNS).ok_or_else(wrong)?;
+            let body;
+            (body, lines) = up_to(lines, "again").ok_or_else(wrong)?;
+            for turn in 1..=times {
+                places.known.insert("n".to_owned(), turn.to_string().into_bytes());
+                if walk(body, phrases, at, places, visit)? == Then::Stop {
+                    return Ok(Then::Stop);
+                }
+            }
+            continue;
+        }
+        if word == "done" {
+            continue;
+        }
+        let after_done = up_to(lines, "done").map(|(_, after)| after);
+        let is_asked = ["if", "unless", "silent", "may"].contains(&word);
+        if word == "again" || is_asked && after_done.is_none() {
+            return Err(wrong());
+        }
+        let step = step(word, rest, places).ok_or_else(wrong)?;
+        match visit(places, step) {
+            Then::GoOn => {}
+            Then::LeaveOut => lines = after_done.unwrap_or_default(),
+            Then::Stop => return Ok(Then::Stop),
+        }
     }
-    let is_line = word == "<";
-    let end = |bytes: Vec<u8>| [bytes.as_slice(), if is_line { b"\n" } else { b"" }].concat();
+    Ok(Then::GoOn)
+}
+
+fn step(word: &'static str, rest: &str, places: &mut Places) -> Option<Step> {
+    let lf: &[u8] = if word == "<" { b"\n" } else { b"" };
+    let end = |bytes: Vec<u8>| [bytes.as_slice(), lf].concat();
     Some(match word {
-        ">" => Step::Line(Side::Client, [places.fill(rest)?.as_slice(), b"\n"].concat()),
+        ">" => Step::Line([places.fill(rest)?.as_slice(), b"\n"].concat()),
         ">|" => Step::Bytes(Side::Client, places.fill(rest)?),
         "<" | "<|" => match places.fill_open(rest)? {
-            (bytes, None) if is_line => Step::Line(Side::Server, end(bytes)),
-            (bytes, None) => Step::Bytes(Side::Server, bytes),
-            (before, Some((hole, after))) => Step::Open(before, hole, end(after)),
+            (bytes, None) => Step::Bytes(Side::Server, end(bytes)),
+            (mut before, Some((at, hole))) => {
+                let after = before.split_off(at);
+                Step::Open(before, hole, end(after))
+            }
         },
-        word => Step::Word(word, places.fill(rest)?),
+        word => Step::Word(word, arguments(rest, places)?.join(&b" | "[..])),
     })
+}
+
+/// What follows a word, with ` | ` between its parts. What follows ` = ` are the bytes of the places from there on.
+fn arguments(rest: &str, places: &mut Places) -> Option<Vec<Vec<u8>>> {
+    let parts = (rest.strip_prefix("= "), rest.split_once(" = "), rest.strip_suffix(" ="));
+    let (arguments, content) = match parts {
+        (Some(content), ..) => ("", Some(content)),
+        (_, Some((arguments, content)), _) => (arguments, Some(content)),
+        (.., Some(arguments)) => (arguments, Some("")),
+        _ => (rest, None),
+    };
+    let filled =
+        arguments.split(" | ").map(|argument| places.fill(argument)).collect::<Option<_>>()?;
+    if let Some(content) = content {
+        places.content = places.fill(content)?;
+    }
+    Some(filled)
 }
 
 /// The number in a word's argument.
@@ -322,7 +302,7 @@ mod tests {
         let mut steps = Vec::new();
         Check::of_lines(body).walk(&mut Places::new(Random(7), ""), &mut |_, step| {
             steps.push(step);
-            Ok::<_, Mistake>(Then::GoOn)
+            Then::GoOn
         })?;
         Ok(steps)
     }
@@ -330,8 +310,8 @@ mod tests {
     #[test]
     fn a_step_is_what_it_stands_for() {
         let word = |word, rest: &str| Step::Word(word, rest.into());
-        let asks = |line: &str| Step::Line(Side::Client, format!("{line}\n").into());
-        let replies = |line: &str| Step::Line(Side::Server, format!("{line}\n").into());
+        let asks = |line: &str| Step::Line(format!("{line}\n").into());
+        let replies = |line: &str| Step::Bytes(Side::Server, format!("{line}\n").into());
         let table: [(&'static str, Vec<Step>); 8] = [
             ("> ls\n>| x", vec![asks("ls"), Step::Bytes(Side::Client, b"x".into())]),
             ("< ok\n<| 2", vec![replies("ok"), Step::Bytes(Side::Server, b"2".into())]),
@@ -372,7 +352,7 @@ mod tests {
         }
         // A phrase that uses itself has no end.
         let endless = parse(":: a\na\n== b/c 1 must x\nen: is\na\n", None).unwrap();
-        assert_eq!(endless[0].examine(|_, _| false).unwrap_err().line, 5);
+        assert_eq!(endless[0].examine(|_, _| false).unwrap_err().0, 2);
     }
 
     #[test]
@@ -384,7 +364,7 @@ mod tests {
         assert_eq!((check.sentence("en"), check.sentence("why.id")), ("does", "k: l"));
         for (wrong, line) in [("> ls", 1), ("\n== a/b x must", 2), ("== a/b 1 may", 1), ("== a", 1)]
         {
-            assert_eq!(parse(wrong, None).unwrap_err().line, line, "{wrong}");
+            assert_eq!(parse(wrong, None).unwrap_err().0, line, "{wrong}");
         }
     }
 }

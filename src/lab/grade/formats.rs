@@ -1,9 +1,10 @@
 //! The report for other programs: course systems and test runners. What each of them takes is a file in `formats`: what
 //! comes first, after `== WAYS` what comes for a check that ended in one of these ways, and after `== end` the end.
-//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP.
+//! `{x}` is a fact as it is, `{"x"}` as a text of JSON, `{<x>}` as one of XML, `{#x}` as one of TAP; `{comma}` is one,
+//! but for the first check.
 
 use super::places::is_in;
-use super::report::{AGAIN, Look, again, details, label, status, subject, table, verdict};
+use super::report::{self, Look, PLAIN, again, details, label, subject, table, verdict};
 use super::{Graded, Report};
 use crate::dialect::json_value::Value;
 use crate::lab::text::xml;
@@ -33,27 +34,25 @@ pub fn render(report: &Report, format: &str, look: Look) -> String {
 }
 
 fn render_as(report: &Report, file: &str) -> String {
-    let lines = || file.lines().skip_while(|line| line.starts_with("# "));
-    let is_json = lines().next().is_some_and(|line| line.starts_with('{'));
     let mut parts = vec![("head", String::new())];
-    for line in lines() {
+    for line in file.lines().skip_while(|line| line.starts_with("# ")) {
         if let Some(ways) = line.strip_prefix("== ") {
             parts.push((ways, String::new()));
         } else if let Some((_, text)) = parts.last_mut() {
             *text += line;
-            *text += if is_json { "" } else { "\n" };
+            *text += "\n";
         }
     }
     let part = |way: &str| parts.iter().find(|(ways, _)| is_in(ways, way)).map(|it| it.1.as_str());
     let of_report = |way: &str| fill(part(way).unwrap_or_default(), &|name| fact(report, name));
     let (mut out, mut n) = (of_report("head"), 0);
     for graded in &report.graded {
-        let Some(text) = part(graded.outcome.way().0) else { continue };
-        out += if is_json && n > 0 { "," } else { "" };
-        n += 1;
-        out += &fill(text, &|name| fact_of(report, graded, n, name));
+        if let Some(text) = part(graded.outcome.way()) {
+            n += 1;
+            out += &fill(text, &|name| fact_of(report, graded, n, name));
+        }
     }
-    out + &of_report("end") + if is_json { "\n" } else { "" }
+    out + &of_report("end")
 }
 
 /// A text with its places filled. The other braces are those of JSON.
@@ -78,7 +77,7 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
         return None;
     }
     Some(match place.chars().next()? {
-        '"' => text(fact(name)).to_string(),
+        '"' => Value::text(&fact(name)).to_string(),
         '<' => fact(name).split('\n').map(xml).collect::<Vec<_>>().join("\n"),
         // It begins a directive.
         '#' => fact(name).replace('#', "\\#"),
@@ -90,10 +89,10 @@ fn written(place: &str, fact: &dyn Fn(&str) -> String) -> Option<String> {
 fn fact(report: &Report, name: &str) -> String {
     let (total, most) = report.score();
     let ended =
-        |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way().0)).count();
+        |ways: &str| report.graded.iter().filter(|it| is_in(ways, it.outcome.way())).count();
     match name {
         "version" => env!("CARGO_PKG_VERSION").to_owned(),
-        "subject" => subject(&report.options),
+        "subject" => subject(&report.options).1,
         "dialect" => report.options.dialect.name().to_owned(),
         "seed" => report.options.seed.to_string(),
         "total" => total.to_string(),
@@ -101,7 +100,7 @@ fn fact(report: &Report, name: &str) -> String {
         "is-right" => report.is_right().to_string(),
         "pass-or-fail" => if report.is_right() { "pass" } else { "fail" }.to_owned(),
         "time" => format!("{:.3}", report.time.as_secs_f64()),
-        "verdict" => verdict(report, Look::PLAIN).trim().to_owned(),
+        "verdict" => verdict(report, PLAIN).trim().to_owned(),
         "checks" => report.graded.len().to_string(),
         "counted" => report.graded.iter().filter(|it| it.counts()).count().to_string(),
         "failures" => ended("failed stopped no-time left-out").to_string(),
@@ -112,36 +111,23 @@ fn fact(report: &Report, name: &str) -> String {
 
 /// A fact about a check, the one of this number; or about the report.
 fn fact_of(report: &Report, graded: &Graded, n: usize, name: &str) -> String {
-    let (check, lang) = (graded.check, report.options.lang);
-    let failure = graded.failure();
+    let check = graded.check;
     if let Some(most) = name.strip_prefix("brief-of-") {
         return brief(report, graded, most.parse().unwrap_or(0));
     }
     match name {
         "n" => n.to_string(),
-        "id" => report.options.full_id(check.id),
+        "comma" => if n > 1 { "," } else { "" }.to_owned(),
         "group" => check.group().to_owned(),
-        "about" => check.about(lang).to_owned(),
         "duty" => if check.must { "must" } else { "should" }.to_owned(),
-        "status" => graded.outcome.way().0.to_owned(),
-        "reason" => status(graded, lang),
+        "status" => graded.outcome.way().to_owned(),
         "score" => graded.score().to_string(),
-        "points" => check.points.to_string(),
         "seconds" => format!("{:.3}", graded.time.as_secs_f64()),
-        "rule" => check.rule(lang).to_owned(),
-        "mistake" => check.mistake(lang).to_owned(),
-        "expected" => failure.map(|it| it.expected.say(lang)).unwrap_or_default(),
-        "got" => failure.map(|it| it.got.say(lang)).unwrap_or_default(),
-        "again" => again(report, graded),
-        "details" => details(report, graded, Look::PLAIN),
-        "log" => Value::Array(details(report, graded, Look::PLAIN).lines().map(text).collect())
+        "details" => details(report, graded, PLAIN),
+        "log" => Value::Array(details(report, graded, PLAIN).lines().map(Value::text).collect())
             .to_string(),
-        _ => fact(report, name),
+        _ => report::fact_of(report, graded, name, PLAIN) + &fact(report, name),
     }
-}
-
-fn text(text: impl AsRef<str>) -> Value {
-    Value::text(text.as_ref())
 }
 
 /// The details of the failures, so short that all of them together have at most about this many bytes.
@@ -150,11 +136,10 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
         return String::new();
     }
     let failures = report.graded.iter().filter(|it| it.counts() && !it.passed()).count();
-    let (details, share) = (details(report, graded, Look::PLAIN), most / failures.max(1));
+    let (details, share) = (details(report, graded, PLAIN), most / failures.max(1));
     if details.len() <= share {
         return details;
     }
-    let end = (0..=share).rev().find(|at| details.is_char_boundary(*at)).unwrap_or(0);
-    let shown = details.get(..end).unwrap_or_default();
-    format!("{shown}…\n{}{}\n", label(report.options.lang, AGAIN), again(report, graded))
+    let shown: String = details.chars().take(share).collect();
+    format!("{shown}…\n{}{}\n", label(report.options.lang, "again"), again(report, graded))
 }

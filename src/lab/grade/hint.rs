@@ -1,52 +1,46 @@
 //! What can be said of a failure of a server's from what came.
 
-use super::seen::{Fail, Rung, What};
+use super::seen::{Rung, What};
 use super::sentences::said;
 use super::{Graded, Report};
 use crate::error::Code;
-use crate::lang::{Lang, Msg, msg};
+use crate::lang::{Lang, Msg};
 
 /// What is seen where many causes are possible.
-pub(super) fn closed() -> Msg {
-    said("seen", "closed", &[])
-}
+pub(super) const CLOSED: &str = "closed";
 
-/// What was seen in a failure of a server.
-pub(super) fn seen(report: &Report, graded: &Graded, failure: &Fail) -> Option<Msg> {
+/// What was seen in a failure of a server, and the name of that in the sentences.
+pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Msg)> {
     // These are guesses about servers.
-    if !failure.typed.is_empty() {
-        return None;
-    }
-    if let Some(gone) = failure.gone {
-        return Some(said("seen", gone, &[]));
-    }
+    let failure = graded.failure().filter(|failure| failure.typed.is_empty())?;
     let of_it = || graded.rungs.iter().filter(|rung| rung.connection == failure.connection);
     let text = |msg: &Msg| msg.say(Lang::En).trim_start_matches('"').to_owned();
-    let due = text(&failure.expected);
-    let came = text(&failure.got);
-    if came.starts_with("error unknown-command") && due.starts_with("ok ") {
-        let sent = of_it().filter_map(|rung| match &rung.what {
-            What::Sent(bytes) => Some(bytes.as_slice()),
-            _ => None,
-        });
-        // A payload before the command has no line end. What was sent in small pieces is one line.
-        let pieces: Vec<&[u8]> = sent.collect();
-        let last = pieces.last().copied().filter(|last| last.len() > 1);
-        let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
-        let line = String::from_utf8_lossy(&sent);
-        let command = line.lines().last()?.split(' ').next()?;
-        return (!is_known(report, command)).then(|| said("seen", "unknown", &[&command]));
-    }
+    let (due, came) = (text(&failure.expected), text(&failure.got));
     let (expected, came_instead) = failure.bytes.clone().unwrap_or_default();
-    let name = match () {
-        () if is_other_error(&due, &came) => "errors",
-        () if came_instead.is_empty() => {
-            let has_closed = of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
-            return has_closed.then(closed);
+    let name = match failure.gone {
+        Some(gone) => gone,
+        None if came.starts_with("error unknown-command") && due.starts_with("ok ") => {
+            let sent = of_it().filter_map(|rung| match &rung.what {
+                What::Sent(bytes) => Some(bytes.as_slice()),
+                _ => None,
+            });
+            // A payload before the command has no line end. What was sent in small pieces is one line.
+            let pieces: Vec<&[u8]> = sent.collect();
+            let last = pieces.last().copied().filter(|last| last.len() > 1);
+            let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
+            let line = String::from_utf8_lossy(&sent);
+            let command = line.lines().last()?.split(' ').next()?;
+            let unknown = ("unknown", said("seen", "unknown", &[&command]));
+            return (!is_known(report, command)).then_some(unknown);
         }
-        () => difference(&expected, &came_instead)?,
+        None if is_other_error(&due, &came) => "errors",
+        None if came_instead.is_empty() => {
+            let has_closed = of_it().any(|rung| matches!(rung.what, What::End | What::Reset));
+            has_closed.then_some(CLOSED)?
+        }
+        None => difference(&expected, &came_instead)?,
     };
-    Some(said("seen", name, &[&came_instead.len()]))
+    Some((name, said("seen", name, &[&came_instead.len()])))
 }
 
 /// What is seen from the bytes that came in place of others.
@@ -93,13 +87,12 @@ fn is_other_error(due: &str, came: &str) -> bool {
 /// From this number on, failures with one cause are told once.
 const MANY: usize = 3;
 
-/// What was seen in many failures, and the ids of these.
+/// What was seen in many failures, how many these are, and their ids.
 pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     let mut causes: Vec<(Msg, Vec<&'static str>)> = Vec::new();
     for graded in &report.graded {
-        let Some(failure) = graded.failure() else { continue };
-        let Some(seen) = seen(report, graded, failure) else { continue };
-        if failure.gone == Some("ended") || seen == closed() {
+        let Some((name, seen)) = seen(report, graded) else { continue };
+        if name == "ended" || name == CLOSED {
             continue;
         }
         match causes.iter_mut().find(|(known, _)| *known == seen) {
@@ -108,11 +101,9 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
         }
     }
     causes.retain(|(_, ids)| ids.len() >= MANY);
+    for (says, ids) in &mut causes {
+        let failures = ids.len();
+        *says = Msg::of(|lang| said("seen", "many", &[&says.say(lang), &failures]).say(lang));
+    }
     causes
-}
-
-/// A cause, with the number of failures in which it was seen.
-pub(super) fn cause(says: &Msg, failures: usize) -> Msg {
-    let says = says.clone();
-    msg!("{says}; {failures} checks fail for it", "{says}; {failures} pemeriksaan gagal karenanya"; says)
 }

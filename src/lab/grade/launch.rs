@@ -6,9 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::process::{Process, from_anywhere, last_lines, soon};
+use super::process::{Process, last_lines, soon, words_of};
 use super::sentences::said;
-use crate::client::names;
 use crate::dialect::Dialect;
 use crate::lab::scratch::TemporaryFolder;
 use crate::lang::Msg;
@@ -18,9 +17,6 @@ const START: Duration = Duration::from_secs(10);
 
 /// How often a start is repeated on another port, if its port was taken meanwhile.
 const STARTS: u32 = 3;
-
-/// How long a program takes to end after its connections have.
-const MOMENT: Duration = Duration::from_millis(100);
 
 /// The command of a server, and the process that runs it now.
 pub(in crate::lab) struct Launched {
@@ -40,7 +36,7 @@ impl Launched {
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
     pub(in crate::lab) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
-        let words = from_anywhere(names::words(command, names::ESCAPES).unwrap_or_default());
+        let words = words_of(command).unwrap_or_default();
         let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
@@ -53,11 +49,6 @@ impl Launched {
     /// The folder that the server is told to keep its files in, or that it makes itself.
     pub(in crate::lab) fn root(&self) -> PathBuf {
         self.folder.0.join(ROOT)
-    }
-
-    /// Whether the program has ended, or ends in a moment: the end of a connection comes before that of the program.
-    pub(super) fn ends_soon(&mut self) -> bool {
-        self.process.wait(MOMENT).is_some()
     }
 
     /// Starts it again, on another port.

@@ -29,23 +29,22 @@ mod player;
 mod prepared;
 pub(super) mod process;
 pub mod program;
-mod record;
 pub mod report;
 mod seen;
 mod sentences;
 mod server;
 pub mod suite;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::random::Random;
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
+use crate::lab::random::Random;
 use crate::lang::{self, Lang, Msg};
 pub use conversation::Check;
 use launch::Launched;
@@ -54,8 +53,8 @@ use places::Places;
 use player::shown;
 use prepared::files_in;
 use process::{Usage, last_lines, soon};
-use record::Record;
-pub use seen::{Fail, Rung, Verdict, What};
+use seen::Record;
+pub use seen::{Fail, Rung, What};
 use sentences::{came, expected, said};
 use server::{Found, Trial};
 pub use suite::checks;
@@ -70,6 +69,9 @@ pub const TIME: Duration = Duration::from_secs(5);
 /// How long a server may take to give back what it took for connections that have ended.
 const GIVEN_BACK: Duration = Duration::from_secs(3);
 
+/// How long a program takes to end after its connections have.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// How many files and threads more it may have afterwards: some servers keep a few for the next connections.
 const FEW: usize = 16;
 
@@ -83,9 +85,6 @@ const SOME: u64 = 32;
 /// The most bytes that a server may send in a run: all of them are kept for the report.
 const MOST: u64 = 24 << 20;
 
-/// What is done before the first check.
-const STORING: &str = "upload";
-
 /// What a run is to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -95,7 +94,7 @@ pub struct Options {
     pub port: u16,
     /// The dialect.
     pub dialect: Dialect,
-    /// Only the checks whose id has one of these words in it. Empty: all.
+    /// Only the checks of these names and groups. Empty: all.
     pub only: Vec<String>,
     /// Chooses names, sizes and bytes.
     pub seed: u64,
@@ -124,29 +123,17 @@ pub enum Outcome {
     Passed,
     /// It did not.
     Failed(Box<Fail>),
-    /// A check that this one needs failed.
-    Skipped(&'static str),
-    /// It needs this flag, and does not count without.
-    Needs(&'static str),
-    /// There was no time left.
-    NoTime,
-    /// A group before it failed.
-    NotRun,
-    /// The server did not answer any more after this check.
-    Stopped(&'static str),
+    /// It was not run: the reason by its name in the sentences, and the check or the flag that it is about.
+    NotRun(&'static str, &'static str),
 }
 
 impl Outcome {
-    /// How a check ended, in a word, and what is said of that.
-    fn way(&self) -> (&'static str, &'static str) {
-        match *self {
-            Outcome::Passed => ("passed", ""),
-            Outcome::Failed(_) => ("failed", ""),
-            Outcome::Skipped(needs) => ("skipped", needs),
-            Outcome::Needs(flag) => ("needs", flag),
-            Outcome::NoTime => ("no-time", ""),
-            Outcome::NotRun => ("left-out", ""),
-            Outcome::Stopped(by) => ("stopped", by),
+    /// How a check ended, in a word.
+    fn way(&self) -> &'static str {
+        match self {
+            Outcome::Passed => "passed",
+            Outcome::Failed(_) => "failed",
+            Outcome::NotRun(why, _) => why,
         }
     }
 }
@@ -166,7 +153,8 @@ pub struct Graded {
 
 impl Graded {
     /// One that was not run.
-    fn without_steps(check: &'static Check, outcome: Outcome) -> Graded {
+    fn without_steps(check: &'static Check, why: &'static str) -> Graded {
+        let outcome = Outcome::NotRun(why, "");
         Graded { check, outcome, time: Duration::ZERO, rungs: Vec::new() }
     }
 
@@ -182,10 +170,18 @@ impl Graded {
         Some(failure)
     }
 
+    /// The check that it needs, and that did not pass.
+    fn needs(&self) -> Option<&'static str> {
+        match self.outcome {
+            Outcome::NotRun("skipped", needed) => Some(needed),
+            _ => None,
+        }
+    }
+
     /// Whether its points count.
     #[must_use]
     pub fn counts(&self) -> bool {
-        !matches!(self.outcome, Outcome::Needs(_) | Outcome::NotRun)
+        !matches!(self.outcome, Outcome::NotRun("needs" | "left-out", _))
     }
 
     /// The points that it got.
@@ -211,13 +207,13 @@ impl Report {
     /// is told that what has not been run is left out.
     fn of(
         options: &Options,
-        tell: impl Fn(&[&Graded]),
+        tell: impl Fn(&[Graded]),
         mut grade: impl FnMut(&[&'static Check], bool) -> Vec<Graded>,
     ) -> Report {
         let (start, mut is_over, mut graded) = (Instant::now(), false, Vec::new());
         for group in options.wanted().chunk_by(|a, b| a.group() == b.group()) {
             let of = grade(group, is_over);
-            tell(&of.iter().collect::<Vec<_>>());
+            tell(&of);
             is_over |= options.stops && of.iter().any(|it| it.check.must && it.failure().is_some());
             graded.extend(of);
         }
@@ -227,9 +223,7 @@ impl Report {
     /// The points, and the most there are.
     #[must_use]
     pub fn score(&self) -> (u64, u64) {
-        let counted = || self.graded.iter().filter(|graded| graded.counts());
-        let most: u64 = counted().map(|graded| graded.check.points).sum();
-        let score: u64 = counted().map(Graded::score).sum();
+        let (score, most) = points(&self.graded);
         (self.limit(most).map_or(score, |limit| score.min(limit)), most)
     }
 
@@ -262,26 +256,28 @@ impl Report {
     }
 }
 
+/// The points that these got, and the most there are.
+fn points(of: &[Graded]) -> (u64, u64) {
+    let most = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
+    (of.iter().map(Graded::score).sum(), most)
+}
+
 /// Runs the checks. What is done with each group when it has ended is up to the caller.
 ///
 /// # Errors
 /// What has to be said if there is no server, or the folder is that of another one.
-pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Msg> {
-    let mut launched = None;
-    let address = match &options.run {
-        Some(command) => {
-            let started = Launched::start(command, options.dialect)?;
-            let address = started.address;
-            options.root = Some(started.root());
-            launched = Some(started);
-            address
-        }
+pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
+    let command = options.run.as_ref();
+    let launched = command.map(|it| Launched::start(it, options.dialect)).transpose()?;
+    let address = match &launched {
+        Some(launched) => launched.address,
         None => reach((options.host.as_str(), options.port), options.time.max(TIME))
             .and_then(|stream| stream.peer_addr())
             .map_err(|why| {
                 said("cannot", "reach", &[&lang::address(&options.host, options.port), &why])
             })?,
     };
+    options.root = launched.as_ref().map(Launched::root).or(options.root);
     let mut run = Run {
         ours: suite(options.dialect, false).first().cloned().unwrap_or_default(),
         address,
@@ -290,24 +286,25 @@ pub fn run(mut options: Options, tell: impl Fn(&[&Graded])) -> Result<Report, Ms
         start: Instant::now(),
         restarting: Duration::ZERO,
         stopped: None,
-        is_over: false,
-        begun: BTreeSet::new(),
-        passed: BTreeSet::new(),
-        done: Vec::new(),
+        passed: BTreeMap::new(),
+        done: BTreeMap::new(),
         options: options.clone(),
     };
     if options.wanted().iter().any(|check| check.is("root")) {
         run.find_root()?;
     }
     let report = Report::of(&options, tell, |group, is_over| {
-        run.is_over = is_over;
-        group.iter().for_each(|check| run.grade(check));
-        let place = |it: &Graded| group.iter().position(|check| check.id == it.check.id);
-        let mut of: Vec<_> = run.done.extract_if(.., |it| place(it).is_some()).collect();
-        of.sort_by_key(place);
-        of
+        group.iter().filter(|_| !is_over).for_each(|check| run.grade(check));
+        // Some were needed by others.
+        let done = |check: &&'static Check| {
+            run.done.remove(check.id).unwrap_or_else(|| Graded::without_steps(check, "left-out"))
+        };
+        group.iter().map(done).collect()
     });
-    run.sweep();
+    // The folder of a server that was started here is removed.
+    if run.launched.is_none() && run.stopped.is_none() {
+        let _ = run.trial(2, "sweep").sweep();
+    }
     Ok(report)
 }
 
@@ -325,21 +322,19 @@ struct Run {
     restarting: Duration,
     /// The check after which the server answered no more.
     stopped: Option<&'static str>,
-    /// A group has failed, and the rest is not run.
-    is_over: bool,
-    /// The checks that were begun. What needs itself has no end.
-    begun: BTreeSet<&'static str>,
-    passed: BTreeSet<&'static str>,
+    /// The checks that were begun, and whether they have passed. What needs itself has no end.
+    passed: BTreeMap<&'static str, bool>,
     /// Those of groups that are not told yet.
-    done: Vec<Graded>,
+    done: BTreeMap<&'static str, Graded>,
 }
 
 impl Run {
     /// Runs a check, after those that it needs.
     fn grade(&mut self, check: &'static Check) {
-        if !self.begun.insert(check.id) {
+        if self.passed.contains_key(check.id) {
             return;
         }
+        self.passed.insert(check.id, false);
         let lacks = match (&self.options.root, &self.launched) {
             (None, None) if check.is("root") => Some("root"),
             (None, Some(_)) if check.is("root") => Some("run"),
@@ -351,23 +346,25 @@ impl Run {
         let mut missing = None;
         for need in self.options.suite().iter().filter(is_needed) {
             self.grade(need);
-            if !self.passed.contains(need.id) {
+            if self.passed.get(need.id) != Some(&true) {
                 missing = missing.or(Some(need.id));
             }
         }
         let (start, restarting) = (Instant::now(), self.restarting);
         let left_out = match (lacks, self.stopped, missing) {
-            _ if self.is_over => Some(Outcome::NotRun),
-            (Some(flag), ..) => Some(Outcome::Needs(flag)),
-            (_, Some(by), _) => Some(Outcome::Stopped(by)),
-            _ if self.left().is_zero() => Some(Outcome::NoTime),
-            (.., missing) => missing.map(Outcome::Skipped),
+            (Some(flag), ..) => Some(("needs", flag)),
+            (_, Some(by), _) => Some(("stopped", by)),
+            _ if self.left().is_zero() => Some(("no-time", "")),
+            (.., missing) => missing.map(|id| ("skipped", id)),
         };
-        let (outcome, rungs) = left_out.map_or_else(|| self.attempt(check), |it| (it, Vec::new()));
+        let (outcome, rungs) = match left_out {
+            Some((why, about)) => (Outcome::NotRun(why, about), Vec::new()),
+            None => self.attempt(check),
+        };
         let time = start.elapsed().saturating_sub(self.restarting - restarting);
         let graded = Graded { check, outcome, time, rungs };
-        self.passed.extend(graded.passed().then_some(check.id));
-        self.done.push(graded);
+        self.passed.insert(check.id, graded.passed());
+        self.done.insert(check.id, graded);
     }
 
     /// How long the run may still take. The starts of a program that ends again and again do not count.
@@ -400,7 +397,8 @@ impl Run {
         drop(trial);
         let has_ended = self.launched.as_mut().is_some_and(|it| match outcome {
             Ok(()) => it.process.ended().is_some(),
-            Err(_) => it.ends_soon(),
+            // The end of a connection comes before that of the program.
+            Err(_) => it.process.wait(MOMENT).is_some(),
         });
         if outcome.is_ok() && !check.is("hostile") && !has_ended {
             return (Outcome::Passed, rungs);
@@ -451,15 +449,12 @@ impl Run {
         let name = shown(&trial.places.fill("{name}").unwrap_or_default());
         drop(trial);
         if self.launched.is_none() {
-            let is_elsewhere = is_stored && !root.join(name).exists();
-            return match root.is_dir() && !is_elsewhere {
-                true => Ok(()),
-                false => Err(said("cannot", "root", &[&root.display()])),
-            };
+            let is_it = root.is_dir() && (!is_stored || root.join(name).exists());
+            return is_it.then_some(()).ok_or_else(|| said("cannot", "root", &[&root.display()]));
         }
         if can_say {
             if !is_stored && self.probe().is_err() {
-                self.stopped = Some(STORING);
+                self.stopped = Some("upload");
             }
             self.restart();
             let above = root.parent().unwrap_or(&root);
@@ -494,14 +489,6 @@ impl Run {
         match trial.record.take_rungs().iter().any(|step| matches!(step.what, What::Got(_))) {
             true => Ok(()),
             false => outcome,
-        }
-    }
-
-    /// Removes the files that the checks have stored, as far as that can be done.
-    fn sweep(&self) {
-        // The folder of a server that was started here is removed.
-        if self.launched.is_none() && self.stopped.is_none() {
-            let _ = self.trial(2, "sweep").sweep(&self.ours.of_line("remove {own}"));
         }
     }
 }

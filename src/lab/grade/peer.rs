@@ -10,8 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conversation::number_in;
-use super::record::Record;
-use super::seen::{Fail, What, a_line, fail, quoted, same};
+use super::seen::{Fail, Record, What, a_line, fail, quoted, same};
 use super::sentences::{came, expected};
 use crate::lang::{Lang, Msg, msg};
 use crate::wire::stream::is_silence;
@@ -191,31 +190,16 @@ impl Peer {
 
     /// Whether what comes next begins like this. It stays there for the next step.
     pub(super) fn begins(&mut self, start: &[u8]) -> bool {
-        let mut compared = 0;
-        loop {
-            let length = self.held.len().min(start.len());
-            if self.held.get(compared..length) != start.get(compared..length) {
-                return false;
-            }
-            compared = length;
-            if length == start.len() || !self.read() {
-                return length == start.len();
-            }
-        }
+        self.fill(|held| held.len() >= start.len() || !start.starts_with(held));
+        self.held.starts_with(start)
     }
 
     /// The next line with its LF. `form` is what it looks like.
     pub(super) fn line(&mut self, form: &str) -> Done<Vec<u8>> {
-        let mut searched = 0;
-        loop {
-            let new = self.held.get(searched..).unwrap_or_default();
-            if let Some(end) = new.iter().position(|byte| *byte == b'\n') {
-                return Ok(self.taken(searched + end + 1));
-            }
-            searched = self.held.len();
-            if self.held.len() > MOST || !self.read() {
-                return self.failed(a_line(form));
-            }
+        self.fill(|held| held.contains(&b'\n') || held.len() > MOST);
+        match self.held.iter().position(|byte| *byte == b'\n') {
+            Some(end) => Ok(self.taken(end + 1)),
+            None => self.failed(a_line(form)),
         }
     }
 
@@ -237,29 +221,24 @@ impl Peer {
 
     /// Exactly that many bytes.
     pub(super) fn take(&mut self, count: usize) -> Done<Vec<u8>> {
-        while self.held.len() < count {
-            if !self.read() {
-                return self.failed(expected("bytes", &[&count]));
-            }
+        self.fill(|held| held.len() >= count);
+        if self.held.len() < count {
+            return self.failed(expected("bytes", &[&count]));
         }
         Ok(self.taken(count))
     }
 
     /// All that comes up to the end or the end of the time, whatever it is. Returns the beginning of that.
     pub(super) fn drain(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        loop {
-            self.held.truncate(MOST.saturating_sub(rest.len()));
-            rest.append(&mut self.held);
-            if !self.read() {
-                return rest;
-            }
+        while self.read() {
+            self.held.truncate(MOST);
         }
+        std::mem::take(&mut self.held)
     }
 
     /// The server sends nothing more and closes, perhaps with a reset.
     pub(super) fn closes(&mut self, may_reset: bool) -> Done {
-        while self.held.is_empty() && self.read() {}
+        self.fill(|held| !held.is_empty());
         let is_right = self.end == Some(CLOSE) || may_reset && self.end.is_some();
         if is_right && self.held.is_empty() {
             return Ok(());
@@ -313,12 +292,16 @@ impl Peer {
 
     /// Takes bytes off that, as many as were seen in it.
     pub(super) fn taken(&mut self, count: usize) -> Vec<u8> {
-        let rest = self.held.split_off(count.min(self.held.len()));
-        std::mem::replace(&mut self.held, rest)
+        self.held.drain(..count.min(self.held.len())).collect()
     }
 
     fn note(&self, what: What) {
         self.record.note(self.connection, what);
+    }
+
+    /// Reads until this is enough, or nothing more comes.
+    fn fill(&mut self, is_enough: impl Fn(&[u8]) -> bool) {
+        while !is_enough(&self.held) && self.read() {}
     }
 
     /// Reads once. False if the stream has ended, the time is over, or the server has sent too much.

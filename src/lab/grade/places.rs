@@ -52,8 +52,6 @@ pub(super) struct Places {
     pub(super) prefix: String,
     pub(super) content: Vec<u8>,
     pub(super) arguments: Vec<Vec<u8>>,
-    /// How many phrases the present line is in.
-    pub(super) depth: usize,
     /// What the server has said, or the player has made.
     pub(super) known: BTreeMap<String, Vec<u8>>,
     /// The last record of each file.
@@ -62,8 +60,8 @@ pub(super) struct Places {
     pub(super) ids: Vec<String>,
 }
 
-/// What comes before a hole, which may be anything of a kind; its words, and what comes after it.
-type Parts = (Vec<u8>, Option<(String, Vec<u8>)>);
+/// After how many bytes the server may say anything of a kind, and the words for that.
+type Hole = (usize, String);
 
 impl Places {
     pub(super) fn new(random: Random, prefix: &str) -> Places {
@@ -77,7 +75,7 @@ impl Places {
     }
 
     /// The same where what the server says may be left open.
-    pub(super) fn fill_open(&mut self, text: &str) -> Option<Parts> {
+    pub(super) fn fill_open(&mut self, text: &str) -> Option<(Vec<u8>, Option<Hole>)> {
         let (mut bytes, mut hole) = (Vec::new(), None);
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
@@ -96,8 +94,7 @@ impl Places {
                 match self.place(inside) {
                     Some(filled) => bytes.extend(filled),
                     None if hole.is_none() && is_hole(inside) => {
-                        let words = String::from_utf8(self.fill(inside)?).ok()?;
-                        hole = Some((words, std::mem::take(&mut bytes)));
+                        hole = Some((bytes.len(), String::from_utf8(self.fill(inside)?).ok()?));
                     }
                     None => return None,
                 }
@@ -105,10 +102,7 @@ impl Places {
                 bytes.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
-        Some(match hole {
-            Some((hole, before)) => (before, Some((hole, bytes))),
-            None => (bytes, None),
-        })
+        Some((bytes, hole))
     }
 
     /// What a place is filled with. `None`: it is open, or it has a mistake.
@@ -291,13 +285,13 @@ fn random_bytes(random: &Random, count: usize) -> Vec<u8> {
 
 /// What stands up to the bracket that closes, and what follows that.
 fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
-    let mut depth = 0_usize;
+    let mut depth = 1_usize;
     for (at, c) in text.char_indices() {
-        if c == close && depth == 0 {
+        depth += usize::from(c == open);
+        depth -= usize::from(c == close);
+        if depth == 0 {
             return Some((text.get(..at)?, text.get(at + c.len_utf8()..)?));
         }
-        depth += usize::from(c == open);
-        depth = depth.saturating_sub(usize::from(c == close));
     }
     None
 }

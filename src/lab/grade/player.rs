@@ -26,9 +26,10 @@ use std::time::Duration;
 use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
-use super::seen::{Fail, a_line};
+use super::seen::{Fail, fail};
 use super::sentences::expected;
 use crate::lab::lecture::trace::Side;
+use crate::lang::Msg;
 
 /// Whether this is one of these words, or one that every conversation has. What is put in place, and taken away again, is
 /// in a folder of the check or has a name of the grader's own, also in a file of the user's: it is never one of the user's.
@@ -52,8 +53,10 @@ pub(super) trait Stage {
     /// A new connection. `None`: there will be none.
     fn open(&mut self) -> Done<Option<Peer>>;
 
-    /// The other side is to send this line.
-    fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then>;
+    /// A client is to send this line. Where the client's side is played, there is nobody to hear.
+    fn hear(&mut self, _: &mut Player, _: Vec<u8>) -> Done<Then> {
+        Ok(Then::GoOn)
+    }
 
     /// A word that is not one of those above.
     fn word(
@@ -78,8 +81,6 @@ pub(super) struct Player {
     slice: Option<usize>,
     /// What is to be sent in one write.
     said: Vec<u8>,
-    /// What has to come, in one comparison.
-    pub(super) expected: Vec<u8>,
 }
 
 pub(super) fn shown(bytes: &[u8]) -> String {
@@ -88,8 +89,8 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 
 impl Player {
     pub(super) fn new(side: Side, other: Option<Peer>) -> Player {
-        let (said, expected, slice) = (Vec::new(), Vec::new(), None);
-        Player { side, other, peers: BTreeMap::new(), on: b"1".to_vec(), slice, said, expected }
+        let (on, slice, said) = (b"1".to_vec(), None, Vec::new());
+        Player { side, other, peers: BTreeMap::new(), on, slice, said }
     }
 
     /// Plays a whole conversation.
@@ -99,23 +100,35 @@ impl Player {
         check: &Check,
         places: &mut Places,
     ) -> Done {
-        check.walk(places, &mut |places, step| self.step(stage, places, step))?;
-        self.settle(stage)
+        let mut outcome = Ok(());
+        let walked = check.walk(places, &mut |places, step| {
+            self.step(stage, places, step).unwrap_or_else(|failure| {
+                outcome = Err(failure);
+                Then::Stop
+            })
+        });
+        outcome?;
+        walked.map_err(|(_, what)| fail(Msg::default(), what, 0))?;
+        self.send(stage)
     }
 
     fn step(&mut self, stage: &mut dyn Stage, places: &mut Places, step: Step) -> Done<Then> {
         match step {
-            Step::Line(side, bytes) | Step::Bytes(side, bytes) if side == self.side => {
-                self.say(stage, bytes)?;
+            Step::Line(line) if self.side == Side::Client => self.said.extend(line),
+            Step::Line(line) => return stage.hear(self, line),
+            Step::Bytes(side, bytes) if side == self.side => {
+                if let Some(other) = &mut self.other {
+                    other.expect(&bytes).map_err(of_other)?;
+                }
+                self.said.extend(bytes);
             }
-            Step::Line(_, line) => return stage.hear(self, line),
             Step::Bytes(_, bytes) => {
-                self.settle(stage)?;
+                self.send(stage)?;
                 self.with(stage, |p| p.expect(&bytes))?;
                 self.pass_on(&bytes);
             }
             Step::Open(before, hole, after) => {
-                self.settle(stage)?;
+                self.send(stage)?;
                 if self.side == Side::Client {
                     self.with(stage, |p| open(p, places, &before, &hole, &after))?;
                 } else if let Some(other) = &mut self.other {
@@ -124,20 +137,11 @@ impl Player {
                 }
             }
             Step::Word(word, argument) => {
-                self.settle(stage)?;
+                self.send(stage)?;
                 return self.word(stage, places, word, &argument);
             }
         }
         Ok(Then::GoOn)
-    }
-
-    fn say(&mut self, stage: &mut dyn Stage, bytes: Vec<u8>) -> Done {
-        self.compare(stage)?;
-        if let Some(other) = &mut self.other {
-            other.expect(&bytes).map_err(of_other)?;
-        }
-        self.said.extend(bytes);
-        Ok(())
     }
 
     /// The other program is told what was said.
@@ -147,12 +151,7 @@ impl Player {
         }
     }
 
-    /// Sends and compares what waits for that.
-    pub(super) fn settle(&mut self, stage: &mut dyn Stage) -> Done {
-        self.send(stage)?;
-        self.compare(stage)
-    }
-
+    /// Sends what waits for that.
     pub(super) fn send(&mut self, stage: &mut dyn Stage) -> Done {
         let said = std::mem::take(&mut self.said);
         if said.is_empty() {
@@ -163,11 +162,6 @@ impl Player {
             p.send_in(said, slice);
             Ok(())
         })
-    }
-
-    fn compare(&mut self, stage: &mut dyn Stage) -> Done {
-        let expected = std::mem::take(&mut self.expected);
-        if expected.is_empty() { Ok(()) } else { self.with(stage, |p| p.expect(expected)) }
     }
 
     /// Does something on the connection, unless it is left alone.
@@ -209,13 +203,12 @@ impl Player {
                 None => sleep(Duration::from_millis(time)),
             },
             "silence" => sleep(SILENCE),
-            "if" | "unless" => {
-                let comes = self.with(stage, |p| Ok(p.begins(argument)))?;
-                return Ok(if comes == (word == "if") { Then::GoOn } else { Then::LeaveOut });
-            }
-            "silent" => {
-                let is_silent = self.with(stage, |p| Ok(p.is_quiet(time).is_ok()))?;
-                return Ok(if is_silent { Then::GoOn } else { Then::LeaveOut });
+            "if" | "unless" | "silent" => {
+                let is_so = self.with(stage, |p| match word {
+                    "silent" => Ok(p.is_quiet(time).is_ok()),
+                    _ => Ok(p.begins(argument)),
+                })?;
+                return Ok(if is_so == (word != "unless") { Then::GoOn } else { Then::LeaveOut });
             }
             "busy" => {
                 if self.with(stage, |p| Ok(p.begins(argument)))? {
@@ -257,17 +250,11 @@ fn open(
     }
     let (before, after) = (shown(before), shown(after));
     let end = after.strip_suffix('\n').unwrap_or(&after);
-    let cr = end.replace('\r', " CR");
-    let form = format!("{before}{}{cr}", places.form(hole));
-    let line = p.line(&form)?;
-    let said = std::str::from_utf8(&line)
-        .ok()
-        .and_then(|line| line.strip_suffix('\n')?.strip_prefix(&before)?.strip_suffix(end));
-    if said.and_then(|said| places.note(hole, said)).is_some() {
-        return Ok(line);
-    }
-    p.unread(&line);
-    p.failed(a_line(&form))
+    let form = format!("{before}{}{}", places.form(hole), end.replace('\r', " CR"));
+    p.line_as(&form, |line| {
+        places.note(hole, line.strip_prefix(&before)?.strip_suffix(end)?)?;
+        Some(format!("{line}\n").into_bytes())
+    })
 }
 
 #[cfg(test)]

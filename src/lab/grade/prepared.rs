@@ -3,43 +3,44 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a check has put there. It is taken away when this is dropped.
 pub(super) struct Prepared {
-    paths: Vec<PathBuf>,
+    inside: PathBuf,
+    /// The path of the same name beside the folder.
+    pub(super) outside: PathBuf,
 }
 
 impl Prepared {
-    /// Puts something of this name into a server's folder, or beside it.
-    ///
-    /// # Errors
-    /// It is not possible: for links some systems demand a right.
-    pub(super) fn new(kind: &str, size: u64, root: &Path, name: &str) -> io::Result<Prepared> {
-        let is_text = kind != "no-text";
-        let inside = root.join(if is_text { name.into() } else { no_text(name)? });
-        let outside = root.with_file_name(name);
-        let prepared = Prepared { paths: vec![inside.clone(), outside.clone()] };
+    /// Puts something into a server's folder, or beside it: `KIND NAME`. `None`: that is not possible here; for links
+    /// some systems demand a right.
+    pub(super) fn new(what: &str, root: &Path) -> Option<Prepared> {
+        let (kind, name) = what.split_once(' ')?;
+        let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("", name) };
+        let inside = root.join(if kind == "no-text" { no_text(name)? } else { name.into() });
+        let prepared = Prepared { inside, outside: root.with_file_name(name) };
+        let Prepared { inside, outside } = &prepared;
         match kind {
-            "file" | "no-text" => fs::write(&inside, SECRET)?,
-            "folder" => fs::create_dir(&inside)?,
-            "outside" => fs::write(&outside, SECRET)?,
+            "folder" => fs::create_dir(inside),
+            "outside" => fs::write(outside, SECRET),
             "link" | "linked-folder" => {
                 let secret = outside.join("a.txt");
-                fs::create_dir_all(&outside)?;
-                fs::write(&secret, SECRET)?;
-                link(if kind == "link" { &secret } else { &outside }, &inside)?;
+                fs::create_dir_all(outside).ok()?;
+                fs::write(&secret, SECRET).ok()?;
+                link(if kind == "link" { &secret } else { outside }, inside)
             }
-            _ => fs::File::create(&inside)?.set_len(size)?,
+            "sparse" => fs::File::create(inside).ok()?.set_len(size.parse().ok()?),
+            _ => fs::write(inside, SECRET),
         }
-        Ok(prepared)
+        .ok()?;
+        Some(prepared)
     }
 }
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        for path in &self.paths {
+        for path in [&self.inside, &self.outside] {
             let is_folder = path.symlink_metadata().is_ok_and(|it| it.is_dir());
             let _ = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
@@ -62,21 +63,21 @@ pub(super) fn files_in(folder: &Path) -> BTreeSet<PathBuf> {
 
 /// This name with a byte in it that UTF-8 does not have.
 #[cfg(unix)]
-fn no_text(name: &str) -> io::Result<OsString> {
+fn no_text(name: &str) -> Option<OsString> {
     let bytes = [name.as_bytes(), b"\xff"].concat();
-    Ok(std::os::unix::ffi::OsStringExt::from_vec(bytes))
+    Some(std::os::unix::ffi::OsStringExt::from_vec(bytes))
 }
 
 #[cfg(unix)]
 use std::os::unix::fs::symlink as link;
 
 #[cfg(not(unix))]
-fn no_text(_: &str) -> io::Result<OsString> {
-    Err(io::ErrorKind::Unsupported.into())
+fn no_text(_: &str) -> Option<OsString> {
+    None
 }
 
 #[cfg(windows)]
-fn link(to: &Path, from: &Path) -> io::Result<()> {
+fn link(to: &Path, from: &Path) -> std::io::Result<()> {
     match to.is_dir() {
         true => std::os::windows::fs::symlink_dir(to, from),
         false => std::os::windows::fs::symlink_file(to, from),

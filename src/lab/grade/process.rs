@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::names;
 use crate::error::lock;
 
 /// How much of what a program prints is kept.
@@ -26,7 +27,6 @@ const GONE: Duration = Duration::from_secs(2);
 /// A program that runs, or has ended.
 pub(in crate::lab) struct Process {
     child: Child,
-    input: Option<ChildStdin>,
     printed: Arc<Mutex<VecDeque<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
 }
@@ -59,18 +59,18 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn()?;
+        let child = command.spawn()?;
         // The command holds the pipe too, and the reader ends when nothing does.
         drop(command);
         let printed = Arc::default();
         let kept = Arc::clone(&printed);
         let reader = Some(thread::spawn(move || keep(output, &kept)));
-        Ok(Process { input: child.stdin.take(), child, printed, reader })
+        Ok(Process { child, printed, reader })
     }
 
     /// Writes this to its standard input, and closes that. It is no error here if the program does not read it.
     pub(super) fn say(&mut self, text: &str) {
-        if let Some(mut input) = self.input.take() {
+        if let Some(mut input) = self.child.stdin.take() {
             let _ = input.write_all(text.as_bytes());
         }
     }
@@ -134,7 +134,6 @@ impl Process {
 
     /// Ends the program and all that it has started, and waits for what they have printed.
     pub(in crate::lab) fn kill(&mut self) {
-        self.input = None;
         // To start another program that ends its group takes longer than to know that nothing of it is left.
         let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
         let can_tell = Path::new("/proc/self/stat").exists();
@@ -183,14 +182,15 @@ pub(super) fn last_lines(printed: &str) -> Vec<String> {
     printed.lines().skip(from).map(str::to_owned).collect()
 }
 
-/// The words of a command that runs in another folder: what they name here is found there too.
-pub(super) fn from_anywhere(words: Vec<String>) -> Vec<String> {
+/// The words of a command that runs in another folder: what they name here is found there too. `None`: there are none.
+pub(super) fn words_of(command: &str) -> Option<Vec<String>> {
     let here = std::env::current_dir().unwrap_or_default();
     let absolute = |word: String| match here.join(&word) {
         path if !word.is_empty() && path.exists() => path.display().to_string(),
         _ => word,
     };
-    words.into_iter().map(absolute).collect()
+    let words = names::words(command, names::ESCAPES).filter(|words| !words.is_empty())?;
+    Some(words.into_iter().map(absolute).collect())
 }
 
 /// The number of the process group that a process in `/proc` is in. `None` for one that has ended and only waits to be

@@ -6,11 +6,11 @@ use std::time::Duration;
 use std::{env, fs};
 
 use super::formats::render;
-use super::report::{Look, bar, duty, screen, subject};
+use super::report::{Look, PLAIN, SERVER, bar, duty, screen, subject};
 use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
-use crate::client::terminal::{COLUMNS, Terminal};
+use crate::client::terminal::Terminal;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::TemporaryFolder;
 use crate::lang::{Lang, Msg};
@@ -71,23 +71,23 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if !config.quiet {
         // A program that is started here has a folder of its own.
-        let name = if options.starts() { "run" } else { "run-elsewhere" };
+        let (flag, subject) = subject(&options);
+        let name = if flag == SERVER { "run-elsewhere" } else { "run" };
         let s = if wanted.len() == 1 { "" } else { "s" };
-        note(&said("before", name, &[&subject(&options), &wanted.len(), &s]), config.lang);
+        note(&said("before", name, &[&subject, &wanted.len(), &s]), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
-    let plain = output.is_some() || !out;
-    let columns = if plain { COLUMNS } else { columns };
-    let look = Look { columns, colour: !plain && colour };
-    let tell = |of: &[&Graded]| {
+    let is_seen = output.is_none() && out;
+    let look = if is_seen { Look { columns, colour } } else { PLAIN };
+    let tell = |of: &[Graded]| {
         if is_short {
             print(&bar(of, config.lang, look), ExitCode::SUCCESS);
         }
     };
-    let report = match options.client.clone() {
-        Some(driven) => {
+    let report = match options.client {
+        Some(_) => {
             let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-            client::run(&folder.0, options, &driven, tell)?
+            client::run(&folder.0, &options, tell)?
         }
         None => run(options, tell)?,
     };
@@ -107,11 +107,6 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
 }
 
 impl Options {
-    /// Whether the grader starts what it grades.
-    pub(super) fn starts(&self) -> bool {
-        self.client.is_some() || self.run.is_some()
-    }
-
     /// An id with the dialect and the side, such as `text/first/ls` or `text.client/first/ls`.
     pub(super) fn full_id(&self, id: &str) -> String {
         let side = if self.client.is_some() { ".client" } else { "" };
@@ -124,26 +119,18 @@ impl Options {
         self.own.as_ref().map_or_else(ours, |(_, own)| own)
     }
 
-    /// The checks that these options choose: those whose name begins with one of these, with the dialect or
-    /// without it.
+    /// The checks that these options choose: those with one of these names, and those below one of these groups, with
+    /// the dialect or without it.
     #[must_use]
     pub fn wanted(&self) -> Vec<&'static Check> {
-        let (full, dialect) = (self.full_id(""), self.dialect.name());
-        let choice = |path: &String| {
-            // With a slash at its end, the dialect is a path too.
-            let path = format!("{}/", path.trim_end_matches('/'));
-            let below = path.strip_prefix(&full).or(path.strip_prefix(&format!("{dialect}/")));
-            let stem = below.unwrap_or(&path).trim_end_matches('/').to_owned();
-            // A whole name is that check alone, though other names begin with it.
-            (self.suite().iter().any(|check| check.id == stem), stem)
-        };
-        let choices: Vec<(bool, String)> = self.only.iter().map(choice).collect();
         let is_chosen = |check: &&Check| {
-            choices.is_empty()
-                || choices.iter().any(|(is_whole, stem)| match is_whole {
-                    true => check.id == stem,
-                    false => check.id.starts_with(stem),
-                })
+            let id = format!("{}/", check.id);
+            let names = [self.full_id(&id), format!("{}/{id}", self.dialect.name()), id];
+            let is_below = |path: &String| {
+                let path = format!("{}/", path.trim_end_matches('/'));
+                names.iter().any(|name| name.starts_with(&path))
+            };
+            self.only.is_empty() || self.only.iter().any(is_below)
         };
         self.suite().iter().filter(is_chosen).collect()
     }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-use super::hint::{cause, causes, closed, seen};
+use super::hint::{CLOSED, causes, seen};
 use super::seen::first_difference;
 use super::sentences::{said, sentence};
-use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, Verdict, What};
+use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What, points};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
 use crate::lab::text::wrapped;
-use crate::lang::{Lang, Msg, address, msg, printable};
+use crate::lang::{Lang, address, printable};
 
 /// How many bytes a line of a comparison shows.
 const BYTES: usize = 20;
@@ -35,10 +35,8 @@ pub struct Look {
     pub colour: bool,
 }
 
-impl Look {
-    /// Without colors, in lines of 80 columns.
-    pub(super) const PLAIN: Look = Look { columns: 80, colour: false };
-}
+/// Without colors, in lines of 80 columns.
+pub(super) const PLAIN: Look = Look { columns: 80, colour: false };
 
 /// The whole report.
 pub(super) fn table(report: &Report, look: Look) -> String {
@@ -46,24 +44,21 @@ pub(super) fn table(report: &Report, look: Look) -> String {
     let mut text = String::new();
     let causes = causes(report);
     for (seen, ids) in &causes {
-        wrap(&mut text, "", &cause(seen, ids.len()).say(lang), look.columns);
+        wrap(&mut text, "", &seen.say(lang), look.columns);
         wrap(&mut text, "  ", &ids.join(", "), look.columns);
         text.push('\n');
     }
-    let is_told = |graded: &Graded| {
-        let id = graded.check.id;
-        causes.iter().any(|(_, ids)| ids.iter().skip(1).any(|it| *it == id))
-    };
+    let told: Vec<_> = causes.iter().flat_map(|(_, ids)| ids.iter().skip(1)).collect();
     for graded in &report.graded {
-        if graded.failure().is_some() && !is_told(graded) {
+        if graded.failure().is_some() && !told.contains(&&graded.check.id) {
             text += &details(report, graded, look);
             text.push('\n');
         }
     }
     for of in groups(report) {
-        text += &bar(&of, lang, look);
+        text += &bar(of, lang, look);
         let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for graded in of.into_iter().filter(|graded| !graded.passed()) {
+        for graded in of.iter().filter(|graded| !graded.passed()) {
             names.entry(status(graded, lang)).or_default().push(graded.check.name());
         }
         for (mark, names) in names {
@@ -75,19 +70,17 @@ pub(super) fn table(report: &Report, look: Look) -> String {
 }
 
 /// The checks of each group.
-pub(super) fn groups(report: &Report) -> impl Iterator<Item = Vec<&Graded>> {
-    let groups = report.graded.chunk_by(|a, b| a.check.group() == b.check.group());
-    groups.map(|group| group.iter().collect())
+pub(super) fn groups(report: &Report) -> impl Iterator<Item = &[Graded]> {
+    report.graded.chunk_by(|a, b| a.check.group() == b.check.group())
 }
 
 /// A line for a group: a bar and its points.
-pub(super) fn bar(of: &[&Graded], lang: Lang, look: Look) -> String {
+pub(super) fn bar(of: &[Graded], lang: Lang, look: Look) -> String {
     let group = of.first().map_or("", |it| it.check.group());
-    let most: u64 = of.iter().filter(|it| it.counts()).map(|it| it.check.points).sum();
+    let (score, most) = points(of);
     if most == 0 {
         return format!("{group:<11}{}\n", sentence(lang, "status", "left-out"));
     }
-    let score: u64 = of.iter().map(|it| it.score()).sum();
     let full = score * BAR / most;
     let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
     let bar = paint(&bar, if score == most { "32" } else { "33" }, look);
@@ -118,16 +111,12 @@ pub(super) fn verdict(report: &Report, look: Look) -> String {
 
 /// How a check ended, in a few words.
 pub(super) fn status(graded: &Graded, lang: Lang) -> String {
-    let (way, what) = match &graded.outcome {
-        Outcome::Failed(failure) => match failure.verdict {
-            Verdict::Wrong => ("wrong", ""),
-            Verdict::Hangs => ("hangs", ""),
-            Verdict::Crashed => ("crashed", ""),
-            Verdict::NotSupported => ("not-supported", ""),
-        },
-        outcome => outcome.way(),
+    let (way, about) = match &graded.outcome {
+        Outcome::Passed => ("passed", ""),
+        Outcome::Failed(failure) => (failure.verdict, ""),
+        Outcome::NotRun(why, about) => (*why, *about),
     };
-    said("status", way, &[&what]).say(lang)
+    said("status", way, &[&about]).say(lang)
 }
 
 /// Whether the protocol requires a check.
@@ -135,143 +124,131 @@ pub(super) fn duty(check: &Check, lang: Lang) -> &'static str {
     if check.must { lang.choose("must", "wajib") } else { lang.choose("should", "sebaiknya") }
 }
 
+/// What is told of a check, in this order, with an empty line for each `|`. The labels are sentences.
+const LINES: &str =
+    "about rule | ladder | expected got | bytes | typed printed | seen usual again by-hand";
+
 /// All about one check.
 #[must_use]
 pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
-    let (check, lang) = (graded.check, report.options.lang);
-    let (duty, points) = (duty(check, lang), check.points);
-    let s = if points == 1 { "" } else { "s" };
-    let points = msg!("{points} point{s}", "{points} poin").say(lang);
+    let lang = report.options.lang;
     let colour = if graded.passed() { "32" } else { "31" };
-    let head = format!("{}: {}", report.options.full_id(graded.check.id), status(graded, lang));
-    let mut text = format!("{} ({points}, {duty})\n", paint(&head, colour, look));
-    let line = |text: &mut String, label: Label, words: &str| {
-        if !words.is_empty() {
-            wrap(text, self::label(lang, label), words, look.columns);
+    let fact = |name: &str| fact_of(report, graded, name, look);
+    let head = paint(&format!("{}: {}", fact("id"), fact("reason")), colour, look);
+    let (duty, s) = (duty(graded.check, lang), if graded.check.points == 1 { "" } else { "s" });
+    let mut text = said("report", "head", &[&head, &duty, &fact("points"), &s]).say(lang);
+    for name in LINES.split(' ') {
+        let words = fact(name);
+        match name {
+            "|" if !text.ends_with("\n\n") => text.push('\n'),
+            _ if words.is_empty() => {}
+            "again" if graded.failure().is_none() => {}
+            // These have lines of their own, or are to be copied.
+            "ladder" | "bytes" | "again" | "by-hand" => {
+                text += &format!("{}{words}\n", label(lang, name));
+            }
+            _ => wrap(&mut text, &label(lang, name), &words, look.columns),
         }
-    };
-    line(&mut text, ["", ""], check.about(lang));
-    line(&mut text, ["rule: ", "aturan: "], check.rule(lang));
-    text += &ladder(report, &graded.rungs, look.columns);
-    let Some(failure) = graded.failure() else { return text };
-    text.push('\n');
-    line(&mut text, EXPECTED, &failure.expected.say(lang));
-    line(&mut text, CAME, &failure.got.say(lang));
-    if let Some((expected, came)) = &failure.bytes {
-        text.push('\n');
-        compare(&mut text, expected, came, lang);
     }
-    let lines = |lines: &[String]| -> Vec<_> {
-        let room = look.columns.saturating_sub(10);
-        lines.iter().map(|line| cut(&printable(line.as_bytes()), room)).collect()
-    };
-    line(&mut text, ["typed:    ", "diketik:  "], &lines(&failure.typed).join("\n"));
-    line(&mut text, ["printed:  ", "dicetak:  "], &lines(&failure.printed).join("\n"));
-    text.push('\n');
-    let seen = seen(report, graded, failure);
-    line(&mut text, SEEN, &seen.clone().unwrap_or_default().say(lang));
-    // What was seen says more than what is usual, unless it says only that the connection ended.
-    if seen.is_none_or(|seen| seen == closed()) {
-        line(&mut text, ["usual mistake: ", "kesalahan yang biasa: "], check.mistake(lang));
+    text.trim_end().to_owned() + "\n"
+}
+
+/// What a line of a report begins with.
+pub(super) fn label(lang: Lang, name: &str) -> String {
+    match sentence(lang, "label", name) {
+        "" => String::new(),
+        label => format!("{label:<9} "),
     }
-    let _ = writeln!(text, "{}{}", label(lang, AGAIN), again(report, graded));
-    if let Some(command) = by_hand(report, graded, failure) {
-        let _ = writeln!(text, "{}{command}", label(lang, ["by hand: ", "manual:  "]));
+}
+
+/// What there is to tell of a check under this name.
+pub(super) fn fact_of(report: &Report, graded: &Graded, name: &str, look: Look) -> String {
+    let (check, lang) = (graded.check, report.options.lang);
+    let seen = seen(report, graded);
+    match (name, graded.failure()) {
+        ("id", _) => report.options.full_id(check.id),
+        ("about", _) => check.about(lang).to_owned(),
+        ("reason", _) => status(graded, lang),
+        ("points", _) => check.points.to_string(),
+        ("rule", _) => check.rule(lang).to_owned(),
+        ("mistake", _) => check.mistake(lang).to_owned(),
+        ("again", _) => again(report, graded),
+        ("ladder", _) => ladder(report, &graded.rungs, look.columns),
+        ("expected", Some(failure)) => failure.expected.say(lang),
+        ("got", Some(failure)) => failure.got.say(lang),
+        ("bytes", Some(Fail { bytes: Some(bytes), .. })) => compare(bytes, lang),
+        ("typed", Some(failure)) => last_lines(&failure.typed, look),
+        ("printed", Some(failure)) => last_lines(&failure.printed, look),
+        ("seen", _) => seen.map(|(_, what)| what.say(lang)).unwrap_or_default(),
+        // What was seen says more than what is usual, unless it says only that the connection ended.
+        ("usual", Some(_)) if seen.is_none_or(|(name, _)| name == CLOSED) => {
+            check.mistake(lang).to_owned()
+        }
+        ("by-hand", Some(failure)) => by_hand(report, graded, failure),
+        _ => String::new(),
+    }
+}
+
+/// Lines that a program has printed, or that it was given.
+fn last_lines(lines: &[String], look: Look) -> String {
+    let room = look.columns.saturating_sub(10);
+    lines.iter().map(|line| cut(&printable(line.as_bytes()), room)).collect::<Vec<_>>().join("\n")
+}
+
+/// What follows the lines of the groups: the first two failures of the first group that has any, which other checks lost
+/// points, and what to do next. With ten groups, all of it fits on a screen of 24 lines.
+#[must_use]
+pub fn screen(report: &Report, look: Look) -> String {
+    let mut failed = failures(report);
+    let first = failed.first().map(|it| it.check.group());
+    failed.retain(|it| Some(it.check.group()) == first);
+    failed.truncate(2);
+    let shown: String = failed.iter().map(|it| in_short(report, it, look)).collect();
+    let lost = also_lost(report, &failed, look);
+    format!("\n{shown}{lost}{}{}", verdict(report, look), next(report))
+}
+
+/// The failures of what the protocol requires, then of what such checks need, then of what it recommends.
+fn failures(report: &Report) -> Vec<&Graded> {
+    let musts = report.graded.iter().filter(|it| it.check.must);
+    let needed: Vec<_> = musts.filter_map(Graded::needs).collect();
+    let mut failed: Vec<_> = report.graded.iter().filter(|it| it.failure().is_some()).collect();
+    let is_needed = |it: &Graded| it.check.must || needed.contains(&it.check.id);
+    failed.sort_by_key(|it| (!it.check.must, !is_needed(it)));
+    failed
+}
+
+/// A failure in three lines.
+fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
+    let fact = |name: &str| fact_of(report, graded, name, look);
+    let (lang, mark) = (report.options.lang, fact("reason"));
+    let head = cut(&format!("{mark} {}: {}", fact("id"), fact("about")), look.columns);
+    let mut text = head.replacen(&mark, &paint(&mark, "31", look), 1) + "\n";
+    let many = causes(report).into_iter().find(|(_, ids)| ids.contains(&graded.check.id));
+    let seen = many.map_or_else(|| fact("seen"), |(says, _)| says.say(lang));
+    let lines = match seen.is_empty() {
+        true => [("expected", fact("expected")), ("got", fact("got"))],
+        false => [("got", fact("got")), ("seen", seen)],
+    };
+    for (name, words) in lines {
+        text += &(cut(&(label(lang, name) + &words), look.columns) + "\n");
     }
     text
 }
 
-/// What a line of a failure begins with, in both languages.
-type Label = [&'static str; 2];
-
-const EXPECTED: Label = ["expected: ", "harapan:  "];
-const CAME: Label = ["came:     ", "diterima: "];
-const SEEN: Label = ["seen:     ", "terlihat: "];
-pub(super) const AGAIN: Label = ["again:   ", "ulangi:  "];
-
-pub(super) fn label(lang: Lang, [en, id]: Label) -> &'static str {
-    lang.choose(en, id)
-}
-
-/// The lines of a screen, without the one that announces the run.
-const ROWS: usize = 23;
-
-/// What follows the lines of the groups: the first failures of the first group that has any, which other checks lost
-/// points, and what to do next. All of it fits on a screen.
-#[must_use]
-pub fn screen(report: &Report, look: Look) -> String {
-    let tail = verdict(report, look) + &next(report);
-    let rows = tail.lines().map(|line| line.chars().count().div_ceil(look.columns).max(1));
-    let room = ROWS.saturating_sub(groups(report).count() + 1 + rows.sum::<usize>());
-    let first = first_failed(report).map(|it| it.check.group());
-    let is_first = |it: &&Graded| it.failure().is_some() && first == Some(it.check.group());
-    let mut failed: Vec<_> = report.graded.iter().filter(is_first).collect();
-    failed.sort_by_key(|it| !it.check.must);
-    let first = failed.first().map(|it| in_short(report, it, look)).unwrap_or_default();
-    // The second one is shown if there is room for its first line.
-    failed.truncate(if first.lines().count() + 1 < room { 2 } else { 1 });
-    let shown: String = failed.iter().map(|it| in_short(report, it, look)).collect();
-    // A line is left for the others.
-    let shown: Vec<_> = shown.split_inclusive('\n').take(room.saturating_sub(1)).collect();
-    let lost = also_lost(report, &failed, room.saturating_sub(shown.len()), look);
-    format!("\n{}{lost}{tail}", shown.concat())
-}
-
-/// The first failure of what the protocol requires, then of what such a check needs, then of what it recommends.
-fn first_failed(report: &Report) -> Option<&Graded> {
-    let is_needed = |id: &str| {
-        let waits = |it: &Graded| matches!(it.outcome, Outcome::Skipped(need) if need == id);
-        report.graded.iter().any(|it| it.check.must && waits(it))
-    };
-    let failed = || report.graded.iter().filter(|it| it.failure().is_some());
-    let must = failed().find(|it| it.check.must);
-    must.or_else(|| failed().find(|it| is_needed(it.check.id))).or_else(|| failed().next())
-}
-
-/// A failure in a few lines.
-fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
-    let lang = report.options.lang;
-    let Some(failure) = graded.failure() else { return String::new() };
-    let mark = status(graded, lang);
-    let head =
-        format!("{mark} {}: {}", report.options.full_id(graded.check.id), graded.check.about(lang));
-    let head = cut(&head, look.columns).replacen(&mark, &paint(&mark, "31", look), 1);
-    let seen = seen(report, graded, failure).map(|seen| {
-        let causes = causes(report);
-        let ids = causes.iter().find(|(known, _)| *known == seen).map(|(_, ids)| ids.len());
-        ids.map(|count| cause(&seen, count)).unwrap_or(seen)
-    });
-    let (expected, came) = (Some(failure.expected.clone()), Some(failure.got.clone()));
-    let lines = [(EXPECTED, expected), (CAME, came), (SEEN, seen)];
-    let line = |(label, words): (Label, Option<Msg>)| {
-        Some(cut(&(self::label(lang, label).to_owned() + &words?.say(lang)), look.columns) + "\n")
-    };
-    format!("{head}\n{}", lines.into_iter().filter_map(line).collect::<String>())
-}
-
-/// The checks that lost points beside those that are shown, by group, in at most so many lines.
-fn also_lost(report: &Report, shown: &[&Graded], rows: usize, look: Look) -> String {
+/// The checks that lost points beside those that are shown, by group, as far as a line has room.
+fn also_lost(report: &Report, shown: &[&Graded], look: Look) -> String {
+    let is_shown = |id| shown.iter().any(|it| it.check.id == id);
+    let is_lost = |it: &&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
     let mut lost = Vec::new();
     for of in groups(report) {
-        let is_shown = |id| shown.iter().any(|it| it.check.id == id);
-        let is_lost = |it: &&&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
         let names: Vec<_> = of.iter().filter(is_lost).map(|it| it.check.name()).collect();
         if let Some(first) = of.first().filter(|_| !names.is_empty()) {
             lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
         }
     }
-    if lost.is_empty() {
-        return String::new();
-    }
-    let label = report.options.lang.choose("also lost: ", "juga hilang: ");
-    let mut all = String::new();
-    wrap(&mut all, label, &lost.join("; "), look.columns);
-    let is_cut = all.lines().count() > rows;
-    let mut lines: Vec<_> = all.lines().take(rows).map(str::to_owned).collect();
-    if let Some(last) = lines.last_mut().filter(|_| is_cut) {
-        *last = cut(&format!("{last} …"), look.columns);
-    }
-    lines.join("\n") + "\n"
+    let line = cut(&(label(report.options.lang, "lost") + &lost.join("; ")), look.columns);
+    if lost.is_empty() { String::new() } else { line + "\n" }
 }
 
 /// The command that leads on: to the first group that fails, or, if that was chosen, to its first failure; after a
@@ -281,25 +258,21 @@ fn next(report: &Report) -> String {
     let id = |id: &str| Some(options.full_id(id));
     let group = |it: &Graded| it.check.group();
     let last = report.graded.last().filter(|_| !options.only.is_empty());
-    let is_chosen = report.graded.chunk_by(|a, b| group(a) == group(b)).count() == 1;
-    let needed = report.graded.iter().find_map(|it| match it.outcome {
-        Outcome::Skipped(needed) => Some(needed),
-        _ => None,
-    });
-    let only = match (first_failed(report), last) {
+    let is_chosen = groups(report).count() == 1;
+    let needed = report.graded.iter().find_map(Graded::needs);
+    let only = match (failures(report).first(), last) {
         (Some(failed), Some(_)) if is_chosen => id(failed.check.id),
         (Some(failed), _) => Some(group(failed).to_owned()),
         (None, None) => None,
         (None, Some(last)) => needed.and_then(id).or_else(|| {
             // The rest of the group, or the group after it.
-            let all = Options { only: Vec::new(), ..options.clone() }.wanted();
-            let rest = all.iter().skip_while(|it| it.group() != group(last));
+            let mut rest = options.suite().iter().skip_while(|it| it.group() != group(last));
             let is_run = |id| report.graded.iter().any(|it| it.check.id == id);
-            rest.map(|it| (it.group(), it.id)).find(|it| !is_run(it.1)).map(|it| it.0.to_owned())
+            rest.find(|it| !is_run(it.id)).map(|it| it.group().to_owned())
         }),
     };
-    let label = options.lang.choose("next:    ", "lanjut:  ");
-    only.map_or_else(String::new, |only| format!("{label}{}\n", command(report, &only)))
+    let line = |only: String| label(options.lang, "next") + &command(report, &only) + "\n";
+    only.map(line).unwrap_or_default()
 }
 
 /// A line of at most this width, with a mark if it was longer.
@@ -321,30 +294,23 @@ pub(super) fn again(report: &Report, graded: &Graded) -> String {
 /// The command that runs these checks.
 fn command(report: &Report, only: &str) -> String {
     let options = &report.options;
-    let whom = match (&options.client, &options.run) {
-        (Some(client), _) => format!(" --client {}", as_word(&client.command)),
-        (None, Some(run)) => format!(" --run {}", as_word(run)),
-        (None, None) => String::new(),
-    };
-    let own =
-        options.own.as_ref().map(|(path, _)| format!(" --conversation {path}")).unwrap_or_default();
-    format!("{} grade{whom}{own} --only {only}", called(options, &options.program))
+    let own = options.own.as_ref().map(|(path, _)| format!(" --conversation {path}"));
+    let (program, own) = (as_word(&options.program), own.unwrap_or_default());
+    format!("{program} grade{}{own} --only {only}", flags(options))
 }
 
-/// How a program is called for a server that runs, or for programs that the grader starts.
-fn called(options: &Options, program: &str) -> String {
-    let mut call = as_word(program);
-    if !options.starts() {
-        call += &format!(" --server {}", address(&options.host, options.port));
-    }
-    if options.dialect != Dialect::Text {
-        call += &format!(" --dialect {}", options.dialect.name());
-    }
-    call
+/// The flags that choose what is graded.
+fn flags(options: &Options) -> String {
+    let (flag, subject) = subject(options);
+    let dialect = match options.dialect {
+        Dialect::Text => String::new(),
+        other => format!(" --dialect {}", other.name()),
+    };
+    format!(" --{flag} {}{dialect}", as_word(&subject))
 }
 
 /// The command that sends to a server that runs what the failed connection has sent, if that is not much.
-fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> Option<String> {
+fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> String {
     let mut said = String::new();
     for step in graded.rungs.iter().filter(|step| step.connection == failure.connection) {
         if let What::Sent(bytes) = &step.what {
@@ -353,10 +319,11 @@ fn by_hand(report: &Report, graded: &Graded, failure: &Fail) -> Option<String> {
             said += &format!(" '{}'", text.replace("\\\"", "\""));
         }
     }
+    if subject(&report.options).0 != SERVER || !(1..=COMMAND).contains(&said.len()) {
+        return String::new();
+    }
     let client = Path::new(&report.options.program).with_file_name("connme-client");
-    let is_short = (1..=COMMAND).contains(&said.len());
-    let command = format!("{} say{said}", called(&report.options, &client.display().to_string()));
-    (is_short && !report.options.starts()).then_some(command)
+    format!("{}{} say{said}", as_word(&client.display().to_string()), flags(&report.options))
 }
 
 /// The name of a program, or a command, as one word for a shell.
@@ -385,38 +352,35 @@ fn drawn(step: &Rung, columns: usize, side: Side) -> String {
 /// The steps. Of many, those in the middle are left out.
 fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
     let side = if report.options.client.is_some() { Side::Server } else { Side::Client };
-    let (hidden, mut text) = (rungs.len().saturating_sub(2 * STEPS), String::new());
-    for (n, step) in rungs.iter().enumerate() {
-        text += if n == 0 { "\n" } else { "" };
-        if n == STEPS && hidden > 0 {
-            let steps = msg!("... {hidden} steps ...", "... {hidden} langkah ...");
-            let _ = writeln!(text, "{:^columns$}", steps.say(report.options.lang));
-        }
-        if n < STEPS || n >= STEPS + hidden {
-            text += &drawn(step, columns, side);
-        }
+    let mut steps: Vec<_> = rungs.iter().map(|step| drawn(step, columns, side)).collect();
+    let hidden = steps.len().saturating_sub(2 * STEPS);
+    if hidden > 0 {
+        let note = said("report", "hidden", &[&hidden]).say(report.options.lang);
+        steps.splice(STEPS..STEPS + hidden, [format!("{note:^columns$}\n")]);
     }
-    text
+    steps.concat().trim_end().to_owned()
 }
 
 /// Both as hex and text, around the first difference, with a mark under the byte.
-fn compare(text: &mut String, expected: &[u8], came: &[u8], lang: Lang) {
+fn compare((expected, came): &(Vec<u8>, Vec<u8>), lang: Lang) -> String {
+    let mut text = String::new();
     let at = first_difference(expected, came);
     let begin = at.saturating_sub(BYTES / 2) / 4 * 4;
-    for (label, bytes) in [(label(lang, EXPECTED), expected), (label(lang, CAME), came)] {
+    for (name, bytes) in [("expected", expected), ("got", came)] {
         let bytes: Vec<u8> = bytes.iter().skip(begin).take(BYTES).copied().collect();
         let hex = |four: &[u8]| four.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let hex = bytes.chunks(4).map(hex).collect::<Vec<_>>().join(" ");
         let printable =
             |byte: &u8| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' };
         let shown: String = bytes.iter().map(printable).collect();
-        let _ = writeln!(text, "{label}{hex:<44}  {shown}");
+        let _ = writeln!(text, "{}{hex:<44}  {shown}", label(lang, name));
     }
-    let (from, column) = (EXPECTED[0].len(), at - begin);
+    // The labels have ten columns.
+    let (from, column) = (10, at - begin);
     let hex = from + column * 2 + column / 4;
     let shown = from + 46 + column;
     let at = format!("[{at}]");
-    let _ = writeln!(text, "{at:<hex$}^^{:1$}^", "", shown - hex - 2);
+    text + &format!("{at:<hex$}^^{:1$}^", "", shown - hex - 2)
 }
 
 /// The label and the words, in lines of this width. What fits keeps its blanks.
@@ -433,9 +397,14 @@ fn paint(text: &str, code: &str, look: Look) -> String {
     if look.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// What was graded: a command, or the address of a server that ran already.
-pub(super) fn subject(options: &Options) -> String {
-    let client = options.client.as_ref().map(|it| &it.command);
-    let address = || address(&options.host, options.port);
-    client.or(options.run.as_ref()).cloned().unwrap_or_else(address)
+/// The flag of a server that runs already.
+pub(super) const SERVER: &str = "server";
+
+/// What is graded, after the flag that says so: a command, or the address of a server that runs already.
+pub(super) fn subject(options: &Options) -> (&'static str, String) {
+    match (&options.client, &options.run) {
+        (Some(client), _) => ("client", client.command.clone()),
+        (None, Some(run)) => ("run", run.clone()),
+        (None, None) => (SERVER, address(&options.host, options.port)),
+    }
 }

@@ -3,9 +3,9 @@
 //! | word | what it means |
 //! |---|---|
 //! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
-//! | `list`, `list FOLDER` | asks for the list, of which the next six speak |
+//! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
 //! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
-//! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
+//! | `totals`, `sorted` | its total is right; its order is |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
@@ -29,14 +29,13 @@ use super::places::Places;
 use super::player::{Player, Stage, shown};
 use super::prepared::{Prepared, files_in};
 use super::process::soon;
-use super::record::Record;
-use super::seen::{Fail, a_line, fail, same};
+use super::seen::{Fail, Record, a_line, fail, same};
 use super::sentences::{came, expected};
 use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.
-pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
+pub(super) const WORDS: &str = "enough list has lacks totals sorted no-more differ made stored clean noted unchanged lap prompt";
 
 /// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
@@ -68,11 +67,9 @@ impl Trial<'_> {
     /// Plays a check, as often as it may be tried. What is told is the first failure.
     pub(super) fn play(&mut self, check: &Check) -> Done {
         let outcome = self.perform(check);
-        let mut is_right = outcome.is_ok();
-        for _ in 1..check.times("tries") {
-            is_right = is_right || !self.record.left().is_zero() && self.perform(check).is_ok();
-        }
-        if is_right { Ok(()) } else { outcome }
+        let mut more = 1..check.times("tries");
+        let is_right = |_| !self.record.left().is_zero() && self.perform(check).is_ok();
+        if outcome.is_ok() || more.any(is_right) { Ok(()) } else { outcome }
     }
 
     /// The same once.
@@ -86,34 +83,35 @@ impl Trial<'_> {
         outcome
     }
 
-    /// Removes the files of the grader that the server lists, each in this conversation; what remains, from its folder.
-    pub(super) fn sweep(&mut self, remove: &Check) -> Done {
-        let prefix = self.places.prefix.clone();
+    /// Removes the files of the grader that the server lists; what remains, from its folder.
+    pub(super) fn sweep(&mut self) -> Done {
+        let (remove, prefix) = (self.run.ours.of_line("remove {own}"), self.places.prefix.clone());
+        let is_own = |name: &str| name.contains(&prefix);
         let list = List::read(&mut self.connect()?, self.run.options.dialect, "")?;
-        for (name, _) in list.entries.into_iter().filter(|(name, _)| name.contains(&prefix)) {
+        for (name, _) in list.entries.into_iter().filter(|(name, _)| is_own(name)) {
             self.places.known.insert("own".to_owned(), name.into_bytes());
-            let _ = self.perform(remove);
+            let _ = self.perform(&remove);
         }
-        let is_own = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().contains(&prefix))
-        };
-        self.files().into_iter().filter(is_own).for_each(|path| drop(fs::remove_file(path)));
+        for path in self.files() {
+            if path.file_name().is_some_and(|name| is_own(&name.to_string_lossy())) {
+                let _ = fs::remove_file(path);
+            }
+        }
         Ok(())
     }
 
     /// A new connection.
     fn connect(&self) -> Done<Peer> {
         let time = self.record.left().max(Duration::from_millis(1));
-        let error = match TcpStream::connect_timeout(&self.run.address, time) {
-            Ok(stream) => return Ok(Peer::new(stream, &self.record)),
-            Err(error) => error,
-        };
-        let (came, gone) = match error.kind() {
-            ErrorKind::TimedOut => (came("no-accept", &[]), None),
-            _ => (came("no-connection", &[&error]), Some("refused")),
-        };
-        let failure = fail(expected("connection", &[]), came, self.record.opened());
-        Err(Box::new(Fail { gone, gave_nothing: true, ..*failure }))
+        let stream = TcpStream::connect_timeout(&self.run.address, time).map_err(|error| {
+            let (came, gone) = match error.kind() {
+                ErrorKind::TimedOut => (came("no-accept", &[]), None),
+                _ => (came("no-connection", &[&error]), Some("refused")),
+            };
+            let failure = fail(expected("connection", &[]), came, self.record.opened());
+            Box::new(Fail { gone, gave_nothing: true, ..*failure })
+        })?;
+        Ok(Peer::new(stream, &self.record))
     }
 
     /// What the whole check must be like.
@@ -128,12 +126,6 @@ impl Trial<'_> {
 impl Stage for Trial<'_> {
     fn open(&mut self) -> Done<Option<Peer>> {
         self.connect().map(Some)
-    }
-
-    fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
-        player.send(self)?;
-        player.expected.extend(line);
-        Ok(Then::GoOn)
     }
 
     fn word(
@@ -154,9 +146,13 @@ impl Stage for Trial<'_> {
                 self.found.before = std::mem::replace(&mut self.found.list, list);
             }
             "made" => {
-                let made = self.make(places, &shown(argument));
-                let Some(made) = made else { return Ok(Then::Stop) };
-                self.found.made.push(made);
+                let root = self.run.options.root.as_deref();
+                let made = root.and_then(|root| Prepared::new(&shown(argument), root));
+                // A path that is not UTF-8 cannot be asked for in every dialect.
+                let path = made.as_ref().and_then(|it| Some(it.outside.to_str()?.to_owned()));
+                let Some(path) = path else { return Ok(Then::Stop) };
+                places.known.insert("outside".to_owned(), path.into_bytes());
+                self.found.made.extend(made);
             }
             "noted" => self.found.noted = self.files(),
             "stored" | "unchanged" | "clean" => {
@@ -216,10 +212,10 @@ impl Trial<'_> {
                 let name = new.map_or("", |(name, _)| name);
                 self.must(new.is_none(), listed(None, name), listed(new, name))
             }
-            "counts" => self.announces("ok", list.count, entries.len() as u64),
             "totals" => {
-                let sizes = entries.iter().filter_map(|(_, size)| *size);
-                self.announces("total", list.total, sizes.sum())
+                let sum: u64 = entries.iter().filter_map(|(_, size)| *size).sum();
+                let line = |total: u64| a_line(&format!("total {total}"));
+                self.must(list.total == Some(sum), line(sum), line(list.total.unwrap_or(0)))
             }
             _ => {
                 let wrong = entries.windows(2).find(|pair| !pair.is_sorted_by_key(|it| &it.0));
@@ -230,30 +226,8 @@ impl Trial<'_> {
         }
     }
 
-    fn announces(&self, word: &str, number: Option<u64>, right: u64) -> Done {
-        let (number, line) = (number.unwrap_or(0), |number| a_line(&format!("{word} {number}")));
-        self.must(number == right, line(right), line(number))
-    }
-
-    /// Puts something there. `None`: that is not possible here.
-    fn make(&mut self, places: &mut Places, argument: &str) -> Option<Prepared> {
-        let (kind, name) = argument.split_once(' ')?;
-        let root = self.run.options.root.clone()?;
-        let (size, name) = if kind == "sparse" { name.split_once(' ')? } else { ("0", name) };
-        let path = root.parent()?.join(name);
-        // A path that is not UTF-8 cannot be asked for in every dialect.
-        places.known.insert("outside".to_owned(), path.to_str()?.as_bytes().to_vec());
-        Prepared::new(kind, size.parse().ok()?, &root, name).ok()
-    }
-
     fn files(&self) -> BTreeSet<PathBuf> {
         self.run.options.root.as_deref().map(files_in).unwrap_or_default()
-    }
-
-    /// The first file that was not there when the files were noted.
-    fn new_file(&self) -> Option<String> {
-        let path = self.files().difference(&self.found.noted).next()?.to_owned();
-        Some(path.file_name()?.to_string_lossy().into_owned())
     }
 
     /// What is to be so in the folder, or beside it.
@@ -271,10 +245,12 @@ impl Trial<'_> {
                 self.must(is_clean, expected(word, &[]), came("file-beside", &[&name]))
             }
             _ => {
+                let new = || self.files().difference(&self.found.noted).next().cloned();
                 // A server may need a moment to notice that a client has gone.
-                let _ = soon(LEFT, || self.new_file().is_none());
-                let Some(new) = self.new_file() else { return Ok(()) };
-                self.must(false, expected(word, &[]), came("new-file", &[&new]))
+                let _ = soon(LEFT, || new().is_none());
+                let Some(new) = new() else { return Ok(()) };
+                let name = new.file_name().unwrap_or_default().to_string_lossy();
+                self.must(false, expected(word, &[]), came("new-file", &[&name]))
             }
         }
     }

@@ -57,21 +57,18 @@ impl Check {
     }
 }
 
-/// The conversations with servers, and those with clients.
-fn files(dialect: Dialect) -> [&'static str; 2] {
-    match dialect {
-        Dialect::Count => [include_str!("conversations/count.txt"), ""],
-        Dialect::Struct => [
-            include_str!("conversations/struct.txt"),
-            include_str!("conversations/struct.client.txt"),
-        ],
-        Dialect::Json => {
-            [include_str!("conversations/json.txt"), include_str!("conversations/json.client.txt")]
-        }
-        Dialect::Filesaver => [include_str!("conversations/filesaver.txt"), ""],
-        Dialect::Text => {
-            [include_str!("conversations/text.txt"), include_str!("conversations/text.client.txt")]
-        }
+/// The conversations with servers of this dialect, or with clients.
+fn file(dialect: Dialect, is_client: bool) -> &'static str {
+    match (dialect, is_client) {
+        (Dialect::Text, false) => include_str!("conversations/text.txt"),
+        (Dialect::Struct, false) => include_str!("conversations/struct.txt"),
+        (Dialect::Json, false) => include_str!("conversations/json.txt"),
+        (Dialect::Filesaver, false) => include_str!("conversations/filesaver.txt"),
+        (Dialect::Count, false) => include_str!("conversations/count.txt"),
+        (Dialect::Text, true) => include_str!("conversations/text.client.txt"),
+        (Dialect::Struct, true) => include_str!("conversations/struct.client.txt"),
+        (Dialect::Json, true) => include_str!("conversations/json.client.txt"),
+        (Dialect::Filesaver | Dialect::Count, true) => "",
     }
 }
 
@@ -79,8 +76,7 @@ fn files(dialect: Dialect) -> [&'static str; 2] {
 pub(super) fn suite(dialect: Dialect, is_client: bool) -> &'static [Check] {
     /// Each file is read once.
     static SUITES: Mutex<BTreeMap<&str, &[Check]>> = Mutex::new(BTreeMap::new());
-    let [for_servers, for_clients] = files(dialect);
-    let text = if is_client { for_clients } else { for_servers };
+    let text = file(dialect, is_client);
     let checks = || parse(text, None).unwrap_or_default().leak();
     lock(&SUITES).entry(text).or_insert_with(|| checks())
 }
@@ -98,9 +94,8 @@ pub(super) fn of_file(
     let text = fs::read_to_string(&path).map_err(|why| same(format!("{path}: {why}")))?;
     let checks = parse(text.leak(), suite(dialect, is_client).first());
     let checks = checks.and_then(|checks| examine(&checks, is_client).map(|()| checks));
-    let checks = checks.map_err(|Mistake { line, what }| {
-        Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang)))
-    })?;
+    let checks = checks
+        .map_err(|(line, what)| Msg::of(|lang| format!("{path}:{line}: {}", what.say(lang))))?;
     Ok((path, checks.leak()))
 }
 
@@ -126,7 +121,7 @@ fn examine(checks: &[Check], is_client: bool) -> Result<(), Mistake> {
         } else {
             continue;
         };
-        return Err(Mistake { line: check.line, what });
+        return Err((check.line, what));
     }
     Ok(())
 }
@@ -138,8 +133,9 @@ mod tests {
     #[test]
     fn our_own_conversations_have_no_mistake() {
         for dialect in Dialect::ALL {
-            for (text, is_client) in files(dialect).into_iter().zip([false, true]) {
-                let checks = parse(text, None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+            for is_client in [false, true] {
+                let checks = parse(file(dialect, is_client), None)
+                    .unwrap_or_else(|wrong| panic!("{wrong:?}"));
                 assert_eq!(examine(&checks, is_client), Ok(()), "{dialect:?}");
             }
         }

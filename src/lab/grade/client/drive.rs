@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::lab::grade::process::{Process, from_anywhere};
+use crate::lab::grade::Options;
+use crate::lab::grade::process::Process;
 
 /// The word of an order, and the file.
 pub(super) fn parts(order: &str) -> (&str, &str) {
@@ -25,22 +26,17 @@ pub(super) const MANNERS: [&[(&str, &str)]; 3] = [
 /// Any command with a file.
 const FILE: &str = "";
 
-/// How commands get to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// On standard input.
-    Input,
-    /// As arguments: one process for each command.
-    Arguments,
-    /// In a variable of the environment.
-    Environment,
-}
+/// The word of a client's command in whose place the words of an order come: then each order has a process of its own.
+/// With `{port}` alone, what is typed comes on standard input; without both, in a variable of the environment.
+pub(super) const COMMAND: &str = "{command}";
 
-/// The client's program.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    words: Vec<String>,
-    pub(super) way: Way,
+/// A client, and what all of its checks have.
+#[derive(Clone)]
+pub(super) struct Client<'f> {
+    pub(super) options: Options,
+    /// Its checks have folders in this one.
+    pub(super) folder: &'f Path,
+    pub(super) words: Vec<String>,
     /// What is typed for some commands.
     pub(super) map: BTreeMap<String, String>,
     /// It ends when its input ends, as it should.
@@ -49,50 +45,41 @@ pub(super) struct Client {
     pub(super) downloads: String,
 }
 
-impl Client {
-    /// The client that this command starts.
-    pub(super) fn new(words: Vec<String>, map: BTreeMap<String, String>) -> Client {
-        let has = |place: &str| words.iter().any(|word| word.contains(place));
-        let way = match () {
-            () if has("{command}") => Way::Arguments,
-            () if has("{port}") => Way::Input,
-            () => Way::Environment,
-        };
-        Client {
-            words: from_anywhere(words),
-            way,
-            map,
-            ends_with_input: false,
-            downloads: String::new(),
-        }
-    }
+/// What is typed for some commands in this manner, where the user has said nothing else.
+pub(super) fn map_of(
+    manner: &[(&str, &str)],
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let usual = manner.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned()));
+    usual.chain(own.clone()).collect()
+}
 
-    /// It, with this manner where the user has said nothing else.
-    pub(super) fn with(&self, manner: &[(&str, &str)]) -> Client {
-        let mut map: BTreeMap<_, _> =
-            manner.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned())).collect();
-        map.extend(self.map.clone());
-        Client { map, ..self.clone() }
-    }
+/// This with the parts of an order in it.
+fn filled(text: &str, order: &str) -> String {
+    let (word, name) = parts(order);
+    text.replace("{word}", word).replace("{path}", name).replace("{name}", name)
+}
 
-    /// What is typed for an order.
-    pub(super) fn typed(&self, order: &str) -> String {
-        let (word, name) = parts(order);
-        let with_file = self.map.get(FILE).filter(|_| !name.is_empty());
-        let text = self.map.get(word).or(with_file).map(|text| text.replace("\\n", "\n"));
-        let fill = |text: String| {
-            text.replace("{word}", word).replace("{path}", name).replace("{name}", name)
-        };
-        let filled = text.map_or_else(|| order.to_owned(), fill);
-        if filled.is_empty() { filled } else { filled + "\n" }
+/// What is typed for an order.
+pub(super) fn typed(map: &BTreeMap<String, String>, order: &str) -> String {
+    let (word, name) = parts(order);
+    let with_file = map.get(FILE).filter(|_| !name.is_empty());
+    let text = map.get(word).or(with_file).map_or(order, String::as_str);
+    if text.is_empty() { String::new() } else { filled(text, order) + "\n" }
+}
+
+impl Client<'_> {
+    /// Whether its command has this place.
+    pub(super) fn takes(&self, place: &str) -> bool {
+        self.words.iter().any(|word| word.contains(place))
     }
 
     /// The parts of the orders that one process takes each.
     pub(super) fn turns<'o>(&self, orders: &'o [String]) -> Vec<&'o [String]> {
         let is_answered = |it: &&[String]| it.iter().all(|it| parts(it).0 != NOT_REMOVED);
-        match self.way {
-            Way::Arguments => orders.chunks(1).filter(is_answered).collect(),
-            Way::Input | Way::Environment => vec![orders],
+        match self.takes(COMMAND) {
+            true => orders.chunks(1).filter(is_answered).collect(),
+            false => vec![orders],
         }
     }
 
@@ -101,19 +88,17 @@ impl Client {
         let port = port.to_string();
         let mut words = Vec::new();
         for word in &self.words {
-            if word != "{command}" {
+            if word != COMMAND {
                 words.push(word.replace("{host}", "127.0.0.1").replace("{port}", &port));
                 continue;
             }
             for order in orders {
-                let (word, name) = parts(order);
-                let typed = self.map.contains_key(word).then(|| self.typed(order));
-                let typed = typed.as_ref().map(|typed| typed.split_whitespace().collect());
-                let typed: Vec<_> = typed.unwrap_or_else(|| vec![word, name]);
-                words.extend(typed.into_iter().filter(|it| !it.is_empty()).map(str::to_owned));
+                let text = self.map.get(parts(order).0).map_or("{word} {name}", String::as_str);
+                let typed = text.split_whitespace().map(|word| filled(word, order));
+                words.extend(typed.filter(|word| !word.is_empty()));
             }
         }
-        let typed: String = orders.iter().map(|order| self.typed(order)).collect();
+        let typed: String = orders.iter().map(|order| typed(&self.map, order)).collect();
         let home = folder.display().to_string();
         let variables = [
             ("HOME", home.as_str()),
@@ -124,10 +109,11 @@ impl Client {
             ("CONNME_DOWNLOADS", &self.downloads),
         ];
         let mut process = Process::start(&words, folder, &variables)?;
-        process.say(match self.way {
-            Way::Input => &typed,
-            Way::Arguments if orders.iter().any(|order| parts(order).0 == "rm") => "Y\n",
-            Way::Arguments | Way::Environment => "",
+        let is_rm = orders.iter().any(|order| parts(order).0 == "rm");
+        process.say(match self.takes(COMMAND) {
+            true if is_rm => "Y\n",
+            false if self.takes("{port}") => &typed,
+            _ => "",
         });
         Ok(process)
     }
@@ -139,17 +125,15 @@ mod tests {
 
     #[test]
     fn an_order_is_typed_as_the_client_takes_it() {
-        let map = [("upload".to_owned(), "put {path}\\n\\n1".to_owned())].into();
-        let words = ["x", "{port}"].map(str::to_owned).to_vec();
-        let client = Client::new(words, map);
-        for (order, typed) in [
+        let map = [("upload".to_owned(), "put {path}\n\n1".to_owned())].into();
+        for (order, line) in [
             ("rm a b", ["rm\na b\nY\n", "rm a b\nY\n", "rm a b\n"]),
             ("size a b", ["size\na b\n", "size a b\n", "size a b\n"]),
             ("rm-no a", ["rm\na\nN\n", "rm a\nN\n", ""]),
             ("ls", ["ls\n"; 3]),
             ("upload a", ["put a\n\n1\n"; 3]),
         ] {
-            assert_eq!(MANNERS.map(|manner| client.with(manner).typed(order)), typed);
+            assert_eq!(MANNERS.map(|manner| typed(&map_of(manner, &map), order)), line);
         }
     }
 }

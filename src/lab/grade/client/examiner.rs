@@ -6,35 +6,35 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use super::drive::parts;
 use super::request::{Request, size_in};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::grade::conversation::{Check, Then};
 use crate::lab::grade::peer::{Done, Peer};
 use crate::lab::grade::places::Places;
-use crate::lab::grade::player::{Player, Stage};
-use crate::lab::grade::record::Record;
-use crate::lab::grade::seen::Fail;
+use crate::lab::grade::player::{Player, Stage, shown};
+use crate::lab::grade::seen::{Fail, Record};
 use crate::lab::lecture::trace::Side;
 use crate::store::Store;
 
 /// How often it is looked whether a client has come or asked.
 const LOOK: Duration = Duration::from_millis(3);
 
-/// What is known of a conversation while it goes on.
-pub(super) struct Examiner {
+/// The server of a check.
+pub(super) struct Examiner<'c> {
     pub(super) dialect: Dialect,
-    pub(super) record: Arc<Record>,
+    pub(super) record: &'c Arc<Record>,
+    pub(super) acts: &'c Mutex<Acts>,
     /// A request that failed in the conversation fails again.
     pub(super) fails_again: bool,
-    /// What the client is told to do, as requests.
-    pub(super) orders: Vec<String>,
-    pub(super) acts: Mutex<Acts>,
+    pub(super) listener: TcpListener,
+    pub(super) store: Store,
+    /// The connections that are not the conversation's at present.
+    pub(super) waiting: Vec<Peer>,
 }
 
 /// What has happened on the wire up to now.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Acts {
     /// What was wrong.
     pub(super) failure: Option<Box<Fail>>,
@@ -48,81 +48,45 @@ pub(super) struct Acts {
     pub(super) others: Vec<Request>,
 }
 
-impl Examiner {
-    /// Plays the conversation, and serves until the check is over.
-    pub(super) fn serve(
-        &self,
-        listener: &TcpListener,
-        store: &Store,
-        check: &Check,
-        places: &mut Places,
-        server: Option<Peer>,
-    ) {
-        let _ = listener.set_nonblocking(true);
-        let mut client = Client { examiner: self, listener, store, waiting: Vec::new() };
-        let mut player = Player::new(Side::Server, server);
-        let outcome = player.play(&mut client, check, places);
-        {
-            let mut acts = self.acts();
-            acts.has_ended = true;
-            acts.failure = outcome.err();
-            if acts.failure.is_none() {
-                client.waiting.extend(player.peers.into_values().flatten());
-            }
-        }
-        client.wait_for(None);
-    }
-
-    pub(super) fn acts(&self) -> MutexGuard<'_, Acts> {
-        lock(&self.acts)
-    }
-
-    /// The word of the first order, if nothing of the conversation was asked for.
-    pub(super) fn unasked(&self) -> Option<String> {
-        let is_idle = |it: &Request| ["connme", "help", "byebye"].contains(&&*it.said());
-        let acts = self.acts();
-        if !acts.heard.is_empty() || !acts.others.iter().all(is_idle) {
-            return None;
-        }
-        let words = self.orders.iter().map(|order| parts(order).0);
-        words.map(str::to_owned).find(|word| word != "connme")
-    }
-
+impl Acts {
     /// Whether the conversation had this request already: a client may try again.
-    fn has_heard(&self, request: &Request) -> bool {
-        self.acts().heard.iter().any(|line| request.is(self.dialect, line))
-    }
-
-    /// Whether the client was told to ask this, or the conversation had it.
-    pub(super) fn knows(&self, request: &Request) -> bool {
-        let is_told = self.orders.iter().any(|order| request.obeys(self.dialect, order));
-        is_told || self.has_heard(request)
+    pub(super) fn has_heard(&self, request: &Request) -> bool {
+        self.heard.iter().any(|line| request.is(line))
     }
 }
 
-/// The client of a check.
-struct Client<'e> {
-    examiner: &'e Examiner,
-    listener: &'e TcpListener,
-    store: &'e Store,
-    /// Its connections that are not the conversation's at present.
-    waiting: Vec<Peer>,
-}
+impl Examiner<'_> {
+    /// Plays the conversation, and serves until the check is over.
+    pub(super) fn serve(mut self, check: &Check, places: &mut Places, server: Option<Peer>) {
+        let _ = self.listener.set_nonblocking(true);
+        let mut player = Player::new(Side::Server, server);
+        let outcome = player.play(&mut self, check, places);
+        if outcome.is_ok() {
+            self.waiting.extend(std::mem::take(&mut player.peers).into_values().flatten());
+        }
+        let mut acts = self.acts();
+        acts.has_ended = true;
+        acts.failure = outcome.err();
+        drop(acts);
+        self.wait_for(None);
+    }
 
-impl Client<'_> {
+    fn acts(&self) -> MutexGuard<'_, Acts> {
+        lock(self.acts)
+    }
+
     /// Answers what the client asks for, until it asks for this. Returns the connection on which it does. `None`: the
     /// check is over.
     fn wait_for(&mut self, line: Option<&[u8]>) -> Option<Peer> {
-        let Examiner { dialect, ref record, .. } = *self.examiner;
-        while !record.is_over() {
+        while !self.record.is_over() {
             self.accept();
             let Some(at) = self.waiting.iter_mut().position(Peer::has_come) else {
                 thread::sleep(LOOK);
                 continue;
             };
             let mut peer = self.waiting.remove(at);
-            let Some(request) = Request::read(dialect, &mut peer) else { continue };
-            if line.is_some_and(|line| request.is(dialect, line)) {
+            let Some(request) = Request::read(self.dialect, &mut peer) else { continue };
+            if line.is_some_and(|line| request.is(line)) {
                 return Some(peer);
             }
             let goes_on = self.answer(&request, peer);
@@ -137,26 +101,29 @@ impl Client<'_> {
         let Some(peer) = self.wait_for(Some(&line)) else { return false };
         player.peers.insert(player.on.clone(), Some(peer));
         player.pass_on(&line);
-        self.examiner.acts().heard.push(line);
+        let mut acts = self.acts();
+        acts.waits_for = None;
+        acts.heard.push(line);
         true
     }
 
     fn accept(&mut self) {
         let Ok((stream, _)) = self.listener.accept() else { return };
         let _ = stream.set_nonblocking(false);
-        self.waiting.push(Peer::new(stream, &self.examiner.record));
+        self.waiting.push(Peer::new(stream, self.record));
     }
 
     /// Returns the connection if it goes on.
     fn answer(&mut self, request: &Request, mut peer: Peer) -> Option<Peer> {
-        let examiner = self.examiner;
-        examiner.acts().others.push(request.clone());
-        if examiner.fails_again && examiner.dialect == Dialect::Text && examiner.has_heard(request)
-        {
+        let mut acts = self.acts();
+        acts.others.push(request.clone());
+        let is_again = acts.has_heard(request);
+        drop(acts);
+        if self.fails_again && self.dialect == Dialect::Text && is_again {
             peer.send("error internal this has failed before\n");
             return Some(peer);
         }
-        let (mut peer, goes_on) = request.answer(examiner.dialect, peer, self.store)?;
+        let (mut peer, goes_on) = request.answer(self.dialect, peer, &self.store)?;
         if goes_on {
             return Some(peer);
         }
@@ -164,14 +131,14 @@ impl Client<'_> {
         peer.half_close();
         let rest = peer.drain();
         let more = rest.split_inclusive(|byte| *byte == b'\n').map(|it| Request(it.to_vec()));
-        examiner.acts().others.extend(more);
+        self.acts().others.extend(more);
         None
     }
 }
 
-impl Stage for Client<'_> {
+impl Stage for Examiner<'_> {
     fn open(&mut self) -> Done<Option<Peer>> {
-        while self.waiting.is_empty() && !self.examiner.record.is_over() {
+        while self.waiting.is_empty() && !self.record.is_over() {
             self.accept();
             thread::sleep(LOOK);
         }
@@ -179,18 +146,16 @@ impl Stage for Client<'_> {
     }
 
     fn hear(&mut self, player: &mut Player, line: Vec<u8>) -> Done<Then> {
-        player.settle(self)?;
-        if self.examiner.dialect == Dialect::Text && size_in(&line).is_some() {
-            player.with(self, |p| hear_size(p, &line))?;
+        player.send(self)?;
+        // A size may have any form that means this one.
+        if self.dialect == Dialect::Text && size_in(&line).is_some() {
+            let is_it = |came: &str| (size_in(came.as_bytes()) == size_in(&line)).then_some(());
+            player.with(self, |p| p.line_as(shown(&line).trim_end(), is_it))?;
             player.pass_on(&line);
             return Ok(Then::GoOn);
         }
-        self.examiner.acts().waits_for = Some(line.clone());
-        if !self.comes(player, line) {
-            return Ok(Then::Stop);
-        }
-        self.examiner.acts().waits_for = None;
-        Ok(Then::GoOn)
+        self.acts().waits_for = Some(line.clone());
+        Ok(if self.comes(player, line) { Then::GoOn } else { Then::Stop })
     }
 
     fn word(
@@ -204,15 +169,4 @@ impl Stage for Client<'_> {
         let is_missed = word == "may" && !self.comes(player, [argument, b"\n"].concat());
         Ok(if is_missed { Then::LeaveOut } else { Then::GoOn })
     }
-}
-
-/// The size of a file, in any form that means this one.
-fn hear_size(p: &mut Peer, size: &[u8]) -> Done {
-    let line = p.line("SIZE").unwrap_or_default();
-    let came = size_in(&line);
-    if came.is_some() && came == size_in(size) {
-        return Ok(());
-    }
-    p.unread(&line);
-    p.differs(size)
 }

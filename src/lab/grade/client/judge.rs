@@ -6,10 +6,13 @@ use std::fs;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::examiner::Examiner;
+use super::drive::parts;
+use super::examiner::Acts;
 use super::request::Request;
+use crate::dialect::Dialect;
+use crate::lab::grade::places::is_in;
 use crate::lab::grade::prepared::files_in;
-use crate::lab::grade::seen::{Fail, Verdict, fail, first_difference, quoted, same};
+use crate::lab::grade::seen::{Fail, Rung, fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::{came, expected};
 use crate::lang::{Msg, printable};
 
@@ -35,8 +38,12 @@ pub(super) struct Seen {
     pub(super) before: Files,
     pub(super) after: Files,
     /// What it was told, and what is to be so.
-    pub(super) typed: Vec<String>,
+    pub(super) orders: Vec<String>,
     pub(super) facts: Vec<Fact>,
+    /// What has happened on the wire, in how many connections, step by step.
+    pub(super) acts: Acts,
+    pub(super) connections: u64,
+    pub(super) rungs: Vec<Rung>,
     /// The path of the folder where it saves.
     pub(super) downloads: PathBuf,
 }
@@ -89,58 +96,52 @@ impl Seen {
     ///
     /// # Errors
     /// That.
-    pub(super) fn judge(&self, examiner: &Examiner) -> Result<(), Box<Fail>> {
-        let wrong = |verdict, (expected, got): (Msg, Msg)| {
-            let mut failure = fail(expected, got, examiner.record.connections());
-            failure.verdict = verdict;
-            Err(failure)
-        };
-        if self.code() == Some(UNKNOWN) {
-            let differs = (expected("command", &[]), came("status", &[&UNKNOWN]));
-            return wrong(Verdict::NotSupported, differs);
-        }
-        if self.has_crashed() {
+    pub(super) fn judge(&self, dialect: Dialect) -> Result<(), Box<Fail>> {
+        let acts = &self.acts;
+        let is_told = |it: &Request| self.orders.iter().any(|order| it.obeys(dialect, order));
+        let is_unasked = |it: &&Request| !it.is_harmless() && !is_told(it) && !acts.has_heard(it);
+        let memory = self.facts.iter().find(|it| it.0 == "memory");
+        let (verdict, (expected, got)) = if self.code() == Some(UNKNOWN) {
+            ("not-supported", (expected("command", &[]), came("status", &[&UNKNOWN])))
+        } else if self.has_crashed() {
             let line = printable(self.last_words().as_bytes());
-            let differs = (expected("no-crash", &[]), came("crash", &[&line]));
-            return wrong(Verdict::Crashed, differs);
-        }
-        if let Some(failure) = examiner.acts().failure.clone() {
-            return Err(failure);
-        }
-        let memory = self.facts.iter().find(|fact| fact.0 == "memory");
-        if let Some(differs) = memory.and_then(|fact| self.differs(fact)) {
-            return wrong(Verdict::Wrong, differs);
-        }
-        let waits_for = examiner.acts().waits_for.as_ref().map(|line| same(quoted(line)));
-        if self.hangs || waits_for.is_some() {
-            let verdict = if self.hangs { Verdict::Hangs } else { Verdict::Wrong };
-            let expected = waits_for.unwrap_or_else(|| expected("end", &[]));
-            return wrong(verdict, (expected, self.asked_instead(examiner)));
-        }
-        let others = examiner.acts().others.clone();
-        let is_unasked = |it: &&Request| !it.is_harmless() && !examiner.knows(it);
-        if let Some(request) = others.iter().find(is_unasked) {
-            let differs = (expected("asked", &[]), same(quoted(&request.0)));
-            return wrong(Verdict::Wrong, differs);
-        }
-        match self.facts.iter().find_map(|fact| self.differs(fact)) {
-            Some(differs) => wrong(Verdict::Wrong, differs),
-            None => Ok(()),
-        }
+            ("crashed", (expected("no-crash", &[]), came("crash", &[&line])))
+        } else if let Some(failure) = &acts.failure {
+            return Err(failure.clone());
+        } else if let Some(differs) = memory.and_then(|it| self.differs(it)) {
+            ("wrong", differs)
+        } else if self.hangs || acts.waits_for.is_some() {
+            let due = acts.waits_for.as_ref().map(|line| same(quoted(line)));
+            let due = due.unwrap_or_else(|| expected("end", &[]));
+            (if self.hangs { "hangs" } else { "wrong" }, (due, self.asked_instead()))
+        } else if let Some(request) = acts.others.iter().find(is_unasked) {
+            ("wrong", (expected("asked", &[]), same(quoted(&request.0))))
+        } else if let Some(differs) = self.facts.iter().find_map(|it| self.differs(it)) {
+            ("wrong", differs)
+        } else {
+            return Ok(());
+        };
+        Err(Box::new(Fail { verdict, ..*fail(expected, got, self.connections) }))
     }
 
     /// What came in place of the request that is due.
-    fn asked_instead(&self, examiner: &Examiner) -> Msg {
-        let said = |it: &Request| quoted(it.said().as_bytes());
-        let said: Vec<_> = examiner.acts().others.iter().map(said).collect();
+    fn asked_instead(&self) -> Msg {
+        let Acts { others, heard, .. } = &self.acts;
+        let said: Vec<_> = others.iter().map(|it| quoted(it.said().as_bytes())).collect();
         let got = match said.is_empty() {
             _ if self.hangs => came("no-end", &[]),
             true => came("no-request", &[]),
             false => same(said.join(", ")),
         };
-        // Perhaps it has asked for nothing of this check.
-        let Some(word) = examiner.unasked() else { return got };
-        Msg::of(|lang| came("other-word", &[&got.say(lang), &word]).say(lang))
+        let is_idle = |it: &Request| is_in("connme help byebye", &it.action());
+        let mut told = self.orders.iter().map(|order| parts(order).0).filter(|it| *it != "connme");
+        match told.next() {
+            // It has asked for nothing of this check.
+            Some(word) if heard.is_empty() && others.iter().all(is_idle) => {
+                Msg::of(|lang| came("other-word", &[&got.say(lang), &word]).say(lang))
+            }
+            _ => got,
+        }
     }
 
     /// The line by which a program says why it crashed, or how it ended.

@@ -34,25 +34,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use super::conversation::{Mistake, Step, Then};
+use super::conversation::{Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
-use super::process::{Process, last_lines, soon};
-use super::record::Record;
-use super::seen::Fail;
+use super::process::{Process, last_lines, soon, words_of};
+use super::seen::{Fail, Record};
 use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
-use crate::client::connection::reach;
-use crate::client::names;
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::random::Random;
 use crate::lang::Msg;
 use crate::log::Log;
 use crate::store::{self, Store};
-use drive::{Client, MANNERS, Way, parts};
-use examiner::Examiner;
+use drive::{COMMAND, Client, MANNERS, map_of, parts, typed};
+use examiner::{Acts, Examiner};
 use judge::{Seen, files};
 
 /// How a client is started and told what to do.
@@ -84,16 +81,10 @@ impl Driven {
                 .split_once('=')
                 .filter(is_right)
                 .ok_or_else(|| said("cannot", "map", &[entry]));
-            right.map(|(word, text)| (word.to_owned(), text.to_owned()))
+            right.map(|(word, text)| (word.to_owned(), text.replace("\\n", "\n")))
         });
         entries.collect()
     }
-}
-
-/// The words of the command that starts a client.
-fn words_of(command: &str) -> Result<Vec<String>, Msg> {
-    let words = names::words(command, names::ESCAPES).filter(|words| !words.is_empty());
-    words.ok_or_else(|| said("cannot", "client", &[]))
 }
 
 /// How many checks run at once: most of them wait.
@@ -111,6 +102,9 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// The port of a check without a server: it is that of a service which nobody has.
+const ABSENT: u16 = 1;
+
 /// A client is ended when nothing happens, and not at a moment.
 const NEVER: Duration = Duration::from_secs(600);
 
@@ -118,22 +112,16 @@ const NEVER: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// What has to be said if the client does not work at all.
-pub fn run(
-    folder: &Path,
-    options: Options,
-    driven: &Driven,
-    tell: impl Fn(&[&Graded]),
-) -> Result<Report, Msg> {
-    let words = words_of(&driven.command)?;
-    let mut room = Room::new(options, Client::new(words, driven.map()?), folder);
-    room.dry_run(driven)?;
+pub fn run(folder: &Path, options: &Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
+    let command = options.client.as_ref().map_or("", |driven| &driven.command);
+    let client = Client::new(options, command, folder)?;
     let grade = |group: &[&'static Check], is_over| {
         at_once(group, |check| match is_over {
-            true => Graded::without_steps(check, Outcome::NotRun),
-            false => room.grade(check),
+            true => Graded::without_steps(check, "left-out"),
+            false => client.grade(check),
         })
     };
-    Ok(Report::of(&room.options, tell, grade))
+    Ok(Report::of(options, tell, grade))
 }
 
 /// What this makes of each, in their order, several at a time.
@@ -153,33 +141,33 @@ fn at_once<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M>
     std::mem::take(&mut *lock(&made)).into_values().collect()
 }
 
-/// What all checks of a run have.
-struct Room<'f> {
-    options: Options,
-    client: Client,
-    folder: &'f Path,
-    /// The server that the client is tried with.
-    server: Option<String>,
-}
-
-impl<'f> Room<'f> {
-    fn new(options: Options, client: Client, folder: &'f Path) -> Room<'f> {
-        Room { options, client, folder, server: None }
-    }
-
-    /// Finds out what the client takes for commands and where it saves.
-    fn dry_run(&mut self, driven: &Driven) -> Result<(), Msg> {
-        let manners = match (driven.is_assignment, self.client.way) {
-            (_, Way::Arguments) => &MANNERS[2..],
-            (true, _) => &MANNERS[..1],
-            _ => &MANNERS,
+impl<'f> Client<'f> {
+    /// The client that this command starts. It is found out what it takes for commands and where it saves.
+    ///
+    /// # Errors
+    /// What has to be said if it does not work at all.
+    fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
+        let driven = options.client.clone().unwrap_or_default();
+        let words = words_of(command).ok_or_else(|| said("cannot", "client", &[]))?;
+        let own = driven.map()?;
+        let untried = Client {
+            options: options.clone(),
+            folder,
+            words,
+            map: BTreeMap::new(),
+            ends_with_input: false,
+            downloads: driven.downloads.clone().unwrap_or_default(),
         };
-        self.client.downloads = driven.downloads.clone().unwrap_or_default();
-        let (dialect, check) = (self.options.dialect, Check::of_lines(DRY_RUN));
+        let manners = match driven.is_assignment {
+            _ if untried.takes(COMMAND) => &MANNERS[2..],
+            true => &MANNERS[..1],
+            false => &MANNERS,
+        };
+        let (dialect, check) = (options.dialect, Check::of_lines(DRY_RUN));
         let tries = at_once(manners, |manner| {
-            let room = Room::new(self.options.clone(), self.client.with(manner), self.folder);
-            let (examiner, seen) = room.perform(&check).ok()?;
-            let asked = examiner.acts().others.clone();
+            let client = Client { map: map_of(manner, &own), ..untried.clone() };
+            let seen = client.perform(&check, None).ok()?;
+            let asked = &seen.acts.others;
             let is_known = |order: &&&str| {
                 let has_name =
                     |said: String| dialect == Dialect::Struct || said.contains(parts(order).1);
@@ -188,50 +176,52 @@ impl<'f> Room<'f> {
             let orders = ["ls", "size b.txt", "download a.txt", "rm c.txt"];
             let known = orders.iter().filter(is_known).count();
             let has_ended = seen.status.is_some_and(|status| status.success());
-            Some(((known, asked.len() <= 6, has_ended), room.client, seen))
+            let rank = (known, asked.len() <= 6, has_ended);
+            Some((rank, client, seen))
         });
         let best = tries.into_iter().rev().flatten().max_by_key(|it| it.0);
-        let Some((_, client, seen)) = best.as_ref().filter(|it| it.0.0 > 0) else {
-            return Err(no_request(best.as_ref().map_or("", |it| &it.2.printed)));
+        let (mut client, seen) = match best {
+            Some(((1.., ..), client, seen)) => (client, seen),
+            silent => return Err(no_request(&silent.map(|it| it.2.printed).unwrap_or_default())),
         };
-        self.client = client.clone();
         if driven.downloads.is_none() {
             let paths = seen.after.keys().filter_map(|path| path.strip_prefix(WORK));
             let mut folders = paths.filter_map(|path| path.strip_suffix("/a.txt"));
             let folder = folders.next().unwrap_or_default();
-            self.client.downloads = folder.trim_start_matches('/').to_owned();
+            client.downloads = folder.trim_start_matches('/').to_owned();
         }
-        let ended = self.perform(&Check::of_lines("$ ls\ninput ends"));
-        self.client.ends_with_input = ended.is_ok_and(|(_, seen)| seen.has_ended_well());
-        Ok(())
+        let ended = client.perform(&Check::of_lines("$ ls\ninput ends"), None);
+        client.ends_with_input = ended.is_ok_and(|seen| seen.has_ended_well());
+        Ok(client)
     }
 
     fn grade(&self, check: &'static Check) -> Graded {
         let start = Instant::now();
-        let mut performed = self.perform(check);
+        let mut performed = self.perform(check, None);
         // On a busy machine a client may get no time to run.
-        if matches!(&performed, Ok((_, seen)) if seen.hangs) {
-            performed = self.perform(check);
+        if performed.as_ref().is_ok_and(|seen| seen.hangs) {
+            performed = self.perform(check, None);
         }
-        let Ok((examiner, seen)) = performed else {
-            return Graded::without_steps(check, Outcome::NoTime);
-        };
+        let Ok(seen) = performed else { return Graded::without_steps(check, "no-time") };
         let failed = |mut failure: Box<Fail>| {
+            let typed: String = seen.orders.iter().map(|order| typed(&self.map, order)).collect();
+            failure.typed = typed.lines().map(str::to_owned).collect();
             failure.printed = last_lines(&seen.printed);
-            failure.typed.clone_from(&seen.typed);
             Outcome::Failed(failure)
         };
-        let outcome = seen.judge(&examiner).map_or_else(failed, |()| Outcome::Passed);
-        Graded { check, outcome, time: start.elapsed(), rungs: examiner.record.take_rungs() }
+        let outcome = seen.judge(self.options.dialect);
+        let outcome = outcome.map_or_else(failed, |()| Outcome::Passed);
+        Graded { check, outcome, time: start.elapsed(), rungs: seen.rungs }
     }
 
-    /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves.
-    fn perform(&self, check: &Check) -> io::Result<Performed> {
+    /// Plays a conversation with the client in a folder of its own. Beside it is what our server serves. What the client
+    /// says is passed on to `server`, if there is one.
+    fn perform(&self, check: &Check, server: Option<TcpStream>) -> io::Result<Seen> {
         let name = check.id.replace('/', "-");
         let place = self.folder.join(format!("{name}-{:016x}", store::random()));
         let (folder, served) = (place.join("client"), place.join("server"));
         let work = folder.join(WORK);
-        let downloads = work.join(&self.client.downloads);
+        let downloads = work.join(&self.downloads);
         fs::create_dir_all(&downloads)?;
         let store = Store::open(&served, store::Options::default(), &Log::default())
             .map_err(|error| io::Error::other(error.to_string()))?;
@@ -241,7 +231,7 @@ impl<'f> Room<'f> {
             if let Step::Word(word, it) = step {
                 words.push((word, shown(&it), places.content.clone()));
             }
-            Ok::<_, Mistake>(Then::GoOn)
+            Then::GoOn
         });
         for (word, name, bytes) in words {
             match word {
@@ -260,70 +250,63 @@ impl<'f> Room<'f> {
         }
         let has = |wanted| facts.iter().any(|(word, ..)| *word == wanted);
         let dialect = self.options.dialect;
-        if dialect != Dialect::Json && self.client.way != Way::Arguments {
+        if dialect != Dialect::Json && !self.takes(COMMAND) {
             if orders.first().is_none_or(|order| order != "connme") {
                 orders.insert(0, "connme".to_owned());
             }
             // A client may say of `byebye` that the connection is lost, and not of what was lost with it.
-            let is_without = self.client.ends_with_input && has("told");
+            let is_without = self.ends_with_input && has("told");
             let is_there = orders.iter().any(|order| order == "byebye");
             if !is_without && !is_there && !has("input") {
                 orders.push("byebye".to_owned());
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        // A check without a server needs a port on which nothing listens. That of an open connection is given to no other
-        // program meanwhile.
-        let connect = || io::Result::Ok((TcpStream::connect(address)?, listener.accept()?));
-        let absent = has("absent").then(connect).transpose()?;
-        let address = absent.as_ref().map_or(Ok(address), |(stream, _)| stream.local_addr())?;
-        let examiner = Examiner {
-            dialect,
-            record: Record::new(&Arc::default(), Instant::now() + NEVER, true),
-            fails_again: has("told"),
-            orders: orders.clone(),
-            acts: Mutex::default(),
-        };
+        let port = if has("absent") { ABSENT } else { listener.local_addr()?.port() };
         let time = self.options.time * check.times("patience");
         let most = facts.iter().find(|(word, ..)| *word == "memory");
         let most = most.and_then(|(_, most, _)| most.trim().parse().ok());
-        let typed: String = orders.iter().map(|order| self.client.typed(order)).collect();
-        let server = self.server.as_ref().map(|it| reach(it.as_str(), time)).transpose()?;
         // What a server does not say is known before it is known what the client does not say.
         let record = Record::new(&Arc::default(), Instant::now() + time / 2, false);
         let server = server.map(|stream| Peer::new(stream, &record));
+        let record = Record::new(&Arc::default(), Instant::now() + NEVER, true);
+        let acts = Mutex::new(Acts::default());
+        let examiner = Examiner {
+            dialect,
+            record: &record,
+            acts: &acts,
+            fails_again: has("told"),
+            listener,
+            store,
+            waiting: Vec::new(),
+        };
         let mut seen = Seen {
             before: files(&folder),
-            downloads: Path::new(WORK).join(&self.client.downloads),
-            typed: typed.lines().map(str::to_owned).collect(),
+            downloads: Path::new(WORK).join(&self.downloads),
             ..Seen::default()
         };
         thread::scope(|scope| {
-            match absent {
-                None => {
-                    scope.spawn(|| examiner.serve(&listener, &store, check, &mut places(), server));
-                }
-                Some(_) => examiner.acts().has_ended = true,
-            }
-            for orders in self.client.turns(&orders) {
-                examiner.record.touch();
-                match self.client.start(orders, &work, address.port()) {
-                    Ok(mut process) => seen.watch(&mut process, &examiner, time, most),
+            scope.spawn(|| examiner.serve(check, &mut places(), server));
+            for orders in self.turns(&orders) {
+                record.touch();
+                match self.start(orders, &work, port) {
+                    Ok(mut process) => seen.watch(&mut process, &record, &acts, time, most),
                     Err(error) => seen.printed += &error.to_string(),
                 }
-                if seen.hangs || examiner.acts().failure.is_some() {
+                if seen.hangs || lock(&acts).failure.is_some() {
                     break;
                 }
             }
             // What the client sent last may be still under way.
-            let is_over = || examiner.acts().has_ended || examiner.record.idle() >= UNDER_WAY;
+            let is_over = || lock(&acts).has_ended || record.idle() >= UNDER_WAY;
             let _ = soon(NEVER, is_over);
-            examiner.record.end();
+            record.end();
         });
-        (seen.after, seen.facts) = (files(&folder), facts);
+        (seen.after, seen.facts, seen.orders) = (files(&folder), facts, orders);
+        seen.acts = lock(&acts).clone();
+        (seen.connections, seen.rungs) = (record.connections(), record.take_rungs());
         let _ = fs::remove_dir_all(place);
-        Ok((examiner, seen))
+        Ok(seen)
     }
 }
 
@@ -339,15 +322,13 @@ $ rm c.txt";
 /// The folder of a check in which the client runs. Beside it is what no client may touch.
 const WORK: &str = "work";
 
-/// The server, and what was seen of the client.
-type Performed = (Examiner, Seen);
-
 impl Seen {
     /// Waits until the process ends, or nothing happens for this time.
     fn watch(
         &mut self,
         process: &mut Process,
-        examiner: &Examiner,
+        record: &Record,
+        acts: &Mutex<Acts>,
         time: Duration,
         most: Option<u64>,
     ) {
@@ -359,10 +340,10 @@ impl Seen {
                 self.memory =
                     self.memory.max(process.usage().map_or(0, |usage| usage.memory / 1024));
             }
-            if failed.is_none() && examiner.acts().failure.is_some() {
+            if failed.is_none() && lock(acts).failure.is_some() {
                 failed = Some(Instant::now());
             }
-            let is_late = examiner.record.idle() > time || start.elapsed() > time + LONGEST;
+            let is_late = record.idle() > time || start.elapsed() > time + LONGEST;
             let is_failed = failed.is_some_and(|since| since.elapsed() > AFTERWARDS);
             // What takes too much does not have to go on.
             let is_large = most.is_some_and(|most| self.memory > most);
@@ -418,7 +399,7 @@ mod tests {
                 let mut is_told = false;
                 let walked = check.walk(&mut Places::new(Random(1), ""), &mut |_, step| {
                     is_told |= matches!(step, Step::Word("$", _));
-                    Ok::<_, Mistake>(Then::GoOn)
+                    Then::GoOn
                 });
                 assert!(walked.is_ok() && is_told, "{id}: {walked:?}");
                 for lang in [Lang::En, Lang::Id] {

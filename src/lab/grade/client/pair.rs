@@ -7,10 +7,11 @@ use std::env;
 use std::path::Path;
 
 use super::drive::Client;
-use super::{Driven, Options, Room, words_of};
+use super::{Driven, Options};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
+use crate::lab::grade::process::words_of;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::said;
 use crate::lab::scratch::{TemporaryFolder, this_program};
@@ -31,36 +32,28 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     if options.dialect != Dialect::Text {
         return Err(said("cannot", "pair-dialect", &[]));
     }
+    driven.map()?;
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
     let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
-    let head = [String::new()].into_iter().chain(servers.iter().map(|(name, _)| name.clone()));
-    let (mut rows, mut notes) = (vec![head.collect::<Vec<_>>()], Vec::new());
+    let cell = |text: &str| format!("{text:NAME$.NAME$}  ");
+    let (mut table, mut notes) = (cell(""), Vec::new());
+    table.extend(servers.iter().map(|(name, _)| cell(name)));
     for command in &clients(driven) {
-        let words = words_of(command).unwrap_or_default();
-        let mut room = Room::new(options.clone(), Client::new(words, driven.map()?), &folder.0);
-        let is_ready = room.dry_run(driven).map_err(|note| ("client", note));
-        let mut row = vec![label(command)];
+        let name = label(command);
+        table += &format!("\n{}", cell(&name));
+        let client = Client::new(options, command, &folder.0).map_err(|note| ("client", note));
         for (server, address) in &servers {
-            room.server = Some(address.clone());
-            // What an earlier one has left there has another name.
-            room.options.seed = crate::store::random();
-            let tried = is_ready.clone().and_then(|()| session(&room, address));
-            row.push(tried.map_or_else(
-                |(side, note)| {
-                    let number = notes.len() + 1;
-                    let (client, note) = (label(command), note.say(options.lang));
-                    notes.push(format!("\n{number}  {client}, {server}: {note}\n"));
-                    format!("{number}: {side}")
-                },
-                |()| "ok".to_owned(),
-            ));
+            table += &match client.clone().and_then(|client| session(client, address)) {
+                Ok(()) => cell("ok"),
+                Err((side, note)) => {
+                    let (number, note) = (notes.len() + 1, note.say(options.lang));
+                    notes.push(format!("\n{number}  {name}, {server}: {note}\n"));
+                    cell(&format!("{number}: {side}"))
+                }
+            };
         }
-        rows.push(row);
     }
-    let cell = |cell: &String| format!("{cell:NAME$.NAME$}");
-    let line = |row: &Vec<_>| row.iter().map(cell).collect::<Vec<_>>().join("  ");
-    let table: String = rows.iter().map(|row| line(row).trim_end().to_owned() + "\n").collect();
-    Ok((table + &notes.concat(), notes.is_empty()))
+    Ok((format!("{table}\n{}", notes.concat()), notes.is_empty()))
 }
 
 /// A server: `NAME=HOST:PORT`.
@@ -93,21 +86,19 @@ fn label(command: &str) -> String {
 }
 
 /// Tries a client with a server. Says whose fault it is if that does not work, and why.
-fn session(room: &Room<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
-    reach(address, room.options.time)
+fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
+    let server = reach(address, client.options.time)
         .map_err(|error| ("server", said("cannot", "connect", &[&error])))?;
     let mut check = Check::of_lines(SESSION);
     check.id = "pair";
-    let ran = room.perform(&check);
-    let (examiner, seen) = ran.map_err(|error| ("client", same(error.to_string())))?;
-    seen.judge(&examiner).map_err(|failure| {
+    // What an earlier one has left there has another name.
+    client.options.seed = crate::store::random();
+    let ran = client.perform(&check, Some(server));
+    let seen = ran.map_err(|error| ("client", same(error.to_string())))?;
+    seen.judge(Dialect::Text).map_err(|failure| {
         let side = if failure.is_of_other { "server" } else { "client" };
-        let after = examiner
-            .acts()
-            .heard
-            .last()
-            .map(|line| quoted(line.trim_ascii_end()))
-            .unwrap_or_default();
+        let after =
+            seen.acts.heard.last().map(|line| quoted(line.trim_ascii_end())).unwrap_or_default();
         (side, note(&failure, &after, seen.printed.lines().last()))
     })
 }

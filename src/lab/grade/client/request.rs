@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::wire::stream::Stream;
 use crate::wire::{Wire, WireConfig};
 
-/// The commands of `struct`. None is the beginning of another.
+/// The commands of `struct`. No two begin with the same letter: what has come of one is not waited for as another.
 const COMMANDS: [&str; 7] = ["connme", "ls", "size", "rm", "download", "upload", "byebye"];
 
 /// What a client has asked for: a line, or a command of `struct`.
@@ -29,46 +29,30 @@ impl Request {
         if dialect != Dialect::Struct {
             return peer.line("REQUEST").ok().map(Request);
         }
-        loop {
-            let come = peer.held();
-            let blanks = come.iter().take_while(|byte| b"\r\n ".contains(byte)).count();
-            let rest = come.get(blanks..).unwrap_or_default();
-            if let Some(word) = COMMANDS.iter().find(|word| rest.starts_with(word.as_bytes())) {
-                peer.taken(blanks);
-                return Some(Request(peer.taken(word.len())));
-            }
-            let may_come = |word: &&str| word.as_bytes().starts_with(rest);
-            if !COMMANDS.iter().any(may_come) || !peer.read() {
-                return None;
-            }
+        while [b" ", b"\r", b"\n"].iter().any(|blank| peer.begins(*blank)) {
+            peer.taken(1);
         }
+        let word = COMMANDS.iter().find(|word| peer.begins(word.as_bytes()))?;
+        Some(Request(peer.taken(word.len())))
     }
 
     /// Whether it asks for what this line of a conversation says.
-    pub(super) fn is(&self, dialect: Dialect, line: &[u8]) -> bool {
-        match dialect {
-            Dialect::Json => {
-                let (ours, wanted) = (Value::parse(&self.0), Value::parse(line));
-                let Some(Value::Object(members)) = wanted else { return false };
-                ours.is_some_and(|ours| {
-                    members.iter().all(|(name, value)| ours.get(name) == Some(value))
-                })
+    pub(super) fn is(&self, line: &[u8]) -> bool {
+        match (Value::parse(line), Value::parse(&self.0)) {
+            (Some(Value::Object(wanted)), Some(ours)) => {
+                wanted.iter().all(|(name, value)| ours.get(name) == Some(value))
             }
             _ => words(&self.0) == words(line),
         }
     }
 
-    /// It as text, as a person would say it.
+    /// It as text.
     pub(super) fn said(&self) -> String {
-        let (word, argument) = words(&self.0);
-        match Value::parse(&self.0) {
-            Some(Value::Object(_)) => String::from_utf8_lossy(self.0.trim_ascii()).into_owned(),
-            _ => format!("{word} {argument}").trim_end().to_owned(),
-        }
+        String::from_utf8_lossy(self.0.trim_ascii()).into_owned()
     }
 
     /// The word of `text` for it.
-    fn action(&self) -> String {
+    pub(super) fn action(&self) -> String {
         let aksi = Value::parse(&self.0).and_then(|it| Some(it.get("aksi")?.as_text()?.to_owned()));
         let word = match aksi.as_deref() {
             Some("transfer") => "upload",
