@@ -10,7 +10,7 @@
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
-//! | `noted`, `unchanged` | the files in the folder are noted; a second later at most there are no others |
+//! | `noted`, `unchanged`, `unchanged in sight` | the files in the folder are noted; a second later at most there are no others, or only hidden ones |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
 
 use std::collections::BTreeSet;
@@ -245,7 +245,12 @@ impl Trial<'_> {
                 self.must(is_clean, expected(word, &[]), came("file-beside", &[&name]))
             }
             _ => {
-                let new = || self.files().difference(&self.found.noted).next().cloned();
+                let is_hidden = |path: &PathBuf| {
+                    let mut parts = path.strip_prefix(root).into_iter().flatten();
+                    parts.any(|part| part.as_encoded_bytes().starts_with(b"."))
+                };
+                let counts = |path: &&PathBuf| name != "in sight" || !is_hidden(path);
+                let new = || self.files().difference(&self.found.noted).find(counts).cloned();
                 // A server may need a moment to notice that a client has gone.
                 let _ = soon(LEFT, || new().is_none());
                 let Some(new) = new() else { return Ok(()) };
