@@ -213,7 +213,8 @@ fn read_on(mut stream: TcpStream) -> io::Result<()> {
     let end = Instant::now() + limits::CLOSE_TIME;
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(limits::CLOSE_TIME))?;
-    while Instant::now() < end && stream.read(&mut [0; 16 << 10])? > 0 {
+    // On the heap: an array would be on the stack of every connection, and take memory there.
+    while Instant::now() < end && stream.read(&mut vec![0; 16 << 10])? > 0 {
         thread::sleep(REFUSED_PAUSE);
     }
     Ok(())
