@@ -167,8 +167,8 @@ pub const PROXY_TIME: Duration = Duration::from_secs(5);
 pub const LIST_WINDOW: Duration = Duration::from_secs(45);
 
 /// Refused connections that stay open so that the peer can read why. One more is told, and closed at once. Each holds
-/// a descriptor that accepted connections may need.
-pub const MAX_REFUSALS: usize = 128;
+/// a descriptor and a thread that accepted connections may need.
+pub const MAX_REFUSALS: usize = 64;
 
 /// The stack of a connection's thread. Only pages that are used take memory, and each of a thousand idle
 /// connections used three. The rest is for safety: enough for every path through the store in an

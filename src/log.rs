@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::mem;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
@@ -137,7 +136,7 @@ impl Queue {
         let started = writer.spawn(move || {
             while woken.recv().is_ok() {
                 thread::sleep(LOG_PAUSE);
-                let text = mem::take(&mut lock(&waiting).text);
+                let text = std::mem::take(&mut lock(&waiting).text);
                 write(text.as_bytes());
                 lock(&waiting).unwritten -= text.len();
             }

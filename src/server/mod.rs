@@ -7,7 +7,7 @@ mod permits;
 mod proxy;
 mod threads;
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind as Kind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -93,10 +93,16 @@ impl Server {
         let accept = |(dialect, listener): (Dialect, TcpListener)| {
             let server = Arc::clone(&server);
             let thread = thread::Builder::new().name(format!("accept {}", dialect.name()));
-            thread.spawn(move || server.accept(dialect, &listener))
+            thread.spawn(move || {
+                // No client is served before every listener has its thread: connections could take all threads that
+                // the system has.
+                thread::park();
+                server.accept(dialect, &listener);
+            })
         };
         let threads = listeners.into_iter().map(accept).collect::<io::Result<Vec<_>>>();
         let threads = threads.map_err(|error| Error::io("start a thread to accept", &error))?;
+        threads.iter().for_each(|thread| thread.thread().unpark());
         for thread in threads {
             let _ = thread.join();
         }
@@ -106,7 +112,6 @@ impl Server {
     /// Accepts connections for ever. A failed accept does not end this: when the system has no descriptor left, new
     /// connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
-        use io::ErrorKind as Kind;
         let mut logged: Option<Instant> = None;
         loop {
             match listener.accept() {
@@ -135,8 +140,7 @@ impl Server {
             Ok(permit) => Connection { dialect, stream, peer, permit, is_refused: false },
             Err(busy) => return self.refuse_connection(dialect, stream, peer, &busy),
         };
-        if let Err(connection) = Threads::give(self, connection) {
-            let Connection { dialect, stream, peer, .. } = connection;
+        if let Err(Connection { dialect, stream, peer, .. }) = Threads::give(self, connection) {
             self.refuse_connection(dialect, stream, peer, &permits::busy("no thread is free"));
         }
     }
@@ -144,8 +148,7 @@ impl Server {
     /// Serves one connection from its first byte to its last.
     fn serve(self: &Arc<Server>, mut connection: Connection) {
         if connection.is_refused {
-            let _ = read_on(connection.stream);
-            return;
+            return read_on(connection.stream);
         }
         if self.has_proxy_line
             && let Err(error) = proxy::find_client(&mut connection)
@@ -188,7 +191,7 @@ impl Server {
     }
 
     /// Tells a peer that it is not served. Then a thread reads on for a moment: a close with unread bytes is a reset, which
-    /// can overtake the reply. If too many are read from already, or no thread is free, it is closed at once.
+    /// can overtake the reply. If too many are read from already, or no thread is free, it is closed now.
     fn refuse_connection(
         self: &Arc<Server>,
         dialect: Dialect,
@@ -197,10 +200,15 @@ impl Server {
         busy: &Error,
     ) {
         self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
+        let reply = dialect.error_reply(busy);
         // A new socket takes a line at once. If it does not, there is no peer to wait for.
-        if stream.write_all(&dialect.error_reply(busy)).is_ok()
-            && let Ok(permit) = self.refusals.take(None)
-        {
+        let told = stream.set_nonblocking(true).and_then(|()| stream.write_all(&reply));
+        if told.and_then(|()| stream.shutdown(Shutdown::Write)).is_err() {
+            return;
+        }
+        // What has come already is read in any case.
+        let _ = stream.read(&mut vec![0; 16 << 10]);
+        if let Ok(permit) = self.refusals.take(None) {
             let connection = Connection { dialect, stream, peer, permit, is_refused: true };
             let _ = Threads::give(self, connection);
         }
@@ -209,13 +217,10 @@ impl Server {
 
 /// Reads from a refused peer until its end, or its time is up: a little at a time, with pauses, so that it slows no other
 /// client down.
-fn read_on(mut stream: TcpStream) -> io::Result<()> {
+fn read_on(mut stream: TcpStream) {
     let end = Instant::now() + limits::CLOSE_TIME;
-    stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(limits::CLOSE_TIME))?;
-    // On the heap: an array would be on the stack of every connection, and take memory there.
-    while Instant::now() < end && stream.read(&mut vec![0; 16 << 10])? > 0 {
+    // The buffer is on the heap: an array would be on the stack of every connection.
+    while Instant::now() < end && !matches!(stream.read(&mut vec![0; 16 << 10]), Ok(0)) {
         thread::sleep(REFUSED_PAUSE);
     }
-    Ok(())
 }

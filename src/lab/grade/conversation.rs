@@ -268,7 +268,11 @@ fn step(word: &'static str, rest: &str, places: &mut Places) -> Option<Step> {
                 Step::Open(before, hole, end(after))
             }
         },
-        word => Step::Word(word, arguments(rest, places)?.join(&b" | "[..])),
+        // Of all other words a ` = ` is a part of what they are about.
+        "file" | "let" | "local" | "saved" | "serve" | "stored" => {
+            Step::Word(word, arguments(rest, places)?.join(&b" | "[..]))
+        }
+        word => Step::Word(word, places.fill(rest)?),
     })
 }
 
@@ -312,7 +316,7 @@ mod tests {
         let word = |word, rest: &str| Step::Word(word, rest.into());
         let asks = |line: &str| Step::Line(format!("{line}\n").into());
         let replies = |line: &str| Step::Bytes(Side::Server, format!("{line}\n").into());
-        let table: [(&'static str, Vec<Step>); 8] = [
+        let table: [(&'static str, Vec<Step>); 9] = [
             ("> ls\n>| x", vec![asks("ls"), Step::Bytes(Side::Client, b"x".into())]),
             ("< ok\n<| 2", vec![replies("ok"), Step::Bytes(Side::Server, b"2".into())]),
             (
@@ -326,6 +330,10 @@ mod tests {
             ),
             ("> {\"aksi\":[1]}", vec![asks("{\"aksi\":[1]}")]),
             ("<| {times 3 ab}{size}", vec![Step::Bytes(Side::Server, b"ababab6".into())]),
+            (
+                "made file a = {size}\nif a = b\ndone",
+                vec![word("made", "file a = 0"), word("if", "a = b")],
+            ),
             ("$ upload a.txt\nexit ok", vec![word("$", "upload a.txt"), word("exit", "ok")]),
         ];
         for (body, expected) in table {

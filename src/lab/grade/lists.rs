@@ -13,6 +13,8 @@ pub(super) type Entry = (String, Option<u64>);
 /// What a server says that it has.
 #[derive(Default)]
 pub(super) struct List {
+    /// How many entries it announces.
+    pub(super) count: Option<u64>,
     pub(super) entries: Vec<Entry>,
     /// The sum of the sizes that it tells.
     pub(super) total: Option<u64>,
@@ -43,8 +45,8 @@ fn entry(line: &str) -> Option<Entry> {
 
 /// Up to its `total`: whether the count is right is a check of its own.
 fn text(p: &mut Peer) -> Done<List> {
-    p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
-    let mut list = List::default();
+    let count = p.line_as("ok COUNT", |line| digits(line.strip_prefix("ok ")?.as_bytes()))?;
+    let mut list = List { count: Some(count), ..List::default() };
     while list.total.is_none() {
         p.line_as("file SIZE NAME / dir - NAME / total BYTES", |line| {
             match line.strip_prefix("total ") {

@@ -3,9 +3,9 @@
 //! | word | what it means |
 //! |---|---|
 //! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
-//! | `list`, `list FOLDER` | asks for the list, of which the next five speak |
+//! | `list`, `list FOLDER` | asks for the list, of which the next six speak |
 //! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
-//! | `totals`, `sorted` | its total is right; its order is |
+//! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
@@ -35,7 +35,7 @@ use crate::lab::lecture::trace::Side;
 use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.
-pub(super) const WORDS: &str = "enough list has lacks totals sorted no-more differ made stored clean noted unchanged lap prompt";
+pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
 
 /// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
@@ -212,10 +212,10 @@ impl Trial<'_> {
                 let name = new.map_or("", |(name, _)| name);
                 self.must(new.is_none(), listed(None, name), listed(new, name))
             }
+            "counts" => self.announces("ok", list.count, entries.len() as u64),
             "totals" => {
-                let sum: u64 = entries.iter().filter_map(|(_, size)| *size).sum();
-                let line = |total: u64| a_line(&format!("total {total}"));
-                self.must(list.total == Some(sum), line(sum), line(list.total.unwrap_or(0)))
+                let sizes = entries.iter().filter_map(|(_, size)| *size);
+                self.announces("total", list.total, sizes.sum())
             }
             _ => {
                 let wrong = entries.windows(2).find(|pair| !pair.is_sorted_by_key(|it| &it.0));
@@ -224,6 +224,11 @@ impl Trial<'_> {
                 self.must(false, came("order", &[second, first]), came("order", &[first, second]))
             }
         }
+    }
+
+    fn announces(&self, word: &str, number: Option<u64>, right: u64) -> Done {
+        let (number, line) = (number.unwrap_or(0), |number| a_line(&format!("{word} {number}")));
+        self.must(number == right, line(right), line(number))
     }
 
     fn files(&self) -> BTreeSet<PathBuf> {
