@@ -29,7 +29,7 @@
 //! That is some 95 functions with 1,100 lines, comments included. [`guide::assignment`] has the steps between the command
 //! and its reply beside those of a program in Python: read it first. A first reading can leave out
 //! - `wire/input.rs`: `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
-//! - of `server/permits.rs`, how IPv6 is counted, and what becomes of the network: lists and sums need it.
+//! - of `server/permits.rs`, how IPv6 is counted. Lists and sums need the network.
 //! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and what it does without hard links.
 //! - of `store/numbers.rs`, all but `take_first_free`. `next` gives 1, 2, 3, 4, and then uses a hint.
 //! - of `log.rs`, all but `command`: what that hands to `line`, another thread writes. `store/quota.rs`.

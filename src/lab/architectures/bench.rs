@@ -75,7 +75,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         for (shape, came) in shapes.iter().zip(&mut came) {
             let failed = |error| Failure::local(("measure", "mengukur"), shape.name, error);
             for ((clients, has_slow), came) in loads.iter().zip(came) {
-                let server = Launched::start(&command(*shape)?, Dialect::Text);
+                let server = Launched::start(command(*shape)?, Dialect::Text);
                 let server = server.map_err(Stop::Refused)?;
                 fs::write(server.root().join(NAME), vec![b'x'; SIZE]).map_err(failed)?;
                 let address = server.address;
@@ -108,9 +108,10 @@ fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
 }
 
 /// This program once more, as a server of this shape.
-fn command(shape: Shape) -> Answer<String> {
+fn command(shape: Shape) -> Answer<Vec<String>> {
     let program = this_program().map_err(|error| Failure::local(START, shape.name, error))?;
-    Ok(format!("'{}' shape {} {{port}} --root {{root}}", program.display(), shape.name))
+    let program = program.display().to_string();
+    Ok([&program, "shape", shape.name, "{port}", "--root", "{root}"].map(str::to_owned).to_vec())
 }
 
 /// Lets so many clients make their requests at the same time.

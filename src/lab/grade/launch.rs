@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::process::{Process, last_lines, soon, words_of};
+use super::process::{Process, last_lines, soon};
 use super::sentences::said;
 use crate::dialect::Dialect;
 use crate::lab::scratch::TemporaryFolder;
@@ -35,14 +35,13 @@ impl Launched {
     ///
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
-    pub(in crate::lab) fn start(command: &str, dialect: Dialect) -> Result<Launched, Msg> {
-        let words = words_of(command).unwrap_or_default();
+    pub(in crate::lab) fn start(words: Vec<String>, dialect: Dialect) -> Result<Launched, Msg> {
         let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
         let begun = made.and_then(|()| begin(&words, &folder.0, usual));
         let (process, address, held) =
-            begun.map_err(|printed| said("cannot", "start", &[&command, &printed]))?;
+            begun.map_err(|printed| said("cannot", "start", &[&words.join(" "), &printed]))?;
         Ok(Launched { words, folder, usual, process, address, held })
     }
 

@@ -52,7 +52,7 @@ use peer::Done;
 use places::Places;
 use player::shown;
 use prepared::files_in;
-use process::{Usage, last_lines, soon};
+use process::{Usage, last_lines, soon, words_of};
 use seen::Record;
 pub use seen::{Fail, Rung, What};
 use sentences::{came, expected, said};
@@ -268,7 +268,9 @@ fn points(of: &[Graded]) -> (u64, u64) {
 /// What has to be said if there is no server, or the folder is that of another one.
 pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
     let command = options.run.as_ref();
-    let launched = command.map(|it| Launched::start(it, options.dialect)).transpose()?;
+    let launched =
+        command.map(|it| Launched::start(words_of(it).unwrap_or_default(), options.dialect));
+    let launched = launched.transpose()?;
     let address = match &launched {
         Some(launched) => launched.address,
         None => reach((options.host.as_str(), options.port), options.time.max(TIME))

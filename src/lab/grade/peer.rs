@@ -43,6 +43,8 @@ pub(super) struct Peer {
     connection: u64,
     /// What came and was not expected yet.
     held: Vec<u8>,
+    /// What came and was right, since something was last sent.
+    right: Vec<u8>,
     /// The last byte of that is still in the system: a close with an unread byte is a reset.
     owes: bool,
     end: Option<&'static str>,
@@ -62,6 +64,7 @@ impl Peer {
             stream,
             connection: record.opened(),
             held: Vec::new(),
+            right: Vec::new(),
             owes: false,
             end: None,
             left: false,
@@ -78,6 +81,7 @@ impl Peer {
 
     /// The same, with at most this many bytes in each write.
     pub(super) fn send_in(&mut self, bytes: impl AsRef<[u8]>, slice: Option<usize>) -> &mut Peer {
+        self.right.clear();
         for (n, piece) in bytes.as_ref().chunks(slice.unwrap_or(usize::MAX).max(1)).enumerate() {
             if !self.write(piece) {
                 break;
@@ -182,9 +186,12 @@ impl Peer {
     pub(super) fn expect(&mut self, bytes: impl AsRef<[u8]>) -> Done {
         let bytes = bytes.as_ref();
         if !self.begins(bytes) {
-            return self.differs(bytes);
+            // A failure shows the right replies before it too: else it looks as if nothing was answered.
+            let right = std::mem::take(&mut self.right);
+            self.unread(&right);
+            return self.differs(&[&right, bytes].concat());
         }
-        self.held.drain(..bytes.len());
+        self.right.extend(self.held.drain(..bytes.len()));
         Ok(())
     }
 
@@ -292,6 +299,7 @@ impl Peer {
 
     /// Takes bytes off that, as many as were seen in it.
     pub(super) fn taken(&mut self, count: usize) -> Vec<u8> {
+        self.right.clear();
         self.held.drain(..count.min(self.held.len())).collect()
     }
 

@@ -53,7 +53,7 @@ pub(super) trait Stage {
     /// A new connection. `None`: there will be none.
     fn open(&mut self) -> Done<Option<Peer>>;
 
-    /// A client is to send this line. Where the client's side is played, there is nobody to hear.
+    /// A client is to send this line. Where the client's side is played, no client hears it.
     fn hear(&mut self, _: &mut Player, _: Vec<u8>) -> Done<Then> {
         Ok(Then::GoOn)
     }

@@ -236,7 +236,8 @@ fn in_short(report: &Report, graded: &Graded, look: Look) -> String {
     text
 }
 
-/// The checks that lost points beside those that are shown, by group, as far as a line has room.
+/// The checks that lost points beside those that are shown, by group, as far as a line has room: first those of the group
+/// of the first that is shown.
 fn also_lost(report: &Report, shown: &[&Graded], look: Look) -> String {
     let is_shown = |id| shown.iter().any(|it| it.check.id == id);
     let is_lost = |it: &&Graded| it.counts() && !it.passed() && !is_shown(it.check.id);
@@ -247,6 +248,8 @@ fn also_lost(report: &Report, shown: &[&Graded], look: Look) -> String {
             lost.push(format!("{}: {}", first.check.group(), names.join(", ")));
         }
     }
+    let group = shown.first().map_or("", |it| it.check.group());
+    lost.sort_by_key(|it: &String| !it.starts_with(group));
     let line = cut(&(label(report.options.lang, "lost") + &lost.join("; ")), look.columns);
     if lost.is_empty() { String::new() } else { line + "\n" }
 }

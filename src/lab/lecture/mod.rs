@@ -47,7 +47,7 @@ pub struct Instruments {
     pub capture: Option<Capture>,
     /// Where every read and write is printed.
     pub trace: Option<Output>,
-    /// After each call the trace and the recorder are told what the kernel says of the socket.
+    /// After each call all observers are told what the kernel says of the socket.
     pub kernel: bool,
     /// What goes wrong with what is sent.
     pub faults: Option<Faults>,

@@ -102,7 +102,7 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// How much longer than the usual time a check may take in which something happens all the time.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The port of a check without a server: it is that of a service which nobody has.
+/// The port of a check without a server: it belongs to a service that no machine has.
 const ABSENT: u16 = 1;
 
 /// A client is ended when nothing happens, and not at a moment.
