@@ -140,6 +140,6 @@ fn brief(report: &Report, graded: &Graded, most: usize) -> String {
     if details.len() <= share {
         return details;
     }
-    let shown: String = details.chars().take(share).collect();
+    let shown = (0..=share).rev().find_map(|end| details.get(..end)).unwrap_or_default();
     format!("{shown}…\n{}{}\n", label(report.options.lang, "again"), again(report, graded))
 }
