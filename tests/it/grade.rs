@@ -599,15 +599,20 @@ fn a_hint_fits_what_went_wrong() {
         let table = render(&report, "table", LOOK);
         assert!(table.contains(&format!("\n{hint}")), "{flaw}: {table}");
     }
-    // A server that ends after six connections: it is no matter what the check is about.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || listener.incoming().take(6).for_each(drop));
-    let only = vec!["manners/leaves-at-once".to_owned()];
-    let report = run(Options { only, ..options("text", port, None) }).unwrap();
-    let table = render(&report, "table", LOOK);
-    assert!(table.contains("\nseen:     your server accepts no connections any more"), "{table}");
-    assert!(!table.contains("usual mistake"), "{table}");
+    // A server that ends after six connections: it is no matter what the check is about. The next one is refused, unless
+    // the system has taken it just before.
+    let table = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || listener.incoming().take(6).for_each(drop));
+        let only = vec!["manners/leaves-at-once".to_owned()];
+        render(&run(Options { only, ..options("text", port, None) }).unwrap(), "table", LOOK)
+    };
+    let is_told = |table: String| {
+        table.contains("\nseen:     your server accepts no connections any more")
+            && !table.contains("usual mistake")
+    };
+    assert!((0..5).any(|_| is_told(table())), "{}", table());
 }
 
 /// What the protocol requires comes first, every check that lost points is named, and the next command leads on.
