@@ -52,7 +52,7 @@ use peer::Done;
 use places::Places;
 use player::shown;
 use prepared::files_in;
-use process::{Usage, last_lines, soon, words_of};
+use process::{Usage, command_words, last_lines, soon};
 use seen::Record;
 pub use seen::{Fail, Rung, What};
 use sentences::{came, expected, said};
@@ -269,7 +269,7 @@ fn points(of: &[Graded]) -> (u64, u64) {
 pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg> {
     let command = options.run.as_ref();
     let launched =
-        command.map(|it| Launched::start(words_of(it).unwrap_or_default(), options.dialect));
+        command.map(|it| Launched::start(command_words(it).unwrap_or_default(), options.dialect));
     let launched = launched.transpose()?;
     let address = match &launched {
         Some(launched) => launched.address,

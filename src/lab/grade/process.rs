@@ -183,7 +183,7 @@ pub(super) fn last_lines(printed: &str) -> Vec<String> {
 }
 
 /// The words of a command that runs in another folder: what they name here is found there too. `None`: there are none.
-pub(super) fn words_of(command: &str) -> Option<Vec<String>> {
+pub(super) fn command_words(command: &str) -> Option<Vec<String>> {
     let here = std::env::current_dir().unwrap_or_default();
     let absolute = |word: String| match here.join(&word) {
         path if !word.is_empty() && path.exists() => path.display().to_string(),

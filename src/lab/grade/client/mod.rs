@@ -38,7 +38,7 @@ use super::conversation::{Step, Then};
 use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
-use super::process::{Process, last_lines, soon, words_of};
+use super::process::{Process, command_words, last_lines, soon};
 use super::seen::{Fail, Record};
 use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
@@ -148,7 +148,7 @@ impl<'f> Client<'f> {
     /// What has to be said if it does not work at all.
     fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
         let driven = options.client.clone().unwrap_or_default();
-        let words = words_of(command).ok_or_else(|| said("cannot", "client", &[]))?;
+        let words = command_words(command).ok_or_else(|| said("cannot", "client", &[]))?;
         let own = driven.map()?;
         let untried = Client {
             options: options.clone(),

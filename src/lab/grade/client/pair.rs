@@ -11,7 +11,7 @@ use super::{Driven, Options};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
-use crate::lab::grade::process::words_of;
+use crate::lab::grade::process::command_words;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::said;
 use crate::lab::scratch::{TemporaryFolder, this_program};
@@ -78,7 +78,7 @@ fn clients(driven: &Driven) -> Vec<String> {
 
 /// What a client is called in the table: its script or its program.
 fn label(command: &str) -> String {
-    let words = words_of(command).unwrap_or_default();
+    let words = command_words(command).unwrap_or_default();
     let is_script = |word: &&String| word.contains('.') && !word.contains('{');
     let name = words.iter().rev().find(is_script).or(words.first());
     let name = name.and_then(|word| Path::new(word).file_name()?.to_str());
