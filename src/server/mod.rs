@@ -201,7 +201,7 @@ impl Server {
     ) {
         self.log.line(format_args!("{peer} {} refused {busy}", dialect.name()));
         let reply = dialect.error_reply(busy);
-        // A new socket takes a line at once. If it does not, there is no peer to wait for.
+        // A new socket takes a line at once. If it does not, the peer has gone.
         let told = stream.set_nonblocking(true).and_then(|()| stream.write_all(&reply));
         if told.and_then(|()| stream.shutdown(Shutdown::Write)).is_err() {
             return;

@@ -599,7 +599,7 @@ fn a_hint_fits_what_went_wrong() {
         let table = render(&report, "table", LOOK);
         assert!(table.contains(&format!("\n{hint}")), "{flaw}: {table}");
     }
-    // A server that ends after six connections: it is no matter what the check is about. The next one is refused, unless
+    // A server that ends after six connections: what the check is about does not matter. The next one is refused, unless
     // the system has taken it just before.
     let table = || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -52,7 +52,7 @@ pub struct Check {
     phrases: Arc<Vec<Phrase>>,
 }
 
-/// A word of a file's own, and what it stands for.
+/// A word that a file defines, and the lines that it stands for.
 type Phrase = (&'static str, Vec<Line>);
 
 /// A step of a conversation, with everything filled in.

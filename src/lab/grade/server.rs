@@ -10,7 +10,7 @@
 //! | `differ` | the ids of all records differ |
 //! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
-//! | `noted`, `unchanged`, `unchanged in sight` | the files in the folder are noted; a second later at most there are no others, or only hidden ones |
+//! | `noted`, `unchanged`, `unchanged visible` | the files in the folder are noted; a second later at most there are no others; none that is visible |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
 
 use std::collections::BTreeSet;
@@ -254,7 +254,7 @@ impl Trial<'_> {
                     let mut parts = path.strip_prefix(root).into_iter().flatten();
                     parts.any(|part| part.as_encoded_bytes().starts_with(b"."))
                 };
-                let counts = |path: &&PathBuf| name != "in sight" || !is_hidden(path);
+                let counts = |path: &&PathBuf| name != "visible" || !is_hidden(path);
                 let new = || self.files().difference(&self.found.noted).find(counts).cloned();
                 // A server may need a moment to notice that a client has gone.
                 let _ = soon(LEFT, || new().is_none());

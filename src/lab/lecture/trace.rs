@@ -81,7 +81,7 @@ impl Teller {
     fn tell(&mut self, event: Event<'_>, began: Instant) {
         let (at, took) = (self.start.elapsed(), began.elapsed());
         self.observers.iter().for_each(|observer| observer.see(event, at, took));
-        // A message is no call.
+        // A message is not a call.
         if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
             self.ask_kernel();
         }
