@@ -47,9 +47,6 @@ pub struct WireConfig {
     pub large_buffer: usize,
     /// How many bytes one read or write of a payload moves at most.
     pub payload_buffer: usize,
-    /// How long the reads of a payload are gathered for one write. What comes later is written, and shown to a user, as it
-    /// comes.
-    pub gathering: Duration,
     /// How long the peer may be silent between messages.
     pub idle: Duration,
     /// How long a message that has begun may take to be complete.
@@ -69,7 +66,6 @@ impl Default for WireConfig {
             buffer: limits::BUFFER_SIZE,
             large_buffer: limits::FULL_READ,
             payload_buffer: limits::PAYLOAD_BUFFER,
-            gathering: Duration::from_millis(50),
             idle: Duration::from_secs(limits::IDLE_TIMEOUT),
             message_time: limits::MESSAGE_TIME,
             payload_window: limits::PAYLOAD_WINDOW,

@@ -4,8 +4,8 @@
 //! keep a pace, and what is left of one that is not wanted stays owed until [`Wire::drop_owed_payload`].
 //!
 //! ```text
-//! read_payload         what came with the size, then the rest
-//!   read_much          several reads, so that the disk gets one large write
+//! read_payload         what came with the size, then read after read
+//!   read_piece         the pace, and what the end of the stream means
 //!     read_once        in `mod.rs`
 //! ```
 #![allow(clippy::indexing_slicing, reason = "no index is beyond what was read or filled")]
@@ -74,12 +74,10 @@ impl Wire {
         let largest = self.config.payload_buffer;
         let mut buffer = vec![0; at_most(self.payload.left, largest.min(limits::PAYLOAD_READ))];
         let mut pace = Pace::new(self.config.payload_window, limits::PAYLOAD_STEP);
-        // `read_much` makes `left` smaller.
+        // `read_piece` makes `left` smaller.
         while self.payload.left > 0 {
-            let (n, read) = self.read_much(&mut buffer, &mut pace);
-            // Also what came before an error: a client keeps it, and goes on there. A server's upload is removed.
+            let n = self.read_piece(&mut buffer, &mut pace)?;
             sink(&buffer[..n])?;
-            read?;
             // A peer that has filled the buffer gets a larger one. It is never longer than what is left, so no read takes
             // bytes of the next message.
             let next = if n == buffer.len() { n * 2 } else { buffer.len() };
@@ -113,41 +111,25 @@ impl Wire {
         Ok(())
     }
 
-    /// Waits for the first bytes. Then reads on until the buffer is full, or the time for gathering is over: a disk takes
-    /// one large write faster than many small ones. Returns how much has come, and an error if no more will.
-    pub(super) fn read_much(&mut self, buffer: &mut [u8], pace: &mut Pace) -> (usize, Result<()>) {
-        let (mut filled, gather_until) = (0, Instant::now() + self.config.gathering);
-        loop {
-            let Payload { size, left } = self.payload;
-            let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
-            let begun = Instant::now();
-            let wait_until = if filled == 0 { begun + pace.time_left } else { gather_until };
-            let read = match self.read_once(&mut buffer[filled..], wait_until, expected) {
-                Ok(Received::Data(n)) => {
-                    filled += n;
-                    self.payload.left -= n as u64;
-                    Ok(n)
-                }
-                // What has come is written while the rest is waited for.
-                Ok(Received::Silence) if filled > 0 => Ok(0),
-                Ok(Received::Silence) => Err(timed_out()),
-                // Without a size, the end of the stream is the end of the payload.
-                Ok(Received::End) if size.is_none() => {
-                    self.payload.left = 0;
-                    return (filled, Ok(()));
-                }
-                Ok(Received::End) => Err(ended_early()),
-                Err(error) => Err(error),
-            };
-            // The wait counts for the pace, also before an error.
-            match read.and_then(|n| pace.note(n as u64, begun.elapsed()).map(|()| n)) {
-                // Something came, and there is room and time for more.
-                Ok(1..) if filled < buffer.len() && Instant::now() < gather_until => {}
-                Ok(_) => return (filled, Ok(())),
-                // What came before it is returned with the error.
-                Err(error) => return (filled, Err(error.with_partial(b"", expected))),
-            }
-        }
+    /// Waits for the next bytes, as long as the peer keeps the pace. Returns how many have come: none if the stream has
+    /// ended, and the payload with it.
+    pub(super) fn read_piece(&mut self, buffer: &mut [u8], pace: &mut Pace) -> Result<usize> {
+        let Payload { size, left } = self.payload;
+        let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
+        let begun = Instant::now();
+        let read = match self.read_once(buffer, begun + pace.time_left, expected) {
+            Ok(Received::Data(n)) => Ok((n, left - n as u64)),
+            // Without a size, the end of the stream is the end of the payload.
+            Ok(Received::End) if size.is_none() => Ok((0, 0)),
+            Ok(Received::End) => Err(ended_early()),
+            Ok(Received::Silence) => Err(timed_out()),
+            Err(error) => Err(error),
+        };
+        let noted = read.and_then(|(n, left)| {
+            self.payload.left = left;
+            pace.note(n as u64, begun.elapsed()).map(|()| n)
+        });
+        noted.map_err(|error| error.with_partial(b"", expected))
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written before: a header
