@@ -9,14 +9,17 @@
 //! | [`lecture`] | instruments: trace, faults, captures, pictures; the demo, the comparison, the lessons |
 //! | [`grade`] | grades a server or a client that speaks a dialect, in any language |
 //! | [`architectures`] | one server in five shapes, and what each costs |
+//! | `launch`, `process` | programs that the lab starts, and ends |
 //! | [`starter`] | a server and a client as one writes them first, to be improved |
 
 pub mod architectures;
 pub mod cli;
 pub mod grade;
+mod launch;
 pub mod lecture;
 pub mod line;
 mod pack;
+mod process;
 mod random;
 mod scratch;
 pub mod starter;

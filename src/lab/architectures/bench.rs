@@ -17,7 +17,7 @@ use crate::client::table::aligned;
 use crate::client::ui::Ui;
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lab::grade::launch::Launched;
+use crate::lab::launch::Launched;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::{START, this_program};
 use crate::lang::{decimal, msg};

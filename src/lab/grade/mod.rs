@@ -10,7 +10,7 @@
 //! |---|---|
 //! | what is a conversation? | `conversation`, and `places` for what is in braces |
 //! | who plays it? | `player`, over `peer`: with a server on the stage of `server`, with a client on that of `client::examiner` |
-//! | who starts and ends programs? | `launch` and `client::drive`, both with `process` |
+//! | who starts and ends programs? | `launch` and `process` beside this room, and `client::drive` |
 //! | who judges? | whoever plays; what is left of a client when it has ended, `client::judge` |
 //! | who tells? | `report` and `hint` to people, `formats` to other programs, all in the words of `sentences` |
 //!
@@ -21,13 +21,11 @@ pub mod client;
 mod conversation;
 pub mod formats;
 mod hint;
-pub(super) mod launch;
 mod lists;
 mod peer;
 mod places;
 mod player;
 mod prepared;
-pub(super) mod process;
 pub mod program;
 pub mod report;
 mod seen;
@@ -44,15 +42,15 @@ use std::time::{Duration, Instant};
 
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
+use crate::lab::launch::Launched;
+use crate::lab::process::{Usage, command_words, last_lines, soon};
 use crate::lab::random::Random;
 use crate::lang::{self, Lang, Msg};
 pub use conversation::Check;
-use launch::Launched;
 use peer::Done;
 use places::Places;
 use player::shown;
 use prepared::files_in;
-use process::{Usage, command_words, last_lines, soon};
 use seen::Record;
 pub use seen::{Fail, Rung, What};
 use sentences::{came, expected, said};

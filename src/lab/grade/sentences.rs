@@ -64,7 +64,6 @@ mod tests {
             include_str!("client/mod.rs"),
             include_str!("client/pair.rs"),
             include_str!("conversation.rs"),
-            include_str!("launch.rs"),
             include_str!("mod.rs"),
             include_str!("peer.rs"),
             include_str!("player.rs"),

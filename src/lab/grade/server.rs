@@ -28,10 +28,10 @@ use super::peer::{Done, Peer};
 use super::places::Places;
 use super::player::{Player, Stage, shown};
 use super::prepared::{Prepared, files_in};
-use super::process::soon;
 use super::seen::{Fail, Record, a_line, fail, same};
 use super::sentences::{came, expected};
 use crate::lab::lecture::trace::Side;
+use crate::lab::process::soon;
 use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.

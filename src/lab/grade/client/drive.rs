@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::lab::grade::Options;
-use crate::lab::grade::process::Process;
+use crate::lab::process::Process;
 
 /// The word of an order, and the file.
 pub(super) fn parts(order: &str) -> (&str, &str) {

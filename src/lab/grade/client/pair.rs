@@ -11,9 +11,9 @@ use super::{Driven, Options};
 use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
-use crate::lab::grade::process::command_words;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
 use crate::lab::grade::sentences::said;
+use crate::lab::process::command_words;
 use crate::lab::scratch::{TemporaryFolder, this_program};
 use crate::lang::Msg;
 

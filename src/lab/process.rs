@@ -1,4 +1,4 @@
-//! A program of a student's: started without a shell, in a folder and a process group of its own. What it prints is
+//! A program that the lab starts: started without a shell, in a folder and a process group of its own. What it prints is
 //! read all the time, so that it never waits for us, and the end of it is kept. When this is dropped, its group ends.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const GONE: Duration = Duration::from_secs(2);
 
 /// A program that runs, or has ended.
-pub(in crate::lab) struct Process {
+pub(super) struct Process {
     child: Child,
     printed: Arc<Mutex<VecDeque<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
@@ -44,7 +44,7 @@ pub(super) struct Usage {
 
 impl Process {
     /// Starts the program that these words name, in this folder, with these variables beside those that there are.
-    pub(in crate::lab) fn start(
+    pub(super) fn start(
         words: &[String],
         folder: &Path,
         variables: &[(&str, &str)],
@@ -76,7 +76,7 @@ impl Process {
     }
 
     /// How it has ended, if it has. All that it has printed is known then.
-    pub(in crate::lab) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten();
         if status.is_some() {
             self.read_to_the_end();
@@ -102,7 +102,7 @@ impl Process {
     }
 
     /// What it has printed last, as text.
-    pub(in crate::lab) fn printed(&self) -> String {
+    pub(super) fn printed(&self) -> String {
         let printed = lock(&self.printed);
         String::from_utf8_lossy(&printed.iter().copied().collect::<Vec<_>>()).into_owned()
     }
@@ -133,7 +133,7 @@ impl Process {
     }
 
     /// Ends the program and all that it has started, and waits for what they have printed.
-    pub(in crate::lab) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         // To start another program that ends its group takes longer than to know that nothing of it is left.
         let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
         let can_tell = Path::new("/proc/self/stat").exists();
@@ -165,7 +165,7 @@ impl Drop for Process {
 }
 
 /// Whether this is so within that time.
-pub(in crate::lab) fn soon(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub(super) fn soon(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + time;
     loop {
         match is_so() {

@@ -1,4 +1,5 @@
-//! A server of a student's that the grader starts itself, in a fresh folder and on a fresh port: `--run`.
+//! A server that the lab starts itself, in a fresh folder and on a fresh port: that of a student's (`grade --run`), or
+//! one of the shapes of `architectures`.
 
 use std::fs;
 use std::io;
@@ -7,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::process::{Process, last_lines, soon};
-use super::sentences::said;
+use super::scratch::TemporaryFolder;
 use crate::dialect::Dialect;
-use crate::lab::scratch::TemporaryFolder;
-use crate::lang::Msg;
+use crate::lang::{Msg, msg};
 
 /// How long a server may take until it accepts connections.
 const START: Duration = Duration::from_secs(10);
@@ -19,13 +19,13 @@ const START: Duration = Duration::from_secs(10);
 const STARTS: u32 = 3;
 
 /// The command of a server, and the process that runs it now.
-pub(in crate::lab) struct Launched {
+pub(super) struct Launched {
     words: Vec<String>,
     folder: TemporaryFolder,
     /// The port of a command that cannot be told one.
     usual: u16,
     pub(super) process: Process,
-    pub(in crate::lab) address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// While this is open, no other grader on this machine chooses the port.
     held: UdpSocket,
 }
@@ -35,18 +35,18 @@ impl Launched {
     ///
     /// # Errors
     /// What has to be said: why it cannot be started, or what it has printed.
-    pub(in crate::lab) fn start(words: Vec<String>, dialect: Dialect) -> Result<Launched, Msg> {
+    pub(super) fn start(words: Vec<String>, dialect: Dialect) -> Result<Launched, Msg> {
         let folder = TemporaryFolder::new().map_err(|failure| failure.why())?;
         let usual = dialect.port();
         let made = fs::create_dir(folder.0.join(ROOT)).map_err(|error| error.to_string());
         let begun = made.and_then(|()| begin(&words, &folder.0, usual));
         let (process, address, held) =
-            begun.map_err(|printed| said("cannot", "start", &[&words.join(" "), &printed]))?;
+            begun.map_err(|printed| refused(&words.join(" "), &printed))?;
         Ok(Launched { words, folder, usual, process, address, held })
     }
 
     /// The folder that the server is told to keep its files in, or that it makes itself.
-    pub(in crate::lab) fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.folder.0.join(ROOT)
     }
 
@@ -56,6 +56,13 @@ impl Launched {
         (self.process, self.address, self.held) = begin(&self.words, &self.folder.0, self.usual)?;
         Ok(())
     }
+}
+
+fn refused(command: &str, printed: &str) -> Msg {
+    msg!(
+        "'{command}' does not accept connections; it said:\n{printed}",
+        "'{command}' tidak menerima koneksi; katanya:\n{printed}"
+    )
 }
 
 /// The folder of the files, in the folder that the server runs in: the name that the assignment gives it.
