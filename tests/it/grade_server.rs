@@ -174,6 +174,7 @@ impl Server {
         }
         for path in entries(&self.root) {
             if self.is("folder-as-file") {
+                let _ = fs::remove_file(path.join("a.txt"));
                 let _ = fs::remove_dir(&path).and_then(|()| fs::write(path, ""));
             } else if path.is_symlink()
                 && let Ok(bytes) = fs::read(&path)

@@ -20,6 +20,8 @@ pub(super) struct List {
     pub(super) total: Option<u64>,
     /// The records of `json`.
     pub(super) records: Vec<Value>,
+    /// How many bytes all of that has, in `json`.
+    pub(super) length: usize,
 }
 
 impl List {
@@ -78,9 +80,9 @@ fn strukt(p: &mut Peer) -> Done<List> {
 
 fn json(p: &mut Peer) -> Done<List> {
     p.send("{\"aksi\":\"list\"}\n");
-    let records =
+    let (records, length) =
         p.line_as("[…] CR", |line| match Value::parse(line.strip_suffix('\r')?.as_bytes())? {
-            Value::Array(records) => Some(records),
+            Value::Array(records) => Some((records, line.len() + 1)),
             _ => None,
         })?;
     p.closes(false)?;
@@ -89,5 +91,5 @@ fn json(p: &mut Peer) -> Done<List> {
         Some((name.to_owned(), record.get("size").and_then(Value::as_u64)))
     };
     let entries = records.iter().filter_map(entry).collect();
-    Ok(List { entries, records, ..List::default() })
+    Ok(List { entries, records, length, ..List::default() })
 }

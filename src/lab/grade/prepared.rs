@@ -23,6 +23,9 @@ impl Prepared {
         let Prepared { inside, outside } = &prepared;
         match kind {
             "folder" => fs::create_dir(inside),
+            "folder-with-a-file" => {
+                fs::create_dir(inside).and_then(|()| fs::write(inside.join("a.txt"), SECRET))
+            }
             "outside" => fs::write(outside, SECRET),
             "link" | "linked-folder" => {
                 let secret = outside.join("a.txt");

@@ -3,12 +3,13 @@
 //! | word | what it means |
 //! |---|---|
 //! | `enough` | the check is passed if half of its time is over: how fast a server is, is not what it is about |
-//! | `list`, `list FOLDER` | asks for the list, of which the next six speak |
+//! | `list`, `list FOLDER` | asks for the list, of which the next seven speak |
 //! | `has NAME`, `has NAME : SIZE`, `has NAME : folder`, `lacks NAME` | it has this record, this file, this folder; it has nothing of this name |
 //! | `counts`, `totals`, `sorted` | it announces as many entries as it has; its total is right; its order is |
+//! | `whole` | whoever reads 16 bytes at a time gets its LF together with the CR before it |
 //! | `no-more` | it has nothing that the list before has not |
 //! | `differ` | the ids of all records differ |
-//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
+//! | `made KIND NAME` | the name has `{name}` in it; in or beside the server's folder there is a `file`, `folder`, `folder-with-a-file`, `link`, `linked-folder`, `outside`, `no-text` or `sparse SIZE` |
 //! | `stored NAME = BYTES`, `clean NAME` | in the folder is this; beside it nothing of this name |
 //! | `noted`, `unchanged`, `unchanged visible` | the files in the folder are noted; a second later at most there are no others; none that is visible |
 //! | `lap`, `prompt N` | the time since the last one is noted; most times are at most N ms longer than the shortest one |
@@ -35,7 +36,7 @@ use crate::lab::process::soon;
 use crate::lang::{Msg, printable};
 
 /// The words of a conversation with a server.
-pub(super) const WORDS: &str = "enough list has lacks counts totals sorted no-more differ made stored clean noted unchanged lap prompt";
+pub(super) const WORDS: &str = "enough list has lacks counts totals sorted whole no-more differ made stored clean noted unchanged lap prompt";
 
 /// How long files of failed uploads may stay.
 const LEFT: Duration = Duration::from_secs(1);
@@ -212,6 +213,7 @@ impl Trial<'_> {
                 let name = new.map_or("", |(name, _)| name);
                 self.must(new.is_none(), listed(None, name), listed(new, name))
             }
+            "whole" => self.must(list.length % 16 != 1, expected(word, &[]), came("lf-alone", &[])),
             "counts" => self.announces("ok", list.count, entries.len() as u64),
             "totals" => {
                 let sizes = entries.iter().filter_map(|(_, size)| *size);
