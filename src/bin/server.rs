@@ -9,14 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connme::cli::client::reaching;
-use connme::cli::greeting;
 use connme::cli::server::{Config, Listen, parse};
 use connme::dialect::Dialect;
 use connme::lab::lecture::capture::Capture;
 use connme::lab::lecture::faults::Faults;
 use connme::lab::lecture::trace::{Output, Side};
 use connme::lab::lecture::{self, Instruments};
-use connme::lang::{self, Msg};
+use connme::lang::{self, Msg, msg, text};
 use connme::log::Log;
 use connme::server::{ConnectionLimits, Server};
 use connme::store::Store;
@@ -30,7 +29,7 @@ fn main() -> ExitCode {
 fn run(config: Config) -> Result<ExitCode, Stop> {
     let faults = lecture::faults(&config.instruments).map_err(Stop::wrong_use)?;
     let log = Log::open(config.log.as_deref(), config.lang)
-        .map_err(|error| greeting::cannot_use_log(error.cause()))?;
+        .map_err(|error| text!("cannot-use-log", why = error.cause()))?;
     let served = serve(config, faults, &log);
     log.flush();
     served?;
@@ -46,7 +45,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     let capture = Capture::start(flags, move |msg| to.line(msg.say(lang)))?;
     let is_new = !config.root.exists();
     let store = Store::open(&config.root, config.store, log)
-        .map_err(|error| greeting::cannot_use_root(error.cause()))?;
+        .map_err(|error| text!("cannot-use-root", why = error.cause()))?;
     let tell = |msg: Msg| {
         let text = format!("{}\n", msg.say(lang));
         if output_is_taken {
@@ -57,11 +56,13 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     };
     for (dialect, listener) in &listeners {
-        tell(greeting::listening(at(listener), dialect.name()));
+        tell(text!("listening", address = at(listener), dialect = dialect.name()));
     }
     tell_other_machines(&listeners, tell);
     let root = std::path::absolute(&config.root).unwrap_or(config.root);
-    tell(greeting::waiting(root.display(), is_new));
+    let created = if is_new { msg!(" (created)", " (folder baru dibuat)") } else { Msg::default() };
+    tell(text!("files-are-in", root = root.display(), created));
+    tell(text!("waiting"));
     let traced = log.clone();
     let print = Arc::new(move |line: &str| traced.trace(line));
     let trace = flags.trace.then(|| Output::new(print));
@@ -76,7 +77,7 @@ fn serve(config: Config, faults: Option<Faults>, log: &Log) -> Result<(), Msg> {
     server.has_proxy_line = config.proxy_protocol;
     let address = listeners.first().map(|(_, first)| at(first).to_string()).unwrap_or_default();
     let served = server.run(listeners);
-    served.map_err(|error| greeting::cannot_listen(&address, &io::Error::other(error.cause())))
+    served.map_err(|error| text!("cannot-listen", address, error = error.cause()))
 }
 
 /// Tells what users of other machines type, and what lets them in.
@@ -89,19 +90,26 @@ fn tell_other_machines(listeners: &[(Dialect, TcpListener)], tell: impl Fn(Msg))
             let own = address::for_others(at.ip());
             let host = own.as_deref().unwrap_or("HOST");
             let command = reaching("connme-client", host, at.port(), *dialect);
-            tell(greeting::type_elsewhere(&command, own.is_some()));
+            tell(text!("on-other-machines", command));
+            if own.is_none() {
+                tell(text!("host-is-unknown"));
+            }
         }
     }
     if cfg!(windows) && !ports.is_empty() {
-        tell(greeting::open_firewall(&ports.join(",")));
+        tell(text!("open-firewall"));
+        tell(text!("firewall-command", ports = ports.join(",")));
     }
 }
 
 fn bind(listen: &Listen) -> Result<(Dialect, TcpListener), Msg> {
-    let Listen { dialect, host, port } = listen;
-    match TcpListener::bind((host.as_str(), *port)) {
-        Ok(listener) => Ok((*dialect, listener)),
-        Err(error) => Err(greeting::cannot_listen(&lang::address(host, *port), &error)),
+    let address = lang::address(&listen.host, listen.port);
+    match TcpListener::bind((listen.host.as_str(), listen.port)) {
+        Ok(listener) => Ok((listen.dialect, listener)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(text!("port-is-taken", address))
+        }
+        Err(error) => Err(text!("cannot-listen", address, error)),
     }
 }
 

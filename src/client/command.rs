@@ -27,10 +27,8 @@ use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lang::{
-    self, Msg, bytes, client_help, client_usage, decimal, escaped, foreign, help_on, msg,
-};
-use crate::lang::{is_control, prompt_help, without_controls};
+use crate::lang::{self, Msg, bytes, client_help, client_usage, decimal, escaped, foreign};
+use crate::lang::{help_on, is_control, msg, prompt_help, text, without_controls};
 use crate::store::Listing;
 
 /// A command of the client.
@@ -90,28 +88,18 @@ pub(super) fn not_a_command(word: &str) -> Msg {
 pub(crate) fn unknown(word: &str, nearest: Option<&str>) -> Msg {
     let word = escaped(word);
     match nearest {
-        Some(nearest) => msg!(
-            "there is no command '{word}'; did you mean {nearest}?",
-            "Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?"
-        ),
-        None if word.contains([':', '.']) || word == "localhost" => msg!(
-            "there is no command '{word}'; a server is chosen with --server HOST[:PORT]",
-            "Perintah tidak dikenali: '{word}'; server dipilih dengan --server HOST[:PORT]"
-        ),
-        None => msg!(
-            "there is no command '{word}'; help shows all commands",
-            "Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah"
-        ),
+        Some(nearest) => text!("unknown-command-nearest", word, nearest),
+        None if word.contains([':', '.']) || word == "localhost" => {
+            text!("unknown-command-server", word)
+        }
+        None => text!("unknown-command", word),
     }
 }
 
 /// A command that takes nothing got something.
 pub(crate) fn takes_nothing(command: &str) -> Msg {
     match command {
-        "connme" => msg!(
-            "connme takes no argument; a server is chosen with --server HOST[:PORT]",
-            "connme tidak menerima argumen; server dipilih dengan --server HOST[:PORT]"
-        ),
+        "connme" => text!("connme-takes-nothing"),
         _ => msg!("{command} takes no argument", "{command} tidak menerima argumen"),
     }
 }
@@ -132,20 +120,13 @@ impl Command {
     pub(super) fn check(&self, argument: &Argument) -> Result<(), Msg> {
         let command = self.word;
         if matches!(command, "ls" | "lls" | "size" | "sum" | "rm") && argument.has_flag() {
-            return Err(msg!(
-                "{command} takes no flags; a name that begins with - needs quotes",
-                "{command} tidak menerima opsi; nama yang diawali - memerlukan tanda kutip"
-            ));
+            return Err(text!("takes-no-flags", command));
         }
         match (self.takes, argument.is_empty()) {
             (Takes::Nothing, false) => Err(takes_nothing(command)),
             (Takes::Argument, true) => {
                 let missing = argument_missing(command);
-                Err(msg!(
-                    "{missing}; help {command} explains it",
-                    "{missing}; lihat help {command}";
-                    missing
-                ))
+                Err(text!("see-help-on", missing, command))
             }
             _ => Ok(()),
         }
@@ -161,10 +142,7 @@ fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
             "Terhubung ke server {server}\nKoneksi berhasil ditambahkan"
         ),
         Greeting::Again => connected_again(&server),
-        Greeting::Still => msg!(
-            "already connected to {server}, and it answers",
-            "Sudah terhubung ke server {server}, dan server menjawab"
-        ),
+        Greeting::Still => text!("still-connected", server),
     })
 }
 
@@ -186,10 +164,7 @@ fn one_folder(argument: &Argument) -> Result<Option<String>, Stop> {
     if words.is_empty() {
         return Ok(folder);
     }
-    Err(Stop::Wrong(msg!(
-        "one folder at a time; a name with spaces needs quotes",
-        "hanya satu folder; nama dengan spasi memerlukan tanda kutip"
-    )))
+    Err(Stop::Wrong(text!("one-folder")))
 }
 
 fn lls(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -204,10 +179,7 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
         ui.print(&table::plain(listing, without_controls))?;
         match listing.entries().filter(|entry| entry.name.contains(is_control)).count() {
             0 => {}
-            count => ui.note(&msg!(
-                "names with control characters, which are spelled out: {count}",
-                "nama dengan karakter kontrol, yang ditulis sebagai kode: {count}"
-            )),
+            count => ui.note(&text!("control-characters", count)),
         }
         return Ok(());
     }
@@ -257,11 +229,7 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
         let size = client.get_size(name)?;
         let megabytes = decimal(&format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000));
         let (name, size) = (escaped(name), bytes(size));
-        Ok(msg!(
-            "{name}: {size} ({megabytes})",
-            "Ukuran file {name}: {size} ({megabytes})";
-            megabytes
-        ))
+        Ok(text!("size", name, size, megabytes))
     })
 }
 
@@ -281,10 +249,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         let name = match words.as_slice() {
             [_, between, name] if between == "as" => name,
             _ => {
-                return Err(Stop::Wrong(msg!(
-                    "standard input has no name: upload - as NAME",
-                    "standard input tidak punya nama: upload - as NAMA"
-                )));
+                return Err(Stop::Wrong(text!("input-has-no-name")));
             }
         };
         // The size goes first.
@@ -313,21 +278,13 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     let (name, size) = (escaped(own), bytes(receipt.bytes));
     let (seconds, rate) = speed(receipt.bytes, receipt.time);
     if !ui.client.requests().confirms {
-        return msg!(
-            "{name} sent: {size} in {seconds} s{rate}; this dialect sends no confirmation",
-            "File {name} dikirim dalam {seconds} detik ({size}{rate}); dialek ini tidak mengirim konfirmasi";
-            seconds, rate
-        );
+        return text!("sent", name, size, seconds, rate);
     }
     let renamed = match escaped(receipt.stored.as_deref().unwrap_or(own)) {
         stored if stored == name => Msg::default(),
         stored => msg!(" as {stored}", " sebagai {stored}"),
     };
-    msg!(
-        "{name} uploaded{renamed}: {size} in {seconds} s{rate}",
-        "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}{rate})";
-        renamed, seconds, rate
-    )
+    text!("uploaded", name, renamed, size, seconds, rate)
 }
 
 /// Standard input and standard output in the place of a file are for a single command alone.
@@ -335,10 +292,7 @@ fn must_be_single(ui: &Ui) -> Outcome {
     if ui.is_single {
         return Ok(());
     }
-    Err(Stop::Wrong(msg!(
-        "- is for a single command, because the prompt has the terminal; a file of that name is ./-",
-        "- hanya untuk satu perintah, karena prompt memakai terminal; file dengan nama itu adalah ./-"
-    )))
+    Err(Stop::Wrong(text!("only-single")))
 }
 
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -384,12 +338,7 @@ fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
     match moved.left_out {
         0 if is_empty => ui.note(&msg!("the folder has no files", "folder itu tidak berisi file")),
         0 => {}
-        count => ui.note(&msg!(
-            "left out of these folders: {count} (hidden files, links to folders, and what cannot be \
-             read or has a name that a server refuses)",
-            "dilewatkan dari folder-folder ini: {count} (file tersembunyi, tautan ke folder, dan yang \
-             tidak bisa dibaca atau namanya ditolak server)"
-        )),
+        count => ui.note(&text!("left-out-of-folders", count)),
     }
     moved.files
 }
@@ -439,10 +388,7 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
     let (question, stays) = match names.as_slice() {
         [name] => (
-            msg!(
-                "Remove {name} from the server? (Y/N): ",
-                "Apakah Anda yakin ingin menghapus {name}? (Y/N): "
-            ),
+            text!("may-remove", name),
             msg!("{name} stays where it is", "Penghapusan file {name} dibatalkan"),
         ),
         names => {
@@ -466,11 +412,7 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
             Typed::End if !ui.asks => {
                 let more = if names.len() > 3 { " ..." } else { "" };
                 let few = names.into_iter().take(3).collect::<Vec<_>>().join(" ") + more;
-                ui.fail(&msg!(
-                    "cannot remove {few}: cannot ask (end of input); use --yes to remove without asking",
-                    "rm {few} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
-                     untuk menghapus tanpa bertanya"
-                ));
+                ui.fail(&text!("cannot-ask", few));
                 return Ok(false);
             }
             Typed::Cancelled { .. } | Typed::End => break,
@@ -540,10 +482,7 @@ fn prompt_help_for(ui: &Ui) -> Outcome {
         return Ok(());
     }
     let (dialect, lacking) = (ui.config().dialect.name(), lacking.join(" "));
-    ui.tell(&msg!(
-        "Not in the {dialect} dialect: {lacking}",
-        "Tidak ada di dialek {dialect}: {lacking}"
-    ))
+    ui.tell(&text!("lacking-commands", dialect, lacking))
 }
 
 fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {

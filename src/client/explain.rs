@@ -3,7 +3,7 @@
 use super::Client;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
-use crate::lang::{Msg, msg};
+use crate::lang::{Msg, msg, text};
 
 /// The message for a command that failed on this name.
 pub(super) fn explain(
@@ -22,31 +22,19 @@ pub(super) fn explain(
     let is_missing = failure.code() == Some(Code::NotFound);
     let hint = match (failure, failure.code()) {
         _ if is_strange && !client.dialect_is_confirmed => other_dialect(client, is_single),
-        (Failure::Unreachable(_), _) => msg!(
-            "; is the server running? choose another with --server",
-            "; apakah server berjalan? tentukan alamat dengan --server"
-        ),
-        (Failure::Unsendable(_), _) | (_, Some(Code::BadName)) if is_upload => msg!(
-            "; add 'as NAME' to choose another name",
-            "; tambahkan 'as NAMA' untuk memilih nama lain"
-        ),
+        (Failure::Unreachable(_), _) => text!("is-server-running"),
+        (Failure::Unsendable(_), _) | (_, Some(Code::BadName)) if is_upload => text!("choose-name"),
         (
             Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Interrupted,
             _,
         ) if is_upload || command == "rm" => match has_list {
-            true => msg!(
-                "; it may have been done: ls shows whether",
-                "; mungkin sudah dilakukan: periksa dengan ls"
-            ),
+            true => text!("may-be-done-ls"),
             false => msg!("; it may have been done", "; mungkin sudah dilakukan"),
         },
         (Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Stalled, _)
         | (_, Some(Code::Timeout)) => match is_single {
             true => msg!("; run the command again", "; jalankan perintah itu lagi"),
-            false => msg!(
-                "; the next command connects again",
-                "; perintah berikutnya akan terhubung kembali"
-            ),
+            false => text!("connects-again"),
         },
         (Failure::Strange(_), _) => {
             msg!("; is that a connme server?", "; apakah itu server connme?")
@@ -57,10 +45,7 @@ pub(super) fn explain(
         (_, Some(Code::NotFound | Code::IsFolder)) if has_list => {
             msg!("; ls shows what is there", "; ls menunjukkan apa yang ada")
         }
-        _ if is_missing && name.contains(['*', '?']) => msg!(
-            "; the {dialect} dialect has no list, so * is part of the name",
-            "; dialek {dialect} tidak punya daftar, jadi * adalah bagian nama"
-        ),
+        _ if is_missing && name.contains(['*', '?']) => text!("star-is-a-letter", dialect),
         // A busy server gives this advice itself, in English.
         (Failure::Refused { sentence, .. }, Some(Code::Busy | Code::Internal)) => {
             let en = if sentence.contains("again") { "" } else { "; try again in a moment" };
@@ -106,11 +91,7 @@ fn other_dialect(client: &Client, is_single: bool) -> Msg {
             msg!("to try another, leave, and start again", "untuk yang lain, keluar dan mulai lagi")
         }
     };
-    msg!(
-        "; tried the {tried} dialect{guess}; {start} with --dialect NAME",
-        "; dialek yang dicoba: {tried}{guess}; {start} dengan --dialect NAMA";
-        guess, start
-    )
+    text!("tried-dialect", tried, guess, start)
 }
 
 /// What the server seems to speak.

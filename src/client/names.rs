@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::outcome::Stop;
 use crate::error::Answer;
-use crate::lang::{Msg, escape, escaped, msg};
+use crate::lang::{Msg, escape, escaped, msg, text};
 
 /// What separates words. Not every kind of white space: a name may begin or end with another kind.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
@@ -152,10 +152,7 @@ pub(super) fn open_quote() -> Msg {
 }
 
 fn as_needs_one() -> Stop {
-    Stop::Wrong(msg!(
-        "'as NAME' needs exactly one file before it; put quotes around a name with spaces",
-        "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi"
-    ))
+    Stop::Wrong(text!("as-needs-one"))
 }
 
 pub(super) fn not_utf8() -> Msg {
@@ -326,11 +323,7 @@ fn expand(
             msg!("; {name} is left out: {why}", "; {name} dilewatkan: {why}"; why)
         });
         let left_out = left_out.unwrap_or_default();
-        return Err(Stop::Refused(msg!(
-            "no file matches {pattern}{left_out}",
-            "tidak ada file yang cocok dengan {pattern}{left_out}";
-            left_out
-        )));
+        return Err(Stop::Refused(text!("no-match", pattern, left_out)));
     }
     found.sort();
     Ok(found)

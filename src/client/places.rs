@@ -11,7 +11,7 @@ use super::names::{self, Files, Found, Kind, Named, Place, Rules};
 use super::outcome::Stop;
 use crate::dialect;
 use crate::error::{Answer, CREATE, Code, Failure, READ, Tried};
-use crate::lang::{escaped, msg, printable};
+use crate::lang::{escaped, msg, printable, text};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
@@ -197,12 +197,7 @@ pub(super) fn folders_here(
             match client.list_files(Some(&there)) {
                 Err(failure) if failure.code() == Some(Code::NotFound) => {
                     let folder = escaped(&there);
-                    return Err(Stop::Refused(msg!(
-                        "the server has no folder {folder}, and the protocol cannot make one; create \
-                         it, with the folders in it, in the server's folder first, or upload the files without -r",
-                        "server tidak punya folder {folder}, dan protokol ini tidak bisa membuatnya; \
-                         buat dulu di folder server, beserta folder di dalamnya, atau unggah file tanpa -r"
-                    )));
+                    return Err(Stop::Refused(text!("no-folder-there", folder)));
                 }
                 listing => listing.map(drop)?,
             }
@@ -260,12 +255,7 @@ pub(super) fn folders_there(
             }
             if here.split('/').count() > DEPTH {
                 let folder = escaped(&there);
-                return Err(Stop::Refused(msg!(
-                    "the folder {folder} is more than {DEPTH} folders deep, and nothing was received; \
-                     download a folder in it",
-                    "folder {folder} lebih dalam dari {DEPTH} folder, dan tidak ada yang diterima; \
-                     unduh folder di dalamnya"
-                )));
+                return Err(Stop::Refused(text!("too-deep", folder, DEPTH)));
             }
             let folder = downloads.join(&here);
             if leads_elsewhere(&downloads, &here) {

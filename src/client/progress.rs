@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{amount, readable};
-use crate::lang::{Lang, Msg, decimal, msg};
+use crate::lang::{Lang, Msg, decimal, msg, text};
 
 /// How far a command has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,11 +44,7 @@ pub(super) fn line(
         total.map(|total| (total - done).checked_div(rate).map_or("--:--".to_owned(), clock));
     let amount = amount(done);
     let parts = match waiting.map(|time| time.as_secs()) {
-        Some(seconds @ 1..) if is_single => vec![msg!(
-            "{amount} handed to the system; waiting for the receipt, {seconds} s",
-            "{amount} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s";
-            amount
-        )],
+        Some(seconds @ 1..) if is_single => vec![text!("waiting-for-receipt", amount, seconds)],
         _ => [
             (!is_single).then(|| msg!("{files} of {of} files", "{files} dari {of} file")),
             (failed > 0).then(|| msg!("{failed} failed", "{failed} gagal")),

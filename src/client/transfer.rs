@@ -13,7 +13,7 @@ use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
 use crate::dialect::{Dialect, Receiver};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
-use crate::lang::{Msg, msg, readable};
+use crate::lang::{Msg, msg, readable, text};
 use crate::log::Log;
 use crate::sha256::{Sha256, Sum};
 use crate::store::{FileName, Incoming, Options, Store};
@@ -103,11 +103,7 @@ impl Client {
     pub(super) fn local_name(&self, name: &str, local: Option<&str>) -> Answer<FileName> {
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
         FileName::parse(local.as_bytes()).map_err(|error| {
-            let why = msg!(
-                "{}; add 'as NAME' to choose another name",
-                "{}; tambahkan 'as NAMA' untuk memilih nama lain",
-                error.cause()
-            );
+            let why = text!("refused-here", cause = error.cause());
             not_kept(local, &self.config.downloads, &why)
         })
     }
@@ -140,10 +136,7 @@ impl Client {
         match arriving.sum().filter(|_| self.config.verify) {
             Some(sum) if self.sum_of(name, false)? != sum => {
                 arriving.begin_again(false);
-                Err(Failure::Unconfirmed(msg!(
-                    "what came does not have the SHA-256 of the file on the server",
-                    "SHA-256 yang diterima berbeda dari file di server"
-                )))
+                Err(Failure::Unconfirmed(text!("received-differs")))
             }
             _ => Ok(()),
         }
@@ -164,14 +157,10 @@ impl Client {
     /// The sum of a file that was just moved.
     fn sum_of(&mut self, name: &str, is_stored: bool) -> Answer<Sum> {
         self.sum(name).map_err(|failure| match failure.code() {
-            Some(Code::UnknownCommand) if is_stored => Failure::Unconfirmed(msg!(
-                "it is stored, but not verified: the server has no 'sum'",
-                "file sudah tersimpan, tetapi belum diperiksa: server tidak punya 'sum'"
-            )),
-            Some(Code::UnknownCommand) => Failure::Unconfirmed(msg!(
-                "it cannot be verified and is not kept: the server has no 'sum'; try without --verify",
-                "file tidak bisa diperiksa dan tidak disimpan: server tidak punya 'sum'; coba tanpa --verify"
-            )),
+            Some(Code::UnknownCommand) if is_stored => {
+                Failure::Unconfirmed(text!("stored-not-verified"))
+            }
+            Some(Code::UnknownCommand) => Failure::Unconfirmed(text!("received-not-verified")),
             _ => failure,
         })
     }
@@ -181,10 +170,7 @@ impl Client {
         if self.sum_of(name, true)? == sum {
             return Ok(());
         }
-        Err(Failure::Unconfirmed(msg!(
-            "it was sent, but the file on the server has another SHA-256",
-            "file sudah dikirim, tetapi SHA-256-nya di server berbeda"
-        )))
+        Err(Failure::Unconfirmed(text!("stored-differs")))
     }
 
     pub(super) fn must_verify_if_asked(&self) -> Answer<()> {
@@ -218,10 +204,7 @@ pub(super) struct LocalFile {
 impl LocalFile {
     pub(super) fn open(path: &Path, name: Option<&str>) -> Answer<LocalFile> {
         let opening = |error: io::Error| {
-            let why = msg!(
-                "{error}; lls shows what could be sent",
-                "{error}; lls menunjukkan apa yang bisa dikirim"
-            );
+            let why = text!("cannot-be-read", error);
             Failure::because(OPEN, path.display(), &why)
         };
         let reading = |error: io::Error| Failure::local(READ, path.display(), error);
@@ -231,16 +214,8 @@ impl LocalFile {
         if !found.is_file() {
             let own = readable(path.display().to_string().trim_end_matches('/').as_bytes());
             return Err(refused(match found.is_dir() {
-                true => msg!(
-                    "it is a folder; with -r what is in it goes into the server's folder of that name, \
-                     if it has one; {own}/* are its files alone",
-                    "itu folder; dengan -r isinya masuk ke folder dengan nama itu di server, jika ada; \
-                     {own}/* adalah file di dalamnya saja"
-                ),
-                false => msg!(
-                    "it is not a plain file; lls shows what could be sent",
-                    "itu bukan file biasa; lls menunjukkan apa yang bisa dikirim"
-                ),
+                true => text!("folder-needs-r", own),
+                false => text!("not-a-plain-file"),
             }));
         }
         let own_name = path.file_name().and_then(|name| name.to_str());
@@ -253,10 +228,7 @@ impl LocalFile {
             && file.read(&mut [0]).map_err(reading)? > 0
             && !file.metadata().is_ok_and(|now| now.len() > 0)
         {
-            return Err(refused(msg!(
-                "it has content but its size is given as 0; send a copy of it",
-                "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya"
-            )));
+            return Err(refused(text!("size-is-zero")));
         }
         Ok(LocalFile { file, path: path.to_owned(), name: name.to_owned(), size })
     }
@@ -462,20 +434,13 @@ impl Receiver<Failure> for Passing<'_> {
 }
 
 fn no_file() -> Failure {
-    Failure::Strange(msg!(
-        "expected a file, got nothing",
-        "seharusnya sebuah file, tetapi tidak ada yang diterima"
-    ))
+    Failure::Strange(text!("no-file-came"))
 }
 
 /// What cannot be kept in this folder under this name.
 fn not_kept(name: &str, folder: &Path, why: &Msg) -> Failure {
     let (name, folder) = (readable(name.as_bytes()), folder.display());
-    Failure::Local(msg!(
-        "keep {name} in {folder}: {why}",
-        "menyimpan {name} di {folder}: {why}";
-        why
-    ))
+    Failure::Local(text!("not-kept", name, folder, why))
 }
 
 /// A failure of this machine's store, which is not the server's.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Code, Error, Expected, Partial};
-use crate::lang::{Msg, escape, msg, printable, quoted, readable};
+use crate::lang::{Msg, escape, msg, printable, quoted, readable, text};
 
 /// What was tried on a file of this machine, as a verb in both languages.
 pub type Tried = (&'static str, &'static str);
@@ -74,10 +74,7 @@ impl Failure {
     /// The dialect has no such command.
     #[must_use]
     pub fn lacks(dialect: &str, command: &str) -> Failure {
-        Failure::NotSent(msg!(
-            "the {dialect} dialect has no {command}; nothing was sent",
-            "dialek {dialect} tidak punya {command}; tidak ada yang dikirim"
-        ))
+        Failure::NotSent(text!("dialect-lacks", dialect, command))
     }
 
     /// What was tried on this machine, on which file, and what the system says.
@@ -152,15 +149,9 @@ impl Failure {
             | Failure::Strange(why)
             | Failure::Unconfirmed(why) => why.clone(),
             Failure::Unreachable(cause) => Msg::said(cause, cause),
-            Failure::NoReply => msg!(
-                "the server closed the connection without a reply",
-                "server menutup koneksi tanpa jawaban"
-            ),
+            Failure::NoReply => text!("no-reply"),
             Failure::Refused { word, sentence } => refused(word, sentence),
-            Failure::Stalled => msg!(
-                "the server took too little in the last 90 s: the line may be down",
-                "server menerima terlalu sedikit selama 90 detik: jaringan mungkin terputus"
-            ),
+            Failure::Stalled => text!("stalled"),
         }
     }
 }
@@ -199,16 +190,8 @@ impl From<Error> for Failure {
             let Some(partial) = partial else { return Failure::Stalled };
             let (so_far, expected) = (partial.so_far(), partial.expected());
             return Failure::Silent(match came {
-                Some(_) => msg!(
-                    "{so_far}; gave up waiting for {expected}",
-                    "{so_far}; berhenti menunggu {expected}";
-                    so_far, expected
-                ),
-                None => msg!(
-                    "the server was silent for too long; waited for {expected}",
-                    "server diam terlalu lama; yang ditunggu: {expected}";
-                    expected
-                ),
+                Some(_) => text!("gave-up", so_far, expected),
+                None => text!("silent", expected),
             });
         }
         let gone = match (&error.cause, partial) {
@@ -216,14 +199,10 @@ impl From<Error> for Failure {
                 let cause = escape(cause.as_bytes());
                 msg!("the connection broke ({cause})", "koneksi terputus ({cause})")
             }
-            (None, Some(Partial { expected: Expected::Payload { .. }, .. })) => msg!(
-                "the connection ended in the middle of the file",
-                "koneksi berakhir di tengah file"
-            ),
-            (None, Some(_)) => msg!(
-                "the connection ended in the middle of a message",
-                "koneksi berakhir di tengah sebuah pesan"
-            ),
+            (None, Some(Partial { expected: Expected::Payload { .. }, .. })) => {
+                text!("ended-in-file")
+            }
+            (None, Some(_)) => text!("ended-in-message"),
             (None, None) => return Failure::closed(),
         };
         let why = match came.map(Partial::so_far) {
