@@ -17,12 +17,10 @@ use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
 use super::batch::{speed, transfer};
 use super::keyboard::Typed;
-use super::names::{Files, Named};
+use super::names::Named;
 use super::nearest::nearest;
 use super::outcome::{Outcome, Stop};
-use super::places::{
-    Moved, StandardInput, folders_here, folders_there, here, local_files, on_server,
-};
+use super::places::{StandardInput, folders_here, folders_there, here, local_files, on_server};
 use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
@@ -190,13 +188,14 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
 }
 
 /// The files on the server that an argument means, after the user was told what a pattern leaves out.
-fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop> {
-    let named = on_server(&mut ui.client, argument, renames)?;
-    note_skipped(ui, &named);
+fn found(ui: &mut Ui, argument: &Argument) -> Result<Named, Stop> {
+    let named = on_server(&mut ui.client, argument, false)?;
+    tell_left_out(ui, &named);
     Ok(named)
 }
 
-fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
+/// Tells what is left out of the files that were found.
+fn tell_left_out<N>(ui: &mut Ui, named: &Named<N>) {
     const MOST: usize = 10;
     for (name, why) in named.skipped.iter().take(MOST) {
         let name = escaped(name);
@@ -204,6 +203,16 @@ fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
     }
     if let Some(count @ 1..) = named.skipped.len().checked_sub(MOST) {
         ui.note(&msg!("and {count} more", "dan {count} lagi"));
+    }
+    for (name, failure) in &named.failed {
+        ui.fail_on(name, failure);
+    }
+    match named.left_out {
+        0 if named.names.is_empty() && named.failed.is_empty() => {
+            ui.note(&msg!("the folder has no files", "folder itu tidak berisi file"));
+        }
+        0 => {}
+        count => ui.note(&text!("left-out-of-folders", count)),
     }
 }
 
@@ -224,7 +233,7 @@ fn for_each(
 }
 
 fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let names = found(ui, argument, false)?.into_names();
+    let names = found(ui, argument)?.into_names();
     for_each(ui, &names, |client, name| {
         let size = client.get_size(name)?;
         let megabytes = decimal(&format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000));
@@ -235,7 +244,7 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
 
 /// Prints sums as `sha256sum` does.
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let names = found(ui, argument, false)?.into_names();
+    let names = found(ui, argument)?.into_names();
     for_each(ui, &names, |client, name| {
         let line = format!("{}  {}", client.sum(name)?, escaped(name));
         Ok(Msg::said(&line, line.as_str()))
@@ -259,13 +268,12 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         return transfer(ui, std::slice::from_ref(name), None, batch, uploaded).map(drop);
     }
     let (argument, is_recursive) = folders(ui, argument);
-    let named = here(&argument, true)?;
-    note_skipped(ui, &named);
-    let mut files = named.names;
+    let mut named = here(&argument, true)?;
     if is_recursive {
-        let moved = folders_here(&mut ui.client, files)?;
-        files = left_out(ui, moved);
+        folders_here(&mut ui.client, &mut named)?;
     }
+    tell_left_out(ui, &named);
+    let files = named.names;
     let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
     let names: Vec<_> = files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
@@ -303,11 +311,12 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
         return Ok(ui.perform("download", name, |ui| ui.print_file(name))?);
     }
     let (argument, is_recursive) = folders(ui, argument);
-    let mut files = found(ui, &argument, true)?.names;
+    let mut named = on_server(&mut ui.client, &argument, true)?;
     if is_recursive {
-        let moved = folders_there(&mut ui.client, files)?;
-        files = left_out(ui, moved);
+        folders_there(&mut ui.client, &mut named)?;
     }
+    tell_left_out(ui, &named);
+    let files = named.names;
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
     transfer(ui, &names, None, batch, downloaded).map(drop)
@@ -329,20 +338,6 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
     )
 }
 
-/// The files, after the user was told what is left out of them.
-fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
-    let is_empty = moved.files.is_empty() && moved.skipped.is_empty();
-    for (name, failure) in moved.skipped {
-        ui.fail_on(&name, &failure);
-    }
-    match moved.left_out {
-        0 if is_empty => ui.note(&msg!("the folder has no files", "folder itu tidak berisi file")),
-        0 => {}
-        count => ui.note(&text!("left-out-of-folders", count)),
-    }
-    moved.files
-}
-
 /// The files and folders of an argument without `-r` before them, and whether folders are meant.
 fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
     match argument {
@@ -355,9 +350,9 @@ fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
 
 /// Asks before each removal, but only once for all that a pattern has found.
 fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let found = found(ui, argument, false)?;
-    let by_pattern = found.by_pattern;
-    let names = found.into_names();
+    let named = found(ui, argument)?;
+    let by_pattern = named.by_pattern;
+    let names = named.into_names();
     let asked_together = if by_pattern { names.len().max(1) } else { 1 };
     for names in names.chunks(asked_together) {
         if !may_remove(ui, names)? {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::outcome::Stop;
-use crate::error::Answer;
+use crate::error::{Answer, Failure};
 use crate::lang::{Msg, escape, escaped, msg, text};
 
 /// What separates words. Not every kind of white space: a name may begin or end with another kind.
@@ -64,19 +64,24 @@ pub(super) struct Rules {
 pub(crate) type Files<N> = Vec<(N, Option<String>)>;
 
 /// The files that a line means.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named<N = String> {
     pub(crate) names: Files<N>,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
     /// What a pattern matches that is not a file, and why it is left out.
     pub(super) skipped: Vec<(String, Msg)>,
+    /// The folders that cannot be moved, and why.
+    pub(super) failed: Vec<(String, Failure)>,
+    /// How many entries of folders are left out, for a reason that holds for all such entries.
+    pub(super) left_out: usize,
 }
 
 impl<N> Named<N> {
     /// Names that are used as they are.
     pub(super) fn literal(names: Files<N>) -> Named<N> {
-        Named { names, by_pattern: false, skipped: Vec::new() }
+        let (by_pattern, skipped, failed) = (false, Vec::new(), Vec::new());
+        Named { names, by_pattern, skipped, failed, left_out: 0 }
     }
 
     /// The names alone.
@@ -268,7 +273,7 @@ fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
     names.retain(|name| !matched.contains(name) || given.insert(name.clone()));
     let names = names.into_iter().map(|name| (name, None)).collect();
     skipped.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(Named { names, by_pattern, skipped })
+    Ok(Named { by_pattern, skipped, ..Named::literal(names) })
 }
 
 /// Finds the files that a word means: that of its own name, or those that match it if it is a pattern
