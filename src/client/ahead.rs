@@ -348,7 +348,7 @@ impl Uploads {
             if client.config().verify {
                 let mut sent = self.open(first)?;
                 sent.size = bytes;
-                client.must_have_stored(stored.as_deref().unwrap_or(&name), sent.sum()?)?;
+                client.verify(stored.as_deref().unwrap_or(&name), sent.sum()?, true)?;
             }
             return Ok(Receipt { stored, bytes, partial: 0, time });
         }

@@ -87,7 +87,8 @@ impl Client {
         let received = receive(self, &mut arriving);
         let (bytes, offset) = (arriving.done, arriving.offset);
         let start = arriving.rest_since.unwrap_or(start);
-        if received.is_err() && bytes <= KEPT_SIZE {
+        let is_useless = bytes <= KEPT_SIZE || matches!(received, Err(Failure::Unconfirmed(_)));
+        if received.is_err() && is_useless {
             arriving.begin_again(false);
         }
         if let (Err(_), Some((done, total))) = (&received, arriving.partial()) {
@@ -133,11 +134,8 @@ impl Client {
             arriving.begin_again(self.config.verify);
         }
         self.ask(|wire| fetch.run(wire, name, arriving))?;
-        match arriving.sum().filter(|_| self.config.verify) {
-            Some(sum) if self.sum_of(name, false)? != sum => {
-                arriving.begin_again(false);
-                Err(Failure::Unconfirmed(text!("received-differs")))
-            }
+        match arriving.sum() {
+            Some(sum) if self.config.verify => self.verify(name, sum, false),
             _ => Ok(()),
         }
     }
@@ -154,23 +152,17 @@ impl Client {
         })
     }
 
-    /// The sum of a file that was just moved.
-    fn sum_of(&mut self, name: &str, is_stored: bool) -> Answer<Sum> {
-        self.sum(name).map_err(|failure| match failure.code() {
-            Some(Code::UnknownCommand) if is_stored => {
-                Failure::Unconfirmed(text!("stored-not-verified"))
-            }
-            Some(Code::UnknownCommand) => Failure::Unconfirmed(text!("received-not-verified")),
-            _ => failure,
-        })
-    }
-
-    /// Makes sure that what was just sent is stored under this name.
-    pub(super) fn must_have_stored(&mut self, name: &str, sum: Sum) -> Answer<()> {
-        if self.sum_of(name, true)? == sum {
-            return Ok(());
-        }
-        Err(Failure::Unconfirmed(text!("stored-differs")))
+    /// Makes sure that a file that was just moved, and has this sum here, has the same at the server.
+    pub(super) fn verify(&mut self, name: &str, here: Sum, is_stored: bool) -> Answer<()> {
+        let why = match self.sum(name) {
+            Ok(there) if there == here => return Ok(()),
+            Ok(_) if is_stored => text!("stored-differs"),
+            Ok(_) => text!("received-differs"),
+            Err(failure) if failure.code() != Some(Code::UnknownCommand) => return Err(failure),
+            Err(_) if is_stored => text!("stored-not-verified"),
+            Err(_) => text!("received-not-verified"),
+        };
+        Err(Failure::Unconfirmed(why))
     }
 
     pub(super) fn must_verify_if_asked(&self) -> Answer<()> {
