@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
-use super::names::{self, Found, Kind, Named, Place, Rules};
+use super::names::{self, Found, Kind, Named, Place};
 use super::outcome::{Outcome, Stop};
 use crate::dialect;
 use crate::error::{Answer, CREATE, Code, Failure, READ, Tried};
@@ -33,7 +33,7 @@ pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>,
         })),
         Argument::Typed(line) => {
             let Named { names, by_pattern, skipped, .. } =
-                names::resolve(line, &rules_here(), renames, &mut LocalFiles)?;
+                names::resolve(line, names::ESCAPES, renames, &mut LocalFiles)?;
             let names = names.into_iter().map(|(path, other)| (path.into(), other)).collect();
             Ok(Named { by_pattern, skipped, ..Named::literal(names) })
         }
@@ -52,7 +52,7 @@ pub(super) fn on_server(
 ) -> Result<Named, Stop> {
     let place = &mut ServerFiles(client, Collected::default());
     match argument {
-        Argument::Typed(line) => names::resolve(line, &rules(None), renames, place),
+        Argument::Typed(line) => names::resolve(line, names::ESCAPES, renames, place),
         Argument::Words(words) => match renamed(words).filter(|_| renames) {
             Some((name, other)) => {
                 Ok(Named::literal(vec![(name.to_string_lossy().into_owned(), Some(other))]))
@@ -60,14 +60,6 @@ pub(super) fn on_server(
             None => names::resolve_words(&texts(words), place),
         },
     }
-}
-
-fn rules(home: Option<String>) -> Rules {
-    Rules { escapes: names::ESCAPES, home }
-}
-
-fn rules_here() -> Rules {
-    rules(std::env::home_dir().map(|home| home.to_string_lossy().into_owned()))
 }
 
 /// The file and its other name in the words `ONE as OTHER`.
@@ -84,6 +76,10 @@ fn renamed(words: &[OsString]) -> Option<(&OsString, String)> {
 struct LocalFiles;
 
 impl Place for LocalFiles {
+    fn home(&self) -> Option<String> {
+        std::env::home_dir().map(|home| home.to_string_lossy().into_owned())
+    }
+
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
@@ -334,7 +330,7 @@ impl Drop for StandardInput {
 
 /// The files in a folder here that could be sent, and the folders.
 pub(super) fn local_files(folder: &str) -> Answer<Listing> {
-    let folder = &names::with_home(folder, &rules_here());
+    let folder = &names::with_home(folder, LocalFiles.home().as_deref());
     let entries = read_folder(folder).map_err(|error| Failure::local(LIST, folder, error))?;
     let mut listing = Listing::default();
     for Found { name, kind } in &entries {
