@@ -135,10 +135,7 @@ fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
     let greeting = ui.client.connme()?;
     let server = ui.client.server();
     ui.tell(&match greeting {
-        Greeting::First => msg!(
-            "connected to {server}",
-            "Terhubung ke server {server}\nKoneksi berhasil ditambahkan"
-        ),
+        Greeting::First => text!("connected", server, newline = '\n'),
         Greeting::Again => connected_again(&server),
         Greeting::Still => text!("still-connected", server),
     })
@@ -331,11 +328,7 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
         _ => msg!(", the last {came}", ", {came} terakhir"),
     };
     let (seconds, rate) = speed(came, receipt.time);
-    msg!(
-        "{name} downloaded to {stored}: {size}{last} in {seconds} s{rate}",
-        "File {name} berhasil diunduh ke {stored} ({size}{last}{rate})\nWaktu unduh: {seconds} detik";
-        last, seconds, rate
-    )
+    text!("downloaded", name, stored, size, last, seconds, rate, newline = '\n')
 }
 
 /// The files and folders of an argument without `-r` before them, and whether folders are meant.
@@ -383,17 +376,12 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
     let (question, stays) = match names.as_slice() {
         [name] => (
-            text!("may-remove", name),
+            text!("may-remove", name).asked(),
             msg!("{name} stays where it is", "Penghapusan file {name} dibatalkan"),
         ),
         names => {
-            let (list, count) = (names.join("\n"), names.len());
-            let question = msg!(
-                "{list}\nRemove these {count} files from the server? (Y/N): ",
-                "{list}\nApakah Anda yakin ingin menghapus {count} file ini? (Y/N): "
-            );
-            let none = "Penghapusan dibatalkan, tidak ada file yang dihapus";
-            (question, Msg::said("nothing was removed", none))
+            let (list, count) = (names.join("\n") + "\n", names.len());
+            (text!("may-remove-all", list, count).asked(), text!("nothing-removed"))
         }
     };
     // A person may answer again. A script has given its answer.
@@ -447,10 +435,7 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let is_refused = heard.is_empty() || heard.to_ascii_lowercase().starts_with("error");
     let is_half = matches!(texts.as_slice(), [text] if !text.contains(&b'\n'));
     if is_refused && is_half && ends_lines {
-        ui.note(&msg!(
-            "the text does not end with a newline: type \\n at its end",
-            "teks itu tidak diakhiri newline: ketik \\n di akhirnya"
-        ));
+        ui.note(&text!("no-newline"));
     }
     Ok(ui.print(&heard)?)
 }

@@ -27,7 +27,6 @@ pub(super) struct Transfer {
 /// The line for a transfer: how many files, then percent, rate, remaining time, bytes and name, as far as they are known
 /// and fit into `columns`, and a bar for a single file where there is room. `waiting` is since when the server's receipt
 /// for a single file is expected.
-#[must_use]
 pub(super) fn line(
     transfer: &Transfer,
     elapsed: Duration,
@@ -84,7 +83,6 @@ fn speed(rate: u64) -> Msg {
 }
 
 /// The bytes per second.
-#[must_use]
 pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
     let rate = u128::from(bytes) * 1_000_000 / elapsed.as_micros().max(1);
     u64::try_from(rate).unwrap_or(u64::MAX)

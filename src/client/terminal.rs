@@ -77,7 +77,6 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Asks the system.
-    #[must_use]
     pub(crate) fn look() -> Terminal {
         let out = io::stdout().is_terminal();
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -120,7 +119,6 @@ struct State {
 
 impl Bar {
     /// A bar that begins now, for this many files. If there is no terminal for it, nothing is ever drawn.
-    #[must_use]
     pub(super) fn new(
         terminal: Option<Terminal>,
         lang: Lang,

@@ -432,7 +432,7 @@ fn no_file() -> Failure {
 /// What cannot be kept in this folder under this name.
 fn not_kept(name: &str, folder: &Path, why: &Msg) -> Failure {
     let (name, folder) = (readable(name.as_bytes()), folder.display());
-    Failure::Local(text!("not-kept", name, folder, why))
+    Failure::Local(text!("not-kept", name, folder, why = why.clone()))
 }
 
 /// A failure of this machine's store, which is not the server's.

@@ -149,6 +149,12 @@ impl Msg {
         Msg::said(quoted.join(" or "), quoted.join(" atau "))
     }
 
+    /// The sentence, after which the user types an answer.
+    #[must_use]
+    pub fn asked(&self) -> Msg {
+        self.map(|text| format!("{text}: "))
+    }
+
     /// The sentence, and where to look for what is right.
     #[must_use]
     pub fn see_help(self) -> Msg {
@@ -159,12 +165,6 @@ impl Msg {
 impl Word for Msg {
     fn say(&self, lang: Lang) -> String {
         self.say(lang)
-    }
-}
-
-impl Word for &Msg {
-    fn say(&self, lang: Lang) -> String {
-        (*self).say(lang)
     }
 }
 
@@ -245,8 +245,10 @@ mod tests {
         for lines in include_str!("texts.txt").split("\n\n") {
             let lines: Vec<_> = lines.lines().collect();
             let [name, en, id] = lines[..] else { panic!("{lines:?}") };
-            assert_eq!(words(en), words(id), "{name}");
-            assert!(texts.insert(name, words(en)).is_none(), "{name} is there twice");
+            // One language may need two lines.
+            let (all, newline) = (words(&[en, id].concat()), BTreeSet::from(["newline".into()]));
+            assert_eq!(&words(en) | &newline, &words(id) | &newline, "{name}");
+            assert!(texts.insert(name, all).is_none(), "{name} is there twice");
         }
         let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
         let mut said = BTreeSet::new();
