@@ -90,14 +90,10 @@ pub(super) fn transfer(
 /// What the user is told in words while a file moves.
 fn news(progress: Progress) -> Option<Msg> {
     Some(match progress {
-        Progress::Checking(total) => {
-            let total = amount(total);
-            msg!("checking {total} that are here", "memeriksa {total} yang ada di sini"; total)
-        }
+        Progress::Checking(total) => text!("checking", total = amount(total)),
         Progress::Comparing => msg!("checking them on the server", "memeriksanya di server"),
         Progress::Continuing(done, total) => {
-            let done = progress::bytes_done(done, total);
-            msg!("continuing at {done}", "melanjutkan dari {done}"; done)
+            text!("continuing", done = progress::bytes_done(done, total))
         }
         _ => return None,
     })

@@ -136,14 +136,9 @@ fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
     let server = ui.client.server();
     ui.tell(&match greeting {
         Greeting::First => text!("connected", server, newline = '\n'),
-        Greeting::Again => connected_again(&server),
+        Greeting::Again => text!("connected-again", server),
         Greeting::Still => text!("still-connected", server),
     })
-}
-
-/// The connection was lost, and there is another one.
-pub(super) fn connected_again(server: &str) -> Msg {
-    msg!("connected again to {server}", "Terhubung kembali ke server {server}")
 }
 
 fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {

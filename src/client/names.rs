@@ -100,7 +100,8 @@ pub(super) fn resolve(
 ) -> Result<Named, Stop> {
     let one = |name, other| Ok(Named::literal(vec![(name, other)]));
     let home = place.home();
-    let words = split(line, escapes, home.as_deref()).ok_or_else(|| Stop::Wrong(open_quote()));
+    let words =
+        split(line, escapes, home.as_deref()).ok_or_else(|| Stop::Wrong(text!("open-quote")));
     let is_plain = |c: char| !BLANK.contains(&c) && !QUOTES.contains(&c) && c != '\\';
     // A single word is looked up only if it could be a name with special characters in it.
     if let Ok([word]) = words.as_deref()
@@ -144,17 +145,8 @@ pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<N
     expand_all(&words, place)
 }
 
-/// A quotation mark is not closed.
-pub(super) fn open_quote() -> Msg {
-    msg!("a quotation mark is opened and not closed", "tanda kutip dibuka tetapi tidak ditutup")
-}
-
 fn as_needs_one() -> Stop {
     Stop::Wrong(text!("as-needs-one"))
-}
-
-pub(super) fn not_utf8() -> Msg {
-    msg!("its name is not UTF-8", "namanya bukan UTF-8")
 }
 
 const QUOTES: [char; 2] = ['\'', '"'];
@@ -290,7 +282,7 @@ fn expand(
                         skipped.push((format!("{folder}{name}"), is_folder));
                     }
                     (Kind::NotUtf8, _) => {
-                        skipped.push((format!("{folder}{name}"), not_utf8()));
+                        skipped.push((format!("{folder}{name}"), text!("not-utf8")));
                     }
                     (Kind::File(_), false) | (Kind::Other, _) => {}
                 }
@@ -300,10 +292,10 @@ fn expand(
     }
     if found.is_empty() {
         let pattern = escape(text(word).as_bytes()).into_owned();
-        let left_out = skipped.first().map(|(name, why)| {
-            let name = escaped(name);
-            msg!("; {name} is left out: {why}", "; {name} dilewatkan: {why}"; why)
-        });
+        let left_out = skipped
+            .first()
+            .cloned()
+            .map(|(name, why)| text!("but-left-out", name = escaped(&name), why));
         let left_out = left_out.unwrap_or_default();
         return Err(Stop::Refused(text!("no-match", pattern, left_out)));
     }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::names::not_utf8;
 use super::outcome::Outcome;
 use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
@@ -211,7 +210,7 @@ impl LocalFile {
             }));
         }
         let own_name = path.file_name().and_then(|name| name.to_str());
-        let name = name.or(own_name).ok_or_else(|| refused(not_utf8()))?;
+        let name = name.or(own_name).ok_or_else(|| refused(text!("not-utf8")))?;
         let mut file = File::open(path).map_err(opening)?;
         let size = file.metadata().map_err(opening)?.len();
         // The files in /proc are made while they are read, so that their size is not known before. A file that
@@ -439,9 +438,7 @@ fn not_kept(name: &str, folder: &Path, why: &Msg) -> Failure {
 fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
     let cause = error.cause();
     let why = match error.is(Code::NoSpace) {
-        true => {
-            msg!("{cause}; what had come of it was removed", "{cause}; yang sudah diterima dihapus")
-        }
+        true => text!("no-space-here", cause),
         false => Msg::said(cause, cause),
     };
     not_kept(name.as_str(), folder, &why)

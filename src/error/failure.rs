@@ -195,10 +195,7 @@ impl From<Error> for Failure {
             });
         }
         let gone = match (&error.cause, partial) {
-            (Some(cause), _) => {
-                let cause = escape(cause.as_bytes());
-                msg!("the connection broke ({cause})", "koneksi terputus ({cause})")
-            }
+            (Some(cause), _) => text!("broke", cause = escape(cause.as_bytes())),
             (None, Some(Partial { expected: Expected::Payload { .. }, .. })) => {
                 text!("ended-in-file")
             }
@@ -219,16 +216,10 @@ impl Partial {
     pub fn so_far(&self) -> Msg {
         let got = quoted(&self.got);
         match self.expected {
-            Expected::Payload { came, size: Some(size) } => {
-                msg!("{came} of {size} bytes came", "{came} dari {size} byte diterima")
-            }
-            Expected::Payload { came, size: None } => {
-                msg!("{came} bytes came", "{came} byte diterima")
-            }
+            Expected::Payload { came, size: Some(size) } => text!("some-came", came, size),
+            Expected::Payload { came, size: None } => text!("came", came),
             _ if self.got.is_empty() => msg!("no reply yet", "belum ada jawaban"),
-            Expected::Line => {
-                msg!("so far came {got} with no newline", "sejauh ini diterima {got} tanpa newline")
-            }
+            Expected::Line => text!("came-without-newline", got),
             _ => msg!("so far came {got}", "sejauh ini diterima {got}"),
         }
     }
