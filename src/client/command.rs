@@ -25,7 +25,7 @@ use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lang::{self, Msg, bytes, client_help, client_usage, decimal, escaped, foreign};
+use crate::lang::{self, Msg, Word, bytes, client_help, client_usage, decimal, escaped, foreign};
 use crate::lang::{help_on, is_control, msg, prompt_help, text, without_controls};
 use crate::store::Listing;
 
@@ -238,8 +238,7 @@ fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
     let names = found(ui, argument)?.into_names();
     for_each(ui, &names, |client, name| {
-        let line = format!("{}  {}", client.sum(name)?, escaped(name));
-        Ok(Msg::said(&line, line.as_str()))
+        Ok(format!("{}  {}", client.sum(name)?, escaped(name)).into_msg())
     })
 }
 

@@ -252,7 +252,7 @@ pub(super) fn folders_there(client: &mut Client, named: &mut Named) -> Outcome {
             let folder = downloads.join(here);
             if leads_elsewhere(&downloads, here) {
                 let is_link = msg!("it is a link", "itu tautan");
-                let failure = Failure::because(CREATE, folder.display(), &is_link);
+                let failure = Failure::local(CREATE, folder.display(), is_link);
                 named.failed.push((there.clone(), failure));
                 return Ok(Vec::new());
             }

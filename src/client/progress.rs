@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{amount, readable};
-use crate::lang::{Lang, Msg, decimal, msg, text};
+use crate::lang::{Lang, Msg, Word, decimal, msg, text};
 
 /// How far a command has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +49,9 @@ pub(super) fn line(
             (failed > 0).then(|| msg!("{failed} failed", "{failed} gagal")),
             share.map(|share| msg!("{share:>3}%", "{share:>3}%")),
             Some(speed(rate)),
-            left.map(|left| Msg::said(&left, left.as_str())),
+            left.map(Word::into_msg),
             Some(bytes_done(done, total)),
-            (!is_single && !name.is_empty()).then(|| Msg::said(name, name)),
+            (!is_single && !name.is_empty()).then(|| name.into_msg()),
         ]
         .into_iter()
         .flatten()

@@ -12,7 +12,7 @@ use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
 use crate::dialect::{Dialect, Receiver};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
-use crate::lang::{Msg, msg, readable, text};
+use crate::lang::{Msg, Word, readable, text};
 use crate::log::Log;
 use crate::sha256::{Sha256, Sum};
 use crate::store::{FileName, Incoming, Options, Store};
@@ -104,7 +104,7 @@ impl Client {
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
         FileName::parse(local.as_bytes()).map_err(|error| {
             let why = text!("refused-here", cause = error.cause());
-            not_kept(local, &self.config.downloads, &why)
+            not_kept(local, &self.config.downloads, why)
         })
     }
 
@@ -196,10 +196,10 @@ impl LocalFile {
     pub(super) fn open(path: &Path, name: Option<&str>) -> Answer<LocalFile> {
         let opening = |error: io::Error| {
             let why = text!("cannot-be-read", error);
-            Failure::because(OPEN, path.display(), &why)
+            Failure::local(OPEN, path.display(), why)
         };
         let reading = |error: io::Error| Failure::local(READ, path.display(), error);
-        let refused = |why: Msg| Failure::because(SEND, path.display(), &why);
+        let refused = |why: Msg| Failure::local(SEND, path.display(), why);
         // Checked before it is opened: opening a pipe would wait for its other end.
         let found = fs::metadata(path).map_err(opening)?;
         if !found.is_file() {
@@ -228,11 +228,7 @@ impl LocalFile {
     pub(super) fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         let path = self.path.display();
         match self.file.read(into).map_err(|error| Failure::local(READ, path, error))? {
-            0 => Err(Failure::because(
-                SEND,
-                self.path.display(),
-                &msg!("it became shorter while it was sent", "menjadi lebih pendek saat dikirim"),
-            )),
+            0 => Err(Failure::local(SEND, self.path.display(), text!("became-shorter"))),
             n => Ok(n),
         }
     }
@@ -429,19 +425,18 @@ fn no_file() -> Failure {
 }
 
 /// What cannot be kept in this folder under this name.
-fn not_kept(name: &str, folder: &Path, why: &Msg) -> Failure {
-    let (name, folder) = (readable(name.as_bytes()), folder.display());
-    Failure::Local(text!("not-kept", name, folder, why = why.clone()))
+fn not_kept(name: &str, folder: &Path, why: impl Word) -> Failure {
+    let (name, folder, why) = (readable(name.as_bytes()), folder.display(), why.into_msg());
+    Failure::Local(text!("not-kept", name, folder, why))
 }
 
 /// A failure of this machine's store, which is not the server's.
 fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
     let cause = error.cause();
-    let why = match error.is(Code::NoSpace) {
-        true => text!("no-space-here", cause),
-        false => Msg::said(cause, cause),
-    };
-    not_kept(name.as_str(), folder, &why)
+    match error.is(Code::NoSpace) {
+        true => not_kept(name.as_str(), folder, text!("no-space-here", cause)),
+        false => not_kept(name.as_str(), folder, cause),
+    }
 }
 
 #[cfg(test)]

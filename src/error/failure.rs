@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Code, Error, Expected, Partial};
-use crate::lang::{Msg, escape, msg, printable, quoted, readable, text};
+use crate::lang::{Msg, Word, escape, msg, printable, quoted, readable, text};
 
 /// What was tried on a file of this machine, as a verb in both languages.
 pub type Tried = (&'static str, &'static str);
@@ -77,17 +77,11 @@ impl Failure {
         Failure::NotSent(text!("dialect-lacks", dialect, command))
     }
 
-    /// What was tried on this machine, on which file, and what the system says.
+    /// What was tried on this machine, on which file, and why it failed: what the system says, or a sentence.
     #[must_use]
-    pub fn local(tried: Tried, path: impl fmt::Display, cause: impl fmt::Display) -> Failure {
-        let cause = cause.to_string();
-        Failure::because(tried, path, &Msg::said(&cause, cause.as_str()))
-    }
-
-    /// The same, where the reason is not the system's.
-    #[must_use]
-    pub fn because((en, id): Tried, path: impl fmt::Display, why: &Msg) -> Failure {
+    pub fn local((en, id): Tried, path: impl fmt::Display, why: impl Word) -> Failure {
         let path = readable(path.to_string().as_bytes());
+        let why = why.into_msg();
         Failure::Local(msg!("{en} {path}: {why}", "{id} {path}: {why}"; why))
     }
 
@@ -148,7 +142,7 @@ impl Failure {
             | Failure::Endless(why)
             | Failure::Strange(why)
             | Failure::Unconfirmed(why) => why.clone(),
-            Failure::Unreachable(cause) => Msg::said(cause, cause),
+            Failure::Unreachable(cause) => cause.into_msg(),
             Failure::NoReply => text!("no-reply"),
             Failure::Refused { word, sentence } => refused(word, sentence),
             Failure::Stalled => text!("stalled"),

@@ -54,6 +54,14 @@ pub use named_sentence as text;
 pub trait Word {
     /// How it is said in this language.
     fn say(&self, lang: Lang) -> String;
+
+    /// How it is said in both.
+    fn into_msg(self) -> Msg
+    where
+        Self: Sized,
+    {
+        Msg::of(|lang| self.say(lang))
+    }
 }
 
 impl<T: Display> Word for T {
