@@ -44,14 +44,13 @@ const AHEAD_PAYLOAD: u64 = 1 << 20;
 /// size and a counter in the name. An error comes in their place, and ends what was sent ahead.
 const RECEIPT: usize = "ok ready\nok received \n".len() + 2 * (limits::SIZE_DIGITS + 1);
 
+/// The number of a file, and what came of it.
+pub(super) type Moved = (usize, Answer<Receipt>);
+
 /// The files of one command, and how far it has come.
 pub(super) trait Batch {
-    /// Moves the next file. Returns its number, and what came of it.
-    fn next(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch<'_>,
-    ) -> Option<(usize, Answer<Receipt>)>;
+    /// Moves the next file.
+    fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved>;
 
     /// Makes the file that failed last the next one again, if it can be moved twice without harm.
     fn again(&mut self, failure: &Failure) -> bool;
@@ -344,11 +343,7 @@ impl Uploads {
 }
 
 impl Batch for Uploads {
-    fn next(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch<'_>,
-    ) -> Option<(usize, Answer<Receipt>)> {
+    fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved> {
         while self.queue.under_way.is_empty() && self.would_be_refused(self.queue.next) {
             self.queue.next += 1;
             self.left_out += 1;
@@ -437,11 +432,7 @@ impl Downloads {
 }
 
 impl Batch for Downloads {
-    fn next(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch<'_>,
-    ) -> Option<(usize, Answer<Receipt>)> {
+    fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved> {
         let first = self.queue.first();
         self.files.get(first)?;
         let moved = self.finish(client, watch);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ahead::Batch;
 use super::connection::pause_before;
-use super::outcome::{Outcome, Stop};
+use super::outcome::Outcome;
 use super::table::{amount, readable};
 use super::terminal::Bar;
 use super::ui::{Ui, say};
@@ -32,7 +32,7 @@ pub(super) fn transfer(
     total: Option<u64>,
     mut batch: impl Batch,
     told: fn(&Ui, &str, &Receipt) -> Msg,
-) -> Result<Tally, Stop> {
+) -> Outcome<Tally> {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     // What is known of a file that is tried again holds until more is.
@@ -180,8 +180,8 @@ pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Msg) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ahead::Moved;
     use crate::client::{Client, Config, Watch};
-    use crate::error::Answer;
     use crate::lang::Lang;
     use crate::wire::stream;
 
@@ -189,7 +189,7 @@ mod tests {
     struct Failing<'f>(std::slice::Iter<'f, Failure>, usize);
 
     impl Batch for Failing<'_> {
-        fn next(&mut self, _: &mut Client, _: &mut Watch<'_>) -> Option<(usize, Answer<Receipt>)> {
+        fn next(&mut self, _: &mut Client, _: &mut Watch<'_>) -> Option<Moved> {
             let failure = self.0.next()?;
             self.1 += 1;
             Some((self.1 - 1, Err(failure.clone())))

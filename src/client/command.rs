@@ -148,7 +148,7 @@ fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 /// The folder of a command that takes one or none.
-fn one_folder(argument: &Argument) -> Result<Option<String>, Stop> {
+fn one_folder(argument: &Argument) -> Outcome<Option<String>> {
     let mut words = argument.words()?;
     let folder = words.pop();
     if words.is_empty() {
@@ -180,7 +180,7 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
 }
 
 /// The files on the server that an argument means, after the user was told what a pattern leaves out.
-fn found(ui: &mut Ui, argument: &Argument) -> Result<Named, Stop> {
+fn found(ui: &mut Ui, argument: &Argument) -> Outcome<Named> {
     let named = on_server(&mut ui.client, argument, false)?;
     tell_left_out(ui, &named);
     Ok(named)
@@ -355,7 +355,7 @@ fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 /// Whether the user says that these may be removed, or has said so for all files with `--yes`.
-fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
+fn may_remove(ui: &mut Ui, names: &[String]) -> Outcome<bool> {
     if ui.config().yes {
         return Ok(true);
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::outcome::Stop;
+use super::outcome::{Outcome, Stop};
 use crate::error::{Answer, Failure};
 use crate::lang::{Msg, escape, escaped, msg, text};
 
@@ -97,7 +97,7 @@ pub(super) fn resolve(
     escapes: bool,
     renames: bool,
     place: &mut dyn Place,
-) -> Result<Named, Stop> {
+) -> Outcome<Named> {
     let one = |name, other| Ok(Named::literal(vec![(name, other)]));
     let home = place.home();
     let words =
@@ -140,7 +140,7 @@ pub(super) fn resolve(
 ///
 /// # Errors
 /// See [`resolve`].
-pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<Named, Stop> {
+pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Outcome<Named> {
     let words: Vec<_> = words.iter().map(|word| unquoted(word)).collect();
     expand_all(&words, place)
 }
@@ -230,7 +230,7 @@ fn split(line: &str, escapes: bool, home: Option<&str>) -> Option<Vec<Word>> {
     if quote.is_some() { None } else { Some(words) }
 }
 
-fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
+fn expand_all(words: &[Word], place: &mut dyn Place) -> Outcome<Named> {
     let (mut names, mut skipped, mut by_pattern) = (Vec::new(), Vec::new(), false);
     for word in words {
         let found = expand(word, place, &mut skipped)?;
@@ -251,7 +251,7 @@ fn expand(
     word: &Word,
     place: &mut dyn Place,
     skipped: &mut Vec<(String, Msg)>,
-) -> Result<Vec<String>, Stop> {
+) -> Outcome<Vec<String>> {
     let parts: Vec<_> = word.split(|(c, _)| is_separator(*c)).collect();
     let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
         return Ok(vec![text(word)]);

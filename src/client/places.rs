@@ -25,7 +25,7 @@ const DEPTH: usize = 32;
 ///
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
-pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>, Stop> {
+pub(crate) fn here(argument: &Argument, renames: bool) -> Outcome<Named<PathBuf>> {
     match argument {
         Argument::Words(words) => Ok(Named::literal(match renamed(words).filter(|_| renames) {
             Some((path, other)) => vec![(path.into(), Some(other))],
@@ -45,11 +45,7 @@ pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>,
 ///
 /// # Errors
 /// The argument is wrong, no file matches a pattern, or a request failed.
-pub(super) fn on_server(
-    client: &mut Client,
-    argument: &Argument,
-    renames: bool,
-) -> Result<Named, Stop> {
+pub(super) fn on_server(client: &mut Client, argument: &Argument, renames: bool) -> Outcome<Named> {
     let place = &mut ServerFiles(client, Collected::default());
     match argument {
         Argument::Typed(line) => names::resolve(line, names::ESCAPES, renames, place),
@@ -156,8 +152,8 @@ fn entries_of(listing: &Listing) -> Vec<Found> {
 fn walk<N>(
     named: &mut Named<N>,
     folder: (N, String),
-    mut enter: impl FnMut(&mut Named<N>, &N, &str) -> Result<Vec<(N, String, Kind)>, Stop>,
-) -> Result<(), Stop> {
+    mut enter: impl FnMut(&mut Named<N>, &N, &str) -> Outcome<Vec<(N, String, Kind)>>,
+) -> Outcome {
     let mut folders = vec![folder];
     while let Some((folder, other)) = folders.pop() {
         for (name, other, kind) in enter(named, &folder, &other)? {
