@@ -21,6 +21,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::names::Files;
 use super::transfer::LocalFile;
 use super::{Client, Progress, Receipt, Watch};
 use crate::dialect::{SumOf, Upload, must_be_quiet};
@@ -139,7 +140,7 @@ impl State {
 
 /// Files to send.
 pub(super) struct Uploads {
-    files: Vec<(PathBuf, Option<String>)>,
+    files: Files<PathBuf>,
     queue: Queue<State>,
     /// Those before this number may be stored: their receipts were lost with the connection.
     unsure: usize,
@@ -155,7 +156,7 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
+    pub(super) fn new(client: &mut Client, files: Files<PathBuf>) -> Uploads {
         Uploads {
             queue: Queue::new(client, files.len()),
             files,
@@ -370,12 +371,12 @@ impl Batch for Uploads {
 
 /// Files to receive.
 pub(super) struct Downloads {
-    files: Vec<(String, Option<String>)>,
+    files: Files<String>,
     queue: Queue<()>,
 }
 
 impl Downloads {
-    pub(super) fn new(client: &mut Client, files: Vec<(String, Option<String>)>) -> Downloads {
+    pub(super) fn new(client: &mut Client, files: Files<String>) -> Downloads {
         let queue = Queue::new(client, files.len());
         Downloads { files, queue }
     }
@@ -408,26 +409,16 @@ impl Downloads {
     /// Receives the first file that is under way, or one alone.
     fn finish(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Answer<Receipt> {
         let first = self.queue.first();
-        let download = client.requests().download.filter(|_| self.queue.ahead);
-        if let Some(download) = download {
+        if let Some(download) = client.requests().download.filter(|_| self.queue.ahead) {
             if self.queue.under_way.is_empty() {
                 client.begin()?;
             }
             self.fill(client, download.ask);
         }
         let (name, local) = self.files.get(first).ok_or(Failure::NoReply)?;
-        match download.filter(|_| self.queue.under_way.pop_front().is_some()) {
-            Some(download) => {
-                let since = self.queue.since;
-                client.receive(name, local.as_deref(), watch, since, |client, file| {
-                    client.step(|wire| (download.take)(wire, name, file)).map(drop)
-                })
-            }
-            None => {
-                self.queue.next += 1;
-                client.download(name, local.as_deref(), watch)
-            }
-        }
+        let asked = self.queue.under_way.pop_front().map(|()| self.queue.since);
+        self.queue.next += usize::from(asked.is_none());
+        client.receive(name, local.as_deref(), watch, asked)
     }
 }
 

@@ -37,9 +37,7 @@ impl Client {
         local: Option<&str>,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
-        self.must_verify_if_asked()?;
-        let start = Instant::now();
-        self.receive(name, local, watch, start, |client, arriving| client.fetch(name, arriving))
+        self.receive(name, local, watch, None)
     }
 
     /// Receives a file, and writes its bytes as they come. What cannot be written ends it.
@@ -58,15 +56,15 @@ impl Client {
         Ok(received.map(drop)?)
     }
 
-    /// Has a file received, and publishes it.
+    /// Receives a file, which perhaps was asked for at this moment, and publishes it.
     pub(super) fn receive(
         &mut self,
         name: &str,
         local: Option<&str>,
         watch: &mut Watch<'_>,
-        start: Instant,
-        receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
+        asked: Option<Instant>,
     ) -> Answer<Receipt> {
+        let start = asked.unwrap_or_else(Instant::now);
         let folder = self.config.downloads_path();
         let local = self.local_name(name, local)?;
         let store = Rc::clone(&self.downloads);
@@ -83,7 +81,7 @@ impl Client {
             done: 0,
             watch,
         };
-        let received = receive(self, &mut arriving);
+        let received = self.fetch(name, &mut arriving, asked.is_some());
         let (bytes, offset) = (arriving.done, arriving.offset);
         let start = arriving.rest_since.unwrap_or(start);
         let is_useless = bytes <= KEPT_SIZE || matches!(received, Err(Failure::Unconfirmed(_)));
@@ -108,10 +106,14 @@ impl Client {
         })
     }
 
-    /// Receives the rest of a file that was cut, or all of it.
-    fn fetch(&mut self, name: &str, arriving: &mut Arriving<'_>) -> Answer<()> {
+    /// Takes a file that was asked for. Else asks for the rest of one that was cut, or for all of it.
+    fn fetch(&mut self, name: &str, arriving: &mut Arriving<'_>, is_asked: bool) -> Answer<()> {
         let requests = self.requests();
         let fetch = requests.download.ok_or_else(|| self.lacks("download"))?;
+        if is_asked {
+            return self.step(|wire| (fetch.take)(wire, name, arriving)).map(drop);
+        }
+        self.must_verify_if_asked()?;
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
