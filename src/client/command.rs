@@ -5,7 +5,7 @@
 //! 1. its handler, its request and its line in `HELP` in a dialect, and its field in `Requests`;
 //! 2. a method of [`Client`], and here an entry and a function;
 //! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, what the prompt asks in `questions.*.txt`, its
-//!    word in `cli/completions/rlwrap.words`, and a sentence in each language if it needs one;
+//!    word in `cli/completions/rlwrap.words`, and a sentence in `lang/texts.txt` if it needs one;
 //! 4. its row in the guide (protocol, dialects, programs) and in `tests/transcripts/rows.txt`.
 //!
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.

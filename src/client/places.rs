@@ -157,12 +157,10 @@ fn walk<N>(
     let mut folders = vec![folder];
     while let Some((folder, other)) = folders.pop() {
         for (name, other, kind) in enter(named, &folder, &other)? {
-            // Hidden files and what else has no name on a server is left out, as in a pattern.
-            let has_name = FileName::parse(other.as_bytes()).is_ok();
             match kind {
-                Kind::File(_) if has_name => named.names.push((name, Some(other))),
-                Kind::Folder if has_name => folders.push((name, other)),
-                _ => named.left_out += 1,
+                Kind::File(_) => named.names.push((name, Some(other))),
+                Kind::Folder => folders.push((name, other)),
+                Kind::NotUtf8 | Kind::Other => named.left_out += 1,
             }
         }
     }
@@ -202,7 +200,9 @@ pub(super) fn folders_here(client: &mut Client, named: &mut Named<PathBuf>) -> O
             let entry = |Found { name, kind }| {
                 let (path, there) = (path.join(&name), format!("{there}/{name}"));
                 let is_link = kind == Kind::Folder && path.is_symlink();
-                (path, there, if is_link { Kind::Other } else { kind })
+                // Hidden files and what else has no name on a server is left out, as in a pattern.
+                let has_name = FileName::parse(there.as_bytes()).is_ok();
+                (path, there, if is_link || !has_name { Kind::Other } else { kind })
             };
             Ok(entries.into_iter().map(entry).collect())
         })?;
