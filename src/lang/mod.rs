@@ -1,6 +1,6 @@
 //! What a person reads, in two languages, which always are beside each other. A phrase that fits on a line is written
-//! where it is said: see [`msg`]. A longer sentence has a name there, and is in `texts.txt`: see [`text`]. What is sent
-//! over a connection is the same in both languages.
+//! where it is said: see [`msg`]. A longer sentence has a name there, and is in `texts.txt`, by the order of the names:
+//! see [`text`]. What is sent over a connection is the same in both languages.
 //!
 //! Numbers have the decimal mark of the language. The Indonesian has the words of the assignment's programs where
 //! those have words for it.
@@ -134,8 +134,8 @@ impl Msg {
     #[must_use]
     pub fn named(name: &str, words: &[(&str, &dyn Word)]) -> Msg {
         let mut lines = include_str!("texts.txt").lines().skip_while(|line| *line != name).skip(1);
-        let [en, id] = [(); 2].map(|()| lines.next().unwrap_or_default());
-        Msg::of(|lang| with_words(lang.choose(en, id), lang, words))
+        let mut sentence = |lang| with_words(lines.next().unwrap_or_default(), lang, words);
+        Msg { en: sentence(Lang::En), id: sentence(Lang::Id) }
     }
 
     /// What this makes of each language.
@@ -256,7 +256,8 @@ mod tests {
             // One language may need two lines.
             let (all, newline) = (words(&[en, id].concat()), BTreeSet::from(["newline".into()]));
             assert_eq!(&words(en) | &newline, &words(id) | &newline, "{name}");
-            assert!(texts.insert(name, all).is_none(), "{name} is there twice");
+            assert!(texts.keys().all(|before| *before < name), "{name} has another place");
+            texts.insert(name, all);
         }
         let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
         let mut said = BTreeSet::new();
