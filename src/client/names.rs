@@ -273,30 +273,25 @@ fn expand(
                 if is_hidden || !matches(part, &name) {
                     continue;
                 }
-                match (kind, is_last) {
+                let why = match (kind, is_last) {
                     (Kind::File(_), true) | (Kind::Folder, false) => {
                         longer.push(format!("{folder}{name}{end}"));
+                        continue;
                     }
-                    (Kind::Folder, true) => {
-                        let is_folder = msg!("it is a folder", "itu folder");
-                        skipped.push((format!("{folder}{name}"), is_folder));
-                    }
-                    (Kind::NotUtf8, _) => {
-                        skipped.push((format!("{folder}{name}"), text!("not-utf8")));
-                    }
-                    (Kind::File(_), false) | (Kind::Other, _) => {}
-                }
+                    (Kind::Folder, true) => msg!("it is a folder", "itu folder"),
+                    (Kind::NotUtf8, _) => text!("not-utf8"),
+                    (Kind::File(_), false) | (Kind::Other, _) => continue,
+                };
+                skipped.push((format!("{folder}{name}"), why));
             }
         }
         found = longer;
     }
     if found.is_empty() {
         let pattern = escape(text(word).as_bytes()).into_owned();
-        let left_out = skipped
-            .first()
-            .cloned()
-            .map(|(name, why)| text!("but-left-out", name = escaped(&name), why));
-        let left_out = left_out.unwrap_or_default();
+        let left_out = skipped.first().cloned().map_or_else(Msg::default, |(name, why)| {
+            text!("but-left-out", name = escaped(&name), why)
+        });
         return Err(Stop::Refused(text!("no-match", pattern, left_out)));
     }
     found.sort();
