@@ -1,48 +1,30 @@
 //! `connme-client`: reads its flags, then runs a single command or the prompt.
 
-use std::io::Write;
+mod start;
+
 use std::process::ExitCode;
 
 use connme::cli::client::{CommandLine, parse};
-use connme::cli::{self, Parsed};
 use connme::client::{Client, prompt};
 use connme::error::Failure;
 use connme::lab::lecture::capture::Capture;
 use connme::lab::lecture::picture::Picture;
 use connme::lab::lecture::trace::{Output, Side};
 use connme::lab::lecture::{self, Instruments};
-use connme::lang::{Lang, Msg, msg};
+use connme::lang::{Msg, msg};
+use start::Stop;
+
+const NAME: &str = "connme-client";
 
 fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let lang = cli::language(&words, |name| std::env::var(name).ok());
-    match parse(words, lang) {
-        Ok(Parsed::Run(line)) => run(line),
-        Ok(Parsed::Print(text)) => {
-            let written = std::io::stdout().write_all(text.as_bytes());
-            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(wrong) => complain(&wrong.say(lang), 2),
-    }
+    start::program(NAME, parse, run)
 }
 
-fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitCode {
+fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> Result<ExitCode, Stop> {
     let lang = config.lang;
-    let faults = match lecture::faults(&flags) {
-        Ok(faults) => faults,
-        Err(wrong) => return complain(&wrong.say(lang), 2),
-    };
-    let tell = move |msg: Msg| {
-        complain(&msg.say(lang), 1);
-    };
-    let capture = match Capture::start(&flags, tell) {
-        Ok(capture) => capture,
-        Err(wrong) => return complain(&wrong.say(lang), 1),
-    };
-    let picture = match Picture::begin(&ladder, lang) {
-        Ok(picture) => picture,
-        Err(failure) => return undrawn(&failure, lang),
-    };
+    let faults = lecture::faults(&flags).map_err(Stop::wrong_use)?;
+    let capture = Capture::start(&flags, move |msg| start::complain(NAME, &msg, lang))?;
+    let picture = Picture::begin(&ladder, lang).map_err(|failure| undrawn(&failure))?;
     let trace = flags.trace.then(Output::of_errors);
     let recorder = picture.as_ref().map(Picture::recorder);
     let written = capture.clone();
@@ -60,19 +42,13 @@ fn run(CommandLine { config, instruments: flags, ladder }: CommandLine) -> ExitC
     if let Some(capture) = written {
         capture.finish();
     }
-    match picture.map_or(Ok(()), |picture| picture.write()) {
-        Ok(()) => status,
-        Err(failure) => undrawn(&failure, lang),
-    }
+    let drawn = picture.map_or(Ok(()), |picture| picture.write());
+    drawn.map_err(|failure| undrawn(&failure))?;
+    Ok(status)
 }
 
 /// A picture cannot be written.
-fn undrawn(failure: &Failure, lang: Lang) -> ExitCode {
+fn undrawn(failure: &Failure) -> Msg {
     let why = failure.why();
-    complain(&msg!("cannot {why}", "gagal {why}"; why).say(lang), 1)
-}
-
-fn complain(text: &str, status: u8) -> ExitCode {
-    let _ = std::io::stderr().write_all(format!("connme-client: {text}\n").as_bytes());
-    ExitCode::from(status)
+    msg!("cannot {why}", "gagal {why}"; why)
 }

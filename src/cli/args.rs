@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::{InstrumentFlags, Wrong, completions, man};
 use crate::client::nearest::nearest;
-use crate::lang::{Lang, msg};
+use crate::lang::{Lang, msg, text};
 use crate::limits;
 
 /// What a flag takes, in both languages.
@@ -81,10 +81,7 @@ impl Shared {
             }
             _ => {
                 return Err(match meant(flag, usage) {
-                    Some(meant) => msg!(
-                        "unexpected argument '{flag}'; did you mean {meant}?",
-                        "argumen '{flag}' tidak dikenali; apakah maksud Anda {meant}?"
-                    ),
+                    Some(meant) => text!("unexpected-nearest", flag, meant),
                     None => unexpected(flag),
                 });
             }

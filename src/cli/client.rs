@@ -40,15 +40,13 @@ pub fn parse(
         let flag = match arg {
             Arg::Flag(flag) => flag,
             Arg::Word(word) => {
-                // `connme-client 2234`
-                if config.command.is_empty()
-                    && server.is_none()
-                    && let Some(port) = args::lone_port(&word)
-                {
-                    server = Some((None, Some(port)));
-                    continue;
+                match args::lone_port(&word) {
+                    // `connme-client 2234`
+                    Some(port) if config.command.is_empty() && server.is_none() => {
+                        server = Some((None, Some(port)));
+                    }
+                    _ => config.command.push(word),
                 }
-                config.command.push(word);
                 continue;
             }
         };

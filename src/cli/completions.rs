@@ -17,65 +17,88 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Which of these four a shell does for its value: it is one of `WORDS`, a folder, a file, or anything else.
-    fn action(&self, [words, folder, file, any]: [&str; 4]) -> String {
-        let list = |list: &str| words.replace("WORDS", &list.replace('|', " "));
-        match (self.value.as_deref(), self.name.as_str()) {
+    /// What a shell does for its value, as the frame has it: one of some words, a folder, a file, or anything else.
+    fn action(&self, frame: &str) -> String {
+        let (kind, words) = match (self.value.as_deref(), self.name.as_str()) {
+            (None, _) => return String::new(),
             // The help lists them: `light|dark`.
-            (Some(value), _) if value.contains('|') => list(value),
-            (_, "dialect" | "listen") => list("text struct filesaver json count"),
-            (_, "completions") => list("bash zsh fish"),
-            (_, "downloads" | "root") => folder.to_owned(),
-            (_, "capture" | "conversation" | "log" | "output" | "ladder" | "svg") => {
-                file.to_owned()
-            }
-            _ => any.to_owned(),
-        }
+            (Some(value), _) if value.contains('|') => ("words", value),
+            (_, "dialect" | "listen") => ("words", "text|struct|filesaver|json|count"),
+            (_, "completions") => ("words", "bash|zsh|fish"),
+            (_, "downloads" | "root") => ("folder", ""),
+            (_, "capture" | "conversation" | "log" | "output" | "ladder" | "svg") => ("file", ""),
+            _ => ("any", ""),
+        };
+        let of_kind =
+            |line: &str| Some(line.strip_prefix('@')?.strip_prefix(kind)?.get(1..)?.to_owned());
+        let action = frame.lines().find_map(of_kind);
+        action.map_or(" ".to_owned(), |action| action.replace("WORDS", &words.replace('|', " ")))
     }
 
     /// The flag as it is typed, short and long.
     fn spellings(&self) -> Vec<String> {
         self.short.iter().cloned().chain([format!("--{}", self.name)]).collect()
     }
+
+    /// Whether it is a command that takes files of this machine.
+    fn is_local(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| value.starts_with("PATH") || value == "FILE")
+    }
 }
 
-/// The script for a shell, if it is one of the three. `usage` is what `--help` prints.
+/// The script for a shell, if it is one of the three. `usage` is what `--help` prints. A line of the frame that begins with
+/// `@command`, `@local` or `@flag` is repeated for each command, for each that takes files, and for each flag; one with
+/// `@plain` or `@valued` for each spelling of the flags without and with a value.
 pub(super) fn script(shell: &str, program: &str, usage: &str) -> Option<String> {
-    let (commands, flags) = items(usage);
-    let valued: Vec<_> = flags.iter().filter(|flag| flag.value.is_some()).collect();
-    let names = |separator: &str| {
-        valued.iter().flat_map(|flag| flag.spellings()).collect::<Vec<_>>().join(separator)
-    };
-    let list =
-        |items: &[Item], line: fn(&Item) -> String| items.iter().map(line).collect::<Vec<_>>();
-    // The commands that take files of this machine. A server has none: no command is called `-`.
-    let is_local = |command: &&Item| {
-        command.value.as_ref().is_some_and(|value| value.starts_with("PATH") || value == "FILE")
-    };
-    let mut local: Vec<_> = commands.iter().filter(is_local).map(|it| it.name.as_str()).collect();
-    if local.is_empty() {
-        local.push("-");
-    }
-    let script = match shell {
-        "bash" => include_str!("completions/bash.sh")
-            .replace("VALUED", &names("|"))
-            .replace("LOCAL", &local.join("|"))
-            .replace("VALUES", &valued.into_iter().map(bash_values).collect::<Vec<_>>().join("\n"))
-            .replace("FLAGS", &list(&flags, |flag| format!("--{}", flag.name)).join(" "))
-            .replace("COMMANDS", &list(&commands, |command| command.name.clone()).join(" ")),
-        "zsh" => include_str!("completions/zsh.sh")
-            .replace("LOCAL", &local.join("|"))
-            .replace("FLAGS", &list(&flags, zsh_flag).join("\n"))
-            .replace("COMMANDS", &list(&commands, zsh_command).join(" ")),
-        "fish" => include_str!("completions/fish.sh")
-            .replace("VALUED", &names(" "))
-            .replace("LOCAL", &local.join(" "))
-            .replace("FLAGS", &list(&flags, fish_flag).join("\n"))
-            .replace("COMMANDS", &list(&commands, fish_command).join("\n")),
+    // What has a meaning in a quoted text of this shell, and how it is written there.
+    let (frame, marks): (&str, &[(&str, &str)]) = match shell {
+        "bash" => (include_str!("completions/bash.sh"), &[]),
+        "zsh" => (include_str!("completions/zsh.sh"), &[("'", "'\\''"), (":", "\\:")]),
+        "fish" => (include_str!("completions/fish.sh"), &[("\\", "\\\\"), ("'", "\\'")]),
         _ => return None,
     };
+    let quoted = |text: &str| {
+        marks.iter().fold(text.to_owned(), |text, (mark, written)| text.replace(mark, written))
+    };
+    let (commands, flags) = items(usage);
+    let mut script = String::new();
+    for line in frame.lines() {
+        let Some((kind, line)) = line.strip_prefix('@').and_then(|line| line.split_once(' '))
+        else {
+            script += &format!("{line}\n");
+            continue;
+        };
+        for (item, spelling) in repeated(kind, &commands, &flags) {
+            let short = item.short.as_ref().map(|short| short.replace('-', " -s "));
+            // A text of the help comes last, because there may be such a word in it.
+            let line = line
+                .replace("SPELLINGS", &item.spellings().join(" "))
+                .replace("SPELLING", &spelling)
+                .replace("EQUALS", if spelling.starts_with("--") { "=" } else { "" })
+                .replace("SHORT", &short.unwrap_or_default())
+                .replace("NAME", &item.name)
+                .replace("ACTION", &item.action(frame))
+                .replace("VALUE", &quoted(item.value.as_deref().unwrap_or_default()))
+                .replace("ABOUT", &quoted(&item.about));
+            script += &format!("{line}\n");
+        }
+    }
     let function = format!("_{}", program.replace('-', "_"));
     Some(script.replace("FUNCTION", &function).replace("PROGRAM", program))
+}
+
+/// What a line of this kind is repeated for, each as it is typed.
+fn repeated<'i>(kind: &str, commands: &'i [Item], flags: &'i [Item]) -> Vec<(&'i Item, String)> {
+    let items = if matches!(kind, "command" | "local") { commands } else { flags };
+    let spellings = |item: &Item| match kind {
+        "local" if !item.is_local() => Vec::new(),
+        "command" | "local" | "flag" => vec![item.name.clone()],
+        "plain" if item.value.is_none() => item.spellings(),
+        "valued" if item.value.is_some() => item.spellings(),
+        _ => Vec::new(),
+    };
+    let each = |item| spellings(item).into_iter().map(move |spelling| (item, spelling));
+    items.iter().flat_map(each).collect()
 }
 
 /// The commands and the flags that a help text explains.
@@ -107,54 +130,6 @@ pub(super) fn items(usage: &str) -> (Vec<Item>, Vec<Item>) {
         if is_flag { flags.push(item) } else { commands.push(item) }
     }
     (commands, flags)
-}
-
-fn bash_values(flag: &Item) -> String {
-    let words = "COMPREPLY=($(compgen -W 'WORDS' -- \"$word\"))";
-    let reply = flag.action([words, "FUNCTION_files -d", "FUNCTION_files -f", "COMPREPLY=()"]);
-    format!("    {}) {reply} ;;", flag.spellings().join("|"))
-}
-
-/// Text in an argument of zsh's `_arguments`, whose parts a colon separates.
-fn zsh_part(text: &str) -> String {
-    text.replace('\'', "'\\''").replace(':', "\\:")
-}
-
-fn zsh_flag(flag: &Item) -> String {
-    let action = flag.action(["(WORDS)", "_files -/", "_files", " "]);
-    let (equals, value) = match &flag.value {
-        Some(value) => ("=", format!(":{}:{action}", zsh_part(value))),
-        None => ("", String::new()),
-    };
-    let spellings = flag.spellings();
-    let names = match &flag.short {
-        Some(_) => format!("'({})'{{{}{equals}}}", spellings.join(" "), spellings.join(",")),
-        None => format!("{}{equals}", spellings.join("")),
-    };
-    let about = zsh_part(&flag.about).replace('[', "\\[").replace(']', "\\]");
-    format!("    {names}'[{about}]{value}' \\")
-}
-
-fn zsh_command(command: &Item) -> String {
-    format!("'{}:{}'", command.name, command.about.replace('\'', "'\\''"))
-}
-
-fn fish_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-fn fish_command(command: &Item) -> String {
-    let (name, about) = (&command.name, fish_quoted(&command.about));
-    format!("complete -c PROGRAM -n 'not FUNCTION_command >/dev/null' -a {name} -d {about}")
-}
-
-fn fish_flag(flag: &Item) -> String {
-    let short = flag.short.as_ref().map(|short| short.replace('-', " -s ")).unwrap_or_default();
-    let folder = " -xa '(__fish_complete_directories)'";
-    let values = flag.value.as_ref().map(|_| flag.action([" -xa 'WORDS'", folder, " -rF", " -x"]));
-    let values = values.unwrap_or_default();
-    let about = fish_quoted(&flag.about);
-    format!("complete -c PROGRAM{short} -l {}{values} -d {about}", flag.name)
 }
 
 #[cfg(test)]
@@ -190,6 +165,8 @@ mod tests {
                 }
                 for item in commands.iter().chain(&flags) {
                     assert!(item.about.len() > 4 && item.about.len() < 90, "{}", item.about);
+                    // zsh has it in brackets.
+                    assert!(!item.about.contains(['[', ']']), "{}", item.about);
                     for shell in ["bash", "zsh", "fish"] {
                         let script = script(shell, program, &usage).unwrap();
                         assert!(script.contains(&item.name), "{} in {shell}", item.name);
@@ -201,7 +178,7 @@ mod tests {
         // The server has no commands.
         let usage = server_usage().say(Lang::En);
         let zsh = script("zsh", "connme-server", &usage).unwrap();
-        assert!(zsh.contains("commands=()"), "{zsh}");
+        assert!(!zsh.contains("commands+="), "{zsh}");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 pub(crate) mod args;
 pub mod client;
 mod completions;
-pub mod greeting;
 mod man;
 pub mod server;
 

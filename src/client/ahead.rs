@@ -21,6 +21,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::names::Files;
 use super::transfer::LocalFile;
 use super::{Client, Progress, Receipt, Watch};
 use crate::dialect::{SumOf, Upload, must_be_quiet};
@@ -44,14 +45,13 @@ const AHEAD_PAYLOAD: u64 = 1 << 20;
 /// size and a counter in the name. An error comes in their place, and ends what was sent ahead.
 const RECEIPT: usize = "ok ready\nok received \n".len() + 2 * (limits::SIZE_DIGITS + 1);
 
+/// The number of a file, and what came of it.
+pub(super) type Moved = (usize, Answer<Receipt>);
+
 /// The files of one command, and how far it has come.
 pub(super) trait Batch {
-    /// Moves the next file. Returns its number, and what came of it.
-    fn next(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch<'_>,
-    ) -> Option<(usize, Answer<Receipt>)>;
+    /// Moves the next file.
+    fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved>;
 
     /// Makes the file that failed last the next one again, if it can be moved twice without harm.
     fn again(&mut self, failure: &Failure) -> bool;
@@ -82,11 +82,6 @@ impl<S> Queue<S> {
     /// The number of the first file that is under way.
     fn first(&self) -> usize {
         self.next - self.under_way.len()
-    }
-
-    fn push(&mut self, state: S) {
-        self.under_way.push_back(state);
-        self.next += 1;
     }
 
     /// Takes note that this file is done. What is under way over a lost connection is waiting again.
@@ -128,8 +123,6 @@ enum State {
     Asked(LocalFile),
     /// The file too, of this name and size, in this time.
     Sent { name: String, size: u64, time: Duration, is_accepted: bool },
-    /// There is nothing to wait for: the server has it already, or it cannot be sent.
-    Settled(Answer<u64>),
 }
 
 impl State {
@@ -140,14 +133,14 @@ impl State {
                 (RECEIPT + name.len(), if *is_accepted { 0 } else { *size })
             }
             // While the last one is only asked for, no more are asked for in any case.
-            State::Asked(_) | State::Settled(_) => (0, 0),
+            State::Asked(_) => (0, 0),
         }
     }
 }
 
 /// Files to send.
 pub(super) struct Uploads {
-    files: Vec<(PathBuf, Option<String>)>,
+    files: Files<PathBuf>,
     queue: Queue<State>,
     /// Those before this number may be stored: their receipts were lost with the connection.
     unsure: usize,
@@ -163,7 +156,7 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    pub(super) fn new(client: &mut Client, files: Vec<(PathBuf, Option<String>)>) -> Uploads {
+    pub(super) fn new(client: &mut Client, files: Files<PathBuf>) -> Uploads {
         Uploads {
             queue: Queue::new(client, files.len()),
             files,
@@ -246,6 +239,7 @@ impl Uploads {
             && !matches!(self.queue.under_way.back(), Some(State::Asked(_)))
             && !self.in_step
             && !self.would_be_refused(self.queue.next)
+            && !self.confirmed.contains(&self.queue.next)
             && client.can_send()
     }
 
@@ -253,23 +247,16 @@ impl Uploads {
     fn fill(&mut self, client: &mut Client, upload: Upload) {
         let replies: usize = self.queue.under_way.iter().map(|state| state.load().0).sum();
         while self.queue.ahead && replies <= AHEAD / 2 && self.may_ask(client) {
-            let file = self.open(self.queue.next);
-            let state = file.and_then(|file| self.ask(client, upload, file, self.queue.next));
-            self.queue.push(state.unwrap_or_else(|failure| State::Settled(Err(failure))));
+            let asked = self.open(self.queue.next).and_then(|file| self.ask(client, upload, file));
+            // What cannot be sent is told when it is its turn.
+            let Ok(state) = asked else { break };
+            self.queue.under_way.push_back(state);
+            self.queue.next += 1;
         }
     }
 
     /// Sends the request for a file, and the file if it is small and need not be accepted before.
-    fn ask(
-        &self,
-        client: &mut Client,
-        upload: Upload,
-        mut file: LocalFile,
-        number: usize,
-    ) -> Answer<State> {
-        if self.confirmed.contains(&number) {
-            return Ok(State::Settled(Ok(file.size)));
-        }
+    fn ask(&self, client: &mut Client, upload: Upload, mut file: LocalFile) -> Answer<State> {
         if !self.queue.ahead {
             client.step(|wire| (upload.ask)(wire, &file.name, file.size))?;
             return Ok(State::Asked(file));
@@ -307,14 +294,17 @@ impl Uploads {
             if let Some(sum) = requests.sum.filter(|_| self.queue.ahead) {
                 self.check(client, sum, first)?;
             }
-            let state = self.ask(client, upload, file, first)?;
+            if self.confirmed.contains(&first) {
+                let time = self.queue.since.elapsed();
+                return Ok(Receipt { stored: None, bytes: file.size, partial: 0, time });
+            }
+            let state = self.ask(client, upload, file)?;
             self.queue.under_way.push_back(state);
         }
         loop {
             self.fill(client, upload);
-            let (name, bytes, stored) = match self.queue.under_way.pop_front() {
+            match self.queue.under_way.pop_front() {
                 None => return Err(Failure::NoReply),
-                Some(State::Settled(size)) => (String::new(), size?, None),
                 Some(State::Asked(mut file)) => {
                     client.step(upload.take_ready)?;
                     let (name, size) = (file.name.clone(), file.size);
@@ -330,7 +320,6 @@ impl Uploads {
                     let sent = State::Sent { name, size, time, is_accepted: true };
                     // The next requests need not wait for this receipt.
                     self.queue.under_way.push_front(sent);
-                    continue;
                 }
                 Some(State::Sent { name, size, time, is_accepted }) => {
                     watch(Progress::Sent);
@@ -340,27 +329,22 @@ impl Uploads {
                     }
                     let take = |wire: &mut _| (upload.take_receipt)(wire, &name, size, time);
                     let stored = client.step(take)?;
-                    (name, size, stored)
+                    let time = self.queue.since.elapsed();
+                    client.end();
+                    if client.config().verify {
+                        let mut sent = self.open(first)?;
+                        sent.size = size;
+                        client.verify(stored.as_deref().unwrap_or(&name), sent.sum()?, true)?;
+                    }
+                    return Ok(Receipt { stored, bytes: size, partial: 0, time });
                 }
-            };
-            let time = self.queue.since.elapsed();
-            client.end();
-            if client.config().verify {
-                let mut sent = self.open(first)?;
-                sent.size = bytes;
-                client.must_have_stored(stored.as_deref().unwrap_or(&name), sent.sum()?)?;
             }
-            return Ok(Receipt { stored, bytes, partial: 0, time });
         }
     }
 }
 
 impl Batch for Uploads {
-    fn next(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch<'_>,
-    ) -> Option<(usize, Answer<Receipt>)> {
+    fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved> {
         while self.queue.under_way.is_empty() && self.would_be_refused(self.queue.next) {
             self.queue.next += 1;
             self.left_out += 1;
@@ -387,13 +371,12 @@ impl Batch for Uploads {
 
 /// Files to receive.
 pub(super) struct Downloads {
-    files: Vec<(String, Option<String>)>,
-    /// Whether those that are under way could be asked for.
-    queue: Queue<Answer<()>>,
+    files: Files<String>,
+    queue: Queue<()>,
 }
 
 impl Downloads {
-    pub(super) fn new(client: &mut Client, files: Vec<(String, Option<String>)>) -> Downloads {
+    pub(super) fn new(client: &mut Client, files: Files<String>) -> Downloads {
         let queue = Queue::new(client, files.len());
         Downloads { files, queue }
     }
@@ -410,52 +393,37 @@ impl Downloads {
             && !client.has_partial(name)
             && client.can_send()
         {
-            // What cannot be kept here is not asked for.
-            let asked = client.local_name(name, local.as_deref()).and_then(|_| {
-                match client.send(|wire| ask(wire, name)) {
-                    Err(failure @ Failure::Unsendable(_)) => Err(failure),
-                    // If the connection broke, taking the file says so.
-                    _ => Ok(()),
-                }
-            });
+            // What cannot be kept here or asked for is told when it is its turn. If the connection broke, taking the
+            // file says so.
+            if client.local_name(name, local.as_deref()).is_err()
+                || matches!(client.send(|wire| ask(wire, name)), Err(Failure::Unsendable(_)))
+            {
+                break;
+            }
             requests += cost(name);
-            self.queue.push(asked);
+            self.queue.under_way.push_back(());
+            self.queue.next += 1;
         }
     }
 
     /// Receives the first file that is under way, or one alone.
     fn finish(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Answer<Receipt> {
         let first = self.queue.first();
-        let download = client.requests().download.filter(|_| self.queue.ahead);
-        if let Some(download) = download {
+        if let Some(download) = client.requests().download.filter(|_| self.queue.ahead) {
             if self.queue.under_way.is_empty() {
                 client.begin()?;
             }
             self.fill(client, download.ask);
         }
         let (name, local) = self.files.get(first).ok_or(Failure::NoReply)?;
-        match (download, self.queue.under_way.pop_front()) {
-            (Some(download), Some(asked)) => {
-                asked?;
-                let since = self.queue.since;
-                client.receive(name, local.as_deref(), watch, since, |client, file| {
-                    client.step(|wire| (download.take)(wire, name, file)).map(drop)
-                })
-            }
-            _ => {
-                self.queue.next += 1;
-                client.download(name, local.as_deref(), watch)
-            }
-        }
+        let asked = self.queue.under_way.pop_front().map(|()| self.queue.since);
+        self.queue.next += usize::from(asked.is_none());
+        client.receive(name, local.as_deref(), watch, asked)
     }
 }
 
 impl Batch for Downloads {
-    fn next(
-        &mut self,
-        client: &mut Client,
-        watch: &mut Watch<'_>,
-    ) -> Option<(usize, Answer<Receipt>)> {
+    fn next(&mut self, client: &mut Client, watch: &mut Watch<'_>) -> Option<Moved> {
         let first = self.queue.first();
         self.files.get(first)?;
         let moved = self.finish(client, watch);

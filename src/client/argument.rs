@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::names::{self, BLANK};
-use crate::lang::Msg;
+use crate::lang::{Msg, text};
 
 /// What follows a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Argument {
             Argument::Words(words) => Ok(texts(words)),
             Argument::Typed(rest) if rest.is_empty() => Ok(Vec::new()),
             Argument::Typed(rest) if !rest.contains(['\'', '"']) => Ok(vec![rest.clone()]),
-            Argument::Typed(rest) => names::words(rest, false).ok_or_else(names::open_quote),
+            Argument::Typed(rest) => names::words(rest, false).ok_or_else(|| text!("open-quote")),
         }
     }
 }
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(words("ls 'my docs'").unwrap(), ["my docs"]);
         assert_eq!(words("say connme\\nls x\\n").unwrap(), ["connme\\nls x\\n"]);
         assert_eq!(words("say 'a\\n' \"b c\"").unwrap(), ["a\\n", "b c"]);
-        assert_eq!(words("say 'a"), Err(names::open_quote()));
+        assert_eq!(words("say 'a"), Err(text!("open-quote")));
     }
 
     #[test]

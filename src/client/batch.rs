@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::ahead::Batch;
 use super::connection::pause_before;
-use super::outcome::{Outcome, Stop};
+use super::outcome::Outcome;
 use super::table::{amount, readable};
 use super::terminal::Bar;
 use super::ui::{Ui, say};
 use super::{Progress, Receipt, progress};
 use crate::error::Failure;
-use crate::lang::{Msg, bytes, decimal, escaped, msg};
+use crate::lang::{Msg, bytes, decimal, escaped, msg, text};
 
 /// What has come of the files so far.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(super) fn transfer(
     total: Option<u64>,
     mut batch: impl Batch,
     told: fn(&Ui, &str, &Receipt) -> Msg,
-) -> Result<Tally, Stop> {
+) -> Outcome<Tally> {
     let mut tally = Tally::default();
     let mut bar = Bar::new(ui.bar_terminal(), ui.config().lang, names.len(), total);
     // What is known of a file that is tried again holds until more is.
@@ -62,10 +62,7 @@ pub(super) fn transfer(
                 ui.tell(&told(ui, name, &receipt))?;
                 if ui.config().verify {
                     let name = escaped(name);
-                    ui.note(&msg!(
-                        "{name} verified: both ends have the same SHA-256",
-                        "{name} sudah diperiksa: SHA-256 di kedua sisi sama"
-                    ));
+                    ui.note(&text!("verified", name));
                 }
             }
             Err(failure) if tries_again(ui, &mut batch, &mut tally, name, &failure) => {}
@@ -84,13 +81,7 @@ pub(super) fn transfer(
     let (left_out, sent_twice) = batch.left_out_and_sent_twice();
     tally.not_tried += left_out;
     if sent_twice > 0 {
-        ui.note(&msg!(
-            "files sent again after the connection was lost: {}; where the first copy came late, the \
-             server has two",
-            "file yang dikirim lagi setelah koneksi terputus: {}; jika kiriman pertama terlambat tiba, \
-             server punya dua salinan",
-            sent_twice
-        ));
+        ui.note(&text!("sent-twice", sent_twice));
     }
     summary(ui, &tally)?;
     Ok(tally)
@@ -99,14 +90,10 @@ pub(super) fn transfer(
 /// What the user is told in words while a file moves.
 fn news(progress: Progress) -> Option<Msg> {
     Some(match progress {
-        Progress::Checking(total) => {
-            let total = amount(total);
-            msg!("checking {total} that are here", "memeriksa {total} yang ada di sini"; total)
-        }
+        Progress::Checking(total) => text!("checking", total = amount(total)),
         Progress::Comparing => msg!("checking them on the server", "memeriksanya di server"),
         Progress::Continuing(done, total) => {
-            let done = progress::bytes_done(done, total);
-            msg!("continuing at {done}", "melanjutkan dari {done}"; done)
+            text!("continuing", done = progress::bytes_done(done, total))
         }
         _ => return None,
     })
@@ -129,11 +116,7 @@ fn tries_again(
     let pause = pause_before(tally.tries);
     let (name, why) = (escaped(name), failure.why());
     let (seconds, number) = (pause.as_secs(), tally.tries);
-    ui.note(&msg!(
-        "{name}: {why}; trying again in {seconds} s ({number} of {of})",
-        "{name}: {why}; mencoba lagi dalam {seconds} detik ({number} dari {of})";
-        why
-    ));
+    ui.note(&text!("trying-again", name, why, seconds, number, of));
     ui.client.patience.interrupt.pause(pause);
     true
 }
@@ -149,44 +132,25 @@ fn ends_all(failure: &Failure) -> bool {
 /// Tells why a transfer has failed, and what is left of it.
 fn failed(ui: &mut Ui, name: &str, failure: &Failure, stage: Option<Progress>) {
     let shown = escaped(name);
-    match (failure, stage) {
-        (Failure::Interrupted, Some(Progress::Kept(done, total))) => {
-            ui.fail(&kept(&shown, done, total));
+    let left = match stage {
+        Some(Progress::Kept(done, total)) => {
+            text!("kept", name = shown, done = progress::bytes_done(done, total))
         }
-        (Failure::Interrupted, Some(Progress::Sent)) => ui.fail(&msg!(
-            "{shown}: interrupted, but it may be stored",
-            "{shown}: dihentikan, tetapi mungkin sudah disimpan"
-        )),
-        (Failure::Interrupted, _) => ui.fail(&msg!(
-            "{shown}: interrupted, and nothing was stored",
-            "{shown}: dihentikan, tidak ada yang disimpan"
-        )),
-        (_, stage) => {
-            ui.fail_on(name, failure);
-            if let Some(Progress::Kept(done, total)) = stage {
-                ui.note(&kept(&shown, done, total));
-            }
-        }
+        Some(Progress::Sent) => text!("interrupted-after-sending", name = shown),
+        _ => text!("interrupted", name = shown),
+    };
+    if *failure == Failure::Interrupted {
+        return ui.fail(&left);
     }
-}
-
-/// What has come of a download is kept.
-fn kept(name: &str, done: u64, total: Option<u64>) -> Msg {
-    let done = progress::bytes_done(done, total);
-    msg!(
-        "{done} are kept: the next download of {name} continues there",
-        "{done} disimpan: unduhan {name} berikutnya melanjutkan dari situ";
-        done
-    )
+    ui.fail_on(name, failure);
+    if matches!(stage, Some(Progress::Kept(..))) {
+        ui.note(&left);
+    }
 }
 
 fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
     if tally.not_tried > 0 {
-        ui.fail(&msg!(
-            "files that were not tried, for the same reason: {}",
-            "file yang tidak dicoba, dengan alasan yang sama: {}",
-            tally.not_tried
-        ));
+        ui.fail(&text!("not-tried", count = tally.not_tried));
     }
     if tally.moved < 2 {
         return Ok(());
@@ -197,11 +161,7 @@ fn summary(ui: &mut Ui, tally: &Tally) -> Outcome {
     };
     let (size, files) = (bytes(tally.bytes), tally.moved);
     let (seconds, rate) = speed(tally.bytes, tally.time);
-    ui.tell(&msg!(
-        "{files} files: {size} in {seconds} s{rate}{failed}",
-        "{files} file dalam {seconds} detik ({size}{rate}){failed}";
-        seconds, rate, failed
-    ))
+    ui.tell(&text!("summary", files, size, seconds, rate, failed))
 }
 
 /// The rate of a shorter transfer says nothing.
@@ -220,8 +180,8 @@ pub(super) fn speed(bytes: u64, time: Duration) -> (Msg, Msg) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ahead::Moved;
     use crate::client::{Client, Config, Watch};
-    use crate::error::Answer;
     use crate::lang::Lang;
     use crate::wire::stream;
 
@@ -229,7 +189,7 @@ mod tests {
     struct Failing<'f>(std::slice::Iter<'f, Failure>, usize);
 
     impl Batch for Failing<'_> {
-        fn next(&mut self, _: &mut Client, _: &mut Watch<'_>) -> Option<(usize, Answer<Receipt>)> {
+        fn next(&mut self, _: &mut Client, _: &mut Watch<'_>) -> Option<Moved> {
             let failure = self.0.next()?;
             self.1 += 1;
             Some((self.1 - 1, Err(failure.clone())))

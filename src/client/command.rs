@@ -5,7 +5,7 @@
 //! 1. its handler, its request and its line in `HELP` in a dialect, and its field in `Requests`;
 //! 2. a method of [`Client`], and here an entry and a function;
 //! 3. its line in `lang/help/commands.*.txt`, its text in `topics.*.txt`, what the prompt asks in `questions.*.txt`, its
-//!    word in `cli/completions/rlwrap.words`, and a sentence in each language if it needs one;
+//!    word in `cli/completions/rlwrap.words`, and a sentence in `lang/texts.txt` if it needs one;
 //! 4. its row in the guide (protocol, dialects, programs) and in `tests/transcripts/rows.txt`.
 //!
 //! In the help, an argument called `PATH` or `FILE` is a file of this machine: the completions offer those.
@@ -17,20 +17,16 @@ use super::ahead::{Downloads, Uploads};
 use super::argument::Argument;
 use super::batch::{speed, transfer};
 use super::keyboard::Typed;
-use super::names::{Files, Named};
+use super::names::Named;
 use super::nearest::nearest;
 use super::outcome::{Outcome, Stop};
-use super::places::{
-    Moved, StandardInput, folders_here, folders_there, here, local_files, on_server,
-};
+use super::places::{StandardInput, folders_here, folders_there, here, local_files, on_server};
 use super::ui::Ui;
 use super::{Client, Greeting, Receipt, table};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure};
-use crate::lang::{
-    self, Msg, bytes, client_help, client_usage, decimal, escaped, foreign, help_on, msg,
-};
-use crate::lang::{is_control, prompt_help, without_controls};
+use crate::lang::{self, Msg, Word, bytes, client_help, client_usage, decimal, escaped, foreign};
+use crate::lang::{help_on, is_control, msg, prompt_help, text, without_controls};
 use crate::store::Listing;
 
 /// A command of the client.
@@ -90,28 +86,18 @@ pub(super) fn not_a_command(word: &str) -> Msg {
 pub(crate) fn unknown(word: &str, nearest: Option<&str>) -> Msg {
     let word = escaped(word);
     match nearest {
-        Some(nearest) => msg!(
-            "there is no command '{word}'; did you mean {nearest}?",
-            "Perintah tidak dikenali: '{word}'; apakah maksud Anda {nearest}?"
-        ),
-        None if word.contains([':', '.']) || word == "localhost" => msg!(
-            "there is no command '{word}'; a server is chosen with --server HOST[:PORT]",
-            "Perintah tidak dikenali: '{word}'; server dipilih dengan --server HOST[:PORT]"
-        ),
-        None => msg!(
-            "there is no command '{word}'; help shows all commands",
-            "Perintah tidak dikenali: '{word}'; help menunjukkan semua perintah"
-        ),
+        Some(nearest) => text!("unknown-command-nearest", word, nearest),
+        None if word.contains([':', '.']) || word == "localhost" => {
+            text!("unknown-command-server", word)
+        }
+        None => text!("unknown-command", word),
     }
 }
 
 /// A command that takes nothing got something.
 pub(crate) fn takes_nothing(command: &str) -> Msg {
     match command {
-        "connme" => msg!(
-            "connme takes no argument; a server is chosen with --server HOST[:PORT]",
-            "connme tidak menerima argumen; server dipilih dengan --server HOST[:PORT]"
-        ),
+        "connme" => text!("connme-takes-nothing"),
         _ => msg!("{command} takes no argument", "{command} tidak menerima argumen"),
     }
 }
@@ -132,20 +118,13 @@ impl Command {
     pub(super) fn check(&self, argument: &Argument) -> Result<(), Msg> {
         let command = self.word;
         if matches!(command, "ls" | "lls" | "size" | "sum" | "rm") && argument.has_flag() {
-            return Err(msg!(
-                "{command} takes no flags; a name that begins with - needs quotes",
-                "{command} tidak menerima opsi; nama yang diawali - memerlukan tanda kutip"
-            ));
+            return Err(text!("takes-no-flags", command));
         }
         match (self.takes, argument.is_empty()) {
             (Takes::Nothing, false) => Err(takes_nothing(command)),
             (Takes::Argument, true) => {
                 let missing = argument_missing(command);
-                Err(msg!(
-                    "{missing}; help {command} explains it",
-                    "{missing}; lihat help {command}";
-                    missing
-                ))
+                Err(text!("see-help-on", missing, command))
             }
             _ => Ok(()),
         }
@@ -156,21 +135,10 @@ fn connme(ui: &mut Ui, _: &Argument) -> Outcome {
     let greeting = ui.client.connme()?;
     let server = ui.client.server();
     ui.tell(&match greeting {
-        Greeting::First => msg!(
-            "connected to {server}",
-            "Terhubung ke server {server}\nKoneksi berhasil ditambahkan"
-        ),
-        Greeting::Again => connected_again(&server),
-        Greeting::Still => msg!(
-            "already connected to {server}, and it answers",
-            "Sudah terhubung ke server {server}, dan server menjawab"
-        ),
+        Greeting::First => text!("connected", server, newline = '\n'),
+        Greeting::Again => text!("connected-again", server),
+        Greeting::Still => text!("still-connected", server),
     })
-}
-
-/// The connection was lost, and there is another one.
-pub(super) fn connected_again(server: &str) -> Msg {
-    msg!("connected again to {server}", "Terhubung kembali ke server {server}")
 }
 
 fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -180,16 +148,13 @@ fn ls(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 /// The folder of a command that takes one or none.
-fn one_folder(argument: &Argument) -> Result<Option<String>, Stop> {
+fn one_folder(argument: &Argument) -> Outcome<Option<String>> {
     let mut words = argument.words()?;
     let folder = words.pop();
     if words.is_empty() {
         return Ok(folder);
     }
-    Err(Stop::Wrong(msg!(
-        "one folder at a time; a name with spaces needs quotes",
-        "hanya satu folder; nama dengan spasi memerlukan tanda kutip"
-    )))
+    Err(Stop::Wrong(text!("one-folder")))
 }
 
 fn lls(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -204,10 +169,7 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
         ui.print(&table::plain(listing, without_controls))?;
         match listing.entries().filter(|entry| entry.name.contains(is_control)).count() {
             0 => {}
-            count => ui.note(&msg!(
-                "names with control characters, which are spelled out: {count}",
-                "nama dengan karakter kontrol, yang ditulis sebagai kode: {count}"
-            )),
+            count => ui.note(&text!("control-characters", count)),
         }
         return Ok(());
     }
@@ -218,13 +180,14 @@ fn show(ui: &Ui, listing: &Listing) -> Outcome {
 }
 
 /// The files on the server that an argument means, after the user was told what a pattern leaves out.
-fn found(ui: &mut Ui, argument: &Argument, renames: bool) -> Result<Named, Stop> {
-    let named = on_server(&mut ui.client, argument, renames)?;
-    note_skipped(ui, &named);
+fn found(ui: &mut Ui, argument: &Argument) -> Outcome<Named> {
+    let named = on_server(&mut ui.client, argument, false)?;
+    tell_left_out(ui, &named);
     Ok(named)
 }
 
-fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
+/// Tells what is left out of the files that were found.
+fn tell_left_out<N>(ui: &mut Ui, named: &Named<N>) {
     const MOST: usize = 10;
     for (name, why) in named.skipped.iter().take(MOST) {
         let name = escaped(name);
@@ -232,6 +195,16 @@ fn note_skipped<N>(ui: &Ui, named: &Named<N>) {
     }
     if let Some(count @ 1..) = named.skipped.len().checked_sub(MOST) {
         ui.note(&msg!("and {count} more", "dan {count} lagi"));
+    }
+    for (name, failure) in &named.failed {
+        ui.fail_on(name, failure);
+    }
+    match named.left_out {
+        0 if named.names.is_empty() && named.failed.is_empty() => {
+            ui.note(&msg!("the folder has no files", "folder itu tidak berisi file"));
+        }
+        0 => {}
+        count => ui.note(&text!("left-out-of-folders", count)),
     }
 }
 
@@ -252,25 +225,20 @@ fn for_each(
 }
 
 fn size(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let names = found(ui, argument, false)?.into_names();
+    let names = found(ui, argument)?.into_names();
     for_each(ui, &names, |client, name| {
         let size = client.get_size(name)?;
         let megabytes = decimal(&format!("{}.{:06} MB", size / 1_000_000, size % 1_000_000));
         let (name, size) = (escaped(name), bytes(size));
-        Ok(msg!(
-            "{name}: {size} ({megabytes})",
-            "Ukuran file {name}: {size} ({megabytes})";
-            megabytes
-        ))
+        Ok(text!("size", name, size, megabytes))
     })
 }
 
 /// Prints sums as `sha256sum` does.
 fn sum(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let names = found(ui, argument, false)?.into_names();
+    let names = found(ui, argument)?.into_names();
     for_each(ui, &names, |client, name| {
-        let line = format!("{}  {}", client.sum(name)?, escaped(name));
-        Ok(Msg::said(&line, line.as_str()))
+        Ok(format!("{}  {}", client.sum(name)?, escaped(name)).into_msg())
     })
 }
 
@@ -281,10 +249,7 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         let name = match words.as_slice() {
             [_, between, name] if between == "as" => name,
             _ => {
-                return Err(Stop::Wrong(msg!(
-                    "standard input has no name: upload - as NAME",
-                    "standard input tidak punya nama: upload - as NAMA"
-                )));
+                return Err(Stop::Wrong(text!("input-has-no-name")));
             }
         };
         // The size goes first.
@@ -294,13 +259,12 @@ fn upload(ui: &mut Ui, argument: &Argument) -> Outcome {
         return transfer(ui, std::slice::from_ref(name), None, batch, uploaded).map(drop);
     }
     let (argument, is_recursive) = folders(ui, argument);
-    let named = here(&argument, true)?;
-    note_skipped(ui, &named);
-    let mut files = named.names;
+    let mut named = here(&argument, true)?;
     if is_recursive {
-        let moved = folders_here(&mut ui.client, files)?;
-        files = left_out(ui, moved);
+        folders_here(&mut ui.client, &mut named)?;
     }
+    tell_left_out(ui, &named);
+    let files = named.names;
     let size = |(path, _): &(PathBuf, _)| fs::metadata(path).map_or(0, |found| found.len());
     let total = files.iter().map(size).sum();
     let names: Vec<_> = files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
@@ -313,21 +277,13 @@ fn uploaded(ui: &Ui, path: &str, receipt: &Receipt) -> Msg {
     let (name, size) = (escaped(own), bytes(receipt.bytes));
     let (seconds, rate) = speed(receipt.bytes, receipt.time);
     if !ui.client.requests().confirms {
-        return msg!(
-            "{name} sent: {size} in {seconds} s{rate}; this dialect sends no confirmation",
-            "File {name} dikirim dalam {seconds} detik ({size}{rate}); dialek ini tidak mengirim konfirmasi";
-            seconds, rate
-        );
+        return text!("sent", name, size, seconds, rate);
     }
     let renamed = match escaped(receipt.stored.as_deref().unwrap_or(own)) {
         stored if stored == name => Msg::default(),
         stored => msg!(" as {stored}", " sebagai {stored}"),
     };
-    msg!(
-        "{name} uploaded{renamed}: {size} in {seconds} s{rate}",
-        "File {name} berhasil diunggah dalam {seconds} detik{renamed} ({size}{rate})";
-        renamed, seconds, rate
-    )
+    text!("uploaded", name, renamed, size, seconds, rate)
 }
 
 /// Standard input and standard output in the place of a file are for a single command alone.
@@ -335,10 +291,7 @@ fn must_be_single(ui: &Ui) -> Outcome {
     if ui.is_single {
         return Ok(());
     }
-    Err(Stop::Wrong(msg!(
-        "- is for a single command, because the prompt has the terminal; a file of that name is ./-",
-        "- hanya untuk satu perintah, karena prompt memakai terminal; file dengan nama itu adalah ./-"
-    )))
+    Err(Stop::Wrong(text!("only-single")))
 }
 
 fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
@@ -349,11 +302,12 @@ fn download(ui: &mut Ui, argument: &Argument) -> Outcome {
         return Ok(ui.perform("download", name, |ui| ui.print_file(name))?);
     }
     let (argument, is_recursive) = folders(ui, argument);
-    let mut files = found(ui, &argument, true)?.names;
+    let mut named = on_server(&mut ui.client, &argument, true)?;
     if is_recursive {
-        let moved = folders_there(&mut ui.client, files)?;
-        files = left_out(ui, moved);
+        folders_there(&mut ui.client, &mut named)?;
     }
+    tell_left_out(ui, &named);
+    let files = named.names;
     let names: Vec<_> = files.iter().map(|(name, _)| name.clone()).collect();
     let batch = Downloads::new(&mut ui.client, files);
     transfer(ui, &names, None, batch, downloaded).map(drop)
@@ -368,30 +322,7 @@ fn downloaded(_: &Ui, name: &str, receipt: &Receipt) -> Msg {
         _ => msg!(", the last {came}", ", {came} terakhir"),
     };
     let (seconds, rate) = speed(came, receipt.time);
-    msg!(
-        "{name} downloaded to {stored}: {size}{last} in {seconds} s{rate}",
-        "File {name} berhasil diunduh ke {stored} ({size}{last}{rate})\nWaktu unduh: {seconds} detik";
-        last, seconds, rate
-    )
-}
-
-/// The files, after the user was told what is left out of them.
-fn left_out<N>(ui: &mut Ui, moved: Moved<N>) -> Files<N> {
-    let is_empty = moved.files.is_empty() && moved.skipped.is_empty();
-    for (name, failure) in moved.skipped {
-        ui.fail_on(&name, &failure);
-    }
-    match moved.left_out {
-        0 if is_empty => ui.note(&msg!("the folder has no files", "folder itu tidak berisi file")),
-        0 => {}
-        count => ui.note(&msg!(
-            "left out of these folders: {count} (hidden files, links to folders, and what cannot be \
-             read or has a name that a server refuses)",
-            "dilewatkan dari folder-folder ini: {count} (file tersembunyi, tautan ke folder, dan yang \
-             tidak bisa dibaca atau namanya ditolak server)"
-        )),
-    }
-    moved.files
+    text!("downloaded", name, stored, size, last, seconds, rate, newline = '\n')
 }
 
 /// The files and folders of an argument without `-r` before them, and whether folders are meant.
@@ -406,9 +337,9 @@ fn folders(ui: &Ui, argument: &Argument) -> (Argument, bool) {
 
 /// Asks before each removal, but only once for all that a pattern has found.
 fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
-    let found = found(ui, argument, false)?;
-    let by_pattern = found.by_pattern;
-    let names = found.into_names();
+    let named = found(ui, argument)?;
+    let by_pattern = named.by_pattern;
+    let names = named.into_names();
     let asked_together = if by_pattern { names.len().max(1) } else { 1 };
     for names in names.chunks(asked_together) {
         if !may_remove(ui, names)? {
@@ -424,7 +355,7 @@ fn rm(ui: &mut Ui, argument: &Argument) -> Outcome {
 }
 
 /// Whether the user says that these may be removed, or has said so for all files with `--yes`.
-fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
+fn may_remove(ui: &mut Ui, names: &[String]) -> Outcome<bool> {
     if ui.config().yes {
         return Ok(true);
     }
@@ -439,20 +370,12 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
     let names: Vec<_> = names.iter().map(|name| escaped(name)).collect();
     let (question, stays) = match names.as_slice() {
         [name] => (
-            msg!(
-                "Remove {name} from the server? (Y/N): ",
-                "Apakah Anda yakin ingin menghapus {name}? (Y/N): "
-            ),
+            text!("may-remove", name).asked(),
             msg!("{name} stays where it is", "Penghapusan file {name} dibatalkan"),
         ),
         names => {
-            let (list, count) = (names.join("\n"), names.len());
-            let question = msg!(
-                "{list}\nRemove these {count} files from the server? (Y/N): ",
-                "{list}\nApakah Anda yakin ingin menghapus {count} file ini? (Y/N): "
-            );
-            let none = "Penghapusan dibatalkan, tidak ada file yang dihapus";
-            (question, Msg::said("nothing was removed", none))
+            let (list, count) = (names.join("\n") + "\n", names.len());
+            (text!("may-remove-all", list, count).asked(), text!("nothing-removed"))
         }
     };
     // A person may answer again. A script has given its answer.
@@ -466,11 +389,7 @@ fn may_remove(ui: &mut Ui, names: &[String]) -> Result<bool, Stop> {
             Typed::End if !ui.asks => {
                 let more = if names.len() > 3 { " ..." } else { "" };
                 let few = names.into_iter().take(3).collect::<Vec<_>>().join(" ") + more;
-                ui.fail(&msg!(
-                    "cannot remove {few}: cannot ask (end of input); use --yes to remove without asking",
-                    "rm {few} gagal: tidak ada yang bisa ditanya (input sudah berakhir); pakai --yes \
-                     untuk menghapus tanpa bertanya"
-                ));
+                ui.fail(&text!("cannot-ask", few));
                 return Ok(false);
             }
             Typed::Cancelled { .. } | Typed::End => break,
@@ -510,10 +429,7 @@ fn say(ui: &mut Ui, argument: &Argument) -> Outcome {
     let is_refused = heard.is_empty() || heard.to_ascii_lowercase().starts_with("error");
     let is_half = matches!(texts.as_slice(), [text] if !text.contains(&b'\n'));
     if is_refused && is_half && ends_lines {
-        ui.note(&msg!(
-            "the text does not end with a newline: type \\n at its end",
-            "teks itu tidak diakhiri newline: ketik \\n di akhirnya"
-        ));
+        ui.note(&text!("no-newline"));
     }
     Ok(ui.print(&heard)?)
 }
@@ -540,10 +456,7 @@ fn prompt_help_for(ui: &Ui) -> Outcome {
         return Ok(());
     }
     let (dialect, lacking) = (ui.config().dialect.name(), lacking.join(" "));
-    ui.tell(&msg!(
-        "Not in the {dialect} dialect: {lacking}",
-        "Tidak ada di dialek {dialect}: {lacking}"
-    ))
+    ui.tell(&text!("lacking-commands", dialect, lacking))
 }
 
 fn byebye(ui: &mut Ui, _: &Argument) -> Outcome {

@@ -3,7 +3,7 @@
 use super::Client;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
-use crate::lang::{Msg, msg};
+use crate::lang::{Msg, msg, text};
 
 /// The message for a command that failed on this name.
 pub(super) fn explain(
@@ -19,48 +19,25 @@ pub(super) fn explain(
     let is_strange = failure.closes()
         && !matches!(failure, Failure::Interrupted | Failure::Stalled | Failure::Refused { .. });
     let is_upload = command == "upload";
+    let has_no_reply =
+        matches!(failure, Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_));
+    let is_lost =
+        has_no_reply || *failure == Failure::Stalled || failure.code() == Some(Code::Timeout);
+    let may_be_done =
+        (has_no_reply || *failure == Failure::Interrupted) && (is_upload || command == "rm");
     let is_missing = failure.code() == Some(Code::NotFound);
     let hint = match (failure, failure.code()) {
         _ if is_strange && !client.dialect_is_confirmed => other_dialect(client, is_single),
-        (Failure::Unreachable(_), _) => msg!(
-            "; is the server running? choose another with --server",
-            "; apakah server berjalan? tentukan alamat dengan --server"
-        ),
-        (Failure::Unsendable(_), _) | (_, Some(Code::BadName)) if is_upload => msg!(
-            "; add 'as NAME' to choose another name",
-            "; tambahkan 'as NAMA' untuk memilih nama lain"
-        ),
-        (
-            Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Interrupted,
-            _,
-        ) if is_upload || command == "rm" => match has_list {
-            true => msg!(
-                "; it may have been done: ls shows whether",
-                "; mungkin sudah dilakukan: periksa dengan ls"
-            ),
-            false => msg!("; it may have been done", "; mungkin sudah dilakukan"),
-        },
-        (Failure::NoReply | Failure::Gone { .. } | Failure::Silent(_) | Failure::Stalled, _)
-        | (_, Some(Code::Timeout)) => match is_single {
-            true => msg!("; run the command again", "; jalankan perintah itu lagi"),
-            false => msg!(
-                "; the next command connects again",
-                "; perintah berikutnya akan terhubung kembali"
-            ),
-        },
-        (Failure::Strange(_), _) => {
-            msg!("; is that a connme server?", "; apakah itu server connme?")
-        }
-        (_, Some(Code::IsFolder)) if command == "download" => {
-            msg!("; -r downloads all that is in it", "; -r mengunduh semua isinya")
-        }
-        (_, Some(Code::NotFound | Code::IsFolder)) if has_list => {
-            msg!("; ls shows what is there", "; ls menunjukkan apa yang ada")
-        }
-        _ if is_missing && name.contains(['*', '?']) => msg!(
-            "; the {dialect} dialect has no list, so * is part of the name",
-            "; dialek {dialect} tidak punya daftar, jadi * adalah bagian nama"
-        ),
+        (Failure::Unreachable(_), _) => text!("is-server-running"),
+        (Failure::Unsendable(_), _) | (_, Some(Code::BadName)) if is_upload => text!("choose-name"),
+        _ if may_be_done && has_list => text!("may-be-done-ls"),
+        _ if may_be_done => text!("may-be-done"),
+        _ if is_lost && is_single => text!("run-again"),
+        _ if is_lost => text!("connects-again"),
+        (Failure::Strange(_), _) => text!("is-that-connme"),
+        (_, Some(Code::IsFolder)) if command == "download" => text!("r-downloads-all"),
+        (_, Some(Code::NotFound | Code::IsFolder)) if has_list => text!("ls-shows"),
+        _ if is_missing && name.contains(['*', '?']) => text!("star-is-a-letter", dialect),
         // A busy server gives this advice itself, in English.
         (Failure::Refused { sentence, .. }, Some(Code::Busy | Code::Internal)) => {
             let en = if sentence.contains("again") { "" } else { "; try again in a moment" };
@@ -100,17 +77,10 @@ fn tried(command: &str, name: &str, failure: &Failure, client: &Client) -> Msg {
 fn other_dialect(client: &Client, is_single: bool) -> Msg {
     let dialect = client.config().dialect;
     let (tried, guess) = (dialect.name(), looks_like(client.patience.looks_like(dialect)));
-    let start = match is_single {
-        true => msg!("try another", "coba yang lain"),
-        false => {
-            msg!("to try another, leave, and start again", "untuk yang lain, keluar dan mulai lagi")
-        }
-    };
-    msg!(
-        "; tried the {tried} dialect{guess}; {start} with --dialect NAME",
-        "; dialek yang dicoba: {tried}{guess}; {start} dengan --dialect NAMA";
-        guess, start
-    )
+    match is_single {
+        true => text!("tried-dialect", tried, guess),
+        false => text!("tried-dialect-here", tried, guess),
+    }
 }
 
 /// What the server seems to speak.

@@ -82,16 +82,12 @@ impl Keyboard {
 
     /// Waits for what the user types next.
     pub(super) fn next(&self) -> Typed {
-        let mut state = lock(&self.shared.state);
-        loop {
-            if let Some(typed) = state.typed.pop_front() {
-                state.is_awaited = false;
-                self.shared.changed.notify_all();
-                return typed;
-            }
-            let waited = self.shared.changed.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-        }
+        let state = lock(&self.shared.state);
+        let waited = self.shared.changed.wait_while(state, |state| state.typed.is_empty());
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_awaited = false;
+        self.shared.changed.notify_all();
+        state.typed.pop_front().unwrap_or(Typed::End)
     }
 
     /// What tells whether the user has interrupted the command that runs.

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::dialect::{Dialect, Requests};
 use crate::error::{Answer, Expected, Failure};
-use crate::lang::{Lang, address, msg, readable};
+use crate::lang::{Lang, address, readable, text};
 use crate::limits;
 use crate::store::{Listing, Store};
 use crate::wire::Wire;
@@ -173,10 +173,7 @@ pub enum Progress {
 }
 
 fn not_connected() -> Failure {
-    Failure::NotSent(msg!(
-        "not connected: type connme to connect",
-        "belum terhubung: ketik connme untuk terhubung"
-    ))
+    Failure::NotSent(text!("not-connected"))
 }
 
 /// Called while a transfer runs.

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use super::outcome::Stop;
-use crate::error::Answer;
-use crate::lang::{Msg, escape, escaped, msg};
+use super::outcome::{Outcome, Stop};
+use crate::error::{Answer, Failure};
+use crate::lang::{Msg, escape, escaped, msg, text};
 
 /// What separates words. Not every kind of white space: a name may begin or end with another kind.
 pub(super) const BLANK: [char; 2] = [' ', '\t'];
@@ -16,6 +16,11 @@ pub(crate) const ESCAPES: bool = !cfg!(windows);
 
 /// Where files are looked up: in this folder, or on the server.
 pub(super) trait Place {
+    /// What `~` is at the beginning of a word, if anything.
+    fn home(&self) -> Option<String> {
+        None
+    }
+
     /// Whether a file or a folder has exactly this name. `None`: this place cannot tell.
     ///
     /// # Errors
@@ -51,32 +56,28 @@ pub(super) enum Kind {
     Other,
 }
 
-/// The characters that are special in a typed line.
-#[derive(Clone, Debug)]
-pub(super) struct Rules {
-    /// See [`ESCAPES`].
-    pub(super) escapes: bool,
-    /// What replaces `~` at the beginning of a word.
-    pub(super) home: Option<String>,
-}
-
 /// Files, each with the other name that the user chose for it.
 pub(crate) type Files<N> = Vec<(N, Option<String>)>;
 
 /// The files that a line means.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named<N = String> {
     pub(crate) names: Files<N>,
     /// Whether a pattern found any of them.
     pub(super) by_pattern: bool,
     /// What a pattern matches that is not a file, and why it is left out.
     pub(super) skipped: Vec<(String, Msg)>,
+    /// The folders that cannot be moved, and why.
+    pub(super) failed: Vec<(String, Failure)>,
+    /// How many entries of folders are left out, for a reason that holds for all such entries.
+    pub(super) left_out: usize,
 }
 
 impl<N> Named<N> {
     /// Names that are used as they are.
     pub(super) fn literal(names: Files<N>) -> Named<N> {
-        Named { names, by_pattern: false, skipped: Vec::new() }
+        let (by_pattern, skipped, failed) = (false, Vec::new(), Vec::new());
+        Named { names, by_pattern, skipped, failed, left_out: 0 }
     }
 
     /// The names alone.
@@ -87,19 +88,20 @@ impl<N> Named<N> {
 
 /// Finds the files that a typed line means. If the whole line is the name of a file, it is that file,
 /// whatever characters are in it. Otherwise it is split into words as a shell does. With `renames`,
-/// `NAME as OTHER` chooses another name.
+/// `NAME as OTHER` chooses another name. For `escapes` see [`ESCAPES`].
 ///
 /// # Errors
 /// The line is wrong, or a lookup failed.
-#[allow(clippy::indexing_slicing, clippy::string_slice, reason = "words begin inside the line")]
 pub(super) fn resolve(
     line: &str,
-    rules: &Rules,
+    escapes: bool,
     renames: bool,
     place: &mut dyn Place,
-) -> Result<Named, Stop> {
+) -> Outcome<Named> {
     let one = |name, other| Ok(Named::literal(vec![(name, other)]));
-    let words = split(line, rules).ok_or_else(|| Stop::Wrong(open_quote()));
+    let home = place.home();
+    let words =
+        split(line, escapes, home.as_deref()).ok_or_else(|| Stop::Wrong(text!("open-quote")));
     let is_plain = |c: char| !BLANK.contains(&c) && !QUOTES.contains(&c) && c != '\\';
     // A single word is looked up only if it could be a name with special characters in it.
     if let Ok([word]) = words.as_deref()
@@ -107,7 +109,7 @@ pub(super) fn resolve(
     {
         return expand_all(std::slice::from_ref(word), place);
     }
-    let whole = with_home(line, rules);
+    let whole = with_home(line, home.as_deref());
     let exists = place.has(&whole)?;
     if exists == Some(true) {
         return one(whole, None);
@@ -115,20 +117,17 @@ pub(super) fn resolve(
     let words = words?;
     // Where the place cannot tell what exists, spaces belong to the name.
     let is_literal = exists.is_none() && !line.contains(QUOTES);
-    let is_as = |word: &Word| line[word.start..].starts_with("as") && word.text() == "as";
-    let last_as = words.iter().rposition(is_as);
-    if renames && let Some(at) = last_as.filter(|at| *at > 0 && at + 1 < words.len()) {
-        let start = words[at].start;
-        let left = with_home(line[..start].trim_matches(BLANK), rules);
-        let right = line[start + "as".len()..].trim_matches(BLANK);
-        let other = match &words[at + 1..] {
-            [only] => only.text(),
-            _ => right.to_owned(),
-        };
-        if is_literal || place.has(&left)? == Some(true) {
-            return one(left, Some(other));
+    let joined = |words: &[Word]| words.iter().map(|word| text(word)).collect::<Vec<_>>().join(" ");
+    let last_as = words.iter().rposition(|word| *word == unquoted("as")).filter(|_| renames);
+    if let Some((left, [_, right @ ..])) = last_as.and_then(|at| words.split_at_checked(at))
+        && !left.is_empty()
+        && !right.is_empty()
+    {
+        let (name, other) = (joined(left), joined(right));
+        if is_literal || place.has(&name)? == Some(true) {
+            return one(name, Some(other));
         }
-        let [word] = &words[..at] else { return Err(as_needs_one()) };
+        let [word] = left else { return Err(as_needs_one()) };
         let found = expand(word, place, &mut Vec::new())?;
         let [name] = found.as_slice() else { return Err(as_needs_one()) };
         return one(name.clone(), Some(other));
@@ -141,32 +140,20 @@ pub(super) fn resolve(
 ///
 /// # Errors
 /// See [`resolve`].
-pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Result<Named, Stop> {
-    let words: Vec<_> = words.iter().map(|word| Word::unquoted(word)).collect();
+pub(super) fn resolve_words(words: &[String], place: &mut dyn Place) -> Outcome<Named> {
+    let words: Vec<_> = words.iter().map(|word| unquoted(word)).collect();
     expand_all(&words, place)
 }
 
-/// A quotation mark is not closed.
-pub(super) fn open_quote() -> Msg {
-    msg!("a quotation mark is opened and not closed", "tanda kutip dibuka tetapi tidak ditutup")
-}
-
 fn as_needs_one() -> Stop {
-    Stop::Wrong(msg!(
-        "'as NAME' needs exactly one file before it; put quotes around a name with spaces",
-        "'as NAMA' hanya untuk satu file; pakai tanda kutip untuk nama dengan spasi"
-    ))
-}
-
-pub(super) fn not_utf8() -> Msg {
-    msg!("its name is not UTF-8", "namanya bukan UTF-8")
+    Stop::Wrong(text!("as-needs-one"))
 }
 
 const QUOTES: [char; 2] = ['\'', '"'];
 
 /// A path in which `~` at the beginning is replaced.
-pub(super) fn with_home(text: &str, rules: &Rules) -> String {
-    match (text.strip_prefix('~'), &rules.home) {
+pub(super) fn with_home(text: &str, home: Option<&str>) -> String {
+    match (text.strip_prefix('~'), home) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with(is_separator) => {
             format!("{home}{rest}")
         }
@@ -182,21 +169,10 @@ fn is_separator(c: char) -> bool {
 type Letter = (char, bool);
 
 /// A word of a line.
-#[derive(Debug)]
-struct Word {
-    letters: Vec<Letter>,
-    /// Where it begins in the line, in bytes.
-    start: usize,
-}
+type Word = Vec<Letter>;
 
-impl Word {
-    fn unquoted(text: &str) -> Word {
-        Word { letters: text.chars().map(|c| (c, false)).collect(), start: 0 }
-    }
-
-    fn text(&self) -> String {
-        text(&self.letters)
-    }
+fn unquoted(text: &str) -> Word {
+    text.chars().map(|c| (c, false)).collect()
 }
 
 fn text(letters: &[Letter]) -> String {
@@ -210,25 +186,25 @@ fn is_pattern(letters: &[Letter]) -> bool {
 /// The words of a line, split as a shell does. With `escapes`, `\` makes the next character an ordinary one. `None`: a
 /// quote is not closed.
 pub(crate) fn words(line: &str, escapes: bool) -> Option<Vec<String>> {
-    Some(split(line, &Rules { escapes, home: None })?.iter().map(Word::text).collect())
+    Some(split(line, escapes, None)?.iter().map(|word| text(word)).collect())
 }
 
 /// Splits a line into words. `None`: a quote is not closed.
-fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
+fn split(line: &str, escapes: bool, home: Option<&str>) -> Option<Vec<Word>> {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
     let mut quote = None;
-    let mut chars = line.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
         if quote.is_none() && BLANK.contains(&c) {
             words.extend(word.take());
             continue;
         }
-        let Word { letters, start } =
-            word.get_or_insert_with(|| Word { letters: Vec::new(), start: at });
-        let next = chars.peek().map(|(_, next)| *next);
+        let is_first = word.is_none();
+        let letters = word.get_or_insert_default();
+        let next = chars.peek().copied();
         let escaped = next.filter(|next| match quote {
-            _ if c != '\\' || !rules.escapes => false,
+            _ if c != '\\' || !escapes => false,
             None => true,
             // Between double quotes, a backslash escapes only what would end them, and itself.
             Some(mark) => mark == '"' && matches!(next, '"' | '\\'),
@@ -241,8 +217,8 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
             quote = None;
         } else if quote.is_none() && QUOTES.contains(&c) {
             quote = Some(c);
-        } else if let Some(home) = &rules.home
-            && (c, at) == ('~', *start)
+        } else if let Some(home) = home
+            && (c, is_first) == ('~', true)
             && next.is_none_or(ends_word)
         {
             letters.extend(home.chars().map(|c| (c, true)));
@@ -254,24 +230,19 @@ fn split(line: &str, rules: &Rules) -> Option<Vec<Word>> {
     if quote.is_some() { None } else { Some(words) }
 }
 
-fn expand_all(words: &[Word], place: &mut dyn Place) -> Result<Named, Stop> {
-    let (mut names, mut skipped) = (Vec::new(), Vec::new());
-    // What the patterns have found.
-    let mut matched = BTreeSet::new();
+fn expand_all(words: &[Word], place: &mut dyn Place) -> Outcome<Named> {
+    let (mut names, mut skipped, mut by_pattern) = (Vec::new(), Vec::new(), false);
     for word in words {
         let found = expand(word, place, &mut skipped)?;
-        if is_pattern(&word.letters) && found != [word.text()] {
-            matched.extend(found.iter().cloned());
-        }
+        by_pattern |= is_pattern(word) && found != [text(word)];
         names.extend(found);
     }
-    let by_pattern = !matched.is_empty();
-    // A file that a pattern matches is meant once. One that is only named, and twice, is meant twice.
+    // With a pattern, a file is meant once. One that is only named, and twice, is meant twice.
     let mut given = BTreeSet::new();
-    names.retain(|name| !matched.contains(name) || given.insert(name.clone()));
+    names.retain(|name| !by_pattern || given.insert(name.clone()));
     let names = names.into_iter().map(|name| (name, None)).collect();
     skipped.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(Named { names, by_pattern, skipped })
+    Ok(Named { by_pattern, skipped, ..Named::literal(names) })
 }
 
 /// Finds the files that a word means: that of its own name, or those that match it if it is a pattern
@@ -280,10 +251,10 @@ fn expand(
     word: &Word,
     place: &mut dyn Place,
     skipped: &mut Vec<(String, Msg)>,
-) -> Result<Vec<String>, Stop> {
-    let parts: Vec<_> = word.letters.split(|(c, _)| is_separator(*c)).collect();
+) -> Outcome<Vec<String>> {
+    let parts: Vec<_> = word.split(|(c, _)| is_separator(*c)).collect();
     let Some(first) = parts.iter().position(|part| is_pattern(part)) else {
-        return Ok(vec![word.text()]);
+        return Ok(vec![text(word)]);
     };
     let (above, patterns) = parts.split_at(first);
     let mut found = vec![above.iter().map(|part| text(part) + "/").collect::<String>()];
@@ -292,9 +263,9 @@ fn expand(
         let shows_hidden = part.first().is_some_and(|(c, _)| *c == '.');
         let mut longer = Vec::new();
         for folder in found {
-            let Some(entries) = place.list(&folder)? else { return Ok(vec![word.text()]) };
+            let Some(entries) = place.list(&folder)? else { return Ok(vec![text(word)]) };
             if patterns.len() == 1 && entries.iter().any(|entry| entry.name == text(part)) {
-                return Ok(vec![word.text()]);
+                return Ok(vec![text(word)]);
             }
             let end = if is_last { "" } else { "/" };
             for Found { name, kind } in entries {
@@ -302,35 +273,26 @@ fn expand(
                 if is_hidden || !matches(part, &name) {
                     continue;
                 }
-                match (kind, is_last) {
+                let why = match (kind, is_last) {
                     (Kind::File(_), true) | (Kind::Folder, false) => {
                         longer.push(format!("{folder}{name}{end}"));
+                        continue;
                     }
-                    (Kind::Folder, true) => {
-                        let is_folder = msg!("it is a folder", "itu folder");
-                        skipped.push((format!("{folder}{name}"), is_folder));
-                    }
-                    (Kind::NotUtf8, _) => {
-                        skipped.push((format!("{folder}{name}"), not_utf8()));
-                    }
-                    (Kind::File(_), false) | (Kind::Other, _) => {}
-                }
+                    (Kind::Folder, true) => msg!("it is a folder", "itu folder"),
+                    (Kind::NotUtf8, _) => text!("not-utf8"),
+                    (Kind::File(_), false) | (Kind::Other, _) => continue,
+                };
+                skipped.push((format!("{folder}{name}"), why));
             }
         }
         found = longer;
     }
     if found.is_empty() {
-        let pattern = escape(word.text().as_bytes()).into_owned();
-        let left_out = skipped.first().map(|(name, why)| {
-            let name = escaped(name);
-            msg!("; {name} is left out: {why}", "; {name} dilewatkan: {why}"; why)
+        let pattern = escape(text(word).as_bytes()).into_owned();
+        let left_out = skipped.first().cloned().map_or_else(Msg::default, |(name, why)| {
+            text!("but-left-out", name = escaped(&name), why)
         });
-        let left_out = left_out.unwrap_or_default();
-        return Err(Stop::Refused(msg!(
-            "no file matches {pattern}{left_out}",
-            "tidak ada file yang cocok dengan {pattern}{left_out}";
-            left_out
-        )));
+        return Err(Stop::Refused(text!("no-match", pattern, left_out)));
     }
     found.sort();
     Ok(found)
@@ -367,6 +329,10 @@ mod tests {
     struct Script(&'static [&'static str], bool);
 
     impl Place for Script {
+        fn home(&self) -> Option<String> {
+            Some("/home/ani".to_owned())
+        }
+
         fn has(&mut self, name: &str) -> Answer<Option<bool>> {
             Ok(self.1.then(|| self.0.contains(&name)))
         }
@@ -408,8 +374,7 @@ mod tests {
     }
 
     fn named_by(line: &str, escapes: bool, known: bool) -> Result<Named, String> {
-        let rules = Rules { escapes, home: Some("/home/ani".to_owned()) };
-        resolve(line, &rules, true, &mut Script(FILES, known)).map_err(|stop| format!("{stop:?}"))
+        resolve(line, escapes, true, &mut Script(FILES, known)).map_err(|stop| format!("{stop:?}"))
     }
 
     fn names(line: &str) -> Vec<String> {
@@ -474,8 +439,7 @@ mod tests {
     #[test]
     fn a_quoted_name_is_not_asked_for() {
         for (line, name) in [("'a b'", "a b"), ("\"it's *\"", "it's *"), ("a.txt", "a.txt")] {
-            let rules = Rules { escapes: true, home: None };
-            let found = resolve(line, &rules, true, &mut Unasked).unwrap();
+            let found = resolve(line, true, true, &mut Unasked).unwrap();
             assert_eq!(found, Named::literal(vec![(name.to_owned(), None)]));
         }
     }
@@ -566,12 +530,12 @@ mod tests {
             ("", "a", false),
         ];
         for (pattern, name, expected) in table {
-            let letters = Word::unquoted(pattern).letters;
+            let letters = unquoted(pattern);
             assert_eq!(matches(&letters, name), expected, "{pattern} {name}");
         }
         assert!(!matches(&[('*', true)], "a") && matches(&[('*', true)], "*"));
         // A pattern of many stars takes no more than the product of the lengths.
-        let letters = Word::unquoted(&"a*".repeat(50)).letters;
+        let letters = unquoted(&"a*".repeat(50));
         assert!(!matches(&letters, &("a".repeat(49) + "b")));
     }
 }

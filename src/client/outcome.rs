@@ -5,8 +5,8 @@ use std::io;
 use crate::error::Failure;
 use crate::lang::Msg;
 
-/// What a command returns.
-pub type Outcome = Result<(), Stop>;
+/// What a command returns, and what it calls.
+pub type Outcome<T = ()> = Result<T, Stop>;
 
 /// Why a command ended early.
 #[derive(Debug)]

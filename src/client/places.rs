@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::Client;
 use super::argument::{Argument, texts};
-use super::names::{self, Files, Found, Kind, Named, Place, Rules};
-use super::outcome::Stop;
+use super::names::{self, Found, Kind, Named, Place};
+use super::outcome::{Outcome, Stop};
 use crate::dialect;
 use crate::error::{Answer, CREATE, Code, Failure, READ, Tried};
-use crate::lang::{escaped, msg, printable};
+use crate::lang::{escaped, msg, printable, text};
 use crate::limits;
 use crate::store::{Entry, FileName, Listing};
 
@@ -25,17 +25,17 @@ const DEPTH: usize = 32;
 ///
 /// # Errors
 /// The argument is wrong, or no file matches a pattern.
-pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>, Stop> {
+pub(crate) fn here(argument: &Argument, renames: bool) -> Outcome<Named<PathBuf>> {
     match argument {
         Argument::Words(words) => Ok(Named::literal(match renamed(words).filter(|_| renames) {
             Some((path, other)) => vec![(path.into(), Some(other))],
             None => words.iter().map(|word| (word.into(), None)).collect(),
         })),
         Argument::Typed(line) => {
-            let Named { names, by_pattern, skipped } =
-                names::resolve(line, &rules_here(), renames, &mut LocalFiles)?;
+            let Named { names, by_pattern, skipped, .. } =
+                names::resolve(line, names::ESCAPES, renames, &mut LocalFiles)?;
             let names = names.into_iter().map(|(path, other)| (path.into(), other)).collect();
-            Ok(Named { names, by_pattern, skipped })
+            Ok(Named { by_pattern, skipped, ..Named::literal(names) })
         }
     }
 }
@@ -45,14 +45,10 @@ pub(crate) fn here(argument: &Argument, renames: bool) -> Result<Named<PathBuf>,
 ///
 /// # Errors
 /// The argument is wrong, no file matches a pattern, or a request failed.
-pub(super) fn on_server(
-    client: &mut Client,
-    argument: &Argument,
-    renames: bool,
-) -> Result<Named, Stop> {
+pub(super) fn on_server(client: &mut Client, argument: &Argument, renames: bool) -> Outcome<Named> {
     let place = &mut ServerFiles(client, Collected::default());
     match argument {
-        Argument::Typed(line) => names::resolve(line, &rules(None), renames, place),
+        Argument::Typed(line) => names::resolve(line, names::ESCAPES, renames, place),
         Argument::Words(words) => match renamed(words).filter(|_| renames) {
             Some((name, other)) => {
                 Ok(Named::literal(vec![(name.to_string_lossy().into_owned(), Some(other))]))
@@ -60,14 +56,6 @@ pub(super) fn on_server(
             None => names::resolve_words(&texts(words), place),
         },
     }
-}
-
-fn rules(home: Option<String>) -> Rules {
-    Rules { escapes: names::ESCAPES, home }
-}
-
-fn rules_here() -> Rules {
-    rules(std::env::home_dir().map(|home| home.to_string_lossy().into_owned()))
 }
 
 /// The file and its other name in the words `ONE as OTHER`.
@@ -84,6 +72,10 @@ fn renamed(words: &[OsString]) -> Option<(&OsString, String)> {
 struct LocalFiles;
 
 impl Place for LocalFiles {
+    fn home(&self) -> Option<String> {
+        std::env::home_dir().map(|home| home.to_string_lossy().into_owned())
+    }
+
     fn has(&mut self, name: &str) -> Answer<Option<bool>> {
         Ok(Some(fs::symlink_metadata(name).is_ok()))
     }
@@ -94,7 +86,7 @@ impl Place for LocalFiles {
     }
 }
 
-/// What is in a folder of this machine, links followed.
+/// What is in a folder of this machine, by name and with links followed.
 fn read_folder(folder: impl AsRef<Path>) -> io::Result<Vec<Found>> {
     let found = |entry: DirEntry| {
         let (name, metadata) = (entry.file_name(), fs::metadata(entry.path()));
@@ -107,7 +99,9 @@ fn read_folder(folder: impl AsRef<Path>) -> io::Result<Vec<Found>> {
         let name = name.into_string().unwrap_or_else(|name| printable(name.as_encoded_bytes()));
         Found { name, kind }
     };
-    Ok(fs::read_dir(folder)?.flatten().map(found).collect())
+    let mut all: Vec<_> = fs::read_dir(folder)?.flatten().map(found).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
 }
 
 /// The files on the server.
@@ -142,27 +136,35 @@ impl Place for ServerFiles<'_> {
             Err(failure) => return Err(failure),
         };
         self.1.add(&listing)?;
-        // A server must not lead a pattern to another folder.
-        let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
-        let kind = |entry: &Entry<'_>| entry.size.map_or(Kind::Folder, Kind::File);
-        let found = |e: Entry<'_>| Found { name: e.name.to_owned(), kind: kind(&e) };
-        Ok(Some(entries.map(found).collect()))
+        Ok(Some(entries_of(&listing)))
     }
 }
 
-/// What a folder is replaced with: the files in it, and what is left out of them.
-pub(super) struct Moved<N> {
-    pub(super) files: Files<N>,
-    /// How many entries are left out for a reason that holds for all such entries.
-    pub(super) left_out: usize,
-    /// The name of each folder that is left out for a reason of its own, and the reason.
-    pub(super) skipped: Vec<(String, Failure)>,
+/// What is in a folder of the server, which must not lead to another folder.
+fn entries_of(listing: &Listing) -> Vec<Found> {
+    let entries = listing.entries().filter(|entry| !entry.name.contains('/'));
+    let kind = |entry: &Entry<'_>| entry.size.map_or(Kind::Folder, Kind::File);
+    entries.map(|entry| Found { name: entry.name.to_owned(), kind: kind(&entry) }).collect()
 }
 
-impl<N> Moved<N> {
-    fn none() -> Moved<N> {
-        Moved { files: Vec::new(), left_out: 0, skipped: Vec::new() }
+/// Puts the files in a folder, and in the folders in it, in the place of the folder. `enter` returns what is in one of
+/// them: each entry with its name at the other end.
+fn walk<N>(
+    named: &mut Named<N>,
+    folder: (N, String),
+    mut enter: impl FnMut(&mut Named<N>, &N, &str) -> Outcome<Vec<(N, String, Kind)>>,
+) -> Outcome {
+    let mut folders = vec![folder];
+    while let Some((folder, other)) = folders.pop() {
+        for (name, other, kind) in enter(named, &folder, &other)? {
+            match kind {
+                Kind::File(_) => named.names.push((name, Some(other))),
+                Kind::Folder => folders.push((name, other)),
+                Kind::NotUtf8 | Kind::Other => named.left_out += 1,
+            }
+        }
     }
+    Ok(())
 }
 
 /// Puts the files in a folder, and in the folders in it, in the place of the folder. Their names on the server
@@ -170,58 +172,42 @@ impl<N> Moved<N> {
 ///
 /// # Errors
 /// The server does not have one of the folders, or does not answer.
-pub(super) fn folders_here(
-    client: &mut Client,
-    files: Files<PathBuf>,
-) -> Result<Moved<PathBuf>, Stop> {
-    let mut moved = Moved::none();
-    for (path, other) in files {
+pub(super) fn folders_here(client: &mut Client, named: &mut Named<PathBuf>) -> Outcome {
+    for (path, other) in std::mem::take(&mut named.names) {
         if !path.is_dir() {
-            moved.files.push((path, other));
+            named.names.push((path, other));
             continue;
         }
+        let reading = |path: &Path, error| Failure::local(LIST, path.display(), error);
         // The folder `.` has a name too.
-        let whole =
-            path.canonicalize().map_err(|error| Failure::local(LIST, path.display(), error))?;
+        let whole = path.canonicalize().map_err(|error| reading(&path, error))?;
         let own = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let mut folders = vec![(path, other.unwrap_or_else(|| own.to_owned()))];
-        while let Some((path, there)) = folders.pop() {
-            let mut entries = match read_folder(&path) {
+        let there = other.unwrap_or_else(|| own.to_owned());
+        walk(named, (path, there), |named, path, there| {
+            let entries = match read_folder(path) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    let failure = Failure::local(LIST, path.display(), error);
-                    moved.skipped.push((path.display().to_string(), failure));
-                    continue;
+                    named.failed.push((path.display().to_string(), reading(path, error)));
+                    return Ok(Vec::new());
                 }
             };
-            match client.list_files(Some(&there)) {
+            match client.list_files(Some(there)) {
                 Err(failure) if failure.code() == Some(Code::NotFound) => {
-                    let folder = escaped(&there);
-                    return Err(Stop::Refused(msg!(
-                        "the server has no folder {folder}, and the protocol cannot make one; create \
-                         it, with the folders in it, in the server's folder first, or upload the files without -r",
-                        "server tidak punya folder {folder}, dan protokol ini tidak bisa membuatnya; \
-                         buat dulu di folder server, beserta folder di dalamnya, atau unggah file tanpa -r"
-                    )));
+                    return Err(Stop::Refused(text!("no-folder-there", folder = escaped(there))));
                 }
                 listing => listing.map(drop)?,
             }
-            entries.sort_by(|a, b| a.name.cmp(&b.name));
-            for Found { name, kind } in entries {
+            let entry = |Found { name, kind }| {
                 let (path, there) = (path.join(&name), format!("{there}/{name}"));
+                let is_link = kind == Kind::Folder && path.is_symlink();
                 // Hidden files and what else has no name on a server is left out, as in a pattern.
                 let has_name = FileName::parse(there.as_bytes()).is_ok();
-                if has_name && matches!(kind, Kind::File(_)) {
-                    moved.files.push((path, Some(there)));
-                } else if has_name && kind == Kind::Folder && !path.is_symlink() {
-                    folders.push((path, there));
-                } else {
-                    moved.left_out += 1;
-                }
-            }
-        }
+                (path, there, if is_link || !has_name { Kind::Other } else { kind })
+            };
+            Ok(entries.into_iter().map(entry).collect())
+        })?;
     }
-    Ok(moved)
+    Ok(())
 }
 
 /// Puts the files in a folder of the server, and in the folders in it, in the place of the folder. Makes the
@@ -229,25 +215,23 @@ pub(super) fn folders_here(
 ///
 /// # Errors
 /// A list cannot be had, there is too much in the folders, or a folder cannot be made here.
-pub(super) fn folders_there(
-    client: &mut Client,
-    files: Files<String>,
-) -> Result<Moved<String>, Stop> {
-    let (mut moved, mut collected) = (Moved::none(), Collected::default());
-    let mut to_make = Vec::new();
+pub(super) fn folders_there(client: &mut Client, named: &mut Named) -> Outcome {
+    let (mut collected, mut to_make) = (Collected::default(), Vec::new());
     let downloads = client.config().downloads_path();
-    for (name, other) in files {
-        let own = name.trim_end_matches('/');
-        let own = own.rsplit('/').next().unwrap_or(own).to_owned();
-        let mut folders =
-            vec![(name.trim_end_matches('/').to_owned(), other.clone().unwrap_or(own))];
+    for (name, other) in std::mem::take(&mut named.names) {
+        let there = name.trim_end_matches('/').to_owned();
+        let own = there.rsplit('/').next().unwrap_or(&there).to_owned();
+        let here = other.clone().unwrap_or(own);
         let mut is_file = true;
-        while let Some((there, here)) = folders.pop() {
-            let listing = match client.list_files(Some(&there)) {
-                Err(failure) if is_file && failure.code() == Some(Code::NotFound) => break,
+        walk(named, (there, here), |named, there, here| {
+            let listing = match client.list_files(Some(there)) {
+                Err(failure) if is_file && failure.code() == Some(Code::NotFound) => {
+                    return Ok(Vec::new());
+                }
                 Err(failure @ Failure::Unsendable(_)) => {
-                    moved.skipped.push((there, failure));
-                    continue;
+                    is_file = false;
+                    named.failed.push((there.clone(), failure));
+                    return Ok(Vec::new());
                 }
                 listing => listing?,
             };
@@ -255,42 +239,33 @@ pub(super) fn folders_there(
             collected.add(&listing)?;
             // The name of a folder of this machine is as good as that of a file.
             if FileName::parse(here.as_bytes()).is_err() {
-                moved.left_out += 1;
-                continue;
+                named.left_out += 1;
+                return Ok(Vec::new());
             }
             if here.split('/').count() > DEPTH {
-                let folder = escaped(&there);
-                return Err(Stop::Refused(msg!(
-                    "the folder {folder} is more than {DEPTH} folders deep, and nothing was received; \
-                     download a folder in it",
-                    "folder {folder} lebih dalam dari {DEPTH} folder, dan tidak ada yang diterima; \
-                     unduh folder di dalamnya"
-                )));
+                return Err(Stop::Refused(text!("too-deep", folder = escaped(there), DEPTH)));
             }
-            let folder = downloads.join(&here);
-            if leads_elsewhere(&downloads, &here) {
+            let folder = downloads.join(here);
+            if leads_elsewhere(&downloads, here) {
                 let is_link = msg!("it is a link", "itu tautan");
-                moved.skipped.push((there, Failure::because(CREATE, folder.display(), &is_link)));
-                continue;
+                let failure = Failure::local(CREATE, folder.display(), is_link);
+                named.failed.push((there.clone(), failure));
+                return Ok(Vec::new());
             }
             to_make.push(folder);
-            for entry in listing.entries().filter(|entry| !entry.name.contains('/')) {
-                let pair = (format!("{there}/{}", entry.name), format!("{here}/{}", entry.name));
-                match entry.size {
-                    Some(_) => moved.files.push((pair.0, Some(pair.1))),
-                    None => folders.push(pair),
-                }
-            }
-        }
+            let entry =
+                |Found { name, kind }| (format!("{there}/{name}"), format!("{here}/{name}"), kind);
+            Ok(entries_of(&listing).into_iter().map(entry).collect())
+        })?;
         if is_file {
-            moved.files.push((name, other));
+            named.names.push((name, other));
         }
     }
     for folder in to_make {
         fs::create_dir_all(&folder)
             .map_err(|error| Failure::local(CREATE, folder.display(), error))?;
     }
-    Ok(moved)
+    Ok(())
 }
 
 /// Whether a part of this path in the downloads folder is a link.
@@ -351,7 +326,7 @@ impl Drop for StandardInput {
 
 /// The files in a folder here that could be sent, and the folders.
 pub(super) fn local_files(folder: &str) -> Answer<Listing> {
-    let folder = &names::with_home(folder, &rules_here());
+    let folder = &names::with_home(folder, LocalFiles.home().as_deref());
     let entries = read_folder(folder).map_err(|error| Failure::local(LIST, folder, error))?;
     let mut listing = Listing::default();
     for Found { name, kind } in &entries {
@@ -378,7 +353,8 @@ mod tests {
     fn folders_of_a_server_that_have_no_end_are_left() {
         let list = vec![Step::Pause, Step::Bytes(b"ok 1\ndir - a\ntotal 0\n".into())];
         let (mut client, written, folder) = scripted(vec![list; 2 * DEPTH].concat());
-        let moved = folders_there(&mut client, vec![("a".to_owned(), None)]);
+        let mut named = Named::literal(vec![("a".to_owned(), None)]);
+        let moved = folders_there(&mut client, &mut named);
         assert!(matches!(moved, Err(Stop::Refused(_))));
         assert_eq!(written.text().lines().count(), DEPTH + 1);
         assert!(fs::read_dir(folder.path()).unwrap().next().is_none());

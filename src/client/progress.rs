@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{amount, readable};
-use crate::lang::{Lang, Msg, decimal, msg};
+use crate::lang::{Lang, Msg, Word, decimal, msg, text};
 
 /// How far a command has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,6 @@ pub(super) struct Transfer {
 /// The line for a transfer: how many files, then percent, rate, remaining time, bytes and name, as far as they are known
 /// and fit into `columns`, and a bar for a single file where there is room. `waiting` is since when the server's receipt
 /// for a single file is expected.
-#[must_use]
 pub(super) fn line(
     transfer: &Transfer,
     elapsed: Duration,
@@ -44,19 +43,15 @@ pub(super) fn line(
         total.map(|total| (total - done).checked_div(rate).map_or("--:--".to_owned(), clock));
     let amount = amount(done);
     let parts = match waiting.map(|time| time.as_secs()) {
-        Some(seconds @ 1..) if is_single => vec![msg!(
-            "{amount} handed to the system; waiting for the receipt, {seconds} s",
-            "{amount} sudah diserahkan ke sistem; menunggu konfirmasi server, {seconds} s";
-            amount
-        )],
+        Some(seconds @ 1..) if is_single => vec![text!("waiting-for-receipt", amount, seconds)],
         _ => [
             (!is_single).then(|| msg!("{files} of {of} files", "{files} dari {of} file")),
             (failed > 0).then(|| msg!("{failed} failed", "{failed} gagal")),
             share.map(|share| msg!("{share:>3}%", "{share:>3}%")),
             Some(speed(rate)),
-            left.map(|left| Msg::said(&left, left.as_str())),
+            left.map(Word::into_msg),
             Some(bytes_done(done, total)),
-            (!is_single && !name.is_empty()).then(|| Msg::said(name, name)),
+            (!is_single && !name.is_empty()).then(|| name.into_msg()),
         ]
         .into_iter()
         .flatten()
@@ -88,7 +83,6 @@ fn speed(rate: u64) -> Msg {
 }
 
 /// The bytes per second.
-#[must_use]
 pub(crate) fn per_second(bytes: u64, elapsed: Duration) -> u64 {
     let rate = u128::from(bytes) * 1_000_000 / elapsed.as_micros().max(1);
     u64::try_from(rate).unwrap_or(u64::MAX)

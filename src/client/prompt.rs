@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use super::Client;
 use super::argument::{Argument, split_line};
-use super::command::{self, Command, Takes, connected_again, not_a_command};
+use super::command::{self, Command, Takes, not_a_command};
 use super::keyboard::{Keyboard, Typed};
 use super::ui::{Ui, say};
-use crate::lang::{Msg, msg, question};
+use crate::lang::{Msg, msg, question, text};
 
 /// A terminal with fewer columns has no room for a long prompt and a command on one line.
 const ROOM_TO_TYPE: usize = 110;
@@ -35,7 +35,8 @@ pub fn interactive(client: Client) -> ExitCode {
         ui.client.patience.interrupt = keyboard.interrupt();
     }
     let (server, lang) = (ui.client.server(), ui.config().lang);
-    ui.client.again = Some(Box::new(move || say(&connected_again(&server), lang)));
+    ui.client.again =
+        Some(Box::new(move || say(&text!("connected-again", server = &server), lang)));
     let done = ui.read_commands();
     if ui.client.is_connected() {
         let _ = ui.client.byebye();

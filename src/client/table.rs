@@ -7,7 +7,6 @@ use crate::store::{Entry, Listing, extension};
 
 /// One line for each entry, with tabs between kind, size and name, and for a file with an identity also its
 /// id and its type. A name that is escaped has no tab in it.
-#[must_use]
 pub(super) fn plain(listing: &Listing, escaped: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     for entry in listing.entries() {
@@ -22,7 +21,6 @@ pub(super) fn plain(listing: &Listing, escaped: impl Fn(&str) -> String) -> Stri
 
 /// Aligned columns: kind, size, exact size, id and type where they are known, and the name. The name is
 /// last, so that it needs no width: a terminal draws some characters in two columns, or in none.
-#[must_use]
 pub(super) fn table(
     listing: &Listing,
     colour: bool,
@@ -48,7 +46,6 @@ pub(super) fn table(
 
 /// The rows as lines with aligned columns: those in `right` to the right, the others to the left. The last
 /// column is not filled up. A column in which all cells are empty is left out.
-#[must_use]
 pub(crate) fn aligned(rows: &[Vec<String>], gap: &str, right: Range<usize>) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -72,7 +69,6 @@ pub(crate) fn aligned(rows: &[Vec<String>], gap: &str, right: Range<usize>) -> S
 }
 
 /// A size in two or three digits and a unit of a thousand.
-#[must_use]
 pub(crate) fn readable(size: u64) -> String {
     if size < 1000 {
         return format!("{size} B");

@@ -2,7 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,6 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Asks the system.
-    #[must_use]
     pub(crate) fn look() -> Terminal {
         let out = io::stdout().is_terminal();
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -100,16 +100,9 @@ fn obeys(windows: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
 /// A progress bar. A thread draws it, also while the transfer waits for the network. It is drawn if a command
 /// takes long, and removed when this is dropped.
 pub(super) struct Bar {
-    shared: Arc<Shared>,
-    /// Where there is a terminal for it.
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Shared {
-    /// The terminal obeys escape sequences, so that a line can be drawn over.
-    obeys: bool,
-    state: Mutex<State>,
-    ended: Condvar,
+    state: Arc<Mutex<State>>,
+    /// The thread that draws it, where there is a terminal, and what ends that when it is dropped.
+    drawn: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 struct State {
@@ -122,12 +115,10 @@ struct State {
     is_drawn: bool,
     /// Something else was printed, and nothing has moved since.
     is_hidden: bool,
-    is_over: bool,
 }
 
 impl Bar {
     /// A bar that begins now, for this many files. If there is no terminal for it, nothing is ever drawn.
-    #[must_use]
     pub(super) fn new(
         terminal: Option<Terminal>,
         lang: Lang,
@@ -141,17 +132,15 @@ impl Bar {
             sent: None,
             is_drawn: false,
             is_hidden: true,
-            is_over: false,
         };
-        let (state, ended) = (Mutex::new(state), Condvar::new());
-        let obeys = terminal.is_some_and(|terminal| terminal.colour);
-        let shared = Arc::new(Shared { obeys, state, ended });
-        let thread = terminal.and_then(|Terminal { columns, .. }| {
-            let drawn = Arc::clone(&shared);
-            // The last column stays free: a terminal that breaks a full line would go on to the next.
-            thread::Builder::new().spawn(move || drawn.draw(columns - 1, lang)).ok()
+        let state = Arc::new(Mutex::new(state));
+        let drawn = terminal.and_then(|terminal| {
+            let (end, ended) = channel();
+            let state = Arc::clone(&state);
+            let draw = move || draw(&state, &ended, terminal, lang);
+            Some((end, thread::Builder::new().spawn(draw).ok()?))
         });
-        Bar { shared, thread }
+        Bar { state, drawn }
     }
 
     /// Takes note of the file that moves now.
@@ -202,7 +191,7 @@ impl Bar {
     }
 
     fn change(&mut self, change: impl FnOnce(&mut State)) {
-        change(&mut lock(&self.shared.state));
+        change(&mut lock(&self.state));
     }
 }
 
@@ -215,32 +204,30 @@ impl State {
     }
 }
 
-impl Shared {
-    fn draw(&self, mut columns: usize, lang: Lang) {
-        let mut state = lock(&self.state);
-        for tick in 1.. {
-            if state.is_over {
-                break;
-            }
-            // The window may have another width now.
-            if self.obeys && tick % MEASURED_EVERY == 0 {
-                drop(state);
-                columns = self::columns(&io::stdout()) - 1;
-                state = lock(&self.state);
-            }
-            let elapsed = state.start.elapsed();
-            if elapsed >= BAR_AFTER && !state.is_hidden {
-                let waiting = state.sent.map(|sent| sent.elapsed());
-                let line = progress::line(&state.transfer, elapsed, waiting, columns, lang);
-                let _ = io::stderr().write_all(frame(&line, self.obeys).as_bytes());
-                state.is_drawn = self.obeys;
-            }
-            let tick = if self.obeys { TICK } else { LINE_TICK };
-            let waited = self.ended.wait_timeout(state, tick);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+/// Draws the bar until it has ended.
+fn draw(state: &Mutex<State>, ended: &Receiver<()>, terminal: Terminal, lang: Lang) {
+    let Terminal { colour: obeys, mut columns, .. } = terminal;
+    for tick in 1.. {
+        // The window may have another width now.
+        if obeys && tick % MEASURED_EVERY == 0 {
+            columns = self::columns(&io::stdout());
         }
-        state.hide();
+        let mut state = lock(state);
+        let elapsed = state.start.elapsed();
+        if elapsed >= BAR_AFTER && !state.is_hidden {
+            let waiting = state.sent.map(|sent| sent.elapsed());
+            // The last column stays free: a terminal that breaks a full line would go on to the next.
+            let line = progress::line(&state.transfer, elapsed, waiting, columns - 1, lang);
+            let _ = io::stderr().write_all(frame(&line, obeys).as_bytes());
+            state.is_drawn = obeys;
+        }
+        drop(state);
+        let tick = if obeys { TICK } else { LINE_TICK };
+        if ended.recv_timeout(tick) != Err(RecvTimeoutError::Timeout) {
+            break;
+        }
     }
+    lock(state).hide();
 }
 
 /// What shows a line of the bar: it is drawn over the one before, or follows it.
@@ -250,9 +237,10 @@ fn frame(line: &str, obeys: bool) -> String {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        lock(&self.shared.state).is_over = true;
-        self.shared.ended.notify_all();
-        let _ = self.thread.take().map(JoinHandle::join);
+        if let Some((end, thread)) = self.drawn.take() {
+            drop(end);
+            let _ = thread.join();
+        }
     }
 }
 
@@ -307,10 +295,10 @@ mod tests {
     fn the_rate_of_one_file_that_continues_is_that_of_its_rest() {
         for (files, is_new) in [(1, true), (2, false)] {
             let mut bar = Bar::new(None, Lang::En, files, None);
-            let before = lock(&bar.shared.state).start;
+            let before = lock(&bar.state).start;
             while Instant::now() == before {}
             bar.show(Progress::Continuing(5, Some(9)));
-            assert_eq!(lock(&bar.shared.state).start > before, is_new, "{files}");
+            assert_eq!(lock(&bar.state).start > before, is_new, "{files}");
         }
     }
 
@@ -318,19 +306,19 @@ mod tests {
     fn a_bar_is_drawn_when_something_moves_and_removed_at_the_end() {
         let terminal = Terminal { out: true, colour: true, bar: true, columns: COLUMNS };
         let mut bar = Bar::new(Some(terminal), Lang::En, 1, None);
-        let shared = Arc::clone(&bar.shared);
-        lock(&shared.state).start = Instant::now().checked_sub(BAR_AFTER).unwrap();
+        let state = Arc::clone(&bar.state);
+        lock(&state).start = Instant::now().checked_sub(BAR_AFTER).unwrap();
         bar.show(Progress::Moved(1, Some(2)));
         let end = Instant::now() + Duration::from_secs(20);
-        while !lock(&shared.state).is_drawn {
+        while !lock(&state).is_drawn {
             assert!(Instant::now() < end);
             thread::yield_now();
         }
         bar.hide();
-        assert!(!lock(&shared.state).is_drawn && lock(&shared.state).is_hidden);
+        assert!(!lock(&state).is_drawn && lock(&state).is_hidden);
         drop(bar);
         // Its thread has ended.
-        assert_eq!(Arc::strong_count(&shared), 1);
+        assert_eq!(Arc::strong_count(&state), 1);
     }
 
     /// What a bar is told while files move, and the line that it would draw.
@@ -338,7 +326,7 @@ mod tests {
     fn a_bar_adds_up_what_moves() {
         let bar = |of| Bar::new(None, Lang::En, of, Some(3000));
         let line = |bar: &Bar| {
-            let state = lock(&bar.shared.state);
+            let state = lock(&bar.state);
             let waiting = state.sent.map(|_| Duration::from_secs(4));
             let line =
                 progress::line(&state.transfer, Duration::from_secs(1), waiting, 80, Lang::En);

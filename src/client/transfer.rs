@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::names::not_utf8;
 use super::outcome::Outcome;
 use super::patience::Patience;
 use super::{Client, Progress, Receipt, Watch, partial};
 use crate::dialect::{Dialect, Receiver};
 use crate::error::{Answer, Code, Error, Failure, OPEN, READ, Tried};
-use crate::lang::{Msg, msg, readable};
+use crate::lang::{Msg, Word, readable, text};
 use crate::log::Log;
 use crate::sha256::{Sha256, Sum};
 use crate::store::{FileName, Incoming, Options, Store};
@@ -38,9 +37,7 @@ impl Client {
         local: Option<&str>,
         watch: &mut Watch<'_>,
     ) -> Answer<Receipt> {
-        self.must_verify_if_asked()?;
-        let start = Instant::now();
-        self.receive(name, local, watch, start, |client, arriving| client.fetch(name, arriving))
+        self.receive(name, local, watch, None)
     }
 
     /// Receives a file, and writes its bytes as they come. What cannot be written ends it.
@@ -59,15 +56,15 @@ impl Client {
         Ok(received.map(drop)?)
     }
 
-    /// Has a file received, and publishes it.
+    /// Receives a file, which perhaps was asked for at this moment, and publishes it.
     pub(super) fn receive(
         &mut self,
         name: &str,
         local: Option<&str>,
         watch: &mut Watch<'_>,
-        start: Instant,
-        receive: impl FnOnce(&mut Client, &mut Arriving<'_>) -> Answer<()>,
+        asked: Option<Instant>,
     ) -> Answer<Receipt> {
+        let start = asked.unwrap_or_else(Instant::now);
         let folder = self.config.downloads_path();
         let local = self.local_name(name, local)?;
         let store = Rc::clone(&self.downloads);
@@ -84,10 +81,11 @@ impl Client {
             done: 0,
             watch,
         };
-        let received = receive(self, &mut arriving);
+        let received = self.fetch(name, &mut arriving, asked.is_some());
         let (bytes, offset) = (arriving.done, arriving.offset);
         let start = arriving.rest_since.unwrap_or(start);
-        if received.is_err() && bytes <= KEPT_SIZE {
+        let is_useless = bytes <= KEPT_SIZE || matches!(received, Err(Failure::Unconfirmed(_)));
+        if received.is_err() && is_useless {
             arriving.begin_again(false);
         }
         if let (Err(_), Some((done, total))) = (&received, arriving.partial()) {
@@ -103,19 +101,19 @@ impl Client {
     pub(super) fn local_name(&self, name: &str, local: Option<&str>) -> Answer<FileName> {
         let local = local.unwrap_or_else(|| name.rsplit('/').next().unwrap_or(name));
         FileName::parse(local.as_bytes()).map_err(|error| {
-            let why = msg!(
-                "{}; add 'as NAME' to choose another name",
-                "{}; tambahkan 'as NAMA' untuk memilih nama lain",
-                error.cause()
-            );
-            not_kept(local, &self.config.downloads, &why)
+            let why = text!("refused-here", cause = error.cause());
+            not_kept(local, &self.config.downloads, why)
         })
     }
 
-    /// Receives the rest of a file that was cut, or all of it.
-    fn fetch(&mut self, name: &str, arriving: &mut Arriving<'_>) -> Answer<()> {
+    /// Takes a file that was asked for. Else asks for the rest of one that was cut, or for all of it.
+    fn fetch(&mut self, name: &str, arriving: &mut Arriving<'_>, is_asked: bool) -> Answer<()> {
         let requests = self.requests();
         let fetch = requests.download.ok_or_else(|| self.lacks("download"))?;
+        if is_asked {
+            return self.step(|wire| (fetch.take)(wire, name, arriving)).map(drop);
+        }
+        self.must_verify_if_asked()?;
         if let Some(resume) = requests.resume
             && let Some((offset, sum)) = arriving.take_up(&self.patience)?
         {
@@ -137,14 +135,8 @@ impl Client {
             arriving.begin_again(self.config.verify);
         }
         self.ask(|wire| fetch.run(wire, name, arriving))?;
-        match arriving.sum().filter(|_| self.config.verify) {
-            Some(sum) if self.sum_of(name, false)? != sum => {
-                arriving.begin_again(false);
-                Err(Failure::Unconfirmed(msg!(
-                    "what came does not have the SHA-256 of the file on the server",
-                    "SHA-256 yang diterima berbeda dari file di server"
-                )))
-            }
+        match arriving.sum() {
+            Some(sum) if self.config.verify => self.verify(name, sum, false),
             _ => Ok(()),
         }
     }
@@ -161,30 +153,17 @@ impl Client {
         })
     }
 
-    /// The sum of a file that was just moved.
-    fn sum_of(&mut self, name: &str, is_stored: bool) -> Answer<Sum> {
-        self.sum(name).map_err(|failure| match failure.code() {
-            Some(Code::UnknownCommand) if is_stored => Failure::Unconfirmed(msg!(
-                "it is stored, but not verified: the server has no 'sum'",
-                "file sudah tersimpan, tetapi belum diperiksa: server tidak punya 'sum'"
-            )),
-            Some(Code::UnknownCommand) => Failure::Unconfirmed(msg!(
-                "it cannot be verified and is not kept: the server has no 'sum'; try without --verify",
-                "file tidak bisa diperiksa dan tidak disimpan: server tidak punya 'sum'; coba tanpa --verify"
-            )),
-            _ => failure,
-        })
-    }
-
-    /// Makes sure that what was just sent is stored under this name.
-    pub(super) fn must_have_stored(&mut self, name: &str, sum: Sum) -> Answer<()> {
-        if self.sum_of(name, true)? == sum {
-            return Ok(());
-        }
-        Err(Failure::Unconfirmed(msg!(
-            "it was sent, but the file on the server has another SHA-256",
-            "file sudah dikirim, tetapi SHA-256-nya di server berbeda"
-        )))
+    /// Makes sure that a file that was just moved, and has this sum here, has the same at the server.
+    pub(super) fn verify(&mut self, name: &str, here: Sum, is_stored: bool) -> Answer<()> {
+        let why = match self.sum(name) {
+            Ok(there) if there == here => return Ok(()),
+            Ok(_) if is_stored => text!("stored-differs"),
+            Ok(_) => text!("received-differs"),
+            Err(failure) if failure.code() != Some(Code::UnknownCommand) => return Err(failure),
+            Err(_) if is_stored => text!("stored-not-verified"),
+            Err(_) => text!("received-not-verified"),
+        };
+        Err(Failure::Unconfirmed(why))
     }
 
     pub(super) fn must_verify_if_asked(&self) -> Answer<()> {
@@ -218,33 +197,22 @@ pub(super) struct LocalFile {
 impl LocalFile {
     pub(super) fn open(path: &Path, name: Option<&str>) -> Answer<LocalFile> {
         let opening = |error: io::Error| {
-            let why = msg!(
-                "{error}; lls shows what could be sent",
-                "{error}; lls menunjukkan apa yang bisa dikirim"
-            );
-            Failure::because(OPEN, path.display(), &why)
+            let why = text!("cannot-be-read", error);
+            Failure::local(OPEN, path.display(), why)
         };
         let reading = |error: io::Error| Failure::local(READ, path.display(), error);
-        let refused = |why: Msg| Failure::because(SEND, path.display(), &why);
+        let refused = |why: Msg| Failure::local(SEND, path.display(), why);
         // Checked before it is opened: opening a pipe would wait for its other end.
         let found = fs::metadata(path).map_err(opening)?;
         if !found.is_file() {
             let own = readable(path.display().to_string().trim_end_matches('/').as_bytes());
             return Err(refused(match found.is_dir() {
-                true => msg!(
-                    "it is a folder; with -r what is in it goes into the server's folder of that name, \
-                     if it has one; {own}/* are its files alone",
-                    "itu folder; dengan -r isinya masuk ke folder dengan nama itu di server, jika ada; \
-                     {own}/* adalah file di dalamnya saja"
-                ),
-                false => msg!(
-                    "it is not a plain file; lls shows what could be sent",
-                    "itu bukan file biasa; lls menunjukkan apa yang bisa dikirim"
-                ),
+                true => text!("folder-needs-r", own),
+                false => text!("not-a-plain-file"),
             }));
         }
         let own_name = path.file_name().and_then(|name| name.to_str());
-        let name = name.or(own_name).ok_or_else(|| refused(not_utf8()))?;
+        let name = name.or(own_name).ok_or_else(|| refused(text!("not-utf8")))?;
         let mut file = File::open(path).map_err(opening)?;
         let size = file.metadata().map_err(opening)?.len();
         // The files in /proc are made while they are read, so that their size is not known before. A file that
@@ -253,10 +221,7 @@ impl LocalFile {
             && file.read(&mut [0]).map_err(reading)? > 0
             && !file.metadata().is_ok_and(|now| now.len() > 0)
         {
-            return Err(refused(msg!(
-                "it has content but its size is given as 0; send a copy of it",
-                "ada isinya, tetapi ukurannya tercatat 0; kirim salinannya"
-            )));
+            return Err(refused(text!("size-is-zero")));
         }
         Ok(LocalFile { file, path: path.to_owned(), name: name.to_owned(), size })
     }
@@ -265,11 +230,7 @@ impl LocalFile {
     pub(super) fn read(&mut self, into: &mut [u8]) -> Answer<usize> {
         let path = self.path.display();
         match self.file.read(into).map_err(|error| Failure::local(READ, path, error))? {
-            0 => Err(Failure::because(
-                SEND,
-                self.path.display(),
-                &msg!("it became shorter while it was sent", "menjadi lebih pendek saat dikirim"),
-            )),
+            0 => Err(Failure::local(SEND, self.path.display(), text!("became-shorter"))),
             n => Ok(n),
         }
     }
@@ -462,32 +423,22 @@ impl Receiver<Failure> for Passing<'_> {
 }
 
 fn no_file() -> Failure {
-    Failure::Strange(msg!(
-        "expected a file, got nothing",
-        "seharusnya sebuah file, tetapi tidak ada yang diterima"
-    ))
+    Failure::Strange(text!("no-file-came"))
 }
 
 /// What cannot be kept in this folder under this name.
-fn not_kept(name: &str, folder: &Path, why: &Msg) -> Failure {
-    let (name, folder) = (readable(name.as_bytes()), folder.display());
-    Failure::Local(msg!(
-        "keep {name} in {folder}: {why}",
-        "menyimpan {name} di {folder}: {why}";
-        why
-    ))
+fn not_kept(name: &str, folder: &Path, why: impl Word) -> Failure {
+    let (name, folder, why) = (readable(name.as_bytes()), folder.display(), why.into_msg());
+    Failure::Local(text!("not-kept", name, folder, why))
 }
 
 /// A failure of this machine's store, which is not the server's.
 fn failed(name: &FileName, folder: &Path, error: &Error) -> Failure {
     let cause = error.cause();
-    let why = match error.is(Code::NoSpace) {
-        true => {
-            msg!("{cause}; what had come of it was removed", "{cause}; yang sudah diterima dihapus")
-        }
-        false => Msg::said(cause, cause),
-    };
-    not_kept(name.as_str(), folder, &why)
+    match error.is(Code::NoSpace) {
+        true => not_kept(name.as_str(), folder, text!("no-space-here", cause)),
+        false => not_kept(name.as_str(), folder, cause),
+    }
 }
 
 #[cfg(test)]

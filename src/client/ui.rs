@@ -14,7 +14,7 @@ use super::terminal::Terminal;
 use super::{Client, Config};
 use crate::dialect::Dialect;
 use crate::error::{Answer, Failure, Partial};
-use crate::lang::{Lang, Msg, escaped, msg};
+use crate::lang::{Lang, Msg, escaped, text};
 
 /// The longest line of commands that a client reads, where no terminal has a limit of its own.
 const TYPED_LINE: u64 = 256 << 10;
@@ -70,10 +70,7 @@ impl Ui {
     pub(crate) fn leave(&self, done: io::Result<()>) -> ExitCode {
         match done {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.complain(&msg!(
-                    "cannot write the results: {error}",
-                    "hasil tidak bisa ditulis: {error}"
-                ));
+                self.complain(&text!("results-not-written", error));
                 ExitCode::FAILURE
             }
             _ => ExitCode::from(self.status),
@@ -123,12 +120,7 @@ impl Ui {
             return Ok(Typed::Line(line.to_owned()));
         }
         // The keys should have changed the line, and have not.
-        self.fail(&msg!(
-            "arrow keys do not work here, so this line was not run; 'rlwrap connme-client' gives them, and \
-             a history",
-            "tombol panah tidak berfungsi di sini, jadi baris ini tidak dijalankan; dengan 'rlwrap \
-             connme-client' bisa, juga riwayat perintah"
-        ));
+        self.fail(&text!("arrow-keys"));
         Ok(Typed::Line(String::new()))
     }
 
@@ -143,10 +135,7 @@ impl Ui {
             input.skip_until(b'\n')?;
             line.clear();
             let most = TYPED_LINE >> 10;
-            self.fail(&msg!(
-                "a line may have at most {most} KiB; this one was not run",
-                "satu baris paling panjang {most} KiB; baris ini tidak dijalankan"
-            ));
+            self.fail(&text!("line-too-long", most));
         }
         Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()))
     }
@@ -245,11 +234,7 @@ pub(super) fn say(note: &Msg, lang: Lang) {
 /// A reply takes long. Perhaps the server has another dialect than this client.
 fn still_waiting(partial: &Partial, dialect: Option<Dialect>) -> Msg {
     let (so_far, expected, guess) = (partial.so_far(), partial.expected(), looks_like(dialect));
-    msg!(
-        "{so_far}; still waiting for {expected}{guess}",
-        "{so_far}; masih menunggu {expected}{guess}";
-        so_far, expected, guess
-    )
+    text!("still-waiting", so_far, expected, guess)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Code, Error, Expected, Partial};
-use crate::lang::{Msg, escape, msg, printable, quoted, readable};
+use crate::lang::{Msg, Word, escape, msg, printable, quoted, readable, text};
 
 /// What was tried on a file of this machine, as a verb in both languages.
 pub type Tried = (&'static str, &'static str);
@@ -74,23 +74,14 @@ impl Failure {
     /// The dialect has no such command.
     #[must_use]
     pub fn lacks(dialect: &str, command: &str) -> Failure {
-        Failure::NotSent(msg!(
-            "the {dialect} dialect has no {command}; nothing was sent",
-            "dialek {dialect} tidak punya {command}; tidak ada yang dikirim"
-        ))
+        Failure::NotSent(text!("dialect-lacks", dialect, command))
     }
 
-    /// What was tried on this machine, on which file, and what the system says.
+    /// What was tried on this machine, on which file, and why it failed: what the system says, or a sentence.
     #[must_use]
-    pub fn local(tried: Tried, path: impl fmt::Display, cause: impl fmt::Display) -> Failure {
-        let cause = cause.to_string();
-        Failure::because(tried, path, &Msg::said(&cause, cause.as_str()))
-    }
-
-    /// The same, where the reason is not the system's.
-    #[must_use]
-    pub fn because((en, id): Tried, path: impl fmt::Display, why: &Msg) -> Failure {
+    pub fn local((en, id): Tried, path: impl fmt::Display, why: impl Word) -> Failure {
         let path = readable(path.to_string().as_bytes());
+        let why = why.into_msg();
         Failure::Local(msg!("{en} {path}: {why}", "{id} {path}: {why}"; why))
     }
 
@@ -151,16 +142,10 @@ impl Failure {
             | Failure::Endless(why)
             | Failure::Strange(why)
             | Failure::Unconfirmed(why) => why.clone(),
-            Failure::Unreachable(cause) => Msg::said(cause, cause),
-            Failure::NoReply => msg!(
-                "the server closed the connection without a reply",
-                "server menutup koneksi tanpa jawaban"
-            ),
+            Failure::Unreachable(cause) => cause.into_msg(),
+            Failure::NoReply => text!("no-reply"),
             Failure::Refused { word, sentence } => refused(word, sentence),
-            Failure::Stalled => msg!(
-                "the server took too little in the last 90 s: the line may be down",
-                "server menerima terlalu sedikit selama 90 detik: jaringan mungkin terputus"
-            ),
+            Failure::Stalled => text!("stalled"),
         }
     }
 }
@@ -199,31 +184,16 @@ impl From<Error> for Failure {
             let Some(partial) = partial else { return Failure::Stalled };
             let (so_far, expected) = (partial.so_far(), partial.expected());
             return Failure::Silent(match came {
-                Some(_) => msg!(
-                    "{so_far}; gave up waiting for {expected}",
-                    "{so_far}; berhenti menunggu {expected}";
-                    so_far, expected
-                ),
-                None => msg!(
-                    "the server was silent for too long; waited for {expected}",
-                    "server diam terlalu lama; yang ditunggu: {expected}";
-                    expected
-                ),
+                Some(_) => text!("gave-up", so_far, expected),
+                None => text!("silent", expected),
             });
         }
         let gone = match (&error.cause, partial) {
-            (Some(cause), _) => {
-                let cause = escape(cause.as_bytes());
-                msg!("the connection broke ({cause})", "koneksi terputus ({cause})")
+            (Some(cause), _) => text!("broke", cause = escape(cause.as_bytes())),
+            (None, Some(Partial { expected: Expected::Payload { .. }, .. })) => {
+                text!("ended-in-file")
             }
-            (None, Some(Partial { expected: Expected::Payload { .. }, .. })) => msg!(
-                "the connection ended in the middle of the file",
-                "koneksi berakhir di tengah file"
-            ),
-            (None, Some(_)) => msg!(
-                "the connection ended in the middle of a message",
-                "koneksi berakhir di tengah sebuah pesan"
-            ),
+            (None, Some(_)) => text!("ended-in-message"),
             (None, None) => return Failure::closed(),
         };
         let why = match came.map(Partial::so_far) {
@@ -240,16 +210,10 @@ impl Partial {
     pub fn so_far(&self) -> Msg {
         let got = quoted(&self.got);
         match self.expected {
-            Expected::Payload { came, size: Some(size) } => {
-                msg!("{came} of {size} bytes came", "{came} dari {size} byte diterima")
-            }
-            Expected::Payload { came, size: None } => {
-                msg!("{came} bytes came", "{came} byte diterima")
-            }
+            Expected::Payload { came, size: Some(size) } => text!("some-came", came, size),
+            Expected::Payload { came, size: None } => text!("came", came),
             _ if self.got.is_empty() => msg!("no reply yet", "belum ada jawaban"),
-            Expected::Line => {
-                msg!("so far came {got} with no newline", "sejauh ini diterima {got} tanpa newline")
-            }
+            Expected::Line => text!("came-without-newline", got),
             _ => msg!("so far came {got}", "sejauh ini diterima {got}"),
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn help_on(command: &str) -> Msg {
 /// Asks for the argument that this command of the client needs.
 pub(crate) fn question(command: &str) -> Msg {
     let questions = [include_str!("help/questions.en.txt"), include_str!("help/questions.id.txt")];
-    section(questions, command).unwrap_or_default().map(|text| text.trim_end().to_owned() + ": ")
+    section(questions, command).unwrap_or_default().map(|text| text.trim_end().to_owned()).asked()
 }
 
 /// What to say of a word of another program, in small letters.

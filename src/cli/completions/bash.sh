@@ -1,3 +1,7 @@
+@words COMPREPLY=($(compgen -W 'WORDS' -- "$word"))
+@folder FUNCTION_files -d
+@file FUNCTION_files -f
+@any COMPREPLY=()
 FUNCTION_files() {
   local name=
   compopt -o filenames 2>/dev/null
@@ -6,7 +10,9 @@ FUNCTION_files() {
 }
 FUNCTION() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
-  local command= skip= one
+  local command= skip= one commands= flags=
+@command   commands+=' NAME'
+@flag   flags+=' --NAME'
   COMPREPLY=()
   # bash makes words of = in --flag=value and of : in HOST:PORT.
   if [[ $word == +(:) || $before == +(:) ]]; then return
@@ -16,18 +22,18 @@ FUNCTION() {
     if [[ $one == +([=:]) ]]; then skip=1; continue; fi
     if [[ $skip ]]; then skip=; continue; fi
     case $one in
-      VALUED) skip=1 ;;
+@valued       SPELLING) skip=1 ;;
       -*) ;;
       *) command=${command:-$one} ;;
     esac
   done
   case $before in
-VALUES
+@valued     SPELLING) ACTION ;;
     *) case $word in
-         -*) COMPREPLY=($(compgen -W 'FLAGS' -- "$word")) ;;
+         -*) COMPREPLY=($(compgen -W "$flags" -- "$word")) ;;
          *) case $command in
-              '') COMPREPLY=($(compgen -W 'COMMANDS' -- "$word")) ;;
-              LOCAL) FUNCTION_files -f ;;
+              '') COMPREPLY=($(compgen -W "$commands" -- "$word")) ;;
+@local               NAME) FUNCTION_files -f ;;
             esac ;;
        esac ;;
   esac

@@ -1,3 +1,7 @@
+@words  -xa 'WORDS'
+@folder  -xa '(__fish_complete_directories)'
+@file  -rF
+@any  -x
 # The command of the line so far.
 function FUNCTION_command
   set -l words (commandline -opc)
@@ -9,8 +13,7 @@ function FUNCTION_command
       continue
     end
     switch $word
-      case VALUED
-        set skip yes
+@valued       case SPELLING; set skip yes
       case '-*'
       case '*'
         echo $word
@@ -20,6 +23,6 @@ function FUNCTION_command
   return 1
 end
 complete -c PROGRAM -f
-complete -c PROGRAM -n 'contains -- (FUNCTION_command) LOCAL' -F
-COMMANDS
-FLAGS
+@local complete -c PROGRAM -n 'contains -- (FUNCTION_command) NAME' -F
+@command complete -c PROGRAM -n 'not FUNCTION_command >/dev/null' -a NAME -d 'ABOUT'
+@flag complete -c PROGRAMSHORT -l NAMEACTION -d 'ABOUT'

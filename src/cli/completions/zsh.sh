@@ -1,14 +1,21 @@
 #compdef PROGRAM
+@words (WORDS)
+@folder _files -/
+@file _files
 FUNCTION() {
   local context state state_descr line
   local -A opt_args
-  local -a commands=(COMMANDS)
+  local -a commands
+@command   commands+=('NAME:ABOUT')
   _arguments -C -S \
-FLAGS
+@plain     '(SPELLINGS)SPELLING[ABOUT]' \
+@valued     '(SPELLINGS)SPELLINGEQUALS[ABOUT]:VALUE:ACTION' \
     '1: :->command' '*:: :->argument'
   case $state in
     command) if (( $#commands )); then _describe command commands; fi ;;
-    argument) case $words[1] in LOCAL) _files ;; esac ;;
+    argument) case $words[1] in
+@local       NAME) _files ;;
+    esac ;;
   esac
 }
 # Read by the completion system, or by 'source'.

@@ -204,7 +204,7 @@ pub(super) fn compare(
             true => msg!("it is a folder", "itu folder"),
             false => msg!("it is not a plain file", "itu bukan file biasa"),
         };
-        return Err(Failure::because(OPEN, path.display(), &why));
+        return Err(Failure::local(OPEN, path.display(), why));
     }
     File::open(path).map_err(opening)?;
     let folder = TemporaryFolder::new()?;
@@ -271,7 +271,7 @@ fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
         return Ok(());
     }
     let why = msg!("what came back is not what was sent", "yang kembali berbeda dari yang dikirim");
-    Err(Failure::because(("compare", "membandingkan"), sent.display(), &why))
+    Err(Failure::local(("compare", "membandingkan"), sent.display(), why))
 }
 
 /// The columns that are left out first where a terminal is narrow: those that repeat another column in
