@@ -526,21 +526,3 @@ fn a_demo_needs_no_temporary_folder() {
     lab.current_dir(&folder).assert().success();
     assert!(crate::support::visible(folder.path()).is_empty());
 }
-
-/// What other users have put into the temporary folder is not opened, followed or removed: opening a pipe
-/// would wait for its other end.
-#[cfg(unix)]
-#[test]
-fn a_demo_leaves_what_others_have_put_there_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["connme-scratch-x", "connme-scratch-0123456789abcdef"] {
-        let scratch = folder.path().join(name);
-        fs::create_dir(&scratch).unwrap();
-        let made = Command::new("mkfifo").arg(scratch.join("lock")).status().unwrap();
-        assert!(made.success());
-        fs::write(scratch.join("kept"), "").unwrap();
-        let mut client = lab(&["demo", "--quiet"]);
-        client.current_dir(&folder).env("TMPDIR", folder.path()).assert().success();
-        assert!(scratch.join("kept").exists());
-    }
-}
