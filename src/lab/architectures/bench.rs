@@ -20,7 +20,8 @@ use crate::error::{Answer, Failure};
 use crate::lab::grade::launch::Launched;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::{START, this_program};
-use crate::lang::{decimal, msg};
+use crate::lab::text::said;
+use crate::lang::decimal;
 use crate::limits;
 
 /// How many clients there are at the same time.
@@ -58,16 +59,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let shapes = shapes(&line.argument)?;
     let requests = line.flags.requests.unwrap_or(REQUESTS);
     // Before the measuring, which takes most of a minute.
-    ui.tell(&msg!(
-        "{requests} downloads of {SIZE} bytes, shared by 1, 16 or 256 clients at the same time\n\
-         +: one more client came first, and sends a byte a second for three seconds\n\
-         reply: the longest time from a client's connect to its first reply\n\
-         medians of {RUNS} runs",
-        "{requests} download sebesar {SIZE} byte, dibagi oleh 1, 16 atau 256 client sekaligus\n\
-         +: satu client lagi datang lebih dulu, dan mengirim satu byte per detik selama tiga detik\n\
-         balasan: waktu terlama dari connect sebuah client sampai balasan pertamanya\n\
-         median dari {RUNS} putaran"
-    ))?;
+    ui.tell(&said("bench", &[&requests, &SIZE, &RUNS]))?;
     let loads: Vec<_> =
         [false, true].iter().flat_map(|slow| CLIENTS.map(|clients| (clients, *slow))).collect();
     let mut came = vec![vec![Vec::new(); loads.len()]; shapes.len()];
@@ -99,10 +91,7 @@ fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
     let Argument::Words(typed) = argument else { return Ok(SHAPES.to_vec()) };
     let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word.to_str()?)).collect();
     let names = names();
-    let takes = msg!(
-        "bench takes the names of shapes: {names}",
-        "bench menerima nama bentuk server: {names}"
-    );
+    let takes = said("bench-use", &[&names]);
     let shapes = shapes.ok_or_else(|| Stop::Wrong(takes.see_help()))?;
     Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
 }

@@ -36,7 +36,7 @@ use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
-use crate::lang::msg;
+use crate::lab::text::said;
 use crate::limits::{self, TCP_IP};
 use crate::log::Log;
 use crate::store::{Options, Store};
@@ -89,13 +89,7 @@ fn names() -> String {
 pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let wrong = || {
         let names = names();
-        Stop::Wrong(
-            msg!(
-                "shape needs the name of a shape, and perhaps a port: {names}",
-                "shape harus diikuti nama sebuah bentuk, boleh juga port: {names}"
-            )
-            .see_help(),
-        )
+        Stop::Wrong(said("shape-use", &[&names]).see_help())
     };
     let Argument::Words(typed) = &line.argument else { return Err(wrong()) };
     let mut typed = typed.iter().map(|word| word.to_str().unwrap_or_default());
@@ -110,7 +104,7 @@ pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let name = shape.name;
-    ui.tell(&msg!("{name} listening on {address}", "{name} menunggu di {address}"))?;
+    ui.tell(&said("shape-listens", &[&name, &address]))?;
     (shape.serve)(&listener, &store);
     Ok(())
 }

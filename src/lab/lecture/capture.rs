@@ -26,7 +26,8 @@ use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, Segment, of_one_version};
 use super::trace::{Connection, Event, Observer, Side};
 use crate::cli::InstrumentFlags;
 use crate::error::lock;
-use crate::lang::{Msg, msg, readable};
+use crate::lab::text::said;
+use crate::lang::{Msg, readable};
 
 /// What the longest IP and TCP headers take here, in a packet with a payload.
 const HEADERS: u32 = 60;
@@ -137,10 +138,7 @@ impl Capture {
         let Some(path) = &flags.capture else { return Ok(None) };
         let failed = |error: io::Error| {
             let file = readable(path.to_string_lossy().as_bytes());
-            msg!(
-                "cannot create the capture {file}: {error}",
-                "file capture {file} tidak bisa dibuat: {error}"
-            )
+            said("capture-uncreated", &[&file, &error])
         };
         let open: Box<dyn FnOnce() -> io::Result<To> + Send> = if flags.capture_takes_output() {
             Box::new(|| Ok((Box::new(io::stdout()), None)))
@@ -292,10 +290,7 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if let Err(error) = written {
-            (self.tell)(msg!(
-                "the capture ends here, because it cannot be written: {error}",
-                "capture berhenti di sini karena tidak bisa ditulis: {error}"
-            ));
+            (self.tell)(said("capture-ends", &[&error]));
         }
     }
 
@@ -318,10 +313,7 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if dropped > 0 {
-            (self.tell)(msg!(
-                "the capture lacks {dropped} reads and writes: it could not be written fast enough",
-                "capture kehilangan {dropped} read dan write karena tidak cukup cepat ditulis"
-            ));
+            (self.tell)(said("capture-lacks", &[&dropped]));
         }
     }
 }

@@ -27,7 +27,8 @@ use crate::dialect::json_value::Value;
 use crate::error::{Answer, Failure, OPEN, lock};
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::TemporaryFolder;
-use crate::lang::{self, Lang, msg};
+use crate::lab::text::said;
+use crate::lang::{self, Lang};
 use crate::wire::stream;
 
 /// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
@@ -97,10 +98,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         save(path, "")?;
     }
     let [(path, _)] = files.as_slice() else {
-        return Err(Stop::Wrong(msg!(
-            "compare takes one file; put quotes around a name with spaces",
-            "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi"
-        )));
+        return Err(Stop::Wrong(said("compare-use", &[])));
     };
     let folder = TemporaryFolder::new()?;
     let own = match line.is_named {
@@ -128,10 +126,7 @@ pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer)
             }
             command +=
                 &format!(" \\\n    -r {}", lang::readable(file.to_string_lossy().as_bytes()));
-            ui.tell(&msg!(
-                "the usual ports were taken; to read the capture:\n{command}",
-                "port yang biasa sudah dipakai; untuk membaca capture:\n{command}"
-            ))
+            ui.tell(&said("ports-taken", &[&command]))
         }
         _ => Ok(()),
     }
@@ -147,30 +142,10 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
     if line.flags.json {
         return Ok(ui.print(&format!("{}\n", json(rows)))?);
     }
-    ui.tell(&msg!(
-        "The same job in each dialect: send the file, fetch it again.",
-        "Pekerjaan yang sama di setiap dialek: kirim file, ambil lagi."
-    ))?;
-    ui.print(&table(rows, heads(line.config.lang), ui.terminal.columns))?;
+    ui.tell(&said("job", &[]))?;
+    ui.print(&table(rows, line.config.lang, ui.terminal.columns))?;
     let lacks = lacks(ui.config());
-    ui.tell(&msg!(
-        "trips: times that the client had to wait for an answer\n\
-         framing: all bytes that are not the file's\n\
-         waited: reads of 15 ms and more, such as pauses\n\
-         commands that a dialect lacks:{lacks}",
-        "bolak-balik: berapa kali client harus menunggu jawaban\n\
-         overhead: semua byte yang bukan isi file\n\
-         tunggu: read selama 15 ms atau lebih, misalnya jeda\n\
-         perintah yang tidak ada di sebuah dialek:{lacks}"
-    ))
-}
-
-/// The heads of the columns.
-fn heads(lang: Lang) -> &'static str {
-    lang.choose(
-        "dialect conns trips reads writes payload framing share waited seconds rate ends-by",
-        "dialek koneksi bolak-balik baca tulis isi overhead bagian tunggu detik laju akhir",
-    )
+    ui.tell(&said("columns", &[&lacks]))
 }
 
 /// The commands of files that a dialect lacks: a line for each that lacks one.
@@ -201,8 +176,8 @@ pub(super) fn compare(
     let found = fs::metadata(path).map_err(opening)?;
     if !found.is_file() {
         let why = match found.is_dir() {
-            true => msg!("it is a folder", "itu folder"),
-            false => msg!("it is not a plain file", "itu bukan file biasa"),
+            true => said("folder", &[]),
+            false => said("no-plain-file", &[]),
         };
         return Err(Failure::because(OPEN, path.display(), &why));
     }
@@ -270,7 +245,7 @@ fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
     if are_same {
         return Ok(());
     }
-    let why = msg!("what came back is not what was sent", "yang kembali berbeda dari yang dikirim");
+    let why = said("came-back-different", &[]);
     Err(Failure::because(("compare", "membandingkan"), sent.display(), &why))
 }
 
@@ -278,9 +253,10 @@ fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
 /// another form, then those that differ least.
 const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
 
-/// The rows for people, below these heads: as many columns as fit.
+/// The rows for people, below their heads: as many columns as fit.
 #[allow(clippy::indexing_slicing, reason = "all rows have the same twelve cells")]
-fn table(rows: &[Row], heads: &str, columns: usize) -> String {
+fn table(rows: &[Row], lang: Lang, columns: usize) -> String {
+    let heads = said("heads", &[]).say(lang);
     let mut cells = vec![heads.split(' ').map(str::to_owned).collect::<Vec<_>>()];
     for row in rows {
         let (counts, framing) = (&row.counts, row.framing());
@@ -321,8 +297,7 @@ pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> Strin
     let colours = Palette::of(is_dark);
     let mut canvas = Canvas::default();
     let ink = Style::new(colours.ink);
-    let title =
-        msg!("A file through four framings: {what}", "Satu file dengan empat framing: {what}");
+    let title = said("bars-title", &[&what]);
     let title = title.say(lang);
     canvas.text(24.0, 40.0, ink.bold(24.0), &title);
     let mut y = 64.0;
@@ -365,11 +340,7 @@ pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> Strin
         y += 24.0;
     }
     let about = about.join(". ");
-    let about = msg!(
-        "Three bar charts: the seconds of the whole job, the seconds spent waiting for pauses, and the round trips. \
-         {about}.",
-        "Tiga diagram batang: detik untuk seluruh pekerjaan, detik menunggu jeda, dan jumlah bolak-balik. {about}."
-    );
+    let about = said("bars", &[&about]);
     canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
 }
 
@@ -443,10 +414,9 @@ mod tests {
         };
         let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
         for lang in [Lang::En, Lang::Id] {
-            let heads = heads(lang);
-            assert_eq!(heads.split(' ').count(), 12);
+            assert_eq!(said("heads", &[]).say(lang).split(' ').count(), 12);
             let widest = |columns| {
-                let text = table(&rows, heads, columns);
+                let text = table(&rows, lang, columns);
                 let words = text.lines().next().unwrap().split_whitespace().count();
                 (words, text.lines().map(str::len).max().unwrap())
             };

@@ -67,7 +67,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
     let waits = line.flags.step && ui.asks;
-    let enter = msg!("(Enter) ", "(Enter) ");
+    let enter = msg!("(Enter)", "(Enter)");
     if waits {
         clear(ui)?;
     }

@@ -14,7 +14,8 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 
-use crate::lang::{Msg, msg};
+use crate::lab::text::said;
+use crate::lang::Msg;
 
 pub(super) const IPV4: &str = "/proc/net/tcp";
 const IPV6: &str = "/proc/net/tcp6";
@@ -145,10 +146,7 @@ pub(in crate::lab) fn check(is_wanted: bool) -> Result<(), Msg> {
     if !is_wanted || (cfg!(target_os = "linux") && fs::File::open(IPV4).is_ok()) {
         return Ok(());
     }
-    Err(msg!(
-        "--kernel reads /proc/net/tcp, which only Linux has",
-        "--kernel membaca /proc/net/tcp, yang hanya ada di Linux"
-    ))
+    Err(said("no-kernel", &[]))
 }
 
 /// Asks the kernel about one socket, again and again.

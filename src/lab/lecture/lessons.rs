@@ -32,8 +32,8 @@ use crate::lab::architectures::named;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::{TemporaryFolder, this_program};
 use crate::lab::starter;
-use crate::lab::text::wrapped;
-use crate::lang::{Lang, Msg, msg};
+use crate::lab::text::{said, wrapped};
+use crate::lang::{Lang, Msg};
 use crate::limits::TCP_IP;
 
 /// How often a lesson is given with `--all` before it counts as different from its page.
@@ -79,10 +79,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     };
     let chosen = lessons.get(usize::wrapping_sub(first, 1)..).filter(|rest| !rest.is_empty());
     let Some(chosen) = chosen else {
-        return Err(Stop::Wrong(msg!(
-            "the lessons have the numbers 1 to {most}",
-            "nomor pelajaran dari 1 sampai {most}"
-        )));
+        return Err(Stop::Wrong(said("lesson-numbers", &[&most])));
     };
     if line.flags.all {
         for lesson in chosen {
@@ -96,11 +93,8 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
             }
         }
         let count = chosen.len();
-        let lessons = if count == 1 { "lesson" } else { "lessons" };
-        return ui.tell(&msg!(
-            "{count} {lessons}: each printed what its page says",
-            "{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya"
-        ));
+        let name = if count == 1 { "lesson-given" } else { "lessons-given" };
+        return ui.tell(&said(name, &[&count]));
     }
     match chosen.first() {
         Some(lesson) if !ui.asks => show_all(ui, lesson, false),
@@ -147,10 +141,7 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
         }
         let last = wish;
         let (step, most, all) = (at + 1, steps.len(), lessons.len());
-        let question = msg!(
-            "lesson {number} of {all}, step {step} of {most}: Enter, b, q or ? ",
-            "pelajaran {number}/{all}, langkah {step}/{most}: Enter, b, q atau ? "
-        );
+        let question = said("lesson-where", &[&number, &all, &step, &most]);
         wish = keys::ask(ui, &question)?;
         match wish {
             // After the page of help, the step that was left.
@@ -184,19 +175,14 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
 fn last_word(seen: &BTreeSet<usize>, lessons: usize) -> Msg {
     let left: Vec<_> = (1..=lessons).filter(|number| !seen.contains(number)).collect();
     if left.is_empty() {
-        return msg!(
-            "That was the last lesson, and you have seen all of them.\n\
-             Now write a server of your own: connme-lab grade checks it.",
-            "Itu pelajaran terakhir, dan semuanya sudah Anda lihat.\n\
-             Sekarang tulislah server sendiri: connme-lab grade memeriksanya."
-        );
+        return said("lessons-all-seen", &[]);
     }
     let ranges = left.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
         [first, .., last] => format!("{first}-{last}"),
         all => all.iter().map(usize::to_string).collect(),
     });
     let (seen, list) = (seen.len(), ranges.collect::<Vec<_>>().join(", "));
-    msg!("lessons seen: {seen}; not yet: {list}", "pelajaran selesai: {seen}; belum: {list}")
+    said("lessons-seen", &[&seen, &list])
 }
 
 /// Shows all steps of a lesson. With `compares`, it fails if something else is printed than the page says.
@@ -214,10 +200,7 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
                 if command.starts_with(EXPERIMENT) { without_numbers } else { blanked_all };
             let differs = |came: &String| comparable(came) != comparable(expected);
             if is_certain && came.as_ref().is_some_and(differs) {
-                return Err(Stop::Refused(msg!(
-                    "lesson {title}: something else was printed than the page says:\n{expected}",
-                    "pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}"
-                )));
+                return Err(Stop::Refused(said("lesson-differs", &[&title, &expected])));
             }
         }
     }

@@ -9,7 +9,8 @@ use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, nam
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
 use super::record::Tape;
 use super::trace::{Connection, Side, ending, show};
-use crate::lang::{Lang, Msg, msg};
+use crate::lab::text::said;
+use crate::lang::{Lang, Msg};
 
 /// Where the lifelines and the time axis are.
 const CLIENT: f64 = 384.0;
@@ -106,22 +107,13 @@ pub(super) fn draw(
     let has_both = conversations.iter().any(|it| it.tapes.len() == 2);
     let left_out = if has_both { left_out.div_ceil(2) } else { left_out };
     if left_out > 0 {
-        sheet.sentence(&msg!(
-            "{left_out} more connections are left out.",
-            "{left_out} koneksi lagi tidak digambar."
-        ));
+        sheet.sentence(&said("connections-left-out", &[&left_out]));
     }
     if conversations.is_empty() {
-        sheet.sentence(&msg!("No connection was made.", "Tidak ada koneksi."));
+        sheet.sentence(&said("no-connection", &[]));
     }
     let count = conversations.len();
-    let about = msg!(
-        "A time-sequence diagram: the client's lifeline is on the left, the server's on the right, and time runs \
-         down. Each arrow is the bytes of one call. A bracket joins the arrows of one message. \
-         Connections: {count}.",
-        "Diagram urutan waktu: garis client di kiri, garis server di kanan, waktu berjalan ke bawah. Setiap panah \
-         adalah byte dari satu panggilan. Kurung menggabungkan panah-panah dari satu pesan. Koneksi: {count}."
-    );
+    let about = said("ladder", &[&count]);
     let height = sheet.y + 16.0;
     let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
     let height = if is_slide { width / SLIDE } else { height };
@@ -211,31 +203,16 @@ impl Sheet {
 
     fn explain(&mut self, conversations: &[Conversation<'_>]) {
         if conversations.iter().any(|it| it.tapes.len() == 2) {
-            self.sentence(&msg!(
-                "Both sides were recorded by one clock: an arrow begins when the write begins, and ends when the \
-                 read returns.",
-                "Kedua sisi dicatat dengan satu jam: panah mulai saat write mulai, dan berakhir saat read selesai."
-            ));
+            self.sentence(&said("both-sides", &[]));
         }
         if conversations.iter().any(|it| it.tapes.len() == 1) {
-            self.sentence(&msg!(
-                "Only the client was recorded: when the server read or wrote is not known, so the arrows are level.",
-                "Hanya client yang dicatat: kapan server membaca atau menulis tidak diketahui, jadi panahnya datar."
-            ));
+            self.sentence(&said("one-side", &[]));
         }
         if !conversations.is_empty() {
-            self.sentence(&msg!(
-                "Times are in milliseconds. Short gaps are drawn wider than they are, and long gaps are folded.",
-                "Waktu dalam milidetik. Jeda pendek digambar lebih lebar, dan jeda panjang dilipat."
-            ));
+            self.sentence(&said("gaps", &[]));
         }
         if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
-            self.sentence(&msg!(
-                "The band beside a lifeline is the state of the socket. out: written and not acknowledged; in: \
-                 come and not read; then the timer.",
-                "Pita di samping garis adalah keadaan socket. out: sudah ditulis, belum di-acknowledge; in: sudah \
-                 datang, belum dibaca; lalu timer."
-            ));
+            self.sentence(&said("band", &[]));
         }
     }
 
@@ -287,10 +264,7 @@ impl Sheet {
         self.y = scale.bottom;
         let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
         if left_out > 0 {
-            self.sentence(&msg!(
-                "{left_out} more events of this connection are left out.",
-                "{left_out} kejadian lagi dari koneksi ini tidak digambar."
-            ));
+            self.sentence(&said("events-left-out", &[&left_out]));
         }
     }
 
@@ -310,7 +284,7 @@ impl Sheet {
         }
         for (y, gap) in &scale.folds {
             let time = milliseconds(*gap);
-            let text = msg!("{time} ms skipped", "{time} ms dilewati").say(self.lang);
+            let text = said("skipped", &[&time]).say(self.lang);
             self.canvas.text(AXIS + 14.0, y + 5.0, self.pale(), &text);
         }
         for (time, y) in &scale.heights {
@@ -489,7 +463,7 @@ impl Sheet {
         let more = messages.len().saturating_sub(MOST_NAMED);
         if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
             let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
-            let text = msg!("and {more} more messages", "dan {more} pesan lagi").say(self.lang);
+            let text = said("more-messages", &[&more]).say(self.lang);
             self.canvas.text(x + 28.0 * out, y, self.pale().towards(out), &text);
         }
     }
@@ -503,7 +477,7 @@ impl Sheet {
             }
             Mark::Silence(time) => {
                 let time = milliseconds(*time);
-                let text = msg!("{time} ms without a byte", "{time} ms tanpa byte");
+                let text = said("silence", &[&time]);
                 (text.say(self.lang), self.pale())
             }
         };

@@ -24,8 +24,7 @@ use crate::error::{Answer, Failure};
 use crate::lab::grade::process::{Process, soon};
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::this_program;
-use crate::lab::text::alternatives;
-use crate::lang::msg;
+use crate::lab::text::said;
 use crate::limits::TCP_IP;
 
 pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
@@ -61,19 +60,11 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     };
     match show(line.argument.text().trim(), live) {
         None => {
-            let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
-            let names = alternatives(&names);
-            Err(Stop::Wrong(msg!(
-                "tcp takes one of these: {names}",
-                "tcp harus diikuti salah satu dari: {names}";
-                names
-            )))
+            let names = ALL.map(|(name, _)| name).join(", ");
+            Err(Stop::Wrong(said("tcp-use", &[&names])))
         }
         Some(Ok(Some(_))) => Ok(()),
-        Some(Ok(None)) => Err(Stop::Refused(msg!(
-            "this needs Linux with a fast /proc (vanished: also unshare and ip; address-in-use: python3)",
-            "ini perlu Linux dengan /proc yang cepat (vanished: juga unshare dan ip; address-in-use: python3)"
-        ))),
+        Some(Ok(None)) => Err(Stop::Refused(said("tcp-impossible", &[]))),
         Some(Err(failure)) => Err(failure.into()),
     }
 }

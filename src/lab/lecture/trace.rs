@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 use super::kernel::{Row, Watch};
 use crate::client::terminal;
 use crate::error::lock;
-use crate::lang::{Msg, msg};
+use crate::lab::text::said;
+use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
@@ -322,20 +323,7 @@ impl Observer for Ladder {
 
 /// What the marks of a ladder mean, and that of the kernel's lines too.
 pub(super) fn legend(kernel: bool) -> Msg {
-    let third = if kernel {
-        msg!("\nk: what the kernel says of a socket", "\nk: keadaan sebuah socket menurut kernel")
-    } else {
-        Msg::default()
-    };
-    msg!(
-        "w: one write, r: one read, with its number of bytes\n\
-         =: a complete message, its length, and what ended it\n\
-         The client is on the left, the time in milliseconds.{third}",
-        "w: satu write, r: satu read, dengan banyaknya byte\n\
-         =: pesan lengkap, panjangnya, dan apa yang mengakhirinya\n\
-         Client di kiri, waktu dalam milidetik.{third}";
-        third
-    )
+    said(if kernel { "legend-with-kernel" } else { "legend" }, &[])
 }
 
 /// The columns between the rails of a ladder of this width.
