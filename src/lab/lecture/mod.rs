@@ -14,7 +14,6 @@ mod keys;
 pub mod lessons;
 mod local;
 mod packet;
-mod payloads;
 pub mod picture;
 pub mod questions;
 pub mod record;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
-use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
+use super::flights::{Conversation, Named, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
-use super::record::Tape;
+use super::record::{Arrow, Mark, Message, Part, Tape};
 use super::trace::{Connection, Side, ending, show};
 use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
@@ -191,7 +191,7 @@ impl Sheet {
         // A title is a command after its prompt, which can be on a line of its own.
         self.canvas.text(24.0, 36.0, self.ink().bold(22.0), &title.replace('\n', " "));
         let mut x = 24.0;
-        for part in PARTS {
+        for part in [Part::Command, Part::Header, Part::Payload, Part::Reply] {
             let word = self.word(part);
             self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], self.pen(part));
             self.sign(part, x + 72.0, 62.0);
@@ -346,7 +346,7 @@ impl Sheet {
         let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(|part| self.pen(part)).collect();
         if pens.is_empty() {
             // The end of a direction is dotted. Of other bytes it is not known what they are.
-            let dashes = if arrow.from == arrow.to { "3 4" } else { "" };
+            let dashes = if arrow.is_end() { "3 4" } else { "" };
             pens.push(Pen(self.colours.ink, 1.5, dashes));
         }
         let length = (x1 - x0).hypot(y1 - y0);
@@ -364,7 +364,7 @@ impl Sheet {
         }
         let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or("", |pen| pen.0);
         self.canvas.area(&[(x1, y1), back(14.0, 6.0), back(14.0, -6.0)], colour);
-        let is_end = arrow.from == arrow.to;
+        let is_end = arrow.is_end();
         if (is_end && it.is_cut(arrow.by)) || (!is_end && arrow.is_lost) {
             let x = if arrow.is_lost { x1 } else { x0 + (x1 - x0) * 0.35 };
             self.cross(x, y0 + (y1 - y0) * (x - x0) / (x1 - x0));
@@ -380,7 +380,7 @@ impl Sheet {
     /// The bytes of an arrow, above it. Where several arrows meet, on it, at its other end.
     fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let is_end = arrow.from == arrow.to;
+        let is_end = arrow.is_end();
         let is_cut = is_end && it.is_cut(arrow.by);
         let others = || it.arrows.iter().filter(|it| it.by == arrow.by && it.from < it.to);
         let is_alone = is_end || arrow.is_lost;
@@ -451,12 +451,10 @@ impl Sheet {
             let size = message.to - message.from;
             let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
             let mut text = format!("{}: {size} {bytes}", self.word(message.part));
-            if let Some(end) = message.ending {
-                text += &format!(", {}", ending(end));
-            }
-            if !message.is_complete {
-                text += self.lang.choose(", incomplete", ", tidak lengkap");
-            }
+            text += &match message.ending {
+                Some(end) => format!(", {}", ending(end)),
+                None => self.lang.choose(", incomplete", ", tidak lengkap").to_owned(),
+            };
             let style = Style::new(pen.0).towards(out);
             self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
         }
