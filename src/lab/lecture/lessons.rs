@@ -250,7 +250,13 @@ impl Step<'_> {
             && let Some(name) = line.strip_prefix(EXPERIMENT)
         {
             live(&format!("$ {line}\n"));
-            return Ok(vec![tcp::show(name, live).transpose()?.flatten()]);
+            let mut printed = String::new();
+            let print = &mut |line: &str| {
+                live(line);
+                printed += line;
+            };
+            let can_run = tcp::show(name, print).transpose()?.unwrap_or(false);
+            return Ok(vec![can_run.then_some(printed)]);
         }
         if self.runs.is_empty() {
             return Ok(Vec::new());
