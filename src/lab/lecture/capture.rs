@@ -75,13 +75,10 @@ struct Queue {
     owed: VecDeque<Owed>,
     /// The packets of each event.
     events: VecDeque<Vec<u8>>,
+    /// Those that are not written yet, with those that are being written.
     bytes: usize,
-    /// An event is being written.
-    is_writing: bool,
-    /// It was full for [`PATIENCE`], and was not empty since.
-    is_stuck: bool,
-    /// How many events were not kept since it was empty.
-    dropped: u64,
+    /// It was full for [`PATIENCE`], and was not empty since. So many events were not kept.
+    stuck: Option<u64>,
     /// The file cannot be written any more.
     has_failed: bool,
 }
@@ -104,11 +101,7 @@ struct Packet {
 
 impl Queue {
     fn is_full(&self) -> bool {
-        self.bytes >= QUEUE && !self.has_failed
-    }
-
-    fn has_work(&self) -> bool {
-        self.is_writing || !self.events.is_empty()
+        self.bytes >= QUEUE
     }
 
     /// Adds what is to be written in one piece, if there is room.
@@ -116,8 +109,8 @@ impl Queue {
         if self.has_failed {
             return;
         }
-        if self.is_stuck {
-            self.dropped += 1;
+        if let Some(dropped) = &mut self.stuck {
+            *dropped += 1;
             return;
         }
         self.bytes += packets.len();
@@ -177,10 +170,10 @@ impl Capture {
     /// Waits until what has happened is written, as long as that goes on: for the end of a program.
     pub fn finish(&self) {
         let mut queue = lock(&self.0.queue);
-        while queue.has_work() && !queue.has_failed {
+        while queue.bytes > 0 {
             let before = queue.bytes;
-            let moves = |queue: &mut Queue| queue.has_work() && queue.bytes == before;
-            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, moves);
+            let rests = |queue: &mut Queue| queue.bytes == before;
+            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, rests);
             let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
             if time.timed_out() {
                 return;
@@ -192,11 +185,11 @@ impl Capture {
     /// The queue, after a wait for room in it.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         let mut queue = lock(&self.0.queue);
-        if queue.is_full() && !queue.is_stuck {
+        if queue.is_full() && queue.stuck.is_none() {
             let full = |queue: &mut Queue| queue.is_full();
             let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, full);
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            queue.is_stuck = queue.is_full();
+            queue.stuck = queue.is_full().then_some(0);
         }
         queue
     }
@@ -297,22 +290,16 @@ impl Shared {
     fn next(&self) -> Vec<u8> {
         let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.events.is_empty());
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.is_writing = true;
         queue.events.pop_front().unwrap_or_default()
     }
 
     fn wrote(&self, bytes: usize) {
         let mut queue = lock(&self.queue);
         queue.bytes -= bytes;
-        queue.is_writing = false;
-        let mut dropped = 0;
-        if queue.events.is_empty() {
-            queue.is_stuck = false;
-            dropped = std::mem::take(&mut queue.dropped);
-        }
+        let dropped = if queue.bytes == 0 { queue.stuck.take() } else { None };
         self.changed.notify_all();
         drop(queue);
-        if dropped > 0 {
+        if let Some(dropped @ 1..) = dropped {
             (self.tell)(said("capture-lacks", &[&dropped]));
         }
     }
