@@ -144,21 +144,7 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
     }
     ui.tell(&said("job", &[]))?;
     ui.print(&table(rows, line.config.lang, ui.terminal.columns))?;
-    let lacks = lacks(ui.config());
-    ui.tell(&said("columns", &[&lacks]))
-}
-
-/// The commands of files that a dialect lacks: a line for each that lacks one.
-fn lacks(config: &Config) -> String {
-    let lacks = |dialect: Dialect| {
-        let config = Config { dialect, ..config.clone() };
-        let client = Client::new(config, stream::plain());
-        let mut words = vec!["upload", "download", "ls", "size", "rm"];
-        words.retain(|word| client.requests().has(word) == Some(false));
-        let line = format!("\n  {}: {}", dialect.name(), words.join(" "));
-        if words.is_empty() { String::new() } else { line }
-    };
-    Dialect::ALL.into_iter().map(lacks).collect()
+    ui.tell(&said("columns", &[]))
 }
 
 /// Does the job through every dialect: with this server of our own, or with the one that the user named, at each
@@ -302,41 +288,29 @@ pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> Strin
     canvas.text(24.0, 40.0, ink.bold(24.0), &title);
     let mut y = 64.0;
     let mut about = Vec::new();
-    let of = |figure: fn(&Row) -> (f64, String)| {
-        rows.iter().map(|row| (row.dialect.name(), figure(row))).collect::<Vec<_>>()
-    };
-    let charts = [
-        (
-            lang.choose("Seconds for the whole job", "Detik untuk seluruh pekerjaan"),
-            colours.command,
-            of(|row| seconds(row.time)),
-        ),
-        (
-            lang.choose("Seconds of waiting for pauses", "Detik menunggu jeda"),
-            colours.header,
-            of(|row| seconds(row.counts.waited)),
-        ),
-        (
-            lang.choose("Round trips", "Bolak-balik"),
-            colours.payload,
-            of(|row| (row.counts.trips as f64, row.counts.trips.to_string())),
-        ),
+    let charts: [(&str, &str, fn(&Row) -> f64, usize); 3] = [
+        ("bars-time", colours.command, |row| row.time.as_secs_f64(), 4),
+        ("bars-waited", colours.header, |row| row.counts.waited.as_secs_f64(), 4),
+        ("bars-trips", colours.payload, |row| row.counts.trips as f64, 0),
     ];
-    for (head, colour, figures) in charts {
+    for (head, colour, figure, decimals) in charts {
+        let head = said(head, &[]).say(lang);
         y += 26.0;
-        canvas.text(24.0, y, ink.bold(18.0), head);
-        let most = figures.iter().map(|(_, (value, _))| *value).fold(1e-9, f64::max);
+        canvas.text(24.0, y, ink.bold(18.0), &head);
+        let most = rows.iter().map(figure).fold(1e-9, f64::max);
         let top = y + 8.0;
-        for (dialect, (value, text)) in &figures {
+        let mut list = Vec::new();
+        for row in rows {
             y += ROW;
-            let length = LONGEST * value / most;
+            let (dialect, value) = (row.dialect.name(), figure(row));
+            let (length, text) = (LONGEST * value / most, format!("{value:.decimals$}"));
             canvas.text(LEFT - 12.0, y, ink.end(), dialect);
             canvas.rectangle((LEFT, y - 16.0), length.max(1.0), 22.0, colour);
-            canvas.text(LEFT + length + 10.0, y, ink, text);
+            canvas.text(LEFT + length + 10.0, y, ink, &text);
+            list.push(format!("{dialect} {text}"));
         }
         canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(colours.pale, 1.0, ""));
-        let list = figures.iter().map(|(dialect, (_, text))| format!("{dialect} {text}"));
-        about.push(format!("{head}: {}", list.collect::<Vec<_>>().join(", ")));
+        about.push(format!("{head}: {}", list.join(", ")));
         y += 24.0;
     }
     let about = about.join(". ");
@@ -344,30 +318,27 @@ pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> Strin
     canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
 }
 
-fn seconds(time: Duration) -> (f64, String) {
-    (time.as_secs_f64(), format!("{:.4}", time.as_secs_f64()))
-}
-
 /// The rows for programs: one JSON array.
 fn json(rows: &[Row]) -> String {
-    let number = |name: &str, n: u64| (name.to_owned(), Value::number(n));
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let object = |row: &Row| {
-        Value::Object(vec![
-            ("dialect".to_owned(), Value::text(row.dialect.name())),
-            number("connections", row.connections),
-            number("round_trips", row.counts.trips),
-            number("reads", row.counts.reads),
-            number("writes", row.counts.writes),
-            number("payload_bytes", row.payload),
-            number("framing_bytes", row.framing()),
-            number("waited_us", micros(row.counts.waited)),
-            number("time_us", micros(row.time)),
+        let counts = &row.counts;
+        let members = [
+            ("dialect", Value::text(row.dialect.name())),
+            ("connections", Value::number(row.connections)),
+            ("round_trips", Value::number(counts.trips)),
+            ("reads", Value::number(counts.reads)),
+            ("writes", Value::number(counts.writes)),
+            ("payload_bytes", Value::number(row.payload)),
+            ("framing_bytes", Value::number(row.framing())),
+            ("waited_us", Value::number(micros(counts.waited))),
+            ("time_us", Value::number(micros(row.time))),
             (
-                "message_ends".to_owned(),
-                Value::Array(row.counts.endings.iter().map(|end| Value::text(end)).collect()),
+                "message_ends",
+                Value::Array(counts.endings.iter().map(|it| Value::text(it)).collect()),
             ),
-        ])
+        ];
+        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).to_vec())
     };
     Value::Array(rows.iter().map(object).collect()).to_string()
 }
@@ -393,6 +364,23 @@ mod tests {
         let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter.0).clone();
         assert_eq!((reads, writes, bytes, trips), (3, 1, 6, 1));
         assert_eq!((waited, endings), (3 * PAUSE, BTreeSet::from(["LF"])));
+    }
+
+    #[test]
+    fn what_a_dialect_lacks_is_said() {
+        let lacks = |dialect: Dialect| {
+            let config = Config { dialect, ..Config::new(Lang::En) };
+            let client = Client::new(config, stream::plain());
+            let mut words = vec!["upload", "download", "ls", "size", "rm"];
+            words.retain(|word| client.requests().has(word) == Some(false));
+            let line = format!("\n  {}: {}", dialect.name(), words.join(" "));
+            if words.is_empty() { String::new() } else { line }
+        };
+        let lacks: String = Dialect::ALL.into_iter().map(lacks).collect();
+        for lang in [Lang::En, Lang::Id] {
+            let columns = said("columns", &[]).say(lang);
+            assert_eq!(columns.split_once(":\n").map(|(_, list)| list), lacks.strip_prefix('\n'));
+        }
     }
 
     #[test]
