@@ -21,8 +21,13 @@ pub(super) fn said(name: &str, words: &[&dyn Display]) -> Msg {
 
 /// A text in lines of this width.
 pub(super) fn wrapped(text: &str, columns: usize) -> String {
+    filled(text.split(' '), columns).join("\n")
+}
+
+/// Lines of this width, with as many words as each has room for.
+pub(super) fn filled<'w>(words: impl IntoIterator<Item = &'w str>, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in words {
         let line = lines.last().map_or(0, |line| line.chars().count());
         if line > 0 && line + 1 + word.chars().count() > columns {
             lines.push(String::new());
@@ -32,7 +37,7 @@ pub(super) fn wrapped(text: &str, columns: usize) -> String {
             line.push_str(word);
         }
     }
-    lines.join("\n")
+    lines
 }
 
 /// A text as XML has it. XML has no place for control characters, spelled out or not.

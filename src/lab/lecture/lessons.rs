@@ -32,7 +32,7 @@ use crate::lab::architectures::named;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::{TemporaryFolder, this_program};
 use crate::lab::starter;
-use crate::lab::text::{said, wrapped};
+use crate::lab::text::{filled, said, wrapped};
 use crate::lang::{Lang, Msg};
 use crate::limits::TCP_IP;
 
@@ -222,7 +222,7 @@ fn commands(line: &str, columns: usize) -> Vec<String> {
             if n > 0 {
                 lines.last_mut().into_iter().for_each(|line| *line += " &");
             }
-            lines.extend(broken(command, columns - 4));
+            lines.extend(broken(command, columns));
         }
     }
     lines
@@ -230,17 +230,8 @@ fn commands(line: &str, columns: usize) -> Vec<String> {
 
 /// A command as a shell takes it, in lines of this width.
 fn broken(command: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec!["$".to_owned()];
-    for word in split(command, ' ') {
-        let Some(line) = lines.last_mut() else { break };
-        if line.chars().count() > 1 && line.chars().count() + 1 + word.chars().count() > columns {
-            *line += " \\";
-            lines.push(format!("    {word}"));
-        } else {
-            *line += &format!(" {word}");
-        }
-    }
-    lines
+    let lines = filled(split(command, ' '), columns - 6).join(" \\\n    ");
+    format!("$ {lines}").lines().map(str::to_owned).collect()
 }
 
 impl Step<'_> {
@@ -261,11 +252,10 @@ impl Step<'_> {
         if self.runs.is_empty() {
             return Ok(Vec::new());
         }
-        let place = Place::new(self.server.unwrap_or(USUAL), columns)?;
+        let place = Place::new(self.server.unwrap_or(USUAL), lang, columns)?;
         let run = |(line, _): &(&str, &str)| {
-            let commands = split(line, ';').into_iter();
             let came: io::Result<String> =
-                commands.map(|it| place.run(it, lang, columns)).collect();
+                split(line, ';').into_iter().map(|it| place.run(it)).collect();
             let failed = |error| Failure::local(("run", "menjalankan"), line, error);
             Ok(Some(place.as_on_the_page(&came.map_err(failed)?)))
         };
@@ -355,11 +345,13 @@ struct Place {
     folder: TemporaryFolder,
     /// What the server has traced.
     traced: Arc<Mutex<String>>,
+    lang: Lang,
+    columns: usize,
 }
 
 impl Place {
     /// Starts the server of this command line: one of ours, one of the shapes, or the starter.
-    fn new(line: &str, columns: usize) -> Answer<Place> {
+    fn new(line: &str, lang: Lang, columns: usize) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
         let here = folder.0.join("here");
@@ -378,18 +370,18 @@ impl Place {
             let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
             LocalServer::of_text(line, move |listener| starter::serve(listener, &root, &flags))?
         };
-        Ok(Place { server, folder, traced })
+        Ok(Place { server, folder, traced, lang, columns })
     }
 
     /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
     /// them run at the same time, each a moment later than the one before it.
-    fn run(&self, line: &str, lang: Lang, columns: usize) -> io::Result<String> {
+    fn run(&self, line: &str) -> io::Result<String> {
         let mut running = Vec::new();
         for (number, command) in split(line, '&').into_iter().enumerate() {
             if number > 0 {
                 thread::sleep(MOMENT);
             }
-            running.extend(self.start(command, lang, columns)?);
+            running.extend(self.start(command)?);
         }
         let mut printed = String::new();
         for (mut child, mut output) in running {
@@ -416,12 +408,7 @@ impl Place {
 
     /// Starts a command, or does what it would do. The commands are those of the lessons: this program, `printf`,
     /// and `head` of zeros.
-    fn start(
-        &self,
-        command: &str,
-        lang: Lang,
-        columns: usize,
-    ) -> io::Result<Option<(Child, io::PipeReader)>> {
+    fn start(&self, command: &str) -> io::Result<Option<(Child, io::PipeReader)>> {
         let here = self.folder.0.join("here");
         let (command, file) = match command.split_once(" > ") {
             Some((command, file)) => (command, Some(here.join(file))),
@@ -440,9 +427,9 @@ impl Place {
                 let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
                 let dialect = dialect.and_then(|name| Dialect::named(name));
                 let port = self.server.port(dialect.unwrap_or(Dialect::Text));
-                client.args(["--lang", lang.choose("en", "id")]);
+                client.args(["--lang", self.lang.choose("en", "id")]);
                 client.args(["--server", &format!("{TCP_IP}:{port}")]).args(words);
-                client.env("COLUMNS", columns.to_string());
+                client.env("COLUMNS", self.columns.to_string());
                 // Nothing to read, without the device for that, which a bare container lacks.
                 let (nothing, _) = io::pipe()?;
                 client.current_dir(&here).stdin(nothing).stderr(input.try_clone()?);

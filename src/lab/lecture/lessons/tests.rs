@@ -85,8 +85,8 @@ fn each_step_fits_on_a_small_terminal() {
 
 #[test]
 fn a_command_is_broken_between_its_words() {
-    let lines = broken("say 'a b' 'c d'; ls", 12);
-    assert_eq!(lines, ["$ say 'a b' \\", "    'c d'; \\", "    ls"]);
+    let lines = broken("say 'a b' 'c d'; lls", 15);
+    assert_eq!(lines, ["$ say 'a b' \\", "    'c d'; \\", "    lls"]);
 }
 
 #[test]
