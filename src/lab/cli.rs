@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
+use super::COMMANDS;
 use super::grade::client::Driven;
 use super::grade::formats;
-use super::line::{COMMANDS, Command, CommandLine, Flags};
+use super::line::{CommandLine, Flags};
 use super::text::said;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
 use crate::cli::{Parsed, Wrong};
@@ -87,23 +88,23 @@ pub fn parse(
         }
     }
     let mut typed = typed.into_iter();
-    let (word, command) = command_of(typed.next())?;
+    let command = command_of(typed.next())?;
     let argument = Argument::Words(typed.collect());
     match (command, argument.is_empty()) {
-        (Command::Compare, true) => return Err(command::argument_missing(word).see_help()),
-        (Command::Demo | Command::Grade | Command::Dissector | Command::Questions, false) => {
-            return Err(command::takes_nothing(word).see_help());
+        ("compare", true) => return Err(command::argument_missing(command).see_help()),
+        ("demo" | "grade" | "dissector" | "questions", false) => {
+            return Err(command::takes_nothing(command).see_help());
         }
         _ => {}
     }
-    check_use(&used, word)?;
+    check_use(&used, command)?;
     if driven.pair.is_empty() && !driven.more.is_empty() {
         return Err(said("several-clients", &[]).see_help());
     }
     flags.client = Some(driven).filter(|driven| *driven != Driven::default());
     let is_named = server.is_some();
     let (host, port) = server.unwrap_or_default();
-    if command == Command::Compare && port.is_some() {
+    if command == "compare" && port.is_some() {
         return Err(said("port-in-compare", &[]));
     }
     let host = host.unwrap_or_else(|| limits::TCP_IP.to_owned());
@@ -111,7 +112,6 @@ pub fn parse(
     let Shared { buffer, instruments, lang } = shared;
     let to_errors = instruments.capture_takes_output();
     let config = Config { host, buffer, lang, to_errors, ..config };
-    let command = (word, command);
     Ok(Parsed::Run(CommandLine { command, argument, config, is_named, instruments, flags }))
 }
 
@@ -120,14 +120,14 @@ fn text(line: &mut Args) -> Result<String, Wrong> {
 }
 
 /// The command of this word, in any letter case.
-fn command_of(word: Option<OsString>) -> Result<(&'static str, Command), Wrong> {
+fn command_of(word: Option<OsString>) -> Result<&'static str, Wrong> {
     let commands = COMMANDS.map(|(word, _)| word);
     let Some(word) = word else {
         return Err(said("command-missing", &[&commands.join(", ")]).see_help());
     };
     let word = word.to_string_lossy();
     let lower = word.to_ascii_lowercase();
-    if let Some(command) = COMMANDS.into_iter().find(|(word, _)| *word == lower) {
+    if let Some(command) = commands.into_iter().find(|command| *command == lower) {
         return Ok(command);
     }
     if command::COMMANDS.iter().any(|command| command.word == lower) {
@@ -203,17 +203,17 @@ mod tests {
         assert_eq!(line.flags.ladder, Picture { file: Some("a.svg".into()), is_dark: true });
         assert_eq!(line.flags.svg, Some("b.svg".into()));
         let line = run("-s [::1] GRADE --only text/framing --format tap");
-        assert_eq!((line.command.1, line.config.host.as_str()), (Command::Grade, "::1"));
+        assert_eq!((line.command, line.config.host.as_str()), ("grade", "::1"));
         assert_eq!((line.config.port, line.is_named), (1234, true));
         assert_eq!(line.flags.only, ["text/framing"]);
-        assert_eq!(run("tcp 40-ms").command.1, Command::Tcp);
+        assert_eq!(run("tcp 40-ms").command, "tcp");
         assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));
     }
 
     #[test]
     fn a_pack_has_its_words_and_the_flags_of_a_run() {
         let line = run("-d json pack classroom out --run x");
-        assert_eq!((line.command.1, line.config.dialect), (Command::Pack, Dialect::Json));
+        assert_eq!((line.command, line.config.dialect), ("pack", Dialect::Json));
         assert_eq!(line.argument, Argument::Words(vec!["classroom".into(), "out".into()]));
         assert_eq!(line.flags.run.as_deref(), Some("x"));
     }
