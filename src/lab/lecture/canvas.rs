@@ -147,13 +147,6 @@ impl Canvas {
         let _ = writeln!(self.0, "<polygon points=\"{}\" fill=\"{colour}\"/>", list(points));
     }
 
-    pub(super) fn circle(&mut self, (x, y): (f64, f64), radius: f64, colour: &str) {
-        let _ = writeln!(
-            self.0,
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{colour}\"/>"
-        );
-    }
-
     pub(super) fn rectangle(&mut self, (x, y): (f64, f64), width: f64, height: f64, colour: &str) {
         let _ = writeln!(
             self.0,

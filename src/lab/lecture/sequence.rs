@@ -51,19 +51,16 @@ struct Scale {
 impl Scale {
     /// `lines` are the lines of text that a point needs below it.
     fn new(lines: &BTreeMap<Duration, usize>, top: f64) -> Scale {
-        let times: Vec<_> = lines.keys().copied().collect();
-        let long = |pair: &[Duration]| match pair {
-            [one, next] => next.saturating_sub(*one),
-            _ => Duration::ZERO,
-        };
-        let mut gaps: Vec<_> = times.windows(2).map(long).collect();
-        gaps.sort_unstable();
+        let next = lines.keys().skip(1).chain(lines.keys().last());
+        let gaps = next.zip(lines.keys()).map(|(next, time)| next.saturating_sub(*time));
+        let gaps: Vec<Duration> = gaps.collect();
+        let mut sorted = gaps.split_last().map_or(Vec::new(), |(_, between)| between.to_vec());
+        sorted.sort_unstable();
         // Of all gaps, two fifths are as high as the lowest.
-        let unit = gaps.get(gaps.len() * 2 / 5).map_or(1.0, Duration::as_secs_f64).max(1e-9);
+        let unit = sorted.get(sorted.len() * 2 / 5).map_or(1.0, Duration::as_secs_f64).max(1e-9);
         let (mut heights, mut folds, mut y) = (BTreeMap::new(), Vec::new(), top);
-        for (n, (time, lines)) in lines.iter().enumerate() {
+        for ((time, lines), gap) in lines.iter().zip(gaps) {
             heights.insert(*time, y);
-            let gap = times.get(n + 1).map_or(Duration::ZERO, |next| next.saturating_sub(*time));
             let true_height = gap.as_secs_f64() / unit * STEP;
             let text = if *lines > 1 { *lines as f64 * LINE + 10.0 } else { STEP };
             if true_height > FOLD {
@@ -162,24 +159,18 @@ impl Sheet {
         }
     }
 
-    /// A part's sign: square, diamond, circle or triangle.
+    /// A part's sign: square, diamond, hexagon or triangle.
     fn sign(&mut self, part: Part, x: f64, y: f64) {
         let Pen(colour, ..) = self.pen(part);
-        let around = |points: &[(f64, f64)]| -> Vec<_> {
-            points.iter().map(|(right, down)| (x + right, y + down)).collect()
+        let corners: &[(f64, f64)] = match part {
+            Part::Command => &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)],
+            Part::Header => &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)],
+            Part::Payload => {
+                &[(-7.0, 0.0), (-3.5, -6.0), (3.5, -6.0), (7.0, 0.0), (3.5, 6.0), (-3.5, 6.0)]
+            }
+            Part::Reply => &[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)],
         };
-        match part {
-            Part::Command => self.canvas.rectangle((x - 5.0, y - 5.0), 10.0, 10.0, colour),
-            Part::Header => {
-                let points = around(&[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)]);
-                self.canvas.area(&points, colour);
-            }
-            Part::Payload => self.canvas.circle((x, y), 6.0, colour),
-            Part::Reply => {
-                let points = around(&[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)]);
-                self.canvas.area(&points, colour);
-            }
-        }
+        self.canvas.area(&around(x, y, corners), colour);
     }
 
     fn sentence(&mut self, text: &Msg) {
@@ -277,9 +268,7 @@ impl Sheet {
             for (y, _) in &scale.folds {
                 self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, paper);
                 let steps = [(0.0, -8.0), (-7.0, -4.0), (7.0, 4.0), (0.0, 8.0)];
-                let points: Vec<_> =
-                    steps.iter().map(|(right, down)| (x + right, y + down)).collect();
-                self.canvas.line(&points, pen);
+                self.canvas.line(&around(x, *y, &steps), pen);
             }
         }
         for (y, gap) in &scale.folds {
@@ -482,6 +471,11 @@ impl Sheet {
         let style = Style { halo: Some(self.colours.paper), ..style.towards(-out) };
         self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }
+}
+
+/// These points, which are told from a point in the middle of them.
+fn around(x: f64, y: f64, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    points.iter().map(|(right, down)| (x + right, y + down)).collect()
 }
 
 /// How many letters fit into this width.
