@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use super::trace::Observer;
 use crate::cli::args;
 use crate::lab::random::Random;
-use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
@@ -36,17 +35,6 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The faults that a flag asks for, if there is one.
-    ///
-    /// # Errors
-    /// It is not a list of faults.
-    pub fn of(flag: Option<&str>) -> Result<Option<Faults>, Msg> {
-        let Some(value) = flag else { return Ok(None) };
-        let wanted = ("faults like slice=1,delay=20", "gangguan seperti slice=1,delay=20");
-        let wrong = || args::wrong_value("--stammer", value, wanted);
-        Faults::parse(value).map(Some).ok_or_else(wrong)
-    }
-
     /// Reads faults as a flag has them: `slice=1,delay=20`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Faults> {

@@ -27,7 +27,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use super::line::CommandLine;
-use crate::cli::InstrumentFlags;
+use crate::cli::{InstrumentFlags, args};
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::lang::Msg;
@@ -113,7 +113,10 @@ impl Instruments {
 /// They are none, or a flag asks for what this system does not have.
 pub fn faults(flags: &InstrumentFlags) -> Result<Option<Faults>, Msg> {
     kernel::check(flags.kernel)?;
-    Faults::of(flags.stammer.as_deref())
+    let Some(value) = &flags.stammer else { return Ok(None) };
+    let wanted = ("faults like slice=1,delay=20", "gangguan seperti slice=1,delay=20");
+    let wrong = || args::wrong_value("--stammer", value, wanted);
+    Faults::parse(value).map(Some).ok_or_else(wrong)
 }
 
 /// What explains the five dialects to Wireshark and tshark, from version 3.6 on.
