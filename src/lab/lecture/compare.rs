@@ -158,8 +158,7 @@ pub(super) fn compare(
     own: Option<&LocalServer>,
     path: &Path,
 ) -> Answer<Vec<Answer<Row>>> {
-    let opening = |error| Failure::local(OPEN, path.display(), error);
-    let found = fs::metadata(path).map_err(opening)?;
+    let found = fs::metadata(path).map_err(|error| Failure::local(OPEN, path.display(), error))?;
     if !found.is_file() {
         let why = match found.is_dir() {
             true => said("folder", &[]),
@@ -167,7 +166,7 @@ pub(super) fn compare(
         };
         return Err(Failure::because(OPEN, path.display(), &why));
     }
-    File::open(path).map_err(opening)?;
+    open(path)?;
     let folder = TemporaryFolder::new()?;
     let with = |dialect: Dialect| {
         let port = own.map_or(dialect.port(), |own| own.port(dialect));
@@ -220,13 +219,13 @@ fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Ans
     Ok(Row { dialect, connections, payload, time, counts })
 }
 
+fn open(path: &Path) -> Answer<File> {
+    File::open(path).map_err(|error| Failure::local(OPEN, path.display(), error))
+}
+
 fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
-    let bytes = |path: &Path| -> Answer<_> {
-        let file = File::open(path);
-        let file = file.map_err(|error| Failure::local(OPEN, path.display(), error))?;
-        Ok(BufReader::new(file).bytes().map(Result::ok))
-    };
-    let are_same = bytes(sent)?.eq(bytes(back)?);
+    let bytes = |file| BufReader::new(file).bytes().map(Result::ok);
+    let are_same = bytes(open(sent)?).eq(bytes(open(back)?));
     let _ = fs::remove_file(back);
     if are_same {
         return Ok(());
