@@ -276,10 +276,7 @@ impl Step<'_> {
         for (came, (line, recorded)) in printed.iter().zip(&self.runs) {
             let mut part = commands(line, columns);
             if came.is_none() {
-                part.extend(paragraph(lang.choose(
-                    "Recorded on Linux, because it cannot run here:",
-                    "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
-                )));
+                part.extend(paragraph(&said("recorded", &[]).say(lang)));
                 part.push(String::new());
             }
             part.extend(lines(came.as_deref().unwrap_or(recorded)));

@@ -91,9 +91,8 @@ pub(super) fn draw(
     let conversations = pair(tapes);
     let mut sheet = Sheet { canvas: Canvas::default(), colours, lang, y: 0.0 };
     let is_slide = title.is_some();
-    let session =
-        lang.choose("What crossed the sockets, in time", "Yang lewat di socket, menurut waktu");
-    let title = title.unwrap_or(session);
+    let session = said("session", &[]).say(lang);
+    let title = title.unwrap_or(&session);
     sheet.head(title);
     if !is_slide {
         sheet.explain(&conversations);
@@ -386,13 +385,11 @@ impl Sheet {
             _ => self.ink().code(),
         };
         let text = if is_end {
-            let (en, id) = if is_cut { ("cut", "terputus") } else { ("end", "akhir") };
-            self.lang.choose(en, id).to_owned()
+            said(if is_cut { "cut" } else { "end" }, &[]).say(self.lang)
         } else {
-            let lost =
-                if arrow.is_lost { self.lang.choose("not read", "tidak dibaca") } else { "" };
-            let count = format!(" ({}) {lost}", arrow.to - arrow.from);
-            show(&arrow.head, letters(room).saturating_sub(count.len())) + count.trim_end()
+            let name = if arrow.is_lost { "bytes-not-read" } else { "bytes" };
+            let count = said(name, &[&(arrow.to - arrow.from)]).say(self.lang);
+            show(&arrow.head, letters(room).saturating_sub(count.len() + 2)) + " " + &count
         };
         let turn = if is_steep { 0.0 } else { slope.atan().to_degrees() };
         let style = Style { halo: Some(self.colours.paper), turn, ..style };
