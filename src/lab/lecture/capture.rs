@@ -22,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, Segment, of_one_version};
+use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, headers, of_one_version};
 use super::trace::{Connection, Event, Observer, Side};
 use crate::cli::InstrumentFlags;
 use crate::error::lock;
@@ -61,9 +61,6 @@ pub struct Capture(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// How many bytes of each payload are kept.
-    kept: usize,
-    has_comments: bool,
     began: (SystemTime, Instant),
     tell: Box<dyn Fn(Msg) + Send + Sync>,
 }
@@ -71,6 +68,13 @@ struct Shared {
 /// What waits for the thread that writes. A reader of the file that stops must not stop the connections.
 #[derive(Default)]
 struct Queue {
+    /// How many bytes of each payload are kept.
+    kept: usize,
+    has_comments: bool,
+    /// Since 1970.
+    time: Duration,
+    /// The packets of the event that happens now.
+    event: Vec<u8>,
     /// The acknowledgements that are delayed: those that are due first come first.
     owed: VecDeque<Owed>,
     /// The packets of each event.
@@ -88,15 +92,7 @@ struct Owed {
     due: Duration,
     /// The number of the connection, and the end that owes it.
     by: (u32, Side),
-    packet: Packet,
-}
-
-/// An IP packet, and what it is.
-struct Packet {
-    bytes: Vec<u8>,
-    /// How many bytes of its payload were not kept.
-    cut: usize,
-    comment: String,
+    packet: Vec<u8>,
 }
 
 impl Queue {
@@ -104,8 +100,9 @@ impl Queue {
         self.bytes >= QUEUE
     }
 
-    /// Adds what is to be written in one piece, if there is room.
-    fn add(&mut self, packets: Vec<u8>) {
+    /// Adds the event, if there is room. It is written in one piece.
+    fn add(&mut self) {
+        let packets = std::mem::take(&mut self.event);
         if self.has_failed {
             return;
         }
@@ -146,15 +143,13 @@ impl Capture {
         let is_classic = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("pcap"));
         let bytes = flags.capture_bytes;
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
-            began: (SystemTime::now(), Instant::now()),
-            has_comments: !is_classic,
-            tell: Box::new(tell),
-        });
-        lock(&shared.queue).add(header(!is_classic, longest));
+        let kept = bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT));
+        let (has_comments, event) = (!is_classic, header(!is_classic, longest));
+        let mut queue = Queue { kept, has_comments, event, ..Queue::default() };
+        queue.add();
+        let (queue, changed) = (Mutex::new(queue), Condvar::new());
+        let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(tell));
+        let shared = Arc::new(Shared { queue, changed, began, tell });
         let capture = Capture(Arc::clone(&shared));
         let writer = thread::Builder::new().name("capture".to_owned());
         writer.spawn(move || shared.write_all(open)).map_err(failed)?;
@@ -213,9 +208,9 @@ impl Capture {
         };
         let conversation = Conversation { capture: self.clone(), side, ends: Mutex::new(ends) };
         let (client, server) = (Side::Client, Side::Server);
-        conversation.write(|ends, out| {
+        conversation.write(|ends, queue| {
             for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
-                out.segment(ends, from, flags, &[], "made up: the handshake");
+                queue.segment(ends, from, flags, &[], "made up: the handshake");
             }
         });
         conversation
@@ -223,19 +218,15 @@ impl Capture {
 
     /// Adds the packets of one event, which have the same time, and no other packet between them. Acknowledgements
     /// that were due before come first.
-    fn write(&self, packets: impl FnOnce(&mut Packets)) {
+    fn write(&self, packets: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue();
         // The time within the lock, so that it goes on from packet to packet.
         let (date, start) = self.0.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = time.saturating_add(start.elapsed());
-        let owed = std::mem::take(&mut queue.owed);
-        let (kept, has_comments) = (self.0.kept, self.0.has_comments);
-        let mut out = Packets { bytes: Vec::new(), time: now, kept, has_comments, owed };
-        out.write_due();
-        packets(&mut out);
-        queue.owed = out.owed;
-        queue.add(out.bytes);
+        queue.time = time.saturating_add(start.elapsed());
+        queue.write_due();
+        packets(&mut queue);
+        queue.add();
         self.0.changed.notify_all();
     }
 }
@@ -335,9 +326,9 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Packets)) {
+    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Queue)) {
         let mut ends = lock(&self.ends);
-        self.capture.write(|out| packets(&mut ends, out));
+        self.capture.write(|queue| packets(&mut ends, queue));
     }
 
     /// What this program did.
@@ -355,7 +346,7 @@ impl Conversation {
 
     /// Bytes that went from this end to the other.
     fn moved(&self, from: Side, bytes: &[u8]) {
-        self.write(|ends, out| {
+        self.write(|ends, queue| {
             if ends.is_over || bytes.is_empty() {
                 return;
             }
@@ -365,21 +356,21 @@ impl Conversation {
                 let is_last = n + 1 == count;
                 let part = format!("{call}, segment {} of {count}", n + 1);
                 let comment = if count == 1 { &call } else { &part };
-                out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
+                queue.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
                 let full = at(&mut ends.full, from.other());
                 *full += usize::from(segment.len() == SEGMENT);
                 if *full == FULL {
                     let comment = "made up: acknowledges the second full segment";
-                    out.segment(ends, from.other(), ACK, &[], comment);
+                    queue.segment(ends, from.other(), ACK, &[], comment);
                 } else {
-                    out.owe(ends, from.other());
+                    queue.owe(ends, from.other());
                 }
             }
         });
     }
 
     fn ended(&self, from: Side) {
-        self.write(|ends, out| {
+        self.write(|ends, queue| {
             if std::mem::replace(at(&mut ends.ended, from), true) || ends.is_over {
                 return;
             }
@@ -388,25 +379,25 @@ impl Conversation {
                 true => self.did("ends its direction"),
                 false => self.call(ends, from) + ", the end",
             };
-            out.segment(ends, from, FIN | ACK, &[], &call);
+            queue.segment(ends, from, FIN | ACK, &[], &call);
             if ends.is_over {
                 // The other end has nothing left to send that could carry it.
-                out.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
+                queue.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
             } else {
-                out.owe(ends, from.other());
+                queue.owe(ends, from.other());
             }
         });
     }
 
     fn reset(&self, by: Side) {
-        self.write(|ends, out| {
+        self.write(|ends, queue| {
             if std::mem::replace(&mut ends.is_over, true) {
                 return;
             }
             let what =
                 if by == self.side { "resets the connection" } else { "learns of the reset" };
-            out.segment(ends, by, RST | ACK, &[], &self.did(what));
-            out.forget(ends, by.other());
+            queue.segment(ends, by, RST | ACK, &[], &self.did(what));
+            queue.forget(ends, by.other());
         });
     }
 }
@@ -433,24 +424,15 @@ impl Drop for Conversation {
     }
 }
 
-/// The packets of one event.
-struct Packets {
-    bytes: Vec<u8>,
-    /// Since 1970.
-    time: Duration,
-    kept: usize,
-    has_comments: bool,
-    /// See [`Queue::owed`].
-    owed: VecDeque<Owed>,
-}
-
-impl Packets {
+impl Queue {
     /// Writes one segment from this end, which acknowledges what has come to it.
     fn segment(&mut self, ends: &mut Ends, from: Side, flags: u8, bytes: &[u8], comment: &str) {
         self.forget(ends, from);
         *at(&mut ends.full, from) = 0;
-        let packet = packet(ends, from, flags, bytes, self.kept, comment);
-        self.write(self.time, &packet);
+        let headers = headers_of(ends, from, flags, bytes);
+        let kept = bytes.get(..self.kept).unwrap_or(bytes);
+        let cut = bytes.len() - kept.len();
+        self.write(self.time, &[&headers, kept].concat(), cut, comment);
         let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
         let next = at(&mut ends.next, from);
@@ -459,8 +441,7 @@ impl Packets {
 
     /// Takes note that this end owes an acknowledgement of all that has come to it.
     fn owe(&mut self, ends: &Ends, end: Side) {
-        let comment = "made up: delayed, because no segment carried it";
-        let packet = packet(ends, end, ACK, &[], 0, comment);
+        let packet = headers_of(ends, end, ACK, &[]);
         let by = (ends.number, end);
         match self.owed.iter_mut().find(|owed| owed.by == by) {
             Some(owed) => owed.packet = packet,
@@ -477,30 +458,32 @@ impl Packets {
     fn write_due(&mut self) {
         while self.owed.front().is_some_and(|owed| owed.due <= self.time) {
             let Some(Owed { due, packet, .. }) = self.owed.pop_front() else { return };
-            self.write(due, &packet);
+            let comment = "made up: delayed, because no segment carried it";
+            self.write(due, &packet, 0, comment);
         }
     }
 
-    fn write(&mut self, time: Duration, Packet { bytes, cut, comment }: &Packet) {
+    /// Writes a packet, of whose payload so many bytes were cut.
+    fn write(&mut self, time: Duration, packet: &[u8], cut: usize, comment: &str) {
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let (kept, length) = (size(bytes.len()), size(bytes.len() + cut));
+        let (kept, length) = (size(packet.len()), size(packet.len() + cut));
         if self.has_comments {
             let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             let (high, low) = (nanos >> 32, nanos & 0xffff_ffff);
             let [high, low] = [high, low].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
             let mut body = words_of(&[0, high, low, kept, length]);
-            body.extend(padded(bytes));
+            body.extend(padded(packet));
             // The comment is the option 1, with its length. The option 0 is the last.
             body.extend(words_of(&[1 | size(comment.len()) << 16]));
             body.extend(padded(comment.as_bytes()));
             body.extend([0; 4]);
-            self.bytes.extend(block(6, &body));
+            self.event.extend(block(6, &body));
             return;
         }
         // The format ends in 2106.
         let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-        self.bytes.extend(words_of(&[seconds, time.subsec_nanos(), kept, length]));
-        self.bytes.extend(bytes);
+        self.event.extend(words_of(&[seconds, time.subsec_nanos(), kept, length]));
+        self.event.extend(packet);
     }
 }
 
@@ -521,16 +504,13 @@ fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
     bytes.iter().copied().chain(std::iter::repeat_n(0, zeros))
 }
 
-/// One segment from this end, as an IP packet.
-fn packet(ends: &Ends, from: Side, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
+/// The headers of a segment from this end.
+fn headers_of(ends: &Ends, from: Side, flags: u8, bytes: &[u8]) -> Vec<u8> {
     let Ends { addresses: [client, server], next: [first, second], .. } = *ends;
-    let (source, target, sequence, expected) = match from {
-        Side::Client => (client, server, first, second),
-        Side::Server => (server, client, second, first),
+    let (addresses, sequence, expected) = match from {
+        Side::Client => ([client, server], first, second),
+        Side::Server => ([server, client], second, first),
     };
     let acknowledged = if flags & ACK == 0 { 0 } else { expected };
-    let headers = Segment { source, target, sequence, acknowledged, flags, bytes }.headers();
-    let kept = bytes.get(..most).unwrap_or(bytes);
-    let cut = bytes.len() - kept.len();
-    Packet { bytes: [&headers, kept].concat(), cut, comment: comment.to_owned() }
+    headers(addresses, sequence, acknowledged, flags, bytes)
 }
