@@ -130,15 +130,13 @@ impl Capture {
             let file = readable(path.to_string_lossy().as_bytes());
             said("capture-uncreated", &[&file, &error])
         };
-        let open: Box<dyn FnOnce() -> io::Result<To> + Send> = if flags.capture_takes_output() {
-            Box::new(|| Ok((Box::new(io::stdout()), None)))
+        let to: Option<To> = if flags.capture_takes_output() {
+            Some((Box::new(io::stdout()), None))
         } else if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             // To open a pipe waits for its reader.
-            let path = path.clone();
-            Box::new(move || create(&path))
+            None
         } else {
-            let to = create(path).map_err(failed)?;
-            Box::new(|| Ok(to))
+            Some(create(path).map_err(failed)?)
         };
         let is_classic = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("pcap"));
         let bytes = flags.capture_bytes;
@@ -152,7 +150,9 @@ impl Capture {
         let shared = Arc::new(Shared { queue, changed, began, tell });
         let capture = Capture(Arc::clone(&shared));
         let writer = thread::Builder::new().name("capture".to_owned());
-        writer.spawn(move || shared.write_all(open)).map_err(failed)?;
+        let pipe = path.clone();
+        let open = move || to.map_or_else(|| create(&pipe), Ok);
+        writer.spawn(move || shared.write_all(open())).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -253,9 +253,9 @@ fn create(path: &Path) -> io::Result<To> {
 }
 
 impl Shared {
-    /// Opens the file and writes what is added, until the program ends or the file cannot be written any more.
-    fn write_all(&self, open: Box<dyn FnOnce() -> io::Result<To> + Send>) {
-        let written = open().and_then(|(mut to, cut)| {
+    /// Writes what is added, until the program ends or the file cannot be written any more.
+    fn write_all(&self, to: io::Result<To>) {
+        let written = to.and_then(|(mut to, cut)| {
             let mut whole = 0;
             loop {
                 let event = self.next();

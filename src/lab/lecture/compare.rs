@@ -277,6 +277,9 @@ const LONGEST: f64 = WIDTH - LEFT - 150.0;
 
 const ROW: f64 = 32.0;
 
+/// The name of its head, its colour, its figure, and with how many decimals.
+type Chart = (&'static str, &'static str, fn(&Row) -> f64, usize);
+
 /// Three charts, each with a bar for each dialect. `what` was moved, for example `10 MB`.
 pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> String {
     let colours = Palette::of(is_dark);
@@ -287,7 +290,7 @@ pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> Strin
     canvas.text(24.0, 40.0, ink.bold(24.0), &title);
     let mut y = 64.0;
     let mut about = Vec::new();
-    let charts: [(&str, &str, fn(&Row) -> f64, usize); 3] = [
+    let charts: [Chart; 3] = [
         ("bars-time", colours.command, |row| row.time.as_secs_f64(), 4),
         ("bars-waited", colours.header, |row| row.counts.waited.as_secs_f64(), 4),
         ("bars-trips", colours.payload, |row| row.counts.trips as f64, 0),
