@@ -8,7 +8,8 @@
 //!
 #![doc = include_str!("lessons/english.md")]
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::MAIN_SEPARATOR;
@@ -104,16 +105,22 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 
 /// Gives the lessons to a reader at a terminal, who chooses the next one and may go back.
 fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
-    let lang = ui.config().lang;
-    let (mut number, mut at) = (first, 0);
+    let (lang, all) = (ui.config().lang, lessons.len());
+    let mut screens = Vec::new();
+    for (number, lesson) in (1..).zip(lessons) {
+        let (title, steps) = steps(lesson);
+        let most = steps.len();
+        screens.extend((1..).zip(steps).map(|(n, step)| (number, title, n, most, step)));
+    }
+    let first_of = |chosen: usize| screens.iter().position(|(number, ..)| *number == chosen);
+    let mut at = first_of(first).unwrap_or(0);
     let mut seen = BTreeSet::new();
-    // What the steps of this lesson have printed, as far as they have run.
-    let mut shown: Vec<Printed> = Vec::new();
+    // What the steps have printed, as far as they have run.
+    let mut shown: BTreeMap<usize, Printed> = BTreeMap::new();
     let mut wish = Wish::Help;
     while wish != Wish::Leave {
-        let lesson = lessons.get(number - 1).copied().unwrap_or_default();
-        let (title, steps) = steps(lesson);
         clear(ui)?;
+        let Some((number, title, n, most, step)) = screens.get(at) else { break };
         // A lecturer may change it.
         let columns = terminal::Terminal::look().columns;
         if wish == Wish::Help {
@@ -122,53 +129,40 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
             ui.print(lang.choose(english, indonesian))?;
             ui.print(&format!("{}\n\n", ui.words(&legend(true))))?;
             if !seen.is_empty() {
-                ui.tell(&last_word(&seen, lessons.len()))?;
+                ui.tell(&last_word(&seen, all))?;
             }
         } else {
-            while shown.len() <= at {
+            if let Entry::Vacant(place) = shown.entry(at) {
                 ui.print(&format!("{title}\n\n"))?;
-                let step = steps.get(shown.len());
-                let live = &mut |line: &str| {
-                    let _ = ui.print(line);
-                };
-                let printed = step.map(|step| step.run(lang, columns, live)).transpose()?;
-                shown.push(printed.unwrap_or_default());
+                let live = &mut |line: &str| drop(ui.print(line));
+                place.insert(step.run(lang, columns, live)?);
                 clear(ui)?;
             }
-            let screen = steps.get(at).zip(shown.get(at));
-            let screen = screen.map(|(step, printed)| step.screen(printed, lang, columns));
+            let screen = shown.get(&at).map(|printed| step.screen(printed, lang, columns));
             ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default().join("\n")))?;
         }
         let last = wish;
-        let (step, most, all) = (at + 1, steps.len(), lessons.len());
-        let question = said("lesson-where", &[&number, &all, &step, &most]);
-        wish = keys::ask(ui, &question)?;
+        wish = keys::ask(ui, &said("lesson-where", &[number, &all, n, most]))?;
         match wish {
             // After the page of help, the step that was left.
             Wish::Next | Wish::Back if last == Wish::Help => {}
-            Wish::Next if at + 1 < steps.len() => at += 1,
             Wish::Next => {
-                seen.insert(number);
-                if number == lessons.len() {
-                    clear(ui)?;
-                    break;
+                if n == most {
+                    seen.insert(*number);
                 }
-                (number, at) = (number + 1, 0);
-                shown.clear();
+                at += 1;
             }
-            Wish::Back if at > 0 => at -= 1,
-            Wish::Lesson(chosen) if (1..=lessons.len()).contains(&chosen) => {
-                (number, at) = (chosen, 0);
-                shown.clear();
+            Wish::Back => at = at.saturating_sub(1),
+            Wish::Lesson(chosen) => {
+                if let Some(first) = first_of(chosen) {
+                    at = first;
+                    shown.clear();
+                }
             }
-            Wish::Back if number > 1 => {
-                (number, at) = (number - 1, 0);
-                shown.clear();
-            }
-            _ => {}
+            Wish::Help | Wish::Leave => {}
         }
     }
-    ui.tell(&last_word(&seen, lessons.len()))
+    ui.tell(&last_word(&seen, all))
 }
 
 /// What the reader has seen, and what not.
