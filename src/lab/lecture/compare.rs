@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Instruments;
-use super::canvas::{Canvas, Palette, Pen, Style, WIDTH};
+use super::canvas::{COMMAND, Canvas, Colour, HEADER, INK, PALE, PAYLOAD, Pen, Style, WIDTH};
 use super::capture::Capture;
 use super::local::LocalServer;
 use super::picture::save;
@@ -278,22 +278,21 @@ const LONGEST: f64 = WIDTH - LEFT - 150.0;
 const ROW: f64 = 32.0;
 
 /// The name of its head, its colour, its figure, and with how many decimals.
-type Chart = (&'static str, &'static str, fn(&Row) -> f64, usize);
+type Chart = (&'static str, Colour, fn(&Row) -> f64, usize);
 
 /// Three charts, each with a bar for each dialect. `what` was moved, for example `10 MB`.
 pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> String {
-    let colours = Palette::of(is_dark);
-    let mut canvas = Canvas::default();
-    let ink = Style::new(colours.ink);
+    let mut canvas = Canvas::new(is_dark);
+    let ink = Style::new(INK);
     let title = said("bars-title", &[&what]);
     let title = title.say(lang);
     canvas.text(24.0, 40.0, ink.bold(24.0), &title);
     let mut y = 64.0;
     let mut about = Vec::new();
     let charts: [Chart; 3] = [
-        ("bars-time", colours.command, |row| row.time.as_secs_f64(), 4),
-        ("bars-waited", colours.header, |row| row.counts.waited.as_secs_f64(), 4),
-        ("bars-trips", colours.payload, |row| row.counts.trips as f64, 0),
+        ("bars-time", COMMAND, |row| row.time.as_secs_f64(), 4),
+        ("bars-waited", HEADER, |row| row.counts.waited.as_secs_f64(), 4),
+        ("bars-trips", PAYLOAD, |row| row.counts.trips as f64, 0),
     ];
     for (head, colour, figure, decimals) in charts {
         let head = said(head, &[]).say(lang);
@@ -311,13 +310,13 @@ pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> Strin
             canvas.text(LEFT + length + 10.0, y, ink, &text);
             list.push(format!("{dialect} {text}"));
         }
-        canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(colours.pale, 1.0, ""));
+        canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(PALE, 1.0, ""));
         about.push(format!("{head}: {}", list.join(", ")));
         y += 24.0;
     }
     let about = about.join(". ");
     let about = said("bars", &[&about]);
-    canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
+    canvas.finish((WIDTH, y), &title, &about.say(lang))
 }
 
 /// The rows for programs: one JSON array.

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
+use super::canvas::{
+    BROKEN, COMMAND, Canvas, Colour, HEADER, INK, PALE, PAPER, PAYLOAD, Pen, REPLY, SIZE, Style,
+    WIDTH,
+};
 use super::flights::{Conversation, Named, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
 use super::record::{Arrow, Mark, Message, Part, Tape};
@@ -36,6 +39,10 @@ const FOLD: f64 = STEP * 4.0;
 
 /// The width of a character in a label, or somewhat more.
 const LETTER: f64 = 9.1;
+
+/// A text, and one that explains.
+const TEXT: Style = Style::new(INK);
+const NOTE: Style = Style::new(PALE);
 
 /// The messages that are named where one read brings many.
 const MOST_NAMED: usize = 6;
@@ -87,9 +94,8 @@ pub(super) fn draw(
     lang: Lang,
     is_dark: bool,
 ) -> String {
-    let colours = Palette::of(is_dark);
     let conversations = pair(tapes);
-    let mut sheet = Sheet { canvas: Canvas::default(), colours, lang, y: 0.0 };
+    let mut sheet = Sheet { canvas: Canvas::new(is_dark), lang, y: 0.0 };
     let is_slide = title.is_some();
     let session = said("session", &[]).say(lang);
     let title = title.unwrap_or(&session);
@@ -113,7 +119,7 @@ pub(super) fn draw(
     let height = sheet.y + 16.0;
     let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
     let height = if is_slide { width / SLIDE } else { height };
-    sheet.canvas.finish((width, height), colours.paper, title, &about.say(lang))
+    sheet.canvas.finish((width, height), title, &about.say(lang))
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -125,20 +131,11 @@ fn milliseconds(time: Duration) -> String {
 /// The picture as far as it is drawn: down to `y`.
 struct Sheet {
     canvas: Canvas,
-    colours: &'static Palette,
     lang: Lang,
     y: f64,
 }
 
 impl Sheet {
-    fn ink(&self) -> Style {
-        Style::new(self.colours.ink)
-    }
-
-    fn pale(&self) -> Style {
-        Style::new(self.colours.pale)
-    }
-
     fn word(&self, part: Part) -> &'static str {
         match part {
             Part::Command => self.lang.choose("command", "perintah"),
@@ -149,18 +146,18 @@ impl Sheet {
     }
 
     /// A part's colour, width and dashes: the last two for those who see no colours, and for a copier.
-    fn pen(&self, part: Part) -> Pen {
+    fn pen(part: Part) -> Pen {
         match part {
-            Part::Command => Pen(self.colours.command, 2.5, ""),
-            Part::Header => Pen(self.colours.header, 2.5, "8 4"),
-            Part::Payload => Pen(self.colours.payload, 4.5, ""),
-            Part::Reply => Pen(self.colours.reply, 2.5, "10 3 2 3"),
+            Part::Command => Pen(COMMAND, 2.5, ""),
+            Part::Header => Pen(HEADER, 2.5, "8 4"),
+            Part::Payload => Pen(PAYLOAD, 4.5, ""),
+            Part::Reply => Pen(REPLY, 2.5, "10 3 2 3"),
         }
     }
 
     /// A part's sign: square, diamond, hexagon or triangle.
     fn sign(&mut self, part: Part, x: f64, y: f64) {
-        let Pen(colour, ..) = self.pen(part);
+        let Pen(colour, ..) = Sheet::pen(part);
         let corners: &[(f64, f64)] = match part {
             Part::Command => &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)],
             Part::Header => &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)],
@@ -174,18 +171,18 @@ impl Sheet {
 
     fn sentence(&mut self, text: &Msg) {
         self.y += LINE;
-        self.canvas.text(24.0, self.y, self.pale(), &text.say(self.lang));
+        self.canvas.text(24.0, self.y, NOTE, &text.say(self.lang));
     }
 
     fn head(&mut self, title: &str) {
         // A title is a command after its prompt, which can be on a line of its own.
-        self.canvas.text(24.0, 36.0, self.ink().bold(22.0), &title.replace('\n', " "));
+        self.canvas.text(24.0, 36.0, TEXT.bold(22.0), &title.replace('\n', " "));
         let mut x = 24.0;
         for part in [Part::Command, Part::Header, Part::Payload, Part::Reply] {
             let word = self.word(part);
-            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], self.pen(part));
+            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], Sheet::pen(part));
             self.sign(part, x + 72.0, 62.0);
-            self.canvas.text(x + 88.0, 67.0, self.ink(), word);
+            self.canvas.text(x + 88.0, 67.0, TEXT, word);
             x += 120.0 + word.len() as f64 * LETTER;
         }
         self.y = 76.0;
@@ -214,14 +211,14 @@ impl Sheet {
         };
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
-        self.canvas.line(&rule, Pen(self.colours.pale, 1.0, ""));
+        self.canvas.line(&rule, Pen(PALE, 1.0, ""));
         let title = format!("{} {number}: {dialect}", self.lang.choose("Connection", "Koneksi"));
-        self.canvas.text(24.0, self.y + 26.0, self.ink().bold(18.0), &title);
+        self.canvas.text(24.0, self.y + 26.0, TEXT.bold(18.0), &title);
         for (x, word, address) in [(CLIENT, "client", client), (SERVER, "server", server)] {
-            self.canvas.text(x, self.y + 50.0, self.ink().middle().bold(SIZE), word);
-            self.canvas.text(x, self.y + 70.0, self.ink().middle().code(), &address.to_string());
+            self.canvas.text(x, self.y + 50.0, TEXT.middle().bold(SIZE), word);
+            self.canvas.text(x, self.y + 70.0, TEXT.middle().code(), &address.to_string());
         }
-        self.canvas.text(AXIS - 12.0, self.y + 70.0, self.pale().end(), "ms");
+        self.canvas.text(AXIS - 12.0, self.y + 70.0, NOTE.end(), "ms");
         let top = self.y + 80.0;
         let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
         let named = named(it);
@@ -259,13 +256,12 @@ impl Sheet {
     }
 
     fn lifelines(&mut self, top: f64, scale: &Scale, began: Duration) {
-        let Palette { ink, pale, paper, .. } = *self.colours;
         for (x, pen) in
-            [(CLIENT, Pen(ink, 2.0, "")), (SERVER, Pen(ink, 2.0, "")), (AXIS, Pen(pale, 1.0, ""))]
+            [(CLIENT, Pen(INK, 2.0, "")), (SERVER, Pen(INK, 2.0, "")), (AXIS, Pen(PALE, 1.0, ""))]
         {
             self.canvas.line(&[(x, top), (x, scale.bottom)], pen);
             for (y, _) in &scale.folds {
-                self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, paper);
+                self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, PAPER);
                 let steps = [(0.0, -8.0), (-7.0, -4.0), (7.0, 4.0), (0.0, 8.0)];
                 self.canvas.line(&around(x, *y, &steps), pen);
             }
@@ -273,12 +269,12 @@ impl Sheet {
         for (y, gap) in &scale.folds {
             let time = milliseconds(*gap);
             let text = said("skipped", &[&time]).say(self.lang);
-            self.canvas.text(AXIS + 14.0, y + 5.0, self.pale(), &text);
+            self.canvas.text(AXIS + 14.0, y + 5.0, NOTE, &text);
         }
         for (time, y) in &scale.heights {
-            self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(pale, 1.0, ""));
+            self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(PALE, 1.0, ""));
             let text = milliseconds(time.saturating_sub(began));
-            self.canvas.text(AXIS - 12.0, y + 5.0, self.pale().end(), &text);
+            self.canvas.text(AXIS - 12.0, y + 5.0, NOTE.end(), &text);
         }
     }
 
@@ -291,7 +287,7 @@ impl Sheet {
         let mut last = "";
         for (at, row) in &tape.rows {
             let y = scale.at(*at);
-            let colour = self.colour(row);
+            let colour = Sheet::colour(row);
             if row.state != LISTEN {
                 let end = ends.next().map_or(scale.bottom, |end| scale.at(end));
                 if *row != CLOSED {
@@ -309,13 +305,13 @@ impl Sheet {
     }
 
     /// Open, on its way to the end, or waiting for a timer.
-    fn colour(&self, row: &Row) -> &'static str {
+    fn colour(row: &Row) -> Colour {
         match (row.state, row.timer) {
-            _ if *row == CLOSED => self.colours.pale,
-            (LISTEN | TIME_WAIT, _) => self.colours.pale,
-            (_, Some("probe" | "retransmit")) => self.colours.broken,
-            ("ESTABLISHED", _) => self.colours.payload,
-            _ => self.colours.header,
+            _ if *row == CLOSED => PALE,
+            (LISTEN | TIME_WAIT, _) => PALE,
+            (_, Some("probe" | "retransmit")) => BROKEN,
+            ("ESTABLISHED", _) => PAYLOAD,
+            _ => HEADER,
         }
     }
 
@@ -331,11 +327,12 @@ impl Sheet {
 
     fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(|part| self.pen(part)).collect();
+        let mut pens: Vec<_> =
+            it.parts_of(arrow).into_iter().map(|part| Sheet::pen(part)).collect();
         if pens.is_empty() {
             // The end of a direction is dotted. Of other bytes it is not known what they are.
             let dashes = if arrow.is_end() { "3 4" } else { "" };
-            pens.push(Pen(self.colours.ink, 1.5, dashes));
+            pens.push(Pen(INK, 1.5, dashes));
         }
         let length = (x1 - x0).hypot(y1 - y0);
         let (right, down) = ((x1 - x0) / length, (y1 - y0) / length);
@@ -350,7 +347,7 @@ impl Sheet {
         for (n, pen) in pens.iter().enumerate() {
             self.canvas.line(&[point(share(n)), point(share(n + 1))], *pen);
         }
-        let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or("", |pen| pen.0);
+        let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or(INK, |pen| pen.0);
         self.canvas.area(&[(x1, y1), back(14.0, 6.0), back(14.0, -6.0)], colour);
         let is_end = arrow.is_end();
         if (is_end && it.is_cut(arrow.by)) || (!is_end && arrow.is_lost) {
@@ -360,7 +357,7 @@ impl Sheet {
     }
 
     fn cross(&mut self, x: f64, y: f64) {
-        let pen = Pen(self.colours.broken, 4.0, "");
+        let pen = Pen(BROKEN, 4.0, "");
         self.canvas.line(&[(x - 9.0, y - 9.0), (x + 9.0, y + 9.0)], pen);
         self.canvas.line(&[(x - 9.0, y + 9.0), (x + 9.0, y - 9.0)], pen);
     }
@@ -380,9 +377,9 @@ impl Sheet {
         let is_aside = comes_apart || leaves_apart || is_steep;
         let room = if is_aside { 22.0 } else { ((x1 - x0).abs() - 40.0) / LETTER };
         let style = match it.parts_of(arrow).as_slice() {
-            _ if is_cut => Style::new(self.colours.broken),
-            [part] => Style::new(self.pen(*part).0).code(),
-            _ => self.ink().code(),
+            _ if is_cut => Style::new(BROKEN),
+            [part] => Style::new(Sheet::pen(*part).0).code(),
+            _ => TEXT.code(),
         };
         let text = if is_end {
             said(if is_cut { "cut" } else { "end" }, &[]).say(self.lang)
@@ -392,7 +389,7 @@ impl Sheet {
             show(&arrow.head, letters(room).saturating_sub(count.len() + 2)) + " " + &count
         };
         let turn = if is_steep { 0.0 } else { slope.atan().to_degrees() };
-        let style = Style { halo: Some(self.colours.paper), turn, ..style };
+        let style = Style { has_halo: true, turn, ..style };
         if !is_aside {
             // Two ends often cross each other in the middle.
             let x = x0 + (x1 - x0) * if is_end { 0.2 } else { 0.5 };
@@ -405,7 +402,7 @@ impl Sheet {
         let on = |x: f64| (x, y0 + slope * (x - x0));
         let width = text.chars().count() as f64 * LETTER * slope.atan().cos();
         if !is_steep {
-            let pen = Pen(self.colours.paper, 16.0, "");
+            let pen = Pen(PAPER, 16.0, "");
             self.canvas.line(&[on(x), on(x + width * inwards.signum())], pen);
         }
         self.canvas.text(x, on(x).1 + 5.0, style, &text);
@@ -429,7 +426,7 @@ impl Sheet {
             let above = named.get(&(by, first)).map_or(0, Vec::len).min(MOST_NAMED);
             let top = scale.at(first) + above as f64 * LINE - 8.0;
             let top = if first == last { bottom - 16.0 } else { top };
-            let pen = self.pen(message.part);
+            let pen = Sheet::pen(message.part);
             let points = [(x - 7.0 * out, top), (x, top), (x, bottom), (x - 7.0 * out, bottom)];
             self.canvas.line(&points, pen);
             let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
@@ -448,7 +445,7 @@ impl Sheet {
         if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
             let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
             let text = said("more-messages", &[&more]).say(self.lang);
-            self.canvas.text(x + 28.0 * out, y, self.pale().towards(out), &text);
+            self.canvas.text(x + 28.0 * out, y, NOTE.towards(out), &text);
         }
     }
 
@@ -457,15 +454,15 @@ impl Sheet {
         let (text, style) = match mark {
             Mark::Reset => {
                 self.cross(x, y);
-                ("reset".to_owned(), Style::new(self.colours.broken))
+                ("reset".to_owned(), Style::new(BROKEN))
             }
             Mark::Silence(time) => {
                 let time = milliseconds(*time);
                 let text = said("silence", &[&time]);
-                (text.say(self.lang), self.pale())
+                (text.say(self.lang), NOTE)
             }
         };
-        let style = Style { halo: Some(self.colours.paper), ..style.towards(-out) };
+        let style = Style { has_halo: true, ..style.towards(-out) };
         self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }
 }
