@@ -327,8 +327,7 @@ impl Sheet {
 
     fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let mut pens: Vec<_> =
-            it.parts_of(arrow).into_iter().map(|part| Sheet::pen(part)).collect();
+        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(Sheet::pen).collect();
         if pens.is_empty() {
             // The end of a direction is dotted. Of other bytes it is not known what they are.
             let dashes = if arrow.is_end() { "3 4" } else { "" };
