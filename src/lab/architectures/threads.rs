@@ -19,7 +19,7 @@ pub fn serve(listener: &TcpListener, store: &Store) {
         while let Some(stream) = next_client(listener) {
             let thread = Builder::new().stack_size(limits::STACK);
             // If the system gives no thread, the connection is closed, and the others go on.
-            let _ = thread.spawn_scoped(scope, move || serve_client(&stream, store));
+            let _ = thread.spawn_scoped(scope, move || serve_client(stream, store));
         }
     });
 }

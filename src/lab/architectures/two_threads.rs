@@ -69,7 +69,7 @@ fn answer(mut stream: &TcpStream, pieces: &Receiver<Vec<u8>>, store: &Store) -> 
             Turn::HangUp => break,
         }
     }
-    // As `hang_up` does it, with the reader's help.
+    // As `Client::step` does it, with the reader's help.
     stream.shutdown(Shutdown::Write)?;
     let until = Instant::now() + GOODBYE;
     while let Some(left) = until.checked_duration_since(Instant::now()) {
