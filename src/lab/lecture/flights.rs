@@ -50,7 +50,7 @@ impl<'t> Conversation<'t> {
     /// Whether this side ended in the middle of something, or on purpose.
     pub(super) fn is_cut(&self, by: Side) -> bool {
         self.messages.iter().any(|it| it.by == by && it.ending.is_none())
-            || self.tapes.iter().any(|tape| tape.side() == by && tape.is_cut)
+            || self.tapes.iter().any(|tape| tape.side() == by && tape.is_cut())
     }
 
     /// When the first and the last bytes of a message came.

@@ -80,7 +80,6 @@ impl Instruments {
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
         let mut observers: Vec<_> = self.observer.iter().cloned().collect();
-        let mut on_cut = None;
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
             let connection = Connection { side, dialect, client, server };
@@ -88,9 +87,8 @@ impl Instruments {
                 observers.push(Arc::new(capture.begin(connection)));
             }
             if let Some(recorder) = &self.recorder {
-                let track = recorder.begin(connection);
-                on_cut = Some(Arc::clone(&track));
-                observers.push(track);
+                let cut = self.faults.as_ref().and_then(|faults| faults.cut);
+                observers.push(Arc::new(recorder.begin(connection, cut)));
             }
             if let Some(output) = &self.trace {
                 observers.push(Arc::new(Ladder::begin(connection, output.clone())));
@@ -101,7 +99,7 @@ impl Instruments {
             stream = Box::new(Traced::new(stream, observers, watch));
         }
         if let Some(faults) = &self.faults {
-            stream = Box::new(Faulty::new(stream, faults.clone(), on_cut));
+            stream = Box::new(Faulty::new(stream, faults.clone()));
         }
         stream
     }

@@ -83,8 +83,8 @@ pub(super) struct Tape {
     pub(super) marks: Vec<(Duration, Mark)>,
     /// What the kernel said, and when, from then on until the next one.
     pub(super) rows: Vec<(Duration, Row)>,
-    /// This side has broken off on purpose.
-    pub(super) is_cut: bool,
+    /// After so many bytes this side breaks off, on purpose.
+    pub(super) cut: Option<u64>,
     /// How many events were not kept.
     pub(super) left_out: u64,
     sent: u64,
@@ -102,7 +102,7 @@ impl Tape {
             messages: Vec::new(),
             marks: Vec::new(),
             rows: Vec::new(),
-            is_cut: false,
+            cut: None,
             left_out: 0,
             sent: 0,
             came: 0,
@@ -112,6 +112,11 @@ impl Tape {
 
     pub(super) fn side(&self) -> Side {
         self.connection.side
+    }
+
+    /// Whether this side has broken off on purpose.
+    pub(super) fn is_cut(&self) -> bool {
+        self.arrows_of(self.side()).any(|arrow| arrow.is_end() && Some(arrow.from) == self.cut)
     }
 
     /// The arrows of what this side sends.
@@ -235,18 +240,18 @@ impl Recorder {
         Arc::new(Recorder { start, state, ended: Condvar::new() })
     }
 
-    /// The observer of one side of a connection that has just begun.
+    /// The observer of one side of a connection that has just begun, and may break off after so many bytes.
     #[must_use]
-    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection) -> Arc<dyn Observer> {
+    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection, cut: Option<u64>) -> Track {
         let mut state = lock(&self.state);
         state.running += 1;
         let number = state.tapes.len();
         if number < MOST_TAPES {
-            state.tapes.push(Tape::new(connection, self.start.elapsed()));
+            state.tapes.push(Tape { cut, ..Tape::new(connection, self.start.elapsed()) });
         } else {
             state.left_out += 1;
         }
-        Arc::new(Track { recorder: Arc::clone(self), number })
+        Track { recorder: Arc::clone(self), number }
     }
 
     /// Begins a part of the session with a picture of its own.
@@ -277,27 +282,17 @@ impl Recorder {
 }
 
 /// Records one side of a connection.
-struct Track {
+pub(super) struct Track {
     recorder: Arc<Recorder>,
     number: usize,
 }
 
-impl Track {
-    fn with(&self, add: impl FnOnce(&mut Tape, Duration)) {
-        let at = self.recorder.start.elapsed();
-        if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
-            add(tape, at);
-        }
-    }
-}
-
 impl Observer for Track {
     fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
-        self.with(|tape, at| tape.add(event, at, took));
-    }
-
-    fn cut(&self) {
-        self.with(|tape, _| tape.is_cut = true);
+        let at = self.recorder.start.elapsed();
+        if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
+            tape.add(event, at, took);
+        }
     }
 }
 
@@ -344,7 +339,7 @@ mod tests {
     #[test]
     fn a_scene_has_what_happened_in_its_time() {
         let recorder = Recorder::new();
-        let track = recorder.begin(connection());
+        let track = recorder.begin(connection(), None);
         let said = |word, bytes: &[u8]| {
             recorder.begin_scene(word, word);
             track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
@@ -369,7 +364,7 @@ mod tests {
     #[test]
     fn a_recorder_is_bounded_and_waits_for_the_other_side() {
         let recorder = Recorder::new();
-        let begin = || recorder.begin(connection());
+        let begin = || recorder.begin(connection(), None);
         (0..MOST_TAPES).for_each(|_| drop(begin()));
         begin().see(Event::Reset, Duration::ZERO, Duration::ZERO);
         let last = begin();

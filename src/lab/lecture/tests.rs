@@ -198,7 +198,7 @@ fn a_cut_a_reset_and_bytes_that_are_not_read_are_crossed() {
     let crosses = |picture: &str| picture.matches("stroke-width=\"4\"").count() / 2;
     let mut talk = Talk::new("text");
     talk.client(10, Event::Wrote(b"upl"));
-    talk.0.is_cut = true;
+    talk.0.cut = Some(3);
     talk.client(12, Event::Ended).server(30, Event::Read(b"upl")).server(40, Event::End);
     shows(&talk.both(), &["cut", "command: 3 bytes, incomplete"]);
     shows(&talk.one(), &["cut"]);

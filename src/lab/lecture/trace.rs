@@ -57,9 +57,6 @@ pub enum Event<'b> {
 pub trait Observer: Send + Sync {
     /// An event, how long after the beginning of the connection it happened, and how long the call took.
     fn see(&self, event: Event<'_>, at: Duration, took: Duration);
-
-    /// The sender breaks off here, on purpose.
-    fn cut(&self) {}
 }
 
 /// A stream that reports every call.
