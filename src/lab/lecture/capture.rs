@@ -403,7 +403,7 @@ impl Conversation {
 }
 
 impl Observer for Conversation {
-    fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+    fn see(&self, event: Event<'_>, _: Duration) {
         let (own, peer) = (self.side, self.side.other());
         match event {
             Event::Read(bytes) => self.moved(peer, bytes),

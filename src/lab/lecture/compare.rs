@@ -69,7 +69,7 @@ pub(super) struct Counts {
 }
 
 impl Observer for Counter {
-    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
+    fn see(&self, event: Event<'_>, took: Duration) {
         let mut counts = lock(&self.0);
         match event {
             Event::Read(bytes) => {
@@ -160,11 +160,8 @@ pub(super) fn compare(
 ) -> Answer<Vec<Answer<Row>>> {
     let found = fs::metadata(path).map_err(|error| Failure::local(OPEN, path.display(), error))?;
     if !found.is_file() {
-        let why = match found.is_dir() {
-            true => said("folder", &[]),
-            false => said("no-plain-file", &[]),
-        };
-        return Err(Failure::because(OPEN, path.display(), &why));
+        let why = if found.is_dir() { "folder" } else { "no-plain-file" };
+        return Err(Failure::because(OPEN, path.display(), &said(why, &[])));
     }
     open(path)?;
     let folder = TemporaryFolder::new()?;
@@ -360,7 +357,7 @@ mod tests {
             (Event::Message(b"abc", 3, Ending::Lf), 9 * PAUSE),
             (Event::End, 2 * PAUSE),
         ] {
-            counter.see(event, Duration::ZERO, took);
+            counter.see(event, took);
         }
         let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter.0).clone();
         assert_eq!((reads, writes, bytes, trips), (3, 1, 6, 1));

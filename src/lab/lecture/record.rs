@@ -288,7 +288,7 @@ pub(super) struct Track {
 }
 
 impl Observer for Track {
-    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
+    fn see(&self, event: Event<'_>, took: Duration) {
         let at = self.recorder.start.elapsed();
         if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
             tape.add(event, at, took);
@@ -342,11 +342,11 @@ mod tests {
         let track = recorder.begin(connection(), None);
         let said = |word, bytes: &[u8]| {
             recorder.begin_scene(word, word);
-            track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
+            track.see(Event::Wrote(bytes), Duration::ZERO);
         };
         said("ls", b"ls\n");
         let row = Row { state: "CLOSE_WAIT", sent: 0, unread: 0, timer: None, timeouts: 0 };
-        track.see(Event::Kernel(row), Duration::ZERO, Duration::ZERO);
+        track.see(Event::Kernel(row), Duration::ZERO);
         said("rm", b"rm a\n");
         let scenes = recorder.scenes();
         let seen: Vec<_> = scenes
@@ -366,7 +366,7 @@ mod tests {
         let recorder = Recorder::new();
         let begin = || recorder.begin(connection(), None);
         (0..MOST_TAPES).for_each(|_| drop(begin()));
-        begin().see(Event::Reset, Duration::ZERO, Duration::ZERO);
+        begin().see(Event::Reset, Duration::ZERO);
         let last = begin();
         let thread = std::thread::spawn(move || drop(last));
         let (tapes, left_out) = recorder.tapes();

@@ -55,8 +55,8 @@ pub enum Event<'b> {
 
 /// Receives what happens on a socket.
 pub trait Observer: Send + Sync {
-    /// An event, how long after the beginning of the connection it happened, and how long the call took.
-    fn see(&self, event: Event<'_>, at: Duration, took: Duration);
+    /// An event, and how long the call took.
+    fn see(&self, event: Event<'_>, took: Duration);
 }
 
 /// A stream that reports every call.
@@ -71,14 +71,13 @@ pub struct Traced {
 /// Tells the observers what happens.
 struct Teller {
     observers: Vec<Arc<dyn Observer>>,
-    start: Instant,
     kernel: Option<Watch>,
 }
 
 impl Teller {
     fn tell(&mut self, event: Event<'_>, began: Instant) {
-        let (at, took) = (self.start.elapsed(), began.elapsed());
-        self.observers.iter().for_each(|observer| observer.see(event, at, took));
+        let took = began.elapsed();
+        self.observers.iter().for_each(|observer| observer.see(event, took));
         // A message is not a call.
         if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
             self.ask_kernel();
@@ -107,7 +106,7 @@ impl Traced {
         observers: Vec<Arc<dyn Observer>>,
         kernel: Option<Watch>,
     ) -> Traced {
-        let mut teller = Teller { observers, start: Instant::now(), kernel };
+        let mut teller = Teller { observers, kernel };
         teller.ask_kernel();
         Traced { inner, teller, parts: Default::default() }
     }
@@ -279,6 +278,7 @@ impl Output {
 pub struct Ladder {
     side: Side,
     number: u64,
+    zero: Arc<Mutex<Instant>>,
     to: Output,
 }
 
@@ -293,7 +293,8 @@ impl Ladder {
     pub(super) fn begin(connection: Connection, to: Output) -> Ladder {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-        let ladder = Ladder { side: connection.side, number, to };
+        let zero = to.zero.clone().unwrap_or_else(|| Arc::new(Mutex::new(Instant::now())));
+        let ladder = Ladder { side: connection.side, number, zero, to };
         for line in head(connection, ladder.room()) {
             ladder.print(Duration::ZERO, ' ', &line);
         }
@@ -311,8 +312,8 @@ impl Ladder {
 }
 
 impl Observer for Ladder {
-    fn see(&self, event: Event<'_>, at: Duration, _: Duration) {
-        let at = self.to.zero.as_ref().map_or(at, |zero| lock(zero).elapsed());
+    fn see(&self, event: Event<'_>, _: Duration) {
+        let at = lock(&self.zero).elapsed();
         let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
     }
@@ -413,7 +414,7 @@ mod tests {
     struct Lines(Side, Mutex<String>);
 
     impl Observer for Lines {
-        fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+        fn see(&self, event: Event<'_>, _: Duration) {
             let (call, between) = draw(self.0, event, room(80));
             assert!(between.len() <= room(80), "{between}");
             *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
