@@ -494,7 +494,7 @@ fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
             client.peek(&mut [0])?;
         }
         // The others are dropped, which closes them.
-        let mut client = Some(client).filter(|_| how == "half-close");
+        let mut client = (how == "half-close").then_some(client);
         client.as_ref().map_or(Ok(()), |client| client.shutdown(Shutdown::Write))?;
         soon(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
         let (of_client, state) = (of_client.row().state, of_server.row().state);
