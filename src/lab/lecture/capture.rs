@@ -47,6 +47,9 @@ const FULL: usize = 2;
 /// Packets that wait to be written, in bytes: those of some milliseconds at full speed.
 const QUEUE: usize = 4 << 20;
 
+/// How much is written at once, so that a slow reader is seen to read.
+const PIECE: usize = 64 << 10;
+
 /// How long connections wait for a full queue, so that a slow disk gets all packets. Whatever has not moved by
 /// then has perhaps stopped for ever, and they do not wait again before the queue was empty.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -73,14 +76,11 @@ struct Queue {
     has_comments: bool,
     /// Since 1970.
     time: Duration,
-    /// The packets of the event that happens now.
-    event: Vec<u8>,
     /// The acknowledgements that are delayed: those that are due first come first.
     owed: VecDeque<Owed>,
-    /// The packets of each event.
-    events: VecDeque<Vec<u8>>,
-    /// Those that are not written yet, with those that are being written.
-    bytes: usize,
+    packets: Vec<u8>,
+    /// How many bytes are not written yet: those of the packets, and those that are being written.
+    unwritten: usize,
     /// It was full for [`PATIENCE`], and was not empty since. So many events were not kept.
     stuck: Option<u64>,
     /// The file cannot be written any more.
@@ -97,21 +97,12 @@ struct Owed {
 
 impl Queue {
     fn is_full(&self) -> bool {
-        self.bytes >= QUEUE
+        self.unwritten >= QUEUE
     }
 
-    /// Adds the event, if there is room. It is written in one piece.
-    fn add(&mut self) {
-        let packets = std::mem::take(&mut self.event);
-        if self.has_failed {
-            return;
-        }
-        if let Some(dropped) = &mut self.stuck {
-            *dropped += 1;
-            return;
-        }
-        self.bytes += packets.len();
-        self.events.push_back(packets);
+    fn push(&mut self, bytes: &[u8]) {
+        self.packets.extend(bytes);
+        self.unwritten += bytes.len();
     }
 }
 
@@ -142,9 +133,8 @@ impl Capture {
         let bytes = flags.capture_bytes;
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
         let kept = bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT));
-        let (has_comments, event) = (!is_classic, header(!is_classic, longest));
-        let mut queue = Queue { kept, has_comments, event, ..Queue::default() };
-        queue.add();
+        let mut queue = Queue { kept, has_comments: !is_classic, ..Queue::default() };
+        queue.push(&header(!is_classic, longest));
         let (queue, changed) = (Mutex::new(queue), Condvar::new());
         let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(tell));
         let shared = Arc::new(Shared { queue, changed, began, tell });
@@ -165,9 +155,9 @@ impl Capture {
     /// Waits until what has happened is written, as long as that goes on: for the end of a program.
     pub fn finish(&self) {
         let mut queue = lock(&self.0.queue);
-        while queue.bytes > 0 {
-            let before = queue.bytes;
-            let rests = |queue: &mut Queue| queue.bytes == before;
+        while queue.unwritten > 0 {
+            let before = queue.unwritten;
+            let rests = |queue: &mut Queue| queue.unwritten == before;
             let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, rests);
             let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
             if time.timed_out() {
@@ -226,7 +216,7 @@ impl Capture {
         queue.time = time.saturating_add(start.elapsed());
         queue.write_due();
         packets(&mut queue);
-        queue.add();
+        queue.stuck = queue.stuck.map(|dropped| dropped + 1);
         self.0.changed.notify_all();
     }
 }
@@ -258,15 +248,19 @@ impl Shared {
         let written = to.and_then(|(mut to, cut)| {
             let mut whole = 0;
             loop {
-                let event = self.next();
-                let written = to.write_all(&event).and_then(|()| to.flush());
+                let packets = self.next();
+                let mut pieces = packets.chunks(PIECE);
+                let written = pieces.try_for_each(|piece| {
+                    to.write_all(piece).and_then(|()| to.flush())?;
+                    self.wrote(piece.len());
+                    Ok(())
+                });
                 if written.is_err() {
                     // A reader takes half a packet for a broken file.
                     cut.map(|file| file.set_len(whole));
                     return written;
                 }
-                whole += event.len() as u64;
-                self.wrote(event.len());
+                whole += packets.len() as u64;
             }
         });
         let mut queue = lock(&self.queue);
@@ -279,15 +273,14 @@ impl Shared {
     }
 
     fn next(&self) -> Vec<u8> {
-        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.events.is_empty());
-        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.events.pop_front().unwrap_or_default()
+        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.packets.is_empty());
+        std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).packets)
     }
 
     fn wrote(&self, bytes: usize) {
         let mut queue = lock(&self.queue);
-        queue.bytes -= bytes;
-        let dropped = if queue.bytes == 0 { queue.stuck.take() } else { None };
+        queue.unwritten -= bytes;
+        let dropped = if queue.unwritten == 0 { queue.stuck.take() } else { None };
         self.changed.notify_all();
         drop(queue);
         if let Some(dropped @ 1..) = dropped {
@@ -463,8 +456,11 @@ impl Queue {
         }
     }
 
-    /// Writes a packet, of whose payload so many bytes were cut.
+    /// Writes a packet, of whose payload so many bytes were cut, if there is room.
     fn write(&mut self, time: Duration, packet: &[u8], cut: usize, comment: &str) {
+        if self.has_failed || self.stuck.is_some() {
+            return;
+        }
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let (kept, length) = (size(packet.len()), size(packet.len() + cut));
         if self.has_comments {
@@ -477,13 +473,13 @@ impl Queue {
             body.extend(words_of(&[1 | size(comment.len()) << 16]));
             body.extend(padded(comment.as_bytes()));
             body.extend([0; 4]);
-            self.event.extend(block(6, &body));
+            self.push(&block(6, &body));
             return;
         }
         // The format ends in 2106.
         let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-        self.event.extend(words_of(&[seconds, time.subsec_nanos(), kept, length]));
-        self.event.extend(packet);
+        self.push(&words_of(&[seconds, time.subsec_nanos(), kept, length]));
+        self.push(packet);
     }
 }
 
