@@ -106,8 +106,6 @@ pub(super) fn draw(
     for (n, conversation) in conversations.iter().enumerate() {
         sheet.conversation(n + 1, conversation);
     }
-    let has_both = conversations.iter().any(|it| it.tapes.len() == 2);
-    let left_out = if has_both { left_out.div_ceil(2) } else { left_out };
     if left_out > 0 {
         sheet.sentence(&said("connections-left-out", &[&left_out]));
     }

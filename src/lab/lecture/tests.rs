@@ -271,7 +271,7 @@ fn nothing_overlaps_and_nothing_leaves_the_paper() {
     must_be_svg(&none);
     assert!(none.contains("Tidak ada koneksi."), "{none}");
     let left_out = draw(std::slice::from_ref(&talk.0), 3, None, Lang::En, false);
-    assert!(left_out.contains("3 more connections"), "{left_out}");
+    assert!(left_out.contains("3 more sides of connections"), "{left_out}");
 }
 
 /// A scene is drawn as a slide, whatever its height, with what happened in its time alone.
