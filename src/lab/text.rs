@@ -1,4 +1,4 @@
-//! Texts as several rooms of the lab lay them out.
+//! What several rooms of the lab say, in two languages, and how they lay out a text.
 
 use std::fmt::Display;
 
