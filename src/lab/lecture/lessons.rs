@@ -139,7 +139,7 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
                 clear(ui)?;
             }
             let screen = shown.get(&at).map(|printed| step.screen(printed, lang, columns));
-            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default().join("\n")))?;
+            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default()))?;
         }
         let last = wish;
         wish = keys::ask(ui, &said("lesson-where", &[number, &all, n, most]))?;
@@ -186,7 +186,7 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     for step in steps {
         let (lang, columns) = (ui.config().lang, terminal::Terminal::look().columns);
         let printed = step.run(lang, columns, &mut |_| ())?;
-        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns).join("\n")))?;
+        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns)))?;
         for (came, (command, expected)) in printed.iter().zip(&step.runs) {
             // Windows may throw away what came before a reset.
             let is_certain = compares && !(cfg!(windows) && expected.contains("[reset]"));
@@ -207,25 +207,18 @@ pub(super) fn clear(ui: &Ui) -> io::Result<()> {
     ui.print(if can { "\x1b[H\x1b[2J" } else { "\n" })
 }
 
-/// Commands as they are on a screen.
-fn commands(line: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for command in split(line, ';') {
-        // What runs at the same time is on lines of its own.
-        for (n, command) in split(command, '&').into_iter().enumerate() {
-            if n > 0 {
-                lines.last_mut().into_iter().for_each(|line| *line += " &");
-            }
-            lines.extend(broken(command, columns));
-        }
-    }
-    lines
+/// Commands as they are on a screen, each on lines of its own.
+fn commands(line: &str, columns: usize) -> String {
+    let at_once = |commands: &str| {
+        let broken = split(commands, '&').into_iter().map(|command| broken(command, columns));
+        broken.collect::<Vec<_>>().join(" &\n")
+    };
+    split(line, ';').into_iter().map(at_once).collect::<Vec<_>>().join("\n")
 }
 
 /// A command as a shell takes it, in lines of this width.
-fn broken(command: &str, columns: usize) -> Vec<String> {
-    let lines = filled(split(command, ' '), columns - 6).join(" \\\n    ");
-    format!("$ {lines}").lines().map(str::to_owned).collect()
+fn broken(command: &str, columns: usize) -> String {
+    format!("$ {}", filled(split(command, ' '), columns - 6).join(" \\\n    "))
 }
 
 impl Step<'_> {
@@ -256,27 +249,26 @@ impl Step<'_> {
         self.runs.iter().map(run).collect()
     }
 
-    /// The lines of the screen, when the commands have printed this. What was printed is as it was.
-    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> Vec<String> {
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let paragraph = |text: &str| lines(&wrapped(&plain(text), columns.min(100)));
+    /// The screen, when the commands have printed this. What was printed is as it was.
+    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> String {
+        let paragraph = |text: &str| wrapped(&plain(text), columns.min(100));
         let mut parts: Vec<_> = self.texts.iter().map(|text| paragraph(text)).collect();
         if let Some(line) = self.server.filter(|_| self.is_named) {
             parts.push(paragraph(&format!("Server: {line}")));
         }
         if !self.asked.is_empty() {
-            parts.push(self.asked.iter().flat_map(|line| commands(line, columns)).collect());
+            let asked = self.asked.iter().map(|line| commands(line, columns));
+            parts.push(asked.collect::<Vec<_>>().join("\n"));
         }
         for (came, (line, recorded)) in printed.iter().zip(&self.runs) {
-            let mut part = commands(line, columns);
+            let mut part = commands(line, columns) + "\n";
             if came.is_none() {
-                part.extend(paragraph(&said("recorded", &[]).say(lang)));
-                part.push(String::new());
+                part += &(paragraph(&said("recorded", &[]).say(lang)) + "\n\n");
             }
-            part.extend(lines(came.as_deref().unwrap_or(recorded)));
-            parts.push(part);
+            part += came.as_deref().unwrap_or(recorded);
+            parts.push(part.trim_end_matches('\n').to_owned());
         }
-        parts.join(&String::new())
+        parts.join("\n\n")
     }
 }
 
