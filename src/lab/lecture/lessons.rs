@@ -191,8 +191,9 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
             // Windows may throw away what came before a reset.
             let is_certain = compares && !(cfg!(windows) && expected.contains("[reset]"));
             let comparable =
-                if command.starts_with(EXPERIMENT) { without_numbers } else { blanked_all };
-            let differs = |came: &String| comparable(came) != comparable(expected);
+                if command.starts_with(EXPERIMENT) { without_numbers } else { blanked };
+            let lines = |text: &str| text.lines().map(comparable).collect::<Vec<_>>();
+            let differs = |came: &String| lines(came) != lines(expected);
             if is_certain && came.as_ref().is_some_and(differs) {
                 return Err(Stop::Refused(said("lesson-differs", &[&title, &expected])));
             }
@@ -447,13 +448,7 @@ fn split(line: &str, mark: char) -> Vec<&str> {
     parts.map(str::trim).collect()
 }
 
-/// The lines without what differs from run to run: times, rates, and the addresses at a ladder's head.
-#[must_use]
-pub fn blanked_all(text: &str) -> Vec<String> {
-    text.lines().map(blanked).collect()
-}
-
-/// See [`blanked_all`].
+/// A line without what differs from run to run: times, rates, and the addresses at a ladder's head.
 #[must_use]
 pub fn blanked(line: &str) -> String {
     if let Some((left, right)) = line.split_once('|').filter(|_| line.starts_with('#')) {
@@ -469,9 +464,9 @@ pub fn blanked(line: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of an experiment with a letter for each number: it differs on another machine. Whether it has one digit, and
+/// A line of an experiment with a letter for each number: it differs on another machine. Whether it has one digit, and
 /// so is nothing or little, still shows.
-fn without_numbers(text: &str) -> Vec<String> {
+fn without_numbers(line: &str) -> String {
     let number = |word: &str| {
         let plain = word.trim_end_matches([',', ':']);
         let is_number =
@@ -482,8 +477,7 @@ fn without_numbers(text: &str) -> Vec<String> {
             _ => word.to_owned(),
         }
     };
-    let line = |line: &str| line.split_whitespace().map(number).collect::<Vec<_>>().join(" ");
-    text.lines().map(line).collect()
+    line.split_whitespace().map(number).collect::<Vec<_>>().join(" ")
 }
 
 /// A line without a rate in parentheses, alone or after a comma. A short transfer has none.
