@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
+use super::COMMANDS;
 use super::grade::client::Driven;
 use super::grade::formats;
-use super::line::{COMMANDS, Command, CommandLine, Flags};
-use super::text::alternatives;
+use super::line::{CommandLine, Flags};
+use super::text::said;
 use crate::cli::args::{self, Arg, Args, Shared, Wanted};
 use crate::cli::{Parsed, Wrong};
 use crate::client::Config;
@@ -13,40 +14,11 @@ use crate::client::argument::Argument;
 use crate::client::command;
 use crate::client::nearest::nearest;
 use crate::dialect::Dialect;
-use crate::lang::{Lang, msg, printable};
+use crate::lang::{Lang, printable};
 use crate::limits;
 
-/// Flags that do nothing without one of these commands or flags.
-const ONLY_FOR: [(&str, &str); 28] = [
-    ("--json", "compare"),
-    ("--svg", "compare demo"),
-    ("--ladder", "demo"),
-    ("--theme", "--ladder --svg"),
-    ("--step", "demo"),
-    ("--all", "lesson grade"),
-    ("--gift", "questions"),
-    ("--kernel", "demo"),
-    ("--capture", "demo compare"),
-    ("--capture-bytes", "--capture"),
-    ("--buffer", "demo compare"),
-    ("--server", "compare grade"),
-    ("--dialect", "demo grade pack"),
-    ("--output", "grade dissector questions"),
-    ("--only", "grade"),
-    ("--list", "grade"),
-    ("--seed", "grade"),
-    ("--time", "grade"),
-    ("--root", "grade shape"),
-    ("--run", "grade pack"),
-    ("--format", "grade"),
-    ("--conversation", "grade"),
-    ("--client", "grade"),
-    ("--pair", "grade"),
-    ("--map", "--client"),
-    ("--style", "--client"),
-    ("--downloads", "--client"),
-    ("--requests", "bench"),
-];
+/// Flags that do nothing without one of the commands or flags after them.
+const ONLY_FOR: &str = include_str!("flags.txt");
 
 /// Reads a command line, without the program's name.
 ///
@@ -116,38 +88,30 @@ pub fn parse(
         }
     }
     let mut typed = typed.into_iter();
-    let (word, command) = command_of(typed.next())?;
+    let command = command_of(typed.next())?;
     let argument = Argument::Words(typed.collect());
     match (command, argument.is_empty()) {
-        (Command::Compare, true) => return Err(command::argument_missing(word).see_help()),
-        (Command::Demo | Command::Grade | Command::Dissector | Command::Questions, false) => {
-            return Err(command::takes_nothing(word).see_help());
+        ("compare", true) => return Err(command::argument_missing(command).see_help()),
+        ("demo" | "grade" | "dissector" | "questions", false) => {
+            return Err(command::takes_nothing(command).see_help());
         }
         _ => {}
     }
-    check_use(&used, word)?;
+    check_use(&used, command)?;
     if driven.pair.is_empty() && !driven.more.is_empty() {
-        return Err(msg!(
-            "several clients need --pair NAME=HOST:PORT",
-            "beberapa client harus disertai --pair NAMA=HOST:PORT"
-        )
-        .see_help());
+        return Err(said("several-clients", &[]).see_help());
     }
     flags.client = Some(driven).filter(|driven| *driven != Driven::default());
     let is_named = server.is_some();
     let (host, port) = server.unwrap_or_default();
-    if command == Command::Compare && port.is_some() {
-        return Err(msg!(
-            "compare uses the default port of each dialect; use --server HOST without a port",
-            "compare memakai port bawaan setiap dialek; pakai --server HOST tanpa port"
-        ));
+    if command == "compare" && port.is_some() {
+        return Err(said("port-in-compare", &[]));
     }
     let host = host.unwrap_or_else(|| limits::TCP_IP.to_owned());
     config.port = port.unwrap_or(config.dialect.port());
     let Shared { buffer, instruments, lang } = shared;
     let to_errors = instruments.capture_takes_output();
     let config = Config { host, buffer, lang, to_errors, ..config };
-    let command = (word, command);
     Ok(Parsed::Run(CommandLine { command, argument, config, is_named, instruments, flags }))
 }
 
@@ -156,33 +120,24 @@ fn text(line: &mut Args) -> Result<String, Wrong> {
 }
 
 /// The command of this word, in any letter case.
-fn command_of(word: Option<OsString>) -> Result<(&'static str, Command), Wrong> {
+fn command_of(word: Option<OsString>) -> Result<&'static str, Wrong> {
     let commands = COMMANDS.map(|(word, _)| word);
     let Some(word) = word else {
-        let commands = alternatives(&commands);
-        return Err(
-            msg!("expected a command: {commands}", "tulis sebuah perintah: {commands}"; commands)
-                .see_help(),
-        );
+        return Err(said("command-missing", &[&commands.join(", ")]).see_help());
     };
     let word = word.to_string_lossy();
     let lower = word.to_ascii_lowercase();
-    if let Some(command) = COMMANDS.into_iter().find(|(word, _)| *word == lower) {
+    if let Some(command) = commands.into_iter().find(|command| *command == lower) {
         return Ok(command);
     }
     if command::COMMANDS.iter().any(|command| command.word == lower) {
-        return Err(msg!(
-            "{lower} is a command of connme-client",
-            "{lower} adalah perintah connme-client"
-        ));
+        return Err(said("client-command", &[&lower]));
     }
     let nearest = nearest(&lower, commands.into_iter());
     let word = printable(word.as_bytes());
     Err(match nearest {
         Some(_) => command::unknown(&word, nearest),
-        None => {
-            msg!("there is no command '{word}'", "Perintah tidak dikenali: '{word}'").see_help()
-        }
+        None => said("unknown-command", &[&word]).see_help(),
     })
 }
 
@@ -190,7 +145,7 @@ fn command_of(word: Option<OsString>) -> Result<(&'static str, Command), Wrong> 
 fn check_use(flags: &[String], command: &str) -> Result<(), Wrong> {
     let is_used = |user: &str| user == command || flags.iter().any(|flag| flag == user);
     for flag in flags {
-        let users = ONLY_FOR.iter().find(|(known, _)| known == flag).map(|(_, users)| *users);
+        let users = ONLY_FOR.lines().find_map(|line| line.strip_prefix(flag)?.strip_prefix(' '));
         if let Some(users) = users.filter(|users| !users.split(' ').any(is_used)) {
             return Err(args::flag_is_for(flag, users));
         }
@@ -248,17 +203,17 @@ mod tests {
         assert_eq!(line.flags.ladder, Picture { file: Some("a.svg".into()), is_dark: true });
         assert_eq!(line.flags.svg, Some("b.svg".into()));
         let line = run("-s [::1] GRADE --only text/framing --format tap");
-        assert_eq!((line.command.1, line.config.host.as_str()), (Command::Grade, "::1"));
+        assert_eq!((line.command, line.config.host.as_str()), ("grade", "::1"));
         assert_eq!((line.config.port, line.is_named), (1234, true));
         assert_eq!(line.flags.only, ["text/framing"]);
-        assert_eq!(run("tcp 40-ms").command.1, Command::Tcp);
+        assert_eq!(run("tcp 40-ms").command, "tcp");
         assert_eq!(run("Lesson 7").argument, Argument::Words(vec!["7".into()]));
     }
 
     #[test]
     fn a_pack_has_its_words_and_the_flags_of_a_run() {
         let line = run("-d json pack classroom out --run x");
-        assert_eq!((line.command.1, line.config.dialect), (Command::Pack, Dialect::Json));
+        assert_eq!((line.command, line.config.dialect), ("pack", Dialect::Json));
         assert_eq!(line.argument, Argument::Words(vec!["classroom".into(), "out".into()]));
         assert_eq!(line.flags.run.as_deref(), Some("x"));
     }
@@ -284,7 +239,7 @@ mod tests {
         for (line, said) in [
             (
                 "",
-                "expected a command: demo, compare, lesson, tcp, grade, dissector, questions, pack, shape or \
+                "expected a command: demo, compare, lesson, tcp, grade, dissector, questions, pack, shape, \
                  bench; see --help",
             ),
             ("upload a", "upload is a command of connme-client"),

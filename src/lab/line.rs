@@ -7,50 +7,11 @@ use crate::cli::{InstrumentFlags, Picture};
 use crate::client::Config;
 use crate::client::argument::Argument;
 
-/// A command of `connme-lab`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// A session with every read and write shown.
-    Demo,
-    /// The same job through every dialect.
-    Compare,
-    /// Exercises to predict, run and explain.
-    Lesson,
-    /// An experiment with TCP itself.
-    Tcp,
-    /// Checks a server.
-    Grade,
-    /// Prints what explains the dialects to Wireshark.
-    Dissector,
-    /// Prints questions for an exam.
-    Questions,
-    /// Writes what a course system needs to grade.
-    Pack,
-    /// Serves files in one of five shapes.
-    Shape,
-    /// Compares the shapes.
-    Bench,
-}
-
-/// The words that the user types for the commands.
-pub const COMMANDS: [(&str, Command); 10] = [
-    ("demo", Command::Demo),
-    ("compare", Command::Compare),
-    ("lesson", Command::Lesson),
-    ("tcp", Command::Tcp),
-    ("grade", Command::Grade),
-    ("dissector", Command::Dissector),
-    ("questions", Command::Questions),
-    ("pack", Command::Pack),
-    ("shape", Command::Shape),
-    ("bench", Command::Bench),
-];
-
 /// What the user asks of the lab.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommandLine {
-    /// The command, and its word.
-    pub command: (&'static str, Command),
+    /// The word of the command.
+    pub command: &'static str,
     /// What follows it.
     pub argument: Argument,
     /// The configuration of the client that it uses.

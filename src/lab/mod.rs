@@ -29,13 +29,30 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::client::Client;
-use crate::client::outcome::Stop;
+use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::lang::Msg;
 use crate::wire::stream;
 use lecture::capture::Capture;
 use lecture::{DISSECTOR, compare, deliver, demo, kernel, lessons, questions, tcp};
-use line::{Command, CommandLine};
+use line::CommandLine;
+
+type Run = fn(&mut Ui, &CommandLine) -> Outcome;
+
+/// What the user types, and what does it.
+const COMMANDS: [(&str, Run); 10] = [
+    ("demo", demo::run),
+    ("compare", compare::run),
+    ("lesson", lessons::run),
+    ("tcp", tcp::run),
+    // Its exit status is its own, so it is run without the others' frame.
+    ("grade", |_, _| Ok(())),
+    ("dissector", |ui, line| deliver(ui, line, DISSECTOR)),
+    ("questions", questions::run),
+    ("pack", |_, line| pack::write(line)),
+    ("shape", architectures::run),
+    ("bench", architectures::bench::run),
+];
 
 /// Runs a command of `connme-lab`.
 #[must_use]
@@ -45,29 +62,18 @@ pub fn run(line: &CommandLine) -> ExitCode {
         let text = format!("connme-lab: {}\n", msg.say(lang));
         let _ = io::stderr().write_all(text.as_bytes());
     };
-    let (word, command) = line.command;
-    if command == Command::Grade {
+    if line.command == "grade" {
         return grade::program::main(line).unwrap_or_else(|why| {
             complain(why);
             ExitCode::from(2)
         });
     }
     let mut ui = Ui::single("connme-lab", Client::new(line.config.clone(), stream::plain()));
-    let done = ui.perform(word, &line.argument.text(), |ui| {
+    let done = ui.perform(line.command, &line.argument.text(), |ui| {
         kernel::check(line.instruments.kernel)?;
         let capture = Capture::start(&line.instruments, complain).map_err(Stop::Refused)?;
-        let outcome = match command {
-            Command::Compare => compare::run(ui, line),
-            Command::Demo => demo::run(ui, line),
-            Command::Lesson => lessons::run(ui, line),
-            Command::Tcp => tcp::run(ui, line),
-            Command::Dissector => deliver(ui, line, DISSECTOR),
-            Command::Questions => questions::run(ui, line),
-            Command::Pack => pack::write(line),
-            Command::Shape => architectures::run(ui, line),
-            Command::Bench => architectures::bench::run(ui, line),
-            Command::Grade => Ok(()),
-        };
+        let command = COMMANDS.iter().find(|(word, _)| *word == line.command);
+        let outcome = command.map_or(Ok(()), |(_, run)| run(ui, line));
         if let Some(capture) = capture {
             capture.finish();
         }

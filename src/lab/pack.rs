@@ -9,10 +9,11 @@ use std::{fs, io};
 use super::grade::checks;
 use super::line::CommandLine;
 use super::scratch::this_program;
+use super::text::said;
 use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::dialect::json_value::Value;
-use crate::lang::{msg, readable};
+use crate::lang::readable;
 
 /// The command that starts a student's server, if the teacher has named no other.
 const RUN: &str = "python3 server.py {port} {root}";
@@ -22,15 +23,7 @@ const RUN: &str = "python3 server.py {port} {root}";
 /// # Errors
 /// The command was typed wrongly, or the files cannot be written.
 pub(super) fn write(line: &CommandLine) -> Outcome {
-    let wrong_use = || {
-        Stop::Wrong(
-            msg!(
-                "pack needs gradescope or classroom, and a folder",
-                "pack harus diikuti gradescope atau classroom, dan sebuah folder"
-            )
-            .see_help(),
-        )
-    };
+    let wrong_use = || Stop::Wrong(said("pack-use", &[]).see_help());
     let Argument::Words(typed) = &line.argument else { return Err(wrong_use()) };
     let [system, folder] = typed.as_slice() else { return Err(wrong_use()) };
     let folder = Path::new(folder);
@@ -47,10 +40,7 @@ pub(super) fn write(line: &CommandLine) -> Outcome {
     };
     written.map_err(|error| {
         let folder = readable(folder.to_string_lossy().as_bytes());
-        Stop::Refused(msg!(
-            "cannot write the pack to {folder}: {error}",
-            "pack tidak bisa ditulis ke {folder}: {error}"
-        ))
+        Stop::Refused(said("pack-unwritten", &[&folder, &error]))
     })
 }
 

@@ -20,11 +20,19 @@ use crate::error::{Answer, Failure};
 use crate::lab::launch::Launched;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::{START, this_program};
-use crate::lang::{decimal, msg};
+use crate::lab::text::said;
+use crate::lang::decimal;
 use crate::limits;
 
-/// How many clients there are at the same time.
-const CLIENTS: [usize; 3] = [1, 16, 256];
+/// The loads: how many clients there are at the same time, and whether one more of them is slow.
+const LOADS: [(&str, usize, bool); 6] = [
+    ("1", 1, false),
+    ("16", 16, false),
+    ("256", 256, false),
+    ("1+", 1, true),
+    ("16+", 16, true),
+    ("256+", 256, true),
+];
 
 const RUNS: usize = 3;
 
@@ -58,40 +66,24 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let shapes = shapes(&line.argument)?;
     let requests = line.flags.requests.unwrap_or(REQUESTS);
     // Before the measuring, which takes most of a minute.
-    ui.tell(&msg!(
-        "{requests} downloads of {SIZE} bytes, shared by 1, 16 or 256 clients at the same time\n\
-         +: one more client came first, and sends a byte a second for three seconds\n\
-         reply: the longest time from a client's connect to its first reply\n\
-         medians of {RUNS} runs",
-        "{requests} download sebesar {SIZE} byte, dibagi oleh 1, 16 atau 256 client sekaligus\n\
-         +: satu client lagi datang lebih dulu, dan mengirim satu byte per detik selama tiga detik\n\
-         balasan: waktu terlama dari connect sebuah client sampai balasan pertamanya\n\
-         median dari {RUNS} putaran"
-    ))?;
-    let loads: Vec<_> =
-        [false, true].iter().flat_map(|slow| CLIENTS.map(|clients| (clients, *slow))).collect();
-    let mut came = vec![vec![Vec::new(); loads.len()]; shapes.len()];
+    ui.tell(&said("bench", &[&requests, &SIZE, &RUNS]))?;
+    let mut came = vec![vec![Vec::new(); LOADS.len()]; shapes.len()];
     for _ in 0..RUNS {
         for (shape, came) in shapes.iter().zip(&mut came) {
             let failed = |error| Failure::local(("measure", "mengukur"), shape.name, error);
-            for ((clients, has_slow), came) in loads.iter().zip(came) {
+            for ((_, clients, has_slow), came) in LOADS.into_iter().zip(came) {
                 let server = Launched::start(command(*shape)?, Dialect::Text);
                 let server = server.map_err(Stop::Refused)?;
                 fs::write(server.root().join(NAME), vec![b'x'; SIZE]).map_err(failed)?;
-                let address = server.address;
-                came.push(load(address, *clients, *has_slow, requests).map_err(failed)?);
+                came.push(load(server.address, clients, has_slow, requests).map_err(failed)?);
             }
         }
     }
     let medians: Vec<Vec<Figures>> =
         came.iter().map(|loads| loads.iter().map(|runs| median(runs)).collect()).collect();
-    let label = |(clients, has_slow): &(usize, bool)| {
-        format!("{clients}{}", if *has_slow { "+" } else { "" })
-    };
-    let labels: Vec<_> = loads.iter().map(label).collect();
     let rate = line.config.lang.choose("downloads/s", "download/detik");
-    ui.print(&format!("\n{}", table(ui, rate, &shapes, &labels, &medians)))?;
-    ui.print(&format!("\n{rate}:\n{}", bars(&shapes, &labels, &medians)))?;
+    ui.print(&format!("\n{}", table(ui, rate, &shapes, &medians)))?;
+    ui.print(&format!("\n{rate}:\n{}", bars(&shapes, &medians)))?;
     Ok(())
 }
 
@@ -99,10 +91,7 @@ fn shapes(argument: &Argument) -> Result<Vec<Shape>, Stop> {
     let Argument::Words(typed) = argument else { return Ok(SHAPES.to_vec()) };
     let shapes: Option<Vec<_>> = typed.iter().map(|word| named(word.to_str()?)).collect();
     let names = names();
-    let takes = msg!(
-        "bench takes the names of shapes: {names}",
-        "bench menerima nama bentuk server: {names}"
-    );
+    let takes = said("bench-use", &[&names]);
     let shapes = shapes.ok_or_else(|| Stop::Wrong(takes.see_help()))?;
     Ok(if shapes.is_empty() { SHAPES.to_vec() } else { shapes })
 }
@@ -194,18 +183,13 @@ fn median(runs: &[Figures]) -> Figures {
 }
 
 /// Two lines for each shape, and a column for each load.
-fn table(
-    ui: &Ui,
-    rate: &str,
-    shapes: &[Shape],
-    labels: &[String],
-    medians: &[Vec<Figures>],
-) -> String {
+fn table(ui: &Ui, rate: &str, shapes: &[Shape], medians: &[Vec<Figures>]) -> String {
     let lang = ui.config().lang;
     let row = |head: &str, what: &str, cells: Vec<String>| {
         // A last column that is empty, because `aligned` does not fill up the last one.
         [vec![head.to_owned(), what.to_owned()], cells, vec![String::new()]].concat()
     };
+    let labels = LOADS.map(|(label, ..)| label.to_owned());
     let mut rows = vec![row(lang.choose("shape", "bentuk"), "", labels.to_vec())];
     for (shape, loads) in shapes.iter().zip(medians) {
         let rates = loads.iter().map(|it| format!("{:.0}", it.rate)).collect();
@@ -213,19 +197,19 @@ fn table(
         rows.push(row(shape.name, rate, rates));
         rows.push(row("", lang.choose("reply, ms", "balasan, ms"), waits.collect()));
     }
-    aligned(&rows, "  ", 2..2 + labels.len())
+    aligned(&rows, "  ", 2..2 + LOADS.len())
 }
 
 /// A bar for each shape under each load.
-fn bars(shapes: &[Shape], labels: &[String], medians: &[Vec<Figures>]) -> String {
+fn bars(shapes: &[Shape], medians: &[Vec<Figures>]) -> String {
     let most = medians.iter().flatten().map(|it| it.rate).fold(1e-9, f64::max);
     let mut rows = Vec::new();
-    for (n, label) in labels.iter().enumerate() {
+    for (n, (label, ..)) in LOADS.into_iter().enumerate() {
         for (i, (shape, loads)) in shapes.iter().zip(medians).enumerate() {
             let rate = loads.get(n).map_or(0.0, |it| it.rate);
             let length = (1..=BAR).filter(|part| *part as f64 <= rate / most * BAR as f64 + 0.5);
             let bar = format!("{} {rate:.0}", "#".repeat(length.count()));
-            let head = if i == 0 { label.as_str() } else { "" };
+            let head = if i == 0 { label } else { "" };
             rows.push(vec![head.to_owned(), shape.name.to_owned(), bar.trim_start().to_owned()]);
         }
     }

@@ -30,8 +30,6 @@ pub(super) struct Conversation<'s> {
     /// The client sends no more.
     has_ended: bool,
     output: Vec<u8>,
-    /// The file that is sent after the output, and how much of it is left.
-    download: Option<Outgoing>,
     expected: Expected<'s>,
 }
 
@@ -43,6 +41,8 @@ enum Expected<'s> {
     Size(Incoming<'s>),
     /// A payload of this size, of which that much is left.
     Payload(Incoming<'s>, u64, u64),
+    /// Nothing, until the rest of this file is sent.
+    Download(Outgoing),
     /// Nothing that is answered.
     Nothing,
 }
@@ -51,7 +51,7 @@ impl<'s> Conversation<'s> {
     pub(super) fn new(store: &'s Store) -> Conversation<'s> {
         let (input, output) = (Vec::new(), Vec::new());
         let expected = Expected::Command;
-        Conversation { store, input, has_ended: false, output, download: None, expected }
+        Conversation { store, input, has_ended: false, output, expected }
     }
 
     /// These bytes came. None is the end of what the client sends.
@@ -68,8 +68,7 @@ impl<'s> Conversation<'s> {
     /// Works on what came, as far as it goes. Replies are collected, so that they leave in one write.
     pub(super) fn turn(&mut self) -> Turn<'_> {
         while self.output.len() < BUFFER {
-            let step = if self.download.is_some() { self.read_file() } else { self.step() };
-            match step {
+            match self.step() {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => self.refuse(&error),
@@ -106,6 +105,7 @@ impl<'s> Conversation<'s> {
                 }
             },
             Expected::Payload(file, size, left) => return self.take_payload(file, size, left),
+            Expected::Download(file) => self.read_file(file),
             Expected::Nothing => {
                 self.input.clear();
                 self.expected = Expected::Nothing;
@@ -160,7 +160,7 @@ impl<'s> Conversation<'s> {
             b"download" => {
                 let file = self.store.open_file(FileName::parse(argument)?)?;
                 self.reply_ok(file.size);
-                self.download = Some(file);
+                self.expected = Expected::Download(file);
             }
             b"upload" => {
                 self.expected = Expected::Size(self.store.begin(FileName::parse(argument)?)?);
@@ -227,8 +227,7 @@ impl<'s> Conversation<'s> {
         Ok(false)
     }
 
-    fn read_file(&mut self) -> Result<bool> {
-        let Some(mut file) = self.download.take() else { return Ok(false) };
+    fn read_file(&mut self, mut file: Outgoing) {
         let mut buffer = vec![0; BUFFER.min(usize::try_from(file.size).unwrap_or(BUFFER))];
         let count = file.read(&mut buffer).unwrap_or(0);
         self.output.extend(buffer.iter().take(count));
@@ -237,8 +236,7 @@ impl<'s> Conversation<'s> {
             0 => {}
             // The file has become shorter, and the client expects more.
             _ if count == 0 => self.expected = Expected::Nothing,
-            _ => self.download = Some(file),
+            _ => self.expected = Expected::Download(file),
         }
-        Ok(true)
     }
 }

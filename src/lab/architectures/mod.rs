@@ -1,7 +1,7 @@
 //! One server in five shapes: who waits for whom, and what that costs.
 //!
-//! All five serve the same small part of `text`, which is in `conversation`. The file of a shape has only how bytes
-//! come and go, and which thread waits for them.
+//! All five serve the same small part of `text`, which is in `conversation`. A step of a client makes one call on its
+//! socket. The file of a shape has which thread makes these steps, and so who waits for whom.
 //!
 //! | shape | threads | who waits |
 //! |---|---|---|
@@ -24,7 +24,7 @@ pub mod pool;
 pub mod threads;
 pub mod two_threads;
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
@@ -36,10 +36,11 @@ use crate::client::argument::Argument;
 use crate::client::outcome::{Outcome, Stop};
 use crate::client::ui::Ui;
 use crate::error::{Answer, Failure};
-use crate::lang::msg;
+use crate::lab::text::said;
 use crate::limits::{self, TCP_IP};
 use crate::log::Log;
 use crate::store::{Options, Store};
+use conversation::{Conversation, Turn};
 
 /// How many bytes one read brings at most, and about how many one write takes.
 const BUFFER: usize = 16 << 10;
@@ -89,13 +90,7 @@ fn names() -> String {
 pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let wrong = || {
         let names = names();
-        Stop::Wrong(
-            msg!(
-                "shape needs the name of a shape, and perhaps a port: {names}",
-                "shape harus diikuti nama sebuah bentuk, boleh juga port: {names}"
-            )
-            .see_help(),
-        )
+        Stop::Wrong(said("shape-use", &[&names]).see_help())
     };
     let Argument::Words(typed) = &line.argument else { return Err(wrong()) };
     let mut typed = typed.iter().map(|word| word.to_str().unwrap_or_default());
@@ -110,7 +105,7 @@ pub(super) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let listener = TcpListener::bind((TCP_IP, port)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let name = shape.name;
-    ui.tell(&msg!("{name} listening on {address}", "{name} menunggu di {address}"))?;
+    ui.tell(&said("shape-listens", &[&name, &address]))?;
     (shape.serve)(&listener, &store);
     Ok(())
 }
@@ -134,13 +129,50 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(SILENCE))
 }
 
-/// Says that nothing more will come, and reads on for a moment: a close with unread bytes is a reset, and a reset
-/// can overtake the last reply.
-fn hang_up(mut stream: &TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(GOODBYE))?;
-    let mut buffer = [0; BUFFER];
-    let until = Instant::now() + GOODBYE;
-    while Instant::now() < until && stream.read(&mut buffer)? > 0 {}
-    Ok(())
+/// A client, and what the stack of a thread would hold for it.
+struct Client<'s> {
+    stream: TcpStream,
+    conversation: Conversation<'s>,
+    last_moved: Instant,
+    hangs_up: bool,
+}
+
+impl<'s> Client<'s> {
+    fn new(stream: TcpStream, store: &'s Store) -> Client<'s> {
+        let (conversation, last_moved) = (Conversation::new(store), Instant::now());
+        Client { stream, conversation, last_moved, hangs_up: false }
+    }
+
+    /// Makes one call. It waits for the client, or fails with `WouldBlock` if the socket is non-blocking and nothing
+    /// moves. Any other error is the end of the connection.
+    fn step(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        if self.hangs_up {
+            let count = self.stream.read(buffer)?;
+            let is_over = count == 0 || self.is_too_late();
+            return if is_over { Err(ErrorKind::TimedOut.into()) } else { Ok(()) };
+        }
+        match self.conversation.turn() {
+            Turn::Send(bytes) => {
+                let count = self.stream.write(bytes)?;
+                self.conversation.sent(count);
+            }
+            Turn::Receive => {
+                let count = self.stream.read(buffer)?;
+                self.conversation.received(buffer.get(..count).unwrap_or_default());
+            }
+            Turn::HangUp => {
+                // Reads on for a moment: a close with unread bytes is a reset, and a reset can overtake the last reply.
+                self.stream.shutdown(Shutdown::Write)?;
+                self.stream.set_read_timeout(Some(GOODBYE))?;
+                self.hangs_up = true;
+            }
+        }
+        self.last_moved = Instant::now();
+        Ok(())
+    }
+
+    fn is_too_late(&self) -> bool {
+        let most = if self.hangs_up { GOODBYE } else { SILENCE };
+        self.last_moved.elapsed() > most
+    }
 }

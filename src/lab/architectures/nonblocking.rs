@@ -4,25 +4,16 @@
 //! has none of these. So this one tries all sockets, and when nothing has moved, it sleeps for a millisecond. That
 //! sleep is the price: a request that comes during it waits, and each silent client costs a call in each round.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::conversation::{Conversation, Turn};
-use super::{BUFFER, GOODBYE, SILENCE, prepare};
+use super::{BUFFER, Client, prepare};
 use crate::store::Store;
 
 /// How long the loop sleeps when nothing has moved.
 const NAP: Duration = Duration::from_millis(1);
-
-/// A connection, and what the stack of its thread would hold.
-struct Client<'s> {
-    stream: TcpStream,
-    conversation: Conversation<'s>,
-    last_moved: Instant,
-    hangs_up: bool,
-}
 
 /// Serves all clients of this listener in this thread. It never returns.
 pub fn serve(listener: &TcpListener, store: &Store) {
@@ -36,9 +27,7 @@ pub fn serve(listener: &TcpListener, store: &Store) {
         let mut has_moved = false;
         while let Ok((stream, _)) = listener.accept() {
             if prepare(&stream).and_then(|()| stream.set_nonblocking(true)).is_ok() {
-                let conversation = Conversation::new(store);
-                let last_moved = Instant::now();
-                clients.push(Client { stream, conversation, last_moved, hangs_up: false });
+                clients.push(Client::new(stream, store));
             }
             has_moved = true;
         }
@@ -53,38 +42,5 @@ pub fn serve(listener: &TcpListener, store: &Store) {
         if !has_moved {
             thread::sleep(NAP);
         }
-    }
-}
-
-impl Client<'_> {
-    /// Makes one call, which fails with `WouldBlock` if nothing moves. An error is the end of the connection.
-    fn step(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        if self.hangs_up {
-            // As `hang_up` does it, one read at a time.
-            let count = self.stream.read(buffer)?;
-            let is_over = count == 0 || self.is_too_late();
-            return if is_over { Err(ErrorKind::TimedOut.into()) } else { Ok(()) };
-        }
-        match self.conversation.turn() {
-            Turn::Send(bytes) => {
-                let count = self.stream.write(bytes)?;
-                self.conversation.sent(count);
-            }
-            Turn::Receive => {
-                let count = self.stream.read(buffer)?;
-                self.conversation.received(buffer.get(..count).unwrap_or_default());
-            }
-            Turn::HangUp => {
-                self.stream.shutdown(Shutdown::Write)?;
-                self.hangs_up = true;
-            }
-        }
-        self.last_moved = Instant::now();
-        Ok(())
-    }
-
-    fn is_too_late(&self) -> bool {
-        let most = if self.hangs_up { GOODBYE } else { SILENCE };
-        self.last_moved.elapsed() > most
     }
 }

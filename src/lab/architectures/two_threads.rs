@@ -10,7 +10,8 @@ use std::thread::{self, Builder};
 use std::time::Instant;
 
 use super::conversation::{Conversation, Turn};
-use super::{BUFFER, GOODBYE, next_client};
+use super::threads::each_in_a_thread;
+use super::{BUFFER, GOODBYE};
 use crate::limits;
 use crate::store::Store;
 
@@ -20,12 +21,7 @@ const AHEAD: usize = 16;
 
 /// Serves each client of this listener in two threads.
 pub fn serve(listener: &TcpListener, store: &Store) {
-    thread::scope(|scope| {
-        while let Some(stream) = next_client(listener) {
-            let thread = Builder::new().stack_size(limits::STACK);
-            let _ = thread.spawn_scoped(scope, move || serve_client(&stream, store));
-        }
-    });
+    each_in_a_thread(listener, |stream| drop(serve_client(&stream, store)));
 }
 
 /// Starts the reader, and answers in this thread.
@@ -69,14 +65,10 @@ fn answer(mut stream: &TcpStream, pieces: &Receiver<Vec<u8>>, store: &Store) -> 
             Turn::HangUp => break,
         }
     }
-    // As `hang_up` does it, with the reader's help.
+    // As `Client::step` does it, with the reader's help.
     stream.shutdown(Shutdown::Write)?;
     let until = Instant::now() + GOODBYE;
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
-        if pieces.recv_timeout(left).is_ok_and(|piece| !piece.is_empty()) {
-            continue;
-        }
-        break;
-    }
+    let has_more = || pieces.recv_timeout(GOODBYE).is_ok_and(|piece| !piece.is_empty());
+    while Instant::now() < until && has_more() {}
     Ok(())
 }

@@ -10,51 +10,22 @@ pub(super) const WIDTH: f64 = 1280.0;
 /// The size of the text, in the same unit: a slide needs at least 14.
 pub(super) const SIZE: f64 = 15.0;
 
-/// The colours of a picture.
-pub(super) struct Palette {
-    pub(super) paper: &'static str,
-    pub(super) ink: &'static str,
-    pub(super) pale: &'static str,
-    pub(super) command: &'static str,
-    pub(super) header: &'static str,
-    pub(super) payload: &'static str,
-    pub(super) reply: &'static str,
-    pub(super) broken: &'static str,
-}
+/// A colour on light paper, and the same on dark. Each has a contrast of at least 4.5 to the paper.
+pub(super) type Colour = [&'static str; 2];
 
-/// Each colour has a contrast of at least 4.5 to the paper.
-static LIGHT: Palette = Palette {
-    paper: "#ffffff",
-    ink: "#1b1f24",
-    pale: "#59636e",
-    command: "#0a58ca",
-    header: "#9a5700",
-    payload: "#1a7f37",
-    reply: "#8228a8",
-    broken: "#c81e1e",
-};
-
-static DARK: Palette = Palette {
-    paper: "#12161c",
-    ink: "#e9ecf0",
-    pale: "#a3adb9",
-    command: "#74b3ff",
-    header: "#f2b75c",
-    payload: "#62d58d",
-    reply: "#dca6f5",
-    broken: "#ff7b72",
-};
-
-impl Palette {
-    pub(super) fn of(is_dark: bool) -> &'static Palette {
-        if is_dark { &DARK } else { &LIGHT }
-    }
-}
+pub(super) const PAPER: Colour = ["#ffffff", "#12161c"];
+pub(super) const INK: Colour = ["#1b1f24", "#e9ecf0"];
+pub(super) const PALE: Colour = ["#59636e", "#a3adb9"];
+pub(super) const COMMAND: Colour = ["#0a58ca", "#74b3ff"];
+pub(super) const HEADER: Colour = ["#9a5700", "#f2b75c"];
+pub(super) const PAYLOAD: Colour = ["#1a7f37", "#62d58d"];
+pub(super) const REPLY: Colour = ["#8228a8", "#dca6f5"];
+pub(super) const BROKEN: Colour = ["#c81e1e", "#ff7b72"];
 
 /// How a text is drawn.
 #[derive(Clone, Copy)]
 pub(super) struct Style {
-    pub(super) colour: &'static str,
+    pub(super) colour: Colour,
     pub(super) anchor: &'static str,
     pub(super) size: f64,
     pub(super) is_bold: bool,
@@ -63,13 +34,13 @@ pub(super) struct Style {
     /// Clockwise, in degrees.
     pub(super) turn: f64,
     /// Lines below it end before the letters.
-    pub(super) halo: Option<&'static str>,
+    pub(super) has_halo: bool,
 }
 
 impl Style {
-    pub(super) fn new(colour: &'static str) -> Style {
+    pub(super) const fn new(colour: Colour) -> Style {
         let (anchor, size) = ("start", SIZE);
-        Style { colour, anchor, size, is_bold: false, is_code: false, turn: 0.0, halo: None }
+        Style { colour, anchor, size, is_bold: false, is_code: false, turn: 0.0, has_halo: false }
     }
 
     pub(super) fn middle(self) -> Style {
@@ -96,15 +67,25 @@ impl Style {
 
 /// A line's colour, width and dashes.
 #[derive(Clone, Copy)]
-pub(super) struct Pen(pub(super) &'static str, pub(super) f64, pub(super) &'static str);
+pub(super) struct Pen(pub(super) Colour, pub(super) f64, pub(super) &'static str);
 
 /// What has been drawn.
-#[derive(Default)]
-pub(super) struct Canvas(String);
+pub(super) struct Canvas {
+    svg: String,
+    is_dark: bool,
+}
 
 impl Canvas {
+    pub(super) fn new(is_dark: bool) -> Canvas {
+        Canvas { svg: String::new(), is_dark }
+    }
+
+    fn shade(&self, [light, dark]: Colour) -> &'static str {
+        if self.is_dark { dark } else { light }
+    }
+
     pub(super) fn text(&mut self, x: f64, y: f64, style: Style, text: &str) {
-        let Style { colour, anchor, size, is_bold, is_code, turn, halo } = style;
+        let Style { colour, anchor, size, is_bold, is_code, turn, has_halo } = style;
         let font = if is_code {
             "DejaVu Sans Mono, Consolas, Menlo, monospace"
         } else {
@@ -121,55 +102,53 @@ impl Canvas {
              font-size=\"{size}\"{bold}{turn} xml:space=\"preserve\""
         );
         let text = xml(text);
-        if let Some(paper) = halo {
+        if has_halo {
+            let paper = self.shade(PAPER);
             let around = format!("stroke=\"{paper}\" stroke-width=\"5\" stroke-linejoin=\"round\"");
-            let _ = writeln!(self.0, "{open} fill=\"{paper}\" {around}>{text}</text>");
+            let _ = writeln!(self.svg, "{open} fill=\"{paper}\" {around}>{text}</text>");
         }
-        let _ = writeln!(self.0, "{open} fill=\"{colour}\">{text}</text>");
+        let _ = writeln!(self.svg, "{open} fill=\"{}\">{text}</text>", self.shade(colour));
     }
 
     /// A line through these points.
     pub(super) fn line(&mut self, points: &[(f64, f64)], Pen(colour, width, dashes): Pen) {
+        let colour = self.shade(colour);
         let dashes = if dashes.is_empty() {
             String::new()
         } else {
             format!(" stroke-dasharray=\"{dashes}\"")
         };
         let _ = writeln!(
-            self.0,
+            self.svg,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" \
              stroke-width=\"{width}\"{dashes}/>",
             list(points)
         );
     }
 
-    pub(super) fn area(&mut self, points: &[(f64, f64)], colour: &str) {
-        let _ = writeln!(self.0, "<polygon points=\"{}\" fill=\"{colour}\"/>", list(points));
+    pub(super) fn area(&mut self, points: &[(f64, f64)], colour: Colour) {
+        let colour = self.shade(colour);
+        let _ = writeln!(self.svg, "<polygon points=\"{}\" fill=\"{colour}\"/>", list(points));
     }
 
-    pub(super) fn circle(&mut self, (x, y): (f64, f64), radius: f64, colour: &str) {
+    pub(super) fn rectangle(
+        &mut self,
+        (x, y): (f64, f64),
+        width: f64,
+        height: f64,
+        colour: Colour,
+    ) {
+        let colour = self.shade(colour);
         let _ = writeln!(
-            self.0,
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{colour}\"/>"
-        );
-    }
-
-    pub(super) fn rectangle(&mut self, (x, y): (f64, f64), width: f64, height: f64, colour: &str) {
-        let _ = writeln!(
-            self.0,
+            self.svg,
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
              fill=\"{colour}\"/>"
         );
     }
 
     /// The whole picture, on painted paper of this width and height. What was drawn is in the middle.
-    pub(super) fn finish(
-        self,
-        (width, height): (f64, f64),
-        paper: &str,
-        title: &str,
-        about: &str,
-    ) -> String {
+    pub(super) fn finish(self, (width, height): (f64, f64), title: &str, about: &str) -> String {
+        let paper = self.shade(PAPER);
         let (title, about, left) = (xml(title), xml(about), (WIDTH - width) / 2.0);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" width=\"{width:.0}\" \
@@ -177,7 +156,7 @@ impl Canvas {
              <title>{title}</title>\n<desc>{about}</desc>\n\
              <rect x=\"{left:.0}\" y=\"0\" width=\"{width:.0}\" height=\"{height:.0}\" \
              fill=\"{paper}\"/>\n{}</svg>\n",
-            self.0
+            self.svg
         )
     }
 }
@@ -196,9 +175,9 @@ mod tests {
             xml("<a b=\"&\">'\u{1}\u{ffff}"),
             "&lt;a b=&quot;&amp;&quot;&gt;'\u{fffd}\u{fffd}"
         );
-        let mut canvas = Canvas::default();
-        canvas.text(0.0, 0.0, Style::new("#000000"), "</text><script>");
-        let picture = canvas.finish((WIDTH, 10.0), "#ffffff", "</title><script>", "<script>");
+        let mut canvas = Canvas::new(false);
+        canvas.text(0.0, 0.0, Style::new(INK), "</text><script>");
+        let picture = canvas.finish((WIDTH, 10.0), "</title><script>", "<script>");
         assert!(!picture.contains("<script"), "{picture}");
     }
 
@@ -212,10 +191,8 @@ mod tests {
             };
             0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
         };
-        for is_dark in [false, true] {
-            let Palette { paper, ink, pale, command, header, payload, reply, broken } =
-                Palette::of(is_dark);
-            for colour in [ink, pale, command, header, payload, reply, broken] {
+        for colour in [INK, PALE, COMMAND, HEADER, PAYLOAD, REPLY, BROKEN] {
+            for (colour, paper) in colour.into_iter().zip(PAPER) {
                 let (one, other) = (light(paper), light(colour));
                 let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
                 assert!(contrast >= 4.5, "{colour} on {paper}: {contrast}");

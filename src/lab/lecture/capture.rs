@@ -22,11 +22,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, Segment, of_one_version};
+use super::packet::{ACK, FIN, PSH, RST, SEGMENT, SYN, headers, of_one_version};
 use super::trace::{Connection, Event, Observer, Side};
 use crate::cli::InstrumentFlags;
 use crate::error::lock;
-use crate::lang::{Msg, msg, readable};
+use crate::lab::text::said;
+use crate::lang::{Msg, readable};
 
 /// What the longest IP and TCP headers take here, in a packet with a payload.
 const HEADERS: u32 = 60;
@@ -46,6 +47,9 @@ const FULL: usize = 2;
 /// Packets that wait to be written, in bytes: those of some milliseconds at full speed.
 const QUEUE: usize = 4 << 20;
 
+/// How much is written at once, so that a slow reader is seen to read.
+const PIECE: usize = 64 << 10;
+
 /// How long connections wait for a full queue, so that a slow disk gets all packets. Whatever has not moved by
 /// then has perhaps stopped for ever, and they do not wait again before the queue was empty.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -60,9 +64,6 @@ pub struct Capture(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// How many bytes of each payload are kept.
-    kept: usize,
-    has_comments: bool,
     began: (SystemTime, Instant),
     tell: Box<dyn Fn(Msg) + Send + Sync>,
 }
@@ -70,17 +71,18 @@ struct Shared {
 /// What waits for the thread that writes. A reader of the file that stops must not stop the connections.
 #[derive(Default)]
 struct Queue {
+    /// How many bytes of each payload are kept.
+    kept: usize,
+    has_comments: bool,
+    /// Since 1970.
+    time: Duration,
     /// The acknowledgements that are delayed: those that are due first come first.
     owed: VecDeque<Owed>,
-    /// The packets of each event.
-    events: VecDeque<Vec<u8>>,
-    bytes: usize,
-    /// An event is being written.
-    is_writing: bool,
-    /// It was full for [`PATIENCE`], and was not empty since.
-    is_stuck: bool,
-    /// How many events were not kept since it was empty.
-    dropped: u64,
+    packets: Vec<u8>,
+    /// How many bytes are not written yet: those of the packets, and those that are being written.
+    unwritten: usize,
+    /// It was full for [`PATIENCE`], and was not empty since. So many events were not kept.
+    stuck: Option<u64>,
     /// The file cannot be written any more.
     has_failed: bool,
 }
@@ -90,37 +92,17 @@ struct Owed {
     due: Duration,
     /// The number of the connection, and the end that owes it.
     by: (u32, Side),
-    packet: Packet,
-}
-
-/// An IP packet, and what it is.
-struct Packet {
-    bytes: Vec<u8>,
-    /// How many bytes of its payload were not kept.
-    cut: usize,
-    comment: String,
+    packet: Vec<u8>,
 }
 
 impl Queue {
     fn is_full(&self) -> bool {
-        self.bytes >= QUEUE && !self.has_failed
+        self.unwritten >= QUEUE
     }
 
-    fn has_work(&self) -> bool {
-        self.is_writing || !self.events.is_empty()
-    }
-
-    /// Adds what is to be written in one piece, if there is room.
-    fn add(&mut self, packets: Vec<u8>) {
-        if self.has_failed {
-            return;
-        }
-        if self.is_stuck {
-            self.dropped += 1;
-            return;
-        }
-        self.bytes += packets.len();
-        self.events.push_back(packets);
+    fn push(&mut self, bytes: &[u8]) {
+        self.packets.extend(bytes);
+        self.unwritten += bytes.len();
     }
 }
 
@@ -137,36 +119,30 @@ impl Capture {
         let Some(path) = &flags.capture else { return Ok(None) };
         let failed = |error: io::Error| {
             let file = readable(path.to_string_lossy().as_bytes());
-            msg!(
-                "cannot create the capture {file}: {error}",
-                "file capture {file} tidak bisa dibuat: {error}"
-            )
+            said("capture-uncreated", &[&file, &error])
         };
-        let open: Box<dyn FnOnce() -> io::Result<To> + Send> = if flags.capture_takes_output() {
-            Box::new(|| Ok((Box::new(io::stdout()), None)))
+        let to: Option<To> = if flags.capture_takes_output() {
+            Some((Box::new(io::stdout()), None))
         } else if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             // To open a pipe waits for its reader.
-            let path = path.clone();
-            Box::new(move || create(&path))
+            None
         } else {
-            let to = create(path).map_err(failed)?;
-            Box::new(|| Ok(to))
+            Some(create(path).map_err(failed)?)
         };
         let is_classic = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("pcap"));
         let bytes = flags.capture_bytes;
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            changed: Condvar::new(),
-            kept: bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT)),
-            began: (SystemTime::now(), Instant::now()),
-            has_comments: !is_classic,
-            tell: Box::new(tell),
-        });
-        lock(&shared.queue).add(header(!is_classic, longest));
+        let kept = bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT));
+        let mut queue = Queue { kept, has_comments: !is_classic, ..Queue::default() };
+        queue.push(&header(!is_classic, longest));
+        let (queue, changed) = (Mutex::new(queue), Condvar::new());
+        let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(tell));
+        let shared = Arc::new(Shared { queue, changed, began, tell });
         let capture = Capture(Arc::clone(&shared));
         let writer = thread::Builder::new().name("capture".to_owned());
-        writer.spawn(move || shared.write_all(open)).map_err(failed)?;
+        let pipe = path.clone();
+        let open = move || to.map_or_else(|| create(&pipe), Ok);
+        writer.spawn(move || shared.write_all(open())).map_err(failed)?;
         Ok(Some(OF_PROGRAM.get_or_init(|| capture).clone()))
     }
 
@@ -179,10 +155,10 @@ impl Capture {
     /// Waits until what has happened is written, as long as that goes on: for the end of a program.
     pub fn finish(&self) {
         let mut queue = lock(&self.0.queue);
-        while queue.has_work() && !queue.has_failed {
-            let before = queue.bytes;
-            let moves = |queue: &mut Queue| queue.has_work() && queue.bytes == before;
-            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, moves);
+        while queue.unwritten > 0 {
+            let before = queue.unwritten;
+            let rests = |queue: &mut Queue| queue.unwritten == before;
+            let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, rests);
             let (after, time) = waited.unwrap_or_else(PoisonError::into_inner);
             if time.timed_out() {
                 return;
@@ -194,11 +170,11 @@ impl Capture {
     /// The queue, after a wait for room in it.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         let mut queue = lock(&self.0.queue);
-        if queue.is_full() && !queue.is_stuck {
+        if queue.is_full() && queue.stuck.is_none() {
             let full = |queue: &mut Queue| queue.is_full();
             let waited = self.0.changed.wait_timeout_while(queue, PATIENCE, full);
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            queue.is_stuck = queue.is_full();
+            queue.stuck = queue.is_full().then_some(0);
         }
         queue
     }
@@ -222,9 +198,9 @@ impl Capture {
         };
         let conversation = Conversation { capture: self.clone(), side, ends: Mutex::new(ends) };
         let (client, server) = (Side::Client, Side::Server);
-        conversation.write(|ends, out| {
+        conversation.write(|ends, queue| {
             for (from, flags) in [(client, SYN), (server, SYN | ACK), (client, ACK)] {
-                out.segment(ends, from, flags, &[], "made up: the handshake");
+                queue.segment(ends, from, flags, &[], "made up: the handshake");
             }
         });
         conversation
@@ -232,19 +208,15 @@ impl Capture {
 
     /// Adds the packets of one event, which have the same time, and no other packet between them. Acknowledgements
     /// that were due before come first.
-    fn write(&self, packets: impl FnOnce(&mut Packets)) {
+    fn write(&self, packets: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue();
         // The time within the lock, so that it goes on from packet to packet.
         let (date, start) = self.0.began;
         let time = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = time.saturating_add(start.elapsed());
-        let owed = std::mem::take(&mut queue.owed);
-        let (kept, has_comments) = (self.0.kept, self.0.has_comments);
-        let mut out = Packets { bytes: Vec::new(), time: now, kept, has_comments, owed };
-        out.write_due();
-        packets(&mut out);
-        queue.owed = out.owed;
-        queue.add(out.bytes);
+        queue.time = time.saturating_add(start.elapsed());
+        queue.write_due();
+        packets(&mut queue);
+        queue.stuck = queue.stuck.map(|dropped| dropped + 1);
         self.0.changed.notify_all();
     }
 }
@@ -271,20 +243,24 @@ fn create(path: &Path) -> io::Result<To> {
 }
 
 impl Shared {
-    /// Opens the file and writes what is added, until the program ends or the file cannot be written any more.
-    fn write_all(&self, open: Box<dyn FnOnce() -> io::Result<To> + Send>) {
-        let written = open().and_then(|(mut to, cut)| {
+    /// Writes what is added, until the program ends or the file cannot be written any more.
+    fn write_all(&self, to: io::Result<To>) {
+        let written = to.and_then(|(mut to, cut)| {
             let mut whole = 0;
             loop {
-                let event = self.next();
-                let written = to.write_all(&event).and_then(|()| to.flush());
+                let packets = self.next();
+                let mut pieces = packets.chunks(PIECE);
+                let written = pieces.try_for_each(|piece| {
+                    to.write_all(piece).and_then(|()| to.flush())?;
+                    self.wrote(piece.len());
+                    Ok(())
+                });
                 if written.is_err() {
                     // A reader takes half a packet for a broken file.
                     cut.map(|file| file.set_len(whole));
                     return written;
                 }
-                whole += event.len() as u64;
-                self.wrote(event.len());
+                whole += packets.len() as u64;
             }
         });
         let mut queue = lock(&self.queue);
@@ -292,36 +268,23 @@ impl Shared {
         self.changed.notify_all();
         drop(queue);
         if let Err(error) = written {
-            (self.tell)(msg!(
-                "the capture ends here, because it cannot be written: {error}",
-                "capture berhenti di sini karena tidak bisa ditulis: {error}"
-            ));
+            (self.tell)(said("capture-ends", &[&error]));
         }
     }
 
     fn next(&self) -> Vec<u8> {
-        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.events.is_empty());
-        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.is_writing = true;
-        queue.events.pop_front().unwrap_or_default()
+        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.packets.is_empty());
+        std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).packets)
     }
 
     fn wrote(&self, bytes: usize) {
         let mut queue = lock(&self.queue);
-        queue.bytes -= bytes;
-        queue.is_writing = false;
-        let mut dropped = 0;
-        if queue.events.is_empty() {
-            queue.is_stuck = false;
-            dropped = std::mem::take(&mut queue.dropped);
-        }
+        queue.unwritten -= bytes;
+        let dropped = if queue.unwritten == 0 { queue.stuck.take() } else { None };
         self.changed.notify_all();
         drop(queue);
-        if dropped > 0 {
-            (self.tell)(msg!(
-                "the capture lacks {dropped} reads and writes: it could not be written fast enough",
-                "capture kehilangan {dropped} read dan write karena tidak cukup cepat ditulis"
-            ));
+        if let Some(dropped @ 1..) = dropped {
+            (self.tell)(said("capture-lacks", &[&dropped]));
         }
     }
 }
@@ -356,9 +319,9 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Packets)) {
+    fn write(&self, packets: impl FnOnce(&mut Ends, &mut Queue)) {
         let mut ends = lock(&self.ends);
-        self.capture.write(|out| packets(&mut ends, out));
+        self.capture.write(|queue| packets(&mut ends, queue));
     }
 
     /// What this program did.
@@ -376,7 +339,7 @@ impl Conversation {
 
     /// Bytes that went from this end to the other.
     fn moved(&self, from: Side, bytes: &[u8]) {
-        self.write(|ends, out| {
+        self.write(|ends, queue| {
             if ends.is_over || bytes.is_empty() {
                 return;
             }
@@ -386,21 +349,21 @@ impl Conversation {
                 let is_last = n + 1 == count;
                 let part = format!("{call}, segment {} of {count}", n + 1);
                 let comment = if count == 1 { &call } else { &part };
-                out.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
+                queue.segment(ends, from, if is_last { PSH | ACK } else { ACK }, segment, comment);
                 let full = at(&mut ends.full, from.other());
                 *full += usize::from(segment.len() == SEGMENT);
                 if *full == FULL {
                     let comment = "made up: acknowledges the second full segment";
-                    out.segment(ends, from.other(), ACK, &[], comment);
+                    queue.segment(ends, from.other(), ACK, &[], comment);
                 } else {
-                    out.owe(ends, from.other());
+                    queue.owe(ends, from.other());
                 }
             }
         });
     }
 
     fn ended(&self, from: Side) {
-        self.write(|ends, out| {
+        self.write(|ends, queue| {
             if std::mem::replace(at(&mut ends.ended, from), true) || ends.is_over {
                 return;
             }
@@ -409,31 +372,31 @@ impl Conversation {
                 true => self.did("ends its direction"),
                 false => self.call(ends, from) + ", the end",
             };
-            out.segment(ends, from, FIN | ACK, &[], &call);
+            queue.segment(ends, from, FIN | ACK, &[], &call);
             if ends.is_over {
                 // The other end has nothing left to send that could carry it.
-                out.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
+                queue.segment(ends, from.other(), ACK, &[], "made up: acknowledges the last FIN");
             } else {
-                out.owe(ends, from.other());
+                queue.owe(ends, from.other());
             }
         });
     }
 
     fn reset(&self, by: Side) {
-        self.write(|ends, out| {
+        self.write(|ends, queue| {
             if std::mem::replace(&mut ends.is_over, true) {
                 return;
             }
             let what =
                 if by == self.side { "resets the connection" } else { "learns of the reset" };
-            out.segment(ends, by, RST | ACK, &[], &self.did(what));
-            out.forget(ends, by.other());
+            queue.segment(ends, by, RST | ACK, &[], &self.did(what));
+            queue.forget(ends, by.other());
         });
     }
 }
 
 impl Observer for Conversation {
-    fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+    fn see(&self, event: Event<'_>, _: Duration) {
         let (own, peer) = (self.side, self.side.other());
         match event {
             Event::Read(bytes) => self.moved(peer, bytes),
@@ -454,24 +417,15 @@ impl Drop for Conversation {
     }
 }
 
-/// The packets of one event.
-struct Packets {
-    bytes: Vec<u8>,
-    /// Since 1970.
-    time: Duration,
-    kept: usize,
-    has_comments: bool,
-    /// See [`Queue::owed`].
-    owed: VecDeque<Owed>,
-}
-
-impl Packets {
+impl Queue {
     /// Writes one segment from this end, which acknowledges what has come to it.
     fn segment(&mut self, ends: &mut Ends, from: Side, flags: u8, bytes: &[u8], comment: &str) {
         self.forget(ends, from);
         *at(&mut ends.full, from) = 0;
-        let packet = packet(ends, from, flags, bytes, self.kept, comment);
-        self.write(self.time, &packet);
+        let headers = headers_of(ends, from, flags, bytes);
+        let kept = bytes.get(..self.kept).unwrap_or(bytes);
+        let cut = bytes.len() - kept.len();
+        self.write(self.time, &[&headers, kept].concat(), cut, comment);
         let taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let taken = taken.wrapping_add(u32::from(flags & (SYN | FIN) != 0));
         let next = at(&mut ends.next, from);
@@ -480,8 +434,7 @@ impl Packets {
 
     /// Takes note that this end owes an acknowledgement of all that has come to it.
     fn owe(&mut self, ends: &Ends, end: Side) {
-        let comment = "made up: delayed, because no segment carried it";
-        let packet = packet(ends, end, ACK, &[], 0, comment);
+        let packet = headers_of(ends, end, ACK, &[]);
         let by = (ends.number, end);
         match self.owed.iter_mut().find(|owed| owed.by == by) {
             Some(owed) => owed.packet = packet,
@@ -498,30 +451,35 @@ impl Packets {
     fn write_due(&mut self) {
         while self.owed.front().is_some_and(|owed| owed.due <= self.time) {
             let Some(Owed { due, packet, .. }) = self.owed.pop_front() else { return };
-            self.write(due, &packet);
+            let comment = "made up: delayed, because no segment carried it";
+            self.write(due, &packet, 0, comment);
         }
     }
 
-    fn write(&mut self, time: Duration, Packet { bytes, cut, comment }: &Packet) {
+    /// Writes a packet, of whose payload so many bytes were cut, if there is room.
+    fn write(&mut self, time: Duration, packet: &[u8], cut: usize, comment: &str) {
+        if self.has_failed || self.stuck.is_some() {
+            return;
+        }
         let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let (kept, length) = (size(bytes.len()), size(bytes.len() + cut));
+        let (kept, length) = (size(packet.len()), size(packet.len() + cut));
         if self.has_comments {
             let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             let (high, low) = (nanos >> 32, nanos & 0xffff_ffff);
             let [high, low] = [high, low].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
             let mut body = words_of(&[0, high, low, kept, length]);
-            body.extend(padded(bytes));
+            body.extend(padded(packet));
             // The comment is the option 1, with its length. The option 0 is the last.
             body.extend(words_of(&[1 | size(comment.len()) << 16]));
             body.extend(padded(comment.as_bytes()));
             body.extend([0; 4]);
-            self.bytes.extend(block(6, &body));
+            self.push(&block(6, &body));
             return;
         }
         // The format ends in 2106.
         let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-        self.bytes.extend(words_of(&[seconds, time.subsec_nanos(), kept, length]));
-        self.bytes.extend(bytes);
+        self.push(&words_of(&[seconds, time.subsec_nanos(), kept, length]));
+        self.push(packet);
     }
 }
 
@@ -542,16 +500,13 @@ fn padded(bytes: &[u8]) -> impl Iterator<Item = u8> {
     bytes.iter().copied().chain(std::iter::repeat_n(0, zeros))
 }
 
-/// One segment from this end, as an IP packet.
-fn packet(ends: &Ends, from: Side, flags: u8, bytes: &[u8], most: usize, comment: &str) -> Packet {
+/// The headers of a segment from this end.
+fn headers_of(ends: &Ends, from: Side, flags: u8, bytes: &[u8]) -> Vec<u8> {
     let Ends { addresses: [client, server], next: [first, second], .. } = *ends;
-    let (source, target, sequence, expected) = match from {
-        Side::Client => (client, server, first, second),
-        Side::Server => (server, client, second, first),
+    let (addresses, sequence, expected) = match from {
+        Side::Client => ([client, server], first, second),
+        Side::Server => ([server, client], second, first),
     };
     let acknowledged = if flags & ACK == 0 { 0 } else { expected };
-    let headers = Segment { source, target, sequence, acknowledged, flags, bytes }.headers();
-    let kept = bytes.get(..most).unwrap_or(bytes);
-    let cut = bytes.len() - kept.len();
-    Packet { bytes: [&headers, kept].concat(), cut, comment: comment.to_owned() }
+    headers(addresses, sequence, acknowledged, flags, bytes)
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Instruments;
-use super::canvas::{Canvas, Palette, Pen, Style, WIDTH};
+use super::canvas::{COMMAND, Canvas, Colour, HEADER, INK, PALE, PAYLOAD, Pen, Style, WIDTH};
 use super::capture::Capture;
 use super::local::LocalServer;
 use super::picture::save;
@@ -27,7 +27,8 @@ use crate::dialect::json_value::Value;
 use crate::error::{Answer, Failure, OPEN, lock};
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::TemporaryFolder;
-use crate::lang::{self, Lang, msg};
+use crate::lab::text::said;
+use crate::lang::{self, Lang};
 use crate::wire::stream;
 
 /// A read that takes at least this long on one machine has waited for a pause to pass, and not for the other
@@ -68,7 +69,7 @@ pub(super) struct Counts {
 }
 
 impl Observer for Counter {
-    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
+    fn see(&self, event: Event<'_>, took: Duration) {
         let mut counts = lock(&self.0);
         match event {
             Event::Read(bytes) => {
@@ -97,10 +98,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
         save(path, "")?;
     }
     let [(path, _)] = files.as_slice() else {
-        return Err(Stop::Wrong(msg!(
-            "compare takes one file; put quotes around a name with spaces",
-            "compare menerima satu file; pakai tanda kutip untuk nama dengan spasi"
-        )));
+        return Err(Stop::Wrong(said("compare-use", &[])));
     };
     let folder = TemporaryFolder::new()?;
     let own = match line.is_named {
@@ -128,10 +126,7 @@ pub(super) fn explain_capture(ui: &Ui, line: &CommandLine, server: &LocalServer)
             }
             command +=
                 &format!(" \\\n    -r {}", lang::readable(file.to_string_lossy().as_bytes()));
-            ui.tell(&msg!(
-                "the usual ports were taken; to read the capture:\n{command}",
-                "port yang biasa sudah dipakai; untuk membaca capture:\n{command}"
-            ))
+            ui.tell(&said("ports-taken", &[&command]))
         }
         _ => Ok(()),
     }
@@ -147,43 +142,9 @@ pub(super) fn show(ui: &Ui, line: &CommandLine, rows: &[Row]) -> Outcome {
     if line.flags.json {
         return Ok(ui.print(&format!("{}\n", json(rows)))?);
     }
-    ui.tell(&msg!(
-        "The same job in each dialect: send the file, fetch it again.",
-        "Pekerjaan yang sama di setiap dialek: kirim file, ambil lagi."
-    ))?;
-    ui.print(&table(rows, heads(line.config.lang), ui.terminal.columns))?;
-    let lacks = lacks(ui.config());
-    ui.tell(&msg!(
-        "trips: times that the client had to wait for an answer\n\
-         framing: all bytes that are not the file's\n\
-         waited: reads of 15 ms and more, such as pauses\n\
-         commands that a dialect lacks:{lacks}",
-        "bolak-balik: berapa kali client harus menunggu jawaban\n\
-         overhead: semua byte yang bukan isi file\n\
-         tunggu: read selama 15 ms atau lebih, misalnya jeda\n\
-         perintah yang tidak ada di sebuah dialek:{lacks}"
-    ))
-}
-
-/// The heads of the columns.
-fn heads(lang: Lang) -> &'static str {
-    lang.choose(
-        "dialect conns trips reads writes payload framing share waited seconds rate ends-by",
-        "dialek koneksi bolak-balik baca tulis isi overhead bagian tunggu detik laju akhir",
-    )
-}
-
-/// The commands of files that a dialect lacks: a line for each that lacks one.
-fn lacks(config: &Config) -> String {
-    let lacks = |dialect: Dialect| {
-        let config = Config { dialect, ..config.clone() };
-        let client = Client::new(config, stream::plain());
-        let mut words = vec!["upload", "download", "ls", "size", "rm"];
-        words.retain(|word| client.requests().has(word) == Some(false));
-        let line = format!("\n  {}: {}", dialect.name(), words.join(" "));
-        if words.is_empty() { String::new() } else { line }
-    };
-    Dialect::ALL.into_iter().map(lacks).collect()
+    ui.tell(&said("job", &[]))?;
+    ui.print(&table(rows, line.config.lang, ui.terminal.columns))?;
+    ui.tell(&said("columns", &[]))
 }
 
 /// Does the job through every dialect: with this server of our own, or with the one that the user named, at each
@@ -197,16 +158,12 @@ pub(super) fn compare(
     own: Option<&LocalServer>,
     path: &Path,
 ) -> Answer<Vec<Answer<Row>>> {
-    let opening = |error| Failure::local(OPEN, path.display(), error);
-    let found = fs::metadata(path).map_err(opening)?;
+    let found = fs::metadata(path).map_err(|error| Failure::local(OPEN, path.display(), error))?;
     if !found.is_file() {
-        let why = match found.is_dir() {
-            true => msg!("it is a folder", "itu folder"),
-            false => msg!("it is not a plain file", "itu bukan file biasa"),
-        };
-        return Err(Failure::local(OPEN, path.display(), why));
+        let why = if found.is_dir() { "folder" } else { "no-plain-file" };
+        return Err(Failure::local(OPEN, path.display(), said(why, &[])));
     }
-    File::open(path).map_err(opening)?;
+    open(path)?;
     let folder = TemporaryFolder::new()?;
     let with = |dialect: Dialect| {
         let port = own.map_or(dialect.port(), |own| own.port(dialect));
@@ -259,18 +216,18 @@ fn job(config: Config, path: &Path, name: &str, capture: Option<Capture>) -> Ans
     Ok(Row { dialect, connections, payload, time, counts })
 }
 
+fn open(path: &Path) -> Answer<File> {
+    File::open(path).map_err(|error| Failure::local(OPEN, path.display(), error))
+}
+
 fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
-    let bytes = |path: &Path| -> Answer<_> {
-        let file = File::open(path);
-        let file = file.map_err(|error| Failure::local(OPEN, path.display(), error))?;
-        Ok(BufReader::new(file).bytes().map(Result::ok))
-    };
-    let are_same = bytes(sent)?.eq(bytes(back)?);
+    let bytes = |file| BufReader::new(file).bytes().map(Result::ok);
+    let are_same = bytes(open(sent)?).eq(bytes(open(back)?));
     let _ = fs::remove_file(back);
     if are_same {
         return Ok(());
     }
-    let why = msg!("what came back is not what was sent", "yang kembali berbeda dari yang dikirim");
+    let why = said("came-back-different", &[]);
     Err(Failure::local(("compare", "membandingkan"), sent.display(), why))
 }
 
@@ -278,9 +235,10 @@ fn must_be_same(sent: &Path, back: &Path) -> Answer<()> {
 /// another form, then those that differ least.
 const DISPENSABLE: [usize; 5] = [7, 9, 1, 10, 3];
 
-/// The rows for people, below these heads: as many columns as fit.
+/// The rows for people, below their heads: as many columns as fit.
 #[allow(clippy::indexing_slicing, reason = "all rows have the same twelve cells")]
-fn table(rows: &[Row], heads: &str, columns: usize) -> String {
+fn table(rows: &[Row], lang: Lang, columns: usize) -> String {
+    let heads = said("heads", &[]).say(lang);
     let mut cells = vec![heads.split(' ').map(str::to_owned).collect::<Vec<_>>()];
     for row in rows {
         let (counts, framing) = (&row.counts, row.framing());
@@ -316,87 +274,69 @@ const LONGEST: f64 = WIDTH - LEFT - 150.0;
 
 const ROW: f64 = 32.0;
 
+/// The name of its head, its colour, its figure, and with how many decimals.
+type Chart = (&'static str, Colour, fn(&Row) -> f64, usize);
+
 /// Three charts, each with a bar for each dialect. `what` was moved, for example `10 MB`.
 pub(super) fn bars(rows: &[Row], what: &str, lang: Lang, is_dark: bool) -> String {
-    let colours = Palette::of(is_dark);
-    let mut canvas = Canvas::default();
-    let ink = Style::new(colours.ink);
-    let title =
-        msg!("A file through four framings: {what}", "Satu file dengan empat framing: {what}");
+    let mut canvas = Canvas::new(is_dark);
+    let ink = Style::new(INK);
+    let title = said("bars-title", &[&what]);
     let title = title.say(lang);
     canvas.text(24.0, 40.0, ink.bold(24.0), &title);
     let mut y = 64.0;
     let mut about = Vec::new();
-    let of = |figure: fn(&Row) -> (f64, String)| {
-        rows.iter().map(|row| (row.dialect.name(), figure(row))).collect::<Vec<_>>()
-    };
-    let charts = [
-        (
-            lang.choose("Seconds for the whole job", "Detik untuk seluruh pekerjaan"),
-            colours.command,
-            of(|row| seconds(row.time)),
-        ),
-        (
-            lang.choose("Seconds of waiting for pauses", "Detik menunggu jeda"),
-            colours.header,
-            of(|row| seconds(row.counts.waited)),
-        ),
-        (
-            lang.choose("Round trips", "Bolak-balik"),
-            colours.payload,
-            of(|row| (row.counts.trips as f64, row.counts.trips.to_string())),
-        ),
+    let charts: [Chart; 3] = [
+        ("bars-time", COMMAND, |row| row.time.as_secs_f64(), 4),
+        ("bars-waited", HEADER, |row| row.counts.waited.as_secs_f64(), 4),
+        ("bars-trips", PAYLOAD, |row| row.counts.trips as f64, 0),
     ];
-    for (head, colour, figures) in charts {
+    for (head, colour, figure, decimals) in charts {
+        let head = said(head, &[]).say(lang);
         y += 26.0;
-        canvas.text(24.0, y, ink.bold(18.0), head);
-        let most = figures.iter().map(|(_, (value, _))| *value).fold(1e-9, f64::max);
+        canvas.text(24.0, y, ink.bold(18.0), &head);
+        let most = rows.iter().map(figure).fold(1e-9, f64::max);
         let top = y + 8.0;
-        for (dialect, (value, text)) in &figures {
+        let mut list = Vec::new();
+        for row in rows {
             y += ROW;
-            let length = LONGEST * value / most;
+            let (dialect, value) = (row.dialect.name(), figure(row));
+            let (length, text) = (LONGEST * value / most, format!("{value:.decimals$}"));
             canvas.text(LEFT - 12.0, y, ink.end(), dialect);
             canvas.rectangle((LEFT, y - 16.0), length.max(1.0), 22.0, colour);
-            canvas.text(LEFT + length + 10.0, y, ink, text);
+            canvas.text(LEFT + length + 10.0, y, ink, &text);
+            list.push(format!("{dialect} {text}"));
         }
-        canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(colours.pale, 1.0, ""));
-        let list = figures.iter().map(|(dialect, (_, text))| format!("{dialect} {text}"));
-        about.push(format!("{head}: {}", list.collect::<Vec<_>>().join(", ")));
+        canvas.line(&[(LEFT, top), (LEFT, y + 12.0)], Pen(PALE, 1.0, ""));
+        about.push(format!("{head}: {}", list.join(", ")));
         y += 24.0;
     }
     let about = about.join(". ");
-    let about = msg!(
-        "Three bar charts: the seconds of the whole job, the seconds spent waiting for pauses, and the round trips. \
-         {about}.",
-        "Tiga diagram batang: detik untuk seluruh pekerjaan, detik menunggu jeda, dan jumlah bolak-balik. {about}."
-    );
-    canvas.finish((WIDTH, y), colours.paper, &title, &about.say(lang))
-}
-
-fn seconds(time: Duration) -> (f64, String) {
-    (time.as_secs_f64(), format!("{:.4}", time.as_secs_f64()))
+    let about = said("bars", &[&about]);
+    canvas.finish((WIDTH, y), &title, &about.say(lang))
 }
 
 /// The rows for programs: one JSON array.
 fn json(rows: &[Row]) -> String {
-    let number = |name: &str, n: u64| (name.to_owned(), Value::number(n));
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let object = |row: &Row| {
-        Value::Object(vec![
-            ("dialect".to_owned(), Value::text(row.dialect.name())),
-            number("connections", row.connections),
-            number("round_trips", row.counts.trips),
-            number("reads", row.counts.reads),
-            number("writes", row.counts.writes),
-            number("payload_bytes", row.payload),
-            number("framing_bytes", row.framing()),
-            number("waited_us", micros(row.counts.waited)),
-            number("time_us", micros(row.time)),
+        let counts = &row.counts;
+        let members = [
+            ("dialect", Value::text(row.dialect.name())),
+            ("connections", Value::number(row.connections)),
+            ("round_trips", Value::number(counts.trips)),
+            ("reads", Value::number(counts.reads)),
+            ("writes", Value::number(counts.writes)),
+            ("payload_bytes", Value::number(row.payload)),
+            ("framing_bytes", Value::number(row.framing())),
+            ("waited_us", Value::number(micros(counts.waited))),
+            ("time_us", Value::number(micros(row.time))),
             (
-                "message_ends".to_owned(),
-                Value::Array(row.counts.endings.iter().map(|end| Value::text(end)).collect()),
+                "message_ends",
+                Value::Array(counts.endings.iter().map(|it| Value::text(it)).collect()),
             ),
-        ])
+        ];
+        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).to_vec())
     };
     Value::Array(rows.iter().map(object).collect()).to_string()
 }
@@ -417,11 +357,28 @@ mod tests {
             (Event::Message(b"abc", 3, Ending::Lf), 9 * PAUSE),
             (Event::End, 2 * PAUSE),
         ] {
-            counter.see(event, Duration::ZERO, took);
+            counter.see(event, took);
         }
         let Counts { reads, writes, bytes, trips, waited, endings, .. } = lock(&counter.0).clone();
         assert_eq!((reads, writes, bytes, trips), (3, 1, 6, 1));
         assert_eq!((waited, endings), (3 * PAUSE, BTreeSet::from(["LF"])));
+    }
+
+    #[test]
+    fn what_a_dialect_lacks_is_said() {
+        let lacks = |dialect: Dialect| {
+            let config = Config { dialect, ..Config::new(Lang::En) };
+            let client = Client::new(config, stream::plain());
+            let mut words = vec!["upload", "download", "ls", "size", "rm"];
+            words.retain(|word| client.requests().has(word) == Some(false));
+            let line = format!("\n  {}: {}", dialect.name(), words.join(" "));
+            if words.is_empty() { String::new() } else { line }
+        };
+        let lacks: String = Dialect::ALL.into_iter().map(lacks).collect();
+        for lang in [Lang::En, Lang::Id] {
+            let columns = said("columns", &[]).say(lang);
+            assert_eq!(columns.split_once(":\n").map(|(_, list)| list), lacks.strip_prefix('\n'));
+        }
     }
 
     #[test]
@@ -443,10 +400,9 @@ mod tests {
         };
         let rows: Vec<_> = Dialect::ALL.into_iter().map(row).collect();
         for lang in [Lang::En, Lang::Id] {
-            let heads = heads(lang);
-            assert_eq!(heads.split(' ').count(), 12);
+            assert_eq!(said("heads", &[]).say(lang).split(' ').count(), 12);
             let widest = |columns| {
-                let text = table(&rows, heads, columns);
+                let text = table(&rows, lang, columns);
                 let words = text.lines().next().unwrap().split_whitespace().count();
                 (words, text.lines().map(str::len).max().unwrap())
             };

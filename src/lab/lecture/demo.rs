@@ -19,7 +19,6 @@ use crate::error::lock;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::TemporaryFolder;
 use crate::lang::msg;
-use crate::limits;
 
 /// The name of the file that the session sends.
 const FILE: &str = "hello.txt";
@@ -53,7 +52,6 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let serving = recorded.clone().prepare(Side::Server);
     let server = LocalServer::prepared(&folder.0.join("root"), FLAGS, serving)?;
     let config = Config {
-        host: limits::TCP_IP.to_owned(),
         port: server.port(ui.config().dialect),
         // Messages name the downloads folder as a reader knows it, and fit on a slide.
         base: folder.0.clone(),
@@ -67,7 +65,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     let instruments = Instruments { trace, capture, ..recorded };
     let client = Client::new(config, instruments.prepare(Side::Client));
     let waits = line.flags.step && ui.asks;
-    let enter = msg!("(Enter) ", "(Enter) ");
+    let enter = msg!("(Enter)", "(Enter)");
     if waits {
         clear(ui)?;
     }
@@ -112,8 +110,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     } else {
         ui.print("\n")?;
     }
-    let config = Config { host: limits::TCP_IP.to_owned(), ..ui.config().clone() };
-    let rows = compare::compare(&config, Some(&server), &file)?;
+    let rows = compare::compare(ui.config(), Some(&server), &file)?;
     compare::show(ui, line, &rows.into_iter().flatten().collect::<Vec<_>>())?;
     compare::explain_capture(ui, line, &server)
 }

@@ -5,13 +5,10 @@
 //! side can only disturb what it sends itself.
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::trace::Observer;
 use crate::cli::args;
 use crate::lab::random::Random;
-use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
@@ -36,17 +33,6 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The faults that a flag asks for, if there is one.
-    ///
-    /// # Errors
-    /// It is not a list of faults.
-    pub fn of(flag: Option<&str>) -> Result<Option<Faults>, Msg> {
-        let Some(value) = flag else { return Ok(None) };
-        let wanted = ("faults like slice=1,delay=20", "gangguan seperti slice=1,delay=20");
-        let wrong = || args::wrong_value("--stammer", value, wanted);
-        Faults::parse(value).map(Some).ok_or_else(wrong)
-    }
-
     /// Reads faults as a flag has them: `slice=1,delay=20`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Faults> {
@@ -76,7 +62,6 @@ pub struct Faulty {
     /// `None` after a cut or a reset.
     inner: Option<Box<dyn Stream>>,
     faults: Faults,
-    on_cut: Option<Arc<dyn Observer>>,
     random: Random,
     sent: u64,
     /// The bytes that are held back, and since when.
@@ -85,16 +70,12 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Puts these faults in front of `inner`. A cut is told to `on_cut`.
+    /// Puts these faults in front of `inner`.
     #[must_use]
-    pub fn new(
-        inner: Box<dyn Stream>,
-        faults: Faults,
-        on_cut: Option<Arc<dyn Observer>>,
-    ) -> Faulty {
+    pub fn new(inner: Box<dyn Stream>, faults: Faults) -> Faulty {
         let random = Random(faults.seed.unwrap_or(0));
         let since = Instant::now();
-        Faulty { inner: Some(inner), faults, on_cut, random, sent: 0, held: Vec::new(), since }
+        Faulty { inner: Some(inner), faults, random, sent: 0, held: Vec::new(), since }
     }
 
     fn inner(&mut self) -> io::Result<&mut Box<dyn Stream>> {
@@ -150,9 +131,6 @@ impl Faulty {
             if self.faults.reset.is_some_and(|reset| reset <= self.sent) {
                 inner.force_reset();
             } else {
-                if let Some(observer) = &self.on_cut {
-                    observer.cut();
-                }
                 let _ = inner.end_writing();
             }
         }
@@ -236,7 +214,7 @@ mod tests {
 
     fn faulty(faults: &str) -> (Faulty, Written) {
         let (script, written) = Script::whole("reply");
-        (Faulty::new(Box::new(script), Faults::parse(faults).unwrap(), None), written)
+        (Faulty::new(Box::new(script), Faults::parse(faults).unwrap()), written)
     }
 
     #[test]

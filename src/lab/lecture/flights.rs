@@ -1,59 +1,14 @@
-//! Two tapes, or one, as arrows and messages.
+//! Two tapes, or one, as the arrows and messages of a connection.
 //!
 //! If both sides were recorded, an arrow leads from the write to the read, by the position of its bytes: one
 //! write can come in many reads, and one read can bring many writes. If one side was recorded, the arrows are
-//! level.
+//! level. Where a message ends, only its receiver knows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::payloads::Announced;
-use super::record::{Entry, Tape, What};
+use super::record::{Arrow, Mark, Message, Part, Tape};
 use super::trace::{Connection, Side};
-use crate::wire::stream::Ending;
-
-/// The parts of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Command,
-    Header,
-    Payload,
-    Reply,
-}
-
-pub(super) const PARTS: [Part; 4] = [Part::Command, Part::Header, Part::Payload, Part::Reply];
-
-/// Some bytes on their way, or the end of what a side sends.
-#[derive(Clone, Debug)]
-pub(super) struct Arrow {
-    pub(super) by: Side,
-    pub(super) start: Duration,
-    pub(super) end: Duration,
-    pub(super) from: u64,
-    /// The same as `from` for an end.
-    pub(super) to: u64,
-    pub(super) head: Vec<u8>,
-    /// Nothing says that it has come.
-    pub(super) is_lost: bool,
-}
-
-/// Bytes of one side that belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) by: Side,
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) part: Part,
-    /// How the receiver knew its end, if the receiver was recorded.
-    pub(super) ending: Option<Ending>,
-    pub(super) is_complete: bool,
-}
-
-/// Something at one side that is not an arrow.
-pub(super) enum Mark {
-    Reset,
-    Silence(Duration),
-}
 
 /// A connection, seen from one side or from both.
 pub(super) struct Conversation<'t> {
@@ -70,25 +25,14 @@ impl<'t> Conversation<'t> {
         for by in [Side::Client, Side::Server] {
             let (sender, receiver) = (of(by), of(by.other()));
             arrows.extend(flights(by, sender, receiver));
-            messages.extend(match (sender, receiver) {
-                (sender, Some(receiver)) => come(receiver, sender),
-                (Some(sender), None) => sent(sender),
-                (None, None) => Vec::new(),
-            });
+            messages.extend(receiver.into_iter().flat_map(come));
         }
         arrows.sort_by_key(|arrow| (arrow.start, arrow.end));
-        let mut marks = Vec::new();
-        for tape in &tapes {
-            let mut is_reset = false;
-            for Entry { began, at, what } in &tape.entries {
-                let mark = match what {
-                    What::Reset if !std::mem::replace(&mut is_reset, true) => Mark::Reset,
-                    What::Silence => Mark::Silence(at.saturating_sub(*began)),
-                    _ => continue,
-                };
-                marks.push((tape.side(), *at, mark));
-            }
-        }
+        let mark = |tape: &&'t Tape| {
+            let side = tape.side();
+            tape.marks.iter().map(move |(at, mark)| (side, *at, *mark))
+        };
+        let marks = tapes.iter().flat_map(mark).collect();
         Conversation { tapes, arrows, messages, marks }
     }
 
@@ -105,7 +49,7 @@ impl<'t> Conversation<'t> {
 
     /// Whether this side ended in the middle of something, or on purpose.
     pub(super) fn is_cut(&self, by: Side) -> bool {
-        self.messages.iter().any(|it| it.by == by && !it.is_complete)
+        self.messages.iter().any(|it| it.by == by && it.ending.is_none())
             || self.tapes.iter().any(|tape| tape.side() == by && tape.is_cut())
     }
 
@@ -137,37 +81,22 @@ pub(super) fn pair(tapes: &[Tape]) -> Vec<Conversation<'_>> {
 
 /// The arrows of what one side sends.
 fn flights(by: Side, sender: Option<&Tape>, receiver: Option<&Tape>) -> Vec<Arrow> {
+    let (Some(sender), Some(receiver)) = (sender, receiver) else {
+        let calls = sender.or(receiver).into_iter().flat_map(|tape| tape.arrows_of(by));
+        return calls.map(|call| Arrow { start: call.end, ..call.clone() }).collect();
+    };
     let mut arrows = Vec::new();
-    let empty = Vec::new();
-    let writes = sender.map_or(&empty, |tape| &tape.entries);
-    let reads = receiver.map_or(&empty, |tape| &tape.entries);
-    let level = |entry: &Entry| {
-        let (from, to, head) = match &entry.what {
-            What::Moved { by: its, from, length, head } if *its == by => {
-                (*from, from + length, head.clone())
-            }
-            What::End(its) if *its == by => (0, 0, Vec::new()),
-            _ => return None,
-        };
-        let (start, end) = (entry.at, entry.at);
-        Some(Arrow { by, start, end, from, to, head, is_lost: false })
-    };
-    let (Some(_), Some(receiver)) = (sender, receiver) else {
-        return writes.iter().chain(reads).filter_map(level).collect();
-    };
-    let reads: Vec<_> = reads.iter().filter_map(level).collect();
-    let mut has_ended = false;
-    for (entry, write) in writes.iter().filter_map(|entry| Some((entry, level(entry)?))) {
-        let start = entry.began;
-        if write.from == write.to {
-            let end = reads.iter().find(|read| read.from == read.to).map(|read| read.end);
-            let is_lost = end.is_none();
-            arrows.push(Arrow { start, end: end.unwrap_or(start).max(start), is_lost, ..write });
-            has_ended = true;
+    let end = receiver.arrows_of(by).find(|read| read.is_end());
+    for write in sender.arrows_of(by) {
+        let start = write.start;
+        if write.is_end() {
+            let came = end.map_or(start, |end| end.end.max(start));
+            arrows.push(Arrow { end: came, is_lost: end.is_none(), ..write.clone() });
             continue;
         }
         let mut reached = write.from;
-        for read in reads.iter().filter(|read| read.from < write.to && read.to > write.from) {
+        let is_of_it = |read: &&Arrow| read.from < write.to && read.to > write.from;
+        for read in receiver.arrows_of(by).filter(is_of_it) {
             let (from, to) = (read.from.max(write.from), read.to.min(write.to));
             let mut head = if from == write.from { write.head.clone() } else { read.head.clone() };
             head.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
@@ -177,103 +106,29 @@ fn flights(by: Side, sender: Option<&Tape>, receiver: Option<&Tape>) -> Vec<Arro
         }
         if reached < write.to && receiver.left_out == 0 {
             let head = if reached == write.from { write.head.clone() } else { Vec::new() };
-            arrows.push(Arrow { start, end: start, from: reached, head, is_lost: true, ..write });
+            let is_lost = true;
+            arrows.push(Arrow { end: start, from: reached, head, is_lost, ..write.clone() });
         }
     }
     // A program that ends without a word closes too.
-    arrows.extend(reads.into_iter().filter(|read| read.from == read.to && !has_ended));
+    let has_ended = arrows.iter().any(Arrow::is_end);
+    let end = end.filter(|_| !has_ended);
+    arrows.extend(end.map(|end| Arrow { start: end.end, ..end.clone() }));
     arrows
 }
 
-/// The messages of one side, as their receiver has understood them.
-fn come(receiver: &Tape, sender: Option<&Tape>) -> Vec<Message> {
+/// The messages of one side, as their receiver has understood them, and what came after the last one before the end.
+fn come(receiver: &Tape) -> Vec<Message> {
     let by = receiver.side().other();
-    let mut messages = Vec::new();
-    let (mut reached, mut understood) = (0, 0);
-    let mut is_over = false;
-    for entry in &receiver.entries {
-        match &entry.what {
-            What::Moved { by: its, from, length, .. } if *its == by => reached = from + length,
-            What::End(its) => is_over |= *its == by,
-            What::Reset => is_over = true,
-            What::Message { from, length, ending, is_payload } => {
-                let is_field = matches!(ending, Ending::Width | Ending::Mark | Ending::Size);
-                let is_file =
-                    *ending == Ending::Stream && receiver.connection.dialect == "filesaver";
-                let part = match by {
-                    _ if *is_payload || is_file => Part::Payload,
-                    Side::Server => Part::Reply,
-                    Side::Client if is_field => Part::Header,
-                    Side::Client => Part::Command,
-                };
-                if let [_, .., last] = messages.as_mut_slice()
-                    && part == Part::Payload
-                    && by == Side::Client
-                {
-                    // The line before a payload tells its size.
-                    let last: &mut Message = last;
-                    last.part = Part::Header;
-                }
-                understood = from + length;
-                let (from, to, ending) = (*from, understood, Some(*ending));
-                messages.push(Message { by, from, to, part, ending, is_complete: true });
-            }
-            _ => {}
-        }
-    }
-    if is_over && reached > understood && receiver.left_out == 0 {
-        let mut entries = sender.iter().flat_map(|tape| &tape.entries);
-        let is_payload =
-            entries.any(|entry| matches!(entry.what, What::Payload(it) if it.from == understood));
-        let part = if is_payload { Part::Payload } else { plain(by) };
-        let (from, to, ending) = (understood, reached, None);
-        messages.push(Message { by, from, to, part, ending, is_complete: false });
-    }
-    messages
-}
-
-/// What a side says besides payloads.
-fn plain(by: Side) -> Part {
-    if by == Side::Client { Part::Command } else { Part::Reply }
-}
-
-/// What one side sent, as far as it knows it itself: a payload, and what is between two replies.
-fn sent(sender: &Tape) -> Vec<Message> {
-    let (by, plain) = (sender.side(), plain(sender.side()));
-    let mut messages: Vec<Message> = Vec::new();
-    let (mut reached, mut begin) = (0, 0);
-    let mut add = |from: u64, to: u64, part: Part| {
-        if from < to {
-            messages.push(Message { by, from, to, part, ending: None, is_complete: true });
-        }
-    };
-    for entry in &sender.entries {
-        match &entry.what {
-            What::Moved { by: its, from, length, .. } if *its == by => reached = from + length,
-            What::Moved { .. } if begin < reached => {
-                add(begin, reached, plain);
-                begin = reached;
-            }
-            What::Payload(Announced { header, from, size }) => {
-                // In the other dialects, all since the last reply announces the payload.
-                let is_text = sender.connection.dialect == "text";
-                let header = if is_text { begin.max(*header) } else { begin };
-                add(begin, header, plain);
-                // A first message is a command too.
-                add(header, *from, if header == 0 { plain } else { Part::Header });
-                begin = from.saturating_add(*size);
-                add(*from, begin, Part::Payload);
-            }
-            _ => {}
-        }
-    }
-    add(begin, reached, plain);
-    messages.retain(|message| message.from < reached);
-    for message in &mut messages {
-        let is_half = message.part != Part::Payload && sender.is_in_line();
-        let is_short = sender.is_cut() || is_half || message.to > reached;
-        message.is_complete = message.to < reached || sender.left_out > 0 || !is_short;
-        message.to = message.to.min(reached);
+    let messages = receiver.messages.iter().map(|(_, message)| message.clone());
+    let mut messages: Vec<_> = messages.collect();
+    let from = messages.last().map_or(0, |message| message.to);
+    let to = receiver.arrows_of(by).map(|arrow| arrow.to).max().unwrap_or(0);
+    let is_over = receiver.arrows_of(by).any(Arrow::is_end)
+        || receiver.marks.iter().any(|(_, mark)| *mark == Mark::Reset);
+    if is_over && from < to && receiver.left_out == 0 {
+        let part = if by == Side::Client { Part::Command } else { Part::Reply };
+        messages.push(Message { by, from, to, part, ending: None });
     }
     messages
 }

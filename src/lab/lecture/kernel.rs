@@ -14,26 +14,15 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 
-use crate::lang::{Msg, msg};
+use crate::lab::text::said;
+use crate::lang::Msg;
 
 pub(super) const IPV4: &str = "/proc/net/tcp";
 const IPV6: &str = "/proc/net/tcp6";
 
 /// The states, in the kernel's order, which begins with 1.
-const STATES: [&str; 12] = [
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "CLOSING",
-    "SYN_RECV",
-];
+const STATES: &str = "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT \
+                      LAST_ACK LISTEN CLOSING SYN_RECV";
 
 pub(super) const LISTEN: &str = "LISTEN";
 pub(super) const TIME_WAIT: &str = "TIME_WAIT";
@@ -86,7 +75,7 @@ fn parse(line: &str) -> Option<Entry> {
     let (sent, unread) = words.next()?.split_once(':')?;
     let (timer, _) = words.next()?.split_once(':')?;
     let timeouts = hex(words.next()?)?;
-    let state = STATES.get(usize::try_from(code.checked_sub(1)?).ok()?)?;
+    let state = STATES.split(' ').nth(usize::try_from(code.checked_sub(1)?).ok()?)?;
     let timer = match hex(timer)? {
         1 => Some("retransmit"),
         // Without the option SO_KEEPALIVE too: a socket has one timer for several uses.
@@ -145,10 +134,7 @@ pub(in crate::lab) fn check(is_wanted: bool) -> Result<(), Msg> {
     if !is_wanted || (cfg!(target_os = "linux") && fs::File::open(IPV4).is_ok()) {
         return Ok(());
     }
-    Err(msg!(
-        "--kernel reads /proc/net/tcp, which only Linux has",
-        "--kernel membaca /proc/net/tcp, yang hanya ada di Linux"
-    ))
+    Err(said("no-kernel", &[]))
 }
 
 /// Asks the kernel about one socket, again and again.

@@ -27,15 +27,16 @@ pub(super) enum Wish {
 /// # Errors
 /// Standard output cannot be written to.
 pub(super) fn ask(ui: &mut Ui, question: &Msg) -> io::Result<Wish> {
+    let question = Msg::of(|lang| format!("{} ", question.say(lang)));
     let Some(_terminal) = Keys::begin() else {
-        let line = match ui.ask(question)? {
+        let line = match ui.ask(&question)? {
             Typed::Line(line) => Some(line + "\n"),
             _ => None,
         };
         let mut keys = line.into_iter().flat_map(String::into_bytes);
         return Ok(wish(|| keys.next(), |_| {}));
     };
-    ui.print(&ui.words(question))?;
+    ui.print(&ui.words(&question))?;
     let key = || io::stdin().lock().bytes().next()?.ok();
     let wish = wish(key, |text| {
         let _ = ui.print(text);

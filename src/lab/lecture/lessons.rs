@@ -8,7 +8,8 @@
 //!
 #![doc = include_str!("lessons/english.md")]
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::MAIN_SEPARATOR;
@@ -32,8 +33,8 @@ use crate::lab::architectures::named;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::{TemporaryFolder, this_program};
 use crate::lab::starter;
-use crate::lab::text::wrapped;
-use crate::lang::{Lang, Msg, msg};
+use crate::lab::text::{filled, said, wrapped};
+use crate::lang::{Lang, Msg};
 use crate::limits::TCP_IP;
 
 /// How often a lesson is given with `--all` before it counts as different from its page.
@@ -79,10 +80,7 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
     };
     let chosen = lessons.get(usize::wrapping_sub(first, 1)..).filter(|rest| !rest.is_empty());
     let Some(chosen) = chosen else {
-        return Err(Stop::Wrong(msg!(
-            "the lessons have the numbers 1 to {most}",
-            "nomor pelajaran dari 1 sampai {most}"
-        )));
+        return Err(Stop::Wrong(said("lesson-numbers", &[&most])));
     };
     if line.flags.all {
         for lesson in chosen {
@@ -96,11 +94,8 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
             }
         }
         let count = chosen.len();
-        let lessons = if count == 1 { "lesson" } else { "lessons" };
-        return ui.tell(&msg!(
-            "{count} {lessons}: each printed what its page says",
-            "{count} pelajaran: semuanya mencetak apa yang tertulis di halamannya"
-        ));
+        let name = if count == 1 { "lesson-given" } else { "lessons-given" };
+        return ui.tell(&said(name, &[&count]));
     }
     match chosen.first() {
         Some(lesson) if !ui.asks => show_all(ui, lesson, false),
@@ -110,16 +105,22 @@ pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
 
 /// Gives the lessons to a reader at a terminal, who chooses the next one and may go back.
 fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
-    let lang = ui.config().lang;
-    let (mut number, mut at) = (first, 0);
+    let (lang, all) = (ui.config().lang, lessons.len());
+    let mut screens = Vec::new();
+    for (number, lesson) in (1..).zip(lessons) {
+        let (title, steps) = steps(lesson);
+        let most = steps.len();
+        screens.extend((1..).zip(steps).map(|(n, step)| (number, title, n, most, step)));
+    }
+    let first_of = |chosen: usize| screens.iter().position(|(number, ..)| *number == chosen);
+    let mut at = first_of(first).unwrap_or(0);
     let mut seen = BTreeSet::new();
-    // What the steps of this lesson have printed, as far as they have run.
-    let mut shown: Vec<Printed> = Vec::new();
+    // What the steps have printed, as far as they have run.
+    let mut shown: BTreeMap<usize, Printed> = BTreeMap::new();
     let mut wish = Wish::Help;
     while wish != Wish::Leave {
-        let lesson = lessons.get(number - 1).copied().unwrap_or_default();
-        let (title, steps) = steps(lesson);
         clear(ui)?;
+        let Some((number, title, n, most, step)) = screens.get(at) else { break };
         // A lecturer may change it.
         let columns = terminal::Terminal::look().columns;
         if wish == Wish::Help {
@@ -128,75 +129,54 @@ fn give(ui: &mut Ui, lessons: &[&str], first: usize) -> Outcome {
             ui.print(lang.choose(english, indonesian))?;
             ui.print(&format!("{}\n\n", ui.words(&legend(true))))?;
             if !seen.is_empty() {
-                ui.tell(&last_word(&seen, lessons.len()))?;
+                ui.tell(&last_word(&seen, all))?;
             }
         } else {
-            while shown.len() <= at {
+            if let Entry::Vacant(place) = shown.entry(at) {
                 ui.print(&format!("{title}\n\n"))?;
-                let step = steps.get(shown.len());
-                let live = &mut |line: &str| {
-                    let _ = ui.print(line);
-                };
-                let printed = step.map(|step| step.run(lang, columns, live)).transpose()?;
-                shown.push(printed.unwrap_or_default());
+                let live = &mut |line: &str| drop(ui.print(line));
+                place.insert(step.run(lang, columns, live)?);
                 clear(ui)?;
             }
-            let screen = steps.get(at).zip(shown.get(at));
-            let screen = screen.map(|(step, printed)| step.screen(printed, lang, columns));
-            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default().join("\n")))?;
+            let screen = shown.get(&at).map(|printed| step.screen(printed, lang, columns));
+            ui.print(&format!("{title}\n\n{}\n", screen.unwrap_or_default()))?;
         }
         let last = wish;
-        let (step, most, all) = (at + 1, steps.len(), lessons.len());
-        let question = msg!(
-            "lesson {number} of {all}, step {step} of {most}: Enter, b, q or ? ",
-            "pelajaran {number}/{all}, langkah {step}/{most}: Enter, b, q atau ? "
-        );
-        wish = keys::ask(ui, &question)?;
+        wish = keys::ask(ui, &said("lesson-where", &[number, &all, n, most]))?;
         match wish {
             // After the page of help, the step that was left.
             Wish::Next | Wish::Back if last == Wish::Help => {}
-            Wish::Next if at + 1 < steps.len() => at += 1,
             Wish::Next => {
-                seen.insert(number);
-                if number == lessons.len() {
-                    clear(ui)?;
-                    break;
+                if n == most {
+                    seen.insert(*number);
                 }
-                (number, at) = (number + 1, 0);
-                shown.clear();
+                at += 1;
             }
-            Wish::Back if at > 0 => at -= 1,
-            Wish::Lesson(chosen) if (1..=lessons.len()).contains(&chosen) => {
-                (number, at) = (chosen, 0);
-                shown.clear();
+            Wish::Back => at = at.saturating_sub(1),
+            Wish::Lesson(chosen) => {
+                if let Some(first) = first_of(chosen) {
+                    at = first;
+                    shown.clear();
+                }
             }
-            Wish::Back if number > 1 => {
-                (number, at) = (number - 1, 0);
-                shown.clear();
-            }
-            _ => {}
+            Wish::Help | Wish::Leave => {}
         }
     }
-    ui.tell(&last_word(&seen, lessons.len()))
+    ui.tell(&last_word(&seen, all))
 }
 
 /// What the reader has seen, and what not.
 fn last_word(seen: &BTreeSet<usize>, lessons: usize) -> Msg {
     let left: Vec<_> = (1..=lessons).filter(|number| !seen.contains(number)).collect();
     if left.is_empty() {
-        return msg!(
-            "That was the last lesson, and you have seen all of them.\n\
-             Now write a server of your own: connme-lab grade checks it.",
-            "Itu pelajaran terakhir, dan semuanya sudah Anda lihat.\n\
-             Sekarang tulislah server sendiri: connme-lab grade memeriksanya."
-        );
+        return said("lessons-all-seen", &[]);
     }
     let ranges = left.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
         [first, .., last] => format!("{first}-{last}"),
         all => all.iter().map(usize::to_string).collect(),
     });
     let (seen, list) = (seen.len(), ranges.collect::<Vec<_>>().join(", "));
-    msg!("lessons seen: {seen}; not yet: {list}", "pelajaran selesai: {seen}; belum: {list}")
+    said("lessons-seen", &[&seen, &list])
 }
 
 /// Shows all steps of a lesson. With `compares`, it fails if something else is printed than the page says.
@@ -206,18 +186,16 @@ fn show_all(ui: &mut Ui, lesson: &str, compares: bool) -> Outcome {
     for step in steps {
         let (lang, columns) = (ui.config().lang, terminal::Terminal::look().columns);
         let printed = step.run(lang, columns, &mut |_| ())?;
-        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns).join("\n")))?;
+        ui.print(&format!("{}\n\n", step.screen(&printed, lang, columns)))?;
         for (came, (command, expected)) in printed.iter().zip(&step.runs) {
             // Windows may throw away what came before a reset.
             let is_certain = compares && !(cfg!(windows) && expected.contains("[reset]"));
             let comparable =
-                if command.starts_with(EXPERIMENT) { without_numbers } else { blanked_all };
-            let differs = |came: &String| comparable(came) != comparable(expected);
+                if command.starts_with(EXPERIMENT) { without_numbers } else { blanked };
+            let lines = |text: &str| text.lines().map(comparable).collect::<Vec<_>>();
+            let differs = |came: &String| lines(came) != lines(expected);
             if is_certain && came.as_ref().is_some_and(differs) {
-                return Err(Stop::Refused(msg!(
-                    "lesson {title}: something else was printed than the page says:\n{expected}",
-                    "pelajaran {title}: yang tercetak berbeda dari halamannya:\n{expected}"
-                )));
+                return Err(Stop::Refused(said("lesson-differs", &[&title, &expected])));
             }
         }
     }
@@ -230,34 +208,18 @@ pub(super) fn clear(ui: &Ui) -> io::Result<()> {
     ui.print(if can { "\x1b[H\x1b[2J" } else { "\n" })
 }
 
-/// Commands as they are on a screen.
-fn commands(line: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for command in split(line, ';') {
-        // What runs at the same time is on lines of its own.
-        for (n, command) in split(command, '&').into_iter().enumerate() {
-            if n > 0 {
-                lines.last_mut().into_iter().for_each(|line| *line += " &");
-            }
-            lines.extend(broken(command, columns - 4));
-        }
-    }
-    lines
+/// Commands as they are on a screen, each on lines of its own.
+fn commands(line: &str, columns: usize) -> String {
+    let at_once = |commands: &str| {
+        let broken = split(commands, '&').into_iter().map(|command| broken(command, columns));
+        broken.collect::<Vec<_>>().join(" &\n")
+    };
+    split(line, ';').into_iter().map(at_once).collect::<Vec<_>>().join("\n")
 }
 
 /// A command as a shell takes it, in lines of this width.
-fn broken(command: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec!["$".to_owned()];
-    for word in split(command, ' ') {
-        let Some(line) = lines.last_mut() else { break };
-        if line.chars().count() > 1 && line.chars().count() + 1 + word.chars().count() > columns {
-            *line += " \\";
-            lines.push(format!("    {word}"));
-        } else {
-            *line += &format!(" {word}");
-        }
-    }
-    lines
+fn broken(command: &str, columns: usize) -> String {
+    format!("$ {}", filled(split(command, ' '), columns - 6).join(" \\\n    "))
 }
 
 impl Step<'_> {
@@ -267,46 +229,47 @@ impl Step<'_> {
             && let Some(name) = line.strip_prefix(EXPERIMENT)
         {
             live(&format!("$ {line}\n"));
-            return Ok(vec![tcp::show(name, live).transpose()?.flatten()]);
+            let mut printed = String::new();
+            let print = &mut |line: &str| {
+                live(line);
+                printed += line;
+            };
+            let can_run = tcp::show(name, print).transpose()?.unwrap_or(false);
+            return Ok(vec![can_run.then_some(printed)]);
         }
         if self.runs.is_empty() {
             return Ok(Vec::new());
         }
-        let place = Place::new(self.server.unwrap_or(USUAL), columns)?;
+        let place = Place::new(self.server.unwrap_or(USUAL), lang, columns)?;
         let run = |(line, _): &(&str, &str)| {
-            let commands = split(line, ';').into_iter();
             let came: io::Result<String> =
-                commands.map(|it| place.run(it, lang, columns)).collect();
+                split(line, ';').into_iter().map(|it| place.run(it)).collect();
             let failed = |error| Failure::local(("run", "menjalankan"), line, error);
             Ok(Some(place.as_on_the_page(&came.map_err(failed)?)))
         };
         self.runs.iter().map(run).collect()
     }
 
-    /// The lines of the screen, when the commands have printed this. What was printed is as it was.
-    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> Vec<String> {
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let paragraph = |text: &str| lines(&wrapped(&plain(text), columns.min(100)));
+    /// The screen, when the commands have printed this. What was printed is as it was.
+    fn screen(&self, printed: &Printed, lang: Lang, columns: usize) -> String {
+        let paragraph = |text: &str| wrapped(&plain(text), columns.min(100));
         let mut parts: Vec<_> = self.texts.iter().map(|text| paragraph(text)).collect();
         if let Some(line) = self.server.filter(|_| self.is_named) {
             parts.push(paragraph(&format!("Server: {line}")));
         }
         if !self.asked.is_empty() {
-            parts.push(self.asked.iter().flat_map(|line| commands(line, columns)).collect());
+            let asked = self.asked.iter().map(|line| commands(line, columns));
+            parts.push(asked.collect::<Vec<_>>().join("\n"));
         }
         for (came, (line, recorded)) in printed.iter().zip(&self.runs) {
-            let mut part = commands(line, columns);
+            let mut part = commands(line, columns) + "\n";
             if came.is_none() {
-                part.extend(paragraph(lang.choose(
-                    "Recorded on Linux, because it cannot run here:",
-                    "Rekaman dari Linux, karena tidak bisa berjalan di sini:",
-                )));
-                part.push(String::new());
+                part += &(paragraph(&said("recorded", &[]).say(lang)) + "\n\n");
             }
-            part.extend(lines(came.as_deref().unwrap_or(recorded)));
-            parts.push(part);
+            part += came.as_deref().unwrap_or(recorded);
+            parts.push(part.trim_end_matches('\n').to_owned());
         }
-        parts.join(&String::new())
+        parts.join("\n\n")
     }
 }
 
@@ -366,11 +329,13 @@ struct Place {
     folder: TemporaryFolder,
     /// What the server has traced.
     traced: Arc<Mutex<String>>,
+    lang: Lang,
+    columns: usize,
 }
 
 impl Place {
     /// Starts the server of this command line: one of ours, one of the shapes, or the starter.
-    fn new(line: &str, columns: usize) -> Answer<Place> {
+    fn new(line: &str, lang: Lang, columns: usize) -> Answer<Place> {
         let folder = TemporaryFolder::new()?;
         let root = folder.0.join("root");
         let here = folder.0.join("here");
@@ -389,18 +354,18 @@ impl Place {
             let flags: Vec<_> = line.split(' ').map(str::to_owned).collect();
             LocalServer::of_text(line, move |listener| starter::serve(listener, &root, &flags))?
         };
-        Ok(Place { server, folder, traced })
+        Ok(Place { server, folder, traced, lang, columns })
     }
 
     /// Runs a command, and returns what it prints, and then what the server has traced. Commands with `&` between
     /// them run at the same time, each a moment later than the one before it.
-    fn run(&self, line: &str, lang: Lang, columns: usize) -> io::Result<String> {
+    fn run(&self, line: &str) -> io::Result<String> {
         let mut running = Vec::new();
         for (number, command) in split(line, '&').into_iter().enumerate() {
             if number > 0 {
                 thread::sleep(MOMENT);
             }
-            running.extend(self.start(command, lang, columns)?);
+            running.extend(self.start(command)?);
         }
         let mut printed = String::new();
         for (mut child, mut output) in running {
@@ -427,12 +392,7 @@ impl Place {
 
     /// Starts a command, or does what it would do. The commands are those of the lessons: this program, `printf`,
     /// and `head` of zeros.
-    fn start(
-        &self,
-        command: &str,
-        lang: Lang,
-        columns: usize,
-    ) -> io::Result<Option<(Child, io::PipeReader)>> {
+    fn start(&self, command: &str) -> io::Result<Option<(Child, io::PipeReader)>> {
         let here = self.folder.0.join("here");
         let (command, file) = match command.split_once(" > ") {
             Some((command, file)) => (command, Some(here.join(file))),
@@ -451,9 +411,9 @@ impl Place {
                 let dialect = words.iter().skip_while(|word| **word != "--dialect").nth(1);
                 let dialect = dialect.and_then(|name| Dialect::named(name));
                 let port = self.server.port(dialect.unwrap_or(Dialect::Text));
-                client.args(["--lang", lang.choose("en", "id")]);
+                client.args(["--lang", self.lang.choose("en", "id")]);
                 client.args(["--server", &format!("{TCP_IP}:{port}")]).args(words);
-                client.env("COLUMNS", columns.to_string());
+                client.env("COLUMNS", self.columns.to_string());
                 // Nothing to read, without the device for that, which a bare container lacks.
                 let (nothing, _) = io::pipe()?;
                 client.current_dir(&here).stdin(nothing).stderr(input.try_clone()?);
@@ -488,13 +448,7 @@ fn split(line: &str, mark: char) -> Vec<&str> {
     parts.map(str::trim).collect()
 }
 
-/// The lines without what differs from run to run: times, rates, and the addresses at a ladder's head.
-#[must_use]
-pub fn blanked_all(text: &str) -> Vec<String> {
-    text.lines().map(blanked).collect()
-}
-
-/// See [`blanked_all`].
+/// A line without what differs from run to run: times, rates, and the addresses at a ladder's head.
 #[must_use]
 pub fn blanked(line: &str) -> String {
     if let Some((left, right)) = line.split_once('|').filter(|_| line.starts_with('#')) {
@@ -510,9 +464,9 @@ pub fn blanked(line: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// The lines of an experiment with a letter for each number: it differs on another machine. Whether it has one digit, and
+/// A line of an experiment with a letter for each number: it differs on another machine. Whether it has one digit, and
 /// so is nothing or little, still shows.
-fn without_numbers(text: &str) -> Vec<String> {
+fn without_numbers(line: &str) -> String {
     let number = |word: &str| {
         let plain = word.trim_end_matches([',', ':']);
         let is_number =
@@ -523,8 +477,7 @@ fn without_numbers(text: &str) -> Vec<String> {
             _ => word.to_owned(),
         }
     };
-    let line = |line: &str| line.split_whitespace().map(number).collect::<Vec<_>>().join(" ");
-    text.lines().map(line).collect()
+    line.split_whitespace().map(number).collect::<Vec<_>>().join(" ")
 }
 
 /// A line without a rate in parentheses, alone or after a comma. A short transfer has none.

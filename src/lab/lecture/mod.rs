@@ -14,7 +14,6 @@ mod keys;
 pub mod lessons;
 mod local;
 mod packet;
-mod payloads;
 pub mod picture;
 pub mod questions;
 pub mod record;
@@ -28,7 +27,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use super::line::CommandLine;
-use crate::cli::InstrumentFlags;
+use crate::cli::{InstrumentFlags, args};
 use crate::client::outcome::Outcome;
 use crate::client::ui::Ui;
 use crate::lang::Msg;
@@ -81,7 +80,6 @@ impl Instruments {
         let peer = peer.map_or_else(|| socket.peer_addr(), Ok);
         let addresses = socket.local_addr().and_then(|own| Ok((own, peer?)));
         let mut observers: Vec<_> = self.observer.iter().cloned().collect();
-        let mut on_cut = None;
         if let Ok((own, peer)) = addresses {
             let (client, server) = if side == Side::Client { (own, peer) } else { (peer, own) };
             let connection = Connection { side, dialect, client, server };
@@ -89,9 +87,8 @@ impl Instruments {
                 observers.push(Arc::new(capture.begin(connection)));
             }
             if let Some(recorder) = &self.recorder {
-                let track = recorder.begin(connection);
-                on_cut = Some(Arc::clone(&track));
-                observers.push(track);
+                let cut = self.faults.as_ref().and_then(|faults| faults.cut);
+                observers.push(Arc::new(recorder.begin(connection, cut)));
             }
             if let Some(output) = &self.trace {
                 observers.push(Arc::new(Ladder::begin(connection, output.clone())));
@@ -102,7 +99,7 @@ impl Instruments {
             stream = Box::new(Traced::new(stream, observers, watch));
         }
         if let Some(faults) = &self.faults {
-            stream = Box::new(Faulty::new(stream, faults.clone(), on_cut));
+            stream = Box::new(Faulty::new(stream, faults.clone()));
         }
         stream
     }
@@ -114,7 +111,10 @@ impl Instruments {
 /// They are none, or a flag asks for what this system does not have.
 pub fn faults(flags: &InstrumentFlags) -> Result<Option<Faults>, Msg> {
     kernel::check(flags.kernel)?;
-    Faults::of(flags.stammer.as_deref())
+    let Some(value) = &flags.stammer else { return Ok(None) };
+    let wanted = ("faults like slice=1,delay=20", "gangguan seperti slice=1,delay=20");
+    let wrong = || args::wrong_value("--stammer", value, wanted);
+    Faults::parse(value).map(Some).ok_or_else(wrong)
 }
 
 /// What explains the five dialects to Wireshark and tshark, from version 3.6 on.

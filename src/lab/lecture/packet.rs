@@ -17,62 +17,55 @@ const SYN_OPTIONS: [u8; 8] = [2, 4, 5, 0xb4, 1, 3, 3, 7];
 /// The windows that Linux announces: in a SYN, where it is counted in bytes, and later.
 const WINDOWS: [u16; 2] = [64_240, 502];
 
-/// What one segment has.
-pub(super) struct Segment<'b> {
-    pub(super) source: SocketAddr,
-    pub(super) target: SocketAddr,
-    pub(super) sequence: u32,
-    pub(super) acknowledged: u32,
-    pub(super) flags: u8,
-    pub(super) bytes: &'b [u8],
-}
-
-impl Segment<'_> {
-    /// The headers of IP and TCP for these bytes.
-    pub(super) fn headers(&self) -> Vec<u8> {
-        let Segment { source, target, bytes, .. } = self;
-        let is_syn = self.flags & SYN != 0;
-        let options: &[u8] = if is_syn { &SYN_OPTIONS } else { &[] };
-        let [first, later] = WINDOWS;
-        let mut tcp = Vec::with_capacity(28);
-        tcp.extend(source.port().to_be_bytes());
-        tcp.extend(target.port().to_be_bytes());
-        tcp.extend(self.sequence.to_be_bytes());
-        tcp.extend(self.acknowledged.to_be_bytes());
-        // The header's length in words of four bytes.
-        tcp.extend([if is_syn { 7 << 4 } else { 5 << 4 }, self.flags]);
-        tcp.extend(if is_syn { first } else { later }.to_be_bytes());
-        // The checksum, and no urgent bytes.
-        tcp.extend([0; 4]);
-        tcp.extend(options);
-        // At most a segment and two headers.
-        let length = u16::try_from(tcp.len() + bytes.len()).unwrap_or(u16::MAX);
-        let mut ip = Vec::with_capacity(40);
-        let addresses = match (source.ip(), target.ip()) {
-            (IpAddr::V4(source), IpAddr::V4(target)) => {
-                ip.extend([0x45, 0]);
-                ip.extend(length.saturating_add(20).to_be_bytes());
-                // No number, because the packet is not to be split, 64 hops, TCP, the checksum.
-                ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-                ip.extend(source.octets());
-                ip.extend(target.octets());
-                set_checksum(&mut ip, 10, 0, &[]);
-                12..20
-            }
-            (source, target) => {
-                ip.extend([0x60, 0, 0, 0]);
-                ip.extend(length.to_be_bytes());
-                // TCP, 64 hops.
-                ip.extend([6, 64]);
-                ip.extend(v6(source));
-                ip.extend(v6(target));
-                8..40
-            }
-        };
-        let addresses = sum(ip.get(addresses).unwrap_or_default());
-        set_checksum(&mut tcp, 16, addresses + 6 + u64::from(length), bytes);
-        [ip, tcp].concat()
-    }
+/// The headers of IP and TCP for a segment with these bytes.
+pub(super) fn headers(
+    [source, target]: [SocketAddr; 2],
+    sequence: u32,
+    acknowledged: u32,
+    flags: u8,
+    bytes: &[u8],
+) -> Vec<u8> {
+    let is_syn = flags & SYN != 0;
+    let options: &[u8] = if is_syn { &SYN_OPTIONS } else { &[] };
+    let [first, later] = WINDOWS;
+    let mut tcp = Vec::with_capacity(28);
+    tcp.extend(source.port().to_be_bytes());
+    tcp.extend(target.port().to_be_bytes());
+    tcp.extend(sequence.to_be_bytes());
+    tcp.extend(acknowledged.to_be_bytes());
+    // The header's length in words of four bytes.
+    tcp.extend([if is_syn { 7 << 4 } else { 5 << 4 }, flags]);
+    tcp.extend(if is_syn { first } else { later }.to_be_bytes());
+    // The checksum, and no urgent bytes.
+    tcp.extend([0; 4]);
+    tcp.extend(options);
+    // At most a segment and two headers.
+    let length = u16::try_from(tcp.len() + bytes.len()).unwrap_or(u16::MAX);
+    let mut ip = Vec::with_capacity(40);
+    let addresses = match (source.ip(), target.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(target)) => {
+            ip.extend([0x45, 0]);
+            ip.extend(length.saturating_add(20).to_be_bytes());
+            // No number, because the packet is not to be split, 64 hops, TCP, the checksum.
+            ip.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+            ip.extend(source.octets());
+            ip.extend(target.octets());
+            set_checksum(&mut ip, 10, 0, &[]);
+            12..20
+        }
+        (source, target) => {
+            ip.extend([0x60, 0, 0, 0]);
+            ip.extend(length.to_be_bytes());
+            // TCP, 64 hops.
+            ip.extend([6, 64]);
+            ip.extend(v6(source));
+            ip.extend(v6(target));
+            8..40
+        }
+    };
+    let addresses = sum(ip.get(addresses).unwrap_or_default());
+    set_checksum(&mut tcp, 16, addresses + 6 + u64::from(length), bytes);
+    [ip, tcp].concat()
 }
 
 /// The addresses in one version of IP. A socket for both versions tells IPv4 addresses as IPv6 ones, and a load

@@ -5,14 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::kernel::Row;
-use super::payloads::{Announced, Payloads};
 use super::trace::{Connection, Event, Observer, Side};
 use crate::error::lock;
 use crate::wire::stream::Ending;
 
 /// The reads, writes, messages and silences that are kept of one side of a connection. A picture of more is
 /// taller than a reader scrolls.
-pub(super) const MOST_ENTRIES: usize = 300;
+pub(super) const MOST_EVENTS: usize = 300;
 
 /// The sides of connections that are kept.
 const MOST_TAPES: usize = 40;
@@ -23,57 +22,75 @@ const HEAD: usize = 80;
 /// How long a picture waits for the other thread's side to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// When the call began, on the clock of the recorder.
-    pub(super) began: Duration,
-    /// When it returned.
-    pub(super) at: Duration,
-    pub(super) what: What,
+/// Some bytes on their way, or the end of what a side sends.
+#[derive(Clone, Debug)]
+pub(super) struct Arrow {
+    /// The side that sends.
+    pub(super) by: Side,
+    /// On a tape: when the call began and when it returned, on the clock of the recorder.
+    pub(super) start: Duration,
+    pub(super) end: Duration,
+    /// These of all bytes that the side sends. None for an end.
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) head: Vec<u8>,
+    /// Nothing says that it has come.
+    pub(super) is_lost: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// A call moved bytes: these of what this side sends. It began with `head`.
-    Moved {
-        by: Side,
-        from: u64,
-        length: u64,
-        head: Vec<u8>,
-    },
-    /// What this side sends has ended.
-    End(Side),
+impl Arrow {
+    pub(super) fn is_end(&self) -> bool {
+        self.from == self.to
+    }
+}
+
+/// The parts of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Command,
+    Header,
+    Payload,
+    Reply,
+}
+
+/// Bytes of one side that belong together, as the other side has understood them.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) by: Side,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) part: Part,
+    /// How the receiver knew its end. It did not if the message is incomplete.
+    pub(super) ending: Option<Ending>,
+}
+
+/// Something at one side that is not an arrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
     Reset,
-    Silence,
-    /// A message has come: these bytes of what the other side sends.
-    Message {
-        from: u64,
-        length: u64,
-        ending: Ending,
-        is_payload: bool,
-    },
-    /// This side sends a payload.
-    Payload(Announced),
-    /// This side has broken off.
-    Cut,
+    Silence(Duration),
 }
 
 /// One side of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Tape {
     pub(super) connection: Connection,
     pub(super) began: Duration,
-    pub(super) entries: Vec<Entry>,
+    /// What its calls have moved.
+    pub(super) arrows: Vec<Arrow>,
+    /// What has come.
+    pub(super) messages: Vec<(Duration, Message)>,
+    pub(super) marks: Vec<(Duration, Mark)>,
     /// What the kernel said, and when, from then on until the next one.
     pub(super) rows: Vec<(Duration, Row)>,
-    /// How many entries were not kept.
+    /// After so many bytes this side breaks off, on purpose.
+    pub(super) cut: Option<u64>,
+    /// How many events were not kept.
     pub(super) left_out: u64,
     sent: u64,
     came: u64,
     /// The bytes of complete messages.
     understood: u64,
-    payloads: Payloads,
 }
 
 impl Tape {
@@ -81,13 +98,15 @@ impl Tape {
         Tape {
             connection,
             began,
-            entries: Vec::new(),
+            arrows: Vec::new(),
+            messages: Vec::new(),
+            marks: Vec::new(),
             rows: Vec::new(),
+            cut: None,
             left_out: 0,
             sent: 0,
             came: 0,
             understood: 0,
-            payloads: Payloads::new(connection.dialect),
         }
     }
 
@@ -95,86 +114,96 @@ impl Tape {
         self.connection.side
     }
 
+    /// Whether this side has broken off on purpose.
+    pub(super) fn is_cut(&self) -> bool {
+        self.arrows_of(self.side()).any(|arrow| arrow.is_end() && Some(arrow.from) == self.cut)
+    }
+
+    /// The arrows of what this side sends.
+    pub(super) fn arrows_of(&self, by: Side) -> impl Iterator<Item = &Arrow> {
+        self.arrows.iter().filter(move |arrow| arrow.by == by)
+    }
+
     /// Adds an event that a call brought, which took this time.
     pub(super) fn add(&mut self, event: Event<'_>, at: Duration, took: Duration) {
         let (own, other) = (self.side(), self.side().other());
-        let moved = |by, position: &mut u64, bytes: &[u8]| {
-            let (from, length) = (*position, bytes.len() as u64);
-            *position += length;
-            let head = bytes.iter().copied().take(HEAD).collect();
-            What::Moved { by, from, length, head }
-        };
         match event {
-            Event::Wrote(bytes) if self.side() == Side::Client => {
-                for announced in self.payloads.send(bytes) {
-                    self.push(Entry { began: at, at, what: What::Payload(announced) });
+            Event::Read(bytes) => self.call(other, bytes, at, took),
+            Event::Wrote(bytes) => self.call(own, bytes, at, took),
+            Event::End => self.call(other, b"", at, took),
+            Event::Ended => self.call(own, b"", at, took),
+            Event::Reset | Event::OurReset => {
+                if !self.marks.iter().any(|(_, mark)| *mark == Mark::Reset) {
+                    self.marks.push((at, Mark::Reset));
                 }
             }
-            Event::Read(_) => self.payloads.answered(),
-            _ => {}
-        }
-        let what = match event {
-            Event::Read(bytes) => moved(other, &mut self.came, bytes),
-            Event::Wrote(bytes) => moved(own, &mut self.sent, bytes),
-            Event::End => What::End(other),
-            Event::Ended => What::End(own),
-            Event::Reset | Event::OurReset => What::Reset,
-            Event::Silence => What::Silence,
+            Event::Silence if self.has_room(false) => self.marks.push((at, Mark::Silence(took))),
             Event::Message(bytes, length, ending) => {
-                let from = self.understood;
-                self.understood += length;
-                What::Message { from, length, ending, is_payload: bytes.is_empty() }
+                self.message(bytes.is_empty(), length, ending, at);
             }
-            Event::Kernel(row) => {
-                if self.rows.len() < MOST_ENTRIES {
-                    self.rows.push((at, row));
-                }
-                return;
+            Event::Kernel(row) if self.rows.len() < MOST_EVENTS => self.rows.push((at, row)),
+            Event::Silence | Event::Kernel(_) => {}
+        }
+    }
+
+    /// A call has moved these bytes of what this side sends. Without any, it is the end.
+    fn call(&mut self, by: Side, bytes: &[u8], at: Duration, took: Duration) {
+        let position = if by == self.side() { &mut self.sent } else { &mut self.came };
+        let (from, to) = (*position, *position + bytes.len() as u64);
+        *position = to;
+        if self.has_room(bytes.is_empty()) {
+            let start = at.saturating_sub(took);
+            let head = bytes.iter().copied().take(HEAD).collect();
+            self.arrows.push(Arrow { by, start, end: at, from, to, head, is_lost: false });
+        }
+    }
+
+    /// A message has come. A payload that began with bytes that were kept is needed.
+    fn message(&mut self, is_payload: bool, length: u64, ending: Ending, at: Duration) {
+        let (by, from) = (self.side().other(), self.understood);
+        self.understood += length;
+        let is_file = ending == Ending::Stream && self.connection.dialect == "filesaver";
+        let part = match by {
+            _ if is_payload || is_file => Part::Payload,
+            Side::Server => Part::Reply,
+            Side::Client if matches!(ending, Ending::Width | Ending::Mark | Ending::Size) => {
+                Part::Header
             }
+            Side::Client => Part::Command,
         };
-        self.push(Entry { began: at.saturating_sub(took), at, what });
+        if let [_, .., (_, last)] = self.messages.as_mut_slice()
+            && (part, by) == (Part::Payload, Side::Client)
+        {
+            // The line before a payload tells its size.
+            last.part = Part::Header;
+        }
+        let reached = self.arrows_of(by).last().map_or(0, |arrow| arrow.to);
+        if self.has_room(is_payload && from < reached) {
+            let (to, ending) = (self.understood, Some(ending));
+            self.messages.push((at, Message { by, from, to, part, ending }));
+        }
+    }
+
+    /// Whether one more event can be kept. If not, it is counted. There is some room more for what a picture must have.
+    fn has_room(&mut self, is_needed: bool) -> bool {
+        let kept = self.arrows.len() + self.messages.len() + self.marks.len();
+        let has_room = kept < if is_needed { MOST_EVENTS + 8 } else { MOST_EVENTS };
+        self.left_out += u64::from(!has_room);
+        has_room
     }
 
     /// What happened in this time.
     fn between(&self, from: Duration, to: Duration) -> Tape {
-        let entries = self.entries.iter().filter(|entry| (from..to).contains(&entry.at));
-        let before = self.rows.iter().rfind(|(at, _)| *at < from);
-        let during = self.rows.iter().filter(|(at, _)| (from..to).contains(at));
-        let rows = before.map(|(_, row)| (from, *row)).into_iter().chain(during.copied()).collect();
-        Tape { began: from, entries: entries.cloned().collect(), rows, ..self.clone() }
-    }
-
-    /// Whether this side has broken off.
-    pub(super) fn is_cut(&self) -> bool {
-        self.entries.iter().any(|entry| entry.what == What::Cut)
-    }
-
-    /// Notes that this side breaks off here.
-    pub(super) fn cut(&mut self, at: Duration) {
-        self.push(Entry { began: at, at, what: What::Cut });
-    }
-
-    /// Whether the last line that this side has sent has no end yet.
-    pub(super) fn is_in_line(&self) -> bool {
-        self.connection.dialect == "text" && self.payloads.has_begun()
-    }
-
-    /// Kept in any case is how a connection ended, and a payload that began with bytes that were kept.
-    fn push(&mut self, entry: Entry) {
-        let other = self.side().other();
-        let reached = || {
-            self.entries.iter().rev().find_map(|entry| match entry.what {
-                What::Moved { by, from, length, .. } if by == other => Some(from + length),
-                _ => None,
-            })
-        };
-        let is_end = match entry.what {
-            What::End(_) | What::Reset | What::Cut => true,
-            What::Message { from, is_payload: true, .. } => reached().is_some_and(|to| from < to),
-            _ => false,
-        };
-        let most = if is_end { MOST_ENTRIES + 8 } else { MOST_ENTRIES };
-        if self.entries.len() < most { self.entries.push(entry) } else { self.left_out += 1 }
+        let is_in = |at: Duration| (from..to).contains(&at);
+        let mut part = Tape { began: from, ..self.clone() };
+        part.arrows.retain(|arrow| is_in(arrow.end));
+        part.messages.retain(|(at, _)| is_in(*at));
+        part.marks.retain(|(at, _)| is_in(*at));
+        part.rows.retain(|(at, _)| is_in(*at));
+        if let Some((_, row)) = self.rows.iter().rfind(|(at, _)| *at < from) {
+            part.rows.insert(0, (from, *row));
+        }
+        part
     }
 }
 
@@ -211,18 +240,18 @@ impl Recorder {
         Arc::new(Recorder { start, state, ended: Condvar::new() })
     }
 
-    /// The observer of one side of a connection that has just begun.
+    /// The observer of one side of a connection that has just begun, and may break off after so many bytes.
     #[must_use]
-    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection) -> Arc<dyn Observer> {
+    pub(super) fn begin(self: &Arc<Recorder>, connection: Connection, cut: Option<u64>) -> Track {
         let mut state = lock(&self.state);
         state.running += 1;
         let number = state.tapes.len();
         if number < MOST_TAPES {
-            state.tapes.push(Tape::new(connection, self.start.elapsed()));
+            state.tapes.push(Tape { cut, ..Tape::new(connection, self.start.elapsed()) });
         } else {
             state.left_out += 1;
         }
-        Arc::new(Track { recorder: Arc::clone(self), number })
+        Track { recorder: Arc::clone(self), number }
     }
 
     /// Begins a part of the session with a picture of its own.
@@ -237,7 +266,7 @@ impl Recorder {
         let scene = |(n, scene): (usize, &Scene)| {
             let to = state.scenes.get(n + 1).map_or(Duration::MAX, |next| next.began);
             let tapes = state.tapes.iter().map(|tape| tape.between(scene.began, to));
-            (scene.clone(), tapes.filter(|tape| !tape.entries.is_empty()).collect())
+            (scene.clone(), tapes.filter(|tape| !tape.arrows.is_empty()).collect())
         };
         state.scenes.iter().enumerate().map(scene).collect()
     }
@@ -253,27 +282,17 @@ impl Recorder {
 }
 
 /// Records one side of a connection.
-struct Track {
+pub(super) struct Track {
     recorder: Arc<Recorder>,
     number: usize,
 }
 
-impl Track {
-    fn with(&self, add: impl FnOnce(&mut Tape, Duration)) {
+impl Observer for Track {
+    fn see(&self, event: Event<'_>, took: Duration) {
         let at = self.recorder.start.elapsed();
         if let Some(tape) = lock(&self.recorder.state).tapes.get_mut(self.number) {
-            add(tape, at);
+            tape.add(event, at, took);
         }
-    }
-}
-
-impl Observer for Track {
-    fn see(&self, event: Event<'_>, _: Duration, took: Duration) {
-        self.with(|tape, at| tape.add(event, at, took));
-    }
-
-    fn cut(&self) {
-        self.with(Tape::cut);
     }
 }
 
@@ -301,7 +320,7 @@ mod tests {
             tape.add(Event::Wrote(&bytes), Duration::ZERO, Duration::ZERO);
         }
         tape.add(Event::Reset, Duration::ZERO, Duration::ZERO);
-        assert_eq!((tape.entries.len(), tape.left_out), (MOST_ENTRIES + 1, 700));
+        assert_eq!((tape.arrows.len(), tape.marks.len(), tape.left_out), (MOST_EVENTS, 1, 700));
         assert_eq!(tape.sent, 100_000_000);
         // The end of a long payload comes after what is kept, and names it.
         let mut long = Tape::new(connection(), Duration::ZERO);
@@ -312,34 +331,31 @@ mod tests {
             let payload = Event::Message(b"", 2500, Ending::Size);
             long.add(payload, Duration::ZERO, Duration::ZERO);
         }
-        assert_eq!(long.entries.len(), MOST_ENTRIES + 1);
-        let What::Moved { from, length, head, .. } = &tape.entries[2].what else { panic!() };
-        assert_eq!((*from, *length, head.len()), (200_000, 100_000, HEAD));
+        assert_eq!((long.arrows.len(), long.messages.len()), (MOST_EVENTS, 1));
+        let Arrow { from, to, head, .. } = &tape.arrows[2];
+        assert_eq!((*from, *to, head.len()), (200_000, 300_000, HEAD));
     }
 
     #[test]
     fn a_scene_has_what_happened_in_its_time() {
         let recorder = Recorder::new();
-        let track = recorder.begin(connection());
+        let track = recorder.begin(connection(), None);
         let said = |word, bytes: &[u8]| {
             recorder.begin_scene(word, word);
-            track.see(Event::Wrote(bytes), Duration::ZERO, Duration::ZERO);
+            track.see(Event::Wrote(bytes), Duration::ZERO);
         };
         said("ls", b"ls\n");
         let row = Row { state: "CLOSE_WAIT", sent: 0, unread: 0, timer: None, timeouts: 0 };
-        track.see(Event::Kernel(row), Duration::ZERO, Duration::ZERO);
+        track.see(Event::Kernel(row), Duration::ZERO);
         said("rm", b"rm a\n");
         let scenes = recorder.scenes();
         let seen: Vec<_> = scenes
             .iter()
-            .map(|(scene, tapes)| (scene.word, tapes.len(), &tapes[0].entries[0].what))
+            .map(|(scene, tapes)| (scene.word, tapes[0].arrows[0].from, tapes[0].arrows[0].to))
             .collect();
-        for ((word, tapes, what), expected) in seen.iter().zip([("ls", 0, 3), ("rm", 3, 5)]) {
-            let What::Moved { from, length, .. } = what else { panic!("{what:?}") };
-            assert_eq!((*word, *from, *length), expected);
-            assert_eq!(*tapes, 1);
-        }
-        assert!(scenes.iter().all(|(_, tapes)| tapes[0].entries.len() == 1), "{scenes:?}");
+        assert_eq!(seen, [("ls", 0, 3), ("rm", 3, 8)]);
+        let is_one = |tapes: &[Tape]| tapes.len() == 1 && tapes[0].arrows.len() == 1;
+        assert!(scenes.iter().all(|(_, tapes)| is_one(tapes)), "{scenes:?}");
         // A state lasts until the next one, so the later scene begins with it.
         let (later, tapes) = &scenes[1];
         assert_eq!(tapes[0].rows, [(later.began, row)]);
@@ -348,9 +364,9 @@ mod tests {
     #[test]
     fn a_recorder_is_bounded_and_waits_for_the_other_side() {
         let recorder = Recorder::new();
-        let begin = || recorder.begin(connection());
+        let begin = || recorder.begin(connection(), None);
         (0..MOST_TAPES).for_each(|_| drop(begin()));
-        begin().see(Event::Reset, Duration::ZERO, Duration::ZERO);
+        begin().see(Event::Reset, Duration::ZERO);
         let last = begin();
         let thread = std::thread::spawn(move || drop(last));
         let (tapes, left_out) = recorder.tapes();

@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::canvas::{Canvas, Palette, Pen, SIZE, Style, WIDTH};
-use super::flights::{Arrow, Conversation, Mark, Message, Named, PARTS, Part, named, pair};
+use super::canvas::{
+    BROKEN, COMMAND, Canvas, Colour, HEADER, INK, PALE, PAPER, PAYLOAD, Pen, REPLY, SIZE, Style,
+    WIDTH,
+};
+use super::flights::{Conversation, Named, named, pair};
 use super::kernel::{CLOSED, LISTEN, Row, TIME_WAIT};
-use super::record::Tape;
+use super::record::{Arrow, Mark, Message, Part, Tape};
 use super::trace::{Connection, Side, ending, show};
-use crate::lang::{Lang, Msg, msg};
+use crate::lab::text::said;
+use crate::lang::{Lang, Msg};
 
 /// Where the lifelines and the time axis are.
 const CLIENT: f64 = 384.0;
@@ -36,6 +40,10 @@ const FOLD: f64 = STEP * 4.0;
 /// The width of a character in a label, or somewhat more.
 const LETTER: f64 = 9.1;
 
+/// A text, and one that explains.
+const TEXT: Style = Style::new(INK);
+const NOTE: Style = Style::new(PALE);
+
 /// The messages that are named where one read brings many.
 const MOST_NAMED: usize = 6;
 
@@ -50,19 +58,16 @@ struct Scale {
 impl Scale {
     /// `lines` are the lines of text that a point needs below it.
     fn new(lines: &BTreeMap<Duration, usize>, top: f64) -> Scale {
-        let times: Vec<_> = lines.keys().copied().collect();
-        let long = |pair: &[Duration]| match pair {
-            [one, next] => next.saturating_sub(*one),
-            _ => Duration::ZERO,
-        };
-        let mut gaps: Vec<_> = times.windows(2).map(long).collect();
-        gaps.sort_unstable();
+        let next = lines.keys().skip(1).chain(lines.keys().last());
+        let gaps = next.zip(lines.keys()).map(|(next, time)| next.saturating_sub(*time));
+        let gaps: Vec<Duration> = gaps.collect();
+        let mut sorted = gaps.split_last().map_or(Vec::new(), |(_, between)| between.to_vec());
+        sorted.sort_unstable();
         // Of all gaps, two fifths are as high as the lowest.
-        let unit = gaps.get(gaps.len() * 2 / 5).map_or(1.0, Duration::as_secs_f64).max(1e-9);
+        let unit = sorted.get(sorted.len() * 2 / 5).map_or(1.0, Duration::as_secs_f64).max(1e-9);
         let (mut heights, mut folds, mut y) = (BTreeMap::new(), Vec::new(), top);
-        for (n, (time, lines)) in lines.iter().enumerate() {
+        for ((time, lines), gap) in lines.iter().zip(gaps) {
             heights.insert(*time, y);
-            let gap = times.get(n + 1).map_or(Duration::ZERO, |next| next.saturating_sub(*time));
             let true_height = gap.as_secs_f64() / unit * STEP;
             let text = if *lines > 1 { *lines as f64 * LINE + 10.0 } else { STEP };
             if true_height > FOLD {
@@ -89,13 +94,11 @@ pub(super) fn draw(
     lang: Lang,
     is_dark: bool,
 ) -> String {
-    let colours = Palette::of(is_dark);
     let conversations = pair(tapes);
-    let mut sheet = Sheet { canvas: Canvas::default(), colours, lang, y: 0.0 };
+    let mut sheet = Sheet { canvas: Canvas::new(is_dark), lang, y: 0.0 };
     let is_slide = title.is_some();
-    let session =
-        lang.choose("What crossed the sockets, in time", "Yang lewat di socket, menurut waktu");
-    let title = title.unwrap_or(session);
+    let session = said("session", &[]).say(lang);
+    let title = title.unwrap_or(&session);
     sheet.head(title);
     if !is_slide {
         sheet.explain(&conversations);
@@ -103,29 +106,18 @@ pub(super) fn draw(
     for (n, conversation) in conversations.iter().enumerate() {
         sheet.conversation(n + 1, conversation);
     }
-    let has_both = conversations.iter().any(|it| it.tapes.len() == 2);
-    let left_out = if has_both { left_out.div_ceil(2) } else { left_out };
     if left_out > 0 {
-        sheet.sentence(&msg!(
-            "{left_out} more connections are left out.",
-            "{left_out} koneksi lagi tidak digambar."
-        ));
+        sheet.sentence(&said("connections-left-out", &[&left_out]));
     }
     if conversations.is_empty() {
-        sheet.sentence(&msg!("No connection was made.", "Tidak ada koneksi."));
+        sheet.sentence(&said("no-connection", &[]));
     }
     let count = conversations.len();
-    let about = msg!(
-        "A time-sequence diagram: the client's lifeline is on the left, the server's on the right, and time runs \
-         down. Each arrow is the bytes of one call. A bracket joins the arrows of one message. \
-         Connections: {count}.",
-        "Diagram urutan waktu: garis client di kiri, garis server di kanan, waktu berjalan ke bawah. Setiap panah \
-         adalah byte dari satu panggilan. Kurung menggabungkan panah-panah dari satu pesan. Koneksi: {count}."
-    );
+    let about = said("ladder", &[&count]);
     let height = sheet.y + 16.0;
     let width = if is_slide { SLIDE * height.max(WIDTH / SLIDE) } else { WIDTH };
     let height = if is_slide { width / SLIDE } else { height };
-    sheet.canvas.finish((width, height), colours.paper, title, &about.say(lang))
+    sheet.canvas.finish((width, height), title, &about.say(lang))
 }
 
 fn milliseconds(time: Duration) -> String {
@@ -137,20 +129,11 @@ fn milliseconds(time: Duration) -> String {
 /// The picture as far as it is drawn: down to `y`.
 struct Sheet {
     canvas: Canvas,
-    colours: &'static Palette,
     lang: Lang,
     y: f64,
 }
 
 impl Sheet {
-    fn ink(&self) -> Style {
-        Style::new(self.colours.ink)
-    }
-
-    fn pale(&self) -> Style {
-        Style::new(self.colours.pale)
-    }
-
     fn word(&self, part: Part) -> &'static str {
         match part {
             Part::Command => self.lang.choose("command", "perintah"),
@@ -161,49 +144,43 @@ impl Sheet {
     }
 
     /// A part's colour, width and dashes: the last two for those who see no colours, and for a copier.
-    fn pen(&self, part: Part) -> Pen {
+    fn pen(part: Part) -> Pen {
         match part {
-            Part::Command => Pen(self.colours.command, 2.5, ""),
-            Part::Header => Pen(self.colours.header, 2.5, "8 4"),
-            Part::Payload => Pen(self.colours.payload, 4.5, ""),
-            Part::Reply => Pen(self.colours.reply, 2.5, "10 3 2 3"),
+            Part::Command => Pen(COMMAND, 2.5, ""),
+            Part::Header => Pen(HEADER, 2.5, "8 4"),
+            Part::Payload => Pen(PAYLOAD, 4.5, ""),
+            Part::Reply => Pen(REPLY, 2.5, "10 3 2 3"),
         }
     }
 
-    /// A part's sign: square, diamond, circle or triangle.
+    /// A part's sign: square, diamond, hexagon or triangle.
     fn sign(&mut self, part: Part, x: f64, y: f64) {
-        let Pen(colour, ..) = self.pen(part);
-        let around = |points: &[(f64, f64)]| -> Vec<_> {
-            points.iter().map(|(right, down)| (x + right, y + down)).collect()
+        let Pen(colour, ..) = Sheet::pen(part);
+        let corners: &[(f64, f64)] = match part {
+            Part::Command => &[(-5.0, -5.0), (5.0, -5.0), (5.0, 5.0), (-5.0, 5.0)],
+            Part::Header => &[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)],
+            Part::Payload => {
+                &[(-7.0, 0.0), (-3.5, -6.0), (3.5, -6.0), (7.0, 0.0), (3.5, 6.0), (-3.5, 6.0)]
+            }
+            Part::Reply => &[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)],
         };
-        match part {
-            Part::Command => self.canvas.rectangle((x - 5.0, y - 5.0), 10.0, 10.0, colour),
-            Part::Header => {
-                let points = around(&[(-7.0, 0.0), (0.0, -7.0), (7.0, 0.0), (0.0, 7.0)]);
-                self.canvas.area(&points, colour);
-            }
-            Part::Payload => self.canvas.circle((x, y), 6.0, colour),
-            Part::Reply => {
-                let points = around(&[(-7.0, 6.0), (0.0, -6.0), (7.0, 6.0)]);
-                self.canvas.area(&points, colour);
-            }
-        }
+        self.canvas.area(&around(x, y, corners), colour);
     }
 
     fn sentence(&mut self, text: &Msg) {
         self.y += LINE;
-        self.canvas.text(24.0, self.y, self.pale(), &text.say(self.lang));
+        self.canvas.text(24.0, self.y, NOTE, &text.say(self.lang));
     }
 
     fn head(&mut self, title: &str) {
         // A title is a command after its prompt, which can be on a line of its own.
-        self.canvas.text(24.0, 36.0, self.ink().bold(22.0), &title.replace('\n', " "));
+        self.canvas.text(24.0, 36.0, TEXT.bold(22.0), &title.replace('\n', " "));
         let mut x = 24.0;
-        for part in PARTS {
+        for part in [Part::Command, Part::Header, Part::Payload, Part::Reply] {
             let word = self.word(part);
-            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], self.pen(part));
+            self.canvas.line(&[(x, 62.0), (x + 56.0, 62.0)], Sheet::pen(part));
             self.sign(part, x + 72.0, 62.0);
-            self.canvas.text(x + 88.0, 67.0, self.ink(), word);
+            self.canvas.text(x + 88.0, 67.0, TEXT, word);
             x += 120.0 + word.len() as f64 * LETTER;
         }
         self.y = 76.0;
@@ -211,31 +188,16 @@ impl Sheet {
 
     fn explain(&mut self, conversations: &[Conversation<'_>]) {
         if conversations.iter().any(|it| it.tapes.len() == 2) {
-            self.sentence(&msg!(
-                "Both sides were recorded by one clock: an arrow begins when the write begins, and ends when the \
-                 read returns.",
-                "Kedua sisi dicatat dengan satu jam: panah mulai saat write mulai, dan berakhir saat read selesai."
-            ));
+            self.sentence(&said("both-sides", &[]));
         }
         if conversations.iter().any(|it| it.tapes.len() == 1) {
-            self.sentence(&msg!(
-                "Only the client was recorded: when the server read or wrote is not known, so the arrows are level.",
-                "Hanya client yang dicatat: kapan server membaca atau menulis tidak diketahui, jadi panahnya datar."
-            ));
+            self.sentence(&said("one-side", &[]));
         }
         if !conversations.is_empty() {
-            self.sentence(&msg!(
-                "Times are in milliseconds. Short gaps are drawn wider than they are, and long gaps are folded.",
-                "Waktu dalam milidetik. Jeda pendek digambar lebih lebar, dan jeda panjang dilipat."
-            ));
+            self.sentence(&said("gaps", &[]));
         }
         if conversations.iter().any(|it| it.tapes.iter().any(|tape| !tape.rows.is_empty())) {
-            self.sentence(&msg!(
-                "The band beside a lifeline is the state of the socket. out: written and not acknowledged; in: \
-                 come and not read; then the timer.",
-                "Pita di samping garis adalah keadaan socket. out: sudah ditulis, belum di-acknowledge; in: sudah \
-                 datang, belum dibaca; lalu timer."
-            ));
+            self.sentence(&said("band", &[]));
         }
     }
 
@@ -247,14 +209,14 @@ impl Sheet {
         };
         self.y += 20.0;
         let rule = [(24.0, self.y), (WIDTH - 24.0, self.y)];
-        self.canvas.line(&rule, Pen(self.colours.pale, 1.0, ""));
+        self.canvas.line(&rule, Pen(PALE, 1.0, ""));
         let title = format!("{} {number}: {dialect}", self.lang.choose("Connection", "Koneksi"));
-        self.canvas.text(24.0, self.y + 26.0, self.ink().bold(18.0), &title);
+        self.canvas.text(24.0, self.y + 26.0, TEXT.bold(18.0), &title);
         for (x, word, address) in [(CLIENT, "client", client), (SERVER, "server", server)] {
-            self.canvas.text(x, self.y + 50.0, self.ink().middle().bold(SIZE), word);
-            self.canvas.text(x, self.y + 70.0, self.ink().middle().code(), &address.to_string());
+            self.canvas.text(x, self.y + 50.0, TEXT.middle().bold(SIZE), word);
+            self.canvas.text(x, self.y + 70.0, TEXT.middle().code(), &address.to_string());
         }
-        self.canvas.text(AXIS - 12.0, self.y + 70.0, self.pale().end(), "ms");
+        self.canvas.text(AXIS - 12.0, self.y + 70.0, NOTE.end(), "ms");
         let top = self.y + 80.0;
         let began = it.tapes.iter().map(|tape| tape.began).min().unwrap_or_default();
         let named = named(it);
@@ -287,36 +249,30 @@ impl Sheet {
         self.y = scale.bottom;
         let left_out: u64 = it.tapes.iter().map(|tape| tape.left_out).sum();
         if left_out > 0 {
-            self.sentence(&msg!(
-                "{left_out} more events of this connection are left out.",
-                "{left_out} kejadian lagi dari koneksi ini tidak digambar."
-            ));
+            self.sentence(&said("events-left-out", &[&left_out]));
         }
     }
 
     fn lifelines(&mut self, top: f64, scale: &Scale, began: Duration) {
-        let Palette { ink, pale, paper, .. } = *self.colours;
         for (x, pen) in
-            [(CLIENT, Pen(ink, 2.0, "")), (SERVER, Pen(ink, 2.0, "")), (AXIS, Pen(pale, 1.0, ""))]
+            [(CLIENT, Pen(INK, 2.0, "")), (SERVER, Pen(INK, 2.0, "")), (AXIS, Pen(PALE, 1.0, ""))]
         {
             self.canvas.line(&[(x, top), (x, scale.bottom)], pen);
             for (y, _) in &scale.folds {
-                self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, paper);
+                self.canvas.rectangle((x - 8.0, y - 8.0), 16.0, 16.0, PAPER);
                 let steps = [(0.0, -8.0), (-7.0, -4.0), (7.0, 4.0), (0.0, 8.0)];
-                let points: Vec<_> =
-                    steps.iter().map(|(right, down)| (x + right, y + down)).collect();
-                self.canvas.line(&points, pen);
+                self.canvas.line(&around(x, *y, &steps), pen);
             }
         }
         for (y, gap) in &scale.folds {
             let time = milliseconds(*gap);
-            let text = msg!("{time} ms skipped", "{time} ms dilewati").say(self.lang);
-            self.canvas.text(AXIS + 14.0, y + 5.0, self.pale(), &text);
+            let text = said("skipped", &[&time]).say(self.lang);
+            self.canvas.text(AXIS + 14.0, y + 5.0, NOTE, &text);
         }
         for (time, y) in &scale.heights {
-            self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(pale, 1.0, ""));
+            self.canvas.line(&[(AXIS - 5.0, *y), (AXIS + 5.0, *y)], Pen(PALE, 1.0, ""));
             let text = milliseconds(time.saturating_sub(began));
-            self.canvas.text(AXIS - 12.0, y + 5.0, self.pale().end(), &text);
+            self.canvas.text(AXIS - 12.0, y + 5.0, NOTE.end(), &text);
         }
     }
 
@@ -329,7 +285,7 @@ impl Sheet {
         let mut last = "";
         for (at, row) in &tape.rows {
             let y = scale.at(*at);
-            let colour = self.colour(row);
+            let colour = Sheet::colour(row);
             if row.state != LISTEN {
                 let end = ends.next().map_or(scale.bottom, |end| scale.at(end));
                 if *row != CLOSED {
@@ -347,13 +303,13 @@ impl Sheet {
     }
 
     /// Open, on its way to the end, or waiting for a timer.
-    fn colour(&self, row: &Row) -> &'static str {
+    fn colour(row: &Row) -> Colour {
         match (row.state, row.timer) {
-            _ if *row == CLOSED => self.colours.pale,
-            (LISTEN | TIME_WAIT, _) => self.colours.pale,
-            (_, Some("probe" | "retransmit")) => self.colours.broken,
-            ("ESTABLISHED", _) => self.colours.payload,
-            _ => self.colours.header,
+            _ if *row == CLOSED => PALE,
+            (LISTEN | TIME_WAIT, _) => PALE,
+            (_, Some("probe" | "retransmit")) => BROKEN,
+            ("ESTABLISHED", _) => PAYLOAD,
+            _ => HEADER,
         }
     }
 
@@ -369,11 +325,11 @@ impl Sheet {
 
     fn arrow(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(|part| self.pen(part)).collect();
+        let mut pens: Vec<_> = it.parts_of(arrow).into_iter().map(Sheet::pen).collect();
         if pens.is_empty() {
             // The end of a direction is dotted. Of other bytes it is not known what they are.
-            let dashes = if arrow.from == arrow.to { "3 4" } else { "" };
-            pens.push(Pen(self.colours.ink, 1.5, dashes));
+            let dashes = if arrow.is_end() { "3 4" } else { "" };
+            pens.push(Pen(INK, 1.5, dashes));
         }
         let length = (x1 - x0).hypot(y1 - y0);
         let (right, down) = ((x1 - x0) / length, (y1 - y0) / length);
@@ -388,9 +344,9 @@ impl Sheet {
         for (n, pen) in pens.iter().enumerate() {
             self.canvas.line(&[point(share(n)), point(share(n + 1))], *pen);
         }
-        let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or("", |pen| pen.0);
+        let colour = if x0 < x1 { pens.last() } else { pens.first() }.map_or(INK, |pen| pen.0);
         self.canvas.area(&[(x1, y1), back(14.0, 6.0), back(14.0, -6.0)], colour);
-        let is_end = arrow.from == arrow.to;
+        let is_end = arrow.is_end();
         if (is_end && it.is_cut(arrow.by)) || (!is_end && arrow.is_lost) {
             let x = if arrow.is_lost { x1 } else { x0 + (x1 - x0) * 0.35 };
             self.cross(x, y0 + (y1 - y0) * (x - x0) / (x1 - x0));
@@ -398,7 +354,7 @@ impl Sheet {
     }
 
     fn cross(&mut self, x: f64, y: f64) {
-        let pen = Pen(self.colours.broken, 4.0, "");
+        let pen = Pen(BROKEN, 4.0, "");
         self.canvas.line(&[(x - 9.0, y - 9.0), (x + 9.0, y + 9.0)], pen);
         self.canvas.line(&[(x - 9.0, y + 9.0), (x + 9.0, y - 9.0)], pen);
     }
@@ -406,7 +362,7 @@ impl Sheet {
     /// The bytes of an arrow, above it. Where several arrows meet, on it, at its other end.
     fn label(&mut self, it: &Conversation<'_>, arrow: &Arrow, scale: &Scale) {
         let ((x0, y0), (x1, y1)) = Sheet::ends(arrow, scale);
-        let is_end = arrow.from == arrow.to;
+        let is_end = arrow.is_end();
         let is_cut = is_end && it.is_cut(arrow.by);
         let others = || it.arrows.iter().filter(|it| it.by == arrow.by && it.from < it.to);
         let is_alone = is_end || arrow.is_lost;
@@ -418,21 +374,19 @@ impl Sheet {
         let is_aside = comes_apart || leaves_apart || is_steep;
         let room = if is_aside { 22.0 } else { ((x1 - x0).abs() - 40.0) / LETTER };
         let style = match it.parts_of(arrow).as_slice() {
-            _ if is_cut => Style::new(self.colours.broken),
-            [part] => Style::new(self.pen(*part).0).code(),
-            _ => self.ink().code(),
+            _ if is_cut => Style::new(BROKEN),
+            [part] => Style::new(Sheet::pen(*part).0).code(),
+            _ => TEXT.code(),
         };
         let text = if is_end {
-            let (en, id) = if is_cut { ("cut", "terputus") } else { ("end", "akhir") };
-            self.lang.choose(en, id).to_owned()
+            said(if is_cut { "cut" } else { "end" }, &[]).say(self.lang)
         } else {
-            let lost =
-                if arrow.is_lost { self.lang.choose("not read", "tidak dibaca") } else { "" };
-            let count = format!(" ({}) {lost}", arrow.to - arrow.from);
-            show(&arrow.head, letters(room).saturating_sub(count.len())) + count.trim_end()
+            let name = if arrow.is_lost { "bytes-not-read" } else { "bytes" };
+            let count = said(name, &[&(arrow.to - arrow.from)]).say(self.lang);
+            show(&arrow.head, letters(room).saturating_sub(count.len() + 2)) + " " + &count
         };
         let turn = if is_steep { 0.0 } else { slope.atan().to_degrees() };
-        let style = Style { halo: Some(self.colours.paper), turn, ..style };
+        let style = Style { has_halo: true, turn, ..style };
         if !is_aside {
             // Two ends often cross each other in the middle.
             let x = x0 + (x1 - x0) * if is_end { 0.2 } else { 0.5 };
@@ -445,7 +399,7 @@ impl Sheet {
         let on = |x: f64| (x, y0 + slope * (x - x0));
         let width = text.chars().count() as f64 * LETTER * slope.atan().cos();
         if !is_steep {
-            let pen = Pen(self.colours.paper, 16.0, "");
+            let pen = Pen(PAPER, 16.0, "");
             self.canvas.line(&[on(x), on(x + width * inwards.signum())], pen);
         }
         self.canvas.text(x, on(x).1 + 5.0, style, &text);
@@ -469,7 +423,7 @@ impl Sheet {
             let above = named.get(&(by, first)).map_or(0, Vec::len).min(MOST_NAMED);
             let top = scale.at(first) + above as f64 * LINE - 8.0;
             let top = if first == last { bottom - 16.0 } else { top };
-            let pen = self.pen(message.part);
+            let pen = Sheet::pen(message.part);
             let points = [(x - 7.0 * out, top), (x, top), (x, bottom), (x - 7.0 * out, bottom)];
             self.canvas.line(&points, pen);
             let middle = if first == last { f64::midpoint(top, bottom) } else { bottom - 8.0 };
@@ -477,20 +431,18 @@ impl Sheet {
             let size = message.to - message.from;
             let bytes = if size == 1 { "byte" } else { self.lang.choose("bytes", "byte") };
             let mut text = format!("{}: {size} {bytes}", self.word(message.part));
-            if let Some(end) = message.ending {
-                text += &format!(", {}", ending(end));
-            }
-            if !message.is_complete {
-                text += self.lang.choose(", incomplete", ", tidak lengkap");
-            }
+            text += &match message.ending {
+                Some(end) => format!(", {}", ending(end)),
+                None => self.lang.choose(", incomplete", ", tidak lengkap").to_owned(),
+            };
             let style = Style::new(pen.0).towards(out);
             self.canvas.text(x + 28.0 * out, middle + 5.0, style, &text);
         }
         let more = messages.len().saturating_sub(MOST_NAMED);
         if let (1.., Some((_, last))) = (more, messages.last().and_then(|it_is| it.span(it_is))) {
             let y = scale.at(last) + MOST_NAMED as f64 * LINE + 5.0;
-            let text = msg!("and {more} more messages", "dan {more} pesan lagi").say(self.lang);
-            self.canvas.text(x + 28.0 * out, y, self.pale().towards(out), &text);
+            let text = said("more-messages", &[&more]).say(self.lang);
+            self.canvas.text(x + 28.0 * out, y, NOTE.towards(out), &text);
         }
     }
 
@@ -499,17 +451,22 @@ impl Sheet {
         let (text, style) = match mark {
             Mark::Reset => {
                 self.cross(x, y);
-                ("reset".to_owned(), Style::new(self.colours.broken))
+                ("reset".to_owned(), Style::new(BROKEN))
             }
             Mark::Silence(time) => {
                 let time = milliseconds(*time);
-                let text = msg!("{time} ms without a byte", "{time} ms tanpa byte");
-                (text.say(self.lang), self.pale())
+                let text = said("silence", &[&time]);
+                (text.say(self.lang), NOTE)
             }
         };
-        let style = Style { halo: Some(self.colours.paper), ..style.towards(-out) };
+        let style = Style { has_halo: true, ..style.towards(-out) };
         self.canvas.text(x - 16.0 * out, y + 5.0, style, &text);
     }
+}
+
+/// These points, which are told from a point in the middle of them.
+fn around(x: f64, y: f64, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    points.iter().map(|(right, down)| (x + right, y + down)).collect()
 }
 
 /// How many letters fit into this width.

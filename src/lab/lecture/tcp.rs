@@ -24,8 +24,7 @@ use crate::error::{Answer, Failure};
 use crate::lab::line::CommandLine;
 use crate::lab::process::{Process, soon};
 use crate::lab::scratch::this_program;
-use crate::lab::text::alternatives;
-use crate::lang::msg;
+use crate::lab::text::said;
 use crate::limits::TCP_IP;
 
 pub(super) type Experiment = fn(&mut Sheet<'_>) -> io::Result<()>;
@@ -56,30 +55,18 @@ const LARGE: usize = 16 << 20;
 
 /// Runs an experiment, and prints what it shows.
 pub(in crate::lab) fn run(ui: &mut Ui, line: &CommandLine) -> Outcome {
-    let live = &mut |line: &str| {
-        let _ = ui.print(line);
-    };
-    match show(line.argument.text().trim(), live) {
-        None => {
-            let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
-            let names = alternatives(&names);
-            Err(Stop::Wrong(msg!(
-                "tcp takes one of these: {names}",
-                "tcp harus diikuti salah satu dari: {names}";
-                names
-            )))
-        }
-        Some(Ok(Some(_))) => Ok(()),
-        Some(Ok(None)) => Err(Stop::Refused(msg!(
-            "this needs Linux with a fast /proc (vanished: also unshare and ip; address-in-use: python3)",
-            "ini perlu Linux dengan /proc yang cepat (vanished: juga unshare dan ip; address-in-use: python3)"
-        ))),
+    let typed = line.argument.text();
+    let print = &mut |line: &str| drop(ui.print(line));
+    match show(typed.trim(), print) {
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => Err(Stop::Refused(said("tcp-impossible", &[]))),
         Some(Err(failure)) => Err(failure.into()),
+        None => Err(Stop::Wrong(said("tcp-use", &[&ALL.map(|(name, _)| name).join(", ")]))),
     }
 }
 
-/// What the experiment of this name shows, if there is one, and if it can be made here. `live` gets each line at once.
-pub(super) fn show(name: &str, live: &mut dyn FnMut(&str)) -> Option<Answer<Option<String>>> {
+/// Makes the experiment of this name, if there is one, and prints each line at once. Returns whether it can be made here.
+pub(super) fn show(name: &str, print: &mut dyn FnMut(&str)) -> Option<Answer<bool>> {
     let (_, experiment) = ALL.iter().find(|(known, _)| *known == name)?;
     let began = Instant::now();
     // Where the kernel has a hundred thousand sockets, what it says comes too late to be beside a call.
@@ -88,28 +75,24 @@ pub(super) fn show(name: &str, live: &mut dyn FnMut(&str)) -> Option<Answer<Opti
         began.elapsed() > TRY
     };
     if kernel::check(true).is_err() || is_late() {
-        return Some(Ok(None));
+        return Some(Ok(false));
     }
-    let mut sheet = Sheet { start: Instant::now(), lines: String::new(), live };
-    Some(match experiment(&mut sheet) {
-        Ok(()) => Ok(Some(sheet.lines)),
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+    Some(match experiment(&mut Sheet { start: Instant::now(), print }) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
         Err(error) => Err(Failure::local(("try", "mencoba"), name, error)),
     })
 }
 
-/// What an experiment shows.
-pub(super) struct Sheet<'l> {
+/// Where an experiment is shown.
+pub(super) struct Sheet<'p> {
     start: Instant,
-    lines: String,
-    live: &'l mut dyn FnMut(&str),
+    print: &'p mut dyn FnMut(&str),
 }
 
 impl Sheet<'_> {
     fn add(&mut self, line: &str) {
-        let line = format!("{}\n", line.trim_end());
-        (self.live)(&line);
-        self.lines += &line;
+        (self.print)(&format!("{}\n", line.trim_end()));
     }
 
     fn line(&mut self, mark: char, who: &str, what: &str) {
@@ -124,6 +107,12 @@ impl Sheet<'_> {
 
     fn kernel(&mut self, who: &str, row: Row) {
         self.line('k', who, &row.to_string());
+    }
+
+    /// The backlog of the listener at this address.
+    fn queue(&mut self, at: SocketAddr) {
+        let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
+        self.kernel("queue", row.unwrap_or(CLOSED));
     }
 }
 
@@ -177,10 +166,6 @@ impl Pair {
 /// The client is connected before the server's program has accepted.
 fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
-    let queue = |sheet: &mut Sheet<'_>| {
-        let row = kernel::listener(&kernel::rows(kernel::IPV4, at.port()), at);
-        sheet.kernel("queue", row.unwrap_or(CLOSED));
-    };
     sheet.line(' ', "server", "listen");
     let mut client = TcpStream::connect(at)?;
     sheet.line(' ', "client", "connect: ok");
@@ -188,12 +173,12 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (of_client, of_server) = (Watch::between(from, at), Watch::between(at, from));
     sheet.kernel("client", of_client.row());
     sheet.kernel("server", of_server.row());
-    queue(sheet);
+    sheet.queue(at);
     sheet.call("client", "write 5", client.write(b"hello"));
     sheet.kernel("server", of_server.row());
     let (mut server, _) = listener.accept()?;
     sheet.line(' ', "server", "accept: ok");
-    queue(sheet);
+    sheet.queue(at);
     sheet.call("server", "read", server.read(&mut [0; 100]));
     sheet.kernel("server", of_server.row());
     Ok(())
@@ -202,7 +187,6 @@ fn handshake(sheet: &mut Sheet<'_>) -> io::Result<()> {
 /// More clients than the backlog has room for: the next one's SYN is not answered.
 fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
     let (listener, at) = listen()?;
-    let rows = || kernel::rows(kernel::IPV4, at.port());
     sheet.line(' ', "server", "listen");
     let mut clients = Vec::new();
     loop {
@@ -215,13 +199,16 @@ fn backlog(sheet: &mut Sheet<'_>) -> io::Result<()> {
         }
     }
     sheet.line(' ', "client", &format!("connect: ok, {} times", clients.len()));
-    sheet.kernel("queue", kernel::listener(&rows(), at).unwrap_or(CLOSED));
+    sheet.queue(at);
     let waiting = thread::spawn(move || {
         let began = Instant::now();
         TcpStream::connect(at).map(|_| began.elapsed())
     });
     sheet.line(' ', "client", "connect ...");
-    let asks = || rows().into_iter().map(|(_, _, row)| row).find(|row| row.state == "SYN_SENT");
+    let asks = || {
+        let mut rows = kernel::rows(kernel::IPV4, at.port()).into_iter().map(|(_, _, row)| row);
+        rows.find(|row| row.state == "SYN_SENT")
+    };
     soon(SOON, || asks().is_some());
     thread::sleep(TRY);
     sheet.kernel("client", asks().unwrap_or(CLOSED));
@@ -386,18 +373,23 @@ fn half_write(sheet: &mut Sheet<'_>) -> io::Result<()> {
 
 /// How long a request takes, four times on one connection, with what each side can do about it.
 fn forty_milliseconds(sheet: &mut Sheet<'_>) -> io::Result<()> {
-    for (writes, acknowledges, is_without_nagle) in
-        [(1, false, false), (1, true, false), (2, false, false), (2, true, false), (2, false, true)]
-    {
+    let (quick, no_delay) = ("client: quickack", "server: TCP_NODELAY");
+    let one_write: &[&[u8]] = &[b"5\nhello"];
+    let two_writes: &[&[u8]] = &[b"5\n", b"hello"];
+    for (writes, parts, what) in [
+        ("1 write", one_write, ""),
+        ("1 write", one_write, quick),
+        ("2 writes", two_writes, ""),
+        ("2 writes", two_writes, quick),
+        ("2 writes", two_writes, no_delay),
+    ] {
         let Pair { mut client, mut server, .. } = Pair::new()?;
-        server.set_nodelay(is_without_nagle)?;
+        server.set_nodelay(what == no_delay)?;
         // The first request must not wait for a thread that is about to start.
         let (tell, started) = mpsc::channel();
         let serving = thread::spawn(move || {
             let _ = tell.send(());
             while server.read(&mut [0; 100])? > 0 {
-                let parts: &[&[u8]] =
-                    if writes == 1 { &[b"5\nhello"] } else { &[b"5\n", b"hello"] };
                 for part in parts {
                     server.write_all(part)?;
                 }
@@ -411,7 +403,7 @@ fn forty_milliseconds(sheet: &mut Sheet<'_>) -> io::Result<()> {
             client.write_all(b"size a.txt\n")?;
             let mut left = 7;
             while left > 0 {
-                if acknowledges {
+                if what == quick {
                     acknowledge_at_once(&client)?;
                 }
                 left -= client.read(&mut [0; 7])?.clamp(1, left);
@@ -420,13 +412,7 @@ fn forty_milliseconds(sheet: &mut Sheet<'_>) -> io::Result<()> {
         }
         drop(client);
         serving.join().unwrap_or_else(|_| Err(ErrorKind::Other.into()))?;
-        let server = format!("{writes} write{}", if writes == 1 { "" } else { "s" });
-        let what = match (acknowledges, is_without_nagle) {
-            (true, _) => "client: quickack",
-            (_, true) => "server: TCP_NODELAY",
-            _ => "",
-        };
-        sheet.add(&format!("{server:<8} {what:<19} {times} ms"));
+        sheet.add(&format!("{writes:<8} {what:<19} {times} ms"));
     }
     Ok(())
 }
@@ -502,23 +488,14 @@ fn alone(sheet: &mut Sheet<'_>) -> io::Result<()> {
 fn leave(sheet: &mut Sheet<'_>) -> io::Result<()> {
     for how in ["close", "half-close", "reset"] {
         let Pair { client, mut server, of_client, of_server } = Pair::new()?;
-        let mut client = match how {
-            "half-close" => {
-                client.shutdown(Shutdown::Write)?;
-                Some(client)
-            }
-            "reset" => {
-                // Bytes that nobody has read make it a reset.
-                server.write_all(b"unread")?;
-                client.peek(&mut [0])?;
-                drop(client);
-                None
-            }
-            _ => {
-                drop(client);
-                None
-            }
-        };
+        if how == "reset" {
+            // Bytes that nobody has read make a close a reset.
+            server.write_all(b"unread")?;
+            client.peek(&mut [0])?;
+        }
+        // The others are dropped, which closes them.
+        let mut client = (how == "half-close").then_some(client);
+        client.as_ref().map_or(Ok(()), |client| client.shutdown(Shutdown::Write))?;
         soon(SOON, || ["CLOSE_WAIT", CLOSED.state].contains(&of_server.row().state));
         let (of_client, state) = (of_client.row().state, of_server.row().state);
         sheet.add(&format!("{how}: client {of_client}, server {state}"));

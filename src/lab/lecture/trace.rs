@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 use super::kernel::{Row, Watch};
 use crate::client::terminal;
 use crate::error::lock;
-use crate::lang::{Msg, msg};
+use crate::lab::text::said;
+use crate::lang::Msg;
 use crate::limits;
 use crate::wire::stream::{Ending, Stream};
 
@@ -54,11 +55,8 @@ pub enum Event<'b> {
 
 /// Receives what happens on a socket.
 pub trait Observer: Send + Sync {
-    /// An event, how long after the beginning of the connection it happened, and how long the call took.
-    fn see(&self, event: Event<'_>, at: Duration, took: Duration);
-
-    /// The sender breaks off here, on purpose.
-    fn cut(&self) {}
+    /// An event, and how long the call took.
+    fn see(&self, event: Event<'_>, took: Duration);
 }
 
 /// A stream that reports every call.
@@ -73,14 +71,13 @@ pub struct Traced {
 /// Tells the observers what happens.
 struct Teller {
     observers: Vec<Arc<dyn Observer>>,
-    start: Instant,
     kernel: Option<Watch>,
 }
 
 impl Teller {
     fn tell(&mut self, event: Event<'_>, began: Instant) {
-        let (at, took) = (self.start.elapsed(), began.elapsed());
-        self.observers.iter().for_each(|observer| observer.see(event, at, took));
+        let took = began.elapsed();
+        self.observers.iter().for_each(|observer| observer.see(event, took));
         // A message is not a call.
         if !matches!(event, Event::Message(..) | Event::Kernel(_)) {
             self.ask_kernel();
@@ -109,7 +106,7 @@ impl Traced {
         observers: Vec<Arc<dyn Observer>>,
         kernel: Option<Watch>,
     ) -> Traced {
-        let mut teller = Teller { observers, start: Instant::now(), kernel };
+        let mut teller = Teller { observers, kernel };
         teller.ask_kernel();
         Traced { inner, teller, parts: Default::default() }
     }
@@ -281,6 +278,7 @@ impl Output {
 pub struct Ladder {
     side: Side,
     number: u64,
+    zero: Arc<Mutex<Instant>>,
     to: Output,
 }
 
@@ -295,7 +293,8 @@ impl Ladder {
     pub(super) fn begin(connection: Connection, to: Output) -> Ladder {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-        let ladder = Ladder { side: connection.side, number, to };
+        let zero = to.zero.clone().unwrap_or_else(|| Arc::new(Mutex::new(Instant::now())));
+        let ladder = Ladder { side: connection.side, number, zero, to };
         for line in head(connection, ladder.room()) {
             ladder.print(Duration::ZERO, ' ', &line);
         }
@@ -313,8 +312,8 @@ impl Ladder {
 }
 
 impl Observer for Ladder {
-    fn see(&self, event: Event<'_>, at: Duration, _: Duration) {
-        let at = self.to.zero.as_ref().map_or(at, |zero| lock(zero).elapsed());
+    fn see(&self, event: Event<'_>, _: Duration) {
+        let at = lock(&self.zero).elapsed();
         let (call, between) = draw(self.side, event, self.room());
         self.print(at, call, &between);
     }
@@ -322,20 +321,7 @@ impl Observer for Ladder {
 
 /// What the marks of a ladder mean, and that of the kernel's lines too.
 pub(super) fn legend(kernel: bool) -> Msg {
-    let third = if kernel {
-        msg!("\nk: what the kernel says of a socket", "\nk: keadaan sebuah socket menurut kernel")
-    } else {
-        Msg::default()
-    };
-    msg!(
-        "w: one write, r: one read, with its number of bytes\n\
-         =: a complete message, its length, and what ended it\n\
-         The client is on the left, the time in milliseconds.{third}",
-        "w: satu write, r: satu read, dengan banyaknya byte\n\
-         =: pesan lengkap, panjangnya, dan apa yang mengakhirinya\n\
-         Client di kiri, waktu dalam milidetik.{third}";
-        third
-    )
+    said(if kernel { "legend-with-kernel" } else { "legend" }, &[])
 }
 
 /// The columns between the rails of a ladder of this width.
@@ -428,7 +414,7 @@ mod tests {
     struct Lines(Side, Mutex<String>);
 
     impl Observer for Lines {
-        fn see(&self, event: Event<'_>, _: Duration, _: Duration) {
+        fn see(&self, event: Event<'_>, _: Duration) {
             let (call, between) = draw(self.0, event, room(80));
             assert!(between.len() <= room(80), "{between}");
             *self.1.lock().unwrap() += &format!("{call} {}\n", between.trim());
