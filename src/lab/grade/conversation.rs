@@ -26,9 +26,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::places::{Places, is_in};
-use super::sentences::said;
 use crate::lab::lecture::trace::Side;
 use crate::lab::random::Random;
+use crate::lab::text::said;
 use crate::lang::Msg;
 
 /// A line of a file, with its number from 1.
@@ -119,7 +119,7 @@ impl Check {
             let common = [">", ">|", "<", "<|", "repeat", "again", "send", "done"];
             let is_own = self.phrases.iter().take(n).any(|(known, _)| *known == word);
             if !common.contains(&word) && !is_known(word, rest) && !is_own {
-                return Err((*line, said("wrong", "word", &[text])));
+                return Err((*line, said("wrong word", &[text])));
             }
         }
         let mut places = Places::new(Random(1), "grade");
@@ -152,7 +152,7 @@ pub(super) fn parse(text: &'static str, known: Option<&Check>) -> Result<Vec<Che
     let mut checks: Vec<Check> = Vec::new();
     let mut phrases: Vec<Phrase> = Vec::new();
     for (n, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
-        let wrong = |name: &str| (n, said("wrong", name, &[]));
+        let wrong = |name: &str| (n, said(&format!("wrong {name}"), &[]));
         if let Some(head) = line.strip_prefix("== ") {
             let (id, points, must, section) = read_head(head).ok_or_else(|| wrong("head"))?;
             checks.push(Check { id, points, must, section, line: n, ..Check::default() });
@@ -212,7 +212,7 @@ fn walk(
     while let [(number, line), after @ ..] = lines {
         lines = after;
         let number = at.unwrap_or(*number);
-        let wrong = || (number, said("wrong", "line", &[line]));
+        let wrong = || (number, said("wrong line", &[line]));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let own = phrases.iter().rposition(|(known, _)| *known == word);
         if let Some([earlier @ .., (_, body)]) = own.and_then(|own| phrases.get(..=own)) {

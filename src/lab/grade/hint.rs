@@ -1,9 +1,9 @@
 //! What can be said of a failure of a server's from what came.
 
 use super::seen::{Rung, What};
-use super::sentences::said;
 use super::{Graded, Report};
 use crate::error::Code;
+use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
 
 /// What is seen where many causes are possible.
@@ -30,7 +30,7 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
             let sent = last.map_or_else(|| pieces.concat(), <[u8]>::to_vec);
             let line = String::from_utf8_lossy(&sent);
             let command = line.lines().last()?.split(' ').next()?;
-            let unknown = ("unknown", said("seen", "unknown", &[&command]));
+            let unknown = ("unknown", said("seen unknown", &[&command]));
             return (!is_known(report, command)).then_some(unknown);
         }
         None if is_other_error(&due, &came) => "errors",
@@ -40,7 +40,7 @@ pub(super) fn seen(report: &Report, graded: &Graded) -> Option<(&'static str, Ms
         }
         None => difference(&expected, &came_instead)?,
     };
-    Some((name, said("seen", name, &[&came_instead.len()])))
+    Some((name, said(&format!("seen {name}"), &[&came_instead.len()])))
 }
 
 /// What is seen from the bytes that came in place of others.
@@ -103,7 +103,7 @@ pub(super) fn causes(report: &Report) -> Vec<(Msg, Vec<&'static str>)> {
     causes.retain(|(_, ids)| ids.len() >= MANY);
     for (says, ids) in &mut causes {
         let failures = ids.len();
-        *says = Msg::of(|lang| said("seen", "many", &[&says.say(lang), &failures]).say(lang));
+        *says = Msg::of(|lang| said("seen many", &[&says.say(lang), &failures]).say(lang));
     }
     causes
 }

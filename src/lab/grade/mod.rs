@@ -12,7 +12,7 @@
 //! | who plays it? | `player`, over `peer`: with a server on the stage of `server`, with a client on that of `client::examiner` |
 //! | who starts and ends programs? | `launch` and `process` beside this room, and `client::drive` |
 //! | who judges? | whoever plays; what is left of a client when it has ended, `client::judge` |
-//! | who tells? | `report` and `hint` to people, `formats` to other programs, all in the words of `sentences` |
+//! | who tells? | `report` and `hint` to people, `formats` to other programs, all in the sentences of the lab |
 //!
 //! Whatever the server does, the report is whole: no wait is longer than the check's deadline, no run longer than
 //! [`TOTAL`] and what the program of a student takes to start again.
@@ -29,7 +29,6 @@ mod prepared;
 pub mod program;
 pub mod report;
 mod seen;
-mod sentences;
 mod server;
 pub mod suite;
 
@@ -45,15 +44,15 @@ use crate::dialect::Dialect;
 use crate::lab::launch::Launched;
 use crate::lab::process::{Usage, command_words, last_lines, soon};
 use crate::lab::random::Random;
+use crate::lab::text::said;
 use crate::lang::{self, Lang, Msg};
 pub use conversation::Check;
 use peer::Done;
 use places::Places;
 use player::shown;
 use prepared::files_in;
-use seen::Record;
 pub use seen::{Fail, Rung, What};
-use sentences::{came, expected, said};
+use seen::{Record, came, expected};
 use server::{Found, Trial};
 pub use suite::checks;
 use suite::suite;
@@ -274,7 +273,7 @@ pub fn run(mut options: Options, tell: impl Fn(&[Graded])) -> Result<Report, Msg
         None => reach((options.host.as_str(), options.port), options.time.max(TIME))
             .and_then(|stream| stream.peer_addr())
             .map_err(|why| {
-                said("cannot", "reach", &[&lang::address(&options.host, options.port), &why])
+                said("cannot reach", &[&lang::address(&options.host, options.port), &why])
             })?,
     };
     options.root = launched.as_ref().map(Launched::root).or(options.root);
@@ -450,7 +449,7 @@ impl Run {
         drop(trial);
         if self.launched.is_none() {
             let is_it = root.is_dir() && (!is_stored || root.join(name).exists());
-            return is_it.then_some(()).ok_or_else(|| said("cannot", "root", &[&root.display()]));
+            return is_it.then_some(()).ok_or_else(|| said("cannot root", &[&root.display()]));
         }
         if can_say {
             if !is_stored && self.probe().is_err() {

@@ -10,8 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::conversation::number_in;
-use super::seen::{Fail, Record, What, a_line, fail, quoted, same};
-use super::sentences::{came, expected};
+use super::seen::{Fail, Record, What, a_line, came, expected, fail, quoted, same};
 use crate::lang::{Lang, Msg, msg};
 use crate::wire::stream::is_silence;
 

@@ -26,8 +26,7 @@ use std::time::Duration;
 use super::conversation::{Check, Step, Then, number_in};
 use super::peer::{self, Done, Peer};
 use super::places::{Places, is_in};
-use super::seen::{Fail, fail};
-use super::sentences::expected;
+use super::seen::{Fail, expected, fail};
 use crate::lab::lecture::trace::Side;
 use crate::lang::Msg;
 

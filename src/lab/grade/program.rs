@@ -7,12 +7,12 @@ use std::{env, fs};
 
 use super::formats::render;
 use super::report::{Look, PLAIN, SERVER, bar, duty, screen, subject};
-use super::sentences::said;
 use super::suite::{of_file, suite};
 use super::{Check, Graded, Options, TIME, client, run};
 use crate::client::terminal::Terminal;
 use crate::lab::line::CommandLine;
 use crate::lab::scratch::TemporaryFolder;
+use crate::lab::text::said;
 use crate::lang::{Lang, Msg};
 
 /// A line beside the report.
@@ -55,7 +55,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let wanted = options.wanted();
     if wanted.is_empty() {
         let only = flags.only.join(" ");
-        return Err(said("cannot", "choose", &[&only]));
+        return Err(said("cannot choose", &[&only]));
     }
     if flags.list {
         let line = |check: &&Check| {
@@ -67,14 +67,14 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     }
     if flags.run.as_ref().is_some_and(|command| !command.contains("{port}")) {
         let port = config.dialect.port();
-        note(&said("before", "port", &[&port]), config.lang);
+        note(&said("before port", &[&port]), config.lang);
     }
     if !config.quiet {
         // A program that is started here has a folder of its own.
         let (flag, subject) = subject(&options);
         let name = if flag == SERVER { "run-elsewhere" } else { "run" };
         let s = if wanted.len() == 1 { "" } else { "s" };
-        note(&said("before", name, &[&subject, &wanted.len(), &s]), config.lang);
+        note(&said(&format!("before {name}"), &[&subject, &wanted.len(), &s]), config.lang);
     }
     let Terminal { out, colour, columns, .. } = Terminal::look();
     let is_seen = output.is_none() && out;
@@ -96,7 +96,7 @@ pub(in crate::lab) fn main(line: &CommandLine) -> Result<ExitCode, Msg> {
     let Some(path) = output else { return Ok(print(&text, status)) };
     fs::write(path, text)
         .map(|()| status)
-        .map_err(|error| said("cannot", "write", &[&path.display(), &error]))
+        .map_err(|error| said("cannot write", &[&path.display(), &error]))
 }
 
 fn print(text: &str, status: ExitCode) -> ExitCode {

@@ -7,11 +7,10 @@ use std::path::Path;
 
 use super::hint::{CLOSED, causes, seen};
 use super::seen::first_difference;
-use super::sentences::{said, sentence};
 use super::{Check, Fail, Graded, Options, Outcome, Report, Rung, What, points};
 use crate::dialect::Dialect;
 use crate::lab::lecture::trace::{Event, Side, draw, room, rung};
-use crate::lab::text::wrapped;
+use crate::lab::text::{said, sentence, wrapped};
 use crate::lang::{Lang, address, printable};
 
 /// How many bytes a line of a comparison shows.
@@ -79,7 +78,7 @@ pub(super) fn bar(of: &[Graded], lang: Lang, look: Look) -> String {
     let group = of.first().map_or("", |it| it.check.group());
     let (score, most) = points(of);
     if most == 0 {
-        return format!("{group:<11}{}\n", sentence(lang, "status", "left-out"));
+        return format!("{group:<11}{}\n", sentence(lang, "status left-out"));
     }
     let full = score * BAR / most;
     let bar: String = (0..BAR).map(|n| if n < full { '#' } else { '-' }).collect();
@@ -91,8 +90,9 @@ pub(super) fn bar(of: &[Graded], lang: Lang, look: Look) -> String {
 pub(super) fn verdict(report: &Report, look: Look) -> String {
     let (score, most) = report.score();
     let seconds = format!("{:.1}", report.time.as_secs_f64());
-    let of_report =
-        |name: &str, words: &[&dyn Display]| said("report", name, words).say(report.options.lang);
+    let of_report = |name: &str, words: &[&dyn Display]| {
+        said(&format!("report {name}"), words).say(report.options.lang)
+    };
     let all: u64 = report.graded.iter().map(|graded| graded.check.points).sum();
     let mut text = of_report("total", &[&score, &most, &seconds, &report.options.seed]);
     if all > most {
@@ -116,7 +116,7 @@ pub(super) fn status(graded: &Graded, lang: Lang) -> String {
         Outcome::Failed(failure) => (failure.verdict, ""),
         Outcome::NotRun(why, about) => (*why, *about),
     };
-    said("status", way, &[&about]).say(lang)
+    said(&format!("status {way}"), &[&about]).say(lang)
 }
 
 /// Whether the protocol requires a check.
@@ -136,7 +136,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let fact = |name: &str| fact_of(report, graded, name, look);
     let head = paint(&format!("{}: {}", fact("id"), fact("reason")), colour, look);
     let (duty, s) = (duty(graded.check, lang), if graded.check.points == 1 { "" } else { "s" });
-    let mut text = said("report", "head", &[&head, &duty, &fact("points"), &s]).say(lang);
+    let mut text = said("report head", &[&head, &duty, &fact("points"), &s]).say(lang);
     for name in LINES.split(' ') {
         let words = fact(name);
         match name {
@@ -155,7 +155,7 @@ pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
 
 /// What a line of a report begins with.
 pub(super) fn label(lang: Lang, name: &str) -> String {
-    match sentence(lang, "label", name) {
+    match sentence(lang, &format!("label {name}")) {
         "" => String::new(),
         label => format!("{label:<9} "),
     }
@@ -358,7 +358,7 @@ fn ladder(report: &Report, rungs: &[Rung], columns: usize) -> String {
     let mut steps: Vec<_> = rungs.iter().map(|step| drawn(step, columns, side)).collect();
     let hidden = steps.len().saturating_sub(2 * STEPS);
     if hidden > 0 {
-        let note = said("report", "hidden", &[&hidden]).say(report.options.lang);
+        let note = said("report hidden", &[&hidden]).say(report.options.lang);
         steps.splice(STEPS..STEPS + hidden, [format!("{note:^columns$}\n")]);
     }
     steps.concat().trim_end().to_owned()

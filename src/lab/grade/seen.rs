@@ -1,11 +1,13 @@
 //! What was seen of a server or a client in a check: the steps, and why it failed. What its connections share is here
 //! too: how long they may wait, and where the steps are noted.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::lock;
+use crate::lab::text::said;
 use crate::lang::{Msg, escape};
 
 /// Why a check failed.
@@ -157,6 +159,16 @@ impl Record {
     pub(super) fn take_rungs(&self) -> Vec<Rung> {
         std::mem::take(&mut lock(&self.rungs))
     }
+}
+
+/// What should have come.
+pub(super) fn expected(name: &str, words: &[&dyn Display]) -> Msg {
+    said(&format!("expected {name}"), words)
+}
+
+/// What has come instead.
+pub(super) fn came(name: &str, words: &[&dyn Display]) -> Msg {
+    said(&format!("came {name}"), words)
 }
 
 pub(super) fn fail(expected: Msg, got: Msg, connection: u64) -> Box<Fail> {

@@ -9,10 +9,10 @@ use super::client;
 use super::conversation::{Check, Mistake, parse};
 use super::player::is_known;
 use super::seen::same;
-use super::sentences::{said, sentence};
 use super::server;
 use crate::dialect::Dialect;
 use crate::error::lock;
+use crate::lab::text::{said, sentence};
 use crate::lang::{Lang, Msg};
 
 impl Check {
@@ -44,14 +44,14 @@ impl Check {
     pub(super) fn rule(&self, lang: Lang) -> &'static str {
         match self.sentence("rule") {
             "" => self.section,
-            name => sentence(lang, "rule", name),
+            name => sentence(lang, &format!("rule {name}")),
         }
     }
 
     /// What usually breaks it.
     pub(super) fn mistake(&self, lang: Lang) -> &'static str {
         match self.said(lang, ["why.en", "why.id"]) {
-            "" => sentence(lang, "mistake", self.sentence("rule")),
+            "" => sentence(lang, &format!("mistake {}", self.sentence("rule"))),
             own => own,
         }
     }
@@ -113,11 +113,11 @@ fn examine(checks: &[Check], is_client: bool) -> Result<(), Mistake> {
         let is_there = |id: &str| checks.iter().any(|it| it.id == id);
         let mut needs = check.sentence("needs").split_whitespace();
         let what = if let Some(id) = needs.find(|id| !is_there(id)) {
-            said("wrong", "needs", &[&id])
+            said("wrong needs", &[&id])
         } else if checks.iter().take(n).any(|it| it.id == check.id) {
-            said("wrong", "twice", &[&check.id])
+            said("wrong twice", &[&check.id])
         } else if check.about(Lang::En).is_empty() {
-            said("wrong", "silent", &[])
+            said("wrong silent", &[])
         } else {
             continue;
         };

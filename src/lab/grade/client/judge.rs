@@ -12,8 +12,7 @@ use super::request::Request;
 use crate::dialect::Dialect;
 use crate::lab::grade::places::is_in;
 use crate::lab::grade::prepared::files_in;
-use crate::lab::grade::seen::{Fail, Rung, fail, first_difference, quoted, same};
-use crate::lab::grade::sentences::{came, expected};
+use crate::lab::grade::seen::{Fail, Rung, came, expected, fail, first_difference, quoted, same};
 use crate::lang::{Msg, printable};
 
 /// The files in a folder and below, by path.

@@ -39,12 +39,12 @@ use super::peer::Peer;
 use super::places::{Places, is_in};
 use super::player::shown;
 use super::seen::{Fail, Record};
-use super::sentences::said;
 use super::{Check, Graded, Options, Outcome, Report};
 use crate::dialect::Dialect;
 use crate::error::lock;
 use crate::lab::process::{Process, command_words, last_lines, soon};
 use crate::lab::random::Random;
+use crate::lab::text::said;
 use crate::lang::Msg;
 use crate::log::Log;
 use crate::store::{self, Store};
@@ -77,10 +77,8 @@ impl Driven {
                 is_in("connme ls byebye", word)
                     || is_in("size rm rm-no download upload", word) && has_file
             };
-            let right = entry
-                .split_once('=')
-                .filter(is_right)
-                .ok_or_else(|| said("cannot", "map", &[entry]));
+            let right =
+                entry.split_once('=').filter(is_right).ok_or_else(|| said("cannot map", &[entry]));
             right.map(|(word, text)| (word.to_owned(), text.replace("\\n", "\n")))
         });
         entries.collect()
@@ -148,7 +146,7 @@ impl<'f> Client<'f> {
     /// What has to be said if it does not work at all.
     fn new(options: &Options, command: &str, folder: &'f Path) -> Result<Client<'f>, Msg> {
         let driven = options.client.clone().unwrap_or_default();
-        let words = command_words(command).ok_or_else(|| said("cannot", "client", &[]))?;
+        let words = command_words(command).ok_or_else(|| said("cannot client", &[]))?;
         let own = driven.map()?;
         let untried = Client {
             options: options.clone(),
@@ -364,7 +362,7 @@ pub(super) const WORDS: &str = "$ serve file local sparse may \
 fn no_request(printed: &str) -> Msg {
     let line = |line: &String| format!("\n  {}", crate::lang::printable(line.as_bytes()));
     let last: String = last_lines(printed).iter().map(line).collect();
-    said("cannot", "ask", &[&last])
+    said("cannot ask", &[&last])
 }
 
 #[cfg(test)]

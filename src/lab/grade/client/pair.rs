@@ -12,9 +12,9 @@ use crate::client::connection::reach;
 use crate::dialect::Dialect;
 use crate::lab::grade::conversation::Check;
 use crate::lab::grade::seen::{Fail, first_difference, quoted, same};
-use crate::lab::grade::sentences::said;
 use crate::lab::process::command_words;
 use crate::lab::scratch::{TemporaryFolder, this_program};
+use crate::lab::text::said;
 use crate::lang::Msg;
 
 /// The conversation. Its file has more bytes than one read brings, and each value of a byte. What a client asks for
@@ -30,7 +30,7 @@ const NAME: usize = 16;
 /// What has to be said if a server is not named as `NAME=HOST:PORT`, or in another dialect than `text`.
 pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
     if options.dialect != Dialect::Text {
-        return Err(said("cannot", "pair-dialect", &[]));
+        return Err(said("cannot pair-dialect", &[]));
     }
     driven.map()?;
     let servers = driven.pair.iter().map(|server| named(server)).collect::<Result<Vec<_>, _>>()?;
@@ -59,7 +59,7 @@ pub fn run(options: &Options, driven: &Driven) -> Result<(String, bool), Msg> {
 /// A server: `NAME=HOST:PORT`.
 fn named(server: &str) -> Result<(String, String), Msg> {
     let parts = server.split_once('=').filter(|(name, at)| !name.is_empty() && at.contains(':'));
-    let (name, address) = parts.ok_or_else(|| said("cannot", "pair", &[&server]))?;
+    let (name, address) = parts.ok_or_else(|| said("cannot pair", &[&server]))?;
     Ok((name.to_owned(), address.to_owned()))
 }
 
@@ -88,7 +88,7 @@ fn label(command: &str) -> String {
 /// Tries a client with a server. Says whose fault it is if that does not work, and why.
 fn session(mut client: Client<'_>, address: &str) -> Result<(), (&'static str, Msg)> {
     let server = reach(address, client.options.time)
-        .map_err(|error| ("server", said("cannot", "connect", &[&error])))?;
+        .map_err(|error| ("server", said("cannot connect", &[&error])))?;
     let mut check = Check::of_lines(SESSION);
     check.id = "pair";
     // What an earlier one has left there has another name.
@@ -110,6 +110,6 @@ fn note(failure: &Fail, after: &str, printed: Option<&str>) -> Msg {
     let printed = printed.unwrap_or_default();
     Msg::of(|lang| {
         let (expected, got) = (failure.expected.say(lang), failure.got.say(lang));
-        said("came", "pair", &[&at, &after, &expected, &got, &printed]).say(lang)
+        said("came pair", &[&at, &after, &expected, &got, &printed]).say(lang)
     })
 }
