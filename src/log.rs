@@ -115,7 +115,6 @@ impl Log {
     }
 
     /// The part of the log that belongs to one connection.
-    #[must_use]
     pub fn for_connection(&self, peer: SocketAddr, dialect: &'static str) -> ConnectionLog<'_> {
         ConnectionLog {
             log: self,

@@ -16,7 +16,6 @@ pub struct Sum([u8; 32]);
 
 impl Sum {
     /// Reads a sum as it travels: 64 small letters and digits.
-    #[must_use]
     pub fn parse(text: &[u8]) -> Option<Sum> {
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
@@ -80,7 +79,6 @@ impl Sha256 {
     }
 
     /// The sum of all bytes so far.
-    #[must_use]
     pub fn sum(&self) -> Sum {
         let mut last = self.clone();
         let bits = self.length.wrapping_mul(8).to_be_bytes();

@@ -97,7 +97,6 @@ fn command_of(config: &Config) -> Option<&'static str> {
 }
 
 /// The shortest command line by which a program reaches a server. An IPv6 host has its brackets.
-#[must_use]
 pub fn reaching(program: &str, host: &str, port: u16, dialect: Dialect) -> String {
     let port = if port == dialect.port() { String::new() } else { format!(":{port}") };
     let dialect = match dialect {

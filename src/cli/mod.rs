@@ -43,7 +43,6 @@ pub struct InstrumentFlags {
 
 impl InstrumentFlags {
     /// Whether standard output is for the capture, and for nothing else.
-    #[must_use]
     pub fn capture_takes_output(&self) -> bool {
         self.capture.as_deref() == Some(Path::new("-"))
     }
@@ -71,7 +70,6 @@ pub struct Picture {
 
 /// The language of all messages, those about wrong flags included: that of a `--lang` anywhere on the command
 /// line, else that of the environment.
-#[must_use]
 pub fn language(words: &[OsString], variable: impl Fn(&str) -> Option<String>) -> Lang {
     let mut flags = words.iter().filter_map(|word| word.to_str());
     let code = flags.clone().find_map(|word| word.strip_prefix("--lang=")).or_else(|| {

@@ -83,7 +83,6 @@ pub struct Config {
 
 impl Config {
     /// What holds if the user asks for nothing else.
-    #[must_use]
     pub fn new(lang: Lang) -> Config {
         Config {
             host: limits::TCP_IP.to_owned(),
@@ -181,7 +180,6 @@ pub type Watch<'w> = dyn FnMut(Progress) + 'w;
 
 impl Client {
     /// A client that has not connected yet. `prepare` puts instruments between a wire and its socket.
-    #[must_use]
     pub fn new(config: Config, prepare: Prepare) -> Client {
         Client {
             config,
@@ -201,19 +199,16 @@ impl Client {
     }
 
     /// The server's address, as a user would write it.
-    #[must_use]
     pub fn server(&self) -> String {
         address(&self.config.host, self.config.port)
     }
 
     /// What the user asked for when the program was started.
-    #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// The number of connections so far.
-    #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections
     }
@@ -224,13 +219,11 @@ impl Client {
     }
 
     /// Whether a request can be sent: there is a connection, or one will be opened.
-    #[must_use]
     pub fn can_ask(&self) -> bool {
         self.is_wanted || self.on_demand
     }
 
     /// Whether there is a connection, as far as is known.
-    #[must_use]
     pub fn is_connected(&self) -> bool {
         self.wire.is_some() || (self.is_wanted && self.requests().one_a_connection)
     }
@@ -241,7 +234,6 @@ impl Client {
     }
 
     /// The requests of the dialect.
-    #[must_use]
     pub fn requests(&self) -> &'static Requests {
         self.config.dialect.requests()
     }

@@ -14,7 +14,6 @@ use crate::lang::{Msg, msg, question, text};
 const ROOM_TO_TYPE: usize = 110;
 
 /// Runs one command from the command line.
-#[must_use]
 pub fn single(client: Client) -> ExitCode {
     let mut ui = Ui::single("connme-client", client);
     let mut words = ui.config().command.clone().into_iter();
@@ -25,7 +24,6 @@ pub fn single(client: Client) -> ExitCode {
 }
 
 /// Runs the prompt until its input ends, or the user leaves.
-#[must_use]
 pub fn interactive(client: Client) -> ExitCode {
     let mut ui = Ui::new("connme-client", client);
     // A script is not asked to connect.

@@ -28,7 +28,6 @@ const LINE_TICK: Duration = Duration::from_secs(1);
 pub const COLUMNS: usize = 80;
 
 /// The width of standard output or standard error, as it is now.
-#[must_use]
 pub fn columns(output: &impl IsTerminal) -> usize {
     if output.is_terminal() {
         choose(std::env::var("COLUMNS").ok().as_deref(), measured)

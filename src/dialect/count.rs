@@ -30,7 +30,6 @@ const ERROR: &str = "error: ";
 const ANSWER: usize = 256;
 
 /// The reply that says what is wrong.
-#[must_use]
 pub fn error_text(error: &Error) -> String {
     let is_a_word = error.is(Code::Busy) || error.is(Code::Timeout);
     format!("{ERROR}{}", if is_a_word { error.word() } else { error.sentence() })

@@ -320,7 +320,6 @@ fn write_line(wire: &mut Wire, line: impl std::fmt::Display) -> Result<()> {
 }
 
 /// The reply that says what is wrong.
-#[must_use]
 pub fn error_line(error: &Error) -> String {
     format!("{ERROR} {} {}{END}", error.word(), error.sentence())
 }

@@ -28,7 +28,6 @@ pub enum Value {
 
 impl Value {
     /// Reads one value, with white space around it and nothing else. `None` if it is not JSON.
-    #[must_use]
     pub fn parse(text: &[u8]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
         let value = reader.value(JSON_DEPTH, true)?;
@@ -39,7 +38,6 @@ impl Value {
     /// Reads an object, and keeps only the members with these names: a request may have any number of others
     /// that mean nothing here, and they would take thirty times the memory of their text. `None` if it is
     /// not a JSON object.
-    #[must_use]
     pub fn parse_members(text: &[u8], wanted: &[&str]) -> Option<Value> {
         let mut reader = Reader { rest: std::str::from_utf8(text).ok()? };
         reader.white();
@@ -49,19 +47,16 @@ impl Value {
     }
 
     /// A whole number.
-    #[must_use]
     pub fn number(n: u64) -> Value {
         Value::Number(n.to_string())
     }
 
     /// A text.
-    #[must_use]
     pub fn text(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
 
     /// The member of this name, if this is an object that has one.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self {
             Value::Object(members) => members.iter().find(|(n, _)| n == name).map(|(_, v)| v),
@@ -70,7 +65,6 @@ impl Value {
     }
 
     /// The text, if this is one.
-    #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -79,7 +73,6 @@ impl Value {
     }
 
     /// The number, if this is one that is written as digits alone and fits.
-    #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Value::Number(digits) => digits.parse().ok(),

@@ -48,13 +48,11 @@ impl Dialect {
         [Dialect::Text, Dialect::Struct, Dialect::Filesaver, Dialect::Json, Dialect::Count];
 
     /// The dialect of this name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Dialect> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
     /// The dialect of a server that has begun a reply like this, where a client of this dialect waits for more.
-    #[must_use]
     pub fn guess(self, reply: &[u8]) -> Option<Dialect> {
         let looks_like = match reply {
             [] => return None,
@@ -70,7 +68,6 @@ impl Dialect {
     }
 
     /// The name for flags and log lines.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Text => "text",
@@ -82,7 +79,6 @@ impl Dialect {
     }
 
     /// The default port.
-    #[must_use]
     pub fn port(self) -> u16 {
         match self {
             Dialect::Text => limits::TCP_PORT,
@@ -94,7 +90,6 @@ impl Dialect {
     }
 
     /// The client's half.
-    #[must_use]
     pub fn requests(self) -> &'static Requests {
         match self {
             Dialect::Text => &text::REQUESTS,
@@ -125,7 +120,6 @@ impl Dialect {
     }
 
     /// The reply that refuses a connection, where the dialect has words for it.
-    #[must_use]
     pub fn error_reply(self, error: &Error) -> Vec<u8> {
         match self {
             Dialect::Text => text::error_line(error).into_bytes(),

@@ -154,7 +154,6 @@ impl Requests {
     };
 
     /// Whether the dialect has the request that this command of a client needs. `None`: it needs none.
-    #[must_use]
     pub fn has(&self, command: &str) -> Option<bool> {
         Some(match command {
             "ls" => self.list_files.is_some(),
@@ -295,7 +294,6 @@ impl IncomingList {
 }
 
 /// A list has more names than can be kept.
-#[must_use]
 pub fn too_long(names: usize) -> Failure {
     Failure::Endless(msg!(
         "the list is too long to be kept: {names} names so far",

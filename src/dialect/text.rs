@@ -411,7 +411,6 @@ fn write_ok(wire: &mut Wire, what: impl Display) -> Result<()> {
 }
 
 /// The reply that says what is wrong: a code for programs, a sentence for people.
-#[must_use]
 pub fn error_line(error: &Error) -> String {
     format!("error {} {}\n", error.word(), error.sentence())
 }

@@ -60,25 +60,21 @@ pub enum Failure {
 
 impl Failure {
     /// What a server said with an error reply.
-    #[must_use]
     pub fn refused(word: &str, sentence: &str) -> Failure {
         Failure::Refused { word: word.to_owned(), sentence: sentence.to_owned() }
     }
 
     /// The server has no such file, and its dialect has no words for more.
-    #[must_use]
     pub fn not_found() -> Failure {
         Failure::refused(Code::NotFound.word(), "no such file")
     }
 
     /// The dialect has no such command.
-    #[must_use]
     pub fn lacks(dialect: &str, command: &str) -> Failure {
         Failure::NotSent(text!("dialect-lacks", dialect, command))
     }
 
     /// What was tried on this machine, on which file, and why it failed: what the system says, or a sentence.
-    #[must_use]
     pub fn local((en, id): Tried, path: impl fmt::Display, why: impl Word) -> Failure {
         let path = readable(path.to_string().as_bytes());
         let why = why.into_msg();
@@ -86,14 +82,12 @@ impl Failure {
     }
 
     /// The server has closed the connection, in order.
-    #[must_use]
     pub fn closed() -> Failure {
         let why = msg!("the server closed the connection", "server menutup koneksi");
         Failure::Gone { why, broke: false }
     }
 
     /// The code of a refusal, if it is one that is known here.
-    #[must_use]
     pub fn code(&self) -> Option<Code> {
         match self {
             Failure::Refused { word, .. } => Code::from_word(word),
@@ -102,7 +96,6 @@ impl Failure {
     }
 
     /// Whether the connection was lost or refused, so that another one may do.
-    #[must_use]
     pub fn is_lost(&self) -> bool {
         match self {
             Failure::Unreachable(_)
@@ -115,7 +108,6 @@ impl Failure {
     }
 
     /// Whether the connection cannot be used after this.
-    #[must_use]
     pub fn closes(&self) -> bool {
         match self {
             Failure::NotSent(_)
@@ -130,7 +122,6 @@ impl Failure {
     }
 
     /// The sentence for a person, without what was tried.
-    #[must_use]
     pub fn why(&self) -> Msg {
         match self {
             Failure::Interrupted => msg!("interrupted", "dihentikan"),
@@ -206,7 +197,6 @@ impl From<Error> for Failure {
 
 impl Partial {
     /// What has come of it, in words.
-    #[must_use]
     pub fn so_far(&self) -> Msg {
         let got = quoted(&self.got);
         match self.expected {
@@ -219,7 +209,6 @@ impl Partial {
     }
 
     /// What is expected, in words.
-    #[must_use]
     pub fn expected(&self) -> Msg {
         match self.expected {
             Expected::Line if self.has_come() => msg!("the newline", "newline"),

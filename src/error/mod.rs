@@ -58,13 +58,11 @@ impl Code {
     ];
 
     /// The word that travels.
-    #[must_use]
     pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(code, _)| *code == self).map_or("", |(_, word)| word)
     }
 
     /// The code of a word that a server sent, if it is one.
-    #[must_use]
     pub fn from_word(word: &str) -> Option<Code> {
         Self::WORDS.iter().find(|(_, known)| *known == word).map(|(code, _)| *code)
     }
@@ -96,14 +94,12 @@ enum Kind {
 
 impl Error {
     /// An error that the peer may read as it is.
-    #[must_use]
     pub fn new(code: Code, sentence: impl Into<String>) -> Error {
         let (kind, sentence) = (Kind::Told(code), sentence.into());
         Error { kind, sentence, cause: None, closes: false, partial: None }
     }
 
     /// The peer is gone, or has to be treated so.
-    #[must_use]
     pub fn gone(sentence: impl Into<String>) -> Error {
         let sentence = sentence.into();
         Error { kind: Kind::Gone, sentence, cause: None, closes: true, partial: None }
@@ -111,7 +107,6 @@ impl Error {
 
     /// A system call that failed: `tried` is a verb and an object, `cause` the system's answer.
     /// The peer is told only what kind of trouble it is.
-    #[must_use]
     pub fn io(tried: impl fmt::Display, cause: &io::Error) -> Error {
         use io::ErrorKind as Kind;
         let (code, sentence) = match cause.kind() {
@@ -132,7 +127,6 @@ impl Error {
     }
 
     /// A connection that failed during a read or a write.
-    #[must_use]
     pub fn connection(cause: &io::Error) -> Error {
         use io::ErrorKind as Kind;
         match cause.kind() {
@@ -145,7 +139,6 @@ impl Error {
     }
 
     /// Adds what only the log may show.
-    #[must_use]
     pub fn because(mut self, cause: impl Into<String>) -> Error {
         self.cause = Some(cause.into());
         self
@@ -153,14 +146,12 @@ impl Error {
 
     /// Marks an error after which the two sides cannot be in step: it is answered, then the connection
     /// is closed.
-    #[must_use]
     pub fn and_close(mut self) -> Error {
         self.closes = true;
         self
     }
 
     /// Adds what had arrived of the message that was expected.
-    #[must_use]
     pub fn with_partial(mut self, got: &[u8], expected: Expected) -> Error {
         let got = got.iter().take(limits::SHOWN).copied().collect();
         self.partial = Some(Box::new(Partial { got, expected }));
@@ -168,7 +159,6 @@ impl Error {
     }
 
     /// Whether it has this code.
-    #[must_use]
     pub fn is(&self, code: Code) -> bool {
         self.kind == Kind::Told(code)
     }
@@ -181,19 +171,16 @@ impl Error {
     }
 
     /// Whether the peer is gone.
-    #[must_use]
     pub fn is_gone(&self) -> bool {
         self.kind == Kind::Gone
     }
 
     /// Whether the connection cannot go on after this.
-    #[must_use]
     pub fn closes(&self) -> bool {
         self.closes
     }
 
     /// The code as a word.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match self.kind {
             Kind::Told(code) => code.word(),
@@ -202,19 +189,16 @@ impl Error {
     }
 
     /// The sentence for the peer.
-    #[must_use]
     pub fn sentence(&self) -> &str {
         &self.sentence
     }
 
     /// What only the log may show, or else the sentence.
-    #[must_use]
     pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or(&self.sentence)
     }
 
     /// How much had come of the payload that was expected, if one was.
-    #[must_use]
     pub fn payload_came(&self) -> u64 {
         match self.partial() {
             Some(Partial { expected: Expected::Payload { came, .. }, .. }) => *came,
@@ -223,7 +207,6 @@ impl Error {
     }
 
     /// What had arrived of the message that was expected, if one was.
-    #[must_use]
     pub fn partial(&self) -> Option<&Partial> {
         self.partial.as_deref()
     }
@@ -285,7 +268,6 @@ pub struct Partial {
 
 impl Partial {
     /// Whether anything of it has arrived.
-    #[must_use]
     pub fn has_come(&self) -> bool {
         !self.got.is_empty() || matches!(self.expected, Expected::Payload { .. })
     }

@@ -55,7 +55,6 @@ const COMMANDS: [(&str, Run); 10] = [
 ];
 
 /// Runs a command of `connme-lab`.
-#[must_use]
 pub fn run(line: &CommandLine) -> ExitCode {
     let lang = line.config.lang;
     let complain = move |msg: Msg| {

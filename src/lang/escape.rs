@@ -7,7 +7,6 @@ use crate::limits;
 
 /// A peer's bytes made fit to print: what is not printable is spelled out, and what is long is cut.
 /// A name can hold commands for a terminal, and direction marks that make it read as another name.
-#[must_use]
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     let is_plain = bytes.len() < limits::SHOWN && bytes.iter().all(plain);
@@ -20,26 +19,22 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The same for text that is printed without quotation marks around it: those in it stay as they are, and so do
 /// backslashes.
-#[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     spell_out(bytes, limits::SHOWN, false)
 }
 
 /// The same for a path of this machine and for a whole conversation: nothing is cut.
-#[must_use]
 pub fn readable(bytes: &[u8]) -> String {
     spell_out(bytes, usize::MAX, false)
 }
 
 /// A name that is safe to print in a sentence. One with a space at an end has quotes around it.
-#[must_use]
 pub fn escaped(name: &str) -> String {
     let printed = printable(name.as_bytes());
     if name.trim() == name { printed } else { format!("'{printed}'") }
 }
 
 /// The same with quotation marks around it: what a peer sent, in a sentence.
-#[must_use]
 pub fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", escape(bytes))
 }

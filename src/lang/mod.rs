@@ -82,7 +82,6 @@ pub enum Lang {
 
 impl Lang {
     /// The language of this code, as a flag has it.
-    #[must_use]
     pub fn named(code: &str) -> Option<Lang> {
         match code {
             "en" => Some(Lang::En),
@@ -92,13 +91,11 @@ impl Lang {
     }
 
     /// The one of these that is in this language.
-    #[must_use]
     pub fn choose<T>(self, en: T, id: T) -> T {
         if self == Lang::En { en } else { id }
     }
 
     /// The language of the environment: that of the first of these variables that has a value.
-    #[must_use]
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Lang {
         let value = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .into_iter()
@@ -119,19 +116,16 @@ pub struct Msg {
 
 impl Msg {
     /// A sentence in both languages.
-    #[must_use]
     pub fn said(en: impl Into<String>, id: impl Into<String>) -> Msg {
         Msg { en: en.into(), id: id.into() }
     }
 
     /// What this makes of each language.
-    #[must_use]
     pub fn of(sentence: impl Fn(Lang) -> String) -> Msg {
         Msg::said(sentence(Lang::En), sentence(Lang::Id))
     }
 
     /// The sentence of this name, with these words in it: see [`text`].
-    #[must_use]
     pub fn named(name: &str, words: &[(&str, &dyn Word)]) -> Msg {
         let mut lines = include_str!("texts.txt").lines().skip_while(|line| *line != name).skip(1);
         let mut sentence = |lang| with_words(lines.next().unwrap_or_default(), lang, words);
@@ -144,13 +138,11 @@ impl Msg {
     }
 
     /// The sentence in one language.
-    #[must_use]
     pub fn say(&self, lang: Lang) -> String {
         lang.choose(&self.en, &self.id).clone()
     }
 
     /// These words, each in quotation marks, of which one is meant.
-    #[must_use]
     pub fn one_of(words: &[impl AsRef<str>], mark: char) -> Msg {
         let quoted = words.iter().map(|word| format!("{mark}{}{mark}", word.as_ref()));
         let quoted: Vec<_> = quoted.collect();
@@ -158,13 +150,11 @@ impl Msg {
     }
 
     /// The sentence, after which the user types an answer.
-    #[must_use]
     pub fn asked(&self) -> Msg {
         self.map(|text| format!("{text}: "))
     }
 
     /// The sentence, and where to look for what is right.
-    #[must_use]
     pub fn see_help(self) -> Msg {
         Msg::said(self.en + "; see --help", self.id + "; lihat --help")
     }
@@ -200,7 +190,6 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// A host and a port, as a user would write them: an IPv6 address has brackets.
-#[must_use]
 pub fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -63,7 +63,6 @@ struct Connection {
 
 impl Server {
     /// A server over this store. `prepare` puts instruments between a wire and its socket: a trace, or a slow network.
-    #[must_use]
     pub fn new(
         store: Store,
         log: Log,

@@ -93,14 +93,12 @@ impl<'s> Incoming<'s> {
     }
 
     /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
-    #[must_use]
     pub fn into_kept(mut self, file: File, path: PathBuf) -> Incoming<'s> {
         self.draft = self.draft.into_kept(file, path);
         self
     }
 
     /// Whether it stays if it is cut.
-    #[must_use]
     pub fn is_kept(&self) -> bool {
         self.draft.is_kept
     }

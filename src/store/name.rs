@@ -29,26 +29,22 @@ impl FileName {
     }
 
     /// The whole name, parts joined by `/`.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The folders before the last part, if there are any, joined by `/`.
-    #[must_use]
     pub fn folder(&self) -> Option<&str> {
         self.0.rsplit_once('/').map(|(folder, _)| folder)
     }
 
     /// The last part: the name of the file itself.
-    #[must_use]
     pub fn last(&self) -> &str {
         self.0.rsplit_once('/').map_or(&self.0, |(_, last)| last)
     }
 
     /// The name with a counter: `a.txt` becomes `a_1.txt`. Where that is longer than a name can be, the stem is
     /// shortened at a character boundary.
-    #[must_use]
     pub fn numbered(&self, number: u64) -> FileName {
         let counter = format!("_{number}");
         let room = limits::NAME_PART.saturating_sub(counter.len());
@@ -75,7 +71,6 @@ impl FileName {
 }
 
 /// The extension of a name, with its dot; empty if it has none.
-#[must_use]
 pub fn extension(last: &str) -> &str {
     split_extension(last).1
 }

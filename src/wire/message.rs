@@ -258,7 +258,6 @@ impl Wire {
     }
 
     /// The number of messages that have come, and whether a further one has begun.
-    #[must_use]
     pub fn messages(&self) -> (u64, bool) {
         (self.reading.count, !self.input.held().is_empty())
     }

@@ -77,7 +77,6 @@ impl Default for WireConfig {
 
 impl WireConfig {
     /// Sets the size of every read: `--buffer`.
-    #[must_use]
     pub fn with_buffer(self, size: Option<usize>) -> WireConfig {
         let Some(size) = size else { return self };
         WireConfig { buffer: size, large_buffer: size, payload_buffer: size, ..self }
@@ -123,7 +122,6 @@ enum State {
 
 impl Wire {
     /// A wire over a connected stream.
-    #[must_use]
     pub fn new(stream: Box<dyn Stream>, config: impl Into<Arc<WireConfig>>) -> Wire {
         Wire {
             network: None,
@@ -228,7 +226,6 @@ impl Wire {
     }
 
     /// Whether no write has failed so far.
-    #[must_use]
     pub fn can_write(&self) -> bool {
         !matches!(self.state, State::Unwritable)
     }

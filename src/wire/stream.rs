@@ -14,7 +14,6 @@ pub type Prepare =
     Arc<dyn Fn(TcpStream, Option<SocketAddr>, &'static str) -> Box<dyn Stream> + Send + Sync>;
 
 /// The socket itself.
-#[must_use]
 pub fn plain() -> Prepare {
     Arc::new(|socket, _, _| Box::new(socket))
 }

@@ -21,13 +21,11 @@ pub const FORMATS: [(&str, &str); 7] = [
 ];
 
 /// The form of this name.
-#[must_use]
 pub fn named(name: &str) -> Option<&'static str> {
     FORMATS.iter().map(|(word, _)| *word).find(|word| *word == name)
 }
 
 /// The report in the form of this name; without a name, for people.
-#[must_use]
 pub fn render(report: &Report, format: &str, look: Look) -> String {
     let file = FORMATS.iter().find(|(name, _)| *name == format).map_or("", |it| it.1);
     if file.is_empty() { table(report, look) } else { render_as(report, file) }

@@ -156,7 +156,6 @@ impl Graded {
     }
 
     /// Whether it passed.
-    #[must_use]
     pub fn passed(&self) -> bool {
         matches!(self.outcome, Outcome::Passed)
     }
@@ -176,13 +175,11 @@ impl Graded {
     }
 
     /// Whether its points count.
-    #[must_use]
     pub fn counts(&self) -> bool {
         !matches!(self.outcome, Outcome::NotRun("needs" | "left-out", _))
     }
 
     /// The points that it got.
-    #[must_use]
     pub fn score(&self) -> u64 {
         if self.passed() { self.check.points } else { 0 }
     }
@@ -218,7 +215,6 @@ impl Report {
     }
 
     /// The points, and the most there are.
-    #[must_use]
     pub fn score(&self) -> (u64, u64) {
         let (score, most) = points(&self.graded);
         (self.limit(most).map_or(score, |limit| score.min(limit)), most)
@@ -230,7 +226,6 @@ impl Report {
     }
 
     /// Whether a client was given something that a rule keeps from clients: what is outside the folder, or hidden.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         let keeps = |it: &&Graded| {
             it.check.must && ["path", "hidden", "links"].contains(&it.check.sentence("rule"))
@@ -246,7 +241,6 @@ impl Report {
     }
 
     /// Whether every check passed that the protocol requires.
-    #[must_use]
     pub fn is_right(&self) -> bool {
         let must = |it: &&Graded| it.check.must && it.counts();
         self.has_run() && self.graded.iter().filter(must).all(Graded::passed)

@@ -121,7 +121,6 @@ impl Options {
 
     /// The checks that these options choose: those with one of these names, and those below one of these groups, with
     /// the dialect or without it.
-    #[must_use]
     pub fn wanted(&self) -> Vec<&'static Check> {
         let is_chosen = |check: &&Check| {
             let id = format!("{}/", check.id);

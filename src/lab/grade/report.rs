@@ -129,7 +129,6 @@ const LINES: &str =
     "about rule | ladder | expected got | bytes | typed printed | seen usual again by-hand";
 
 /// All about one check.
-#[must_use]
 pub fn details(report: &Report, graded: &Graded, look: Look) -> String {
     let lang = report.options.lang;
     let colour = if graded.passed() { "32" } else { "31" };
@@ -197,7 +196,6 @@ fn last_lines(lines: &[String], look: Look) -> String {
 
 /// What follows the lines of the groups: the first two failures of the first group that has any, which other checks lost
 /// points, and what to do next. With ten groups, all of it fits on a screen of 24 lines.
-#[must_use]
 pub fn screen(report: &Report, look: Look) -> String {
     let mut failed = failures(report);
     let first = failed.first().map(|it| it.check.group());

@@ -17,7 +17,6 @@ use crate::lang::{Lang, Msg};
 
 impl Check {
     /// The part of the id before the first `/`.
-    #[must_use]
     pub fn group(&self) -> &'static str {
         self.id.split('/').next().unwrap_or_default()
     }
@@ -100,7 +99,6 @@ pub(super) fn of_file(
 }
 
 /// The checks of a dialect, in the order of the report.
-#[must_use]
 pub fn checks(dialect: Dialect) -> Vec<&'static Check> {
     suite(dialect, false).iter().collect()
 }

@@ -147,7 +147,6 @@ impl Capture {
     }
 
     /// The capture of this program, if it has one.
-    #[must_use]
     pub fn of_program() -> Option<Capture> {
         OF_PROGRAM.get().cloned()
     }

@@ -34,7 +34,6 @@ pub struct Faults {
 
 impl Faults {
     /// Reads faults as a flag has them: `slice=1,delay=20`.
-    #[must_use]
     pub fn parse(text: &str) -> Option<Faults> {
         let mut faults = Faults::default();
         for fault in text.split(',') {
@@ -71,7 +70,6 @@ pub struct Faulty {
 
 impl Faulty {
     /// Puts these faults in front of `inner`.
-    #[must_use]
     pub fn new(inner: Box<dyn Stream>, faults: Faults) -> Faulty {
         let random = Random(faults.seed.unwrap_or(0));
         let since = Instant::now();

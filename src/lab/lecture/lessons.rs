@@ -449,7 +449,6 @@ fn split(line: &str, mark: char) -> Vec<&str> {
 }
 
 /// A line without what differs from run to run: times, rates, and the addresses at a ladder's head.
-#[must_use]
 pub fn blanked(line: &str) -> String {
     if let Some((left, right)) = line.split_once('|').filter(|_| line.starts_with('#')) {
         let call = left.trim_end().chars().last().filter(char::is_ascii_lowercase);

@@ -58,7 +58,6 @@ pub struct Instruments {
 
 impl Instruments {
     /// Puts these between the wires of this side and their sockets. Without any there is the plain socket.
-    #[must_use]
     pub fn prepare(self, side: Side) -> Prepare {
         let Instruments { capture, trace, faults, observer, recorder, .. } = &self;
         let is_watched = capture.is_some() || trace.is_some() || observer.is_some();

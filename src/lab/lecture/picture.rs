@@ -31,7 +31,6 @@ impl Picture {
     }
 
     /// Records what the picture will show.
-    #[must_use]
     pub fn recorder(&self) -> Arc<Recorder> {
         Arc::clone(&self.recorder)
     }

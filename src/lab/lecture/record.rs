@@ -234,14 +234,12 @@ struct State {
 
 impl Recorder {
     /// A recorder whose clock begins now.
-    #[must_use]
     pub fn new() -> Arc<Recorder> {
         let (start, state) = (Instant::now(), Mutex::default());
         Arc::new(Recorder { start, state, ended: Condvar::new() })
     }
 
     /// The observer of one side of a connection that has just begun, and may break off after so many bytes.
-    #[must_use]
     pub(super) fn begin(self: &Arc<Recorder>, connection: Connection, cut: Option<u64>) -> Track {
         let mut state = lock(&self.state);
         state.running += 1;

@@ -100,7 +100,6 @@ impl Drop for Teller {
 
 impl Traced {
     /// Reports on `inner`. With `kernel`, reports what the kernel says too: now, after each call, and after the close.
-    #[must_use]
     pub(super) fn new(
         inner: Box<dyn Stream>,
         observers: Vec<Arc<dyn Observer>>,
@@ -253,7 +252,6 @@ pub struct Output {
 impl Output {
     /// Lines for standard error, through this. They are as wide as the terminal. If there is none, a lesson that reads
     /// them tells the width.
-    #[must_use]
     pub fn new(print: Arc<dyn Fn(&str) + Send + Sync>) -> Output {
         let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let columns = match told.filter(|_| !io::stderr().is_terminal()) {
@@ -264,7 +262,6 @@ impl Output {
     }
 
     /// Standard error, unbuffered, so that the order is that of the program's other messages.
-    #[must_use]
     pub fn of_errors() -> Output {
         let print = |line: &str| {
             // One write a line, so that the lines of several connections do not mix.
