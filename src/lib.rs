@@ -1,51 +1,61 @@
 //! How files travel over TCP: a small file server and its client, to teach with.
 //!
-//! The path of an upload, from the socket to the disk, and where each step is:
+//! The path of an upload, from the socket to the disk. [`guide::assignment`] has the steps between the command and its
+//! reply beside those of a program in Python: read it first.
 //!
 //! ```text
-//! Server::accept           server/mod.rs        a connection comes
-//!   hand_over              server/mod.rs        gets a permit and a thread for it, or refuses it
-//!     Permits::take        server/permits.rs    a permit
-//!     Threads::give        server/threads.rs    a thread
-//!   serve, converse        server/mod.rs        in that thread: its conversation, and how that ends
-//!     text::handle_client  dialect/text.rs      one command after the other
-//!       Wire::read_line    wire/message.rs      the command
-//!         read_once        wire/mod.rs          sends the replies that wait, then reads once
-//!       handle_upload      dialect/text.rs
-//!         FileName::parse  store/name.rs        the name is checked
-//!         begin            store/incoming.rs    what has that name on the disk is checked too; a hidden file is made
-//!         read_size        dialect/text.rs      the size
-//!         expect_payload   wire/payload.rs      that many bytes are owed from now on
-//!         must_have_room   store/incoming.rs    do the limits allow that many?
-//!         read_payload     wire/payload.rs      they come piece by piece, each to
-//!           Incoming::write  store/incoming.rs  the hidden file
-//!         publish          store/incoming.rs    the whole file gets its name
-//!           Draft::drop    store/workspace.rs   and loses the hidden one
-//!       Wire::end_reply    wire/mod.rs          the client has its answer
-//!       command            log.rs               and the log its line
-//!     close_and_wait       wire/mod.rs          the last reply arrives before the connection ends
+//! * Server::accept           server/mod.rs        a connection comes
+//! *   hand_over              server/mod.rs        gets a permit and a thread for it, or refuses it
+//!       Permits::take        server/permits.rs    a permit
+//!       give_thread          server/threads.rs    a thread
+//! *   serve, converse        server/mod.rs        in that thread: its conversation, and how that ends
+//! *     text::handle_client  dialect/text.rs      one command after the other
+//!         Wire::read_line    wire/message.rs      the command
+//!           read_once        wire/mod.rs          sends the replies that wait, then reads once
+//! *       handle_upload      dialect/text.rs
+//! *         FileName::parse  store/name.rs        the name is checked
+//! *         Store::begin     store/incoming.rs    what has that name on the disk is checked too
+//! *           walk           store/mod.rs         the way to it leads through real folders
+//! *           draft          store/workspace.rs   a hidden file is made
+//! *         read_size        dialect/text.rs      the size
+//! *         expect_payload   wire/payload.rs      that many bytes are owed from now on
+//!           must_have_room   store/incoming.rs    do the limits allow that many?
+//! *         read_payload     wire/payload.rs      they come piece by piece, each to
+//! *           Incoming::write  store/incoming.rs  the hidden file
+//! *         publish          store/incoming.rs    the whole file gets its name
+//! *           take_first_free  store/numbers.rs   a.txt, or a_1.txt and so on
+//! *           publish_as     store/workspace.rs   a hard link, which fails if the name is taken
+//! *           Draft::drop    store/workspace.rs   the hidden name goes
+//! *       Wire::end_reply    wire/mod.rs          the reply is sent
+//!         ConnectionLog::command  log.rs          the log has its line
+//!       close_and_wait       wire/mod.rs          the last reply has time to arrive before the connection ends
 //! ```
 //!
-//! That is some 95 functions with 1,100 lines, comments included. [`guide::assignment`] has the steps between the command
-//! and its reply beside those of a program in Python: read it first. A first reading can leave out
-//! - `wire/input.rs`: `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
-//! - of `server/permits.rs`, how IPv6 is counted. Lists and sums need the network.
+//! All of it is some 95 functions with 1,100 lines, comments included. A first reading has those with a `*`, and takes the
+//! others at their word: that is half of it, and takes about as long as a lesson. If the first rows seem far from the file,
+//! begin with `handle_upload`. It can also leave out
 //! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and what it does without hard links.
-//! - of `store/numbers.rs`, all but `take_first_free`. `next` gives 1, 2, 3, 4, and then uses a hint.
-//! - of `log.rs`, all but `command`: what that hands to `line`, another thread writes. `store/quota.rs`.
-//! - what is only for other dialects, the client or a trace: `note_wait`, `note_message`, `Ending`.
+//! - of `store/numbers.rs`, all but `first_free`. `next` gives 1, 2, 3, 4, and then uses a hint.
+//! - `store/quota.rs`: `share` is `None` without `--max-total-size`.
+//! - what is only for other dialects, the client or a trace: `note_wait`, `note_message`, `Ending`; `Permit::network` is for
+//!   lists and sums.
+//!
+//! In the second one,
+//! - in `wire/input.rs`, `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
+//! - what `ConnectionLog::command` hands to `line`, another thread writes.
 //!
 //! Words that have one meaning here:
 //! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.
 //! - A payload that was announced is *owed*: nothing else is read before it has come. Two sides are *in step* while both
 //!   know what comes next.
 //! - An [`error::Error`] may *close* the connection (`and_close`), or say that the peer is *gone*: then it gets no reply.
-//!   It keeps how much of a payload had come (`Expected`), for the log. `lock(&m)` is `m.lock()`, but ignores an earlier panic.
-//! - A *pace* is how much has to move in a time, a *permit* is the right to be connected.
-//! - A *draft* is a file that is not visible yet, a *share* is its part of the room for all files.
-//! - A *place* is the right to ask for long work, and such work takes *turns*. A *hint* may be wrong, and costs only time.
+//!   It keeps how much of a payload had come (`Expected`), for the log.
+//! - A *draft* is a file under its hidden name, a *share* is its part of the room for all files.
+//! - A *pace* is how much has to move in a time, a *permit* is the right to be connected, a *place* the right to ask for
+//!   long work.
+//! - `lock(&m)` is `m.lock()`, but ignores an earlier panic. `op(f)` is `f()`, which a test can make fail.
 //!
-//! The modules, in the order in which one reads them:
+//! The modules:
 //!
 //! | module | what it is for | calls |
 //! |---|---|---|
@@ -68,7 +78,8 @@
 //! - `wire` knows no dialect, `store` knows no wire, and a dialect knows no socket, no file system and
 //!   no terminal. No module and no file calls one that calls it, but for a folder's `mod.rs` and its files.
 //! - Only the programs in `bin` name the lab. A reader of server and client meets the hooks for it alone:
-//!   [`wire::stream::Prepare`], what a [`wire::stream::Stream`] may note or wait for, and the end of `accept` in a demo.
+//!   [`wire::stream::Prepare`], what a [`wire::stream::Stream`] may note or wait for, [`log::Log::trace`], and the end of
+//!   `accept` in a demo.
 //! - Files are opened by `store`, `client`, `lab` and the log alone; connections are made by `server`, `client`,
 //!   `lab` and the programs alone.
 //! - Standard output belongs to the prompt, the programs and the lab; standard error to these and the log.

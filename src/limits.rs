@@ -33,7 +33,7 @@ pub const DOWNLOAD_FOLDER: &str = "downloads";
 /// The largest `--buffer`, `16M`: a larger read brings no more, and only holds memory.
 pub const MAX_BUFFER: u64 = 16_000_000;
 
-/// How many bytes of a payload one read asks for at first, and one write to a disk moves. A slow peer needs no more.
+/// How many bytes of a payload one read asks for at first. A slow peer needs no more.
 pub const PAYLOAD_READ: usize = 256 << 10;
 
 /// The same at most, for a peer that fills what it is given: with more, it is not faster. The buffer exists for the

@@ -255,7 +255,6 @@ impl ConnectionLog<'_> {
             Ok(done) => (done.bytes, done.stored.as_deref(), done.removed),
             Err(error) => (error.payload_came(), None, false),
         };
-        // A line about a stored or removed file is always written.
         if stored.is_none() && !removed && !self.may_write() {
             return;
         }

@@ -61,14 +61,15 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         let command = word.to_ascii_lowercase();
         let outcome = match handler_of(&command) {
             Some(handle) if !is_from_a_browser(&request) => handle(wire, store, argument),
+            // A web request too, whatever its first word is.
             _ => Err(unknown_command(&request)),
         };
         let goes_on = match &outcome {
             Ok(_) => command != b"byebye",
             Err(error) => refuse(wire, error),
         };
-        // The client has its answer before the log has its line, unless its next request has come already. The line is
-        // written also if the answer could not be sent: `sent?` comes after it.
+        // The answer is sent before the log has its line, unless the next request has come already. The line is written
+        // also if the answer could not be sent: `sent?` comes after it.
         let sent = wire.end_reply();
         log.command(word, argument, since, &outcome);
         if !goes_on {
@@ -76,6 +77,18 @@ pub fn handle_client(wire: &mut Wire, store: &Store, log: &ConnectionLog<'_>) ->
         }
         sent?;
     }
+}
+
+/// Answers with an error. Returns whether the two sides are in step afterwards. Before that, reads and drops what is left
+/// of a refused payload, if that is at most [`limits::DRAIN`] bytes.
+fn refuse(wire: &mut Wire, error: &Error) -> bool {
+    if error.is_gone() {
+        return false;
+    }
+    let is_in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
+    // The error is sent in any case: the peer may have ended its direction, and still listen.
+    let _ = wire.write(error_line(error).as_bytes());
+    is_in_step
 }
 
 /// Carries out a command and writes its reply. Returns what the log says of it.
@@ -137,13 +150,20 @@ fn handle_upload(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done
     write_ok(wire, "ready")?;
     // `ok ready` waits in our buffer: the next read sends it first.
     let size = read_size(wire)?;
-    // Before `must_have_room`: if that fails, `refuse` drops this many bytes, and none of them is run as a command.
+    // Before `must_have_room`: if that fails, `refuse` drops this many bytes, or ends the connection if they are many. So
+    // none of them is run as a command.
     wire.expect_payload(size);
     incoming.must_have_room(size)?;
     wire.read_payload(&mut |bytes| incoming.write(bytes))?;
     let stored = incoming.publish()?;
     write_ok(wire, format_args!("received {size} {}", stored.as_str()))?;
     Ok(Done { bytes: size, stored: Some(stored.as_str().to_owned()), removed: false })
+}
+
+fn read_size(wire: &mut Wire) -> Result<u64> {
+    let line = wire.read_line(limits::LINE)?.ok_or_else(|| Error::gone("no size has come"))?;
+    digits(&line)
+        .ok_or_else(|| Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close())
 }
 
 fn handle_sum(wire: &mut Wire, store: &Store, argument: &[u8]) -> Result<Done> {
@@ -415,18 +435,6 @@ pub fn error_line(error: &Error) -> String {
     format!("error {} {}\n", error.word(), error.sentence())
 }
 
-/// Answers with an error. Returns whether the two sides are in step afterwards. Before that, reads and drops what is left
-/// of a refused payload, if that is at most [`limits::DRAIN`] bytes.
-fn refuse(wire: &mut Wire, error: &Error) -> bool {
-    if error.is_gone() {
-        return false;
-    }
-    let is_in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
-    // The error is sent in any case: the peer may have ended its direction, and still listen.
-    let _ = wire.write(error_line(error).as_bytes());
-    is_in_step
-}
-
 /// Reads what follows `ok`; an `error` reply comes back as the failure that it says.
 fn read_reply(wire: &mut Wire) -> Answer<String> {
     let line = read_reply_line(wire, "")?;
@@ -466,13 +474,6 @@ fn after_word<'l>(line: &'l str, word: &str) -> Option<&'l str> {
         "" => Some(""),
         rest => rest.strip_prefix(' '),
     }
-}
-
-/// Reads the size header.
-fn read_size(wire: &mut Wire) -> Result<u64> {
-    let line = wire.read_line(limits::LINE)?.ok_or_else(|| Error::gone("no size has come"))?;
-    digits(&line)
-        .ok_or_else(|| Error::new(Code::BadRequest, "a size is 1 to 19 decimal digits").and_close())
 }
 
 fn write_listing(wire: &mut Wire, listing: &Listing) -> Result<()> {

@@ -43,7 +43,6 @@ pub struct Server {
     store: Store,
     log: Log,
     wire_config: Arc<WireConfig>,
-    /// A function that puts instruments between a wire and its socket.
     prepare: Prepare,
     permits: Arc<Permits>,
     threads: Threads,
@@ -108,7 +107,7 @@ impl Server {
         Ok(())
     }
 
-    /// Accepts connections for ever. A failed accept does not end this: when the system has no descriptor left, new
+    /// Accepts connections, for ever but in a demo. A failed accept does not end this: when the system has no descriptor left, new
     /// connections wait until one is free.
     fn accept(self: Arc<Server>, dialect: Dialect, listener: &TcpListener) {
         let mut logged: Option<Instant> = None;
@@ -139,12 +138,12 @@ impl Server {
             Ok(permit) => Connection { dialect, stream, peer, permit, is_refused: false },
             Err(busy) => return self.refuse_connection(dialect, stream, peer, &busy),
         };
-        if let Err(Connection { dialect, stream, peer, .. }) = Threads::give(self, connection) {
+        if let Err(Connection { dialect, stream, peer, .. }) = self.give_thread(connection) {
             self.refuse_connection(dialect, stream, peer, &permits::busy("no thread is free"));
         }
     }
 
-    /// Serves one connection from its first byte to its last.
+    /// Serves one connection.
     fn serve(self: &Arc<Server>, mut connection: Connection) {
         if connection.is_refused {
             return read_on(connection.stream);
@@ -156,7 +155,6 @@ impl Server {
         }
         let log = self.log.for_connection(connection.peer, connection.dialect.name());
         log.open(connection.permit.connections);
-        // `converse` takes the permit, and drops it: it is free before the log says that the connection is closed.
         let end = self.converse(connection, &log);
         log.close(&end);
     }
@@ -165,16 +163,17 @@ impl Server {
     fn converse(&self, connection: Connection, log: &ConnectionLog<'_>) -> Result<()> {
         let Connection { dialect, stream, peer, permit, .. } = connection;
         set_options(&stream).map_err(|error| Error::connection(&error))?;
-        // Without `--trace` and the like, `prepare` returns the socket itself.
+        // Without `--trace` and the like, this is `stream::plain`: it returns the socket itself.
         let stream = (self.prepare)(stream, Some(peer), dialect.name());
         let mut wire = Wire::new(stream, Arc::clone(&self.wire_config));
-        // For lists and sums, of which a network may have only a few at once.
         wire.network = permit.network;
         // For `text` this is `text::handle_client`. The outer result says whether it panicked, the inner one how it ended.
+        // `AssertUnwindSafe` says to the compiler that a panic leaves nothing half done.
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &self.store, log)));
         wire.close_and_wait();
-        // Here the wire is dropped, which closes the socket, and then the permit.
+        // What is local is dropped in reverse order: first the wire, which closes the socket, then the permit. So this is
+        // free before the log says that the connection is closed.
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }
 
@@ -209,7 +208,7 @@ impl Server {
         let _ = stream.read(&mut vec![0; 16 << 10]);
         if let Ok(permit) = self.refusals.take(None) {
             let connection = Connection { dialect, stream, peer, permit, is_refused: true };
-            let _ = Threads::give(self, connection);
+            let _ = self.give_thread(connection);
         }
     }
 }

@@ -1,8 +1,4 @@
 //! Permits for connections: a limited number in all, and from one address.
-//!
-//! A machine with IPv6 can choose any address in its /64, the network of one home or one site. So a /64 counts as one
-//! address. It may also be a whole classroom, so it may have four times as many connections, but at most half of
-//! all, or as many as an IPv4 address if that is more.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -58,6 +54,10 @@ impl Permits {
 impl ConnectionLimits {
     /// The network that a connection from this address counts for. `None` if the address is not known.
     ///
+    /// A machine with IPv6 can choose any address in its /64, the network of one home or one site. So a /64 counts as one
+    /// address. It may also be a whole classroom, so it may have four times as many connections, but at most half of
+    /// all, or as many as an IPv4 address if that is more.
+    ///
     /// # Errors
     /// The network has as many connections as it may have.
     fn network_with_room(
@@ -98,6 +98,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = lock(&self.permits.networks);
+        // Equal ones are alike: any of them will do.
         if let Some(at) = open.iter().position(|it| *it == self.network) {
             open.swap_remove(at);
         }

@@ -1,6 +1,6 @@
 //! The threads that serve connections.
 //!
-//! There is one thread for each connection. A thread whose connection has ended waits a while for the
+//! A thread whose connection has ended waits a while for the
 //! next one, because starting a thread costs about as much as all that a short connection does.
 
 use std::collections::VecDeque;
@@ -30,21 +30,24 @@ struct State {
     queue: VecDeque<Connection>,
 }
 
-impl Threads {
+impl Server {
     /// Has a connection served by an idle thread, or by a new one, which holds the server.
     ///
     /// # Errors
     /// No thread is idle and none can be started: returns the connection.
-    pub(super) fn give(server: &Arc<Server>, connection: Connection) -> Result<(), Connection> {
-        let mut state = lock(&server.threads.state);
+    pub(super) fn give_thread(
+        self: &Arc<Server>,
+        connection: Connection,
+    ) -> Result<(), Connection> {
+        let mut state = lock(&self.threads.state);
         state.queue.push_back(connection);
         // A thread that was woken counts as idle until it has taken its connection. So there have to be as many idle
         // threads as connections in the queue, with this one.
         if state.queue.len() <= state.idle {
-            server.threads.wake.notify_one();
+            self.threads.wake.notify_one();
             return Ok(());
         }
-        let server = Arc::clone(server);
+        let server = Arc::clone(self);
         let work = move || {
             while let Some(connection) = server.threads.next() {
                 server.serve(connection);
@@ -52,11 +55,16 @@ impl Threads {
         };
         match thread::Builder::new().stack_size(limits::STACK).spawn(work) {
             Ok(_) => Ok(()),
-            // Returns `Err` of ours, which is still the last one, because the lock was held all the time.
-            Err(_) => state.queue.pop_back().map_or(Ok(()), Err),
+            Err(_) => match state.queue.pop_back() {
+                // It is ours, because the lock was held all the time.
+                Some(connection) => Err(connection),
+                None => Ok(()),
+            },
         }
     }
+}
 
+impl Threads {
     /// Returns the next connection, and waits for it for a while if there is none, unless enough threads wait already.
     /// `None` ends the thread.
     fn next(&self) -> Option<Connection> {
@@ -65,6 +73,7 @@ impl Threads {
             return None;
         }
         state.idle += 1;
+        // A new thread finds its connection in the queue, and does not wait.
         let waited = self.wake.wait_timeout_while(state, IDLE_TIME, |it| it.queue.is_empty());
         (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
@@ -111,7 +120,7 @@ mod tests {
         }
         let (given, mut peers): (Vec<_>, Vec<_>) = (0..3).map(|_| connection()).unzip();
         for connection in given {
-            assert!(Threads::give(&server, connection).is_ok());
+            assert!(server.give_thread(connection).is_ok());
         }
         // However slowly the idle ones wake, they take two, and a new one serves the one that is left.
         let taken: Vec<_> = did.iter().take(2).collect();

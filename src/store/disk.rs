@@ -1,4 +1,4 @@
-//! Every file operation of the store goes through [`op`].
+//! What changes files goes through [`op`], and what an answer to a peer rests on.
 //!
 //! In the programs it only makes the call. In tests it can let the k-th operation fail, or all from the k-th on:
 //! that is what the disk sees of a process that ends there.

@@ -79,35 +79,6 @@ impl<'s> Incoming<'s> {
         self.draft.write(bytes).map_err(|error| not_stored(self.name.as_str(), &error))
     }
 
-    /// Puts bytes in front of what has come, at the price of a copy: for a dialect in which only the end tells
-    /// where the file began.
-    ///
-    /// # Errors
-    /// See [`Incoming::write`].
-    pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
-        let draft = self.store.workspace().and_then(|workspace| workspace.draft());
-        let draft = draft.map_err(|error| not_stored(self.name.as_str(), &error))?;
-        let old = std::mem::replace(&mut self.draft, draft);
-        self.write(bytes)?;
-        self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))
-    }
-
-    /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
-    pub fn into_kept(mut self, file: File, path: PathBuf) -> Incoming<'s> {
-        self.draft = self.draft.into_kept(file, path);
-        self
-    }
-
-    /// Whether it stays if it is cut.
-    pub fn is_kept(&self) -> bool {
-        self.draft.is_kept
-    }
-
-    /// Removes what has come, also of one that would be kept.
-    pub fn discard(self) {
-        self.draft.discard();
-    }
-
     fn must_be_allowed(&self, size: u64) -> Result<()> {
         // No file system has files of 2^63 bytes or more: refused before they are sent.
         let most = self.store.options.max_file_size.unwrap_or(i64::MAX.unsigned_abs());
@@ -122,7 +93,7 @@ impl<'s> Incoming<'s> {
     /// limit together, the file counts as stored from that moment on.
     ///
     /// # Errors
-    /// The disk does not take it.
+    /// The disk does not take it, or the folder has gone.
     pub fn publish(mut self) -> Result<FileName> {
         let failed = |error| not_stored(self.name.as_str(), &error);
         self.draft.finish(self.store.options.fsync).map_err(failed)?;
@@ -169,6 +140,35 @@ impl<'s> Incoming<'s> {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Puts bytes in front of what has come, at the price of a copy: for a dialect in which only the end tells
+    /// where the file began.
+    ///
+    /// # Errors
+    /// See [`Incoming::write`].
+    pub fn put_before(&mut self, bytes: &[u8]) -> Result<()> {
+        let draft = self.store.workspace().and_then(|workspace| workspace.draft());
+        let draft = draft.map_err(|error| not_stored(self.name.as_str(), &error))?;
+        let old = std::mem::replace(&mut self.draft, draft);
+        self.write(bytes)?;
+        self.draft.append(&old).map_err(|error| not_stored(self.name.as_str(), &error))
+    }
+
+    /// Goes on with what has come before and is in this file at this path, which stays there if the upload is cut.
+    pub fn into_kept(mut self, file: File, path: PathBuf) -> Incoming<'s> {
+        self.draft = self.draft.into_kept(file, path);
+        self
+    }
+
+    /// Whether it stays if it is cut.
+    pub fn is_kept(&self) -> bool {
+        self.draft.is_kept
+    }
+
+    /// Removes what has come, also of one that would be kept.
+    pub fn discard(self) {
+        self.draft.discard();
     }
 }
 

@@ -6,12 +6,14 @@
 //!   (Another process on this machine that replaces a folder by a link while a name is walked can lead it
 //!   astray, and one that puts a pipe in the place of a file that is being opened can let it wait: the standard
 //!   library cannot open a file below a folder that it holds, or refuse a pipe.)
-//! - Any number of servers may share one folder. They coordinate through the file system alone: exclusive
-//!   creation decides which upload gets a name, and file locks tell running servers from dead ones.
+//! - Any number of servers may share one folder. They coordinate through the file system alone: exclusive creation, or a
+//!   lock where there are no hard links, decides which upload gets a name, and file locks tell running servers from dead
+//!   ones.
 //!
-//! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload
-//! or download waits for another's. Locks are held across file work only at a start, by a removal, where there are
-//! no hard links, where all files together have a limit, and where the catalog of identities is read or written.
+//! The store does not know how its files travel. All work here is ordinary blocking file work, and no upload or download
+//! waits for the bytes of another. Locks are held across file work only for a look at the server's own folder when an
+//! upload begins, at a start, by a removal, where there are no hard links, where all files together have a limit, and
+//! where the catalog of identities is read or written.
 
 mod catalog;
 pub(crate) mod disk;
@@ -241,7 +243,7 @@ impl Store {
     /// The path of a folder, walked from the root through real folders only.
     fn walk(&self, folder: Option<&str>) -> Result<PathBuf> {
         let mut path = self.root.clone();
-        // No folder has no parts.
+        // `None` is the root: it has no parts.
         for part in folder.into_iter().flat_map(|folder| folder.split('/')) {
             path.push(part);
             let found = disk::look(&path);

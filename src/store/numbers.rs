@@ -1,6 +1,6 @@
-//! The free numbers of a name, so that the ten-thousandth `a.txt` is stored as fast as the first.
+//! The free numbers of a name, so that the ten-thousandth `a.txt` is stored nearly as fast as the first.
 //!
-//! This is a hint: exclusive creation decides whether a number is free. A hint comes from one pass over the folder.
+//! This is a hint: whether a number is free is decided when the name is taken. A hint comes from one pass over the folder.
 //! It is valid as long as this server alone changes the folder, which the folder's time of change tells. (A change by
 //! another process in the moment in which this server changes the folder is missed: a number that it freed is then
 //! found late.)
@@ -49,22 +49,29 @@ impl Numbers {
         Numbers { root, hints: Mutex::default() }
     }
 
-    /// Takes the first free name: the given one, or one with a number. `take` tries one: true if it was free, and is taken
-    /// now. For most names the loop is all that matters: `change_folder` runs it, keeps the hints valid, and returns what it
-    /// returns.
+    /// Takes the first free name: see `first_free`, which `change_folder` runs. That keeps the hints valid, and returns what
+    /// `first_free` returns.
     pub(super) fn take_first_free(
         &self,
         given: &FileName,
         take: impl Fn(&FileName) -> io::Result<bool>,
     ) -> io::Result<FileName> {
-        self.change_folder(given.folder().unwrap_or_default(), || {
-            let (mut name, mut n) = (given.clone(), 0);
-            while !take(&name)? {
-                n = self.next(given, n);
-                name = given.numbered(n);
-            }
-            Ok(name)
-        })
+        let folder = given.folder().unwrap_or_default();
+        self.change_folder(folder, || self.first_free(given, take))
+    }
+
+    /// The given name, or the first one with a number that `take` can take: it returns false if the name is taken already.
+    fn first_free(
+        &self,
+        given: &FileName,
+        take: impl Fn(&FileName) -> io::Result<bool>,
+    ) -> io::Result<FileName> {
+        let (mut name, mut n) = (given.clone(), 0);
+        while !take(&name)? {
+            n = self.next(given, n);
+            name = given.numbered(n);
+        }
+        Ok(name)
     }
 
     /// Removes a file. A hint that begins after its number is dropped.

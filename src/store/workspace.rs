@@ -114,7 +114,7 @@ impl Drop for Workspace {
     }
 }
 
-/// An unfinished file. When it is dropped it is removed, or it stays if it is one to keep.
+/// A file under its hidden name. When it is dropped this name is removed, or it stays if it is one to keep.
 pub(super) struct Draft {
     /// The folder stays as long as there is a draft in it, in case the store moves to another one meanwhile.
     workspace: Arc<Workspace>,
@@ -153,12 +153,13 @@ impl Draft {
         op(|| fs::symlink_metadata(&self.path))
     }
 
-    /// Syncs the file if that is asked for, and closes it. A second call does nothing. It is closed before it gets its name:
-    /// Windows may set its time of change when it is closed. A kept draft, of a client's download, becomes an ordinary one.
+    /// Syncs the file if that is asked for, and closes it. It is closed before it gets its name: Windows may set its time of
+    /// change when it is closed.
     pub(super) fn finish(&mut self, fsync: bool) -> io::Result<()> {
         if fsync && let Some(file) = &self.file {
             op(|| file.sync_all())?;
         }
+        // That of a client's download becomes an ordinary one.
         if self.is_kept {
             let path = self.workspace.next_path();
             op(|| fs::rename(&self.path, &path))?;

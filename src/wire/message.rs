@@ -4,7 +4,8 @@
 //! read_line            until its LF
 //!   take_line          looks for it in what has come
 //!   read_more          adds what one read brings; silence is an error
-//!     fill             in `input.rs`: one read, with the message's own deadline
+//!     read_deadline    until when that read may wait
+//!     fill             in `input.rs`: one read, until that moment
 //!       read_once      in `mod.rs`, the read itself: data, silence or the end, until a moment
 //! ```
 
@@ -44,13 +45,16 @@ impl Wire {
     /// begins then, so each of these closes the connection.
     pub fn read_line(&mut self, most: usize) -> Result<Option<Vec<u8>>> {
         self.begin_message(Expected::Line)?;
-        let mut line = self.take_line(most)?;
-        while line.is_none() && self.read_more()? {
-            line = self.take_line(most)?;
+        loop {
+            if let Some(line) = self.take_line(most)? {
+                return Ok(Some(line));
+            }
+            if !self.read_more()? {
+                break;
+            }
         }
-        // A line, or a clean end.
-        if line.is_some() || self.input.held().is_empty() {
-            return Ok(line);
+        if self.input.held().is_empty() {
+            return Ok(None);
         }
         let sentence = "the connection ended in the middle of a line";
         let error = Error::new(Code::BadRequest, sentence).and_close();
@@ -324,10 +328,10 @@ impl Wire {
     fn read_deadline(&mut self) -> Result<Instant> {
         let now = Instant::now();
         if self.input.held().is_empty() {
+            // An ordinary connection has the last of these.
             let idle = match (&self.state, &self.list) {
                 // After a failed write only what has come already is read.
                 (State::Unwritable, _) => return Ok(now + limits::CLOSE_TIME),
-                // In the middle of a list, `struct` waits for an acknowledgement of each part.
                 (_, Some(list)) => list.time_left,
                 _ => self.config.idle,
             };

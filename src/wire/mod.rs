@@ -7,7 +7,7 @@
 //! the peer falls silent, exactly N bytes of a payload.
 //!
 //! Four rules hold for all of it:
-//! - What was written leaves before we wait for the peer: [`Wire`] flushes before every read. So two
+//! - What was written leaves before we wait for the peer: [`Wire`] flushes before every read that waits. So two
 //!   sides never wait for each other's unsent bytes, and the replies to commands that came in one
 //!   segment leave in one write.
 //! - At the beginning of a message there are three outcomes: a message, a clean end, an error. An end
@@ -137,8 +137,7 @@ impl Wire {
         }
     }
 
-    /// Writes a part of a message. It leaves with the next flush, at the latest before we wait for the
-    /// peer.
+    /// Writes a part of a message. It leaves with the next flush.
     ///
     /// # Errors
     /// There was much to send already, and sending it failed.
@@ -211,6 +210,7 @@ impl Wire {
     /// on for a while. A close with unread bytes is a reset, which can overtake the reply. The socket is closed when
     /// the wire is dropped.
     pub fn close_and_wait(&mut self) {
+        // If the peer has ended, nothing unread is left.
         if self.flush().is_err() || self.input.ended || self.stream.end_writing().is_err() {
             return;
         }
@@ -256,7 +256,8 @@ impl Wire {
         }
     }
 
-    /// The one read under all readers: sends what was written, then reads once. Waits at most until this moment.
+    /// The one read under all readers that wait: sends what was written, then reads once, and waits at most until this
+    /// moment. What is expected is for errors and a trace alone.
     fn read_once(
         &mut self,
         into: &mut [u8],
@@ -297,8 +298,8 @@ impl Wire {
             let n = match self.stream.write(bytes.get(..most).unwrap_or(bytes)) {
                 Ok(n @ 1..) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                // It has waited in vain, and is tried again as long as the pace is kept.
-                Err(error) if stream::is_silence(&error) && most == usize::MAX => 0,
+                // It has waited in vain for as long as `set_options` says, and is tried again while the pace is kept.
+                Err(error) if stream::is_silence(&error) && self.config.single_write.is_none() => 0,
                 failed => {
                     self.state = State::Unwritable;
                     let error = failed.err().unwrap_or(io::ErrorKind::WriteZero.into());

@@ -41,21 +41,10 @@ impl Wire {
     /// Takes the announced payload off the wire and hands it to `sink` piece by piece. What is left when
     /// `sink` fails stays owed: see [`Wire::drop_owed_payload`].
     ///
-    /// A first loop in Python receives a file like this:
-    ///
-    /// ```text
-    /// received = 0
-    /// while received < size:
-    ///     data = connection.recv(BUFFER_SIZE)
-    ///     file.write(data)
-    ///     received += len(data)
-    /// ```
-    ///
-    /// Three things go wrong with it. `recv` returns nothing when the peer has closed: then the loop never
-    /// ends. It may return bytes that belong to the next message: then they end up in the file. And a
-    /// peer that sends nothing, or a byte now and then, keeps the thread for ever. So the loop here asks
-    /// for no more than is left, takes an end as an error, and has a timeout and a pace to keep. It begins
-    /// with what an earlier read has brought together with the size.
+    /// A first loop in Python writes what each `recv` returns until it has `size` bytes. Three things go wrong with it:
+    /// the peer may close, the last read may bring a part of the next message, and a peer that sends nothing keeps the
+    /// thread for ever. So the loop here takes an end as an error, asks for no more than is left, and has a pace to keep.
+    /// It begins with what an earlier read has brought together with the size.
     ///
     /// `sink` is a closure that is called with each piece. `E` is its error: [`Error`] in a server, a failure for the user
     /// in a client.
@@ -68,6 +57,7 @@ impl Wire {
     ) -> std::result::Result<(), E> {
         let announced = self.payload.size;
         let n = at_most(self.payload.left, self.input.held().len());
+        // If `sink` fails here, these bytes stay held and owed. In the loop they are off the wire already.
         sink(&self.input.held()[..n])?;
         self.input.skip(n);
         self.payload.left -= n as u64;
@@ -117,19 +107,24 @@ impl Wire {
         let Payload { size, left } = self.payload;
         let expected = Expected::Payload { came: size.unwrap_or(u64::MAX) - left, size };
         let begun = Instant::now();
-        let read = match self.read_once(buffer, begun + pace.time_left, expected) {
-            Ok(Received::Data(n)) => Ok((n, left - n as u64)),
+        let error = match self.read_once(buffer, begun + pace.time_left, expected) {
+            Ok(Received::Data(n)) => {
+                self.payload.left -= n as u64;
+                match pace.note(n as u64, begun.elapsed()) {
+                    Ok(()) => return Ok(n),
+                    Err(too_slow) => too_slow,
+                }
+            }
             // Without a size, the end of the stream is the end of the payload.
-            Ok(Received::End) if size.is_none() => Ok((0, 0)),
-            Ok(Received::End) => Err(ended_early()),
-            Ok(Received::Silence) => Err(timed_out()),
-            Err(error) => Err(error),
+            Ok(Received::End) if size.is_none() => {
+                self.payload.left = 0;
+                return Ok(0);
+            }
+            Ok(Received::End) => ended_early(),
+            Ok(Received::Silence) => timed_out(),
+            Err(error) => error,
         };
-        let noted = read.and_then(|(n, left)| {
-            self.payload.left = left;
-            pace.note(n as u64, begun.elapsed()).map(|()| n)
-        });
-        noted.map_err(|error| error.with_partial(b"", expected))
+        Err(error.with_partial(b"", expected))
     }
 
     /// Sends `size` bytes that `source` supplies, the first of them in one write with what was written before: a header
@@ -178,7 +173,6 @@ impl Wire {
     }
 }
 
-/// The smaller of the two.
 fn at_most(bytes: u64, buffer: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer)
 }
