@@ -20,29 +20,27 @@
 //! *         read_size        dialect/text.rs      the size
 //! *         expect_payload   wire/payload.rs      that many bytes are owed from now on
 //!           must_have_room   store/incoming.rs    do the limits allow that many?
-//! *         read_payload     wire/payload.rs      they come piece by piece, each to
-//! *           Incoming::write  store/incoming.rs  the hidden file
+//! *         read_payload     wire/payload.rs      they come piece by piece
+//! *           read_piece     wire/payload.rs      one read; an end before the last byte is an error
+//! *           Incoming::write  store/incoming.rs  the piece goes into the hidden file
 //! *         publish          store/incoming.rs    the whole file gets its name
-//! *           take_first_free  store/numbers.rs   a.txt, or a_1.txt and so on
-//! *           publish_as     store/workspace.rs   a hard link, which fails if the name is taken
+//! *           finish         store/workspace.rs   it is closed, and flushed to the disk with `--fsync`
+//! *           first_free     store/numbers.rs     a.txt, or a_1.txt and so on
+//! *             publish_as   store/workspace.rs   a hard link, which fails if the name is taken
 //! *           Draft::drop    store/workspace.rs   the hidden name goes
-//! *       Wire::end_reply    wire/mod.rs          the reply is sent
+//!         refuse             dialect/text.rs      or, after an error: what still comes of the file is dropped
+//! *       Wire::end_reply    wire/mod.rs          the reply is sent, if no further request has come
 //!         ConnectionLog::command  log.rs          the log has its line
 //!       close_and_wait       wire/mod.rs          the last reply has time to arrive before the connection ends
 //! ```
 //!
-//! All of it is some 95 functions with 1,100 lines, comments included. A first reading has those with a `*`, and takes the
-//! others at their word: that is half of it, and takes about as long as a lesson. If the first rows seem far from the file,
-//! begin with `handle_upload`. It can also leave out
-//! - of `store/name.rs`, all but the rules; of `store/workspace.rs`, how a server starts, and what it does without hard links.
-//! - of `store/numbers.rs`, all but `first_free`. `next` gives 1, 2, 3, 4, and then uses a hint.
-//! - `store/quota.rs`: `share` is `None` without `--max-total-size`.
-//! - what is only for other dialects, the client or a trace: `note_wait`, `note_message`, `Ending`; `Permit::network` is for
-//!   lists and sums.
-//!
-//! In the second one,
-//! - in `wire/input.rs`, `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
-//! - what `ConnectionLog::command` hands to `line`, another thread writes.
+//! All of it is some 95 functions with 1,100 lines, comments included. A first reading has those with a `*` alone, and takes
+//! about an hour. If the first rows seem far from the file, begin with `handle_upload`. To know:
+//! - In `wire/input.rs`, `held` is what was read and not yet taken, `skip` takes it, `find` looks in it, `fill` reads once.
+//! - In `store/numbers.rs`, `next` gives 1, 2, 3, 4, and then uses a hint, which `change_folder` keeps valid.
+//! - Without `--max-total-size`, `share` is `None`. `Wire::network` is for lists and sums.
+//! - What `ConnectionLog::command` hands to `line`, another thread writes.
+//! - `note_wait`, `note_message` and `Ending` are for a trace.
 //!
 //! Words that have one meaning here:
 //! - A *message* is what one side says at once: a line, a number, a word. A *payload* is the bytes of a file.
@@ -55,7 +53,7 @@
 //!   long work.
 //! - `lock(&m)` is `m.lock()`, but ignores an earlier panic. `op(f)` is `f()`, which a test can make fail.
 //!
-//! The modules:
+//! The rest of this page can wait. The modules:
 //!
 //! | module | what it is for | calls |
 //! |---|---|---|

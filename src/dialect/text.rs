@@ -86,7 +86,7 @@ fn refuse(wire: &mut Wire, error: &Error) -> bool {
         return false;
     }
     let is_in_step = !error.closes() && wire.drop_owed_payload().unwrap_or(false);
-    // The error is sent in any case: the peer may have ended its direction, and still listen.
+    // In any case: the peer may have ended its direction, and still listen. `end_reply` or `close_and_wait` sends it.
     let _ = wire.write(error_line(error).as_bytes());
     is_in_step
 }

@@ -138,6 +138,7 @@ impl Server {
             Ok(permit) => Connection { dialect, stream, peer, permit, is_refused: false },
             Err(busy) => return self.refuse_connection(dialect, stream, peer, &busy),
         };
+        // The thread calls `serve`.
         if let Err(Connection { dialect, stream, peer, .. }) = self.give_thread(connection) {
             self.refuse_connection(dialect, stream, peer, &permits::busy("no thread is free"));
         }
@@ -172,8 +173,8 @@ impl Server {
         let end =
             catch_unwind(AssertUnwindSafe(|| dialect.handle_client(&mut wire, &self.store, log)));
         wire.close_and_wait();
-        // What is local is dropped in reverse order: first the wire, which closes the socket, then the permit. So this is
-        // free before the log says that the connection is closed.
+        // What is local is dropped in reverse order: first the wire, which closes the socket, then the permit. So the
+        // permit is free before the log says that the connection is closed.
         end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "this connection met a bug")))
     }
 

@@ -72,6 +72,7 @@ impl<'s> Incoming<'s> {
     /// The disk does not take it, or it is more than is allowed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.came = self.came.saturating_add(bytes.len() as u64);
+        // Not every dialect announces a size.
         self.must_be_allowed(self.came)?;
         if let Some(share) = &mut self.share {
             share.grow(bytes.len() as u64)?;
@@ -99,7 +100,8 @@ impl<'s> Incoming<'s> {
         self.draft.finish(self.store.options.fsync).map_err(failed)?;
         // Walked again: a folder may have been replaced meanwhile.
         let folder = self.store.walk(self.name.folder())?;
-        // Nothing runs yet: `take_first_free` calls `try_name` for each name, and `count_as_stored` calls `name_it`.
+        // Nothing runs yet: `name_it` is called below, or by `count_as_stored`, and `take_first_free` calls `try_name` for
+        // each name.
         let try_name = |name: &FileName| self.draft.publish_as(&folder.join(name.last()));
         let name_it = || self.store.numbers.take_first_free(&self.name, try_name).map_err(failed);
         let stored = match &mut self.share {
@@ -109,11 +111,11 @@ impl<'s> Incoming<'s> {
         if self.store.options.fsync
             && let Err(error) = sync_folder(&folder)
         {
-            // An upload that failed leaves no file.
+            // An upload that failed is to leave no file.
             let _ = self.store.remove(&stored);
             return Err(failed(error));
         }
-        // The file has two names now. The hidden one goes when the draft is dropped, here.
+        // The hidden name, where the file still has it, goes when the draft is dropped, here.
         Ok(stored)
     }
 

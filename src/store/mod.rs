@@ -253,6 +253,7 @@ impl Store {
                     let sentence = "no part of a name may be a symbolic link";
                     return Err(Error::new(Code::BadName, sentence));
                 }
+                // Or the root itself is gone.
                 _ => return self.unless_gone(Err(Error::new(Code::NotFound, "no such folder"))),
             }
         }
