@@ -136,6 +136,11 @@ impl State {
             State::Asked(_) => (0, 0),
         }
     }
+
+    /// If a large file is refused at its end, it is not known whether the server closes or reads what comes after it.
+    fn is_large(&self) -> bool {
+        matches!(self, State::Sent { size, .. } if *size > limits::DRAIN)
+    }
 }
 
 /// Files to send.
@@ -261,7 +266,8 @@ impl Uploads {
             client.step(|wire| (upload.ask)(wire, &file.name, file.size))?;
             return Ok(State::Asked(file));
         }
-        let is_small = file.size <= AHEAD_FILE && !self.in_step;
+        let is_after_large = self.queue.under_way.iter().any(State::is_large);
+        let is_small = file.size <= AHEAD_FILE && !self.in_step && !is_after_large;
         let bytes = if is_small { file.read_whole()? } else { Vec::new() };
         let asked = client.send(|wire| {
             (upload.ask)(wire, &file.name, file.size)?;

@@ -104,10 +104,10 @@ pub(super) fn resolve(
         split(line, escapes, home.as_deref()).ok_or_else(|| Stop::Wrong(text!("open-quote")));
     let is_plain = |c: char| !BLANK.contains(&c) && !QUOTES.contains(&c) && c != '\\';
     // A single word is looked up only if it could be a name with special characters in it.
-    if let Ok([word]) = words.as_deref()
+    if let Ok([(_, word)]) = words.as_deref()
         && (line.starts_with(QUOTES) || line.chars().all(is_plain))
     {
-        return expand_all(std::slice::from_ref(word), place);
+        return expand_all([word], place);
     }
     let whole = with_home(line, home.as_deref());
     let exists = place.has(&whole)?;
@@ -117,22 +117,32 @@ pub(super) fn resolve(
     let words = words?;
     // Where the place cannot tell what exists, spaces belong to the name.
     let is_literal = exists.is_none() && !line.contains(QUOTES);
-    let joined = |words: &[Word]| words.iter().map(|word| text(word)).collect::<Vec<_>>().join(" ");
-    let last_as = words.iter().rposition(|word| *word == unquoted("as")).filter(|_| renames);
-    if let Some((left, [_, right @ ..])) = last_as.and_then(|at| words.split_at_checked(at))
-        && !left.is_empty()
-        && !right.is_empty()
+    let is_as = |(_, word): &(_, Word)| *word == unquoted("as");
+    let last_as = words.iter().rposition(is_as).filter(|_| renames);
+    if let Some((left @ [_, ..], [(at, _), right @ ..])) =
+        last_as.and_then(|at| words.split_at_checked(at))
+        && let [(start, word), more @ ..] = right
     {
-        let (name, other) = (joined(left), joined(right));
+        // As they are typed: all that separates the words of a name belongs to it.
+        let name = line.get(..*at).unwrap_or_default().trim_matches(BLANK);
+        let name = with_home(name, home.as_deref());
+        let other = match more {
+            [] => text(word),
+            _ => line.get(*start..).unwrap_or_default().trim_matches(BLANK).to_owned(),
+        };
         if is_literal || place.has(&name)? == Some(true) {
             return one(name, Some(other));
         }
-        let [word] = left else { return Err(as_needs_one()) };
+        let [(_, word)] = left else { return Err(as_needs_one()) };
         let found = expand(word, place, &mut Vec::new())?;
         let [name] = found.as_slice() else { return Err(as_needs_one()) };
         return one(name.clone(), Some(other));
     }
-    if is_literal { one(whole, None) } else { expand_all(&words, place) }
+    if is_literal {
+        one(whole, None)
+    } else {
+        expand_all(words.iter().map(|(_, word)| word), place)
+    }
 }
 
 /// Finds the files that the words of a command line mean. The shell has split them, and a pattern that
@@ -186,23 +196,22 @@ fn is_pattern(letters: &[Letter]) -> bool {
 /// The words of a line, split as a shell does. With `escapes`, `\` makes the next character an ordinary one. `None`: a
 /// quote is not closed.
 pub(crate) fn words(line: &str, escapes: bool) -> Option<Vec<String>> {
-    Some(split(line, escapes, None)?.iter().map(|word| text(word)).collect())
+    Some(split(line, escapes, None)?.iter().map(|(_, word)| text(word)).collect())
 }
 
-/// Splits a line into words. `None`: a quote is not closed.
-fn split(line: &str, escapes: bool, home: Option<&str>) -> Option<Vec<Word>> {
+/// Splits a line into words, each after the byte at which it begins. `None`: a quote is not closed.
+fn split(line: &str, escapes: bool, home: Option<&str>) -> Option<Vec<(usize, Word)>> {
     let mut words = Vec::new();
-    let mut word: Option<Word> = None;
+    let mut word: Option<(usize, Word)> = None;
     let mut quote = None;
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
+    let mut chars = line.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
         if quote.is_none() && BLANK.contains(&c) {
             words.extend(word.take());
             continue;
         }
-        let is_first = word.is_none();
-        let letters = word.get_or_insert_default();
-        let next = chars.peek().copied();
+        let (start, letters) = word.get_or_insert_with(|| (at, Word::new()));
+        let next = chars.peek().map(|(_, next)| *next);
         let escaped = next.filter(|next| match quote {
             _ if c != '\\' || !escapes => false,
             None => true,
@@ -218,7 +227,7 @@ fn split(line: &str, escapes: bool, home: Option<&str>) -> Option<Vec<Word>> {
         } else if quote.is_none() && QUOTES.contains(&c) {
             quote = Some(c);
         } else if let Some(home) = home
-            && (c, is_first) == ('~', true)
+            && (c, at) == ('~', *start)
             && next.is_none_or(ends_word)
         {
             letters.extend(home.chars().map(|c| (c, true)));
@@ -230,7 +239,10 @@ fn split(line: &str, escapes: bool, home: Option<&str>) -> Option<Vec<Word>> {
     if quote.is_some() { None } else { Some(words) }
 }
 
-fn expand_all(words: &[Word], place: &mut dyn Place) -> Outcome<Named> {
+fn expand_all<'w>(
+    words: impl IntoIterator<Item = &'w Word>,
+    place: &mut dyn Place,
+) -> Outcome<Named> {
     let (mut names, mut skipped, mut by_pattern) = (Vec::new(), Vec::new(), false);
     for word in words {
         let found = expand(word, place, &mut skipped)?;
@@ -364,6 +376,7 @@ mod tests {
         "docs/y.md",
         "it's",
         "my as file",
+        "two  words",
         "q*",
         "qqq",
         "star*.txt",
@@ -418,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_a_file_is_that_file() {
-        for line in ["a b.txt", "b\\ c", "c d", "it's", "my as file", "q*"] {
+        for line in ["a b.txt", "b\\ c", "c d", "it's", "my as file", "two  words", "q*"] {
             assert_eq!(names(line), [line]);
         }
     }
@@ -487,6 +500,7 @@ mod tests {
         let table = [
             ("a.txt as b", "a.txt", "b"),
             ("a b.txt as b c", "a b.txt", "b c"),
+            ("two  words as  b  c", "two  words", "b  c"),
             ("my as file as x", "my as file", "x"),
             ("'n o' as 'x y'", "n o", "x y"),
             ("docs/*.md as x", "docs/y.md", "x"),
@@ -494,7 +508,9 @@ mod tests {
         for (line, name, other) in table {
             assert_eq!(pair(line), (name.to_owned(), other.to_owned()), "{line}");
         }
-        for line in ["a.txt b.txt as c", "*.txt as c", "n o as x"] {
+        for line in
+            ["a.txt b.txt as c", "*.txt as c", "n o as x", "a  b.txt as c", "a 'b.txt' as c"]
+        {
             assert!(named(line).unwrap_err().contains("needs exactly one file"), "{line}");
         }
     }
@@ -510,7 +526,12 @@ mod tests {
     fn where_a_place_cannot_tell_what_exists_a_line_is_one_name() {
         let all = |line| named_by(line, true, false).unwrap().names;
         assert_eq!(all("n o*"), [("n o*".to_owned(), None)]);
-        assert_eq!(all("n o as x y"), [("n o".to_owned(), Some("x y".to_owned()))]);
+        for line in ["n o as x y", "n  o as x", "a\\ b as c  d", "~ as  x"] {
+            let (name, other) = line.split_once(" as ").unwrap();
+            let other = other.trim_start().to_owned();
+            let name = name.replace('~', "/home/ani");
+            assert_eq!(all(line), [(name, Some(other))], "{line}");
+        }
         assert_eq!(all("'n o' x"), [("n o".to_owned(), None), ("x".to_owned(), None)]);
     }
 

@@ -451,6 +451,24 @@ fn a_log_file_that_cannot_be_written_is_told_once() {
     assert_eq!(server.log().matches("log: cannot write").count(), 1);
 }
 
+/// The disk is full near the end of a large file: the server reads the rest and goes on, with what was sent meanwhile.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_sent_before_a_large_file_was_refused_is_not_stored_twice() {
+    let limit = ["sh", "-c", "ulimit -f 4000; trap '' XFSZ; exec \"$@\"", "sh"];
+    let (root, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // A block has 512 bytes.
+    for (name, size) in [("large", 2_100_000), ("a", 1), ("b", 2)] {
+        std::fs::write(here.path().join(name), vec![0; size]).unwrap();
+    }
+    let server = TestServer::over_by(&limit, root.path(), &[]);
+    server.client(here.path(), &["upload", "large", "a", "b"]).assert().code(1);
+    for name in ["a", "b"] {
+        assert!(root.path().join(name).exists());
+        assert!(!root.path().join(format!("{name}_1")).exists(), "{name} is there twice");
+    }
+}
+
 /// The line and its tree stayed in memory for the time of the payload: 2.9 MB a connection.
 #[cfg(target_os = "linux")]
 #[test]

@@ -47,9 +47,6 @@ const FULL: usize = 2;
 /// Packets that wait to be written, in bytes: those of some milliseconds at full speed.
 const QUEUE: usize = 4 << 20;
 
-/// How much is written at once, so that a slow reader is seen to read.
-const PIECE: usize = 64 << 10;
-
 /// How long connections wait for a full queue, so that a slow disk gets all packets. Whatever has not moved by
 /// then has perhaps stopped for ever, and they do not wait again before the queue was empty.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -78,8 +75,11 @@ struct Queue {
     time: Duration,
     /// The acknowledgements that are delayed: those that are due first come first.
     owed: VecDeque<Owed>,
+    /// The packets of the event that is being added.
     packets: Vec<u8>,
-    /// How many bytes are not written yet: those of the packets, and those that are being written.
+    /// Those of the events before it.
+    events: VecDeque<Vec<u8>>,
+    /// How many bytes are not written yet: those of the events, and those that are being written.
     unwritten: usize,
     /// It was full for [`PATIENCE`], and was not empty since. So many events were not kept.
     stuck: Option<u64>,
@@ -100,9 +100,12 @@ impl Queue {
         self.unwritten >= QUEUE
     }
 
-    fn push(&mut self, bytes: &[u8]) {
-        self.packets.extend(bytes);
-        self.unwritten += bytes.len();
+    /// Adds what is written at once: a program may be ended between two writes.
+    fn add(&mut self, packets: Vec<u8>) {
+        if !packets.is_empty() {
+            self.unwritten += packets.len();
+            self.events.push_back(packets);
+        }
     }
 }
 
@@ -134,7 +137,7 @@ impl Capture {
         let longest = bytes.map_or(LONGEST, |bytes| bytes.saturating_add(HEADERS).min(LONGEST));
         let kept = bytes.map_or(SEGMENT, |bytes| usize::try_from(bytes).unwrap_or(SEGMENT));
         let mut queue = Queue { kept, has_comments: !is_classic, ..Queue::default() };
-        queue.push(&header(!is_classic, longest));
+        queue.add(header(!is_classic, longest));
         let (queue, changed) = (Mutex::new(queue), Condvar::new());
         let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(tell));
         let shared = Arc::new(Shared { queue, changed, began, tell });
@@ -215,6 +218,8 @@ impl Capture {
         queue.time = time.saturating_add(start.elapsed());
         queue.write_due();
         packets(&mut queue);
+        let packets = std::mem::take(&mut queue.packets);
+        queue.add(packets);
         queue.stuck = queue.stuck.map(|dropped| dropped + 1);
         self.0.changed.notify_all();
     }
@@ -248,18 +253,14 @@ impl Shared {
             let mut whole = 0;
             loop {
                 let packets = self.next();
-                let mut pieces = packets.chunks(PIECE);
-                let written = pieces.try_for_each(|piece| {
-                    to.write_all(piece).and_then(|()| to.flush())?;
-                    self.wrote(piece.len());
-                    Ok(())
-                });
+                let written = to.write_all(&packets).and_then(|()| to.flush());
                 if written.is_err() {
                     // A reader takes half a packet for a broken file.
                     cut.map(|file| file.set_len(whole));
                     return written;
                 }
                 whole += packets.len() as u64;
+                self.wrote(packets.len());
             }
         });
         let mut queue = lock(&self.queue);
@@ -272,8 +273,9 @@ impl Shared {
     }
 
     fn next(&self) -> Vec<u8> {
-        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.packets.is_empty());
-        std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).packets)
+        let waited = self.changed.wait_while(lock(&self.queue), |queue| queue.events.is_empty());
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.events.pop_front().unwrap_or_default()
     }
 
     fn wrote(&self, bytes: usize) {
@@ -472,13 +474,13 @@ impl Queue {
             body.extend(words_of(&[1 | size(comment.len()) << 16]));
             body.extend(padded(comment.as_bytes()));
             body.extend([0; 4]);
-            self.push(&block(6, &body));
+            self.packets.extend(block(6, &body));
             return;
         }
         // The format ends in 2106.
         let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-        self.push(&words_of(&[seconds, time.subsec_nanos(), kept, length]));
-        self.push(packet);
+        self.packets.extend(words_of(&[seconds, time.subsec_nanos(), kept, length]));
+        self.packets.extend(packet);
     }
 }
 
@@ -508,4 +510,52 @@ fn headers_of(ends: &Ends, from: Side, flags: u8, bytes: &[u8]) -> Vec<u8> {
     };
     let acknowledged = if flags & ACK == 0 { 0 } else { expected };
     headers(addresses, sequence, acknowledged, flags, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that is full after some writes, each of which it keeps.
+    struct Disk(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut writes = lock(&self.0);
+            if writes.len() == 4 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            writes.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A client that was ended by Ctrl-C left half a packet at the end of its capture.
+    #[test]
+    fn each_write_has_whole_packets() {
+        let queue = Mutex::new(Queue { kept: SEGMENT, ..Queue::default() });
+        let (began, tell) = ((SystemTime::now(), Instant::now()), Box::new(|_| {}));
+        let shared = Arc::new(Shared { queue, changed: Condvar::new(), began, tell });
+        let [client, server] = ["127.0.0.1:50000", "127.0.0.1:1234"].map(|at| at.parse().unwrap());
+        let (side, dialect) = (Side::Client, "text");
+        let capture = Capture(Arc::clone(&shared));
+        let talk = capture.begin(Connection { side, dialect, client, server });
+        (0..4).for_each(|_| talk.moved(Side::Server, &[0; 100_000]));
+        let writes = Arc::default();
+        shared.write_all(Ok((Box::new(Disk(Arc::clone(&writes))), None)));
+        assert_eq!(lock(&writes).len(), 4);
+        for write in lock(&writes).iter() {
+            let mut rest = write.as_slice();
+            while let Some((header, packet)) = rest.split_first_chunk::<16>() {
+                // After two numbers for the time.
+                let kept = u32::from_le_bytes(header[8..12].try_into().unwrap());
+                rest = packet.get(kept as usize..).expect("a whole packet");
+            }
+            assert!(rest.is_empty());
+        }
+    }
 }
